@@ -28,17 +28,21 @@ export interface AuditReport {
   counted: Record<string, number>
   /** The leaves that count. */
   counting: number[]
-  /** Leaves without effect: the losers of races. */
+  /** Leaves without effect: events that lost a race. */
   void: number
   findings: Finding[]
-  /** What killed processes took along (decision 22). Whoever audits must know that they were killed: a log could have left it out. */
+  /**
+   * Numbers that killed processes lost (decision 22). The reader of an audit must know that these processes were
+   * killed, because a log could also have left the events out.
+   */
   gaps: Gap[]
 }
 
 /**
- * The oracle of e2e, abuse and chaos: reads a log from leaf 0, from its files and the trust anchor alone, and says all that is
- * not as DESIGN §12 wants it. A second, simpler mind: it shares the language of authority and the verification of approvals
- * with what it audits, and nothing of how state is folded, signatures are checked or budgets are counted.
+ * The oracle of e2e, abuse and chaos. It reads a log from leaf 0, using only the log's files and the trust anchor, and
+ * reports everything that breaks DESIGN §12. It is a second, simpler implementation: it shares the authority language
+ * and the verification of approvals with the code that it audits, but not the folding of state, the checking of
+ * signatures or the counting of budgets.
  */
 export async function audit({ logDir, trustPath }: { logDir: string; trustPath: string }): Promise<AuditReport> {
   const trust = parseTrust(readFileSync(trustPath))
@@ -74,7 +78,7 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
     ...reconciledFindings(meaning, once),
     ...hastyFindings(meaning),
   )
-  // What comes behind a missing version was there: no killed process left it out.
+  // An event that comes after a missing version existed: no killed process left it out.
   const isTorn = facts.findings.some(({ rule }) => rule === 'version')
   if (isTorn) findings.push(...chains.gaps.map(asFinding))
   const counting = once.filter((leaf) => !facts.void.has(leaf.index) && !registry.void.has(leaf.index))
@@ -96,7 +100,7 @@ const asFinding = ({ leaf, producer, from, to }: Gap): Finding => ({
   detail: `${producer}: ${from} to ${to} are missing`,
 })
 
-/** When a service said what it said last, ms since the epoch. */
+/** When a service published its last event, ms since the epoch. */
 function lastWordOf(service: string, leaves: readonly Leaf[]): number {
   const said = leaves.filter(({ event }) => event.source.startsWith(`/${service}/`))
   return said.reduce((last, { at }) => Math.max(last, at), 0)
@@ -117,7 +121,7 @@ function leavesOf(entries: readonly Uint8Array[], findings: Finding[]): Leaf[] {
   return leaves
 }
 
-/** Other bytes under an id that was used, at the same place of the same topic, are a leaf without effect (DESIGN §4). */
+/** Other bytes under a used id, at the same position of the same topic, are a leaf without effect (DESIGN §4). */
 function firstOfEachId(leaves: readonly Leaf[]): Leaf[] {
   const ids = new Set<string>()
   return leaves.filter(({ topic, event: { id, partitionkey } }) => {

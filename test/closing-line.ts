@@ -3,8 +3,9 @@ import { missingParts } from '@bailiwick/native'
 import type { Reporter, SerializedError, TestModule } from 'vitest/node'
 
 /**
- * Ends the run with the line CI reads. What broke outside a test (a file that does not load, a hook that throws, a rejection
- * nobody awaited) counts as failed. What passed at its second try only is named, with what went wrong at the first (decision 37).
+ * Ends the run with the line that CI reads. An error outside a test (a file that does not load, a hook that throws, an
+ * unhandled rejection) counts as failed. A test that passed only at its second try is named, with the error of the
+ * first (decision 37).
  */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
@@ -30,12 +31,12 @@ export default class ClosingLine implements Reporter {
   }
 }
 
-/** A test that finds out only as it runs what this machine lacks says so: `skip('MISSING name: how to get it')`. */
+/** A test that finds a missing part only as it runs reports it: `skip('MISSING name: how to get it')`. */
 export function missingIn(notes: readonly (string | undefined)[]): string[] {
   return [...new Set(notes.flatMap((note) => (note?.startsWith('MISSING ') ? [note.slice('MISSING '.length)] : [])))]
 }
 
-/** The lines; the last is the one that counts. In CI a test that was skipped for want of a part has failed. */
+/** The lines; the last one counts. In CI, a test that was skipped for a missing part counts as failed. */
 export function closingLines(
   { passed, failed, skipped }: { passed: number; failed: number; skipped: number },
   missing: readonly string[],

@@ -16,7 +16,10 @@ const long = [
   'infra/native/src/kafka.int.test.ts',
 ]
 
-/** Long files begin first in their group: a last one would run on alone, beside idle cores. vitest itself goes by name and size. */
+/**
+ * Long files begin first in their group: the last one would otherwise run alone, next to idle cores. vitest itself
+ * sorts by name and size.
+ */
 export default class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     return longFirst(await super.sort(files), ({ moduleId }) => moduleId)
@@ -32,5 +35,5 @@ export function longFirst<T>(files: readonly T[], pathOf: (file: T) => string): 
   return files.toSorted((a, b) => rank(a) - rank(b))
 }
 
-/** For the test that each of them exists. */
+/** For the test that checks that each of them exists. */
 export { long as longFiles }

@@ -17,14 +17,14 @@ interface Run {
   about: string
   command: string[]
   env?: NodeJS.ProcessEnv
-  /** What of its output is worth keeping. */
+  /** Selects the lines of output worth keeping. */
   keep: (line: string) => boolean
-  /** It goes on over many nights, and writes its page itself. */
+  /** It continues over many nights, and writes its page itself. */
   ownPage?: true
 }
 
 const vitest = [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), 'run']
-/** Keeps the closing line, what vitest says of each test and why one failed, and what the tests themselves say. */
+/** Keeps the closing line, vitest's line for each test with the reason of a failure, and the tests' own output. */
 const ofTests = (said?: RegExp) => (line: string) =>
   said?.test(line) || /^\d+ passed, \d+ failed|^\s*(✓|×|→|AssertionError)/.test(line)
 
@@ -32,7 +32,7 @@ const runs: Run[] = [
   {
     name: 'demo',
     about:
-      'The demo on a real Kafka and a real Redis, again and again (50 times, or `--count`), beside six processes that never wait: each run starts five services anew and tells the whole story.',
+      'The demo on a real Kafka and a real Redis, repeatedly (50 times, or `--count`), next to six processes that never wait: each run starts five services anew and plays the whole story.',
     command: [process.execPath, join(import.meta.dirname, 'demo/many.ts')],
     keep: (line) => line.startsWith('demo: '),
   },
@@ -57,7 +57,7 @@ const runs: Run[] = [
   {
     name: 'redis-losses',
     about:
-      'Two decision points share a Redis that, 20 times each under load, is flushed, started again empty, started again from an older snapshot, failed over to a replica that missed writes, and made to evict; every proof made is then shown to both again, and the log is counted.',
+      'Two decision points share a Redis that, 20 times each under load, is flushed, started again empty, started again from an older snapshot, failed over to a replica that missed writes, and made to evict. Every proof made is then sent to both again, and the log is counted.',
     command: [...vitest, '--project', 'chaos', 'test/chaos/redis-losses.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(),
@@ -65,7 +65,7 @@ const runs: Run[] = [
   {
     name: 'reserve-settle',
     about:
-      'Two decision points share a Redis that is flushed 500 times each between what they reserve, calls and bytes, and its settlement; and one is killed with SIGKILL 500 times in between, embedded and with a Redis: never more is taken than was approved, and what is left can be had to the last of it.',
+      'Two decision points share a Redis that is flushed 500 times each between a reservation, of calls and of bytes, and its settlement. One point is killed with SIGKILL 500 times in between, embedded and with a Redis. Never more is taken than was approved, and the rest can be used to the last unit.',
     command: [...vitest, '--project', 'chaos', 'test/chaos/reserve-'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^chaos: /),
@@ -73,7 +73,7 @@ const runs: Run[] = [
   {
     name: 'kafka-faults',
     about:
-      'Three brokers under load: the leader is killed 5 times, stopped for 12 s 3 times, all are restarted in turn twice; nothing acknowledged is lost, doubled or reordered, and everybody goes on by themselves. Times in ms: the longest pause of any partition.',
+      'Three brokers under load: the leader is killed 5 times, stopped for 12 s 3 times, all are restarted in turn twice; nothing acknowledged is lost, doubled or reordered, and all clients continue without help. Times in ms: the longest pause of any partition.',
     command: [...vitest, '--project', 'int', 'packages/bus/src/kafka/faults-'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^kafka-faults: /),
@@ -81,7 +81,7 @@ const runs: Run[] = [
   {
     name: 'kills',
     about: 'A campaign of kills in slices (test/chaos/campaign.ts), which writes a page of its own.',
-    // What a night has time for; `--minutes` says otherwise.
+    // As much as a night has time for, unless `--minutes` is given.
     command: [process.execPath, join(import.meta.dirname, 'chaos/campaign.ts'), '--minutes', '240'],
     keep: () => false,
     ownPage: true,
@@ -89,7 +89,7 @@ const runs: Run[] = [
   {
     name: 'distributed',
     about:
-      'The story told to the services as processes, on a secure Kafka and a Redis: the broker killed 30 times, Redis flushed, emptied, set back and made to evict 20 times each, one decision point cut off, the issuer dead, standbys taking over, poison on every topic. After each, what people and agents were told is held against the log.',
+      'The story played with the services as processes, on a secure Kafka and a Redis: the broker killed 30 times, Redis flushed, emptied, set back and made to evict 20 times each, one decision point cut off, the issuer dead, standbys taking over, poison on every topic. After each, the answers to people and agents are compared with the log.',
     command: [
       ...vitest,
       '--project',
@@ -146,7 +146,7 @@ const runs: Run[] = [
   {
     name: 'helm',
     about:
-      'Helm lints the chart, renders it with each of its value files, and the output is what lies in infra/helm/golden, which CI checks against the schemas of Kubernetes.',
+      'Helm lints the chart, renders it with each of its value files, and compares the output with infra/helm/golden, which CI checks against the schemas of Kubernetes.',
     command: [process.execPath, join(root, 'test/infra/render-helm.ts'), '--check'],
     keep: (line) => /^(as before|NOT AS THERE) /.test(line),
   },
@@ -172,7 +172,7 @@ const runs: Run[] = [
   {
     name: 'interleavings',
     about:
-      'Requests are asked for, answered, withdrawn and stolen while rule, group and manifest change, over a bus that is slow, breaks and says things twice, in 10,000 orders chosen by seeds, and in 1,000 on a real Kafka. Nothing is granted with another hash than a person signed, twice, after a no, or by a rule or group that was gone.',
+      'Requests are asked for, answered, withdrawn and stolen while rule, group and manifest change, over a bus that is slow, breaks and repeats messages, in 10,000 orders chosen by seeds, and in 1,000 on a real Kafka. Nothing is granted with a hash that no person signed, twice, after a denial, or by a rule or group that was gone.',
     command: [...vitest, '--project', 'abuse', '--project', 'abuse-kafka', 'test/abuse/interleavings.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^interleavings: /),
@@ -180,7 +180,7 @@ const runs: Run[] = [
   {
     name: 'rotations',
     about:
-      'All keys of the services are rotated 100 times under load: prepared, activated, the ones before tainted and revoked. No call is refused that should not be, nothing is signed by a key that was replaced, what a revoked credential key signed is accepted for at most 1 s more, and the audit passes.',
+      'All keys of the services are rotated 100 times under load: prepared and activated, and the old ones tainted and revoked. No honest call is refused, no replaced key signs, signatures of a revoked credential key are accepted for at most 1 s more, and the audit passes.',
     command: [...vitest, '--project', 'e2e', 'test/e2e/rotations.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^rotations: /),
@@ -188,7 +188,7 @@ const runs: Run[] = [
   {
     name: 'trifecta',
     about:
-      'Private data, untrusted content and a send, in all 6 orders, split over tasks, sub-agents, instances and decision points, and 10,000 calls of the agent between what taints and the send: the last of the three is denied each time, and the history is no larger for the calls.',
+      'Private data, untrusted content and a send, in all 6 orders, split over tasks, sub-agents, instances and decision points, and 10,000 calls of the agent between the tainting calls and the send: the last of the three is denied each time, and the history does not grow with the calls.',
     command: [...vitest, '--project', 'e2e', 'test/e2e/trifecta.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^trifecta: /),
@@ -196,7 +196,7 @@ const runs: Run[] = [
   {
     name: 'reference',
     about:
-      'A million generated cases, decided by Bailiwick and by a second mind that was written from the design and from the documentation of Cedar alone (test/reference): no difference.',
+      'A million generated cases, decided by Bailiwick and by a second implementation written only from the design and from the documentation of Cedar (test/reference): no difference.',
     command: [...vitest, '--project', 'reference'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^reference: /),
@@ -204,7 +204,7 @@ const runs: Run[] = [
   {
     name: 'logs',
     about:
-      'The writer of a log is killed with SIGKILL 200 times at any moment under load, and its disk is full; 2,000 mutants of logs (bits flipped, files cut, swapped and gone, entries replayed, forks by the same key, rollbacks) are each detected by `bailiwick verify`, which raises no false alarm on 200 clean logs. An OTLP endpoint hangs for 3 minutes at 300 leaves a second: what that costs in memory, and that all arrives when it answers.',
+      'The writer of a log is killed with SIGKILL 200 times at any moment under load, and its disk is full; 2,000 mutants of logs (bits flipped, files cut, swapped and gone, entries replayed, forks by the same key, rollbacks) are each detected by `bailiwick verify`, which raises no false alarm on 200 clean logs. An OTLP endpoint hangs for 3 minutes at 300 leaves a second: this measures the memory, and checks that everything arrives afterwards.',
     command: [
       ...vitest,
       '--project',
@@ -223,7 +223,7 @@ const runs: Run[] = [
   {
     name: 'canaries',
     about:
-      '10,000 requests, right and wrong, with secrets where they belong and where they do not: credentials, proofs, permits, client assertions, cookies, sign-ins, private keys, arguments, the addresses and tokens of webhook and collector. No piece of 16 characters of any stands in the log, the evidence stream and its sinks, any topic but where it was put, what services write, metrics, or an answer that says no.',
+      '10,000 requests, right and wrong, with secrets where they belong and where they do not: credentials, proofs, permits, client assertions, cookies, sign-ins, private keys, arguments, the addresses and tokens of webhook and collector. No piece of 16 characters of any secret appears in the log, the evidence stream and its sinks, any topic except where it was put, the output of services, metrics, or a refusal.',
     command: [...vitest, '--project', 'abuse', 'test/abuse/canaries.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^canaries: /),
@@ -237,7 +237,7 @@ const runs: Run[] = [
   {
     name: 'stryker',
     about:
-      'Stryker breaks each expression of the authority language, of the Cedar adapter, of the steps of a decision, of the log with its ingest and findings, and of the projection, one after another: tests notice at least 90 % of each of the five. What none noticed is listed. Three hours at most: it goes on the next night, tries again only what was changed, and tells what is known of every file, with the day on which it was looked at.',
+      'Stryker breaks each expression of the authority language, of the Cedar adapter, of the steps of a decision, of the log with its ingest and findings, and of the projection, one after another: tests notice at least 90 % of each of the five. Unnoticed mutants are listed. It takes three hours at most, continues the next night, retries only what has changed, and reports the state of every file with the day of its examination.',
     command: [process.execPath, join(import.meta.dirname, 'stryker/run.ts'), '--hours', '3'],
     keep: (line) => /^\s*\d+\.\d %|^(Survived|NoCoverage|not tried) |ERROR/.test(line),
   },

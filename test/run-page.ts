@@ -6,7 +6,7 @@ import { join } from 'node:path'
 const root = join(import.meta.dirname, '..')
 const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
 
-/** What ran: the commit, and whether the working tree has changes that it does not hold. */
+/** What ran: the commit, and whether the working tree has changes beyond it. */
 export function commitNow(): string {
   const changed = git('status', '--porcelain', '--untracked-files=no') === '' ? '' : ', with uncommitted changes'
   return `${git('rev-parse', 'HEAD')}${changed}`
@@ -18,7 +18,7 @@ export function machine(): string {
   return `${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()} ${release()}, Node ${process.version}`
 }
 
-/** A page of docs/runs that is not written yet: no run overwrites what another found. The second of a day ends in `-2`. */
+/** A page of docs/runs that does not exist yet: no run overwrites another's results. The second of a day ends in `-2`. */
 export function freePage(name: string, began: Date): string {
   const folder = join(root, 'docs/runs')
   mkdirSync(folder, { recursive: true })

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the installation, once, and hands each service what is its own and nothing else: an attacker in one service finds
-# no other's keys (DESIGN §3). Run again it changes nothing. Every folder below /volumes is a volume of its own.
+# Makes the installation once, and gives each service its own files and nothing else: an attacker in one service finds
+# no other's keys (DESIGN §3). Running it again changes nothing. Every folder below /volumes is a volume of its own.
 # BAILIWICK_PUBLIC_URL: the public address. SINGLE_OPERATOR=1: one person's passkey changes the registry. REGISTRY: a file of
 # agents and rules to begin with; compose mounts the device /dev/null where none was named.
 set -eu
@@ -35,7 +35,7 @@ give() { # give SERVICE VOLUME
   cp -R "$installation/policies" "$to/"
   cp "$volumes/kafka-users/$1" "$to/kafka-password"
   if [ "$1" = issuer ]; then cp "$installation/genesis.json" "$to/"; fi
-  # Last, and at once: without it nothing in the folder counts.
+  # Last, and atomically: without it, nothing in the folder counts.
   cp "$installation/trust.json" "$to/trust.json.new"
   mv "$to/trust.json.new" "$to/trust.json"
 }

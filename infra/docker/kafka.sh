@@ -1,15 +1,15 @@
 #!/bin/bash
 # Starts one Kafka broker inside the official image (which cannot make SCRAM users by itself): SASL_SSL with SCRAM-SHA-512
-# for every client, ACLs, no anonymous access; KAFKA.md §6 in the shape that fits one node. At its first start it makes
-# the broker's certificate and formats its storage with the users whose passwords lie in USERS.
-# One broker has one copy of everything: that is for trying out. In production run three (docs/operations/kafka.md).
+# for every client, ACLs, no anonymous access; KAFKA.md §6 adapted to one node. At its first start it makes
+# the broker's certificate and formats its storage with the users whose passwords are in USERS.
+# One broker has one copy of everything, which is enough for a trial. In production run three (docs/operations/kafka.md).
 set -euo pipefail
 umask 077
 KAFKA=${KAFKA:-/opt/kafka}
 DATA=${DATA:-/var/lib/kafka/data}
 SECRETS=${SECRETS:-/etc/kafka/secrets} # a volume of its own: clients mount it for ca.pem
 USERS=${USERS:-/kafka-users}
-NAME=${NAME:-kafka} # as clients call it
+NAME=${NAME:-kafka} # the host name that clients use
 PORT=${PORT:-9093}
 work=${WORK:-/tmp}
 
@@ -17,7 +17,7 @@ user() { cat "$USERS/$1"; }
 
 keystore=$DATA/keystore.p12
 if [ ! -s "$keystore" ]; then
-  # Signed by itself: who trusts this certificate trusts no other, and there is no authority's key to keep.
+  # Self-signed: clients trust this certificate only, and there is no authority's key to protect.
   head -c 24 /dev/urandom | base64 | tr -d '\n' >"$DATA/keystore.password"
   keytool -genkeypair -alias broker -keyalg EC -groupname secp256r1 -validity 3650 -dname "CN=broker" \
     -ext "SAN=dns:$NAME,dns:localhost,ip:127.0.0.1" -ext EKU=serverAuth,clientAuth \

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints the secrets that the chart asks for, as manifests, from folders that infra/docker/init.sh made:
+# Prints the secrets that the chart requires, as manifests, from folders that infra/docker/init.sh made:
 #   infra/helm/secrets.sh FOLDER [NAMESPACE] | kubectl apply -f -
-# Run it where the installation was made, which is no place in the cluster: the root key stays there.
+# Run it where the installation was made, outside the cluster: the root key stays there.
 set -eu
 folder=$1
 namespace=${2:-default}
@@ -14,10 +14,10 @@ secret() { # secret NAME KEY: its value from standard input
 
 for service in approval issuer policy-decision evidence; do
   from=$folder/$service
-  # init.sh makes a folder for each of two decision points; both hold the same.
+  # init.sh makes a folder for each of two decision points; both have the same contents.
   [ "$service" = policy-decision ] && from=$folder/policy-decision-1
   [ -e "$from/trust.json" ] || { echo "there is no installation in $from" >&2; exit 1; }
-  # Only what the service starts from: neither its log nor its sockets.
+  # Only the files with which the service starts, without its log and its sockets.
   set -- trust.json keys policies kafka-password
   [ "$service" = issuer ] && set -- "$@" genesis.json
   tar -C "$from" --owner=1000 --group=1000 --mode=go= -cf - "$@" | secret "bailiwick-$service" installation.tar

@@ -1,12 +1,12 @@
 import { join } from 'node:path'
 import { defineConfig } from 'vite'
 
-// JSX and types are Vite's own; no plug-in. Everything that is loaded is a file of ours: the page's content security policy
-// lets nothing else run.
+// JSX and types are handled by Vite itself, without a plug-in. Everything that is loaded is a file of ours: the page's
+// content security policy allows nothing else to run.
 export default defineConfig({
   root: import.meta.dirname,
   base: '/console/',
-  // What verifies a receipt in the page is packages/tlog as the CLI runs it; of Node it needs two functions.
+  // The page verifies receipts with packages/tlog, as the CLI does; it needs two functions of Node.
   resolve: { alias: { 'node:crypto': join(import.meta.dirname, 'src/receipt/node-crypto.ts') } },
   build: {
     outDir: 'dist',

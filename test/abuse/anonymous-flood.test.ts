@@ -17,7 +17,7 @@ it('any number of requests without a credential leave one sum a minute in the lo
   const statuses = new Map<number, number>()
   const strangers = Array.from({ length: atOnce }, async (_, stranger) => {
     for (let n = stranger; n < requests; n += atOnce) {
-      // Nothing, what is no token, and what looks like one: none of it says who asks.
+      // No header, a value that is not a token, and a value that looks like one: none of them identifies the caller.
       const authorization = [undefined, 'DPoP nonsense', 'DPoP eyJhbGciOiJFUzI1NiJ9.e30.AAAA'][n % 3]
       const headers = { 'content-type': 'application/json', ...(authorization === undefined ? {} : { authorization }) }
       const answer = await fetch(`${scene.invoices.url}/read`, { method: 'POST', headers, body: '{"invoice":"INV-1"}' })
@@ -32,7 +32,7 @@ it('any number of requests without a credential leave one sum a minute in the lo
   expect([...statuses.keys()].every((status) => status >= 400 && status < 500)).toBe(true)
   expect(more.filter(({ type }) => type !== 'denials.summarised')).toEqual([])
   expect(more.length).toBeLessThanOrEqual(minutes)
-  // It says how often, by the point that was asked.
+  // The sum says how often, for the enforcement point that was called.
   await scene.system.services.policyDecision[Symbol.asyncDispose]()
   const sums = (await scene.events('decisions.v1')).filter(({ type }) => type === 'denials.summarised')
   const told = sums.flatMap(
@@ -43,7 +43,7 @@ it('any number of requests without a credential leave one sum a minute in the lo
   expect(grantId).toMatch(/^grt_/)
 })
 
-/** Of honest calls, each a credential, a proof, a decision and its outcome; the median in ms. */
+/** Honest calls, each with a credential, a proof, a decision and its outcome. Returns the median in ms. */
 async function medianOf(call: () => Promise<string>, count: number): Promise<number> {
   const took: number[] = []
   for (let n = 0; n < count; n++) {
@@ -54,7 +54,7 @@ async function medianOf(call: () => Promise<string>, count: number): Promise<num
   return took.sort((a, b) => a - b)[Math.floor(count / 2)] ?? 0
 }
 
-it('64 connections that say not who they are, from an honest caller’s own address, are slowed down, and it is answered (V18)', async () => {
+it('64 anonymous connections from an honest caller’s own address are slowed down, and the honest caller is answered (V18)', async () => {
   const perSecond = process.env.BAILIWICK_STRANGER_REQUESTS_PER_SECOND
   await using scene = await Scene.open(
     perSecond === undefined ? {} : { env: { BAILIWICK_STRANGER_REQUESTS_PER_SECOND: perSecond } },
@@ -75,7 +75,7 @@ it('64 connections that say not who they are, from an honest caller’s own addr
     told = message as StrangersTold
   })
   try {
-    // Their burst is over, unless the bound is off.
+    // Their burst is used up, unless the limit is off.
     await eventually('they are refused', () => told.refused > 64 || perSecond !== undefined || undefined, 60_000)
     const from = told
     const started = performance.now()
@@ -84,7 +84,7 @@ it('64 connections that say not who they are, from an honest caller’s own addr
     const more = { answered: told.answered - from.answered, refused: told.refused - from.refused }
     const figures = { quiet, flooded, ratio: flooded / quiet, seconds, ...more }
     console.log(`64 strangers: ${JSON.stringify(figures)}`)
-    // Each connection waits a second for each refusal, and all of them have the rate of one network.
+    // Each connection waits a second after each refusal, and all of them share the rate of one network.
     if (perSecond === undefined) expect(more.answered + more.refused).toBeLessThan((100 + 2 * 64) * (seconds + 3))
     expect((await scene.audited()).findings).toEqual([])
   } finally {

@@ -7,9 +7,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Point } from '../e2e/agent-side.ts'
 import { answered, answering, eventually, Scene, undecided } from './scene.ts'
 
-// An agent that is held to some arguments looks for values, and for arguments, that its permission did not mean.
+// The agent's permission restricts some arguments. The agent tries values and extra arguments that the permission did
+// not mean.
 
-/** Whatever adjusts is asked for by closed permissions, and with its delegates listed. */
+/** A rule under which `adjust` may be requested only with closed permissions and a list of delegates. */
 const strict: Rule = {
   id: 'adjusting',
   order: 1,
@@ -41,7 +42,7 @@ afterAll(async () => {
 
 const tool = { type: 'tool', id: `${sample.toolServer}/read` }
 let tasks = 0
-/** The tool, with its arguments held. */
+/** The tool, with restricted arguments. */
 const holding = (permission: object) => ({
   ...sampleAuthority,
   task: `escape-${++tasks}`,
@@ -54,7 +55,7 @@ async function granted(permission: object): Promise<string> {
   return grantId ?? ''
 }
 
-/** `ok`, or the reason of the denial: what the decision point says of a call of any arguments. */
+/** `ok`, or the reason of the denial: the decision point's answer to a call with any arguments. */
 async function call(grantId: string, properties: Record<string, unknown>): Promise<string> {
   const { token } = await answered(() => scene.agent().credential({ grantId }))
   const htu = `${scene.system.invoicesUrl}/tools`
@@ -67,13 +68,13 @@ async function call(grantId: string, properties: Record<string, unknown>): Promi
 
 type Permissions = { actions: string[]; resource: object; max_uses?: number }[]
 
-/** What the profile wants to be said beside the signed ask. */
+/** The members that the profile requires next to the signed request. */
 function itemsOf({ permissions }: { permissions: Permissions }): object {
   const [first, ...others] = permissions.map(({ actions: [name], resource }) => ({ action: { name }, resource }))
   return others.length === 0 ? { ...first } : { items: [first, ...others] }
 }
 
-/** An ask that an agent signed by itself, without the SDK, which would refuse it; the code of the answer. */
+/** Sends a request that the agent signed without the SDK, which would refuse it. Returns the code of the answer. */
 async function submitted(authority: Parameters<typeof itemsOf>[0]): Promise<string> {
   const iat = Math.floor(Date.now() / 1000)
   const agent = scene.agent()
@@ -119,7 +120,7 @@ it('no value leaves the folder that was approved, however it is spelled (V5)', a
     ])
 })
 
-it('no argument gets in that a closed permission does not name, and no negative amount under a maximum (V5)', async () => {
+it('a closed permission admits no argument that it does not name, and a maximum admits no negative amount (V5)', async () => {
   const where = { '/amount': { max: '500' }, '/to/iban': { eq: 'DE1' } }
   const [open, closed] = [await granted({ where }), await granted({ where, arguments: 'closed' })]
   const meant = { amount: '10', to: { iban: 'DE1' } }
@@ -144,20 +145,20 @@ it('no argument gets in that a closed permission does not name, and no negative 
     ])
 })
 
-it('no person is asked for less than the rule wants, and the refusal says what to add (V3)', async () => {
+it('a request with less than the rule requires reaches no approver, and the refusal says what to add (V3)', async () => {
   const adjust = { actions: ['tools/call'], resource: { type: 'tool', id: `${sample.toolServer}/adjust` } }
   const asked = (permissions: Permissions, more: object = {}) => submitted({ ...holding({}), permissions, ...more })
   const closed = { ...adjust, where: { '/amount': { max: '5' } }, arguments: 'closed' }
   const delegable = { max_depth: 1, max_children: 1 }
   expect(await asked([adjust])).toBe('approval_rule_mismatch')
   expect(await asked([closed, { ...adjust, max_uses: 1 }])).toBe('approval_rule_mismatch')
-  expect(await asked([...holding({}).permissions, adjust])).toBe('approval_rule_mismatch') // split by rules, too
+  expect(await asked([...holding({}).permissions, adjust])).toBe('approval_rule_mismatch') // also when split by rules
   expect(await asked([closed], delegable)).toBe('approval_rule_mismatch')
   expect(await asked([closed])).toBe('received')
   expect(await asked([closed], { ...delegable, delegates: [] })).toBe('received')
 })
 
-it('no person is asked for a prefix that looks like a folder and is none (V3, V5)', async () => {
+it('a prefix that only looks like a folder reaches no approver (V3, V5)', async () => {
   for (const prefix of [
     '/srv/reports',
     'reports/2025',

@@ -4,10 +4,10 @@ import { Scene } from './scene.ts'
 
 const asks = 500
 const most = 5
-/** Ten denials in a row, and everything of the agent rests. */
+/** After ten denials in a row, approval pauses every request of the agent. */
 const mostDenied = 10
 
-/** An agent that wants a yes by wearing people out: the same thing, worded a little otherwise each time. */
+/** An agent that tries to wear people out: it asks for the same thing again and again, each time worded a little differently. */
 function nearlyTheSame(scene: Scene, n: number) {
   const agent = scene.agent()
   const budget = n % 5 === 0 ? { ...sampleAuthority.budget, calls: 100 + (n % 7) } : sampleAuthority.budget
@@ -25,7 +25,7 @@ function count(said: readonly string[]) {
   return counts
 }
 
-it(`of ${asks} near-identical asks an approver sees at most ${most}; the rest is folded or refused`, async () => {
+it(`an approver sees at most ${most} of ${asks} near-identical requests; the rest are folded or refused`, async () => {
   await using scene = await Scene.open()
   const agent = scene.agent()
   const said: string[] = []
@@ -57,18 +57,18 @@ it(`of ${asks} near-identical asks an approver sees at most ${most}; the rest is
   expect(Object.keys(counts).filter((each) => !['received', 'folded', 'rate_limited'].includes(each))).toEqual([])
   expect(counts.received ?? 0).toBeLessThanOrEqual(most)
   expect(counts.folded ?? 0).toBeGreaterThan(0)
-  // Nobody else is asked less of for it.
+  // The flood costs the other agents none of their requests.
   await scene.stillWorks(scene.agent('forecaster'))
   expect((await scene.audited()).findings).toEqual([])
 })
 
-it(`an approver who says no each time is asked ${mostDenied} times, and then the agent rests`, async () => {
+it(`an approver who denies every request is asked ${mostDenied} times, and then the agent is paused`, async () => {
   await using scene = await Scene.open()
   const agent = scene.agent()
   let prompts = 0
   let waits = 0
   for (let n = 0; n < 100; n++) {
-    // Each of them is another ask, so that none is folded or rests for itself.
+    // Each is a different request, so that none is folded or paused on its own.
     const signed = agent.signRequest({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 600 + n } as never)
     const said = await agent.request(signed).catch((error: { code?: string }) => error.code)
     if (typeof said !== 'object') {

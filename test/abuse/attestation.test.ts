@@ -22,21 +22,22 @@ import {
 import { World } from '../e2e/world.ts'
 import { type JsonWebKeyEc, spellingsOf } from './key-spellings.ts'
 
-// Whoever says to be a workload, by a token that is nobody's, somebody else's, or of another time, gets nothing at the issuer, and nobody
-// fetches what a token names. Each attack begins with a grant that its right workload would get a credential for.
+// An attacker claims to be a workload with a forged token, another workload's token, or a token that is not valid at
+// this time. The issuer gives it nothing and fetches nothing that a token names. Each attack begins with a grant for
+// which the right workload would get a credential.
 
 const { HttpsAuthority } = (await import(
   join(import.meta.dirname, '../../packages/credentials/src/attestation/https-authority.fixture.ts')
 )) as typeof import('../../packages/credentials/src/attestation/https-authority.fixture.ts')
 const trusted = getCACertificates('default')
 const authority = new Authority()
-/** Vouches for others; its key has the same `kid`. */
+/** Vouches for other workloads; its key has the same `kid`. */
 const stranger = new Authority()
 let server: Awaited<ReturnType<typeof HttpsAuthority.start>>
 let world: World
 let people: People
 let point: Point
-/** What no token, redirect or document may lead to. */
+/** No token, redirect or document may lead to this server. */
 let inside: { port: number; connections: number; close(): void }
 
 const far = (name: string) => `spiffe://bailiwick.local/agent/${name}`
@@ -87,7 +88,7 @@ const now = () => Math.floor(world.clock.now() / 1000)
 const part = (value: unknown) => encodeBase64url(JSON.stringify(value))
 const grantFor = async (workload: Workload) => (await people.grant(askOf(workload))).grantId
 
-/** Shows each of these for the same grant; gives those that got something. */
+/** Presents each of these for the same grant. Returns the names of those that got something. */
 async function taken(workload: Workload, grantId: string, tokens: Record<string, string>): Promise<string[]> {
   const got: string[] = []
   for (const [what, token] of Object.entries(tokens)) {
@@ -117,10 +118,10 @@ function forgeries(good: string, kid: string, publicJwk: SigningKey<'agent'>['pu
     ...Object.fromEntries(
       Object.entries(spellingsOf(publicJwk as JsonWebKeyEc)).map(([how, secret]) => [`HMAC with ${how}`, hmac(secret)]),
     ),
-    'the key of a thief, by the name of the right one': by({}),
+    'the key of a thief, under the name of the right key': by({}),
     'the key of another authority, of the same name': stranger.token(claims),
-    'its own key inside': by({ jwk: thief.publicJwk }),
-    'its own key inside, and none by name': by({ jwk: thief.publicJwk, kid: undefined }),
+    'its own key in the header': by({ jwk: thief.publicJwk }),
+    'its own key in the header, without a key id': by({ jwk: thief.publicJwk, kid: undefined }),
     'an address of keys': by({ jku: `${place}/jwks` }),
     'an address of keys for a name': by({ kid: `${place}/jwks` }),
     'an address of a certificate': by({ x5u: `${place}/cert.pem` }),
@@ -132,19 +133,22 @@ function forgeries(good: string, kid: string, publicJwk: SigningKey<'agent'>['pu
     'the type of a credential': authority.token(claims, { header: { typ: 'at+jwt' } }),
     'the type of a proof': authority.token(claims, { header: { typ: 'dpop+jwt' } }),
     'another spelling': `${good}=`,
-    'for somebody else': authority.token({ ...claims, aud: 'https://elsewhere.example' }),
-    'for us and somebody else': authority.token({ ...claims, aud: [claims.aud, 'https://elsewhere.example'].flat() }),
+    'for another audience': authority.token({ ...claims, aud: 'https://elsewhere.example' }),
+    'for us and another audience': authority.token({
+      ...claims,
+      aud: [claims.aud, 'https://elsewhere.example'].flat(),
+    }),
     'for a place below us': authority.token({ ...claims, aud: `${[claims.aud].flat()[0]}/` }),
-    'for nobody': authority.token({ ...claims, aud: undefined }),
+    'without an audience': authority.token({ ...claims, aud: undefined }),
     'that has expired': authority.token({ ...claims, iat: now() - 600, exp: now() - 1 }),
     'of tomorrow': authority.token({ ...claims, nbf: now() + 3600 }),
     'without an end': authority.token({ ...claims, exp: undefined }),
     'for a year': authority.token({ ...claims, exp: now() + 365 * 86_400 }),
-    'with an end that is a text': authority.token({ ...claims, exp: String(claims.exp) }),
+    'with an expiry that is a string': authority.token({ ...claims, exp: String(claims.exp) }),
   }
 }
 
-it('no forged, foreign or old JWT-SVID attests anybody, and nobody fetches what one names (V11, V12)', async () => {
+it('no forged, foreign or old JWT-SVID attests a workload, and nothing that one names is fetched (V11, V12)', async () => {
   const pod = aWorkload(`${podAgent}/one`)
   const grantId = await grantFor(pod)
   const good = authority.svid(world, pod.id)
@@ -156,8 +160,8 @@ it('no forged, foreign or old JWT-SVID attests anybody, and nobody fetches what 
     'of an agent that begins alike': of(`${podAgent}-evil/one`),
     'of another agent': of(`${jobAgent}/one`),
     'of another instance': of(`${podAgent}/two`),
-    'of the agent, and no instance': of(podAgent),
-    'of a way up and down again': of(`${podAgent}/x/../one`),
+    'of the agent, without an instance': of(podAgent),
+    'of a path that goes up and down again': of(`${podAgent}/x/../one`),
     'of another spelling': of(`${podAgent}/%6fne`),
     'of several': of([pod.id, `${podAgent}/two`]),
     'a token of a provider': authority.idToken(world, 'one'),
@@ -167,7 +171,7 @@ it('no forged, foreign or old JWT-SVID attests anybody, and nobody fetches what 
   expect((await askToken(world, pod, grantId, good)).status).toBe(200)
 })
 
-it('no forged, foreign or old token of a provider attests anybody, nor one of another job (V11, V12)', async () => {
+it('no forged, foreign or old token of a provider, and no token of another job, attests a workload (V11, V12)', async () => {
   const job = aWorkload(`${jobAgent}/42`, 'oidc')
   const grantId = await grantFor(job)
   const good = authority.idToken(world, '42')
@@ -191,12 +195,12 @@ it('no forged, foreign or old token of a provider attests anybody, nor one of an
   expect((await askToken(world, job, grantId, good)).status).toBe(200)
 })
 
-it('a token is worth something with one key alone, and in none of the spellings of its signature with another (V10, V11)', async () => {
+it('a token works with one key only; no other spelling of its signature makes it work with another key (V10, V11)', async () => {
   const [one, two] = [aWorkload(`${podAgent}/first`), aWorkload(`${podAgent}/second`)]
   const [grantOfOne, grantOfTwo] = [await grantFor(one), await grantFor(two)]
   const token = authority.svid(world, one.id)
   expect((await askToken(world, one, grantOfOne, token)).status).toBe(200)
-  // ECDSA takes (r, s) and (r, n - s) alike: a second token, made of the first by whoever saw it.
+  // ECDSA accepts both (r, s) and (r, n - s), so anyone who saw the token can make a second one from it.
   const n = BigInt('0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551')
   const cut = token.lastIndexOf('.')
   const signature = Buffer.from(token.slice(cut + 1), 'base64url')
@@ -219,7 +223,7 @@ it('a token is worth something with one key alone, and in none of the spellings 
   })
 })
 
-it('of many who hold a join token at once one joins, as the instance that it is for, while it lives (V10)', async () => {
+it('exactly one of many simultaneous holders of a join token joins, as its instance, before it expires (V10)', async () => {
   const laptop = aWorkload(`${joinAgent}/laptop`, 'join_token')
   const racers = Array.from({ length: 8 }, () => aWorkload(laptop.id, 'join_token'))
   const grants = await Promise.all(racers.map(grantFor))
@@ -254,7 +258,7 @@ it('of many who hold a join token at once one joins, as the instance that it is 
   }
 })
 
-it('an authority that turns against us leads nobody to an address inside, whatever it answers (V12)', async () => {
+it('a hostile authority cannot make the issuer call an internal address by any answer (V12)', async () => {
   const place = (scheme: string) => `${scheme}://127.0.0.1:${inside.port}/latest/meta-data`
   const document = (path: string, jwks_uri: string) =>
     server.serve(`/${path}/.well-known/openid-configuration`, () =>

@@ -13,7 +13,7 @@ const short = 'correct-horse-battery'
 
 type Points = Extract<InitialEntities[number], { type: 'enforcement-point' }>['value']
 
-/** The sample's enforcement point, changed. */
+/** The sample's enforcement point, modified. */
 const points = (change: (point: Points) => Points[]): WorldOptions => ({
   entities: (entities) =>
     entities.flatMap(
@@ -24,7 +24,7 @@ const points = (change: (point: Points) => Points[]): WorldOptions => ({
     ),
 })
 
-/** The sample's point with a bearer secret, beside the others that are named. */
+/** The sample's point with a bearer secret, next to the other points that are named. */
 const withBearer = (...others: { id: string; hash: string }[]): WorldOptions =>
   points((point) => [
     { ...point, bearer_sha256: sha256(secret) },
@@ -54,7 +54,7 @@ const send = (system: Granted, body: unknown, { path = 'evaluation', authorizati
 const reasons = (answer: { evaluations: { decision: boolean; context: { reason?: string } }[] }) =>
   answer.evaluations.map(({ decision, context }) => (decision ? true : context.reason))
 
-it('a bearer secret is the point, where nobody can have read it, and is nobody anywhere else (V11)', async () => {
+it('a bearer secret identifies the point only where it cannot have been read on the way (V11)', async () => {
   const shared = randomBytes(32).toString('base64url')
   await using system = await granted(
     withBearer(
@@ -67,15 +67,15 @@ it('a bearer secret is the point, where nobody can have read it, and is nobody a
   const authorization = `Bearer ${secret}`
   const body = () => point.body({ credential, ...read }).body
   const wrong: [string, Sent][] = [
-    ['from another machine in the clear', { authorization, from: '10.1.2.3' }],
-    ['through a proxy in the clear', { authorization, headers: { 'x-forwarded-for': '10.1.2.3' } }],
-    ['by a proxy that heard it in the clear', { authorization, headers: { 'x-forwarded-proto': 'http' } }],
-    ['its hash, which everybody may read', { authorization: `Bearer ${sha256(secret)}` }],
+    ['from another machine in plain HTTP', { authorization, from: '10.1.2.3' }],
+    ['through a proxy in plain HTTP', { authorization, headers: { 'x-forwarded-for': '10.1.2.3' } }],
+    ['by a proxy that received it in plain HTTP', { authorization, headers: { 'x-forwarded-proto': 'http' } }],
+    ['its hash, which is public', { authorization: `Bearer ${sha256(secret)}` }],
     ['a part of it', { authorization: `Bearer ${secret.slice(0, 42)}` }],
     ['more than it', { authorization: `Bearer ${secret}A` }],
     ['another scheme', { authorization: `Basic ${secret}` }],
     ['a secret that can be guessed', { authorization: `Bearer ${short}` }],
-    ['a secret of two points', { authorization: `Bearer ${shared}` }],
+    ['a secret that two points share', { authorization: `Bearer ${shared}` }],
   ]
   for (const [what, sent] of wrong) {
     for (const path of ['evaluation', 'evaluations', 'search/resource']) {
@@ -92,14 +92,14 @@ it('a bearer secret is the point, where nobody can have read it, and is nobody a
   const event = await system.event(answer.context.decision_id)
   expect(event.data).toMatchObject({ enforcement_point: sample.enforcementPoint })
   expect(JSON.stringify(await system.world.events('decisions.v1'))).not.toContain(secret)
-  // No more than with its key: what is out of its scope stays so.
+  // The secret allows no more than the point's key: a resource outside its scope stays refused.
   const outside = point.body({ credential, resource: { type: 'dataset', id: 'hr' } }).body
   expect((await send(system, outside, { authorization })).json()).toMatchObject({
     context: { reason: 'pep_out_of_scope' },
   })
 })
 
-it('a stolen assertion is over after its minute, at every endpoint', async () => {
+it('a stolen assertion expires after its minute, at every endpoint', async () => {
   await using system = await granted()
   const { point, credential, world } = system
   const stolen = { authorization: `Bearer ${point.assertion()}` }
@@ -110,7 +110,7 @@ it('a stolen assertion is over after its minute, at every endpoint', async () =>
   expect(system.taken()).toBe(0n)
 })
 
-it('a boxcar of 10,000 is refused whole, and one of strangers unread (V18)', async () => {
+it('a boxcar of 10,000 is refused whole, and a stranger’s is refused unread (V18)', async () => {
   await using system = await granted()
   const evaluations = Array(10_000).fill({})
   const body = { ...system.point.body({ credential: system.credential, ...read }).body, evaluations }
@@ -121,7 +121,7 @@ it('a boxcar of 10,000 is refused whole, and one of strangers unread (V18)', asy
   expect(system.taken()).toBe(0n)
 })
 
-it("an item with another agent's credential or subject is denied, and hurts no other (V6, V11)", async () => {
+it("an item with another agent's credential or subject is denied, and the other items are unaffected (V6, V11)", async () => {
   await using system = await granted()
   const { point, credential } = system
   const item = (ask: CallAsk) => point.body({ credential, ...read, ...ask }).body
@@ -131,7 +131,7 @@ it("an item with another agent's credential or subject is denied, and hurts no o
     item({ proofKey: strangersKey() }),
     item({ subject: agentId('forecaster') }),
     item({ observed: { credential: `${credential.slice(0, -8)}AAAAAAAA` } }),
-    // The first item's proof, for an action of one's own.
+    // The first item's proof, used for an action of the attacker's own.
     { ...item({ tool: 'adjust', properties: { amount: '1', currency: 'EUR' } }), context: stolen.context },
     item({ observed: { credential: 7 } }),
     item({}),
@@ -165,7 +165,7 @@ it.each<[string, (good: string) => string]>([
   expect(reasons((await send(system, good, { path: 'evaluations' })).json())).toEqual([true])
 })
 
-it('nothing is decided on what came of a body that never ended (V13)', async () => {
+it('a body that never ends is not decided on, however much of it arrived (V13)', async () => {
   await using system = await granted()
   const { point, credential, world } = system
   const address = new URL(await world.http.listen({ port: 0 }))
@@ -192,14 +192,14 @@ it('nothing is decided on what came of a body that never ended (V13)', async () 
     return promise
   }
   const chunk = `${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n`
-  // All of an evaluation, and more announced: a length, a chunk, the end of the chunks.
+  // All of an evaluation, with more announced than sent: by a length, by a chunk, or without the final chunk.
   for (const text of [
     `${head(`Content-Length: ${Buffer.byteLength(body) + 1}`)}${body}`,
     `${head('Transfer-Encoding: chunked')}${chunk}`,
     `${head('Transfer-Encoding: chunked')}${chunk}5\r\n{`,
   ])
     expect(await speak(text)).not.toContain('"decision"')
-  // A part of it, though the rest follows.
+  // A part of it, although the rest follows.
   expect(await speak(`${head(`Content-Length: ${body.length - 1}`, 'Connection: close')}${body}`)).toMatch(
     /^HTTP\/1\.1 400 /,
   )
@@ -208,13 +208,13 @@ it('nothing is decided on what came of a body that never ended (V13)', async () 
       /^HTTP\/1\.1 415 /,
     )
   expect(system.taken()).toBe(0n)
-  // The same proof: had any of it been decided, this would be a replay.
+  // The same proof: if any of the attempts had been decided, this would be a replay.
   const whole = `${head('Transfer-Encoding: chunked', 'Connection: close')}${chunk}0\r\n\r\n`
   expect(await speak(whole, { goes: false })).toContain('"decision":true')
   expect(system.taken()).toBe(1n)
 })
 
-it('a search tells nothing of what the point may not ask about, nor of another agent (V11)', async () => {
+it('a search reveals nothing that the point may not ask about, and nothing about another agent (V11)', async () => {
   const resources = [{ type: 'tool', id: `${sample.toolServer}/adjust` }]
   await using system = await granted(points((point) => [{ ...point, resources }]))
   const { point, credential } = system

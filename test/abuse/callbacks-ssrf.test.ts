@@ -5,7 +5,7 @@ import { sampleAgentId, sampleAuthority } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { answered, eventually, pause, Scene } from './scene.ts'
 
-/** Something inside, that no agent may reach through approval. It counts who comes. */
+/** An internal server, which no agent may reach through approval. It counts its visitors. */
 let inside: Server
 let visits = 0
 let port: number
@@ -25,7 +25,7 @@ afterAll(async () => {
   await scene[Symbol.asyncDispose]()
 })
 
-/** As people would, who look away: the agent's registration says where it may be told. */
+/** Sets an agent's callbacks as careless people would: the registration says where the agent may be notified. */
 async function register(callbacks: string[]) {
   const id = sampleAgentId('reconciler')
   const value = { ...scene.ledger.registry.get('agent', id), callbacks }
@@ -52,7 +52,7 @@ async function ask(endpoint: string, agent = scene.agent()): Promise<string> {
   )
 }
 
-it('a name that leads inside is not called, although it is registered', async () => {
+it('a name that resolves to an internal address is not called, although it is registered', async () => {
   const requestId = await ask(`https://localhost:${port}/hook`)
   expect(requestId).toMatch(/^req_/)
   const metrics = async () => await (await fetch(`${scene.url}/metrics`)).text()
@@ -73,10 +73,10 @@ it.each([
   ['a path beside', 'https://hooks.example/cbx'],
   ['a path above', 'https://hooks.example/'],
   ['a path that climbs', 'https://hooks.example/cb/../admin'],
-  ['a path that climbs encoded', 'https://hooks.example/cb/%2e%2e/admin'],
-  ['a path that climbs by an encoded slash', 'https://hooks.example/cb/..%2fadmin'],
-  ['a path that climbs encoded twice', 'https://hooks.example/cb/%252e%252e/admin'],
-  ['a path that climbs by a backslash', 'https://hooks.example/cb\\..\\admin'],
+  ['a path that climbs with encoded dots', 'https://hooks.example/cb/%2e%2e/admin'],
+  ['a path that climbs with an encoded slash', 'https://hooks.example/cb/..%2fadmin'],
+  ['a path that climbs with doubly encoded dots', 'https://hooks.example/cb/%252e%252e/admin'],
+  ['a path that climbs with a backslash', 'https://hooks.example/cb\\..\\admin'],
   ['credentials', 'https://user:pass@hooks.example/cb'],
   ['a name before the at sign', 'https://hooks.example@evil.example/cb'],
   ['a fragment', 'https://hooks.example/cb#@evil.example/'],
@@ -84,18 +84,18 @@ it.each([
   ['loopback as one number', 'https://2130706433/cb'],
   ['loopback in IPv6', 'https://[::1]/cb'],
   ['loopback mapped into IPv6', 'https://[::ffff:127.0.0.1]/cb'],
-  ['the metadata of a cloud', 'https://169.254.169.254/latest/meta-data/'],
+  ['the metadata service of a cloud', 'https://169.254.169.254/latest/meta-data/'],
 ])('a callback to %s is refused', async (_, endpoint) => {
   expect(await ask(endpoint)).toMatch(
     /^(callback_forbidden|request_malformed|token_malformed|submission_contradicted)$/,
   )
 })
 
-it('an agent that is registered for none has none', async () => {
+it('an agent that registered no callback gets none', async () => {
   expect(await ask('https://hooks.example/cb', scene.agent('forecaster'))).toBe('callback_forbidden')
 })
 
-it('what is below a prefix is taken', async () => {
+it('an address below a registered prefix is accepted', async () => {
   for (const endpoint of [
     'https://hooks.example/cb',
     'https://hooks.example/cb/a?b=c',
@@ -122,6 +122,6 @@ it('a name server that changes its mind between check and connection leads nowhe
   expect(dialled.every(isPublicAddress)).toBe(true)
 })
 
-it('the evidence holds', async () => {
+it('the audit finds nothing', async () => {
   expect((await scene.audited()).findings).toEqual([])
 })

@@ -20,7 +20,7 @@ import { eventually, Scene } from './scene.ts'
 const wanted = process.env.BAILIWICK_NIGHTLY === undefined ? 200 : 10_000
 const canary = () => randomBytes(24).toString('base64url')
 
-it('finds a secret in what holds it, or a piece of it, and in nothing else', () => {
+it('finds a secret where all or a piece of it stands, and nowhere else', () => {
   const secrets = new Secrets()
   const all = Array.from({ length: 1000 }, () => `eyJ0eXAiOiJkcG9wK2p3dCJ9.${randomBytes(100).toString('base64url')}`)
   for (const each of all) secrets.add('a proof', each)
@@ -38,7 +38,7 @@ it('finds a secret in what holds it, or a piece of it, and in nothing else', () 
 })
 
 it(
-  `no canary of ${wanted} requests stands in log, evidence, parked topics, metrics, errors or what is printed (V17)`,
+  `no canary of ${wanted} requests appears in log, evidence, parked topics, metrics, errors or output (V17)`,
   async () => {
     console.log(`canaries: seed ${seed}`)
     const secrets = new Secrets()
@@ -75,7 +75,7 @@ it(
   process.env.BAILIWICK_NIGHTLY === undefined ? 300_000 : 3_600_000,
 )
 
-/** Everything, with a spy where a proxy would be: it sees each secret that goes by, and each answer that says no. */
+/** The whole system, with a spy in the place of a proxy: it sees every secret that passes, and every refusal. */
 async function aWorld(secrets: Secrets) {
   await using opened = new AsyncDisposableStack()
   opened.defer(() => void vi.restoreAllMocks())
@@ -116,7 +116,8 @@ async function aWorld(secrets: Secrets) {
   })
   const folder = mkdtempSync(join(tmpdir(), 'canaries-'))
   opened.defer(() => rmSync(folder, { recursive: true }))
-  // What waits for people goes to a webhook whose address is the secret, and evidence to a collector that wants one.
+  // Notifications to people go to a webhook whose address is the secret; evidence goes to a collector that requires a
+  // secret.
   const [hook, bearer] = [canary(), canary()]
   secrets.add('a webhook’s address', hook)
   secrets.add('a collector’s token', bearer)
@@ -176,7 +177,7 @@ async function aWorld(secrets: Secrets) {
       ...['a client assertion', 'a collector’s token', 'a cookie', 'a credential', 'a permit', 'a private key'],
       ...['a proof', 'a sign-in', 'a webhook’s address', 'an argument', 'an authorization'],
     ],
-    /** One call with an argument that no authority and no policy names, and that is nobody's business. */
+    /** One call with a sensitive argument that no authority and no policy names. */
     async act(agent: Agent, grantId: string, tool: string): Promise<void> {
       const secret = canary()
       secrets.add('an argument', secret)
@@ -198,7 +199,7 @@ async function aWorld(secrets: Secrets) {
       if (said.allowed) allowed++
       else seen.nonce = said.dpopNonce ?? seen.nonce
     },
-    /** Secrets where they do not belong. */
+    /** Puts secrets where they do not belong. */
     async misplace(random: () => number): Promise<void> {
       const { credential, proof } = seen
       const one = random() < 0.5 ? credential : proof
@@ -242,7 +243,7 @@ async function aWorld(secrets: Secrets) {
       )
       const metrics = await (await real(`${url}/metrics`)).text()
       const messages: [string, Buffer][] = []
-      // What was put on the bus stands there; nothing that tells of it does.
+      // The messages that the attacker put on the bus stay there; nothing that reports on them contains their secrets.
       for (const { name } of topics)
         for (const { key, bytes } of await scene.read(name))
           if (key !== 'k' || name.endsWith('.parked')) messages.push([name, Buffer.from(bytes)])
@@ -250,7 +251,7 @@ async function aWorld(secrets: Secrets) {
       return [
         ['the log of the services', Buffer.from(lines.join(''))],
         ['what was printed', Buffer.from(printed.join(''))],
-        ['answers that say no', Buffer.from(refusals.join('\n'))],
+        ['refusals', Buffer.from(refusals.join('\n'))],
         ['what the collector got', Buffer.from(collected.join(''))],
         ['the file for a SIEM', readFileSync(file)],
         ['/metrics', Buffer.from(metrics)],

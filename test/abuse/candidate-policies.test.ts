@@ -24,7 +24,7 @@ const deniesRead = new Map([
   ['no.cedar', Buffer.from('@id("no-read") forbid (principal, action, resource == tool::"invoices/read");')],
 ])
 
-/** Puts a candidate beside the active set, in one step, and waits until the decision point asks it. */
+/** Puts a candidate next to the active set in one step, and waits until the decision point evaluates it. */
 async function put({ world }: Granted, files: PolicyFiles): Promise<string> {
   const { hash } = policySetOf(files)
   const { candidate } = paths(world.data)
@@ -36,7 +36,7 @@ async function put({ world }: Granted, files: PolicyFiles): Promise<string> {
 }
 const call = ({ point, credential }: Granted) => point.call({ credential, ...read })
 
-/** What the log says that a candidate said of a decision. */
+/** The answer of a candidate to a decision, as the log has it. */
 async function answerOn({ world }: Granted, decisionId: string) {
   return eventually(async () => {
     for (const event of await world.events('decisions.v1')) {
@@ -48,7 +48,7 @@ async function answerOn({ world }: Granted, decisionId: string) {
   })
 }
 
-it('a candidate that allows everything allows nothing that the active set denies; what it says is evidence (V3)', async () => {
+it('a candidate that allows everything allows nothing that the active set denies; its answer is evidence (V3)', async () => {
   await using system = await granted({ policies: deniesRead })
   const hash = await put(system, allowsAll)
   const refused = await call(system)
@@ -76,7 +76,7 @@ it.each([
   expect(system.taken()).toBe(1n)
 })
 
-it('a decision names the set that counts, and its event is the same with a candidate as without', async () => {
+it('a decision names the active set, and its event is the same with a candidate as without', async () => {
   await using system = await granted()
   const alone = await call(system)
   await put(system, deniesAll)
@@ -87,12 +87,12 @@ it('a decision names the set that counts, and its event is the same with a candi
   expect(event).toMatchObject({ type: 'decision.allowed', data: { policy_set: policySetOf(shipped).hash } })
 })
 
-it('a candidate that is changed meanwhile is named by the files that were asked', async () => {
+it('a candidate that changes meanwhile is named by the files that were evaluated', async () => {
   await using system = await granted()
   const first = await put(system, deniesAll)
   const one = await call(system)
   expect(await answerOn(system, one.decisionId)).toMatchObject({ hash: first, candidate: 'deny' })
-  // Edited where it lies, not put there anew.
+  // Edited in place, not stored again.
   storePolicyFiles(paths(system.world.data).candidate, allowsAll)
   const second = policySetOf(allowsAll).hash
   await eventually(() => system.world.pdp.pdp.shadow.candidate === second || undefined)
@@ -109,21 +109,21 @@ it.each<[string, (folder: string) => void]>([
   ],
   ['is far too large', (folder) => storePolicyFiles(folder, new Map([...deniesAll, ['huge.cedar', huge]]))],
   [
-    'is a pipe that nobody writes',
+    'is a pipe without a writer',
     (folder) => {
       mkdirSync(folder)
       execFileSync('mkfifo', [join(folder, 'pipe.cedar')])
     },
   ],
   ['is a folder named like a policy', (folder) => mkdirSync(join(folder, 'x.cedar'), { recursive: true })],
-])('a candidate that %s holds nobody up, and is not asked', async (_, make) => {
+])('a candidate that %s delays no decision, and is not evaluated', async (_, make) => {
   await using system = await granted()
   make(paths(system.world.data).candidate)
-  await new Promise((resolve) => setTimeout(resolve, 2500)) // looked at, at least once
+  await new Promise((resolve) => setTimeout(resolve, 2500)) // it was looked at, at least once
   expect(system.world.pdp.pdp.shadow.candidate).toBeUndefined()
   expect(await call(system)).toMatchObject({ decision: true })
   expect((await system.world.events('decisions.v1')).map(({ type }) => type)).not.toContain('candidate.answered')
-  // And the next one is.
+  // The next candidate is evaluated.
   rmSync(paths(system.world.data).candidate, { recursive: true })
   await put(system, deniesAll)
 })

@@ -21,7 +21,7 @@ afterAll(async () => {
   expect(findings).toEqual([])
 })
 
-// Each for another length: after a denial the same ask rests.
+// Each request is for another duration, because an identical request is paused after a denial.
 let length = 3600
 const ask = async (name: (typeof sample.agents)[number] = 'reconciler') => {
   const agent = sampleAgent(system.host, name)
@@ -38,7 +38,7 @@ const stateOf = async (requestId: string) => {
   return ledger().requests.requests.get(requestId)?.state
 }
 
-it('a page of another origin can do nothing with a person’s cookie, and frame nothing (V3)', async () => {
+it('a page of another origin can do nothing with a person’s cookie, and cannot frame the console (V3)', async () => {
   const requestId = await ask()
   const { statement_hash, challenge } = await owner.rendered(requestId)
   const assertion = owner.passkey.sign(bytesOf(challenge))
@@ -83,7 +83,7 @@ it('a page of another origin can do nothing with a person’s cookie, and frame 
   expect((await owner.approve(requestId, await owner.rendered(requestId))).status).toBe(200)
 })
 
-it('a statement is signed in the session and for the request that it was shown for, once (V10)', async () => {
+it('a statement can be signed once, only in the session and for the request that it was shown for (V10)', async () => {
   const [mine, other] = [await ask(), await ask('forecaster')]
   const shown = await owner.rendered(mine)
   const elsewhere = new Person(system)
@@ -92,7 +92,7 @@ it('a statement is signed in the session and for the request that it was shown f
   expect((await again.signIn()).status).toBe(200)
   expect((await again.approve(mine, shown)).code).toBe('statement_unknown')
   expect((await owner.approve(other, shown)).code).toBe('statement_unknown')
-  // It was taken by the attempt, as everything that is shown once.
+  // The attempt used it up, as every challenge that is shown once.
   const fresh = await owner.rendered(mine)
   expect(
     (await owner.approve(mine, { ...fresh, challenge: randomBytes(32).toString('base64url') })).status,
@@ -117,7 +117,7 @@ it('a statement is signed in the session and for the request that it was shown f
   expect((await owner.post(`requests/${other}/withdraw`)).status).toBeGreaterThanOrEqual(400)
 })
 
-it('of many approvals at once of one request, each narrower in its own way, exactly one grants (V10)', async () => {
+it('exactly one of many concurrent, differently narrowed approvals of one request grants (V10)', async () => {
   const requestId = await ask()
   const shown = []
   for (const calls of [1, 2, 3, 4, 5, 6])
@@ -141,7 +141,7 @@ it('of many approvals at once of one request, each narrower in its own way, exac
     await expect(owner.rendered(await ask('forecaster'), { authority: wider })).rejects.toThrow()
 })
 
-it('who was cancelled by its agent, or is no longer signed in, is not approved (V3)', async () => {
+it('no approval goes through for a request that its agent cancelled, or from a person who signed out (V3)', async () => {
   for (const { id } of (
     (await owner.send('GET', '/console/api/state')).body as unknown as { requests: { id: string }[] }
   ).requests)
@@ -161,7 +161,7 @@ it('who was cancelled by its agent, or is no longer signed in, is not approved (
   expect(await stateOf(next)).toBe('pending')
 })
 
-it('a stranger with a passkey of the same console, outside the group, can answer and withdraw nothing (V3)', async () => {
+it('a person enrolled at the same console but outside the group can answer and withdraw nothing (V3)', async () => {
   const stranger = new Person(system)
   const passkey = await stranger.newPasskey()
   expect((await stranger.signIn()).status).toBeGreaterThanOrEqual(400)
@@ -175,7 +175,7 @@ it('a stranger with a passkey of the same console, outside the group, can answer
   const { request_id: change } = proposed.body
   expect(proposed.status).toBe(200)
 
-  // What the owner signs for the registry approves no task, and the other way round.
+  // The owner's signature for the registry approves no task, and a signature for a task changes no registry.
   const task = await ask('forecaster')
   const [forChange, forTask] = [await owner.rendered(change), await owner.rendered(task)]
   expect((await owner.approve(task, { ...forTask, challenge: forChange.challenge })).status).toBeGreaterThanOrEqual(400)
@@ -193,7 +193,7 @@ it('a stranger with a passkey of the same console, outside the group, can answer
   const pending = await ask('forecaster')
   await expect(stranger.rendered(pending)).rejects.toThrow('approver_not_in_group')
   expect((await stranger.post(`requests/${pending}/deny`)).code).toBe('approver_not_in_group')
-  // The owner's rendering, signed by somebody else.
+  // The owner's rendering, signed by another person.
   const shown = await owner.rendered(pending)
   expect((await owner.approve(pending, shown, stranger.passkey)).status).toBeGreaterThanOrEqual(400)
   expect(await stateOf(pending)).toBe('pending')

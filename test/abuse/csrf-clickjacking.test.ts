@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Person } from './person.ts'
 import { Scene } from './scene.ts'
 
-// Another site's page in the same browser: it has the person's cookie where the browser sends it, and no more. Every route
-// of the console is asked, those that are added later too.
+// A page of another site runs in the same browser: it has the person's cookie where the browser sends it, and nothing
+// else. The test tries every route of the console, including routes added later.
 
 let scene: Scene
 let owner: Person
@@ -24,7 +24,7 @@ interface Route {
   methods: string[]
 }
 
-/** What the server answers below /console, as the server itself says. */
+/** The routes below /console, as the server itself lists them. */
 function consoleRoutes(): Route[] {
   const stack: string[] = []
   return scene.system.host.http
@@ -61,7 +61,7 @@ it('knows the console’s routes', () => {
   expect(paths.length).toBeGreaterThan(10)
 })
 
-it('nothing of the console is done for a page of another origin, or for a form (V3)', async () => {
+it('the console does nothing for a page of another origin, or for a form (V3)', async () => {
   const before = await scene.counted()
   const { cookie } = owner
   const writes = consoleRoutes().flatMap(({ path, methods }) =>
@@ -83,7 +83,7 @@ it('nothing of the console is done for a page of another origin, or for a form (
       const { status, code } = await owner.send(method, path, {}, headers)
       expect([path, headers, status, code]).toEqual([path, headers, 403, 'origin_forbidden'])
     }
-    // What a form can send without asking.
+    // The content types that a form can send without a preflight.
     for (const type of [
       'text/plain',
       'application/x-www-form-urlencoded',
@@ -101,7 +101,7 @@ it('nothing of the console is done for a page of another origin, or for a form (
   expect((await owner.send('GET', '/console/api/state')).status).toBe(200)
 })
 
-it('no page of another origin reads the console, or its events: there is no CORS (V3)', async () => {
+it('no page of another origin reads the console or its events, because there is no CORS (V3)', async () => {
   const reads = consoleRoutes().filter(({ methods }) => methods.includes('GET'))
   for (const { path } of reads) {
     for (const method of ['GET', 'OPTIONS']) {
@@ -117,7 +117,7 @@ it('no page of another origin reads the console, or its events: there is no CORS
         expect([path, name]).not.toEqual([path, expect.stringMatching(/^access-control-/)])
       if (path.includes('event')) expect([path, headers.status]).not.toEqual([path, 200])
     }
-    // Without the cookie, which other sites do not send, there is nothing to read.
+    // Other sites do not send the cookie, and without it there is nothing to read.
     if (!path.startsWith('/console/api/') || path.endsWith('/hello')) continue
     const { status } = await headersOf('GET', filled(path), { origin: scene.url, accept: 'text/event-stream, */*' })
     expect([path, status]).toEqual([path, 401])
@@ -144,7 +144,7 @@ it('no page frames the console, runs scripts in it or guesses what its files are
   }
 })
 
-it('the cookie of a session is for this host, its pages and no script, and gone when it ended (V3)', async () => {
+it('the session cookie is sent to this host’s pages only, hidden from scripts, and gone at the session’s end (V3)', async () => {
   const { headers, status } = await owner.signIn()
   expect(status).toBe(200)
   const [cookie, ...more] = headers.getSetCookie()
@@ -160,7 +160,7 @@ it('the cookie of a session is for this host, its pages and no script, and gone 
   expect((await owner.signIn()).status).toBe(200)
 })
 
-/** As no browser would send it: `fetch` keeps some headers to itself. Ends as soon as it is known what is answered. */
+/** Sends headers that `fetch` does not let a program set. Resolves as soon as the answer's head is known. */
 function headersOf(method: string, path: string, headers: Record<string, string>) {
   return new Promise<{ status: number; fields: Record<string, unknown> }>((resolve, reject) => {
     const sent = httpRequest(new URL(path, scene.url), { method, headers }, (answer) => {

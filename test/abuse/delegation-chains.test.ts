@@ -6,16 +6,17 @@ import { adjusting, type Chain, Family, familyAuthority, idOf, type Link, readOn
 import { roundsOf } from './revocation-world.ts'
 import { unlikely } from './scene.ts'
 
-// A stolen issuer writes, and certifies, chains of delegations that no agent made like that. Whoever then acts by one is refused by
-// the decision point, whoever redeems one by the issuer, and the auditor names each. BAILIWICK_SEED=… tries the same again.
+// A stolen issuer writes, and certifies, delegation chains that no agent made in that form. The decision point refuses
+// every call under such a chain, the issuer refuses to redeem its links, and the auditor names each one.
+// BAILIWICK_SEED=… repeats a run.
 
-/** An id that nothing has. */
+/** An id that belongs to nothing. */
 const nobody = `dlg_${'A'.repeat(43)}`
-/** Of one task: its chains are judged against those that were written before. */
+/** Chains of one task: each is judged against the chains written before it. */
 const together = 40
 
 let family: Family
-/** `dlg_…` of what the auditor must name, and of what it must not. */
+/** `dlg_…` ids that the auditor must name, and those that it must not name. */
 const bad: string[] = []
 const good: string[] = []
 beforeAll(async () => {
@@ -31,16 +32,16 @@ const members = () => {
   return all.slice(0, 2 + below(4)).map(([, n]) => n)
 }
 
-/** Everything below a link made again under it: each is signed by who must. */
+/** Makes every link below another one again under it; each is signed by its rightful maker. */
 const goneOn = (head: readonly Link[], tail: readonly Link[]): Link[] => {
   const links = [...head]
   for (const { to } of tail) links.push(family.link(links.at(-1), to))
   return links
 }
 
-/** How each is made from a chain that is whole; `other` runs through the same members. */
+/** How each bad chain is made from a whole one; `other` runs through the same members. */
 const lies: Record<string, (chain: Link[], at: number, other: Link[]) => Pick<Chain, 'written' | 'named'>> = {
-  'the end of one chain under the beginning of another'(chain, at, other) {
+  'the end of one chain under the beginning of another chain'(chain, at, other) {
     const cut = Math.max(1, at)
     const [first, ...rest] = other.slice(cut)
     const links = [
@@ -49,7 +50,7 @@ const lies: Record<string, (chain: Link[], at: number, other: Link[]) => Pick<Ch
     ]
     return { written: [...links, ...rest], named: [...links, ...rest] }
   },
-  'a link under another than it was made under'(chain, at) {
+  'a link under a parent that it was not made under'(chain, at) {
     const moved = chain[at] as Link
     const places = [...chain.filter((link) => link !== moved && idOf(link) !== moved.parent).map(idOf), nobody]
     if (moved.parent !== undefined) places.push('')
@@ -58,11 +59,11 @@ const lies: Record<string, (chain: Link[], at: number, other: Link[]) => Pick<Ch
     const links = chain.with(at, { ...moved, parent })
     return { written: links, named: links }
   },
-  'a link that is not there'(chain, at) {
+  'a link that does not exist'(chain, at) {
     const gone = Math.min(at, chain.length - 2)
     return { written: chain.toSpliced(gone, 1), named: chain }
   },
-  'a link that is passed over'(chain, at) {
+  'a link that is left out'(chain, at) {
     const gone = Math.min(at, chain.length - 2)
     const after = chain[gone + 1] as Link
     const links = chain.with(gone + 1, { ...after, parent: chain[gone]?.parent }).toSpliced(gone, 1)
@@ -81,14 +82,14 @@ const lies: Record<string, (chain: Link[], at: number, other: Link[]) => Pick<Ch
     )
     return { written: links, named: links }
   },
-  'a link to somebody else than was signed'(chain) {
+  'a link to an agent other than the one that was signed'(chain) {
     const last = chain.at(-1) as Link
     const thief = family.member(0)
     const taken = { ...last, to: thief, said: { agent: thief.id, instance_key: thief.key.kid } }
     const links = chain.with(-1, taken)
     return { written: links, named: links }
   },
-  'somebody who is in it twice'(chain, at) {
+  'an agent that is in the chain twice'(chain, at) {
     const links = [...chain, family.link(chain.at(-1), family.member(0))]
     const again = [...chain, family.link(chain.at(-1), (chain[at] as Link).to)]
     const looped = at === chain.length - 1 ? links : again
@@ -110,7 +111,7 @@ function lied(n: number): Chain {
     written: [],
     named: [],
   }
-  // What is named is what was written, where it was.
+  // The auditor must name a link where it was written.
   const known = new Map(written.map((link) => [idOf(link), link]))
   return { what, written, named: named.map((link) => known.get(idOf(link)) ?? link), good: false }
 }
@@ -120,7 +121,10 @@ const whole = (): Chain => {
   return { what: 'a chain that is whole', written: chain, named: chain, good: true }
 }
 
-/** Asks everybody of these, and gives what was said wrongly. The last link of each that is bad is redeemed at the issuer too. */
+/**
+ * Asks for a decision under each of these chains, and returns the wrong answers. The last link of each bad chain is
+ * also presented to the issuer.
+ */
 async function tried(makers: readonly (() => Chain)[]): Promise<string[]> {
   await family.approve()
   const chains = makers.map((make) => make())
@@ -137,13 +141,13 @@ async function tried(makers: readonly (() => Chain)[]): Promise<string[]> {
   }
   return wrong
 }
-/** The second, where it is somebody else's by what was signed or written. */
+/** The issuer's refusals. The second is for a link that belongs to another agent by what was signed or written. */
 const refusals: ReadonlySet<string> = new Set(['delegation_invalid', 'access_request_refused'])
 
 const chains = roundsOf(120, 10_000)
 
 it(
-  `of ${chains} chains that were spliced, re-parented or cut nobody takes one, and takes those that are whole (V6)`,
+  `${chains} spliced, re-parented or cut chains are all refused, and whole ones are accepted (V6)`,
   async () => {
     const wrong: string[] = []
     for (let n = 0; n < chains && wrong.length < 20; n += together) {
@@ -158,7 +162,7 @@ it(
 
 type Authority = Record<string, never> & { permissions: Record<string, unknown>[]; budget: Record<string, unknown> }
 
-/** Each way to have more than was passed on, alone or with any of the others. */
+/** Each way to have more than was delegated, alone or with any of the others. */
 const wider: Record<string, (authority: Authority, claims: Partial<Delegation>) => void> = {
   'another task': (it) => Object.assign(it, { task: 'another' }),
   'another action': (it) => Object.assign(it.permissions[0] ?? {}, { actions: ['tools/call', 'tools/describe'] }),
@@ -194,17 +198,17 @@ function widened(mask: number): Chain {
 }
 
 const everything = 2 ** dimensions.length - 1
-/** Each alone, all at once, and any two: everybody is asked. */
+/** Decision point and issuer both see each dimension alone, all at once, and any two. */
 const ofTwo = dimensions.flatMap((_, n) => dimensions.slice(0, n).map((__, m) => (1 << n) | (1 << m)))
 const masks = [...dimensions.map((_, n) => 1 << n), everything, ...ofTwo].slice(0, roundsOf(25, ofTwo.length * 2))
 
 it(
-  `a child that has more than its parent, in any of ${dimensions.length} ways and any combination of them, has nothing (V5)`,
+  `a child wider than its parent, in any combination of ${dimensions.length} ways, is refused (V5)`,
   async () => {
     const wrong: string[] = []
     for (let n = 0; n < masks.length && wrong.length < 20; n += together)
       wrong.push(...(await tried([...masks.slice(n, n + together).map((mask) => () => widened(mask)), whole])))
-    // All combinations: by what issuer and decision point both ask.
+    // All combinations, through the function that issuer and decision point both use.
     const every = roundsOf(200, everything)
     const { installation } = family.scene.system.trust
     const root = chainOf(family.tree, undefined, installation)
@@ -222,7 +226,7 @@ it(
   roundsOf(120, 2000) * 2000,
 )
 
-it('nobody acts who is not listed, whoever passes it on to him, and whoever writes that he redeemed it (V5)', async () => {
+it('an agent that is not listed cannot act, even if a listed one delegates to it or a thief records its redemption (V5)', async () => {
   const [first = '', second = ''] = familyAuthority.delegates
   await family.approve({ delegates: [first, second] })
   const [one, two, three] = [1, 2, 3].map((n) => family.member(n))
@@ -247,7 +251,7 @@ it('nobody acts who is not listed, whoever passes it on to him, and whoever writ
   good.push(idOf(listed))
 })
 
-it('the auditor names each of them, and none that is whole (V5, V6)', async () => {
+it('the auditor names every bad chain, and no whole one (V5, V6)', async () => {
   const { findings } = await family.scene.audited()
   const named = new Set(unlikely(findings).map(({ detail }) => detail.slice(0, 'dlg_'.length + 43)))
   expect(bad.length).toBeGreaterThan(roundsOf(120, 10_000))

@@ -18,7 +18,10 @@ import { by, type SubAgent, SubAgents } from '../e2e/sub-agents.ts'
 import { answered, eventually, forgedEvent, Scene } from './scene.ts'
 
 export const [readOnly, adjusting] = sampleAuthority.permissions
-/** What the humans approved: so deep and so wide that depth and width refuse nothing by chance; one more of each can still be said. */
+/**
+ * The authority that the humans approved. It is so deep and so wide that depth and width refuse nothing by chance, yet
+ * one more of each can still be expressed.
+ */
 export const familyAuthority = {
   ...sampleAuthority,
   permissions: [readOnly, { ...adjusting, arguments: 'closed' as const }],
@@ -28,22 +31,25 @@ export const familyAuthority = {
   max_children: 999,
 }
 
-/** One delegation, and what a stolen issuer writes of it. */
+/** One delegation, and what a stolen issuer writes about it. */
 export interface Link {
   text: string
   claims: Delegation
   from: SubAgent
   to: SubAgent
-  /** `dlg_…` of what the event says that it was made under; undefined: the grant. */
+  /** `dlg_…` of the parent that the event states; undefined: the grant. */
   parent: string | undefined
-  /** Over what the event says else. */
+  /** Overrides of other members of the event. */
   said?: Partial<Redeemed>
 }
 type Redeemed = EventData<'grants.v1', 'delegation.redeemed'>
 export const idOf = ({ text }: Pick<Link, 'text'>) => delegationId(text) ?? ''
 const hashOf = (link: Link) => idOf(link).slice('dlg_'.length)
 
-/** A chain that an attacker wants to act by: what is written, in this order, and who then says to act under its last link. */
+/**
+ * A chain that an attacker wants to act by: the links that are written, in this order, and the agent that then claims
+ * to act under the last link.
+ */
 export interface Chain {
   what: string
   written: Link[]
@@ -52,7 +58,7 @@ export interface Chain {
   good: boolean
 }
 
-/** One approved task whose agent has sub-agents, and somebody with both keys of the issuer. */
+/** One approved task whose agent has sub-agents, and an attacker who has both keys of the issuer. */
 export class Family implements AsyncDisposable {
   readonly scene: Scene
   readonly #subs: SubAgents
@@ -71,7 +77,7 @@ export class Family implements AsyncDisposable {
 
   static async open(): Promise<Family> {
     const subs = new SubAgents(8)
-    // Patient: many are asked at once, and a machine that is busy is no attack.
+    // Long time-outs: many are asked at once, and a busy machine is not an attack.
     const env = { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s' }
     return new Family(await Scene.open({ entities: subs.entities, env }), subs)
   }
@@ -80,7 +86,7 @@ export class Family implements AsyncDisposable {
     return this.scene[Symbol.asyncDispose]()
   }
 
-  /** A new task: from now on that is what links are made under. */
+  /** Starts a new task, under which links are made from then on. */
   async approve(change: object = {}): Promise<void> {
     const { scene } = this
     const authority = { ...familyAuthority, ...change, task: `family-${++this.#serial}` }
@@ -94,7 +100,7 @@ export class Family implements AsyncDisposable {
     return this.scene.ledger.grants.trees.get(this.grantId)
   }
 
-  /** As every reader has it. */
+  /** The task's tree, as every reader has it. */
   get tree() {
     const tree = this.#tree
     if (!tree) throw new Error('there is no grant')
@@ -116,7 +122,7 @@ export class Family implements AsyncDisposable {
     return { id: `${sampleAgentId('reconciler')}/${sample.instance}`, key: sampleKey(data, 'reconciler') }
   }
 
-  /** As an agent's SDK would sign it, unless told otherwise. */
+  /** Signs as an agent's SDK would, unless the caller overrides a member. */
   link(above: Link | undefined, to: SubAgent, change: Partial<Delegation> = {}, by?: SigningKey<'agent'>): Link {
     const { grant } = this
     const from = above?.to ?? this.member(0)
@@ -138,14 +144,14 @@ export class Family implements AsyncDisposable {
     return { text: signDelegation(claims, by ?? from.key), claims, from, to, parent: above && idOf(above) }
   }
 
-  /** A chain down through these members, each link as it must be. */
+  /** A chain down through these members, with every link correct. */
   descent(members: readonly number[]): Link[] {
     const links: Link[] = []
     for (const n of members) links.push(this.link(links.at(-1), this.member(n)))
     return links
   }
 
-  /** Writes all of it as the issuer, and asks the decision point by a credential for the last link of each. */
+  /** Writes every link as the issuer, and asks the decision point with a credential for the last link of each chain. */
   async ask(chains: readonly Chain[]): Promise<CallAnswer[]> {
     const { scene } = this
     const key = scene.stolenKey('issuer')
@@ -219,7 +225,10 @@ export class Family implements AsyncDisposable {
     }
   }
 
-  /** What the honest issuer says to whoever holds the last of these and redeems it: `issued`, or the code of its refusal. */
+  /**
+   * The honest issuer's answer to an agent that holds the last of these links and redeems it: `issued`, or the code of
+   * its refusal.
+   */
   async redeem(link: Link): Promise<string> {
     const { system } = this.scene
     const { id, key } = link.to

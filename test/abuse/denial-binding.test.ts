@@ -26,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => scene[Symbol.asyncDispose]())
 
-/** A call of an agent whose grant does not hold it, and what it is told. */
+/** Makes a call that the agent's grant does not cover. Returns the answer. */
 async function denied(agent = scene.agent(), tool = 'delete'): Promise<Denial> {
   const { grantId } = await granted(agent)
   const on = { type: 'tool', id: `${sample.toolServer}/${tool}` }
@@ -53,7 +53,7 @@ function only(tools: string[]) {
   return { ...sampleAuthority, permissions }
 }
 
-/** What approval says to an ask that answers these denials; each ask is for another length, so that none is folded. */
+/** Approval's answer to a request that answers these denials. Each request is for another duration, so that none is folded. */
 async function ask(answering: Denial | Denial[], over: object = {}, agent = scene.agent()): Promise<string> {
   const authority = only(['read', 'delete'])
   const signed = agent.signRequest({
@@ -79,7 +79,7 @@ const forged = (over: Partial<BindingToken>, key: SigningKey<'binding-token'> = 
   return { ...rest, bindingToken: signBindingToken(claims, key), expiresAt: new Date(claims.exp * 1000).toISOString() }
 }
 
-it('anybody finds where to ask, and the key by which a denial verifies', async () => {
+it('discovery publishes where to send a request, and the key that verifies a denial', async () => {
   const metadata = (await (await fetch(`${scene.url}/.well-known/authzen-configuration`)).json()) as Record<
     string,
     never
@@ -111,12 +111,12 @@ it('the honest agent’s ask is bound to its denial, on the log', async () => {
   expect(scene.ledger.requests.requests.get(requestId)?.received).toMatchObject({
     denial: { decision_id: fresh.decisionId },
   })
-  // The event of a denial is published behind its answer.
+  // The event of a denial is published after its answer.
   const event = await eventually('its denial is on the log', async () =>
     (await scene.events('decisions.v1')).find(({ subject }) => subject === fresh.decisionId),
   )
   expect(event.type).toBe('decision.denied')
-  // Another ask, for something else, by the same denial.
+  // A second request, for something else, from the same denial.
   expect(await ask(fresh)).toBe('denial_binding_invalid')
   await agent.cancel(requestId)
 })
@@ -135,7 +135,7 @@ it.each<[string, () => Denial | Denial[], string]>([
     () => ({ ...denial, bindingToken: flip(denial.bindingToken, denial.bindingToken.indexOf('.') + 9) }),
     'denial_binding_invalid',
   ],
-  ['by a key of nobody', () => forged({}, generateKey('binding-token')), 'denial_binding_invalid'],
+  ['by an unknown key', () => forged({}, generateKey('binding-token')), 'denial_binding_invalid'],
   [
     'by the permit key, which signs no denials',
     () => {
@@ -147,18 +147,18 @@ it.each<[string, () => Denial | Denial[], string]>([
   ['of another installation', () => forged({ aud: 'ins_0123456789abcdef' }), 'denial_binding_invalid'],
   ['of another instance', () => forged({ sub: `${scene.agent('forecaster').id}` }), 'denial_binding_invalid'],
   ['that is over', () => forged({ iat: seconds() - 700, exp: seconds() - 100 }), 'denial_expired'],
-  ['that is yet to come', () => forged({ iat: seconds() + 100, exp: seconds() + 700 }), 'denial_expired'],
-  ['whose end was moved', () => ({ ...denial, expiresAt: '2099-01-01T00:00:00.000Z' }), 'denial_binding_invalid'],
+  ['from the future', () => forged({ iat: seconds() + 100, exp: seconds() + 700 }), 'denial_expired'],
+  ['whose expiry was moved', () => ({ ...denial, expiresAt: '2099-01-01T00:00:00.000Z' }), 'denial_binding_invalid'],
   [
     'under the name of another decision',
     () => ({ ...denial, decisionId: `dec_${'1'.repeat(26)}` }),
     'denial_binding_invalid',
   ],
-  ['for another reason than it was', () => ({ ...denial, reason: 'budget_exhausted' }), 'denial_binding_invalid'],
+  ['with another reason than it had', () => ({ ...denial, reason: 'budget_exhausted' }), 'denial_binding_invalid'],
   ['of another action', () => ({ ...denial, resource }), 'denial_binding_invalid'],
   ['of an action that could not be read', () => forged({ action: undefined }), 'denial_binding_invalid'],
   [
-    'under a grant that the ask does not name',
+    'under a grant that the request does not name',
     () => forged({ grant: `grt_${'A'.repeat(43)}` }),
     'denial_binding_invalid',
   ],
@@ -166,24 +166,24 @@ it.each<[string, () => Denial | Denial[], string]>([
   expect(await ask(make())).toBe(code)
 })
 
-it('a denial is nobody’s but whose signature holds its hash', async () => {
+it('a denial belongs only to the agent whose signature covers its hash', async () => {
   const agent = scene.agent()
   const plain = agent.signRequest({ authority: only(['delete']), mode: 'window', expiresInSeconds: ++length })
   const refused = (request: Promise<unknown>) =>
     expect(request).rejects.toMatchObject({ code: 'denial_binding_invalid' })
   await refused(agent.request({ ...plain, denials: [denial] }))
-  // Signed, and then not shown; or another one shown.
+  // The hash is signed but the denial is not shown, or another denial is shown.
   const { denials: __, ...bare } = agent.signRequest({
     ...{ authority: only(['delete']), mode: 'window', expiresInSeconds: ++length },
     answering: denial,
   })
   await refused(agent.request(bare))
   await refused(agent.request({ ...bare, denials: [forged({})] }))
-  // Another agent took it off the wire.
+  // Another agent intercepted the denial.
   expect(await ask(denial, {}, scene.agent('forecaster'))).toBe('denial_binding_invalid')
 })
 
-it('the approval of one action is not asked for by the denial of another', async () => {
+it('a denial of one action cannot request approval of another', async () => {
   const one = (invoice: string) => ({
     ...{ authority: only(['delete']), mode: 'per_action' },
     action: { name: action, properties: { invoice }, resource: { ...resource, id: `${sample.toolServer}/delete` } },
@@ -191,14 +191,14 @@ it('the approval of one action is not asked for by the denial of another', async
   const over = one('INV-2')
   expect(await ask(denial, over)).toBe('denial_binding_invalid')
   expect(await ask(denial, one('INV-1'))).toBe('received')
-  // Nor a step-up of a grant that the denial does not name.
+  // Nor can it request a step-up of a grant that the denial does not name.
   expect(await ask(forged({}), { ...over, grantId: `grt_${'A'.repeat(43)}` })).toBe('denial_binding_invalid')
   const grant = `grt_${'A'.repeat(43)}`
   const step = { ...one('INV-1'), grantId: grant }
   expect(await ask(forged({ grant, reason: 'action_not_granted' }), step)).toBe('grant_unknown')
 })
 
-it('several denials cover their own items, each for itself', async () => {
+it('each of several denials covers its own item', async () => {
   const other = forged({ action: token.action && { ...token.action, resource } })
   const both = [{ ...other, resource }, forged({})]
   expect(await ask(both)).toBe('received')
@@ -206,6 +206,6 @@ it('several denials cover their own items, each for itself', async () => {
   expect(await ask([forged({}), forged({})])).toBe('submission_contradicted')
 })
 
-it('and the log tells of all of it what happened, and nothing else', async () => {
+it('the log records exactly what happened', async () => {
   expect((await scene.audited()).findings).toEqual([])
 })

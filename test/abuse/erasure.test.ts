@@ -8,10 +8,10 @@ import { answered, eventually, Scene } from './scene.ts'
 
 const patienceMs = 60_000
 
-/** Asks for one action, by the topic or over HTTP, and says why. */
+/** Asks for one action, through the topic or over HTTP, and gives a purpose. */
 async function asked(scene: Scene, by: 'topic' | 'http', purpose: string): Promise<string> {
   const agent = scene.agent()
-  const expiresInSeconds = by === 'http' ? 600 : 700 // what asks the same as what was denied is not asked
+  const expiresInSeconds = by === 'http' ? 600 : 700 // a request identical to a denied one cannot be sent
   const resource = { type: 'tool', id: `${sample.toolServer}/read` }
   const action = { name: 'tools/call', properties: { invoice: `${purpose}, of which this is the action` }, resource }
   const ask = { authority: sampleAuthority, mode: 'per_action', expiresInSeconds, purpose, action } as const
@@ -22,7 +22,7 @@ async function asked(scene: Scene, by: 'topic' | 'http', purpose: string): Promi
   return key
 }
 
-it('words are erased at the operator’s word alone, from all that is kept, and every proof holds as before (V14, V17)', async () => {
+it('only the operator can erase words; they leave everything that is stored, and every proof still holds (V14, V17)', async () => {
   await using scene = await Scene.bare()
   const { data, url } = scene.system
   const owner = new Person(scene.system)
@@ -52,16 +52,16 @@ it('words are erased at the operator’s word alone, from all that is kept, and 
     expect((await cli('verify', file)).code).toBe(0)
     rmSync(file)
 
-    // Neither a stranger nor somebody who is signed in: there is no such path.
+    // A stranger finds no such path, and neither does a person who is signed in.
     const order = { reason: 'other', values: [{ attachment_id: `att_${'A'.repeat(43)}`, about: id }] }
     for (const path of ['/operator/values/erase', '/console/api/values/erase', '/v1/values/erase']) {
       expect([path, (await owner.send('POST', path, order)).status]).toEqual([path, 404])
     }
     expect((await fetch(`${url}/v1/values/${id}`)).status).toBe(404)
-    expect((await cli('erase', id, '--reason', 'personal_data')).code).toBe(1) // nobody typed it
+    expect((await cli('erase', id, '--reason', 'personal_data')).code).toBe(1) // the operator did not type the confirmation
     expect(holding(data, words)).not.toEqual([])
 
-    // Code 1: it is ordered, and evidence is still to do it.
+    // Code 1: the erasure is ordered, and evidence has not done it yet.
     const erase = () => cli('erase', id, '--reason', 'personal_data', '--yes')
     const isDone = async () => {
       const { code, out } = await erase()
@@ -79,7 +79,7 @@ it('words are erased at the operator’s word alone, from all that is kept, and 
     expect((await cli('prove', id, '--reveal', 'purpose')).out).toContain('value_gone')
     expect((await cli('prove', id, '--reveal', 'arguments')).out).toContain('value_gone')
   }
-  // What the operator wrote, in turn: it never stood in an event either.
+  // Next, the operator's own words: they never stood in an event either.
   const stopped = sampleAgentId('forecaster')
   expect((await cli('revoke', 'agent', stopped, '--reason', `${words} of the operator`)).code).toBe(0)
   const isTold = async () => (await cli('trace', stopped)).out.includes(`${words} of the operator`) || undefined

@@ -12,7 +12,7 @@ import { by, passedOn, reconcilerOf, SubAgents, sdkOf } from '../e2e/sub-agents.
 import { eventually, type World } from '../e2e/world.ts'
 import type { Flood, Told } from './evaluation-flooder.ts'
 
-/** Of one agent; a point has twice as many (docs/operations/authzen.md). */
+/** The limit for one agent; a point has twice as many (docs/operations/authzen.md). */
 const most = 512
 const tooMany = 64
 const other = { id: 'other-point', key: generateKey('pep-caller') }
@@ -24,7 +24,7 @@ function otherCaller({ clock, random, url }: World): string {
   return signCallerAssertion({ iss: other.id, sub: other.id, aud: url, iat, exp: iat + 60, jti }, other.key)
 }
 
-it('a process that floods is told 429, by agent and by enforcement point, and an honest caller beside it goes on being answered (V18)', async () => {
+it('a flooding process gets 429, by agent and by enforcement point, and an honest caller is still answered (V18)', async () => {
   const gate = Promise.withResolvers<void>()
   const held = new Set<string | undefined>()
   const subs = new SubAgents(1)
@@ -38,7 +38,7 @@ it('a process that floods is told 429, by agent and by enforcement point, and an
         }),
       ],
       pdp: { decisionDeadlineMs: 600_000 },
-      // What is under way stays so: a slow disk, or a broker that holds on to what it is told.
+      // Keeps requests under way, as a slow disk would, or a broker that does not acknowledge.
       wrapRecord: (record) => async (drafts) => {
         if (drafts.some(({ type, key }) => type === 'decision.allowed' && held.has(key))) await gate.promise
         return record(drafts)
@@ -48,7 +48,7 @@ it('a process that floods is told 429, by agent and by enforcement point, and an
   )
   const { world, people, point } = system
   await world.http.listen({ port: Number(new URL(world.url).port) })
-  // Of the agents that will flood, and of one that will not.
+  // Credentials of the agents that will flood, and of one that will not.
   const theirs = await people.grant({ agent: 'forecaster', authority })
   const details = [{ type: 'bailiwick_grant', grant_id: theirs.grantId }]
   const { token: credential = '' } = await eventually(async () => {
@@ -80,7 +80,7 @@ it('a process that floods is told 429, by agent and by enforcement point, and an
 
   flood('forecaster', credential, theirs.grantId)
   await refused('forecaster')
-  // Those that were made without a nonce are asked for one first, and come again.
+  // Proofs made without a nonce get a nonce first and are sent again.
   const full = await eventually(async () => {
     const answer = await point.send(point.body({ credential: undefined, ...read }).body)
     return answer.statusCode === 200 ? undefined : answer
@@ -91,12 +91,12 @@ it('a process that floods is told 429, by agent and by enforcement point, and an
   expect(await point.call(honest)).toMatchObject({ decision: true })
 
   gate.resolve()
-  // Who waited longer than a server lets anybody wait has asked again, and was one too many.
+  // A request that waited longer than the server allows was sent again, and was then over the limit.
   await eventually(() => flooder.told() === 2 * (most + tooMany) || undefined, 150_000)
   expect(await point.call({ credential: system.credential, ...read })).toMatchObject({ decision: true })
 })
 
-/** Another process, which sends what it is given. */
+/** Another process, which sends what it receives from this one. */
 function flooding(): Disposable & { send(flood: Flood): void; told(what?: Told): number } {
   const child = fork(join(import.meta.dirname, 'evaluation-flooder.ts'), { stdio: 'inherit' })
   endWithThis(child)

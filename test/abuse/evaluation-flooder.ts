@@ -5,16 +5,16 @@ import { sample, sampleKey } from '@bailiwick/standalone/sample'
 /** A flood through the sample enforcement point. */
 export interface Flood {
   url: string
-  /** Where the sample's keys are. */
+  /** The folder of the sample's keys. */
   data: string
   agent: (typeof sample.agents)[number]
-  /** As tokens name it. */
+  /** The audience, as tokens name it. */
   subject: string
   credential: string
   count: number
 }
 
-/** What one of a flood is told: 429, or an ALLOW. */
+/** The outcome of one request in a flood: 429, or an ALLOW. */
 export interface Told {
   agent: Flood['agent']
   answer: 'refused' | 'allowed'
@@ -25,8 +25,8 @@ const resource = { type: 'tool', id: `${sample.toolServer}/read` }
 const action_digest = actionDigest({ name: 'tools/call', properties, resource })
 const htu = `${sample.invoicesUrl}/tools`
 
-// A process of its own: asks so many times at once, each by a connection of its own, and again until it is refused as one too many
-// or let through. Tells its parent of each.
+// A process of its own. It sends this many requests at once, each over its own connection, and repeats each until it is
+// refused as one too many or allowed. It reports each outcome to its parent.
 process.on('message', (flood: Flood) => {
   const { url, data, agent, subject, credential, count } = flood
   const caller = sampleKey(data, 'point-caller')

@@ -8,7 +8,7 @@ import { projectAdapters, Scene } from './scene.ts'
 const data = mkdtempSync(join(tmpdir(), 'abuse-id-'))
 afterAll(() => rmSync(data, { recursive: true, force: true }))
 
-it('no service takes back a revocation by putting its event id on a topic of its own, restart included (V7)', async () => {
+it('no service can undo a revocation by using its event id on a topic of its own, even across a restart (V7)', async () => {
   await using on = await projectAdapters()
   const { adapters } = on
   const place = { data, port: await freePort(), invoicesPort: await freePort(), ...(adapters && { adapters }) }

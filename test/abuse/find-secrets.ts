@@ -1,15 +1,16 @@
-/** So many characters in a row of a secret are a leak of it. */
+/** This many consecutive characters of a secret count as a leak. */
 const width = 16
 const bits = 26
 const prime = 0x01000193
 
 /**
- * Secrets, many of them long and alike, to be looked for in all that was ever written: in each place once, however many there are.
- * Looked for are pieces of 16 characters that only one secret has, at any offset of a place; so a secret that was cut is found. Of a
- * signed token these are pieces of its signature: what it says is said alike by others, which may stand there.
+ * Searches for many long, similar secrets in everything that was ever written. Each place is read once, however many
+ * secrets there are. The search looks at every offset for pieces of 16 characters that belong to one secret only, so it
+ * also finds a truncated secret. For a signed token it uses pieces of the signature: the claims may appear in other
+ * places legitimately.
  */
 export class Secrets {
-  /** What it is a piece of; undefined: of several, which shows nothing. */
+  /** The secret that this is a piece of; undefined: several have it, so it proves nothing. */
   readonly #pieces = new Map<string, string | undefined>()
   readonly #whats = new Map<string, number>()
   readonly #known = new Set<string>()
@@ -29,12 +30,12 @@ export class Secrets {
     }
   }
 
-  /** How many there are of each kind. */
+  /** The number of secrets of each kind. */
   get kinds(): Record<string, number> {
     return Object.fromEntries([...this.#whats].sort(([a], [b]) => (a < b ? -1 : 1)))
   }
 
-  /** Whose pieces stand in these bytes. */
+  /** The secrets whose pieces stand in these bytes. */
   in(bytes: Buffer): string[] {
     const found = new Set<string>()
     if (bytes.length < width) return []
@@ -53,7 +54,7 @@ export class Secrets {
   }
 }
 
-/** Of the `width` bytes from `start` on; that of the next ones follows from it (Rabin and Karp). */
+/** The hash of the `width` bytes from `start`; the hash of the next window follows from it (Rabin and Karp). */
 function hashOf(bytes: Buffer, start: number): number {
   let hash = 0
   for (let n = start; n < start + width; n++) hash = (Math.imul(hash, prime) + (bytes[n] as number)) | 0

@@ -19,7 +19,7 @@ async function told(system: System, path: string, payload: object, headers: Reco
   return `${answer.status} ${((await answer.json()) as { code: string }).code}`
 }
 
-it('before anybody is enrolled nothing but the invitation changes anything, and nobody answers (V3)', async () => {
+it('before the first enrolment only the invitation changes anything, and no request can be answered (V3)', async () => {
   await using scene = await Scene.bare()
   const { system } = scene
   const agent = sampleAgent(system, 'reconciler')
@@ -34,7 +34,7 @@ it('before anybody is enrolled nothing but the invitation changes anything, and 
   await expect(agent.credential({ requestId })).rejects.toMatchObject({ code: 'access_request_pending' })
 })
 
-it('of many who hold the invitation at the same moment exactly one becomes the first approver (V10)', async () => {
+it('exactly one of many simultaneous holders of the invitation becomes the first approver (V10)', async () => {
   await using scene = await Scene.bare()
   const { system } = scene
   const people = Array.from({ length: 6 }, (_, n) => enrolApprover(system, { id: `person-${n}`, name: `Person ${n}` }))
@@ -44,7 +44,7 @@ it('of many who hold the invitation at the same moment exactly one becomes the f
   expect(registryOf(system).all('approver')).toHaveLength(1)
 })
 
-it('an invitation that leaks after it was used makes nobody an approver, not even with a stolen service (V3, V10)', async () => {
+it('an invitation that leaks after its use creates no approver, not even with a stolen service (V3, V10)', async () => {
   await using scene = await Scene.open()
   const { system } = scene
   const passkey = softwarePasskey({ rpId: 'localhost', origin: scene.url })
@@ -97,13 +97,13 @@ it('an invitation that leaks after it was used makes nobody an approver, not eve
     scene.stolenKey('issuer'),
   )
   await scene.readToEnds()
-  await scene.stillWorks() // the issuer answers in turn: it has had its say on the offer
+  await scene.stillWorks() // the issuer works in order, so it has judged the offer by now
   expect(registryOf(system).get('approver', 'thief')).toBeUndefined()
   expect(JSON.parse(before)[0]).toEqual(JSON.parse(await scene.counted())[0])
   expect((await scene.audited()).void).toBeGreaterThanOrEqual(1)
 })
 
-it('the operator of this machine is heard on the socket alone, and can say no and look, and no more (V3)', async () => {
+it('the machine’s operator is served on the socket only, and can deny and read, but not approve (V3)', async () => {
   await using scene = await Scene.open()
   const { http, operator } = scene.system.host
   const routes = (printed: string) => new Set(printed.match(/\/?operator\/\S+/g))
@@ -126,9 +126,10 @@ it('the operator of this machine is heard on the socket alone, and can say no an
       const answer = await fetch(`${scene.url}${path}`, { method, ...(method === 'POST' ? { body: '{}' } : {}) })
       expect([path, answer.status]).toEqual([path, 404])
     }
-  // A proposal is answered by people; a revocation is final; a recovery takes the root key, and a day; a service's key its
-  // certificate; a join token serves an agent whose registration, which people approved, says so; an erasure takes words and
-  // arguments away, and nothing that was decided, and stands in the log. A route that is added here has to be thought about.
+  // Proposals are answered by people. A revocation is final. A recovery needs the root key and a day. A service's key
+  // needs its certificate. A join token serves an agent only if its registration, which people approved, says so. An
+  // erasure removes words and arguments, removes no decision, and stands in the log. Consider each route that is added
+  // here.
   const posts = operator
     .printRoutes({ commonPrefix: false })
     .split('\n')

@@ -2,7 +2,7 @@ import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { Scene } from './scene.ts'
 
-/** How much longer another agent's task may take while one agent floods, from its request to the end of its calls. */
+/** The factor by which another agent's task may slow down, from its request to the end of its calls, while one agent floods. */
 const factor = 10
 const floodOf = 500
 
@@ -14,9 +14,9 @@ async function task(scene: Scene): Promise<number> {
   return performance.now() - started
 }
 
-it(`one agent's ${floodOf} requests at once cost another agent's task less than ${factor} times its time (V18)`, async () => {
+it(`${floodOf} simultaneous requests by one agent slow another agent's task less than ${factor} times (V18)`, async () => {
   await using scene = await Scene.open()
-  await task(scene) // warm
+  await task(scene) // warm-up
   const flooder = scene.agent('reconciler')
   const ask = () =>
     flooder.signRequest({
@@ -26,7 +26,7 @@ it(`one agent's ${floodOf} requests at once cost another agent's task less than 
       purpose: 'x'.repeat(2000),
     })
   const answers = new Map<string, number>()
-  /** How many times as long another's task takes meanwhile. */
+  /** The factor by which the other agent's task slows down meanwhile. */
   const flooded = async () => {
     const alone = await task(scene)
     const overHttp = Array.from({ length: floodOf / 2 }, async () => {
@@ -46,11 +46,11 @@ it(`one agent's ${floodOf} requests at once cost another agent's task less than 
     console.log(`flood: a task of ${Math.round(alone)} ms took ${Math.round(during)} ms: × ${times.toFixed(1)}`)
     return times
   }
-  // What else runs on the machine may slow a task down once; a flood that hurts does so each time.
+  // Other load on the machine may slow a task down once; a harmful flood does it every time.
   let times = await flooded()
   for (let more = 0; more < 3 && times >= factor; more++) times = await flooded()
   expect(times).toBeLessThan(factor)
-  // Whoever floods is told so, and has no more waiting than anybody may have.
+  // The flooding agent gets a refusal, and has no more requests waiting than the limit allows.
   expect([...answers.keys()].filter((said) => said !== 'received' && said !== 'rate_limited')).toEqual([])
   await scene.stillWorks(scene.agent('forecaster'))
   expect((await scene.audited()).findings).toEqual([])

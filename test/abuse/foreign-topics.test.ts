@@ -6,8 +6,9 @@ import { kafkaAcls, kafkaTopics, services, topicNamed, topics, topicsOf, writers
 import { type KafkaCluster, lacks, startKafka } from '@bailiwick/native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-// Whoever took a service's or an agent's Kafka user has the user's rights and no signature of another's: what can it do
-// with the broker? Each user has the generated rights only, and the broker is a real one.
+// An attacker who stole the Kafka user of a service or an agent has that user's rights, but no signature of another
+// one. These tests show what such a user can do at the broker. Each user has the generated rights only, and the broker
+// is real.
 
 const users = [...services, 'agents', 'mallory'] as const
 type User = (typeof users)[number]
@@ -57,7 +58,7 @@ describe.skipIf(lacks('secure-kafka'))('with the generated rights alone', () => 
   const size = async (topic: string) => (await observer.ends(topic)).reduce((sum, end) => sum + end, 0)
 
   describe.each(users)('%s', (user) => {
-    it('writes the topics that it is declared to write, and not one message to any other', async () => {
+    it('writes the topics that it is declared to write, and no message to any other', async () => {
       for (const { name } of topics) {
         const before = await size(name)
         const write = busOf(user).publish(name, [{ key: 'k', bytes: Buffer.from(`{"id":"${randomUUID()}"}`) }])
@@ -65,18 +66,18 @@ describe.skipIf(lacks('secure-kafka'))('with the generated rights alone', () => 
           await expect(write, name).resolves.toHaveLength(1)
           expect(await size(name), name).toBe(before + 1)
         } else {
-          // What counts is the topic, whatever the error says.
+          // The effect on the topic counts, whatever the error says.
           await expect(write, name).rejects.toThrow(/AUTHORIZATION_FAILED|forbidden/)
           expect(await size(name), name).toBe(before)
         }
       }
     })
 
-    it('reads the topics that it is declared to read, and nothing of any other', async () => {
+    it('reads the topics that it is declared to read, and no other', async () => {
       for (const { name } of topics) {
         let seen = 0
-        // Whoever may write may also see that the topic is there, and how long it is: to such a user the refusal comes with
-        // the first fetch, of what it wrote itself above.
+        // A user that may write a topic may also see that the topic exists and how long it is. For such a user the
+        // refusal comes with the first fetch, of the message that it wrote itself above.
         const read = async () => {
           await using follower = await busOf(user).follow([name], 'start', async (batch) => {
             seen += batch.length
@@ -90,16 +91,19 @@ describe.skipIf(lacks('secure-kafka'))('with the generated rights alone', () => 
     })
   })
 
-  it.each(services)('%s sees that its topics are as declared, and refuses to start on others', async (service) => {
-    const mine = specs.filter(({ name }) => topicsOf(service).includes(name))
-    await assertTopics(connectionOf(service), mine)
-    await expect(assertTopics(connectionOf(service), kafkaTopics())).rejects.toMatchObject({
-      code: 'config_invalid',
-      detail: expect.stringContaining(`${mine[0]?.name}: min.insync.replicas is 1, not 2 or more`),
-    })
-  })
+  it.each(services)(
+    '%s checks that its topics are as declared, and refuses to start if they are not',
+    async (service) => {
+      const mine = specs.filter(({ name }) => topicsOf(service).includes(name))
+      await assertTopics(connectionOf(service), mine)
+      await expect(assertTopics(connectionOf(service), kafkaTopics())).rejects.toMatchObject({
+        code: 'config_invalid',
+        detail: expect.stringContaining(`${mine[0]?.name}: min.insync.replicas is 1, not 2 or more`),
+      })
+    },
+  )
 
-  it("no service gets a message through another's group, where it would take it away", async () => {
+  it("no service gets a message through another's group, which would deprive the owner of it", async () => {
     await busOf('issuer').publish('grants.v1', [{ key: 'k', bytes: Buffer.from('{}') }])
     let stolen = 0
     const thief = await kafkaBus({ connection: connectionOf('issuer'), logger: silent })
@@ -122,7 +126,7 @@ describe.skipIf(lacks('secure-kafka'))('with the generated rights alone', () => 
   it.each([
     ['approval', ['access-requests.v1']],
     ['evidence', topics.filter(({ leaf }) => leaf).map(({ name }) => name)],
-  ] as const)('%s takes its work in its own group', async (service, from) => {
+  ] as const)('%s receives its work in its own group', async (service, from) => {
     const wanted = (await Promise.all(from.map(size))).reduce((sum, one) => sum + one, 0)
     let taken = 0
     await using _ = await busOf(service).consume(from, service, async (batch) => {
@@ -132,7 +136,7 @@ describe.skipIf(lacks('secure-kafka'))('with the generated rights alone', () => 
     await expect.poll(() => taken, { timeout: 30_000 }).toBe(wanted)
   })
 
-  it('nobody comes in with a password that is not theirs', async () => {
+  it('no user can sign in with another password', async () => {
     const asIssuer = connectionOf('issuer')
     const guessed = { ...asIssuer, sasl: { username: 'issuer', password: connectionOf('agents').sasl?.password ?? '' } }
     await expect(kafkaAdmin(guessed)).rejects.toMatchObject({ code: 'caller_unauthenticated' })
@@ -142,7 +146,7 @@ describe.skipIf(lacks('secure-kafka'))('with the generated rights alone', () => 
     expect(await size('grants.v1')).toBe(before)
   })
 
-  it('nobody but the admin changes topics or rights', async () => {
+  it('only the admin changes topics or rights', async () => {
     for (const user of users) {
       await using admin = await kafkaAdmin(connectionOf(user))
       await expect(admin.applyAcls([...kafkaAcls(), ...kafkaAcls({ readers: ['mallory'] })])).rejects.toMatchObject({

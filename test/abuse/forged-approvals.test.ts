@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { bytesOf, Person, type Shown } from './person.ts'
 import { answered, eventually, Scene, unlikely } from './scene.ts'
 
-// What a stolen approval service can write with its own key: it may refuse and delay, and grant nothing. What other keys may
-// write on approvals.v1 is in forged-events.test.ts.
+// What a stolen approval service can write with its own key: it can refuse and delay, but grants nothing.
+// forged-events.test.ts covers what other keys can write on approvals.v1.
 
 let scene: Scene
 let owner: Person
@@ -26,7 +26,7 @@ interface Signed {
   assertions: Assertion[]
 }
 
-/** Shown to the owner and signed, and not handed in: what a stolen approval service holds in its hands. */
+/** Rendered, shown to the owner, signed and not submitted: what a stolen approval service has in its hands. */
 async function signed(requestId: string, narrowed: object = {}): Promise<Signed> {
   const shown: Shown = await owner.rendered(requestId, narrowed)
   const assertion = owner.passkey.sign(bytesOf(shown.challenge))
@@ -38,7 +38,7 @@ async function approved(
   { statement, assertions }: Signed,
   over: { key?: string; subject?: string; hash?: string; version?: number; time?: string } = {},
 ): Promise<void> {
-  await scene.readToEnds() // else the next version is one that was taken
+  await scene.readToEnds() // otherwise the next version is one that was taken
   const version = over.version ?? (scene.ledger.requests.requests.get(requestId)?.version ?? 0) + 1
   const statement_hash = over.hash ?? statementHash(statement)
   await scene.forge(
@@ -55,7 +55,10 @@ async function approved(
   )
 }
 
-/** The issuer has had its say, and made nothing of it: it answers in turn, and granted what was approved behind that. */
+/**
+ * Resolves once the issuer has judged the approval and granted nothing. The issuer works in order, and has granted a
+ * later approval by then.
+ */
 async function nothingGranted(...requestIds: string[]): Promise<void> {
   await scene.readToEnds()
   const behind = await ask()
@@ -71,10 +74,10 @@ async function grantedNot(...requestIds: string[]): Promise<void> {
   expect([...trees.values()].filter(({ grant }) => requestIds.includes(grant.request_id))).toEqual([])
 }
 
-it('an approval that says more, longer or other than what was signed grants nothing (V3)', async () => {
+it('an approval that is wider, longer or otherwise different from the signed statement grants nothing (V3)', async () => {
   const alterations: ((statement: ApprovalStatement) => object)[] = [
     (s) => ({ authority: { ...s.authority, budget: { calls: 200, cost: { EUR: '2000.01' } } } }),
-    (s) => ({ authority: { ...s.authority, budget: { calls: 1 } } }), // narrower, and nobody signed it either
+    (s) => ({ authority: { ...s.authority, budget: { calls: 1 } } }), // narrower, which was not signed either
     (s) => ({ not_after: new Date(Date.parse(s.not_after) - 1000).toISOString() }),
     () => ({ rebind: 'attested' }),
     () => ({ instance_key: 'A'.repeat(43) }),
@@ -106,13 +109,13 @@ it('a signature for one request approves no other, of the same agent or another�
     await nothingGranted(elsewhere)
   }
   await nothingGranted(mine)
-  // The hash of one statement beside another, and nobody's signature at all.
+  // The hash of one statement next to another statement, and no signature at all.
   const narrower = await signed(mine, { not_after: new Date(Date.now() + 60_000).toISOString() })
   await approved(mine, yes, { hash: statementHash(narrower.statement) })
   await nothingGranted(mine)
 })
 
-it('an approval that stands in another partition, or out of its order, counts for nobody (V3)', async () => {
+it('every reader ignores an approval in the wrong partition or out of order (V3)', async () => {
   const [mine, other] = [await ask('forecaster'), await ask('forecaster')]
   const before = await scene.counted()
   const yes = await signed(mine)
@@ -136,12 +139,12 @@ it('one signature makes one grant, however often its approval is published (V10)
   for (const version of [3, 4, 5]) await approved(requestId, yes, { version })
   expect(await scene.counted()).toBe(after)
   expect(scene.ledger.grants.trees.get(grantId)?.version).toBe(1)
-  // The auditor tells of the thief, and of the numbers that he left out; of nothing that was granted.
+  // The auditor reports the thief and the numbers that the thief skipped, and nothing that was granted.
   const { findings } = await scene.audited()
   expect(unlikely(findings).filter(({ rule }) => rule !== 'version')).toEqual([])
 })
 
-it('what approval’s key signs once it is retired counts for nobody (V12)', async () => {
+it('every reader ignores what approval’s key signs after its retirement (V12)', async () => {
   const requestId = await ask()
   const yes = await signed(requestId)
   const { kid } = scene.stolenKey('approval')
@@ -156,5 +159,5 @@ it('what approval’s key signs once it is retired counts for nobody (V12)', asy
   const before = await scene.counted()
   await approved(requestId, yes)
   expect(await scene.counted()).toBe(before)
-  await grantedNot(requestId) // whoever speaks for approval is heard no more, so nothing can be approved behind it
+  await grantedNot(requestId) // approval's retired key is ignored, so no later approval can mark the order
 })

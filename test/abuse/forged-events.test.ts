@@ -9,7 +9,7 @@ import { Scene } from './scene.ts'
 
 const leafTopics = topics.filter(({ leaf }) => leaf)
 
-it('what nobody, a stranger or another service signed counts for no reader, whatever its topic and type (V12)', async () => {
+it('every reader ignores events that are unsigned, or signed by a stranger or the wrong service (V12)', async () => {
   await using scene = await Scene.open()
   await scene.granted()
   const before = await scene.counted()
@@ -40,7 +40,7 @@ it('what nobody, a stranger or another service signed counts for no reader, what
   expect(report.counted['event.refused']).toBeGreaterThan(leafTopics.length)
 })
 
-it('what a stranger copies with the other spelling of its signature is no second leaf, and accuses nobody (V2)', async () => {
+it('a copy of an event with the other spelling of its signature adds no leaf and accuses no service (V2)', async () => {
   await using scene = await Scene.open()
   await scene.granted()
   const before = await scene.counted()
@@ -62,7 +62,7 @@ it('what a stranger copies with the other spelling of its signature is no second
   expect(entries.filter((entry) => copies.has(Buffer.from(entry).toString()))).toEqual([])
 })
 
-it('evidence tells of a forgery although an agent named its task after the place where it will stand (V15)', async () => {
+it('evidence reports a forgery even if an agent named its task after the forgery’s position (V15)', async () => {
   await using scene = await Scene.open()
   const agent = scene.agent()
   const { requestId } = await scene.granted(agent)
@@ -76,7 +76,7 @@ it('evidence tells of a forgery although an agent named its task after the place
     max_depth: 0,
     max_children: 0,
   })
-  await scene.audited() // the ask is in the log
+  await scene.audited() // the request is in the log
   const event = exampleEvent('revocations.v1', 'revocation.declared')
   const { jws: _, ...forged } = { ...event, source: '/issuer/thief', subject: requestId }
   const bytes = signEvent(encodeEnvelope(forged), generateKey('issuer-event') as SigningKey<EventPurpose>)

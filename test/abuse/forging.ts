@@ -13,7 +13,7 @@ export const signed = (header: object, claims: object, key: KeyObject) => {
 export const privateKey = (key: SigningKey | RotatingKey) =>
   createPrivateKey({ key: exportPrivateKey('current' in key ? key.current : key) as never, format: 'jwk' })
 
-/** The same six bits but for the last one, which a signature of 64 bytes has no use for. */
+/** The same six bits except the last one, which a signature of 64 bytes does not use. */
 export const sibling = (letter: string) => {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   return alphabet[alphabet.indexOf(letter) ^ 1]

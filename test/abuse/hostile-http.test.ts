@@ -37,7 +37,7 @@ function send(url: string, { method, path, headers = {}, body, chunked }: Sent):
         .on('error', done)
     },
   )
-  // Who is refused before the end of a body that is too large may find the connection closed under it.
+  // A caller that is refused before the end of an oversized body may find the connection closed while it sends.
   asked.on('error', (error) => (answered ? undefined : reject(error)))
   if (body !== undefined) asked.write(body)
   asked.end()
@@ -49,7 +49,7 @@ const form = { 'content-type': 'application/x-www-form-urlencoded' }
 const deep = `${'{"a":'.repeat(100)}1${'}'.repeat(100)}`
 const large = `{"a":"${'x'.repeat(200_000)}"}`
 
-/** What no route takes, whoever sends it. */
+/** Bodies that no route accepts from any caller. */
 const hostile: [string, Omit<Sent, 'method' | 'path'>][] = [
   ['nothing', {}],
   ['no JSON', { headers: json, body: '{"a":' }],
@@ -95,18 +95,18 @@ const filled = (path: string) =>
     .replace(':id', `req_${'x'.repeat(43)}`)
     .replace('*', 'v1/trace/x')
 
-/** Why an answer is not a refusal that its caller can act on. */
+/** The reason why an answer is not a refusal that its caller can act on. */
 function unlikeRefusal({ status, headers, body }: Answer, oauth: boolean): string | undefined {
   if (status < 400 || status >= 500) return `status ${status}`
   const answer = JSON.parse(body) as { code?: string; error?: string; status?: number }
   if (oauth && typeof answer.error === 'string') return undefined
   if (!String(headers['content-type']).startsWith('application/problem+json')) return 'no problem document'
   if (answer.code === undefined || !Object.hasOwn(errorKinds, answer.code)) return `code ${answer.code}`
-  if (/at .*\.ts|node_modules|Error:/.test(body)) return 'tells of its inside'
+  if (/at .*\.ts|node_modules|Error:/.test(body)) return 'reveals internals'
   return answer.status === status ? undefined : 'another status inside'
 }
 
-it('answers whatever is sent to any route with a refusal by name, changes nothing and lives (V13)', async () => {
+it('answers any garbage on any route with a named refusal, changes nothing and stays up (V13)', async () => {
   await using scene = await Scene.open()
   await scene.granted()
   const { url } = scene
@@ -124,7 +124,7 @@ it('answers whatever is sent to any route with a refusal by name, changes nothin
     const to = filled(path)
     if (methods.includes('POST'))
       for (const [what, sent] of hostile) {
-        // As a page of the console's own origin, so that what stands behind that check is reached too.
+        // Sent as a page of the console's own origin, to reach the code after the origin check too.
         for (const origin of [
           {},
           { origin: url, authorization: 'Bearer x.y.z', dpop: 'x.y.z', cookie: '__Host-bailiwick=x' },
@@ -163,7 +163,7 @@ it('answers whatever is sent to any route with a refusal by name, changes nothin
   expect((await scene.audited()).findings).toEqual([])
 })
 
-it('what is no HTTP, or smuggles a second request, gets one refusal and the connection ends (V13)', async () => {
+it('invalid HTTP, or a smuggled second request, gets one refusal and the connection ends (V13)', async () => {
   await using scene = await Scene.open()
   const raw = (text: string) => {
     const { promise, resolve } = Promise.withResolvers<string>()
@@ -192,7 +192,7 @@ it('what is no HTTP, or smuggles a second request, gets one refusal and the conn
   expect((await fetch(`${scene.url}/healthz`)).status).toBe(200)
 })
 
-it('a page that had its own name point here is answered by no service, and nothing is done for it (V3)', async () => {
+it('a page whose own host name points here (DNS rebinding) gets no answer and no effect from any service (V3)', async () => {
   await using scene = await Scene.open()
   const { url } = scene
   const { port } = new URL(url)

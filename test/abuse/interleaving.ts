@@ -9,10 +9,10 @@ import { bytesOf, Person } from './person.ts'
 import { answered, eventually, Scene, unlikely } from './scene.ts'
 import { Scheduler, scheduledBus } from './scheduler.ts'
 
-/** What people and agents did and were told, in the order in which it happened. */
+/** What people and agents did, and the answers that they got, in order. */
 interface Told {
   signed: { who: string; hash: string; statement: ApprovalStatement }[]
-  /** The hash of what a person's approval was sent for, and when. */
+  /** The hash for which a person's approval was sent, and when. */
   sent: { who: string; hash: string; at: number }[]
   changed: { at: number }[]
   withdrawn: string[]
@@ -24,19 +24,19 @@ export type Outcome = 'granted' | 'refused' | 'not approved'
 
 const rule = { type: 'rule', id: 'tasks' } as const
 const patient = 60
-/** Everything happens at last; how late a busy machine is proves nothing. */
+/** Everything happens in the end; a delay on a busy machine proves nothing. */
 const lateMs = 120_000
-/** So often is an agent denied in a row: at ten everything that it asks would rest, and no story be told. */
+/** The number of denials in a row that an agent may get. At ten, all its requests would be paused and the story would end. */
 const mostDenials = 8
 
-/** One system, in which one request after the other is asked for and answered while the registry changes. */
+/** One system, in which requests are made and answered one after the other while the registry changes. */
 export class Interleavings implements AsyncDisposable {
   readonly #scene: Scene
   readonly #scheduler: Scheduler
   readonly #owner: Person
   readonly #anna: Person
   readonly #dice: { random: () => number }
-  /** Denials of each agent since something of it was approved. */
+  /** Denials of each agent since it last had an approval. */
   readonly #denials = new Map<string, number>()
   #serial = 0
   #clock = 0
@@ -80,17 +80,20 @@ export class Interleavings implements AsyncDisposable {
     await this.#scene[Symbol.asyncDispose]()
   }
 
-  /** What the auditor says of all of it; that somebody spoke with approval's key besides approval is so, and is to be seen. */
+  /**
+   * The auditor's findings about everything so far. It also reports that a thief used approval's key besides approval;
+   * that is true and expected.
+   */
   async findings() {
     return unlikely((await this.#scene.audited()).findings)
   }
 
-  /** Tells one story, and gives what is wrong with how it ended. */
+  /** Plays one story, and returns what is wrong with how it ended. */
   async tell(random: () => number): Promise<{ outcome: Outcome; wrong: string[] }> {
     const told: Told = { signed: [], sent: [], changed: [], withdrawn: [], cancelled: false, denied: false }
     const agent = this.#scene.agent(random() < 0.5 ? 'reconciler' : 'forecaster')
     const deniable = (this.#denials.get(agent.id) ?? 0) < mostDenials
-    // Of its own size: what was denied rests, whatever its task is called.
+    // Each task has its own size, because a denied request is paused under any task name.
     const budget = { ...sampleAuthority.budget, calls: 100 + ++this.#serial }
     const authority = { ...sampleAuthority, task: `story-${this.#serial}`, budget }
     const signed = agent.signRequest({ authority, mode: 'window', expiresInSeconds: 3600 })
@@ -149,7 +152,7 @@ export class Interleavings implements AsyncDisposable {
       told.sent.push({ who, hash, at: ++this.#clock })
       const answer = { statement_hash: hash, assertion }
       const send = () => person.post(`requests/${id}/approve`, answer)
-      // The answer is lost, or two tabs send it: whoever waits asks again.
+      // The answer is lost, or two tabs send it: the waiting person asks again.
       const answers = await Promise.all(random() < 0.3 ? [send(), send()] : [send()])
       if (answers.some(({ status }) => status === 200)) break
     }
@@ -159,17 +162,17 @@ export class Interleavings implements AsyncDisposable {
     if (status === 200) told.withdrawn.push((body as unknown as { grant_id: string }).grant_id)
   }
 
-  /** A stolen approval service is quicker than the honest one, with another statement over a signature that is true. */
+  /** A stolen approval service is faster than the honest one, and puts another statement over a genuine signature. */
   async #steals(id: string, statement: ApprovalStatement, assertion: Assertion): Promise<void> {
     const record = this.#scene.ledger.requests.requests.get(id)
     if (record?.state !== 'pending') return
     const altered = { ...statement, authority: { ...sampleAuthority, budget: { calls: 1 }, task: 'stolen' } }
     const data = { request_id: id, statement: altered, statement_hash: statementHash(altered), assertions: [assertion] }
     const forged = { type: 'request.approved', subject: id, version: record.version + 1, data }
-    await this.#scene.forge('approvals.v1', forged, this.#scene.stolenKey('approval')).catch(() => undefined) // its bus breaks too
+    await this.#scene.forge('approvals.v1', forged, this.#scene.stolenKey('approval')).catch(() => undefined) // the thief's bus breaks too
   }
 
-  /** The quorum, the group or a tool's manifest changes meanwhile; the owner says yes. */
+  /** The quorum, the group or a tool's manifest changes meanwhile; the owner approves. */
   async #changes(told: Told, random: () => number, idle: Story['idle']): Promise<void> {
     const { registry } = this.#scene.ledger
     await idle(40)
@@ -194,7 +197,7 @@ export class Interleavings implements AsyncDisposable {
     if (done) told.changed.push({ at: ++this.#clock })
   }
 
-  /** Proposed, signed by the owner and applied: every reader in this process knows of it. */
+  /** The change is proposed, signed by the owner and applied: every reader in this process knows of it. */
   async #change(type: string, id: string, value: object): Promise<boolean> {
     const payload = { proposer: 'operator', entities: [{ type, id, value }] }
     const { operator } = this.#scene.system.host
@@ -242,7 +245,7 @@ export class Interleavings implements AsyncDisposable {
     return { outcome: trees.length > 0 ? 'granted' : record?.approved ? 'refused' : 'not approved', wrong }
   }
 
-  /** Everything that is wrong with a grant, by what people signed and were told. */
+  /** Everything that is wrong with a grant, compared with what people signed and which answers they got. */
   #faultsOf(grant: Granted, { signed, sent, changed }: Told): string[] {
     const wrong: string[] = []
     const mine = signed.filter(({ hash }) => grantIdOf(hash) === grant.id)
@@ -254,7 +257,7 @@ export class Interleavings implements AsyncDisposable {
       wrong.push('another window than signed')
     const people = new Set(mine.map(({ who }) => who))
     if (people.size < statement.rule.quorum) wrong.push(`${people.size} signed, of ${statement.rule.quorum}`)
-    // The earliest moment at which enough of them had sent their signature.
+    // The earliest moment at which enough approvers had sent their signature.
     const whenSent = [...people]
       .map((who) => sent.find((each) => each.who === who && each.hash === hash)?.at ?? 0)
       .sort((a, b) => a - b)
@@ -270,9 +273,9 @@ export class Interleavings implements AsyncDisposable {
   }
 
   /**
-   * So that the next story begins with nothing waiting: its agent takes back what nobody answered, and what was approved in
-   * vain and is asked again behind its refusal. A person's no to each of them would soon be ten in a row. What is asked is
-   * approval itself, which counts what waits.
+   * Leaves nothing waiting for the next story. The agent withdraws what was not answered, and what was approved in vain
+   * and is asked again after its refusal. If a person denied each of them, there would soon be ten denials in a row.
+   * The list comes from approval itself, which counts the waiting requests.
    */
   async #clear(agent: Agent, id: string): Promise<void> {
     const { status } = await answered(() => agent.status(id))
@@ -286,9 +289,9 @@ interface Story {
   id: string
   told: Told
   random: () => number
-  /** Lets others go first, up to this many times. */
+  /** Lets other work go first, up to this many times. */
   idle: (most: number) => Promise<void>
-  /** Whether a no is no tenth in a row. */
+  /** Whether one more denial is not the tenth in a row. */
   deniable: boolean
 }
 type Granted = Pick<ApprovalStatement, 'authority' | 'not_after' | 'mode'> & { id: string }

@@ -2,8 +2,8 @@ import { expect, inject, it } from 'vitest'
 import { generator, seed } from '../chaos/seed.ts'
 import { Interleavings, type Outcome } from './interleaving.ts'
 
-// The real use cases over a bus that is slow, breaks and says things twice, in an order that a seed chooses: a change between
-// what is shown, signed, published and acted on. BAILIWICK_SEED=… begins at the same seed again.
+// The real use cases over a bus that is slow, breaks and repeats messages, in an order that a seed chooses. The
+// registry changes between showing, signing, publishing and acting. BAILIWICK_SEED=… begins at the same seed again.
 
 const [smoke, many] = inject('realParts') === undefined ? [240, 10_000] : [60, 1000]
 const stories = process.env.BAILIWICK_NIGHTLY === '1' ? many : smoke
@@ -12,12 +12,12 @@ const together = 20
 /** Systems at once: each mostly waits for its turns. */
 const atOnce = 3
 
-/** A machine that holds a system up while it starts is no finding: another one is started. */
+/** A machine that is too slow to start a system is not a finding: another system is started. */
 async function opened(tries = 5): Promise<Interleavings> {
   return Interleavings.open().catch((error) => (tries > 1 ? opened(tries - 1) : Promise.reject(error)))
 }
 
-it(`what is granted is what was signed, once, by the rule and the people of that moment, in ${stories} orders (V3, V10)`, async () => {
+it(`each grant is what was signed, once, under the rule and people of that moment, in ${stories} orders (V3, V10)`, async () => {
   const wrong: string[] = []
   const outcomes: Record<Outcome, number> = { granted: 0, refused: 0, 'not approved': 0 }
   const tell = async (from: number) => {
@@ -37,7 +37,7 @@ it(`what is granted is what was signed, once, by the rule and the people of that
   await Promise.all(Array.from({ length: atOnce }, tellTheRest))
   console.log(`interleavings: ${stories} from seed ${seed}: ${JSON.stringify(outcomes)}, ${wrong.length} wrong`)
   expect(wrong).toEqual([])
-  // Else nothing was tried.
+  // Otherwise nothing was tried.
   expect(outcomes.granted).toBeGreaterThan(stories / 10)
   expect(outcomes['not approved'] + outcomes.refused).toBeGreaterThan(stories / 50)
 }, 7_200_000)

@@ -21,7 +21,7 @@ import { answered, eventId, eventually, projectAdapters, Scene, type Stood, unli
 
 const verifier = join(import.meta.dirname, '../../services/evidence/src/prove/main.ts')
 const attachments = 'attachments.policy-decision.v1'
-/** Of a customer, say: no authority names it, and no list has it. */
+/** The argument of a call, for example a customer's data: no authority names it, and no list contains it. */
 const invoice = (n: number) => `INV-98877${n}`
 const canary = 'INV-98877'
 const saltOf = () => encodeBase64url(randomBytes(16))
@@ -37,7 +37,10 @@ const allowedOf = (event: Stood | undefined) => {
   return event.data as unknown as Allowed
 }
 
-/** All that a system with kept calls said, besides its topics and its data: its log at its most talkative, and the file for a SIEM. */
+/**
+ * Options for a system that keeps calls, with everything it writes besides topics and data: its log at the most verbose
+ * level, and the SIEM file.
+ */
 async function keepingCalls() {
   const folder = mkdtempSync(join(tmpdir(), 'kept-calls-'))
   const adapters = await projectAdapters()
@@ -56,7 +59,7 @@ async function keepingCalls() {
   return { options, lines, siem, folder }
 }
 
-it('a kept call is shown to the operator alone, and of one decision; contradicted, borrowed or erased it is none (V3, V14, V17)', async () => {
+it('only the operator sees a kept call, for its one decision, and never a contradicted, borrowed or erased one (V3, V14, V17)', async () => {
   const { options, lines, siem, folder } = await keepingCalls()
   const opened = await Scene.open(options)
   await using scene = opened
@@ -64,11 +67,11 @@ it('a kept call is shown to the operator alone, and of one decision; contradicte
   const cli = operatorAt(data)
   const agent = scene.agent()
   const { grantId } = await scene.granted(agent)
-  /** Makes a call whose argument is nobody's business; gives its ALLOW. */
+  /** Makes a call with a sensitive argument. Returns its ALLOW. */
   const called = async (n: number) => {
     const isAllowed = async () => {
       const response = await scene.call(agent, grantId, 'read', { invoice: invoice(n) }).catch(() => undefined)
-      return response?.status === 404 // of the API, behind its enforcement point
+      return response?.status === 404 // from the API behind its enforcement point
     }
     await eventually('the call is allowed', isAllowed)
     return (await scene.events('decisions.v1')).findLast(({ type }) => type === 'decision.allowed')
@@ -82,14 +85,14 @@ it('a kept call is shown to the operator alone, and of one decision; contradicte
     const { code, out } = await cli('prove', id, '--reveal', name)
     return code === 0 ? bundleIn(out) : /\((\w+)\)$/.exec(out)?.[1]
   }
-  /** Waits for evidence to have what it has not yet. */
+  /** Waits until evidence has the call. */
   const revealed = (id: string) =>
     eventually('evidence has the call', async () => {
       const said = await provedCall(id)
       return said?.startsWith('{') ? said : undefined
     })
 
-  // One call is one decision's: nothing shows another's beside it.
+  // A call belongs to one decision: no bundle shows another decision's call with it.
   const bundle = await revealed(one.decision_id)
   await revealed(two.decision_id)
   expect(bundle).toContain(invoice(0))
@@ -101,7 +104,7 @@ it('a kept call is shown to the operator alone, and of one decision; contradicte
   for (const name of [two.action.call.salted_sha256, two.decision_id])
     expect(await provedCall(one.decision_id, name)).toBe('request_malformed')
 
-  // Nowhere else: no topic but its own, no file but two, no line, no figure, no stranger.
+  // The argument appears nowhere else: one topic, two files, no log line, no metric, and no answer to a stranger.
   const { events } = await scene.system.host.operator
     .inject({ method: 'GET', url: '/v1/events?limit=500' })
     .then((answer) => ({ events: answer.body }))
@@ -119,7 +122,8 @@ it('a kept call is shown to the operator alone, and of one decision; contradicte
   const asked = { method: 'POST', body: JSON.stringify(order), headers: { 'content-type': 'application/json' } }
   expect((await fetch(`${url}/operator/calls/erase`, asked)).status).toBe(404)
 
-  // The hash is public. An agent that asks under it must not be shown, proved or erased with another's words.
+  // The hash is public. A request under that hash must not give the agent a way to see, prove or erase the words of
+  // another.
   for (const salted_sha256 of [one.action.call.salted_sha256, two.action.call.salted_sha256]) {
     const iat = Math.floor(scene.system.clock.now() / 1000)
     const jws = signAccessRequest(
@@ -139,7 +143,7 @@ it('a kept call is shown to the operator alone, and of one decision; contradicte
     expect(await refused).toBe('request_malformed')
   }
 
-  // A decision point that was taken over: what it says that it allowed, and what it hands over as the call.
+  // A stolen decision point: the ALLOW that it claims, and the text that it hands over as the call.
   const lie = async (handed: SaltedText) => {
     const { trees } = scene.ledger.decisions
     const head = trees.get(grantId)
@@ -168,7 +172,7 @@ it('a kept call is shown to the operator alone, and of one decision; contradicte
     await scene.forge(attachments, { type: 'attachment.stored', subject, data }, scene.stolenKey('policy-decision'))
     return hash
   }
-  /** Resolves once evidence has read all that was handed over before: the topic is one partition. */
+  /** Resolves once evidence has read everything that was handed over before: the topic has one partition. */
   const handedOver = async (name: string) => {
     const hash = await hand({ salt: saltOf(), text: name })
     await eventually('evidence read on', () => existsSync(join(data, 'evidence/values', attachments, hash)))
@@ -195,7 +199,7 @@ it('a kept call is shown to the operator alone, and of one decision; contradicte
     for (const reveal of n === 0 ? ['call', 'all', saltedHash(handed) ?? ''] : ['all'])
       expect(await provedCall(id, reveal)).toBe('value_contradicted')
     expect((await cli('trace', id)).out).toContain('NOT SHOWN: it is another call than the event says')
-    // An operator who lends a hand to it convinces nobody.
+    // Even an operator who adds the call to the bundle convinces no verifier.
     const withheld = JSON.parse(bundleIn((await cli('prove', id)).out)) as object
     const file = join(folder, `lie-${n}.json`)
     writeFileSync(file, JSON.stringify({ ...withheld, values: [handed] }))
@@ -204,7 +208,8 @@ it('a kept call is shown to the operator alone, and of one decision; contradicte
   for (const verdict of await Promise.all(verdicts))
     expect(verdict).toMatch(/^{"ok":false,"reason":"value_contradicted","index":\d+}$/)
 
-  // Erased, it stays so: sent again by whoever has it, through either door, over a start, and with everything made anew from the log.
+  // An erased call stays erased when its text is sent again, through either door, across a restart, and when evidence
+  // rebuilds its index from the log.
   const erased = async () => {
     const { code, out } = await cli('erase', one.decision_id, '--reason', 'secret', '--yes')
     return code === 0 || out.includes('everything there is erased already')
@@ -229,7 +234,7 @@ it('a kept call is shown to the operator alone, and of one decision; contradicte
     expect(await verified()).toMatch(/^{"ok":true,/)
     expect(await revealed(two.decision_id)).toContain(invoice(1))
   }
-  // The operator's own copy lies where words of his lie, and stands for nothing.
+  // The operator's own copy lies with the operator's words, and proves nothing.
   const kept = () =>
     holding(join(data, 'evidence'), invoice(0)).filter((file) => !file.includes('/attachments.approval.v1/'))
   await isGone()
@@ -242,17 +247,17 @@ it('a kept call is shown to the operator alone, and of one decision; contradicte
   expect(lines.join('')).not.toContain(canary)
 }, 300_000)
 
-/** What `bailiwick verify BUNDLE` says to an outsider, who has the keys of log and root and nothing else; in a process of its own. */
+/** The answer of `bailiwick verify BUNDLE` to an outsider, who has only the keys of log and root, in a process of its own. */
 function judged(file: string, { log, root }: Trust): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>()
   execFile(process.execPath, [verifier, file, log.vkey, '', root.jwk.x, 'json'], (_, said) => resolve(said.trim()))
   return promise
 }
 
-/** The JSON among what `prove` says. */
+/** The JSON in the output of `prove`. */
 const bundleIn = (out: string) => out.slice(out.indexOf('{'))
 
-/** The topics of which a message holds these words. */
+/** The topics that have a message with these words. */
 async function topicsHolding(scene: Scene, words: string): Promise<string[]> {
   const read = topics.map(async ({ name }) => ({ name, messages: await scene.read(name) }))
   return (await Promise.all(read)).flatMap(({ name, messages }) =>

@@ -7,7 +7,7 @@ export interface JsonWebKeyEc {
   y: string
 }
 
-/** A public key as everybody who has it could take it for a secret. */
+/** A public key in the spellings that could be mistaken for a secret. */
 export function spellingsOf(jwk: JsonWebKeyEc): Record<string, string | Buffer> {
   const { kty, crv, x, y } = jwk
   const key = createPublicKey({ key: { ...jwk }, format: 'jwk' })

@@ -11,7 +11,7 @@ import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { afterAll, describe, expect, it } from 'vitest'
 import { eventually, pause, Scene } from './scene.ts'
 
-/** A certificate for `localhost` that nobody vouches for. */
+/** A self-signed certificate for `localhost` that no authority vouches for. */
 async function selfSigned(): Promise<{ cert: string; key: string }> {
   const { testTls } = await import(join(import.meta.dirname, '../../packages/service-kit/src/tls.fixture.ts'))
   return { cert: testTls.certificate, key: testTls.key }
@@ -29,8 +29,8 @@ const notifying = (url: string, format = 'json') => ({
 })
 const scrape = async ({ url }: Scene) => (await fetch(`${url}/metrics`)).text()
 
-describe('a webhook that works against us', () => {
-  it('hangs: approvals go on as fast as ever', async () => {
+describe('a hostile webhook', () => {
+  it('hangs: approvals are as fast as before', async () => {
     await using hook = await aWebhook()
     hook.answer = () => undefined
     await using scene = await Scene.open(notifying(hook.url))
@@ -45,12 +45,12 @@ describe('a webhook that works against us', () => {
       await at.approver.approve(requestId)
       return performance.now() - started
     }
-    // What else runs on the machine may slow one down; a hook that holds approvals up does so each time.
+    // Other load on the machine may slow one approval down; a hook that delays approvals does so every time.
     const asFast = async () => (await took(scene)) < Math.max(2000, 10 * (await took(quiet)))
     expect((await asFast()) || (await asFast()) || (await asFast())).toBe(true)
   })
 
-  it('redirects to the inside: nobody follows', async () => {
+  it('redirects to an internal address: the redirect is not followed', async () => {
     await using inside = await aWebhook()
     await using hook = await aWebhook()
     hook.answer = (response) => void response.writeHead(307, { location: inside.url }).end()
@@ -60,7 +60,7 @@ describe('a webhook that works against us', () => {
     expect([hook.received.length, inside.received.length]).toEqual([1, 0])
   })
 
-  it('answers 500: it is tried again, under the same id and with the same words, and not for ever', async () => {
+  it('answers 500: the notification is retried a limited number of times, with the same id and text', async () => {
     await using hook = await aWebhook()
     hook.answer = (response, nth) => void response.writeHead(nth === 1 ? 500 : 204).end()
     await using scene = await Scene.open(notifying(hook.url))
@@ -72,7 +72,7 @@ describe('a webhook that works against us', () => {
     expect(hook.received).toHaveLength(2)
   })
 
-  it('answers without end: nothing of it is read', async () => {
+  it('sends an endless answer: nothing of it is read', async () => {
     await using hook = await aWebhook()
     let written = 0
     let closed = false
@@ -95,7 +95,7 @@ describe('a webhook that works against us', () => {
     expect(await scrape(scene)).toMatch(/notifications_total\{kind="request_waiting",result="sent"[^}]*} 1/)
   })
 
-  it('is somebody else, with a certificate that nobody vouches for: it learns nothing, whatever the environment says', async () => {
+  it('is an impostor with an untrusted certificate: it learns nothing, whatever the environment says', async () => {
     let asked = 0
     let handshakes = 0
     const server = createServer(await selfSigned(), (_, response) => {
@@ -121,11 +121,11 @@ describe('a webhook that works against us', () => {
   })
 })
 
-describe('what a notification gives away', () => {
+describe('the content of a notification', () => {
   const data = mkdtempSync(join(tmpdir(), 'bailiwick-'))
   afterAll(() => rmSync(data, { recursive: true, force: true }))
 
-  it('is no secret, and is signed by a key that is published; a start tells nobody again what is old (V12, V17)', async () => {
+  it('has no secret, is signed by a published key, and is not sent again at a restart (V12, V17)', async () => {
     await using hook = await aWebhook()
     const run = async () => {
       await using scene = await Scene.open({ ...notifying(hook.url), data })
@@ -141,7 +141,7 @@ describe('what a notification gives away', () => {
       const { grant_id: grantId = '' } = await scene.approver.approve(requestId)
       expect(await scene.tryCall(agent, grantId)).toBe('ok')
       await scene.approver.withdraw(requestId, 'a reason for nobody else')
-      await scene.asked() // still waits when it is started again
+      await scene.asked() // still waits after the restart
       await eventually('all is told', () => hook.received.length >= 4 || undefined)
       const keys = (await (await fetch(`${scene.url}/.well-known/bailiwick-notification-keys`)).json()) as {
         keys: object[]
@@ -182,7 +182,7 @@ describe('what a notification gives away', () => {
   })
 })
 
-it('a flood of asks is at most 20 prompts an hour, and the rest comes in digests', async () => {
+it('a flood of requests causes at most 20 prompts an hour; the rest come in digests', async () => {
   await using hook = await aWebhook()
   await using scene = await Scene.open(notifying(hook.url, 'slack'))
   const agents = [scene.agent('reconciler'), scene.agent('forecaster')]
@@ -191,7 +191,7 @@ it('a flood of asks is at most 20 prompts an hour, and the rest comes in digests
     const made = []
     for (const agent of agents)
       for (let n = 0; n < 3; n++) made.push(scene.asked(agent, { ...sampleAuthority, task: `task-${asks++}` }))
-    // Not all of them denied: an agent that is denied ten times in a row must rest.
+    // Not all of them denied: an agent that is denied ten times in a row is paused.
     for (const [n, requestId] of (await Promise.all(made)).entries())
       if (n % 3 === 0) await scene.approver.approve(requestId)
       else await scene.approver.deny(requestId)
@@ -202,7 +202,7 @@ it('a flood of asks is at most 20 prompts an hour, and the rest comes in digests
     Number(
       /notifications_total\{kind="request_waiting",result="digested"[^}]*} (\d+)/.exec(await scrape(scene))?.[1] ?? 0,
     )
-  await eventually('each ask is told, or put into a digest', async () =>
+  await eventually('each request is prompted, or put into a digest', async () =>
     promptsNow().length + (await digestedNow()) === asks ? true : undefined,
   )
   const prompts = promptsNow()

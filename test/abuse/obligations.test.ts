@@ -19,7 +19,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { audit } from '../audit.ts'
 import { answered, eventually } from './scene.ts'
 
-// What a decision obliges to, against answers, agents and networks that would have it otherwise.
+// The obligations of a decision, against answers, agents and networks that try to avoid them.
 
 const policies = `
 @id("private") @redact("iban, owner/name") @report_outcome_by("30")
@@ -31,7 +31,7 @@ forbid (principal, action == Action::"tools/call", resource is tool) when { reso
 `
 
 const most = 4000
-/** Bytes of the body that the tool answers, and what it says. */
+/** The number of bytes in the tool's answer, and the answer itself. */
 type Answering = (reply: HttpReply) => unknown
 
 let system: System
@@ -40,13 +40,13 @@ let point: EnforcementPoint
 let api: HttpServer
 const sent: Notification[] = []
 let answering: Answering = () => ({})
-/** Between the enforcement point and the decision point. */
+/** Changes traffic between the enforcement point and the decision point. */
 let between: (context: Record<string, unknown>) => Record<string, unknown> = (context) => context
 let effects = 0
 
 beforeAll(async () => {
   system = await startSystem({
-    env: { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s' }, // a busy machine is no failure
+    env: { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s' }, // a busy machine is not a failure
     policies: (starter) => new Map([...starter, ['zz.cedar', Buffer.from(policies)]]),
   })
   approver = await answered(() => enrolApprover(system))
@@ -111,7 +111,7 @@ async function granted(egress_bytes: number | undefined = most): Promise<string>
   return grant_id
 }
 
-/** What the agent gets, however it ends. */
+/** The agent's result, however the call ends. */
 async function call(
   grantId: string,
   answer: Answering = () => ({}),
@@ -165,7 +165,7 @@ describe('an answer that is larger than what was reserved', () => {
     expect(taken(grantId)).toBe(0)
   })
 
-  it('leaves no byte more than the task may send, over many calls at once, and each byte that left is counted (V9)', {
+  it('never lets a task exceed its bytes over many concurrent calls, and every byte that left is counted (V9)', {
     timeout: 120_000,
   }, async () => {
     const grantId = await granted()
@@ -200,7 +200,7 @@ describe('a field that must be hidden', () => {
     ['in a table', (reply) => reply.type('text/csv').send('iban\nDE1')],
     ['in a stream', (reply) => reply.type('application/json').send(Readable.from(['{"iban":', '"DE1"}']))],
     ['past fastify', (reply) => void reply.hijack().raw.end('{"iban":"DE1"}')],
-  ])('does not leave where nobody can tell who reads what: %s (V13)', async (_, answer) => {
+  ])('does not leave when readers could disagree about the answer: %s (V13)', async (_, answer) => {
     const got = await call(await granted(undefined), answer)
     expect(got.code).not.toBe('ok')
     expect(got.text).not.toContain('DE1')
@@ -212,7 +212,7 @@ describe('between the two points', () => {
     ['stripped of them', ({ obligations: _, ...context }) => context],
     ['with none', (context) => ({ ...context, obligations: [] })],
     ['with others', (context) => ({ ...context, obligations: (context.obligations as unknown[]).slice(1) })],
-  ])('an answer %s is none (V1, V13)', async (_, tamper) => {
+  ])('an answer %s is not accepted (V1, V13)', async (_, tamper) => {
     const grantId = await granted()
     const before = effects
     between = (context) => (context.permit === undefined ? context : tamper(context))
@@ -223,12 +223,12 @@ describe('between the two points', () => {
     }
     expect(effects).toBe(before)
     await settled(grantId)
-    expect(taken(grantId)).toBe(0) // and what was reserved came back
+    expect(taken(grantId)).toBe(0) // and the reservation was returned
   })
 })
 
-describe('what is told', () => {
-  it('names the call to whom a policy wants told, before it happens and when it is denied', async () => {
+describe('a required notification', () => {
+  it('names the call to the people that the policy lists, before it happens and when it is denied', async () => {
     const grantId = await granted()
     sent.length = 0
     const adjusted = await call(grantId, undefined, 'adjust', { amount: '1', currency: 'EUR' })
@@ -241,7 +241,7 @@ describe('what is told', () => {
         body: expect.stringMatching(new RegExp(`^Allowed: ${agent}: tools/call on tool invoices/adjust \\(dec_`)),
       },
     ])
-    expect(JSON.stringify(sent)).not.toContain('EUR') // nobody's arguments
+    expect(JSON.stringify(sent)).not.toContain('EUR') // no arguments of the call
     sent.length = 0
     const before = effects
     expect((await call(grantId, undefined, 'delete', { invoice: 'INV-1' })).code).toBe('policy_denied')

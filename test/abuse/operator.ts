@@ -5,7 +5,10 @@ import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { expect } from 'vitest'
 import { eventually } from './scene.ts'
 
-/** The CLI as this machine's operator types it: its exit code, and all that it says. A process that a busy machine held up is asked again. */
+/**
+ * Runs the CLI as this machine's operator types it. Returns its exit code and its whole output. Retries when a busy
+ * machine delayed a service.
+ */
 export function operatorAt(data: string) {
   return (...argv: string[]): Promise<{ code: number; out: string }> =>
     eventually(`an answer to ${argv.join(' ')}`, async () => {
@@ -18,7 +21,7 @@ export function operatorAt(data: string) {
     })
 }
 
-/** The files of the data directory that hold these words, wherever in them. */
+/** The files of the data directory that contain these words, anywhere in them. */
 export function holding(data: string, words: string): string[] {
   const files = readdirSync(data, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   expect(files.length).toBeGreaterThan(20)

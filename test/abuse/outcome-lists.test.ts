@@ -7,7 +7,7 @@ import { granted } from '../e2e/granted.ts'
 import { callsOnly } from '../e2e/two-points.ts'
 import type { World } from '../e2e/world.ts'
 
-/** One start of the sample's enforcement point: what it is allowed, and what it signs of that. */
+/** One start of the sample's enforcement point: the calls that it was allowed, and the outcomes that it signs for them. */
 class Instance {
   readonly name: string
   readonly #world: World
@@ -37,7 +37,7 @@ class Instance {
     return { decision_id, call_id, action_digest }
   }
 
-  /** As the next of its chain, unless told otherwise. */
+  /** Signs the next outcome of its chain, unless the caller overrides a member. */
   sign(of: object, over: Partial<Outcome> = {}, key = sampleKey(this.#world.data, 'point-outcome')): string {
     const next = this.#sequence + 1
     const place = { sequence: next, answered: 0, ...(this.#previous === undefined ? {} : { previous: this.#previous }) }
@@ -64,7 +64,7 @@ class Instance {
   }
 }
 
-it('a list of outcomes is taken each by itself, whatever stands beside it (V10, V15, V18)', async () => {
+it('each outcome of a list is accepted or refused on its own, whatever the others are (V10, V15, V18)', async () => {
   await using system = await granted({}, { authority: callsOnly(200) })
   const { world, credential } = system
   const [one, two] = [new Instance(world, `${'I'.repeat(21)}A`), new Instance(world, `${'J'.repeat(21)}A`)]
@@ -92,7 +92,7 @@ it('a list of outcomes is taken each by itself, whatever stands beside it (V10, 
     ['another of the first decision', one.sign(first, { status: 'not_executed' }), 409, 'outcome_mismatch'],
     ['another under the first number', one.sign(fourth, { sequence: 3 }), 409, 'outcome_sequence_reused'],
     ["of the other instance's decision", one.sign(last, { sequence: 9 }), 409, 'outcome_mismatch'],
-    ['of a decision of nobody', one.sign({ ...first, decision_id: `dec_${'9'.repeat(26)}` }, { sequence: 8 }), 404],
+    ['of an unknown decision', one.sign({ ...first, decision_id: `dec_${'9'.repeat(26)}` }, { sequence: 8 }), 404],
     ['the second of its instance', i2, 204],
     ['the last', j2, 204],
   ]
@@ -110,7 +110,7 @@ it('a list of outcomes is taken each by itself, whatever stands beside it (V10, 
     )
   }
   expect(standing()).toEqual(['settled', 'settled', 'settled', 'open', 'settled', 'settled'])
-  // Nobody makes it work on more than a list holds, and what is refused whole is not looked at.
+  // A caller cannot make it process more than one list's limit. A list that is refused whole is not processed at all.
   const fourths = one.sign(fourth)
   for (const [many, status] of [
     [Array(10_000).fill(fourths), 413],
@@ -121,7 +121,7 @@ it('a list of outcomes is taken each by itself, whatever stands beside it (V10, 
   ] as const)
     expect((await one.report(many)).status).toBe(status)
   expect(standing()[3]).toBe('open')
-  // All of it again, by the other instance, in another order: alike.
+  // All of them again, from the other instance and in another order: the answers are the same.
   const again = await two.report([j2, i2, fourths, j1, i3, i1, i1])
   expect(again.results).toEqual(Array(7).fill({ status: 204 }))
   expect(standing()[3]).toBe('settled')

@@ -29,7 +29,7 @@ interface Offer {
 
 type Headed = Record<string, string | undefined>
 
-/** A browser with a passkey, whose headers an attacker's page, or proxy, may choose. */
+/** A browser with a passkey, whose headers can be set by an attacker's page or proxy. */
 export class Person {
   readonly #system: Pick<System, 'url' | 'data'>
   readonly passkey: SoftwarePasskey
@@ -59,7 +59,7 @@ export class Person {
     return this.send('POST', `/console/api/${path}`, body, headers)
   }
 
-  /** Registers a passkey, as a registry has it; nobody is told. */
+  /** Registers a passkey and returns it as the registry stores it, without sending it anywhere. */
   async newPasskey(passkey = this.passkey) {
     const challenge = Buffer.from(crypto.getRandomValues(new Uint8Array(32)))
     return this.#verified(passkey.register(challenge), challenge.toString('base64url'))

@@ -17,7 +17,7 @@ const poisons: [string, Uint8Array][] = [
   ['more than any event', Buffer.alloc(65_536, ' ')],
 ]
 
-it('poison on every topic stops nobody: the rest flows, evidence parks it (V13)', async () => {
+it('poison on every topic stops no service: other events flow, and evidence parks the poison (V13)', async () => {
   await using scene = await Scene.open()
   const positions: Position[] = []
   const refused: string[] = []
@@ -31,7 +31,7 @@ it('poison on every topic stops nobody: the rest flows, evidence parks it (V13)'
       }
     }
   }
-  // The bus itself takes nothing over the size of an event.
+  // The bus itself refuses anything larger than an event may be.
   expect(new Set(refused).size).toBeLessThanOrEqual(1)
   await scene.stillWorks()
   await scene.parked(positions)

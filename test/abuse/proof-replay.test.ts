@@ -13,13 +13,13 @@ import { callsOnly, RecordingPoint } from '../e2e/two-points.ts'
 import { eventually, World } from '../e2e/world.ts'
 import { roundsOf } from './revocation-world.ts'
 
-// Whoever recorded calls sends them again: to the same instance, to another, and to one that started since. What a flush, a failover
-// or an eviction of Redis forgets is test/chaos/redis-losses.test.ts.
+// An attacker who recorded calls sends them again: to the same instance, to another, and to one that started since.
+// test/chaos/redis-losses.test.ts covers proofs that Redis forgets in a flush, a failover or an eviction.
 
 const rounds = roundsOf(2, 20)
 
 it(
-  'a proof that one decision point counted counts at no other, nor at one that starts anew (V10)',
+  'a proof used at one decision point works at no other, and at none that starts later (V10)',
   async () => {
     await using system = await granted()
     const { world, credential } = system
@@ -35,7 +35,7 @@ it(
       const points = instances.map(({ http }) => new Recorder(world, http))
       for (const point of points) expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
       recorded.push(...points.flatMap(({ allowed }) => allowed))
-      // Each of them, shown to all at once, before and after one of them starts anew.
+      // Every recorded call is sent to all instances, before and after one of them is replaced.
       const shown = async () => {
         const answers = await Promise.all(
           recorded.flatMap((body) => points.map(async (point) => (await point.send(body)).json() as Answer)),
@@ -52,7 +52,7 @@ it(
   rounds * 30_000,
 )
 
-it('a proof counts once by the log, where two decision points share no memory of proofs at all (V10)', async () => {
+it('the log makes a proof count once, even where two decision points share no memory of proofs (V10)', async () => {
   await using system = await granted({}, { authority: callsOnly(200) })
   const { world, credential } = system
   const dir = mkdtempSync(join(tmpdir(), 'own-grants-'))
@@ -62,7 +62,8 @@ it('a proof counts once by the log, where two decision points share no memory of
   const second = await world.startPdp(undefined, store)
   const points = [new RecordingPoint(world), new RecordingPoint(world, second.http)] as const
   const unasked = { credential, ...adjust('1'), proof: { nonce: undefined } }
-  // Until each takes a proof without a nonce: then nothing but the log tells one of what the other counted.
+  // Waits until each accepts a proof without a nonce. From then on, only the log tells one point what the other
+  // counted.
   for (const point of points) await eventually(async () => (await point.once(unasked)).decision || undefined)
   const said = async (point: RecordingPoint, body: Record<string, unknown>) => {
     const { decision, context } = (await point.send(body)).json() as Answer
@@ -86,7 +87,7 @@ interface Answer {
   context: { reason: string }
 }
 
-/** Keeps what was allowed, as it was sent. */
+/** Records each allowed call as it was sent. */
 class Recorder extends Point {
   readonly allowed: Record<string, unknown>[] = []
 
@@ -98,7 +99,7 @@ class Recorder extends Point {
 }
 
 it(
-  'a call to the token endpoint is answered once, by whoever issues, also after a restart (V10)',
+  'the active issuer answers a call to the token endpoint once, also after a restart (V10)',
   async () => {
     await using world = await World.open()
     const people = await People.enrolled(world)
@@ -127,11 +128,12 @@ it(
         const answers = await Promise.all(recorded.map((made) => askToken(world, { details, ...made })))
         expect(answers.filter(({ token }) => token !== undefined)).toEqual([])
       }
-      // The next one stands by, and takes over when the first one stops: it has heard nothing of what that one counted.
+      // The next issuer stands by, and takes over when the first one stops. It knows nothing of what the first one
+      // counted.
       const before = world.issuer
       await world.startIssuer()
       await before?.[Symbol.asyncDispose]()
-      // It issues: what it refuses now it does not refuse for standing by.
+      // It is active: a refusal from here on is not for standing by.
       expect(await eventually(async () => (await ask()) || undefined, 20_000)).toBe(1)
       await again()
     }

@@ -22,10 +22,11 @@ import { enrolApprover, freePort, recoverApprover, startSystem } from '@bailiwic
 import { expect, inject, it } from 'vitest'
 import { eventually, projectAdapters, Scene } from './scene.ts'
 
-// Governance cannot be switched off quietly: what people did not approve changes nothing, and what reached the bus is a finding.
+// Governance cannot be switched off quietly. A change without people's approval has no effect, and if it reached the
+// bus it is a finding.
 
 const owners = [sample.group]
-/** Where an installation starts again and again. */
+/** The folder in which an installation is started again and again. */
 const placeOn = async ({ adapters }: Awaited<ReturnType<typeof projectAdapters>>) => ({
   ...{ port: await freePort(), invoicesPort: await freePort() },
   ...(adapters && { adapters }),
@@ -39,7 +40,7 @@ const lax = (scene: Scene): Rule => ({ ...(scene.ledger.registry.get('rule', 'ta
 /** The registry as every reader has it. */
 const registryOf = async (scene: Scene) => JSON.parse(await scene.counted())[0]
 
-/** An attacker writes to registry.v1 with the issuer's own key. Resolves once evidence has told of it. */
+/** Writes to registry.v1 with the issuer's own key, as an attacker would. Resolves once evidence has reported it. */
 async function forgeChange(
   scene: Scene,
   verb: 'registered' | 'changed' | 'retired',
@@ -62,7 +63,7 @@ async function forgeChange(
   await scene.parked([position])
 }
 
-/** All that the audit may say of what an attacker wrote: it broke a chain, and nobody had authorised it. */
+/** The only findings that the audit may have about an attacker's event: it broke a chain, and no person had authorised it. */
 async function onlyTheForgeries(scene: Scene, count: number): Promise<void> {
   const { findings } = await scene.audited()
   const others = findings.filter(({ rule }) => rule !== 'V15')
@@ -99,7 +100,7 @@ it('a registry file, a genesis and an operator’s word change nothing that peop
   }
 })
 
-it('a trust anchor that was edited so that one person is enough, or another page asks for passkeys, starts nothing (V3)', async () => {
+it('a trust anchor edited to need one person, or to let another page ask for passkeys, starts nothing (V3)', async () => {
   await using on = await projectAdapters()
   const ports = await placeOn(on)
   const data = mkdtempSync(join(tmpdir(), 'abuse-anchor-'))
@@ -125,24 +126,24 @@ it('a trust anchor that was edited so that one person is enough, or another page
   }
 })
 
-it('a policy file that was edited on disk is not the active set: it decides nothing, and is a finding (V3, V13)', async () => {
+it('a policy file edited on disk does not become active: it decides nothing, and is a finding (V3, V13)', async () => {
   await using scene = await Scene.open()
   const active = scene.ledger.registry.policySet?.hash ?? ''
   const folder = paths(scene.system.data).policies(active)
   const [file = ''] = readdirSync(folder).filter((name) => name.endsWith('.cedar'))
   appendFileSync(join(folder, file), '\npermit(principal, action, resource);\n')
   const found = await eventually(
-    'evidence tells of the file',
+    'evidence reports the file',
     async () => (await scene.events('findings.v1')).find(({ type }) => type === 'policy-files.changed'),
     30_000,
   )
   expect(found.data).toMatchObject({ policy_set: active })
   expect(scene.ledger.registry.policySet?.hash).toBe(active)
-  await scene.stillWorks() // by the set that people approved
+  await scene.stillWorks() // under the set that people approved
   expect((await scene.audited()).findings).toEqual([])
 })
 
-it('policies that are proposed decide nothing before somebody signed them, and everything afterwards (V3)', async () => {
+it('proposed policies decide nothing before an approver signs them, and everything afterwards (V3)', async () => {
   await using scene = await Scene.open()
   const policySet = () => scene.ledger.registry.policySet?.hash ?? ''
   const active = policySet()
@@ -168,7 +169,7 @@ it('policies that are proposed decide nothing before somebody signed them, and e
   }
 })
 
-it('what a stolen issuer writes without people, or with what they signed for something else, is a finding (V3)', async () => {
+it('a stolen issuer’s change without signatures, or with signatures for something else, is a finding (V3)', async () => {
   await using scene = await Scene.open()
   const before = await registryOf(scene)
   const stood = await scene.events('registry.v1')
@@ -180,7 +181,7 @@ it('what a stolen issuer writes without people, or with what they signed for som
   for (const one of attempts)
     await forgeChange(scene, 'changed', ['rule', 'tasks'], { value: lax(scene), authorization: one })
   await forgeChange(scene, 'retired', ['rule', 'registry'], { authorization: authorization('root') })
-  // Out of turn it is no less an attempt.
+  // An event out of turn is still reported as an attempt.
   await forgeChange(scene, 'changed', ['rule', 'tasks'], {
     value: lax(scene),
     version: 9,
@@ -191,7 +192,7 @@ it('what a stolen issuer writes without people, or with what they signed for som
   await onlyTheForgeries(scene, attempts.length + 2)
 })
 
-it('with two enrolled nobody changes anything alone, not even by a stolen issuer that writes what one signed (V3)', async () => {
+it('with two approvers enrolled, one alone changes nothing, even with a stolen issuer (V3)', async () => {
   await using scene = await Scene.open({ singleOperator: false })
   const { requestId, invited } = await scene.approver.invite({ approver_id: 'paul', name: 'Paul', groups: owners })
   expect(await scene.approver.approve(requestId)).toMatchObject({ status: 'approved' })
@@ -205,7 +206,7 @@ it('with two enrolled nobody changes anything alone, not even by a stolen issuer
   const authorization = { kind: 'approvers', statement, assertions: [assertion] }
   await forgeChange(scene, 'changed', ['rule', 'tasks'], { value: lax(scene), authorization })
   expect(await registryOf(scene)).toEqual(before)
-  // Nor by a statement of the older version, for which another name was once enough.
+  // Nor by a statement of the older version, for which one distinct name was once enough.
   const older = { ...(statement as RegistryStatement), v: 1 as const, proposer: 'operator' }
   const signed = { statement: older, assertions: [scene.approver.passkey.sign(statementChallenge(older))] }
   await forgeChange(scene, 'changed', ['rule', 'tasks'], {
@@ -214,12 +215,12 @@ it('with two enrolled nobody changes anything alone, not even by a stolen issuer
   })
   expect(await registryOf(scene)).toEqual(before)
   await onlyTheForgeries(scene, 2)
-  // The other one's answer is all that was missing.
+  // Only the other approver's answer was missing.
   expect(await invited.approve(request_id)).toMatchObject({ status: 'approved' })
   await eventually('the rule changed', () => scene.ledger.registry.get('rule', 'tasks')?.order === 1)
 })
 
-it('with one enrolled nothing is changed by a statement of the older version, which one signs (V3)', async () => {
+it('with one approver enrolled, a statement of the older version signed by one changes nothing (V3)', async () => {
   await using scene = await Scene.open({ singleOperator: false })
   const before = await registryOf(scene)
   const value = lax(scene)
@@ -243,7 +244,7 @@ it('with one enrolled nothing is changed by a statement of the older version, wh
   await onlyTheForgeries(scene, 1)
 })
 
-it('the last approver stays, also where that one signs and a stolen issuer writes it (V3)', async () => {
+it('the last approver cannot be removed, even if that person signs and a stolen issuer writes it (V3)', async () => {
   await using scene = await Scene.open()
   const before = await registryOf(scene)
   const refused = { code: 'registry_change_refused' }
@@ -279,7 +280,7 @@ function rootSigned(scene: Scene, value: Recovery, key?: SigningKey<'root'>): st
   return signGenesisStatement({ installation, ...named }, root)
 }
 
-/** What a thief of a recovery's key and of the issuer's can write: the person anew, with the thief's passkey. */
+/** An event that a thief of the recovery key and the issuer's key can write: the person again, with the thief's passkey. */
 async function forgeRecovery(scene: Scene, id: string, key: SigningKey<'invitation'>, time?: number): Promise<void> {
   const owner = scene.ledger.registry.get('approver', 'owner') as Person
   const [own] = owner.credentials
@@ -296,7 +297,7 @@ async function forgeRecovery(scene: Scene, id: string, key: SigningKey<'invitati
   })
 }
 
-it('a recovery lets nobody in before its 24 h are over, whatever time a stolen issuer writes (V3)', async () => {
+it('a recovery takes effect only after 24 h, whatever time a stolen issuer writes (V3)', async () => {
   await using scene = await Scene.open()
   const key = generateKey('invitation')
   const recovery = aRecovery(key)
@@ -307,7 +308,7 @@ it('a recovery lets nobody in before its 24 h are over, whatever time a stolen i
   })
   await forgeRecovery(scene, recovery.id, key)
   await forgeRecovery(scene, recovery.id, key, Date.now() + recoveryDelayMs + 60_000)
-  // And one that was put back to the day before yesterday: its delay runs from when it was there to be seen.
+  // A recovery dated the day before yesterday also waits: its delay runs from the moment at which it could be seen.
   const old = aRecovery(key, 'rcv-2')
   const authorization = { kind: 'root', jws: rootSigned(scene, old) }
   const data = { entity: { type: 'recovery', id: old.id }, value: old, hash: jcsHash(old), authorization }
@@ -320,7 +321,7 @@ it('a recovery lets nobody in before its 24 h are over, whatever time a stolen i
   await onlyTheForgeries(scene, 3)
 })
 
-// A broker's clock, by which the day runs there, is nobody's to set back.
+// On Kafka the day runs by the broker's clock, which no client can set back.
 if (inject('realParts') === undefined)
   it('a recovery lets one person in, once (V3, V10)', async () => {
     const home = mkdtempSync(join(tmpdir(), 'abuse-recovery-'))

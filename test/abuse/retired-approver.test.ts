@@ -21,7 +21,7 @@ async function changed(scene: Scene, value: object | undefined): Promise<void> {
   await eventually('the registry changed', () => there() === (value !== undefined) || undefined)
 }
 
-it('an approver who left cannot, with a stolen issuer, approve by putting the clock back (V3, V7)', async () => {
+it('an approver who left cannot approve by putting the clock back, even with a stolen issuer (V3, V7)', async () => {
   await using scene = await Scene.open()
   const { registry } = scene.ledger
   const passkey = softwarePasskey({ rpId: 'localhost', origin: scene.url })
@@ -41,7 +41,8 @@ it('an approver who left cannot, with a stolen issuer, approve by putting the cl
   await changed(scene, undefined)
   expect(await scene.revoke('approver', 'eve')).toBe(200)
 
-  // All that a stolen issuer and Eve's passkey can make: a statement of when she was still here, that knows of her end.
+  // The most that a stolen issuer and Eve's passkey can make: a statement dated when she was still here, whose
+  // `as_of` covers her revocation.
   const parsed = parseAuthority(sampleAuthority)
   if (!parsed.ok) throw new Error(parsed.detail)
   const authority: Authority = parsed.authority

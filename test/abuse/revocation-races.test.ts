@@ -13,7 +13,7 @@ const [readOnly] = passedOn.permissions
 const onlyRead = { ...passedOn, permissions: [readOnly], budget: { calls: 100, cost: {} } }
 
 it(
-  'a revocation that races minting, exchange and decisions: nothing that anybody got by then is allowed after the bound (V7)',
+  'a revocation that races minting, exchange and decisions ends everything obtained by then, within the bound (V7)',
   async () => {
     const subs = new SubAgents(1)
     await using system = await granted({ entities: subs.entities }, { authority: passedOn })
@@ -38,7 +38,7 @@ it(
       const racing: Promise<unknown>[] = []
       const ask = async (token: string, own: boolean) => {
         const call = own ? { credential: token, ...read } : by(sub, token, read)
-        const asked = performance.now() // a busy machine may bring an answer of before the bound late
+        const asked = performance.now() // a busy machine may deliver an earlier answer after the bound
         const { decision } = await point.call(call)
         if (decision && asked > over) lateAllows.push(`${kind} ${own ? 'own' : 'passed on'}`)
       }
@@ -51,7 +51,7 @@ it(
         const redeems = redeemer.credential({ delegation }).then(({ token }) => held.push({ token, own: false }))
         racing.push(mints, redeems, ask(credential, true))
       }
-      await pause(round % 7) // now before, now between, now behind them
+      await pause(round % 7) // at times before, between or after them
       const told = acknowledged(system, kind, target).then(() => {
         over = performance.now() + boundMs
       })
@@ -59,7 +59,7 @@ it(
       await Promise.allSettled(racing)
       await told
       await pause(Math.max(0, over - performance.now()))
-      // By its name a credential dies alone.
+      // Revoking a credential by its id ends that credential only.
       for (const { token, own } of held) if (kind !== 'credential' || token === credential) await ask(token, own)
       expect(lateAllows).toEqual([])
       const more = await askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: grant.grantId }] })
@@ -70,7 +70,7 @@ it(
 )
 
 it(
-  'an approval that is delivered up to twenty times, to four issuers that follow one another, is one grant (V10)',
+  'an approval delivered up to twenty times, to four successive issuers, makes one grant (V10)',
   async () => {
     await using world = await World.empty()
     const issuers: AsyncDisposable[] = []
@@ -93,7 +93,7 @@ it(
       const again = Promise.all(
         Array.from({ length: 1 + ((round * 7) % 20) }, () => world.bus.publish('approvals.v1', [{ key, bytes }])),
       )
-      // The one that acts stops in the middle of it, and the next one acts; there are four again.
+      // The active issuer stops in the middle of it and the next takes over; then a fourth is started again.
       if (round % 2 === 1) {
         await issuers.shift()?.[Symbol.asyncDispose]()
         issuers.push(await world.startIssuer())
@@ -107,7 +107,7 @@ it(
     )
     const trees = [...projection.ledger.grants.trees.values()]
     expect(trees).toHaveLength(roundsOf(3, 50))
-    // Where two said so, they said the same, and it counts once.
+    // Where two issuers wrote the event, both wrote the same, and it counts once.
     expect(new Set(created.map(({ id }) => id)).size).toBe(trees.length)
     expect(new Set(created.map(({ request_id }) => request_id)).size).toBe(trees.length)
     expect(trees.every(({ version }) => version === 1)).toBe(true)
@@ -116,7 +116,7 @@ it(
 )
 
 it(
-  'two decision points at once: after the bound neither allows what either was asked for (V7)',
+  'after the bound, neither of two decision points allows what the other was asked for (V7)',
   async () => {
     await using system = await granted()
     const { world, people, point } = system

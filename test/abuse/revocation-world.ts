@@ -5,15 +5,18 @@ import type { Granted } from '../e2e/granted.ts'
 import type { Approved } from '../e2e/people.ts'
 import { eventually } from '../e2e/world.ts'
 
-/** Rounds of an attack: a few where everybody waits for them, as many as were asked for at night. */
+/** Rounds of an attack: few in a landing, as many as were asked for at night. */
 export const roundsOf = (few: number, nightly: number) => (process.env.BAILIWICK_NIGHTLY === '1' ? nightly : few)
 
-/** V7's bound for a decision point that is not cut off, and what a busy machine adds to the way there and back. */
+/**
+ * V7's bound for a decision point that is not cut off, with an allowance for the delay that a busy machine adds in both
+ * directions.
+ */
 export const boundMs = 1000
 
 const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
 
-/** What ends this grant or this credential, in turn. */
+/** The revocation that ends this grant or this credential, chosen in turn. */
 export function targetOf(round: number, grant: Approved, credential: string): [kind: string, target: string] {
   const all = [
     ['grant', grant.grantId],
@@ -28,7 +31,7 @@ export function targetOf(round: number, grant: Approved, credential: string): [k
   return [kind, target]
 }
 
-/** Ordered until it is acknowledged: an issuer that a busy machine holds up answers 503, and promises nothing. */
+/** Orders a revocation until it is acknowledged: an issuer that a busy machine delays answers 503, and promises nothing. */
 export function acknowledged({ world }: Pick<Granted, 'world'>, kind: string, target: string): Promise<void> {
   return eventually(async () => {
     const status = await world.revoke(kind, target)
@@ -37,13 +40,13 @@ export function acknowledged({ world }: Pick<Granted, 'world'>, kind: string, ta
   }, 60_000).then(() => undefined)
 }
 
-/** Acknowledged, and its bound over. */
+/** Waits until the revocation is acknowledged and its bound is over. */
 export async function revoked(system: Pick<Granted, 'world'>, kind: string, target: string): Promise<void> {
   await acknowledged(system, kind, target)
   await new Promise((resolve) => setTimeout(resolve, boundMs))
 }
 
-/** What each of these says of a credential; a decision that a busy machine could not make is asked for again. */
+/** The answer of each point for a credential. A decision that a busy machine could not make is requested again. */
 export async function verdictsOf(points: readonly Point[], credential: string): Promise<CallAnswer[]> {
   const passing: ReadonlySet<string | undefined> = new Set(['state_stale', 'deadline_exceeded', 'grant_unknown'])
   return Promise.all(
@@ -56,7 +59,7 @@ export async function verdictsOf(points: readonly Point[], credential: string): 
   )
 }
 
-/** Everything of a topic, as it stands on the bus. */
+/** Everything on a topic, as it stands on the bus. */
 export async function messagesOf(bus: Bus, topics: readonly string[]): Promise<Message[]> {
   const found: Message[] = []
   await using follower = await bus.follow(topics, 'start', async (batch) => void found.push(...batch))
@@ -65,8 +68,8 @@ export async function messagesOf(bus: Bus, topics: readonly string[]): Promise<M
 }
 
 /**
- * A bus whose followers can be made to read everything once more from the start, as after offsets were reset: the same messages at the same
- * positions, behind those that they have read since.
+ * A bus whose followers can be made to read everything again from the start, as after an offset reset: the same
+ * messages at the same positions, after those that they have read since.
  */
 export function resettable(real: Bus): { bus: Bus; reset(): Promise<void> } {
   const followers: { topics: readonly string[]; handle: (batch: readonly Message[]) => Promise<void> }[] = []
@@ -76,7 +79,7 @@ export function resettable(real: Bus): { bus: Bus; reset(): Promise<void> } {
       if (typeof member !== 'function') return member
       if (name !== 'follow') return member.bind(target)
       return (...[topics, since, handler]: Parameters<Bus['follow']>) => {
-        // One after the other, as one follower hands them over.
+        // One batch after the other, as a follower delivers them.
         let last: Promise<void> = Promise.resolve()
         const handle = (batch: readonly Message[]) => {
           last = last.then(() => handler([...batch] as never))

@@ -11,8 +11,8 @@ const skipped = missingParts('redis').length > 0 && process.env.CI !== 'true'
 const rounds = roundsOf(1, 50)
 
 /**
- * The ways to forget that give back what was there before; how often one server can be lost so. Where everybody waits the first alone:
- * each of them is in test/chaos/redis-losses.test.ts too.
+ * The ways to forget that bring back an earlier state, and how often one server can be lost in each way. In a landing
+ * only the first runs: test/chaos/redis-losses.test.ts has each of them too.
  */
 const each: [how: string, times: number][] = [
   ['is flushed', 10],
@@ -20,7 +20,7 @@ const each: [how: string, times: number][] = [
   ['is set to evict, and does', 10],
 ]
 
-/** Both are asked all the time, until told to stop; gives how many were allowed. */
+/** Asks both points all the time until stopped. Returns how many calls were allowed. */
 async function asking({ points }: TwoPoints, credential: string, until: () => boolean): Promise<number> {
   let allowed = 0
   while (!until()) {

@@ -7,7 +7,7 @@ const rounds = roundsOf(3, 50)
 const perRoundMs = 15_000
 
 it(
-  'the events of a grant, replayed after its revocation, revive nothing at whoever was there or starts anew (V7)',
+  'the events of a grant, replayed after its revocation, revive nothing at running or newly started services (V7)',
   async () => {
     await using system = await granted()
     const { world, people, point } = system
@@ -53,7 +53,7 @@ it(
 )
 
 it(
-  'offsets that are reset, so that everything is read once more from the start, revive nothing (V7)',
+  'an offset reset, which makes readers read everything again from the start, revives nothing (V7)',
   async () => {
     let resets: ReturnType<typeof resettable> | undefined
     await using system = await granted({

@@ -24,7 +24,7 @@ import { openAdapters } from '../e2e/adapters-under-test.ts'
 
 export { pause }
 
-/** How long what is said to come may take: a busy machine is no failure. Ends as soon as it is there. */
+/** How long an expected event may take: a busy machine is not a failure. Waiting ends as soon as the event is there. */
 const patienceMs = 60_000
 
 /** Asks again until there is an answer. */
@@ -43,7 +43,7 @@ const heldUp: ReadonlySet<string> = new Set([
   'request_timed_out',
 ])
 
-/** What a call is told when a busy machine kept anybody from deciding. */
+/** The reasons of a call that a busy machine prevented from being decided. */
 export const undecided: ReadonlySet<string> = new Set([
   'deadline_exceeded',
   'decision_unavailable',
@@ -51,7 +51,7 @@ export const undecided: ReadonlySet<string> = new Set([
   'state_stale',
 ])
 
-/** Of a process that a busy machine held up so long that it thinks another one acts: then it answers nobody, for a moment. */
+/** Retries while a process refuses because a busy machine delayed it so long that it thinks another instance is active. */
 export async function answered<T>(ask: () => Promise<T>): Promise<T> {
   const told = await eventually(
     'it answers',
@@ -60,7 +60,7 @@ export async function answered<T>(ask: () => Promise<T>): Promise<T> {
         (value) => ({ value }),
         async (error) => {
           if (!heldUp.has(errorCode(error))) throw error
-          await pause(500) // who asks again at once is soon one who asks too often
+          await pause(500) // an immediate retry would soon hit the rate limit
           return undefined
         },
       ),
@@ -69,7 +69,7 @@ export async function answered<T>(ask: () => Promise<T>): Promise<T> {
   return told.value
 }
 
-/** As `answered`, for whoever speaks HTTP. */
+/** As `answered`, for an HTTP request. */
 export const answering = (url: string, init: RequestInit): Promise<Response> =>
   answered(async () => {
     const response = await fetch(url, init)
@@ -78,10 +78,10 @@ export const answering = (url: string, init: RequestInit): Promise<Response> =>
     return response
   })
 
-// Each for another length: what asks the same is folded, and rests after a denial.
+// Each request is for another duration: an identical request is folded, and is paused after a denial.
 let asks = 0
 
-/** What a system runs on in this project: a real Kafka and Redis, which outlive it, or what lies in its folder. */
+/** The adapters of a system in this project: a real Kafka and Redis, which outlive it, or the files in its folder. */
 export async function projectAdapters(): Promise<Pick<SystemOptions, 'adapters'> & AsyncDisposable> {
   const opened = inject('realParts') === undefined ? undefined : await openAdapters()
   return {
@@ -122,17 +122,17 @@ export class Scene implements AsyncDisposable {
     }
   }
 
-  /** Of a system in which somebody else is enrolled already. */
+  /** For a system in which another person is enrolled already. */
   static of(system: System): Promise<Scene> {
     return Scene.#open(async () => system)
   }
 
-  /** In which nobody is enrolled yet. On a real Kafka and Redis in the project that has them. */
+  /** A scene without an enrolled person. On a real Kafka and Redis in the project that has them. */
   static bare(options: SystemOptions = {}): Promise<Scene> {
     return Scene.#open(Scene.#started(options))
   }
 
-  /** As `bare`, with the owner enrolled, and the decision point knowing it. */
+  /** As `bare`, with the owner enrolled and known to the decision point. */
   static open(options: SystemOptions = {}): Promise<Scene> {
     return Scene.#open(Scene.#started(options), async (system) => {
       const approver = await answered(() => enrolApprover(system))
@@ -142,14 +142,14 @@ export class Scene implements AsyncDisposable {
     })
   }
 
-  /** The same installation started again, on the same adapters; nobody signs in. */
+  /** The same installation started again, on the same adapters; no person signs in. */
   static reopen(
     options: SystemOptions & { data: string },
   ): Promise<Pick<Scene, 'ledger' | 'agent' | 'tryCall'> & AsyncDisposable> {
     return Scene.#open(() => startSystem(options))
   }
 
-  /** As the operator of this machine: what is answered, by a service that a busy machine holds up a little later. */
+  /** Acts as the operator of this machine. Retries while a busy machine delays the service. */
   operate<T>(path: string, payload: object): Promise<{ status: number; body: T }> {
     return answered(async () => {
       const answer = await this.system.host.operator.inject({ method: 'POST', url: `/operator/${path}`, payload })
@@ -162,7 +162,7 @@ export class Scene implements AsyncDisposable {
     return (await this.operate('revocations', { kind, target })).status
   }
 
-  /** A change of the registry, as this machine's operator proposes it: it waits for people. */
+  /** Proposes a registry change as this machine's operator; the change waits for people. */
   propose(type: string, id: string | undefined, value: unknown, proposer = 'operator') {
     const entities = [{ type, id, value }]
     return this.operate<{ request_id: string; code?: string }>('registry/changes', { proposer, entities })
@@ -180,7 +180,7 @@ export class Scene implements AsyncDisposable {
     return this.system.services.policyDecision.pdp
   }
 
-  /** What every reader has folded; the decision point stands for them. */
+  /** The state that every reader has folded, taken from the decision point. */
   get ledger() {
     return this.pdp.projection.ledger
   }
@@ -189,7 +189,7 @@ export class Scene implements AsyncDisposable {
     return sampleAgent(this.system.host, name)
   }
 
-  /** Asked for over HTTP, not answered yet. */
+  /** Makes a request over HTTP, not answered yet. */
   async asked(agent = this.agent(), authority: object = sampleAuthority): Promise<string> {
     const signed = agent.signRequest({ authority, mode: 'window', expiresInSeconds: 3000 + (++asks % 600) } as never)
     return (await answered(() => agent.request(signed))).requestId
@@ -215,7 +215,7 @@ export class Scene implements AsyncDisposable {
     )
   }
 
-  /** `ok`, or the code of the refusal, of a call or of the credential that it needed. A machine that is busy is asked again. */
+  /** `ok`, or the code that refused the call or the credential for it. Retries while a machine is busy. */
   async tryCall(agent: Agent, grantId: string): Promise<string> {
     let said = ''
     for (let tries = 0; tries < 10; tries++) {
@@ -235,21 +235,21 @@ export class Scene implements AsyncDisposable {
     }
   }
 
-  /** The system still does what it is for: a new task, approved, acted upon. */
+  /** Checks that the system still does its job: a new task, approved and acted upon. */
   async stillWorks(agent = this.agent()): Promise<void> {
     const { grantId } = await this.granted(agent)
     const said = await this.tryCall(agent, grantId)
     if (said !== 'ok') throw new Error(`an honest call was refused: ${said}`)
   }
 
-  /** The oracle: what evidence has, from its files alone. Waits until everything published is under a checkpoint. */
+  /** The oracle: audits evidence from its files alone. Waits until everything published is under a checkpoint. */
   async audited() {
     await this.invoices.delivered()
     for (let tries = 0; ; tries++) {
       for (let size = -1; size !== this.system.services.evidence.size(); await pause(500))
         size = this.system.services.evidence.size()
       const report = await audit({ logDir: paths(this.system.data).log, trustPath: paths(this.system.data).trust })
-      // Evidence may be at different places of different topics: a gap is one that stays.
+      // Evidence may be at different positions of different topics; only a gap that stays is one.
       if (
         tries > 20 ||
         !unlikely(report.findings).some(({ detail }) =>
@@ -260,7 +260,7 @@ export class Scene implements AsyncDisposable {
     }
   }
 
-  /** All that stands on a topic, in order. */
+  /** Everything on a topic, in order. */
   async read(topic: string): Promise<Read[]> {
     const seen: Read[] = []
     await using follower = await this.bus.follow([topic], 'start', async (batch) => {
@@ -286,7 +286,7 @@ export class Scene implements AsyncDisposable {
     return this.system.host.key(service, 'event', `${purpose[service]}-event`)
   }
 
-  /** Puts bytes on the bus as whoever may write there. */
+  /** Puts bytes on the bus, as any client with the right to write there. */
   put(topic: string, key: string, bytes: Uint8Array) {
     return this.bus.publish(topic, [{ id: eventId(), key, bytes }] as never)
   }
@@ -304,14 +304,14 @@ export class Scene implements AsyncDisposable {
     return position
   }
 
-  /** Resolves once the decision point, and the issuer, have read all that stands on their topics now. */
+  /** Resolves once the decision point and the issuer have read everything that stands on their topics now. */
   async readToEnds(): Promise<void> {
     const { issuer, policyDecision } = this.system.services
     const facts = topics.flatMap(({ name, leaf }) => (leaf ? [name] : []))
     await Promise.all([issuer, policyDecision.pdp].map(({ projection }) => projection.readToEnds(facts, patienceMs)))
   }
 
-  /** What counts, for every reader, of all that stands on the topics now. */
+  /** The state that counts for every reader, from all that stands on the topics now. */
   async counted(): Promise<string> {
     await this.readToEnds()
     const { registry, requests, grants, revocations, decisions } = this.ledger
@@ -326,7 +326,7 @@ export class Scene implements AsyncDisposable {
     ])
   }
 
-  /** Resolves once evidence has said of each of these messages that it is none of its leaves; fails when it keeps silent. */
+  /** Resolves once evidence has reported each of these messages as none of its leaves; fails if evidence stays silent. */
   async parked(positions: readonly Position[]): Promise<void> {
     const wanted = new Set(positions.map(({ topic, partition, offset }) => `${topic}/${partition}/${offset}`))
     const topics = [...new Set(positions.map(({ topic }) => `${topic}.parked`)), 'findings.v1']
@@ -342,7 +342,7 @@ export class Scene implements AsyncDisposable {
   }
 }
 
-/** Findings but those that tell of a thief who speaks with a service's key: there was one. */
+/** The findings without those that report a thief who signs with a service's key: there was one. */
 export const unlikely = <F extends { rule: string; detail: string }>(findings: readonly F[]): F[] =>
   findings.filter(({ rule, detail }) => rule !== 'V15' || !/^\/[a-z-]+\/thief\b/.test(detail))
 
@@ -370,7 +370,7 @@ export interface Forged {
   time?: string
 }
 
-/** An event that is right in form; signed by this key, or with no signature but a place for one. */
+/** A well-formed event, signed with this key, or with only a placeholder for a signature. */
 export function forgedEvent(topic: string, forged: Forged, key?: SigningKey<EventPurpose>) {
   const id = forged.id ?? eventId()
   const unsigned = encodeEnvelope({

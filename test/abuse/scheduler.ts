@@ -5,15 +5,16 @@ import { faultyBus } from '@bailiwick/bus'
 const longHoldMs = 12
 
 /**
- * Whoever asks for a turn waits, and goes on in the order that the seed chooses: people, agents, what is published, and what
- * each reader is given, of each topic by itself. The machine's own timing is left, so a seed finds again, and does not replay.
+ * Every caller that asks for a turn waits, and proceeds in the order that the seed chooses: people, agents,
+ * publications, and each reader's deliveries, topic by topic. The machine's own timing is not controlled, so a seed
+ * finds a fault again but does not replay it exactly.
  */
 export class Scheduler {
   readonly #waiting: (() => void)[] = []
   #random: (() => number) | undefined
   #going = false
 
-  /** From now on by this seed's generator; without one everybody goes at once. */
+  /** Uses this seed's generator from now on; without one, all callers proceed at once. */
   use(random: (() => number) | undefined): void {
     this.#random = random
     if (random === undefined) for (const go of this.#waiting.splice(0)) go()
@@ -41,7 +42,10 @@ export class Scheduler {
   }
 }
 
-/** Breaks publishing where `breaks` says so, and gives everything else its turn. Heads pass: they only say that all is alive. */
+/**
+ * Breaks publishing where `breaks` says so, and gives everything else its turn. Heads pass freely: they only say that a
+ * service is alive.
+ */
 export function scheduledBus(real: Bus, scheduler: Scheduler, breaks: () => 'before' | 'after' | undefined): FaultyBus {
   const lanes = new Map<string, Promise<unknown>>()
   const free = (topics: readonly string[]) => topics.every((topic) => topic === 'heads.v1')
@@ -49,7 +53,7 @@ export function scheduledBus(real: Bus, scheduler: Scheduler, breaks: () => 'bef
     publish(topic, events) {
       if (free([topic])) return real.publish(topic, events)
       const same = events.map(({ key, bytes }) => ({ key, bytes: new Uint8Array(bytes) }))
-      // The order of calls on a topic is a bus's promise.
+      // A bus promises to keep the order of calls on a topic.
       const published = (lanes.get(topic) ?? Promise.resolve()).then(async () => {
         await scheduler.turn()
         return real.publish(topic, same)

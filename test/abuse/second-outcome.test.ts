@@ -4,7 +4,7 @@ import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { eventually, Scene } from './scene.ts'
 
-/** Whoever has the keys of an enforcement point: a replica that was taken over. */
+/** An attacker with the keys of an enforcement point: a replica that was taken over. */
 function replica({ system: { clock, data, random, url, trust } }: Scene) {
   const iat = Math.floor(clock.now() / 1000)
   const claims = { iss: sample.enforcementPoint, sub: sample.enforcementPoint, aud: url, iat, exp: iat + 60 }
@@ -21,7 +21,7 @@ function replica({ system: { clock, data, random, url, trust } }: Scene) {
   }
 }
 
-it('a second outcome of a decision is refused, stands on the log once, and evidence accuses the enforcement point (V10)', async () => {
+it('a second outcome of a decision is refused and logged once, and evidence accuses the enforcement point (V10)', async () => {
   await using scene = await Scene.open()
   const { grantId } = await scene.granted()
   const agent = scene.agent()
@@ -35,7 +35,7 @@ it('a second outcome of a decision is refused, stands on the log once, and evide
   const [first = ''] = reported
   const said = JSON.parse(Buffer.from(first.split('.')[1] ?? '', 'base64url').toString())
   const thief = replica(scene)
-  // The very same again is answered alike; what nobody signed is not looked at.
+  // The same outcome sent again gets the same answer; an unsigned one is not considered.
   expect(await thief.report(first)).toBe(204)
   expect(await thief.report(thief.sign(said, generateKey('outcome')))).toBe(401)
   // The decision has an outcome, and it belongs to another instance.
@@ -53,5 +53,7 @@ it('a second outcome of a decision is refused, stands on the log once, and evide
   expect(contradicted.data).toMatchObject({ of: 'decision', signed_sha256: outcomeHash(lie), instance: said.instance })
   expect((await scene.events('findings.v1')).map(({ type }) => type)).not.toContain('outcome.unrelayed')
   const { findings } = await scene.audited()
-  expect(findings).toMatchObject([{ rule: 'V10', detail: expect.stringContaining('signed what was not taken') }])
+  expect(findings).toMatchObject([
+    { rule: 'V10', detail: expect.stringContaining('signed an outcome that was not accepted') },
+  ])
 })

@@ -25,7 +25,7 @@ function* filesBelow(dir: string): Generator<[string, Buffer]> {
   }
 }
 
-/** What another user of this machine reads below, closed folders and all that is in them left out. */
+/** The files below that another user of this machine can read; closed folders are left out with everything in them. */
 function* openBelow(dir: string): Generator<string> {
   for (const entry of readdirSync(dir, { withFileTypes: true })) {
     const path = join(dir, entry.name)
@@ -35,31 +35,31 @@ function* openBelow(dir: string): Generator<string> {
   }
 }
 
-it('another user of the machine reads public keys alone, also where the data directory was open to all (V17)', async () => {
+it('another user of the machine reads only public keys, even where the data directory was open to all (V17)', async () => {
   await using scene = await Scene.open()
   const { data } = scene.system
   chmodSync(data, 0o755)
   await eventually('evidence has leaves', async () => scene.system.services.evidence.size() > 0 || undefined)
   const open = [...openBelow(data)].map((path) => relative(data, path)).sort()
-  // The registry that an installation begins with, as its verifiers read it, and what verifies it.
+  // The registry with which an installation begins, as its verifiers read it, and the keys that verify it.
   expect(open).toEqual(['genesis.json', 'trust.json'])
 })
 
-it('another user of the machine reads no event on the bus and no grant, also where their folders are mounted open to all (V17)', async () => {
+it('another user of the machine reads no event and no grant, even where their folders are mounted open to all (V17)', async () => {
   await using scene = await Scene.open()
   const { data } = scene.system
   for (const folder of [paths(data).bus, paths(data).grants]) chmodSync(folder, 0o755)
   const open = [...openBelow(paths(data).bus), ...openBelow(paths(data).grants)].map((path) => relative(data, path))
-  // Empty, or what the machine tells each of its users.
+  // Empty, or something that the machine shows to each of its users.
   const harmless = ['bus/process.lock', 'bus/process.lock-journal', 'grants/boot_id']
   expect(open.filter((path) => !harmless.includes(path))).toEqual([])
 })
 
-it('no secret stands in bus, log, grants, evidence, metrics or what is printed; prose only in attachments (V17)', async () => {
+it('no secret stands in bus, log, grants, evidence, metrics or output, and prose only in attachments (V17)', async () => {
   const printed: string[] = []
   for (const stream of [process.stdout, process.stderr] as const)
     vi.spyOn(stream, 'write').mockImplementation((chunk) => printed.push(String(chunk)) > 0)
-  // What goes over the wire between the programs is seen here, as a proxy would see it.
+  // Records what the programs send each other, as a proxy would see it.
   const secrets = new Map<string, string>()
   const see = (what: string, value: string | null | undefined) => {
     if (value && value.length > 20 && !secrets.has(value)) secrets.set(value, what)
@@ -82,7 +82,7 @@ it('no secret stands in bus, log, grants, evidence, metrics or what is printed; 
   })
   const lines: string[] = []
   const log = logger({ service: 'abuse', level: 'trace', destination: { write: (line) => void lines.push(line) } })
-  // What evidence sends elsewhere: a collector that keeps all it gets, and a file.
+  // The destinations to which evidence forwards: a collector that stores everything, and a file.
   const collected: string[] = []
   const collector = createServer(async (request, response) => {
     for await (const chunk of request) collected.push(String(chunk))
@@ -120,7 +120,7 @@ it('no secret stands in bus, log, grants, evidence, metrics or what is printed; 
   const { grant_id: grantId = '' } = await scene.approver.approve(requestId)
   expect(await scene.tryCall(agent, grantId)).toBe('ok')
   await (await scene.call(agent, grantId, 'adjust', { invoice: 'INV-1', amount: '501', currency: 'EUR' })).text()
-  // Secrets where they do not belong: sent as something else, or broken.
+  // Secrets where they do not belong: sent as something else, or malformed.
   const { token } = await agent.credential({ grantId })
   for (const path of [
     `/v1/trace/${token}`,
@@ -166,12 +166,12 @@ it('no secret stands in bus, log, grants, evidence, metrics or what is printed; 
   ]
   expect(lines.length).toBeGreaterThan(10)
   expect(places.length).toBeGreaterThan(10)
-  // The search finds what is there.
+  // The search works: it finds a string that is there.
   expect(places.filter(([, bytes]) => bytes.includes(grantId)).length).toBeGreaterThan(1)
   const found: string[] = []
   for (const [place, bytes] of places)
     for (const [secret, what] of secrets) {
-      // What the attacker himself put on the bus stands there: those two messages are his.
+      // The attacker's own two messages are on the bus, with what they contain.
       if (secret === token && place.includes('/bus/')) continue
       if (bytes.includes(secret)) found.push(`${what} in ${place}`)
     }
@@ -196,7 +196,7 @@ it('no secret stands in bus, log, grants, evidence, metrics or what is printed; 
   const attached = (await scene.read('attachments.approval.v1')).map(({ text }) => text).join()
   expect(attached).toContain(prose)
   expect(attached).toContain(reason)
-  // Prose stands beside the log too, where it can be erased.
+  // Prose is also stored next to the log, where it can be erased.
   const elsewhere = (place: string) => !place.includes('/bus/') && !place.includes('attachments')
   for (const [place, bytes] of places.filter(([place]) => elsewhere(place)))
     expect([place, bytes.includes('CANARY')]).toEqual([place, false])

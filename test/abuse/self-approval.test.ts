@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Person } from './person.ts'
 import { Scene, unlikely } from './scene.ts'
 
-// Where nobody is trusted alone: who approves what he asked for, what he owns, or what he was let into afterwards.
+// No person is trusted alone: these people try to approve what they requested, what they own, or what they were
+// admitted to afterwards.
 
 let scene: Scene
 let owner: Person
@@ -18,7 +19,7 @@ beforeAll(async () => {
   await owner.enrol()
   anna = new Person(scene.system)
   const credentials = [await anna.newPasskey()]
-  // The first enrols the second alone, and nobody else alone from then on.
+  // The first person enrols the second alone, and from then on no other person alone.
   expect(await changed([owner], approver('anna', { credentials }))).toBe('applied')
   expect((await anna.signIn()).status).toBe(200)
   both = [owner, anna]
@@ -56,7 +57,7 @@ async function proposed(proposer: string, ...entities: Change[]): Promise<string
   return body.request_id ?? body.code ?? ''
 }
 
-/** Proposed by the operator, and approved by these people, one after the other. Gives what the last is told. */
+/** Proposes a change as the operator and has these people approve it, one after the other. Returns the last one's answer. */
 async function changed(by: readonly Person[], ...entities: Change[]): Promise<string> {
   const id = await proposed('operator', ...entities)
   let said = ''
@@ -68,7 +69,7 @@ async function answered(by: Person, id: string): Promise<string> {
   const shown = await by.rendered(id).catch((error: Error) => error.message)
   if (typeof shown === 'string') return shown
   const { status, code, body } = await by.approve(id, shown)
-  await scene.readToEnds() // what is asked next is asked of what counts now
+  await scene.readToEnds() // the next request is judged by what counts now
   if (status !== 200) return code ?? ''
   const said = body as { status?: string; applied?: boolean; grant?: string }
   return said.applied ? 'applied' : (said.grant ?? said.status ?? '')
@@ -81,18 +82,18 @@ const grantsOf = async (id: string) => {
   return [...scene.ledger.grants.trees.values()].filter(({ grant }) => grant.request_id === id)
 }
 
-it('nobody approves alone what he proposed of the registry, however it is put (V3)', async () => {
+it('no person can approve a registry change of their own alone, however it is presented (V3)', async () => {
   const before = registry().records().length
   const eve = new Person(scene.system)
   const puppet = approver('eve', { name: 'Eve', credentials: [await eve.newPasskey()] })
   for (const change of [puppet, rule({ owner_may_approve: false }), approver('anna', { groups: ['visitors'] })]) {
     const id = await proposed('owner', change)
     expect(await answered(owner, id)).toBe('endorsed')
-    expect(await answered(owner, id)).toMatch(/^(endorsed|access_request_not_pending)$/) // twice is still one
+    expect(await answered(owner, id)).toMatch(/^(endorsed|access_request_not_pending)$/) // the same person twice counts once
     expect(registry().records()).toHaveLength(before)
     await anna.post(`requests/${id}/deny`)
   }
-  // Hidden behind a change that he may make, or with the second approver gone in the same breath.
+  // Hidden behind a change that he may make, or combined with removing the second approver.
   for (const entities of [
     [puppet, { type: 'approver', id: 'anna', value: null }],
     [{ type: 'approver', id: 'anna', value: null }, puppet],
@@ -106,7 +107,7 @@ it('nobody approves alone what he proposed of the registry, however it is put (V
   expect(registry().get('approver', 'anna')?.groups).toEqual([sample.group])
 })
 
-it('an operator and one passkey change nothing, whatever kind it is and whoever the operator says proposed it (V3)', async () => {
+it('an operator with one passkey changes nothing, for any kind of change and any named proposer (V3)', async () => {
   const before = registry()
     .records()
     .map(({ type, id, version }) => `${type} ${id} ${version}`)
@@ -138,11 +139,11 @@ it('an operator and one passkey change nothing, whatever kind it is and whoever 
   ).toEqual(before)
 })
 
-it('the owner of an agent approves nothing of it where the rule wants somebody else, with any passkey (V3)', async () => {
+it('an agent’s owner cannot approve its requests with any passkey where the rule requires another person (V3)', async () => {
   expect(await changed(both, rule({ owner_may_approve: false }))).toBe('applied')
   const id = await ask()
   expect(await answered(owner, id)).toBe('approver_is_owner')
-  // Rendered for somebody else, signed by the owner; in the owner's session and in hers.
+  // Rendered for another person and signed by the owner, in the owner's session and in hers.
   const hers = await anna.rendered(id)
   expect((await owner.approve(id, hers)).code).toBe('statement_unknown')
   expect((await anna.approve(id, hers, owner.passkey)).code).toBe('approver_unknown')
@@ -152,12 +153,12 @@ it('the owner of an agent approves nothing of it where the rule wants somebody e
   const early = await owner.rendered(id)
   expect(await changed(both, rule({ owner_may_approve: false }))).toBe('applied')
   expect((await owner.approve(id, early)).code).toBe('approver_is_owner')
-  // The owner may always say no, and somebody else may say yes.
+  // The owner may always deny, and another person may approve.
   expect(await answered(anna, id)).toBe('active')
   expect(await changed(both, rule({ owner_may_approve: true }))).toBe('applied')
 })
 
-it('what was approved is taken back by the owner, who may approve nothing of it, and by who signed it and has left (V7)', async () => {
+it('a grant can be withdrawn by the owner who may not approve it, and by a signer who has left the group (V7)', async () => {
   const leave = (id: string) => approver(id, { groups: ['visitors'] })
   const comeBack = (id: string) => approver(id, { groups: ['visitors', sample.group] })
   const taken = async (by: Person, id: string) => {
@@ -169,7 +170,7 @@ it('what was approved is taken back by the owner, who may approve nothing of it,
   for (const id of [owned, signed]) expect(await answered(anna, id)).toBe('active')
   expect(await changed(both, leave('owner'))).toBe('applied')
   await taken(owner, owned)
-  // The only one of the group that is left may let a colleague back into it, and change nothing else alone.
+  // The only remaining member of the group may let a colleague back into it, and change nothing else alone.
   expect(await changed([anna], rule({ order: 7 }))).toBe('endorsed')
   expect(await changed([anna], comeBack('owner'))).toBe('applied')
   expect(await changed(both, leave('anna'))).toBe('applied')
@@ -177,13 +178,13 @@ it('what was approved is taken back by the owner, who may approve nothing of it,
   expect(await changed([owner], comeBack('anna'))).toBe('applied')
 })
 
-it('one person with two passkeys is one person, in one statement or in two (V10)', async () => {
+it('a person with two passkeys counts as one person, in one statement or in two (V10)', async () => {
   const more = await anna.newPasskey()
   const { credentials } = registry().get('approver', 'anna') as Approver
   const newest = anna.passkey
   const [first, second] = [credentials[0]?.credential_id ?? '', more.credential_id]
   const using = (id: string) => ({ sign: (challenge: Uint8Array) => newest.sign(challenge, id) })
-  // Nobody gives her another passkey alone, in whoever's name it was proposed: it could be his own.
+  // No approver alone can give her another passkey under any proposer's name: the passkey could be the approver's own.
   const hers = await proposed('anna', approver('anna', { credentials: [...credentials, more] }))
   expect(await answered(owner, hers)).toBe('endorsed')
   expect((await anna.approve(hers, await anna.rendered(hers), using(first))).body).toMatchObject({ applied: true })
@@ -196,7 +197,7 @@ it('one person with two passkeys is one person, in one statement or in two (V10)
   const answer = await anna.approve(request, again, using(second))
   expect(answer.body).toMatchObject({ status: 'endorsed', endorsements: 1 })
   expect(await grantsOf(request)).toHaveLength(0)
-  // With a stolen approval service too, which puts both signatures into one approval.
+  // The same with a stolen approval service, which puts both signatures into one approval.
   const challenge = Buffer.from(shown.challenge, 'base64url')
   const assertions = [newest.sign(challenge, first), newest.sign(challenge, second)]
   const { statement, statement_hash } = shown
@@ -208,7 +209,7 @@ it('one person with two passkeys is one person, in one statement or in two (V10)
   expect(await grantsOf(request)).toHaveLength(0)
 })
 
-it('who comes into the group after the request was endorsed does not complete that statement (V3)', async () => {
+it('an approver who joins the group after the endorsement cannot complete that statement (V3)', async () => {
   const request = await ask()
   expect(await answered(anna, request)).toBe('endorsed')
   const { statement_hash } = await owner.rendered(request)
@@ -218,7 +219,7 @@ it('who comes into the group after the request was endorsed does not complete th
   const third = await proposed('owner', change)
   expect([await answered(anna, third), await answered(owner, third)]).toEqual(['endorsed', 'applied'])
   expect((await carl.signIn()).status).toBe(200)
-  // The group is another one now: what Anna signed named the old one, so all sign again.
+  // The group has changed: Anna's signature names the old group, so everyone signs again.
   const shown = await carl.rendered(request)
   expect(shown.statement_hash).not.toBe(statement_hash)
   expect((await carl.approve(request, shown)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
@@ -226,7 +227,7 @@ it('who comes into the group after the request was endorsed does not complete th
   expect(await answered(anna, request)).toBe('active')
 })
 
-it('who leaves the group between endorsement and quorum does not count any more (V3)', async () => {
+it('an approver who leaves the group between endorsement and quorum no longer counts (V3)', async () => {
   const request = await ask()
   expect(await answered(anna, request)).toBe('endorsed')
   const late = await owner.rendered(request)

@@ -12,8 +12,8 @@ import { freePort, type Place, preparePlace, startSystem } from '@bailiwick/test
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { eventually, projectAdapters, Scene } from './scene.ts'
 
-// The root key signs each entity of the genesis by itself. An attacker who reaches the data directory before the first start
-// needs no key to leave some of them out: the rules that would have asked for two people, say.
+// The root key signs each entity of the genesis separately. An attacker who reaches the data directory before the first
+// start can leave some of them out without a key, for example the rules that would have required two people.
 
 type Entities = { type: string; id: string; jws: string }[]
 
@@ -35,7 +35,7 @@ afterEach(async () => {
 const options = () => ({ data, ...ports, ...(parts.adapters && { adapters: parts.adapters }) })
 const start = () => startSystem(options())
 
-it('a genesis that was edited before the first start starts nothing, and the whole one does (V3)', async () => {
+it('a genesis edited before the first start does not start, and the complete one does (V3)', async () => {
   const file = paths(data).genesis
   const honest = readFileSync(file, 'utf8')
   const { v, entities } = JSON.parse(honest) as { v: 1; entities: Entities }
@@ -57,7 +57,7 @@ it('a genesis that was edited before the first start starts nothing, and the who
   expect((await scene.audited()).findings).toEqual([])
 })
 
-it('an installation of an earlier version goes on if it was started then, and begins nothing now (V3)', async () => {
+it('an installation of an earlier version continues if it was started then, and cannot be started new (V3)', async () => {
   const { jws: _, genesis, ...facts } = parseTrust(readFileSync(paths(data).trust))
   expect(genesis).toBeDefined()
   const root = readKeyFile(paths(data).keys('root'), 'root', 'root')
@@ -70,12 +70,12 @@ it('an installation of an earlier version goes on if it was started then, and be
   writeFileSync(paths(data).trust, earlier)
   await using scene = await Scene.open(options())
   await scene.stillWorks()
-  // Without the root key nobody makes a trust.json an earlier one.
+  // Without the root key an attacker cannot turn a trust.json into one of an earlier version.
   const { genesis: __, ...edited } = parseTrust(honest)
   expect(() => parseTrust(Buffer.from(JSON.stringify(edited)))).toThrow('trust_invalid')
 })
 
-it('what a stolen issuer leaves out of the genesis lets nobody in, and no reader is fresh (V3, V8)', async () => {
+it('a genesis shortened by a stolen issuer admits no one, and no reader counts as fresh (V3, V8)', async () => {
   await using own = new AsyncDisposableStack()
   const embedded = () => embeddedBus({ dir: paths(data).bus, now: () => systemClock.now(), ...topicSettings })
   const bus = parts.adapters?.bus ?? own.use(await embedded())
@@ -103,7 +103,7 @@ it('what a stolen issuer leaves out of the genesis lets nobody in, and no reader
   await eventually('its heads are heard', () => projection.heads.active('issuer'))
   expect(projection.ledger.registry.taken).toBe(entities.length - 1)
   expect(projection.fresh()).toBe(false)
-  // What it left out comes too late: the order is signed, too.
+  // The omitted part comes too late: the order is signed, too.
   await publish(entities.slice(left, left + 1))
   await projection.readToEnds(['registry.v1'], 5000)
   expect(projection.ledger.registry.taken).toBe(entities.length - 1)

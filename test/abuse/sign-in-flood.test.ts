@@ -2,7 +2,7 @@ import { sample } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { Scene } from './scene.ts'
 
-it('a crowd that only asks for challenges keeps nobody from signing in, and so from withdrawing (V7)', async () => {
+it('a flood of challenge requests does not stop a person from signing in and withdrawing (V7)', async () => {
   await using scene = await Scene.open()
   const agent = scene.agent()
   const { grantId, requestId } = await scene.granted(agent)

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Person } from './person.ts'
 import { answered, answering, eventId, eventually, Scene } from './scene.ts'
 
-// Text that looks like other text: what an agent, or whoever proposes a name, writes so that a person reads something else
-// than what is signed.
+// Text that looks like other text. An agent, or a person who proposes a name, writes it so that an approver reads
+// something other than what is signed.
 
 let scene: Scene
 let owner: Person
@@ -53,7 +53,7 @@ const named = (more: object = {}) => ({ ...sampleAuthority, task: `spoof-${++ser
 const comparing = (where: object) =>
   named({ permissions: [{ actions: ['tools/call'], resource: { type: 'tool', id: 'invoices/read' }, where }] })
 
-/** As any program with an agent's key could sign it: our SDK is not asked. */
+/** Signs as any program with an agent's key could, without the checks of our SDK. */
 function signed(authority: object, purpose?: string) {
   const iat = Math.floor(Date.now() / 1000)
   const prose = purpose === undefined ? undefined : { salt: randomBytes(16).toString('base64url'), text: purpose }
@@ -78,7 +78,10 @@ function signed(authority: object, purpose?: string) {
   return { request: jws, ...(prose ? { purpose: prose } : {}) }
 }
 
-/** The members that the profile wants around a signed ask, which must agree with it; any, where nothing can be read. */
+/**
+ * The members that the profile requires around a signed request, which must agree with it; arbitrary ones where the
+ * request cannot be read.
+ */
 function firstAction(request: string): object {
   try {
     const { authority } = JSON.parse(Buffer.from(request.split('.')[1] ?? '', 'base64url').toString())
@@ -103,7 +106,7 @@ async function submitted(bailiwick: { request: string }) {
   return { status: response.status, code: body.code, id: body.task?.id ?? '' }
 }
 
-/** Shown to a person, and taken back, so that the next one has room. */
+/** Shows the request to a person and then withdraws it, to make room for the next one. */
 async function shownOf(bailiwick: { request: string }) {
   const { id, status } = await submitted(bailiwick)
   expect(status).toBe(202)
@@ -116,7 +119,7 @@ async function shownOf(bailiwick: { request: string }) {
   return { ...shown, prose: requests.find((each) => each.id === id)?.prose }
 }
 
-it.each(Object.entries(unseen))('nobody is asked to sign for an authority with a %s in it (V3)', async (_, char) => {
+it.each(Object.entries(unseen))('an authority that contains a %s is never shown for signing (V3)', async (_, char) => {
   const before = await scene.counted()
   const hidden = [
     comparing({ '/customer': { eq: `ACME${char}` } }),
@@ -125,7 +128,7 @@ it.each(Object.entries(unseen))('nobody is asked to sign for an authority with a
     comparing({ [`/cust${char}omer`]: { eq: 'ACME' } }),
   ]
   for (const authority of hidden) expect((await submitted(signed(authority))).code).toBe('request_malformed')
-  // What people read first holds printable ASCII alone, and nothing to look like anything else.
+  // The fields that people read first allow printable ASCII only, where nothing can imitate anything else.
   const worded = [
     named({ task: `reconcile${char}` }),
     named({ permissions: [{ actions: [`tools/call${char}`], resource: { type: 'tool', id: 'invoices/read' } }] }),
@@ -137,7 +140,7 @@ it.each(Object.entries(unseen))('nobody is asked to sign for an authority with a
   expect(await scene.counted()).toBe(before)
 })
 
-it('what is asked on the topic is refused for the same text, and the rest flows (V3)', async () => {
+it('a request on the topic is refused for the same text, and other requests flow (V3)', async () => {
   const hostile = signed(comparing({ '/customer': { eq: 'A\u202eCME' } }))
   const idOf = ({ request }: { request: string }) => `req_${sha256(request)}`
   const put = async (data: { request: string }, key: string) => {
@@ -157,7 +160,7 @@ it('what is asked on the topic is refused for the same text, and the rest flows 
   }
   const { requests } = scene.ledger.requests
   const honest = signed(named())
-  // By one key, so that one is read behind the other: other partitions are read at another pace.
+  // With one key, so that the second is read after the first: other partitions are read at another pace.
   for (const data of [hostile, honest]) await put(data, idOf(hostile))
   await eventually('the honest one is there', () => requests.get(idOf(honest)))
   await answered(() => scene.agent().cancel(idOf(honest)))
@@ -165,7 +168,7 @@ it('what is asked on the topic is refused for the same text, and the rest flows 
   expect(requests.get(idOf(hostile))).toBeUndefined()
 })
 
-it('a letter that looks like another is spelled out beside it (V3)', async () => {
+it('a letter that looks like another is spelled out next to it (V3)', async () => {
   const { lines } = await shownOf(signed(comparing({ '/customer': { in: ['ACME', '\u0410\u0421\u041c\u0415'] } })))
   expect(lines.join()).toContain('"ACME", "АСМЕ" (spelled "\\u0410\\u0421\\u041c\\u0415")')
   const marked = await shownOf(signed(comparing({ '/to': { eq: `Zu\u0308rich${'\u0335'.repeat(40)}` } })))
@@ -180,7 +183,7 @@ it('a letter that looks like another is spelled out beside it (V3)', async () =>
     ).toBe('authority_malformed')
 })
 
-it('what an agent compares with stays inside its quotes, on its line, and is nobody’s markup (V3)', async () => {
+it('an agent’s comparison value stays inside its quotes and its line, and never acts as markup (V3)', async () => {
   const plain = await shownOf(signed(comparing({ '/customer': { eq: 'x' } })))
   for (const text of [
     '"; at most once; costs nothing',
@@ -202,7 +205,7 @@ it('what an agent compares with stays inside its quotes, on its line, and is nob
   expect(headers.get('x-content-type-options')).toBe('nosniff')
 })
 
-it('padding hides nothing: what is too long to be read is refused whole (V3)', async () => {
+it('padding hides nothing: a text too long to be read is refused whole (V3)', async () => {
   const before = await scene.counted()
   const padding = ' '.repeat(50_000)
   expect((await submitted(signed(comparing({ '/customer': { eq: ' '.repeat(3000) } })))).code).toBe(
@@ -227,7 +230,7 @@ it('prose that says something else changes no word of what is shown and signed (
   const names = ({ statement }: { statement: object }) => Object.keys(statement).sort()
   expect(names(withProse)).toEqual(names(without))
   expect(JSON.stringify([withProse.statement, withProse.lines])).not.toContain('CANARY-5e')
-  expect(withProse.prose).toEqual({ text: lie, cut: false }) // data, for the console to box and spell
+  expect(withProse.prose).toEqual({ text: lie, cut: false }) // as data, which the console puts into a box and spells out
   await told()
   for (const topic of ['approvals.v1', 'grants.v1', 'evidence.v1'])
     for (const { text } of await scene.read(topic)) expect(text).not.toContain('CANARY-5e')
@@ -238,14 +241,14 @@ it('prose that says something else changes no word of what is shown and signed (
   expect(JSON.stringify(task ?? '')).not.toContain('CANARY-5e')
 })
 
-/** Resolves once evidence has told of all that was published. */
+/** Resolves once evidence has reported everything that was published. */
 async function told(): Promise<void> {
   await scene.audited()
   const size = scene.system.services.evidence.size()
-  await eventually('evidence tells of it', async () => (await scene.read('evidence.v1')).length >= size || undefined)
+  await eventually('evidence reports it', async () => (await scene.read('evidence.v1')).length >= size || undefined)
 }
 
-it('prose stands in no event, whoever wrote it (V17)', async () => {
+it('prose of agents and approvers stands in no event (V17)', async () => {
   const { id } = await submitted(signed(named(), 'CANARY-6a of the agent'))
   expect((await owner.post(`requests/${id}/deny`, { reason: 'CANARY-6a of the owner' })).status).toBe(200)
   const stopped = sampleAgentId('forecaster')
@@ -282,7 +285,7 @@ it.each(Object.entries(unseen))('nothing in the registry has a name with a %s (V
 
 it('the command line prints nothing that acts on a terminal or cannot be seen, and its JSON stays JSON (V3)', async () => {
   const { id, code } = await submitted(
-    // Not what was denied above, which rests.
+    // A different request from the one denied above, which is paused.
     signed(named({ budget: { ...sampleAuthority.budget, calls: 7 } }), 'CANARY-7b \u001b[2J\u202e'),
   )
   expect(code).toBeUndefined()

@@ -15,7 +15,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Person } from './person.ts'
 import { answered, eventually, Scene, undecided } from './scene.ts'
 
-/** Long, for a busy machine; time passes by the clock that everybody here has. */
+/** Long, for a busy machine. Time passes by the clock that all services of the test share. */
 const fresh = { reattest_seconds: 120, outcome_seconds: 60 }
 let ahead = 0
 const clock: Clock = { now: () => systemClock.now() + ahead, monotonic: () => systemClock.monotonic() }
@@ -63,7 +63,7 @@ afterAll(async () => {
 })
 
 let asks = 0
-/** A continuous grant whose agent fell silent for longer than its rule lets it. */
+/** A continuous grant whose agent was silent for longer than its rule allows. */
 async function lapsed(agent: Agent): Promise<string> {
   const ask = { authority: sampleAuthority, mode: 'continuous' as const, expiresInSeconds: 1000 + ++asks }
   const requestId = await requested(agent, ask)
@@ -80,7 +80,7 @@ async function requested(agent: Agent, ask: AccessAsk): Promise<string> {
   return (await answered(() => agent.request(signed))).requestId
 }
 
-/** What is decided. Of a busy machine nothing may be in time, and a credential be over before its call is looked at. */
+/** The answer to a call. On a busy machine the answer may be late, or the credential expired before the call is checked. */
 const call = (agent: Agent, grantId: string, invoice = 'INV-1') =>
   eventually('it is decided', async () => {
     const response = await answered(() => scene.call(agent, grantId, 'read', { invoice }))
@@ -101,7 +101,7 @@ const stepUpAsk = (grantId: string, answering: Awaited<ReturnType<typeof denied>
   answering,
 })
 
-it('a continuous grant that lapsed waits for a human, and goes on under the same grant (V10)', async () => {
+it('a lapsed continuous grant waits for a human, and continues under the same grant (V10)', async () => {
   const agent = scene.agent()
   const grantId = await lapsed(agent)
   const denial = await denied(await call(agent, grantId))
@@ -158,7 +158,7 @@ it('a person can let one action of a lapsed task through, and the task waits on 
   expect((await denied(await call(agent, grantId))).reason).toBe('step_up_required')
 })
 
-it('nobody but the instance that was denied asks for it, and for nothing but what was denied', async () => {
+it('only the denied instance can request a step-up, and only for the denied action', async () => {
   const agent = scene.agent()
   const grantId = await lapsed(agent)
   const denial = await denied(await call(agent, grantId))
@@ -176,7 +176,7 @@ it('nobody but the instance that was denied asks for it, and for nothing but wha
   expect(await tried(agent, unasked)).not.toBe('received')
 })
 
-it('no is no, and a grant that was withdrawn meanwhile gives nobody anything to say yes to', async () => {
+it('a denial stands, and a grant that was withdrawn meanwhile leaves nothing to approve', async () => {
   const agent = scene.agent()
   const grantId = await lapsed(agent)
   const requestId = await requested(agent, stepUpAsk(grantId, await denied(await call(agent, grantId))))
@@ -190,7 +190,7 @@ it('no is no, and a grant that was withdrawn meanwhile gives nobody anything to 
   await expect(scene.approver.approve(second)).rejects.toMatchObject({ code: 'grant_not_active' })
 })
 
-it('a yes once more of somebody who was revoked since heals nothing (V7)', async () => {
+it('a step-up approval by an approver who was revoked since restores nothing (V7)', async () => {
   const eve = new Person(scene.system)
   const value = { id: 'eve', name: 'Eve', groups: [sample.group], credentials: [await eve.newPasskey()] }
   await scene.approver.approve((await scene.propose('approver', 'eve', value)).body.request_id)
@@ -202,11 +202,12 @@ it('a yes once more of somebody who was revoked since heals nothing (V7)', async
   const said = await eve.approve(requestId, await eve.rendered(requestId))
   expect(said.body).toMatchObject({ status: 'approved' })
   expect(await scene.revoke('approver', 'eve')).toBe(200)
-  // What she said yes to is dead, and so is what stood on her yes: nobody who still counts has looked since.
+  // Everything she approved is dead, and so is everything that rested on it: no approver who still counts has looked
+  // since.
   for (const invoice of ['INV-1', 'INV-2'])
     expect((await denied(await call(agent, grantId, invoice))).reason).toBe('step_up_required')
 })
 
-it('evidence agrees with all of it', async () => {
+it('the audit finds nothing', async () => {
   expect((await scene.audited()).findings).toEqual([])
 })

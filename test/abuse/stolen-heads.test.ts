@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { Scene } from './scene.ts'
 
-it('a stolen key of another service cannot speak as the issuer about freshness (V8, V12)', async () => {
+it('a stolen key of another service cannot vouch for freshness as the issuer (V8, V12)', async () => {
   await using scene = await Scene.open()
   const { heads } = scene.pdp.projection
   for (const service of ['approval', 'policy-decision', 'evidence'] as const) {

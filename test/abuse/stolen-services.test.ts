@@ -4,7 +4,7 @@ import { jcsHash } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
 import { eventually, Scene } from './scene.ts'
 
-/** The latest event of a type, as it stood. */
+/** The latest event of a type, as it stood on its topic. */
 async function last(scene: Scene, topic: string, type: string) {
   const found = (await scene.read(topic)).findLast(({ text }) => text.includes(`"type":"${type}"`))
   if (!found) throw new Error(`there is no ${type}`)
@@ -61,7 +61,7 @@ it('a stolen issuer cannot widen, replay or revive a grant (V3, V7)', async () =
   const created = await last(scene, 'grants.v1', 'grant.created')
   const intended = await last(scene, 'grants.v1', 'credential.intended')
   const before = await scene.counted()
-  // What was said once counts once, however often it is said.
+  // An event counts once, however often it is repeated.
   await scene.place('grants.v1', created.key, created.bytes)
   await scene.place('grants.v1', intended.key, intended.bytes)
   // A jump in versions, and a second beginning.
@@ -78,7 +78,7 @@ it('a stolen issuer cannot widen, replay or revive a grant (V3, V7)', async () =
   expect(scene.ledger.grants.trees.get(grantId)?.state).toBe('active')
   expect(await scene.tryCall(agent, grantId)).toBe('grant_revoked')
 
-  // The same grant, later and larger, under the name that its content has: nobody signed that.
+  // The same grant, later and larger, under the id that its content has: no person signed it.
   const wider = { ...grant, authority: { ...grant.authority, budget: { calls: 1_000_000 } } }
   const told = await scene.counted()
   await scene.forge(
@@ -92,7 +92,7 @@ it('a stolen issuer cannot widen, replay or revive a grant (V3, V7)', async () =
   expect(await scene.tryCall(agent, grantId)).not.toBe('ok')
 })
 
-it('a stolen issuer cannot change the registry: what approvers did not sign is void for every reader (V3)', async () => {
+it('a stolen issuer cannot change the registry: a change that approvers did not sign is void for every reader (V3)', async () => {
   await using scene = await Scene.open()
   const key = scene.stolenKey('issuer')
   const before = await scene.counted()
@@ -135,7 +135,7 @@ it('a stolen issuer cannot change the registry: what approvers did not sign is v
   expect(report.void).toBeGreaterThanOrEqual(changes.length * 2)
 })
 
-it('a stolen decision point cannot give budget back that was never taken, nor take twice (V9)', async () => {
+it('a stolen decision point cannot return budget that was never taken, nor take budget twice (V9)', async () => {
   await using scene = await Scene.open()
   const key = scene.stolenKey('policy-decision')
   const agent = scene.agent()

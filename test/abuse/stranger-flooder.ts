@@ -1,12 +1,13 @@
 import { Agent, request } from 'node:http'
 
-/** How often strangers were answered, and how often with 429. */
+/** How often strangers got an answer, and how often 429. */
 export interface StrangersTold {
   answered: number
   refused: number
 }
 
-// A process of its own: as many connections as told, each asking again as soon as it is answered, by nobody's or by made-up word.
+// A process of its own. It opens the given number of connections; each sends its next request as soon as it has an
+// answer, without a credential or with a made-up one.
 const [url = '', connections = '64'] = process.argv.slice(2)
 const told: StrangersTold = { answered: 0, refused: 0 }
 const agent = new Agent({ keepAlive: true, maxSockets: Number(connections) })

@@ -15,7 +15,7 @@ const later = join(home, 'later')
 afterAll(() => rmSync(home, { recursive: true, force: true }))
 
 let grantId = ''
-/** What a thief of a backup has: a grant that lives, its ten adjustments used up. And the same, after the grant was revoked. */
+/** The state in a stolen backup: a live grant whose ten adjustments are used up, and the same after the grant was revoked. */
 beforeAll(async () => {
   {
     await using scene = await Scene.open({ data: kept, ...ports })
@@ -40,7 +40,7 @@ async function adjust(scene: Pick<Scene, 'agent'>): Promise<string> {
   return response.status === 200 ? 'ok' : String(code)
 }
 
-/** Starts on a copy that somebody has worked on; `refused to start` with a code, or what an honest agent's call is told. */
+/** Starts on a tampered copy. Returns `refused to start` with a code, or the answer to an honest agent's call. */
 async function started(from: string, tamper: (data: string) => void, act = readOnce): Promise<string> {
   const data = mkdtempSync(join(home, 'copy-'))
   cpSync(from, data, { recursive: true, filter: (path) => !path.endsWith('.sock') })
@@ -60,7 +60,7 @@ const replaceKey = (data: string, service: string, name: string, purpose: 'permi
   writeKeyFile(folder, name, generateKey(purpose))
 }
 
-it('a copy that nobody touched goes on', async () => {
+it('an untouched copy continues', async () => {
   expect(await started(kept, () => undefined)).toBe('ok')
 })
 
@@ -77,7 +77,7 @@ it.each<[what: string, told: RegExp, tamper: (data: string) => void]>([
   ],
   [
     'a permit key of their own',
-    /^evidence_unavailable$/, // the decision point signs with what the registry has active, and that one is not here
+    /^evidence_unavailable$/, // the decision point signs with the key that is active in the registry, which is not in this folder
     (data) => replaceKey(data, 'policy-decision', 'permit', 'permit'),
   ],
   [
@@ -95,20 +95,23 @@ it.each<[what: string, told: RegExp, tamper: (data: string) => void]>([
       ),
   ],
   [
-    'a key that everybody can read',
+    'a key that every user can read',
     /^refused to start: config_invalid$/,
     (data) => chmodSync(keyFilePath(paths(data).keys('issuer'), 'event'), 0o644),
   ],
-])('whoever leaves %s in the data directory gets nothing allowed (V3, V12, V13)', async (_what, told, tamper) => {
-  expect(await started(kept, tamper)).toMatch(told)
-})
+])(
+  'an attacker who leaves %s in the data directory gets nothing allowed (V3, V12, V13)',
+  async (_what, told, tamper) => {
+    expect(await started(kept, tamper)).toMatch(told)
+  },
+)
 
-it('what was used up stays so when the grant store is deleted (V9)', async () => {
+it('used-up uses stay used up when the grant store is deleted (V9)', async () => {
   const deleted = (data: string) => rmSync(paths(data).grants, { recursive: true })
   expect(await started(kept, deleted, adjust)).toBe('uses_exhausted')
 })
 
-it('a bus that is put back to before a revocation revives nothing (V7)', async () => {
+it('a bus that is restored to before a revocation revives nothing (V7)', async () => {
   const putBack = (data: string) => {
     rmSync(paths(data).bus, { recursive: true })
     cpSync(paths(kept).bus, paths(data).bus, { recursive: true })

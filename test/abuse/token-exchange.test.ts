@@ -6,8 +6,8 @@ import { type Granted, granted } from '../e2e/granted.ts'
 import { by, passedOn, reconcilerOf, type SubAgent, SubAgents } from '../e2e/sub-agents.ts'
 import { eventually } from '../e2e/world.ts'
 
-// Token exchange (RFC 8693) by sub-agents and thieves of what sub-agents have: whatever is shown but the delegation to them, alive,
-// under what is alive, gets nothing, and nothing of it is redeemed.
+// Token exchange (RFC 8693) by sub-agents, and by thieves who stole from sub-agents. Only a live delegation to the
+// caller, under a live parent, gets a token. Anything else gets nothing, and nothing of it is redeemed.
 
 const subs = new SubAgents(4)
 let system: Granted
@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => system[Symbol.asyncDispose]())
 
 let serial = 0
-/** What a maker signs; right unless told otherwise. */
+/** The delegation that a maker signs; correct unless the caller overrides a member. */
 function signed(
   to: SubAgent,
   change: Partial<Delegation> = {},
@@ -48,7 +48,7 @@ const exchange = (
   who: SubAgent = subs.at(0),
   form: Record<string, string | undefined> = {},
 ): Promise<TokenAnswer> =>
-  // On a busy machine the issuer may not be proved fresh for a moment: it says so, and whoever asks asks again.
+  // On a busy machine the issuer may briefly not be proved fresh. It says so, and the caller asks again.
   eventually(async () => {
     const answer = await askTokenWithNonce(system.world, {
       assertion: { iss: who.id, sub: who.id },
@@ -70,7 +70,7 @@ const redeemed = async () =>
     type === 'delegation.redeemed' ? [subject] : [],
   )
 
-/** Those of these that got something. */
+/** The names of those that got something. */
 async function taken(asks: Record<string, () => Promise<TokenAnswer>>): Promise<string[]> {
   const before = await redeemed()
   const got: string[] = []
@@ -82,7 +82,7 @@ async function taken(asks: Record<string, () => Promise<TokenAnswer>>): Promise<
   return got
 }
 
-it('takes no token but a delegation, and none that is too large, foreign, old or not yet (V6, V12)', async () => {
+it('accepts only delegations, and none that is too large, foreign, expired or not yet valid (V6, V12)', async () => {
   const { world, people, credential } = system
   const other = await people.grant({ authority: passedOn })
   const theirs = await people.grant({ agent: 'forecaster', authority: passedOn })
@@ -102,14 +102,19 @@ it('takes no token but a delegation, and none that is too large, foreign, old or
     unsigned: `${part({ ...header, alg: 'none' })}.${body}.`,
     'with what was signed changed': `${head}.${part({ ...claims, exp: now + 3000 })}.${signature}`,
     'by a stranger': signed(one, {}, reconcilerOf(world), stranger),
-    'by a stranger who says so': signed(one, { iss: `${sampleAgentId('nobody')}/i1` }, reconcilerOf(world), stranger),
+    'by a stranger under a made-up name': signed(
+      one,
+      { iss: `${sampleAgentId('nobody')}/i1` },
+      reconcilerOf(world),
+      stranger,
+    ),
     'by its own sub-agent': signed(one, {}, one),
     'by the agent of another grant': signed(one, { grant: theirs.grantId, parent_hash: theirs.grantId.slice(4) }),
     'of another installation': signed(one, { aud: 'ins_9999999999abcdef' }),
-    'of a grant that is not there': signed(one, { grant: `grt_${'A'.repeat(43)}` }),
+    'of a grant that does not exist': signed(one, { grant: `grt_${'A'.repeat(43)}` }),
     'under the statement of another grant': signed(one, { parent_hash: other.grantId.slice(4) }),
     'of another grant, under this one': signed(one, { grant: other.grantId }),
-    'under a delegation that is not there': signed(one, { parent_hash: 'A'.repeat(43) }),
+    'under a delegation that does not exist': signed(one, { parent_hash: 'A'.repeat(43) }),
     'that has expired': signed(one, { iat: now - 60, exp: now - 1 }),
     'of tomorrow': signed(one, { iat: now + 3000, exp: now + 3100 }),
     'that outlives the grant': signed(one, { exp: now + 7200 }),
@@ -119,10 +124,10 @@ it('takes no token but a delegation, and none that is too large, foreign, old or
   expect((await exchange(good)).status).toBe(200)
 })
 
-it('takes one for nobody but whom it names, however often it was redeemed and however it is spelled (V10, V11)', async () => {
+it('accepts a delegation only from the agent it names, however often redeemed or however spelled (V10, V11)', async () => {
   const [one, two] = [subs.at(0), subs.at(1)]
   const delegation = signed(one)
-  // ECDSA takes (r, s) and (r, n - s) alike: the same delegation, in a second text.
+  // ECDSA accepts both (r, s) and (r, n - s): the same delegation, in a second text.
   const n = BigInt('0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551')
   const cut = delegation.lastIndexOf('.')
   const signature = Buffer.from(delegation.slice(cut + 1), 'base64url')
@@ -144,10 +149,10 @@ it('takes one for nobody but whom it names, however often it was redeemed and ho
   expect(await thieves()).toEqual([])
 })
 
-it('takes none that comes round, and adds no audience to one (V5)', async () => {
+it('accepts no circular delegation, and adds no audience to one (V5)', async () => {
   const [one, two, three] = [subs.at(0), subs.at(1), subs.at(2)]
   const { world } = system
-  // One end for all: a child made a second later would outlive its parent.
+  // One expiry for all: a child made a second later would outlive its parent.
   const same = { resources: [sample.invoicesUrl], exp: Math.floor(world.clock.now() / 1000) + 1800 }
   const first = signed(one, same)
   expect((await exchange(first, one)).status).toBe(200)
@@ -161,21 +166,21 @@ it('takes none that comes round, and adds no audience to one (V5)', async () => 
       'to its own maker': () => exchange(signed(root), root),
       'to another name with the key of its maker': () =>
         exchange(signed({ ...three, key: root.key }), { ...three, key: root.key }),
-      'back to whom it came from': () => exchange(signed(one, below, two), one),
+      'back to the agent it came from': () => exchange(signed(one, below, two), one),
       'back to the agent whose grant it is': () => exchange(signed(root, below, two), root),
       'to itself': () => exchange(signed(two, below, two), two),
       'with an audience': () => exchange(first, one, { audience: 'https://elsewhere.example' }),
       'for another API': () => exchange(first, one, { resource: world.url }),
-      'for an API that nobody registered': () => exchange(first, one, { resource: 'https://elsewhere.example' }),
+      'for an unregistered API': () => exchange(first, one, { resource: 'https://elsewhere.example' }),
       'for an API that its maker has not': () =>
         exchange(signed(three, { ...below, resources: [world.url] }, two), three),
-      'for one API more': () =>
+      'for one more API': () =>
         exchange(signed(three, { ...below, resources: [sample.invoicesUrl, world.url] }, two), three),
       'for any API': () => exchange(signed(three, { ...below, resources: undefined }, two), three),
       'for another API, never redeemed': () => exchange(signed(three, below, two), three, { resource: world.url }),
-      'for an API that nobody registered, never redeemed': () =>
+      'for an unregistered API, never redeemed': () =>
         exchange(signed(three), three, { resource: 'https://elsewhere.example' }),
-      'made for an API that nobody registered': () =>
+      'made for an unregistered API': () =>
         exchange(signed(three, { resources: ['https://elsewhere.example'] }), three),
       'with an actor of its own': () =>
         exchange(first, one, { actor_token: second, actor_token_type: 'urn:ietf:params:oauth:token-type:jwt' }),
@@ -183,10 +188,10 @@ it('takes none that comes round, and adds no audience to one (V5)', async () => 
   ).toEqual([])
 })
 
-it('takes none of what was revoked, whether it was redeemed before or not (V7)', async () => {
+it('accepts nothing that was revoked, whether it was redeemed before or not (V7)', async () => {
   const { world, point } = system
   const [one, two, three] = [subs.at(0), subs.at(1), subs.at(2)]
-  // One end for all: a child made a second later would outlive its parent.
+  // One expiry for all: a child made a second later would outlive its parent.
   const same = { exp: Math.floor(world.clock.now() / 1000) + 1800 }
   const [first, never] = [signed(one, same), signed(three, same)]
   expect((await exchange(first, one)).status).toBe(200)
@@ -201,9 +206,9 @@ it('takes none of what was revoked, whether it was redeemed before or not (V7)',
   expect(
     await taken({
       revoked: () => exchange(first, one),
-      'below what was revoked': () => exchange(second, two),
-      'made below what was revoked': () => exchange(late, three),
-      'revoked before anybody redeemed it': () => exchange(never, three),
+      'below a revoked delegation': () => exchange(second, two),
+      'made below a revoked delegation': () => exchange(late, three),
+      'revoked before it was redeemed': () => exchange(never, three),
     }),
   ).toEqual([])
   await eventually(async () => (await point.call(by(two, token ?? '', read))).decision === false || undefined)

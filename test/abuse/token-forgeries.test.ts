@@ -30,14 +30,16 @@ beforeAll(async () => {
 afterAll(async () => {
   const report = await scene.audited()
   await scene[Symbol.asyncDispose]()
-  // Of the one outcome that the point's own key signed and that contradicts another.
-  expect(report.findings).toMatchObject([{ rule: 'V10', detail: expect.stringContaining('signed what was not taken') }])
+  // About the one outcome that the point's own key signed and that contradicts another.
+  expect(report.findings).toMatchObject([
+    { rule: 'V10', detail: expect.stringContaining('signed an outcome that was not accepted') },
+  ])
 })
 
-/** As the PDP has it in its memory: the last nonce that it gave. */
+/** The last nonce that the PDP gave, as it has it in memory. */
 let nonce: string | undefined
 
-/** The agent's own proof for a place, in any spelling. */
+/** The agent's own proof for a URL, in any spelling. */
 function proofFor(htu: string): string {
   const key = sampleKey(scene.system.data, 'reconciler')
   const ath = createHash('sha256').update(credential).digest('base64url')
@@ -117,7 +119,7 @@ async function decide(ask: Ask = {}, body: () => object = () => evaluation(ask))
   }
 }
 
-/** What the issuer says of a token to an enforcement point (RFC 7662), once it has been up for a second. */
+/** The issuer's answer about a token to an enforcement point (RFC 7662), once it has been up for a second. */
 async function introspected(token: string): Promise<unknown> {
   const { enforcementPoint: id } = sample
   const iat = seconds()
@@ -135,12 +137,12 @@ async function introspected(token: string): Promise<unknown> {
   return answer.status === 200 ? ((await answer.json()) as { active: unknown }).active : answer.status
 }
 
-/** Neither the decision point nor the issuer takes any of them for a credential. */
+/** Checks that neither the decision point nor the issuer accepts any of them as a credential. */
 async function refusedEverywhere(forged: Record<string, string>): Promise<void> {
   const taken: string[] = []
   for (const [what, token] of Object.entries(forged)) {
     if ((await decide({ credential: token })).startsWith('ALLOW')) taken.push(`${what}: decided`)
-    // Too long for the form that it comes in, or no ASCII: refused before anybody reads it.
+    // Too long for its form field, or not ASCII: refused before it is parsed.
     if (![false, 400].includes((await introspected(token)) as never)) taken.push(`${what}: introspected`)
   }
   expect(taken).toEqual([])
@@ -168,7 +170,7 @@ it('a forged credential is refused, whatever its header says about how to check 
     ...Object.fromEntries(
       Object.entries(spellingsOf(issuerKey as JsonWebKeyEc)).map(([how, secret]) => [`HMAC with ${how}`, hmac(secret)]),
     ),
-    'its own key inside': signed({ ...header, jwk }, claims, attacker.privateKey),
+    'its own key in the header': signed({ ...header, jwk }, claims, attacker.privateKey),
     'its own key at an address': signed({ ...header, jku: 'http://thief.example/jwks' }, claims, attacker.privateKey),
     'a certificate': signed({ ...header, x5c: ['AAAA'], x5u: 'http://thief.example' }, claims, attacker.privateKey),
     'a path for a key': signed({ ...header, kid: '../../keys/issuer' }, claims, attacker.privateKey),
@@ -188,7 +190,7 @@ it('a forged credential is refused, whatever its header says about how to check 
     'other claims under the signature': `${head}.${part({ ...claims, exp: seconds() + 9000 })}.${signature}`,
     'another spelling of the signature': `${head}.${body}.${signature}=`,
     'white space': `${head}.${body}.${signature.slice(0, 40)}\n${signature.slice(40)}`,
-    'bits that no reader needs': `${head}.${body}.${signature.slice(0, -1)}${sibling(signature.slice(-1))}`,
+    'bits that decoders ignore': `${head}.${body}.${signature.slice(0, -1)}${sibling(signature.slice(-1))}`,
     'four parts': `${credential}.x`,
   }
   await refusedEverywhere(forged)
@@ -196,7 +198,7 @@ it('a forged credential is refused, whatever its header says about how to check 
   expect(await introspected(credential)).toBe(true)
 })
 
-it('a header chooses neither algorithm nor key, and nobody fetches what it names (V12)', async () => {
+it('a header chooses neither algorithm nor key, and nothing that it names is fetched (V12)', async () => {
   const [head, body, signature = ''] = credential.split('.')
   const header = decoded(head)
   const claims = decoded(body)
@@ -274,7 +276,7 @@ it('a header chooses neither algorithm nor key, and nobody fetches what it names
   }
 })
 
-it('no other key of ours makes a credential, nor one of another installation (V12)', async () => {
+it('no other key of ours, and no key of another installation, makes a credential (V12)', async () => {
   const [head, body] = credential.split('.')
   const header = decoded(head)
   const claims = decoded(body)
@@ -294,13 +296,13 @@ it('no other key of ours makes a credential, nor one of another installation (V1
   }
   const forged: Record<string, string> = {}
   for (const [whose, key] of Object.entries(others)) {
-    forged[`${whose}, by its own name`] = signed({ ...header, kid: key.kid }, claims, privateKey(key))
-    forged[`${whose}, by the name of the right one`] = signed(header, claims, privateKey(key))
+    forged[`${whose}, under its own key id`] = signed({ ...header, kid: key.kid }, claims, privateKey(key))
+    forged[`${whose}, under the right key id`] = signed(header, claims, privateKey(key))
   }
   await refusedEverywhere(forged)
 })
 
-it('whoever stole the very key still needs each claim, as it is, of what was recorded (V4, V12)', async () => {
+it('a thief of the very key still needs every claim exactly as it was recorded (V4, V12)', async () => {
   const [head, body] = credential.split('.')
   const header = decoded(head)
   const claims = decoded(body)
@@ -331,7 +333,7 @@ it('whoever stole the very key still needs each claim, as it is, of what was rec
   await refusedEverywhere(forged)
 }, 120_000)
 
-it('a credential key signs what was intended to be signed by it, and nothing else that was intended (V4, V12)', async () => {
+it('a credential key works only for credentials that were recorded for it, not for those of another key (V4, V12)', async () => {
   const { data, clock, random } = scene.system
   const said: string[] = []
   const say = (line: string) => void said.push(line)
@@ -343,14 +345,14 @@ it('a credential key signs what was intended to be signed by it, and nothing els
   const prepared = readKeyFile(folder, file.slice(0, -'.json'.length), 'credential')
   expect(prepared.kid).toBe(kid)
   const [head, body] = credential.split('.')
-  // Certified for credentials, valid, known to everybody: only the intent tells that it is not the one.
+  // Certified for credentials, valid and published: only the recorded intent shows that it is the wrong key.
   const by = { 'by the next key': signed({ ...decoded(head), kid }, decoded(body), privateKey(prepared)) }
   await refusedEverywhere(by)
   expect(await decide({ credential: by['by the next key'] })).toBe('credential_unrecorded')
   expect(await decide()).toBe('ALLOW')
 })
 
-it('a bound credential is worth nothing without its key, this call, this place and this moment (V10, V11)', async () => {
+it('a bound credential works only with its key, for this call, at this URL and at this moment (V10, V11)', async () => {
   const { url } = scene.invoices
   const cases: [string, Ask][] = [
     ['as a bearer token', { proof: false }],
@@ -384,7 +386,7 @@ it('a bound credential is worth nothing without its key, this call, this place a
   const passed: string[] = []
   for (const [what, ask] of cases) if ((await decide(ask)) === 'ALLOW') passed.push(what)
   expect(passed).toEqual([])
-  // Other spellings of the very same place (RFC 3986 §6.2.2).
+  // Other spellings of the very same URL (RFC 3986 §6.2.2).
   const { port } = new URL(url)
   for (const htu of [`HTTP://LOCALHOST:${port}/read`, `${url}/./read`, `${url}/%72ead`, `${url}/read?x#y`])
     expect([htu, await decide({}, () => evaluation({ proof: proofFor(htu) }))]).toEqual([htu, 'ALLOW'])
@@ -407,7 +409,7 @@ it('a bound credential is worth nothing without its key, this call, this place a
       context: { bailiwick: { ...once.context.bailiwick, call_id: 'call_0000000000000001' } },
     })),
   ).toBe('proof_replayed')
-  // Together, to race the memory.
+  // Both at once, to race the memory.
   const raced = evaluation()
   const answers = await Promise.all(
     Array.from({ length: 10 }, (_, n) =>
@@ -420,7 +422,7 @@ it('a bound credential is worth nothing without its key, this call, this place a
   expect(answers.filter((answer) => answer === 'ALLOW')).toHaveLength(1)
 })
 
-it('only a registered enforcement point is heard, by its own key, for this decision point (V12)', async () => {
+it('only a registered enforcement point is accepted, with its own key, for this decision point (V12)', async () => {
   const outcomeKey = privateKey(sampleKey(scene.system.data, 'point-outcome'))
   const good = callerAssertion()
   const [head, body] = good.split('.')
@@ -431,7 +433,7 @@ it('only a registered enforcement point is heard, by its own key, for this decis
     attacker.privateKey,
   )
   const cases: Record<string, string> = {
-    'of a point that nobody registered': callerAssertion({ iss: 'nobody', sub: 'nobody' }),
+    'of an unregistered point': callerAssertion({ iss: 'nobody', sub: 'nobody' }),
     'of one point about another': callerAssertion({ sub: 'nobody' }),
     'for another decision point': callerAssertion({ aud: 'http://localhost:1' }),
     expired: callerAssertion({ iat: seconds() - 120, exp: seconds() - 61 }),
@@ -447,7 +449,7 @@ it('only a registered enforcement point is heard, by its own key, for this decis
   expect(await decide({ caller: good })).toBe('ALLOW')
 })
 
-it('an outcome counts once, from the point that acted, about what was decided (V9, V10)', async () => {
+it('an outcome counts once, from the point that acted, for the action that was decided (V9, V10)', async () => {
   const body = evaluation()
   const { body: answer } = await post(
     '/access/v1/evaluation',
@@ -491,7 +493,7 @@ it('an outcome counts once, from the point that acted, about what was decided (V
   expect(await Promise.all([say(genuine), say(genuine), say(genuine)])).toEqual([204, 204, 204])
   expect(await say(signOutcome({ ...outcome, sequence: 2, status: 'succeeded' }, key))).toBe(409)
   expect(taken()).toBe((before ?? 0n) - 1n)
-  // It is recorded behind the answer.
+  // It is recorded after the answer.
   await eventually('the log has it', async () =>
     (await scene.events('decisions.v1')).find(({ type }) => type === 'outcome.refused'),
   )

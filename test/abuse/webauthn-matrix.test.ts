@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { bytesOf, Person, type Shown } from './person.ts'
 import { pause, Scene } from './scene.ts'
 
-// Everything that a browser, an authenticator or somebody between them could say other than the truth, told to the running
-// system over HTTP, as an approval of a pending request and as a sign-in.
+// Every lie that a browser, an authenticator or an attacker between them could tell, sent to the running system over
+// HTTP as an approval of a pending request and as a sign-in.
 
 let scene: Scene
 let owner: Person
@@ -41,7 +41,7 @@ const flags = (set: number, clear = 0) => ({
 })
 const followedBy = (tail: Buffer) => ({ authenticatorData: (bytes: Buffer) => Buffer.concat([bytes, tail]) })
 
-/** A DER integer with another spelling of the same number: a superfluous zero in front. */
+/** A DER integer with another spelling of the same number: a superfluous leading zero. */
 function paddedR(der: Buffer): Buffer {
   const r = der.subarray(4, 4 + (der[3] ?? 0))
   const rest = der.subarray(4 + r.length)
@@ -54,7 +54,7 @@ const lies: readonly [what: string, lie: () => PasskeyLies][] = [
   ['neither', () => ({ userPresent: false, userVerified: false })],
   ['the relying party is another site', () => ({ rpId: 'thief.example' })],
   ['the relying party is our address with its port', () => ({ rpId: `localhost:${port()}` })],
-  ['the relying party is nobody', () => ({ rpId: '' })],
+  ['the relying party is empty', () => ({ rpId: '' })],
   ['the origin is another site', () => ({ origin: 'https://thief.example' })],
   ['the origin begins like ours', () => ({ origin: `${scene.url}.thief.example` })],
   ['the origin is a subdomain', () => ({ origin: scene.url.replace('//', '//a.') })],
@@ -133,12 +133,12 @@ const said = (more: object | ((all: Record<string, unknown>) => object)): Passke
     return Buffer.from(JSON.stringify({ ...all, ...(typeof more === 'function' ? more(all) : more) }))
   },
 })
-/** Two parsers would read two things, of which the last is right. */
+/** Two parsers would read two things, of which the last one is right. */
 const twice = (member: string): PasskeyLies => ({
   clientData: (bytes) => Buffer.from(bytes.toString().replace('{', `{"${member}":"x",`)),
 })
 
-/** What is changed on the way, after an honest signature. */
+/** Changes made on the way, after an honest signature. */
 const tampered: readonly [what: string, change: (assertion: Assertion) => Record<string, unknown>][] = [
   ['client data is padded', (a) => ({ ...a, client_data_json: `${a.client_data_json}=` })],
   ['authenticator data is padded', (a) => ({ ...a, authenticator_data: `${a.authenticator_data}==` })],
@@ -146,7 +146,7 @@ const tampered: readonly [what: string, change: (assertion: Assertion) => Record
   ['the passkey’s id is padded', (a) => ({ ...a, credential_id: `${a.credential_id}=` })],
   ['the passkey’s id has another spelling', (a) => ({ ...a, credential_id: respelled(a.credential_id) })],
   ['the signature is in base64', (a) => ({ ...a, signature: inBase64(a.signature) })],
-  ['the passkey is nobody’s', (a) => ({ ...a, credential_id: 'A'.repeat(43) })],
+  ['the passkey is unknown', (a) => ({ ...a, credential_id: 'A'.repeat(43) })],
   ['the passkey is not named', ({ credential_id: _, ...a }) => a],
   ['the counter is put up', (a) => ({ ...a, authenticator_data: respelledCounter(a.authenticator_data) })],
   ['something is added', (a) => ({ ...a, user_handle: 'owner' })],
@@ -167,12 +167,12 @@ const asBrowser = (a: Assertion) => ({
     signature: a.signature,
   },
 })
-/** One in twenty has neither padding nor a letter that differs: then padded. */
+/** One id in twenty has neither padding nor a character that differs: then it is padded. */
 function inBase64(text: string): string {
   const other = bytesOf(text).toString('base64')
   return other === text ? `${other}=` : other
 }
-/** The same bytes, their last character with other unused bits. */
+/** The same bytes, with other unused bits in the last character. */
 function respelled(text: string): string {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   return text.slice(0, -1) + alphabet[alphabet.indexOf(text.at(-1) ?? '') + 1]
@@ -192,7 +192,7 @@ async function signInWith(assertionOf: (challenge: Buffer) => object) {
   return owner.post('session', { sign_in_id, assertion: assertionOf(bytesOf(options.challenge)) })
 }
 
-/** Refused with a code of ours, and for every reader it is as if nothing had been said. */
+/** The request is refused with one of our codes, and every reader's state is unchanged. */
 async function refusesBoth(assertionOf: (passkey: SoftwarePasskey, challenge: Buffer) => object, codes: RegExp) {
   const before = await scene.counted()
   const said = await scene.read('approvals.v1')
@@ -210,25 +210,25 @@ async function refusesBoth(assertionOf: (passkey: SoftwarePasskey, challenge: Bu
   expect(await scene.counted()).toBe(before)
 }
 
-it.each(lies)('no passkey says yes, or who is there, when %s (V3, V12)', async (_, lie) => {
+it.each(lies)('no passkey approves or signs in when %s (V3, V12)', async (_, lie) => {
   await refusesBoth(
     (passkey, challenge) => passkey.raw(lie()).sign(challenge),
     /^(assertion_invalid|request_malformed)$/,
   )
 })
 
-it.each(tampered)('what was signed is not taken when, on the way, %s (V3)', async (_, change) => {
+it.each(tampered)('a genuine signature is refused when, on the way, %s (V3)', async (_, change) => {
   await refusesBoth(
     (passkey, challenge) => change(passkey.sign(challenge)),
     /^(assertion_invalid|approver_unknown|request_malformed)$/,
   )
 })
 
-it('a counter that stands still or goes back is a copied passkey, in an approval as at sign-in (V10)', async () => {
+it('a counter that stands still or goes back reveals a copied passkey, in an approval and at sign-in (V10)', async () => {
   expect((await owner.signIn(owner.passkey.raw({ signCount: 5000 }))).status).toBe(200)
   for (const signCount of [5000, 4999, 1, 0])
     await refusesBoth((passkey, challenge) => passkey.raw({ signCount }).sign(challenge), /^assertion_invalid$/)
-  // Also against what an approval said last: the copy is used at the console, and never to sign in.
+  // The counter is also compared with the latest approval's: the copy is used at the console, and never to sign in.
   const mine = await scene.asked(scene.agent('forecaster'))
   expect((await owner.approve(mine, await owner.rendered(mine), owner.passkey.raw({ signCount: 6000 }))).status).toBe(
     200,
@@ -236,7 +236,7 @@ it('a counter that stands still or goes back is a copied passkey, in an approval
   await refusesBoth((passkey, challenge) => passkey.raw({ signCount: 5999 }).sign(challenge), /^assertion_invalid$/)
 })
 
-it('a challenge is for one request, in one session, once, and not for long (V3, V10)', async () => {
+it('a challenge works for one request, in one session, once, and for a short time (V3, V10)', async () => {
   const counting = owner.passkey.raw({ signCount: 10_000 })
   const other = await scene.asked(scene.agent('forecaster'))
   const [mine, theirs] = [await owner.rendered(requestId), await owner.rendered(other)]
@@ -258,19 +258,19 @@ it('a challenge is for one request, in one session, once, and not for long (V3, 
   expect((await owner.approve(requestId, { ...shown, challenge: offer.options.challenge }, next)).code).toBe(
     'assertion_invalid',
   )
-  // A statement that ends while its signer looks for the key.
-  const end = Date.now() + 5000 // else it may be over before it is shown
+  // A statement that expires while its signer looks for the key.
+  const end = Date.now() + 5000 // otherwise it may expire before it is shown
   const brief = await owner.rendered(requestId, { not_after: new Date(end).toISOString() })
   await pause(end + 100 - Date.now())
   expect((await owner.approve(requestId, brief, next)).code).toMatch(/^(statement_unknown|access_request_expired)$/)
   expect(await scene.counted()).toBe(before)
-  // A sign-in that was heard is not repeated.
+  // A sign-in cannot be repeated.
   const assertion = owner.passkey.raw({ signCount: 10_002 }).sign(bytesOf(offer.options.challenge))
   expect((await owner.post('session', { sign_in_id: offer.sign_in_id, assertion })).status).toBe(200)
   expect((await owner.post('session', { sign_in_id: offer.sign_in_id, assertion })).code).toBe('statement_unknown')
 })
 
-it('a passkey of somebody else, or of nobody, signs for nobody in this session (V3, V12)', async () => {
+it('another person’s passkey, or an unknown one, signs nothing in this session (V3, V12)', async () => {
   const foreign = softwarePasskey({ rpId: 'localhost', origin: scene.url })
   const { credential_id: mine } = owner.passkey.sign(Buffer.alloc(32))
   const other = new Person(scene.system, foreign)
@@ -279,7 +279,7 @@ it('a passkey of somebody else, or of nobody, signs for nobody in this session (
   await refusesBoth((_, challenge) => ({ ...foreign.sign(challenge), credential_id: mine }), /^assertion_invalid$/)
 })
 
-it('the honest signature is taken after all of that, exactly once (V3, V10)', async () => {
+it('the honest signature is accepted after all of that, exactly once (V3, V10)', async () => {
   const shown = await owner.rendered(requestId)
   const passkey = owner.passkey.raw({ signCount: 20_000 })
   const answer = await owner.approve(requestId, shown, passkey)

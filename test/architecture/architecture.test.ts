@@ -15,7 +15,7 @@ import {
 const generated = /(^|\/)(generated|vectors)\//
 
 describe('the compiler', () => {
-  it('is told of each dependency between packages, and of no other', () => {
+  it('knows each dependency between packages, and no other', () => {
     expect(referenceProblems(workspaces())).toEqual([])
   })
 
@@ -49,7 +49,7 @@ describe('the invariants', () => {
     expect(invariantPageProblems(page)).toEqual([])
   })
 
-  it('that are marked as tested are in the name of a test, and have two patches that break them', () => {
+  it('that are marked as tested are in a test’s name, and have two patches that break them', () => {
     const tests = filesAt(['{packages,services}/*/src/**/*.{test,contract}.ts', 'test/**/*.test.ts'])
     const patches = filesAt(['test/mutants/**/*.patch'])
     const others = tests.filter(({ path }) => !path.startsWith('test/architecture/'))

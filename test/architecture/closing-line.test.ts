@@ -4,7 +4,7 @@ import { closingLines, missingIn } from '../closing-line.ts'
 const missing = ['java: Java 17 or newer (Debian: openjdk-17-jre-headless)', 'redis-server: Redis 7 or newer']
 
 describe('the closing line', () => {
-  it('says what passed and what failed, and what was skipped where something was', () => {
+  it('states what passed and what failed, and what was skipped if anything was', () => {
     expect(closingLines({ passed: 5, failed: 1, skipped: 0 }, [], true)).toEqual(['5 passed, 1 failed'])
     expect(closingLines({ passed: 5, failed: 0, skipped: 2 }, [], false)).toEqual(['5 passed, 0 failed, 2 skipped'])
   })
@@ -22,7 +22,7 @@ describe('the closing line', () => {
     expect(missingIn([...notes, ...notes])).toEqual(['a container engine: only root may start one'])
   })
 
-  it('counts as failed, in CI, what was skipped for want of a part', () => {
+  it('counts as failed, in CI, every test skipped for a missing part', () => {
     expect(closingLines({ passed: 5, failed: 1, skipped: 7 }, missing, true).at(-1)).toBe(
       '5 passed, 8 failed: for want of java, redis-server',
     )

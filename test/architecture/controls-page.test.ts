@@ -4,7 +4,7 @@ import { readText } from './repository.ts'
 
 const page = readText('docs/controls.md') ?? ''
 
-/** The rows of the table below a heading, without its head, each as its cells. */
+/** The rows of the table below a heading, without the header, each as its cells. */
 function rows(heading: string): string[][] {
   const section = page.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
   const lines = section.split('\n').filter((line) => line.startsWith('| ') || line.startsWith('|-'))
@@ -32,28 +32,25 @@ const tests = rows('The tests')
 const idOf = (item: string) =>
   /^(?:(?:MAESTRO|GOVERN|MAP|MEASURE|MANAGE) [\d.]+|[A-Z]{2}\.[A-Z]{2}|[A-Z]{3}\d+)(?= )/.exec(item)?.[0]
 
-it.each(lists)(
-  'says of each item of %s what answers it, what proves that, and what is not covered',
-  (heading, wanted) => {
-    const found = rows(heading)
-    for (const item of wanted)
-      expect(
-        found.some(([name]) => name?.startsWith(item)),
-        item,
-      ).toBe(true)
-    for (const [item = '', answers = '', mechanism = '', proof = '', not = '', ...more] of found) {
-      expect([item, more]).toEqual([item, []])
-      expect(idOf(item), item).toBeDefined()
-      expect(['yes', 'part', 'no'], item).toContain(answers)
-      expect(mechanism.length * not.length, item).toBeGreaterThan(0)
-      // Who says that something is answered says what proves it; who says part, or no, says what is not.
-      if (answers !== 'no') expect(proof, item).toMatch(/T\d/)
-      if (answers !== 'yes') expect(not, item).not.toBe('–')
-    }
-  },
-)
+it.each(lists)('names for each item of %s its controls, their proof, and what is not covered', (heading, wanted) => {
+  const found = rows(heading)
+  for (const item of wanted)
+    expect(
+      found.some(([name]) => name?.startsWith(item)),
+      item,
+    ).toBe(true)
+  for (const [item = '', answers = '', mechanism = '', proof = '', not = '', ...more] of found) {
+    expect([item, more]).toEqual([item, []])
+    expect(idOf(item), item).toBeDefined()
+    expect(['yes', 'part', 'no'], item).toContain(answers)
+    expect(mechanism.length * not.length, item).toBeGreaterThan(0)
+    // A row that claims a control must name its proof; a row with "part" or "no" must name what is missing.
+    if (answers !== 'no') expect(proof, item).toMatch(/T\d/)
+    if (answers !== 'yes') expect(not, item).not.toBe('–')
+  }
+})
 
-it('claims something of each category of CSF 2.0, or says that it does not', () => {
+it('covers each category of CSF 2.0, or says that it does not', () => {
   const claimed = rows('NIST CSF 2.0').map(([item = '']) => idOf(item))
   const [, not = ''] = /nothing here is claimed of them: ([A-Z., \n]+)\n?[^A-Z]/.exec(page) ?? []
   expect([...claimed, ...(not.match(/[A-Z]{2}\.[A-Z]{2}/g) ?? [])].toSorted()).toEqual(csf2.toSorted())
@@ -61,7 +58,7 @@ it('claims something of each category of CSF 2.0, or says that it does not', () 
   expect(page).toContain(`other subcategories of the AI RMF, ${72 - subcategories} of 72`)
 })
 
-it('names tests that there are, each in its file and under its name', () => {
+it('names existing tests, each in its file and under its name', () => {
   expect(tests.length).toBeGreaterThan(20)
   for (const [id, path = '', name = ''] of tests) {
     const text = readText(path) ?? ''
@@ -76,14 +73,14 @@ it('has a number for each test, and cites each', () => {
   expect([...cited].toSorted()).toEqual(tests.map(([id]) => id).toSorted())
 })
 
-it('names invariants that there are and are tested', () => {
+it('names existing invariants that are tested', () => {
   const known = readText('docs/invariants.md') ?? ''
   const named = new Set(items.flatMap(([, , , proof = '']) => proof.match(/V\d+/g) ?? []))
   expect(named.size).toBeGreaterThan(10)
   for (const invariant of named) expect(known).toMatch(new RegExp(`^\\| ${invariant} \\|.*\\| tested \\|$`, 'm'))
 })
 
-it('puts the numbers of `bailiwick report` beside the same items as the report does', () => {
+it('assigns the numbers of `bailiwick report` to the same items as the report does', () => {
   const shown = rows('The numbers of the report').map(([name = '', serves = '']) => [name, serves.split(', ')])
   expect(Object.fromEntries(shown)).toEqual(servedBy)
   const known = new Set(items.map(([item = '']) => idOf(item)))

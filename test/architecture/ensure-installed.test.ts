@@ -39,7 +39,7 @@ afterEach(() => rmSync(root, { recursive: true }))
 const file = (path: string) => join(root, path)
 const write = (path: string, packages: Packages) => writeFileSync(file(path), JSON.stringify({ packages }))
 
-/** Whether the script calls npm for this package-lock.json, where npm recorded `there`. */
+/** Whether the script calls npm for this package-lock.json when npm recorded `there`. */
 function installs(wanted: Packages, there: Packages): boolean {
   write('package-lock.json', wanted)
   write('node_modules/.package-lock.json', there)
@@ -53,12 +53,12 @@ function installs(wanted: Packages, there: Packages): boolean {
 
 const { '': _root, 'packages/own': _own, 'node_modules/for-plan9': _others, ...there } = locked
 
-it('installs where nothing says that an installation ended, and once', () => {
+it('installs once where no stamp says that an installation ended', () => {
   expect(installs(locked, there)).toBe(true)
   expect(installs(locked, {})).toBe(false)
 })
 
-it('installs nothing where the packages of others are those of package-lock.json, and leaves the stamp of a linked checkout alone', () => {
+it('installs nothing where the third-party packages match package-lock.json, and leaves a linked checkout’s stamp alone', () => {
   writeFileSync(file('node_modules/.installed'), 'of an earlier package-lock.json')
   linkSync(file('node_modules/.installed'), file('of-another-checkout'))
   expect(installs(locked, there)).toBe(false)

@@ -14,6 +14,6 @@ it('begins with the long test files, the longest first, and leaves the others in
   ])
 })
 
-it('names files that are there', () => {
+it('names existing files', () => {
   expect(longFiles.filter((file) => !existsSync(join(import.meta.dirname, '../..', file)))).toEqual([])
 })

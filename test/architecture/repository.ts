@@ -31,7 +31,7 @@ export function readText(path: string): string | undefined {
   }
 }
 
-/** The files that match, without what is installed or built, sorted by path. */
+/** The files that match, without installed or built ones, sorted by path. */
 export function filesAt(patterns: string[]): SourceFile[] {
   const exclude = (path: string) => /(^|\/)(node_modules|dist|coverage)(\/|$)/.test(path)
   const paths = globSync(patterns, { cwd: ROOT, exclude }).toSorted()

@@ -21,7 +21,7 @@ const shown = [...page.matchAll(/^\| (`erp\/.*) \| (.*) \|$/gm)].map(
   ([, asks = '', rules = '']) => [asks, rules] as const,
 )
 
-it('shows what some asks become', () => {
+it('shows the results of some requests', () => {
   expect(shown.length).toBeGreaterThan(5)
 })
 

@@ -12,13 +12,13 @@ import {
   unusedCodes,
 } from './rules.ts'
 
-// Each rule is broken once here: a rule that sees nothing is worse than none.
+// Each rule is broken once here: a rule that sees nothing is worse than no rule.
 
 const file = (text: string, path = 'a.ts'): SourceFile => ({ path, text })
 const page = (status: (name: string) => string) =>
   invariants.map((name) => `| ${name} | it holds | ${status(name)} |\n`).join('')
 
-it('sees a reference that is missing, and one that is too much', () => {
+it('sees a missing and a superfluous reference', () => {
   const bus = { path: 'packages/bus', name: '@bailiwick/bus', dependencies: [], references: [] }
   const cli = { ...bus, path: 'packages/cli', name: '@bailiwick/cli' }
   expect(referenceProblems([bus, { ...cli, dependencies: ['@bailiwick/bus'], references: ['packages/bus'] }])).toEqual(
@@ -54,7 +54,7 @@ it('reads codes from a table, and finds those that no source names', () => {
   ])
 })
 
-it('sees an invariant that is not on the page, one that does not exist, and a status that says nothing', () => {
+it('sees an invariant missing on the page, one that does not exist, and a meaningless status', () => {
   expect(invariantPageProblems(page(() => 'tested'))).toEqual([])
   expect(invariantPageProblems(page(() => 'not yet: issue 5'))).toEqual([])
   expect(invariantPageProblems('')).toHaveLength(18)
@@ -66,7 +66,7 @@ it('sees an invariant that is not on the page, one that does not exist, and a st
   ])
 })
 
-it('sees an invariant that is marked as tested and is in no name, or has fewer than two patches', () => {
+it('sees an invariant marked as tested that is in no test’s name, or has fewer than two patches', () => {
   const tested = page((name) => (name === 'V9' ? 'tested' : 'not yet'))
   const test = file("it('is never overspent (V9, V10)', () => {})")
   const patch = file('V9: takes without looking.\n\ndiff --git a/x b/x\n')
@@ -91,7 +91,7 @@ it('sees a README that is missing, too long, or lacks a section', () => {
   expect(readmeProblems('README.md', readme.replace('## Trusts\n', ''))).toHaveLength(1)
 })
 
-it('sees a decision that the index lacks, misnames, invents or puts elsewhere', () => {
+it('sees a decision that the index lacks, misnames, invents or misplaces', () => {
   const pages = [file('# 1. One\n', 'docs/decisions/0001-one.md'), file('# 2. Two `x`\n', 'docs/decisions/0002-two.md')]
   const [one, two] = [
     '| 1 | [One](0001-one.md) | says one | in force |',

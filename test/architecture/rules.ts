@@ -9,7 +9,7 @@ const leastPatches = 2
 /** The sections of a service's README, in this order. */
 const readmeSections = ['Job', 'Reads and writes', 'Trusts', 'When it is down', 'Run it alone']
 
-/** A missing reference is silent: tsc then checks the package from source, and never rebuilds what depends on it. */
+/** A missing reference is silent: tsc then checks the package from source, and never rebuilds its dependents. */
 export function referenceProblems(all: readonly Workspace[]): string[] {
   const pathOf = new Map(all.map(({ name, path }) => [name, path]))
   return all.flatMap(({ path, dependencies, references }) => {
@@ -18,14 +18,14 @@ export function referenceProblems(all: readonly Workspace[]): string[] {
   })
 }
 
-/** `<what> X is missing` for what is wanted and not there, `<what> X is too much` for the reverse and for repetitions. */
+/** `<what> X is missing` for a required name that is absent, `<what> X is too much` for the reverse and for repetitions. */
 export function difference(what: string, wanted: readonly string[], found: readonly string[]): string[] {
   const missing = wanted.filter((name) => !found.includes(name)).map((name) => `${what} ${name} is missing`)
   const extra = found.filter((name, n) => !wanted.includes(name) || found.indexOf(name) !== n)
   return [...missing, ...extra.map((name) => `${what} ${name} is too much`)]
 }
 
-/** Aim at 150 lines, question 300; over 500 nobody reads. */
+/** Aim at 150 lines, question 300; a file over 500 is too long to read. */
 export function lengthProblems(files: readonly SourceFile[], limit = 500): string[] {
   return files
     .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
@@ -80,7 +80,7 @@ function invariantsInTestNames(tests: readonly SourceFile[]): Set<string> {
   return new Set(lists.flatMap(([, list]) => list?.split(', ') ?? []))
 }
 
-/** How many patches name each invariant in their headers; the header is what stands above the first file. */
+/** How many patches name each invariant in their headers; the header is the part above the first file. */
 function patchesByInvariant(patches: readonly SourceFile[]): Map<string, number> {
   const counts = new Map<string, number>()
   for (const { text } of patches) {
@@ -103,7 +103,7 @@ export function provenProblems(page: string, tests: readonly SourceFile[], patch
   ])
 }
 
-/** A service's README says five things, in one order, on at most 80 lines. */
+/** A service's README has five sections, in one order, on at most 80 lines. */
 export function readmeProblems(path: string, text: string | undefined): string[] {
   if (text === undefined) return [`${path} is missing`]
   const sections = [...text.matchAll(/^## (.+?)\s*$/gm)].map(([, title]) => title ?? '')

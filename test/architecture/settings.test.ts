@@ -18,7 +18,7 @@ it('knows every setting of every process, and no other', async () => {
   expect(new Set([...named, ...ofTestRuns])).toEqual(new Set(knownSettings))
 })
 
-/** Of processes that run by themselves: where the others are, and what decides without them. */
+/** For processes that run separately: the addresses of the others, and the adapters that replace them. */
 const ofSeparateProcesses = [
   'BAILIWICK_EVIDENCE_URL',
   'BAILIWICK_POLICIES',
@@ -26,7 +26,7 @@ const ofSeparateProcesses = [
   'BAILIWICK_CALLER_TOKEN_FILE',
 ]
 
-it('lets every setting of a service be set where all of them run in one process', async () => {
+it('supports every setting of a service where all services run in one process', async () => {
   const shapeOf = async (service: string): Promise<string[]> =>
     Object.keys((await import(join(root, `services/${service}/src/config.ts`))).configSchema.shape)
   const whole = new Set([...(await shapeOf('standalone')), ...ofSeparateProcesses])

@@ -22,7 +22,7 @@ export const slackMs = 1000
 /** How far an agent's clock may be ahead when it signs, ms. */
 const agentSlackMs = 5000
 
-/** What was granted is what the humans signed and what the agent had asked for (V3), once for each approval (V10). */
+/** Each grant is what the humans signed and what the agent had asked for (V3), once for each approval (V10). */
 export async function grantFindings(meaning: Meaning): Promise<Finding[]> {
   const findings: Finding[] = []
   const granted = new Map<string, string>()
@@ -44,13 +44,13 @@ export async function grantFindings(meaning: Meaning): Promise<Finding[]> {
     for (const [n, { data, index, at }] of later.entries()) {
       if (canonical(unbound(data.grant)) !== canonical(unbound(grant))) bad('changed after it was created', index)
       const before = later[n - 1]?.data.grant ?? grant
-      if (!movesToItsOwn(meaning, before, data.grant, at)) bad('moved to a key that nobody registered', index)
+      if (!movesToItsOwn(meaning, before, data.grant, at)) bad('moved to an unregistered key', index)
     }
   }
   return findings
 }
 
-/** Rules may split an ask into grants, among which its budget is shared out: none of it is there twice. */
+/** Rules may split a request into several grants, which share its budget: no part of the budget is granted twice. */
 function sharingProblems(request: string, grants: readonly Grant[], { requests }: Facts): string[] {
   if (grants.some(({ mode }) => mode === 'per_action')) return ['one action was granted twice']
   const asked = requests.get(request)?.received.data
@@ -62,7 +62,7 @@ function sharingProblems(request: string, grants: readonly Grant[], { requests }
   return narrows(all, wanted).narrower ? [] : ['the parts of one ask grant more than was asked']
 }
 
-/** Not verified here: that is each grant's own finding. */
+/** Not verified here: each grant has its own findings. */
 function claimsOf(jws: string): Record<string, unknown> {
   return objectIn(openCompact(jws)?.payload ?? new Uint8Array()) ?? {}
 }
@@ -72,13 +72,13 @@ function authorityIn(value: unknown): Authority | undefined {
   return parsed.ok ? parsed.authority : undefined
 }
 
-/** A grant without what `rebind: attested` lets the issuer change: instance and key, of the same agent. */
+/** A grant without the members that `rebind: attested` lets the issuer change: instance and key, of the same agent. */
 function unbound(grant: Grant): object {
   const agent = grant.agent.slice(0, grant.agent.lastIndexOf('/'))
   return grant.statement.rebind === 'attested' ? { ...grant, agent, instance_key: '' } : grant
 }
 
-/** A grant that moved is at an instance of its agent that is registered, with the key that is, where the registry has it. */
+/** A moved grant is at a registered instance of its agent, with the registered key where the registry has one. */
 function movesToItsOwn({ registry }: Meaning, before: Grant, after: Grant, at: number): boolean {
   if (before.agent === after.agent && before.instance_key === after.instance_key) return true
   const to = registry.instance(after.agent, at)
@@ -108,12 +108,12 @@ async function problemsOf({ facts, registry, trust }: Meaning, grant: Grant, at:
     statement,
     assertions: grant.assertions,
   }
-  if (canonical(made) !== canonical(grant)) return ['it says something else than its statement']
+  if (canonical(made) !== canonical(grant)) return ['it differs from its statement']
   const request = facts.requests.get(grant.request_id)
   if (request?.approved === undefined) return ['its request was never approved']
   if (canonical(request.approved.data.statement) !== canonical(statement)) return ['another statement was approved']
   const instance = registry.instance(grant.agent, at)
-  if (instance === undefined) return ['nobody registered its agent']
+  if (instance === undefined) return ['its agent is not registered']
   const approved = await verifyApproval({
     statement,
     assertions: grant.assertions,
@@ -125,7 +125,7 @@ async function problemsOf({ facts, registry, trust }: Meaning, grant: Grant, at:
   return [...problems, ...askProblems(request, grant, instance, trust)]
 }
 
-/** What was asked: the agent's own signature, and an authority that the grant does not exceed. */
+/** Compares the grant with the request: the agent's own signature, and an authority that the grant does not exceed. */
 function askProblems(
   { received }: Request,
   grant: Grant,
@@ -159,7 +159,7 @@ function askProblems(
   return problems
 }
 
-/** People narrow authority and time; what kind of thing it is, they do not change. */
+/** People may narrow authority and time, but do not change the kind of the request. */
 function isSameKind(claims: Record<string, unknown>, { mode, statement }: Grant): boolean {
   const { rebind, action_digest } = statement
   const isRebound = rebind === 'none' || claims.rebind === 'attested'
@@ -179,7 +179,7 @@ function isWithinTime(
   return earliest <= from && until <= latest && until - from <= length
 }
 
-/** A tree's grant as it was then. */
+/** A tree's grant as it was at a time. */
 export function grantAt(tree: Tree, at: number): Grant {
   const then: Fact<EventData<'grants.v1', 'grant.created'>> | undefined =
     tree.life.findLast((each) => each.at <= at) ?? tree.life[0]

@@ -9,8 +9,8 @@ import { allowed, findingsOf, move } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
 import type { Rule } from './leaf.ts'
 
-// The oracle is an assertion of every system test: here it is shown to hold, and to fail for what a log could do. What a
-// service could write is in lies.test.ts.
+// The oracle is an assertion of every system test. These tests show that it holds, and that it fails for anything a log
+// could do. lies.test.ts has what a service could write.
 
 /** The leaf of a draft. */
 const at = (log: GoodLog, name: string) => [...log.drafts.keys()].indexOf(name)
@@ -25,7 +25,7 @@ it('finds nothing wrong with a good log, and has seen all of it', async () => {
   expect(counted).toMatchObject({ 'outcome.reported': 3, 'revocation.declared': 1, 'approver.registered': 1 })
 })
 
-it('takes a batch that lost its place to another instance for void, not for wrong (V9)', async () => {
+it('treats a batch that lost its place to another instance as void, not as a fault (V9)', async () => {
   using log = await goodLog()
   const idOf = (name: string) => `evt_${String(at(log, name)).padStart(20, '0')}`
   log.allow('lost with it', 'task', 8, '500')
@@ -42,7 +42,7 @@ it('takes a batch that lost its place to another instance for void, not for wron
   expect((await findingsOf(log, leaves)).map(({ rule }) => rule).sort()).toEqual(['V15', 'version'])
 })
 
-it('takes what a halted service still ended after it was succeeded for no gap, and misses it where it is left out (V15)', async () => {
+it('sees no gap in what a halted service finished after its succession, and reports it if omitted (V15)', async () => {
   using log = await goodLog()
   log.draft('expired').start = 1
   log.say(
@@ -60,7 +60,7 @@ it('takes what a halted service still ended after it was succeeded for no gap, a
   expect((await findingsOf(log, leaves)).map(({ rule }) => rule)).toContain('V15')
 })
 
-it('counts nothing that the state of a request, a grant or a decision refuses', async () => {
+it('counts no event that the state of a request, a grant or a decision refuses', async () => {
   using log = await goodLog()
   const received = log.draft<'approvals.v1', 'request.received'>('task received')
   const { data: approved } = log.draft<'approvals.v1', 'request.approved'>('task approved')
@@ -106,7 +106,7 @@ it('ends with 1 as a command, and names the leaf, when something is wrong', asyn
   expect(run()).toMatchObject({ status: 1, stdout: expect.stringContaining('"rule":"V3"') })
 })
 
-/** What a log could do that was taken over: it has no service's key, but signs any tree. */
+/** What a stolen log could do: it has no service's key, but can sign any tree. */
 const tampering: readonly [name: string, rule: Rule, tamper: (leaves: Uint8Array[], log: GoodLog) => void][] = [
   ['an event that was left out (V15)', 'V15', (leaves, log) => void leaves.splice(at(log, 'read'), 1)],
   [
@@ -134,7 +134,7 @@ const tampering: readonly [name: string, rule: Rule, tamper: (leaves: Uint8Array
     (leaves, log) => edit(leaves, at(log, 'adjust'), (text) => text.replaceAll('400.00', '100.00')),
   ],
   [
-    'an event by a key that nobody certified (V12)',
+    'an event by an uncertified key (V12)',
     'V12',
     (leaves, log) => {
       const n = at(log, 'read')
@@ -142,7 +142,7 @@ const tampering: readonly [name: string, rule: Rule, tamper: (leaves: Uint8Array
       leaves[n] = signEvent(Buffer.from(`${text.slice(0, text.lastIndexOf(',"jws":'))}}`), generateKey('pdp-event'))
     },
   ],
-  ['an entry that is no event', 'leaf', (leaves) => void leaves.push(Buffer.from('{"specversion":"1.0"}'))],
+  ['an entry that is not an event', 'leaf', (leaves) => void leaves.push(Buffer.from('{"specversion":"1.0"}'))],
 ]
 
 function edit(leaves: Uint8Array[], n: number, change: (text: string) => string): void {
@@ -151,7 +151,7 @@ function edit(leaves: Uint8Array[], n: number, change: (text: string) => string)
   leaves[n] = Buffer.from(change(text))
 }
 
-describe('finds what a log does that was taken over', () => {
+describe('finds what a stolen log does', () => {
   it.each(tampering)('%s', async (_, rule, tamper) => {
     using log = await goodLog()
     const leaves = log.leaves()

@@ -22,7 +22,7 @@ it.each([
   [1, 700],
   [40, 20],
 ])(
-  '%i writers leave a finished log with each acknowledged entry of %i bytes in it, once (V2, V14)',
+  '%i writers leave a finished log that has each acknowledged entry of %i bytes once (V2, V14)',
   async (writers, size) => {
     const [dir, acks] = [join(home, 'log'), join(home, 'acks')]
     const sizes = ['--writers', String(writers), '--seconds', '1', '--size', String(size)]
@@ -45,7 +45,7 @@ it.each([
   },
 )
 
-it('writes to no folder that is there, and makes no entry longer than a bundle can hold', async () => {
+it('refuses an existing folder, and entries longer than a bundle can hold', async () => {
   const acks = ['--acks', join(home, 'acks')]
   for (const wrong of [
     ['--dir', home],
@@ -55,7 +55,7 @@ it('writes to no folder that is there, and makes no entry longer than a bundle c
   expect(existsSync(join(home, 'log'))).toBe(false)
 })
 
-it('says in a line what it cannot write, and leaves nothing behind', async () => {
+it('reports in one line what it cannot write, and leaves nothing behind', async () => {
   const [dir, acks] = [join(home, 'log'), join(home, 'none', 'acks')]
   const { code, stdout, stderr } = await bench('--dir', dir, '--acks', acks).catch((error) => error)
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { allowed, findingsOf, move } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
 
-// Where bytes are limited: what an ALLOW reserves of them, and what its outcome says of them.
+// Limited bytes: the amounts that an ALLOW reserves, and that its outcome reports.
 
 const limitOf = (bytes: number) => ({ type: 'custom', properties: { vendor: 'bailiwick', action: 'limit', bytes } })
 
@@ -17,14 +17,14 @@ function reserve(log: GoodLog, name: string, egress_bytes: number, most = egress
   data.obligations = [limitOf(most)]
 }
 
-/** The outcome of `read`, before anything else is allowed. */
+/** The outcome of `read`, before another call is allowed. */
 function reported(log: GoodLog, egress_bytes?: number): void {
   log.outcome('read done', 'read', 2, 1, 'succeeded', egress_bytes === undefined ? {} : { egress_bytes })
   move(log, 'read done', 'adjust')
 }
 
 const lies: [name: string, lie: (log: GoodLog) => void, detail: string][] = [
-  ['an ALLOW that reserves none', () => undefined, 'held to no limit'],
+  ['an ALLOW that reserves no bytes', () => undefined, 'held to no limit'],
   [
     'an ALLOW whose answer may be longer than what it reserves',
     (log) => reserve(log, 'read', 10, 11),
@@ -41,7 +41,7 @@ const lies: [name: string, lie: (log: GoodLog) => void, detail: string][] = [
     '1001 of 1000',
   ],
   ['an ALLOW after all were sent', (log) => reported(log, 1000), '1000 of 1000 were sent'],
-  ['an ALLOW while nobody knows what was sent', (log) => reported(log), 'or nobody knows'],
+  ['an ALLOW while the bytes sent are unknown', (log) => reported(log), 'or it is unknown'],
   [
     'an outcome of more than were reserved',
     (log) => {
@@ -65,7 +65,7 @@ it('finds nothing where each call sends what it reserved, or less', async () => 
   limit(log)
   reserve(log, 'read', 600)
   for (const name of ['adjust', 'adjust again', 'adjust more', 'last read', 'lost race']) reserve(log, name, 200)
-  reported(log, 100) // 500 come back, of which the calls after it live
+  reported(log, 100) // 500 come back, and the later calls use those
   const findings = await findingsOf(log)
   expect(findings.filter(({ rule }) => rule === 'V9')).toEqual([])
 })

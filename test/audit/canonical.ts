@@ -1,4 +1,4 @@
-/** JCS (RFC 8785) of JSON without fractions, which is all that a statement or a grant holds. */
+/** JCS (RFC 8785) of JSON without fractions; statements and grants have none. */
 export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)

@@ -1,31 +1,31 @@
 import { type Finding, type Leaf, sequenceOf, sha256 } from './leaf.ts'
 
-/** Numbers that a killed process took along (decision 22): no broken chain, and named all the same. */
+/** Numbers lost with a killed process (decision 22). They do not break the chain, but they are reported. */
 export interface Gap {
   producer: string
   from: number
   to: number
   /** The first leaf after them. */
   leaf: number
-  /** The producer that went on. */
+  /** The producer that continued. */
   successor: string
 }
 
 /**
- * A producer gives out no number once an event has waited for the bus for 10 s (decision 49), and clocks may be set by a second meanwhile. So all that
- * was numbered after a lost event was numbered within this time.
+ * A producer gives out no number once an event has waited for the bus for 10 s (decision 49), and clocks may be set by
+ * a second meanwhile. So all events numbered after a lost one were numbered within this time.
  */
 const underWayMs = 11_000
 
 /**
- * Each producer's chain is whole (V15): its events are numbered 1 … n, each names the hash of the one before, and the first
- * names the newest event of the producer that it succeeded. That need not have stayed the newest: who was halted in the middle of
- * a publication ends it when it goes on (decision 12), and versions decide what of it counts. Policy decision runs as many
- * instances as are wanted: several may name the same. What the newest producers said last nobody succeeded: an end that was cut off
- * there only a head can prove.
+ * Each producer's chain is complete (V15): its events are numbered 1 … n, each names the hash of the previous one, and
+ * the first names the newest event of the producer that it succeeded. That event need not stay the newest: a service
+ * halted in the middle of a publication finishes it when it resumes (decision 12), and versions decide which events
+ * count. Policy decision may have any number of instances, and several may name the same predecessor. The newest
+ * producers have no successor yet, so only a head can prove an end that was cut off there.
  *
- * A gap is one of a killed process if the numbers were given out at the very end of a producer that another one took over from. Every other gap
- * is a finding.
+ * A gap belongs to a killed process if its numbers were given out at the very end of a producer that another one took
+ * over from. Every other gap is a finding.
  */
 export function chainFindings(leaves: readonly Leaf[]): { findings: Finding[]; gaps: Gap[] } {
   const findings: Finding[] = []
@@ -66,8 +66,9 @@ export function chainFindings(leaves: readonly Leaf[]): { findings: Finding[]; g
 }
 
 /**
- * The producer that took over after the gap before this leaf, if the gap is one of a killed process. The take-over record is the successor's
- * first event, which names what it had read of its predecessor. A decision point that starts names whichever instance spoke last.
+ * The producer that took over after the gap before this leaf, if the gap belongs to a killed process. The take-over
+ * record is the successor's first event, which names what it had read of its predecessor. A decision point that starts
+ * names the instance that published last.
  */
 function successorOf(
   source: string,

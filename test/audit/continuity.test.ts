@@ -6,13 +6,14 @@ import { allowed, findingsOf } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
 import type { Rule as Broken } from './leaf.ts'
 
-// A decision point that was taken over goes on under a grant that stays open only while it is proven, or that moved: each is a finding.
+// A stolen decision point continues under a grant that stays open only while its workload is attested, or under a grant
+// that moved: each is a finding.
 
 const instances = new SubAgents(0)
 const fresh = { reattest_seconds: 60, outcome_seconds: 30 }
 const stays: GrantLie = { asked: { mode: 'continuous' }, statement: { mode: 'continuous', continuous: fresh } }
 
-/** The good log, in a registry in which tasks may stay open and the agent has a second instance. */
+/** The good log, with a registry in which tasks may stay open and the agent has a second instance. */
 const aLog = () =>
   goodLog((entities) =>
     instances.entities(entities).map((entity) => {
@@ -21,7 +22,7 @@ const aLog = () =>
     }),
   )
 
-/** One that another test may go on with: each version is the next of its tree. */
+/** A story that another test may continue: each version is the next of its tree. */
 class Story {
   readonly log: GoodLog
   #grants = 3
@@ -43,7 +44,7 @@ class Story {
     return this
   }
 
-  /** Another credential, for which the workload attests; it serves from here on. */
+  /** Another credential, for which the workload attests; later calls use it. */
   attest(over: Partial<EventData<'grants.v1', 'credential.intended'>> = {}): this {
     const { log } = this
     const first = log.draft<'grants.v1', 'credential.intended'>('kept intended').data
@@ -69,7 +70,10 @@ class Story {
     return this
   }
 
-  /** A person says yes to the action of `to` once more, and to nothing else unless `effect` says so. Gives the id of that. */
+  /**
+   * A person approves the action of `to` once more, and nothing else unless `effect` says so. Returns the id of that
+   * approval.
+   */
   yes(name: string, to: string, effect?: StepUpEffect): string {
     const { action } = allowed(this.log, to).data
     return this.log.stepUp(name, 'kept', action, effect === undefined ? undefined : () => effect)
@@ -89,7 +93,7 @@ const proven = async () => {
   return story.allow('first').pass(20).report('first').pass(20).attest().allow('second').report('second')
 }
 
-it('takes what was done while it was proven, and after a human’s word, for what it is', async () => {
+it('accepts calls made while the workload was attested, and after a human’s approval', async () => {
   const story = await proven()
   using log = story.log
   story.pass(61)
@@ -103,7 +107,7 @@ it('takes what was done while it was proven, and after a human’s word, for wha
 
 it.each<[name: string, detail: string, lie: (story: Story) => void]>([
   [
-    'after a yes to one other action alone',
+    'after an approval of one other action only',
     'had not attested',
     (story) => {
       story.pass(62).yes('this alone', 'first')
@@ -111,7 +115,7 @@ it.each<[name: string, detail: string, lie: (story: Story) => void]>([
     },
   ],
   [
-    'after the time until which a yes let it go on',
+    'after the time until which an approval extended it',
     'had not attested',
     (story) => {
       const until = story.log.iso(62_000 + 10_000)
@@ -120,11 +124,7 @@ it.each<[name: string, detail: string, lie: (story: Story) => void]>([
     },
   ],
   ['with a workload that did not attest in time', 'had not attested', (story) => void story.pass(62).allow('late')],
-  [
-    'with one that attests when it is too late',
-    'had not attested',
-    (story) => void story.pass(62).attest().allow('late'),
-  ],
+  ['with one that attests too late', 'had not attested', (story) => void story.pass(62).attest().allow('late')],
   [
     'though an outcome came too late',
     'an outcome before it',
@@ -136,7 +136,7 @@ it.each<[name: string, detail: string, lie: (story: Story) => void]>([
     (story) => void story.allow('lost').pass(32).attest().allow('late'),
   ],
   [
-    'after a yes that nobody signed',
+    'after an approval without a signature',
     'had not attested',
     (story) => {
       story.pass(62).yes('forged', 'first')
@@ -146,7 +146,7 @@ it.each<[name: string, detail: string, lie: (story: Story) => void]>([
     },
   ],
   [
-    'after a yes to another grant',
+    'after an approval for another grant',
     'had not attested',
     (story) => {
       story.pass(62).log.stepUp('elsewhere', 'task', allowed(story.log, 'first').data.action)
@@ -170,14 +170,14 @@ const lastCredential = (story: Story) => {
   return { credential_id: data.credential_id }
 }
 
-/** An ALLOW for the instance that has the grant now, by the newest credential. */
+/** An ALLOW for the instance that now has the grant, with the newest credential. */
 function allowNow(story: Story): void {
   const { credential_id } = lastCredential(story)
   story.allow('now')
   Object.assign(allowed(story.log, 'now').data.actor, { credential_id, agent: second.agent })
 }
 
-it('takes a grant that moved to a newly attested instance, as humans signed that it may, for what it is', async () => {
+it('accepts a grant that moved to a newly attested instance, as the humans had signed', async () => {
   const story = await Story.of(moves)
   using log = story.log
   allowNow(story.allow('before').pass(5).move(second).attest(theirs))
@@ -193,9 +193,9 @@ it.each<[name: string, rule: Broken, detail: string, lie: (story: Story) => void
     (story) => void story.move({ ...second, agent: second.agent.replace('reconciler', 'forecaster') }),
   ],
   [
-    'that moved to a key that nobody registered',
+    'that moved to an unregistered key',
     'V3',
-    'a key that nobody registered',
+    'an unregistered key',
     (story) => void story.move({ ...second, instance_key: 'A'.repeat(43) }),
   ],
   [
@@ -214,7 +214,7 @@ it.each<[name: string, rule: Broken, detail: string, lie: (story: Story) => void
     (story) => void story.attest({ attestation: undefined }),
   ],
   [
-    'under a credential for which it attested otherwise than its agent must',
+    'under a credential for which it attested in another way than its agent must',
     'V4',
     'did not show what it is',
     (story) => void story.attest({ attestation: { kind: 'join_token', attested_at: story.log.iso() } }),

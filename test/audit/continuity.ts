@@ -4,14 +4,15 @@ import type { Finding } from './leaf.ts'
 import { stepUpProblem } from './step-ups.ts'
 
 /**
- * Each ALLOW under a grant that stays open only while it is proven: it was proven, or a human had said yes to this one (DESIGN §1). Where
- * the order of the log does not say who knew what, the decision point has the benefit of the doubt.
+ * Each ALLOW under a grant that stays open only while its workload is attested: either the workload was attested, or a
+ * human had approved this action (DESIGN §1). Where the log's order does not show who knew what, the decision point
+ * gets the benefit of the doubt.
  */
 export async function continuityFindings(meaning: Meaning): Promise<Finding[]> {
   const findings: Finding[] = []
   for (const decision of meaning.facts.decisions.values()) {
     const tree = meaning.facts.trees.get(decision.tree)
-    // Nobody was told of what was taken back; a human's yes to this very action is judged by itself.
+    // An ALLOW that was taken back was never answered; a human's approval of this very action is judged separately.
     if (tree === undefined || decision.standing === 'abandoned' || decision.data.step_up !== undefined) continue
     const fresh = grantAt(tree, decision.at).statement.continuous
     if (fresh === undefined) continue
@@ -26,7 +27,10 @@ export async function continuityFindings(meaning: Meaning): Promise<Finding[]> {
   return findings
 }
 
-/** When humans last said that this grant goes on: by its approval, or by a step-up whose statement says so until some later time. */
+/**
+ * When humans last confirmed that this grant continues: by its approval, or by a step-up whose statement extends it to
+ * a later time.
+ */
 async function lastYes(meaning: Meaning, tree: Tree, { at }: Decision): Promise<number> {
   const [created] = tree.life
   let last = Math.max(created?.at ?? 0, Date.parse(created?.data.grant.not_before ?? ''))
@@ -40,7 +44,7 @@ async function lastYes(meaning: Meaning, tree: Tree, { at }: Decision): Promise<
   return last
 }
 
-/** Between any two moments at which the workload showed what it is, from then to now, ms. */
+/** The time between successive attestations of the workload, and from the last one to now, ms. */
 function longestGap(tree: Tree, since: number, now: number): number {
   const shown = [...tree.intents.values()].map(({ data, at }) =>
     Math.min(Date.parse(data.attestation?.attested_at ?? data.issued_at), at),
@@ -49,7 +53,7 @@ function longestGap(tree: Tree, since: number, now: number): number {
   return Math.max(...moments.map((at, n) => at - (moments[n - 1] ?? at)))
 }
 
-/** For the outcome of what was allowed before, ms: until it came, or until now. */
+/** How long the outcome of an earlier ALLOW was outstanding, ms: until it came, or until now. */
 function longestWait({ facts }: Meaning, { tree, index, at: now }: Decision, since: number): number {
   const reported = new Map<string, number>()
   for (const { event, index: leaf, at, counts } of facts.charges)

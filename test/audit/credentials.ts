@@ -5,7 +5,10 @@ import type { Fact, Revocation } from './facts.ts'
 import type { Finding, Rule } from './leaf.ts'
 import { boundOf, killerOf } from './revocations.ts'
 
-/** No credential was issued without an earlier intent for it in its tree: one that is void has no effect, and was signed all the same (V4). */
+/**
+ * Every issued credential has an earlier intent in its tree. A void event has no effect, but its credential was signed
+ * all the same (V4).
+ */
 export function issuedFindings({ facts }: Meaning): Finding[] {
   return facts.issued.flatMap(({ tree, index, data: { credential_id } }) => {
     const intent = facts.trees.get(tree)?.intents.get(credential_id)
@@ -14,7 +17,7 @@ export function issuedFindings({ facts }: Meaning): Finding[] {
   })
 }
 
-/** Each intent is for this very grant, agent and key, by a certified key, while the grant lived (V4, V7). */
+/** Each intent is for this very grant, agent and key, by a certified key, during the grant's life (V4, V7). */
 export function credentialFindings(meaning: Meaning): Finding[] {
   const { facts, keys } = meaning
   return [...facts.trees].flatMap(([id, tree]) =>
@@ -29,7 +32,7 @@ export function credentialFindings(meaning: Meaning): Finding[] {
         data.delegation_id === undefined || (tree.delegations.get(data.delegation_id)?.index ?? index) < index
       const [from, until] = [Date.parse(data.issued_at), Date.parse(data.expires_at)]
       const links = 'holders' in chain ? chain.holders.slice(1) : []
-      // The issuer has no other's word to wait for.
+      // The issuer does not have to wait for news from another service.
       const holds = { by: at - slackMs, holds: (each: Revocation) => boundOf(facts, each).from <= at - slackMs }
       const killer = killerOf(meaning, tree, holds, { credential: data.credential_id, links })
       return [
@@ -48,7 +51,7 @@ export function credentialFindings(meaning: Meaning): Finding[] {
   )
 }
 
-/** The agent's own attestor vouched for the workload, by a token or by the key that is registered. */
+/** The agent's own attestor vouched for the workload, through a token or the registered key. */
 function isAttested({ registry }: Meaning, { data, at }: Fact<EventData<'grants.v1', 'credential.intended'>>): boolean {
   const { agent, jkt, attestation } = data
   return [at, at - slackMs].some((then) => {

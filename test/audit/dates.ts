@@ -1,12 +1,12 @@
 import { slackMs } from './approvals.ts'
 import { type Finding, type Leaf, sequenceOf } from './leaf.ts'
 
-/** What revocations are compared with, by the date that it bears. */
+/** Events that are compared with revocations, by the date that each bears. */
 const dated: ReadonlySet<string> = new Set(['decision.allowed', 'credential.intended'])
 
 /**
- * A producer dates its events as it numbers them: one that is dated before what it had said already was put before something, such as
- * the revocation that it came after (V7).
+ * A producer dates its events as it numbers them. An event dated before its predecessor was backdated, for example to
+ * before a revocation that it came after (V7).
  */
 export function dateFindings(leaves: readonly Leaf[]): Finding[] {
   const findings: Finding[] = []

@@ -10,11 +10,11 @@ import { boundOf, killerOf, lagOf } from './revocations.ts'
 type Allowed = EventData<'decisions.v1', 'decision.allowed'>
 type Check = [rule: Rule, holds: boolean, detail: string]
 
-/** Each ALLOW that counts: inside what was granted (V3), to whom (V4), alive (V7), and once (V10). */
+/** Each ALLOW that counts is within its grant (V3), for the right holder (V4), alive (V7), and unique (V10). */
 export function allowFindings(meaning: Meaning): Finding[] {
   const calls = new Map<string, number>()
   const ids = new Map<string, number>()
-  // Logs from before the member exist; within one log it does not go away again.
+  // Logs written before this member existed lack it; within one log it does not disappear again.
   let namesProofs = false
   let namesOwners = false
   return [...meaning.facts.decisions.values()].flatMap((decision) => {
@@ -55,10 +55,11 @@ function checksOf(meaning: Meaning, decision: Decision): Check[] {
   const lagMs = lagOf(facts)
   const last = tree.life.findLast((each) => each.at < at - lagMs)
   const over = last?.state === 'active' ? undefined : last
-  // Who decides may hear of it before the clock of who says so has come that far.
+  // A decision point may hear of the event before the clock of the event's writer has come that far.
   const resumed =
     over && tree.life.some((each) => each.state === 'active' && each.index > over.index && each.at <= at + slackMs)
-  // Nobody was answered: that it knew of no revocation yet was seen in time. An outcome of it would be a finding of its own.
+  // The caller got no answer: the decision point noticed in time that it had missed a revocation. An outcome of it
+  // would be a finding of its own.
   const takenBack = standing === 'abandoned'
   const point = registry.get('enforcement-point', data.enforcement_point, at)
   const then = [at, at - slackMs, at - lagMs]
@@ -83,7 +84,7 @@ function checksOf(meaning: Meaning, decision: Decision): Check[] {
     [
       'V3',
       registry.had('policy-set', 'active', at, ({ hash }) => hash === data.policy_set),
-      'decided by policies that nobody approved',
+      'decided by policies that were never approved',
     ],
     ['V4', intent !== undefined && isLive(intent, at), 'no credential that was recorded and lives'],
     ['V11', isHeldBy(tree, intent?.data, at) || takenBack, 'by the credential of a key that its grant had left'],
@@ -121,9 +122,10 @@ function checksOf(meaning: Meaning, decision: Decision): Check[] {
 }
 
 /**
- * Whether an ALLOW came later than any decision point may go on without having heard of this revocation (V7): it trusts a head of the issuer for as long as
- * is configured, and heads that are younger than the acknowledgement name the revocation. An ALLOW of which nobody reports an outcome may
- * never have been answered: its decision point was killed before it could take it back, which takes the deadline of a decision.
+ * Whether an ALLOW came later than a decision point may continue without hearing of this revocation (V7). A decision
+ * point trusts a head of the issuer for the configured time, and heads newer than the acknowledgement name the
+ * revocation. An ALLOW without a reported outcome may never have been answered: its decision point was killed before it
+ * could take the ALLOW back, which takes the deadline of a decision.
  */
 function isLate(facts: Facts, { at, standing }: Decision, revocation: Revocation): boolean {
   const { from, staleMs } = boundOf(facts, revocation)
@@ -131,7 +133,7 @@ function isLate(facts: Facts, { at, standing }: Decision, revocation: Revocation
   return at - (isAnswered ? 0 : slackMs) >= from + staleMs
 }
 
-/** As it was then, or, to a reader who had not heard yet that the grant moved, a moment before. */
+/** The chain at that time, or a moment earlier for a reader that had not heard of the grant's move yet. */
 function chainOf(
   meaning: Meaning,
   tree: Tree,
@@ -162,20 +164,23 @@ function isLive({ data, at }: { data: { expires_at: string }; at: number }, then
   return at - slackMs <= then && then - slackMs < Date.parse(data.expires_at)
 }
 
-/** Of the grant's own agent: of the key that the grant was bound to then. Those of sub-agents stand and fall with their chain. */
+/**
+ * For the grant's own agent: a credential of the key that the grant was bound to then. A sub-agent's credential depends
+ * on its chain.
+ */
 function isHeldBy(tree: Tree, intent: EventData<'grants.v1', 'credential.intended'> | undefined, at: number): boolean {
   if (intent === undefined || intent.delegation_id !== undefined) return true
   const holds = ({ agent, instance_key }: Grant) => intent.agent === agent && intent.jkt === instance_key
   return [at, at - slackMs].some((then) => holds(grantAt(tree, then)))
 }
 
-/** A grant of one action allows that action once: an ALLOW that was taken back leaves it unused. */
+/** A grant for one action allows that action once; an ALLOW that was taken back leaves it unused. */
 function isOnlyAction({ facts }: Meaning, digest: string | undefined, tree: string, data: Allowed): boolean {
   const first = [...facts.decisions.values()].find((each) => each.tree === tree && each.standing !== 'abandoned')
   return digest === actionHash(data.action) && (first === undefined || first.data.decision_id === data.decision_id)
 }
 
-/** By the arguments that stand in the event, which are all that the permission names; and at the price that it states. */
+/** Judges by the arguments in the event, which are all that the permission names, and by the price in the permission. */
 function isCovered(authority: Authority, { action, permission, reserved }: Allowed): boolean {
   const { name, resource } = action
   const coverage = covers(authority, { name, resource, properties: document(action.arguments ?? {}) })
@@ -192,7 +197,10 @@ const microsOf = ({ cost }: BudgetAmounts) =>
     .map(([currency, amount]) => `${currency} ${parseMicros(amount)}`)
     .sort()
 
-/** The document in which these JSON pointers find these values. Who made the event up may point into a text, or at every object's prototype. */
+/**
+ * The document in which these JSON pointers find these values. A forged event may point into a string, or at the
+ * prototype of every object.
+ */
 function document(values: Readonly<Record<string, unknown>>): object {
   const root: Record<string, unknown> = Object.create(null)
   for (const [pointer, value] of Object.entries(values)) {
@@ -209,7 +217,7 @@ function document(values: Readonly<Record<string, unknown>>): object {
   return root
 }
 
-/** At every point of every tree, what was taken and not given back is within its uses and its budget (V9). */
+/** At every point of every tree, the amounts taken and not returned are within its uses and its budget (V9). */
 export function budgetFindings({ facts, registry }: Meaning): Finding[] {
   const findings: Finding[] = []
   const spent = new Map<string, bigint>()
@@ -228,7 +236,7 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
         const limits = limitsOf(authority)
         const most = limits.get('egress_bytes')
         if (most !== undefined && (sum(purse, 'egress_bytes') >= most || sum(purse, 'unmeasured') > 0n))
-          bad(`${purse}: egress_bytes: ${sum(purse, 'egress_bytes')} of ${most} were sent, or nobody knows`)
+          bad(`${purse}: egress_bytes: ${sum(purse, 'egress_bytes')} of ${most} were sent, or it is unknown`)
         if (most !== undefined && !isHeldTo(event.data)) bad(`${purse}: egress_bytes: its answer is held to no limit`)
         for (const [what, by] of takenBy(event.data.reserved, permission)) {
           const limit = limits.get(what)
@@ -252,7 +260,7 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
     for (const [purse] of purses) {
       if (mayBytes === 0n && wasMissing) sum(purse, 'unmeasured', -1n)
       if (mayBytes === 0n && sent === undefined) sum(purse, 'unmeasured', 1n)
-      // What nobody says was sent in full, and what is said late gives nothing back.
+      // A call without a reported outcome counts as sent in full, and a late outcome returns nothing.
       if (sent !== undefined && (!wasMissing || sent > mayBytes)) sum(purse, 'egress_bytes', sent - mayBytes)
     }
     if (event.type === 'outcome.missing') missing.add(decision)
@@ -275,7 +283,7 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
   return findings
 }
 
-/** Bytes were reserved, and the enforcement point was told to let no more of them leave. */
+/** The decision reserved bytes, and obliged the enforcement point to let no more of them leave. */
 function isHeldTo({ reserved, obligations = [] }: Allowed): boolean {
   const limits = obligations.flatMap((each) => {
     const { properties } = each as { properties?: { action?: unknown; bytes?: unknown } }
@@ -284,10 +292,10 @@ function isHeldTo({ reserved, obligations = [] }: Allowed): boolean {
   return reserved.egress_bytes > 0 && limits.length === 1 && limits[0] === reserved.egress_bytes
 }
 
-/** Bytes come back by what was sent. */
+/** Returns the bytes that were not sent. */
 const notBytes = (amounts: BudgetAmounts, permission: number) => takenBy({ ...amounts, egress_bytes: 0 }, permission)
 
-/** What the enforcement point signed that it sent; undefined: it does not say. */
+/** The number of bytes that the enforcement point signed as sent; undefined: it does not say. */
 function sentBy({ outcome }: EventData<'decisions.v1', 'outcome.reported'>): bigint | undefined {
   try {
     const { status, egress_bytes } = JSON.parse(Buffer.from(openCompact(outcome)?.payload ?? []).toString('utf8'))
@@ -298,7 +306,7 @@ function sentBy({ outcome }: EventData<'decisions.v1', 'outcome.reported'>): big
   }
 }
 
-/** What an ALLOW is taken from: the tree, and each delegation that it was under; with the permission that is charged there. */
+/** The purses that an ALLOW takes from: the tree, and each delegation of its chain, with the permission that is charged there. */
 function pursesOf(
   tree: Tree | undefined,
   id: string,
@@ -324,7 +332,7 @@ function limitsOf(authority: Authority | undefined): Map<string, bigint> {
   return limits
 }
 
-/** One use is taken with a call, and comes back with it. */
+/** A call takes one use, and returns it with the call. */
 function takenBy({ calls, egress_bytes, cost }: BudgetAmounts, permission: number): [what: string, by: bigint][] {
   return [
     ['calls', BigInt(calls)],

@@ -14,7 +14,7 @@ import { allowed, findingsOf } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
 import type { Rule } from './leaf.ts'
 
-// What an issuer or a decision point that was taken over could write of a delegation; each is a finding (V5, V6).
+// What a stolen issuer or decision point could write about a delegation; each is a finding (V5, V6).
 
 const passedOn = { ...sampleAuthority, max_depth: 1, max_children: 1, budget: { calls: 8, cost: { EUR: '1000.00' } } }
 const child = `${sampleAgentId('forecaster')}/${sample.instance}`
@@ -22,7 +22,7 @@ const narrow = { ...passedOn, budget: { calls: 2, cost: { EUR: '500.00' } }, max
 
 type Redeemed = EventData<'grants.v1', 'delegation.redeemed'>
 
-/** A good log in which the agent passes on a part, and its sub-agent acts twice. `said`: what the agent signs instead. */
+/** A good log in which the agent delegates a part, and its sub-agent acts twice. `said`: overrides for what the agent signs. */
 async function family(said: Partial<Delegation> = {}, by?: 'stranger', granted: object = passedOn): Promise<GoodLog> {
   const log = await goodLog()
   const authority = granted as never
@@ -76,7 +76,7 @@ const intended = (log: GoodLog) => log.draft<'grants.v1', 'credential.intended'>
 const link = (log: GoodLog) =>
   allowed(log, 'sub read').data.chain?.[0] ?? { permission: -1, agent: '', delegation_id: '' }
 
-it('takes what a sub-agent did within its delegation for what it is (V5, V6)', async () => {
+it('accepts what a sub-agent did within its delegation (V5, V6)', async () => {
   using log = await family()
   expect(await findingsOf(log)).toEqual([])
 })
@@ -121,7 +121,7 @@ it.each<[string, Rule, Partial<Delegation>]>([
 })
 
 it.each<[string, Rule, (log: GoodLog) => void]>([
-  ['of another agent than was signed', 'V6', (log) => Object.assign(redeemed(log), { agent: log.agent })],
+  ['by another agent than was signed', 'V6', (log) => Object.assign(redeemed(log), { agent: log.agent })],
   ['with more authority than was signed', 'V6', (log) => Object.assign(redeemed(log), { authority: passedOn })],
   ['with a credential for another key', 'V4', (log) => Object.assign(intended(log), { jkt: sha256('x') })],
   [
@@ -130,7 +130,7 @@ it.each<[string, Rule, (log: GoodLog) => void]>([
     (log) => Object.assign(intended(log), { issued_at: log.iso(500_000), expires_at: log.iso(900_000) }),
   ],
   [
-    'with a credential of a delegation that nobody redeemed',
+    'with a credential of a delegation that was never redeemed',
     'V6',
     (log) => Object.assign(intended(log), { delegation_id: `dlg_${sha256('x')}` }),
   ],
@@ -174,7 +174,7 @@ function revoke(log: GoodLog, kind: 'delegation' | 'agent', target: string): voi
   third(log)
 }
 
-/** It acts once more. */
+/** The sub-agent acts once more. */
 function third(log: GoodLog): void {
   log.allow('sub read once more', 'family', 3)
   const { actor, chain } = allowed(log, 'sub read').data

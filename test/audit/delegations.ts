@@ -6,7 +6,10 @@ import type { Fact, Tree } from './facts.ts'
 import { openCompact, verifiedClaims } from './jws.ts'
 import { type Finding, type Rule, sha256 } from './leaf.ts'
 
-/** Who may act under a grant, derived once more from what each agent signed. The first is the agent whose grant it is. */
+/**
+ * The agents that may act under a grant, derived again from what each agent signed. The first is the agent that has the
+ * grant.
+ */
 export interface Holder {
   id: string
   hash: string
@@ -23,19 +26,19 @@ type Chain = { holders: Holder[] } | { rule: Rule; problem: string }
 
 const deepest = 8
 
-/** Every delegation that was redeemed was good when it was (V5, V6). */
+/** Every redeemed delegation was valid when it was redeemed (V5, V6). */
 export function delegationFindings(meaning: Meaning): Finding[] {
   return [...meaning.facts.trees.values()].flatMap((tree) =>
     [...tree.delegations].flatMap(([id, { index, at, data }]) => {
       const chain = chainTo(meaning, tree, id, grantAt(tree, at))
       const bad = (rule: Rule, detail: string): Finding[] => [{ leaf: index, rule, detail: `${id}: ${detail}` }]
       if (!('holders' in chain)) return bad(chain.rule, chain.problem)
-      return meaning.registry.instance(data.agent, at) ? [] : bad('V6', 'nobody registered its agent')
+      return meaning.registry.instance(data.agent, at) ? [] : bad('V6', 'its agent is not registered')
     }),
   )
 }
 
-/** From the agent of this grant to a delegation of its tree, or what is wrong with the first link that does not hold. */
+/** The chain from the agent of this grant to a delegation of its tree, or the fault of the first link that does not hold. */
 export function chainTo(meaning: Meaning, tree: Tree, delegationId: string | undefined, grant: Grant): Chain {
   const authority = authorityOf(grant)
   if (authority === undefined) return { rule: 'V3', problem: 'a grant that cannot be read' }
@@ -73,7 +76,7 @@ function nextHolder(
   const [details, ...others] = [said.authorization_details].flat()
   const child = parseAuthority(details)
   const agreed = Object(said.cnf).jkt
-  // What its maker signed may be no time at all.
+  // The expiry that the maker signed may be no valid time.
   const until = new Date(Number(said.exp) * 1000)
   if (Number.isNaN(until.getTime())) return { rule: 'V6', problem: 'it says no time at which it ends' }
   const made = {
@@ -93,12 +96,16 @@ function nextHolder(
   const rules: [Rule, boolean, string][] = [
     ['V6', said.iss === maker.agent && said.aud === trust.installation, 'made by another agent, or elsewhere'],
     ['V6', said.grant === grant.id && said.parent_hash === maker.hash, 'made under something else'],
-    ['V6', canonical(made) === canonical(data), 'the event says something else than was signed'],
-    ['V6', holders.every(({ agent, jkt }) => agent !== said.sub && jkt !== agreed), 'somebody is in it twice'],
+    ['V6', canonical(made) === canonical(data), 'the event differs from what was signed'],
+    ['V6', holders.every(({ agent, jkt }) => agent !== said.sub && jkt !== agreed), 'an agent is in it twice'],
     ['V5', said.as_of === grant.as_of, 'it knows of later revocations than its grant'],
     ['V5', others.length === 0 && authority !== undefined, 'an authority that cannot be read'],
-    ['V5', authority !== undefined && narrows(authority, maker.authority).narrower, 'it passes on more than there was'],
-    ['V5', Number(said.exp) * 1000 <= maker.until, 'it outlives what it was made under'],
+    [
+      'V5',
+      authority !== undefined && narrows(authority, maker.authority).narrower,
+      'it delegates more than its maker has',
+    ],
+    ['V5', Number(said.exp) * 1000 <= maker.until, 'it outlives its parent'],
     ['V5', isAmong(resources, maker.resources), 'it is for more APIs'],
     ['V5', holders.length <= deepest, 'deeper than any chain may be'],
     ['V5', holders.every((each, n) => each.authority.max_depth >= holders.length - n), 'deeper than a holder allowed'],
@@ -111,12 +118,12 @@ function nextHolder(
   return { id, hash, agent, jkt, authority, until: Number(said.exp) * 1000, resources }
 }
 
-/** By its agent's id, which all its instances have before their last slash. */
+/** Listed by its agent's id, which is the part of each instance id before the last slash. */
 function isListed(instance: string, { delegates }: Authority): boolean {
   return delegates === undefined || delegates.some((agent) => agent === instance.replace(/\/[^/]*$/, ''))
 }
 
-/** No list is any; a list must be within the list above it. */
+/** No list allows any; a list must be within the list above it. */
 export function isAmong(listed: unknown, above: unknown): boolean {
   if (above === undefined) return true
   return Array.isArray(listed) && listed.every((each) => (above as unknown[]).includes(each))

@@ -2,7 +2,7 @@ import type { DecodedEvent, EventData } from '@bailiwick/contracts'
 import { canonical } from './canonical.ts'
 import { type Finding, type Leaf, onTopic } from './leaf.ts'
 
-/** An event that counts, and where it stands. */
+/** An event that counts, and its position. */
 export type Fact<D> = { index: number; at: number; data: D }
 
 export interface Request {
@@ -13,7 +13,7 @@ export interface Request {
 
 export interface Tree {
   state: 'active' | 'suspended' | 'ended'
-  /** Every event that carries the grant, the first being its creation; each with the state that it made. */
+  /** Every event that carries the grant, beginning with its creation; each with the state that it made. */
   life: (Fact<EventData<'grants.v1', 'grant.created'>> & { state: Tree['state'] })[]
   delegations: Map<string, Fact<EventData<'grants.v1', 'delegation.redeemed'>>>
   intents: Map<string, Fact<EventData<'grants.v1', 'credential.intended'>> & { issued: boolean }>
@@ -29,30 +29,33 @@ export type Revocation = Fact<EventData<'revocations.v1', 'revocation.declared'>
 /** The issuer had read back all revocations up to its `sequence`. */
 type Acknowledgement = Fact<EventData<'revocations.v1', 'revocation.acknowledged'>>
 
-/** What the log says happened, each topic by itself: nothing that counts there depends on another topic (DESIGN §5). */
+/** What the log says happened, topic by topic: nothing that counts on one topic depends on another topic (DESIGN §5). */
 export interface Facts {
   requests: Map<string, Request>
   trees: Map<string, Tree>
-  /** ALLOWs by tree and decision id, with what became of each. */
+  /** ALLOWs by tree and decision id, with the fate of each. */
   decisions: Map<string, Decision>
   /** Tree and call id of each. */
   calls: Set<string>
   /** Tree and proof of each ALLOW that names its proof, and the leaf where it counted. */
   proofs: Map<string, number>
-  /** What takes from, or gives back to, a tree, in its order. */
+  /** Everything that takes from a tree or returns to it, in order. */
   charges: (Leaf<'decisions.v1'> & { counts: boolean })[]
-  /** What enforcement points signed and no decision point took. */
+  /** Outcomes that enforcement points signed and no decision point accepted. */
   refusedOutcomes: Leaf<'decisions.v1'>[]
   revocations: Revocation[]
   acknowledgements: Acknowledgement[]
-  /** Every credential that is said to be issued, whether that counts or not, and in which tree. */
+  /** Every credential with an issuing event, whether that event counts or not, and its tree. */
   issued: (Fact<EventData<'grants.v1', 'credential.issued'>> & { tree: string })[]
   /** Indexes of the leaves without effect. */
   void: Set<number>
   findings: Finding[]
 }
 
-/** Folds every topic but the registry from its first leaf: the first valid version n + 1 counts, all else is void. */
+/**
+ * Folds every topic except the registry from its first leaf. The first valid version n + 1 counts, and everything else
+ * is void.
+ */
 export function readFacts(leaves: readonly Leaf[]): Facts {
   const facts: Facts = {
     requests: new Map(),
@@ -72,7 +75,7 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
   /** The newest event that counts of each tree of decisions. */
   const heads = new Map<string, string>()
   const ids = new Set<string>()
-  /** Leaves that say of themselves that they came after an event that lost its place. */
+  /** Leaves that state that they came after an event that lost its place. */
   const lostWithIt = new Set<number>()
   const fold = <L extends { index: number; event: { version?: number | undefined } }>(
     leaf: L,
@@ -81,8 +84,8 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
   ): boolean => {
     const next = (versions.get(entity) ?? 0) + 1
     const { version = 0 } = leaf.event
-    // Lower than the next: another writer was first, which is how writers race. Higher: something is not there, unless it
-    // came in one batch with an event that is there and void.
+    // A lower version lost a race to another writer. A higher version means that an event is missing, unless it came in
+    // one batch with an event that is present but void.
     if (version > next && !lostWithIt.has(leaf.index))
       facts.findings.push({ leaf: leaf.index, rule: 'version', detail: `${entity}: ${version} where ${next} is next` })
     const counts = version === next && applies(leaf)
@@ -192,7 +195,8 @@ function applyGrant({ trees, findings }: Facts, { event, index, at }: Leaf<'gran
   const to = nextState(tree.state, event.type)
   const known = tree.life.at(-1)?.data.grant
   if (to === undefined || known === undefined) return false
-  // Who holds it may change, and when it moves alone; what people signed may not, and whoever says otherwise is told of.
+  // A move may change the holder, and only a move may. What people signed may not change: an event that says otherwise
+  // is a finding.
   const { agent, instance_key } = event.type === 'grant.rebound' ? event.data.grant : known
   if (canonical({ ...known, agent, instance_key }) !== canonical(event.data.grant)) {
     findings.push({ leaf: index, rule: 'V3', detail: `${id}: changed after it was created` })
@@ -216,8 +220,8 @@ function applyDecision(
 ): boolean {
   const tree = event.partitionkey
   if (event.type === 'decision.denied' || event.type === 'denials.summarised') return true
-  if (event.type === 'outcome.refused') return true // what a point signed and nobody took: told by outcomeFindings
-  if (event.type === 'candidate.answered') return true // what a candidate would have said: no decision
+  if (event.type === 'outcome.refused') return true // an outcome that a point signed and no decision point accepted: outcomeFindings reports it
+  if (event.type === 'candidate.answered') return true // a candidate's answer is not a decision
   const key = decisionKey(tree, event.data.decision_id)
   const decision = decisions.get(key)
   if (event.type === 'decision.allowed') {
@@ -226,12 +230,12 @@ function applyDecision(
     const { step_up } = event.data
     const uses = (each: Decision) =>
       each.tree === tree && each.data.step_up === step_up && each.standing !== 'abandoned'
-    if (step_up !== undefined && [...decisions.values()].some(uses)) return false // a human's yes serves once
+    if (step_up !== undefined && [...decisions.values()].some(uses)) return false // a human's approval works once
     const { proof_id } = event.data
     const proof = `${tree} ${proof_id}`
     const before = proof_id === undefined ? undefined : proofs.get(proof)
     if (before !== undefined) {
-      // No lost race: the version is the next one, so its writer had read the ALLOW that counted the proof.
+      // This is no lost race: the version is the next one, so its writer had read the ALLOW that counted the proof.
       const detail = `${event.data.decision_id}: its proof counted before, in leaf ${before}`
       findings.push({ leaf: index, rule: 'V10', detail })
       return false

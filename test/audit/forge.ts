@@ -2,13 +2,13 @@ import { audit } from '../audit.ts'
 import type { GoodLog } from './good-log.ts'
 import type { Finding } from './leaf.ts'
 
-/** What the audit says of a log, or of other leaves in its place. */
+/** The findings of the audit about a log, or about other leaves in its place. */
 export async function findingsOf(log: GoodLog, leaves?: readonly Uint8Array[]): Promise<Finding[]> {
   log.write(leaves)
   return (await audit(log.at)).findings
 }
 
-/** Puts a draft at another place of the log, said by whoever ran then. */
+/** Puts a draft at another position of the log, written by the service instance that ran then. */
 export function move(log: GoodLog, name: string, before: string): void {
   log.draft(name).start = log.draft(before).start
   const all = [...log.drafts].filter(([each]) => each !== name)

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { audit } from '../audit.ts'
 import { GoodLog } from './good-log.ts'
 
-// A number that a killed process took along (decision 22) is named as such, and no other number is.
+// The audit reports a number lost with a killed process as such (decision 22), and no other number.
 
-/** Denials carry no version: their place in their producer's chain alone says that one is missing. */
+/** Denials have no version: only their position in their producer's chain shows that one is missing. */
 function deny(log: GoodLog, name: string): void {
   const data = { decision_id: `dec_${name.padEnd(20, '0')}`, reason: 'grant_unknown', requestable: false }
   log.say(name, 'decisions.v1', 'decision.denied', data.decision_id, data)
@@ -18,7 +18,7 @@ async function without(log: GoodLog, name: string) {
   return { ok, rules: [...new Set(findings.map(({ rule }) => rule))], gaps }
 }
 
-/** A decision point that says three things within this time, and is succeeded. */
+/** A decision point that writes three events within this time, and is succeeded. */
 async function aLog(ms: number, isSucceeded = true): Promise<GoodLog> {
   const log = new GoodLog()
   await log.begin()
@@ -30,7 +30,7 @@ async function aLog(ms: number, isSucceeded = true): Promise<GoodLog> {
   return log
 }
 
-it('names the number that a killed process took along, and takes the chain for whole (V15)', async () => {
+it('reports the number lost with a killed process, and accepts the chain as complete (V15)', async () => {
   using log = await aLog(2000)
   const producer = '/policy-decision/start-1'
   expect(await without(log, 'second')).toEqual({
@@ -46,17 +46,17 @@ describe('finds every other gap', () => {
     expect(await without(log, 'second')).toMatchObject({ ok: false, rules: ['V15'], gaps: [] })
   })
 
-  it('in the chain of a process that nobody succeeded (V15)', async () => {
+  it('in the chain of a process without a successor (V15)', async () => {
     using log = await aLog(2000, false)
     expect(await without(log, 'second')).toMatchObject({ ok: false, rules: ['V15'], gaps: [] })
   })
 
-  it('at the end of a chain that the successor had read further (V15)', async () => {
+  it('at the end of a chain of which the successor had read more (V15)', async () => {
     using log = await aLog(2000)
     expect(await without(log, 'last')).toMatchObject({ ok: false, rules: ['V15'] })
   })
 
-  it('in a log that lacks a version as well (V15)', async () => {
+  it('in a log that also lacks a version (V15)', async () => {
     using log = await aLog(0)
     log.grant('task')
     log.allow('read', 'task', 1)
@@ -74,7 +74,7 @@ describe('finds every other gap', () => {
     log.grant('task')
     log.restart()
     log.grant('other')
-    // The issuer's first start went on after it was succeeded; its successor had not read that.
+    // The issuer's first start continued after it was succeeded; its successor had not read that.
     const { data } = log.draft<'grants.v1', 'grant.created'>('task grant')
     log.later(1000)
     for (const name of ['late', 'later'])

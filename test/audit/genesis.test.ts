@@ -4,7 +4,8 @@ import { expect, it } from 'vitest'
 import { audit } from '../audit.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
 
-// What whoever has the issuer's and the log's keys could make of the beginning: every entry signed, chained and in the tree.
+// What a thief of the issuer's and the log's keys could make of the beginning, with every entry signed, chained and in
+// the tree.
 
 const verify = async (log: GoodLog) => {
   const out: string[] = []
@@ -56,7 +57,7 @@ it.each<[string, (log: GoodLog) => void, RegExp]>([
   },
 )
 
-it('takes what another instance published a second time for the loser of a race (V3)', async () => {
+it('treats an entity that another instance published again as the loser of a race (V3)', async () => {
   using log = await goodLog()
   rebuilt(log, (drafts) => {
     const again = drafts.find(([name]) => name === 'rule registry')

@@ -3,8 +3,9 @@ import { canonical } from './canonical.ts'
 import { type Finding, type Leaf, onTopic, sha256 } from './leaf.ts'
 
 /**
- * The registry of the log begins with exactly the genesis that trust.json signs: none left out, none beside it, in its order
- * (V3). Reckoned from the leaves alone, whatever counts. A trust.json of an earlier version does not say what its genesis is.
+ * The log's registry begins with exactly the genesis that trust.json signs: none omitted, none added, in its order
+ * (V3). Computed from the leaves alone, whether they count or not. A trust.json of an earlier version does not state
+ * its genesis.
  */
 export function genesisFindings(leaves: readonly Leaf[], { genesis, installation }: Trust): Finding[] {
   if (genesis === undefined) return []

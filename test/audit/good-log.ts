@@ -56,23 +56,23 @@ const purposes = {
   evidence: 'evidence-event',
 } as const satisfies Record<ServiceName, EventPurpose>
 
-/** An installation with a log that nothing is wrong with, made by hand so that tests can make anything wrong with it. */
+/** An installation with a faultless log, made by hand so that tests can put any fault into it. */
 export class GoodLog implements Disposable {
   readonly data = mkdtempSync(join(tmpdir(), 'audit-'))
   readonly trust: Trust
-  /** In the order of the log, by a name for the tests. */
+  /** In log order, by a name for the tests. */
   readonly drafts = new Map<string, Draft>()
   readonly agent = `${sampleAgentId(sample.agents[0])}/${sample.instance}`
-  /** Of the enforcement point. */
+  /** For the enforcement point. */
   readonly instance = `${'I'.repeat(21)}A`
   readonly #outcomes = new Map<number, string>()
   #now = Date.parse('2026-11-24T12:00:00.000Z')
   #start = 1
-  /** What a call's salted hash stands for, which nobody but the agent and the enforcement point knows. */
+  /** The text behind a call's salted hash, known only to the agent and the enforcement point. */
   readonly #digests = new Map<string, string>()
   readonly #passkey
 
-  /** `prepare`: what else is in the first registry. */
+  /** `prepare`: changes the first registry. */
   constructor(prepare: (entities: InitialEntities) => InitialEntities = (entities) => entities) {
     this.trust = initialise({
       data: this.data,
@@ -94,7 +94,7 @@ export class GoodLog implements Disposable {
     rmSync(this.data, { recursive: true, force: true })
   }
 
-  /** Adds an event; what is not given is what an honest service would say. */
+  /** Adds an event; members that are not given get what an honest service would write. */
   say<N extends TopicName, E extends EventTypeOf<N>>(
     name: string,
     topic: N,
@@ -111,7 +111,7 @@ export class GoodLog implements Disposable {
   /** The draft of this name, for a forger. */
   draft<N extends TopicName, E extends EventTypeOf<N>>(name: string): Draft<N, E> {
     const draft = this.drafts.get(name)
-    if (draft === undefined) throw new Error(`nobody says ${name}`)
+    if (draft === undefined) throw new Error(`there is no draft ${name}`)
     return draft as unknown as Draft<N, E>
   }
 
@@ -128,7 +128,7 @@ export class GoodLog implements Disposable {
     return new Date(this.#now + ms).toISOString()
   }
 
-  /** Signs, numbers and chains what was said. */
+  /** Signs, numbers and chains the events. */
   leaves(): Uint8Array[] {
     const ends = new Map<string, { sequence: number; previous: string }>()
     const lastOf = new Map<string, string>()
@@ -175,7 +175,7 @@ export class GoodLog implements Disposable {
     writeFileSync(join(this.at.logDir, path), bytes)
   }
 
-  /** The first registry, and the first approver by the invitation. */
+  /** The first registry, and the first approver with the invitation. */
   async begin(): Promise<void> {
     for (const { type, id, value, jws } of readGenesis(this.data).entities) {
       const data = { entity: { type, id }, value, hash: jcsHash(value), authorization: { kind: 'root', jws } }
@@ -210,7 +210,7 @@ export class GoodLog implements Disposable {
     this.say('approver', 'registry.v1', 'approver.registered', `approver ${sample.owner}`, data, { version: 1 })
   }
 
-  /** A request, its approval, the grant, and a credential. Gives the grant's id. All of it is signed as it should be. */
+  /** A request, its approval, the grant, and a credential, all correctly signed. Returns the grant's id. */
   grant(name: string, lie: GrantLie = {}): string {
     const agentKey = sampleKey(this.data, 'reconciler')
     const asked = {
@@ -289,7 +289,7 @@ export class GoodLog implements Disposable {
     return grant.id
   }
 
-  /** An ALLOW of the grant `of`: a read without an amount, else an adjustment. Its event holds the call under a salt. */
+  /** An ALLOW of the grant `of`: a read without an amount, otherwise an adjustment. Its event holds the call under a salt. */
   allow(name: string, of: string, version: number, amount?: string): void {
     const { grant } = this.draft<'grants.v1', 'grant.created'>(`${of} grant`).data
     const resource = { type: 'tool', id: `${sample.toolServer}/${amount === undefined ? 'read' : 'adjust'}` }
@@ -334,14 +334,14 @@ export class GoodLog implements Disposable {
     return { salted_sha256 }
   }
 
-  /** As it stands in an ALLOW that humans said yes to by its digest. */
+  /** The action as an ALLOW has it when humans approved it by its digest. */
   digested(action: AllowedAction) {
     const { name, resource, arguments: named } = action
     const action_digest = this.#digests.get(actionHash(action)) ?? actionHash(action)
     return { name, resource, action_digest, ...(named === undefined ? {} : { arguments: named }) }
   }
 
-  /** The agent asks for one more action of the grant `of`, and a person says yes. Gives the id of the request. */
+  /** The agent requests one more action of the grant `of`, and a person approves it. Returns the id of the request. */
   stepUp(
     name: string,
     of: string,
@@ -398,7 +398,7 @@ export class GoodLog implements Disposable {
     return request_id
   }
 
-  /** What its enforcement point says of an ALLOW, next to what it said under the number before. */
+  /** The enforcement point's outcome for an ALLOW, following its outcome with the previous number. */
   outcome(
     name: string,
     of: string,
@@ -434,7 +434,7 @@ export class GoodLog implements Disposable {
   }
 }
 
-/** A story in which everything happens that can happen without anything being wrong. */
+/** A story in which everything happens that can happen in a faultless log. */
 export async function goodLog(...more: ConstructorParameters<typeof GoodLog>): Promise<GoodLog> {
   const log = new GoodLog(...more)
   await log.begin()

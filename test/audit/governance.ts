@@ -15,23 +15,24 @@ interface Kept {
 const dayMs = 86_400_000
 
 /**
- * Who may govern, reckoned a second time: two people for each change but the one that brings in the second, never nobody, and by the
- * root key only after a day, once. A leaf has no time of the bus; between which others it stands says when it can have come.
+ * Recomputes who may govern. Each change takes two people, except the one that brings in the second. At least one
+ * approver always remains. The root key can act only after a day, and once. A leaf has no time from the bus; its
+ * neighbours in the log show when it can have come.
  */
 export class Governance {
   readonly recoveries = new Map<string, Kept>()
-  /** Whether the log has a change of version 2: from there on each takes two people. */
+  /** Whether the log has a change of version 2: from there on, each change takes two people. */
   takesTwo = false
   readonly #trust: Trust
   readonly #timed: readonly Leaf[]
 
   constructor(trust: Trust, leaves: readonly Leaf[]) {
     this.#trust = trust
-    // What others spool and say later would tell nothing of when.
+    // Events that services spool and publish later would say nothing about the time.
     this.#timed = leaves.filter(({ topic }) => topic === 'registry.v1' || topic === 'approvals.v1')
   }
 
-  /** Why a change must not count, whatever was signed; `approvers` and `rules` are those before it. */
+  /** The reason why a change must not count, whatever was signed; `approvers` and `rules` are those before it. */
   problemOf(
     { event, at, index }: Leaf<'registry.v1'>,
     { approvers, rules }: { approvers: ReadonlyMap<string, Approver>; rules: ReadonlyMap<string, Rule> },
@@ -39,11 +40,10 @@ export class Governance {
     const { entity, authorization } = event.data
     const value = 'value' in event.data ? event.data.value : undefined
     const others = [...approvers.keys()].filter((id) => id !== entity.id)
-    if (entity.type === 'approver' && value === undefined && others.length === 0)
-      return 'nobody is left who can approve'
+    if (entity.type === 'approver' && value === undefined && others.length === 0) return 'no approver is left'
     if (authorization.kind === 'recovery') {
       const kept = this.recoveries.get(authorization.recovery)
-      if (kept === undefined || kept.used) return 'a recovery that is not there any more'
+      if (kept === undefined || kept.used) return 'a recovery that no longer exists'
       const before = this.#timed.filter((leaf) => leaf.index > index).map((leaf) => leaf.at)
       return Math.min(at, ...before) - kept.takenAt < dayMs ? 'a recovery before its day is over' : undefined
     }
@@ -58,18 +58,18 @@ export class Governance {
     const group = rules.get(registryRuleId)?.approvers.group
     if (statement.entities.length === 1 && entity.type === 'approver' && value !== undefined)
       if (secondComes(value as unknown as Approver, group, approvers)) return undefined
-    // One person may object to a recovery, and to nothing else.
+    // One person may object to a recovery, and change nothing else.
     if (statement.entities.every(({ type, after }) => type === 'recovery' && after === undefined)) return undefined
     const quorum = rules.get(registryRuleId)?.approvers.quorum ?? 1
-    if (people.size < quorum) return 'fewer people than the rule wants'
+    if (people.size < quorum) return 'fewer people than the rule requires'
     if (approvers.size > 1 && people.size < 2 && entity.type === 'approver' && bringsPasskey(value, approvers))
       return 'one person brought a passkey in'
     if (statement.v === 2) return people.size < 2 ? 'one person alone changed it' : undefined
     people.delete(statement.proposer)
-    return people.size === 0 ? 'nobody but its proposer approved it' : undefined
+    return people.size === 0 ? 'only its proposer approved it' : undefined
   }
 
-  /** Takes in a change that counts. */
+  /** Applies a change that counts. */
   apply({ event, at, index }: Leaf<'registry.v1'>): void {
     const { entity, authorization } = event.data as Change
     if (authorization.kind === 'recovery') {
@@ -87,7 +87,10 @@ export class Governance {
   }
 }
 
-/** Somebody new beside the only approver; or, beside the only one in the group that governs, a colleague who gets that group and no more. */
+/**
+ * A new person next to the only approver. Or, next to the only member of the governing group, a colleague who gets that
+ * group and nothing more.
+ */
 function secondComes(value: Approver, group: string | undefined, approvers: ReadonlyMap<string, Approver>): boolean {
   const known = approvers.get(value.id)
   if (approvers.size === 1) return known === undefined

@@ -1,6 +1,6 @@
 import { createPublicKey, verify, type webcrypto } from 'node:crypto'
 
-// Written a second time, with nothing but node:crypto: the auditor must not share a mistake with what it audits.
+// Written a second time, with only node:crypto: the auditor must not share a mistake with the code that it audits.
 
 type Jwk = webcrypto.JsonWebKey | { kty: string }
 
@@ -15,11 +15,11 @@ function checkSignature(jwk: Jwk, signed: string, signature: string): boolean {
     const hash = key.asymmetricKeyType === 'ec' ? 'sha256' : null
     return verify(hash, Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'))
   } catch {
-    return false // a key that is none signed nothing
+    return false // an invalid key signed nothing
   }
 }
 
-/** Whoever writes events that nobody checked first must not stop the audit: undefined for all that is no JSON object. */
+/** A forger's unchecked event must not stop the audit: undefined for anything that is not a JSON object. */
 export function objectIn(json: Uint8Array): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(json).toString('utf8'))
@@ -29,14 +29,14 @@ export function objectIn(json: Uint8Array): Record<string, unknown> | undefined 
   }
 }
 
-/** Takes a compact JWS apart, unverified; undefined when it is none. */
+/** Splits a compact JWS without verifying it; undefined when it is not one. */
 export function openCompact(jws: string): Signed | undefined {
   const [first = '', payload = '', ...rest] = jws.split('.')
   const header = objectIn(Buffer.from(first, 'base64url'))
   return rest.length === 1 && header ? { header, payload: Buffer.from(payload, 'base64url') } : undefined
 }
 
-/** The JSON that was signed by this key as a JWS of this `typ`; undefined when it was not. */
+/** The JSON that this key signed as a JWS of this `typ`; undefined when it did not. */
 export function verifiedClaims(jws: string, jwk: Jwk, typ: string): Record<string, unknown> | undefined {
   const opened = openCompact(jws)
   if (opened?.header.typ !== typ) return undefined
@@ -47,7 +47,7 @@ export function verifiedClaims(jws: string, jwk: Jwk, typ: string): Record<strin
 
 const separator = Buffer.from(',"jws":"')
 
-/** An event's own signature, taken apart: the bytes before `,"jws":`, closed again, are what was signed (DESIGN §4). */
+/** An event's own signature, separated: the bytes before `,"jws":`, closed again, are what was signed (DESIGN §4). */
 export function openEvent(
   bytes: Uint8Array,
 ): { kid: string; typ: unknown; verifies: (jwk: Jwk) => boolean } | undefined {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type DecodedEvent, decodeEvent, type TopicName, topicNamed } from '@bailiwick/contracts'
 
-/** What a finding breaks: an invariant of DESIGN §12, or the form that all of them stand on. */
+/** What a finding breaks: an invariant of DESIGN §12, or the form on which they all depend. */
 export type Rule =
   | 'leaf'
   | 'version'
@@ -44,12 +44,12 @@ export function onTopic<N extends TopicName>(leaves: readonly Leaf[], topic: N):
   return leaves.filter((leaf) => leaf.topic === topic) as unknown as Leaf<N>[]
 }
 
-/** Its number among what its producer said. */
+/** Its number in its producer's chain. */
 export const sequenceOf = ({ event }: Leaf): number => Number(event.sequence)
 
 export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('base64url')
 
-/** Reads an entry as the event that it claims to be; else says why it is none. */
+/** Reads an entry as the event that it claims to be; otherwise returns the reason why it is not one. */
 export function readLeaf(index: number, bytes: Uint8Array): Leaf | string {
   const name = claimedTopic(bytes)
   const topic = topicNamed(name ?? '')
@@ -61,7 +61,7 @@ export function readLeaf(index: number, bytes: Uint8Array): Leaf | string {
   return { index, topic: topic.name as TopicName, event, bytes, at: Date.parse(event.time) }
 }
 
-/** A leaf does not say on which topic it stood; its schema does, and the key that signed must be certified for that one. */
+/** A leaf does not say on which topic it stood. Its schema does, and the key that signed must be certified for that topic. */
 function claimedTopic(bytes: Uint8Array): string | undefined {
   try {
     const { dataschema } = JSON.parse(Buffer.from(bytes).toString('utf8'))

@@ -3,11 +3,11 @@ import { allowed, findingsOf, move } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
 import type { Rule } from './leaf.ts'
 
-// As in lies.test.ts: what could be written of outcomes, and that the oracle sees it.
+// As in lies.test.ts: false events about outcomes, each of which the oracle finds.
 
 const outcome = (log: GoodLog, name: string) => log.draft<'decisions.v1', 'outcome.reported'>(name)
 
-/** `detail` where another finding would do as well. */
+/** `detail` distinguishes this finding from another that could be meant. */
 const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, detail?: string][] = [
   [
     'an effect of an ALLOW that was taken back (V1)',
@@ -26,7 +26,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
-    'an outcome that is told otherwise than it was signed (V1)',
+    'an outcome whose event differs from what was signed (V1)',
     'V1',
     (log) => {
       outcome(log, 'read done').data.status = 'failed'
@@ -40,7 +40,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
-    'two outcomes of one ALLOW, of which nobody took one (V10)',
+    'two outcomes of one ALLOW, of which one was not accepted (V10)',
     'V10',
     (log) => {
       const { decision_id, grant_id, enforcement_point } = outcome(log, 'read done').data
@@ -52,7 +52,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
       log.say('refused', 'decisions.v1', 'outcome.refused', decision_id, said, { key: grant_id })
       move(log, 'refused', 'denied')
     },
-    'what was not taken',
+    'signed an outcome that was not accepted',
   ],
   [
     'a decision point that accuses an enforcement point by the outcome that counts (V10)',
@@ -63,10 +63,10 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
       log.say('refused', 'decisions.v1', 'outcome.refused', decision_id, said, { key: grant_id })
       move(log, 'refused', 'denied')
     },
-    'and took it',
+    'and accepted it',
   ],
   ...(['outcome_mismatch', 'outcome_sequence_reused'] as const).map((code): (typeof lies)[number] => [
-    `a decision point that does not take the only outcome of an ALLOW (V10): ${code}`,
+    `a decision point that does not accept the only outcome of an ALLOW (V10): ${code}`,
     'V10',
     (log) => {
       log.outcome('last done', 'last read', 10, 4, 'succeeded')
@@ -103,7 +103,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'not about what was allowed',
   ],
   [
-    'an outcome of an instance that nobody relayed (V15)',
+    'an outcome of an instance that was never relayed (V15)',
     'V15',
     (log) => {
       log.outcome('not adjusted', 'adjust again', 6, 4, 'not_executed')
@@ -111,7 +111,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'the outcome before it is missing',
   ],
   [
-    'an outcome that nobody relayed, though the next one says that it was answered (V15)',
+    'an outcome that was never relayed, although the next one says that it was answered (V15)',
     'V15',
     (log) => {
       log.outcome('not adjusted', 'adjust again', 6, 4, 'not_executed', { answered: 3 })
@@ -119,14 +119,14 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'the outcome before it is missing',
   ],
   [
-    'another outcome than the next one names (V15)',
+    'an outcome other than the one that the next names (V15)',
     'V15',
     (log) => {
       const { outcome: third } = outcome(log, 'not adjusted').data
       log.outcome('adjust done', 'adjust', 5, 2, 'succeeded', { egress_bytes: 1 })
       outcome(log, 'not adjusted').data.outcome = third
     },
-    'is another than it names',
+    'is not the one that it names',
   ],
 ]
 
@@ -137,7 +137,7 @@ it.each(lies)('finds %s', async (_, rule, lie, detail = '') => {
   expect(await findingsOf(log)).toContainEqual(expect.objectContaining(expected))
 })
 
-it('takes a number that no outcome says was answered for one that waits (V15)', async () => {
+it('treats a number that no outcome reports as answered as still waiting (V15)', async () => {
   using log = await goodLog()
   log.outcome('not adjusted', 'adjust again', 6, 4, 'not_executed', { answered: 2 })
   expect((await findingsOf(log)).filter(({ rule }) => rule === 'V15')).toEqual([])

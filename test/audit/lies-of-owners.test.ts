@@ -4,11 +4,11 @@ import { allowed, findingsOf } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
 import type { Rule } from './leaf.ts'
 
-// As in lies.test.ts: for whom an ALLOW counts, beside its task and its agents.
+// As in lies.test.ts: the owners for whom an ALLOW counts, besides its task and its agents.
 
 const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, detail: string][] = [
   [
-    'an ALLOW that counts for an owner of none of its agents (V3)',
+    'an ALLOW that counts for a person who owns none of its agents (V3)',
     'V3',
     (log) => {
       allowed(log, 'adjust').data.owners = [sample.owner, 'somebody-else']
@@ -16,7 +16,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'others than the owners',
   ],
   [
-    'an ALLOW that counts for no owner of its agent (V3)',
+    'an ALLOW that does not count for its agent’s owner (V3)',
     'V3',
     (log) => {
       allowed(log, 'adjust').data.owners = ['somebody-else']

@@ -6,8 +6,8 @@ import { allowed, findingsOf, move } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
 import type { Rule } from './leaf.ts'
 
-// The oracle is an assertion of every system test: here it is shown to fail, once for each thing that a service could write
-// that was taken over: with its own keys, numbered and chained as if it were honest.
+// The oracle is an assertion of every system test. These tests show that it fails for each thing that a stolen service
+// could write with its own keys, numbered and chained as if it were honest.
 
 const outcome = (log: GoodLog, name: string) => log.draft<'decisions.v1', 'outcome.reported'>(name)
 const grant = (log: GoodLog) => log.draft<'grants.v1', 'grant.created'>('task grant').data
@@ -15,7 +15,7 @@ const intent = (log: GoodLog) => log.draft<'grants.v1', 'credential.intended'>('
 const received = (log: GoodLog) => log.draft<'approvals.v1', 'request.received'>('task received').data
 const approved = (log: GoodLog) => log.draft<'approvals.v1', 'request.approved'>('task approved').data
 
-/** `detail` where another finding would do as well. */
+/** `detail` distinguishes this finding from another that could be meant. */
 const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, detail?: string][] = [
   [
     'an ALLOW over the budget of calls (V9)',
@@ -78,7 +78,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'a second outcome',
   ],
   [
-    'an ALLOW that costs less than it says (V3)',
+    'an ALLOW that reserves less than its price (V3)',
     'V3',
     (log) => {
       allowed(log, 'adjust').data.reserved.cost.EUR = '4.00'
@@ -108,7 +108,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
-    'an ALLOW for a grant that nobody made (V3)',
+    'an ALLOW for a grant that was never made (V3)',
     'V3',
     (log) => {
       const draft = allowed(log, 'read')
@@ -117,7 +117,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
-    'an ALLOW by policies that nobody approved (V3)',
+    'an ALLOW by policies that were never approved (V3)',
     'V3',
     (log) => {
       allowed(log, 'read').data.policy_set = hash
@@ -155,7 +155,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
-    'an ALLOW under what people were shown before everything was stopped, and that claims to know of that (V7)',
+    'an ALLOW under a statement shown before everything was stopped, which claims to know of the stop (V7)',
     'V7',
     (log) => {
       log.grant('other', { statement: { as_of: 9 } })
@@ -187,7 +187,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
-    'a credential that was intended after a revocation (V7)',
+    'a credential whose intent came after a revocation (V7)',
     'V7',
     (log) => {
       move(log, 'revoked', 'task intended')
@@ -213,7 +213,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
-    'a second ALLOW for one proof, which counts for no reader (V10)',
+    'a second ALLOW for one proof, which every reader ignores (V10)',
     'V10',
     (log) => {
       log.allow('again', 'task', 11)
@@ -278,7 +278,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
-    'a grant for an agent that nobody registered (V3)',
+    'a grant for an unregistered agent (V3)',
     'V3',
     (log) => void log.drafts.delete(`agent ${log.agent.slice(0, log.agent.lastIndexOf('/'))}`),
   ],
@@ -302,12 +302,12 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'another kind of thing',
   ],
   [
-    'an ALLOW by a step-up that nobody approved (V3)',
+    'an ALLOW by a step-up that was never approved (V3)',
     'V3',
     (log) => {
       allowed(log, 'read').data.step_up = `req_${hash}`
     },
-    'nobody approved its step-up',
+    'its step-up was never approved',
   ],
   [
     'an ALLOW by the approval of a grant, as if it were a step-up (V3)',
@@ -315,10 +315,10 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     (log) => {
       allowed(log, 'read').data.step_up = approved(log).request_id
     },
-    'nobody approved its step-up',
+    'its step-up was never approved',
   ],
   [
-    'two parts of one ask with the same budget (V3)',
+    'two parts of one request with the same budget (V3)',
     'V3',
     (log) => shareOut(log, { calls: 8, cost: { EUR: '1000.00' } }, { calls: 8, cost: { EUR: '1500.00' } }),
     'the parts of one ask',
@@ -364,7 +364,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
-    'a credential by a key that nobody certified (V4)',
+    'a credential by an uncertified key (V4)',
     'V4',
     (log) => {
       intent(log).kid = hash
@@ -387,7 +387,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
   ],
   ['a version that was left out', 'version', (log) => void log.drafts.delete('read done')],
   [
-    'a registry change that nobody authorised',
+    'a registry change that was never authorised',
     'registry',
     (log) => {
       const { entity, value, authorization } = log.draft<'registry.v1', 'rule.registered'>('rule tasks').data
@@ -445,7 +445,7 @@ function grantUses(log: GoodLog) {
   return (grant(log).grant.authority.permissions as { max_uses?: number }[])[1] as { max_uses?: number }
 }
 
-/** Two grants of one ask, as if rules had split it. */
+/** Two grants of one request, as if rules had split it. */
 function shareOut(log: GoodLog, ...budgets: object[]): void {
   const iat = Math.floor(Date.parse(log.iso()) / 1000)
   const asked = { jti: 'shared', iat, exp: iat + 600 }
@@ -456,13 +456,13 @@ function shareOut(log: GoodLog, ...budgets: object[]): void {
   }
 }
 
-it('takes two parts of one ask that share its budget for what they are', async () => {
+it('accepts two parts of one request that share its budget', async () => {
   using log = await goodLog()
   shareOut(log, { calls: 8, cost: {} }, { calls: 8, cost: { EUR: '1000.00' } })
   expect(await findingsOf(log)).toEqual([])
 })
 
-/** An issuer and an approval service that lie in concert: all fits, but nobody signed this statement. */
+/** An issuer and an approval service that lie in concert: everything is consistent, but no person signed this statement. */
 function forgeGrant(log: GoodLog, lie: (statement: ReturnType<typeof grant>['grant']['statement']) => void): void {
   const statement = structuredClone(grant(log).grant.statement)
   lie(statement)

@@ -13,7 +13,7 @@ const nightly = process.env.BAILIWICK_NIGHTLY === '1'
 const counts = nightly ? { mutants: 2000, logs: 200, bases: 20 } : { mutants: 120, logs: 10, bases: 2 }
 const key = new SignerKey('mutants.example/log', randomBytes(32), SIGNATURE_TYPE.ED25519)
 
-/** What `bailiwick verify` makes of it: its exit code and what it says. */
+/** The result of `bailiwick verify`: its exit code and its output. */
 async function verify({ log, kept }: WatchedLog): Promise<{ code: number; said: string }> {
   const lines: string[] = []
   const say = (line: string) => void lines.push(line)
@@ -46,7 +46,9 @@ it(`raises no false alarm on ${counts.logs} clean logs (V14)`, { timeout: counts
   rmSync(home, { recursive: true })
 })
 
-it(`detects ${counts.mutants} mutants of a log, each (V14)`, { timeout: counts.mutants * 1000 + 60_000 }, async () => {
+it(`detects each of ${counts.mutants} mutants of a log (V14)`, {
+  timeout: counts.mutants * 1000 + 60_000,
+}, async () => {
   const random = generator(seed)
   const home = mkdtempSync(join(tmpdir(), 'log-mutants-'))
   const kinds = Object.keys(mutations)

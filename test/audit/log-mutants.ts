@@ -17,7 +17,7 @@ import { decodeEntryBundle, encodeEntryBundle, type SignerKey } from '@bailiwick
 
 export type Random = () => number
 
-/** A log as somebody keeps it who watches it: its folder, and every checkpoint that it published. */
+/** A log as its watcher keeps it: its folder, and every checkpoint that it published. */
 export interface WatchedLog {
   log: string
   /** Files of the checkpoints, oldest first; the last is the one of the log. */
@@ -25,7 +25,8 @@ export interface WatchedLog {
 }
 
 /**
- * Grows the log in `folder` by batches of these sizes. What `differs` makes other leaves: two logs of one key, of which one is a fork.
+ * Grows the log in `folder` by batches of these sizes. `differs` changes the leaves, to make two logs of one key of
+ * which one is a fork.
  */
 export async function growLog(
   folder: string,
@@ -62,7 +63,7 @@ export async function growLog(
   return { log, kept }
 }
 
-/** What an adversary may have at hand besides the log: how it was before, and another log that the same key signed. */
+/** What an adversary may have besides the log: its earlier state, and another log that the same key signed. */
 export interface Adversary {
   random: Random
   earlier: string
@@ -71,7 +72,7 @@ export interface Adversary {
 
 type Mutation = (log: string, adversary: Adversary) => boolean
 
-/** The kinds of harm. Each changes the log, or says that it found nothing to change. */
+/** The kinds of damage. Each changes the log, or reports that it found nothing to change. */
 export const mutations: Readonly<Record<string, Mutation>> = {
   'a bit is flipped': (log, { random }) => {
     const file = anyOf(filesOf(log), random)
@@ -93,7 +94,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     return true
   },
   'a file is gone': (log, { random }) => {
-    // Partial ones may go once the full one is there: that is no harm.
+    // A partial tile may be deleted once the full one exists: that is no damage.
     const needed = filesOf(log).filter((file) => !file.includes('.p/') || !existsSync(file.replace(/\.p\/.*/, '')))
     rmSync(anyOf(needed, random))
     return true

@@ -10,19 +10,20 @@ interface Link {
   leaf: number
   signed: string
   previous: unknown
-  /** Up to this number no outcome of the instance waits any more. */
+  /** Up to this number, no outcome of the instance is still waiting. */
   answered: number
 }
 
-/** What was signed, without the signature: that has two spellings. */
+/** The signed part without the signature, because a signature has two spellings. */
 const signedIn = (jws: string) =>
   createHash('sha256')
     .update(jws.slice(0, jws.lastIndexOf('.')))
     .digest('base64url')
 
 /**
- * Each outcome is the enforcement point's own word about exactly one ALLOW that stands (V1), told once (V10), by the instance that the ALLOW
- * names; those of one instance are numbered from 1 without gaps among those that were answered, and each names the one before (V15).
+ * Each outcome is the enforcement point's own report about exactly one ALLOW that stands (V1), recorded once (V10), by
+ * the instance that the ALLOW names. The outcomes of one instance are numbered from 1, without gaps among those that
+ * were answered, and each names the previous one (V15).
  */
 export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] {
   const findings: Finding[] = []
@@ -53,9 +54,9 @@ export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] 
         code === 'outcome_mismatch'
           ? decision !== undefined && (isElse || (of !== undefined && of !== signed))
           : [...(taken.underNumber.get(number) ?? [])].some((each) => each !== signed)
-      // A decision point that was taken over accuses an honest enforcement point by what that point signed once.
-      if (of === signed) bad('V10', `its decision point says that it was not taken (${code}), and took it`)
-      else if (contradicts) bad('V10', `its enforcement point signed what was not taken (${code})`)
+      // A stolen decision point can accuse an honest enforcement point with something that the point signed once.
+      if (of === signed) bad('V10', `its decision point says that it was not accepted (${code}), and accepted it`)
+      else if (contradicts) bad('V10', `its enforcement point signed an outcome that was not accepted (${code})`)
       else bad('V10', `its decision point did not take it (${code}), and it contradicts nothing`)
       continue
     }
@@ -82,11 +83,11 @@ export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] 
   return [...findings, ...[...chains].flatMap(([point, chain]) => gapsIn(point, chain))]
 }
 
-/** An enforcement point, and which start of it. */
+/** An enforcement point, and one start of it. */
 const pointIn = ({ enforcement_point, instance }: Record<string, unknown>) =>
   `${enforcement_point}${instance === undefined ? '' : ` ${instance}`}`
 
-/** What was signed as the outcome of each decision that has one, and under each number. Whoever signed it, it is judged where it stands. */
+/** The signed outcome of each decision that has one, and under each number. It is judged where it stands, even if forged. */
 function takenIn(charges: Meaning['facts']['charges']) {
   const ofDecision = new Map<string, string>()
   const underNumber = new Map<string, Set<string>>()
@@ -101,7 +102,7 @@ function takenIn(charges: Meaning['facts']['charges']) {
   return { ofDecision, underNumber }
 }
 
-/** Without a look at the signature. */
+/** Does not check the signature. */
 function claimsIn(jws: string): Record<string, unknown> {
   try {
     return Object(JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()))
@@ -110,14 +111,17 @@ function claimsIn(jws: string): Record<string, unknown> {
   }
 }
 
-/** The first outcome of an instance is 1 and names none. What no outcome says was answered may still wait, and is no gap. */
+/**
+ * The first outcome of an instance is 1 and names no predecessor. A number that no outcome reports as answered may
+ * still be waiting, and is no gap.
+ */
 function gapsIn(point: string, chain: ReadonlyMap<number, Link>): Finding[] {
   const answered = [...chain.values()].reduce((most, link) => Math.max(most, link.answered), 0)
   return [...chain].flatMap(([sequence, { leaf, previous }]) => {
     const before = chain.get(sequence - 1)
     if (before === undefined && sequence - 1 > answered) return []
     if (before === undefined ? sequence === 1 && previous === undefined : previous === before.signed) return []
-    const detail = `${point} ${sequence}: the outcome before it ${before === undefined ? 'is missing' : 'is another than it names'}`
+    const detail = `${point} ${sequence}: the outcome before it ${before === undefined ? 'is missing' : 'is not the one that it names'}`
     return [{ leaf, rule: 'V15' as const, detail }]
   })
 }

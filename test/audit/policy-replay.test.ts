@@ -19,7 +19,7 @@ beforeEach(async () => {
   log = new GoodLog()
   folder = mkdtempSync(join(tmpdir(), 'policy-replay-test-'))
   await log.begin()
-  log.later(60_000) // what the registry said is old by now: a decision knows it
+  log.later(60_000) // the registry's state is old enough that every decision knows it
   log.grant('task')
 })
 afterEach(() => {
@@ -95,8 +95,8 @@ async function replay(files: PolicyFiles, ...more: string[]): Promise<Said & { c
   return { code, err, ...(JSON.parse(out.join('')) as Said) }
 }
 
-it('nothing changes by a set that says the same: policies that were not changed did what they did', async () => {
-  allow('send', 1, { labels: ['external_send'] }) // no-exfiltration looks at the history, which is not recorded
+it('a set that decides the same changes nothing: unchanged policies repeat their decisions', async () => {
+  allow('send', 1, { labels: ['external_send'] }) // no-exfiltration reads the history, which is not recorded
   allow('read', 2)
   deny('refused', 'policy_denied', ['no-exfiltration'])
   deny('spent', 'budget_exhausted', [])
@@ -111,7 +111,7 @@ it('nothing changes by a set that says the same: policies that were not changed 
   })
 })
 
-it('says who would be denied, by which policy', async () => {
+it('says which calls would be denied, and by which policy', async () => {
   const id = allow('read', 1)
   allow('send', 2, { labels: ['external_send'] })
   log.write()
@@ -125,7 +125,7 @@ it('says who would be denied, by which policy', async () => {
   })
 })
 
-it('says who would be allowed by policies, and who denied it', async () => {
+it('says which calls the policies would allow, and which policy denied them', async () => {
   const id = deny('refused', 'policy_denied', ['no-exfiltration'])
   log.write()
   const starter = Buffer.from(shipped.get('starter.cedar') ?? '').toString()
@@ -139,8 +139,8 @@ it('says who would be allowed by policies, and who denied it', async () => {
 
 it.each([
   ['the history', 'context.history.agent.calls > 3', 'context.history'],
-  ['what nobody described of the proof of a denial', 'context.proof == "point_asserted"', 'context.proof'],
-])('never claims what is not known: %s', async (_, condition, needs) => {
+  ['undescribed parts of the proof of a denial', 'context.proof == "point_asserted"', 'context.proof'],
+])('never claims anything unknown: %s', async (_, condition, needs) => {
   allow('read', 1)
   deny('refused', 'policy_denied', ['no-exfiltration'])
   log.write()
@@ -155,7 +155,7 @@ it.each([
   expect(open.map(({ why }) => why)).toContain(`needs ${needs}`)
 })
 
-it('does not believe files in the place of the set that decided', async () => {
+it('does not accept other files in place of the set that decided', async () => {
   allow('send', 1, { labels: ['external_send'] })
   const { hash } = policySetOf(shipped)
   writeFileSync(join(paths(log.data).policies(hash), 'least-privilege.cedar'), '')
@@ -167,7 +167,7 @@ it('does not believe files in the place of the set that decided', async () => {
   })
 })
 
-it('knows what a task had done before each of its ALLOWs', async () => {
+it('knows the history of a task before each of its ALLOWs', async () => {
   const ids = [1, 2, 3, 4].map((version) => {
     log.later(10_000)
     return allow(`call ${version}`, version, version === 2 ? { labels: ['reads_untrusted'] } : {})
@@ -183,13 +183,13 @@ it('knows what a task had done before each of its ALLOWs', async () => {
   expect(await differing('context.history.task.count.reads_untrusted == 0')).toEqual(denied(0, 1))
   const last = 'context.history.task.last has reads_untrusted && context.history.task.last.reads_untrusted'
   expect(await differing(`${last} > 15`)).toEqual(denied(3))
-  // Denials are in no order with it, and of other tasks nobody can tell when they were read.
+  // Denials are in no order with it, and for other tasks the time of reading is unknown.
   const open = (what: string) => [0, 1, 2, 3].map((n) => [n, 'cannot_be_told', `needs context.history.${what}`])
   expect(await differing('context.history.task.denials > 0')).toEqual(open('task.denials'))
   expect(await differing('context.history.agent.calls > 0')).toEqual(open('agent'))
 })
 
-it('knows what the registry had only where it did not change meanwhile', async () => {
+it('knows the registry only where it did not change meanwhile', async () => {
   const agent = log.draft<'registry.v1', 'agent.registered'>(`agent ${log.agent.slice(0, log.agent.lastIndexOf('/'))}`)
   allow('read', 1)
   agent.at = allowed(log, 'read').at - 5000
@@ -203,7 +203,7 @@ it('knows what the registry had only where it did not change meanwhile', async (
   })
 })
 
-it('reads a task or a day of it', async () => {
+it('can be limited to a task or a day', async () => {
   allow('read', 1)
   log.later(24 * 3600 * 1000)
   deny('refused', 'policy_denied', [])
@@ -214,7 +214,7 @@ it('reads a task or a day of it', async () => {
   const { actor } = allowed(log, 'read').data
   expect(await replay(shipped, '--task', actor.grant_id)).toMatchObject({ decisions: 2 })
   expect(await replay(shipped, '--task', actor.task)).toMatchObject({ decisions: 1 })
-  // Nothing that would change, of nothing that was asked, is no answer.
+  // A result of "no change" over no decisions would be misleading.
   for (const [option, value] of [
     ['--day', 'today'],
     ['--day', '2026-02-30'],
@@ -243,7 +243,7 @@ it('compares two sets over the same decisions', async () => {
   )
 })
 
-it('leaves out what no service of this installation signed, and says so', async () => {
+it('leaves out events that no service of this installation signed, and says so', async () => {
   allow('read', 1)
   allow('forged', 2)
   log.draft('forged').signer = 'issuer'
@@ -255,14 +255,14 @@ it('leaves out what no service of this installation signed, and says so', async 
   )
 })
 
-it('leaves out what does not count: a decision that lost its place is none', async () => {
+it('leaves out decisions that do not count because they lost their place', async () => {
   allow('read', 1)
   allow('again', 1)
   log.write()
   expect(await replay(shipped)).toMatchObject({ code: 0, decisions: 1 })
 })
 
-it('refuses a log that is not what its key commits to', async () => {
+it('refuses a log that its signed checkpoint does not commit to', async () => {
   allow('read', 1)
   log.write()
   const path = readdirOfEntries()
@@ -277,7 +277,7 @@ function readdirOfEntries(): string {
   return join(paths(log.data).log, `tile/entries/000.p/${width}`)
 }
 
-it('sums up what a candidate said in shadow', async () => {
+it('sums up a candidate’s answers in shadow', async () => {
   const [one, two, three] = [allow('read', 1), allow('adjust', 2), deny('refused', 'policy_denied', ['x'])]
   const candidate = policySetOf(plus('// other')).hash
   const policy_set = policySetOf(shipped).hash
@@ -298,7 +298,7 @@ it('sums up what a candidate said in shadow', async () => {
   )
 })
 
-it('puts a candidate where it is asked, whole, and takes it away; a set that nobody would load is not put there', async () => {
+it('installs a candidate as a whole, and removes it; refuses to install a set that cannot be loaded', async () => {
   log.write()
   const { candidate } = paths(log.data)
   const directory = directoryOf(plus('@id("none") forbid (principal, action, resource);'))

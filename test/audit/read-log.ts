@@ -5,8 +5,8 @@ import { fsck, openCheckpoint, parseVkey } from '@bailiwick/tlog'
 import type { Finding } from './leaf.ts'
 
 /**
- * Reads every entry under the log's checkpoint, from its files: each tile and entry as the checkpoint commits to it, and the
- * root once more by the recursion of RFC 6962 §2.1 over the entries alone.
+ * Reads every entry under the log's checkpoint from its files. Checks each tile and entry against the checkpoint, and
+ * computes the root again from the entries alone by the recursion of RFC 6962 §2.1.
  */
 export async function readLog(logDir: string, vkey: string): Promise<{ entries: Uint8Array[]; findings: Finding[] }> {
   const fault = (detail: string, leaf = -1) => ({ entries, findings: [{ leaf, rule: 'V14' as const, detail }] })

@@ -2,12 +2,12 @@ import { type Meaning, slackMs } from './approvals.ts'
 import { decisionKey } from './facts.ts'
 import { type Finding, type Leaf, onTopic } from './leaf.ts'
 
-/** How long a decision point that runs may take to tell of an outcome that did not come, ms. */
+/** How long a running decision point may take to report an outcome that did not come, ms. */
 const patienceMs = 60_000
 
 /**
- * Every ALLOW that counts was taken back, or has its outcome, or it was told that there is none. Decision points tell it once it is due:
- * as long as one ran, from its first word to its last, it had the time.
+ * Every ALLOW that counts was taken back, has its outcome, or was reported to have none. Decision points report that
+ * once it is due: any decision point that ran long enough between its first event and its last had the time.
  */
 export function reconciledFindings({ facts }: Meaning, leaves: readonly Leaf[]): Finding[] {
   const spoke = Map.groupBy(onTopic(leaves, 'decisions.v1'), ({ event }) => event.source)
@@ -23,14 +23,14 @@ export function reconciledFindings({ facts }: Meaning, leaves: readonly Leaf[]):
   })
 }
 
-/** No outcome is told to be missing while there was still time for it. */
+/** No outcome is reported missing while there was still time for it. */
 export function hastyFindings({ facts }: Meaning): Finding[] {
   return facts.charges.flatMap(({ event, index, at, counts }) => {
     if (!counts || event.type !== 'outcome.missing') return []
     const { decision_id } = event.data
     const due = facts.decisions.get(decisionKey(event.partitionkey, decision_id))?.data.outcome_due
     if (due === undefined || at >= Date.parse(due) - slackMs) return []
-    return [{ leaf: index, rule: 'outcome' as const, detail: `${decision_id}: told to be missing before it was due` }]
+    return [{ leaf: index, rule: 'outcome' as const, detail: `${decision_id}: reported missing before it was due` }]
   })
 }
 

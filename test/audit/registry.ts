@@ -30,7 +30,7 @@ export class Registry {
     this.#governance = governance
   }
 
-  /** Folds it from its first leaf. Every change that counts was authorised by what stood before it, back to the anchor. */
+  /** Folds it from its first leaf. Every change that counts was authorised by the registry before it, back to the anchor. */
   static async read(leaves: readonly Leaf[], trust: Trust): Promise<Registry> {
     const registry = new Registry(new Governance(trust, leaves))
     for (const leaf of onTopic(leaves, 'registry.v1')) await registry.#apply(leaf, trust)
@@ -91,14 +91,14 @@ export class Registry {
     return this.#versions.get(`${type} ${id}`)?.findLast((each) => each.at <= at)?.value as Entity<T> | undefined
   }
 
-  /** Whether an entity ever had, up to then and a moment more, this property: readers fold it a moment after its time. */
+  /** Whether an entity ever had this property, up to a moment after that time: readers fold a change a moment after its time. */
   had<T extends EntityType>(type: T, id: string, at: number, holds: (value: Entity<T>) => boolean): boolean {
     return (this.#versions.get(`${type} ${id}`) ?? []).some(
       (each) => each.at <= at && each.value !== undefined && holds(each.value as Entity<T>),
     )
   }
 
-  /** The agent of `<agent id>/<instance>`, and that instance's key where the registry is to hold it. */
+  /** The agent of `<agent id>/<instance>`, and that instance's key where the registry must have it. */
   instance(id: string, at: number): { agent: Entity<'agent'>; jwk: { kty: string } | undefined } | undefined {
     const cut = id.lastIndexOf('/')
     const agent = this.get('agent', id.slice(0, cut), at)

@@ -4,7 +4,8 @@ import { audit } from '../audit.ts'
 import { allowed, findingsOf } from './forge.ts'
 import { GoodLog } from './good-log.ts'
 
-// V7 counts from the acknowledgement of a revocation: logs that are honest but tight, and lies that are still found.
+// V7 counts from the acknowledgement of a revocation. These tests have honest logs with tight timing, and lies that are
+// still found.
 
 /** Moments in ms after the ALLOW; negative: before it. */
 interface Story {
@@ -13,11 +14,11 @@ interface Story {
   staleMs?: number
   /** No outcome of the ALLOW was ever reported. */
   unanswered?: true
-  /** Another revocation, of something else, declared next. */
+  /** Another revocation, of another target, declared next. */
   next?: number
 }
 
-/** A task whose only ALLOW and whose revocation are this close to each other. */
+/** A task whose only ALLOW and revocation are this close to each other. */
 async function aLog({ declared, acknowledged, staleMs = 2000, unanswered, next }: Story): Promise<GoodLog> {
   const log = new GoodLog()
   await log.begin()
@@ -51,19 +52,19 @@ function acknowledge(log: GoodLog, sequence: number, { at, staleMs }: { at: numb
   log.say(name, 'revocations.v1', 'revocation.acknowledged', `revocation ${sequence}`, data, more)
 }
 
-describe('takes what is honest but tight for what it is', () => {
+describe('accepts honest logs with tight timing', () => {
   it.each<[name: string, story: Story]>([
     [
-      'an ALLOW that was durable before the revocation, which was long on its way, was acknowledged',
+      'an ALLOW that was durable before the acknowledgement of a slow revocation',
       { declared: -9000, acknowledged: 200 },
     ],
-    ['an ALLOW of a decision point that was cut off, as late as it may be', { declared: -1950, acknowledged: -1900 }],
+    ['an ALLOW of a cut-off decision point, as late as is permitted', { declared: -1950, acknowledged: -1900 }],
     [
       'an ALLOW where the state may be 10 s old, as the issuer says',
       { declared: -9500, acknowledged: -9000, staleMs: 10_000 },
     ],
     [
-      'an ALLOW that nobody was told, whose decision point was killed before it could take it back',
+      'an unanswered ALLOW, whose decision point was killed before it could take it back',
       { declared: -2600, acknowledged: -2500, unanswered: true },
     ],
     ['a revocation whose issuer was killed before it acknowledged it', { declared: -4000, acknowledged: 8000 }],
@@ -73,7 +74,7 @@ describe('takes what is honest but tight for what it is', () => {
     expect(await findingsOf(log)).toEqual([])
   })
 
-  it('a log from before revocations were acknowledged, by the time of the revocation (V7)', async () => {
+  it('a log from before acknowledgements existed, by the time of the revocation (V7)', async () => {
     using log = await aLog({ declared: -900 })
     expect(await findingsOf(log)).toEqual([])
   })
@@ -81,17 +82,17 @@ describe('takes what is honest but tight for what it is', () => {
 
 describe('finds the ALLOW of a decision point that lies', () => {
   it.each<[name: string, story: Story]>([
-    ['later than a decision point may go on without news', { declared: -2300, acknowledged: -2100 }],
-    ['later than the issuer says that state may be old', { declared: -1200, acknowledged: -1100, staleMs: 1000 }],
+    ['later than a decision point may continue without news', { declared: -2300, acknowledged: -2100 }],
+    ['later than the issuer allows state to be old', { declared: -1200, acknowledged: -1100, staleMs: 1000 }],
     [
-      'that nobody reports an outcome of, later than a decision takes besides',
+      'without an outcome, later than the time of a decision adds',
       { declared: -3300, acknowledged: -3100, unanswered: true },
     ],
     [
       'after another revocation was declared, which proves the first one durable',
       { declared: -9000, acknowledged: 8000, next: -2100 },
     ],
-    ['in a log from before revocations were acknowledged', { declared: -1500 }],
+    ['in a log from before acknowledgements existed', { declared: -1500 }],
   ])('%s (V7)', async (_, story) => {
     using log = await aLog(story)
     const { decision_id } = allowed(log, 'read').data
@@ -106,13 +107,13 @@ describe('finds the ALLOW of a decision point that lies', () => {
     expect(await findingsOf(log)).toMatchObject([{ rule: 'V7', detail: expect.stringContaining('knowing of') }])
   })
 
-  it('although somebody acknowledges the revocation once more, later and with more time (V7)', async () => {
+  it('although the revocation is acknowledged again, later and with more time (V7)', async () => {
     using log = await aLog({ declared: -2300, acknowledged: -2100 })
     acknowledge(log, 1, { at: allowed(log, 'read').at + 5000, staleMs: 60_000 })
     expect(await findingsOf(log)).toMatchObject([{ rule: 'V7', detail: expect.stringContaining('after revocation') }])
   })
 
-  it('although a decision point acknowledged the revocation itself, which is none of its affairs (V7, V12)', async () => {
+  it('although a decision point acknowledged the revocation itself, without the right to (V7, V12)', async () => {
     using log = await aLog({ declared: -2300, acknowledged: -2100, staleMs: 60_000 })
     log.draft('acknowledged 1 60000').signer = 'policy-decision'
     acknowledge(log, 1, { at: allowed(log, 'read').at - 2100, staleMs: 2000 })
@@ -123,15 +124,15 @@ describe('finds the ALLOW of a decision point that lies', () => {
 })
 
 describe('holds an issuer to its acknowledgements', () => {
-  it('finds the acknowledgement of a revocation that is not there (V7)', async () => {
+  it('finds the acknowledgement of a revocation that does not exist (V7)', async () => {
     using log = await aLog({ declared: 100, acknowledged: 200 })
     acknowledge(log, 2, { at: allowed(log, 'read').at + 300, staleMs: 2000 })
     expect(await findingsOf(log)).toMatchObject([
-      { rule: 'V7', detail: 'acknowledges revocation 2, which is not there' },
+      { rule: 'V7', detail: 'acknowledges revocation 2, which does not exist' },
     ])
   })
 
-  it('finds a revocation that was never acknowledged though its issuer went on (V7)', async () => {
+  it('finds a revocation that was never acknowledged although its issuer continued (V7)', async () => {
     using log = await aLog({ declared: 100, acknowledged: 200, next: 300 })
     log.write()
     expect((await audit(log.at)).findings).toEqual([])
@@ -141,9 +142,9 @@ describe('holds an issuer to its acknowledgements', () => {
   })
 })
 
-it('finds a credential that was intended a second after its revocation was acknowledged (V7)', async () => {
+it('finds a credential whose intent came a second after the acknowledgement of its revocation (V7)', async () => {
   using log = await aLog({ declared: -29_000, acknowledged: -28_900 })
-  // The issuer needs no news of itself.
+  // The issuer does not have to wait for its own news.
   log.draft('task intended').at = allowed(log, 'read').at - 27_800
   const details = (await findingsOf(log)).map(({ detail }) => detail)
   expect(details).toContainEqual(expect.stringContaining('intended after revocation 1'))

@@ -3,20 +3,24 @@ import type { Facts, Revocation, Tree } from './facts.ts'
 import type { Finding } from './leaf.ts'
 import type { Registry } from './registry.ts'
 
-/** How long an issuer that goes on may take to acknowledge what it declared, ms. */
+/** How long a running issuer may take to acknowledge a revocation that it declared, ms. */
 const patienceMs = 60_000
 
-/** From when on V7 holds of a revocation, ms since the epoch, and how much later a decision point may still not have heard of it, ms. */
+/**
+ * The time from which V7 holds for a revocation, ms since the epoch, and how much later a decision point may still not
+ * have heard of it, ms.
+ */
 export interface Bound {
   from: number
   staleMs: number
 }
 
 /**
- * V7 counts from the acknowledgement, not from the `time` of the revocation, which is older by as long as that was on its way. The issuer records
- * the acknowledgement once it has read the revocation back. The next revocation bounds it too: an issuer numbers that only after the one before counts. Of a revocation
- * for which the log has neither, since its issuer was killed, V7 holds from the first acknowledgement by a successor. A log without any
- * acknowledgement is older than that event: there V7 counts from the revocation's own time, and allows one second.
+ * V7 counts from the acknowledgement. The revocation's own `time` is earlier by the time that the revocation took on
+ * its way. The issuer records the acknowledgement once it has read the revocation back. The next revocation is a bound
+ * too, because an issuer numbers it only after the previous one counts. If the log has neither, because the issuer was
+ * killed, V7 holds from the first acknowledgement by a successor. A log without any acknowledgement is older than that
+ * event: there V7 counts from the revocation's own time, and allows one second.
  */
 export function boundOf({ revocations, acknowledgements }: Facts, { version, at }: Revocation): Bound {
   if (acknowledgements.length === 0) return { from: at, staleMs: slackMs }
@@ -29,12 +33,12 @@ export function boundOf({ revocations, acknowledgements }: Facts, { version, at 
   return { from, staleMs: first?.data.max_staleness_ms ?? slackMs }
 }
 
-/** How late a decision point may hear of what the issuer says on its other topics, whose acknowledgements nobody records, ms. */
+/** How late a decision point may hear of the issuer's events on its other topics, which have no recorded acknowledgement, ms. */
 export function lagOf({ acknowledgements }: Facts): number {
   return acknowledgements.reduce((most, { data }) => Math.max(most, data.max_staleness_ms), slackMs)
 }
 
-/** Each acknowledgement is of a revocation that is there, and each revocation is acknowledged while an issuer goes on (V7). */
+/** Each acknowledgement names an existing revocation, and each revocation is acknowledged while its issuer continues (V7). */
 export function acknowledgementFindings({ facts }: Meaning, lastWordOfIssuer: number): Finding[] {
   const { revocations, acknowledgements } = facts
   if (acknowledgements.length === 0) return []
@@ -45,7 +49,7 @@ export function acknowledgementFindings({ facts }: Meaning, lastWordOfIssuer: nu
     .map(({ data, index }) => ({
       leaf: index,
       rule: 'V7' as const,
-      detail: `acknowledges revocation ${data.sequence}, which is not there`,
+      detail: `acknowledges revocation ${data.sequence}, which does not exist`,
     }))
   const last = Math.max(...acknowledgements.map(({ data }) => data.sequence))
   const never = revocations
@@ -59,8 +63,9 @@ export function acknowledgementFindings({ facts }: Meaning, lastWordOfIssuer: nu
 }
 
 /**
- * The first revocation that kills what this tree does, of those that hold for it: by name for good, by kind what was approved before it
- * (DESIGN §7.3). Approvers are those whose passkeys signed the grant's statement. `by`: when it was done, ms since the epoch.
+ * The first revocation for which `holds` is true and that ends this call's authority: by name for good, by kind for
+ * anything approved earlier (DESIGN §7.3). Approvers are those whose passkeys signed the grant's statement. `by`: the
+ * time of the call, ms since the epoch.
  */
 export function killerOf(
   { facts, registry }: { facts: Facts; registry: Registry },

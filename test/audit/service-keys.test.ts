@@ -29,7 +29,7 @@ const maySign = (key: ServiceKey, at: number, ...more: Leaf[]) =>
     ...more,
   ]).maySign(key.id, noon + at)
 
-it('lets a key sign until 2 s after it was tainted, or another one came to sign (V12)', () => {
+it('lets a key sign until 2 s after it was tainted, or after another key became active (V12)', () => {
   const activated = said('changed', second, 'active', 10_000)
   const tainted = said('changed', first, 'tainted', 10_000)
   expect(maySign(first, 100_000)).toBe(true)

@@ -6,14 +6,14 @@ import { type Leaf, onTopic } from './leaf.ts'
 type Certified = Pick<ServiceKey, 'service' | 'purpose' | 'topics' | 'jwk'> & {
   from: number
   until: number
-  /** From when on it was to sign no more. */
+  /** The time from which it must sign nothing more. */
   silentFrom?: number
 }
 
-/** How long a service may take to read that another key signs; longer is a finding. */
+/** How long a service may take to notice that another key signs; a longer time is a finding. */
 const followedMs = 2000
 
-/** Whose events a purpose signs; the root certifies nothing else (DESIGN §3). */
+/** The service whose events a purpose signs; the root certifies nothing else (DESIGN §3). */
 const signers: Partial<Record<ServiceKey['purpose'], ServiceKey['service']>> = {
   'issuer-event': 'issuer',
   'approval-event': 'approval',
@@ -21,11 +21,11 @@ const signers: Partial<Record<ServiceKey['purpose'], ServiceKey['service']>> = {
   'evidence-event': 'evidence',
 }
 
-/** The keys that the log itself certifies, each by a certificate of the anchor's root key. */
+/** The keys that the log itself certifies, each with a certificate of the anchor's root key. */
 export class ServiceKeys {
   readonly #trust: Trust
   readonly #keys = new Map<string, Certified>()
-  /** Of each purpose, the one that came to sign last. */
+  /** The key of each purpose that became active last. */
   readonly #signs = new Map<string, string>()
 
   constructor(trust: Trust, leaves: readonly Leaf[]) {
@@ -38,7 +38,7 @@ export class ServiceKeys {
     }
   }
 
-  /** The first certificate says what a key is; a later one can only take away from it. */
+  /** The first certificate defines a key; a later one can only restrict it. */
   #certify(certificate: string): void {
     const claims = verifiedClaims(certificate, this.#trust.root.jwk, 'bailiwick-key+jws') as
       | (Omit<ServiceKey, 'id' | 'certificate'> & { kid: string; installation: string })
@@ -54,7 +54,7 @@ export class ServiceKeys {
       this.#keys.set(kid, { ...known, topics: topics.filter((name) => known.topics.includes(name)), from, until })
   }
 
-  /** A key that was tainted; of those that were active, the one before. */
+  /** Silences a tainted key. When a key becomes active, silences the one before it. */
   #silence({ id, purpose, state }: ServiceKey, at: number): void {
     const [silent, signs] = state === 'active' ? [this.#signs.get(purpose), id] : [id, undefined]
     const key = silent === undefined ? undefined : this.#keys.get(silent)
@@ -67,7 +67,7 @@ export class ServiceKeys {
     if (key !== undefined) key.until = Math.min(key.until, at)
   }
 
-  /** Whether it may sign anew, and not only what it signed may still count. */
+  /** Whether it may sign anew; otherwise only its earlier signatures may still count. */
   maySign(kid: string, at: number): boolean {
     return at <= (this.#keys.get(kid)?.silentFrom ?? Number.POSITIVE_INFINITY) + followedMs
   }
@@ -77,12 +77,12 @@ export class ServiceKeys {
     return key?.purpose === purpose && key.from <= at && at < key.until ? key : undefined
   }
 
-  /** Why an event is not its producer's word (V12); undefined when it is. */
+  /** The reason why an event is not authentic (V12); undefined when it is. */
   problemOf({ event, topic, bytes, at }: Leaf): string | undefined {
     const opened = openEvent(bytes)
     if (opened === undefined || opened.typ !== 'bailiwick-event+jws') return 'jws is missing, not last or not detached'
     const key = this.#keys.get(opened.kid)
-    if (key === undefined) return 'a key that nobody certified'
+    if (key === undefined) return 'an uncertified key'
     const service = signers[key.purpose]
     if (service === undefined || service !== key.service) return `a key for ${key.purpose}`
     if (!key.topics.includes(topic)) return `a key that is not certified for ${topic}`

@@ -4,7 +4,7 @@ import { grantAt, type Meaning, slackMs } from './approvals.ts'
 import type { Decision, Fact, Tree } from './facts.ts'
 import type { Finding } from './leaf.ts'
 
-/** Each ALLOW that says that humans said yes to it once more: they did, to this action, of this grant, in time (V3). */
+/** Each ALLOW that cites a further approval has one, for this action, of this grant, in time (V3). */
 export async function stepUpFindings(meaning: Meaning): Promise<Finding[]> {
   const findings: Finding[] = []
   for (const decision of meaning.facts.decisions.values()) {
@@ -22,7 +22,7 @@ async function problemOf(meaning: Meaning, { data, tree: id, at }: Decision) {
   const statement = approved?.data.statement
   const tree = facts.trees.get(id)
   if (approved === undefined || statement?.kind !== 'step_up' || tree === undefined)
-    return 'nobody approved its step-up'
+    return 'its step-up was never approved'
   if (statement.request_id !== data.step_up) return 'its step-up is of another request'
   if (statement.action_digest !== actionHash(data.action)) return 'its step-up is for another action'
   const received = facts.requests.get(data.step_up)?.received.data
@@ -33,13 +33,13 @@ async function problemOf(meaning: Meaning, { data, tree: id, at }: Decision) {
   return stepUpProblem(meaning, tree, approved)
 }
 
-/** What is wrong with a yes to one more action of this grant, by the registry of when it was said. */
+/** The fault of an approval for one more action of this grant, judged by the registry of its time. */
 export async function stepUpProblem(
   { registry, trust }: Meaning,
   tree: Tree,
   { data: { statement, assertions }, at }: Fact<EventData<'approvals.v1', 'request.approved'>>,
 ): Promise<string | undefined> {
-  if (statement.kind !== 'step_up') return 'it is no step-up'
+  if (statement.kind !== 'step_up') return 'it is not a step-up'
   const grant = grantAt(tree, at)
   const view = registry.viewAt(at)
   const verified = await verifyStepUp({ statement, assertions, grant, registry: view, trust, at })

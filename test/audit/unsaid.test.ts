@@ -4,7 +4,7 @@ import { allowed, findingsOf, move } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
 import type { Rule } from './leaf.ts'
 
-// What a service that was taken over leaves unsaid: intents before credentials, and what came of what it allowed.
+// What a stolen service can leave out: intents before credentials, and the outcomes of its ALLOWs.
 
 const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, detail: string][] = [
   [
@@ -86,27 +86,27 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'for another time than was asked',
   ],
   [
-    'a grant of one action, where a window was asked, which a human signed (V3)',
+    'a grant of one action, where a window was asked for, which a human signed (V3)',
     'V3',
     (log) => void log.grant('other', { asked: { mode: 'per_action', action_digest: 'A'.repeat(43) } }),
     'another kind of thing than was asked',
   ],
   [
-    'a grant that may move to another key, which nobody asked and a human signed (V3)',
+    'a grant that may move to another key, which was not asked for and a human signed (V3)',
     'V3',
     (log) => void log.grant('other', { statement: { rebind: 'attested' } }),
     'another kind of thing than was asked',
   ],
   [
-    'an outcome that is told to be missing before it was due',
+    'an outcome that is reported missing before it was due',
     'outcome',
     (log) => {
       log.draft('missing').at = allowed(log, 'last read').at + 10
     },
-    'told to be missing before it was due',
+    'reported missing before it was due',
   ],
   [
-    'an ALLOW of which nobody ever said what came of it',
+    'an ALLOW without any report of its outcome',
     'outcome',
     (log) => {
       log.drafts.delete('missing')
@@ -123,7 +123,10 @@ it.each(lies)('finds %s', async (_, rule, lie, detail) => {
   expect(await findingsOf(log)).toContainEqual(expect.objectContaining(expected))
 })
 
-/** Suspended before the last ALLOW, and what the issuer said of the grant then, each so long before that ALLOW or after it, ms. */
+/**
+ * The grant was suspended before the last ALLOW. Lists the issuer's later events about it, with their time relative to
+ * that ALLOW, ms.
+ */
 function suspended(log: GoodLog, ...then: readonly (readonly ['resumed' | 'completed', number])[]): void {
   const { grant } = log.draft<'grants.v1', 'grant.created'>('task grant').data
   const { at } = allowed(log, 'last read')
@@ -136,9 +139,9 @@ function suspended(log: GoodLog, ...then: readonly (readonly ['resumed' | 'compl
 }
 
 it.each([
-  ['while its grant was suspended, which was resumed later', [['resumed', 5000]]],
+  ['while its grant was suspended and resumed later', [['resumed', 5000]]],
   [
-    'after its grant was completed, which had been suspended once',
+    'after its grant was completed, having been suspended once',
     [
       ['resumed', -8000],
       ['completed', -3000],
@@ -151,13 +154,13 @@ it.each([
   expect(await findingsOf(log)).toContainEqual(expect.objectContaining({ rule: 'V7', detail }))
 })
 
-it('takes an ALLOW of a grant that was resumed before it for what it is', async () => {
+it('accepts an ALLOW of a grant that was resumed before it', async () => {
   using log = await goodLog()
   suspended(log, ['resumed', -3000])
   expect(await findingsOf(log)).toEqual([])
 })
 
-it('reads what a forger says of arguments, into a text and at every prototype, and goes on', async () => {
+it('survives a forger’s pointers into strings and at prototypes', async () => {
   using log = await goodLog()
   allowed(log, 'read').data.action.arguments = { '/a': 'text', '/a/b': '1', '/__proto__/forged': '1' }
   expect(await findingsOf(log)).toEqual([])
@@ -184,8 +187,8 @@ it.each([
     'its agent did not sign the request',
   ],
   ['one of two parts of a request that is null', 'part1 received', 'request', jws(request, 'null'), 'did not sign'],
-  ['one of two parts of a request that is no JSON', 'part1 received', 'request', jws(request, 'no'), 'did not sign'],
-])('goes on behind %s, and names it', async (_, name, member, value, detail) => {
+  ['one of two parts of a request that is not JSON', 'part1 received', 'request', jws(request, 'no'), 'did not sign'],
+])('continues after %s, and reports it', async (_, name, member, value, detail) => {
   using log = await goodLog()
   const iat = Math.floor(Date.parse(log.iso()) / 1000)
   const asked = { jti: 'shared', iat, exp: iat + 600 }
@@ -194,14 +197,14 @@ it.each([
   expect(await findingsOf(log)).toContainEqual(expect.objectContaining({ detail: expect.stringContaining(detail) }))
 })
 
-it('leaves a decision point the time to tell of an outcome that did not come', async () => {
+it('gives a decision point time to report an outcome that did not come', async () => {
   using log = await goodLog()
   log.drafts.delete('missing')
   speakLater(log, 59_000)
   expect(await findingsOf(log)).toEqual([])
 })
 
-it('asks no decision point for what it could not tell while none ran', async () => {
+it('expects no report for a time in which no decision point ran', async () => {
   using log = await goodLog()
   log.drafts.delete('missing')
   log.restart()
@@ -209,7 +212,7 @@ it('asks no decision point for what it could not tell while none ran', async () 
   expect(await findingsOf(log)).toEqual([])
 })
 
-/** A decision point denies something, so long after the last outcome was due. */
+/** A decision point denies a call, this long after the last outcome was due. */
 function speakLater(log: GoodLog, ms: number): void {
   const { outcome_due } = allowed(log, 'last read').data
   const denied = { decision_id: `dec_${'l'.repeat(20)}`, reason: 'grant_revoked', requestable: false }

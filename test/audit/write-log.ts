@@ -11,7 +11,10 @@ import {
   tilePath,
 } from '@bailiwick/tlog'
 
-/** Replaces an installation's log by one of these leaves, signed with the log's own key: what only its holder can do. */
+/**
+ * Replaces an installation's log by one of these leaves, signed with the log's own key: only the holder of that key can
+ * do this.
+ */
 export function writeLog(data: string, leaves: readonly Uint8Array[]): void {
   const { log, logKey } = paths(data)
   const key = parseSkey(readFileSync(logKey, 'utf8').trim())

@@ -5,13 +5,13 @@ import { sample, sampleAgentId } from '@bailiwick/standalone/sample'
 import type { Approver, RunningSystem } from '@bailiwick/testkit'
 import { patiently, persistently } from './patience.ts'
 
-/** How many there are of each: for as many lanes as there are. */
+/** The number of each kind: enough for all lanes. */
 const castSize = 8
 
-/** Who acts, who approved it and where: what the revocation of one of them ends is of this part alone. */
+/** One agent with its approver and tool server. A revocation of any of these ends only what belongs to this part. */
 export interface Part {
   agent: Agent
-  /** Of the agent; its instance is the subject. */
+  /** The agent's id; its instance is the subject. */
   agentId: string
   subject: string
   key: SigningKey<'agent'>
@@ -23,12 +23,12 @@ const agentIdOf = (n: number) => sampleAgentId(`part-${n}`)
 const approverIdOf = (n: number) => `approver-${n}`
 const toolServerOf = (n: number) => `${sample.toolServer}-${n}`
 
-/** Agents, approvers and tool servers besides those of the sample. */
+/** Agents, approvers and tool servers in addition to those of the sample. */
 export class Cast {
   readonly #keys = Array.from({ length: castSize }, () => generateKey('agent'))
   readonly #parts = new Map<string, Promise<Part>>()
 
-  /** With the agents and tool servers in it, the registry that a system begins with. */
+  /** The initial registry of a system, with these agents and tool servers added. */
   readonly entities = (entities: InitialEntities): InitialEntities => {
     const tools = { read: { labels: ['reads_private'] } }
     const added = this.#keys.flatMap(({ publicJwk }, n): InitialEntities => {
@@ -50,7 +50,7 @@ export class Cast {
     return [...extended, ...added]
   }
 
-  /** `owner` approves whatever is not about approvers, and whoever is to approve that. */
+  /** `owner` approves everything that does not concern approvers, and appoints the other approvers. */
   part(system: RunningSystem, owner: Approver, n: number, ownApprover: boolean): Promise<Part> {
     const name = `${n} ${ownApprover}`
     const made = this.#parts.get(name) ?? this.#make(system, owner, n, ownApprover)

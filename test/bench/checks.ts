@@ -15,7 +15,7 @@ const origin = 'http://localhost:8420'
 const htu = `${origin}/read`
 const leewayMs = 5000
 
-/** What it costs to know that a call comes from who holds the credential, next to what nobody can do without. */
+/** The cost of verifying that a call comes from the credential's holder, next to the unavoidable signature checks. */
 export async function measureChecks({ quick, progress }: Bench): Promise<Measure> {
   const count = quick ? 200 : 20_000
   const warm = quick ? 50 : 2000
@@ -23,7 +23,7 @@ export async function measureChecks({ quick, progress }: Bench): Promise<Measure
   const { check, checkCold } = checks(warm + count)
   const raw = rawVerify()
   const each = { check: [] as number[], cold: [] as number[], raw: [] as number[] }
-  // In turns, so that whatever else the machine does meets all of them.
+  // In turns, so that other load on the machine affects all of them.
   for (let n = 0; n < warm + count; n++) {
     const times = { check: await timed(() => check(n)), raw: await timed(raw) }
     if (n < warm) continue

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** CPU time that a process has had, user and system, in ms; in steps of 10. Linux only. */
+/** CPU time that a process has used, user and system, in ms, in steps of 10. Linux only. */
 export function cpuMs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /, '')

@@ -11,7 +11,7 @@ type WrapRecord = NonNullable<SystemOptions['wrapRecord']>
 const trees = 8
 const width = 64
 
-/** What a decision costs, and what of it is the evidence. */
+/** The cost of a decision, and the part of it that evidence causes. */
 export async function measureDecisions(bench: Bench): Promise<Measure> {
   const on = await withSystem(bench, 'evidence on', undefined, async (world, grants) => [
     ...(await inProcess(bench, world, grants)),
@@ -50,7 +50,7 @@ async function withSystem(
   await using world = await World.open(dir, wrapRecord ? { wrapRecord } : {})
   const grants: Granted[] = []
   while (grants.length < trees) grants.push(await world.grant())
-  return await run(world, grants) // before the system goes
+  return await run(world, grants) // before the system is disposed
 }
 
 async function inProcess({ quick }: Bench, world: World, grants: readonly Granted[]): Promise<Row[]> {
@@ -98,13 +98,16 @@ async function overHttp({ quick }: Bench, world: World, grants: readonly Granted
   ]
 }
 
-/** On a machine that is busy with something else a decision, or the head that proves its state, may be late; anything else is not what is measured here. */
+/**
+ * On a machine that is busy with something else, a decision or the head that proves its state may be late. Any other
+ * denial is an error.
+ */
 export function lateOrThrow(reason: string | undefined): 1 {
   if (reason !== 'deadline_exceeded' && reason !== 'state_stale') throw new Error(`denied: ${reason}`)
   return 1
 }
 
-/** Pausing, so that heads go on being read: a process that only signs for seconds is rightly held to be stale. */
+/** Pauses, so that heads are read in between: a process that only signs for seconds is rightly considered stale. */
 async function evaluations(world: World, grants: readonly Granted[], count: number): Promise<Evaluation[]> {
   const made: Evaluation[] = []
   while (made.length < count) {

@@ -7,7 +7,10 @@ import { type Evaluation, World } from './world.ts'
 const writers = [1, 256, 1024]
 const width = 64
 
-/** What the log takes, beside what the disk does by itself, and how soon an event on the bus is under a checkpoint. */
+/**
+ * The rate at which the log accepts entries, next to the disk's own rate, and the time from an event on the bus to a
+ * checkpoint that covers it.
+ */
 export async function measureEvidence(bench: Bench): Promise<Measure> {
   const { dir, quick, progress } = bench
   const runs = new Map<number, LogBenchResult>()

@@ -4,14 +4,17 @@ import type { System, SystemOptions } from '@bailiwick/testkit'
 
 type Ledger = System['services']['policyDecision']['pdp']['projection']['ledger']
 
-/** Decisions count at once and leave no trace: what is left is the decision itself. Until it is given a ledger, all goes its way. */
+/**
+ * Decisions count at once and are not recorded, which leaves the cost of the decision itself. Until it has a ledger,
+ * everything is recorded as usual.
+ */
 export function recordInMemory() {
   const memory: { ledger: Ledger | undefined; wrapRecord: NonNullable<SystemOptions['wrapRecord']> } = {
     ledger: undefined,
     wrapRecord: (record) => async (drafts) => {
       const { ledger } = memory
       if (!ledger) return record(drafts)
-      await setImmediate() // as any write would: else decisions alone ran, and no head were read
+      await setImmediate() // as any write would: otherwise only decisions would run, and no head would be read
       const time = new Date().toISOString()
       return drafts.map((draft, n) => {
         const event = { ...draft, partitionkey: draft.key ?? draft.subject, time } as DecodedEvent<'decisions.v1'>

@@ -8,12 +8,12 @@ import { eventBytes } from './publish.ts'
 
 const grants = 32
 const width = 64
-/** What is signed beforehand lives a minute. */
+/** A signature made beforehand is valid for a minute. */
 const lot = 1000
 /** Client assertion, proof, and the credential as it is read back before it leaves. */
 const needed = { signs: 3, verifies: 3 }
 
-/** How many credentials an issuer makes, and what of that is the elliptic curve. */
+/** How many credentials an issuer makes, and how much of that is elliptic-curve work. */
 export async function measureIssuance({ dir, quick, progress }: Bench): Promise<Measure> {
   const count = quick ? 100 : 6000
   const place = await granted(dir, grants)

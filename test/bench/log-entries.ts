@@ -1,9 +1,9 @@
-/** No two entries may be the same: an event that comes twice is one leaf. */
+/** No two entries may be equal: an event that comes twice is one leaf. */
 export const shortestEntry = 12
 
 /**
- * Makes entries of exactly `size` bytes, no two alike: events of a producer for each writer where an envelope's members fit,
- * as the index of the log reads them, else the shortest JSON that is unique.
+ * Makes entries of exactly `size` bytes, all different. Where an envelope's members fit, they are events of one
+ * producer for each writer, as the log's index reads them; otherwise the shortest JSON that is unique.
  */
 export function entryMaker(size: number): (writer: number, n: number) => Uint8Array {
   let made = 0

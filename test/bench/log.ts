@@ -42,15 +42,15 @@ export interface LogBenchResult {
   p50Ms: number
   p99Ms: number
   vkey: string
-  /** Median of an append of as many bytes to a plain file and an fdatasync, before and after, in the same folder, ms. */
+  /** Median of appending as many bytes to a plain file with an fdatasync, before and after, in the same folder, ms. */
   fdatasyncMs: number
   /** fdatasync and fsync of the log's files, for each entry. */
   flushes: number
-  /** Memory of the process without mapped files, by entries acknowledged. */
+  /** Memory of the process without mapped files, by acknowledged entries. */
   memory: { entries: number; mib: number }[]
 }
 
-/** Runs `bench log`; its exit code: 2 when it could not run, or not to its end. */
+/** Runs `bench log`. Its exit code is 2 when it could not run, or not to its end. */
 export async function benchLogCommand(args: string[]): Promise<number> {
   const options = parse(args)
   if (options === '') {
@@ -89,11 +89,11 @@ function tell(result: LogBenchResult, json: boolean): void {
   console.log(`vkey ${vkey}`)
 }
 
-/** Appends for some seconds, to a log that is there afterwards. */
+/** Appends for some seconds to a log that remains afterwards. */
 export async function benchLog({ writers, seconds, entries, size, dir, acks }: LogBench): Promise<LogBenchResult> {
   const state = `${resolve(dir)}.state`
   for (const place of [dir, state]) if (existsSync(place)) throw new Error(`${place} is there already`)
-  // Before anything is made that would have to be taken away again.
+  // Before anything is made that would have to be removed again.
   const told = new Acknowledged(acks, entries)
   mkdirSync(dirname(state), { recursive: true })
   mkdirSync(state)
@@ -152,7 +152,7 @@ async function send(
   }
 }
 
-/** Writes down what was acknowledged, a turn of the event loop at a time, and never earlier. */
+/** Writes down the acknowledged entries, one turn of the event loop at a time, and never earlier. */
 class Acknowledged {
   entries = 0
   readonly latencies: number[] = []
@@ -192,7 +192,7 @@ class Acknowledged {
   }
 }
 
-/** What the process holds itself: the pages of the index's file that are mapped are the system's to take back. */
+/** The memory of the process itself: the system can reclaim the mapped pages of the index file. */
 function ownMemoryMiB(): number {
   const kib = /^RssAnon:\s+(\d+) kB$/m.exec(readStatus())?.[1]
   return Math.round(kib === undefined ? process.memoryUsage.rss() / 2 ** 20 : Number(kib) / 2 ** 10)
@@ -206,7 +206,7 @@ function readStatus(): string {
   }
 }
 
-/** The file system, and how often it was made to flush a file or a folder. */
+/** The file system, with a count of the flushes of files and folders. */
 function countFlushes(real: LogFs): { fs: LogFs; flushes: () => number } {
   let count = 0
   const counting = (flush: () => Promise<void>) => () => {
@@ -228,7 +228,7 @@ async function fdatasyncs(dir: string, size: number): Promise<number[]> {
   return each
 }
 
-/** What is wrong with them, where they are no options; nothing is, where they ask for help. */
+/** The fault of the options; undefined when there is none, or when they ask for help. */
 function parse(args: string[]): (LogBench & { json: boolean }) | string {
   try {
     const { values } = parseArgs({

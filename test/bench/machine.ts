@@ -8,13 +8,13 @@ export interface Machine {
   disk: string
   kernel: string
   node: string
-  /** What was measured; with a `+` where files had been changed. */
+  /** The commit that was measured, with a `+` where files had been changed. */
   commit: string
-  /** Runnable tasks in the minute before: above the number of cores, others were measured along. */
+  /** Runnable tasks in the minute before. If there were more than cores, the numbers include other work. */
   load: number
 }
 
-/** What the numbers were measured on; `dir` is on the disk. */
+/** The machine of the measurement; `dir` is on the disk. */
 export function machineOf(dir: string): Machine {
   return {
     cpu: cpus()[0]?.model ?? 'unknown',

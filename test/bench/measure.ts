@@ -1,42 +1,42 @@
-/** One number of a measure; `target` is what DESIGN wants of it, reported and never asserted. */
+/** One number of a measure. `target` is the design's goal, which is reported and never asserted. */
 export interface Row {
   name: string
   value: number
   unit: 's' | 'ms' | 'µs' | '×' | '/s' | 'bytes' | 'MiB' | ''
   target?: { atMost: number } | { atLeast: number }
-  /** How often what it is about was done, where each kind has a run of its own. */
+  /** How often the measured action was done, where each kind has a run of its own. */
   count?: number
 }
 
 export interface Measure {
   id: string
   title: string
-  /** What was done, so that a reader can judge the numbers. */
+  /** How it was measured, so that a reader can judge the numbers. */
   how: string
   rows: Row[]
   /**
-   * These kinds, in this order, are measured each by itself: rows are named `kind: …`, each says of what run it is, and where a kind was
-   * not measured now, the page keeps what it has of it.
+   * These kinds are measured separately, in this order. Rows are named `kind: …` and state their run. If a kind was not
+   * measured this time, the page keeps its earlier rows.
    */
   byKind?: readonly string[]
 }
 
-/** What every measure is given. */
+/** The input of every measure. */
 export interface Bench {
-  /** A folder on the disk that is measured; gone afterwards. */
+  /** A folder on the measured disk; removed afterwards. */
   dir: string
-  /** A smoke count: shows that the measure works, not what it says. */
+  /** A smoke run: shows that the measure works, but its numbers mean nothing. */
   quick: boolean
-  /** How often, for what can be measured more or less often. */
+  /** The number of repetitions, for measures that let it vary. */
   count?: number | undefined
-  /** After so many no further revocation of a kind is begun. */
+  /** After this time, no further revocation of a kind is begun. */
   seconds?: number | undefined
-  /** Of what is revoked, those kinds only; all unless given. */
+  /** The kinds of revocation to measure; all unless given. */
   kinds?: readonly string[] | undefined
   progress: (line: string) => void
-  /** A line that stays, also where nobody looks on. */
+  /** Prints a line that stays, also without a terminal. */
   stage: (line: string) => void
-  /** Keeps what a measure has so far: what took half an hour is not lost by what fails after it. */
+  /** Saves what a measure has so far, so that a later failure does not lose half an hour's work. */
   keep: (measure: Measure) => void
 }
 
@@ -55,7 +55,7 @@ export async function timed(work: () => unknown): Promise<number> {
   return performance.now() - started
 }
 
-/** Runs `task` `count` times, `width` at a time. Gives what each took, and all of it, in ms. */
+/** Runs `task` `count` times, `width` at a time. Returns the time of each and of all, in ms. */
 export async function inFlight(
   width: number,
   count: number,

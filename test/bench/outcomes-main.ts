@@ -9,8 +9,8 @@ import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import { invoiceCall } from './invoice-call.ts'
 import type { Carried, Carrying } from './outcomes.ts'
 
-// An enforcement point in a process of its own, and the agents that call it. Begins so many calls a second, each with a new proof, and
-// says what became of them.
+// An enforcement point in a process of its own, with the agents that call it. It begins the given number of calls a
+// second, each with a new proof, and reports their outcomes.
 
 const everyMs = 20
 const { data, url, htu, tokens, perSecond, seconds, mostInFlight } = JSON.parse(process.argv[2] ?? '{}') as Carrying

@@ -6,7 +6,7 @@ import { systemClock } from '@bailiwick/service-kit'
 import { type Bench, type Measure, median, percentile } from './measure.ts'
 import { type Granted, World } from './world.ts'
 
-/** What the process of the enforcement point is told. */
+/** The input of the enforcement point's process. */
 export interface Carrying {
   data: string
   url: string
@@ -17,15 +17,15 @@ export interface Carrying {
   mostInFlight: number
 }
 
-/** What it says when it is done. */
+/** Its output at the end. */
 export interface Carried {
   allowed: number
   /** By reason. */
   refused: Record<string, number>
-  /** Calls that fell due while so many were in flight. */
+  /** Calls that fell due while too many were in flight. */
   notBegun: number
   ms: number
-  /** From the last answer until no outcome waited. */
+  /** From the last answer until no outcome was waiting. */
   drainMs: number
 }
 
@@ -33,7 +33,7 @@ const own = join(import.meta.dirname, 'outcomes-main.ts')
 const trees = 8
 const mostInFlight = 256
 
-/** How many ALLOWs and their outcomes one enforcement point carries, and what of them is missing. */
+/** How many ALLOWs and their outcomes one enforcement point carries, and how many of the outcomes are missing. */
 export async function measureOutcomes({ dir, quick, count, seconds, progress }: Bench): Promise<Measure> {
   const perSecond = count ?? (quick ? 50 : 500)
   const carrySeconds = seconds ?? (quick ? 3 : 60)
@@ -56,10 +56,10 @@ export async function measureOutcomes({ dir, quick, count, seconds, progress }: 
   progress(`outcomes: ${perSecond} calls a second for ${carrySeconds} s`)
   const { stdout } = await promisify(execFile)(process.execPath, [own, JSON.stringify(carrying)])
   const carried = JSON.parse(stdout) as Carried
-  await pause(1000) // what was given up last
+  await pause(1000) // for the calls that were abandoned last
   unsubscribe()
   const allows = [...projection.ledger.decisions.trees.values()].flatMap(({ allows }) => [...allows.values()])
-  // Without the one that fetched the nonce.
+  // Without the call that fetched the nonce.
   const reported = lateMs.length - 1
   return {
     id: 'outcomes',
@@ -84,7 +84,7 @@ export async function measureOutcomes({ dir, quick, count, seconds, progress }: 
         unit: '',
         target: { atMost: 0 },
       },
-      // Its enforcement point has no answer of such a one either: nothing happened under it.
+      // The enforcement point has no answer for such an ALLOW either: nothing happened under it.
       {
         name: 'ALLOWs that no enforcement point knows, still open',
         value: openOf(allows) - (carried.allowed - reported),

@@ -2,7 +2,10 @@ import { setTimeout } from 'node:timers/promises'
 import { errorCode } from '@bailiwick/errors'
 
 const forMs = 120_000
-/** Said before anything was done; unreachable is what only an agent says, and what it asks for twice is there twice. */
+/**
+ * Refusals before anything was done. Only an agent reports an unreachable service, and a request that it repeats may be
+ * there twice.
+ */
 export const passing: ReadonlySet<string> = new Set([
   'service_standby',
   'service_unready',
@@ -11,7 +14,7 @@ export const passing: ReadonlySet<string> = new Set([
   'rate_limited',
 ])
 
-/** What only prepares a measure and may be done again and again, whatever went wrong, for as long. */
+/** Repeats a preparation step, whatever went wrong, for two minutes. */
 export async function persistently<T>(act: () => Promise<T>): Promise<T> {
   for (const end = performance.now() + forMs; ; await setTimeout(500)) {
     try {
@@ -22,7 +25,7 @@ export async function persistently<T>(act: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What only prepares a measure, asked again while a machine that others use too is late for it. */
+/** Repeats a preparation step while a shared machine is late for it. */
 export async function patiently<T>(act: () => Promise<T>): Promise<T> {
   for (const end = performance.now() + forMs; ; await setTimeout(500)) {
     try {

@@ -14,14 +14,14 @@ const width = 64
 const boxcars = 2
 const rounds = 5
 const pacedSeconds = 10
-/** Until each ALLOW of the peak, of which nobody reports an outcome, has its `outcome.missing`. */
+/** Until each ALLOW of the peak has its `outcome.missing`, because no outcome is reported. */
 const settledMs = 65_000
-/** What is signed beforehand lives a minute. */
+/** A signature made beforehand is valid for a minute. */
 const lot = 1000
-/** V8 gives its young generation more room for the first 30,000 plain decisions or so, and then no more. */
+/** V8 enlarges its young generation during the first 30,000 plain decisions or so, and then no more. */
 const memoryCounts = { plain: 100_000, full: 20_000 }
 
-/** What a decision point decides a second, of what it costs to speak HTTP at all. */
+/** The number of decisions a second of a decision point, relative to the cost of HTTP itself. */
 export async function measurePdp(bench: Bench): Promise<Measure> {
   const { quick } = bench
   using cores = new TwoCores()
@@ -65,7 +65,7 @@ async function ratesOf({ quick, progress }: Bench, subjects: Subjects): Promise<
     const requests = await caller.boxcars(quick ? 2 : lot / boxcar)
     return closed(server, requests, one ? 1 : boxcars)
   }
-  for (const subject of subjects.all) await run(subject, 'single') // compiled and sliced: as it will be for hours
+  for (const subject of subjects.all) await run(subject, 'single') // compiled and optimised, as it will be for hours
   for (let round = 0; round < (quick ? 1 : rounds); round++) {
     for (const mode of ['plain', 'full'] as const) {
       const requests = await subjects.of(mode, few).caller.singles(quick ? 50 : lot)
@@ -81,8 +81,8 @@ async function ratesOf({ quick, progress }: Bench, subjects: Subjects): Promise<
 }
 
 /**
- * What a request takes of a decision point that has the core to itself, while as many come as half of what was answered at the most. A
- * window of seconds shows a collection of garbage or none, so there are several.
+ * The latency of a request at a decision point that has the core to itself, at half of its peak rate. A window of
+ * seconds contains a garbage collection or none, so there are several.
  */
 async function atHalfOfThePeak({ quick, progress }: Bench, { all }: Subjects, rates: Rates): Promise<Row[]> {
   const asked = all
@@ -95,7 +95,7 @@ async function atHalfOfThePeak({ quick, progress }: Bench, { all }: Subjects, ra
     for (const one of asked) {
       const { caller, server } = one.subject
       progress(`pdp: half of the peak, round ${round + 1}, ${nameOf(one.subject)}`)
-      const half = Math.max(1, rates.of(one.subject, 'single').rate / 2) // where every call was late, as slowly as that
+      const half = Math.max(1, rates.of(one.subject, 'single').rate / 2) // if every call was late, no slower than one a second
       await server.release()
       const requests = await caller.singles(quick ? 50 : Math.min(2 * lot, Math.ceil(half * pacedSeconds)))
       const { each, late } = await open(server, requests, half)
@@ -139,7 +139,7 @@ class Rates {
       const { rate, ofCore, late } = this.#of(name)
       return [
         { name, value: rate, unit: '/s' },
-        // One at a time it waits more than it works, and steps of 10 ms would be all there is.
+        // One at a time, it waits more than it works, and the steps of 10 ms would dominate.
         ...(name.endsWith('one at a time') ? [] : [{ name: `${name}, of a core`, value: ofCore, unit: '/s' } as const]),
         ...(late === 0 ? [] : [{ name: `${name}, denied for being late`, value: late, unit: '' } as const]),
       ]
@@ -174,7 +174,7 @@ const ratio = (name: string, value: number, target?: Row['target']): Row => ({
 const shown = (count: number) => count.toLocaleString('en-US')
 const nameOf = ({ mode, policies }: Pick<Subject, 'mode' | 'policies'>) => `${mode}, ${shown(policies)} policies`
 
-/** Memory of its own as decisions go by, of whichever are already warm. */
+/** Its own memory over time, for decision points that are already warm. */
 async function memoryOf({ count, progress }: Bench & { count: number }, subject: Subject): Promise<Row[]> {
   const { server, caller, mode } = subject
   const decide = async (decisions: number) => {

@@ -3,7 +3,7 @@ import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { median, timed } from './measure.ts'
 
-/** A file that is appended to: what a log that did nothing else would do for one event. */
+/** Appends to a file, as a log that did nothing else would for one event. */
 export class AppendedFile implements Disposable {
   readonly #handle: number
 

@@ -3,14 +3,14 @@ import { sampleKey } from '@bailiwick/standalone/sample'
 import type { RunningSystem, SystemOptions } from '@bailiwick/testkit'
 import { World } from './world.ts'
 
-/** What agents and enforcement points need of a data directory with grants, whichever process serves it now. */
+/** The parts of a data directory with grants that agents and enforcement points need, whichever process serves it now. */
 export interface Place extends Pick<RunningSystem, 'data' | 'url' | 'trust' | 'invoicesUrl' | 'clock' | 'random'> {
   agent: string
   key: SigningKey<'agent'>
   grantIds: string[]
 }
 
-/** A data directory with grants, of a system that is no more. */
+/** A data directory with grants, from a system that has ended. */
 export async function granted(
   dir: string,
   grants: number,

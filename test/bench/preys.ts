@@ -5,7 +5,10 @@ import { claimsOf, type Prey } from './revocation-probe.ts'
 import type { PassedOn, SubAgents } from './sub-agents.ts'
 import type { Granted } from './world.ts'
 
-/** Of a grant that outlives what is revoked under it; one after the other, so that at any moment each has a grant to itself. */
+/**
+ * The number of uses of a grant that outlives the revocations under it. They use it one after the other, so that at any
+ * moment each revocation has a grant to itself.
+ */
 const usesOfGrant = 50
 
 interface Scene {
@@ -16,7 +19,7 @@ interface Scene {
   token(grantId: string): Promise<string>
 }
 
-/** What can be revoked, made so that a revocation in one lane ends nothing in another. */
+/** Targets of revocation, made so that a revocation in one lane ends nothing in another. */
 export class Preys {
   readonly #system: RunningSystem
   readonly #scene: Scene

@@ -5,12 +5,12 @@ import { topicSettings } from '@bailiwick/service-host'
 import { type Bench, inFlight, type Measure, median, percentile, perSecond, timed } from './measure.ts'
 import { AppendedFile } from './physical.ts'
 
-/** About what a decision has. */
+/** About the size of a decision. */
 export const eventBytes = 1500
 const topic = 'decisions.v1'
 const atOnce = 256
 
-/** What durability costs over the disk's own price for it, and how far many writers share that price. */
+/** The cost of durability relative to the disk's own, and how well many writers share it. */
 export async function measurePublish({ dir, quick, progress }: Bench): Promise<Measure> {
   const samples = quick ? 50 : 1000
   const shared = atOnce * (quick ? 4 : 100)
@@ -20,7 +20,7 @@ export async function measurePublish({ dir, quick, progress }: Bench): Promise<M
   const publish = (n: number) => bus.publish(topic, [{ key: `grt_${n % 16}`, bytes }])
   for (let n = 0; n < 20; n++) await publish(n)
 
-  // Taken in turns, so that whatever else the disk does meets both.
+  // Taken in turns, so that other work on the disk affects both.
   const syncs: number[] = []
   const publishes: number[] = []
   for (let n = 0; n < samples; n++) {

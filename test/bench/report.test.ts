@@ -15,7 +15,7 @@ function reported(rows: Row[], { load = 0.5, commit = 'abc1234', at = '2026-11-2
 }
 const rowsOf = (page: string) => page.split('\n').filter((line) => /^\| [a-z]/.test(line))
 
-it('keeps of each kind what was measured last, in the order of kinds, with the run that it is of', () => {
+it('keeps the latest rows of each kind, in the order of kinds, with their run', () => {
   const first = asMarkdown(reported([row('grant: p99', 1), row('grant: old', 2), row('tree: all', 3)]), '')
   const at = '2026-11-28T11:30:00.000Z'
   const second = asMarkdown(
@@ -30,7 +30,7 @@ it('keeps of each kind what was measured last, in the order of kinds, with the r
   expect(second.match(/^## /gm)).toHaveLength(1)
 })
 
-it('says that others competed as long as a row is there of which it is true', () => {
+it('reports competing load as long as it is true of a row', () => {
   const crowded = asMarkdown(reported([row('grant: p99', 1)], { load: 9 }), '')
   expect(crowded).toContain('Other work competed')
   const both = asMarkdown(reported([row('tree: all', 1)]), crowded)
@@ -38,7 +38,7 @@ it('says that others competed as long as a row is there of which it is true', ()
   expect(asMarkdown(reported([row('grant: p99', 1)]), both)).not.toContain('Other work competed')
 })
 
-it('takes the place of a section that is not by kind, and of no other', () => {
+it('replaces a section that is not by kind, and no other', () => {
   const whole = (title: string, value: number) => ({ id: title, title, how: 'So.', rows: [row('p50', value)] })
   const base = reported([])
   const page = asMarkdown({ ...base, measures: [whole('One', 1), whole('Two', 2)] }, '')

@@ -22,8 +22,8 @@ const introduction = [
 ]
 
 /**
- * The page with these measures in it; of the page as it is, sections that were not measured now stay. A target is shown beside
- * the number; it fails nothing.
+ * The page with these measures in it. Sections of the present page that were not measured now stay. A target is shown
+ * next to its number; missing it fails nothing.
  */
 export function asMarkdown(report: Report, page: string): string {
   const sections = new Map(sectionsOf(page))

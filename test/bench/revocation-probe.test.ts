@@ -7,13 +7,16 @@ const token = `x.${Buffer.from(JSON.stringify({ jti: 'crd_1', exp: 0 })).toStrin
 const allow: Probed = { decision: true }
 const deny = (reason: string): Probed => ({ decision: false, reason })
 
-/** Two decision points; `answer` says what one says of a grant, by how often it was asked of it before and since it was revoked. */
+/**
+ * Two decision points. `answer` gives a point's answer for a grant, by the number of calls to it before and since the
+ * revocation.
+ */
 class Points implements Reach {
   readonly points = 2
   readonly atOnce = 2
   readonly ahead = 2
   readonly answer: (asked: { grantId: string; before: number; since: number; point: number }) => Probed
-  /** Of each that was revoked, how often it had been allowed. */
+  /** For each revoked grant, how often it had been allowed. */
   readonly allowedBefore: number[] = []
   #made = 0
   readonly #asked = new Map<string, { allowed: number; before: number; since: number[]; revoked: boolean }>()
@@ -57,7 +60,7 @@ class Points implements Reach {
 
 const probed = (reach: Reach) => new RevocationProbe(reach, 'grant').run(3, () => {})
 
-it('tells of an ALLOW after the answer, of whichever decision point and however late', async () => {
+it('reports an ALLOW after the answer, from either decision point and however late', async () => {
   const { lags } = await probed(
     new Points(({ since, point }) => (since < (point === 1 ? 20 : 1) ? allow : deny('grant_revoked'))),
   )
@@ -65,14 +68,14 @@ it('tells of an ALLOW after the answer, of whichever decision point and however 
   for (const lag of lags) expect(lag).toBeGreaterThan(0)
 })
 
-it('tells of none where there is none', async () => {
+it('reports none where there is none', async () => {
   const { lags, late, outlived } = await probed(
     new Points(({ since }) => (since === 0 ? allow : deny('grant_revoked'))),
   )
   expect({ lags, late, outlived }).toEqual({ lags: [0, 0, 0], late: 0, outlived: 0 })
 })
 
-it('revokes what was allowed, and hears of its end, however late a machine is: else nothing would look like a quick end', async () => {
+it('revokes only what was allowed, and waits for its end however late the machine is, so that silence is not mistaken for speed', async () => {
   const reach = new Points(({ before, since }) => {
     if (since === 0) return before < 10 ? deny('state_stale') : allow
     if (since < 10) throw new ServiceError('service_unreachable')
@@ -84,7 +87,7 @@ it('revokes what was allowed, and hears of its end, however late a machine is: e
   expect(late).toBeGreaterThanOrEqual(3 * 10 * 2)
 })
 
-it('takes another where one is dead at birth, and fails for what must not be', async () => {
+it('replaces a grant that is dead at birth, and fails for anything that must not happen', async () => {
   const dead = new Set(['grt_1', 'grt_3'])
   const reach = new Points(({ grantId, since }) => (since > 0 || dead.has(grantId) ? deny('grant_revoked') : allow))
   expect((await probed(reach)).lags).toEqual([0, 0, 0])
@@ -118,7 +121,7 @@ it('revokes several at once, each in a lane of its own', async () => {
   expect(new Set(targets).size).toBe(8)
 })
 
-it('ends two by a revocation of everything, and makes none before its answer that would be dead at birth', async () => {
+it('ends two with a revocation of everything, and makes none before its answer, which would be dead at birth', async () => {
   const reach = new Points(({ since }) => (since > 0 ? deny('everything_revoked') : allow))
   const { lags } = await new RevocationProbe(reach, 'all').run(3, () => {})
   expect(lags).toEqual(Array(6).fill(0))
@@ -126,7 +129,7 @@ it('ends two by a revocation of everything, and makes none before its answer tha
   for (const allowed of reach.allowedBefore) expect(allowed).toBeGreaterThan(0)
 })
 
-it('begins none when its time is over, and says how many there were', async () => {
+it('begins none when its time is over, and reports how many there were', async () => {
   const reach = new Points(({ since }) => (since > 0 ? deny('grant_revoked') : allow))
   const { revoked, lags } = await new RevocationProbe(reach, 'grant').run(1_000_000, () => {}, 0.5)
   expect(revoked).toBeGreaterThan(0)

@@ -8,18 +8,21 @@ import type { Granted } from './world.ts'
 const perSecond = 200
 const beforeMs = 30
 const afterMs = 60
-/** The other one's credential lives five minutes. */
+/** The other decision point's credential lives five minutes. */
 const renewedMs = 120_000
-/** Whoever is still allowed so long after the answer has outlived every bound: no use to wait for its end. */
+/**
+ * If a target is still allowed this long after the answer, it has outlived every bound, and there is no use in waiting
+ * for its end.
+ */
 const outlivedMs = 5000
-/** How long a machine that others use too may take to say anything at all. */
+/** How long a shared machine may take to answer at all. */
 const saidWithinMs = 120_000
-/** A machine that is too slow for the rate is not asked for more than that at once. */
+/** A machine that is too slow for the rate gets no more than this many calls at once. */
 const unanswered = 32
 
-/** What is about to be revoked. */
+/** A target of a revocation. */
 export interface Prey extends Granted {
-  /** What a revocation of its kind has to name. */
+  /** The name that a revocation of its kind needs. */
   target: string
 }
 
@@ -28,17 +31,17 @@ export interface Probed {
   reason?: string | undefined
 }
 
-/** How a system is reached, in this process or over HTTP. */
+/** The access to a system, in this process or over HTTP. */
 export interface Reach {
-  /** How many decision points there are. */
+  /** The number of decision points. */
   points: number
-  /** How many revocations are under way at once, each with its own prober; `all` ends everything, so of it there is one. */
+  /** The number of revocations under way at once, each with its own prober. `all` ends everything, so it has only one. */
   atOnce: number
-  /** How many are prepared besides. */
+  /** The number of further targets that are prepared. */
   ahead: number
-  /** What no revocation of another lane (from 0 on) ends, unless it is one of `all`. */
+  /** A target that no revocation of another lane (from 0 on) ends, except one of `all`. */
   prey(kind: RevocationKind, lane: number): Promise<Prey>
-  /** What no revocation ends, unless it is one of `all`. */
+  /** A call that no revocation ends, except one of `all`. */
   other(): Promise<Granted>
   /** `point`: from 0 on. */
   ask(granted: Granted, point: number): Promise<Probed>
@@ -48,17 +51,17 @@ export interface Reach {
 
 interface Watched extends Granted {
   madeAt: number
-  /** How often it was asked for: decision points take turns. */
+  /** The number of calls for it: decision points take turns. */
   asked: number
   acknowledgedAt: number
   lastAllow: number
-  /** It was denied for being over, whenever. */
+  /** It was denied because it had ended, at any time. */
   ended: boolean
-  /** Those that were asked after the answer, and denied it for being over. */
+  /** The decision points that were called after the answer and denied it because it had ended. */
   deniedBy: Set<number>
 }
 
-/** Of everything that a revocation may end, the reason. */
+/** The reasons for everything that a revocation may end. */
 const over: ReadonlySet<string | undefined> = new Set([
   'credential_revoked',
   'grant_revoked',
@@ -71,7 +74,7 @@ const over: ReadonlySet<string | undefined> = new Set([
 ])
 export const isOver = (reason: string | undefined) => over.has(reason)
 
-/** What a busy machine makes of a decision, and a tree of which two decision points decide at once. */
+/** The answers that a busy machine may cause, and a tree for which two decision points decide at once. */
 const late: ReadonlySet<string | undefined> = new Set([
   'deadline_exceeded',
   'state_stale',
@@ -83,7 +86,7 @@ const late: ReadonlySet<string | undefined> = new Set([
 ])
 export const isLate = (reason: string | undefined) => late.has(reason)
 
-/** As `ask`; what is answered instead of a decision, or not at all, on a busy machine is late too. */
+/** As `ask`; on a busy machine, an answer that is no decision, or no answer, counts as late too. */
 export async function askOf(reach: Pick<Reach, 'ask'>, granted: Granted, point: number): Promise<Probed> {
   try {
     return await reach.ask(granted, point)
@@ -94,11 +97,11 @@ export async function askOf(reach: Pick<Reach, 'ask'>, granted: Granted, point: 
 }
 
 export interface Probe {
-  /** How many revocations there were. */
+  /** The number of revocations. */
   revoked: number
-  /** ms from the answer to the last ALLOW, of each that was to end; 0 where there was none. */
+  /** ms from the answer to the last ALLOW of each target; 0 where there was none. */
   lags: number[]
-  /** Those that were still allowed 5 s after the answer. */
+  /** The targets that were still allowed 5 s after the answer. */
   outlived: number
   asked: number
   allowed: number
@@ -107,15 +110,16 @@ export interface Probe {
 }
 
 /**
- * Revokes again and again, under load, and keeps when each that was to end was last allowed. Each was allowed before, and is asked
- * until every decision point has denied it: what nobody asked for, or heard no answer to, would look like a quick end.
+ * Revokes repeatedly, under load, and records when each target was last allowed. Each target was allowed before, and is
+ * called until every decision point has denied it: a target that was not called, or got no answer, would look like a
+ * quick end.
  */
 export class RevocationProbe {
   readonly #reach: Reach
   readonly #kind: RevocationKind
   readonly #tally = { asked: 0, allowed: 0, late: 0 }
   readonly #failures: unknown[] = []
-  /** Those that are about to end, or were just ended, each asked for as often as the others. */
+  /** The targets that are about to end, or just ended, each called as often as the others. */
   readonly #probed = new Set<Watched>()
   readonly #watched: Watched[] = []
   readonly #revoking: Semaphore
@@ -127,10 +131,11 @@ export class RevocationProbe {
     this.#revoking = new Semaphore(kind === 'all' ? 1 : reach.atOnce, Number.POSITIVE_INFINITY)
   }
 
-  /** None is begun after `seconds`. */
+  /** No revocation is begun after `seconds`. */
   async run(count: number, progress: (done: number) => void, seconds = Number.POSITIVE_INFINITY): Promise<Probe> {
     const { atOnce, ahead } = this.#reach
-    // Of those that are ended together none can be prepared ahead; but while one is asked for to its end, the next may be made.
+    // Targets that end together cannot be prepared in advance, but while one is called to its end, the next may be
+    // made.
     const lanes = this.#kind === 'all' ? 2 : atOnce + ahead
     const started = performance.now()
     const load = this.#load()
@@ -166,7 +171,7 @@ export class RevocationProbe {
     for (const each of ended) this.#probed.delete(each)
   }
 
-  /** What is asked for meanwhile dies too, and is watched as well. What is made before the answer would be dead at birth. */
+  /** The target in use meanwhile dies too, and is watched as well. A target made before the answer would be dead at birth. */
   async #everything(): Promise<void> {
     const ended = await this.#revoking.run(async () => {
       const made = await Promise.all([0, 1].map((n) => this.#living(() => this.#make(n))))
@@ -190,14 +195,14 @@ export class RevocationProbe {
     await this.#until(() => ended.every((each) => this.#seen(each)))
   }
 
-  /** Every decision point says that it is over, or it never will be. */
+  /** Whether every decision point has reported its end, or never will. */
   #seen({ deniedBy, lastAllow, acknowledgedAt }: Watched): boolean {
     return deniedBy.size === this.#reach.points || lastAllow - acknowledgedAt > outlivedMs
   }
 
   /**
-   * One that was allowed, and that nobody has said to be over: what something else had ended would look like a quick end. Made anew while
-   * the console has not heard of what was revoked before, under which it is dead at birth.
+   * A target that was allowed and not reported as ended: a target that something else had ended would look like a quick
+   * end. It is made anew while the console has not heard of the previous revocation, under which it is dead at birth.
    */
   async #living<W extends Watched>(make: () => Promise<W>, first?: W): Promise<W> {
     for (let made = first ?? (await make()); ; made = await make()) {
@@ -209,7 +214,7 @@ export class RevocationProbe {
     }
   }
 
-  /** Fails with the first thing that must not be; when nothing of the kind is ever said, with that. */
+  /** Fails with the first answer that must not happen, or when no decisive answer ever comes. */
   async #until(condition: () => boolean): Promise<void> {
     for (const end = performance.now() + saidWithinMs; !condition(); await setTimeout(5)) {
       if (this.#failures.length > 0) throw this.#failures[0]
@@ -217,7 +222,7 @@ export class RevocationProbe {
     }
   }
 
-  /** An open loop: a decision point that is slow is asked as often as one that is quick. */
+  /** An open loop: a slow decision point is called as often as a fast one. */
   #load(): { stop(): Promise<void> } {
     const pending = new Set<Promise<void>>()
     let running = true

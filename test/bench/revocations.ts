@@ -15,10 +15,10 @@ const revoked: readonly RevocationKind[] = [
   'tool-server',
   'all',
 ]
-/** What is measured: each kind, and a tree. */
+/** The subjects of the measure: each kind, and a tree. */
 export const kinds: readonly string[] = [...revoked, 'tree']
 
-/** How long after a revocation was acknowledged anything that it ends is still allowed (V7), kind by kind. */
+/** How long after the acknowledgement of a revocation its targets are still allowed (V7), kind by kind. */
 export async function measureRevocations(bench: Bench): Promise<Measure> {
   const count = bench.count ?? (bench.quick ? 3 : 2000)
   const open = async () => {
@@ -35,7 +35,7 @@ export async function measureRevocations(bench: Bench): Promise<Measure> {
 }
 
 export interface TreeReach extends Reach {
-  /** To a sub-agent of whose grant this is. */
+  /** The sub-agent of this grant. */
   passOn(granted: Granted): Promise<Granted>
 }
 
@@ -53,7 +53,7 @@ interface KindByKind {
   p99: number
 }
 
-/** A new system for each kind. One that fails is told, and fails the measure at the end; the others are kept. */
+/** A new system for each kind. A kind that fails is reported, and fails the measure at the end; the others are kept. */
 export async function kindByKind(bench: Bench, { about, count, open, p99 }: KindByKind): Promise<Measure> {
   const rows: Row[] = []
   const failures: unknown[] = []
@@ -118,7 +118,7 @@ export const howOf = (where: string) =>
 
 const manyOfTree = 100
 
-/** 16 at once, as several agents under one tree would ask. */
+/** 16 at once, as several agents under one tree would call. */
 async function treeRows({ quick, progress }: Bench, count: number, reach: TreeReach): Promise<Row[]> {
   const root = await persistently(() => reach.prey('grant', 0))
   const made: Granted[] = []
@@ -126,7 +126,7 @@ async function treeRows({ quick, progress }: Bench, count: number, reach: TreeRe
     made.push(await persistently(() => reach.passOn(root)))
     progress(`revocations: delegation ${made.length}`)
   })
-  // Where making them took longer than a credential lives, those that still do.
+  // If making them took longer than a credential lives, those that are still valid.
   const alive = Date.now() / 1000 + 60
   const children = made.filter(({ token }) => claimsOf(token).exp > alive)
   const ask = (n: number) => askOf(reach, children[n % children.length] as Granted, n % reach.points)
@@ -142,11 +142,11 @@ async function treeRows({ quick, progress }: Bench, count: number, reach: TreeRe
         heard.allowed++
         heard.last = performance.now()
       } else if (askedAt >= acknowledged && isOver(reason)) heard.over++
-      await setImmediate() // a denial touches no disk: without this, nothing but denials would ever run again
+      await setImmediate() // a denial touches no disk: without this, only denials would ever run again
     }
   }
   const loops = Promise.all(Array.from({ length: 16 }, loop))
-  // A machine that others use too may be late for most of them: what was hardly asked for would look like a quick end.
+  // A shared machine may be late for most of them: a target that was hardly called would look like a quick end.
   const untilMany = async (what: 'allowed' | 'over') => {
     for (const end = performance.now() + 120_000; heard[what] < manyOfTree; await setTimeout(5))
       if (performance.now() > end) throw new Error(`of a tree, ${what}: ${heard[what]} in two minutes`)

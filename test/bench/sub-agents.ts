@@ -8,17 +8,17 @@ import { patiently } from './patience.ts'
 
 const agentId = 'spiffe://bailiwick.local/agent/sub-agent'
 
-/** What a sub-agent acts with. */
+/** The credential of a sub-agent. */
 export interface PassedOn {
   token: string
   key: SigningKey<'agent'>
-  /** Its id. */
+  /** The sub-agent's id. */
   delegation: string
 }
 
 /**
- * Those to whom the sample agent passes on parts of its grants: so many instances that each has fewer credentials under one grant than an
- * issuer lets live (512), though a tree has a thousand descendants.
+ * The sub-agents to which the sample agent delegates parts of its grants. There are enough instances that each has
+ * fewer credentials under one grant than an issuer lets live (512), although a tree has a thousand descendants.
  */
 export class SubAgents {
   readonly #keys = Array.from({ length: 4 }, () => generateKey('agent'))
@@ -26,7 +26,7 @@ export class SubAgents {
   #parent: Agent | undefined
   #passedOn = 0
 
-  /** With these in it, the registry that a system begins with. */
+  /** The initial registry of a system, with these sub-agents added. */
   readonly entities = (entities: InitialEntities): InitialEntities => {
     const keys = this.#keys.map(({ publicJwk }, n) => ({ instance: `i${n + 1}`, jwk: { ...publicJwk } }))
     const attestor = { kind: 'registered_key' as const, keys }
@@ -41,12 +41,12 @@ export class SubAgents {
     return [...entities, { type: 'agent', value }]
   }
 
-  /** Passed on to the next of them in turn, and redeemed. The parent goes on with the one credential that it has for the grant. */
+  /** Delegates to the next of them in turn, which redeems it. The parent keeps its one credential for the grant. */
   async passOn(system: RunningSystem, grantId: string): Promise<PassedOn> {
     this.#parent ??= sampleAgent(system, 'reconciler')
     const n = this.#passedOn++ % this.#keys.length
     const key = this.#keys[n]
-    if (key === undefined) throw new Error('there is nobody to pass it on to')
+    if (key === undefined) throw new Error('there is no sub-agent to delegate to')
     const { clock, random, trust } = system
     const subAgent =
       this.#agents[n] ??

@@ -19,15 +19,18 @@ export interface Granted {
   actor?: Actor
 }
 
-/** Whose credential it is, and where it is to be used. */
+/** The holder of a credential, and the place where it is used. */
 export interface Actor {
   key?: SigningKey<'agent'>
-  /** The instance whose grant it is. */
+  /** The instance that has the grant. */
   subject?: string
   toolServer?: string
 }
 
-/** What the agent asks for: as the sample, with room for a bench. `n`: what is asked for in the same words is the same request. */
+/**
+ * The authority that the agent asks for: the sample's, with room for a bench. `n` tells requests apart, because an
+ * identical request is the same request.
+ */
 export function roomyAsk(n: number, toolServer: string = sample.toolServer) {
   const [reading, adjusting] = sampleAuthority.permissions
   const permissions =
@@ -70,7 +73,7 @@ export class World implements AsyncDisposable {
     const subAgents = new SubAgents()
     const cast = new Cast()
     const entities = (sample: InitialEntities) => cast.entities(subAgents.entities(sample))
-    // What one agent may have is not what is measured.
+    // The limits for one agent are not measured here.
     const quotas = {
       BAILIWICK_DECISIONS_PER_MINUTE_AGENT: '10000000',
       BAILIWICK_DECISIONS_PER_MINUTE_GRANT: '10000000',
@@ -88,7 +91,7 @@ export class World implements AsyncDisposable {
     return sampleAgent(this.system.host, 'reconciler')
   }
 
-  /** A request, its approval and a credential; of the sample agent unless a part is given. */
+  /** A request, its approval and a credential, for the sample agent unless a part is given. */
   async grant(part?: Part): Promise<Granted> {
     const acting = part?.agent ?? this.agent()
     const ask = roomyAsk(++this.#asked, part?.toolServer)
@@ -105,13 +108,13 @@ export class World implements AsyncDisposable {
     return (await patiently(() => this.agent().credential({ grantId }))).token
   }
 
-  /** A call as an enforcement point puts it, parsed, with a fresh proof. */
+  /** A call as an enforcement point sends it, parsed, with a fresh proof. */
   evaluation({ token, actor = {} }: Granted): Evaluation {
     const { key = this.#agentKey, subject = this.agentId, toolServer } = actor
     const { action, resource, digest } = invoiceCall(toolServer)
     const { host, services, invoicesUrl } = this.system
     const htu = `${invoicesUrl}/read`
-    // The nonce: proofs that are made within seconds of a start count only with one.
+    // Fetches the nonce: proofs from the seconds around a start count only with one.
     const proof = makeDpopProof(
       {
         htm: 'POST',

@@ -25,7 +25,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     const address = invitationAddress(desk.system.data)
     const jwk = JSON.parse(Buffer.from(address.split('invitation=')[1] ?? '', 'base64url').toString())
     await page.goto(`${desk.system.url}/`)
-    await page.getByRole('heading', { level: 1, name: 'Nobody is enrolled yet' }).waitFor()
+    await page.getByRole('heading', { level: 1, name: 'No approver is enrolled yet' }).waitFor()
     expect(await seriousFindings(desk.olivia)).toEqual([])
     await page.goto(address) // in the same tab, where only the fragment changes
     await page.getByRole('heading', { name: 'Become the first approver' }).waitFor()
@@ -39,9 +39,9 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     expect(desk.olivia.sent.some((request) => request.includes(address.split('#')[1] ?? ''))).toBe(false)
   })
 
-  it('sees at once what an agent asked on the topic, narrows it, signs exactly that, and the agent can work', async () => {
+  it('sees an agent’s request from the topic at once, narrows it, signs exactly that, and the agent can work', async () => {
     await publishSampleRequest(desk.system.host)
-    // Nothing was pressed: server-sent events brought it.
+    // No button was pressed: server-sent events brought it.
     const link = page.getByRole('link', { name: sampleAuthority.task })
     await link.waitFor()
     await page.getByText('Can spend money').waitFor()
@@ -67,7 +67,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     expect((await agent.credential({ requestId: requestId ?? '' })).token).toMatch(/^ey/)
   })
 
-  it('is stopped from widening by the page, and by the server behind it', async () => {
+  it('cannot widen a request in the page, nor past it at the server', async () => {
     const agent = sampleAgent(desk.system.host, 'reconciler')
     const authority = { ...sampleAuthority, budget: { ...sampleAuthority.budget, calls: 150 } }
     await agent.request({ authority, mode: 'window', expiresInSeconds: 600 })
@@ -94,7 +94,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await inboxIsEmpty()
   })
 
-  it('drops a permission, and what is signed no longer has it', async () => {
+  it('drops a permission, which the signed statement then lacks', async () => {
     const agent = sampleAgent(desk.system.host, 'forecaster')
     await agent.request({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 600 })
     await open(sampleAuthority.task)
@@ -113,7 +113,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await inboxIsEmpty()
   })
 
-  it('shows an agent’s words as words, whatever they would rather be, and apart from what is signed (V3)', async () => {
+  it('shows an agent’s words as plain text, whatever they contain, apart from what is signed (V3)', async () => {
     const purpose =
       '<img src=x onerror="document.title=`taken`"><script>document.title="taken"</script></blockquote><li>At most 1 call in all</li>\u202e5\u2066\u200bZu\u0308rich\u2800x\u0335\u0335\u0335\u0335\u0335'
     const agent = sampleAgent(desk.system.host, 'forecaster')
@@ -142,7 +142,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await inboxIsEmpty()
   })
 
-  it('shows what a registry change takes away and adds, and applies it after a signature', async () => {
+  it('shows what a registry change removes and adds, and applies it after a signature', async () => {
     const value = {
       id: 'spare',
       url: 'http://localhost:9999/',
@@ -178,7 +178,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await expect.poll(async () => (await registry()).json().entities).toContainEqual(applied)
   })
 
-  it('shows what policies say before they are signed, and signs no others (V3)', async () => {
+  it('shows the text of policies before they are signed, and signs no others (V3)', async () => {
     const registry = () => desk.system.services.policyDecision.pdp.projection.ledger.registry
     const active = registry().policySet?.hash ?? ''
     const files = new Map(readPolicyFiles(paths(desk.system.data).policies(active)))
@@ -233,7 +233,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
 
   it('fits a phone, and nothing on the page breaks its content security policy', async () => {
     await expectNoSidewaysScroll(page)
-    // The refusals that were provoked (422, and 401 after signing out), and a busy machine's pauses, are logged by the browser itself.
+    // The browser itself logs the provoked refusals (422, and 401 after signing out) and a busy machine's pauses.
     expect(desk.olivia.complaints.filter((text) => !/status of (401|422|503)/.test(text))).toEqual([])
   })
 })

@@ -20,7 +20,7 @@ describe.skipIf(noBrowser)('one exact action, in Chromium', () => {
     return requestId
   }
 
-  it('shows all its arguments, hostile ones included, beside the digest that is signed (V3)', async () => {
+  it('shows all its arguments, hostile ones included, next to the digest that is signed (V3)', async () => {
     const properties = {
       ...{ invoice: 'INV-40', amount: 1e21, precise: 0.1, none: null, list: [1, 'two', { three: true }], empty: {} },
       'a key: "approve"': 'evil\u202Egnp.exe \u200Bzero',

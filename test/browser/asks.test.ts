@@ -10,16 +10,16 @@ import { atADesk } from './desk.ts'
 const subAgents = new SubAgents(2)
 const reading = { ...sampleAuthority, permissions: [sampleAuthority.permissions[0]], budget: { calls: 30 } }
 
-describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium', () => {
+describe.skipIf(noBrowser)('requests other than a plain window, in Chromium', () => {
   const desk = atADesk({ ...asking, entities: (sample) => subAgents.entities(asking.entities(sample)) })
 
-  it('says in words what must stay fresh, before and as it is signed, and signs exactly that (V3)', async () => {
+  it('shows the freshness conditions in words, before and during signing, and signs exactly those (V3)', async () => {
     const agent = sampleAgent(desk.system.host, 'forecaster')
     const { requestId } = await agent.request({ authority: reading, mode: 'continuous', expiresInSeconds: 3600 })
     const { page } = desk.olivia
     await desk.goTo(`requests/${requestId}`)
     const words =
-      'Stays open only while the workload proves again what it is at least every 10 min, and each outcome is reported within 1 min.'
+      'Stays open only while the workload proves its identity again at least every 10 min, and each outcome is reported within 1 min.'
     await page.locator('article.request').getByText(words).waitFor()
     await desk.olivia.press('Approve narrower…')
     await page.getByLabel('Seconds until an outcome').fill('30')
@@ -36,7 +36,7 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     await page.locator('.card', { hasText: 'tasks' }).getByText(words).waitFor()
   })
 
-  it('shows the parts that rules split a task into as one task, each answered by itself', async () => {
+  it('shows the parts of a split task as one task, each answered separately', async () => {
     const agent = sampleAgent(desk.system.host, 'forecaster')
     const [read, adjust] = sampleAuthority.permissions
     const remove = { actions: ['tools/call'], resource: tool('delete'), max_uses: 2 }
@@ -51,7 +51,7 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     await open.getByRole('link', { name: 'tidy up' }).click()
     const whole = page.locator('.parts')
     await whole.getByRole('heading', { name: 'One task in 2 parts' }).waitFor()
-    // What else was asked stands beside it, and is not what this signature is about.
+    // The other parts of the request are shown next to it, and are not what this signature covers.
     await whole.locator('.table > li', { hasText: 'invoices/delete' }).waitFor()
     await desk.olivia.press('Approve as asked…')
     const dialog = page.getByRole('dialog')
@@ -68,7 +68,7 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     await desk.olivia.press('Deny it')
     await page.getByText('Denied.', { exact: true }).waitFor()
     await expect.poll(async () => (await agent.status(requestId)).status).toBe('partial')
-    // What was approved can be done, and nothing else of what was asked.
+    // The approved part can be done, and nothing else of the request.
     const { items = [] } = await agent.status(requestId)
     expect(items.map(({ resource: { id }, status }) => [id, status])).toEqual([
       [tool('read').id, 'approved'],
@@ -80,11 +80,11 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
       const call = { grant, action: 'tools/call', resource: tool(name), properties: { invoice: 'INV-9' } }
       return (await agent.fetch(`${desk.invoices.url}/${name}`, { method: 'POST' }, call)).status
     }
-    await expect.poll(() => act('read')).toBe(200) // a machine that is held up says no to what it would allow
+    await expect.poll(() => act('read')).toBe(200) // a delayed machine denies calls that it would allow
     expect(await act('delete')).toBe(403)
   })
 
-  it('an action that waits goes on after a person’s word, once, under the same grant (V10)', async () => {
+  it('a waiting action continues after a person’s approval, once, under the same grant (V10)', async () => {
     const agent = sampleAgent(desk.system.host, 'reconciler')
     const { page } = desk.olivia
     const task = await agent.request({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 3600 })
@@ -97,7 +97,7 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
       agent.fetch(`${desk.invoices.url}/adjust`, { method: 'POST' }, { grant: { grantId }, ...action, properties })
     const waiting = async () => {
       const denial = await denialOf(await adjust(), action)
-      expect(denial?.reason).toBe('step_up_required') // a machine that is held up says another no at first
+      expect(denial?.reason).toBe('step_up_required') // a delayed machine gives another denial at first
       return denial
     }
     const answering = await vi.waitFor(waiting, patienceMs)
@@ -114,15 +114,15 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     await page.locator('article.row', { hasText: 'Step-up' }).waitFor() // nothing was pressed
     await page.getByText('The task waits for a person’s word').waitFor()
     await page.getByRole('link', { name: `tools/call on tool ${action.resource.id}` }).click()
-    await page.getByText('It waits because a policy wants a person’s word for it.').waitFor()
+    await page.getByText('It waits because a policy requires a person’s approval.').waitFor()
     await page.getByRole('heading', { name: 'The grant it belongs to' }).waitFor()
     const dialog = page.getByRole('dialog')
-    const does = dialog.getByRole('region', { name: 'What your yes does' })
-    // The dialog tells what the statement says, whatever it says, and signs nothing that it cannot tell.
+    const does = dialog.getByRole('region', { name: 'What your approval does' })
+    // The dialog shows the effect that the statement states, and signs no effect that it cannot explain.
     const lies: [effect: object, words: RegExp | undefined][] = [
       [
         { kind: 'task', until: '2026-12-01T10:00:00.000Z' },
-        /This action may happen, once\. And the task goes on until/,
+        /This action may happen, once\. And the task continues until/,
       ],
       [{ kind: 'everything' }, undefined],
     ]
@@ -142,14 +142,14 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
       await page.unroute('**/statement')
     }
     await desk.olivia.press('Approve as asked…')
-    await does.getByText('Your yes lets this one action happen, once.').waitFor()
+    await does.getByText('Your approval lets this one action happen, once.').waitFor()
     await page.getByRole('dialog').getByText('"120.00"').waitFor()
     await page.getByRole('dialog').getByText(grantId).waitFor()
     await desk.olivia.press('Sign with passkey')
     await page.getByText('Approved.', { exact: true }).waitFor()
 
     expect(await agent.waitForDecision(asked.requestId)).toMatchObject({ status: 'approved', grantId })
-    // As soon as the decision point has read of it, too.
+    // Once the decision point has read it, too.
     await expect.poll(async () => (await adjust()).status).toBe(200)
     expect(desk.invoices.ledger.effects.adjust).toBe(1)
     await vi.waitFor(waiting, patienceMs)
@@ -169,7 +169,7 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     return createAgent({ agentId, instance, key, installation, baseUrl, now: () => clock.now(), random })
   }
 
-  it('shows whom a task was passed on to as a tree, and ends one branch of it and no more (V7)', async () => {
+  it('shows a task’s delegations as a tree, and ends one branch of it and no more (V7)', async () => {
     const agent = sampleAgent(desk.system.host, 'reconciler')
     const { page } = desk.olivia
     const authority = { ...passedOn, task: 'passed on' }
@@ -203,7 +203,7 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     const grant = page.locator(`article[data-grant="${grantId}"]`)
     const branch = grant.locator(`[data-delegation="${id}"]`)
     const leaf = branch.locator('.tree').locator(`[data-delegation="${last.id}"]`)
-    // What the last one did is taken from everybody above it.
+    // The last sub-agent's use counts against every agent above it.
     for (const each of [branch.locator('.link').first(), leaf])
       await each.getByText('1 of 5', { exact: true }).waitFor()
     await grant.getByText('1 of 200', { exact: true }).waitFor()

@@ -10,26 +10,26 @@ import { expect } from 'vitest'
 const places = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 const executablePath = process.env.CHROMIUM ?? places.find((path) => existsSync(path))
 
-/** Without a browser these tests say that they were skipped; in CI they fail. */
+/** Without a browser these tests report that they were skipped; in CI they fail. */
 export const noBrowser = executablePath === undefined && process.env.CI !== 'true'
 
 export const launch = (): Promise<Browser> =>
   chromium.launch({ executablePath: executablePath ?? '', args: ['--no-sandbox'] })
 
-/** How long a page may take to show what it will show: a wait ends as soon as it does. */
+/** How long a page may take to show what it will show; a wait ends as soon as it does. */
 export const patienceMs = 60_000
 
 /** A person at a browser of their own, with a platform authenticator. */
 export interface Person extends AsyncDisposable {
   page: Page
   context: BrowserContext
-  /** Whatever the page asked of the server: its path, and what it sent. */
+  /** Every request of the page to the server: its path and its body. */
   sent: string[]
-  /** Errors of the page, and what it or the browser wrote to its console. */
+  /** Errors of the page, and the output that the page or the browser wrote to the browser's console. */
   complaints: string[]
   /** Presses the button of exactly this name. */
   press(name: string): Promise<void>
-  /** Whether the authenticator finds that it is really this person (UV). */
+  /** Whether the authenticator confirms that it is really this person (UV). */
   verified(is: boolean): Promise<void>
   cdp: CDPSession
   authenticatorId: string
@@ -71,7 +71,7 @@ export async function aPerson(browser: Browser, viewport = { width: 1100, height
   }
 }
 
-/** Opens the invitation and enrols the first approver, who then stands before an empty inbox. */
+/** Opens the invitation and enrols the first approver, who then sees an empty inbox. */
 export async function enrolFirst({ page, press }: Person, { data }: Pick<System, 'data'>): Promise<void> {
   await page.goto(invitationAddress(data))
   await page.getByRole('heading', { name: 'Become the first approver' }).waitFor()
@@ -80,7 +80,10 @@ export async function enrolFirst({ page, press }: Person, { data }: Pick<System,
   await page.getByText('No agent waits for you.').waitFor()
 }
 
-/** What axe-core finds serious or critical on the page as it is; run beside the page's own scripts, not by its policy. */
+/**
+ * The problems that axe-core calls serious or critical on the current page. It runs next to the page's own scripts,
+ * outside the page's policy.
+ */
 export async function seriousFindings({ page, cdp }: Person): Promise<string[]> {
   const { frameTree } = await cdp.send('Page.getFrameTree')
   const { executionContextId: contextId } = await cdp.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id })
@@ -103,7 +106,7 @@ export async function seriousFindings({ page, cdp }: Person): Promise<string[]> 
   return found.map((each) => `${page.url()} ${each}`)
 }
 
-/** That nobody has to scroll sideways. */
+/** Checks that the page needs no sideways scrolling. */
 export async function expectNoSidewaysScroll(page: Page): Promise<void> {
   const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
   expect([page.url(), wide]).toEqual([page.url(), 0])
@@ -147,7 +150,7 @@ export async function withPasskey({ cdp, authenticatorId }: Person, id: string, 
   }
 }
 
-/** As a page is seen: by day and by night, at a desk and on a phone. */
+/** The ways to see a page: by day and by night, at a desk and on a phone. */
 export const looks = [
   ['light', 1280],
   ['dark', 1280],
@@ -161,7 +164,7 @@ export async function seenAs({ page }: Person, [colorScheme, width]: Look): Prom
   await page.setViewportSize({ width, height: 800 })
 }
 
-/** What is wrong with the page as it is: it has to be scrolled sideways, or axe-core finds something serious. `SHOTS`: a folder for pictures. */
+/** The faults of the current page: sideways scrolling, or a serious finding of axe-core. `SHOTS`: a folder for pictures. */
 export async function findingsOf(person: Person): Promise<string[]> {
   const { page } = person
   if (process.env.SHOTS) {

@@ -13,7 +13,7 @@ interface DeskOptions extends SystemOptions {
   enrolled?: boolean
 }
 
-/** A system with its console, and Olivia before it, who owns the sample agents. */
+/** A system with its console, and Olivia, who uses it and owns the sample agents. */
 export class Desk implements AsyncDisposable {
   system!: System
   invoices!: InvoicesApi
@@ -34,27 +34,27 @@ export class Desk implements AsyncDisposable {
     return this.#opened.disposeAsync()
   }
 
-  /** Opens a page of the console; resolves when nothing of it loads any more. */
+  /** Opens a page of the console. Resolves when the page has finished loading. */
   async goTo(path: string, { page }: Person = this.olivia): Promise<void> {
     await page.goto(`${this.system.url}/console/${path}`)
     await page.getByRole('heading', { level: 1 }).waitFor()
     await page.locator('.loading').first().waitFor({ state: 'detached' })
   }
 
-  /** Signs what the request's page shows, as it was asked. */
+  /** Signs the request that the page shows, as it was asked. */
   async approve(requestId: string, person: Person = this.olivia): Promise<void> {
     await this.goTo(`requests/${requestId}`, person)
     await person.press('Approve as asked…')
     await person.press('Sign with passkey')
   }
 
-  /** As `approve`, where one signature is enough: resolves when it counts. */
+  /** As `approve`, where one signature is enough. Resolves when it counts. */
   async grant(requestId: string): Promise<void> {
     await this.approve(requestId)
     await this.olivia.page.getByText('Approved.', { exact: true }).waitFor()
   }
 
-  /** Each is another ask: what was denied rests, by whatever name it comes again. Gives its request. */
+  /** Each request differs, because a denied request is paused under any name. Returns the request's id. */
   async ask(task: string, name: (typeof sample.agents)[number] = 'reconciler'): Promise<string> {
     const { requestId } = await sampleAgent(this.system.host, name).request({
       authority: { ...sampleAuthority, task, budget: { ...sampleAuthority.budget, egress_bytes: ++this.#asked } },
@@ -65,7 +65,7 @@ export class Desk implements AsyncDisposable {
     return requestId
   }
 
-  /** A change of the registry, which waits for an answer. Gives its request. */
+  /** Proposes a change of the registry, which waits for an answer. Returns its request id. */
   async propose(type: string, id: string, value: unknown): Promise<string> {
     const payload = { proposer: 'carl', entities: [{ type, id, value }] }
     const { operator } = this.system.host
@@ -73,7 +73,7 @@ export class Desk implements AsyncDisposable {
     return (answer.json() as { request_id: string }).request_id
   }
 
-  /** What a decision point knows, once it has read all that is there now. */
+  /** The state of a decision point, once it has read everything that is there now. */
   async ledger() {
     const { projection } = this.system.services.policyDecision.pdp
     const facts = topics.flatMap(({ name, leaf }) => (leaf ? [name] : []))
@@ -81,13 +81,13 @@ export class Desk implements AsyncDisposable {
     return projection.ledger
   }
 
-  /** How the request stands for a decision point. */
+  /** The state of the request at a decision point. */
   async stateOf(requestId: string) {
     return (await this.ledger()).requests.requests.get(requestId)?.state
   }
 }
 
-/** For the tests of the block that asks: opened before them, closed after them. */
+/** For the tests of the calling block: opened before them, closed after them. */
 export function atADesk(options: DeskOptions = {}): Desk {
   const desk = new Desk()
   beforeAll(() => desk.open(options))

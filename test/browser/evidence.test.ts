@@ -14,7 +14,7 @@ type InitialEntity = Parameters<NonNullable<SystemOptions['entities']>>[0][numbe
 const subAgents = new SubAgents(1)
 const hostile = '<img src=x onerror="document.title=1">\u202egnp.exe'
 
-/** As a gateway stands before a server whose tools it does not know one by one. */
+/** A rule for tools that the gateway does not know one by one. */
 function forWhateverIsCalled(entity: InitialEntity): InitialEntity {
   if (entity.type !== 'enforcement-point') return entity
   const resources = [{ type: 'tool', id_prefix: `${sample.toolServer}/` }]
@@ -28,7 +28,10 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
   const desk = atADesk({ entities: (all) => subAgents.entities(all).map(forWhateverIsCalled) })
   beforeAll(act)
 
-  /** A task that is approved, passed on in part, acted upon by both, denied, ended by an operator, and asked for once more with hostile words. */
+  /**
+   * A task that is approved, delegated in part, used by both agents, denied, ended by an operator, and requested again
+   * with hostile words.
+   */
   async function act(): Promise<void> {
     const agent = sampleAgent(desk.system.host, 'reconciler')
     const helper = sdk(subAgents.at(0))
@@ -53,7 +56,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await askHostile(token)
   }
 
-  /** An enforcement point hands on what an agent calls a thing, as it is. */
+  /** An enforcement point passes on the name that an agent gives, unchanged. */
   async function askHostile(token: string): Promise<void> {
     const { services, host, invoicesUrl, data } = desk.system
     const { pdp, decide } = services.policyDecision
@@ -92,18 +95,18 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
   ): Promise<void> => {
     const resource = { type: 'tool', id: `${sample.toolServer}/${name}` }
     const ask = { grant, action: 'tools/call', resource, properties: { invoice: 'INV-4' } }
-    // A machine that is held up says no to what it would allow.
+    // A delayed machine denies calls that it would allow.
     const does = async () => (await who.fetch(`${desk.invoices.url}/${name}`, { method: 'POST' }, ask)).status
     await vi.waitFor(async () => expect(await does()).toBe(status), patienceMs)
   }
 
   const events = (): Locator => desk.olivia.page.locator('.event')
-  /** Evidence takes in what happened a little later. */
+  /** Evidence records events a little later. */
   const settled = async (find: () => Promise<number>, wanted: number, path: string) => {
     await expect.poll(() => desk.goTo(path).then(find), { interval: 250 }).toBe(wanted)
   }
 
-  it('finds denials by their reason, coloured, and leads to the story of each', async () => {
+  it('finds denials by their reason, coloured, and links to the story of each', async () => {
     const { page } = desk.olivia
     await settled(() => events().count(), 1, 'evidence?type=decision.denied&reason=action_not_granted')
     const denial = page.locator('.event.bad')
@@ -116,7 +119,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await page.getByText(/^All \d+ steps verify/).waitFor()
   })
 
-  it('searches by the keyboard alone, by agent, approver, task and time together', async () => {
+  it('searches with the keyboard alone, by agent, approver, task and time together', async () => {
     const { page } = desk.olivia
     await desk.goTo('evidence')
     await page.getByLabel('Task', { exact: true }).focus()
@@ -132,7 +135,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await page.keyboard.press('Enter')
     await expect.poll(() => events().count()).toBe(5)
     expect(page.url()).toContain('task=reconcile-q3-invoices&type=outcome')
-    // What was asked for stands in the address: the same page for whoever gets the link.
+    // The search is in the address, so the link shows the same page to another person.
     await page.reload()
     await expect.poll(() => events().count()).toBe(5)
     expect(await page.getByLabel('Approver').inputValue()).toBe('owner')
@@ -142,7 +145,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await page.getByText('Nothing matches.').waitFor()
   })
 
-  it('shows a task as a tree in time, with whom it was passed on to, what they did, and how it ended', async () => {
+  it('shows a task as a tree in time, with its delegations, their actions, and how it ended', async () => {
     const { page } = desk.olivia
     await settled(() => page.locator('.step', { hasText: /Revoked/ }).count(), 1, `evidence/${grantId}`)
     const acted = page.locator('.card', { hasText: 'Who acted' })
@@ -172,25 +175,25 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await page.unroute(story)
     await desk.goTo(`evidence/${grantId}`)
     await counts.getByText(/^3 allowed, [1-9] denied$/).waitFor()
-    // Only denials are loaded then: nothing is known of what was allowed.
+    // Only denials are loaded then, so the number of allowed calls is unknown.
     await desk.olivia.press('Denials')
     await counts.getByText(/^[1-9] denied$/).waitFor()
   })
 
-  it('lets nothing that an event says be markup, or reorder what is read', async () => {
+  it('shows no text of an event as markup, and lets none reorder the page', async () => {
     const { page } = desk.olivia
     await desk.goTo(`evidence/${grantId}`)
     const step = page.locator('.step', { hasText: 'grant_revoked' })
     await step.getByText('<img src=x onerror="document.title=1">').waitFor()
     await step.locator('.unseen', { hasText: 'U+202E' }).first().waitFor()
     await step.locator('summary').click()
-    await step.locator('.event-data .unseen').first().waitFor() // the page hears a little later that it was opened
+    await step.locator('.event-data .unseen').first().waitFor() // the page learns a little later that it was opened
     expect(await page.locator('main img').count()).toBe(0)
     expect(await page.title()).not.toBe('1')
     expect(await page.locator('main').textContent()).not.toContain('\u202e')
   })
 
-  it('verifies a receipt in the page, by the log’s key, and finds one byte that is another (V14)', async () => {
+  it('verifies a receipt in the page with the log’s key, and finds one changed byte (V14)', async () => {
     const { page } = desk.olivia
     await desk.goTo(`evidence/${requestId}`)
     const step = page.locator('.step', { hasText: 'Granted' }).first()
@@ -209,7 +212,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
         /did not sign/,
       ],
       ['a key', (a) => ({ ...a, vkey: a.vkey?.replace(/.$/, '') }), /cannot be read/],
-      ['no receipt', (a) => ({ ...a, receipt: 'hello' }), /no receipt/],
+      ['no receipt', (a) => ({ ...a, receipt: 'hello' }), /not a receipt/],
     ]
     for (const [name, change, says] of changes) {
       await page.route('**/evidence/events/evt_*', async (route) => {
@@ -221,7 +224,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
       await expect.poll(() => step.locator('.receipt').textContent(), { message: name }).toMatch(says)
       await page.unroute('**/evidence/events/evt_*')
     }
-    // The true receipt of another event proves nothing of this one.
+    // The genuine receipt of another event proves nothing about this one.
     const other = await page.locator('.step', { hasText: 'Asked' }).first().getAttribute('data-event')
     await page.route('**/evidence/events/evt_*', async (route) => {
       const url = route
@@ -237,12 +240,12 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await step.getByText('Verified here.').waitFor()
   })
 
-  it('draws what agents did by the hour, and says the same in a table', async () => {
+  it('draws agents’ activity by the hour, and shows the same in a table', async () => {
     const { page } = desk.olivia
     await desk.goTo('evidence')
     await page.locator('.chart canvas').waitFor()
     const row = page.locator('table.activity tr', { hasText: 'agent/reconciler' })
-    // A call may have learned a nonce first.
+    // A call may have fetched a nonce first.
     await expect.poll(() => row.locator('td').allTextContents()).toEqual(['3', expect.stringMatching(/^[1-9]$/)])
     const drawn = () =>
       page.evaluate(`(() => {

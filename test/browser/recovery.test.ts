@@ -25,7 +25,7 @@ let ports: { port: number; invoicesPort: number }
 let browser: Browser
 let olivia: Person
 
-/** What `bailiwick recover` does with the root key. */
+/** Does what `bailiwick recover` does with the root key. */
 async function announce(system: System, id: string, key: SigningKey<'invitation'>): Promise<void> {
   const value = { id, jwk: key.publicJwk, approver_id: 'owner', name: 'Olivia Owner', groups: [sample.group] }
   const root = readKeyFile(paths(data).keys('root'), 'root', 'root')
@@ -41,7 +41,7 @@ async function recover(person: Person, system: System, id: string, key: SigningK
   const { page, press } = person
   await page.goto(recoveryAddress(system.url, id, key))
   await page.getByRole('heading', { name: 'Recover' }).waitFor()
-  expect(page.url()).toBe(`${system.url}/`) // nor does its history keep the key
+  expect(page.url()).toBe(`${system.url}/`) // nor does the history keep the key
   expect(await seriousFindings(person)).toEqual([])
   await press('Create passkey and recover')
 }
@@ -61,13 +61,13 @@ describe.skipIf(noBrowser)('recovery, in Chromium', () => {
   const [lost, unknown] = [generateKey('invitation'), generateKey('invitation')]
   const refused = (person: Person, text: string | RegExp) => person.page.getByRole('alert').getByText(text).waitFor()
 
-  it('is there for everybody to see, lets nobody in for a day, and is retired by whoever knows nothing of it (V3)', async () => {
+  it('is visible to every approver, admits no one for a day, and can be retired by any approver (V3)', async () => {
     await using system = await startSystem({ data, ...ports, clock: yesterday })
     await enrolFirst(olivia, system)
     const { page } = olivia
     await announce(system, 'rcv-lost', lost)
     await announce(system, 'rcv-unknown', unknown)
-    // Nothing was pressed, and it is so on every page.
+    // No button was pressed, and it is on every page.
     const banner = (id: string) => page.locator('.banner', { hasText: `retire recovery ${id}` })
     await banner('rcv-lost').waitFor()
     await page.getByRole('link', { name: 'Grants' }).click()
@@ -82,12 +82,12 @@ describe.skipIf(noBrowser)('recovery, in Chromium', () => {
 
     await using early = await aPerson(browser)
     await recover(early, system, 'rcv-lost', lost)
-    await refused(early, /the recovery can be used from (?!\d{4}-)/) // a time as people read it
+    await refused(early, /the recovery can be used from (?!\d{4}-)/) // a local time
     await early.press('Not now')
     await early.page.getByRole('heading', { name: 'Sign in' }).waitFor()
   })
 
-  it('makes one passkey after the day, once, in place of those that were lost (V3, V10)', async () => {
+  it('makes one passkey after the day, once, in place of the lost ones (V3, V10)', async () => {
     await using system = await startSystem({ data, ...ports })
     await using anew = await aPerson(browser)
     await recover(anew, system, 'rcv-unknown', unknown)

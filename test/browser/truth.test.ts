@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { noBrowser, patienceMs, seriousFindings } from './browser.ts'
 import { atADesk } from './desk.ts'
 
-describe.skipIf(noBrowser)('what the console says while the server or the person is slow, in Chromium', () => {
+describe.skipIf(noBrowser)('the console with a slow server or person, in Chromium', () => {
   const desk = atADesk()
 
-  it('stays until it is known what became of a signature that was sent, and then says it (V3)', async () => {
+  it('a dialog stays until the result of a sent signature is known, and then shows it (V3)', async () => {
     const requestId = await desk.ask('slow-server')
     const { page } = desk.olivia
     await desk.goTo(`requests/${requestId}`)
@@ -24,7 +24,7 @@ describe.skipIf(noBrowser)('what the console says while the server or the person
     expect(await dialog.getByRole('button', { name: 'Back' }).isDisabled()).toBe(true)
     await page.keyboard.press('Escape')
     expect(await dialog.isVisible()).toBe(true)
-    // Chromium closes a dialog at the second Escape, whatever the page says.
+    // Chromium closes a dialog at the second Escape, whatever the page does.
     await page.keyboard.press('Escape')
     slow.resolve()
     await page.getByText('Approved.', { exact: true }).waitFor()
@@ -32,7 +32,7 @@ describe.skipIf(noBrowser)('what the console says while the server or the person
     await page.unroute('**/approve')
   })
 
-  it('offers to sign once the statement is there, and not before (V3)', async () => {
+  it('offers to sign only once the statement is there (V3)', async () => {
     const requestId = await desk.ask('slow-statement')
     const { page } = desk.olivia
     await desk.goTo(`requests/${requestId}`)
@@ -54,7 +54,7 @@ describe.skipIf(noBrowser)('what the console says while the server or the person
     await page.unroute('**/statement')
   })
 
-  it('says that an answer cannot be read, and asks again', async () => {
+  it('reports an unreadable answer, and asks again', async () => {
     const requestId = await desk.ask('cut-off')
     const { page } = desk.olivia
     const detail = `**/console/api/requests/${requestId}`
@@ -68,12 +68,12 @@ describe.skipIf(noBrowser)('what the console says while the server or the person
     await page.unroute(detail)
   })
 
-  it('shows what failed in place of a page that it cannot draw, never an empty one, and reloads it', async () => {
+  it('shows the error in place of a page that it cannot draw, never an empty page, and can reload it', async () => {
     const requestId = await desk.ask('odd-answer')
     const { page } = desk.olivia
     for (const [path, shell] of [
       [`requests/${requestId}`, true],
-      ['me', false], // what stands around every page
+      ['me', false], // the frame of every page
     ] as const) {
       const odd = `**/console/api/${path}`
       await page.route(odd, (route) => route.fulfill({ json: { id: requestId, kind: 'access' } }))
@@ -108,7 +108,7 @@ describe.skipIf(noBrowser)('what the console says while the server or the person
     await desk.grant(requestId)
   })
 
-  it('comes back by itself after the server was away, whether the page knew something before or not', async () => {
+  it('recovers after the server was away, with or without earlier data in the page', async () => {
     const { page } = desk.olivia
     const away = () => page.route('**/console/api/**', (route) => route.abort())
     const back = () => page.unroute('**/console/api/**')
@@ -125,7 +125,7 @@ describe.skipIf(noBrowser)('what the console says while the server or the person
     await page.getByText('What you see is old.').waitFor({ state: 'detached', timeout: patienceMs })
   })
 
-  it('tells the end of a request that is kept by evidence alone, and knows one that never was', async () => {
+  it('shows the end of a request that only evidence still has, and reports an unknown one', async () => {
     const requestId = await desk.ask('long-ago')
     const { page } = desk.olivia
     await desk.goTo(`requests/${requestId}`)
@@ -135,13 +135,13 @@ describe.skipIf(noBrowser)('what the console says while the server or the person
     await expect
       .poll(async () => (await page.request.get(`${desk.system.url}/console/api/evidence/trace/${requestId}`)).status())
       .toBe(200)
-    // As approval answers once it forgot the request.
+    // As approval answers once it has forgotten the request.
     const forgotten = `**/console/api/requests/${requestId}`
     await page.route(forgotten, (route) => route.fulfill({ status: 404, json: { title: 'Unknown' } }))
     await desk.goTo(`requests/${requestId}`)
     await page.getByRole('heading', { name: 'This request ended a while ago.' }).waitFor()
     await page.getByText('Denied by a person').waitFor()
-    await page.getByRole('link', { name: 'All that evidence has of it' }).waitFor()
+    await page.getByRole('link', { name: 'Everything that evidence has about it' }).waitFor()
     await page.unroute(forgotten)
     await desk.goTo(`requests/req_${'A'.repeat(43)}`)
     await page.getByRole('heading', { name: 'There is no such request.' }).waitFor()

@@ -55,7 +55,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('the independen
         }),
     ],
     [
-      'an assertion by somebody whom nobody verified',
+      'an assertion without user verification',
       /user was not verified/,
       () => lie('request.approved', 1, ({ assertions }) => withoutUserVerification(assertions[0])),
     ],
@@ -100,7 +100,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('the independen
         }),
     ],
     [
-      'an event that the holder of no key wrote',
+      'an event written without a key',
       /signature_invalid/,
       () => entries.map((bytes, at) => (at === placesOf(entries, 'request.approved')[2] ? flipped(bytes) : bytes)),
     ],
@@ -110,7 +110,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('the independen
     expect(code).toBe(1)
   })
 
-  it('believes no log that its key did not sign, and no approver whom the anchor does not lead to (V14)', async () => {
+  it('accepts no log that its key did not sign, and no approver without a chain from the anchor (V14)', async () => {
     writeLog(data, entries)
     const elsewhere = mkdtempSync(join(tmpdir(), 'bailiwick-'))
     try {
@@ -135,7 +135,7 @@ function withoutUserVerification(assertion: { authenticator_data: string } | und
   if (assertion) assertion.authenticator_data = data.toString('base64url')
 }
 
-/** What a system writes in which two tasks, then two changes of the registry, then a task by two people are approved. */
+/** The events of a system in which two tasks, then two changes of the registry, then a task by two people are approved. */
 async function approvedLog(data: string): Promise<Uint8Array[]> {
   await using scene = await Scene.open({ data })
   await scene.granted()
@@ -158,7 +158,7 @@ async function approvedLog(data: string): Promise<Uint8Array[]> {
   const rendered = await scene.approver.approve(requestId)
   expect(rendered.status).toBe('endorsed')
   expect(await approveToo(scene, passkey, requestId)).toBe('approved')
-  // Evidence reads each topic by itself: until it has all of them, a grant may stand there without its approval.
+  // Evidence reads each topic separately: until it has all of them, a grant may be there without its approval.
   await vi.waitFor(async () => expect((await scene.audited()).findings).toEqual([]), 60_000)
   return (await readLog(paths(data).log, scene.system.trust.log.vkey)).entries
 }

@@ -18,7 +18,7 @@ type Decision = DecodedEvent<'decisions.v1'>
 
 const logger = makeLogger({ service: 'consumers', level: 'silent' })
 
-/** A bus instead of another, both of which end with it. */
+/** Replaces a bus by another; both end with it. */
 function instead(unused: Bus, bus: Bus): Bus {
   return {
     publish: (topic, events) => bus.publish(topic, events),
@@ -32,7 +32,7 @@ function instead(unused: Bus, bus: Bus): Bus {
   }
 }
 
-/** The line of a decision, said a third time, from our own reading of the topic; undefined for what is none. */
+/** The line of a decision, computed a third time, from our own reading of the topic; undefined for other events. */
 function lineOf(event: Decision, counts: boolean): string | undefined {
   const [action, resource] =
     'action' in event.data && event.data.action
@@ -53,7 +53,7 @@ function lineOf(event: Decision, counts: boolean): string | undefined {
   }
 }
 
-/** What stands on decisions.v1 now, and the lines that a reader prints of it. */
+/** The events on decisions.v1 now, and the lines that a reader prints for them. */
 async function readDecisions(connection: KafkaConnection): Promise<{ messages: Message[]; lines: string[] }> {
   await using bus = await kafkaBus({ connection, logger })
   const messages: Message[] = []
@@ -73,7 +73,7 @@ async function readDecisions(connection: KafkaConnection): Promise<{ messages: M
   return { messages, lines: lines.toSorted() }
 }
 
-/** The same, once nothing more comes: denials are published behind their answers. */
+/** The same, once nothing more arrives: denials are published after their answers. */
 async function readAllDecisions(connection: KafkaConnection): ReturnType<typeof readDecisions> {
   for (let [before, same] = [-1, 0]; ; await new Promise((resolve) => setTimeout(resolve, 1000))) {
     const read = await readDecisions(connection)
@@ -93,13 +93,13 @@ describe.skipIf(lacks('secure-kafka', 'redis') || left)(
 
     const connect = (user: string): KafkaConnection => {
       const { security, brokers } = kafka
-      if (security === undefined) return expect.fail('a Kafka that lets everybody in')
+      if (security === undefined) return expect.fail('a Kafka without access control')
       const password = readFileSync(security.passwordFile(user), 'utf8')
       const tls = { ca: readFileSync(security.caFile, 'utf8') }
       return { brokers, clientId: user, tls, sasl: { username: user, password } }
     }
 
-    /** Both programs, as a user of Kafka; each starts at the beginning and ends after so many lines. */
+    /** Both programs, as one Kafka user; each starts at the beginning and ends after this many lines. */
     const runAll = (user: string, max: number): Promise<Ended[]> => {
       const { security, brokers } = kafka
       const env = {
@@ -120,11 +120,11 @@ describe.skipIf(lacks('secure-kafka', 'redis') || left)(
       await using admin = await kafkaAdmin(connect('admin'))
       await admin.applyTopics(kafkaTopics({ dev: true }))
       await admin.applyAcls(kafkaAcls({ readers: ['siem'] }))
-      // All services in this process, on the real bus: what is tested here reads, whoever writes.
+      // All services run in this process, on the real bus: this test is about the readers, not the writers.
       const bus = await kafkaBus({ connection: connect('admin'), logger })
       const env = { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s' }
       system = await startSystem({ wrapBus: (embedded) => instead(embedded, bus), env })
-      // The story is told for what it leaves on the topic; whether it holds is its own suites' question.
+      // The story only fills the topic here; its own suites check whether it holds.
       await tell(system, async (_title, step) => void (await step().catch(() => undefined)))
     }, 600_000)
     afterAll(async () => {
@@ -145,7 +145,7 @@ describe.skipIf(lacks('secure-kafka', 'redis') || left)(
       }
     })
 
-    it('answer from evidence.v1 who let it happen, each event verified back to trust.json (V3)', async () => {
+    it('report from evidence.v1 who approved it, each event verified back to trust.json (V3)', async () => {
       const { evidence } = system.services
       await using bus = await kafkaBus({ connection: connect('admin'), logger })
       const { lines, messages } = await readAllDecisions(connect('admin'))
@@ -175,7 +175,7 @@ describe.skipIf(lacks('secure-kafka', 'redis') || left)(
         .map((line) => line.split('\t'))
       const allowed = rows.filter(([, verdict]) => verdict === 'ALLOW')
       expect(allowed.length).toBeGreaterThan(5)
-      // An ALLOW that came too late was answered with a DENY of the same id: that is what was let happen.
+      // An ALLOW that came too late was answered with a DENY of the same id, and that DENY is the answer that counts.
       const said = Map.groupBy(
         lines.map((line) => line.split('\t')),
         (row) => row.at(-1) ?? '',
@@ -199,21 +199,21 @@ describe.skipIf(lacks('secure-kafka', 'redis') || left)(
       expect((await ask('agents', one[10] ?? '')).err).toContain('TOPIC_AUTHORIZATION_FAILED')
     })
 
-    it('show nothing to whoever may not read', async () => {
+    it('show nothing to a user who may not read', async () => {
       for (const ended of await runAll('agents', 1)) {
         expect(ended).toMatchObject({ code: 2, out: '' })
         expect(ended.err).toContain('TOPIC_AUTHORIZATION_FAILED')
       }
     })
 
-    it('say of an ALLOW that somebody with the right to write changed that it is BAD, and exit with 1 (V12)', async () => {
+    it('call an ALLOW BAD that a user with write access changed, and exit with 1 (V12)', async () => {
       const { messages, lines } = await readAllDecisions(connect('admin'))
       const allowed =
         messages.find(({ bytes }) => /"decision\.allowed".*"permission":0/.test(Buffer.from(bytes).toString())) ??
         expect.fail('none')
       const forged = Buffer.from(Buffer.from(allowed.bytes).toString().replace('"permission":0', '"permission":1'))
       expect(forged).not.toEqual(Buffer.from(allowed.bytes))
-      // The policy-decision's Kafka password was stolen, and not its key.
+      // The policy-decision's Kafka password was stolen, but not its key.
       await using thief = await kafkaBus({ connection: connect('policy-decision'), logger })
       const [position] = await thief.publish('decisions.v1', [{ key: allowed.key, bytes: forged }])
       const bad = [

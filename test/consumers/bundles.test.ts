@@ -20,7 +20,7 @@ interface Keys {
   log: Story['log']
 }
 
-/** Which of these bundles are proved, by our verifier and by the one in Python that shares no code with it. */
+/** Which of these bundles our verifier accepts, and which the one in Python, which shares no code with it, accepts. */
 async function verdicts(texts: readonly string[], { trust, log }: Keys) {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bundles-'))
   const files = texts.map((text, n) => {
@@ -68,7 +68,10 @@ const changes: [string, (bundle: Json) => unknown][] = [
     (bundle) => Object.assign(bundle, { checkpoint: bundle.checkpoint.replace(/\n\d+\n/, '\n9999\n') }),
   ],
   ['a member of trust.json', ({ trust }) => Object.assign(trust, { single_operator: trust.single_operator !== true })],
-  ['a text that nobody wrote', (bundle) => Object.assign(bundle, { values: [{ salt: 'A'.repeat(22), text: 'x' }] })],
+  [
+    'a text that was never written',
+    (bundle) => Object.assign(bundle, { values: [{ salt: 'A'.repeat(22), text: 'x' }] }),
+  ],
   ...['request.received', 'request.approved', 'grant.created', 'credential.intended', 'agent.registered'].map(
     (type): [string, (bundle: Json) => unknown] => [`no ${type}`, without(type)],
   ),
@@ -103,7 +106,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
   () => {
     beforeAll(async () => void (await pythonWithPackages(verifiers)))
 
-    it('proves what our own verifier proves, and nothing that was changed or left out (V3, V14)', async () => {
+    it('accepts what our own verifier accepts, and nothing that was changed or left out (V3, V14)', async () => {
       await provedOf({}, async (text, keys) => {
         const texts = [text, ...changes.map(([, change]) => changed(text, change))]
         const { ours, theirs, said } = await verdicts(texts, keys)
@@ -118,9 +121,9 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
       ['an outcome that the decision point made up', { outcomeKey: generateKey('outcome') }, /another key/],
       ['a credential without an intent (V4)', { withoutIntent: true }, /never recorded|other than|NOTHING/],
       ['an action beyond its bounds (V5)', { bound: { '/invoice': { max: '5' } } }, /argument_out_of_bounds/],
-      ['another answer than to what was asked', { answerTo: 'A'.repeat(43) }, /something else than was asked/],
-      ['a rule that wants two people', { stricter: true }, /another|1 of 2/],
-    ])('proves nothing of %s (V3)', async (_, lies, why) => {
+      ['an answer to another question', { answerTo: 'A'.repeat(43) }, /something else than was asked/],
+      ['a rule that requires two people', { stricter: true }, /another|1 of 2/],
+    ])('rejects %s (V3)', async (_, lies, why) => {
       await provedOf(lies, async (text, keys) => {
         const { theirs, ours, said } = await verdicts([text], keys)
         expect([theirs, ours]).toEqual([[false], [false]])
@@ -129,8 +132,8 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
     })
 
     it.each<[string, Lies, boolean]>([
-      ['takes a revealed call that its decision tells of', {}, true],
-      ['takes no revealed call with another argument than its decision tells of', { invoice: 'INV-2' }, false],
+      ['accepts a revealed call that matches its decision', {}, true],
+      ['rejects a revealed call with another argument than its decision has', { invoice: 'INV-2' }, false],
     ])('%s (V3)', async (_, lies, isProved) => {
       await told(lies, async (story, { decisions }, evidence) => {
         const { body } = await evidence.http.inject({ method: 'GET', url: `/v1/bundle/${decisions[0]}` })
@@ -141,7 +144,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
       })
     })
 
-    it('proves an action of a sub-agent, and one that people said yes to once more (V3, V6)', async () => {
+    it('accepts an action of a sub-agent, and one that people approved as a step-up (V3, V6)', async () => {
       const subAgents = new SubAgents(1)
       const entities = (all: Parameters<typeof subAgents.entities>[0]) => subAgents.entities(asking.entities(all))
       await using scene = await Scene.open({ ...asking, entities })

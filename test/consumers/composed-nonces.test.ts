@@ -21,7 +21,7 @@ const needs = missingPrograms().filter((each) => each.startsWith('python'))
 const secret = randomBytes(32).toString('base64url')
 
 it.skipIf(process.env.CI !== 'true' && needs.length > 0)(
-  'a Python server with a nonce of its own follows the decision point behind it: after its restart no honest call is refused twice (V10)',
+  'a Python server with its own nonces follows the decision point behind it: after a restart no honest call is refused twice (V10)',
   async () => {
     const base = `http://localhost:${await freePort()}`
     await using world = await World.open({
@@ -87,7 +87,7 @@ it.skipIf(process.env.CI !== 'true' && needs.length > 0)(
         const first = await ask()
         return first === '401 use_dpop_nonce' ? ask() : first
       }
-      // Both were just started: the server asks for a nonce of its own, and then the decision point for one of its own.
+      // Both were just started: first the server requests a nonce of its own, and then the decision point does.
       await expect.poll(call).toBe('200')
       expect(await call()).toBe('200')
       decisionPoint = (await world.startPdp()).http

@@ -35,17 +35,17 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
     const lie = (nth: number, change: (said: Said) => void) =>
       told({ data, entries }, 'approval', approval(nth), (event) => change(event.data as never))
 
-    it('finds recoveries, parts of an ask, grants that stay open and step-ups signed by the right people (V3)', async () => {
+    it('finds recoveries, parts of a request, continuous grants and step-ups signed by the right people (V3)', async () => {
       const { code, lines, bad, err } = await verified(data, entries)
       expect([code, bad, err]).toEqual([0, [], expect.stringMatching(/, 5 grants; .*: 11 good, 0 void; 0 faults/)])
       expect(
         lines.map((line) => line.split('\t')).map(([, verdict, what, , people, of]) => [verdict, what, people, of]),
       ).toEqual([
-        ['OK', 'approved', 'owner', '1 of 1'], // a task, by the passkey that was lost
-        ['OK', 'approved', 'owner', '1 of 1'], // one part, by the new one
+        ['OK', 'approved', 'owner', '1 of 1'], // a task, with the passkey that was lost
+        ['OK', 'approved', 'owner', '1 of 1'], // one part, with the new one
         ['OK', 'approved', 'owner', '1 of 1'], // the other part
-        ['OK', 'approved', 'owner', '1 of 1'], // while it stays proven
-        ['OK', 'approved', 'owner', '1 of 1'], // and goes on when it was not
+        ['OK', 'approved', 'owner', '1 of 1'], // a continuous grant
+        ['OK', 'approved', 'owner', '1 of 1'], // which continues after it lapsed
         ['OK', 'approved', 'owner', '1 of 1'], // a task
         ['OK', 'approved', 'owner', '1 of 1'], // its step-up
         ['OK', 'approved', 'owner', '1 of 1'], // a second person
@@ -55,7 +55,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
       ])
     })
 
-    it('takes a step-up that stands in the log before its grant was approved: they are of two partitions (V3)', async () => {
+    it('accepts a step-up that is in the log before its grant’s approval: they are in two partitions (V3)', async () => {
       const ofStepUp = (bytes: Uint8Array) => read(bytes).partitionkey === read(entries[approval(stepUp)]).partitionkey
       const early = [...entries.filter(ofStepUp), ...entries.filter((bytes) => !ofStepUp(bytes))]
       expect(await verified(data, early)).toMatchObject({ code: 0, bad: [] })
@@ -80,7 +80,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
           }),
       ],
       [
-        'a part that takes the statement of the other',
+        'a part with the statement of the other part',
         /the statement names another request/,
         () =>
           lie(1, (said) =>
@@ -88,7 +88,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
           ),
       ],
       [
-        'a grant that need not be proven as often as was signed',
+        'a grant that need not be attested as often as was signed',
         /challenge was not expected/,
         () =>
           lie(3, (said) => {
@@ -102,7 +102,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
         () => entries.filter((_, index) => index !== placesOf(entries, 'rule.registered')[0]),
       ],
       [
-        'a recovery that nobody announced',
+        'a recovery that was never announced',
         /there is no such recovery/,
         () => entries.filter((_, index) => index !== placesOf(entries, 'recovery.registered')[0]),
       ],
@@ -137,10 +137,13 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
 const dataOf = (entries: readonly Uint8Array[], at: number) =>
   read(entries[at]).data as never as Said & { request_id: string }
 
-/** However busy the machine is: a decision that takes longer than its second is a denial. */
+/** Works on a busy machine too: a decision that takes longer than its second is a denial. */
 const eventually: typeof within = (what, find) => within(what, find, 60_000)
 
-/** A system whose only person loses the passkey and comes back a day later; then approves whatever can be asked. */
+/**
+ * A system whose only person loses the passkey and comes back a day later, and then approves everything that can be
+ * requested.
+ */
 async function everyKind(data: string): Promise<Uint8Array[]> {
   const ports = { port: await freePort(), invoicesPort: await freePort() }
   const key = generateKey('invitation')
@@ -159,7 +162,7 @@ async function everyKind(data: string): Promise<Uint8Array[]> {
   await eventually('the passkey is the new one', () => scene.ledger.registry.record('approver', 'owner')?.version === 2)
 
   await inParts(scene, owner)
-  /** Heads of before are too old then: who is active must be heard again. */
+  /** Earlier heads are too old then: the active instance must be heard again. */
   const pass = async (seconds: number) => {
     ahead += seconds * 1000
     await pause(2000)
@@ -181,22 +184,22 @@ async function everyKind(data: string): Promise<Uint8Array[]> {
   await eventually('there are two', () => scene.ledger.registry.get('approver', 'eve'))
   await eve.signIn()
   await byTwoFromNowOn(scene, owner)
-  await pass(5) // the verifier lets a change of the registry take two seconds to reach everybody
+  await pass(5) // the verifier lets a registry change take two seconds to reach every reader
   const asked = await stepUpFor(scene, grantId, 'INV-2')
   expect((await owner.approve(asked)).status).toBe('endorsed')
-  expect(await adjust(scene, grantId, 'INV-2')).toMatchObject({ status: 403 }) // one of two is nobody
+  expect(await adjust(scene, grantId, 'INV-2')).toMatchObject({ status: 403 }) // one of two does not count
   expect((await eve.approve(asked)).status).toBe('approved')
   await goesOn(scene, grantId, 'INV-2')
   expect(scene.invoices.ledger.effects.adjust).toBe(2)
 
-  // Evidence reads each topic by itself: until it has all of them, a grant may stand there without its approval.
-  // Approval reads 9 h back: after a day it knows of nobody whom it succeeds, which the audit says.
+  // Evidence reads each topic separately: until it has all of them, a grant may be there without its approval. Approval
+  // reads 9 h back: after a day it does not know its predecessor, which the audit reports.
   const findings = async () => (await scene.audited()).findings.filter(({ rule }) => rule !== 'V15')
   await vi.waitFor(async () => expect(await findings()).toEqual([]), 60_000)
   return (await readLog(paths(data).log, system.trust.log.vkey)).entries
 }
 
-/** One ask that rules split: each part is approved by itself, and makes a grant of its own. */
+/** One request that rules split: each part is approved separately, and makes a grant of its own. */
 async function inParts(scene: Scene, owner: Approver): Promise<void> {
   const agent = scene.agent()
   const authority = { ...sampleAuthority, permissions: [reading, adjusting, deleting] }
@@ -213,7 +216,7 @@ async function inParts(scene: Scene, owner: Approver): Promise<void> {
   expect([await reads('read'), await reads('delete')]).toEqual([200, 403])
 }
 
-/** A grant that stays open while it is proven; once it is not, its next action waits for a person, and it goes on under the same. */
+/** A continuous grant. Once it lapses, its next action waits for a person, and then it continues under the same grant. */
 async function whileProven(scene: Scene, owner: Approver, pass: (seconds: number) => Promise<void>): Promise<void> {
   const agent = scene.agent('forecaster')
   const authority = { ...sampleAuthority, permissions: [reading] }
@@ -235,7 +238,7 @@ const adjust = (scene: Scene, grantId: string, invoice: string) =>
 const stepUpFor = (scene: Scene, grantId: string, invoice: string) =>
   waits(scene, scene.agent(), grantId, change(invoice))
 
-/** The agent is denied, and asks for that one action. Gives the request. */
+/** The agent is denied, and requests that one action. Returns the request. */
 async function waits(
   scene: Scene,
   agent: Agent,
@@ -252,7 +255,7 @@ async function waits(
   return (await agent.request({ ...ask, grantId, answering })).requestId
 }
 
-/** As soon as the decision point has read of it. */
+/** Once the decision point has read it. */
 const goesOn = (scene: Scene, grantId: string, invoice: string) =>
   eventually('it goes on', async () => (await adjust(scene, grantId, invoice)).status === 200)
 
@@ -268,7 +271,7 @@ async function byTwoFromNowOn(scene: Scene, owner: Approver): Promise<void> {
   await eventually('it takes two', () => registry.get('rule', 'tasks')?.approvers.quorum === 2)
 }
 
-/** What `bailiwick recover` does with the root key. */
+/** Does what `bailiwick recover` does with the root key. */
 async function announce({ system, ledger }: Scene, key: SigningKey<'invitation'>): Promise<void> {
   const { data, trust, host } = system
   const value = {

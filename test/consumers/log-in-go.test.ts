@@ -29,7 +29,7 @@ describe.skipIf(process.env.CI !== 'true' && missingPrograms().length > 0)('the 
   }, 300_000)
   afterAll(() => rmSync(data, { recursive: true }))
 
-  it('is whole, from a folder and from an address (V14)', async () => {
+  it('is complete, from a folder and from an address (V14)', async () => {
     const whole = { code: 0, out: `OK ${size} entries of log.example/go\n` }
     expect(await run(verifyLog, [log, vkey])).toMatchObject(whole)
     const server = createServer((request, response) => {

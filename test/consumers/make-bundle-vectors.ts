@@ -1,4 +1,4 @@
-// Writes test/vectors/bundles anew, with new keys. Only when the format of bundles or of their events changes.
+// Writes test/vectors/bundles anew, with new keys. Run it only when the format of bundles or of their events changes.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { told } from '@bailiwick/evidence/story-fixture'
@@ -7,7 +7,7 @@ type Path = (string | number)[]
 interface Change {
   desc: string
   path: Path
-  /** Absent: what stands there is taken out. */
+  /** Absent: the value is removed. */
   value?: unknown
 }
 
@@ -23,7 +23,7 @@ await told({}, async ({ trust }, { decisions }, evidence) => {
   const changes: Change[] = [
     { desc: 'another version', path: ['v'], value: 2 },
     { desc: 'another kind', path: ['kind'], value: 'bundle' },
-    { desc: 'a member that nobody knows', path: ['note'], value: '' },
+    { desc: 'an unknown member', path: ['note'], value: '' },
     { desc: 'about an id that no entry names', path: ['about'], value: 'dec_00000000000000000000000000' },
     { desc: 'a checkpoint of a larger tree', path: ['checkpoint'], value: checkpoint.replace(/\n\d+\n/, '\n9999\n') },
     {

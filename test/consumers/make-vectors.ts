@@ -1,4 +1,5 @@
-// Writes test/vectors/signed-events anew, with new keys. Only when what is signed changes: signatures are never twice the same.
+// Writes test/vectors/signed-events anew, with new keys. Run it only when the signed content changes: signatures differ
+// each time.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { signedVectors } from './signed-vectors.ts'

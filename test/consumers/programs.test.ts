@@ -10,19 +10,19 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('consumers in o
     interpreter = await pythonWithPackages()
   })
 
-  it('the Python reader makes of the vectors what the vectors say (V12)', async () => {
+  it('the Python reader agrees with the vectors (V12)', async () => {
     const { code, err } = await run(interpreter, ['-m', 'unittest'], { cwd: python })
     expect(err).toMatch(/^Ran \d+ tests/m)
     expect([code, err.trim().split('\n').at(-1)]).toEqual([0, 'OK'])
   })
 
-  it('the Python verifier makes of actions, authorities, rules and bundles what the vectors say (V1, V5)', async () => {
+  it('the Python verifier agrees with the vectors on actions, authorities, rules and bundles (V1, V5)', async () => {
     const { code, err } = await run(await pythonWithPackages(verifiers), ['-m', 'unittest'], { cwd: verifiers })
     expect(err).toMatch(/^Ran \d+ tests/m)
     expect([code, err.trim().split('\n').at(-1)]).toEqual([0, 'OK'])
   }, 300_000)
 
-  it('the Go reader makes of the vectors what the vectors say (V12)', async () => {
+  it('the Go reader agrees with the vectors (V12)', async () => {
     const { code, out, err } = await run('go', ['test', '-count=1', './...'], { cwd: go })
     expect([code, err]).toEqual([0, ''])
     expect(out).toMatch(/^ok\s/)

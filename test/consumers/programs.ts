@@ -17,7 +17,10 @@ export interface Ended {
   err: string
 }
 
-/** Runs a program to its end, with this environment besides. Rejects when it cannot be started, or after its time. */
+/**
+ * Runs a program to its end, with these additional environment variables. Rejects when it cannot be started, or takes
+ * too long.
+ */
 export function run(
   file: string,
   args: readonly string[],
@@ -38,7 +41,7 @@ export function run(
   })
 }
 
-/** What is not on this machine, in words that say how to get it. With CI=true the suites run, and fail by it. */
+/** What this machine lacks, in words that say how to get it. With CI=true the suites run anyway, and fail for it. */
 export function missingPrograms(): string[] {
   const there = (file: string, ...args: string[]) => {
     try {
@@ -54,7 +57,7 @@ export function missingPrograms(): string[] {
   ]
 }
 
-/** A Python that has what the folder's requirements.txt pins, and nothing else; made once for each content of that file. */
+/** A Python with exactly the packages that the folder's requirements.txt pins; made once for each content of that file. */
 export async function pythonWithPackages(folderOfProgram = python): Promise<string> {
   const requirements = join(folderOfProgram, 'requirements.txt')
   const name = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 16)
@@ -76,7 +79,7 @@ export async function pythonWithPackages(folderOfProgram = python): Promise<stri
   return found
 }
 
-/** Compiles a Go program, the consumer unless told otherwise, into this folder. */
+/** Compiles a Go program, by default the consumer, into this folder. */
 export async function builtGo(folder: string, cwd = go): Promise<string> {
   const file = join(folder, 'program')
   const { code, err } = await run('go', ['build', '-o', file, '.'], { cwd })

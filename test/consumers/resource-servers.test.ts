@@ -18,7 +18,8 @@ import { askOf } from '../e2e/workloads.ts'
 import { World } from '../e2e/world.ts'
 import { builtGo, missingPrograms, pythonWithPackages, resourceServers, run } from './programs.ts'
 
-// Resource servers that know nothing of ours: each validates a real credential with its ecosystem's libraries, and refuses the same lies.
+// Resource servers without any of our code: each validates a real credential with its ecosystem's libraries, and
+// refuses the same lies.
 
 const languages = ['node', 'python', 'go'] as const
 type Language = (typeof languages)[number]
@@ -61,14 +62,14 @@ afterAll(async () => {
 const seconds = () => Math.floor(Date.now() / 1000)
 const part = (value: object) => encodeBase64url(JSON.stringify(value))
 const decoded = (segment = '') => JSON.parse(Buffer.from(segment, 'base64url').toString())
-/** Signed by this key, whatever it says. */
+/** Signed by this key, with any content. */
 const signed = (header: object, claims: object, key: SigningKey) => {
   const input = `${part(header)}.${part(claims)}`
   return `${input}.${encodeBase64url(key.sign(Buffer.from(input)))}`
 }
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
-/** How the program of a language is started. */
+/** The command for the program in a language. */
 async function program(language: Language): Promise<[file: string, args: string[]]> {
   const at = join(resourceServers, language)
   if (language === 'node') return [process.execPath, [join(at, 'server.mjs')]]
@@ -76,7 +77,7 @@ async function program(language: Language): Promise<[file: string, args: string[
   return [await builtGo(folder, at), []]
 }
 
-/** What a caller shows; each field as often as it stands here. */
+/** The headers that a caller sends; each as often as it is in the list. */
 interface Shown {
   authorization?: string[]
   dpop?: string[]
@@ -138,7 +139,7 @@ describe.each(languages)('the resource server in %s', (language) => {
     const htu = `${base}/invoices/INV-1`
     return makeDpopProof({ htm: 'GET', htu, jti, now, accessToken: token, nonce, ...over }, by)
   }
-  /** This token, with a proof of its own that is right unless told to be wrong. */
+  /** This token, with a proof of its own that is correct unless the caller overrides a member. */
   const shown = (text = token, over: Parameters<typeof proofOf>[0] = {}, by = key): Shown => ({
     authorization: [`DPoP ${text}`],
     dpop: [proofOf({ accessToken: text, ...over }, by)],
@@ -167,7 +168,7 @@ describe.each(languages)('the resource server in %s', (language) => {
     return (await client.clientCredentialsGrant(configuration, asked, { DPoP })).access_token
   }
 
-  it('serves an OAuth client that knows nothing of ours, nonce included', async () => {
+  it('serves a generic OAuth client, nonce included', async () => {
     const { configuration, DPoP } = await oauthClient(world, reconcilerOf(world))
     const url = new URL(`${base}/invoices/INV-7?page=2`)
     const answer = await client.fetchProtectedResource(configuration, token, url, 'GET', undefined, undefined, { DPoP })
@@ -175,7 +176,7 @@ describe.each(languages)('the resource server in %s', (language) => {
     expect(await call(shown())).toMatchObject({ status: 200, body: { invoice: 'INV-1' } })
   })
 
-  it('serves an agent whose key is Ed25519, and nobody with its token', async () => {
+  it('serves an agent whose key is Ed25519, and no thief of its token', async () => {
     const { grantId: of } = await people.grant(askOf({ ...edith, kind: 'registered_key' }))
     const hers = await credential(edith, of)
     expect(await call(shown(hers, {}, edith.key))).toMatchObject({ status: 200, body: { agent: edith.id } })
@@ -183,7 +184,7 @@ describe.each(languages)('the resource server in %s', (language) => {
     expect(await call(shown(hers))).toMatchObject({ status: 401 })
   })
 
-  it('says what it wants of whoever shows nothing (RFC 9449 §7.1)', async () => {
+  it('tells a caller without credentials what it requires (RFC 9449 §7.1)', async () => {
     const answer = await call({})
     expect(answer).toMatchObject({ status: 401, challenge: expect.stringMatching(/^DPoP algs="ES256 EdDSA/) })
     expect(answer.nonce).not.toBe('')
@@ -222,10 +223,10 @@ describe.each(languages)('the resource server in %s', (language) => {
     ['another kind of token', () => forged({}, { typ: 'JWT' })],
     ['a critical extension', () => forged({}, { crit: ['b64'], b64: false })],
     ['an address of keys', () => forged({}, { jku: 'http://thief.example/jwks' })],
-    ['its own key inside', () => forged({}, { jwk: stranger.publicJwk }, stranger)],
-    ['a credential for somebody else', () => forged({ aud: 'https://elsewhere.example' })],
+    ['its own key in the header', () => forged({}, { jwk: stranger.publicJwk }, stranger)],
+    ['a credential for another audience', () => forged({ aud: 'https://elsewhere.example' })],
     ['a credential of another issuer', () => forged({ iss: 'https://elsewhere.example' })],
-    ['a credential without an end', () => forged({ exp: undefined })],
+    ['a credential without an expiry', () => forged({ exp: undefined })],
     ['a credential that is bound to nothing', () => forged({ cnf: undefined })],
     ['a credential without its client', () => forged({ client_id: undefined })],
     [
@@ -237,7 +238,7 @@ describe.each(languages)('the resource server in %s', (language) => {
     ],
     ['padding', () => shown(`${token}=`)],
     [
-      'bits that no reader needs',
+      'bits that decoders ignore',
       () => shown(`${token.slice(0, -1)}${alphabet[alphabet.indexOf(token.at(-1) ?? '') | 1]}`),
     ],
     ['four parts', () => shown(`${token}.x`)],
@@ -247,7 +248,7 @@ describe.each(languages)('the resource server in %s', (language) => {
   const wrongProofs: [string, () => Shown][] = [
     ['a proof by another key', () => shown(token, {}, sampleKey(world.data, 'forecaster'))],
     [
-      'a proof by a key that only claims to be it',
+      'a proof by a key that only claims to be the bound key',
       () => proofUnder({ ...dpop, jwk: key.publicJwk }, generateKey('agent')),
     ],
     ['another method', () => shown(token, { htm: 'POST' })],
@@ -260,7 +261,7 @@ describe.each(languages)('the resource server in %s', (language) => {
     ['a proof from the future', () => shown(token, { now: Date.now() + 60_000 })],
     ['a proof for no credential', () => ({ ...shown(), dpop: [proofOf({ accessToken: undefined })] })],
     ['a proof for another credential', () => ({ ...shown(), dpop: [proofOf({ accessToken: `${token}x` })] })],
-    ['a proof that is no proof', () => proofUnder({ ...dpop, typ: 'JWT', jwk: key.publicJwk })],
+    ['a proof of another type', () => proofUnder({ ...dpop, typ: 'JWT', jwk: key.publicJwk })],
     ['a proof with its private key', () => proofUnder({ ...dpop, jwk: exportPrivateKey(key) })],
     ['a proof without a key', () => proofUnder(dpop)],
     ['a proof with a secret for a key', () => proofUnder({ ...dpop, alg: 'HS256', jwk: { kty: 'oct', k: 'AAAA' } })],
@@ -277,7 +278,7 @@ describe.each(languages)('the resource server in %s', (language) => {
     ['padding behind the proof', () => ({ authorization: [`DPoP ${token}`], dpop: [`${proofOf()}=`] })],
   ]
 
-  it('refuses every credential and every proof that does not hold (V11, V12)', async () => {
+  it('refuses every invalid credential and every invalid proof (V11, V12)', async () => {
     const let_in: string[] = []
     for (const [what, make] of [...wrongTokens, ...wrongProofs]) {
       const { status, challenge } = await call(make())
@@ -285,12 +286,12 @@ describe.each(languages)('the resource server in %s', (language) => {
         let_in.push(`${what}: ${status} ${challenge}`)
     }
     expect(let_in).toEqual([])
-    // What they were made from is good.
+    // The originals from which they were made are valid.
     expect(await call(forged({}))).toMatchObject({ status: 200 })
     expect(await call(proofUnder({ ...dpop, jwk: key.publicJwk }))).toMatchObject({ status: 200 })
   })
 
-  it('takes a proof once, with the nonce of this start, whichever way it is written (V10)', async () => {
+  it('accepts a proof once, with the nonce of this start, in any spelling (V10)', async () => {
     const once = shown()
     expect(await call(once)).toMatchObject({ status: 200 })
     expect(await call(once)).toMatchObject({ status: 401 })
@@ -311,14 +312,14 @@ describe.each(languages)('the resource server in %s', (language) => {
     expect(await call(shown())).toMatchObject({ status: 200 })
   })
 
-  it('lets nobody read who was only allowed to adjust', async () => {
+  it('lets no agent read that was only allowed to adjust', async () => {
     const permissions = sampleAuthority.permissions.slice(1)
     const { grantId: of } = await people.grant({ authority: { ...sampleAuthority, permissions } })
     const other = await credential(reconcilerOf(world), of)
     expect(await call(shown(other))).toMatchObject({ status: 403, body: { error: 'action_not_granted' } })
   })
 
-  it('goes on until the credential expires, whatever was revoked: it asks nobody, as the docs say', async () => {
+  it('accepts a credential until it expires, even after a revocation, because it makes no online check, as the docs say', async () => {
     expect(await world.revoke('grant', grantId)).toBe(200)
     expect(await call(shown())).toMatchObject({ status: 200 })
   })

@@ -5,7 +5,7 @@ import { run } from './programs.ts'
 
 const repository = join(import.meta.dirname, '../..')
 
-it('the shell example asks, and shows what became of it', async () => {
+it('the shell example sends a request, and shows its result', async () => {
   await using system = await startSystem()
   const { code, out, err } = await run(
     join(repository, 'examples/consumers/shell/ask.sh'),

@@ -12,16 +12,16 @@ import {
   type Trust,
 } from '@bailiwick/credentials'
 
-/** One event as it stands on its topic, and what a reader makes of it. In order: later ones build on earlier ones. */
+/** One event as it stands on its topic, and a reader's verdict. In order: later ones build on earlier ones. */
 export interface SignedVector {
   desc: string
   topic: TopicName
   /** The record's key on Kafka. */
   key: string
   event: string
-  /** Of a decision that is readable: the line to print; null: none, since it is no decision or stood there before. */
+  /** For a readable decision, the line to print; null: none, because it is not a decision or was there before. */
   want?: string | null
-  /** Why the event is nobody's word; null: it is its producer's. */
+  /** The reason why the event is not authentic; null: it is its producer's. */
   wantErr: string | null
 }
 
@@ -50,7 +50,7 @@ const keys = {
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString()
 const jwkOf = (key: SigningKey) => key.publicJwk as Trust['root']['jwk']
 
-/** Any header and payload, signed: a forger is not held to what our own functions sign. */
+/** Any header and payload, signed: a forger is not bound to our own functions. */
 function compact(header: object, payload: object, key: SigningKey): string {
   const signed = `${encodeBase64url(JSON.stringify(header))}.${encodeBase64url(JSON.stringify(payload))}`
   return `${signed}.${encodeBase64url(key.sign(Buffer.from(signed)))}`
@@ -132,7 +132,7 @@ function register(
   more: { verb?: string; version?: number; err?: string } = {},
 ) {
   const type = `service-key.${more.verb ?? 'registered'}`
-  const authorization = { kind: 'root', jws: 'e30.e30.AA' } // who may change the registry is not these vectors' subject
+  const authorization = { kind: 'root', jws: 'e30.e30.AA' } // these vectors are not about who may change the registry
   const entity = { type: 'service-key', id: value.id }
   const data = { entity, value, hash: jcsHash(value), authorization }
   const told = { about: `service-key ${value.id}`, version: more.version ?? 1, data, time: at(-day + ++ids) }
@@ -294,7 +294,7 @@ function decisions(): void {
     want: acted(8, 'DENY', 'argument_out_of_bounds', 8),
   })
   on(
-    'a DENY of somebody who showed no credential',
+    'a DENY of a caller without a credential',
     event('decision.denied', {
       time: at(9),
       about: 'anonymous',
@@ -347,7 +347,7 @@ function decisions(): void {
     err: 'key_purpose_wrong',
   })
   on(
-    'by evidence’s key, which nobody certified for this topic',
+    'by evidence’s key, which is not certified for this topic',
     event('decision.denied', { time: at(12), source: '/evidence/01EXAMPLE', data: deny(12) }, keys.evidence),
     { err: 'key_purpose_wrong' },
   )
@@ -417,7 +417,7 @@ function detached(bytes: Uint8Array, key: SigningKey, more: object): Uint8Array 
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-/** The last character with its lowest unused bit set: the same bytes to a decoder that is not strict. */
+/** The last character with its lowest unused bit set: the same bytes to a lenient decoder. */
 const flipped = (signature: string) => alphabet[alphabet.indexOf(signature.at(-1) as string) | 1]
 
 /** Makes the vectors anew, with new keys. */

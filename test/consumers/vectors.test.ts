@@ -12,20 +12,20 @@ const trust = parseTrust(readFileSync(join(folder, 'trust.json')))
 const vectors: SignedVector[] = JSON.parse(readFileSync(join(folder, 'events.json'), 'utf8'))
 const verdictOfLine = { ALLOW: 'counts', DENY: 'counts', ABANDONED: 'counts', VOID: 'void' }
 
-it('our own readers make of the vectors what the vectors say (V12)', async () => {
+it('our own readers agree with the vectors (V12)', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'signed-vectors-'))
   const time = { now: () => Date.parse('2026-07-01T12:00:00.000Z'), monotonic: () => 0 }
   const found = new Map<number, string>()
   const offsets = new Map<string, number>()
   try {
-    // What a retired key signed is late when the bus takes it a minute afterwards: this is just before.
+    // A retired key's event is late when the bus accepts it a minute afterwards: this is just before.
     const now = () => time.now() - 1000
     await using bus = await embeddedBus({ dir, now, partitions: () => 1, retentionMs: () => undefined })
     await using projection = await Projection.open({
       bus,
       topics: ['decisions.v1'],
       keyRing: new KeyRing(trust),
-      judge: async () => true, // who may change the registry is another suite's question
+      judge: async () => true, // another suite tests who may change the registry
       time,
       onRefused: ({ topic, offset }, code) => found.set(offsets.get(`${topic} ${offset}`) ?? -1, code),
     })
@@ -48,7 +48,7 @@ it('our own readers make of the vectors what the vectors say (V12)', async () =>
     const verdict = want?.split('\t')[1] as keyof typeof verdictOfLine | undefined
     if (wantErr !== null) expect(found.get(n), desc).toBe(wantErr)
     else if (verdict !== undefined) expect(found.get(n), desc).toBe(verdictOfLine[verdict])
-    // A registry event may be signed well and say nothing that counts: what it does not certify shows in the decisions.
+    // A registry event may be well signed and still have no effect: what it does not certify shows in the decisions.
     else expect(topic === 'registry.v1' ? ['counts', 'void'] : ['counts', 'repeated'], desc).toContain(found.get(n))
   }
 })

@@ -5,7 +5,7 @@ import { keyFileNames, paths } from '@bailiwick/installation'
 import { writeLog } from '../audit/write-log.ts'
 import { pythonWithPackages, run, verifiers } from './programs.ts'
 
-/** What an approval says, as far as a liar changes it. */
+/** The parts of an approval that a liar changes. */
 export interface Said {
   statement: Record<string, unknown>
   statement_hash: string
@@ -14,14 +14,14 @@ export interface Said {
 
 export const read = (bytes: Uint8Array | undefined) => JSON.parse(Buffer.from(bytes ?? []).toString()) as Envelope
 
-/** In the order of their time: requests of several partitions come into the log as they come. */
+/** In the order of their time: requests from several partitions come into the log in any order. */
 export const placesOf = (entries: readonly Uint8Array[], type: string) =>
   entries
     .flatMap((bytes, index) => (read(bytes).type === type ? [{ index, time: read(bytes).time }] : []))
     .sort((a, b) => (a.time < b.time ? -1 : 1))
     .map(({ index }) => index)
 
-/** A log in which a stolen service says something else in one of its events; signed and certified all the same. */
+/** A log in which a stolen service falsifies one of its events; the event is signed and certified all the same. */
 export function told(
   { data, entries }: { data: string; entries: readonly Uint8Array[] },
   service: 'approval' | 'issuer',
@@ -38,7 +38,7 @@ export function told(
   })
 }
 
-/** What `verify_approvals.py` says of a log of these leaves. */
+/** The output of `verify_approvals.py` for a log of these leaves. */
 export async function verified(data: string, leaves: readonly Uint8Array[]) {
   writeLog(data, leaves)
   const python = await pythonWithPackages(verifiers)

@@ -20,7 +20,7 @@ import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import type { RunningSystem } from '@bailiwick/testkit'
 import { z } from 'zod'
 
-/** The invoices, and how often each effect really happened: what a denial must leave as it is. */
+/** The invoices, and how often each effect really happened: a denial must leave them unchanged. */
 export class InvoiceLedger {
   readonly effects = { read: 0, adjust: 0, delete: 0 }
   readonly #invoices = new Map<string, { cents: bigint; currency: string }>(
@@ -72,13 +72,13 @@ export interface InvoicesApiOptions {
   store?: OutcomeStore
   /** The machine's, unless given. */
   clock?: Clock
-  /** Evidence's address, which is told each outcome too; nobody is unless given. */
+  /** Evidence's address, to which each outcome is also reported; none unless given. */
   evidenceUrl?: string
-  /** How it reaches the PDP. */
+  /** The connection to the PDP. */
   fetch?: typeof fetch
   /** How long it waits for an answer of the PDP. */
   timeoutMs?: number
-  /** Hostile code in this API: reaches a request's arguments after the PDP has answered, before they are executed. */
+  /** Hostile code in this API: it can change a request's arguments after the PDP has answered, before they are executed. */
   tamper?: (args: Record<string, unknown>) => void
 }
 
@@ -170,7 +170,7 @@ export async function startInvoicesApi(
   return { url, ledger, delivered: () => point.delivered(), [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-/** Changes a call's arguments the moment that the PDP has answered about them. */
+/** Changes a call's arguments as soon as the PDP has answered about them. */
 function tamperingFetch(
   bodies: Map<unknown, Record<string, unknown>>,
   tamper: (args: Record<string, unknown>) => void,

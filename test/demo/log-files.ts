@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 const bailiwick = join(import.meta.dirname, '../../packages/cli/src/main.ts')
 
-/** `bailiwick verify`, as a process of its own: embedded, this process is also the system, and must go on meanwhile. */
+/** Runs `bailiwick verify` in a process of its own: embedded, this process is also the system, and must keep running. */
 export function verify(log: string, vkey: string): Promise<{ status: unknown; text: string }> {
   return new Promise((resolve) => {
     execFile(process.execPath, [bailiwick, 'verify', '--log', log, '--vkey', vkey], (error, out, err) =>
@@ -14,7 +14,7 @@ export function verify(log: string, vkey: string): Promise<{ status: unknown; te
   })
 }
 
-/** Gives what `check` says of a copy of the log in which one byte of its first bundle of entries is another, and that bundle. */
+/** Returns the result of `check` for a copy of the log with one changed byte in its first bundle of entries, and that bundle. */
 export async function withFlippedByte<T>(
   log: string,
   check: (copy: string) => Promise<T>,
@@ -32,7 +32,7 @@ export async function withFlippedByte<T>(
   }
 }
 
-/** The bundle that holds the first leaves: the full one once there are 256, until then the newest partial one. */
+/** The bundle with the first leaves: the full one once there are 256, until then the newest partial one. */
 function firstBundle(log: string): string {
   const full = 'tile/entries/000'
   if (existsSync(join(log, full))) return full

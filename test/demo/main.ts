@@ -72,7 +72,7 @@ try {
 }
 if (values.json) console.log(JSON.stringify(steps))
 
-/** Resolves once each process is ready, and not only one of each service: the story goes to both decision points in turn. */
+/** Resolves once every process is ready, not only one of each service: the story uses both decision points in turn. */
 async function allReady(place: PlaceOptions): Promise<Processes> {
   await using started = new AsyncDisposableStack()
   const system = started.use(await startProcesses(place))

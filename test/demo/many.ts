@@ -6,7 +6,8 @@ import { busyMachine } from '../busy-machine.ts'
 import type { Step } from './story.ts'
 
 // node test/demo/many.ts [--count 50] [--busy 6]
-// Runs the demo on a real Kafka and Redis `count` times, beside `busy` processes that never wait, and says how many runs held.
+// Runs the demo on a real Kafka and Redis `count` times, next to `busy` processes that never wait, and reports how many
+// runs held.
 
 const { values } = parseArgs({
   options: {

@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { errorCode, errorKinds } from '@bailiwick/errors'
 
-/** A busy machine is no failure: the story repeats for this long what it is told to repeat. */
+/** A busy machine is not a failure: the story repeats retryable steps for this long. */
 const patienceMs = 120_000
 const betweenMs = 250
 
-/** Repeats `run` while `again` holds of what it gives; gives the last result when patience runs out. */
+/** Repeats `run` while `again` is true of its result; returns the last result when patience runs out. */
 export async function repeating<T>(
   again: (result: T) => boolean | Promise<boolean>,
   run: () => Promise<T>,

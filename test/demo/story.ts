@@ -23,13 +23,13 @@ type Agent = ReturnType<typeof sampleAgent>
 
 const pauseMs = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Throws what was expected instead, which the step then shows. */
+/** Throws the expected result, which the step then shows. */
 function must(holds: boolean, otherwise: string): asserts holds {
   if (!holds) throw new Error(otherwise)
 }
 
 /**
- * The story of DESIGN §2, step by step, against a running system; each step says what it saw. No call that begins
+ * The story of DESIGN §2, step by step, against a running system; each step reports what it saw. No call that begins
  * `withinMs` after a withdrawal was acknowledged is allowed: 1 s, and 2 s where a decision point may be cut off (V7).
  */
 export async function tell(system: RunningSystem, step: Say, { withinMs = 1000 } = {}): Promise<void> {
@@ -43,7 +43,7 @@ export async function tell(system: RunningSystem, step: Say, { withinMs = 1000 }
   let grantId = ''
   let actionId = ''
 
-  /** Once, however it is answered. */
+  /** Once, whatever the answer is. */
   const callOnce = (who: Agent, tool: string, properties: object, grant?: string, callId?: string) =>
     who.fetch(
       `${system.invoicesUrl}/${tool}`,
@@ -86,7 +86,7 @@ export async function tell(system: RunningSystem, step: Say, { withinMs = 1000 }
   await step('The approver narrows the budget and approves with a passkey', async () => {
     const authority = { ...sampleAuthority, budget: { ...sampleAuthority.budget, cost: { EUR: '1000.00' } } }
     const answer = await patiently(async () => {
-      // An approval whose answer was lost counts: the agent hears of it.
+      // An approval whose answer was lost still counts: the agent learns of it.
       const { status, grantId } = await agent.status(requestId)
       if (grantId !== undefined) return { status, grant_id: grantId }
       return approver.approve(requestId, { authority })
@@ -131,7 +131,7 @@ export async function tell(system: RunningSystem, step: Say, { withinMs = 1000 }
     const race = () => callOnce(agent, 'adjust', adjust('10'), grantId)
     const racers = await Promise.all(Array.from({ length: 20 }, race))
     const adjusted = () => invoices.api.ledger.effects.adjust
-    // A busy machine may deny one because no decision was made in time: its use is given back, and goes to the next that asks.
+    // A busy machine may deny one because no decision was made in time: its use is returned, and goes to the next call.
     await repeating(
       () => adjusted() < 10,
       async () => adjusted() < 10 && racers.push(await race()),
@@ -142,7 +142,7 @@ export async function tell(system: RunningSystem, step: Say, { withinMs = 1000 }
     must(adjusted() === 10, `${adjusted()} of ${racers.length} racers had an effect: ${lost.join(', ')}`)
     must(racers.length - refused.length === 10, `the losers got ${lost.join(', ')}`)
     said.push(`${racers.length} race for 10 adjustments: 10 effects, ${lost.join(', ')}`)
-    // Until the last of the ten has its outcome on the log, its use may yet come back, and `uses_reserved` says so.
+    // Until the last of the ten has its outcome on the log, its use may still come back, and `uses_reserved` says so.
     said.push(await denied('one more', 'uses_exhausted', await patientCall(race)))
     said.push(
       await denied(
@@ -162,7 +162,7 @@ export async function tell(system: RunningSystem, step: Say, { withinMs = 1000 }
       while (running) {
         const began = performance.now()
         const response = await callOnce(agent, 'read', { invoice: 'INV-2' }, grantId).catch(() => undefined)
-        // Not when its answer arrived: that may wait for its turn on a busy machine, long after the decision.
+        // Not when its answer arrived: on a busy machine the answer may wait for its turn long after the decision.
         if (response?.status === 200) lastAllow = Math.max(lastAllow, began)
         await response?.arrayBuffer()
       }
@@ -224,7 +224,7 @@ export async function tell(system: RunningSystem, step: Say, { withinMs = 1000 }
   })
 }
 
-/** The credential's name; the rest of it is nobody's to print. */
+/** The credential's id; the rest of it must not be printed. */
 const credentialIdOf = (token: string): string =>
   JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).jti
 
@@ -240,7 +240,7 @@ async function openInvoices(system: RunningSystem) {
   let tampering = false
   const api = await startInvoicesApi(system, {
     evidenceUrl: system.url, // one address in front of all services
-    timeoutMs: 30_000, // a use that was allowed, and whose answer was given up, is gone
+    timeoutMs: 30_000, // a use that was allowed, and whose answer was abandoned, is gone
     store: fileOutcomeStore(join(system.data, 'sample', 'outcomes.json')),
     tamper: (args) => {
       if (tampering) args.invoice = 'INV-40'

@@ -15,8 +15,9 @@ import { inject } from 'vitest'
 import { namespacedBus } from './namespaced-bus.ts'
 
 /**
- * The adapters behind both ports, empty: embedded, or Kafka and Redis in the project that starts them (DESIGN §11). `ahead`: ms that
- * the clock of all who use them is ahead of the machine's, the bus's own included: heads whose time is not the bus's are no heads.
+ * The adapters behind both ports, empty: embedded, or Kafka and Redis in the project that starts them (DESIGN §11).
+ * `ahead` is the number of ms by which every client's clock, and the bus's own, is ahead of the machine's. The bus must
+ * be included because heads whose time differs from the bus's are ignored.
  */
 export async function openAdapters(
   ahead: () => number = () => 0,
@@ -44,7 +45,7 @@ export async function openAdapters(
   return { bus, store, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-/** A bus whose clock is ahead of its broker's from the moment when somebody publishes by such a clock. */
+/** A bus whose clock is ahead of its broker's, from the first publication with such a clock. */
 function aheadBus(bus: Bus, ahead: () => number): Bus {
   const moves = [{ since: 0, by: 0 }]
   const taken = (message: Message): Message => {

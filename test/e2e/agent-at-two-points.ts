@@ -4,8 +4,8 @@ import { adjust } from './agent-side.ts'
 import type { TwoPoints } from './two-points.ts'
 
 /**
- * The SDK at an API whose enforcement point reaches the two decision points in turn, as behind one front. A call gives its status, how
- * many proofs it took, and why it was denied.
+ * The SDK at an API whose enforcement point reaches the two decision points in turn, as behind one front. A call
+ * returns its status, the number of proofs it took, and the reason of a denial.
  */
 export function agentAt({ system, points }: TwoPoints): {
   call(): Promise<{ status: number; proofs: number; reason: string | undefined }>

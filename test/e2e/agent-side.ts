@@ -41,10 +41,10 @@ export interface TokenAnswer {
 export const agentId = (name: (typeof sample.agents)[number] = 'reconciler') =>
   `${sampleAgentId(name)}/${sample.instance}`
 
-/** What of a world an agent at the token endpoint needs: any running system has as much. */
+/** The part of a world that an agent at the token endpoint needs; any running system has it. */
 export type IssuerWorld = Pick<World, 'clock' | 'random' | 'url' | 'data' | 'http'>
 
-/** One request to the token endpoint, right unless told to be wrong. */
+/** One request to the token endpoint, correct unless the caller overrides a member. */
 export async function askToken(world: IssuerWorld, ask: TokenAsk = {}): Promise<TokenAnswer> {
   const { clock, random, url, data } = world
   const { agent = 'reconciler' } = ask
@@ -86,14 +86,14 @@ export async function askToken(world: IssuerWorld, ask: TokenAsk = {}): Promise<
   }
 }
 
-/** As `askToken`, with a nonce that holds. */
+/** As `askToken`, with a valid nonce. */
 export async function askTokenWithNonce(world: IssuerWorld, ask: TokenAsk = {}): Promise<TokenAnswer> {
   const { nonce } = await askToken(world, { details: [] })
   return askToken(world, { ...ask, proof: { nonce, ...ask.proof } })
 }
 
 export async function credentialFor(world: World, grantId: string): Promise<string> {
-  // On a busy machine the issuer may not be proved fresh for a moment: it says so, and whoever asks asks again.
+  // On a busy machine the issuer may briefly not be proved fresh. It says so, and the caller asks again.
   const { token, body } = await eventually(async () => {
     const answer = await askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: grantId }] })
     return answer.status === 503 ? undefined : answer
@@ -110,7 +110,7 @@ export interface CallAsk {
   credential?: string | undefined
   proofKey?: SigningKey<'agent'>
   proof?: Partial<Parameters<typeof makeDpopProof>[0]>
-  /** Over whatever stands in `context.bailiwick`. */
+  /** Overrides members of `context.bailiwick`. */
   observed?: Record<string, unknown>
   subject?: string
   caller?: string
@@ -121,13 +121,13 @@ export interface CallAnswer {
   reason?: DenialReason
   decisionId: string
   digest: string
-  /** What its outcome names the action by. */
+  /** The digest by which the call's outcome names the action. */
   actionHash: string
   permit?: string
   context: Record<string, unknown>
 }
 
-/** How many bytes an ALLOW lets out of the answer; undefined: as many as there are. */
+/** The number of bytes of the answer that an ALLOW lets out; undefined: all of them. */
 export function limitOf({ context: { obligations = [] } }: CallAnswer): number | undefined {
   const custom = obligations as { properties: { action?: string; bytes?: number } }[]
   return custom.find(({ properties }) => properties.action === 'limit')?.properties.bytes
@@ -136,12 +136,12 @@ export function limitOf({ context: { obligations = [] } }: CallAnswer): number |
 export const read = { tool: 'read', properties: { id: '1' } }
 export const adjust = (amount: string) => ({ tool: 'adjust', properties: { amount, currency: 'EUR' } })
 
-/** What of a world an enforcement point needs: any running system has as much. */
+/** The part of a world that an enforcement point needs; any running system has it. */
 export type PointsWorld = Pick<World, 'clock' | 'random' | 'url' | 'data' | 'trust' | 'http'>
 
 const claimsOf = (permit: string): Permit => JSON.parse(Buffer.from(permit.split('.')[1] ?? '', 'base64url').toString())
 
-/** An enforcement point in front of the sample tools, as it asks the PDP. */
+/** An enforcement point in front of the sample tools, as it calls the PDP. */
 export class Point {
   readonly #world: PointsWorld
   readonly #http
@@ -161,7 +161,7 @@ export class Point {
     return signCallerAssertion(claims, sampleKey(data, 'point-caller'))
   }
 
-  /** What is sent; the same body may be sent again. */
+  /** The body to send; the same body may be sent again. */
   body(ask: CallAsk): { body: Record<string, unknown>; digest: string; text: string } {
     const { clock, random, data } = this.#world
     const action = {
@@ -200,7 +200,7 @@ export class Point {
     })
   }
 
-  /** Asks as is: a nonce that is wanted is not given. */
+  /** Asks once: a requested nonce is not supplied. */
   async once(ask: CallAsk): Promise<CallAnswer> {
     const { body, digest, text } = this.body(ask)
     const answer = (await this.send(body, ask.caller)).json() as {
@@ -218,7 +218,7 @@ export class Point {
     }
   }
 
-  /** Asks, and again with the nonce when one is wanted. */
+  /** Asks, and asks again with the nonce when one is requested. */
   async call(ask: CallAsk): Promise<CallAnswer> {
     const first = await this.once(ask)
     return first.reason === 'proof_nonce_required' ? this.once(ask) : first

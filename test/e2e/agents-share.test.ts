@@ -28,7 +28,7 @@ async function family(options: WorldOptions = {}) {
   return { ...system, subs, parent, delegate, sdk: (n: number) => sdkOf(world, subs.at(n)) }
 }
 
-it('an agent that asks too often is told when to come back, with all its instances; another goes on (V18)', async () => {
+it('an agent over its rate learns when to come back, as do all its instances; another agent is unaffected (V18)', async () => {
   await using it = await family({ agentCallsPerSecond: 1 })
   const { world, grant, parent, sdk } = it
   const { delegation } = await it.delegate(0)
@@ -39,11 +39,11 @@ it('an agent that asks too often is told when to come back, with all its instanc
   const second = sdkOf(world, it.subs.second).credential({ grantId: grant.grantId })
   await expect(second).rejects.toMatchObject({ code: 'rate_limited' })
   expect(await sdk(0).credential({ delegation })).toMatchObject({ token: expect.any(String) })
-  // What it ends is not kept waiting by what it asked for.
+  // Its requests do not delay what it ends.
   await expect(parent.revokeDelegation(delegation)).resolves.toBeUndefined()
 })
 
-it('a sub-agent cannot keep the agent above it from withdrawing what it signed (V7, V18)', async () => {
+it('a sub-agent cannot keep its parent agent from withdrawing a delegation that the parent signed (V7, V18)', async () => {
   await using it = await family()
   const { world, subs, parent } = it
   const held = await it.delegate(0)

@@ -6,7 +6,7 @@ import type { PlaceOptions } from '@bailiwick/testkit'
 export const tool = (name: string) => ({ type: 'tool', id: `${sample.toolServer}/${name}` })
 export const fresh = { reattest_seconds: 600, outcome_seconds: 60 }
 
-/** Adjusting wants a human's word each time. */
+/** Each call of `adjust` needs a human's approval. */
 export const asksForWrites = (starter: PolicyFiles): PolicyFiles =>
   new Map([
     ...starter,
@@ -18,7 +18,7 @@ export const asksForWrites = (starter: PolicyFiles): PolicyFiles =>
     ],
   ])
 
-/** Besides, deleting has a rule of its own, and what is not, may stay open while it is proven. */
+/** In addition, `delete` has a rule of its own, and other grants may stay open while their workload is attested. */
 export const asking = {
   policies: asksForWrites,
   entities(entities) {

@@ -46,8 +46,8 @@ const privateKeyJwt = ({ id, key }: Workload) => {
   return signClientAssertion({ iss: id, sub: id, aud: world.url, iat, exp: iat + 60, jti }, key)
 }
 
-describe('a workload that no key is registered for', () => {
-  it('gets a credential by a JWT-SVID, bound to its instance and key, and acts (V4)', async () => {
+describe('a workload without a registered key', () => {
+  it('gets a credential with a JWT-SVID, bound to its instance and key, and acts (V4)', async () => {
     const pod = aWorkload(`${podAgent}/one`)
     const grantId = await granted(pod)
     const token = svid(pod)
@@ -65,21 +65,21 @@ describe('a workload that no key is registered for', () => {
     expect((await askToken(world, pod, grantId, token)).status).toBe(200)
   })
 
-  it('needs not say its client id beside a JWT-SVID: the token says it', async () => {
+  it('need not send its client id with a JWT-SVID, because the token contains it', async () => {
     const pod = aWorkload(`${podAgent}/silent`)
     expect((await askToken(world, pod, await granted(pod), svid(pod), { client_id: pod.id })).status).toBe(200)
     const other = await askToken(world, pod, 'grt_x', svid(pod), { client_id: `${podAgent}/other` })
     expect(other).toMatchObject({ status: 401, error: 'invalid_client' })
   })
 
-  it('gets one by an OIDC workload token', async () => {
+  it('gets one with an OIDC workload token', async () => {
     const job = aWorkload(`${jobAgent}/42`, 'oidc')
     const answer = await askToken(world, job, await granted(job), authority.idToken(world, '42'))
     expect(answer.status).toBe(200)
     expect(await act(job, answer.token)).toMatchObject({ decision: true })
   })
 
-  it('gets one by a join token that the operator made, with the key that redeemed it (V10)', async () => {
+  it('gets one with a join token from the operator, for the key that redeemed it (V10)', async () => {
     const laptop = aWorkload(`${joinAgent}/laptop`, 'join_token')
     const grantId = await granted(laptop)
     expect(await askToken(world, laptop, grantId, 'secret')).toMatchObject({ status: 401 })
@@ -95,8 +95,8 @@ describe('a workload that no key is registered for', () => {
   it.each<[string, (pod: Workload) => [string, Record<string, string>?]]>([
     ['a token for approval', (pod) => [svid(pod, { aud: [`${world.url}/access/v1/requests`] })]],
     ['a token for the token endpoint alone', (pod) => [svid(pod, { aud: [`${world.url}/oauth/token`] })]],
-    ['a token for somebody else', (pod) => [svid(pod, { aud: ['https://elsewhere.example'] })]],
-    ['a token for us and somebody else', (pod) => [svid(pod, { aud: [world.url, 'https://elsewhere.example'] })]],
+    ['a token for another audience', (pod) => [svid(pod, { aud: ['https://elsewhere.example'] })]],
+    ['a token for us and another audience', (pod) => [svid(pod, { aud: [world.url, 'https://elsewhere.example'] })]],
     ['a token of another agent', () => [authority.svid(world, `${jobAgent}/one`)]],
     ['a token of another trust domain', () => [authority.svid(world, 'spiffe://evil.example/agent/pods/one')]],
     ['a token that has expired', (pod) => [svid(pod, { exp: 1_700_000_000 })]],
@@ -105,14 +105,14 @@ describe('a workload that no key is registered for', () => {
       (pod) => [authority.token({ sub: pod.id, aud: [world.url], exp: 1_999_999_999 }, { key: generateKey('agent') })],
     ],
     [
-      'an assertion by its own key alone',
+      'only an assertion by its own key',
       (pod) => [
         privateKeyJwt(pod),
         { client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer' },
       ],
     ],
     [
-      'a token called something else',
+      'a token with another type name',
       (pod) => [svid(pod), { client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer' }],
     ],
     ['a token of another kind of agent', (pod) => [svid(pod), { client_id: `${jobAgent}/one` }]],
@@ -124,18 +124,19 @@ describe('a workload that no key is registered for', () => {
     expect((await eventsOf(grantId)).map(({ type }) => type)).toEqual(['grant.created'])
   })
 
-  it('a thief of its token gets nothing with a key of his own (V11)', async () => {
+  it('a thief of its token gets nothing with another key (V11)', async () => {
     const pod = aWorkload(`${podAgent}/one`)
     const grantId = await granted(pod)
     const token = svid(pod)
     const thief = aWorkload(pod.id)
-    // First, so that the issuer has not yet seen it with the right key: the grant is bound to that one all the same.
+    // The thief goes first, before the issuer has seen the token with the right key: the grant is bound to the right
+    // key anyway.
     expect(await askToken(world, thief, grantId, token)).toMatchObject({ status: 400, error: 'access_denied' })
     expect((await eventsOf(grantId)).map(({ type }) => type)).toEqual(['grant.created'])
   })
 
-  it('an approval for a key that nobody attested to the issuer is worth nothing (V3)', async () => {
-    // What a stolen approval service would do: an ask in the agent's name, by a key of its own.
+  it('an approval for a key that was never attested to the issuer is worth nothing (V3)', async () => {
+    // A stolen approval service would do this: a request in the agent's name, with a key of the thief's.
     const thief = aWorkload(`${podAgent}/one`)
     const grantId = await granted(thief)
     const forged = authority.svid(world, thief.id, { aud: [`${world.url}/access/v1/requests`] })
@@ -144,7 +145,7 @@ describe('a workload that no key is registered for', () => {
 })
 
 describe('a restarted workload', () => {
-  it('keeps its grant where the humans signed that it may, and the old credential is dead at once (V11)', async () => {
+  it('keeps its grant where the humans signed that it may, and the old credential dies at once (V11)', async () => {
     const [before, after] = [aWorkload(`${podAgent}/pod-1`), aWorkload(`${podAgent}/pod-2`)]
     const grantId = await granted(before, 'attested')
     const old = await askToken(world, before, grantId, svid(before))
@@ -163,7 +164,7 @@ describe('a restarted workload', () => {
     ])
   })
 
-  it('has nothing where they did not sign it', async () => {
+  it('gets nothing where they did not sign that', async () => {
     const before = aWorkload(`${podAgent}/pod-3`)
     const grantId = await granted(before)
     for (const after of [aWorkload(`${podAgent}/pod-4`), aWorkload(before.id)])
@@ -171,7 +172,7 @@ describe('a restarted workload', () => {
     expect((await eventsOf(grantId)).map(({ type }) => type)).toEqual(['grant.created'])
   })
 
-  it('of another agent has nothing, whatever they signed', async () => {
+  it('of another agent gets nothing, whatever they signed', async () => {
     const before = aWorkload(`${podAgent}/pod-5`)
     const grantId = await granted(before, 'attested')
     const job = aWorkload(`${jobAgent}/7`, 'oidc')
@@ -179,7 +180,7 @@ describe('a restarted workload', () => {
     expect(answer).toMatchObject({ status: 400, error: 'invalid_authorization_details' })
   })
 
-  it('with a registered key moves to another registered one, and to no other', async () => {
+  it('with a registered key can move to another registered key, and to no other key', async () => {
     const [one, two] = authority.pair.map((key, n) =>
       aWorkload(`${pairAgent}/${n === 0 ? 'one' : 'two'}`, 'registered_key', key),
     )
@@ -192,7 +193,7 @@ describe('a restarted workload', () => {
     expect(await act(two, answer.token)).toMatchObject({ decision: true })
   })
 
-  it('gets nothing of what was stopped, before it moved or after (V7)', async () => {
+  it('gets nothing from a grant that was stopped before or after the move (V7)', async () => {
     const [before, after] = [aWorkload(`${podAgent}/pod-6`), aWorkload(`${podAgent}/pod-7`)]
     const [stopped, moved] = [await granted(before, 'attested'), await granted(before, 'attested')]
     expect(await world.revoke('grant', stopped)).toBe(200)
@@ -203,7 +204,7 @@ describe('a restarted workload', () => {
     expect(await act(after, answer.token)).toMatchObject({ decision: false, reason: 'agent_revoked' })
   })
 
-  it('is not moved to an instance that was stopped (V7)', async () => {
+  it('cannot move to an instance that was stopped (V7)', async () => {
     const [before, after] = [aWorkload(`${podAgent}/pod-8`), aWorkload(`${podAgent}/pod-9`)]
     const grantId = await granted(before, 'attested')
     expect(await world.revoke('agent', after.id)).toBe(200)
@@ -212,7 +213,7 @@ describe('a restarted workload', () => {
   })
 })
 
-it('an issuer that dies after it moved a grant leaves it with its new key, and the next goes on (V2, V4)', async () => {
+it('a grant whose issuer dies after the move keeps its new key, and the next issuer continues (V2, V4)', async () => {
   let dead = false
   await using dying = await World.open({
     entities: (sample) => [...sample, ...authority.agents()],

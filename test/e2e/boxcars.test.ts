@@ -12,7 +12,7 @@ interface Item {
 
 type Semantic = 'execute_all' | 'deny_on_first_deny' | 'permit_on_first_permit'
 
-/** Asks for all of it in one request, each item with its own credential and proof. */
+/** Asks for all of it in one request; each item has its own credential and proof. */
 async function boxcar(system: Granted, asks: readonly CallAsk[], semantic?: Semantic): Promise<Item[]> {
   const { point, credential } = system
   const evaluations = asks.map((ask) => point.body({ credential, ...ask }).body)
@@ -25,7 +25,7 @@ async function boxcar(system: Granted, asks: readonly CallAsk[], semantic?: Sema
 const said = (items: readonly Item[]) => items.map(({ decision, context }) => (decision ? true : context.reason))
 const times = (count: number, ask: CallAsk = read): CallAsk[] => Array.from({ length: count }, () => ask)
 
-it('64 items against 10 calls that are left get exactly 10 ALLOWs, of the first 10 (V9)', async () => {
+it('of 64 items with 10 calls left, exactly the first 10 get ALLOW (V9)', async () => {
   await using system = await granted({}, { authority: { ...sampleAuthority, budget: { calls: 10 } } })
   const items = await boxcar(system, times(64))
   expect(said(items)).toEqual([...Array(10).fill(true), ...Array(54).fill('budget_reserved')])
@@ -53,7 +53,7 @@ it.each<[Semantic, CallAsk[], unknown[], bigint]>([
   ['deny_on_first_deny', [read, read, adjust('501'), read, read], [true, true, 'argument_out_of_bounds'], 2n],
   ['deny_on_first_deny', [{ ...read, proofKey: strangersKey() }, read], ['proof_key_mismatch'], 0n],
   ['permit_on_first_permit', [adjust('501'), read, read], ['argument_out_of_bounds', true], 1n],
-])('%s spends nothing after what ends it', async (semantic, asks, expected, taken) => {
+])('%s spends nothing after the item that ends it', async (semantic, asks, expected, taken) => {
   await using system = await granted()
   expect(said(await boxcar(system, asks, semantic))).toEqual(expected)
   expect(system.taken()).toBe(taken)
@@ -61,7 +61,7 @@ it.each<[Semantic, CallAsk[], unknown[], bigint]>([
   expect(allowed).toHaveLength(Number(taken))
 })
 
-it('the same call id in two items is one decision; of two actions, a conflict (V10)', async () => {
+it('a call id in two items is one decision for one action, and a conflict for two actions (V10)', async () => {
   await using system = await granted()
   const observed = { call_id: 'call_0123456789abcdef' }
   const items = await boxcar(system, [
@@ -74,7 +74,7 @@ it('the same call id in two items is one decision; of two actions, a conflict (V
   expect(system.taken()).toBe(1n)
 })
 
-it('a proof counts once: in a default context it serves one item (V10)', async () => {
+it('a proof counts once: in a default context it works for one item (V10)', async () => {
   await using system = await granted()
   const { context, ...rest } = system.point.body({ credential: system.credential, ...read }).body
   const answer = await system.point.send({ context, evaluations: [rest, rest, rest] }, undefined, 'evaluations')
@@ -82,7 +82,7 @@ it('a proof counts once: in a default context it serves one item (V10)', async (
   expect(system.taken()).toBe(1n)
 })
 
-it('an item that has to wait for the log holds up none that comes after (V18)', async () => {
+it('an item that has to wait for the log does not delay the items after it (V18)', async () => {
   await using system = await granted()
   const thief = await Thief.of(system.world, 'issuer')
   const unrecorded = thief.sign(thief.credential(system.grant))
@@ -90,7 +90,7 @@ it('an item that has to wait for the log holds up none that comes after (V18)', 
   expect(said(items)).toEqual(['credential_unrecorded', true, true])
 })
 
-it('an item that no event has room for is denied alone, and takes nothing (V9, V18)', async () => {
+it('an item too large for an event is denied alone, and takes nothing (V9, V18)', async () => {
   const [reading] = sampleAuthority.permissions
   const notes = Array.from({ length: 32 }, (_, n) => `note-${n}`)
   const where = Object.fromEntries(notes.map((note) => [`/${note}`, { prefix: 'n' }]))
@@ -104,7 +104,7 @@ it('an item that no event has room for is denied alone, and takes nothing (V9, V
   expect(system.taken()).toBe(3n)
 })
 
-it('shares durable writes: many items of one task are few batches', async () => {
+it('many items of one task share a few durable writes', async () => {
   let batches = 0
   await using system = await granted({
     wrapRecord: (record) => (drafts) => {
@@ -123,7 +123,7 @@ it('searches find what would be allowed, take nothing and leave no event', async
   )
   const { point, credential, world } = system
   const search = async (entity: string, over: object = {}, ask: CallAsk = {}) => {
-    // The agent's proof is of its call, and of no action.
+    // The agent's proof is for its request, and for no action.
     const { body } = point.body({
       credential,
       ...ask,
@@ -135,7 +135,7 @@ it('searches find what would be allowed, take nothing and leave no event', async
     return answer.json()
   }
   const tool = { type: 'tool', id: `${sample.toolServer}/read` }
-  // What was denied before is told of behind its answer: the question for a nonce, and the call that learned it.
+  // Earlier denials are recorded after their answers: the request for a nonce, and the call that fetched it.
   await eventually(async () => (await world.events('decisions.v1')).length >= 2)
   expect(await search('resource')).toEqual({ results: [tool] })
   expect(await search('action', { resource: tool })).toEqual({ results: [{ name: 'tools/call' }] })

@@ -20,7 +20,7 @@ const limited = {
 }
 type Limited = keyof typeof limited
 
-/** Nothing was taken, and the same call may be made again. A machine that is slow enough is late with some. */
+/** Denials that took nothing, after which the same call may be made again. A slow machine answers some calls too late. */
 const toRepeat = [
   'uses_reserved',
   'budget_reserved',
@@ -30,12 +30,12 @@ const toRepeat = [
   'state_stale',
 ]
 
-/** The default deadline, and a longer one for what a machine that other tests use too has no time for. */
+/** The default deadline, and a longer one where a shared machine has too little time. */
 const world = (machine: 'idle' | 'busy', calls: number) => ({
   pdp: { decisionDeadlineMs: machine === 'busy' || calls > 500 ? 60_000 : 1000 },
 })
 
-/** Threads that want all of the machine, twice. */
+/** Threads that together want twice the machine's cores. */
 async function busy(): Promise<AsyncDisposable> {
   const forever =
     'const { parentPort } = require("node:worker_threads"); parentPort.postMessage("up"); for (;;) Math.sqrt(2)'
@@ -44,7 +44,7 @@ async function busy(): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: async () => void (await Promise.all(threads.map((thread) => thread.terminate()))) }
 }
 
-/** Calls that are all made before the first is sent; what each was told, and how often. */
+/** Prepares all calls before it sends the first. Returns how often each answer came. */
 async function burst(
   { credential }: Granted,
   points: readonly Point[],
@@ -73,7 +73,7 @@ it.each<[number, Limited, number, 'idle' | 'busy']>([
   [2000, 'uses', 100, 'idle'],
   [2000, 'uses', 100, 'busy'],
 ])(
-  '%i calls at once for %s of which there are %i, the machine %s: exactly these are allowed, and no other hears that it is spent (V9, V10)',
+  '%i simultaneous calls for %s, limited to %i, machine %s: exactly that many are allowed, and no call hears too early that they are spent (V9, V10)',
   patient,
   async (calls, what, limit, machine) => {
     await using system = await granted(world(machine, calls), {
@@ -91,14 +91,14 @@ it.each<[number, Limited, number, 'idle' | 'busy']>([
 )
 
 it.each<['idle' | 'busy']>([['idle'], ['busy']])(
-  '2000 calls at once at two decision points for 100 uses, the machine %s: exactly 100 are allowed (V9, V10)',
+  '2000 simultaneous calls at two decision points for 100 uses, machine %s: exactly 100 are allowed (V9, V10)',
   patient,
   async (machine) => {
     await using system = await granted(world(machine, 2000), {
       authority: { ...sampleAuthority, ...limited.uses(100) },
     })
     const second = new Point(system.world, (await system.world.startPdp()).http)
-    await second.call({ credential: system.credential, ...adjust('501') }) // learns the nonce
+    await second.call({ credential: system.credential, ...adjust('501') }) // fetches the nonce
     await using _ = machine === 'busy' ? await busy() : undefined
     const told = await burst(system, [system.point, second], 2000)
     expect(told).toMatchObject({ allowed: 100 })
@@ -107,7 +107,7 @@ it.each<['idle' | 'busy']>([['idle'], ['busy']])(
   },
 )
 
-it('says that uses are spent once they are, and not while calls without an outcome hold them (V10)', async () => {
+it('reports uses as spent only when they are, and not while calls without an outcome hold them (V10)', async () => {
   await using system = await granted({}, { authority: { ...sampleAuthority, ...limited.uses(2) } })
   const { point, credential } = system
   const call = (call_id: string) => point.call({ credential, ...adjust('1'), observed: { call_id } })
@@ -121,7 +121,7 @@ it('says that uses are spent once they are, and not while calls without an outco
   expect(await point.call({ credential, ...adjust('1') })).toMatchObject({ decision: false, reason: 'uses_exhausted' })
 })
 
-it('what a caller that has gone was allowed goes to one that waits (V9, V10)', async () => {
+it('uses allowed to a caller that is gone go to one that waits (V9, V10)', async () => {
   const gate = Promise.withResolvers<void>()
   let held = false
   let proofs = 0

@@ -33,12 +33,12 @@ interface Shadowed {
   differences: { decision_id: string; kind: string }[]
 }
 
-it('what a candidate says of live decisions is what the log tells of them: nobody is denied by it, the record is sound', async () => {
+it('a candidate’s answers to live decisions are on the log, deny no call, and leave the record sound', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'candidate-e2e-'))
   await using whole = await openWhole()
   const { system, approver, invoices } = whole
   const agent = agentOf(whole)
-  // What the registry said 10 s before a decision is known to have been read by then.
+  // The registry's state 10 s before a decision is certain to have been read by the time of the decision.
   whole.time.ahead += 10_500
   storePolicyFiles(folder, candidate)
   const { candidate: hash } = await policy<{ candidate: string }>(whole, 'shadow', folder)
@@ -49,7 +49,7 @@ it('what a candidate says of live decisions is what the log tells of them: nobod
   await expect.poll(metrics).toMatch(/^bailiwick_candidate_running\{.*\} 1$/m)
   const call = { grant: { grantId }, ...toolCall('read', { invoice: 'INV-1' }) }
   const status = async () => (await agent.fetch(`${system.invoicesUrl}/read`, { method: 'POST' }, call)).status
-  // On a busy machine one may be refused for want of time: it counts nevertheless where it was allowed.
+  // A busy machine may refuse one for lack of time, but a candidate's answer counts wherever the call was allowed.
   for (let n = 0; n < 4; n++) await expect.poll(status).toBe(200)
   expect(invoices.ledger.effects.read).toBe(4)
 

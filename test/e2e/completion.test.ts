@@ -9,7 +9,7 @@ import { eventually, type World } from './world.ts'
 
 type Key = Parameters<typeof makeDpopProof>[1]
 
-/** One call of the agent's, with the issuer's nonce unless told otherwise. */
+/** One call by the agent, with the issuer's nonce unless the caller overrides it. */
 async function complete(
   world: World,
   id: string,
@@ -47,7 +47,7 @@ async function complete(
 const completions = async (world: World) =>
   (await world.events('grants.v1')).filter(({ type }) => type === 'grant.completed')
 
-it('a finished task’s credentials die at once, for good, and no other’s (V7)', async () => {
+it('completing a task ends its credentials at once and for good, and no other task’s (V7)', async () => {
   await using system = await granted()
   const { world, people, point, credential, grant } = system
   const other = await people.grant()
@@ -64,7 +64,7 @@ it('a finished task’s credentials die at once, for good, and no other’s (V7)
   expect(await completions(world)).toMatchObject([{ data: { grant: { id: grant.grantId } } }])
 })
 
-it('may be repeated, by the request’s name too, whoever starts again: it is said once', async () => {
+it('completing may be repeated, also by request id and across restarts, and is recorded once', async () => {
   await using system = await granted()
   const { world, grant } = system
   const answers = await Promise.all([complete(world, grant.grantId), complete(world, grant.requestId)])
@@ -78,7 +78,7 @@ it('may be repeated, by the request’s name too, whoever starts again: it is sa
   expect(await completions(world)).toHaveLength(1)
 })
 
-it('is nobody’s but the key’s that the grant is bound to, and each proof counts once (V10, V11)', async () => {
+it('only the key that the grant is bound to can complete it, and each proof counts once (V10, V11)', async () => {
   await using system = await granted()
   const { world, grant, point, credential } = system
   const id = grant.grantId
@@ -135,13 +135,13 @@ describe('a grant for one action', () => {
     expect((await askTokenWithNonce(world, { details })).error).toBe('access_denied')
   })
 
-  it('is completed when nobody says what became of it', async () => {
+  it('is completed when its outcome is never reported', async () => {
     await using system = await granted({ pdp: { outcomeSeconds: 1 } }, one)
     await use(system, 'call_1111111111111111')
     await completed(system)
   })
 
-  it('is completed by an issuer that was not there when it was used, once', async () => {
+  it('is completed once, by an issuer that was not running when it was used', async () => {
     await using system = await granted({}, one)
     const { world, point } = system
     const used = await use(system, 'call_1111111111111111')
@@ -156,12 +156,12 @@ describe('a grant for one action', () => {
     expect(await completions(world)).toHaveLength(1)
   })
 
-  it('is not completed by who has no word on decisions, nor one of another mode by its use', async () => {
+  it('is not completed by the wrong service’s event, and a grant of another mode not by its use', async () => {
     await using system = await granted({}, one)
     const { world, grant } = system
     const used = await use(system, 'call_1111111111111111')
     const allowed = await system.event(used.decisionId)
-    // As the decision point says it, signed by approval.
+    // As the decision point would write it, but signed by approval.
     const outcome = {
       decision_id: used.decisionId,
       grant_id: grant.grantId,
@@ -180,7 +180,7 @@ describe('a grant for one action', () => {
     const credential = await credentialFor(world, windowed.grantId)
     const other = await system.point.call({ credential, ...read, observed: { call_id: 'call_2222222222222222' } })
     await system.point.report(system.point.outcome(other, 'call_2222222222222222', 'succeeded'))
-    // A later grant is completed behind both: by then they would have been.
+    // A later grant is completed after both: the forged completions would have happened by then.
     const last = await system.people.grant({ ...one, seconds: 1800 })
     const lastCredential = await credentialFor(world, last.grantId)
     const done = await system.point.call({

@@ -30,7 +30,7 @@ it('allows what was approved, with a permit of at most 5 s for exactly that acti
 })
 
 it.each([false, true])(
-  'names a call in events and outcomes by what nobody can guess from; kept: %s (V17)',
+  'names a call in events and outcomes by a salted hash, from which it cannot be guessed; kept: %s (V17)',
   async (keepCalls) => {
     await using system = await granted({ pdp: { keepCalls } })
     const { world, credential, point } = system
@@ -92,7 +92,7 @@ it('counts a proof once, whoever sends it again (V10)', async () => {
   expect(system.taken()).toBe(1n)
 })
 
-it('gives a repeated call id its first answer, takes once, and tells of a denial once (V10)', async () => {
+it('gives a repeated call id its first answer, takes once, and records a denial once (V10)', async () => {
   await using system = await granted()
   const { point, credential } = system
   const observed = { call_id: 'call_0123456789abcdef' }
@@ -110,7 +110,7 @@ it('gives a repeated call id its first answer, takes once, and tells of a denial
   expect(events.filter(({ subject }) => subject === denied.decisionId)).toHaveLength(1)
 })
 
-/** An ALLOW is remembered for as long as its permit lives: what came later than that, on a busy machine, is tried again. */
+/** An ALLOW is remembered for the life of its permit; a repetition that a busy machine delays beyond that is tried again. */
 async function whileItsPermitLives<T extends { first: CallAnswer }>(
   { world }: Pick<Granted, 'world'>,
   ask: (observed: { call_id: string }) => Promise<T>,
@@ -127,7 +127,7 @@ async function whileItsPermitLives<T extends { first: CallAnswer }>(
   })
 }
 
-it('gives the answer of a call id to nobody who asks for another action, or with another credential (V1, V10)', async () => {
+it('never gives a call id’s answer for another action or to another credential (V1, V10)', async () => {
   await using system = await granted()
   const { world, point, grant } = system
   const other = await credentialFor(world, grant.grantId)
@@ -148,10 +148,10 @@ it('gives the answer of a call id to nobody who asks for another action, or with
   expect(taken).toBe(1n)
 })
 
-it('gives no ALLOW again without the key, or after a revocation (V7, V11)', async () => {
+it('repeats no ALLOW without the key, or after a revocation (V7, V11)', async () => {
   await using system = await granted()
   const { world, point, credential, grant } = system
-  await point.call({ credential, ...adjust('501') }) // learns the nonce
+  await point.call({ credential, ...adjust('501') }) // fetches the nonce
   const { observed } = await whileItsPermitLives(
     system,
     async (observed) => {
@@ -160,7 +160,7 @@ it('gives no ALLOW again without the key, or after a revocation (V7, V11)', asyn
     },
     ({ first, again }) => expect(again).toMatchObject({ decision: true, permit: first.permit }),
   )
-  // Somebody else, who saw credential and call id and has no key; or has one of his own.
+  // A thief who saw the credential and call id, without a key or with another key.
   const thief = { ...observed, proof: 'x.y.z' }
   expect(await point.call({ credential, ...read, observed: thief })).toMatchObject({ reason: 'proof_invalid' })
   const proofKey = generateKey('agent')
@@ -173,7 +173,7 @@ it('gives no ALLOW again without the key, or after a revocation (V7, V11)', asyn
   expect(await point.call({ credential, ...read, observed: last })).toMatchObject({ reason: 'grant_revoked' })
 })
 
-it('does not remember the question for a nonce as the answer to a call (V10)', async () => {
+it('does not remember the request for a nonce as the answer to a call (V10)', async () => {
   await using system = await granted()
   const { point, credential } = system
   const observed = { call_id: 'call_0123456789abcdef' }
@@ -196,7 +196,7 @@ it('denies a call id that another instance decided (V10)', async () => {
   expect(await other.call({ credential, ...read, observed })).toMatchObject({ reason: 'call_elsewhere' })
 })
 
-it('denies everything to whom the registry does not know as an enforcement point, and counts it', async () => {
+it('denies and counts every call of an enforcement point that the registry does not know', async () => {
   await using system = await granted()
   const { point, credential } = system
   const { body } = point.body({ credential, ...read })
@@ -205,7 +205,7 @@ it('denies everything to whom the registry does not know as an enforcement point
   expect(system.taken()).toBe(0n)
 })
 
-it('allows an action that was approved by itself once, and no other (V1, V10)', async () => {
+it('allows an individually approved action once, and no other action (V1, V10)', async () => {
   const probe = await granted()
   const { digest } = probe.point.body({ credential: 'any', ...adjust('20') })
   const { digest: deletion } = probe.point.body({ credential: 'any', tool: 'delete', properties: { id: '7' } })
@@ -219,7 +219,7 @@ it('allows an action that was approved by itself once, and no other (V1, V10)', 
   expect(racers.filter(({ decision }) => decision)).toHaveLength(1)
   expect(racers.filter(({ reason }) => reason === 'uses_reserved')).toHaveLength(5)
 
-  // Not even what was not executed may be done again: a human said once.
+  // An action that was not executed may not be repeated either: a human approved it once.
   const tool = [{ actions: ['tools/call'], resource: { type: 'tool', id: `${sample.toolServer}/delete` } }]
   const once = await people.grant({
     mode: 'per_action',
@@ -232,17 +232,17 @@ it('allows an action that was approved by itself once, and no other (V1, V10)', 
   const allowed = await point.call({ ...ask, observed: { call_id: callId } })
   expect(allowed).toMatchObject({ decision: true })
   expect(await point.report(point.outcome(allowed, callId, 'not_executed'))).toBe(204)
-  // Its use is taken, and soon the issuer completes it.
+  // Its use is taken, and soon the issuer completes the grant.
   expect(['uses_exhausted', 'grant_not_active']).toContain((await point.call(ask)).reason)
 })
 
-it('aggregates what one agent is denied beyond ten a second (V18)', async () => {
-  // As many at once take a busy machine as long as it likes.
+it('aggregates an agent’s denials beyond ten a second (V18)', async () => {
+  // A busy machine may take any time for this many concurrent calls.
   await using system = await granted({ pdp: { decisionDeadlineMs: 60_000, maxStalenessMs: 60_000 } })
   const { point, credential, world } = system
   const began = world.clock.now()
   const answers = await Promise.all(Array.from({ length: 60 }, () => point.call({ credential, ...adjust('501') })))
-  // A busy machine takes many seconds for them, and a quiet one a part of one: so many may have touched.
+  // A busy machine takes many seconds for them, and a quiet one a part of a second; this many seconds may contain some.
   const seconds = Math.ceil((world.clock.now() - began) / 1000) + 1
   expect(answers.every(({ reason }) => reason === 'argument_out_of_bounds')).toBe(true)
   await system.world.pdp[Symbol.asyncDispose]()
@@ -250,7 +250,7 @@ it('aggregates what one agent is denied beyond ten a second (V18)', async () => 
   const single = events.filter(
     ({ type, data }) => type === 'decision.denied' && 'reason' in data && data.reason === 'argument_out_of_bounds',
   )
-  expect(single.length).toBeLessThanOrEqual(10 * seconds + 1) // with the one that the point learned its nonce by
+  expect(single.length).toBeLessThanOrEqual(10 * seconds + 1) // including the one by which the point fetched its nonce
   const counted = events
     .flatMap((event) => (event.type === 'denials.summarised' ? event.data.denials : []))
     .filter(({ reason }) => reason === 'argument_out_of_bounds')
@@ -261,7 +261,7 @@ const failing = () => {
   throw new ServiceError('internal', 'broken on purpose')
 }
 
-it('denies when the policies cannot be asked, and when they are not the set that the registry names (V13)', async () => {
+it('denies when the policies cannot be evaluated, and when they are not the set in the registry (V13)', async () => {
   await using system = await granted()
   const { world, point, credential } = system
   const { policies } = world.pdp.pdp
@@ -276,7 +276,7 @@ it('denies when the policies cannot be asked, and when they are not the set that
   const { logger } = world.pdp.pdp
   world.pdp.pdp.logger = Object.assign(Object.create(logger), { error: (fields: unknown) => logged.push(fields) })
   expect(await ask(() => ({ ...active, engine: { ...active.engine, evaluate: failing } }))).toBe('internal')
-  // The denial says nothing: somebody must be able to find out.
+  // The denial says nothing about the cause, so the operator must be able to find it in the log.
   expect(logged).toMatchObject([{ err: { detail: 'broken on purpose' }, tree: expect.stringMatching(/^grt_/) }])
   expect(await ask(() => undefined)).toBe('policy_error')
   const erring = { ...active.engine, evaluate: () => ({ outcome: 'error' as const, policies: ['x'] }) }
@@ -305,7 +305,7 @@ it.each([
   expect(system.taken()).toBe(1n)
 })
 
-it('denies at its deadline, and takes the decision back when it turns out to count after all (V2, V9)', async () => {
+it('denies at its deadline, and takes the decision back if it was recorded as an ALLOW after all (V2, V9)', async () => {
   const gate = Promise.withResolvers<void>()
   let holds = false
   let held: string | undefined
@@ -321,14 +321,15 @@ it('denies at its deadline, and takes the decision back when it turns out to cou
     },
   })
   holds = true
-  // One that comes so far: on a busy machine the deadline may pass before, and it may come so far behind its answer.
+  // Repeats until a call gets this far: on a busy machine the deadline may pass earlier, and a call may get this far
+  // after its answer.
   const answers: CallAnswer[] = []
   const late = await eventually(async () => {
     answers.push(await system.point.call({ credential: system.credential, ...read }))
     return answers.find(({ decisionId }) => decisionId === held)
   })
   expect(late).toMatchObject({ decision: false, reason: 'deadline_exceeded' })
-  await system.event(late.decisionId) // its denial, which is published behind its answer
+  await system.event(late.decisionId) // its denial, which is published after its answer
   gate.resolve()
   const events = await eventually(async () => {
     const all = (await system.world.events('decisions.v1')).filter(({ subject }) => subject === late.decisionId)
@@ -338,7 +339,7 @@ it('denies at its deadline, and takes the decision back when it turns out to cou
   await eventually(() => system.taken() === 0n || undefined)
 })
 
-it('trusts the grants topic no more than the humans on it: a changed statement or assertion denies approval_unverified (V3)', async () => {
+it('trusts a grant only through the humans’ signatures: a changed statement or assertion gives approval_unverified (V3)', async () => {
   await using system = await granted()
   const { world, people, point } = system
   const issuer = await Thief.of(world, 'issuer')
@@ -373,7 +374,7 @@ it('trusts the grants topic no more than the humans on it: a changed statement o
   expect(await point.call({ credential: await issuer.mint(honest), ...read })).toMatchObject({ decision: true })
 })
 
-it('leaves no credential without its intent on the log, and no intent without what it says (V4)', async () => {
+it('the log has an intent for each credential, with everything the credential says (V4)', async () => {
   await using system = await granted()
   const { world, grant } = system
   const { token } = await askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: grant.grantId }] })
@@ -384,7 +385,7 @@ it('leaves no credential without its intent on the log, and no intent without wh
   expect(types).toEqual(['credential.intended', 'credential.issued'])
 })
 
-it('denies an argument that is compared and does not fit the event, since an auditor judges by what stands there (V3)', async () => {
+it('denies a compared argument that does not fit into the event, because auditors judge by the event (V3)', async () => {
   const permission = { ...sampleAuthority.permissions[0], where: { '/id': { prefix: 'INV-1' } } }
   await using system = await granted({}, { authority: { ...sampleAuthority, permissions: [permission] } })
   const { point, credential } = system

@@ -24,12 +24,12 @@ async function family(ask: Ask = {}, options: WorldOptions = {}, count = 6) {
   const parent = sdkOf(world, reconcilerOf(world))
   const sdks = subs.all.map((sub) => sdkOf(world, sub))
   const sdk = (n: number): Agent => sdks[n] ?? parent
-  const end = world.clock.now() + 3_000_000 // one for all: what is passed on may not outlive what it is of
+  const end = world.clock.now() + 3_000_000 // one expiry for all: a delegation may not outlive its parent
   const hour = () => end
-  /** From the agent whose grant it is, or from a sub-agent under what it has. */
+  /** From the agent that has the grant, or from a sub-agent under its own delegation. */
   const delegate = (to: SubAgent, more: Partial<Parameters<Agent['delegate']>[0]> = {}, from: Agent = parent) =>
     from.delegate({ of, to: to.id, key: to.key.kid, authority: onlyRead, expiresAt: hour(), ...more })
-  /** To the n-th sub-agent, redeemed. */
+  /** To the n-th sub-agent, and redeemed by it. */
   const handOver = async (n: number, more: Parameters<typeof delegate>[1] = {}, from: Agent = parent) => {
     const { id, delegation } = await delegate(subs.at(n), more, from)
     const { token } = await sdk(n).credential({ delegation })
@@ -42,7 +42,7 @@ type Family = Awaited<ReturnType<typeof family>>
 const caughtUp = async ({ world }: Family, sequence: number) =>
   eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence >= sequence || undefined)
 
-it('lets a sub-agent act within what was passed on to it, as itself, for whose grant it is (V5, V6)', async () => {
+it('lets a sub-agent act within its delegation, as itself, on behalf of the grant’s agent (V5, V6)', async () => {
   await using it = await family()
   const { world, subs, parent, handOver } = it
   const one = await handOver(0)
@@ -66,13 +66,13 @@ it('lets a sub-agent act within what was passed on to it, as itself, for whose g
   expect(await it.point.call({ credential: (await parent.credential(it.of)).token, ...adjust('1') })).toMatchObject({
     decision: true,
   })
-  // Nothing of it is anybody's who has another key, the agent that passed it on included (V11).
+  // Nothing of it works with another key, not even for the agent that delegated (V11).
   expect(await it.point.call({ credential: one.token, ...read })).toMatchObject({ reason: 'proof_key_mismatch' })
   const [redeemed] = (await world.events('grants.v1')).filter(({ type }) => type === 'delegation.redeemed')
   expect(redeemed).toMatchObject({ subject: one.id, data: { delegation: one.delegation, agent: subs.at(0).id } })
 })
 
-it('nests who acts, and counts what is done on every level (V6, V9)', async () => {
+it('nests the actors, and counts each call on every level (V6, V9)', async () => {
   await using it = await family()
   const one = await it.handOver(0)
   const under = { of: { delegation: one.delegation }, authority: { ...onlyRead, budget: { calls: 2, cost: {} } } }
@@ -91,7 +91,7 @@ it('nests who acts, and counts what is done on every level (V6, V9)', async () =
   expect(it.taken()).toBe(3n)
 })
 
-it('renews as often as it is asked, and is redeemed once, by whom it names alone (V10, V11)', async () => {
+it('renews as often as requested, and is redeemed once, only by the agent that it names (V10, V11)', async () => {
   await using it = await family()
   const { id, delegation } = await it.delegate(it.subs.at(0))
   const tokens = await Promise.all([0, 1, 2].map(() => sdkOf(it.world, it.subs.at(0)).credential({ delegation })))
@@ -145,7 +145,7 @@ it.each<[who: string, revoke: (it: Family, one: Awaited<ReturnType<Family['handO
   ['the sub-agent, which is done', (it, { delegation }) => it.sdk(0).complete({ delegation })],
   ['the operator', (it, { id }) => it.world.revoke('delegation', id)],
   ['the operator, who stops the sub-agent', (it) => it.world.revoke('agent', sampleAgentId('helper-0'))],
-])('dies with its subtree, and nothing else does, when it is ended by %s (V7)', async (_, revoke) => {
+])('dies with its subtree, and with nothing else, when it is ended by %s (V7)', async (_, revoke) => {
   await using it = await family()
   const one = await it.handOver(0)
   const below = await it.handOver(1, { of: { delegation: one.delegation } }, it.sdk(0))
@@ -165,7 +165,7 @@ it.each<[who: string, revoke: (it: Family, one: Awaited<ReturnType<Family['handO
     })
 })
 
-it('is ended by those above it and by nobody else, and before anybody redeemed it too (V7)', async () => {
+it('can be ended only by the agents above it, even before it was redeemed (V7)', async () => {
   await using it = await family()
   const one = await it.handOver(0)
   const below = await it.handOver(1, { of: { delegation: one.delegation } }, it.sdk(0))
@@ -189,7 +189,7 @@ it('is ended by those above it and by nobody else, and before anybody redeemed i
   ])
 })
 
-it('dies with the whole task when that is withdrawn, completed, or its agent is stopped (V7)', async () => {
+it('dies with the whole task when the task is withdrawn or completed, or its agent is stopped (V7)', async () => {
   for (const end of [
     (it: Family) => it.people.withdraw(it.grant.requestId),
     (it: Family) => it.parent.complete(it.of),
@@ -206,7 +206,7 @@ it('dies with the whole task when that is withdrawn, completed, or its agent is 
   }
 })
 
-it('ends when it said that it would, whatever the credential says (V7)', async () => {
+it('ends at its own expiry, whatever the credential says (V7)', async () => {
   await using it = await family()
   const one = await it.handOver(0, { expiresAt: it.world.clock.now() + 60_000 })
   expect(claimsOf(one.token).exp).toBe(claimsOf(one.delegation).exp)
@@ -216,7 +216,7 @@ it('ends when it said that it would, whatever the credential says (V7)', async (
   await expect(it.sdk(0).credential(one)).rejects.toMatchObject({ code: 'access_request_refused' })
 })
 
-it('ends when the grant moves to another key: what the old key signed is nothing any more (V6)', async () => {
+it('ends when the grant moves to another key: nothing that the old key signed is valid any more (V6)', async () => {
   await using it = await family({ rebind: 'attested' })
   const one = await it.handOver(0)
   expect(await one.call()).toMatchObject({ decision: true })
@@ -224,14 +224,14 @@ it('ends when the grant moves to another key: what the old key signed is nothing
   await moved.credential(it.of)
   await eventually(async () => (await one.call()).reason === 'grant_agent_mismatch' || undefined)
   await expect(sdkOf(it.world, it.subs.at(0)).credential(one)).rejects.toMatchObject({ code: 'delegation_invalid' })
-  // Who has the grant now passes on from there.
+  // The instance that now has the grant delegates from there.
   const again = await it.handOver(0, {}, moved)
   expect(await it.point.call({ ...by(it.subs.at(0), again.token, read), subject: it.subs.second.id })).toMatchObject({
     decision: true,
   })
 })
 
-it('is for the APIs that it names, and for no others', async () => {
+it('works for the APIs that it names, and for no others', async () => {
   await using it = await family()
   const one = await it.handOver(0, { resources: [sample.invoicesUrl] })
   expect(claimsOf(one.token).aud).toBe(sample.invoicesUrl)
@@ -244,7 +244,7 @@ it('is for the APIs that it names, and for no others', async () => {
   await expect(it.sdk(1).credential({ delegation })).rejects.toMatchObject({ code: 'delegation_invalid' })
 })
 
-it('inherits the mode: of one approved action, a sub-agent may do that one, once (V10)', async () => {
+it('inherits the mode: a sub-agent of a grant for one action may do that action, once (V10)', async () => {
   const digest = actionDigest({
     name: 'tools/call',
     properties: read.properties,
@@ -257,7 +257,7 @@ it('inherits the mode: of one approved action, a sub-agent may do that one, once
   expect(await other.call()).toMatchObject({ reason: 'uses_reserved' })
 })
 
-it('is what RFC 8693 says at the wire, and no parameter of it is passed over', async () => {
+it('follows RFC 8693 on the wire, and ignores none of its parameters', async () => {
   await using it = await family()
   const { delegation } = await it.delegate(it.subs.at(0))
   const key = it.subs.at(0).key
@@ -296,7 +296,7 @@ it('is what RFC 8693 says at the wire, and no parameter of it is passed over', a
   expect(await exchange({ resource: 'https://elsewhere.example' })).toMatchObject({ error: 'invalid_target' })
 })
 
-it('is nothing any more when the registered key that signed it, or signs it, was replaced (V6)', async () => {
+it('becomes void when the registered key that signed it, or that uses it, is replaced (V6)', async () => {
   await using it = await family()
   const { world, delegate, sdk, subs, parent } = it
   const before = await it.handOver(0)

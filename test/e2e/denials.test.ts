@@ -9,7 +9,7 @@ import { eventually } from './world.ts'
 const tools = (...names: string[]) =>
   names.map((name) => ({ actions: ['tools/call'], resource: { type: 'tool', id: `${sample.toolServer}/${name}` } }))
 
-/** What may be done is wide here, so that each denial has one cause. */
+/** A wide authority, so that each denial has one cause. */
 const authority = {
   ...sampleAuthority,
   permissions: [
@@ -28,12 +28,12 @@ const authority = {
 let system: Granted
 let thief: Thief
 beforeAll(async () => {
-  // Waiting for what will never be recorded takes the whole deadline.
+  // Waiting for an event that never arrives takes the whole deadline.
   system = await granted({ pdp: { decisionDeadlineMs: 1500 } }, { authority })
   thief = await Thief.of(system.world, 'issuer')
 })
 afterAll(() => system[Symbol.asyncDispose]())
-// Slower than what is aggregated.
+// Slower than the rate above which denials are aggregated.
 beforeEach(() => new Promise((resolve) => setTimeout(resolve, 110)))
 
 const other = 'A'.repeat(43)
@@ -49,7 +49,7 @@ const tampered = (token: string) => {
 
 type Row = [reason: DenialReason, ask: () => CallAsk | Promise<CallAsk>]
 
-/** Denials of calls whose credential did not verify are counted, and no event of their own: anybody could make them. */
+/** A denial for a credential that did not verify is counted, and has no event of its own: any stranger could cause it. */
 it.each<Row>([
   ['pep_out_of_scope', () => ({ resource: { type: 'tool', id: 'payroll/read' } })],
   ['credential_malformed', () => ({ credential: 'abc' })],
@@ -73,7 +73,7 @@ function expired() {
 
 async function refusedTo(ask: CallAsk): Promise<CallAnswer> {
   const before = system.taken()
-  // Asked again where a machine is so late that this is all that it says.
+  // Repeated where a machine is so late that it gives only this answer.
   const answer = await eventually(async () => {
     const said = await system.point.call(ask)
     return said.reason === 'deadline_exceeded' || said.reason === 'state_stale' ? undefined : said
@@ -112,7 +112,7 @@ it.each<Row>([
     'cost_invalid',
     async () => ({ ...read, properties: { priced: true, amount: 'much', currency: 'EUR' }, ...(await onlyPriced()) }),
   ],
-])('denies %s with an event that says who, and takes nothing (V11, V13)', async (reason, ask) => {
+])('denies %s with an event that names the agent, and takes nothing (V11, V13)', async (reason, ask) => {
   const answer = await refusedTo({ credential: system.credential, ...read, ...(await ask()) })
   expect(answer).toMatchObject({ decision: false, reason })
   const event = await system.event(answer.decisionId)
@@ -121,7 +121,7 @@ it.each<Row>([
   expect(event.data).toMatchObject({ actor: { agent: system.grant.statement.agent } })
 })
 
-/** Intended for five minutes, signed for ten. */
+/** Recorded for five minutes, signed for ten. */
 async function longerThanIntended() {
   const claims = thief.credential(system.grant)
   await thief.intend(claims)
@@ -134,7 +134,7 @@ async function keyOfAnother() {
   return { credential: await thief.mint(system.grant, { cnf: { jkt: key.kid } }), proofKey: key }
 }
 
-/** The plain permission covers reading too: here only the priced one is granted. */
+/** The unpriced permission also covers reading: here only the priced one is granted. */
 async function onlyPriced() {
   const [, , , , priced] = authority.permissions
   const grant = await system.people.grant({ authority: { ...authority, permissions: [priced] } })

@@ -9,23 +9,26 @@ export async function granted(options: WorldOptions = {}, ask: Ask = {}) {
   const grant = await people.grant(ask)
   const credential = await credentialFor(world, grant.grantId)
   const point = new Point(world)
-  await point.call({ credential, ...adjust('501') }) // learns the nonce
+  await point.call({ credential, ...adjust('501') }) // fetches the nonce
   return {
     world,
     people,
     grant,
     credential,
     point,
-    /** What the tree has taken, as the PDP has folded it. */
+    /** The amounts taken from the tree, as the PDP has folded it. */
     taken: () => world.pdp.pdp.projection.ledger.decisions.trees.get(grant.grantId)?.taken.calls ?? 0n,
-    /** The event of a decision, as soon as it is there. */
+    /** The event of a decision, as soon as it exists. */
     async event(decisionId: string): Promise<Seen<'decisions.v1'>> {
       return eventually(async () => (await world.events('decisions.v1')).find(({ subject }) => subject === decisionId))
     },
     [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
   }
 }
-/** A grant that ends soon, and a credential of it: one that lives twice as long, where a machine is so late that it had ended before. */
+/**
+ * A grant that ends soon, with a credential for it. If the machine is so late that the grant ended first, a grant with
+ * twice the life.
+ */
 export function shortLived({ world, people }: Pick<Granted, 'world' | 'people'>, ask: Ask & { seconds: number }) {
   let { seconds } = ask
   const made = async () => {

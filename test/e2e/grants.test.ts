@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 afterAll(() => world[Symbol.asyncDispose]())
 
-/** What the issuer said of it, once it has said something. */
+/** The issuer's event about the request, once there is one. */
 const answerTo = ({ grantId }: Approved) =>
   eventually(async () => (await world.events('grants.v1')).find(({ subject }) => subject === grantId))
 
@@ -84,7 +84,7 @@ it.each<[why: string, reason: ErrorCode | string, forge: () => Promise<Approved>
     },
   ],
   [
-    'another action than was asked for',
+    'another action than the agent asked for',
     'approval_not_narrower',
     async () => {
       const received = await people.ask({ mode: 'per_action', actionDigest: 'A'.repeat(43) })
@@ -92,7 +92,7 @@ it.each<[why: string, reason: ErrorCode | string, forge: () => Promise<Approved>
     },
   ],
   [
-    'an ask that the agent never signed',
+    'a request that the agent never signed',
     'key_unknown',
     async () => {
       const received = await people.ask({ key: sampleKey(world.data, 'forecaster') })
@@ -100,7 +100,7 @@ it.each<[why: string, reason: ErrorCode | string, forge: () => Promise<Approved>
     },
   ],
   [
-    'the ask of another request',
+    'the signed request of another request',
     'access_request_conflict',
     async () => {
       const [one, other] = [await people.ask(), await people.ask()]
@@ -154,7 +154,7 @@ it.each<[why: string, reason: ErrorCode | string, forge: () => Promise<Approved>
     },
   ],
   [
-    'a passkey that nobody enrolled',
+    'a passkey that was never enrolled',
     'approver_unknown',
     async () => {
       const received = await people.ask()
@@ -172,7 +172,7 @@ it.each<[why: string, reason: ErrorCode | string, forge: () => Promise<Approved>
       return people.hand(received.request_id, people.statement(received), [people.sign(people.statement(received))])
     },
   ],
-])('grants nothing for %s, and says %s on the log (V3)', async (_, reason, forge) => {
+])('grants nothing for %s, and logs %s (V3)', async (_, reason, forge) => {
   const forged = await forge()
   expect(await answerTo(forged)).toMatchObject({ type: 'credential.refused', data: { reason } })
   expect(world.approval.projection.ledger.grants.trees.has(forged.grantId)).toBe(false)
@@ -192,7 +192,7 @@ it('grants a narrower authority and a shorter time than was asked for (V3)', asy
 })
 
 it.each(['issuer', 'policy-decision'] as const)(
-  'takes no approval that the %s signed, nor one that nobody certified signed (V12)',
+  'accepts no approval signed by the %s or by an uncertified key (V12)',
   async (service) => {
     const received = await people.ask()
     const statement = people.statement(received)
@@ -216,7 +216,7 @@ it.each(['issuer', 'policy-decision'] as const)(
   },
 )
 
-it('makes one grant of an approval, however often it is delivered and the issuer started (V10)', async () => {
+it('makes one grant from an approval, however often it is delivered and the issuer is started (V10)', async () => {
   await using system = await granted()
   const { world: own, grant, people: crowd } = system
   const all = async () => (await own.events('grants.v1')).filter(({ type }) => type === 'grant.created')
@@ -229,7 +229,7 @@ it('makes one grant of an approval, however often it is delivered and the issuer
   await own.bus.publish('approvals.v1', [...approvals, ...approvals])
   await own.issuer?.[Symbol.asyncDispose]()
   await own.startIssuer()
-  const next = await crowd.grant() // behind all of that
+  const next = await crowd.grant() // after all of that
   expect((await all()).map(({ subject }) => subject).sort()).toEqual([grant.grantId, next.grantId].sort())
 })
 
@@ -237,7 +237,7 @@ it.each<[type: string, where: Break]>(
   (['grant.created', 'credential.intended', 'credential.issued', 'revocation.declared'] as const).flatMap((type) =>
     (['before', 'after'] as const).map((where): [string, Break] => [type, where]),
   ),
-)('says %s once, and answers, when the bus breaks %s it (V2, V4, V10)', async (type, where) => {
+)('records %s once, and answers, when the bus breaks %s it (V2, V4, V10)', async (type, where) => {
   let breaks = 0
   await using own = await World.open({
     issuerBus(real) {
@@ -271,7 +271,7 @@ it.each<[type: string, where: Break]>(
   expect(new Set(ofType.map(({ id }) => id)).size).toBe(1)
 })
 
-it('leaves an intent and no credential when it dies between the two, and its successor goes on (V4)', async () => {
+it('leaves an intent and no credential when it dies between the two, and its successor continues (V4)', async () => {
   let dies = false
   let dead = false
   await using system = await granted({
@@ -303,7 +303,7 @@ it('leaves an intent and no credential when it dies between the two, and its suc
   expect(answered).toBe(false)
 })
 
-/** The embedded bus as the next process finds it: its heads went with the process before. */
+/** The embedded bus as the next process finds it: its heads ended with the previous process. */
 async function started(bus: Bus): Promise<Bus> {
   const [gone = 0] = await bus.ends('heads.v1')
   return {
@@ -315,7 +315,7 @@ async function started(bus: Bus): Promise<Bus> {
   }
 }
 
-it('continues a genesis that was cut short after any of its entities, and adds nothing to one that is whole', async () => {
+it('completes a genesis that was cut short after any entity, and adds nothing to a complete one', async () => {
   await using whole = await World.empty()
   await whole.startIssuer()
   const entities = (await whole.events('registry.v1')).map(({ subject }) => subject)
@@ -356,7 +356,7 @@ it('does not start on the registry of another installation', async () => {
   await expect(ours.startIssuer(theirs.bus)).rejects.toMatchObject({ code: 'trust_invalid' })
 })
 
-it('says once that a grant is over when its time is, and mints nothing more for it', async () => {
+it('records a grant’s expiry once, and mints nothing more for it', async () => {
   await using system = await granted()
   const { world: own, point } = system
   const { credential, ...grant } = await shortLived(system, { seconds: 2 })
@@ -371,7 +371,7 @@ it('says once that a grant is over when its time is, and mints nothing more for 
   expect(expired.filter(({ subject }) => subject === grant.grantId)).toHaveLength(1)
 })
 
-it('creates no grant of a request that was withdrawn meanwhile, and mints for none that a second issuer ended (V7)', async () => {
+it('creates no grant for a request withdrawn meanwhile, and mints for none that a second issuer ended (V7)', async () => {
   const received = await people.ask()
   const statement = people.statement(received)
   const assertions = [people.sign(statement)]
@@ -394,7 +394,10 @@ it('creates no grant of a request that was withdrawn meanwhile, and mints for no
   }
 })
 
-/** Eve, a second approver, and a decision point to which the registry can come later than the rest, as one partition of a broker may. */
+/**
+ * Eve, a second approver, and a decision point whose registry can lag behind its other topics, as one partition of a
+ * broker may.
+ */
 async function withEve() {
   let bus: ReturnType<typeof faultyBus> | undefined
   const pdpBus = (real: Bus) => {
@@ -422,13 +425,13 @@ async function withEve() {
 }
 const eve = { type: 'approver' as const, id: 'eve' }
 
-it('a grant that a decision point hears of before the registry that it was approved under is good once that is there (V16)', async () => {
+it('a grant that reaches a decision point before its registry becomes valid once the registry arrives (V16)', async () => {
   const { system, value, known, pdp, hold, release } = await withEve()
   await using _ = system
   hold()
   await changeRegistry(system, { ...eve, version: 1, value })
   await eventually(() => known.get('approver', 'eve'))
-  const { grantId } = await system.people.grant() // under another hash of the group, since Eve came
+  const { grantId } = await system.people.grant() // under another hash of the group, since Eve joined it
   const tree = await eventually(() => pdp.grants.trees.get(grantId))
   expect(await system.world.pdp.pdp.approvals.of(tree)).toMatchObject({ ok: false })
   release()
@@ -437,7 +440,7 @@ it('a grant that a decision point hears of before the registry that it was appro
   expect(await system.point.call(call)).toMatchObject({ decision: true })
 })
 
-it('who had left when a stolen issuer made a grant has not approved it, though a decision point hears of it later (V3)', async () => {
+it('an approver who left before a stolen issuer made a grant has not approved it, even for a decision point that hears of it late (V3)', async () => {
   const { system, value, passkey, known, pdp, hold, release } = await withEve()
   await using _ = system
   const { world, people } = system
@@ -455,6 +458,7 @@ it('who had left when a stolen issuer made a grant has not approved it, though a
   expect(await world.pdp.pdp.approvals.of(tree)).toMatchObject({ ok: true })
   release()
   await eventually(() => (pdp.registry.get('approver', 'eve') === undefined ? true : undefined))
-  // The issuer's own registry is whole, and it mints nothing for it; the decision point must say so by itself.
+  // The issuer's own registry is complete, and it mints nothing for the grant; the decision point must detect this by
+  // itself.
   expect(await world.pdp.pdp.approvals.of(tree)).toMatchObject({ ok: false })
 })

@@ -21,9 +21,9 @@ const made = (...ids: string[]) => ids.map((id) => ({ type: 'rule' as const, id,
 
 it.each([
   ['a moment', 0],
-  ['ten hours, and reads of no request that was answered before,', 10],
+  ['ten hours, and reads no earlier request,', 10],
 ])(
-  'a change that was begun in time is ended by an issuer that comes back %s after it, and one that was not is not begun (V3)',
+  'an issuer that returns %s later finishes a change begun in time, and does not begin a late one (V3)',
   async (_, hours) => {
     await using world = await World.open()
     const people = await People.enrolled(world)
@@ -37,7 +37,7 @@ it.each([
     world.clock.now = () => then
     const change = (...ids: string[]) => changeRegistry({ world, people }, made(...ids), (statement) => statement, 1)
     const { statement, assertions } = await change('first', 'second')
-    // As an issuer that died before it wrote the second one.
+    // As if the issuer had died before it wrote the second one.
     const issuer = await world.participant('issuer', 'issuer-event')
     const value = aRule('first')
     await issuer.producer.publishOne('registry.v1', {
@@ -58,7 +58,7 @@ it.each([
     world.ahead = hours * 3_600_000
     await world.startIssuer()
     await there('second')
-    // The issuer does one after the other, so that it has looked at all that came before this one.
+    // The issuer works in order, so it has judged everything before this change.
     await changeRegistry({ world, people }, made('last'))
     await there('last')
     expect([registry.get('rule', 'third'), registry.get('rule', 'fourth')]).toEqual([undefined, undefined])

@@ -22,7 +22,7 @@ const authority = {
     resource: { type: 'tool', id: `${sample.toolServer}/${name}` },
   })),
 }
-/** The sample world with tools that read, fetch and send, and one that nobody described. */
+/** The sample world with tools that read, fetch and send, and one without a description. */
 const described: NonNullable<WorldOptions['entities']> = (entities) =>
   entities.map((entity) => {
     if (entity.type === 'tool-server')
@@ -35,7 +35,7 @@ const described: NonNullable<WorldOptions['entities']> = (entities) =>
 const ask = (system: Granted, tool: string, credential = system.credential) =>
   system.point.call({ credential, tool, properties: {} })
 
-it('lets nothing leave once an agent has read private data and untrusted content, in any of its tasks', async () => {
+it('blocks sending once an agent has read private data and untrusted content, in any of its tasks', async () => {
   await using system = await granted({ entities: described }, { authority })
   expect(await ask(system, 'send')).toMatchObject({ decision: true })
   expect(await ask(system, 'read')).toMatchObject({ decision: true })
@@ -48,7 +48,7 @@ it('lets nothing leave once an agent has read private data and untrusted content
   expect(await ask(system, 'send', another)).toMatchObject({ reason: 'policy_denied' })
 })
 
-it('counts what calls of the same moment touch: none slips out beside the ones that taint it', async () => {
+it('counts concurrent calls: a send cannot slip out beside the reads that taint it', async () => {
   const gate = Promise.withResolvers<void>()
   let first = false
   let shown = 0
@@ -75,13 +75,13 @@ it('counts what calls of the same moment touch: none slips out beside the ones t
   )
   first = true
   shown = 0
-  // The first is on its way to the log; the others gather behind it, and share a batch.
+  // The first is on its way to the log; the others queue after it and share a batch.
   const held = ask(system, 'send')
   const waiting: ReturnType<typeof ask>[] = []
   await eventually(() => shown >= 1)
   for (const tool of ['read', 'fetch', 'send']) {
     waiting.push(ask(system, tool))
-    // Its proof is known, and all that is left of its way there is this process's.
+    // The store knows its proof; the rest of its way to the queue is in this process.
     await eventually(() => shown >= 1 + waiting.length)
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
@@ -90,16 +90,16 @@ it('counts what calls of the same moment touch: none slips out beside the ones t
   expect((await Promise.all(waiting)).map(({ decision }) => decision)).toEqual([true, true, false])
 })
 
-it('treats a tool that nobody described as reading, untrusted and sending at once, in its first call as well', async () => {
+it('treats an undescribed tool as reading, untrusted and sending at once, from its first call', async () => {
   await using system = await granted({ entities: described }, { authority })
   const refused = await ask(system, 'mystery')
   expect(refused).toMatchObject({ decision: false, reason: 'policy_denied' })
   expect(await system.event(refused.decisionId)).toMatchObject({ data: { policies: ['described-tools-only'] } })
-  // Nothing was called: nothing was touched.
+  // Nothing was called, so nothing was touched.
   expect(await ask(system, 'send')).toMatchObject({ decision: true })
 })
 
-it('lets nothing leave after a tool that nobody described, where other policies let it be called', async () => {
+it('blocks sending after an undescribed tool, where other policies allow that tool', async () => {
   const policies = new Map(readPolicyFiles(new URL('../../policies', import.meta.url).pathname))
   const starter = Buffer.from(policies.get('starter.cedar') ?? '').toString()
   const laxer = starter.replace('resource.labels.contains("unlabelled")', 'false')
@@ -124,7 +124,7 @@ it('denies policy_error when a policy of the active set cannot be evaluated (V13
   expect(system.taken()).toBe(0n)
 })
 
-it('denies manifest_changed once a tool is not what it was when it was approved, and grants it anew', async () => {
+it('denies manifest_changed once a tool differs from what was approved, and can be granted anew', async () => {
   await using system = await granted({ entities: described }, { authority })
   const { world } = system
   expect(await ask(system, 'read')).toMatchObject({ decision: true })

@@ -31,24 +31,27 @@ const logger = makeLogger({ service: 'instances', level: 'silent' })
 const counts: Record<ServiceName, number> = { issuer: 2, evidence: 2, 'policy-decision': 1, approval: 2 }
 const topics = ['access-requests.v1', 'approvals.v1', 'registry.v1', 'grants.v1', 'revocations.v1', 'heads.v1']
 
-/** A service as one of several processes would run it, in this one. */
+/** A service as one of several processes would run it, in this process. */
 export interface Instance {
   service: ServiceName
   host: Host
   metrics: Metrics
-  /** Why it told its process to end. */
+  /** The reasons for which it asked its process to end. */
   fatal: unknown[]
   acts(): boolean
-  /** From now on it hears nothing, and nothing that it says arrives: as a process that is stopped or cut off. */
+  /** From now on it receives nothing, and nothing that it sends arrives, as if the process were stopped or cut off. */
   cut(): void
   mend(): void
-  /** Cut off at the moment when it is about to say this. */
+  /** Cuts it off when it is about to publish this text. */
   cutBefore(text: string): void
   /** An orderly stop. */
   stop(): Promise<void>
 }
 
-/** Two instances of each service of which one acts, on one bus, behind one address; a person, an agent, and its tools. */
+/**
+ * Two instances of each service that has one active instance, on one bus and behind one address; a person, an agent,
+ * and its tools.
+ */
 export class Instances implements AsyncDisposable {
   readonly place: Place
   readonly all: readonly Instance[]
@@ -119,14 +122,17 @@ export class Instances implements AsyncDisposable {
     })
   }
 
-  /** Asked by the agent; nobody has answered. */
+  /** The agent made a request that has no answer yet. */
   async ask(): Promise<string> {
     const agent = this.agent()
     const signed = agent.signRequest({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 600 })
     return (await patiently(() => agent.request(signed))).requestId
   }
 
-  /** The rest of the story: approved, minted, called. Whoever is told to wait waits; sessions do not outlive their instance. */
+  /**
+   * The rest of the story: approved, minted, called. Waits where a service says so; signs in again, because sessions
+   * end with their instance.
+   */
   async story(asked?: string): Promise<{ requestId: string; grantId: string; call: () => Promise<string> }> {
     const agent = this.agent()
     const requestId = asked ?? (await this.ask())
@@ -264,7 +270,7 @@ async function startInstance(
   }
 }
 
-/** The console, as evidence knows it: the two share no machine here. */
+/** The console as a reader that evidence knows: the two share no machine here. */
 const consoleReader = (key: SigningKey<'auditor'>) => ({
   type: 'auditor' as const,
   value: { id: 'console', name: 'The page Evidence of the console', jwk: key.publicJwk },
@@ -310,7 +316,7 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
     ),
 }
 
-/** The same bus for several owners. */
+/** One bus that several owners can each dispose without closing it. */
 const shared = (bus: Bus): Bus => ({
   publish: (topic, events) => bus.publish(topic, events),
   consume: (names, group, handler) => bus.consume(names, group, handler),

@@ -10,7 +10,8 @@ import { People } from './people.ts'
 import { askOf, askToken, aWorkload } from './workloads.ts'
 import { World } from './world.ts'
 
-// The pages' own registrations, headers and claims: what differs from the real thing is who signs, when it is, and where the keys are read.
+// The registrations, headers and claims come from the pages. Only the signer, the time and the place of the keys differ
+// from reality.
 
 const folder = mkdtempSync(join(tmpdir(), 'integrations-'))
 
@@ -20,7 +21,7 @@ interface Page {
   claims: Record<string, unknown>
   refused: Record<string, Record<string, unknown>>
   bundle?: { keys: Record<string, unknown>[] }
-  /** Whose name stands in `claims`. */
+  /** The agent whose name stands in `claims`. */
   instance: string
 }
 
@@ -41,7 +42,7 @@ const pages = {
 type Name = keyof typeof pages
 const names = Object.keys(pages) as Name[]
 
-/** Signs as the authority of a page does, with a key of ours. */
+/** Signs as a page's authority does, with a key of ours. */
 class Signer {
   readonly #page: Page
   readonly #key: KeyObject
@@ -58,7 +59,7 @@ class Signer {
     const jwk = pair.publicKey.export({ format: 'jwk' })
     const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })
     const set = page.bundle ?? { keys: [{ use: 'sig', alg, kid }] }
-    // Every key in its place has the form that the page shows; only the one for tokens is the signer's.
+    // Each key has the form that the page shows; only the token key is the signer's.
     const keys = set.keys.map((key) => ({ ...key, ...(key.use === 'x509-svid' ? other : jwk) }))
     const file = join(folder, `${kid}.json`)
     writeFileSync(file, JSON.stringify({ ...set, keys }))
@@ -77,7 +78,7 @@ class Signer {
       if (all[time] === null) delete all[time]
       else if (all[time] !== undefined) all[time] = Number(all[time]) + later
     }
-    // An SVID is for the issuer's own address; the others are for the audience that is registered.
+    // An SVID is for the issuer's own address; the others are for the registered audience.
     if (this.agent.attestor.kind === 'jwt_svid')
       all.aud = (all.aud as string[]).map((aud) => aud.replace('https://bailiwick.acme.example', world.url))
     const input = [header, all].map((part) => encodeBase64url(JSON.stringify(part))).join('.')
@@ -107,18 +108,18 @@ describe.each(names)('the page about %s', (name) => {
     grantId = (await people.grant(askOf(pod))).grantId
   })
 
-  it('shows an agent that gets a credential by the token that it shows', async () => {
+  it('shows an agent that gets a credential with the token that it shows', async () => {
     const answer = await askToken(world, pod, grantId, signers[name].token(world))
     expect(answer).toMatchObject({ status: 200, body: { token_type: 'DPoP' } })
   })
 
-  it('says what is refused, and it is (V12)', async () => {
+  it('lists what is refused, and each of those is refused (V12)', async () => {
     expect(Object.keys(refused).length).toBeGreaterThan(5)
     for (const [what, change] of Object.entries(refused)) {
       const answer = await askToken(world, pod, grantId, signers[name].token(world, change))
       expect([what, answer.status, answer.error]).toEqual([what, 401, 'invalid_client'])
     }
-    // Nor by the authority of another page.
+    // Tokens of another page's authority are refused too.
     for (const other of names.filter((each) => each !== name))
       expect(await askToken(world, pod, grantId, signers[other].token(world))).toMatchObject({ status: 401 })
   })

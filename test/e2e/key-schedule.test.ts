@@ -12,7 +12,7 @@ import { eventually, World } from './world.ts'
 
 const dayMs = 86_400_000
 
-/** As `bailiwick keys prepare`, but that its file may be forgotten. */
+/** As `bailiwick keys prepare`, except that the key file can be left out. */
 async function prepare({ data, trust, clock, operator }: World, purpose: ServicePurpose): Promise<string> {
   const root = readKeyFile(paths(data).keys('root'), 'root', 'root')
   const key = generateKey(purpose)
@@ -35,12 +35,13 @@ async function states({ operator }: World): Promise<ReadonlyMap<string, string>>
   return new Map(keys.map(({ kid, state }) => [kid, state]))
 }
 
-it('the schedule moves each key in its time, whatever keeps another one from it, and taints the one before a day later', {
+it('the schedule activates each key on time even if another key is blocked, and taints the old one a day later', {
   timeout: 300_000,
 }, async () => {
   await using world = await World.empty({ issuer: { keyRotationDays: 30 } })
   let issuer = await world.startIssuer()
-  // Each signs with the key that it began with, whatever the registry says: as on a machine to which nobody copied the next one.
+  // Each service keeps signing with its first key, whatever the registry says, as on a machine to which the next key
+  // was never copied.
   for (const [service, purpose] of [
     ['policy-decision', 'pdp-event'],
     ['approval', 'approval-event'],
@@ -51,7 +52,7 @@ it('the schedule moves each key in its time, whatever keeps another one from it,
     before: world.key('approval', 'event', 'approval-event'),
   }
   const before = world.key('policy-decision', 'permit', 'permit').kid
-  // The file of the issuer's is missing: it cannot be activated, today or any day.
+  // The issuer's key file is missing: this key can never be activated.
   const missing = await prepare(world, 'credential')
   const permit = await prepare(world, 'permit')
   const later = async (days: number) => {
@@ -65,7 +66,7 @@ it('the schedule moves each key in its time, whatever keeps another one from it,
   await eventually(async () => (await states(world)).get(permit) === 'active' || undefined)
   expect((await states(world)).get(before)).toBe('replaced')
   await later(1.1)
-  // Who is not heard two seconds after its start is looked for again a minute later.
+  // A service that is not heard two seconds after the start is checked again a minute later.
   await eventually(async () => (await states(world)).get(before) === 'tainted' || undefined, 150_000)
   const at = await states(world)
   expect([at.get(missing), at.get(silent.next), at.get(silent.before.kid)]).toEqual(['prepared', 'active', 'replaced'])

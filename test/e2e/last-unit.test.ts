@@ -36,36 +36,32 @@ describe('the last', () => {
   )
 })
 
-it(
-  'no more bytes are given to 64 calls that reach four decision points at once than there are (V9)',
-  patient,
-  async () => {
-    const budget = { cost: { EUR: '9000.00' }, egress_bytes: 1001 }
-    await using system = await granted({}, { authority: { ...sampleAuthority, permissions: [costing], budget } })
-    const { world, credential } = system
-    const others = await Promise.all([1, 2, 3].map(() => world.startPdp()))
-    const points = [system.point, ...others.map(({ http }) => new Point(world, http))]
-    for (const point of points) await point.call({ credential, ...adjust('501') }) // learns the nonce
-    const answers = await Promise.all(
-      Array.from({ length: racers }, (_, n) =>
-        (points[n % points.length] as Point).call({ credential, ...adjust('10'), observed: { answer_bytes: 300 } }),
-      ),
-    )
-    const allowed = answers.filter(({ decision }) => decision)
-    // The last 101 wait for what these may give back.
-    expect(allowed).toHaveLength(3)
-    for (const { context } of allowed)
-      expect(context.obligations).toMatchObject([{ properties: { action: 'limit', bytes: 300 } }])
-    expect(answers.every(({ decision, reason }) => decision || reason !== 'budget_exhausted')).toBe(true)
-    expect(await takenOnTheLog(system)).toBe(3)
-  },
-)
+it('64 calls that reach four decision points at once get no more bytes than there are (V9)', patient, async () => {
+  const budget = { cost: { EUR: '9000.00' }, egress_bytes: 1001 }
+  await using system = await granted({}, { authority: { ...sampleAuthority, permissions: [costing], budget } })
+  const { world, credential } = system
+  const others = await Promise.all([1, 2, 3].map(() => world.startPdp()))
+  const points = [system.point, ...others.map(({ http }) => new Point(world, http))]
+  for (const point of points) await point.call({ credential, ...adjust('501') }) // learns the nonce
+  const answers = await Promise.all(
+    Array.from({ length: racers }, (_, n) =>
+      (points[n % points.length] as Point).call({ credential, ...adjust('10'), observed: { answer_bytes: 300 } }),
+    ),
+  )
+  const allowed = answers.filter(({ decision }) => decision)
+  // The last 101 wait for what these may give back.
+  expect(allowed).toHaveLength(3)
+  for (const { context } of allowed)
+    expect(context.obligations).toMatchObject([{ properties: { action: 'limit', bytes: 300 } }])
+  expect(answers.every(({ decision, reason }) => decision || reason !== 'budget_exhausted')).toBe(true)
+  expect(await takenOnTheLog(system)).toBe(3)
+})
 
 it(
-  'no amount that is none, or of another currency, is counted: each is refused, and nothing is taken (V9, V13)',
+  'every invalid amount, and every amount in another currency, is refused and takes nothing (V9, V13)',
   patient,
   async () => {
-    // Without bounds of its own: the budget alone stands between.
+    // The permission has no bounds of its own: only the budget limits the amount.
     const authority = {
       ...sampleAuthority,
       permissions: [{ actions, resource, cost }],
@@ -78,7 +74,7 @@ it(
       ...['9'.repeat(30), '9'.repeat(400), '100.000001', '١', '+1'],
       ...[-1, 1e308, 1e21, 0.1 + 0.2, 100.5, Number.MAX_SAFE_INTEGER, null, true, [], ['1'], {}, { amount: '1' }],
     ]
-    /** `false`, or why it is no question at all: a number that no reader could repeat exactly. */
+    /** `false`, or the reason why it is no valid request: a number that not every reader could repeat exactly. */
     const ask = (properties: Record<string, unknown>) =>
       point.call({ credential, tool: 'adjust', properties }).then(
         ({ decision }) => decision,

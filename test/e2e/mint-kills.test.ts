@@ -13,8 +13,8 @@ const jtiIn = (signed: Uint8Array): string =>
   JSON.parse(Buffer.from(Buffer.from(signed).toString().split('.')[1] ?? '', 'base64url').toString()).jti
 
 /**
- * Kills an issuer at one step of minting, before the step's effect or after it: from then on nothing that it says reaches anybody, but for
- * the head with which it stops, so that the next one need not wait for its place.
+ * Kills an issuer at one step of minting, before or after the step's effect. From then on nothing that it sends
+ * arrives, except the head with which it stops, so that its successor need not wait.
  */
 class Killer {
   readonly #step: Step
@@ -31,7 +31,7 @@ class Killer {
     this.#where = where
   }
 
-  /** Another issuer is started in its place; what the dead one still tries stays unsaid. */
+  /** Starts another issuer in its place; nothing that the dead one still tries is sent. */
   revive(): void {
     this.#lives++
     this.armed = false
@@ -69,7 +69,7 @@ class Killer {
     }
   }
 
-  /** The key, with whose file the issuer's signer signs. */
+  /** The key with whose file the issuer's signer signs. */
   key = (key: SigningKey<'credential'>): SigningKey<'credential'> => ({
     ...key,
     sign: (data) => {
@@ -88,7 +88,7 @@ const bound = (bus: Bus): Bus => ({
   consume: (topics, group, handler) => bus.consume(topics, group, handler),
   follow: (topics, since, handler) => bus.follow(topics, since, handler),
   ends: (topic) => bus.ends(topic),
-  // The real one is the world's.
+  // The world owns the real one.
   [Symbol.asyncDispose]: async () => undefined,
 })
 
@@ -100,7 +100,7 @@ it.each<[Step, Break, intents: number, signatures: number, issued: number]>([
   ['credential.issued', 'before', 2, 2, 1],
   ['credential.issued', 'after', 2, 2, 2],
 ])(
-  'an issuer that is killed at %s, %s its effect, has signed nothing without an intent and nothing twice, and the retry is answered (V2, V4)',
+  'an issuer killed at %s, %s its effect, signed nothing without an intent and nothing twice, and the retry is answered (V2, V4)',
   async (step, where, intents, signatures, issued) => {
     const killer = new Killer(step, where)
     await using world = await World.open({ issuerBus: killer.bus, credentialKey: killer.key })

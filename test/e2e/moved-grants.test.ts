@@ -11,7 +11,7 @@ const rebind = 'attested' as const
 const holderIn = (world: World, grantId: string) =>
   world.pdp.pdp.projection.ledger.grants.trees.get(grantId)?.grant.instance_key
 
-it('what ended when a grant moved stays ended when it moves back, redeemed or not (DESIGN §7.2, V7)', async () => {
+it('delegations that ended when a grant moved stay ended when it moves back, redeemed or not (DESIGN §7.2, V7)', async () => {
   const subs = new SubAgents(2)
   await using system = await granted({ entities: subs.entities }, { authority: passedOn, rebind })
   const { world, grant, point, credential } = system
@@ -37,7 +37,7 @@ it('what ended when a grant moved stays ended when it moves back, redeemed or no
   await sdkOf(world, subs.second).credential({ grantId: grant.grantId })
   await eventually(() => holderIn(world, grant.grantId) === subs.second.key.kid || undefined)
   expect([(await call()).reason, (await own()).reason]).toEqual(['grant_agent_mismatch', 'grant_agent_mismatch'])
-  // Back: the first instance asks once more, with the key that it had.
+  // It moves back: the first instance asks again, with its earlier key.
   const back = await sdkOf(world, reconcilerOf(world)).credential({ grantId: grant.grantId })
   await eventually(() => holderIn(world, grant.grantId) === reconcilerOf(world).key.kid || undefined)
   expect([(await call()).reason, (await own()).reason]).toEqual(['delegation_invalid', 'grant_agent_mismatch'])
@@ -45,14 +45,14 @@ it('what ended when a grant moved stays ended when it moves back, redeemed or no
     await expect(sdkOf(world, subs.at(n)).credential({ delegation })).rejects.toMatchObject({
       code: 'delegation_invalid',
     })
-  // What it gets and passes on from now on is alive.
+  // What it gets and delegates from now on is alive.
   expect(await point.call({ credential: back.token, ...read })).toMatchObject({ decision: true })
-  await new Promise((resolve) => setTimeout(resolve, 1000)) // `iat` has no parts of a second
+  await new Promise((resolve) => setTimeout(resolve, 1000)) // `iat` has whole seconds only
   const anew = await sdkOf(world, subs.at(1)).credential({ delegation: (await delegate(1)).delegation })
   expect(await point.call(by(subs.at(1), anew.token, read))).toMatchObject({ decision: true })
 })
 
-it('an instance that was revoked while its grant moved away stays revoked, whoever dies in between (V7)', async () => {
+it('an instance revoked while its grant moves away stays revoked, even if the issuer dies in between (V7)', async () => {
   const subs = new SubAgents(0)
   const third = { id: `${sampleAgentId('reconciler')}/i3`, key: generateKey('agent') }
   let world: World | undefined
@@ -65,7 +65,7 @@ it('an instance that was revoked while its grant moved away stays revoked, whoev
         if (name !== 'publish') return typeof member === 'function' ? member.bind(target) : member
         return async (topic: string, events: { bytes: Uint8Array }[]) => {
           const text = events.map(({ bytes }) => Buffer.from(bytes).toString()).join()
-          // Killed as soon as the move is durable: nothing that it says afterwards is heard.
+          // Killed as soon as the move is durable: nothing that it sends afterwards arrives.
           if (dead) return new Promise(() => undefined)
           if (!text.includes('"grant.rebound"') || !text.includes(third.id))
             return target.publish(topic as never, events as never)

@@ -1,6 +1,6 @@
 import type { Bus, Message } from '@bailiwick/bus'
 
-/** One broker for many worlds: to its world each bus has the topics by their own names, to the broker all differ. */
+/** One broker for many worlds: each world uses the topics' own names, and the broker has a different name for each world. */
 export function namespacedBus(bus: Bus, namespace: string): Bus {
   const there = (topic: string) => `${namespace}.${topic}`
   const here = <T extends { topic: string }>(position: T): T => ({

@@ -5,7 +5,7 @@ import * as client from 'openid-client'
 import { agentId } from './agent-side.ts'
 import type { World } from './world.ts'
 
-/** A key of ours as WebCrypto has them. */
+/** A key of ours in WebCrypto form. */
 export async function keyPair(key: SigningKey): Promise<{ privateKey: CryptoKey; publicKey: CryptoKey }> {
   const { d: _, ...publicJwk } = exportPrivateKey(key)
   const algorithm = key.alg === 'ES256' ? { name: 'ECDSA', namedCurve: 'P-256' } : { name: 'Ed25519' }
@@ -16,7 +16,7 @@ export async function keyPair(key: SigningKey): Promise<{ privateKey: CryptoKey;
   }
 }
 
-/** openid-client as anybody installs it: discovery, then `private_key_jwt`. The world must listen. */
+/** openid-client as any user installs it: discovery, then `private_key_jwt`. The world must listen. */
 export async function oauthClient(world: World, { id = agentId(), key }: { id?: string; key?: SigningKey } = {}) {
   const pair = await keyPair(key ?? sampleKey(world.data, 'reconciler'))
   const configuration = await client.discovery(
@@ -30,8 +30,8 @@ export async function oauthClient(world: World, { id = agentId(), key }: { id?: 
 }
 
 /**
- * Listens, and waits for the second after the issuer's start: what was signed in the same one may have been counted before, and its
- * readers are asked to come again, which not every client does.
+ * Listens, and waits for the second after the issuer's start. An assertion signed in the same second as the start may
+ * have been counted by the previous issuer, so its sender is asked to come again, which not every client does.
  */
 export async function listen(world: World): Promise<void> {
   await world.http.listen({ port: Number(new URL(world.url).port) })

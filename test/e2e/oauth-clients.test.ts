@@ -13,7 +13,7 @@ import { by, passedOn, reconcilerOf, type SubAgent, sdkOf } from './sub-agents.t
 import { Authority, askOf, aWorkload, jobAgent, podAgent } from './workloads.ts'
 import { eventually, World } from './world.ts'
 
-// What other people's clients can do here beside the plain case (token.test.ts, oauth4webapi.test.ts), both unchanged.
+// Further cases for unmodified third-party clients; token.test.ts and oauth4webapi.test.ts have the plain case.
 
 const insecure = { [oauth.allowInsecureRequests]: true }
 const exchange = 'urn:ietf:params:oauth:grant-type:token-exchange'
@@ -59,7 +59,7 @@ afterAll(async () => {
 const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
 const grantOf = (grant_id: string) => JSON.stringify([{ type: 'bailiwick_grant', grant_id }])
 
-/** A token of a workload, as the extension point that both libraries have for what they do not know themselves. */
+/** A workload's token, through the extension point that both libraries offer for what they do not know. */
 const workloadToken =
   (type: string, token: string): oauth.ClientAuth =>
   (_server, _client, body) => {
@@ -67,7 +67,7 @@ const workloadToken =
     body.set('client_assertion', token)
   }
 
-/** By oauth4webapi, once more when a nonce is wanted. */
+/** With oauth4webapi, once more when a nonce is requested. */
 async function byOauth4webapi(
   grantType: string,
   parameters: Record<string, string>,
@@ -93,7 +93,7 @@ async function byOauth4webapi(
   }
 }
 
-it('Ed25519 keys are keys like any other, by the names of RFC 8037 and of RFC 9864 (V11)', async () => {
+it('Ed25519 keys work like any other, under the names of RFC 8037 and of RFC 9864 (V11)', async () => {
   expect(server.dpop_signing_alg_values_supported).toContain('Ed25519')
   const { grantId } = await people.grant(askOf({ ...edith, kind: 'registered_key' }))
   const { configuration, DPoP } = await oauthClient(world, edith)
@@ -110,14 +110,14 @@ it('Ed25519 keys are keys like any other, by the names of RFC 8037 and of RFC 98
   })
 })
 
-it('a workload shows its JWT-SVID as a SPIFFE client assertion, and says no client id (draft-ietf-oauth-spiffe-client-auth)', async () => {
+it('a workload can use its JWT-SVID as a SPIFFE client assertion without a client id (draft-ietf-oauth-spiffe-client-auth)', async () => {
   expect(server.token_endpoint_auth_methods_supported).toContain('spiffe_jwt')
   const pod = aWorkload(`${podAgent}/one`)
   const { grantId } = await people.grant(askOf(pod))
   const svid = workloadToken('jwt-spiffe', authority.svid(world, pod.id))
   const details = { authorization_details: grantOf(grantId) }
   const { access_token: one } = await byOauth4webapi('client_credentials', details, svid, pod)
-  // The other client, the same token again: an SVID is cached, and has no id.
+  // The other client uses the same token again: an SVID is cached, and has no id.
   const configuration = await client.discovery(new URL(world.url), pod.id, undefined, svid, {
     algorithm: 'oauth2',
     execute: [client.allowInsecureRequests],
@@ -129,7 +129,7 @@ it('a workload shows its JWT-SVID as a SPIFFE client assertion, and says no clie
   expect(claimsOf(one).jti).not.toBe(claimsOf(other).jti)
 })
 
-it('a job shows the token of its OpenID provider as a JWT assertion (RFC 7523 §3, RFC 7521 §4.2)', async () => {
+it('a job can use its OpenID provider’s token as a JWT assertion (RFC 7523 §3, RFC 7521 §4.2)', async () => {
   const job = aWorkload(`${jobAgent}/77`, 'oidc')
   const { grantId } = await people.grant(askOf(job))
   const assertion = workloadToken('jwt-bearer', authority.idToken(world, '77'))
@@ -138,7 +138,7 @@ it('a job shows the token of its OpenID provider as a JWT assertion (RFC 7523 §
   expect(claimsOf(token)).toMatchObject({ client_id: job.id, cnf: { jkt: job.key.kid } })
 })
 
-it('a sub-agent exchanges what was passed on to it, for one API, and reads our refusals (RFC 8693, RFC 8707)', async () => {
+it('a sub-agent exchanges its delegation, for one API, and understands our refusals (RFC 8693, RFC 8707)', async () => {
   const { grantId } = await people.grant({ authority: passedOn })
   const resources = [invoicesUrl] as const
   const passed = { to: edith.id, key: edith.key.kid, authority: passedOn, expiresAt: world.clock.now() + 600_000 }
@@ -178,10 +178,11 @@ it('a sub-agent exchanges what was passed on to it, for one API, and reads our r
   }
 })
 
-it('an enforcement point asks an unchanged client for a nonce, and serves it; as Bearer it serves nobody (RFC 9449 §7, §9, V11)', async () => {
+it('an enforcement point asks an unmodified client for a nonce, and serves it; it serves no Bearer request (RFC 9449 §7, §9, V11)', async () => {
   const { grantId } = await people.grant()
   const pair = await keyPair(reconcilerOf(world).key)
-  // Its clock is late: a decision point that has just started wants a nonce with whatever may be older than its memory.
+  // The client's clock is late: a decision point that has just started requests a nonce for any proof that may be older
+  // than its memory.
   const late = { [client.clockSkew]: -30 }
   const auth = client.PrivateKeyJwt({ key: pair.privateKey })
   const settings = { algorithm: 'oauth2' as const, execute: [client.allowInsecureRequests] }
@@ -227,7 +228,7 @@ it('an enforcement point asks an unchanged client for a nonce, and serves it; as
   expect(invoices.ledger.effects.read).toBe(1)
 })
 
-it('whoever asks before anybody has decided is told to wait, to wait longer, and that it was denied (RFC 8628 §3.5)', async () => {
+it('a client that asks before the decision is told to wait, to wait longer, and finally that it was denied (RFC 8628 §3.5)', async () => {
   const { request_id } = await people.ask(askOf({ ...edith, kind: 'registered_key' }))
   const { configuration, DPoP } = await oauthClient(world, edith)
   const details = JSON.stringify([{ type: 'bailiwick_grant', request_id }])

@@ -33,7 +33,7 @@ async function asPoint() {
   return { point: { client_id: sample.enforcementPoint }, auth: oauth.PrivateKeyJwt(pair.privateKey) }
 }
 
-/** As its documentation has it: once more when a nonce is wanted. */
+/** As its documentation says: once more when a nonce is requested. */
 async function credentialBy(parameters: Record<string, string>, { auth, DPoP }: Awaited<ReturnType<typeof asAgent>>) {
   const ask = async () =>
     oauth.processClientCredentialsResponse(
@@ -51,8 +51,8 @@ async function credentialBy(parameters: Record<string, string>, { auth, DPoP }: 
 
 const grantOf = (grant_id: string) => JSON.stringify([{ type: 'bailiwick_grant', grant_id }])
 
-it('finds what there is, and nothing that there is not (RFC 8414)', () => {
-  // Agents sign with the first three; the authorities that vouch for workloads (GitHub, Kubernetes, SPIRE) with any.
+it('discovery lists exactly what is supported (RFC 8414)', () => {
+  // Agents sign with the first three; the authorities that vouch for workloads (GitHub, Kubernetes, SPIRE) may use any.
   const assertionAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'ES384', 'ES512']
   assertionAlgorithms.push('RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512')
   expect(server).toEqual({
@@ -82,7 +82,7 @@ it('finds what there is, and nothing that there is not (RFC 8414)', () => {
   })
 })
 
-it('gets a credential for one API, which a server that knows nothing of ours validates by itself (RFC 9068, RFC 9449)', async () => {
+it('gets a credential for one API, which a generic resource server can validate on its own (RFC 9068, RFC 9449)', async () => {
   const { grantId } = await people.grant()
   const agent = await asAgent()
   const resource = sample.invoicesUrl
@@ -91,7 +91,7 @@ it('gets a credential for one API, which a server that knows nothing of ours val
     agent,
   )
   expect(token_type).toBe('dpop')
-  // As a resource server has it, with the very request that the client's library makes.
+  // As a resource server validates it, with the very request that the client's library makes.
   const received: Request[] = []
   await oauth.protectedResourceRequest(token, 'GET', new URL(`${resource}/read`), undefined, undefined, {
     DPoP: agent.DPoP,
@@ -113,7 +113,7 @@ it('gets a credential for one API, which a server that knows nothing of ours val
   await expect(oauth.validateJwtAccessToken(server, bearer, resource, insecure)).rejects.toThrow()
 })
 
-it('is told what it is worth, and gives it back (RFC 7662, RFC 7009)', async () => {
+it('can introspect and revoke its credential (RFC 7662, RFC 7009)', async () => {
   const { grantId } = await people.grant()
   const agent = await asAgent()
   const { access_token: token } = await credentialBy({ authorization_details: grantOf(grantId) }, agent)
@@ -127,7 +127,7 @@ it('is told what it is worth, and gives it back (RFC 7662, RFC 7009)', async () 
   expect(await isActive()).toBe(false)
 })
 
-it('reads our refusals as what they are', async () => {
+it('understands our refusals', async () => {
   const agent = await asAgent()
   const code = async (parameters: Record<string, string>, by = agent) =>
     credentialBy(parameters, by).then(

@@ -8,7 +8,7 @@ interface Signed {
   previous?: string
 }
 
-/** What the outcomes on the topic say that they may not: two of a decision, a number twice, a chain with a hole or another link. */
+/** The faults of the outcomes on a topic: two for one decision, a number twice, or a chain with a gap or a wrong link. */
 export async function outcomeChains(world: World): Promise<{ outcomes: number; faults: string[] }> {
   const events = await world.events('decisions.v1')
   const instances = new Map<string, string | undefined>()
@@ -40,7 +40,7 @@ export async function outcomeChains(world: World): Promise<{ outcomes: number; f
     const before = previous === undefined ? undefined : signed.get(previous)?.said
     const isWhole =
       sequence === 1 ? previous === undefined : before?.sequence === sequence - 1 && before.instance === instance
-    if (!isWhole) faults.push(`${instance} ${sequence}: the one before is missing, or another`)
+    if (!isWhole) faults.push(`${instance} ${sequence}: the previous outcome is missing or a different one`)
   }
   return { outcomes: all.length, faults }
 }

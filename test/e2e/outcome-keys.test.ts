@@ -25,11 +25,11 @@ async function register(system: Granted, value: Registered): Promise<void> {
   await eventually(() => registry.record('enforcement-point', id)?.version === version || undefined)
 }
 
-it('a point whose outcome key is replaced, or that is registered no longer, lets no call through and loses no outcome (V13, V15)', async () => {
+it('a point whose outcome key is replaced, or that is no longer registered, lets no call through and loses no outcome (V13, V15)', async () => {
   await using system = await granted()
   const { world, credential } = system
   const asker = new Point(world)
-  await asker.call({ credential, ...read }) // learns the nonce
+  await asker.call({ credential, ...read }) // fetches the nonce
   const first = sampleKey(world.data, 'point-outcome')
   const registered = world.pdp.pdp.projection.ledger.registry.enforcementPoint(sample.enforcementPoint)
   if (!registered) throw new Error('no enforcement point')
@@ -70,7 +70,7 @@ it('a point whose outcome key is replaced, or that is registered no longer, lets
   await before[Symbol.asyncDispose]()
   expect((await store.load())?.pending).toHaveLength(2)
 
-  // With the new key it goes on, and what the replaced one signed waits.
+  // It continues with the new key, and the outcomes that the replaced key signed wait.
   await using after = await open(next)
   const reported = async () => (await world.events('decisions.v1')).filter(({ type }) => type === 'outcome.reported')
   expect(await call(after)).toMatchObject({ allowed: true })

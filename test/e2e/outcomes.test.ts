@@ -6,7 +6,7 @@ import { adjust, type CallAnswer, limitOf, read } from './agent-side.ts'
 import { granted } from './granted.ts'
 import { eventually } from './world.ts'
 
-it('relays an outcome once, gives back what was not executed, and only that (V9, V10)', async () => {
+it('relays an outcome once, and returns only the reservation of a call that was not executed (V9, V10)', async () => {
   await using system = await granted()
   const { point, credential } = system
   const [a, b] = ['call_aaaaaaaaaaaaaaaa', 'call_bbbbbbbbbbbbbbbb']
@@ -19,7 +19,7 @@ it('relays an outcome once, gives back what was not executed, and only that (V9,
   expect(system.taken()).toBe(1n)
   expect(await point.report(point.outcome(second, b, 'succeeded'))).toBe(204)
   expect(system.taken()).toBe(1n)
-  // Of another call, of another action, of a decision that nobody made.
+  // Outcomes of another call, of another action, and of an unknown decision.
   expect(await point.report(point.outcome(second, a, 'not_executed'))).toBe(409)
   expect(await point.report(point.outcome(second, b, 'not_executed'))).toBe(409)
   expect(await point.report(point.outcome({ ...second, actionHash: 'A'.repeat(43) }, b, 'not_executed'))).toBe(409)
@@ -31,14 +31,14 @@ const limited = (egress_bytes: number) => ({
   authority: { ...sampleAuthority, budget: { ...sampleAuthority.budget, egress_bytes } },
 })
 
-it('reserves the bytes that a call may send, and counts what its outcome reports (V9)', async () => {
+it('reserves the bytes that a call may send, and charges those that its outcome reports (V9)', async () => {
   await using system = await granted({}, limited(1000))
   const { point, credential } = system
   const callIds = Array.from({ length: 9 }, (_, n) => `call_${String(n).padStart(16, '0')}`)
   const call = (call_id: string) => point.call({ credential, ...read, observed: { call_id } })
   const answers: { callId: string; answer: CallAnswer }[] = []
   for (const callId of callIds) answers.push({ callId, answer: await call(callId) })
-  // All is reserved: the ninth waits for what comes back.
+  // All is reserved: the ninth waits for returned bytes.
   expect(answers.pop()?.answer).toMatchObject({ decision: false, reason: 'budget_held' })
   expect(answers.map(({ answer }) => limitOf(answer))).toEqual(Array.from({ length: 8 }, () => 125))
   const report = async (egress_bytes: number) => {
@@ -61,7 +61,7 @@ it('reserves the bytes that a call may send, and counts what its outcome reports
   expect(await call('call_eeeeeeeeeeeeeeee')).toMatchObject({ decision: false, reason: 'budget_exhausted' })
 })
 
-it('says what to do next after a denial that came with an approval, and believes no approval (V13)', async () => {
+it('says what to do after a denial that came with an approval, and does not rely on a claimed approval (V13)', async () => {
   await using system = await granted({}, limited(1))
   const { point, credential } = system
   const ask = async (call: { tool: string; properties: Record<string, unknown> }, approval?: object) => {
@@ -83,7 +83,7 @@ it('says what to do next after a denial that came with an approval, and believes
   expect([context.reason, 'next_action' in context]).toEqual(['budget_held', false])
 })
 
-it('allows nothing that an enforcement point says it could not do, and takes nothing for it (V13)', async () => {
+it('denies a call whose obligations the enforcement point says it cannot fulfil, and takes nothing (V13)', async () => {
   await using system = await granted({}, limited(1000))
   const { point, credential } = system
   const ask = async (supported: unknown, call_id: string) => {
@@ -100,7 +100,7 @@ it('allows nothing that an enforcement point says it could not do, and takes not
   expect(await ask('custom', 'call_cccccccccccccccc')).toMatchObject({ code: 'request_malformed' })
 })
 
-it('takes an outcome that does not say how much was sent for all that was reserved (V9)', async () => {
+it('charges the whole reservation for an outcome that does not say how much was sent (V9)', async () => {
   await using system = await granted({}, limited(1000))
   const { point, credential } = system
   const ask = async (call_id: string, answer_bytes: number) => {
@@ -113,7 +113,7 @@ it('takes an outcome that does not say how much was sent for all that was reserv
   expect(await ask('call_cccccccccccccccc', 1)).toBe('budget_exhausted')
 })
 
-it('says of an overdue outcome that it is missing, keeps it spent, and takes a late one without giving back (V9)', async () => {
+it('reports an overdue outcome as missing, keeps it spent, and accepts a late one without a return (V9)', async () => {
   await using system = await granted({ pdp: { outcomeSeconds: 1 } })
   const { point, credential, world } = system
   const callId = 'call_aaaaaaaaaaaaaaaa'
@@ -124,7 +124,7 @@ it('says of an overdue outcome that it is missing, keeps it spent, and takes a l
   expect(system.taken()).toBe(1n)
 })
 
-it('says that an outcome is missing as soon as a policy wanted it reported (V9)', async () => {
+it('reports an outcome as missing as soon as a policy’s time for it is over (V9)', async () => {
   const policies = readPolicyFiles(join(import.meta.dirname, '../../policies'))
   const soon = Buffer.from('@id("soon") @report_outcome_by("2") permit (principal is agent, action, resource);')
   await using system = await granted({ policies: new Map([...policies, ['zz.cedar', soon]]) })

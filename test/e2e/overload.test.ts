@@ -15,7 +15,7 @@ function otherCaller({ clock, random, url }: World): string {
   return signCallerAssertion({ iss: id, sub: id, aud: url, iat, exp: iat + 60, jti }, key)
 }
 
-it('who asks for more than it may have under way is told 429, agent or enforcement point, and others go on (V18)', async () => {
+it('an agent or enforcement point over its limit of concurrent requests gets 429, and others are served (V18)', async () => {
   const gate = Promise.withResolvers<void>()
   const holds = new Set<string | undefined>()
   await using system = await granted({
@@ -57,10 +57,10 @@ it('who asks for more than it may have under way is told 429, agent or enforceme
   }
   const running = [ours, ours, ours, ours].map(async (ask) => answers.push(await send(ask)))
   holds.add(system.grant.grantId)
-  // Three are under way and stay so: whichever came last is the one that is answered.
+  // Three stay under way, so the one that came last is the one that is answered.
   await eventually(() => answers.length > 0 || undefined)
   expect(answers).toEqual([expect.objectContaining({ status: 429, code: 'queue_full', retry: '1' })])
-  // Another task of the agent is no way round.
+  // Another task of the agent shares the limit.
   expect(await send({ credential: elsewhere, ...read })).toMatchObject({ status: 429, code: 'queue_full', retry: '1' })
   expect(await send(other)).toMatchObject({ decision: true })
 
@@ -70,7 +70,7 @@ it('who asks for more than it may have under way is told 429, agent or enforceme
   await eventually(() => answers.length > 0 || undefined)
   expect(answers).toEqual([expect.objectContaining({ code: 'queue_full', retry: '1' })])
   expect(await send({ credential: elsewhere, ...read })).toMatchObject({ code: 'queue_full' })
-  // Whoever asks by another point is not held up, and what happened is told all the same.
+  // A request through another point is not delayed, and outcomes are still accepted.
   expect(await send({ credential: undefined, ...read }, otherCaller(world))).toMatchObject({ decision: false })
   const told = point.outcome(earlier, `call_${'1'.repeat(20)}`, 'succeeded')
   expect(await point.report(told)).toBe(204)
@@ -83,7 +83,7 @@ it('who asks for more than it may have under way is told 429, agent or enforceme
   expect(system.taken()).toBe(4n)
 })
 
-it('an agent, and a grant, has its decisions of a minute, and then 429 without an event of its own (V18)', async () => {
+it('an agent and a grant each get their decisions per minute, then 429 without an event (V18)', async () => {
   await using system = await granted({ pdp: { agentDecisionsPerMinute: 12, grantDecisionsPerMinute: 7 } })
   const { world, people, point, grant } = system
   const send = async (ask: CallAsk) => {
@@ -108,14 +108,14 @@ it('an agent, and a grant, has its decisions of a minute, and then 429 without a
   }
   const refused = { status: 429, code: 'decision_quota_exceeded', retry: expect.any(Number) }
   const ours = await asked({ credential: system.credential, ...read })
-  // One went to learn the nonce; some come back while these are asked, on a slow machine in time for the last of them.
+  // One went to fetch the nonce. Some quota returns during the loop, on a slow machine in time for the last ones.
   expect(ours.decided).toBeGreaterThanOrEqual(6)
   expect(ours.refused[0]).toMatchObject(refused)
   expect(new Set(ours.refused.map(({ code }) => code))).toEqual(new Set([refused.code]))
   const second = await credentialFor(world, (await people.grant()).grantId)
   const more = await asked({ credential: second, ...read })
   expect(more.refused[0]).toMatchObject(refused)
-  // Another agent goes on.
+  // Another agent is unaffected.
   const theirs = await people.grant({ agent: 'forecaster' })
   const details = [{ type: 'bailiwick_grant', grant_id: theirs.grantId }]
   const { token } = await eventually(async () => {

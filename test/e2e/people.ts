@@ -27,7 +27,7 @@ import { eventually, type World } from './world.ts'
 
 export interface Ask {
   agent?: (typeof sample.agents)[number]
-  /** Signs instead of the agent's own. */
+  /** Signs instead of the agent's own key. */
   key?: SigningKey<'agent'>
   authority?: unknown
   mode?: 'per_action' | 'window' | 'continuous'
@@ -36,7 +36,7 @@ export interface Ask {
   arguments?: 'kept back' | 'others'
   seconds?: number
   rebind?: 'none' | 'attested'
-  /** Asks instead of a sample agent, by `key`. */
+  /** Makes the request instead of a sample agent, with `key`. */
   workload?: { id: string; attestation: Attestation }
 }
 
@@ -47,7 +47,7 @@ export interface Approved {
   assertions: Assertion[]
 }
 
-/** Stands for the arguments of an action: issuer and decision points see only a salted hash. */
+/** The salt for the arguments of an action: issuer and decision points see only a salted hash. */
 export const handedOver = { salted_sha256: sha256('its arguments') }
 
 type Received = Extract<EventData<'approvals.v1', 'request.received'>, { kind: 'access' }>
@@ -177,7 +177,7 @@ export class People {
     return this.passkey.sign(statementChallenge(statement))
   }
 
-  /** `request.approved`, whatever it says. */
+  /** `request.approved`, with any content. */
   async hand(requestId: string, statement: ApprovalStatement, assertions = [this.sign(statement)]): Promise<Approved> {
     await this.#world.approval.producer.publishOne('approvals.v1', {
       type: 'request.approved',
@@ -188,7 +188,7 @@ export class People {
     return { requestId, grantId: grantOf(statement, assertions).id, statement, assertions }
   }
 
-  /** Both at once: the grant is withdrawn before it can be there. */
+  /** Publishes both at once: the grant is withdrawn before it can exist. */
   approvedAndWithdrawn(
     requestId: string,
     statement: ApprovalStatement,
@@ -207,7 +207,7 @@ export class People {
     ]
   }
 
-  /** Asked for, approved, and there. */
+  /** Requested, approved, and folded. */
   async grant(ask: Ask = {}): Promise<Approved> {
     const received = await this.ask(ask)
     const approved = await this.hand(received.request_id, this.statement(received))
@@ -216,9 +216,9 @@ export class People {
     const answer = () => refused.get(approved.grantId) ?? trees.get(approved.grantId)
     const tree = await projection.until(answer, 60_000)
     if (typeof tree !== 'object') throw new Error(`no grant: ${tree}`)
-    // Who is asked for a credential reads the bus by itself, and may read of its own grant later than approval.
+    // The service that issues the credential reads the bus on its own, and may read of the grant later than approval.
     const issuer = this.#world.issuer?.projection
-    await issuer?.until(() => issuer.ledger.grants.trees.get(approved.grantId), 60_000) // it may be no more
+    await issuer?.until(() => issuer.ledger.grants.trees.get(approved.grantId), 60_000) // the grant may have ended by then
     return approved
   }
 

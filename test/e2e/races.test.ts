@@ -42,7 +42,7 @@ it.each<[keyof typeof authorities, DenialReason]>([
   ['calls', 'budget_reserved'],
   ['cost', 'budget_reserved'],
   ['uses', 'uses_reserved'],
-])('gives the last of the %s to as many of 64 racers as were approved, and to no other (V9)', async (what, reason) => {
+])('gives the last of the %s to exactly as many of 64 racers as were approved (V9)', async (what, reason) => {
   await using system = await granted({}, { authority: authorities[what] })
   const answers = await race(system)
   expect(allowed(answers)).toHaveLength(5)
@@ -62,7 +62,7 @@ it.each<['flushed' | Break]>([['flushed'], ['before'], ['after']])(
             if (!broken || method === 'adopt' || how === 'flushed') return undefined
             return ++calls % 3 === 0 ? how : undefined
           })
-          // Set back to where nothing was taken, as a failover to an old replica would.
+          // Reset to a state where nothing was taken, as a failover to an old replica would.
           const generous = {
             version: 0,
             left: { calls: 5n, 'cost:EUR': 9_000_000_000n },
@@ -83,7 +83,7 @@ it.each<['flushed' | Break]>([['flushed'], ['before'], ['after']])(
     )
     broken = true
     const answers = [...(await race(system)), ...(await race(system))]
-    // A proof whose id a broken store may have seen is refused: that is on the safe side, and none of a budget's business.
+    // A proof whose id a broken store may have seen is refused. That is safe, and does not concern the budget.
     expect(allowed(answers).length).toBeLessThanOrEqual(5)
     expect(await takenOnTheLog(system)).toBe(allowed(answers).length)
     broken = false
@@ -92,7 +92,7 @@ it.each<['flushed' | Break]>([['flushed'], ['before'], ['after']])(
   },
 )
 
-it('fills a store that forgets in the middle of a batch with what the log will have, the batch included (V9)', async () => {
+it('refills a store that forgets in the middle of a batch from the log, including the batch (V9)', async () => {
   let advances = 0
   await using system = await granted(
     {
@@ -110,12 +110,12 @@ it('fills a store that forgets in the middle of a batch with what the log will h
   expect(allowed(await race(system))).toHaveLength(racers)
   expect(advances).toBeGreaterThan(racers)
   const tree = await system.world.store.get(system.grant.grantId)
-  // A Redis that was too slow for the last of them is behind, never wrong about what it knows.
+  // A Redis that was too slow for the last ones lags behind, but what it knows is never wrong.
   expect(tree?.version).toBeGreaterThan(20)
   expect(tree?.left.calls).toBe(100n - BigInt(tree?.version ?? 0))
 })
 
-it('settles races of two instances over a store that is away by the log, and never takes more (V9)', async () => {
+it('settles races of two instances by the log while the store is away, and never takes too much (V9)', async () => {
   let away = false
   await using system = await granted(
     {
@@ -132,13 +132,13 @@ it('settles races of two instances over a store that is away by the log, and nev
   expect(await takenOnTheLog(system)).toBe(allowed(answers).length)
 })
 
-it('evaluates again what another writer was ahead of, and all of its batch after that (V2, V9)', async () => {
+it('re-evaluates a decision that another writer overtook, and the rest of its batch (V2, V9)', async () => {
   const gate = Promise.withResolvers<void>()
   const batches: number[] = []
   let intrude: (() => Promise<void>) | undefined
   await using system = await granted(
     {
-      // Away, so that nothing but the log is in the way.
+      // The store is away, so that only the log decides.
       grantStore: (real) =>
         faultyGrantStore(real, (method) => (intrude && method !== 'remember' ? 'before' : undefined)),
       wrapRecord: (record) => async (drafts) => {
@@ -157,7 +157,7 @@ it('evaluates again what another writer was ahead of, and all of its batch after
   const model = await point.call({ credential, ...adjust('1') })
   const [like] = (await world.events('decisions.v1')).filter(({ subject }) => subject === model.decisionId)
   if (like?.type !== 'decision.allowed') throw new Error('no model')
-  // Takes nearly all; of ours, the second would fit only had the intruder not been there.
+  // Takes nearly everything. Of our two calls, the second would fit only without the intruder.
   intrude = async () => {
     const { version, head } = await eventually(() => {
       const tree = pdp.projection.ledger.decisions.trees.get(grant.grantId)
@@ -199,7 +199,7 @@ it('evaluates again what another writer was ahead of, and all of its batch after
   expect(spend?.taken.cost.get('EUR')).toBe(93_000_000n)
 })
 
-it('goes on by the log alone when the store hangs, within its deadline (V9)', async () => {
+it('decides by the log alone, within its deadline, when the store hangs (V9)', async () => {
   let hangs = false
   await using system = await granted({
     grantStore: (real) => hanging(real, () => hangs),
@@ -212,7 +212,7 @@ it('goes on by the log alone when the store hangs, within its deadline (V9)', as
   await eventually(() => system.taken() === 10n || undefined)
 })
 
-/** A connection on which nothing comes back. */
+/** A connection on which no answer comes back. */
 function hanging(real: GrantStore, hangs: () => boolean): GrantStore {
   const never = () => new Promise<never>(() => undefined)
   return {

@@ -8,7 +8,7 @@ declare module 'vitest' {
   }
 }
 
-/** One broker and one Redis for all tests of a project; each world has topics and trees of its own on them. */
+/** One broker and one Redis for all tests of a project; each world has its own topics and trees on them. */
 export default async function start(project: TestProject): Promise<() => Promise<void>> {
   if (process.env.CI !== 'true' && (await missingParts('kafka', 'redis')).length > 0) {
     project.provide('realParts', 'missing')

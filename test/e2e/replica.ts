@@ -8,9 +8,9 @@ import { sample, sampleKey } from '@bailiwick/standalone/sample'
 export interface ReplicaOptions {
   url: string
   trust: Trust
-  /** Where the sample's keys are. */
+  /** The folder of the sample's keys. */
   data: string
-  /** Where it appends a line for each effect: the decision, the call and the instance. */
+  /** The file to which it appends a line for each effect: the decision, the call and the instance. */
   effects: string
   outcomes: string
 }
@@ -24,7 +24,8 @@ export interface Request {
   htu: string
 }
 
-// A process of its own: the first message opens it, each later one is a request. Its effect takes some ms, in which it can be killed.
+// A process of its own. The first message configures it, and each later one is a request. Its effect takes some ms,
+// during which it can be killed.
 let opened: Promise<(request: Request) => Promise<Guarded<void>>> | undefined
 process.on('message', async (message: ReplicaOptions | Request) => {
   if ('trust' in message) {

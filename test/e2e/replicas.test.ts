@@ -22,10 +22,10 @@ const callIds = (count: number, name: string) =>
 
 const processes = 8
 
-/** Requests as the agent signs them, each with a proof of its own; one that is sent again has another. */
+/** Requests as the agent signs them, each with a proof of its own; a repeated request has another proof. */
 async function signer({ world, credential }: Granted) {
   const point = new Point(world)
-  await point.call({ credential, ...read }) // learns the nonce
+  await point.call({ credential, ...read }) // fetches the nonce
   return (callId: string): Request => {
     const { body } = point.body({ credential, ...read })
     const { proof, htu } = (body.context as { bailiwick: { proof: string; htu: string } }).bailiwick
@@ -43,7 +43,7 @@ const replica = ({ url, trust, data, clock, random }: World, http: HttpServer): 
   })
 
 it.each([2, 8])(
-  'of %i replicas that all get every request exactly one runs what was allowed, at one decision point and at two (V1, V10)',
+  'exactly one of %i replicas that all get every request runs the allowed call, with one decision point and with two (V1, V10)',
   async (count) => {
     await using system = await granted({}, manyCalls)
     const { world, credential } = system
@@ -63,7 +63,7 @@ it.each([2, 8])(
       if (said && !said.allowed) reasons.add(said.reason)
     }
     for (const callId of callIds(12, 'all')) {
-      // The very same request to each of them, then what a client repeats, newly signed.
+      // Each replica gets the very same request, and then what a client repeats, newly signed.
       const request = sign(callId)
       await Promise.all(points.map((point) => send(point, request)))
       await Promise.all(points.map((point) => send(point, sign(callId))))
@@ -85,7 +85,7 @@ it.each([2, 8])(
   120_000,
 )
 
-it('replicas that are killed in the middle, with every request at all of them, run each ALLOW at most once (V1, V10)', async () => {
+it('replicas killed at any moment, with every request sent to all of them, run each ALLOW at most once (V1, V10)', async () => {
   await using system = await granted({}, manyCalls)
   const { world } = system
   await world.http.listen({ port: Number(new URL(world.url).port) })
@@ -98,7 +98,7 @@ it('replicas that are killed in the middle, with every request at all of them, r
       for (const child of children) child.send(sign(callId))
       const request = sign(callId)
       for (const child of children) child.send(request)
-      // In the middle of what it decides, of an effect, or of a report: whichever it is after so many ms.
+      // Killed in the middle of a decision, an effect or a report: whatever it is doing after this many ms.
       if (n % 6 !== 5) continue
       const at = ((n / 6) % children.length) | 0
       await new Promise((resolve) => setTimeout(resolve, (n * 7) % 31))

@@ -12,7 +12,7 @@ const declared = async (world: World) => (await world.revocations()).map(({ data
 const lifeOf = async (world: World) =>
   (await world.events('grants.v1')).flatMap(({ type }) => (type.startsWith('grant.') ? [type] : []))
 
-/** The next version of an entity, approved, and folded by everybody. */
+/** Publishes the next version of an entity, approved. Resolves once every service has folded it. */
 async function next(system: Granted, type: 'agent' | 'tool-server', id: string, value: Agent | ToolServer | undefined) {
   const readers = [system.world.approval.projection, system.world.pdp.pdp.projection]
   const before = system.world.approval.projection.ledger.registry.record(type, id)
@@ -28,7 +28,7 @@ async function operator(world: World, path: string, payload: object) {
   return { status: answer.statusCode, ...(answer.json() as Record<string, unknown>) }
 }
 
-it('what an agent had dies with its registration: registered again, it begins with nothing (V7)', async () => {
+it('an agent’s grants die with its registration: registered again, it begins with nothing (V7)', async () => {
   await using system = await granted()
   const { world, people, point, credential } = system
   const id = sampleAgentId('reconciler')
@@ -49,7 +49,7 @@ it('what an agent had dies with its registration: registered again, it begins wi
   expect(await declared(world)).toHaveLength(1)
 })
 
-it('a changed manifest suspends what was granted under another one, and resumes it when it is back', async () => {
+it('a changed manifest suspends grants under the old one, and they resume when it is back', async () => {
   await using system = await granted()
   const { world, point, credential, grant } = system
   const server = world.approval.projection.ledger.registry.get('tool-server', sample.toolServer) as ToolServer
@@ -72,7 +72,7 @@ it('a changed manifest suspends what was granted under another one, and resumes 
   expect(await lifeOf(world)).toEqual(['grant.created', 'grant.suspended', 'grant.resumed'])
 })
 
-it('waits for every live instance, and names the one that does not apply it (V7)', async () => {
+it('a revocation waits for every live instance, and names one that does not apply it (V7)', async () => {
   let bus: ReturnType<typeof faultyBus> | undefined
   await using system = await granted({
     pdpBus: (real) => {
@@ -100,7 +100,7 @@ it('waits for every live instance, and names the one that does not apply it (V7)
   bus?.release('revocations.v1')
 })
 
-it('says what would end, and ends nothing; what is not there is said to be not there', async () => {
+it('a preview lists what would end, ends nothing, and reports unknown targets', async () => {
   await using system = await granted()
   const { world, grant, people, point, credential } = system
   const other = await people.grant()

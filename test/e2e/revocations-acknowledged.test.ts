@@ -2,14 +2,14 @@ import { expect, it } from 'vitest'
 import { granted } from './granted.ts'
 import { eventually, type World } from './world.ts'
 
-/** What stands on the topic, in its order: what was declared, and which sequence was acknowledged. */
+/** The events of the topic in order: the declared sequences and the acknowledged ones. */
 async function told(world: World): Promise<string[]> {
   return (await world.events('revocations.v1')).map(({ type, version, data }) =>
     'sequence' in data ? `acknowledged ${data.sequence}` : `${type.split('.')[1]} ${version}`,
   )
 }
 
-it('records of each revocation when it was durable, and how old state may be (V7)', async () => {
+it('records when each revocation was durable, and how old a reader’s state may be (V7)', async () => {
   await using system = await granted({ issuer: { maxStalenessMs: 15_000 } })
   const { world, grant } = system
   expect(await world.revoke('grant', grant.grantId)).toBe(200)
@@ -23,7 +23,7 @@ it('records of each revocation when it was durable, and how old state may be (V7
   expect(first).not.toHaveProperty('version')
 })
 
-it('acknowledges what its predecessor declared and was killed over, and nothing twice (V7)', async () => {
+it('acknowledges what its killed predecessor had declared, and nothing twice (V7)', async () => {
   await using system = await granted()
   const { world, grant } = system
   expect(await world.revoke('grant', grant.grantId)).toBe(200)

@@ -10,7 +10,7 @@ import { eventually, type World } from './world.ts'
 
 const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
 
-/** What the issuer says of it to the enforcement point (RFC 7662); one that has just begun asks to be asked again. */
+/** The issuer's answer to the enforcement point (RFC 7662). Repeats while an issuer that has just started asks for that. */
 function isActive({ http, clock, random, url, data }: World, token: string): Promise<boolean> {
   const id = sample.enforcementPoint
   return eventually(async () => {
@@ -52,18 +52,18 @@ it.each<[kind: string, target: (system: Granted) => string, reason: DenialReason
   expect(answer).toMatchObject({ decision: false, reason })
   expect(await system.event(answer.decisionId)).toMatchObject({ type: 'decision.denied', data: { reason } })
   expect(system.taken()).toBe(1n)
-  // The issuer mints nothing more for it; a credential is the only thing that can be had anew.
+  // The issuer mints nothing more for it, and a credential is the only thing that could be obtained again.
   const again = await askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: grant.grantId }] })
   expect(again.error).toBe(kind === 'credential' ? undefined : 'access_denied')
 })
 
-// What the reason tells an agent to do helps: to ask again.
+// The reason tells an agent what helps: to ask again.
 it.each<[kind: string, target: string, reason: DenialReason]>([
   ['all', '*', 'everything_revoked'],
   ['agent', sampleAgentId('reconciler'), 'agent_revoked'],
   ['tool-server', sample.toolServer, 'tool_server_revoked'],
 ])(
-  'lets a new approval act after a revocation of kind %s, and the old one never again (V7)',
+  'lets a new approval work after a revocation of kind %s, and the old one never again (V7)',
   async (kind, target, reason) => {
     await using system = await granted()
     const { world, people, point, credential } = system
@@ -82,13 +82,13 @@ it.each([
   ['all', 'everything'],
   ['grant', '*'],
   ['agent', 'spiffe://bailiwick.local/agent/reconciled'],
-])('acknowledges no revocation that could kill nothing: %s %s (V7)', async (kind, target) => {
+])('acknowledges no revocation that could end nothing: %s %s (V7)', async (kind, target) => {
   await using system = await granted()
   expect(await system.world.revoke(kind, target)).toBe(404)
   expect(await system.world.revocations()).toEqual([])
 })
 
-it('allows nothing that is answered after a revocation was acknowledged, with calls in flight (V7)', async () => {
+it('allows no call answered after a revocation was acknowledged, even calls in flight (V7)', async () => {
   await using system = await granted()
   const { world, point, credential, grant } = system
   const [before, after]: boolean[][] = [[], []]
@@ -103,7 +103,7 @@ it('allows nothing that is answered after a revocation was acknowledged, with ca
   })
   await eventually(() => before?.includes(true))
   expect(await world.revoke('grant', grant.grantId)).toBe(200)
-  // One process and one bus: what counts for the issuer is a moment away from the PDP, far below the second that V7 gives.
+  // One process and one bus: the issuer's state reaches the PDP within a moment, far below the second that V7 allows.
   await eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence === 1 || undefined)
   acknowledged = true
   await Promise.all(callers)
@@ -112,7 +112,7 @@ it('allows nothing that is answered after a revocation was acknowledged, with ca
   expect(after).not.toContain(true)
 })
 
-it('looks again after the decision is durable: a revocation meanwhile denies, and the decision is taken back (V2, V7)', async () => {
+it('checks again after the decision is durable: a revocation meanwhile denies it and takes it back (V2, V7)', async () => {
   const gate = Promise.withResolvers<void>()
   let holds = false
   await using system = await granted({
@@ -133,7 +133,7 @@ it('looks again after the decision is durable: a revocation meanwhile denies, an
   await eventually(() => system.taken() === 0n || undefined)
 })
 
-it('looks again whether it is fresh: a decision that took longer than the proof of its state denies (V8)', async () => {
+it('checks freshness again: a decision that outlasts the proof of its state is a denial (V8)', async () => {
   const gate = Promise.withResolvers<void>()
   let holds = false
   let held = false
@@ -149,7 +149,7 @@ it('looks again whether it is fresh: a decision that took longer than the proof 
   })
   holds = true
   const call = (async () => {
-    // One that comes so far: on a busy machine a head may be late before.
+    // Repeats until a call gets this far: on a busy machine a head may be late earlier.
     for (;;) {
       const answer = await system.point.call({ credential: system.credential, ...read })
       if (held) return answer
@@ -194,12 +194,12 @@ it('declares a withdrawal once, and stops the whole task with it (V7)', async ()
   await eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence === 1 || undefined)
   expect(await point.call({ credential, ...read })).toMatchObject({ reason: 'grant_revoked' })
   await world.issuer?.[Symbol.asyncDispose]()
-  await world.startIssuer() // which folds the withdrawal again
+  await world.startIssuer() // it folds the withdrawal again
   await new Promise((resolve) => setTimeout(resolve, 300))
   expect(await world.revocations()).toHaveLength(1)
 })
 
-it('denies state_stale once the issuer is silent, and allows again when it speaks (V8)', async () => {
+it('denies state_stale once the issuer falls silent, and allows again when it is heard (V8)', async () => {
   await using system = await granted({ pdp: { maxStalenessMs: 800 } })
   const { world, point, credential } = system
   await world.issuer?.[Symbol.asyncDispose]()
@@ -213,7 +213,7 @@ it('denies state_stale once the issuer is silent, and allows again when it speak
   )
 })
 
-it('denies state_stale while a topic that the head names is held back, though heads arrive (V8)', async () => {
+it('denies state_stale while a topic that the head names is held back, even if heads arrive (V8)', async () => {
   let bus: ReturnType<typeof faultyBus> | undefined
   await using system = await granted({
     pdpBus: (real) => {

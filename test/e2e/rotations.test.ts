@@ -14,7 +14,7 @@ import { openWhole, toolCall, type Whole } from './whole.ts'
 const rotations = process.env.BAILIWICK_NIGHTLY === '1' ? 100 : 3
 /** V7's bound. */
 const boundMs = 1000
-/** What a system says whose machine is late, whatever its keys. Of a machine that is not, each is a refusal like any other. */
+/** Answers of a system on a late machine, whatever its keys. On a machine that was not late, each of them counts as a refusal. */
 const busyCodes = [
   'state_stale',
   'deadline_exceeded',
@@ -25,7 +25,7 @@ const busyCodes = [
   'TimeoutError',
 ]
 const fewBusy = 0.02
-/** An instance may have 512 credentials that live, for ten minutes each. */
+/** An instance may have 512 live credentials, for ten minutes each. */
 const keptMs = rotations > 10 ? 2500 : 100
 const lateness = new Lateness()
 const isOfLateMachine = (said: string) => busyCodes.some((code) => said.includes(code)) && lateness.wasLate()
@@ -69,7 +69,7 @@ async function granted(whole: Whole): Promise<string> {
   return grantId
 }
 
-/** A part of it, for the other sample agent. */
+/** Delegates a part of it to the other sample agent. */
 async function passedOn(whole: Whole, grantId: string): Promise<string> {
   const { data, clock } = whole.system
   const ask = {
@@ -85,7 +85,7 @@ async function passedOn(whole: Whole, grantId: string): Promise<string> {
 const call = (agent: Agent, { system }: Whole, grant: GrantName): Promise<Response> =>
   agent.fetch(`${system.invoicesUrl}/read`, { method: 'POST' }, { grant, ...toolCall('read', { invoice: 'INV-1' }) })
 
-/** An agent that acts all the time, each few calls by a new credential; a sub-agent by token exchange. */
+/** An agent that acts all the time and takes a new credential every few calls; a sub-agent gets its own by token exchange. */
 class Load {
   readonly refusals: string[] = []
   calls = 0
@@ -128,7 +128,7 @@ class Load {
   }
 }
 
-/** Asks again what a machine that is late left unanswered. */
+/** Repeats a call that a late machine left unanswered. */
 async function patiently<T>(ask: () => Promise<T>, tries = 20): Promise<T> {
   try {
     return await ask()
@@ -155,7 +155,10 @@ async function introspected({ system }: Whole, token: string): Promise<boolean> 
   return ((await answer.json()) as { active: boolean }).active
 }
 
-/** Whether the issuer exchanges a credential, by whatever name of its type: for anything at all, a sub-agent's own asked by itself. */
+/**
+ * Whether the issuer exchanges a credential under any type name, asking for no particular authority; a sub-agent
+ * presents its own.
+ */
 async function exchanged({ system }: Whole, agent: (typeof sample.agents)[number], token: string): Promise<boolean> {
   const answers = ['jwt', 'access_token'].map((type) =>
     askTokenWithNonce(
@@ -174,7 +177,7 @@ async function exchanged({ system }: Whole, agent: (typeof sample.agents)[number
   return (await Promise.all(answers)).some(({ status }) => status === 200)
 }
 
-/** How long after `from` it was still so, ms. */
+/** How long after `from` the condition still held, in ms. */
 async function goesOnFor(from: number, holds: () => Promise<boolean>): Promise<number> {
   for (let last = 0; ; ) {
     const asked = systemClock.monotonic()
@@ -184,7 +187,7 @@ async function goesOnFor(from: number, holds: () => Promise<boolean>): Promise<n
   }
 }
 
-it(`rotates all keys under load ${rotations} times: nothing is refused that should not be, nothing by a key that was replaced, and what a revoked key signed ends within 1 s (V4, V7, V12)`, {
+it(`rotates all keys under load ${rotations} times: no honest call is refused, no replaced key signs, and what a revoked key signed ends within 1 s (V4, V7, V12)`, {
   timeout: 60_000 + rotations * 30_000,
 }, async () => {
   await using whole = await openWhole()
@@ -204,7 +207,7 @@ it(`rotates all keys under load ${rotations} times: nothing is refused that shou
       })
       const next = prepared.find(({ purpose }) => purpose === 'credential')?.kid
       expect((jwks as { keys: { kid: string }[] }).keys.map(({ kid }) => kid)).toContain(next)
-      // An enforcement point that meets an unknown key asks again a second after it asked last.
+      // An enforcement point that meets an unknown key fetches the keys again a second after its last fetch.
       await pause(1100)
       const old = agentOf(whole)
       const { token } = await patiently(() => old.credential({ grantId }))
@@ -234,7 +237,7 @@ it(`rotates all keys under load ${rotations} times: nothing is refused that shou
       slowest.point = Math.max(slowest.point, point)
       slowest.introspection = Math.max(slowest.introspection, ofParent, ofSub)
       slowest.exchange = Math.max(slowest.exchange, exchange, ofOwn)
-      // What was passed on is passed on: its maker's own key signed it.
+      // Delegations survive the rotation: their maker's own key signed them.
       for (const [name, grant] of [['reconciler', { grantId }] as const, ['forecaster', { delegation }] as const]) {
         const newest = await patiently(() => agentOf(whole, name).credential(grant))
         expect([name, claimedKeyId(newest.token)]).toEqual([name, next])

@@ -7,16 +7,17 @@ import { expect, it } from 'vitest'
 import { openAdapters } from './adapters-under-test.ts'
 import { eventually } from './world.ts'
 
-// Of a machine, or a bus, that is so slow that an issuer does not hear its claim, and no head of its own while it writes the first registry.
-it('an issuer whose heads come late as it starts says so, goes on where it was, and does not end (V8, V13)', async () => {
+// A machine or bus so slow that an issuer receives neither its claim nor any of its own heads while it writes the first
+// registry.
+it('an issuer whose heads are late during its start logs that, continues where it was, and does not end (V8, V13)', async () => {
   let late = 0
   let registered = 0
-  /** How much of the genesis there was as each service began to read it. */
+  /** How much of the genesis existed when each service began to read it. */
   const found: number[] = []
   let said = ''
   const fatal: unknown[] = []
   let mend: () => void = () => undefined
-  // Said of the first of an outage only, which is the claim: it is void then.
+  // Logged only for the first head of an outage, which is the claim: the claim is void then.
   let isEnough = () => said.includes('a head could not be published')
   const destination = new Writable({
     write(chunk, _, done) {
@@ -61,7 +62,7 @@ it('an issuer whose heads come late as it starts says so, goes on where it was, 
   const [all, nothing] = [genesis.length, 0]
   expect(found.slice(0, 4)).toEqual([nothing, all, all, all])
   await eventually(async () => (await fetch(`${system.url}/readyz`)).status === 200 || undefined)
-  // Nothing was left out, and nothing said twice.
+  // Nothing was omitted, and nothing written twice.
   const written: string[] = []
   await using follower = await system.bus.follow(['registry.v1'], 'start', async (batch) => {
     for (const { bytes } of batch) written.push(JSON.parse(Buffer.from(bytes).toString()).subject)

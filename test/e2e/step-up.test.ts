@@ -47,7 +47,7 @@ interface Lie {
   sign?: (challenge: Uint8Array) => Assertion[]
 }
 
-/** The agent asks for one more action, and a person says yes, as approval publishes it. Gives the request's id. */
+/** The agent requests one more action, and a person approves it, as approval publishes it. Returns the request's id. */
 async function sayYes({ world, people, grant }: Granted, digest: string, lie: Lie = {}): Promise<string> {
   const { clock, random, trust, approval, data } = world
   const now = clock.now()
@@ -113,7 +113,7 @@ async function sayYes({ world, people, grant }: Granted, digest: string, lie: Li
 
 const stepUpRequired = { decision: false, reason: 'step_up_required' }
 
-it('denies what a policy wants a human’s word for, and lets it happen once after that word (V10)', async () => {
+it('denies a call for which a policy requires a human, and allows it once after the human’s approval (V10)', async () => {
   await using system = await granted(waits)
   const { point, credential, world, grant } = system
   expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
@@ -137,7 +137,7 @@ it('denies what a policy wants a human’s word for, and lets it happen once aft
   expect(await point.call({ credential, ...ten })).toMatchObject(stepUpRequired)
 })
 
-it('hears the same call again once a human said yes, under the call id that it was denied by (V10)', async () => {
+it('allows the same call under its denied call id once a human approved it (V10)', async () => {
   await using system = await granted(waits)
   const { point, credential } = system
   const call = { credential, ...ten, observed: { call_id: 'call_0123456789abcdef' } }
@@ -148,7 +148,7 @@ it('hears the same call again once a human said yes, under the call id that it w
   expect(await point.call({ credential, ...ten })).toMatchObject(stepUpRequired)
 })
 
-it('lets happen what a human said yes to with what policies oblige to, as without that word (V13)', async () => {
+it('allows an approved step-up with the same obligations as a call without one (V13)', async () => {
   const obliging = '@id("obliging") @redact("iban") permit (principal is agent, action, resource);'
   const policies = new Map([...(waits.policies ?? []), ['zz.cedar', Buffer.from(obliging)]])
   await using system = await granted({ policies })
@@ -172,7 +172,7 @@ it.each<[why: string, (system: Granted) => Promise<unknown>]>([
     },
   ],
   [
-    'by a passkey that nobody enrolled',
+    'by a passkey that was never enrolled',
     ({ world, ...system }) => {
       const own = softwarePasskey({ rpId: 'localhost', origin: world.url })
       own.register(randomBytes(32))
@@ -180,11 +180,11 @@ it.each<[why: string, (system: Granted) => Promise<unknown>]>([
     },
   ],
   [
-    'to another statement: an approval service that was stolen has none of its own',
+    'to another statement: a stolen approval service has no signature of its own',
     (system) => sayYes(system, action(ten), { sign: () => [system.people.passkey.sign(randomBytes(32))] }),
   ],
   [
-    'of which the statement names another request',
+    'whose statement names another request',
     (system) => sayYes(system, action(ten), { facts: { request_id: `req_${'x'.repeat(43)}` } }),
   ],
   [
@@ -226,17 +226,17 @@ it.each<[why: string, (system: Granted) => Promise<unknown>]>([
       })
     },
   ],
-])('does not take a yes %s (V3, V10)', async (_, say) => {
+])('accepts no approval %s (V3, V10)', async (_, say) => {
   await using system = await granted(waits)
   await say(system)
   expect(await system.point.call({ credential: system.credential, ...ten })).toMatchObject(stepUpRequired)
 })
 
-it('gives a yes to one of many calls, and to one of two decision points (V10)', async () => {
+it('applies an approval to one of many calls, at one of two decision points (V10)', async () => {
   await using system = await granted(waits)
   const { world, credential, point } = system
   const second = new Point(world, (await world.startPdp()).http)
-  await second.call({ credential, ...read }) // learns the nonce
+  await second.call({ credential, ...read }) // fetches the nonce
   await sayYes(system, action(ten))
   const points = [point, second, point, second, point, second]
   const answers = await Promise.all(points.map((each) => each.call({ credential, ...ten })))
@@ -245,12 +245,12 @@ it('gives a yes to one of many calls, and to one of two decision points (V10)', 
     const tree = world.pdp.pdp.projection.ledger.decisions.trees.get(system.grant.grantId)
     return [...(tree?.allows.values() ?? [])].filter(({ stepUp, standing }) => stepUp && standing !== 'abandoned')
   }
-  // Whichever of them allowed it: the other one's projection may be behind.
+  // One of them allowed it; the other one's projection may lag.
   await eventually(() => used().length > 0)
   expect(used()).toHaveLength(1)
 })
 
-it('does nothing for a grant that was withdrawn, whatever a human says of one action (V7)', async () => {
+it('allows nothing under a withdrawn grant, even if a human approved the action (V7)', async () => {
   await using system = await granted(waits)
   const { world, people, grant, point, credential } = system
   await sayYes(system, action(ten))
@@ -259,7 +259,7 @@ it('does nothing for a grant that was withdrawn, whatever a human says of one ac
   expect(await point.call({ credential, ...ten })).toMatchObject({ decision: false, reason: 'grant_revoked' })
 })
 
-it('does nothing once the person who said it is revoked (V7)', async () => {
+it('allows nothing once the approving person is revoked (V7)', async () => {
   await using system = await granted(waits)
   await sayYes(system, action(ten))
   expect(await system.world.revoke('approver', sample.owner, 20_000)).toBe(200)
@@ -268,7 +268,7 @@ it('does nothing once the person who said it is revoked (V7)', async () => {
   })
 })
 
-/** An enforcement point that reads under a continuous grant, each time with a new credential, and tells what happened. */
+/** An enforcement point that reads under a continuous grant, with a new credential each time, and reports what happened. */
 function reader({ world, grant, point }: Granted) {
   let last: { answer: Awaited<ReturnType<Point['call']>>; callId: string } | undefined
   return {
@@ -286,13 +286,13 @@ function reader({ world, grant, point }: Granted) {
   }
 }
 
-/** Time passes for everybody. */
+/** Moves the shared clock. */
 async function pass(world: World, seconds: number): Promise<void> {
   world.ahead += seconds * 1000
   await eventually(() => world.pdp.pdp.projection.fresh() || undefined)
 }
 
-it('a continuous grant waits for a human once its workload did not attest in time, and goes on afterwards', async () => {
+it('a continuous grant waits for a human if its workload did not attest in time, and continues afterwards', async () => {
   await using system = await granted(continuous, { mode: 'continuous' })
   const { world, grant } = system
   const { call, report } = reader(system)
@@ -314,11 +314,11 @@ it('a continuous grant waits for a human once its workload did not attest in tim
   await report()
   expect(await call()).toMatchObject({ decision: true })
   await report()
-  await pass(world, 41) // the yes said until when
+  await pass(world, 41) // until when the approval said
   expect(await call()).toMatchObject(stepUpRequired)
 })
 
-it('a yes to one action of a grant that lapsed lets that action through, and reopens nothing (V3)', async () => {
+it('approving one action of a lapsed grant allows that action, and does not reopen the grant (V3)', async () => {
   await using system = await granted(continuous, { mode: 'continuous' })
   const { world } = system
   const { call, report } = reader(system)
@@ -336,7 +336,7 @@ it('a yes to one action of a grant that lapsed lets that action through, and reo
   expect(await call()).toMatchObject(stepUpRequired)
 })
 
-it('a continuous grant waits for a human once an outcome did not come in time', async () => {
+it('a continuous grant waits for a human if an outcome did not come in time', async () => {
   await using system = await granted(continuous, { mode: 'continuous' })
   const { call, report } = reader(system)
   const { decision, context } = await call()

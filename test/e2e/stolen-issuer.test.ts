@@ -20,13 +20,13 @@ async function waiting(ask: Ask) {
   const credential = await credentialFor(world, grant.grantId)
   const point = new Point(world)
   const other = { tool: 'delete', properties: { id: '7' } }
-  await point.call({ credential, ...other }) // denied, and learns the nonce
+  await point.call({ credential, ...other }) // denied, and fetches the nonce
   const first = point.once({ credential, ...read })
   await eventually(() => held === 1 || undefined)
   const others = [1, 2, 3].map(() => point.once({ credential, ...read }))
   const thief = await Thief.of(world, 'issuer')
   const tree = () => world.pdp.pdp.projection.ledger.grants.trees.get(grant.grantId)
-  /** As whoever has the issuer's key says it; resolves once the decision point has folded it. */
+  /** Publishes as a thief with the issuer's key. Resolves once the decision point has folded it. */
   const rebound = async (changes: object) => {
     const known = tree()
     if (!known) throw new Error('no tree')
@@ -53,9 +53,9 @@ it('a stolen issuer cannot change a grant under calls that wait in its tree’s 
   expect(answers.filter(({ reason }) => reason === 'uses_reserved')).toHaveLength(3)
 })
 
-it('a call goes on with no other grant than the one whose signatures were verified for it (V3)', async () => {
+it('a call proceeds only with the grant whose signatures were verified for it (V3)', async () => {
   await using calls = await waiting({})
-  // The same, said anew: it differs in nothing but that nobody verified it yet.
+  // The same grant published again: it differs only in that it has not been verified yet.
   expect(await calls.rebound({})).toBe('counts')
   expect((await calls.answers()).map(({ reason }) => reason)).toEqual(Array(4).fill('grant_agent_mismatch'))
   expect(await calls.callAnew()).toMatchObject({ decision: true })

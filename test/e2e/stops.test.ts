@@ -22,7 +22,7 @@ async function order(world: World, data: ReturnType<typeof anOrder>): Promise<vo
 
 const declared = async (world: World) => (await world.revocations()).map(({ data }) => data)
 
-it('a stop that a person ordered at the console ends everything earlier, once, whoever starts again (V7)', async () => {
+it('a stop ordered at the console ends everything earlier, once, even across restarts (V7)', async () => {
   await using system = await granted()
   const { world, people, point, credential } = system
   const stopped = anOrder()
@@ -38,7 +38,7 @@ it('a stop that a person ordered at the console ends everything earlier, once, w
   const other = anOrder({ kind: 'agent', target: sampleAgentId('forecaster') })
   await order(world, other)
   await eventually(async () => (await declared(world)).length >= 2)
-  // Declared again, it would also have ended what was approved since.
+  // If it were declared again, it would also have ended later approvals.
   expect((await declared(world)).map(({ revocation_id }) => revocation_id)).toEqual([
     stopped.revocation_id,
     other.revocation_id,
@@ -46,7 +46,7 @@ it('a stop that a person ordered at the console ends everything earlier, once, w
   expect(world.approval.projection.ledger.grants.trees.get(later.grantId)?.state).toBe('active')
 })
 
-it('a stop in the name of nobody is none', async () => {
+it('a stop in an unknown person’s name has no effect', async () => {
   await using world = await World.open()
   await People.enrolled(world)
   const [forged, real] = [anOrder({ by: 'nobody' }), anOrder()]
@@ -56,7 +56,7 @@ it('a stop in the name of nobody is none', async () => {
   expect((await declared(world)).map(({ revocation_id }) => revocation_id)).toEqual([real.revocation_id])
 })
 
-it('what was approved in vain can be asked and approved again, long after the agent signed it; what has a grant cannot (V10)', async () => {
+it('a request approved in vain can be asked and approved again, long after its signing; one with a grant cannot (V10)', async () => {
   await using world = await World.open()
   const people = await People.enrolled(world)
   const { producer, projection } = world.approval
@@ -79,7 +79,7 @@ it('what was approved in vain can be asked and approved again, long after the ag
     })
     return `grt_${data2.statement_hash}`
   }
-  world.ahead += 11 * 60_000 // the agent's own signature lives ten
+  world.ahead += 11 * 60_000 // the agent's own signature is valid for ten minutes
   const grantId = await again(3)
   await eventually(() => projection.ledger.grants.trees.has(grantId))
   const second = await again(5)

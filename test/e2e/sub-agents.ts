@@ -4,7 +4,7 @@ import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/st
 import type { CallAsk } from './agent-side.ts'
 import type { World, WorldOptions } from './world.ts'
 
-/** What the sample agent may do, and pass on. */
+/** The authority that the sample agent may use and delegate. */
 export const passedOn = { ...sampleAuthority, max_depth: 3, max_children: 8 }
 
 export interface SubAgent {
@@ -59,7 +59,7 @@ export class SubAgents {
 
 const agentOf = (instance: string) => instance.slice(0, instance.lastIndexOf('/'))
 
-/** The SDK as this agent has it, in front of a world that listens on no port. */
+/** The SDK of this agent, in front of a world that listens on no port. */
 export function sdkOf(world: World, { id, key }: SubAgent): Agent {
   return createAgent({
     agentId: agentOf(id),
@@ -91,7 +91,7 @@ export const reconcilerOf = (world: World): SubAgent => ({
   key: sampleKey(world.data, 'reconciler'),
 })
 
-/** A call by a sub-agent: its own proof; the subject is whose grant it is. */
+/** A call by a sub-agent: the proof is its own, and the subject is the agent that has the grant. */
 export const by = ({ key }: SubAgent, credential: string, ask: CallAsk): CallAsk => ({
   ...ask,
   credential,

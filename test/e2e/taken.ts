@@ -1,7 +1,7 @@
 import type { Granted } from './granted.ts'
 import type { Seen } from './world.ts'
 
-/** What the log itself says was taken of the only tree in it, by the events that count. */
+/** The amounts that the log shows as taken from the only tree in it, by the events that count. */
 export async function takenOnTheLog({ world }: Pick<Granted, 'world'>): Promise<number> {
   let version = 0
   let head: string | undefined

@@ -9,7 +9,7 @@ import { eventually } from './world.ts'
 
 const ofOne = ['issuer', 'approval', 'evidence'] as const satisfies readonly ServiceName[]
 
-/** How long it takes is told, and not asserted: heads that a busy machine delays by a second are no silence, and prove nothing. */
+/** The time it takes is printed, not asserted: a second's delay of heads on a busy machine is not silence, and proves nothing. */
 async function takenOver(
   instances: Instances,
   service: ServiceName,
@@ -23,7 +23,7 @@ async function takenOver(
   expect(instances.active(service)).toBe(by)
 }
 
-it('each second instance stands by, says so, and answers nothing but how it is; the console reads evidence elsewhere', async () => {
+it('each second instance stands by, says so, and serves only its health; the console reads evidence elsewhere', async () => {
   await using instances = await Instances.open()
   for (const service of ofOne) {
     const { host, metrics } = instances.standby(service)
@@ -50,11 +50,12 @@ it('each second instance stands by, says so, and answers nothing but how it is; 
     )
   }
   const { requestId } = await instances.story()
-  // The enforcement point told evidence, too, past the decision point.
+  // The enforcement point also reported to evidence directly, without the decision point.
   const told =
     /bailiwick_http_requests_total\{method="POST",route="\/log\/outcomes",status="200",service="evidence"\} [1-9]/
   await eventually(async () => told.test(await instances.active('evidence').metrics.text()) || undefined)
-  // As the auditor that is registered with the key of approval; a stranger, and one whose word is for another server, read nothing.
+  // Reads as the auditor that is registered with approval's key; a stranger, and an assertion for another server, read
+  // nothing.
   interface Traced {
     verified: boolean
     steps: { type: string }[]
@@ -85,13 +86,13 @@ interface Sending {
   payload?: string
 }
 
-/** Sends to the active instance; 503 where a busy machine lets none act for a moment. */
+/** Sends to the active instance; 503 where a busy machine leaves none active for a moment. */
 async function sent(instances: Instances, service: ServiceName, request: Sending): Promise<number> {
   const http = instances.of(service).find((instance) => instance.acts())?.host.http
   return http === undefined ? 503 : (await http.inject(request)).statusCode
 }
 
-/** Asks the active issuer, each time with the same assertion, which says to be of so many seconds from now. */
+/** Calls the active issuer with the same assertion each time, dated this many seconds ahead. */
 function assertedBy(instances: Instances, ahead: number, by: 'point' | 'agent'): () => Promise<number> {
   const { place } = instances
   const iat = Math.floor(Date.now() / 1000) + ahead
@@ -108,7 +109,7 @@ function assertedBy(instances: Instances, ahead: number, by: 'point' | 'agent'):
   return () => sent(instances, 'issuer', { method: 'POST', url, headers, payload })
 }
 
-/** Looks at the agent's asks, each time with the same proof, which says to be of so many ms from now. */
+/** Lists the agent's requests with the same proof each time, dated this many ms ahead. */
 function lookedAt(instances: Instances, aheadMs: number): () => Promise<number> {
   const { place } = instances
   const path = '/access/v1/requests'
@@ -118,10 +119,10 @@ function lookedAt(instances: Instances, aheadMs: number): () => Promise<number> 
   return () => sent(instances, 'approval', { method: 'GET', url, headers })
 }
 
-it('an orderly stop of all active ones hands over at once, and nothing is lost, doubled or taken again (V2, V4, V10, V15)', async () => {
+it('an orderly stop of the active instances hands over at once; nothing is lost, doubled or accepted again (V2, V4, V10, V15)', async () => {
   await using instances = await Instances.open()
   const first = await instances.story()
-  // By a point whose clock is ahead as far as it may be. On a busy machine the issuer may not be proved fresh for a moment.
+  // With a clock as far ahead as is allowed. On a busy machine the issuer may not be proved fresh for a moment.
   const counted = (made: () => () => Promise<number>) =>
     eventually(async () => {
       const ask = made()
@@ -147,7 +148,7 @@ it('an orderly stop of all active ones hands over at once, and nothing is lost, 
   expect(instances.all.flatMap(({ fatal }) => fatal)).toEqual([])
 })
 
-it('one that is cut off acts no more before another one does; the other goes on with what it left (V2, V4, V7, V8)', async () => {
+it('an instance that is cut off stops acting before its successor starts; the successor continues its work (V2, V4, V7, V8)', async () => {
   await using instances = await Instances.open()
   const first = await instances.story()
   const pending = await instances.ask()
@@ -157,7 +158,7 @@ it('one that is cut off acts no more before another one does; the other goes on 
   const looking = setInterval(() => {
     for (const service of ofOne) if (instances.of(service).filter((one) => one.acts()).length > 1) together++
   }, 5)
-  // What a process leaves that dies: its lock is free. One that is only cut off keeps it, and nobody takes its place.
+  // A process that dies frees its lock. One that is only cut off keeps it, and no other takes its place.
   const [issuer, approval, evidence] = old
   const began = performance.now()
   for (const one of old) one.cut()
@@ -182,7 +183,7 @@ it('one that is cut off acts no more before another one does; the other goes on 
   expect(report.counted['grant.created']).toBe(2)
 })
 
-it('a credential that was intended by one that died is signed by nobody, unless it is asked for again (V4)', async () => {
+it('a credential whose issuer died after recording the intent is signed only if it is requested again (V4)', async () => {
   await using instances = await Instances.open()
   const { grantId } = await instances.story()
   const old = instances.active('issuer')

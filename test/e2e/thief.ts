@@ -14,7 +14,7 @@ const purposes = {
   'policy-decision': 'pdp-event',
 } as const satisfies Partial<Record<ServiceName, string>>
 
-/** Somebody who took a service over: all of its keys, and nothing else. */
+/** A thief who took over a service: all of its keys, and nothing else. */
 export class Thief {
   readonly #world: World
   readonly #speaks: Participant
@@ -42,7 +42,7 @@ export class Thief {
     return tree
   }
 
-  /** Said again, a few times, where the issuer's own word came first: it is read by each when it can. */
+  /** Repeats it a few times where the issuer's own event came first: each event is read when its turn comes. */
   async #say(tree: string, draft: (version: number) => Draft<'grants.v1'>, tries = 20): Promise<void> {
     try {
       await this.#speaks.producer.publishOne('grants.v1', draft(this.#tree(tree).version + 1))
@@ -53,7 +53,7 @@ export class Thief {
     }
   }
 
-  /** A credential for the grant by the issuer's own key; nothing of it is recorded. */
+  /** A credential for the grant, signed with the issuer's own key; nothing of it is recorded. */
   credential({ grantId, statement, requestId }: Approved, changes: Partial<AccessToken> = {}): AccessToken {
     const { clock, url, random } = this.#world
     const iat = Math.floor(clock.now() / 1000)
@@ -101,14 +101,14 @@ export class Thief {
     }))
   }
 
-  /** Recorded, then signed: all that an issuer does. */
+  /** Recorded, then signed: everything that an issuer does. */
   async mint(approved: Approved, changes: Partial<AccessToken> = {}): Promise<string> {
     const claims = this.credential(approved, changes)
     await this.intend(claims)
     return this.sign(claims)
   }
 
-  /** `grant.created`, of whatever it likes. */
+  /** `grant.created`, with any content. */
   async create(requestId: string, statement: ApprovalStatement, assertions: Assertion[]): Promise<Approved> {
     const grant = grantOf(statement, assertions)
     await this.#speaks.producer.publishOne('grants.v1', {
@@ -120,7 +120,7 @@ export class Thief {
     return { requestId, grantId: grant.id, statement, assertions }
   }
 
-  /** The grant's life, as its issuer tells it. */
+  /** The events of the grant's life, as its issuer writes them. */
   async tell(type: 'grant.completed' | 'grant.expired' | 'grant.suspended', grantId: string): Promise<void> {
     const { grant } = this.#tree(grantId)
     await this.#say(grantId, (version) => ({ type, subject: grantId, version, data: { grant } }))

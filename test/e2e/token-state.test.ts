@@ -32,7 +32,7 @@ interface Reader {
   key: SigningKey<'pep-caller' | 'auditor' | 'agent'>
 }
 
-/** `POST /oauth/introspect`, right unless told to be wrong. */
+/** `POST /oauth/introspect`, correct unless the caller overrides a member. */
 async function ask(
   token: string | undefined,
   reader: Reader,
@@ -72,7 +72,7 @@ const giveBack = (token: string, more: Parameters<typeof ask>[2] = {}, by: Reade
 const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
 const isActive = async (token: string) => (await ask(token, auditor())).body.active
 
-it('tells an OAuth client that knows nothing of Bailiwick what a credential is worth, and takes it back (RFC 7662, RFC 7009)', async () => {
+it('lets a generic OAuth client introspect a credential and revoke it (RFC 7662, RFC 7009)', async () => {
   const { grantId } = await people.grant()
   const agent = await oauthClient(world)
   const details = JSON.stringify([{ type: 'bailiwick_grant', grant_id: grantId }])
@@ -98,14 +98,14 @@ it('tells an OAuth client that knows nothing of Bailiwick what a credential is w
   await client.tokenRevocation(agent.configuration, token)
   const { configuration } = await oauthClient(world, point())
   expect(await client.tokenIntrospection(configuration, token)).toEqual({ active: false })
-  // Again is no error, and declares nothing.
+  // Revoking it again is no error, and declares nothing.
   await client.tokenRevocation(agent.configuration, token)
   expect((await world.revocations()).filter(({ data }) => data.target === claimsOf(token).jti)).toMatchObject([
     { data: { kind: 'credential', by: { kind: 'agent', id: agentId() } } },
   ])
 })
 
-it('a credential that was given back is dead at the decision point too, and its grant is not (V7)', async () => {
+it('a credential revoked by its holder is dead at the decision point too, and its grant is not (V7)', async () => {
   const { grantId } = await people.grant()
   const [credential, other] = [await credentialFor(world, grantId), await credentialFor(world, grantId)]
   const calls = new Point(world)
@@ -132,7 +132,7 @@ it.each<[what: string, end: (grant: { grantId: string; requestId: string }) => P
         payload: { kind: 'grant', target: grantId },
       }),
   ],
-])('a credential is inactive once its grant is %s, and so it stays (V7)', async (_, end) => {
+])('a credential is inactive once its grant is %s, and stays inactive (V7)', async (_, end) => {
   const grant = await people.grant()
   const credential = await credentialFor(world, grant.grantId)
   expect(await isActive(credential)).toBe(true)
@@ -141,13 +141,13 @@ it.each<[what: string, end: (grant: { grantId: string; requestId: string }) => P
   expect(await isActive(credential)).toBe(false)
 })
 
-it('a credential is inactive when its grant is over, and ends with it', async () => {
+it('a credential ends with its grant, and is inactive then', async () => {
   const { credential, statement } = await shortLived({ world, people }, { seconds: 4 })
   expect(claimsOf(credential).exp * 1000).toBeLessThanOrEqual(Date.parse(statement.not_after))
   await eventually(async () => !(await isActive(credential)) || undefined)
 })
 
-it('everything that is not wholly known is inactive (V3, V4, V12, V13)', async () => {
+it('any token that cannot be verified completely is inactive (V3, V4, V12, V13)', async () => {
   const { grantId } = await people.grant()
   const good = await credentialFor(world, grantId)
   const claims = claimsOf(good)
@@ -160,11 +160,11 @@ it('everything that is not wholly known is inactive (V3, V4, V12, V13)', async (
     'no signature': `${head}.${body}.`,
     'another spelling': `${good}=`,
     'never intended': signAccessToken({ ...claims, jti: newId('crd', world.clock.now(), world.random) }, key),
-    'for another key than intended': signAccessToken({ ...claims, cnf: { jkt: generateKey('agent').kid } }, key),
-    'for another audience than intended': signAccessToken({ ...claims, aud: sample.invoicesUrl }, key),
+    'for another key than recorded': signAccessToken({ ...claims, cnf: { jkt: generateKey('agent').kid } }, key),
+    'for another audience than recorded': signAccessToken({ ...claims, aud: sample.invoicesUrl }, key),
     'longer than intended': signAccessToken({ ...claims, exp: claims.exp + 1 }, key),
     'of another agent': signAccessToken({ ...claims, sub: agentId('forecaster') }, key),
-    'of an authority that nobody approved': signAccessToken(
+    'of an authority that was never approved': signAccessToken(
       { ...claims, authorization_details: [{ ...sampleAuthority, budget: { calls: 1_000_000 }, max_depth: 8 }] },
       key,
     ),
@@ -174,7 +174,10 @@ it('everything that is not wholly known is inactive (V3, V4, V12, V13)', async (
       key,
     ),
     'of another issuer': signAccessToken({ ...claims, iss: 'https://elsewhere.example' }, key),
-    'through a sub-agent that nobody named': signAccessToken({ ...claims, act: { sub: agentId('forecaster') } }, key),
+    'through a sub-agent that was never named': signAccessToken(
+      { ...claims, act: { sub: agentId('forecaster') } },
+      key,
+    ),
     'a client assertion': signClientAssertion(
       { iss: agentId(), sub: agentId(), aud: world.url, exp: claims.exp, jti: 'x' },
       sampleKey(world.data, 'reconciler'),
@@ -188,7 +191,7 @@ it('everything that is not wholly known is inactive (V3, V4, V12, V13)', async (
   expect(await isActive(good)).toBe(true)
 })
 
-it('tells a point nothing of what is meant for others', async () => {
+it('tells a point nothing about tokens for other audiences', async () => {
   const { grantId } = await people.grant()
   const details = [{ type: 'bailiwick_grant', grant_id: grantId }]
   const { token = '' } = await askTokenWithNonce(world, { details, form: { resource: sample.invoicesUrl } })
@@ -199,25 +202,25 @@ it('tells a point nothing of what is meant for others', async () => {
 
 it.each<[who: string, reader: () => Reader, more?: () => Parameters<typeof ask>[2]]>([
   ['an agent', holder],
-  ['a point by the key of an agent', () => ({ ...point(), key: sampleKey(world.data, 'reconciler') })],
-  ['a point by the key of an auditor', () => ({ ...point(), key: auditorKey })],
-  ['an auditor by the key of a point', () => ({ ...auditor(), key: point().key })],
-  ['nobody that is registered', () => ({ id: 'nobody', key: auditorKey })],
-  ['who says to be another', auditor, () => ({ form: { client_id: sample.enforcementPoint } })],
-  ['who asks somebody else', auditor, () => ({ assertion: { aud: 'https://elsewhere.example' } })],
+  ['a point with the key of an agent', () => ({ ...point(), key: sampleKey(world.data, 'reconciler') })],
+  ['a point with the key of an auditor', () => ({ ...point(), key: auditorKey })],
+  ['an auditor with the key of a point', () => ({ ...auditor(), key: point().key })],
+  ['an unregistered reader', () => ({ id: 'nobody', key: auditorKey })],
+  ['a reader that claims to be another', auditor, () => ({ form: { client_id: sample.enforcementPoint } })],
+  ['an assertion for another server', auditor, () => ({ assertion: { aud: 'https://elsewhere.example' } })],
   [
-    'who asks with an assertion of an hour',
+    'an assertion that is valid for an hour',
     auditor,
     () => ({ assertion: { exp: Math.floor(world.clock.now() / 1000) + 3600 } }),
   ],
   ['who has a secret', auditor, () => ({ form: { client_assertion: undefined, client_secret: 'hunter2' } })],
   [
-    'who shows its credential',
+    'an agent that sends its credential',
     auditor,
     () => ({ form: { client_assertion: undefined }, headers: { authorization: 'Bearer x' } }),
   ],
   [
-    'by the assertion of a SPIFFE workload',
+    'the assertion of a SPIFFE workload',
     auditor,
     () => ({ form: { client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe' } }),
   ],
@@ -230,7 +233,7 @@ it.each<[who: string, reader: () => Reader, more?: () => Parameters<typeof ask>[
   expect(answer.headers['cache-control']).toBe('no-store')
 })
 
-it('takes the URL of the endpoint as the audience, beside the issuer and the token endpoint (RFC 7523 §3)', async () => {
+it('accepts its own URL as the audience, besides the issuer and the token endpoint (RFC 7523 §3)', async () => {
   const { grantId } = await people.grant()
   const audiences = (own: string) => ['', '/oauth/token', own].map((path) => ({ assertion: { aud: world.url + path } }))
   for (const named of audiences('/oauth/introspect'))
@@ -247,12 +250,12 @@ it('takes the URL of the endpoint as the audience, beside the issuer and the tok
   for (const answer of await Promise.all(exchanged)) expect(answer).toMatchObject({ status: 401 })
 })
 
-it('says to a reader how long its assertion may live', async () => {
+it('tells a reader how long its assertion may live', async () => {
   const assertion = { exp: Math.floor(world.clock.now() / 1000) + 3600 }
   expect((await ask('x', auditor(), { assertion })).body.error_description).toMatch(/at most 300 seconds from now/)
 })
 
-it('takes an assertion once, and says what a form lacks (RFC 6749 §5.2)', async () => {
+it('accepts an assertion once, and says what a form lacks (RFC 6749 §5.2)', async () => {
   const jti = newId('call', world.clock.now(), world.random)
   expect(await ask('x', auditor(), { assertion: { jti } })).toMatchObject({ status: 200, body: { active: false } })
   expect(await ask('x', auditor(), { assertion: { jti } })).toMatchObject({ status: 401 })
@@ -270,7 +273,7 @@ it('takes an assertion once, and says what a form lacks (RFC 6749 §5.2)', async
   }
 })
 
-it('takes a credential back from nobody but its holder, and knows of no others (V11, V12)', async () => {
+it('lets only its holder revoke a credential, and reveals nothing about others (V11, V12)', async () => {
   const { grantId } = await people.grant()
   const credential = await credentialFor(world, grantId)
   expect(await giveBack(credential, {}, holder('forecaster'))).toMatchObject({
@@ -290,8 +293,8 @@ it('takes a credential back from nobody but its holder, and knows of no others (
   expect(await isActive(credential)).toBe(true)
 })
 
-// The last: whose passkey it was that all grants of this file were approved with is another one then.
-it('who was revoked stays so at every door when the passkey that signed then leaves the registry (V7)', async () => {
+// This test is last, because it replaces the passkey with which all grants of this file were approved.
+it('a revoked approver’s grants stay dead everywhere after the passkey that signed them leaves the registry (V7)', async () => {
   const { grantId } = await people.grant()
   const credential = await credentialFor(world, grantId)
   const calls = new Point(world)
@@ -312,7 +315,7 @@ it('who was revoked stays so at every door when the passkey that signed then lea
   expect(await world.revoke('approver', sample.owner, 20_000)).toBe(200)
   expect(await atEveryDoor()).toEqual([false, 'access_denied', 'approver_revoked'])
 
-  // The stolen passkey is replaced by another one: what everybody does next.
+  // The stolen passkey is replaced by another one, as people do next.
   const passkey = softwarePasskey({ rpId: 'localhost', origin: world.url })
   const challenge = randomBytes(32)
   const made = await verifyRegistration({
@@ -338,16 +341,16 @@ it('who was revoked stays so at every door when the passkey that signed then lea
   expect(await preview()).toMatchObject({ grant_count: 0, credentials: 0 })
 })
 
-it('an assertion of a reader counts once, also when the issuer started in between (V10)', async () => {
+it('a reader’s assertion counts once, even if the issuer restarts in between (V10)', async () => {
   const jti = newId('call', world.clock.now(), world.random)
-  // By a clock that is ahead as far as it may be.
+  // With a clock as far ahead as is allowed.
   const now = Math.floor(world.clock.now() / 1000)
   const assertion = { jti, iat: now + 4, exp: now + 300 }
   expect((await ask('x', auditor(), { assertion })).status).toBe(200)
   await world.issuer?.[Symbol.asyncDispose]()
   await world.startIssuer()
   expect(await ask('x', auditor(), { assertion })).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
-  // Nor one that does not say when it was made, while it may be as old.
+  // An assertion without a creation time is refused too while it may be that old.
   const untold = { ...assertion, jti: `${jti}2`, iat: undefined }
   expect((await ask('x', auditor(), { assertion: untold })).status).toBe(503)
 })

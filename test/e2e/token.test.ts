@@ -25,7 +25,7 @@ afterAll(() => world[Symbol.asyncDispose]())
 const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
 const minted = async () => (await world.events('grants.v1')).filter(({ type }) => type === 'credential.intended').length
 
-it('waits a moment for a grant that others have read of before it', async () => {
+it('waits a moment for a grant that other services have read before it', async () => {
   const received = await people.ask()
   const statement = people.statement(received)
   const details = [{ type: 'bailiwick_grant', grant_id: `grt_${jcsHash(statement)}` }]
@@ -34,7 +34,7 @@ it('waits a moment for a grant that others have read of before it', async () => 
   expect(await asked).toMatchObject({ status: 200 })
 })
 
-it('serves an OAuth client that knows nothing of Bailiwick: discovery, private_key_jwt, DPoP with a nonce, rich requests', async () => {
+it('serves a generic OAuth client: discovery, private_key_jwt, DPoP with a nonce, rich authorization requests', async () => {
   await listen(world)
   const { configuration, DPoP } = await oauthClient(world)
   const tokens = await client.clientCredentialsGrant(
@@ -55,7 +55,7 @@ it('serves an OAuth client that knows nothing of Bailiwick: discovery, private_k
   ])
 })
 
-it('gives at most ten minutes, never beyond the grant, to the key that was approved (V11)', async () => {
+it('mints for at most ten minutes, never beyond the grant, and only for the approved key (V11)', async () => {
   const { token, body } = await askTokenWithNonce(world, {
     details: [{ type: 'bailiwick_grant', request_id: requestId }],
   })
@@ -77,7 +77,7 @@ it.each<[why: string, status: number, error: string, ask: () => TokenAsk]>([
   ['no details', 400, 'invalid_request', () => ({ form: { authorization_details: undefined } })],
   ['another flow', 400, 'unsupported_grant_type', () => ({ form: { grant_type: 'password' } })],
   ['another way to authenticate', 401, 'invalid_client', () => ({ form: { client_assertion_type: 'urn:x' } })],
-  ['an assertion that is none', 401, 'invalid_client', () => ({ form: { client_assertion: 'a.b.c' } })],
+  ['a malformed assertion', 401, 'invalid_client', () => ({ form: { client_assertion: 'a.b.c' } })],
   [
     'an unknown agent',
     401,
@@ -94,17 +94,17 @@ it.each<[why: string, status: number, error: string, ask: () => TokenAsk]>([
   ['another audience', 401, 'invalid_client', () => ({ assertion: { aud: 'https://elsewhere.example' } })],
   ['a subject that is not the issuer', 401, 'invalid_client', () => ({ assertion: { sub: agentId('forecaster') } })],
   ['an expired assertion', 401, 'invalid_client', () => ({ assertion: { iat: now() - 120, exp: now() - 60 } })],
-  ['an assertion of an hour', 401, 'invalid_client', () => ({ assertion: { exp: now() + 3600 } })],
+  ['an assertion that is valid for an hour', 401, 'invalid_client', () => ({ assertion: { exp: now() + 3600 } })],
   ['another client id', 401, 'invalid_client', () => ({ form: { client_id: agentId('forecaster') } })],
   ['no proof', 400, 'invalid_dpop_proof', () => ({ dpop: '' })],
-  ['a proof that is none', 400, 'invalid_dpop_proof', () => ({ dpop: 'a.b.c' })],
-  ['a proof of another method', 400, 'invalid_dpop_proof', () => ({ proof: { htm: 'GET' } })],
-  ['a proof for another place', 400, 'invalid_dpop_proof', () => ({ proof: { htu: `${world.url}/other` } })],
+  ['a malformed proof', 400, 'invalid_dpop_proof', () => ({ dpop: 'a.b.c' })],
+  ['a proof for another method', 400, 'invalid_dpop_proof', () => ({ proof: { htm: 'GET' } })],
+  ['a proof for another URL', 400, 'invalid_dpop_proof', () => ({ proof: { htu: `${world.url}/other` } })],
   ['an old proof', 400, 'invalid_dpop_proof', () => ({ proof: { now: world.clock.now() - 120_000 } })],
   ['a proof without nonce', 400, 'use_dpop_nonce', () => ({ proof: { nonce: undefined } })],
   ['a nonce of its own', 400, 'use_dpop_nonce', () => ({ proof: { nonce: 'made-up' } })],
   ['the proof of another key', 400, 'invalid_dpop_proof', () => ({ proofKey: generateKey('agent') })],
-  ['details that are no JSON', 400, 'invalid_authorization_details', () => ({ form: { authorization_details: '[' } })],
+  ['details that are not JSON', 400, 'invalid_authorization_details', () => ({ form: { authorization_details: '[' } })],
   [
     'details with a key twice',
     400,
@@ -172,7 +172,7 @@ it.each<[why: string, status: number, error: string, ask: () => TokenAsk]>([
   expect(await minted()).toBe(before)
 })
 
-it('says of an assertion that lives too long how long it may live, to its signer alone', async () => {
+it('tells only the signer of an assertion that lives too long how long it may live', async () => {
   const exp = now() + 3600
   const told = async (ask: TokenAsk) => (await askTokenWithNonce(world, { details, ...ask })).body.error_description
   expect(await told({ assertion: { exp } })).toBe(
@@ -181,7 +181,7 @@ it('says of an assertion that lives too long how long it may live, to its signer
   expect(await told({ assertion: { exp }, assertionKey: sampleKey(world.data, 'forecaster') })).not.toMatch(/too long/)
 })
 
-it('takes a proof once, and an assertion once (V10)', async () => {
+it('accepts a proof once, and an assertion once (V10)', async () => {
   const { nonce } = await askToken(world, { details })
   const jti = 'call_0123456789abcdefghij'
   const proofs = await Promise.all(Array.from({ length: 4 }, () => askToken(world, { details, proof: { nonce, jti } })))
@@ -200,8 +200,8 @@ it.each([
   ['more than it reads', `grant_type=${'x'.repeat(70_000)}`, 413],
   ['a broken escape', 'grant_type=%zz', 400],
   ['an empty parameter', 'grant_type=client_credentials&client_assertion=', 400],
-  ['an empty parameter that nobody knows', 'grant_type=client_credentials&x=', 400],
-  ['a parameter twice that nobody knows', 'grant_type=client_credentials&x=1&x=2', 400],
+  ['an empty unknown parameter', 'grant_type=client_credentials&x=', 400],
+  ['an unknown parameter twice', 'grant_type=client_credentials&x=1&x=2', 400],
   ['an array', 'grant_type[]=client_credentials', 400],
   ['more parameters than it reads', Array.from({ length: 65 }, (_, n) => `p${n}=1`).join('&'), 400],
   ['a value longer than it reads', `grant_type=client_credentials&x=${'x'.repeat(33_000)}`, 400],
@@ -220,7 +220,7 @@ it.each([
   expect(answer.headers['cache-control']).toBe('no-store')
 })
 
-it('takes parameters from the body alone, and authentication from the assertion alone (RFC 6749 §2.3)', async () => {
+it('reads parameters from the body only, and authentication from the assertion only (RFC 6749 §2.3)', async () => {
   const headers = { 'content-type': 'application/x-www-form-urlencoded' }
   const query = await world.http.inject({ method: 'POST', url: '/oauth/token?grant_type=client_credentials', headers })
   expect([query.statusCode, query.json().error]).toEqual([400, 'invalid_request'])
@@ -243,21 +243,21 @@ it('takes parameters from the body alone, and authentication from the assertion 
   expect((await world.http.inject({ method: 'GET', url: '/oauth/token' })).statusCode).toBe(405)
 })
 
-it('takes two DPoP headers for none (RFC 9449 §4.3)', async () => {
+it('treats two DPoP headers as none (RFC 9449 §4.3)', async () => {
   const { nonce } = await askToken(world, { details })
   const answer = await askToken(world, { details, dpop: 'a.b.c, d.e.f', proof: { nonce } })
   expect(answer).toMatchObject({ error: 'invalid_dpop_proof' })
 })
 
-it('names an enforcement point as audience where it is asked to (RFC 8707)', async () => {
+it('names an enforcement point as the audience on request (RFC 8707)', async () => {
   const { token } = await askTokenWithNonce(world, { details, form: { resource: sample.invoicesUrl } })
   expect(claimsOf(token ?? '').aud).toBe(sample.invoicesUrl)
 })
 
-it('tells who waits, and who asks too often, from who was denied, and tells both only to the one who asked', async () => {
+it('tells a waiting, a too frequent and a denied client apart, and answers only the one that asked', async () => {
   const received = await people.ask()
   const asking = [{ type: 'bailiwick_grant', request_id: received.request_id }]
-  // Until the issuer has read that it was asked at all.
+  // Until the issuer has read of the request at all.
   await eventually(async () =>
     (await askTokenWithNonce(world, { details: asking })).error === 'authorization_pending' ? true : undefined,
   )
@@ -288,7 +288,7 @@ it('mints nothing while its own state is not proved fresh (V8)', async () => {
   expect(answer).toMatchObject({ status: 503, error: 'temporarily_unavailable' })
 })
 
-it('a proof of before a restart is dead, and with it the memory of it is needed no more (V10)', async () => {
+it('a proof from before a restart is dead, so the lost memory of it is not needed (V10)', async () => {
   await using other = await World.open()
   const crowd = await People.enrolled(other)
   const asked = { details: [{ type: 'bailiwick_grant', grant_id: (await crowd.grant()).grantId }] }
@@ -309,7 +309,7 @@ it('a proof of before a restart is dead, and with it the memory of it is needed 
   expect(await askTokenWithNonce(other, asked)).toMatchObject({ status: 200 })
 })
 
-it('an issuer at another address than its installation’s does not start: nobody would take what it mints', async () => {
+it('an issuer at another address than its installation’s does not start, because no reader would accept its credentials', async () => {
   await using other = await World.empty({ issuer: { publicUrl: 'http://localhost:1' } })
   await expect(other.startIssuer()).rejects.toMatchObject({ code: 'config_invalid' })
 })

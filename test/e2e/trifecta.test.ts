@@ -17,9 +17,12 @@ const orders: Step[][] = steps.flatMap((first) =>
     .filter((each) => each !== first)
     .map((second) => [first, second, ...steps.filter((each) => each !== first && each !== second)]),
 )
-/** All of them nightly; else another one for each split, since each is a world of its own. All are folded in `trifecta-orders.test.ts`. */
+/**
+ * All orders at night; otherwise a different one for each split, because each order needs a world of its own.
+ * `trifecta-orders.test.ts` folds all of them.
+ */
 const ordersOf = (n: number) => (process.env.BAILIWICK_NIGHTLY === '1' ? orders : [orders[n % orders.length] ?? []])
-/** Taint and sending are so many calls apart. */
+/** The number of calls between taint and sending. */
 const fillers = process.env.BAILIWICK_NIGHTLY === '1' ? 10_000 : 300
 const together = 50
 const patient = { timeout: process.env.BAILIWICK_NIGHTLY === '1' ? 300_000 : 120_000 }
@@ -62,7 +65,7 @@ async function scene() {
     const own = { credential: token, proofKey: sampleKey(world.data, 'forecaster'), subject: agentId('forecaster') }
     return (tool: string, at: Point = point) => at.call({ ...own, tool, properties: {} })
   }
-  await call('other', there).catch(() => undefined) // learns the nonce
+  await call('other', there).catch(() => undefined) // fetches the nonce
   const owned = opened.move()
   return {
     ...{ system, world, people, subs, point, there, late, call, handOver, colleague },
@@ -72,7 +75,7 @@ async function scene() {
 }
 type Scene = Awaited<ReturnType<typeof scene>>
 
-/** Who takes the n-th step. */
+/** The agent of each step. */
 const splits: Record<string, (it: Scene) => Promise<((tool: string) => Promise<CallAnswer>)[]>> = {
   'one agent': async ({ call }) => steps.map(() => (tool: string) => call(tool)),
   'three siblings': async ({ handOver }) =>
@@ -99,10 +102,10 @@ const splits: Record<string, (it: Scene) => Promise<((tool: string) => Promise<C
     }
     return [before.call, theirs, lately]
   },
-  'two decision points, and tasks, of which one hears late': async ({ call, there, late, anotherTask }) => {
+  'two decision points and two tasks, where one point hears late': async ({ call, there, late, anotherTask }) => {
     const other = await anotherTask()
     const lately = async (tool: string) => {
-      // What the other instance answered is on the log, and not here yet.
+      // The other instance's answer is on the log, and has not arrived here yet.
       late.hold('decisions.v1')
       const answer = call(tool, there, other)
       await pause(100)
@@ -128,7 +131,7 @@ describe('the lethal trifecta, one step each by', () => {
           answers.map((answer) => answer?.reason ?? answer?.decision),
           order.join(),
         ).toEqual(leaves ? [true, true, true] : [true, true, 'policy_denied'])
-        // Whoever comes last: from now on it is shut, for each of them.
+        // Whichever step came last: from now on sending is blocked for each of them.
         for (const act of who) expect(await act('send')).toMatchObject({ reason: 'policy_denied' })
       }
     },
@@ -136,7 +139,7 @@ describe('the lethal trifecta, one step each by', () => {
 })
 
 it(
-  'sees what another instance answered in another task before this call, however late it hears of it (V8)',
+  'sees what another instance answered in another task before this call, however late the news arrives (V8)',
   patient,
   async () => {
     await using it = await scene()
@@ -156,7 +159,7 @@ it(
   },
 )
 
-it('is shut however many other calls of the agent come between, and its history is no larger for them (V18)', {
+it('stays blocked after any number of other calls, and the agent’s history does not grow with them (V18)', {
   timeout: 300_000 + fillers * 100,
 }, async () => {
   const budget = { calls: 2 * fillers, cost: {} }
@@ -166,7 +169,7 @@ it('is shut however many other calls of the agent come between, and its history 
   )
   const { world, point } = it
   const call = (tool: string, credential: string) => point.call({ credential, tool, properties: {} })
-  /** Let through, done, and told: until it is, on a busy machine. */
+  /** Allowed, executed and reported; on a busy machine, repeated until it is. */
   const filler = (credential: string) =>
     eventually(async () => {
       const call_id = newId('call', world.clock.now(), world.random)
@@ -181,7 +184,7 @@ it('is shut however many other calls of the agent come between, and its history 
   const agent = reconcilerOf(world).id.split('/').slice(0, -1).join('/')
   const memory: number[] = []
   for (let done = 0; done < fillers; done += together) {
-    // Each batch with a credential of its own: they live for minutes.
+    // Each batch has a credential of its own: credentials live for minutes.
     const credential = await credentialFor(world, it.grant.grantId)
     await Promise.all(Array.from({ length: together }, () => filler(credential)))
     memory.push(serialize(history.of(agent, world.clock.now())).length)
@@ -189,14 +192,14 @@ it('is shut however many other calls of the agent come between, and its history 
   const credential = await credentialFor(world, it.grant.grantId)
   expect(await call('send', credential)).toMatchObject({ reason: 'policy_denied' })
   console.log(
-    `trifecta: ${fillers} calls, each let through, done and told, between what taints and a send, which is denied`,
+    `trifecta: ${fillers} calls, each allowed, executed and reported, between the tainting calls and a send, which is denied`,
   )
   expect(history.of(agent, world.clock.now()).calls).toBeGreaterThanOrEqual(2 + fillers)
-  // What a policy reads of it, and a decision carries along, is as large after all of them as after the first.
+  // The history that a policy reads, and that a decision carries, is as large after all of them as after the first.
   expect(memory.at(-1)).toBeLessThan((memory[0] ?? 0) + 64)
 })
 
-it('denies state_stale when it cannot read what others decided (V8)', patient, async () => {
+it('denies state_stale when it cannot read what other instances decided (V8)', patient, async () => {
   let broken = false
   let asked = 0
   await using it = await granted(
@@ -223,7 +226,7 @@ it('denies state_stale when it cannot read what others decided (V8)', patient, a
   })
 })
 
-it('counts denials against an agent in all its tasks, and what was given back not at all', patient, async () => {
+it('counts an agent’s denials in all its tasks, and does not count returned calls', patient, async () => {
   const rule =
     '@id("probing") forbid (principal, action, resource) when { context has history && context.history.agent.denials > 2 };\n' +
     '@id("thrice") forbid (principal, action == Action::"tools/call", resource) when { context.history.task.count.reads_private >= 1 };'

@@ -12,7 +12,7 @@ const tools = {
 }
 const names = Object.keys(tools)
 
-/** What makes leaking possible, one tool each, and the starter policies. */
+/** Makes leaking possible with one tool for each part, under the starter policies. */
 export const trifecta = {
   authority: {
     ...sampleAuthority,
@@ -21,7 +21,7 @@ export const trifecta = {
       resource: { type: 'tool', id: `${sample.toolServer}/${name}` },
     })),
   },
-  /** With one more file of policies. */
+  /** The same with one more policy file. */
   policies: (more = '') => {
     const files = new Map(readPolicyFiles(join(import.meta.dirname, '../../policies')))
     return more === '' ? files : files.set('z-test.cedar', Buffer.from(more))

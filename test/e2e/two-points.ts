@@ -11,7 +11,7 @@ const [, { where, cost, actions, resource }] = sampleAuthority.permissions
 /** Less than a proof's leeway of 5 s. */
 const aheadMs = 4_800
 
-/** As many calls as given, and money for all of them. */
+/** The given number of calls, and enough money for all of them. */
 export const callsOnly = (calls: number) => ({
   ...sampleAuthority,
   permissions: [{ actions, resource, where, cost }],
@@ -19,8 +19,9 @@ export const callsOnly = (calls: number) => ({
 })
 
 /**
- * An enforcement point that keeps what was sent through it, so that a thief may send it again elsewhere. Its agents' clocks are
- * as far ahead as is let pass: to an instance that lost its memory seconds ago their proofs are of now, and Redis' word counts.
+ * An enforcement point that records its requests, so that a thief may send them again elsewhere. Its agents' clocks are
+ * as far ahead as is allowed: an instance that lost its memory seconds ago sees their proofs as recent, so Redis
+ * decides.
  */
 export class RecordingPoint extends Point {
   readonly bodies: Record<string, unknown>[] = []
@@ -38,14 +39,14 @@ export class RecordingPoint extends Point {
   }
 }
 
-/** Two decision points that share a bus and a Redis, each by a connection of its own, and one grant. */
+/** Two decision points that share a bus and a Redis, each over a connection of its own, and one grant. */
 export interface TwoPoints extends AsyncDisposable {
   system: Granted
   points: readonly [RecordingPoint, RecordingPoint]
   stores: readonly [RedisGrantStore, RedisGrantStore]
-  /** Calls at once, in turn at one and the other. */
+  /** Simultaneous calls, alternating between the two. */
   race(calls: number, at?: readonly Point[]): Promise<CallAnswer[]>
-  /** What each decision point itself has folded of the tree. */
+  /** The state of the tree that each decision point has folded. */
   folded(): { version: number; calls: bigint }[]
 }
 

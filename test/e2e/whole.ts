@@ -5,12 +5,12 @@ import { type Approver, enrolApprover, type System, type SystemOptions, startSys
 import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'
 import { openAdapters } from './adapters-under-test.ts'
 
-/** All four services on the adapters under test, over real HTTP; the first approver; and an API that is guarded. */
+/** All four services on the adapters under test, over real HTTP; the first approver; and a guarded API. */
 export interface Whole extends AsyncDisposable {
   system: System
   approver: Approver
   invoices: InvoicesApi
-  /** Everybody's clock is that much ahead of the machine's: ms. */
+  /** How far the shared clock is ahead of the machine's: ms. */
   time: { ahead: number }
 }
 
@@ -29,7 +29,7 @@ export async function openWhole(
   return { system, approver, invoices, time, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-/** What stands before a call of a tool of the sample's API, for `agent.fetch`. */
+/** The arguments of `agent.fetch` for a call of one of the sample API's tools. */
 export const toolCall = (tool: string, properties: object) => ({
   action: 'tools/call',
   resource: { type: 'tool', id: `${sample.toolServer}/${tool}` },

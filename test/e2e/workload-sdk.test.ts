@@ -47,14 +47,14 @@ async function granted(agent: Agent): Promise<string> {
   return task.grantId
 }
 
-/** Once everybody has seen what time it is. */
+/** Waits until every service has seen the new time. */
 async function acts(agent: Agent, grantId: string): Promise<void> {
   const call = { grant: { grantId }, ...toolCall('read', { invoice: 'INV-1' }) }
   const status = async () => (await agent.fetch(`${whole.system.invoicesUrl}/read`, { method: 'POST' }, call)).status
   await expect.poll(status).toBe(200)
 }
 
-/** By hash: which tokens of the workload stand behind the grant's credentials. */
+/** By hash: the tokens of the workload behind the grant's credentials. */
 async function attestedBy(grantId: string): Promise<(string | undefined)[]> {
   const seen: (string | undefined)[] = []
   await using follower = await whole.system.host.bus.follow(['grants.v1'], 'start', async (batch) => {
@@ -67,14 +67,14 @@ async function attestedBy(grantId: string): Promise<(string | undefined)[]> {
   return seen
 }
 
-/** The clock goes on until the credential in hand is to be replaced. */
+/** Moves the clock until the current credential is due for renewal. */
 async function renewed(agent: Agent, grantId: string): Promise<void> {
   const before = await agent.credential({ grantId })
   whole.time.ahead += 280_000
   await expect.poll(async () => (await agent.credential({ grantId })).token !== before.token).toBe(true)
 }
 
-it('a workload asks, is granted and acts by its JWT-SVIDs, each fetched for its taker, and a new one at each renewal (V11)', async () => {
+it('a workload asks and acts with JWT-SVIDs, each fetched for its audience, and a new one at each renewal (V11)', async () => {
   const id = `${podAgent}/sdk`
   const given: { taker: Taker; audience: string; token: string }[] = []
   const token: TokenSource = (wanted) => {
@@ -98,7 +98,7 @@ it('a workload asks, is granted and acts by its JWT-SVIDs, each fetched for its 
   for (const hash of seen) expect(forIssuer.map((each) => sha256(each.token))).toContain(hash)
 })
 
-it('a job acts by the files that its platform projects, as they are at that moment, with a key in a file of its own', async () => {
+it('a job acts with its platform’s projected files, as they are at that moment, and a key in its own file', async () => {
   const files = { 'access-requests': join(folder, 'for-approval'), token: join(folder, 'for-issuer') }
   const project = () => {
     const forApproval = { aud: `${jobAudience}/access/v1/requests` }
@@ -113,7 +113,7 @@ it('a job acts by the files that its platform projects, as they are at that mome
   const agent = workload(`${jobAgent}/43`, attestation, workloadKey(keyFile))
   const grantId = await granted(agent)
   await acts(agent, grantId)
-  whole.time.ahead += 2000 // the next token is another one
+  whole.time.ahead += 2000 // the next token differs
   const second = project()
   // As after a restart: it has the same key, and no credential.
   const again = workload(`${jobAgent}/43`, attestation, workloadKey(keyFile))
@@ -121,7 +121,7 @@ it('a job acts by the files that its platform projects, as they are at that mome
   expect(await attestedBy(grantId)).toEqual([first, second])
 })
 
-it('a laptop joins by the token that the operator made: each service is shown its own half (V10)', async () => {
+it('a laptop joins with the operator’s token: each service sees its own half (V10)', async () => {
   const id = `${joinAgent}/sdk`
   const halves = { approval: 'secret-for-approval', issuer: 'secret-for-issuer' }
   for (const [service, secret] of Object.entries(halves)) {
@@ -143,7 +143,7 @@ it('a laptop joins by the token that the operator made: each service is shown it
   await expect(thief.credential({ grantId })).rejects.toMatchObject({ code: 'caller_unauthenticated' })
 })
 
-it('an ask that was signed before is the same task, though the token beside it is a newer one', async () => {
+it('a request signed earlier is the same task, even with a newer token next to it', async () => {
   const id = `${podAgent}/twice`
   let n = 0
   const token: TokenSource = ({ audience }) =>

@@ -19,7 +19,7 @@ export const provider = 'https://oidc.example'
 export const jobAudience = 'https://bailiwick.example'
 const assertionType = (name: string) => `urn:ietf:params:oauth:client-assertion-type:${name}`
 
-/** Who vouches for workloads, with its keys in a file, and agents whose workloads it vouches for. */
+/** An authority that vouches for workloads, with its keys in a file, and agents whose workloads it vouches for. */
 export class Authority implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), 'authority-'))
   readonly #key = generateKey('agent')
@@ -73,7 +73,7 @@ export class Authority implements Disposable {
     ]
   }
 
-  /** A token that it made, right unless told to be wrong. */
+  /** A token by this authority, correct unless the caller overrides a claim. */
   token(claims: Record<string, unknown>, over: { key?: SigningKey<'agent'>; header?: object } = {}): string {
     const part = (value: object) => encodeBase64url(JSON.stringify(value))
     const signed = `${part({ alg: 'ES256', kid: 'authority-1', typ: 'JWT', ...over.header })}.${part(claims)}`
@@ -96,7 +96,7 @@ export class Authority implements Disposable {
   }
 }
 
-/** A copy of an agent that runs somewhere, with a key that it made itself. */
+/** A running copy of an agent, with a key that it made itself. */
 export interface Workload {
   id: string
   key: SigningKey<'agent'>
@@ -111,7 +111,7 @@ export const aWorkload = (
   ...{ id, kind, key },
 })
 
-/** What it asks for, as approval publishes it once it has attested it. */
+/** Its request, as approval publishes it after attesting it. */
 export const askOf = ({ id, key, kind }: Workload, rebind: 'none' | 'attested' = 'none'): Ask => ({
   workload: {
     id,
@@ -132,7 +132,7 @@ const types = {
   join_token: 'urn:bailiwick:params:oauth:client-assertion-type:join-token',
 } as const
 
-/** One ask for a credential, with a nonce that holds. */
+/** One request for a credential, with a valid nonce. */
 export async function askToken(
   world: World,
   { id, key, kind }: Workload,

@@ -50,27 +50,27 @@ export interface WorldOptions {
   wrapRecord?: NonNullable<PolicyDecisionAdapters['wrapRecord']>
 }
 
-/** What stands on a topic. */
+/** The events on a topic. */
 export type Seen<N extends TopicName> = {
   [E in EventTypeOf<N>]: { type: E; version?: number; data: EventData<N, E> }
 }[EventTypeOf<N>] & { id: string; source: string; subject: string }
 
-/** Generous, since other tests use the same machine; a test about a deadline sets its own. */
+/** Generous, because other tests use the same machine; a test about a deadline sets its own. */
 const patient = { decisionDeadlineMs: 10_000, maxStalenessMs: 15_000 }
 
 const policiesOf = () => readPolicyFiles(join(import.meta.dirname, '../../policies'))
 
 /**
- * Issuer and policy decision on a real bus and grant store, that go with the world; approval is a participant
- * that signs with approval's own key, so that tests can say what a stolen approval service could say.
+ * Issuer and policy decision on a real bus and grant store, disposed with the world. Approval is a participant that
+ * signs with approval's own key, so that tests can publish what a stolen approval service could.
  */
 export class World implements AsyncDisposable {
   readonly data = mkdtempSync(join(tmpdir(), 'bailiwick-world-'))
   readonly logger = makeLogger({ service: 'world', level: 'silent' })
   readonly random = systemRandom
-  /** What services gave up with. */
+  /** The errors with which services gave up. */
   readonly fatal: unknown[] = []
-  /** ms that the machine's clock is ahead. */
+  /** How far the machine's clock is ahead, in ms. */
   ahead = 0
   readonly clock = { now: () => systemClock.now() + this.ahead, monotonic: () => systemClock.monotonic() }
   readonly options: WorldOptions
@@ -104,7 +104,7 @@ export class World implements AsyncDisposable {
     this.store = store
   }
 
-  /** Only the bus and the store: what runs on them is the test's to start. */
+  /** Only the bus and the store: the test starts the services. */
   static async empty(options: WorldOptions = {}): Promise<World> {
     const url = `http://localhost:${await freePort()}`
     let ahead = () => 0
@@ -164,7 +164,7 @@ export class World implements AsyncDisposable {
     }
   }
 
-  /** The first on the world's own servers, later ones on new ones. */
+  /** The first instance uses the world's own servers, later ones use new ones. */
   async startIssuer(bus: Bus = this.options.issuerBus?.(this.bus) ?? this.bus): Promise<StartedIssuer> {
     if (this.#issuers++ > 0) {
       this.http = await this.#server()
@@ -181,7 +181,7 @@ export class World implements AsyncDisposable {
           maxStalenessMs: patient.maxStalenessMs,
         },
         ...this.options.issuer,
-        // One agent of a test may do what many do.
+        // One agent of a test may do as much as many agents would.
         agentCallsPerSecond: this.options.agentCallsPerSecond ?? 10_000,
       },
       {
@@ -222,7 +222,7 @@ export class World implements AsyncDisposable {
     return Object.assign(started, { http })
   }
 
-  /** Speaks with a service's own key: what that service, or whoever stole it, could say. */
+  /** Publishes with a service's own key, as that service or its thief could. */
   async participant(service: 'approval' | 'issuer' | 'policy-decision', purpose: EventPurpose): Promise<Participant> {
     const { bus, trust, clock } = this
     const participant = await openParticipant({
@@ -234,7 +234,7 @@ export class World implements AsyncDisposable {
       follows: ['approvals.v1', 'grants.v1', 'revocations.v1', 'decisions.v1'],
       time: clock,
       newEventId: () => newId('evt', clock.now(), this.random),
-      onHeadError: () => undefined, // as in services: the next one is half a second away
+      onHeadError: () => undefined, // as in services: the next head comes half a second later
       onFatal: (error) => void this.fatal.push(error),
     })
     this.#owned.use(once(participant))
@@ -255,12 +255,15 @@ export class World implements AsyncDisposable {
     return seen
   }
 
-  /** Every revocation that was declared. When each was acknowledged stands behind it on the same topic. */
+  /** Every revocation that was declared. The event that acknowledges it follows on the same topic. */
   async revocations(): Promise<Extract<Seen<'revocations.v1'>, { type: 'revocation.declared' }>[]> {
     return (await this.events('revocations.v1')).filter((seen) => seen.type === 'revocation.declared')
   }
 
-  /** The answer's status. With `waitMs` it comes once every live instance says that it applies it, so long at most: till then V7 gives it time. */
+  /**
+   * The answer's status. With `waitMs`, the answer comes once every live instance has applied the revocation, or after
+   * that time at most: V7 allows as much.
+   */
   async revoke(kind: string, target: string, waitMs?: number): Promise<number> {
     const answer = await this.operator.inject({
       method: 'POST',
@@ -275,7 +278,7 @@ export class World implements AsyncDisposable {
   }
 }
 
-/** Disposed by the test or by the world, whoever is first. */
+/** Disposed by the test or by the world, whichever comes first. */
 function once(resource: AsyncDisposable): AsyncDisposable {
   const dispose = resource[Symbol.asyncDispose].bind(resource)
   let done: Promise<void> | undefined
@@ -287,7 +290,7 @@ function once(resource: AsyncDisposable): AsyncDisposable {
   return { [Symbol.asyncDispose]: only }
 }
 
-/** Asks again until it holds. On a busy machine that takes its time; for what never comes there is an end. */
+/** Asks again until it holds. A busy machine takes long; the wait is bounded for something that never comes. */
 export async function eventually<T>(check: () => T | undefined | Promise<T | undefined>, ms = 60_000): Promise<T> {
   for (const end = systemClock.monotonic() + ms; ; ) {
     const found = await check()

@@ -10,7 +10,7 @@ export interface ComposeService {
   command?: string[]
   entrypoint?: string[]
   environment?: Record<string, string>
-  /** In the short form, also those that the file has in the long one. */
+  /** All in the short form, including those that the file has in the long form. */
   volumes?: string[]
   networks?: string[]
   ports?: string[]
@@ -44,7 +44,7 @@ export function readYaml<T>(path: string): T {
   return parse(readFileSync(join(repository, path), 'utf8'), { merge: true }) as T
 }
 
-/** The documents of a text, without those that hold nothing. */
+/** The documents of a text, without empty ones. */
 export function readYamlDocuments<T>(text: string): T[] {
   return parseAllDocuments(text)
     .map((document) => document.toJS())
@@ -64,7 +64,7 @@ export function readCompose(): Compose {
 const shortForm = (volume: string | { source: string; target: string; read_only?: boolean }): string =>
   typeof volume === 'string' ? volume : `${volume.source}:${volume.target}${volume.read_only ? ':ro' : ''}`
 
-/** The services of the file that are one of ours, with what they serve. */
+/** The services of the file that are ours, with the service that each runs. */
 export function servesOf(compose: Compose): [name: string, service: ComposeService, serves: string][] {
   return Object.entries(compose.services).flatMap(([name, service]) =>
     service.command?.[0] === 'serve' ? [[name, service, service.command[1] ?? 'standalone'] as const] : [],

@@ -23,7 +23,7 @@ describe('docker-compose.yml', () => {
     expect(served).toEqual(['approval', 'evidence', 'issuer', 'policy-decision', 'policy-decision'])
   })
 
-  it.each(serving)('%s has settings that its service takes, and no others', (_name, { environment = {} }, serves) => {
+  it.each(serving)('%s has settings that its service knows, and no others', (_name, { environment = {} }, serves) => {
     const schema = schemas[serves as keyof typeof schemas]
     expect(Object.keys(schema.shape)).toEqual(expect.arrayContaining(Object.keys(environment)))
     const config = readConfig(schema, environment)
@@ -32,7 +32,7 @@ describe('docker-compose.yml', () => {
   })
 
   it.each(all.filter(([, { command }]) => command?.[0] === 'kafka'))(
-    '%s is a command that there is',
+    '%s is an existing command',
     (_name, { command = [], environment = {} }) => {
       const words = command.filter((word) => /^[a-z]+$/.test(word)).slice(0, 3)
       const help = cli(...words, '--help')
@@ -42,7 +42,7 @@ describe('docker-compose.yml', () => {
     },
   )
 
-  it.each(all)('%s may do little', (_name, service) => {
+  it.each(all)('%s has few privileges', (_name, service) => {
     expect(service).toMatchObject({ read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] })
     expect(service.mem_limit).toMatch(/^\d+[mg]$/)
     expect(service.pids_limit).toBeGreaterThan(0)
@@ -53,7 +53,7 @@ describe('docker-compose.yml', () => {
   })
 
   it.each(serving)(
-    '%s has room for the heap that V8 allows itself, and for what is beside it',
+    '%s has room for the heap that V8 allows itself, and for other memory',
     (_name, { mem_limit = '' }) => {
       const limit = Number(/^(\d+)m$/.exec(mem_limit)?.[1])
       const heap = limit / 2 + 3 * 64
@@ -61,7 +61,7 @@ describe('docker-compose.yml', () => {
     },
   )
 
-  it('gives what runs in it the address of every service, at the port where it listens', () => {
+  it('gives each service the address of every service, at the port where it listens', () => {
     const places = serving.map(
       ([name, { environment = {} }, serves]) => `${serves}=http://${name}:${environment.BAILIWICK_PORT}`,
     )
@@ -69,12 +69,12 @@ describe('docker-compose.yml', () => {
       expect(environment.BAILIWICK_SERVICES?.split(', ').toSorted()).toEqual(places.toSorted())
   })
 
-  it('hands the first start the registry file that REGISTRY names, and a device without one', () => {
+  it('gives the first start the registry file that REGISTRY names, and otherwise a device', () => {
     const { volumes = [], environment = {} } = compose.services.init ?? {}
     expect(volumes).toContain(`/dev/null:${environment.REGISTRY}:ro`)
   })
 
-  it('holds no secret, and names files for those that there are', () => {
+  it('contains no secret, and names files for the existing ones', () => {
     for (const [name, { environment = {} }] of all)
       for (const [setting, value] of Object.entries(environment))
         if (/PASS|SECRET|TOKEN|KEY/.test(setting))
@@ -82,7 +82,7 @@ describe('docker-compose.yml', () => {
     expect(readFileSync(join(repository, 'docker-compose.yml'), 'utf8')).not.toMatch(/:\/\/[^/\s]+:[^/\s]*@/)
   })
 
-  it('gives each service its own volume and nobody else’s; the installation’s keys are for the first start alone', () => {
+  it('gives each service its own volume only; the installation’s keys are for the first start only', () => {
     const holders = (volume: string) =>
       all.filter(([, { volumes = [] }]) => volumes.some((v) => v.startsWith(`${volume}:`)))
     for (const [name] of serving) expect(holders(name).map(([holder]) => holder)).toEqual(['init', name])
@@ -97,7 +97,7 @@ describe('docker-compose.yml', () => {
     expect(compose.services.redis?.command?.join(' ')).toContain('--maxmemory-policy noeviction')
   })
 
-  it('names volumes, networks, services and files that there are, and uses all that it declares', () => {
+  it('names existing volumes, networks, services and files, and uses everything that it declares', () => {
     const mounts = all.flatMap(([, { volumes = [] }]) => volumes.map((mount) => mount.split(':')[0] ?? ''))
     const files = mounts.filter((mount) => mount.startsWith('./'))
     for (const file of files) expect(existsSync(join(repository, file)), file).toBe(true)
@@ -112,7 +112,7 @@ describe('docker-compose.yml', () => {
   })
 })
 
-it('the first start hands each service its own keys and password, and changes nothing when it is repeated', () => {
+it('the first start gives each service its own keys and password, and changes nothing when it is repeated', () => {
   const folder = mkdtempSync(join(tmpdir(), 'compose-init-'))
   try {
     const volumes = [
@@ -140,7 +140,7 @@ it('the first start hands each service its own keys and password, and changes no
       })
     const said = start({ REGISTRY: registry })
     expect(readFileSync(join(folder, 'installation/genesis.json'), 'utf8')).toContain('https://erp.example/')
-    // On this machine: the file itself, and no command of containers.
+    // On this machine, it prints the file itself and no container command.
     expect(said).toContain(`  ${join(folder, 'installation/invitation.txt')}\n`)
     expect(said).not.toMatch(/docker|npx/)
     const filesOf = (volume: string) => readdirSync(join(folder, volume, 'keys'), { recursive: true }).toSorted()
@@ -207,7 +207,7 @@ describe('the front', () => {
     expect(routes).toBeGreaterThan(15)
   })
 
-  it('shows nobody outside what is for who watches, and repeats no request', () => {
+  it('hides the monitoring routes from outside, and repeats no request', () => {
     expect(caddyfile).toMatch(/@internal path \/healthz \/readyz \/metrics\n\thandle @internal \{\n\t\trespond 404/)
     expect(caddyfile.match(/lb_retries 0/g)).toHaveLength(1)
     expect(caddyfile.match(/import service/g)).toHaveLength(4)

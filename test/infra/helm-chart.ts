@@ -6,7 +6,7 @@ import { repository } from './compose-file.ts'
 export const helmFolder = join(repository, 'infra/helm')
 export const goldenFolder = join(helmFolder, 'golden')
 
-/** The value files that the chart is rendered with, by name. */
+/** The value files with which the chart is rendered, by name. */
 export const valueFiles = (): Record<string, string> =>
   Object.fromEntries(
     globSync('values/*.yaml', { cwd: helmFolder })
@@ -14,7 +14,7 @@ export const valueFiles = (): Record<string, string> =>
       .map((path) => [basename(path, '.yaml'), join(helmFolder, path)]),
   )
 
-/** Of everything that decides what the chart renders to: another hash means that the golden files must be rendered again. */
+/** A hash over everything that decides the rendered chart: another hash means that the golden files must be rendered again. */
 export function chartHash(): string {
   const hash = createHash('sha256')
   // A symbolic link (the Caddyfile) is read through.

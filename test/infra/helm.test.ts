@@ -52,7 +52,7 @@ const podsOf = (resources: readonly Resource[]) =>
     spec?.template ? [[metadata.name, spec.template.spec, spec.template.metadata.labels] as const] : [],
   )
 
-it('the golden files are what this chart renders to (`node test/infra/render-helm.ts` writes them)', () => {
+it('the golden files match the rendered chart (`node test/infra/render-helm.ts` writes them)', () => {
   expect(readFileSync(join(goldenFolder, 'chart.sha256'), 'utf8').trim()).toBe(chartHash())
 })
 
@@ -88,14 +88,14 @@ describe.each(rendered)('infra/helm with %s', (_file, text, resources) => {
     }
   })
 
-  it.each(pods)('%s mounts what there is', (_name, pod) => {
+  it.each(pods)('%s mounts only existing volumes', (_name, pod) => {
     const volumes = pod.volumes?.map(({ name }) => name)
     for (const { volumeMounts = [] } of containersOf(pod))
       for (const { name } of volumeMounts) expect([...(volumes ?? []), 'log']).toContain(name)
   })
 
   it.each(pods.filter(([, pod]) => pod.containers[0]?.args?.[0] === 'serve'))(
-    '%s has settings that its service takes, and no others',
+    '%s has settings that its service knows, and no others',
     (_name, pod) => {
       const { args = [], env = [] } = pod.containers[0] as Container
       const schema = schemas[args[1] as keyof typeof schemas]
@@ -142,7 +142,7 @@ describe.skipIf(process.env.CI !== 'true' && missingPrograms().length > 0)('kube
     python = await pythonWithPackages(join(repository, 'test/infra/kubernetes'))
   }, 300_000)
 
-  it.each(rendered)('takes every resource of %s, and no member that Kubernetes does not know', (_name, text) => {
+  it.each(rendered)('accepts every resource of %s, and no member that Kubernetes does not know', (_name, text) => {
     // The operator's own kind is not Kubernetes'.
     const documents = text.split(/^---$/m).filter((each) => !each.includes('monitoring.coreos.com'))
     const folder = mkdtempSync(join(tmpdir(), 'helm-'))
@@ -157,7 +157,7 @@ describe.skipIf(process.env.CI !== 'true' && missingPrograms().length > 0)('kube
 })
 
 describe('infra/helm/secrets.sh', () => {
-  it('packs each service’s own files, and no other’s, with nobody else’s rights', () => {
+  it('packs only each service’s own files, readable by their owner only', () => {
     const folder = mkdtempSync(join(tmpdir(), 'secrets-'))
     const run = (file: string, ...args: string[]) =>
       execFileSync(file, args, {
@@ -200,7 +200,7 @@ describe('infra/helm/secrets.sh', () => {
     }
   })
 
-  it('says where there is no installation', () => {
+  it('reports a missing installation', () => {
     expect(existsSync(join(helmFolder, 'secrets.sh'))).toBe(true)
     expect(() => execFileSync('sh', [join(helmFolder, 'secrets.sh'), '/nowhere'], { stdio: 'pipe' })).toThrow(
       'there is no installation in /nowhere/approval',

@@ -13,16 +13,16 @@ const names = packages.map(({ name }) => name)
 const version: string = json('packages/cli/package.json').version
 
 describe('the Dockerfile', () => {
-  it('builds the image of what the command starts, with its packages', () => {
+  it('builds the image with everything that the command starts, and its packages', () => {
     const workspaces = [...dockerfile.matchAll(/--workspace (\S+)/g)].map(([, path]) => path).toSorted()
     const services = readdirSync(join(repository, 'services')).map((name) => `services/${name}`)
-    // The console's packages stay in the stage that builds it; what is served is its dist.
+    // The console's packages stay in the stage that builds it; only its dist is served.
     expect(workspaces).toEqual(['packages/cli', 'packages/console', ...services].toSorted())
     for (const [, path = ''] of dockerfile.matchAll(/"?\/app\/([\w./-]+)/g))
       expect(existsSync(join(repository, path)), path).toBe(true)
   })
 
-  it('has no package of the tests, nor the Node that the repository brings along', () => {
+  it('has no package of the tests, and not the Node that the repository contains', () => {
     for (const name of [
       '@bailiwick/cli',
       '@bailiwick/evidence',
@@ -69,7 +69,7 @@ describe('the Dockerfile', () => {
     expect(dockerfile).not.toContain('apt-get')
   })
 
-  it('runs as nobody’s root, and says what it is in the words of the OCI', () => {
+  it('does not run as root, and describes itself with the labels of the OCI', () => {
     expect(dockerfile).toMatch(/^USER 1000:1000$/m)
     const labels = [...dockerfile.matchAll(/org\.opencontainers\.image\.([a-z.]+)=/g)].map(([, name]) => name)
     expect(labels).toEqual(['title', 'description', 'licenses', 'version', 'revision', 'base.name'])
@@ -77,7 +77,7 @@ describe('the Dockerfile', () => {
   })
 })
 
-it('docker-bake.hcl builds the same for two architectures, with what the Dockerfile takes', () => {
+it('docker-bake.hcl builds the same image for two architectures, with the Dockerfile’s arguments', () => {
   const bake = read('docker-bake.hcl')
   expect(bake).toContain('platforms = ["linux/amd64", "linux/arm64"]')
   const defaults = Object.fromEntries(
@@ -107,7 +107,7 @@ describe('the SBOM', () => {
     expect(listed).toEqual([...new Set(packages.map(({ name, version }) => `${name}@${version}`))].toSorted())
   })
 
-  it('gives each package of others a licence and a hash, and depends on nothing that it does not list', () => {
+  it('gives each third-party package a licence and a hash, and depends on nothing that it does not list', () => {
     const others = bom.components.filter(({ purl }) => !purl.startsWith('pkg:npm/%40bailiwick/'))
     expect(others.length).toBeGreaterThan(50)
     expect(others.filter(({ licenses, hashes }) => !licenses || !hashes)).toEqual([])

@@ -22,11 +22,11 @@ const expressions = [
   ...dashboard.panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => [title, expr] as const)),
 ]
 
-/** What Prometheus itself adds to every series. */
+/** The labels that Prometheus itself adds to every series. */
 const ofPrometheus = ['instance', 'job']
 const run = promisify(execFile)
 
-/** What a running system shows: names of metrics, each with its labels and, where it declares them, their values. */
+/** The metrics of a running system: names, each with its labels and, where it declares them, their values. */
 const shown = new Map<string, Map<string, Set<string>>>()
 
 function learn(text: string): void {
@@ -40,14 +40,14 @@ function learn(text: string): void {
     }
 }
 
-describe('a system that runs', () => {
+describe('a running system', () => {
   beforeAll(async () => {
     await using system = await startSystem()
     await fetch(`${system.url}/healthz`)
     // Nonsense on the topic of requests: a label appears with what it counts.
     await system.host.bus.publish('access-requests.v1', [{ key: 'x', bytes: Buffer.from('nonsense') }])
     const told = async () => (await fetch(`${system.url}/metrics`)).text()
-    // Evidence looks once a second; requests are read behind that.
+    // Evidence looks once a second; requests are read after that.
     for (const name of [/^bailiwick_evidence_log_size/m, /^bailiwick_evidence_lag_events/m])
       await eventually(async () => name.test(await told()))
     await new Promise((resolve) => setTimeout(resolve, 1200))
@@ -61,13 +61,13 @@ describe('a system that runs', () => {
     learn(await metrics({ service: 'process' }).text())
   })
 
-  it('shows every metric that the alerts and the dashboard ask for', () => {
+  it('exports every metric that the alerts and the dashboard use', () => {
     const asked = new Set(expressions.flatMap(([, expr]) => metricsIn(expr)).map(({ name }) => name))
     expect(asked.size).toBeGreaterThan(15)
     expect([...asked].filter((name) => name !== 'up' && !shown.has(name))).toEqual([])
   })
 
-  it.each(expressions)('%s: asks for labels that there are', (_title, expr) => {
+  it.each(expressions)('%s: uses existing labels', (_title, expr) => {
     const asked = metricsIn(expr)
     expect(asked).not.toHaveLength(0)
     for (const { name, labels } of asked) {
@@ -85,7 +85,7 @@ describe('a system that runs', () => {
     for (const label of grouped) expect([...all]).toContain(label)
   })
 
-  it('shows at 0 what an alert waits to see increase, else its first increase would be none', () => {
+  it('exports at 0 every counter whose increase an alert watches, or the first increase would be missed', () => {
     const increases = alerts.filter(({ expr }) => expr.includes('increase('))
     expect(increases.length).toBeGreaterThan(4)
     for (const { alert, expr } of increases)
@@ -97,7 +97,7 @@ describe('a system that runs', () => {
   })
 })
 
-/** Labels of metrics that show nothing while all is well. */
+/** Labels of metrics that have no series while all is well. */
 const declared: Record<string, string[]> = { bailiwick_check_failing: ['check', 'service'], up: [] }
 
 interface Asked {
@@ -105,7 +105,7 @@ interface Asked {
   labels: { label: string; operator: string; value: string }[]
 }
 
-/** The selectors in an expression of PromQL, as far as ours go. */
+/** The selectors in a PromQL expression, for our own metrics. */
 function metricsIn(expr: string): Asked[] {
   return [...expr.matchAll(/\b(up|(?:bailiwick|process|nodejs)_[a-z0-9_]+)(?:\{([^}]*)\})?/g)].map(
     ([, name = '', selector = '']) => ({
@@ -118,7 +118,7 @@ function metricsIn(expr: string): Asked[] {
 }
 
 describe('the alerts', () => {
-  it('say what is the matter, and how urgent it is', () => {
+  it('state the problem and its urgency', () => {
     expect(new Set(alerts.map(({ alert }) => alert)).size).toBe(alerts.length)
     for (const { alert, labels, annotations } of alerts) {
       expect(alert).toMatch(/^Bailiwick[A-Z]/)
@@ -133,7 +133,7 @@ describe('the alerts', () => {
   })
 })
 
-it('Prometheus looks at each service where docker-compose.yml has it', () => {
+it('Prometheus scrapes each service where docker-compose.yml has it', () => {
   const { scrape_configs } = readYaml<{ scrape_configs: { static_configs: { targets: string[] }[] }[] }>(
     'infra/prometheus/prometheus.yml',
   )
@@ -143,7 +143,7 @@ it('Prometheus looks at each service where docker-compose.yml has it', () => {
   for (const [, { environment }] of servesOf(readCompose())) expect(environment?.BAILIWICK_METRICS).toBe('anyone')
 })
 
-it('the dashboard has all that an operator must see, each panel with a question', () => {
+it('the dashboard has everything that an operator must see, each panel with a query', () => {
   const text = JSON.stringify(dashboard)
   for (const metric of [
     'projection_fresh',

@@ -6,11 +6,11 @@ import { findProgram } from '@bailiwick/native'
 import { chartHash, goldenFolder, helmFolder, valueFiles } from './helm-chart.ts'
 
 // node test/infra/render-helm.ts [--check]
-// Lints the chart and renders it with each value file into infra/helm/golden; with --check says what is not as it is there.
+// Lints the chart and renders it with each value file into infra/helm/golden; with --check reports files that differ.
 // Takes the helm on the PATH, or builds one from its Go module: 3 to 20 minutes.
 
 const version = 'v3.19.0'
-/** No cluster is asked which it is. */
+/** Rendering asks no cluster for its version. */
 const kubernetes = '1.33.0'
 
 function helmProgram(): string {

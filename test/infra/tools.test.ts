@@ -11,25 +11,25 @@ import { freePort } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repository } from './compose-file.ts'
 
-/** By the word of the programs that will read these files. Where one is missing its suite is skipped; CI installs all. */
+/** Checks with the programs that will read these files. Where one is missing its suite is skipped; CI installs all. */
 const lacks = (program: string) => findProgram(program) === undefined
 
 const run = (file: string, args: readonly string[], env: Record<string, string> = {}) =>
   execFileSync(file, args, { cwd: repository, encoding: 'utf8', stdio: 'pipe', env: { ...process.env, ...env } })
 
 describe.skipIf(lacks('promtool'))('promtool (Debian: prometheus)', () => {
-  it('takes the configuration and the rules', () => {
+  it('accepts the configuration and the rules', () => {
     expect(run('promtool', ['check', 'config', 'infra/prometheus/prometheus.yml'])).toContain('SUCCESS')
   })
 
-  it('sees each alert where it must be, and none where all is well', () => {
+  it('sees each alert where it must fire, and none where all is well', () => {
     expect(run('promtool', ['test', 'rules', 'infra/prometheus/alerts.test.yml'])).toContain('SUCCESS')
   })
 })
 
 describe.skipIf(lacks('caddy'))('caddy', () => {
   it.each([':8420', 'https://bailiwick.example'])(
-    'takes the front’s configuration at %s, written as it writes it',
+    'accepts the front’s configuration at %s, formatted as caddy formats it',
     (site) => {
       const config = ['--config', 'infra/front/Caddyfile', '--adapter', 'caddyfile']
       const adapted = JSON.parse(run('caddy', ['adapt', ...config], { SITE: site }))
@@ -62,7 +62,7 @@ describe.skipIf(lacks('caddy'))('the front, as caddy runs it', () => {
     const env = { ...process.env, ...upstreams, SITE: site, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }
     const args = ['run', '--config', 'infra/front/Caddyfile', '--adapter', 'caddyfile']
     caddy = spawn('caddy', args, { cwd: repository, env, stdio: 'ignore' })
-    // It takes turns, and has asked each whether it is ready once the second decision point is passed over again and again.
+    // Requests alternate. Every health check has run once the second decision point is passed over repeatedly.
     let inTurn = 0
     for (const asked = AbortSignal.timeout(60_000); inTurn < 10; await wait(50)) {
       asked.throwIfAborted()
@@ -101,7 +101,7 @@ describe.skipIf(lacks('caddy'))('the front, as caddy runs it', () => {
     for (let n = 0; n < 4; n++) expect(await ask(path)).toEqual({ status: 200, said: name })
   })
 
-  it.each(['/healthz', '/readyz', '/metrics'])('shows nobody outside %s', async (path) => {
+  it.each(['/healthz', '/readyz', '/metrics'])('hides %s from outside', async (path) => {
     expect(await ask(path)).toEqual({ status: 404, said: '' })
   })
 })

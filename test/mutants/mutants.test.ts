@@ -10,7 +10,7 @@ import { Workshop } from './workshop.ts'
 const header = '# V9, V10: takes twice\n# tests: --project unit a.test.ts b.test.ts\n'
 
 describe('a patch', () => {
-  it('says what it breaks, and which tests must see it', () => {
+  it('states what it breaks, and which tests must see it', () => {
     expect(parseMutant('test/mutants/x.patch', `${header}# smoke\n--- a/x\n+++ b/x\n`)).toEqual({
       name: 'x',
       path: 'test/mutants/x.patch',
@@ -22,7 +22,7 @@ describe('a patch', () => {
     expect(parseMutant('x', `${header}--- a/x\n`).smoke).toBe(false)
   })
 
-  it('without a header is refused, wherever else it says so', () => {
+  it('without a header is refused, even if the text is elsewhere', () => {
     expect(() => parseMutant('x', '--- a/x\n# V9: in the patch\n# tests: all\n')).toThrow('V9')
     expect(() => parseMutant('x', '# V9: no tests\n--- a/x\n')).toThrow('tests')
   })
@@ -42,12 +42,12 @@ it('is one of at most 70, so that code can move', () => {
 })
 
 it.each(mutants())('$name fits the sources', ({ path }) => {
-  // What does not fit breaks nothing, and would pass for an invariant that nobody tests any more.
+  // A patch that does not apply breaks nothing, and would hide that an invariant is no longer tested.
   execFileSync('git', ['apply', '--check', path], { cwd: join(import.meta.dirname, '../..'), stdio: 'pipe' })
 })
 
 describe('the workshop', () => {
-  it('tells a mutant that is seen from one that is not, from one that others see, and from one that does not fit', async () => {
+  it('distinguishes a killed mutant, a surviving one, one that other tests see, and one that does not apply', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'audit-workshop-'))
     const path = join(folder, 'x.patch')
     const tests = ['--project', 'unit', 'packages/service-kit/src/rate.test.ts']
@@ -73,7 +73,7 @@ describe('the workshop', () => {
 })
 
 it.each(Object.entries(subjects))(
-  'what Stryker breaks of %s is there, and so are its tests',
+  'the files of %s that Stryker mutates exist, and so do their tests',
   (_, { mutate, tests }) => {
     expect([...mutate, ...tests].filter((path) => !existsSync(join(import.meta.dirname, '../..', path)))).toEqual([])
     expect(Math.min(mutate.length, tests.length)).toBeGreaterThan(10)

@@ -31,7 +31,7 @@ export function parseMutant(path: string, text: string): Mutant {
   }
 }
 
-/** All there are; with words, those that one of them names by invariant or by a part of the file's name. */
+/** All patches; with words, those of which a word names an invariant or a part of the file's name. */
 export function mutants(words: readonly string[] = []): Mutant[] {
   const all = globSync('*.patch', { cwd: import.meta.dirname }).sort()
   return all

@@ -2,7 +2,7 @@ import { mutants } from './patch.ts'
 import { type Fate, Workshop } from './workshop.ts'
 
 // npm run mutants [-- V9 | part-of-a-name | --smoke]
-// Breaks each invariant once in a copy of the sources, and wants a test that carries its number to fail.
+// Breaks each invariant once in a copy of the sources, and requires a test with its number to fail.
 
 const args = process.argv.slice(2)
 const smoke = args.includes('--smoke')

@@ -18,8 +18,8 @@ const root = join(import.meta.dirname, '../..')
 const limitMs = 180_000
 
 /**
- * `killed`: a test that carries the invariant's number failed. `unproven`: only others did, so nothing shows that the
- * invariant is what they guard. `stale`: the patch does not fit the sources any more.
+ * `killed`: a test that carries the invariant's number failed. `unproven`: only others did, so nothing shows that they
+ * guard this invariant. `stale`: the patch no longer applies to the sources.
  */
 export type Fate = 'killed' | 'survived' | 'unproven' | 'stale' | 'timed out'
 
@@ -29,7 +29,7 @@ interface Report {
   passed: number
 }
 
-/** A copy of the sources to break things in: the checkout itself is never touched. */
+/** A copy of the sources to break things in; the checkout itself is never touched. */
 export class Workshop implements Disposable {
   readonly dir = mkdtempSync(join(tmpdir(), 'bailiwick-mutants-'))
 
@@ -48,7 +48,7 @@ export class Workshop implements Disposable {
       this.#link(modules)
   }
 
-  /** What is installed is shared, but our own packages are those of the copy. */
+  /** Installed packages are shared, but our own packages are those of the copy. */
   #link(modules: string): void {
     mkdirSync(join(this.dir, modules), { recursive: true })
     for (const name of readdirSync(join(root, modules))) {
@@ -68,7 +68,7 @@ export class Workshop implements Disposable {
     rmSync(this.dir, { recursive: true, force: true })
   }
 
-  /** Breaks, tests, mends. */
+  /** Breaks, tests, repairs. */
   async try(mutant: Mutant): Promise<Fate> {
     if (!this.#apply(mutant.path)) return 'stale'
     try {
@@ -84,7 +84,7 @@ export class Workshop implements Disposable {
 
   #apply(patch: string, ...more: string[]): boolean {
     try {
-      // Outside of a repository, so that it cannot find one above and skip what is not in it.
+      // Outside a repository, so that it cannot find one above and skip files that are not in it.
       execFileSync('git', ['apply', ...more, patch], {
         cwd: this.dir,
         stdio: 'ignore',
@@ -114,7 +114,7 @@ export class Workshop implements Disposable {
       testResults: { message: string; name: string; assertionResults: { status: string; fullName: string }[] }[]
     }
     const tests = testResults.flatMap(({ assertionResults }) => assertionResults)
-    // A file that does not load has no tests, and guards nothing: it must not pass for a test that failed.
+    // A file that does not load has no tests, and guards nothing: it must not pass for a failed test.
     return {
       failed: tests.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName),
       passed: tests.filter(({ status }) => status === 'passed').length,

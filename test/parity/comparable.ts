@@ -1,9 +1,10 @@
-/** Members that differ from run to run whatever happened: ids, times, salts, hashes, signatures, sequences, positions (V16). */
+/** Members that differ from run to run in any case: ids, times, salts, hashes, signatures, sequences, positions (V16). */
 const ownOfARun = new Set(['time', 'sequence', 'previous', 'jws', 'partitionkey', 'traceparent', 'nonce', 'call_id'])
 
 /**
- * What an event says, whenever and wherever it was said: text for a multiset. Strings that are ids, hashes, keys, salts,
- * signatures or times become what they are; a number that is a time, too. The producer is its service.
+ * The content of an event, independent of time and place, as text for a multiset. Strings that are ids, hashes, keys,
+ * salts, signatures or times are replaced by their kind, and so are numbers that are times. The producer is replaced by
+ * its service.
  */
 export function comparable(bytes: Uint8Array): string {
   const event = JSON.parse(Buffer.from(bytes).toString('utf8')) as Record<string, unknown>

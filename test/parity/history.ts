@@ -6,7 +6,7 @@ import { type Approver, enrolApprover, type RunningSystem } from '@bailiwick/tes
 import { startInvoicesApi } from '../demo/invoices-api.ts'
 import { eventually } from '../e2e/world.ts'
 
-/** One thing that somebody does; what it names by number is what was asked for n-th. */
+/** One action of a person or an agent. It refers to requests by number, in the order in which they were made. */
 export type Step =
   | { does: 'ask'; agent: (typeof sample.agents)[number]; calls: number; over: 'topic' | 'http' }
   | { does: 'approve'; task: number; narrowedCalls?: number }
@@ -14,7 +14,7 @@ export type Step =
   | { does: 'call'; task: number; tool: 'read' | 'adjust' | 'delete'; amount: string; without?: 'grant' }
   | { does: 'withdraw'; task: number }
 
-/** A history that the seed alone decides: the same steps in every mode. */
+/** A history that depends on the seed only: the same steps in every mode. */
 export function historyOf(seed: number, length: number): Step[] {
   const random = mulberry32(seed)
   const below = (n: number) => Math.floor(random() * n)
@@ -56,7 +56,7 @@ export function historyOf(seed: number, length: number): Step[] {
   return steps
 }
 
-/** Plays a history, one step after the other. Gives what each step was answered. */
+/** Plays a history, one step after the other. Returns the answer to each step. */
 export async function play(system: Played, history: readonly Step[]): Promise<string[]> {
   const approver = await enrolApprover(system)
   await using invoices = await startInvoicesApi(system, { timeoutMs: 12_000 })
@@ -64,9 +64,10 @@ export async function play(system: Played, history: readonly Step[]): Promise<st
   const answers: string[] = []
   for (const step of history) {
     answers.push(`${step.does}: ${await player.play(step)}`)
-    // What a step reported is known before the next one asks: else which of two comes first is the machine's choice.
+    // The report of a step is known before the next one begins: otherwise the machine would choose which of two comes
+    // first.
     await invoices.delivered()
-    // More than ten denials a second would be summarised, and how many those are is the machine's choice, too.
+    // More than ten denials a second would be summarised, and how many those are would depend on the machine, too.
     await new Promise((resolve) => setTimeout(resolve, 120))
   }
   return answers
@@ -75,7 +76,7 @@ export async function play(system: Played, history: readonly Step[]): Promise<st
 /** A running system, and where the metrics of each of its decision points are. */
 export type Played = RunningSystem & { decisionPoints: readonly string[] }
 
-/** Waits until the decision point there has read so much of a topic. */
+/** Waits until that decision point has read this much of a topic. */
 async function read(url: string, topic: string, messages: number): Promise<void> {
   const folded = new RegExp(
     `^bailiwick_projection_folded_messages\\{(?=[^}]*role="policy-decision")[^}]*topic="${topic}"[^}]*\\} (\\d+)$`,
@@ -108,7 +109,7 @@ class Player {
         const { agent, requestId } = this.#task(step.task)
         const narrowed = step.narrowedCalls === undefined ? {} : { authority: authorityOf(step.narrowedCalls) }
         const { status } = await this.#approver.approve(requestId, narrowed)
-        // The console's answer waits for the grant for a while only; the story goes on when it is there.
+        // The console's answer waits only a while for the grant; the story continues when the grant is there.
         const { grantId } = await agent.waitForDecision(requestId)
         if (grantId === undefined) throw new Error(`${requestId} was approved, and there is no grant`)
         this.#tasks[step.task] = { agent, requestId, grantId }
@@ -119,8 +120,8 @@ class Player {
         return 'denied'
       case 'withdraw': {
         const { revoked_sequence } = await this.#approver.withdraw(this.#task(step.task).requestId, 'No longer.')
-        // Until then V7 gives each decision point its time: whether the next call comes before would be the machine's choice.
-        // Each revocation but this one has its acknowledgement behind it.
+        // Until then V7 gives each decision point its time: the machine would choose whether the next call comes
+        // before. Each revocation but this one has its acknowledgement after it.
         const messages = 2 * Number(revoked_sequence) - 1
         for (const url of this.#system.decisionPoints) await read(url, 'revocations.v1', messages)
         return `revocation ${revoked_sequence}`
@@ -132,13 +133,13 @@ class Player {
 
   #task(n: number): Task {
     const task = this.#tasks[n]
-    if (task === undefined) throw new Error(`nobody asked for task ${n}`)
+    if (task === undefined) throw new Error(`there is no task ${n}`)
     return task
   }
 
   async #ask({ agent: name, calls, over }: Extract<Step, { does: 'ask' }>): Promise<string> {
     const agent = sampleAgent(this.#system, name)
-    // Each for another length: after a denial the same ask rests.
+    // Each request is for another duration: an identical request is paused after a denial.
     const expiresInSeconds = 3600 - this.#tasks.length
     const ask = { authority: authorityOf(calls), mode: 'window', expiresInSeconds, purpose: 'Parity.' } as const
     const known = new Set((await this.#approver.state()).requests.map(({ id }) => id))
@@ -156,7 +157,10 @@ class Player {
     throw new Error('the request was not received')
   }
 
-  /** An instance that does not reach Redis yet asks for a nonce of its own each time: asked again until it is about the action. */
+  /**
+   * An instance that does not reach Redis yet requests a nonce of its own each time: repeats until the answer is about
+   * the action.
+   */
   async #called(step: Extract<Step, { does: 'call' }>): Promise<string> {
     for (let tries = 1; ; tries++) {
       const answer = await this.#call(step)
@@ -190,7 +194,7 @@ class Player {
 
 const authorityOf = (calls: number) => ({ ...sampleAuthority, budget: { ...sampleAuthority.budget, calls } })
 
-/** A small generator of which all that matters is that it is the same everywhere. */
+/** A small generator that only needs to be the same everywhere. */
 function mulberry32(seed: number): () => number {
   let state = seed >>> 0
   return () => {

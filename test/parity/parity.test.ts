@@ -12,10 +12,10 @@ import { historyOf, type Played, play } from './history.ts'
 const seed = Number(process.env.BAILIWICK_SEED ?? 20261124)
 const length = process.env.BAILIWICK_NIGHTLY ? 400 : 60
 
-/** On a busy machine a deadline decides otherwise in one mode than in the other. */
+/** On a busy machine a deadline may decide otherwise in one mode than in the other. */
 const env = { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s' }
 
-/** Nonces rotate with time, so how often a client is asked for a newer one is the clock's choice. */
+/** Nonces rotate with time, so the clock chooses how often a client is asked for a newer one. */
 const challenge = '"reason":"proof_nonce_required"'
 
 async function lived(system: Played, evidence: string) {
@@ -41,7 +41,7 @@ it.skipIf(lacks('secure-kafka', 'redis'))(
     await using system = await startProcesses({ env })
     const urls = (service: ServiceName) => system.processes[service].map(({ url }) => url)
     const distributed = await lived({ ...system, decisionPoints: urls('policy-decision') }, urls('evidence')[0] ?? '')
-    expect(new Set(embedded.answers.map((answer) => answer.split(' ').at(-1))).size).toBeGreaterThan(6) // a history that says something
+    expect(new Set(embedded.answers.map((answer) => answer.split(' ').at(-1))).size).toBeGreaterThan(6) // the history covers enough cases
     expect(distributed.answers).toEqual(embedded.answers)
     expect(differences(embedded.evidence, distributed.evidence)).toEqual([])
     expect([embedded.findings, distributed.findings]).toEqual([[], []])

@@ -1,12 +1,12 @@
 import type { Action, Authority, Budget, Constraint, Permission } from '@bailiwick/authority'
 import fc from 'fast-check'
 
-// Authorities, children of them that are a little narrower or a little wider, and actions near their bounds. Every value stands
-// here because some other one is close to it.
+// Authorities, children of them that are a little narrower or a little wider, and actions near their bounds. Every
+// value is here because it is close to another one.
 
 const numbers = ['-1', '0', '0.5', '1', '1.0', '1.00', '1.000001', '2', '2.5', '10', '99999999999999999999.5']
 const words = ['', 'x', 'xy', 'X', '1e0', '01', '-', '+1', '.5', ' 1', 'é', 'e\u0301', '-0']
-/** Paths, and what different servers take for one: under the prefix `a/`, `/a/` or `f://a/`. */
+/** Paths, and strings that different servers read as the same path, under the prefix `a/`, `/a/` or `f://a/`. */
 export const tails = [
   ...[
     '',
@@ -119,11 +119,11 @@ const scopes = fc.oneof(
 )
 const names = ['GET', 'POST', 'tools/call']
 
-/** A record with any of its members left out. */
+/** A record with any of its members omitted. */
 const some = <T>(members: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record(members as { [K in keyof T]-?: fc.Arbitrary<T[K]> }, { requiredKeys: [] }) as fc.Arbitrary<Partial<T>>
 
-/** Without members that say `undefined`: an authority has none. */
+/** Without members that are `undefined`: an authority has none. */
 const tidied = <T>(value: object): T =>
   Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as T
 const tidy = (permission: object) => tidied<Permission>(permission)
@@ -177,7 +177,7 @@ export const authorities: fc.Arbitrary<Authority> = fc
   })
   .map((authority) => tidied<Authority>(authority))
 
-/** What was made of a parent by edits of which some narrow, some change nothing and some widen. */
+/** A parent changed by edits, of which some narrow, some change nothing and some widen. */
 export function childrenOf(parent: Authority): fc.Arbitrary<Authority> {
   const members = ['actions', 'resource', 'where', 'arguments', 'cost', 'max_uses'] as const
   const permission = fc
@@ -218,7 +218,7 @@ export const bounded = (bound: Constraint): Authority => ({
   max_children: 0,
 })
 
-/** Two authorities that differ in one bound alone: what follows from what is seen nowhere else as often. */
+/** Two authorities that differ in one bound only: no other case shows as often what follows from that bound. */
 export const bounds: fc.Arbitrary<[Authority, Authority]> = fc
   .tuple(constraints, constraints)
   .map(([child, parent]) => [bounded(child), bounded(parent)])
@@ -229,7 +229,7 @@ const values = fc.oneof(
   fc.constantFrom<unknown[]>(null, [], {}, ['1'], '1.0000000', '0.0000001', 'EUR', '9'.repeat(38), '9'.repeat(39)),
 )
 
-/** A call near what an authority says: mostly its own names, resources and bounds, or something right beside them. */
+/** A call near an authority: mostly its own names, resources and bounds, or something right next to them. */
 export function actionsNear({ permissions: own }: Authority): fc.Arbitrary<Action> {
   const mentioned = own.flatMap(({ where }) =>
     Object.values(where ?? {}).flatMap((constraint) => Object.values(constraint).flat() as unknown[]),
@@ -266,7 +266,7 @@ export function actionsNear({ permissions: own }: Authority): fc.Arbitrary<Actio
     .map((action) => action as Action)
 }
 
-/** Where the pointers of constraints and costs lead. */
+/** The pointers of constraints and costs. */
 const propertyAt: Record<string, (value: unknown) => Record<string, unknown>> = {
   '/amount': (amount) => ({ amount }),
   '/fee': (fee) => ({ fee }),
@@ -276,7 +276,7 @@ const propertyAt: Record<string, (value: unknown) => Record<string, unknown>> = 
   '/deep/er': (er) => ({ deep: { er } }),
 }
 
-/** A call made to fit one permission of an authority: covered, unless the bounds of a member leave it no value. */
+/** A call made to fit one permission of an authority: covered, unless the bounds of a member leave no value for it. */
 export function actionsWithin({ permissions: own }: Authority): fc.Arbitrary<Action> {
   return fc.constantFrom(...own).chain(({ actions, resource: { type, id, id_prefix }, where, cost }) => {
     const bounded: Record<string, Constraint> = { ...where }

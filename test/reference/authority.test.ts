@@ -17,7 +17,7 @@ import { casesOf, seed, timeout } from './cases.ts'
 const inWords = (value: unknown) =>
   JSON.stringify(value, (_, member) => (typeof member === 'bigint' ? String(member) : member))
 
-it('covers what a second mind says an authority covers, at the same cost, and refuses for the same reason (V5)', {
+it('covers what the reference says an authority covers, at the same cost, and refuses for the same reason (V5)', {
   timeout,
 }, () => {
   const seen = new Set<string>()
@@ -34,10 +34,10 @@ it('covers what a second mind says an authority covers, at the same cost, and re
     { numRuns: casesOf(0.3), seed },
   )
   console.log(`reference: ${casesOf(0.3)} actions against authorities, no difference; seed ${seed}`)
-  expect(seen.size).toBe(5) // else the two agreed on refusals alone
+  expect(seen.size).toBe(5) // otherwise the two agreed on refusals only
 })
 
-it('takes for a path inside a folder what a second mind takes for one (V5)', () => {
+it('agrees with the reference on the paths inside a folder (V5)', () => {
   const seen = { inside: 0, outside: 0 }
   for (const prefix of pathPrefixes)
     for (const tail of tails) {
@@ -50,7 +50,7 @@ it('takes for a path inside a folder what a second mind takes for one (V5)', () 
   expect(Math.min(seen.inside, seen.outside)).toBeGreaterThan(100)
 })
 
-it('finds narrower what a second mind finds narrower, and nothing else (V5)', { timeout }, () => {
+it('agrees with the reference on what is narrower (V5)', { timeout }, () => {
   const answers = { narrower: 0, wider: 0 }
   const families = authorities.chain((parent) => fc.tuple(childrenOf(parent), fc.constant(parent)))
   fc.assert(
@@ -65,7 +65,7 @@ it('finds narrower what a second mind finds narrower, and nothing else (V5)', { 
   expect(Math.min(answers.narrower, answers.wider)).toBeGreaterThan(casesOf(0.3) / 20)
 })
 
-it('lets no child do what a second mind says its parent may not (V5)', { timeout }, () => {
+it('lets no child do what the reference says its parent may not (V5)', { timeout }, () => {
   let reached = 0
   const cases = authorities
     .chain((parent) => fc.tuple(childrenOf(parent), fc.constant(parent)))

@@ -1,8 +1,8 @@
 import type { Action, Authority, Budget, Constraint, Permission } from '@bailiwick/authority'
 import { decimalText, millionths, numberIn } from './numbers.ts'
 
-// What an authority allows, and when one is inside another, read from DESIGN §7.1 and from what packages/authority promises in its
-// comments: not from its code. Slow and obvious; where a question is "for every value", values are tried.
+// What an authority allows, and when one is inside another, according to DESIGN §7.1 and the comments of
+// packages/authority, not its code. Slow and obvious: where a question is "for every value", values are tried.
 
 export interface Charge {
   currency: string
@@ -11,7 +11,7 @@ export interface Charge {
 export type Cover = { index: number; cost?: Charge }
 export type Refusal = 'action_not_granted' | 'argument_out_of_bounds' | 'cost_invalid'
 
-/** Every permission that holds the action, or how far the closest one came. */
+/** Every permission that covers the action, or how far the closest one got. */
 export function coverOf(authority: Authority, action: Action): Cover[] | Refusal {
   const answers = authority.permissions.map((permission) => judge(authority.budget, permission, action))
   const covers = answers.flatMap((answer, index) => (typeof answer === 'string' ? [] : [{ index, ...answer }]))
@@ -34,7 +34,7 @@ function judge(budget: Budget, permission: Permission, action: Action): { cost?:
   return listed && micros !== undefined ? { cost: { currency, micros } } : 'cost_invalid'
 }
 
-/** What stands at a JSON pointer, RFC 6901; undefined where nothing does. */
+/** The value at a JSON pointer, RFC 6901; undefined where there is none. */
 export function at(document: unknown, pointer: string): unknown {
   let here: unknown = document
   for (const token of pointer.split('/').slice(1)) {
@@ -68,7 +68,7 @@ function holds(scope: Scope, resource: { type: string; id: string }): boolean {
   return isPlainUrl(resource.id) && resource.id.startsWith(scope.id_prefix ?? '')
 }
 
-/** A URL that every server reads alike: the only kind of id that can lie below a prefix. */
+/** A URL that every server reads alike: only such an id can lie below a prefix. */
 function isPlainUrl(text: string): boolean {
   if (/[^!-~]|[%\\;?#]/.test(text)) return false
   const parts = /^[a-z][a-z0-9+.-]*:\/\/([^/]+)\/(.*)$/.exec(text)
@@ -87,7 +87,7 @@ function fits(value: unknown, constraint: Constraint): boolean {
 }
 
 type Comparison = [keyof Constraint, unknown]
-/** A maximum alone is one of amounts, which begin at nothing. */
+/** A maximum without a minimum is for amounts, which begin at zero. */
 const comparisons = (constraint: Constraint): Comparison[] =>
   Object.entries('max' in constraint ? { min: '0', ...constraint } : constraint) as Comparison[]
 
@@ -100,7 +100,7 @@ function fitsOne(value: unknown, [operator, bound]: Comparison): boolean {
   return operator === 'min' ? number >= limit : number <= limit
 }
 
-/** A prefix that ends in a slash is that of a path, and takes plain paths alone; what the prefix says of a scheme is not judged. */
+/** A prefix that ends in a slash is a path's, and accepts plain paths only; a scheme in the prefix is not judged. */
 function begins(value: string, prefix: string): boolean {
   if (!value.startsWith(prefix)) return false
   return (
@@ -130,8 +130,8 @@ const spaces = [...'\u0020\u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff
 const blanks = ['.', '+', ...spaces, ...spaces.map((space) => encodeURIComponent(space))]
 
 /**
- * The first character that is neither dot nor white space, which may be escaped or a plus; nothing where a segment has none. For a segment that
- * begins with neither: a character that ends no run.
+ * The first character that is neither a dot nor white space, even when escaped or a plus; undefined where a segment has
+ * none. If a segment begins with neither: a character that ends no run.
  */
 function afterDots(segment: string): string {
   const blankAt = (at: number) =>
@@ -158,7 +158,7 @@ export function isNarrower(child: Authority, parent: Authority): boolean {
   )
 }
 
-/** Who may be delegated to, by agent; undefined: anyone. Where no delegation can be made, it may be nobody. */
+/** The agents to which it may be delegated; undefined: any. Where no delegation can be made, the list may be empty. */
 const recipients = ({ delegates, max_depth, max_children }: Authority) =>
   Math.min(max_depth, max_children) === 0 ? [] : delegates
 
@@ -171,7 +171,10 @@ function recipientsWithin(child: Authority, parent: Authority): boolean {
   return most === undefined || (own !== undefined && new Set([...most, ...own]).size === new Set(most).size)
 }
 
-/** What the parent limits the child must limit too, money included: leaving it out is refused, though unlisted money cannot be spent. */
+/**
+ * The child must limit everything that the parent limits, money included: leaving a limit out is refused, although
+ * unlisted money cannot be spent.
+ */
 function budgetWithin(child: Budget, parent: Budget): boolean {
   const atMost = (a: number | undefined, b: number | undefined) => b === undefined || (a !== undefined && a <= b)
   const micros = (amount: string) => millionths(amount) ?? 0n
@@ -188,8 +191,8 @@ function budgetWithin(child: Budget, parent: Budget): boolean {
 }
 
 /**
- * Whether every use that the child has can be one of the parent's: however its permissions are picked, together they have no more
- * uses than the parent's permissions that hold any of them (Hall's theorem).
+ * Whether every use that the child has can be one of the parent's: for any choice of its permissions, they have
+ * together no more uses than the parent's permissions that cover any of them (Hall's theorem).
  */
 function canShareOut(child: Authority, parent: Authority): boolean {
   const uses = ({ max_uses }: Permission) => max_uses ?? Number.POSITIVE_INFINITY
@@ -223,7 +226,7 @@ function scopeWithin(child: Scope, parent: Scope): boolean {
   return child.type === parent.type && (child.id_prefix ?? '').startsWith(parent.id_prefix ?? '\0')
 }
 
-/** Each comparison of the parent must follow from one of the child: no value may fit that one and not the parent's. */
+/** Each comparison of the parent must follow from one of the child: no value may fit the child's and not the parent's. */
 function follows(child: Constraint | undefined, parent: Constraint): boolean {
   if (child === undefined) return false
   return comparisons(parent).every((wanted) =>
@@ -235,14 +238,14 @@ function follows(child: Constraint | undefined, parent: Constraint): boolean {
   )
 }
 
-/** A path prefix in which nothing lies is taken as text: nothing else follows from it, though no value could show that. */
+/** A path prefix in which nothing lies is treated as text: nothing else follows from it, although no value could show that. */
 function isHollow([operator, prefix]: Comparison, [wanted, parent]: Comparison): boolean {
   if (operator !== 'prefix' || fitsOne(prefix, [operator, prefix])) return false
   const text = String(parent)
   return wanted !== 'prefix' || !(text === prefix || (!text.endsWith('/') && String(prefix).startsWith(text)))
 }
 
-/** Values that tell constraints apart: whatever either mentions, in each spelling, and what lies right beside it. */
+/** Values that tell constraints apart: all values that either mentions, in each spelling, and the values next to them. */
 export function witnesses(...constraints: (Constraint | undefined)[]): unknown[] {
   const mentioned = constraints.flatMap((constraint) => Object.values(constraint ?? {}).flat())
   const beside = mentioned.flatMap((value): unknown[] => {

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import type { Entity, Expr, Policy, Request, Scope, Uid, Value } from './cedar.ts'
 
-// Policies and requests of a world that is small enough for them to meet. Expressions mostly have the type that is wanted where they
-// stand; sometimes they do not, since what an error does is half of what is compared.
+// Policies and requests of a world small enough for them to meet. Expressions mostly have the type that their place
+// requires; sometimes they do not, because half of the comparison is about errors.
 
 type Kind = 'boolean' | 'long' | 'string' | 'set' | 'entity' | 'record'
 const kinds: readonly Kind[] = ['boolean', 'long', 'string', 'set', 'entity', 'record']
@@ -15,7 +15,7 @@ const actions = [uid('Action', 'read'), uid('Action', 'write'), uid('Action', 'a
 const everything = [...users, ...teams, ...docs, ...actions]
 const types = ['User', 'Team', 'Doc', 'Action', 'Nobody']
 
-/** What an attribute of each name mostly holds. */
+/** The usual type of each attribute. */
 const attributes: readonly [string, Kind][] = [
   ['on', 'boolean'],
   ['count', 'long'],
@@ -27,7 +27,7 @@ const attributes: readonly [string, Kind][] = [
 ]
 const namesOf = (kind: Kind) => attributes.filter(([, holds]) => holds === kind).map(([name]) => name)
 
-/** Those with attributes; Cedar's time goes into reading them. */
+/** The entities with attributes; Cedar spends its time reading them. */
 const described = new Set([...users, ...docs.slice(0, 2)])
 const nothing = fc.constant(new Map<string, Value>())
 
@@ -100,7 +100,7 @@ function leaf(kind: Kind): fc.Arbitrary<Expr> {
 
 const made = new Map<string, fc.Arbitrary<Expr>>()
 
-/** Mostly of the kind that is wanted. */
+/** Mostly of the required type. */
 function exprs(wanted: Kind, depth: number): fc.Arbitrary<Expr> {
   const key = `${wanted} ${depth}`
   const known = made.get(key)
@@ -176,7 +176,7 @@ function compound(kind: Kind, depth: number): fc.Arbitrary<Expr> {
   return fc.oneof(...own[kind].map((arbitrary) => ({ weight: 2, arbitrary })), choice, get, guarded)
 }
 
-/** Mostly all, or what a request will name: a policy that never applies shows nothing. */
+/** Mostly all, or the entities of a request: a policy that never applies shows nothing. */
 const scopes = (own: readonly Uid[], above: readonly Uid[]): fc.Arbitrary<Scope> =>
   fc.oneof(
     { weight: 4, arbitrary: fc.constant<Scope>({}) },
@@ -208,7 +208,7 @@ export const policySets: fc.Arbitrary<Policy[]> = fc
   )
   .map((policies) => policies.map((policy, n) => ({ id: `p${n}`, ...policy })))
 
-/** Some of them, with parents among those that come later in the list, so that there is no circle; `gone` is never there. */
+/** Some of them, with parents only from those later in the list, so that there is no cycle; `gone` never exists. */
 const entityStores: fc.Arbitrary<Entity[]> = fc
   .tuple(
     ...everything.map((named, n) =>

@@ -1,7 +1,7 @@
 import type { Entity, Expr, Policy, Scope, Uid, Value } from './cedar.ts'
 
-// The trees of cedar.ts as Cedar's own text, and values in its JSON form. Everything is in brackets: how tightly operators bind is
-// tried by nobody here.
+// The trees of cedar.ts as Cedar's own text, and values in its JSON form. Everything is in brackets: the precedence of
+// operators is not tested here.
 
 export function policyText({ id, effect, principal, action, resource, conditions }: Policy): string {
   const scope = [scopeText('principal', principal), scopeText('action', action), scopeText('resource', resource)]

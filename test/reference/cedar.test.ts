@@ -35,7 +35,10 @@ it('evaluates a subset of Cedar as Cedar does, and any error denies (V13)', { ti
   expect(Math.min(...Object.values(seen))).toBeGreaterThan(cases / 20)
 })
 
-/** Without a schema: nothing is refused before it is evaluated. By one name again and again: Cedar would keep each for ever. */
+/**
+ * Without a schema: nothing is refused before it is evaluated. Under the same name each time, because Cedar would keep
+ * each name for ever.
+ */
 function load(policies: readonly Policy[]): Preparsed {
   const text = policies.map(policyText).join('')
   return preparse(parsePolicySet(new Map([['policies.cedar', new TextEncoder().encode(text)]])), 'reference')

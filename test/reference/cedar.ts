@@ -1,5 +1,5 @@
-// A subset of Cedar, evaluated as its documentation says (docs.cedarpolicy.com: policy syntax, operators, data types, authorization).
-// It knows nothing of Cedar's code. A policy is a tree here; cedar-text.ts writes it as text for the real one.
+// A subset of Cedar, evaluated as its documentation says (docs.cedarpolicy.com: policy syntax, operators, data types,
+// authorization), written without its code. A policy is a tree here; cedar-text.ts writes it as text for the real one.
 
 export interface Uid {
   type: string
@@ -54,7 +54,10 @@ export interface Request {
   entities: Entity[]
 }
 
-/** Deny by default; a forbid that holds outweighs every permit. `errors`: the policies that could not be evaluated, left out of it. */
+/**
+ * Deny by default; a forbid that holds overrides every permit. `errors`: the policies that could not be evaluated,
+ * which are left out.
+ */
 export interface Verdict {
   decision: 'allow' | 'deny'
   reasons: string[]
@@ -79,7 +82,7 @@ export function authorize(policies: readonly Policy[], request: Request): Verdic
   return { decision: forbids.length === 0 && holding.length > 0 ? 'allow' : 'deny', reasons, errors }
 }
 
-/** What Bailiwick makes of a verdict: an error in any policy denies, whatever the others say (V13). */
+/** Bailiwick's reading of a verdict: an error in any policy denies, whatever the others say (V13). */
 export function decisionOf({ decision, errors }: Verdict): 'allow' | 'deny' {
   return errors.length > 0 ? 'deny' : decision
 }
@@ -184,7 +187,7 @@ function operate(operator: Exclude<Binary, '&&' | '||'>, left: Value, right: Val
   }
 }
 
-/** Of each that is wanted, whether it is there. */
+/** Whether each of these attributes is there. */
 const pairs = (given: Value[], wanted: Value[]) => wanted.map((each) => given.some((item) => isSame(item, each)))
 
 function isIn(left: Value, right: Value, request: Request): boolean {
@@ -199,7 +202,7 @@ function attribute(of: Expr, name: string, request: Request): Value {
   return found
 }
 
-/** Of an entity that is not there, undefined. */
+/** For an entity that does not exist: undefined. */
 function attributesOf(value: Value, request: Request): Map<string, Value> | undefined {
   if (isRecord(value)) return value.members
   return entityOf(uidOf(value), request)?.attributes

@@ -23,7 +23,7 @@ const count = Math.round(casesOf(0.1) / perStory)
 const everyFact = (Object.keys(factsOf) as Whose[]).flatMap((whose) =>
   factsOf[whose].map((fact): [Whose, Fact] => [whose, fact]),
 )
-/** Of each fact of the history. */
+/** For each fact of the history. */
 const storiesEach = Math.ceil(casesOf(0.05) / perStory / everyFact.length)
 
 let data: string
@@ -37,7 +37,7 @@ interface Loaded {
   active: ActivePolicies
 }
 
-/** A set as people bring it, loaded by the decision point itself. */
+/** A policy set as people provide it, loaded by the decision point itself. */
 function loaded(policies: Policy[]): Loaded {
   const files = new Map([
     ['policies.cedar', utf8.encode(policies.map(policyText).join('\n'))],
@@ -50,7 +50,7 @@ function loaded(policies: Policy[]): Loaded {
   return { policies, active }
 }
 
-/** Plays a story, in which both must say the same. */
+/** Plays a story, in which both must give the same answers. */
 async function agreed(steps: readonly Step[], { policies, active }: Loaded): Promise<Played> {
   const played = await Played.story(steps, policies, active)
   const real = played.said.map(({ about, real: answer }) => `${answer}: ${about}`)
@@ -59,8 +59,8 @@ async function agreed(steps: readonly Step[], { policies, active }: Loaded): Pro
   return played
 }
 
-it('decides whole histories as a second mind does (V5, V7, V8, V9, V10, V13)', { timeout }, async () => {
-  // Some dozens, since Cedar keeps each for ever.
+it('decides whole histories as the reference does (V5, V7, V8, V9, V10, V13)', { timeout }, async () => {
+  // Some dozens, because Cedar keeps each for ever.
   const sets = fc.sample(policySets, { numRuns: Math.min(200, Math.ceil(count / 4)), seed }).map(loaded)
   const seen = new Map<string, number>()
   await fc.assert(
@@ -78,20 +78,26 @@ it('decides whole histories as a second mind does (V5, V7, V8, V9, V10, V13)', {
   expect(total).toBeGreaterThan(count * perStory)
 })
 
-it.each(everyFact)('reads of the history of the %s its %s as a second mind does', { timeout }, async (whose, fact) => {
-  const sets = [1, 2].map((often) => ({ often, ...loaded(forbidding(whose, fact, often)) }))
-  let decided = 0
-  let total = 0
-  for (const { often, ...set } of sets)
-    await fc.assert(
-      fc.asyncProperty(historiesOf(whose, fact, often), async (steps) => {
-        const { world, said } = await agreed(steps, set)
-        const times = world.decided.get(`${whose}.${fact}`) ?? 0
-        expect(times, 'decided nothing, though the story begins so').toBeGreaterThan(0)
-        decided += times
-        total += said.length
-      }),
-      { numRuns: Math.max(1, Math.round(storiesEach / sets.length)), seed },
+it.each(everyFact)(
+  'reads from the history of the %s its %s as the reference does',
+  { timeout },
+  async (whose, fact) => {
+    const sets = [1, 2].map((often) => ({ often, ...loaded(forbidding(whose, fact, often)) }))
+    let decided = 0
+    let total = 0
+    for (const { often, ...set } of sets)
+      await fc.assert(
+        fc.asyncProperty(historiesOf(whose, fact, often), async (steps) => {
+          const { world, said } = await agreed(steps, set)
+          const times = world.decided.get(`${whose}.${fact}`) ?? 0
+          expect(times, 'decided nothing, though the story begins so').toBeGreaterThan(0)
+          decided += times
+          total += said.length
+        }),
+        { numRuns: Math.max(1, Math.round(storiesEach / sets.length)), seed },
+      )
+    console.log(
+      `reference: history.${whose}.${fact} decided ${decided} of ${total} decisions and outcomes; seed ${seed}`,
     )
-  console.log(`reference: history.${whose}.${fact} decided ${decided} of ${total} decisions and outcomes; seed ${seed}`)
-})
+  },
+)

@@ -4,19 +4,19 @@ import { authorize, decisionOf, type Policy, type Value } from './cedar.ts'
 import { factsOf, forgotten, historyOf, isCounted, type Whose } from './history.ts'
 import { millionths } from './numbers.ts'
 
-// One decision, by DESIGN §7.4 and by nothing else: small and slow. Whatever it needs to know of what was, it counts anew each time
-// from the list of what was allowed.
+// One decision, by DESIGN §7.4 and nothing else: small and slow. Everything about the past is counted anew each time
+// from the list of allowed calls.
 
 export interface Grant {
   id: string
-  /** Instance and key that hold it. */
+  /** The holding instance and key. */
   agent: string
   key: string
   authority: Authority
   mode: 'window' | 'per_action'
-  /** per_action: the one action, in our own spelling of it. */
+  /** per_action: the one action, in the reference's own spelling. */
   action?: string
-  /** ms since the epoch, as all here */
+  /** ms since the epoch, as everywhere here */
   notBefore: number
   notAfter: number
   asOf: number
@@ -25,13 +25,13 @@ export interface Grant {
   state: 'active' | 'suspended' | 'completed' | 'expired'
 }
 
-/** A delegation that was redeemed; what is signed in it. */
+/** A redeemed delegation, with its signed content. */
 export interface Link {
   id: string
   grant: string
-  /** The link that it was redeemed under; undefined: the grant. */
+  /** The link under which it was redeemed; undefined: the grant. */
   parent: string | undefined
-  /** What its signed hash commits to: a link or a grant. */
+  /** The link or grant to which its signed hash commits. */
   commitsTo: string
   maker: string
   signedBy: string
@@ -52,7 +52,7 @@ export interface Credential {
 
 export interface Point {
   id: string
-  /** The prefix of the tools that it is for. */
+  /** The prefix of the tools that it guards. */
   tools: string
   mayRelease: boolean
 }
@@ -64,7 +64,7 @@ export interface Call {
   resource: { type: string; id: string }
   properties: Record<string, unknown>
   agentSigned: boolean
-  /** How long the answer may become, as the point asks. */
+  /** The possible length of the answer, as the point asks. */
   answerBytes: number | undefined
 }
 
@@ -79,15 +79,15 @@ interface Allowed {
   point: Point
   at: number
   agents: string[]
-  /** Whose agents they were then. */
+  /** The owners of the agents at that time. */
   owners: string[]
   labels: string[]
-  /** What it is charged to: the grant and each link, with the permission of each. */
+  /** Where it is charged: the grant and each link, with the permission of each. */
   levels: { id: string; permission: number }[]
   cost: Charge | undefined
   standing: 'open' | 'settled' | 'missing'
   released: boolean
-  /** What it may send, and what counts of it: all, until somebody says what was sent. */
+  /** The bytes that it may send, and those that count: all, until its outcome says how many were sent. */
   mayBytes: number
   bytes: number
 }
@@ -100,7 +100,7 @@ const agentOf = (instance: string) => instance.slice(0, instance.lastIndexOf('/'
 const hours = 3_600_000
 const outcomeDue = 60_000
 
-/** All that is known, and what follows from it. */
+/** All known facts, and the decisions that follow from them. */
 export class World {
   now = 0
   fresh = true
@@ -109,7 +109,7 @@ export class World {
   readonly links: Link[] = []
   readonly allowed: Allowed[] = []
   readonly refused: { grant: string; agents: string[]; at: number }[] = []
-  /** How often each fact of the history decided: whoever did not know it would have been told otherwise by the policies. */
+  /** How often each fact of the history decided: without that fact, the policies would have answered otherwise. */
   readonly decided = new Map<string, number>()
   readonly revocations: { kind: string; target: string; version: number }[] = []
   readonly agents = new Map<string, { owner: string; labels: string[] }>()
@@ -148,7 +148,7 @@ export class World {
       return deny(this.#counted(grant.id).some(isOpen) ? 'uses_reserved' : 'uses_exhausted')
     const charged = this.#reserve(holders, covers, () => true)
     if (typeof charged === 'string') {
-      // What was taken and has no outcome may come back; what is left without it is settled.
+      // Reservations without an outcome may come back; what is left without them is settled.
       const settled = this.#reserve(holders, covers, (call) => !isOpen(call))
       return deny(typeof settled === 'string' ? settled : charged.replace('exhausted', 'reserved'))
     }
@@ -172,7 +172,7 @@ export class World {
     return { allow: true, permissions: charged.map(({ index }) => index), bytes }
   }
 
-  /** What was said of it, once it is known which of several reasons it was. */
+  /** The answer, once it is known which of several possible reasons was given. */
   refuse({ credential }: Call, reason: string): void {
     const grant = this.grants.get(credential.grant)
     const holders = grant && this.#holders(grant, credential.link)
@@ -181,7 +181,7 @@ export class World {
     this.refused.push({ grant: grant.id, agents, at: this.now })
   }
 
-  /** DESIGN §7.3: each link is made by the holder before it, with that holder's key, of a part of what that holder has. */
+  /** DESIGN §7.3: each link is made by the previous holder, with that holder's key, from a part of what that holder has. */
   #holders(grant: Grant, linkId: string | undefined): Holder[] | undefined {
     const { id, agent, key, authority, notAfter } = grant
     if (linkId === undefined) return [{ id, agent, key, authority, expiresAt: notAfter }]
@@ -206,7 +206,7 @@ export class World {
     return holds ? [...above, link] : undefined
   }
 
-  /** Step 3: everything by which it is dead. The design puts no order among these: one of them is the reason. */
+  /** Step 3: all reasons for which it has ended. The design does not order them: the answer is one of them. */
   #ends(grant: Grant, holders: Holder[], { credential }: Call): string[] {
     const { now, manifests } = this
     const changed = Object.entries(grant.manifests).some(([id, hash]) => manifests.get(id) !== hash)
@@ -233,7 +233,7 @@ export class World {
     if (kind === 'credential') return target === credential
     if (kind === 'delegation') return holders.slice(1).some(({ id }) => id === target)
     if (kind === 'grant') return target === grant.id
-    if (version <= grant.asOf) return false // what people knew of when they approved
+    if (version <= grant.asOf) return false // people knew of it when they approved
     if (kind === 'agent') return holders.some(({ agent }) => target === agent || target === agentOf(agent))
     if (kind === 'approver') return grant.approvers.includes(target)
     return kind === 'all' || Object.hasOwn(grant.manifests, target)
@@ -243,7 +243,7 @@ export class World {
     return this.tools.get(id)?.labels ?? ['unlabelled']
   }
 
-  /** What policies say of it, asked of each agent of the chain. `without`: of the history this fact is not known. */
+  /** The policies' answer, asked for each agent of the chain. `without`: this fact of the history is unknown. */
   #asked(grant: Grant, holders: Holder[], call: Call, without?: string): string | undefined {
     for (const holder of holders) {
       const verdict = authorize(this.policies, this.#request(grant, holder, call, holders.length - 1, without))
@@ -253,7 +253,7 @@ export class World {
     return undefined
   }
 
-  /** Steps 5 and 6: what policies are asked, with one agent of the chain as the principal. */
+  /** Steps 5 and 6: the request to the policies, with one agent of the chain as the principal. */
   #request(
     grant: Grant,
     holder: Holder,
@@ -321,7 +321,7 @@ export class World {
 
   #ownerOf = (agent: string) => this.agents.get(agent)?.owner ?? ''
 
-  /** Step 7: the permission of each level that is charged, and what it costs. */
+  /** Step 7: the permission that is charged on each level, and what it costs. */
   #reserve(holders: Holder[], covers: Cover[][], counts: (call: Allowed) => boolean): Cover[] | string {
     const taken = holders.map(({ id }) => this.#counted(id).filter(counts))
     const withUses = covers.map((cover, n) =>
@@ -343,7 +343,7 @@ export class World {
     return holders.some((holder, n) => !this.#hasBudget(holder, cost, taken[n] ?? [])) ? 'budget_exhausted' : chosen
   }
 
-  /** As many as are asked for, or an eighth of the least limit; all that is left, once nobody under way may give some back. */
+  /** The requested number, or an eighth of the least limit. Everything that is left, if no call in progress can return some. */
   #bytes(holders: Holder[], asked: number | undefined): number | undefined {
     const limits = holders.flatMap(({ id, authority: { budget } }) =>
       budget.egress_bytes === undefined ? [] : [{ id, limit: budget.egress_bytes }],
@@ -374,7 +374,10 @@ export class World {
   #under = (id: string) => this.allowed.filter(({ levels }) => levels.some((level) => level.id === id))
   #counted = (id: string) => this.#under(id).filter(({ released }) => !released)
 
-  /** An outcome, once, each with a number of its own; a late one, whose call was missed, gives nothing back. False: it is not taken. */
+  /**
+   * An outcome counts once, and each has a number of its own. A late one, whose call was missed, returns nothing.
+   * False: it is not accepted.
+   */
   report(id: string, point: Point, { status, bytes }: { status: string; bytes: number | undefined }): boolean {
     const call = this.allowed.find((each) => each.id === id)
     if (!call || call.point !== point) return false
@@ -387,7 +390,7 @@ export class World {
     return true
   }
 
-  /** Time passes; what was not reported in time is missing, and counts as all that it could send. */
+  /** Time passes. An outcome that was not reported in time is missing, and the call counts as everything that it could send. */
   pass(ms: number): void {
     this.now += ms
     for (const call of this.allowed) {
@@ -401,6 +404,6 @@ const isSameCharge = (a: Charge | undefined, b: Charge | undefined) =>
   a?.currency === b?.currency && a?.micros === b?.micros
 const revokedAs = (kind: string) => (kind === 'all' ? 'everything_revoked' : `${kind.replace('-', '_')}_revoked`)
 
-/** One action, by which one approval is bound to it. */
+/** One action, to which one approval is bound. */
 export const spelled = ({ name, resource, properties }: Pick<Call, 'name' | 'resource' | 'properties'>) =>
   JSON.stringify([name, resource.type, resource.id, Object.entries(properties).toSorted()])

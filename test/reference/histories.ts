@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import type { Fact, Whose } from './history.ts'
 import type { GrantPlan, Step } from './stories.ts'
 
-// Stories in which the past decides: first what makes it so, by construction and not by chance, then anything that changes it.
+// Stories in which the past decides. They first establish a fact, by construction and not by chance, and then continue
+// with anything that changes it.
 
 const permission = (id: string): Permission => ({
   actions: ['tools/call'],
@@ -19,7 +20,7 @@ const authority: Authority = {
   max_depth: 3,
   max_children: 5,
 }
-/** Of the agent alpha; 3 is another instance of it, 1 is beta, and 2 gamma, of the same owner as beta. */
+/** Instances: 0 and 3 are alpha's, 1 is beta's, and 2 is gamma's, which has the same owner as beta. */
 const grant = (party: 0 | 1 | 2 | 3): Step => {
   const plan: GrantPlan = { party, authority, perAction: false, startsIn: 0, minutes: 480, behind: 0, approvers: 1 }
   return { do: 'grant', grant: plan }
@@ -47,12 +48,15 @@ const delegate = (holder: number, to: number): Step => ({
   flaw: 'none',
   minutes: 60,
 })
-/** Alpha passes its task on to beta, and beta to gamma, who acts by the third credential; beta has a task of its own too, the second. */
+/**
+ * Alpha delegates its task to beta, and beta to gamma, which acts with the third credential. Beta also has a task of
+ * its own, the second.
+ */
 const passedOn = [grant(0), grant(1), delegate(0, 3), delegate(2, 2), credential(0), credential(1), credential(3)]
 
 /**
- * What makes the fact hold, then a call that it forbids: in the same task, in another one of the same agent, or in one of another agent of the same owner. The sub-agent of a
- * sub-agent acts for those above it.
+ * Establishes the fact, then makes a call that it forbids: in the same task, in another task of the same agent, or in a
+ * task of another agent of the same owner. The sub-agent of a sub-agent acts for those above it.
  */
 function deciding(whose: Whose, of: Fact, often: number): Step[] {
   const asked = call(whose === 'task' ? 0 : 1, pay)

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { Expr, Policy } from './cedar.ts'
 import { currencies, type Fact, factsOf, labels, type Whose } from './history.ts'
 
-// Conditions on what was done before, one kind for each fact that policies can read.
+// Conditions on the history, one kind for each fact that policies can read.
 
 const money = `{ ${currencies.map((currency) => `${currency}: decimal`).join(', ')} }`
 const each = (type: string, mark = '') => labels.map((label) => `${label}${mark}: ${type}`).join(', ')
@@ -17,7 +17,7 @@ const factTypes: Record<Fact, string> = {
   last: `{ ${each('Long', '?')} }`,
 }
 
-/** As policies/schema.cedarschema declares it, less its names. */
+/** As policies/schema.cedarschema declares it, without its names. */
 export const touchedType = (whose: Whose) =>
   `{ ${factsOf[whose].map((fact) => `${fact}: ${factTypes[fact]}`).join(', ')} }`
 
@@ -26,7 +26,10 @@ const fact = (whose: Whose, ...names: string[]): Expr =>
   ['history', whose, ...names].reduce(get, { is: 'variable', name: 'context' })
 const number = (value: bigint): Expr => ({ is: 'literal', value })
 
-/** Each holds once enough was done: of `often` calls that write and pay 1 EUR each, or were refused, or of one by a sub-agent. */
+/**
+ * Each holds once enough was done: after `often` calls that write and pay 1 EUR each, or that many refused calls, or
+ * one by a sub-agent.
+ */
 export function conditionOn(whose: Whose, of: Fact, often: number, label = 'writes'): Expr {
   const atLeast = (left: Expr): Expr => ({ is: '>=', left, right: number(BigInt(often)) })
   switch (of) {
@@ -51,7 +54,7 @@ export function conditionOn(whose: Whose, of: Fact, often: number, label = 'writ
   }
 }
 
-/** Any of them, for sets that say other things too. */
+/** Any of them, for sets that contain other conditions too. */
 export const conditionsOnHistory: fc.Arbitrary<Expr> = fc
   .record({
     whose: fc.constantFrom<Whose[]>('task', 'agent', 'owner'),
@@ -67,7 +70,7 @@ export const conditionsOnHistory: fc.Arbitrary<Expr> = fc
     return { ...condition, right: { is: 'decimal', places: condition.right.places + cents } }
   })
 
-/** Paying is forbidden by this one fact, and nothing else is. */
+/** Paying is forbidden by this one fact only. */
 export const forbidding = (whose: Whose, of: Fact, often: number): Policy[] => [
   { id: 'granted', effect: 'permit', principal: { type: 'agent' }, action: {}, resource: {}, conditions: [] },
   {

@@ -1,14 +1,14 @@
 import type { Charge } from './authority.ts'
 import type { Value } from './cedar.ts'
 
-// What policies read of the past (DESIGN §7.4 step 6), as policies/schema.cedarschema says it, counted anew from a list of what was
-// allowed and what was refused.
+// The history that policies read (DESIGN §7.4 step 6), as policies/schema.cedarschema declares it, counted anew from a
+// list of allowed and refused calls.
 
 export const labels = ['reads_private', 'writes', 'destructive', 'reads_untrusted', 'external_send', 'unlabelled']
 export const currencies = ['EUR', 'USD']
 export const facts = ['labels', 'calls', 'count', 'spent', 'last', 'denials', 'depth'] as const
 export type Fact = (typeof facts)[number]
-/** Of an owner's agents together no refusals are counted. */
+/** Refusals are not counted for all agents of an owner together. */
 export type Whose = 'task' | 'agent' | 'owner'
 export const factsOf: Record<Whose, readonly Fact[]> = {
   task: facts,
@@ -24,11 +24,14 @@ export interface Deed {
   cost: Charge | undefined
   /** It is known not to have happened. */
   released: boolean
-  /** Delegations between the grant's agent and who acted. */
+  /** Delegations between the grant's agent and the acting agent. */
   depth: number
 }
 
-/** Refusals by authority, policy or budget: what may not be done was tried. A budget that others hold may be there a moment later. */
+/**
+ * Refusals by authority, policy or budget: attempts at something forbidden. A budget that others hold may be free a
+ * moment later, so it does not count.
+ */
 export const isCounted = (reason: string) =>
   [
     'action_not_granted',
@@ -39,7 +42,7 @@ export const isCounted = (reason: string) =>
     'budget_exhausted',
   ].includes(reason)
 
-/** What did not happen is in none of the sums; that something was touched, and how deep it went, stays. */
+/** A call that did not happen is in none of the sums, but its taint and its depth stay. */
 export function historyOf(deeds: readonly Deed[], denials: number, depth: number, now: number): Record<Fact, Value> {
   const done = deeds.filter(({ released }) => !released)
   const touched = (label: string) => deeds.filter((deed) => deed.labels.includes(label))
@@ -70,7 +73,7 @@ function money(deeds: readonly Deed[]): [string, Value][] {
 
 const record = (members: [string, Value][]): Value => ({ members: new Map(members) })
 
-/** As if nothing of it were known: nothing has a last time then. */
+/** As if nothing were known of it: then nothing has a last time. */
 export function forgotten(fact: string, value: Value): Value {
   if (fact === 'last') return record([])
   if (Array.isArray(value)) return []

@@ -1,10 +1,10 @@
-// Numbers as DESIGN §7.1 wants them: decimal strings and JSON numbers, compared exactly. A fixed point far beyond the 38 digits that
-// a decimal may have makes every comparison that of two integers.
+// Numbers as in DESIGN §7.1: decimal strings and JSON numbers, compared exactly. The fixed point is far beyond the 38
+// digits that a decimal may have, so every comparison is one of two integers.
 
 const places = 45
 const one = 10n ** BigInt(places)
 
-/** A decimal string in fixed point; undefined when the text is none, or has more than 38 digits. */
+/** A decimal string in fixed point; undefined when the text is not one, or has more than 38 digits. */
 export function decimalText(text: string): bigint | undefined {
   if (!/^-?(0|[1-9][0-9]*)(\.[0-9]+)?$/.test(text)) return undefined
   if (text.replace(/[-.]/g, '').length > 38) return undefined
@@ -14,8 +14,8 @@ export function decimalText(text: string): bigint | undefined {
 }
 
 /**
- * What a parsed JSON value is as a number: a decimal string, or a double that nobody reads differently (a safe integer, or at most
- * 15 significant digits).
+ * A parsed JSON value as a number: a decimal string, or a double that every reader reads alike (a safe integer, or at
+ * most 15 significant digits).
  */
 export function numberIn(value: unknown): bigint | undefined {
   if (typeof value === 'string') return decimalText(value)

@@ -37,8 +37,9 @@ import {
 import { Ledger, type Published } from '@bailiwick/projection'
 import { logger, systemRandom } from '@bailiwick/service-kit'
 
-// The decision point's own pipeline over a real ledger, real credentials and the real Cedar. What stands still is the world around it: the
-// bus is a call of the ledger, the grant store is away, so that the log alone decides, and the humans' passkeys were verified.
+// The decision point's own pipeline over a real ledger, real credentials and the real Cedar. The world around it is
+// simplified: the bus is a call of the ledger, the grant store is away so that only the log decides, and the humans'
+// passkeys count as verified.
 
 export const installation = 'ins_0123456789abcdef'
 export const start = Date.parse('2026-07-01T08:00:00.000Z')
@@ -96,11 +97,11 @@ export interface Asked {
   properties: Record<string, unknown>
   signed: boolean
   answerBytes: number | undefined
-  /** Of whoever holds the credential. */
+  /** The key and instance of the credential's holder. */
   key: SigningKey<'agent'>
 }
 
-/** Its answer; `permissions`: the one of each level that was charged; `bytes`: what the answer may have. */
+/** The answer; `permissions`: the one of each level that was charged; `bytes`: the limit of the answer. */
 export type Told =
   | { decision: true; decisionId: string; callId: string; digest: string; permissions: number[]; bytes: number }
   | { decision: false; reason: string }
@@ -152,7 +153,7 @@ export class Pipeline {
       proofs: { accept: async () => 'accepted', readopt: async () => undefined },
       decisionDeadlineMs: 600_000,
       outcomeSeconds: 60,
-      // No two calls in one second: what is a flood of denials is tried elsewhere.
+      // No two calls in one second: other tests cover floods of denials.
       clock: { now: () => this.#now, monotonic: () => this.#asked * 1000 },
       random: systemRandom,
       logger: silent,
@@ -166,7 +167,7 @@ export class Pipeline {
     return idOf('evt', this.#events)
   }
 
-  /** An event as whoever writes the topic says it; `key` is what it is ordered by. */
+  /** An event as the topic's writer publishes it; `key` is what it is ordered by. */
   async tell<N extends TopicName, E extends EventTypeOf<N>>(
     topic: N,
     type: E,
@@ -234,7 +235,7 @@ export class Pipeline {
     }
   }
 
-  /** Whether the outcome was taken. */
+  /** Whether the outcome was accepted. */
   async report(
     point: EnforcementPoint,
     { decisionId, callId, digest }: { decisionId: string; callId: string; digest: string },
@@ -261,7 +262,7 @@ export class Pipeline {
   async pass(ms: number): Promise<void> {
     this.#now += ms
     await sweepMissing(this.#pdp, this.#queues, this.#inHand)
-    await new Promise(setImmediate) // what is missing is said by then: nothing here waits for more than a turn
+    await new Promise(setImmediate) // a missing outcome is reported by then: nothing here waits for more than one turn
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

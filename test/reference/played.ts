@@ -18,7 +18,7 @@ import { type Call, type Credential, type Grant, type Link, type Point, spelled,
 import { idOf, installation, Pipeline, pointOf, spell, start } from './pipeline.ts'
 import { type GrantPlan, type Step, toolIds, tools } from './stories.ts'
 
-// One story, told to the pipeline as events and to the second mind as facts.
+// One story, told to the pipeline as events and to the reference as facts.
 
 const minute = 60_000
 const party = (agent: string, instance: string) => ({
@@ -55,7 +55,7 @@ interface Holder {
 
 const pick = <T>(list: readonly T[], n: number): T | undefined => list[n % list.length]
 
-/** What both say of each thing that was asked; the same twice, unless one of them is wrong. */
+/** Both answers to each question; they are the same unless one of them is wrong. */
 export interface Said {
   about: string
   real: string
@@ -245,7 +245,7 @@ export class Played {
     const above = pick(this.#holders, n)
     const grant = above && this.#grantOf(above)
     if (!above || !grant) return
-    // Mostly to somebody who has no part in it yet: back to one of its makers it may not go.
+    // Mostly to an agent that has no part in the task yet: it may not go back to one of its makers.
     const receiver =
       pick(to % 6 === 0 ? parties : parties.filter(({ agent }) => !isIn(above, agent)), to) ?? above.party
     const whole = above.link?.known.authority ?? (grant.authority as Link['authority'])
@@ -395,7 +395,7 @@ const hashOf = ({ id, link }: Holder) => (link ? (delegationHash(link.delegation
 const isIn = ({ party: { agent }, link }: Holder, wanted: string): boolean =>
   agent === wanted || (link !== undefined && isIn(link.above, wanted))
 
-/** RFC 8693: who acts is outermost. */
+/** RFC 8693: the acting agent is outermost. */
 function actOf(holder: Holder): { act?: Actor } {
   if (!holder.link) return {}
   return { act: { sub: holder.party.agent, ...actOf(holder.link.above) } }

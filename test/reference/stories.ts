@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import type { Expr, Policy, Scope } from './cedar.ts'
 import { conditionsOnHistory, touchedType } from './history-policies.ts'
 
-// Whole histories: what happens to a few grants over some hours, and what is asked meanwhile. Steps name things by number, of those that
-// are there by then; so any step can be left out of a story, and what fails shrinks.
+// Whole histories: what happens to a few grants over some hours, and the calls in between. Steps name things by number
+// among those that exist by then, so any step can be left out of a story, and a failing story shrinks.
 
 export type Step =
   | {
@@ -34,15 +34,15 @@ export interface GrantPlan {
   perAction: boolean
   startsIn: number
   minutes: number
-  /** How many of the revocations that were declared people did not know of. */
+  /** How many of the declared revocations people did not know of. */
   behind: number
   approvers: number
 }
 
-/** What is passed on: all, the first permissions with fewer calls, or something of its own. */
+/** The delegated part: everything, the first permissions with fewer calls, or something of its own. */
 export type Part = 'all' | 'some' | Authority
 
-/** What is wrong with a delegation, if anything. */
+/** The fault of a delegation, if it has one. */
 export type Flaw = 'none' | 'signer' | 'maker' | 'parent' | 'as_of' | 'expiry'
 
 const kinds = ['credential', 'delegation', 'grant', 'agent', 'approver', 'tool-server', 'all'] as const
@@ -54,7 +54,7 @@ export const tools: Record<string, { server: string; labels: string[] }> = {
   'web/get': { server: 'web', labels: ['reads_untrusted'] },
   'web/send': { server: 'web', labels: ['external_send'] },
 }
-/** The last two are described by nobody. */
+/** The last two have no description. */
 export const toolIds = [...Object.keys(tools), 'erp/new', 'gone/x']
 
 const permissions: fc.Arbitrary<Permission> = fc
@@ -191,7 +191,7 @@ const outcomes: fc.Arbitrary<Step> = fc.record({
 
 export const stories: fc.Arbitrary<Step[]> = fc
   .tuple(
-    fc.array(revocations, { maxLength: 2 }), // of which people know when they approve, or not
+    fc.array(revocations, { maxLength: 2 }), // people know of them when they approve, or not
     fc.array(grantPlans, { minLength: 1, maxLength: 2 }),
     fc.array(
       fc.oneof(
@@ -211,7 +211,10 @@ export const stories: fc.Arbitrary<Step[]> = fc
     ...steps,
   ])
 
-/** What a decision point tells policies, declared as policies/schema.cedarschema declares it, and nothing that they could not read. */
+/**
+ * The context that a decision point gives to policies, declared as policies/schema.cedarschema declares it, without
+ * anything that they could not read.
+ */
 export const schema = `
 entity agent = { instance: String, owner: String, labels: Set<String> };
 entity tool = { labels: Set<String>, server: String };
@@ -295,7 +298,7 @@ const atoms: fc.Arbitrary<Expr> = fc.oneof(
   fc
     .constantFrom<(string | null)[]>('erp', null)
     .map((part): Expr => ({ is: 'like', of: path('resource', 'server'), pattern: [part, null] })),
-  // Nobody's agent: it is not there, and has no owner.
+  // An agent that does not exist and has no owner.
   fc.constant<Expr>({
     is: '==',
     left: { is: 'get', of: { is: 'uid', uid: { type: 'agent', id: 'nobody' } }, name: 'owner' },
@@ -313,7 +316,7 @@ const scopes: fc.Arbitrary<Scope> = fc.oneof(
   fc.constantFrom(...toolIds).map((id) => ({ eq: { type: 'tool', id } })),
 )
 
-/** A permit for all, mostly without conditions, and what stands against it. */
+/** A permit for all, mostly without conditions, and the policies that oppose it. */
 export const policySets: fc.Arbitrary<Policy[]> = fc
   .tuple(
     fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, conditions),

@@ -5,16 +5,16 @@ import { pathToFileURL } from 'node:url'
 import { subjects } from './subjects.ts'
 import { beginFile, scopesOf, type Test, takeFinished } from './vitest-in-process.ts'
 
-/** What Stryker asks of a runner, as `@stryker-mutator/api` declares it, as far as it is used here. */
+/** Stryker's requirements of a runner, as `@stryker-mutator/api` declares them, as far as they are used here. */
 interface MutantRun {
   activeMutant: { id: string }
-  /** Where it is. */
+  /** The place of the mutant. */
   sandboxFileName: string
-  /** Ids of the tests that run it; undefined: it is not known. */
+  /** Ids of the tests that cover it; undefined: unknown. */
   testFilter?: string[]
-  /** How often it may run before it is taken to go on for ever. */
+  /** How often it may run before it counts as endless. */
   hitLimit?: number
-  /** `static`: it runs as a module is loaded, and must be there before. */
+  /** `static`: it runs as a module is loaded, so it must be active before. */
   mutantActivation: 'runtime' | 'static'
 }
 type Outcome =
@@ -22,7 +22,7 @@ type Outcome =
   | { status: 'killed'; nrOfTests: number; killedBy: string[]; failureMessage: string }
   | { status: 'timeout'; reason: string }
 
-/** What instrumented sources look at. */
+/** The state that instrumented sources read. */
 interface Namespace {
   activeMutant?: string | undefined
   currentTestId?: string | undefined
@@ -35,19 +35,22 @@ holder.__stryker__ ??= {}
 const namespace = holder.__stryker__
 
 const [passed, failed] = [0, 1]
-/** How long each test takes at the least, by id: what a busy machine once made slow is not left out for it. */
+/** The least time of each test, by id: a test that a busy machine once slowed down is not skipped for that. */
 const timesFile = process.env.BAILIWICK_STRYKER_TIMES ?? 'stryker-test-times.json'
-/** A test that takes longer is a property of something pure: it leaves nothing behind, and trying it again costs more than it shows. */
+/**
+ * A test that takes longer is a property of a pure function: it leaves nothing behind, and repeating it costs more than
+ * it shows.
+ */
 const quickMs = 100
-/** What those beside a file leave to all tests of its subject. */
+/** The time that the tests next to a file leave to all tests of its subject. */
 const slowMs = 1000
-/** Loaded anew so often, modules have taken half a gigabyte, which nobody gives back. */
+/** After this many reloads, modules have taken half a gigabyte, which is never freed. */
 const mostGraphs = 25
 
 /**
- * Runs tests as what they are: functions, loaded once by a worker, the quickest first. A mutant costs what its tests cost, of
- * which the beginning and the end of a run of vitest would be most. Of what runs as a module is loaded, each mutant has all
- * modules loaded anew, with the tests that look at them: first those beside its file.
+ * Runs tests as plain functions, loaded once by a worker, the quickest first. A mutant then costs only what its tests
+ * cost; starting and ending vitest for each would cost more. For code that runs as a module is loaded, each mutant
+ * loads all modules anew, with the tests that cover them: first those next to its file.
  */
 class InProcessRunner {
   readonly #own = (process.env.BAILIWICK_STRYKER_OWN ?? '').split(' ').filter((name) => name !== '')
@@ -79,7 +82,7 @@ class InProcessRunner {
         return Math.min(performance.now() - began, this.#times[test.id] ?? Number.POSITIVE_INFINITY)
       }
       this.#times[test.id] = await timed()
-      // Once more, warm: what the first of a file waits for is not its own.
+      // Once more, warm: the first test of a file also waits for loading, which is not its own time.
       if (this.#own.length > 0 && !this.#isQuick(test)) this.#times[test.id] = await timed()
     }
     await run.end()
@@ -125,7 +128,7 @@ class InProcessRunner {
       if (failure === undefined && !isEndless) continue
       await run.end()
       namespace.activeMutant = undefined
-      // What fails by what an earlier mutant left behind was not noticed.
+      // A failure that an earlier mutant left behind does not count as a detection.
       this.#isSpoilt = !isStatic && 'run' in test && (await this.#failsAlone(test))
       if (this.#isSpoilt && !isFirst) process.exit(1)
       if (isEndless) return { status: 'timeout', reason: 'ran too often' }
@@ -136,7 +139,7 @@ class InProcessRunner {
     return { status: 'survived', nrOfTests }
   }
 
-  /** The quickest first, all with the same few modules; in place of those of a file that does not load, why. */
+  /** The quickest first, all with the same few modules. For a file that does not load, the reason instead of its tests. */
   async *#anew(path: string): AsyncGenerator<Test | Unloadable> {
     const graph = ++this.#graphs
     const beside = relative(process.cwd(), path).replace(/\.ts$/, '.test.ts')
@@ -151,7 +154,7 @@ class InProcessRunner {
       }
   }
 
-  /** Beside a file: none that is slow, if there are others. */
+  /** Next to a file: no slow one, if there are others. */
   #wanted(tests: readonly Test[]): readonly Test[] {
     const quick = this.#own.length === 0 ? [] : tests.filter((test) => this.#isQuick(test))
     return quick.length === 0 ? tests : quick
@@ -181,18 +184,18 @@ class InProcessRunner {
   }
 }
 
-/** A file of tests that a mutant keeps from being loaded, which is noticed as any of them would. */
+/** A test file that a mutant keeps from loading; that counts as a detection by any of its tests. */
 interface Unloadable {
   id: string
   unloadable: unknown
 }
 
-/** Of tests one after another: each `beforeAll` once, before the first test that it is for. */
+/** Runs tests one after another: each `beforeAll` once, before the first test that needs it. */
 class Run {
   readonly #begun = new Set<object>()
   readonly #afterAll: (() => unknown)[] = []
 
-  /** Why it failed; undefined: it passed. */
+  /** The reason why it failed; undefined: it passed. */
   async of(test: Test): Promise<unknown> {
     const scopes = scopesOf(test.scope)
     try {
@@ -220,7 +223,7 @@ class Run {
   }
 }
 
-/** `graph`: with modules of ours that are loaded for it alone. */
+/** `graph`: with our modules loaded for it alone. */
 async function load(name: string, graph?: number): Promise<readonly Test[]> {
   const path = join(process.cwd(), name)
   const tests = beginFile(path)
@@ -228,7 +231,7 @@ async function load(name: string, graph?: number): Promise<readonly Test[]> {
   return tests
 }
 
-/** Tests take our own vitest, and what one graph imports belongs to it, as far as it is of our sources. */
+/** Tests get our replacement of vitest. The imports of one graph belong to it, as far as they are our sources. */
 function hookModules(): void {
   const shim = pathToFileURL(join(import.meta.dirname, 'vitest-in-process.ts')).href
   const ours = pathToFileURL(`${process.cwd()}/`).href

@@ -14,7 +14,7 @@ export const inWords = ({ status, fileName, location: { start }, mutatorName, re
   return `${status} ${fileName}:${start.line}:${start.column} ${mutatorName}: ${put}`
 }
 
-/** Each mutant's fate as it is known, a line each: a run that is stopped leaves what it found. */
+/** Prints each mutant's fate as soon as it is known, one line each: a stopped run keeps its findings. */
 class LinesReporter {
   onMutantTested(tested: Tested): void {
     const fileName = relative(process.cwd(), tested.fileName)

@@ -15,7 +15,7 @@ const mutants = [
   { id: '2', status: 'Survived' },
 ].map((mutant) => ({ ...mutant, mutatorName: 'm', replacement: '', location }))
 
-/** A folder in which it is remembered that the file had these mutants, and what became of them by the test as it was. */
+/** A folder with a memory of the file's mutants and their fates, for the test as it was. */
 function remembering(source: string, tested: string) {
   const folder = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-stryker-'))
   const tests = [{ id: '0', name: 'notices' }]
@@ -26,7 +26,7 @@ function remembering(source: string, tested: string) {
 const ids = (folder: string) =>
   remembered(folder, path)?.mutants.map((mutant) => (mutant as unknown as { id: string }).id)
 
-it('tells what became of a file’s mutants, and whether the file is another since', () => {
+it('reports the fates of a file’s mutants, and whether the file has changed since', () => {
   using same = remembering(textOf(path), '')
   expect(remembered(same.path, path)).toMatchObject({ isChanged: false, mutants: { length: 3 } })
   expect(remembered(same.path, path)?.mutants[0]).toMatchObject({ fileName: path, status: 'Killed' })
@@ -35,7 +35,7 @@ it('tells what became of a file’s mutants, and whether the file is another sin
   expect(remembered(other.path, test)).toBeUndefined()
 })
 
-it('forgets what no test noticed, once a test is another', () => {
+it('forgets unnoticed mutants once a test has changed', () => {
   using same = remembering('', textOf(test))
   forgetUnnoticed(same.path, path, [test])
   expect(ids(same.path)).toEqual(['0', '1', '2'])
@@ -44,10 +44,10 @@ it('forgets what no test noticed, once a test is another', () => {
   using other = remembering('', 'another')
   forgetUnnoticed(other.path, path, [test])
   expect(ids(other.path)).toEqual(['0'])
-  forgetUnnoticed(other.path, test, [test]) // of which nothing is known
+  forgetUnnoticed(other.path, test, [test]) // nothing is known of it
 })
 
-it('is gathered for a run over several files, and given back to each: what a test noticed that is another now is not', () => {
+it('is combined for a run over several files and split again, without the detections of changed tests', () => {
   using folder = remembering('', textOf(test))
   const report = { files: { other: { source: 'o', mutants: [] } }, testFiles: { [test]: { source: 'old', tests: [] } } }
   writeFileSync(memoryOf(folder.path, 'other'), JSON.stringify(report))

@@ -2,32 +2,32 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path'
 import type { Tested } from './lines-reporter.ts'
 
-// What Stryker remembers, a file of JSON for each mutated file: its own report, by which it tries again only what was changed.
+// Stryker's memory, a JSON file for each mutated file: its own report, from which it retries only what has changed.
 
 const root = join(import.meta.dirname, '../..')
 
-/** As far as it is read here (mutation-testing-report-schema 2.0). */
+/** The part of it that is read here (mutation-testing-report-schema 2.0). */
 interface Report {
   files: Record<string, { source: string; mutants: Mutant[] }>
   testFiles?: Record<string, { source?: string; tests: { id: string }[] }>
 }
 interface Mutant extends Omit<Tested, 'fileName'> {
   static?: boolean
-  /** Of tests. */
+  /** For tests. */
   killedBy?: string[]
   coveredBy?: string[]
 }
 
-/** What became of a file's mutants when it was last looked at. */
+/** The fates of a file's mutants when it was last examined. */
 export interface Remembered {
   mutants: (Tested & { static?: boolean })[]
   /** Milliseconds since the epoch. */
   at: number
-  /** Whether the file is another now. */
+  /** Whether the file has changed since. */
   isChanged: boolean
 }
 
-/** Which of its mutants a file's tests noticed is remembered here. */
+/** Remembers which of its mutants a file's tests noticed. */
 export function memoryOf(folder: string, path: string): string {
   return join(folder, `${path.replaceAll('/', '.')}.json`)
 }
@@ -45,8 +45,8 @@ export function remembered(folder: string, path: string): Remembered | undefined
 }
 
 /**
- * What was not noticed is forgotten once one of the tests is another: Stryker sees neither that the rows of a test changed, or what it
- * calls, nor which tests run what runs once, as a module is loaded.
+ * Forgets unnoticed mutants once one of the tests has changed. Stryker sees neither a change in the rows of a test, or
+ * in what it calls, nor which tests cover code that runs once, as a module is loaded.
  */
 export function forgetUnnoticed(folder: string, path: string, tests: readonly string[]): void {
   const memory = memoryOf(folder, path)
@@ -59,8 +59,8 @@ export function forgetUnnoticed(folder: string, path: string, tests: readonly st
 }
 
 /**
- * What is remembered of several files, in the one file of JSON that a run over all of them wants. Reports number their tests, each its own
- * way; of a test file that is another now, nothing that it noticed counts.
+ * Combines the memory of several files into the one JSON file that a run over all of them needs. Each report numbers
+ * its tests in its own way. Detections by a test file that has changed since do not count.
  */
 export function gather(folder: string, paths: readonly string[], into: string): void {
   const all: Required<Report> = { files: {}, testFiles: {} }
@@ -84,7 +84,7 @@ export function gather(folder: string, paths: readonly string[], into: string): 
   writeFileSync(into, JSON.stringify(all))
 }
 
-/** And back: to each file its own. */
+/** The reverse: returns each file's part to it. */
 export function scatter(folder: string, from: string): void {
   const { files, ...rest } = read(from)
   for (const [path, file] of Object.entries(files))

@@ -8,10 +8,12 @@ import { forgetUnnoticed, gather, memoryOf, remembered, scatter } from './memory
 import { subjects } from './subjects.ts'
 
 // node test/stryker/run.ts [authority | cedar | pipeline | evidence | projection] [file.ts[:from-to] …] [--own] [--hours N]
-// Breaks every expression once, in a copy of the sources: a file at a time by the quick tests beside it, and what these do not notice, all
-// at once, by all tests of its subject. Remembers in out/stryker what it found, and tries again only what was changed, or what a test was
-// changed for; then tells of each subject what is known of all its files, and fails where fewer than 90 % of the mutants are noticed.
-// --own: leaves it at the quick tests. --hours: begins with the file that was longest not looked at, and begins nothing once the time is over.
+// Breaks every expression once, in a copy of the sources. A file is tried first with the quick tests next to it. The
+// mutants that these do not notice are tried together, with all tests of the subject. Remembers its findings in
+// out/stryker, and retries only what has changed, or what has a changed test. Then reports all files of each subject,
+// and fails where fewer than 90 % of the mutants are noticed.
+// --own: stops after the quick tests. --hours: begins with the file that was examined longest ago, and begins nothing
+// once the time is over.
 
 const least = 90
 const root = join(import.meta.dirname, '../..')
@@ -27,7 +29,7 @@ mkdirSync(found, { recursive: true })
 interface Lot {
   subject: string
   path: string
-  /** With the lines, where not the whole file is asked for. */
+  /** With the lines, where only a part of the file is requested. */
   parts: string[]
 }
 
@@ -77,12 +79,15 @@ function partsOf(path: string): string[] {
   return parts.map((file) => path.replace(/\.ts$/, file.replace(/^.*\.ts/, '.ts')))
 }
 
-/** Those beside the file. */
+/** The tests next to the file. */
 function ownTests(path: string): string[] {
   return [path.replace(/\.ts$/, '.test.ts')].filter((test) => existsSync(join(root, test)))
 }
 
-/** For all tests of its subject: what those beside the file do not notice, and with `--own` only what has none there. */
+/**
+ * For all tests of its subject: the mutants that the tests next to the file do not notice, and with `--own` only those
+ * of files without such tests.
+ */
 function isLeft(path: string): boolean {
   if (ownAlone) return ownTests(path).length === 0
   return remembered(found, path)?.mutants.some(isUnnoticed) ?? true
@@ -92,7 +97,7 @@ function lookedAt({ path }: Lot): number {
   return remembered(found, path)?.at ?? 0
 }
 
-/** Tries mutants by the quick of these tests, or else by all of the subject, and has it remembered. */
+/** Tries mutants with the quick ones of these tests, or else with all of the subject, and stores the result. */
 async function run(
   copy: Workshop,
   subject: string,
@@ -102,7 +107,7 @@ async function run(
 ): Promise<void> {
   const lines = join(found, `${subject}.txt`)
   rmSync(lines, { force: true })
-  // Few cases of the second mind: a mutant that a thousand decisions do not show, it may keep.
+  // Few cases of the reference: a mutant that a thousand decisions do not reveal may survive.
   process.env.BAILIWICK_SEED ??= '1'
   Object.assign(process.env, {
     BAILIWICK_STRYKER: subject,
@@ -124,7 +129,7 @@ async function run(
       incrementalFile: memory,
       reporters: ['lines'],
       concurrency: Number(process.env.BAILIWICK_STRYKER_WORKERS ?? availableParallelism()),
-      timeoutMS: 20_000, // of tests that took milliseconds: a busy machine notices nothing by being slow
+      timeoutMS: 20_000, // for tests that took milliseconds: a busy machine does not count as a detection by being slow
       allowConsoleColors: false,
     } as ConstructorParameters<typeof Stryker>[0]).runMutationTest()
   } finally {
@@ -140,7 +145,7 @@ function isUnnoticed({ status }: Tested): boolean {
   return status === 'Survived' || status === 'NoCoverage'
 }
 
-/** In percent, of the mutants that could be noticed: not those that do not run, nor those left out with a reason. */
+/** In percent of the mutants that could be noticed, which excludes those that do not run and those left out with a reason. */
 function score(mutants: readonly Tested[]): number {
   const noticed = mutants.filter(isNoticed).length
   const all = noticed + mutants.filter(isUnnoticed).length

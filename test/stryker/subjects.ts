@@ -1,7 +1,7 @@
 import { globSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** What is mutated, and the tests that must notice: first those that are quick to, since a mutant dies of the first. */
+/** The mutated files, and the tests that must notice the mutants: the quickest first, because the first one kills a mutant. */
 export interface Subject {
   mutate: readonly string[]
   tests: readonly string[]
@@ -15,7 +15,7 @@ const sources = (folder: string, names: string) =>
     .map((name) => `${folder}/${name}.ts`)
 const testsOf = (folder: string, names: string) => sources(folder, names).map((name) => name.replace(/ts$/, 'test.ts'))
 
-/** All of a folder but tests, what tests alone need, and the list of exports. */
+/** All files of a folder, except tests, files that only tests need, and the list of exports. */
 const sourcesIn = (folder: string) =>
   globSync(`${folder}/*.ts`, { cwd: root }).filter(
     (name) => !/(\.test|\.fixture|small-universe|\/index)\.ts$/.test(name),
@@ -35,7 +35,7 @@ export const subjects: Record<string, Subject> = {
       'vectors schema parse-authority pointer decimal resource path unseen place-uses describe divide covers narrows intersect',
     ),
   },
-  /** What stands between an AuthZEN request and Cedar; not the commands over it (check, explain, trials, candidates). */
+  /** The code between an AuthZEN request and Cedar; not the commands over it (check, explain, trials, candidates). */
   cedar: {
     mutate: sources(
       policy,
@@ -50,7 +50,7 @@ export const subjects: Record<string, Subject> = {
        cedar-policies`,
     ),
   },
-  /** The steps of DESIGN §7.4, as far as tests without a whole system reach them; the rest is for test/mutants. */
+  /** The steps of DESIGN §7.4, as far as tests without a whole system reach them; test/mutants covers the rest. */
   pipeline: {
     mutate: [
       ...sources(policy, 'evaluate-each history-facts known-history'),
@@ -70,7 +70,7 @@ export const subjects: Record<string, Subject> = {
       'test/reference/decide.test.ts',
     ],
   },
-  /** Of evidence: what writes the log and says that it is whole, what takes events into it, and what it tells of. */
+  /** The parts of evidence that write the log and check that it is complete, that take events into it, and that report findings. */
   evidence: {
     mutate: sources(
       evidence,
@@ -84,7 +84,7 @@ export const subjects: Record<string, Subject> = {
        assert-bus-kept assert-log-kept tree-head entered announce log-reader log-writer sequencer log`,
     ),
   },
-  /** What every service makes of the events on the bus. */
+  /** The state that every service folds from the events on the bus. */
   projection: {
     mutate: sourcesIn(projection),
     // Who is alive, and what a credential must say, is tested where it is decided.

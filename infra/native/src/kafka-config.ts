@@ -9,11 +9,11 @@ export interface NodePlace {
   sideDoor?: SideDoor
 }
 
-/** A second way in for clients, who are told another address than the node's own: that of whatever stands between. */
+/** A second listener for clients, which gives them another address than the node's own: that of a proxy in between. */
 export interface SideDoor {
   /** Where the node listens. */
   port: number
-  /** What it tells clients who came in here; nothing of ours listens on it. */
+  /** The address that it gives to clients of this listener; nothing of ours listens there. */
   toldPort: number
 }
 
@@ -22,7 +22,7 @@ export function serverProperties(node: NodePlace, all: readonly NodePlace[], sec
   const listener = secure ? 'SASL_SSL' : 'PLAINTEXT'
   const copies = all.length
   const majority = Math.floor(copies / 2) + 1
-  // A dead broker pauses its partitions for that long; three at once on a small machine need more than one.
+  // A dead broker pauses its partitions for this long; three at once on a small machine need more than one second.
   const sessionMillis = copies === 1 ? 1000 : 3000
   const { sideDoor } = node
   const own = `${listener}://127.0.0.1:${node.port}`
@@ -57,7 +57,7 @@ export function serverProperties(node: NodePlace, all: readonly NodePlace[], sec
     .join('')
 }
 
-/** What Kafka writes; beside it lie the node's properties and log. */
+/** The folder that Kafka writes; the node's properties and log are next to it. */
 export function dataFolder(node: Pick<NodePlace, 'dir'>): string {
   return join(node.dir, 'data')
 }

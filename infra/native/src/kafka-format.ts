@@ -6,13 +6,13 @@ import { cacheFolder, hash } from './kafka-jars.ts'
 import type { Java } from './kafka-java.ts'
 import { cached } from './warm-cache.ts'
 
-/** Users with their passwords, as SCRAM credentials that the cluster has from its first moment on. */
+/** Users with their passwords, as SCRAM credentials that the cluster has from its first moment. */
 export type Users = ReadonlyMap<string, string>
 
 /**
- * Formats the folders of a new cluster. Kafka's tool takes most of a second, so its result is kept and copied: what it
- * writes says nothing about a node but the lines of meta.properties, and these are written here. With users it runs
- * once a cluster, for their salts and keys are the cluster's own.
+ * Formats the folders of a new cluster. Kafka's tool takes most of a second, so its result is kept and copied: only the
+ * lines of meta.properties in it are specific to a node, and those are written here. With users it runs once for each
+ * cluster, because their salts and keys are the cluster's own.
  */
 export async function formatNodes(
   java: Java,

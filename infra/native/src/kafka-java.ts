@@ -7,21 +7,22 @@ import { cached } from './warm-cache.ts'
 /** A Java that can run Kafka. */
 export interface Java extends Runnable {
   classPath: string
-  /** The arguments of a Java that runs this class of Kafka's. */
+  /** The arguments for a Java that runs this class of Kafka's. */
   arguments(mainClass: string, args: readonly string[], options?: readonly string[]): string[]
-  /** Runs one to its end. */
+  /** Runs a class to its end. */
   run(mainClass: string, args: readonly string[]): Promise<string>
 }
 
-// For a broker that starts often and lives shortly: no time for the optimising compiler, no threads for the collector.
+// For a broker that starts often and lives briefly: no time for the optimising compiler, no threads for the collector.
 const flags = ['-Xmx400m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-XX:-UsePerfData', '-Xshare:auto']
 const logging = Object.entries({ defaultLogLevel: 'warn', showDateTime: true, dateTimeFormat: 'HH:mm:ss.SSS' }).map(
   ([name, value]) => `-Dorg.slf4j.simpleLogger.${name}=${value}`,
 )
 
 /**
- * Java with Kafka on its class path and the classes in an archive (AppCDS): a broker is ready in 0.9 s instead of 2.3 s.
- * `record` makes the archive, once for each `recipe`: it runs a broker with the options it is given and ends it with SIGTERM.
+ * Java with Kafka on its class path and the classes in an archive (AppCDS): a broker is ready in 0.9 s instead of 2.3
+ * s. `record` makes the archive, once for each `recipe`: it runs a broker with the given options and ends it with
+ * SIGTERM.
  */
 export async function openJava(
   progress: (line: string) => void,
@@ -38,7 +39,7 @@ export async function openJava(
   const archive = await cached(cacheFolder(), name, async (path) => {
     progress('recording an archive of its classes, once …')
     await record(plain, [`-XX:ArchiveClassesAtExit=${path}`])
-    if (!existsSync(path)) writeFileSync(path, '') // a Java that cannot make one takes this for none, and is slower
+    if (!existsSync(path)) writeFileSync(path, '') // a Java that cannot make an archive ignores an empty one, and is slower
   })
   return java(found, classPath, [`-XX:SharedArchiveFile=${archive}`])
 }

@@ -9,7 +9,7 @@ const dir = mkdtempSync(join(tmpdir(), 'bailiwick-kafka-node-'))
 writeFileSync(join(dir, 'log'), 'its last words')
 afterAll(() => rmSync(dir, { recursive: true }))
 
-/** A node that runs, whatever answers on its port. */
+/** A running node, whatever answers on its port. */
 function node(id: number, running = true): NativeNode {
   return {
     id,
@@ -25,7 +25,7 @@ function node(id: number, running = true): NativeNode {
   }
 }
 
-/** What each node answers, by its address. */
+/** Each node's answers, by its address. */
 let answers: Record<string, { clusterId: string; brokers: number[]; groups: boolean }>
 let connections: number
 let brokenConnection: number
@@ -56,7 +56,7 @@ async function connect(broker: string): Promise<KafkaClient> {
 
 const all = [node(1), node(2), node(3)]
 
-/** Whether the nodes count as serving only once this has been undone. */
+/** Whether the nodes count as serving only once this flaw is undone. */
 async function waitsFor(undo: () => void): Promise<boolean> {
   let undone = false
   setTimeout(() => {
@@ -92,13 +92,13 @@ describe('a cluster is not ready while a node', () => {
 })
 
 describe('a cluster is ready', () => {
-  it('though a connection to a node broke: there is another', async () => {
+  it('even if a connection to a node broke, by another connection', async () => {
     brokenConnection = 2
     await untilServing(all, all, connect)
     expect(connections).toBe(4)
   })
 
-  it('at once, by one connection to each node, when all is well', async () => {
+  it('at once, with one connection to each node, when all is well', async () => {
     await untilServing(all, all, connect)
     expect(connections).toBe(3)
   })

@@ -8,32 +8,32 @@ export interface KafkaNode {
   readonly id: number
   /** host:port; the same after a start. */
   readonly broker: string
-  /** Of the process that runs, or ran last. */
+  /** The id of the running process, or of the last one. */
   readonly pid: number
   /** After SIGKILL and SIGTERM resolves when the process is gone. */
   kill(signal: NodeJS.Signals): Promise<void>
-  /** Again, after a kill, with the same data and port. Resolves when the node serves. */
+  /** Starts it again after a kill, with the same data and port. Resolves when the node serves. */
   start(): Promise<void>
 }
 
-/** A node as its cluster holds it. */
+/** A node as its cluster sees it. */
 export interface NativeNode extends KafkaNode {
   readonly clusterId: string
   readonly command: ServerCommand
   readonly server: ServerProcess | undefined
   readonly login: Login | undefined
-  /** Starts the process and waits for nothing. */
+  /** Starts the process without waiting for it. */
   spawn(): void
 }
 
 const READY_SECONDS = 120 // three secure nodes at once on two busy cores take half a minute
-// The topic of the groups' positions has a partition for each node: of these names each falls on another.
+// The topic of the groups' positions has a partition for each node; each of these names falls on another partition.
 const GROUPS = ['bailiwick-0', 'bailiwick-1', 'bailiwick-2']
 
-/** What a node is made of. */
+/** The parts of a node. */
 export interface NodeParts {
   java: Java
-  /** Who answers on the node's port must belong to it: somebody else may have taken the port. */
+  /** Checks that the process on the node's port belongs to the node, because another process may have taken the port. */
   clusterId: string
   place: NodePlace
   jvmOptions: readonly string[]
@@ -78,8 +78,8 @@ export function openNode({ java, clusterId, place, jvmOptions, login }: NodePart
 }
 
 /**
- * Resolves when each of `asked` that runs knows each of `seen` that runs as in service, and coordinates its share of the
- * consumer groups. An open port is not enough: a node that was killed is fenced until its old session has run out.
+ * Resolves when each running node of `asked` knows each running node of `seen` as in service, and coordinates its share
+ * of the consumer groups. An open port is not enough: a killed node is fenced until its old session has run out.
  */
 export async function untilServing(
   asked: readonly NativeNode[],

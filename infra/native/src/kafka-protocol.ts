@@ -11,8 +11,8 @@ export interface Login {
 }
 
 /**
- * As much of Kafka's protocol as it takes to see that a cluster is ready. Not kafkajs: whoever tests a client must not
- * stand on it, and this repository has one owner of it.
+ * Just enough of Kafka's protocol to see that a cluster is ready. It does not use kafkajs: a test of a client must not
+ * depend on that client, and in this repository only one package owns kafkajs.
  */
 export interface KafkaClient extends Disposable {
   /** The ids of the brokers in service, as this broker knows them: a fenced one is not among them. */
@@ -22,8 +22,8 @@ export interface KafkaClient extends Disposable {
   /** Whether this broker knows the topic and a leader for each of its partitions. */
   hasLeaders(topic: string): Promise<boolean>
   /**
-   * Whether the group has a coordinator and, where that is `broker`, the one that is asked, whether it has loaded what it
-   * coordinates: a leader is known some time before. To ask is what makes the topic `__consumer_offsets`.
+   * Whether the group has a coordinator. If that is `broker`, the one that is asked, also whether it has loaded its
+   * groups: a leader is known some time before. Asking creates the topic `__consumer_offsets`.
    */
   servesGroup(group: string, broker: number): Promise<boolean>
 }

@@ -5,19 +5,19 @@ import { ServiceError } from '@bailiwick/errors'
 import type { Login } from './kafka-protocol.ts'
 import { needProgram, runProgram } from './programs.ts'
 
-/** How clients of a secure cluster come in: SASL_SSL, SCRAM-SHA-512. */
+/** How clients of a secure cluster connect: SASL_SSL, SCRAM-SHA-512. */
 export interface KafkaSecurity {
-  /** Of the authority that signed the nodes' certificates; PEM. */
+  /** The certificate of the authority that signed the nodes' certificates; PEM. */
   readonly caFile: string
-  /** The file (0600) that holds the user's password and nothing else. `admin` may do everything. */
+  /** The file (0600) that has only the user's password. `admin` may do everything. */
   passwordFile(user: string): string
 }
 
-/** The same with what only the cluster itself needs. */
+/** The same with the parts that only the cluster itself needs. */
 export interface ClusterSecurity extends KafkaSecurity {
   /** Name → password, `admin` and `broker` among them. */
   users(): ReadonlyMap<string, string>
-  /** Over a node's plain settings. */
+  /** Overrides of a node's plain settings. */
   serverSettings(): Record<string, string>
   adminLogin(): Login
 }
@@ -26,7 +26,7 @@ const DAYS = 30
 const always = ['admin', 'broker']
 const keyOptions = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
 
-/** Makes certificates by openssl, and a random password for each user, in the folder. */
+/** Makes certificates with openssl, and a random password for each user, in the folder. */
 export async function createSecurity(dir: string, users: readonly string[]): Promise<ClusterSecurity> {
   const names = new Set([...always, ...users])
   for (const name of names)
@@ -38,7 +38,7 @@ export async function createSecurity(dir: string, users: readonly string[]): Pro
   return openSecurity(dir)
 }
 
-/** What {@link createSecurity} left in the folder. */
+/** Reads what {@link createSecurity} left in the folder. */
 export function openSecurity(dir: string): ClusterSecurity {
   const passwordFile = (user: string) => join(dir, 'passwords', user)
   const password = (user: string) => readFileSync(passwordFile(user), 'utf8')
@@ -60,7 +60,7 @@ export function openSecurity(dir: string): ClusterSecurity {
       'ssl.truststore.type': 'PEM',
       'ssl.truststore.location': caFile,
       'ssl.enabled.protocols': 'TLSv1.3',
-      // Controllers know each other by certificate: SCRAM needs the metadata that they are about to load.
+      // Controllers know each other by certificate: SCRAM needs the metadata that they have yet to load.
       'listener.name.controller.ssl.client.auth': 'required',
       'ssl.principal.mapping.rules': 'RULE:^CN=([^,]+).*$/$1/,DEFAULT',
       'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',

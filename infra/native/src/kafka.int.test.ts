@@ -23,9 +23,9 @@ function topicId(dir: string): string | undefined {
 }
 
 describe.skipIf(lacks('kafka'))('a native Kafka of one node', () => {
-  it('serves groups when it is ready, knows no topic that nobody made, and leaves nothing behind', async () => {
-    // The first port that is found free is somebody's by the time it is used: others are taken.
-    await using thief = createServer((socket) => socket.resume()).listen(0, '127.0.0.1') // takes all, says nothing
+  it('serves groups when it is ready, has only topics that were created, and leaves nothing behind', async () => {
+    // The first free port is taken by the time it is used: another one must be chosen.
+    await using thief = createServer((socket) => socket.resume()).listen(0, '127.0.0.1') // accepts everything, says nothing
     await once(thief, 'listening')
     const stolen = (thief.address() as AddressInfo).port
     let found = 0
@@ -53,7 +53,7 @@ describe.skipIf(lacks('kafka'))('a native Kafka of one node', () => {
     expect(existsSync(folder)).toBe(false)
   })
 
-  it('comes back on the same port with the same data: after SIGKILL, and in a folder that is kept', async () => {
+  it('comes back on the same port with the same data, after SIGKILL and in a kept folder', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'bailiwick-kafka-kept-'))
     try {
       let broker: string | undefined
@@ -100,13 +100,13 @@ describe.skipIf(lacks('kafka'))('a native Kafka of three nodes', () => {
     await third.kill('SIGSTOP')
     await expect.poll(() => seenBy(first)).toEqual([1, 2])
     await third.kill('SIGCONT')
-    await kafka.ready() // not before the two that fenced it have taken it back
+    await kafka.ready() // not before the two that fenced it accept it again
     expect(await Promise.all([first, second].map(seenBy))).toEqual(Array(2).fill([1, 2, 3]))
   })
 })
 
 describe.skipIf(lacks('secure-kafka'))('a secure native Kafka', () => {
-  it('lets in who has a password, and nobody else; keeps passwords in files of their owner, and out of its log', async () => {
+  it('admits only users with a password; keeps passwords in private files, and out of its log', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'bailiwick-kafka-secure-'))
     try {
       await using kafka = await startKafka({ dir, secure: { users: ['issuer'] } })
@@ -118,7 +118,7 @@ describe.skipIf(lacks('secure-kafka'))('a secure native Kafka', () => {
 
       for (const username of ['admin', 'issuer']) {
         using client = await connectKafka(broker, { ca, username, password: password(username) })
-        // Who may do nothing sees that the cluster is there, but no topic.
+        // A user without rights sees that the cluster exists, but no topic.
         expect(await client.brokers()).toEqual([1])
         expect(await client.hasLeaders(OFFSETS)).toBe(username === 'admin')
       }

@@ -14,13 +14,13 @@ import { stopServer } from './server-process.ts'
 import { removeAtEnd } from './watchdog.ts'
 
 export interface KafkaOptions {
-  /** Combined nodes, each broker and controller: 1 unless given. */
+  /** The number of combined nodes, each broker and controller: 1 unless given. */
   nodes?: 1 | 3
-  /** SASL_SSL with SCRAM-SHA-512 and ACLs, for these users and `admin`. Else everybody may do everything. */
+  /** SASL_SSL with SCRAM-SHA-512 and ACLs, for these users and `admin`. Without it, every client may do everything. */
   secure?: { users: readonly string[] }
-  /** Each node gets a second way in as well, with a port for what the caller puts between, such as a line that can be cut. */
+  /** Gives each node a second listener, for a port in between such as a line that can be cut. */
   sideDoors?: boolean
-  /** Kept when given; else a folder that goes with the cluster. */
+  /** Kept when given; otherwise a folder that is removed with the cluster. */
   dir?: string
 }
 
@@ -30,9 +30,9 @@ export interface KafkaCluster extends AsyncDisposable {
   readonly brokers: string[]
   readonly nodes: KafkaNode[]
   readonly security?: KafkaSecurity
-  /** Of each node, where they were asked for. */
+  /** The second listener of each node, where they were asked for. */
   readonly sideDoors: SideDoor[]
-  /** Resolves when every node that runs serves, and sees every other that runs. */
+  /** Resolves when every running node serves, and sees every other running node. */
   ready(): Promise<void>
 }
 
@@ -40,9 +40,9 @@ const GRACE_MILLIS = 5000
 const TRIES = 3
 
 /**
- * Starts Kafka from the jars that Maven has. Resolves when a client can work: every node sees all others, and group
- * coordinators serve. The first start on a machine fetches the jars and says so on stderr. A folder that holds a cluster
- * is started again as it is, on its old ports.
+ * Starts Kafka from the jars in Maven's repository. Resolves when a client can work: every node sees all others, and
+ * group coordinators serve. The first start on a machine fetches the jars and says so on stderr. A folder that already
+ * has a cluster is started again as it is, on its old ports.
  */
 export async function startKafka(options: KafkaOptions = {}, ports: PortSource = freePorts): Promise<KafkaCluster> {
   const java = await openRecordedJava()
@@ -50,13 +50,14 @@ export async function startKafka(options: KafkaOptions = {}, ports: PortSource =
     try {
       return await startCluster(java, options, ports)
     } catch (error) {
-      // Somebody took a port since it was found free. A folder of the caller's names its ports for good.
+      // Another process took a port after it was found free. A folder of the caller's fixes its ports, so only others
+      // try again.
       if (tries === TRIES || options.dir !== undefined || !/Address already in use/.test(String(error))) throw error
     }
   }
 }
 
-/** A Java that has seen a broker run. A secure one uses every class that another does, and its own ones, which are many. */
+/** A Java whose archive was recorded from a running broker. A secure broker uses the classes of a plain one and many more. */
 async function openRecordedJava(): Promise<Java> {
   const recording: KafkaOptions = findProgram('openssl') ? { secure: { users: [] } } : {}
   return openJava(report, Object.keys(recording).join(), async (plain, jvmOptions) => {
@@ -85,7 +86,7 @@ async function startCluster(
     sideDoors: places.flatMap(({ sideDoor }) => sideDoor ?? []),
     ready: () => untilServing(nodes, nodes),
     async [Symbol.asyncDispose]() {
-      // Nobody will read the data of a folder of ours: no need to let them be written.
+      // The data in a folder of ours will not be read again, so there is no need to let them be written.
       const graceMillis = options.dir === undefined ? 0 : GRACE_MILLIS
       await Promise.all(nodes.map((node) => node.server && stopServer(node.server, graceMillis)))
       if (options.dir === undefined) rmSync(dir, { recursive: true, force: true })
@@ -107,7 +108,7 @@ interface ClusterFolder {
   security?: ClusterSecurity
 }
 
-/** What the folder holds: the cluster that is there, else a new one, with ports, folders, keys and settings. */
+/** The cluster in the folder: the existing one, or a new one with ports, folders, keys and settings. */
 async function openFolder(
   java: Java,
   dir: string,
@@ -147,7 +148,7 @@ async function openFolder(
   return { clusterId, places, ...(security ? { security } : {}) }
 }
 
-/** A start may take a minute the first time, and nobody shall think that it hangs. */
+/** The first start may take a minute, so the output must show that it does not hang. */
 function report(line: string): void {
   process.stderr.write(`bailiwick-native: ${line}\n`)
 }

@@ -1,5 +1,5 @@
-// Kafka and Redis for a person: prints what to paste before `bailiwick serve`, and stays until Ctrl-C. With --check it
-// ends once both were ready: what is missing is said, and what is fetched once is there from then on.
+// Kafka and Redis for a person: prints what to paste before `bailiwick serve`, and runs until Ctrl-C. With --check it
+// ends once both were ready: it reports what is missing, and the files that are fetched once are there afterwards.
 import { once } from 'node:events'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'

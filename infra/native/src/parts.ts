@@ -1,7 +1,7 @@
 import { hasEngine } from './container.ts'
 import { missingPrograms, type Program } from './programs.ts'
 
-/** What a suite may need of the machine. */
+/** The parts that a suite may need from the machine. */
 export type Part = 'kafka' | 'secure-kafka' | 'redis'
 
 const programs: Record<Part, readonly Program[]> = {
@@ -11,7 +11,7 @@ const programs: Record<Part, readonly Program[]> = {
 }
 
 /**
- * What this machine lacks for these parts: each in words that say how to get it. Where a Docker engine answers, its images have
+ * What this machine lacks for these parts, each with how to get it. Where a Docker engine answers, its images have
  * all but openssl.
  */
 export function missingParts(...parts: readonly Part[]): string[] {
@@ -23,8 +23,8 @@ export function missingParts(...parts: readonly Part[]): string[] {
 }
 
 /**
- * Whether a suite that starts these parts is left out: `describe.skipIf(lacks('redis'))`. Never with CI=true, where it
- * runs and fails by the part's own error; elsewhere the closing line of the run names what was missing.
+ * Whether a suite that starts these parts is skipped: `describe.skipIf(lacks('redis'))`. With CI=true it never is: it
+ * runs, and fails with the part's own error. Elsewhere the closing line of the run names what was missing.
  */
 export function lacks(...parts: readonly Part[]): boolean {
   return process.env.CI !== 'true' && missingParts(...parts).length > 0

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { expect, it } from 'vitest'
 import { freePorts } from './ports.ts'
 
-it('finds different ports that can be listened on, below those that systems give to outgoing connections', async () => {
+it('finds different free ports, below those that systems give to outgoing connections', async () => {
   const ports = await freePorts(20)
   expect(new Set(ports).size).toBe(20)
   expect(ports.filter((port) => port < 20_000 || port >= 32_768)).toEqual([])
@@ -13,7 +13,7 @@ it('finds different ports that can be listened on, below those that systems give
   expect((server.address() as AddressInfo).port).toBe(ports[0])
 })
 
-it('gives nobody a port that another was given and does not listen on yet, in this process or another', async () => {
+it('gives no port twice, even if its owner does not listen yet, in this process or another', async () => {
   const [taken = 0] = await freePorts(1)
   // Draws that port first, and then a lower one each time.
   let next = taken

@@ -3,17 +3,17 @@ import { createSocket } from 'node:dgram'
 import { createServer } from 'node:net'
 import { ServiceError } from '@bailiwick/errors'
 
-// Below the ports that systems give to outgoing connections (Linux from 32768, others from 49152): a server that is down
-// for a moment must find its port free when it comes back, and clients that keep trying it open many connections.
+// Below the ports that systems give to outgoing connections (Linux from 32768, others from 49152). A server that is
+// down for a moment must find its port free when it returns, while clients that keep trying it open many connections.
 const LOWEST = 20_000
 const HIGHEST = 32_767
 
-/** Gives so many ports. */
+/** Returns this many ports. */
 export type PortSource = (count: number) => Promise<number[]>
 
 /**
- * Different ports on the loopback that nobody listens on, and that nobody else who asks here, in whatever process, is given while
- * this process lives: a service that is given one takes seconds until it listens, and may be killed and started again.
+ * Different free ports on the loopback. No other caller, in any process, is given them while this process lives: a
+ * service may take seconds until it listens on its port, and may be killed and started again.
  */
 export async function freePorts(count: number, draw = () => randomInt(LOWEST, HIGHEST + 1)): Promise<number[]> {
   const found = new Set<number>()
@@ -27,7 +27,7 @@ export async function freePorts(count: number, draw = () => randomInt(LOWEST, HI
   return [...found]
 }
 
-/** The UDP port of the same number, which nobody uses, held until this process ends; undefined when another has it. */
+/** The unused UDP port of the same number, held until this process ends; undefined when another process has it. */
 function markOf(port: number): Promise<{ close(): void } | undefined> {
   const { promise, resolve } = Promise.withResolvers<{ close(): void } | undefined>()
   const socket = createSocket('udp4')

@@ -16,7 +16,7 @@ function install(path: string): string {
 }
 
 describe('a program', () => {
-  it('is found in the first folder of the path that has it, and only where it can be run', () => {
+  it('is found in the first folder of the path that has an executable one', () => {
     const mvn = install('b/mvn')
     mkdirSync(join(folder, 'a'), { recursive: true })
     writeFileSync(join(folder, 'a/mvn'), 'not executable', { mode: 0o644 })
@@ -24,7 +24,7 @@ describe('a program', () => {
     expect(findProgram('mvn', { PATH: `${folder}/a` })).toBeUndefined()
   })
 
-  it('is not looked for in the working directory, which an empty entry of the path means', () => {
+  it('is not sought in the working directory, which an empty entry of the path means', () => {
     expect(findProgram('java', { PATH: ':.:relative' })).toBeUndefined()
   })
 
@@ -43,12 +43,12 @@ describe('a program', () => {
     expect(() => needProgram('openssl', { PATH: '' })).toThrow(/service_unready: openssl is missing. Install openssl/)
   })
 
-  it('that fails gives its own words as the error', async () => {
+  it('that fails gives its own output as the error', async () => {
     const failing = runProgram('/bin/sh', ['-c', 'echo said; echo why >&2; exit 3'], 5)
     await expect(failing).rejects.toMatchObject({ code: 'service_unready', detail: '/bin/sh failed: said\n\nwhy' })
   })
 })
 
-it('cuts a long log to its end', () => {
+it('cuts a long log to its last lines', () => {
   expect(lastLines('1\n2\n3\n4\n', 2)).toBe('3\n4')
 })

@@ -6,7 +6,7 @@ import { ServiceError } from '@bailiwick/errors'
 
 const run = promisify(execFile)
 
-/** The programs that a native part is made of, and how a machine comes by them. */
+/** The programs that a native part needs, and how to get each. */
 const advice = {
   java: 'Java 17 or newer (Debian: openjdk-17-jre-headless; macOS: brew install openjdk)',
   mvn: 'Maven, which fetches the jars of Apache Kafka once (Debian: maven; macOS: brew install maven)',
@@ -27,12 +27,12 @@ export function findProgram(name: string, environment = process.env): string | u
   return folders.map((folder) => join(folder, name)).find(isExecutable)
 }
 
-/** What is missing of these programs, in words that say how to get it; empty when all are there. */
+/** Which of these programs are missing, in words that say how to get them; empty when all are there. */
 export function missingPrograms(names: readonly Program[], environment = process.env): string[] {
   return names.filter((name) => findProgram(name, environment) === undefined).map((name) => `${name}: ${advice[name]}`)
 }
 
-/** The path of a program, else an error that says how to get it. */
+/** The path of a program. Throws an error that says how to get it. */
 export function needProgram(name: Program, environment = process.env): string {
   const found = findProgram(name, environment)
   if (found === undefined) throw new ServiceError('service_unready', `${name} is missing. Install ${advice[name]}`)

@@ -8,7 +8,7 @@ import { freePorts } from './ports.ts'
 import { startRedis } from './redis.ts'
 
 describe.skipIf(lacks('redis'))('a native Redis', () => {
-  it('evicts nothing and writes nothing to the disk, unless it is told to', async () => {
+  it('evicts nothing and writes nothing to the disk, unless configured to', async () => {
     await using plain = await startRedis()
     expect(await plain.cli('CONFIG', 'GET', 'maxmemory-policy')).toBe('maxmemory-policy\nnoeviction')
     expect(await plain.cli('CONFIG', 'GET', 'save')).toBe('save\n')
@@ -18,7 +18,7 @@ describe.skipIf(lacks('redis'))('a native Redis', () => {
     expect(existsSync(join(told.dir, 'appendonlydir'))).toBe(true)
   })
 
-  it('listens on the loopback alone', async () => {
+  it('listens only on the loopback', async () => {
     await using redis = await startRedis()
     expect(redis.url).toBe(`redis://127.0.0.1:${redis.port}`)
     expect(await redis.cli('CONFIG', 'GET', 'bind')).toBe('bind\n127.0.0.1')
@@ -40,7 +40,7 @@ describe.skipIf(lacks('redis'))('a native Redis', () => {
     expect(await redis.cli('GET', 'key')).toBe('kept')
   })
 
-  it('loads what another left in a folder that is kept', async () => {
+  it('loads the data that another one left in a kept folder', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'bailiwick-redis-kept-'))
     try {
       {
@@ -74,12 +74,12 @@ describe.skipIf(lacks('redis'))('a native Redis', () => {
     expect(await answer).toBe('PONG')
   })
 
-  it('says so when the port that it was given is taken', async () => {
+  it('reports that the given port is taken', async () => {
     await using redis = await startRedis()
     await expect(startRedis({ port: redis.port })).rejects.toThrow(/service_unready: Redis ended before.*in use/s)
   })
 
-  it('takes another port when somebody took the one that was free', async () => {
+  it('takes another port when the free one was taken meanwhile', async () => {
     await using redis = await startRedis()
     const ports = [redis.port, ...(await freePorts(1))]
     await using other = await startRedis({}, async () => ports.splice(0, 1))

@@ -9,13 +9,13 @@ import { type ServerCommand, startServer, stopServer, untilReady } from './serve
 import { removeAtEnd } from './watchdog.ts'
 
 export interface RedisOptions {
-  /** Where snapshots and the log lie. Kept when given; else a folder that goes with the server. */
+  /** The folder for snapshots and the log. Kept when given; otherwise it is removed with the server. */
   dir?: string
-  /** A free one unless given. */
+  /** A free port unless given. */
   port?: number
-  /** The server follows that one, from the start on. */
+  /** The server that this one replicates from the start. */
   replicaOf?: { port: number }
-  /** Settings of redis.conf, over ours: noeviction, no persistence. */
+  /** Settings of redis.conf that override ours: noeviction, no persistence. */
   config?: Record<string, string>
 }
 
@@ -23,12 +23,12 @@ export interface RedisOptions {
 export interface RedisServer extends AsyncDisposable {
   readonly url: string
   readonly port: number
-  /** Of the process that runs, or ran last. */
+  /** The id of the running process, or of the last one. */
   readonly pid: number
   readonly dir: string
-  /** After SIGKILL and SIGTERM resolves when the process is gone. Without persistence, what it held is gone as well. */
+  /** After SIGKILL and SIGTERM, resolves when the process is gone. Without persistence, its data are gone as well. */
   kill(signal: NodeJS.Signals): Promise<void>
-  /** Again, after a kill, on the same port and folder: what a snapshot there holds is loaded. Resolves when it answers. */
+  /** Starts it again after a kill, on the same port and folder, and loads a snapshot that is there. Resolves when it answers. */
   start(): Promise<void>
   /** What `redis-cli` prints for a command; a Redis error is printed, not thrown. Resolves without the last newline. */
   cli(...args: string[]): Promise<string>
@@ -45,7 +45,7 @@ const defaults = {
 const READY_SECONDS = 60
 const GRACE_MILLIS = 2000
 
-/** Starts a Redis by `redis-server` on the path. Resolves when it answers, and has loaded what it had. */
+/** Starts Redis with `redis-server` from the path. Resolves when it answers, and has loaded its data. */
 export async function startRedis(options: RedisOptions = {}, ports: PortSource = freePorts): Promise<RedisServer> {
   const program = runnable('redis-server')
   for (let tries = 1; ; tries++) {
@@ -56,7 +56,7 @@ export async function startRedis(options: RedisOptions = {}, ports: PortSource =
       return redis
     } catch (error) {
       await redis[Symbol.asyncDispose]()
-      // Somebody else took the port since it was found free.
+      // Another process took the port after it was found free.
       if (options.port !== undefined || tries === 3 || !/Address already in use/.test(String(error))) throw error
     }
   }
@@ -118,8 +118,8 @@ function settingArguments(name: string, value: string): string[] {
 }
 
 /**
- * True once this very process serves: what it says of itself has its `own` words. The port alone does not tell: when another
- * Redis has it, ours is about to end, and has not yet.
+ * True once this very process serves: its answer about itself contains its `own` words. An open port is not enough: when
+ * another Redis has the port, ours is about to end, but still runs.
  */
 function serves(port: number, own: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()

@@ -4,7 +4,7 @@ import { scramSha512 } from './scram.ts'
 
 const hmac = (key: Buffer, message: string) => createHmac('sha512', key).update(message).digest()
 
-/** The server's half of RFC 5802, which keeps no password: only the salted keys made from it. */
+/** The server's half of RFC 5802, which stores no password, only the salted keys made from it. */
 function server(password: string, lie: { nonce?: string; verifier?: string } = {}) {
   const salt = Buffer.from('salt')
   const salted = pbkdf2Sync(password, salt, 4096, 64, 'sha512')
@@ -37,7 +37,7 @@ describe('a login by SCRAM-SHA-512', () => {
     expect(right.proven()).toBe(true)
   })
 
-  it('proves nothing with another password, and takes no answer to it', async () => {
+  it('proves nothing with another password, and accepts no answer to it', async () => {
     const other = server('secret')
     await expect(scramSha512('admin', 'guess', other.exchange)).rejects.toThrow('did not prove')
     expect(other.proven()).toBe(false)
@@ -52,7 +52,7 @@ describe('a login by SCRAM-SHA-512', () => {
     )
   })
 
-  it('refuses a nonce that does not go on from its own', async () => {
+  it('refuses a nonce that does not continue its own', async () => {
     await expect(scramSha512('admin', 'secret', server('secret', { nonce: 'old' }).exchange)).rejects.toThrow('nonce')
   })
 })

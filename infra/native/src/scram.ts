@@ -2,8 +2,8 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from
 
 /**
  * The client's side of SCRAM-SHA-512 (RFC 5802, RFC 7677's construction with SHA-512, no channel binding). `exchange`
- * carries a message to the server and gives its answer. Rejects when the server does not prove that it knows the
- * password too. User names are taken as they are: without `,` and `=`.
+ * carries a message to the server and returns its answer. Rejects when the server does not prove that it knows the
+ * password too. User names are used unchanged; they must not contain `,` or `=`.
  */
 export async function scramSha512(
   username: string,

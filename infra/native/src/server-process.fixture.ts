@@ -1,4 +1,4 @@
-// A process that starts a server, says which, and then does nothing: for a test that kills it.
+// A process that starts a server, prints which, and then does nothing: for a test that kills it.
 import { join } from 'node:path'
 import { startServer } from './server-process.ts'
 import { removeAtEnd } from './watchdog.ts'

@@ -20,7 +20,7 @@ const command = (script: string): ServerCommand => ({
   log: join(dir, 'log'),
 })
 
-/** A process that was killed stays in the table until its parent has looked. */
+/** A killed process stays in the table until its parent has reaped it. */
 function isAlive(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
@@ -59,7 +59,7 @@ describe.skipIf(!existsSync('/proc/self/status'))('a server', () => {
     await server.kill('SIGKILL')
   })
 
-  it('passes on signals that end nothing', async () => {
+  it('passes on signals that do not end it', async () => {
     const server = startServer(command('exec sleep 1000'))
     const state = () => /^State:\s+(.)/m.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1]
     await server.kill('SIGSTOP')
@@ -71,7 +71,7 @@ describe.skipIf(!existsSync('/proc/self/status'))('a server', () => {
     expect(server.running()).toBe(false)
   })
 
-  it('is killed when it takes no heed of a polite end', async () => {
+  it('is killed when it ignores an orderly end', async () => {
     const server = startServer(command("trap '' TERM; echo deaf; while :; do sleep 0.05; done"))
     await within(5000, () => readFileSync(join(dir, 'log'), 'utf8').includes('deaf'))
     await stopServer(server, 100)
@@ -99,7 +99,7 @@ describe('a server that does not get ready', () => {
   })
 })
 
-it('says which program is not there', () => {
+it('says which program is missing', () => {
   expect(() => startServer({ name: 'Kafka', program: '/not/there', args: [], log: join(dir, 'log') })).toThrow(
     'Kafka did not start: /not/there',
   )

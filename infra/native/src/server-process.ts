@@ -19,17 +19,17 @@ export interface ServerCommand {
   log: string
 }
 
-/** A server that runs as a child of this process, and ends with it whatever ends it. */
+/** A server that runs as a child of this process, and ends with it however it ends. */
 export interface ServerProcess {
   readonly pid: number
   /** The name of its container, where it runs in one. */
   readonly container?: string
   running(): boolean
-  /** Sends a signal. After SIGKILL and SIGTERM resolves when the process is gone; else at once. */
+  /** Sends a signal. After SIGKILL and SIGTERM, resolves when the process is gone; otherwise at once. */
   kill(signal: NodeJS.Signals): Promise<void>
 }
 
-/** Starts a server. It may not be ready yet, and may end again at once: ask {@link untilReady}. */
+/** Starts a server. It may not be ready yet, and may end again at once: use {@link untilReady}. */
 export function startServer({ name, program, image, args, log }: ServerCommand): ServerProcess {
   const output = openSync(log, 'a', 0o600)
   const container = `bailiwick-${randomBytes(8).toString('hex')}`
@@ -38,7 +38,7 @@ export function startServer({ name, program, image, args, log }: ServerCommand):
   // A process group of its own: a terminal's Ctrl-C reaches this process, which ends its servers in its own order.
   const child = spawn(file, line, { detached: true, stdio: [image ? 'pipe' : 'ignore', output, output] })
   closeSync(output)
-  child.on('error', () => {}) // no such program: seen below by the missing pid
+  child.on('error', () => {}) // no such program: the missing pid shows it below
   const { pid } = child
   if (pid === undefined) throw new ServiceError('service_unready', `${name} did not start: ${program}`)
   endWithThis(child)
@@ -53,13 +53,13 @@ export function startServer({ name, program, image, args, log }: ServerCommand):
       if (image) await signalContainer(container, signal, child)
       else child.kill(signal)
       if (signal !== 'SIGKILL' && signal !== 'SIGTERM') return
-      child.ref() // else a process with nothing else to do would end here, before the server
+      child.ref() // otherwise a process with nothing else to do would end here, before the server
       if (isRunning(child)) await once(child, 'exit')
     },
   }
 }
 
-/** The first process of a container is not the server: to hold still, all must. */
+/** The first process of a container is not the server: to stop the server, all processes must stop. */
 async function signalContainer(container: string, signal: NodeJS.Signals, child: ChildProcess): Promise<void> {
   const verb =
     signal === 'SIGSTOP' ? ['pause'] : signal === 'SIGCONT' ? ['unpause'] : ['kill', '--signal', signal.slice(3)]
@@ -68,14 +68,14 @@ async function signalContainer(container: string, signal: NodeJS.Signals, child:
       await runProgram('docker', [...verb, container], 60)
       return
     } catch (error) {
-      // It is only being made, or has just ended.
+      // The container is still being made, or has just ended.
       if (!/No such container|is not running/i.test(String(error))) throw error
       await sleep(50)
     }
   }
 }
 
-/** Ends a server: politely at first, for as long as the grace lasts. */
+/** Ends a server, in an orderly way for as long as the grace period lasts. */
 export async function stopServer(server: ServerProcess, graceMillis: number): Promise<void> {
   if (graceMillis > 0) await Promise.race([server.kill('SIGTERM'), sleep(graceMillis, undefined, { ref: false })])
   await server.kill('SIGKILL')
@@ -102,7 +102,7 @@ export async function untilReady(
   }
 }
 
-/** The last lines that a server wrote, without Java's stacks, which would be all of it. */
+/** The last lines that a server wrote, without Java's stack traces, which would fill all of them. */
 function endOfLog(log: string): string {
   return lastLines(readFileSync(log, 'utf8').replace(/^\s+(at |\.\.\. \d+ more).*\n/gm, ''), 30)
 }

@@ -1,4 +1,4 @@
-// One of several processes that want the same thing at once: says whether it was the one that made it.
+// One of several processes that want the same file at once. Prints whether it was the one that made it.
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { cached } from './warm-cache.ts'

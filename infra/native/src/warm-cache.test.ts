@@ -13,8 +13,8 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(dir, { recursive: true }))
 
-describe('what is made once', () => {
-  it('is made by one of many processes that want it at once, and the others have it too', async () => {
+describe('a file that is made once', () => {
+  it('is made by one of many processes that want it at once, and the others get it too', async () => {
     const fixture = join(import.meta.dirname, 'warm-cache.fixture.ts')
     const run = async () => (await promisify(execFile)(process.execPath, [fixture, dir])).stdout
     const said = await Promise.all([run(), run(), run()])
@@ -41,7 +41,7 @@ describe('what is made once', () => {
     expect(readdirSync(dir)).toEqual(['thing'])
   })
 
-  it('is made though somebody died while making it', async () => {
+  it('is made although a process died while making it', async () => {
     const { pid } = execFile('true')
     while (isAlive(pid)) await sleep(5)
     writeFileSync(join(dir, 'thing.lock'), String(pid))

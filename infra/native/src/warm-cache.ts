@@ -13,9 +13,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * Gives the path `dir/name`, made by `make` if it is not there. `make` writes to the path that it is given; only when it
- * has resolved is that renamed, so nobody sees a half. Of several processes one makes it and the others wait: the lock is
- * a file that names its process, and counts only while that one lives.
+ * Returns the path `dir/name`, made by `make` if it does not exist. `make` writes to the path that it is given, which
+ * is renamed only when `make` has resolved, so no process sees a partial file. Of several processes one makes it and
+ * the others wait: the lock is a file that names its process, and counts only while that process lives.
  */
 export async function cached(dir: string, name: string, make: (path: string) => Promise<void>): Promise<string> {
   const path = join(dir, name)
@@ -54,7 +54,10 @@ function take(lock: string): boolean {
   }
 }
 
-/** Renamed before it is removed: of two that find it dead, one gets it, and the other does not remove the next one's. */
+/**
+ * Renamed before it is removed: if two processes find the lock dead, one gets it, and the other does not remove the
+ * next one's.
+ */
 function removeIfDead(lock: string): void {
   const aside = `${lock}.${process.pid}`
   try {
@@ -64,7 +67,7 @@ function removeIfDead(lock: string): void {
     if (readFileSync(aside, 'utf8') !== holder) renameSync(aside, lock)
     else rmSync(aside)
   } catch {
-    // Gone meanwhile: the next try takes it.
+    // It is gone meanwhile: the next try takes it.
   }
 }
 

@@ -24,12 +24,12 @@ done
 
 let watchdog: ChildProcess | undefined
 
-/** From now on it dies with this process. Call in the turn of the event loop that started it. */
+/** From now on it dies with this process. Call this in the same turn of the event loop as its start. */
 export function endWithThis(child: ChildProcess): void {
   const { pid } = child
   if (pid === undefined) return // it never ran
   tell(`watch ${pid}`)
-  child.once('exit', () => tell(`forget ${pid}`)) // its number may soon be another's
+  child.once('exit', () => tell(`forget ${pid}`)) // its number may soon belong to another process
 }
 
 /** The folder is removed when this process ends. Only for folders that nothing else uses. */
@@ -47,7 +47,7 @@ function start(): ChildProcess {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   })
-  child.stdin.on('error', () => {}) // somebody ended the watchdog: what it watched goes on, and is ended on dispose
+  child.stdin.on('error', () => {}) // if the watchdog was ended, what it watched continues, and is ended on dispose
   child.unref()
   ;(child.stdin as Socket).unref()
   return child

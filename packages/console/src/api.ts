@@ -1,4 +1,4 @@
-/** What was given is never shown in full: a problem document's title, and where ours says more, its detail. */
+/** An error with a problem document's title and, where our server adds one, its detail. It never shows the input. */
 export class Problem extends Error {
   readonly status: number
   readonly code: string | undefined
@@ -12,7 +12,7 @@ export class Problem extends Error {
 
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 
-/** Times in what the server says, as people here read them. */
+/** Shows the times in a server's text as local times. */
 const inLocalTime = (text: string) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (iso) => moment.format(Date.parse(iso)))
 
 interface ProblemDocument {
@@ -24,7 +24,7 @@ interface ProblemDocument {
 type Listener = () => void
 const signedOut = new Set<Listener>()
 
-/** Called when the server no longer knows who is there. */
+/** Called when the server no longer knows the session. */
 export function onSignedOut(listener: Listener): () => void {
   signedOut.add(listener)
   return () => signedOut.delete(listener)
@@ -42,7 +42,7 @@ export async function api<T>(path: string, body?: unknown): Promise<T> {
     credentials: 'same-origin',
     cache: 'no-store',
   })
-  // Browsers say of every network alike that something failed to fetch.
+  // Browsers report every kind of network failure as a failed fetch.
   const response = await sent.catch((cause) => {
     throw new Error('The server cannot be reached.', { cause })
   })
@@ -54,7 +54,7 @@ export async function api<T>(path: string, body?: unknown): Promise<T> {
   return answer
 }
 
-/** Only the members that are given. */
+/** Only the members that have a value. */
 export function query(members: Record<string, string | undefined>): string {
   const given = Object.entries(members).filter((pair): pair is [string, string] => Boolean(pair[1]))
   return given.length === 0 ? '' : `?${new URLSearchParams(given)}`
@@ -62,7 +62,7 @@ export function query(members: Record<string, string | undefined>): string {
 
 let aheadMs = 0
 
-/** The server's clock is the one that ends things; this browser's may be wrong. */
+/** The server's clock decides when things end; this browser's clock may be wrong. */
 export function setServerTime(iso: string): void {
   aheadMs = Date.parse(iso) - Date.now()
 }

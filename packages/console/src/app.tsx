@@ -34,7 +34,7 @@ function useMe(enabled: boolean) {
   })
 }
 
-/** Who is there decides what is shown: nobody enrolled, nobody signed in, or somebody. */
+/** Chooses the page by the state: no approver enrolled, no person signed in, or a person signed in. */
 export function App({ invitation, unreadable }: { invitation: Invitation | undefined; unreadable: boolean }) {
   const client = useQueryClient()
   const hello = useHello()
@@ -46,7 +46,7 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
   useEffect(
     () =>
       onSignedOut(() => {
-        // Nothing that was shown to the one who left stays in the page.
+        // Nothing that the signed-out person saw stays in the page.
         setGone(true)
         client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'hello' && queryKey[0] !== 'me' })
       }),
@@ -69,8 +69,8 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
       return <Welcome invitation={invitation} hello={hello.data} onEnrolled={entered} />
     return (
       <Outside hello={hello.data}>
-        <h1>Nobody is enrolled yet</h1>
-        <p>Open the invitation’s address: whoever started Bailiwick sees it in the terminal.</p>
+        <h1>No approver is enrolled yet</h1>
+        <p>Open the invitation’s address. It is in the terminal where Bailiwick was started.</p>
         {unreadable ? <p className="note bad">The invitation in the address cannot be read.</p> : null}
       </Outside>
     )
@@ -91,14 +91,14 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
   return <Shell me={me.data} stale={me.isError} onLeft={leave} />
 }
 
-/** Nothing is known yet, so there is no page to show; both questions are asked again by themselves. */
+/** Nothing is known yet, so there is no page to show. Both queries repeat automatically. */
 function Away({ error }: { error: unknown }) {
   return (
     <main className="outside">
       <div className="outside-card">
         <h1>Bailiwick does not answer</h1>
         <Failed error={error} />
-        <p>This page tries again by itself every few seconds. Nothing that you signed is lost.</p>
+        <p>This page tries again every few seconds. Nothing that you signed is lost.</p>
       </div>
     </main>
   )

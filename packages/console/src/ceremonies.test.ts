@@ -28,7 +28,7 @@ const signed = [await entityOf(shown)]
 
 it('signs a change of policies whose text is the one that is shown', async () => {
   expect(await showsWhatIsSigned([shown], signed)).toBe(true)
-  // What the set before says may be gone; then all is shown as new.
+  // The text of the earlier set may be gone; then everything is shown as new.
   expect(
     await showsWhatIsSigned([{ ...shown, text: { before: null, after: { 'all.cedar': 'forbid' } } }], signed),
   ).toBe(true)
@@ -43,19 +43,19 @@ it.each<[string, EntityDiff]>([
   ['nothing of it', { type: 'policy-set', id: 'active', verb: 'change', before: shown.before, after: shown.after }],
   ['another set', await policies('permit', 'permit ')],
   ['another set before it', await policies('nothing', 'forbid')],
-  ['the end of it', { ...shown, verb: 'retire', after: null }],
+  ['its retirement', { ...shown, verb: 'retire', after: null }],
 ])('signs nothing where the page shows %s (V3)', async (_, diff) => {
   expect(await showsWhatIsSigned([diff], signed)).toBe(false)
 })
 
-it('signs nothing where a set lists other files than its hash is of (V3)', async () => {
+it('signs nothing where a set lists files that do not match its hash (V3)', async () => {
   const lying = { ...shown, after: { ...(await setOf('forbid')), files: { 'all.cedar': await hash('permit') } } }
   expect(await showsWhatIsSigned([lying], [await entityOf(lying)])).toBe(false)
   const text = { before: { 'all.cedar': 'permit' }, after: { 'all.cedar': 'permit' } }
   expect(await showsWhatIsSigned([{ ...lying, text }], [await entityOf(lying)])).toBe(false)
 })
 
-it('signs nothing where a change of a rule is shown beside a rule that never was (V3)', async () => {
+it('signs nothing where a rule’s change is shown next to an earlier rule that never existed (V3)', async () => {
   const rule = (quorum: number) => ({ id: 'r', quorum })
   const diff: EntityDiff = { type: 'rule', id: 'r', verb: 'change', before: rule(2), after: rule(1) }
   expect(await showsWhatIsSigned([diff], [await entityOf(diff)])).toBe(true)

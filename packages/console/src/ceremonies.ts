@@ -2,13 +2,16 @@ import { api } from './api.ts'
 import type { ApproveAnswer, EntityDiff, Rendered } from './types.ts'
 import { askPasskey } from './ui/passkey-prompt.ts'
 
-/** A key that can sign here and cannot be read. */
+/** A key that can sign in this page and cannot be exported. */
 interface WordKey {
   key: CryptoKey
   kid: string
 }
 
-/** On whose word somebody enrols: the installation's, a colleague's, or the root key's after all passkeys were lost. */
+/**
+ * The proof on which a person enrols: the installation's invitation, a colleague's invitation, or the root key's
+ * recovery after all passkeys were lost.
+ */
 export type Invitation =
   | ({ kind: 'invitation' } & WordKey)
   | { kind: 'invite'; code: string }
@@ -28,15 +31,15 @@ export function decode(text: string): Uint8Array<ArrayBuffer> {
 
 const sha256 = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
 
-/** Which kind of word stands in the address, if any. */
+/** The kind of proof in the address, if there is one. */
 export function wordInAddress(): Invitation['kind'] | undefined {
   const fragment = new URLSearchParams(location.hash.slice(1))
   return (['invitation', 'invite', 'recovery'] as const).find((name) => fragment.has(name))
 }
 
 /**
- * Takes the word out of the address (`#invitation=` and `#recovery=`: a private JWK; `#invite=`: a code), and the address out
- * of the history. A fragment is never sent to a server.
+ * Takes the proof out of the address (`#invitation=` and `#recovery=`: a private JWK; `#invite=`: a code), and the
+ * address out of the history. A fragment is never sent to a server.
  */
 export async function takeInvitation(): Promise<Invitation | undefined> {
   const kind = wordInAddress()
@@ -71,7 +74,7 @@ interface CreationOptions {
   excludeCredentials?: { id: string; type: 'public-key' }[]
 }
 
-/** Makes a passkey. Gives it as the browser has it, and as it is sent. */
+/** Makes a passkey. Returns it as the browser has it, and as it is sent. */
 async function create(options: CreationOptions) {
   const publicKey = {
     ...options,
@@ -103,7 +106,7 @@ interface SignedOffer extends Offer {
   invitation: { installation: string; approver_id: string; name: string; groups: string[] }
 }
 
-/** Makes a passkey and signs, with the word's key, for exactly that one, as the authenticator made it. */
+/** Makes a passkey and signs, with the proof's key, for exactly that passkey, as the authenticator made it. */
 async function enrolBySignature(word: WordKey, offered: SignedOffer, more: object): Promise<void> {
   const { id, authenticatorData, sent } = await create(offered.options)
   const facts = { ...offered.invitation, credential_id: id, public_key: encode(coseKeyIn(authenticatorData)) }
@@ -124,26 +127,26 @@ export interface InvitedOffer extends Offer {
   invited: { approver_id: string; name: string; groups: string[]; by: string }
 }
 
-/** Makes a passkey for whom a colleague invited; it counts once people approved it. */
+/** Makes a passkey for a person whom a colleague invited; it counts once people approved it. */
 export async function enrolInvited({ enrolment_id, options }: InvitedOffer, code: string): Promise<void> {
   const { sent } = await create(options)
   await api('/enrolment', { enrolment_id, response: sent, code })
 }
 
-/** One more passkey of one's own; gives the change that people approve. */
+/** Makes one more passkey for the signed-in person. Returns the change that people approve. */
 export async function addPasskey(): Promise<{ request_id: string | null }> {
   const { enrolment_id, options } = await api<Offer>('/passkeys/options', {})
   const { sent } = await create(options)
   return api('/passkeys', { enrolment_id, response: sent })
 }
 
-/** WebAuthn Level 3 §6.5.2: behind RP ID hash, flags, counter and AAGUID stand the credential id and then its COSE key. */
+/** WebAuthn Level 3 §6.5.2: after RP ID hash, flags, counter and AAGUID come the credential id and then its COSE key. */
 function coseKeyIn(data: Uint8Array): Uint8Array {
   const start = 55 + (((data[53] ?? 0) << 8) | (data[54] ?? 0))
   return data.slice(start, endOfCbor(data, start))
 }
 
-/** Where one CBOR item ends (RFC 8949 §3); extensions may stand behind the key. */
+/** The offset at which one CBOR item ends (RFC 8949 §3); extensions may follow the key. */
 function endOfCbor(data: Uint8Array, start: number): number {
   const first = data[start] ?? 0
   const major = first >> 5
@@ -205,7 +208,7 @@ export async function signIn(approverId: string): Promise<void> {
 /** base64url SHA-256 of a text, as digests are spelt. */
 export const hashed = async (text: string) => encode(await sha256(text))
 
-/** RFC 8785 for what JSON holds; `undefined` members and lone surrogates are the caller's to refuse. */
+/** RFC 8785 for JSON values. The caller must refuse `undefined` members and lone surrogates. */
 export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
@@ -214,8 +217,8 @@ export function canonical(value: unknown): string {
 }
 
 /**
- * Whether the entities that were shown, as they were and as they become, are those that the statement commits to, and the policies
- * the ones of their hashes.
+ * Whether the entities that were shown, before and after the change, are those that the statement commits to, and
+ * whether the policies shown match their hashes.
  */
 export async function showsWhatIsSigned(diff: EntityDiff[], entities: unknown): Promise<boolean> {
   const signed = entities as { type: string; id: string; before?: string; after?: string }[]
@@ -235,7 +238,7 @@ export async function showsWhatIsSigned(diff: EntityDiff[], entities: unknown): 
 
 const hashOf = async (entity: unknown) => (entity === null ? undefined : encode(await sha256(canonical(entity))))
 
-/** Whether a policy set names exactly these files, with these contents: what decision points load is named by its `hash`. */
+/** Whether a policy set names exactly these files, with these contents. Decision points load a set by its `hash`. */
 async function says(text: Record<string, string>, set: unknown): Promise<boolean> {
   const files: Record<string, string> = {}
   for (const [name, content] of Object.entries(text)) files[name] = encode(await sha256(content))
@@ -244,7 +247,7 @@ async function says(text: Record<string, string>, set: unknown): Promise<boolean
   return named !== null && named.hash === hash && canonical(named.files) === canonical(files)
 }
 
-/** Signs a statement: the challenge is made here, of the statement that was shown, and of nothing the server says it is. */
+/** Signs a statement. The challenge is computed here from the statement that was shown, not taken from the server. */
 export async function sign(
   requestId: string,
   { statement, statement_hash, rp_id, allow_credentials }: Rendered,

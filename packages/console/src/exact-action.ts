@@ -14,8 +14,8 @@ export type Checked = { ok: true; action: ExactAction } | { ok: false; why: stri
 const no = (why: string): Checked => ({ ok: false, why })
 
 /**
- * Checks in this page that the digest is the hash of the text, and that the text is one action in canonical form (RFC 8785), so that it can be
- * read in only one way. Values are then shown exactly as they were hashed, numbers included.
+ * Checks in this page that the digest is the hash of the text, and that the text is one action in canonical form (RFC
+ * 8785), which can be read in only one way. Values are then shown exactly as they were hashed, numbers included.
  */
 export async function exactAction(text: string, digest: string): Promise<Checked> {
   // TextEncoder replaces a lone surrogate: the page would hash another text than it shows.

@@ -8,21 +8,24 @@ const depends: Record<string, string[]> = {
   registry: ['me', 'agents', 'registry', 'rules', 'people', 'requests', 'request'],
 }
 
-/** Asks again for everything that is shown, but for a statement: what somebody is about to sign must not change under the hand. */
+/** Refetches everything that is shown, except a statement: a statement must not change while a person is about to sign it. */
 export function refresh(client: QueryClient): Promise<void> {
   return client.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'statement' })
 }
 
-/** What changed most often is asked for again once a second at most. */
+/** The data that changes most often is refetched once a second at most. */
 const calmMs = 1000
 
-/** When a source that was refused is opened again. */
+/** The delay before a refused event source is opened again. */
 const reopenMs = 5000
 
-/** How often it is asked for while nobody listens. */
+/** The polling interval while there is no event source. */
 const pollMs = 15_000
 
-/** Asks again for what is shown when the server says that it changed, or every so often where it cannot say. Gives whether the server is listened to. */
+/**
+ * Refetches what is shown when the server says that it changed, or at intervals where the server cannot say. Returns
+ * whether the event source is open.
+ */
 export function useLive(): boolean {
   const client = useQueryClient()
   const [listening, setListening] = useState(false)
@@ -42,13 +45,13 @@ export function useLive(): boolean {
     }
     source.addEventListener('open', () => {
       setListening(true)
-      void refresh(client) // what changed before anybody listened
+      void refresh(client) // what changed before the event source opened
     })
     source.addEventListener('error', () => {
       setListening(false)
       if (source.readyState !== EventSource.CLOSED) return
-      // Browsers do not go back to a source that was refused. The session may be over: the next question tells. Or a proxy
-      // answered for a server that was away.
+      // Browsers do not reopen a source that was refused. The session may be over, which the next request will show. Or
+      // a proxy answered for a server that was away.
       void client.invalidateQueries({ queryKey: ['me'] })
       again = setTimeout(() => setAttempt((n) => n + 1), reopenMs)
     })
@@ -73,7 +76,7 @@ export function useLive(): boolean {
   return listening
 }
 
-/** It says that somebody waits, and nothing of what is asked: notifications stand on locked screens. */
+/** The notification says that a request waits, and nothing of its content: notifications appear on locked screens. */
 function notify(count: number): void {
   if (!('Notification' in window) || Notification.permission !== 'granted' || document.hasFocus()) return
   const text = count === 1 ? 'A request waits for an answer.' : `${count} requests wait for an answer.`

@@ -11,7 +11,7 @@ import './style/index.css'
 const client = new QueryClient({
   defaultOptions: {
     queries: {
-      // What the server refused, it refuses again.
+      // A request that the server refused will be refused again.
       retry: (failures, error) => failures < 2 && !(error instanceof Problem && error.status < 500),
       staleTime: 1000,
       networkMode: 'always',
@@ -39,7 +39,8 @@ createRoot(document.getElementById('root') as HTMLElement).render(
   </StrictMode>,
 )
 
-// An address with a word in it, opened where the console is open, changes the fragment alone: the page begins anew with it.
+// Opening an address with a proof in a tab that has the console changes only the fragment: the page then starts again
+// with it.
 window.addEventListener('hashchange', () => {
   if (wordInAddress() !== undefined) location.reload()
 })

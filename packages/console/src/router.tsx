@@ -18,20 +18,20 @@ export function go(path: string): void {
   scrollTo(0, 0)
 }
 
-/** The path below `/console`, in parts: `['requests', 'req_…']`. */
+/** The path below `/console`, split: `['requests', 'req_…']`. */
 export function useRoute(): string[] {
   const path = useSyncExternalStore(subscribe, () => location.pathname)
   return path.split('/').filter((part) => part !== '' && part !== 'console')
 }
 
-/** What is asked for after the `?`. */
+/** The query, without the `?`. */
 export function useSearch(): string {
   return useSyncExternalStore(subscribe, () => location.search)
 }
 
 type LinkProps = AnchorHTMLAttributes<HTMLAnchorElement> & { to: string }
 
-/** A link within the app; with a modifier key it stays the browser's. */
+/** A link within the app; with a modifier key, the browser handles it. */
 export function Link({ to, ...rest }: LinkProps) {
   const follow = (event: MouseEvent) => {
     if (

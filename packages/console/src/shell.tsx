@@ -30,7 +30,7 @@ const places = [
   ['evidence', 'Evidence'],
 ] as const
 
-/** Around every page: where this is, who is there, where else to go, and what everybody must know. */
+/** The frame of every page: the current page, the signed-in person, the other pages, and the warnings for everyone. */
 export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft(): void }) {
   const listening = useLive()
   const say = useSay()
@@ -95,7 +95,7 @@ export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft():
   )
 }
 
-/** Whoever comes to another page by keyboard goes on from its content; at the first one the browser knows where to start. */
+/** Moves the keyboard focus to the content of the next page. On the first page, the browser already knows where to start. */
 function useArrival(place: string) {
   const main = useRef<HTMLElement>(null)
   const last = useRef(place)
@@ -139,8 +139,8 @@ function Banners({ me, stale }: { me: Me; stale: boolean }) {
         </p>
       ) : me.fresh ? null : (
         <p className="banner bad">
-          <strong>What you see may be old.</strong> The issuer’s word is not fresh. Approving waits; denying and
-          withdrawing work.
+          <strong>What you see may be old.</strong> The latest word from the issuer is not recent. Approving waits;
+          denying and withdrawing work.
         </p>
       )}
       {me.recoveries.map((recovery) => (
@@ -157,7 +157,7 @@ function RecoveryBanner({ recovery }: { recovery: Recovery }) {
     <div className="banner bad">
       <p>
         <strong>Recovery announced.</strong> The root key lets <Visible text={`${name} (${approver_id})`} /> enrol a new
-        passkey from <When iso={usable_from} /> on. If nobody here knows of it, retire recovery <Visible text={id} />{' '}
+        passkey from <When iso={usable_from} /> on. If none of you knows of it, retire recovery <Visible text={id} />{' '}
         now.
       </p>
       <button type="button" className="danger-quiet" onClick={() => setRetiring(true)}>

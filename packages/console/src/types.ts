@@ -1,4 +1,4 @@
-// What `/console/api/…` answers, as far as this app reads it (services/approval/src/console).
+// The answers of `/console/api/…`, as far as this app reads them (services/approval/src/console).
 
 export type RiskLevel = 'high' | 'medium' | 'low'
 export type Mode = 'per_action' | 'window' | 'continuous'
@@ -28,7 +28,7 @@ export interface RuleView {
   continuous: Continuous | null
 }
 
-/** What must stay fresh, or the next action waits for a person. */
+/** The freshness conditions; if one lapses, the next action waits for a person. */
 export interface Continuous {
   reattest_seconds: number
   outcome_seconds: number
@@ -63,7 +63,7 @@ export interface RequestRow {
 }
 
 export interface RowLimits extends Pick<Authority, 'budget' | 'max_depth' | 'max_children'> {
-  /** How many of the lines, the first ones, are permissions. */
+  /** The number of lines, counted from the first, that are permissions. */
   permissions: number
   not_before: string
   not_after: string
@@ -85,7 +85,7 @@ export interface Taken {
   calls: number
   egress_bytes: number
   cost: Record<string, string>
-  /** Calls of which nobody said how many bytes they sent: they count as all that was left. */
+  /** Calls without a report of the bytes they sent: they count as all that was left. */
   unmeasured: number
 }
 
@@ -94,7 +94,7 @@ export interface Permission {
   resource: { type: string; id?: string; id_prefix?: string }
   /** Bounds of arguments, by JSON pointer. */
   where?: Record<string, { max?: string; [member: string]: unknown }>
-  /** No argument may be there that `where` and the cost do not name. */
+  /** No argument may be present that `where` and the cost do not name. */
   arguments?: 'closed'
   max_uses?: number
 }
@@ -136,7 +136,7 @@ interface Detail {
   why_not: string | null
 }
 
-/** Somebody's own words, or why there are none to be shown. */
+/** A person's or an agent's own words, or why they cannot be shown. */
 export type Prose = { text: string; cut: boolean } | { gone: 'erased' | 'not_kept' }
 
 /** The text of one exact action, or why it cannot be shown. */
@@ -194,10 +194,10 @@ export interface AccessDetail extends Asked {
 
 export interface StepUpDetail extends Asked {
   kind: 'step_up'
-  /** What the decision point found missing; what a yes does stands in the statement. */
+  /** The freshness condition that the decision point found missing; the statement says what an approval does. */
   needs: 'action' | 'task'
   action: { action_digest: string }
-  /** It was approved, and this person may take that back. */
+  /** It was approved, and this person may take the approval back. */
   may_take_back: boolean
   grant: { id: string; state: string; mode: Mode | null; not_after: string | null; lines: string[] }
 }
@@ -208,13 +208,13 @@ export interface EntityDiff {
   verb: 'register' | 'change' | 'retire'
   before: unknown
   after: unknown
-  /** What it does, in one line. */
+  /** What the change does, in one line. */
   effect?: string
-  /** Of a policy set. */
+  /** For a policy set. */
   text?: PolicyChange
 }
 
-/** What policies say, by file; null: there are none, or nobody has them here. */
+/** The text of the policies, by file; null: there is none, or it is not stored here. */
 export interface PolicyChange {
   before: Record<string, string> | null
   after: Record<string, string> | null
@@ -223,10 +223,10 @@ export interface PolicyChange {
 export interface RegistryDetail extends Detail {
   kind: 'registry'
   proposer: string
-  /** Why it takes as many people as `rule` says. */
+  /** The reason for the number of people that `rule` requires. */
   why_people: 'objection' | 'second' | 'single_operator' | 'rule' | 'two'
   diff: EntityDiff[]
-  /** Rules under which nothing could be approved any more, since their group would have too few people. */
+  /** Rules under which nothing could be approved any more, because their group would have too few people. */
   starved: { rule: string; group: string; quorum: number; members: string[] }[]
   unexplained: string[]
 }
@@ -252,7 +252,7 @@ export interface Narrowed {
   authority?: unknown
   not_after?: string
   continuous?: Continuous
-  /** Of a step-up: this action alone, although the task lapsed. */
+  /** For a step-up: approve only this action, although the task lapsed. */
   effect?: 'action'
 }
 
@@ -343,7 +343,7 @@ export interface Recovery {
 export interface Group {
   id: string
   members: { id: string; name: string }[]
-  /** The rules that these people answer. */
+  /** The rules that this group answers. */
   rules: { id: string; quorum: number }[]
 }
 
@@ -384,7 +384,7 @@ export interface EventRow {
   resource?: string
   reason?: string
   status?: string
-  /** Another writer's took its place: it has no effect. */
+  /** Another writer's event took its place: it has no effect. */
   void?: true
 }
 
@@ -394,7 +394,7 @@ export interface Events {
   size: number
 }
 
-/** A step of a story, with what followed from it below; `data` is the event's own. */
+/** One step of a story, with the steps that followed from it below; `data` is the event's own. */
 export interface TraceStep {
   kind: string
   leaf_index: number
@@ -420,14 +420,14 @@ export interface Trace {
   size: number
 }
 
-/** How often agents were told yes and no, for each hour from `from` on. `agent` null: all the others. */
+/** How often agents got ALLOW and DENY, for each hour from `from` on. `agent` null: all the other agents. */
 export interface Activity {
   from: string
   hours: number
   agents: { agent: string | null; allowed: number[]; denied: number[] }[]
 }
 
-/** The exact text of a leaf, and its C2SP tlog-proof. `vkey` is approval's own knowledge, not evidence's. */
+/** The exact text of a leaf, and its C2SP tlog-proof. `vkey` comes from approval's own configuration, not from evidence. */
 export interface Receipt {
   event_id: string
   leaf_index: number

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, it } from 'vitest'
 import { enrolApprover } from './approver.ts'
 
-it('asks again while who answers stands by, and believes the first that acts', async () => {
+it('asks again while a standby answers, and accepts the answer of the first active instance', async () => {
   const codes = ['service_standby', 'service_standby', 'enrolment_closed', 'service_standby']
   let asked = 0
   await using server = createServer((_, response) => {

@@ -5,15 +5,15 @@ import { paths } from '@bailiwick/installation'
 import { type SoftwarePasskey, softwarePasskey } from './software-passkey.ts'
 import type { System } from './start-system.ts'
 
-/** What the console lets a person narrow. */
+/** The members that the console lets a person narrow. */
 export interface Narrowed {
   authority?: unknown
   not_after?: string
-  /** Of a step-up: this action alone, although the task lapsed. */
+  /** For a step-up: approve this action only, although the task lapsed. */
   effect?: 'action'
 }
 
-/** Somebody new, as whoever invites describes that person. */
+/** A new person, as the inviting approver describes them. */
 export interface Invitee {
   approver_id: string
   name: string
@@ -23,20 +23,23 @@ export interface Invitee {
 /** A person at the console, with a software passkey: what a browser does, over the same HTTP. */
 export interface Approver {
   id: string
-  /** For attacks: signs whatever it is given. */
+  /** For attacks: signs any statement. */
   passkey: SoftwarePasskey
-  /** Makes a link for somebody, who registers a passkey with it: a change request, and a person who cannot sign in yet. */
+  /**
+   * Makes an invitation link, with which a person registers a passkey. Returns the change request, and the person, who
+   * cannot sign in yet.
+   */
   invite(person: Invitee): Promise<{ requestId: string; invited: Approver }>
-  /** Asks again until `check` gives something; pending requests, grants, changes, as `/console/api/state` has them. */
+  /** Asks again until `check` returns something, for the pending requests, grants and changes of `/console/api/state`. */
   state(): Promise<ConsoleState>
-  /** Whatever else the console reads. */
+  /** Any other path that the console reads. */
   get<T>(path: string): Promise<T>
-  /** Renders the statement, signs it and hands it in. */
+  /** Renders the statement, signs it and submits it. */
   approve(requestId: string, narrowed?: Narrowed): Promise<{ grant_id?: string; statement: unknown; status: string }>
   deny(requestId: string, reason?: string): Promise<void>
-  /** Resolves when the revocation is acknowledged: durable, and it counts. */
+  /** Resolves when the revocation is acknowledged, which means that it is durable and counts. */
   withdraw(requestId: string, reason?: string): Promise<{ revoked_sequence?: number; acknowledged_at?: string }>
-  /** `meanwhile` is what happens while the person looks for the key: between the challenge and the signature. */
+  /** `meanwhile` runs while the person looks for the key, between the challenge and the signature. */
   signIn(meanwhile?: () => Promise<unknown>): Promise<void>
 }
 
@@ -80,7 +83,7 @@ export async function enrolApprover(
   return atConsole(person.id, passkey, browser)
 }
 
-/** Makes a passkey anew for the person of a recovery, whose key its address holds. Throws what the console refuses. */
+/** Makes a new passkey for the person of a recovery, whose address holds the recovery's key. Throws the console's refusal. */
 export async function recoverApprover(
   system: Pick<System, 'url'>,
   { id, key }: { id: string; key: SigningKey<'invitation'> },
@@ -100,7 +103,7 @@ export async function recoverApprover(
   return atConsole(offered.invitation.approver_id, passkey, browser)
 }
 
-/** A new passkey, and what of it an invitation says. */
+/** A new passkey, with the members that an invitation needs. */
 async function registered(passkey: SoftwarePasskey, { options: { challenge, rp } }: EnrolmentOffer, url: string) {
   const response = passkey.register(challengeOf(challenge))
   const made = await verifyRegistration({ response, challenge, rpId: rp.id, origins: [url] })
@@ -160,7 +163,7 @@ interface Exchange<T> {
   answer: T & { title?: string; detail?: string; code?: string }
 }
 
-/** A cookie jar, and the headers that a page of this origin has. Answers that are problems are thrown, with their code. */
+/** A cookie jar, and the headers of a page of this origin. Answers that are problem documents are thrown, with their code. */
 class Browser {
   readonly origin: string
   #cookie = ''
@@ -169,7 +172,7 @@ class Browser {
     this.origin = origin
   }
 
-  /** Of somebody else, at the same console. */
+  /** A jar for another person at the same console. */
   another(): Browser {
     return new Browser(this.origin)
   }
@@ -196,7 +199,7 @@ class Browser {
     return answer
   }
 
-  /** An instance that stands by did nothing: while another one takes over, a person tries again. */
+  /** A standby refuses without an effect: the person tries again while another instance takes over. */
   async #whoActs<T>(path: string, init: RequestInit): Promise<Exchange<T>> {
     for (let tries = 1; ; tries++) {
       const exchange = await this.#exchange<T>(path, init)
@@ -205,7 +208,7 @@ class Browser {
     }
   }
 
-  /** Whoever is cut off is told so, as by every client of ours: it says nothing of whether the request was done. */
+  /** A broken connection is reported as by all our clients: whether the request was done is unknown. */
   async #exchange<T>(path: string, init: RequestInit): Promise<Exchange<T>> {
     try {
       const response = await fetch(`${this.origin}${path}`, { ...init, signal: AbortSignal.timeout(30_000) })

@@ -4,7 +4,7 @@ import { systemClock } from '@bailiwick/service-kit'
 import proxy from '@fastify/http-proxy'
 import fastify from 'fastify'
 
-/** Whose a path is (DESIGN §8); the first that fits. What is nobody's else is the console's. */
+/** The owner of each path (DESIGN §8); the first match counts. Every other path is the console's. */
 const owners: readonly [path: RegExp, service: ServiceName][] = [
   [/^\/(oauth\/|\.well-known\/oauth-authorization-server)/, 'issuer'],
   [
@@ -19,15 +19,15 @@ const askEveryMs = 100
 /** An instance that does not answer by then does not serve. */
 const answersWithinMs = 2000
 
-/** What stands in front of the services, so that they have one public address (docs/decisions/0009). */
+/** A front for the services, so that they have one public address (docs/decisions/0009). */
 export interface Front extends AsyncDisposable {
   /** Resolves when every service has an instance that is ready. */
   ready(ms: number): Promise<void>
 }
 
 /**
- * Passes each request to an instance of the service that has its path, in turn among those that say that they are ready; the
- * one that is not the active one never does. Speaks plain HTTP on loopback.
+ * Passes each request to an instance of the service that owns the path, in turn among the instances that report ready;
+ * a standby never does. Speaks plain HTTP on loopback.
  */
 export async function openFront(
   port: number,
@@ -59,10 +59,10 @@ export async function openFront(
   const server = fastify({ forceCloseConnections: true })
   await server.register(proxy, {
     upstream: '',
-    // A request is sent once: whether it happened is for whoever asked to find out.
+    // A request is sent once: its sender must find out whether it happened.
     replyOptions: {
       getUpstream: ({ url }) => pick(url ?? '/'),
-      // Whoever died on it, or was not there at all, said nothing of it.
+      // An instance that died during the request, or was not there at all, said nothing about it.
       onError: (reply, { error }) => {
         const problem = toProblem(new ServiceError('outcome_unknown', error.message))
         reply.code(problem.status).send(problem)

@@ -16,7 +16,7 @@ async function call(port: number): Promise<{ socket: Socket; heard(): string }> 
   return { socket, heard: () => heard }
 }
 
-it('passes all on; held, it answers nobody new; cut, it passes nothing and breaks nothing off; mended, what waited comes', async () => {
+it('passes everything on; held, it ignores new callers; cut, it passes nothing but closes nothing; mended, it delivers what waited', async () => {
   await using echo = createServer((socket) => socket.on('error', () => undefined).pipe(socket)).listen(0, '127.0.0.1')
   await once(echo, 'listening')
   const from = await freePort()
@@ -42,7 +42,7 @@ it('passes all on; held, it answers nobody new; cut, it passes nothing and break
 
   line.mend()
   await expect.poll(() => [old.heard(), young.heard(), held.heard()]).toEqual(['one and two ', 'three', 'held'])
-  // More than any buffer on the way.
+  // More than all buffers on the way can take.
   const much = 'x'.repeat(8_000_000)
   young.socket.write(much)
   await expect.poll(() => young.heard().length, { timeout: 5000 }).toBe('three'.length + much.length)

@@ -4,13 +4,13 @@ import { createConnection, createServer, type Socket } from 'node:net'
 /** A line between two ports of the loopback, which can be cut. */
 export interface Line extends AsyncDisposable {
   /**
-   * From now on nothing passes, and nobody is told: connections stay, bytes wait, and whoever calls is heard by nobody. As
-   * when a network drops packets, and unlike a process that ends.
+   * From now on nothing passes and no caller is told: connections stay open, bytes wait, and new callers get no answer.
+   * As when a network drops packets, and unlike a process that ends.
    */
   cut(): void
-  /** From now on whoever calls is heard by nobody, and what is connected goes on. */
+  /** From now on new callers get no answer, and open connections continue. */
   hold(): void
-  /** What waited passes on. */
+  /** Waiting bytes and callers pass again. */
   mend(): void
 }
 
@@ -25,7 +25,7 @@ export async function openLine(from: number, to: number): Promise<Line> {
     socket.once('close', () => sockets.delete(socket))
     socket.on('error', () => socket.destroy())
   }
-  // Not `pipe`: it makes a source flow again by itself, also one that is held.
+  // Not `pipe`, because it makes a source flow again on its own, even a held one.
   const feed = (source: Socket, sink: Socket) => {
     source.on('data', (bytes) => sink.write(bytes) || source.pause())
     sink.on('drain', () => whole && source.resume())

@@ -3,14 +3,14 @@ import { existsSync } from 'node:fs'
 // Run on stand-ins for these images (infra/docker/test), never on the official ones.
 const KAFKA_IMAGE = 'confluentinc/cp-kafka:8.1.0' // Kafka 4.1, the image that the module of testcontainers knows
 const REDIS_IMAGE = 'redis:7-alpine'
-const KAFKA_PORT = 9093 // what that module tells clients outside the container
+const KAFKA_PORT = 9093 // the port that this module gives to clients outside the container
 const REDIS_PORT = 6379
 
 const sockets = ['/var/run/docker.sock', '/run/podman/podman.sock']
 
 /**
- * Whether a Docker engine answers. An empty DOCKER_HOST means that none is wanted. Without a socket or a DOCKER_HOST the
- * library, which is slow to load, is not asked.
+ * Whether a Docker engine answers. An empty DOCKER_HOST means that no engine is wanted. Without a socket or a
+ * DOCKER_HOST, the library is not loaded, because that is slow.
  */
 export async function dockerEngine(environment: NodeJS.ProcessEnv): Promise<boolean> {
   const { DOCKER_HOST, HOME, XDG_RUNTIME_DIR, TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE: override } = environment
@@ -26,7 +26,7 @@ export async function dockerEngine(environment: NodeJS.ProcessEnv): Promise<bool
   }
 }
 
-/** One broker in a container, PLAINTEXT. Topics are not made by asking for them. */
+/** One broker in a container, PLAINTEXT. Asking for a topic does not create it. */
 export async function kafkaInDocker(): Promise<AsyncDisposable & { brokers: string[] }> {
   const [{ KafkaContainer }, { Wait }] = await Promise.all([import('@testcontainers/kafka'), import('testcontainers')])
   const container = await new KafkaContainer(KAFKA_IMAGE)
@@ -41,7 +41,7 @@ export async function kafkaInDocker(): Promise<AsyncDisposable & { brokers: stri
   }
 }
 
-/** Redis in a container, as the grant store asks for it: nothing is evicted. */
+/** Redis in a container, configured as the grant store needs it: nothing is evicted. */
 export async function redisInDocker(): Promise<AsyncDisposable & { url: string }> {
   const { GenericContainer, Wait } = await import('testcontainers')
   const container = await new GenericContainer(REDIS_IMAGE)

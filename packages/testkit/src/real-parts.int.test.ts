@@ -4,7 +4,7 @@ import { realKafka, realRedis } from './real-parts.ts'
 
 afterEach(() => vi.unstubAllEnvs())
 
-describe.skipIf(lacks('kafka', 'redis'))('real parts of a machine that has their programs', () => {
+describe.skipIf(lacks('kafka', 'redis'))('real parts on a machine that has their programs', () => {
   it('are started where none is named and no engine is wanted', async () => {
     for (const name of ['KAFKA_BROKERS', 'REDIS_URL', 'DOCKER_HOST']) vi.stubEnv(name, '')
     await using kafka = await realKafka()

@@ -12,25 +12,26 @@ import {
 } from '@bailiwick/native'
 import { dockerEngine, kafkaInDocker, redisInDocker } from './real-parts-docker.ts'
 
-/** A real Kafka, wherever it came from. Others may use it too: take topic names that nobody else has. */
+/** A real Kafka from any source. Others may use it too: take unique topic names. */
 export interface RealKafka extends AsyncDisposable {
   /** host:port */
   readonly brokers: string[]
   /** Absent where the brokers are not ours to kill. */
   readonly nodes?: KafkaNode[]
-  /** Absent where everybody may do everything, or where KAFKA_BROKERS says nothing about it. */
+  /** Absent where every client may do everything, or where KAFKA_BROKERS says nothing about security. */
   readonly security?: KafkaSecurity
 }
 
-/** A real Redis, wherever it came from. Others may use it too: what flushes or stops it asks for one of its own. */
+/** A real Redis from any source. Others may use it too: a test that flushes or stops it must ask for one of its own. */
 export interface RealRedis extends AsyncDisposable {
   readonly url: string
 }
 
 /**
- * The first Kafka that there is: the brokers that KAFKA_BROKERS names (host:port, comma between), one in a Docker engine,
- * one started natively. With options always a native one of the caller's own, whose nodes can be killed. Rejects with
- * `service_unready`, saying what to install, where there is none. Disposing ends what was started, and nothing else.
+ * The first available Kafka: the brokers that KAFKA_BROKERS names (host:port, separated by commas), one in a Docker
+ * engine, or one started natively. With options it is always a native one of the caller's own, whose nodes can be
+ * killed. Rejects with `service_unready`, saying what to install, if there is none. Disposing ends what was started,
+ * and nothing else.
  */
 export function realKafka(options: KafkaOptions): Promise<KafkaCluster>
 export function realKafka(): Promise<RealKafka>
@@ -41,7 +42,10 @@ export async function realKafka(options?: KafkaOptions): Promise<RealKafka> {
   return (await dockerEngine(process.env)) ? kafkaInDocker() : startKafka()
 }
 
-/** The same for Redis: REDIS_URL, a Docker engine, a `redis-server` on the path; with options always one of the caller's own. */
+/**
+ * The same for Redis: REDIS_URL, a Docker engine, or a `redis-server` on the path; with options always one of the
+ * caller's own.
+ */
 export function realRedis(options: RedisOptions): Promise<RedisServer>
 export function realRedis(): Promise<RealRedis>
 export async function realRedis(options?: RedisOptions): Promise<RealRedis> {
@@ -52,8 +56,8 @@ export async function realRedis(options?: RedisOptions): Promise<RealRedis> {
 }
 
 /**
- * What is missing here for {@link realKafka} and {@link realRedis} without options, in words that say how to get it; empty
- * when all can be had. For what is always the caller's own, ask `missingParts` of @bailiwick/native.
+ * What this machine lacks for {@link realKafka} and {@link realRedis} without options, in words that say how to get it;
+ * empty when nothing is missing. For parts that are always the caller's own, ask `missingParts` of @bailiwick/native.
  */
 export async function missingParts(...parts: readonly Part[]): Promise<string[]> {
   const had = (part: Part) =>

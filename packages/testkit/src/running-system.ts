@@ -16,15 +16,15 @@ import { freePorts } from '@bailiwick/native'
 import { type Clock, type Logger, type RandomSource, systemClock } from '@bailiwick/service-kit'
 import { sampleEntities } from '@bailiwick/standalone/sample'
 
-/** What agents, people and enforcement points have of a running system, in whatever processes it runs. */
+/** The parts of a running system that agents, people and enforcement points use, in whichever processes it runs. */
 export interface RunningSystem extends AsyncDisposable {
   /** Its one public address. */
   url: string
   data: string
   trust: Trust
-  /** The bus as agents have it. */
+  /** The bus as agents see it. */
   bus: Bus
-  /** Where the sample invoices API is to be. */
+  /** The address at which the sample invoices API must listen. */
   invoicesUrl: string
   clock: Clock
   random: RandomSource
@@ -32,21 +32,21 @@ export interface RunningSystem extends AsyncDisposable {
 }
 
 export interface PlaceOptions {
-  /** Kept when given; else a folder that goes with the system. */
+  /** Kept when given; otherwise a folder that is removed with the system. */
   data?: string
   port?: number
-  /** Where the sample invoices API will be; its base URL stands in the registry. */
+  /** The address of the sample invoices API; its base URL stands in the registry. */
   invoicesPort?: number
   singleOperator?: boolean
-  /** What the registry begins with, made of the sample's entries. */
+  /** The initial registry, made from the sample's entries. */
   entities?: (sample: InitialEntities) => InitialEntities
-  /** The policies that it begins with, made of the starter's. */
+  /** The initial policies, made from the starter set. */
   policies?: (starter: PolicyFiles) => PolicyFiles
-  /** The machine's, unless given. */
+  /** The machine's clock, unless given. */
   clock?: Clock
 }
 
-/** Where a system is to run: a data directory with an installation that has the sample registry, and free ports. */
+/** A place for a system: a data directory with an installation that has the sample registry, and free ports. */
 export interface Place {
   data: string
   port: number
@@ -89,7 +89,7 @@ export async function preparePlace(options: PlaceOptions): Promise<Place> {
   }
 }
 
-/** A port that is nobody's, and stays so while this process lives. */
+/** A free port, which stays reserved while this process lives. */
 export async function freePort(): Promise<number> {
   const [port = 0] = await freePorts(1)
   return port

@@ -1,4 +1,4 @@
-// A process that starts a service, says which, and then does nothing: for a test that ends it.
+// A process that starts a service, prints which, and then does nothing: for a test that ends it.
 import { ServiceProcess } from './service-process.ts'
 
 const [data = '', port = ''] = process.argv.slice(2)

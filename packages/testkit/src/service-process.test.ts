@@ -7,7 +7,7 @@ import { nodeArguments } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { freePort } from './running-system.ts'
 
-/** How it was started; nothing of one that is gone, or that its parent has not yet looked after. */
+/** The command line of a process; empty for one that is gone, or that its parent has not reaped yet. */
 function commandOf(pid: number): string {
   try {
     return execFileSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).replace(/^.*<defunct>\n/, '')
@@ -16,7 +16,7 @@ function commandOf(pid: number): string {
   }
 }
 
-it('is a service as it is served, and ends with whoever started it', async () => {
+it('is a service as `bailiwick serve` runs it, and ends with the process that started it', async () => {
   const data = mkdtempSync(join(tmpdir(), 'bailiwick-process-'))
   const fixture = join(import.meta.dirname, 'service-process.fixture.ts')
   const starter = spawn(process.execPath, [fixture, data, String(await freePort())], {

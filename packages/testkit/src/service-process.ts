@@ -9,8 +9,8 @@ const keptCharacters = 20_000
 const keptErrors = 200
 const restartMs = 1000
 const repository = join(import.meta.dirname, '../../..')
-// What V8 compiled is kept from one start to the next: each costs half a second of a core instead of more than one. Written
-// soon after the start, for who is killed writes nothing at the end.
+// V8's compiled code is kept between starts: a start then costs half a second of a core instead of more than one. It is
+// written soon after the start, because a killed process writes nothing at its end.
 const compileCache = join(repository, 'node_modules/.cache/compile')
 const keepCompiled = `data:text/javascript,import{enableCompileCache,flushCompileCache}from'node:module';
 enableCompileCache(${JSON.stringify(compileCache)});setTimeout(flushCompileCache,2000).unref()`
@@ -19,15 +19,18 @@ export interface ServiceProcessOptions {
   service: ServiceName | 'standalone'
   /** Its whole environment. */
   env: Readonly<Record<string, string>>
-  /** Starts it again when it ended by itself, as whoever runs it does: it stops when it does not know what is true any more. */
+  /**
+   * Starts it again after it ended on its own, as a supervisor would: a service stops when it can no longer know what
+   * is true.
+   */
   supervised?: boolean
   /** A command that runs the rest of its line in its own place, such as `nsenter`; none unless given. */
   through?: readonly string[]
 }
 
 /**
- * A service as `bailiwick serve` runs it, to be killed at any moment and started again with the same settings. It ends with the process
- * that started it.
+ * A service as `bailiwick serve` runs it. It can be killed at any moment and started again with the same settings, and
+ * ends with the process that started it.
  */
 export class ServiceProcess implements AsyncDisposable {
   readonly service: ServiceName | 'standalone'
@@ -38,11 +41,11 @@ export class ServiceProcess implements AsyncDisposable {
   #child: ChildProcess | undefined
   #exited: Promise<unknown> = Promise.resolve()
   #expected = true
-  /** What it said last; a run that fails shows it. */
+  /** Its latest output, which a failing run shows. */
   output = ''
-  /** How often it ended by itself: never a part of the plan. */
+  /** How often it ended on its own, which no test plans. */
   crashes = 0
-  /** How often it ended since another one took over; it is started again at once, as a supervisor would, and stands by. */
+  /** How often it ended because another instance took over. It is started again at once, as a supervisor would, and stands by. */
   successions = 0
   /** Its log lines at level error, since the first start. */
   readonly errors: string[] = []
@@ -87,7 +90,7 @@ export class ServiceProcess implements AsyncDisposable {
       if (/"level":"(error|fatal)"/.test(line) && this.errors.length < keptErrors) this.errors.push(line)
     })
     this.#exited = new Promise((resolve) => {
-      // Not `exit`: then its last words may still be on their way.
+      // Not `exit`: at that time its last output may still be on its way.
       child.once('close', (code, signal) => {
         if (!this.#expected && said.includes('took over: this instance stops')) {
           this.successions++
@@ -95,7 +98,7 @@ export class ServiceProcess implements AsyncDisposable {
         } else if (!this.#expected) {
           this.crashes++
           keep(Buffer.from(`\n[ended by itself: ${code ?? signal}]\n`))
-          // At once: whoever waits for what it would have done may never come to show it.
+          // Printed at once, because a caller that waits for this service may never get to print it.
           process.stderr.write(`${this.service} at ${this.url} ended by itself:\n${this.output.slice(-4000)}`)
           if (this.#supervised) setTimeout(() => this.#expected || this.start(), restartMs)
         }
@@ -104,13 +107,13 @@ export class ServiceProcess implements AsyncDisposable {
     })
   }
 
-  /** As a supervisor starts what ended by itself; that end is forgiven. */
+  /** Restarts a service that ended on its own, as a supervisor would; that end is not counted against it. */
   restart(): void {
     this.crashes--
     this.start()
   }
 
-  /** Resolves once it says that it is ready; rejects, with its last words, when it ended or is late. */
+  /** Resolves once it reports ready. Rejects with its last output when it ended or is late. */
   async ready(ms = 120_000): Promise<void> {
     for (const deadline = systemClock.monotonic() + ms; systemClock.monotonic() < deadline; ) {
       const answer = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined)
@@ -122,7 +125,7 @@ export class ServiceProcess implements AsyncDisposable {
     throw new Error(`${this.service} does not get ready:\n${this.output}`)
   }
 
-  /** SIGSTOP and SIGCONT: it stands still, and goes on. */
+  /** SIGSTOP and SIGCONT: it stands still, and continues. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     process.kill(this.pid, signal)
   }
@@ -134,7 +137,7 @@ export class ServiceProcess implements AsyncDisposable {
     await this.#exited
   }
 
-  /** An orderly stop, which gives its exit code. */
+  /** An orderly stop, which returns its exit code. */
   async stop(): Promise<unknown> {
     this.#expected = true
     this.#child?.kill('SIGTERM')

@@ -47,7 +47,7 @@ it('registers and signs as a browser with an authenticator does', async () => {
   expect(await verify(passkey.sign(statementChallenge(statement)), credential)).toEqual({ ok: true, newSignCount: 2 })
 })
 
-it('signs with the passkey that is named, else with the newest', async () => {
+it('signs with the named passkey, or otherwise with the newest', async () => {
   const [first, second] = [await enrol(), await enrol()]
   expect(passkey.sign(challenge).credential_id).toBe(second.credential_id)
   const named = passkey.sign(statementChallenge(statement), first.credential_id)
@@ -63,13 +63,13 @@ it.each<[string, PasskeyLies, string]>([
   ['relying party', { rpId: 'evil.example' }, 'authenticator_data: another relying party'],
   ['presence', { userPresent: false }, 'authenticator_data: the user was not present'],
   ['verification', { userVerified: false }, 'authenticator_data: the user was not verified'],
-])('lies about the %s when asked to, and is found out', async (_, lies, detail) => {
+])('lies about the %s on request, and is found out', async (_, lies, detail) => {
   const credential = await enrol()
   const assertion = passkey.raw(lies).sign(statementChallenge(statement))
   expect(await verify(assertion, credential)).toEqual({ ok: false, code: 'assertion_invalid', detail })
 })
 
-it('lies about the counter when asked to, and is found out', async () => {
+it('lies about the counter on request, and is found out', async () => {
   const credential = { ...(await enrol()), sign_count: 5 }
   const assertion = passkey.raw({ signCount: 5 }).sign(statementChallenge(statement))
   expect(await verify(assertion, credential)).toMatchObject({ ok: false, detail: 'authenticator_data: sign count' })

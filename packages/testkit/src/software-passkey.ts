@@ -10,22 +10,22 @@ export interface RegistrationResponse {
   response: { clientDataJSON: string; attestationObject: string; transports: string[] }
 }
 
-/** How browser or authenticator lie, for abuse tests. What is not named is as it should be. */
+/** The lies of a browser or an authenticator, for abuse tests. Members that are not given stay honest. */
 export interface PasskeyLies {
-  /** What the browser says. */
+  /** The browser's statements. */
   type?: string
   origin?: string
   crossOrigin?: boolean
   topOrigin?: string
-  /** What the authenticator says, and signs. */
+  /** The authenticator's statements, which it signs. */
   rpId?: string
   userPresent?: boolean
   userVerified?: boolean
   signCount?: number
-  /** Puts other bytes for what the browser, or the authenticator, would say; they are signed as they come out. */
+  /** Replaces the bytes of the browser or the authenticator; the result is signed. */
   clientData?: (bytes: Buffer) => Buffer
   authenticatorData?: (bytes: Buffer) => Buffer
-  /** Signs otherwise, or with something else. */
+  /** Signs in another way, or with another key. */
   signature?: (signed: Buffer, privateKey: KeyObject) => Buffer
 }
 
@@ -34,8 +34,8 @@ export interface SoftwarePasskey {
   /** Makes a new ES256 passkey, attestation `none`. `challenge` are the bytes that the server chose. */
   register(challenge: Uint8Array, user?: { id: string; name: string }): RegistrationResponse
   /**
-   * Signs with a passkey that was registered here: the one that is named, else the newest. Its counter grows by one each
-   * time, as a security key's does. Throws when there is none.
+   * Signs with a passkey that was registered here: the named one, or otherwise the newest. Its counter grows by one
+   * each time, as a security key's does. Throws when there is none.
    */
   sign(challenge: Uint8Array, credentialId?: string): Assertion
   /** The same passkeys behind a browser and an authenticator that lie. */

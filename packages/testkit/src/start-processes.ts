@@ -11,13 +11,13 @@ import { ServiceProcess } from './service-process.ts'
 export interface ProcessesOptions extends PlaceOptions {
   /** How many brokers. */
   nodes?: 1 | 3
-  /** How many instances of each; two of policy-decision and one of each other unless given. */
+  /** The number of instances of each service; by default two of policy-decision and one of each other. */
   instances?: Partial<Record<ServiceName, number>>
-  /** The last instance of this service reaches the broker by a line that can be cut. */
+  /** The last instance of this service reaches the broker through a line that can be cut. */
   cuttable?: ServiceName
-  /** Kafka users besides, who may read what others may be given to read. */
+  /** Additional Kafka users, with the rights that outside readers may get. */
   readers?: readonly string[]
-  /** What ends by itself is started again. */
+  /** Starts every process again that ends on its own. */
   supervised?: boolean
   /** Settings of all processes, over those that the system needs. */
   env?: Readonly<Record<string, string>>
@@ -27,17 +27,17 @@ export interface ProcessesOptions extends PlaceOptions {
 export interface Processes extends RunningSystem {
   kafka: KafkaCluster
   redis: RedisServer
-  /** The instances of each service; of those that have one active instance, the first was started first. */
+  /** The instances of each service. Of those with one active instance, the first in the list was started first. */
   processes: Readonly<Record<ServiceName, readonly ServiceProcess[]>>
-  /** Between the broker and the last instance of what was to be `cuttable`. */
+  /** Between the broker and the last instance of the `cuttable` service. */
   line?: Line
-  /** How a principal reaches the broker: a service's, `agents`, or `admin`. */
+  /** The connection of a principal to the broker: a service's, `agents`, or `admin`. */
   connection(principal: string): KafkaConnection
   /** Resolves when every service has an instance that is ready. */
   ready(ms?: number): Promise<void>
 }
 
-/** What eight others on two cores need; a test has its own deadline. */
+/** The time that eight processes on two cores need; a test has its own deadline. */
 const readyWithinMs = 180_000
 
 export async function startProcesses(options: ProcessesOptions = {}): Promise<Processes> {
@@ -85,7 +85,7 @@ export async function startProcesses(options: ProcessesOptions = {}): Promise<Pr
       BAILIWICK_GRANT_STORE: redis.url,
       BAILIWICK_LOG_LEVEL: 'warn',
       BAILIWICK_LOG_PUBLIC: '1',
-      BAILIWICK_DEV: '1', // Redis is on the loopback, without TLS; three brokers meet what one must
+      BAILIWICK_DEV: '1', // Redis is on the loopback, without TLS; three brokers meet the requirements for one
       ...options.env,
     }
     const process = started.use(new ServiceProcess({ service, env, supervised }))
@@ -121,7 +121,7 @@ export async function startProcesses(options: ProcessesOptions = {}): Promise<Pr
     }
   }
   await ready()
-  // What answered for one that ended is not the one that was started.
+  // Another process may have answered in the place of one that ended.
   for (const process of Object.values(processes).flat())
     if (!process.running && !supervised) throw new Error(process.output)
   const owned = started.move()

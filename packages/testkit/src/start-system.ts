@@ -19,7 +19,7 @@ import { type PlaceOptions, preparePlace, type RunningSystem } from './running-s
 export interface SystemOptions extends PlaceOptions {
   /** Settings over those that the system needs. */
   env?: Readonly<Record<string, string>>
-  /** Instead of embedded ones; they stay the caller's. */
+  /** Used instead of embedded ones; they stay the caller's. */
   adapters?: { bus: Bus; grantStore: GrantStore }
   /** Faults between the services and the bus. */
   wrapBus?: (bus: Bus) => Bus
@@ -34,7 +34,7 @@ export interface System extends RunningSystem {
   services: Standalone
 }
 
-/** The host closes its bus; this one is somebody else's. */
+/** The host closes its bus, but this one belongs to the caller. */
 function borrowed(bus: Bus | undefined): Bus | undefined {
   return (
     bus && {
@@ -47,7 +47,7 @@ function borrowed(bus: Bus | undefined): Bus | undefined {
   )
 }
 
-/** The whole system in this process, on real embedded adapters and a real port: what `npm start` runs, in one call. */
+/** The whole system in this process, on real embedded adapters and a real port, in one call: the same as `npm start`. */
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
   const place = await preparePlace(options)
   const { data, port, url, invoicesUrl } = place

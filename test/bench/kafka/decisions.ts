@@ -53,6 +53,6 @@ async function onBrokers(bench: KafkaBench, nodes: 1 | 3): Promise<Row[]> {
     points.map(({ url }) => url),
   )
   const [first, second] = points
-  await second?.stop() // else it would go on folding what the other one decides
+  await second?.stop() // otherwise it would continue to fold the other's decisions
   return [...(await rowsOf('one instance', first ? [first.url] : [])), ...two]
 }

@@ -30,7 +30,7 @@ interface Tree {
   head: string | undefined
 }
 
-/** The one decision that was really made, and what its producer's successor names as its predecessor. */
+/** The one decision that was really made, and the event that its producer's successor names as its predecessor. */
 export async function readDecision(bus: Bus, decisionId: string): Promise<{ event: Allowed; predecessor: string }> {
   const found = Promise.withResolvers<{ event: Allowed; predecessor: string }>()
   await using _ = await bus.follow([topic], 'start', async (batch: readonly Message[]) => {
@@ -46,8 +46,9 @@ export async function readDecision(bus: Bus, decisionId: string): Promise<{ even
 }
 
 /**
- * Writes what a policy-decision instance would have written of `count` decisions, each with its outcome, in turn under these
- * grants: signed with its key, numbered and chained, consecutive in each tree, every outcome signed by the enforcement point.
+ * Writes the events of a policy-decision instance for `count` decisions, each with its outcome, in turn under these
+ * grants. They are signed with its key, numbered and chained, consecutive in each tree, and every outcome is signed by
+ * the enforcement point.
  */
 export async function writeHistory(options: {
   bus: Bus

@@ -9,7 +9,7 @@ const width = 64
 /** A credential lives five minutes: each round takes new ones. */
 const round = 10_000
 
-/** What each process holds after many decisions: whatever it keeps for ever shows here. */
+/** The memory of each process after many decisions, which shows anything that it keeps for ever. */
 export async function measureKafkaMemory(bench: KafkaBench): Promise<Measure> {
   const { quick, progress } = bench
   const count = quick ? 1000 : 100_000

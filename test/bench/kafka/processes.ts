@@ -11,11 +11,11 @@ import { SubAgents } from '../sub-agents.ts'
 import { type Actor, type Granted, roomyAsk } from '../world.ts'
 
 const assertionMs = 30_000
-/** A machine that others use too is late. */
+/** A shared machine may be late. */
 const grantWithinMs = 120_000
 /**
- * What a busy machine makes of a decision; anything else must not happen. A nonce is wanted a second time when Redis was too
- * late meanwhile: an instance then goes on alone, with nonces of its own.
+ * The answers that a busy machine may cause; any other answer must not happen. A second nonce is requested when Redis
+ * was too late meanwhile: the instance then continues alone, with nonces of its own.
  */
 const late: ReadonlySet<string | undefined> = new Set([
   'deadline_exceeded',
@@ -70,14 +70,14 @@ export class ProcessWorld implements AsyncDisposable {
     return world
   }
 
-  /** A request, its approval and a credential; of the sample agent, unless somebody else is to play. */
+  /** A request, its approval and a credential, for the sample agent unless another one is given. */
   async grant(part?: Part): Promise<Granted> {
     const agent = part?.agent ?? sampleAgent(this.system, 'reconciler')
     const ask = roomyAsk(++this.#asked, part?.toolServer)
     const { requestId } = await patiently(() => agent.request(ask))
     const { grant_id, status } = await patiently(() => (part?.approver ?? this.approver).approve(requestId))
     if (grant_id === undefined) throw new Error(`the request is ${status}, without a grant`)
-    // Asked by request: on a machine that is busy the console may answer before the issuer has acted.
+    // Looked up by request: on a busy machine the console may answer before the issuer has acted.
     const { token } = await agent.credential({ requestId }, { wait: AbortSignal.timeout(grantWithinMs) })
     return { requestId, grantId: grant_id, token, ...(part && { actor: part }) }
   }
@@ -94,13 +94,13 @@ export class ProcessWorld implements AsyncDisposable {
     return made
   }
 
-  /** Asks a policy-decision instance as an enforcement point does, and again with the nonce that it wants. */
+  /** Calls a policy-decision instance as an enforcement point does, and again with the nonce that it requests. */
   async call(url: string, token: string, actor: Actor = {}): Promise<Called> {
     const first = await this.#ask(url, token, actor)
     return first.reason === 'proof_nonce_required' ? this.#ask(url, token, actor) : first
   }
 
-  /** As `call`; 1 when it was denied for being late on a busy machine. Throws for any other denial. */
+  /** As `call`; returns 1 for a denial because a busy machine was late. Throws for any other denial. */
   async allowedOrLate(url: string, token: string): Promise<0 | 1> {
     const called = await this.call(url, token)
     if (called.decision) return 0
@@ -155,7 +155,7 @@ export class ProcessWorld implements AsyncDisposable {
     return this.#assertion.text
   }
 
-  /** How often a service stopped, since it could not know any more what is true, and was started again. */
+  /** How often a service stopped because it could no longer know what is true, and was started again. */
   get restarts(): number {
     const { processes } = this.system
     return Object.values(processes)

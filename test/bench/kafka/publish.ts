@@ -12,7 +12,7 @@ import { brokers, nameOf } from './brokers.ts'
 const topic = 'decisions.v1'
 const atOnce = 256
 
-/** What a broker's acknowledgement costs, how far many writers share that price, and how soon a reader has it. */
+/** The cost of a broker's acknowledgement, how well many writers share it, and how soon a reader has the event. */
 export async function measureKafkaPublish(bench: Bench): Promise<Measure> {
   const rows: Row[] = []
   for (const nodes of brokers(bench)) rows.push(...(await onBrokers(bench, nodes)))

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 /** Memory of a process that is in RAM, in MiB. Linux only. */
 export const residentMiB = (pid: number): number => statusMiB(pid, 'VmRSS')
 
-/** Of that, what is its own: without the pages of its files, which the kernel keeps at hand and takes back as it likes. */
+/** The part of it that is its own, without the pages of its files, which the kernel caches and reclaims as it likes. */
 export const ownMiB = (pid: number): number => statusMiB(pid, 'RssAnon')
 
 function statusMiB(pid: number, field: 'VmRSS' | 'RssAnon'): number {

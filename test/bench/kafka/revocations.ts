@@ -6,11 +6,11 @@ import { howOf, kindByKind, kinds, type TreeReach } from '../revocations.ts'
 import type { ProcessWorld } from './processes.ts'
 import type { KafkaBench } from './worlds.ts'
 
-/** As `measureRevocations`, of processes: the operator's answer comes from the issuer, an ALLOW from either decision point. */
+/** As `measureRevocations`, with processes: the operator's answer comes from the issuer, an ALLOW from either decision point. */
 export async function measureKafkaRevocations(bench: KafkaBench): Promise<Measure> {
   const count = bench.count ?? (bench.quick ? 2 : 2000)
   const open = async () => {
-    // Passing on to a thousand takes a busy machine longer than a credential lives by default.
+    // On a busy machine, delegating to a thousand takes longer than a credential lives by default.
     const world = await bench.open(bench.quick ? 1 : 3, { BAILIWICK_CREDENTIAL_SECONDS: '600' })
     const restarts = () => world.restarts
     return { reach: reachOf(world), restarts, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }

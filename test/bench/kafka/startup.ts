@@ -8,7 +8,7 @@ import type { KafkaBench } from './worlds.ts'
 const trees = 50
 const readyWithinMs = 60 * 60 * 1000
 
-/** How long those that keep decisions in memory need to have them again. */
+/** How long the services that keep decisions in memory need to load them again. */
 export async function measureKafkaStartup(bench: KafkaBench): Promise<Measure> {
   const { quick, progress } = bench
   const count = quick ? 10_000 : 1_000_000

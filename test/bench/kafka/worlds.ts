@@ -2,15 +2,18 @@ import type { ProcessesOptions } from '@bailiwick/testkit'
 import type { Bench } from '../measure.ts'
 import { ProcessWorld } from './processes.ts'
 
-/** What measures on Kafka are given besides. */
+/** The additional input of measures on Kafka. */
 export interface KafkaBench extends Bench {
-  /** A system of as many brokers, with two policy-decision instances; with these settings of all processes, unless it is shared. */
+  /**
+   * A system with this many brokers and two policy-decision instances, with these settings for all processes unless it
+   * is shared.
+   */
   open(nodes: 1 | 3, env?: ProcessesOptions['env']): Promise<LentWorld>
 }
 
 type LentWorld = ProcessWorld & AsyncDisposable
 
-/** Gives every measure a new system; but in a smoke count one, since starting it takes longer than what it is for. */
+/** Gives every measure a new system, except in a smoke run, where starting it would take longer than the measure. */
 export class Worlds implements AsyncDisposable {
   readonly #shared: boolean
   #kept: ProcessWorld | undefined
@@ -30,7 +33,7 @@ export class Worlds implements AsyncDisposable {
   }
 }
 
-/** Whoever borrowed it ends nothing. */
+/** A borrower's dispose ends nothing. */
 const lent: ProxyHandler<ProcessWorld> = {
   get(target, name) {
     if (name === Symbol.asyncDispose) return async () => {}

@@ -10,7 +10,7 @@ export const boxcar = 50
 
 /** Makes requests that are allowed, each a new one. */
 export interface Caller {
-  /** `count` evaluations, one a request. What it makes is to be sent within 30 s. */
+  /** `count` evaluations, one in each request. They must be sent within 30 s. */
   singles(count: number): Promise<Buffer[]>
   /** `count` requests of `boxcar` evaluations. */
   boxcars(count: number): Promise<Buffer[]>
@@ -19,7 +19,7 @@ export interface Caller {
 const singlePath = '/access/v1/evaluation'
 const boxcarPath = '/access/v1/evaluations'
 
-/** Asks a plain decision point. */
+/** Calls a plain decision point. */
 export class PlainCaller implements Caller {
   #made = 0
 
@@ -39,7 +39,7 @@ const digest = actionDigest({ ...action, resource } satisfies Action)
 /** A credential lives 600 s here, and an assertion and a proof a minute. */
 const tokensForMs = 240_000
 
-/** Asks a decision point of grants as an enforcement point does, of an agent under its grants in turn. */
+/** Calls a decision point with grants as an enforcement point does, for an agent under its grants in turn. */
 export class GrantCaller implements Caller {
   readonly #place: Place
   readonly #callerKey: SigningKey<'pep-caller'>
@@ -70,14 +70,14 @@ export class GrantCaller implements Caller {
     })
   }
 
-  /** Proofs of the seconds around a start count with a nonce alone: one that is asked without it says which. */
+  /** Proofs from the seconds around a start need a nonce: a call without one fetches it. */
   async learnNonce(load: Load): Promise<void> {
     const [request] = await this.singles(1)
     const { body } = await load.ask(request as Buffer)
     this.#nonce = (JSON.parse(body) as { context?: { dpop_nonce?: string } }).context?.dpop_nonce
   }
 
-  /** Pausing, so that answers go on being read. */
+  /** Pauses, so that answers are read in between. */
   async #each(count: number, make: () => Buffer): Promise<Buffer[]> {
     const made: Buffer[] = []
     while (made.length < count) {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
-/** One core for what is measured, and another for what asks it; back where it was at its end. */
+/** Gives one core to the measured process, and another to the load. Restores the load's cores at the end. */
 export class TwoCores implements Disposable {
   readonly #before: string
   readonly #server: string | undefined
@@ -10,20 +10,20 @@ export class TwoCores implements Disposable {
   constructor() {
     this.#before = allowedCores()
     const [server, load] = each(this.#before)
-    // Threads keep what they have: all of them are moved, and those to come follow.
+    // Existing threads keep their affinity, so all of them are moved, and future ones inherit it.
     if (server === undefined || load === undefined || !keepOn(process.pid, load)) return
     this.#server = server
     this.#load = load
   }
 
-  /** In words, for whoever judges the numbers. */
+  /** In words, for the readers of the numbers. */
   get how(): string {
     return this.#server === undefined
       ? '**Not pinned** (no `taskset`, or one core): server and load compete for the same cores.'
       : `The server has core ${this.#server} to itself with all its threads, the load core ${this.#load}.`
   }
 
-  /** Before it works: a process that was just spawned. */
+  /** Called before the process works: it was just spawned. */
   takeServer(pid: number): void {
     if (this.#server !== undefined) keepOn(pid, this.#server)
   }
@@ -36,7 +36,7 @@ export class TwoCores implements Disposable {
 const keepOn = (pid: number, cores: string): boolean =>
   spawnSync('taskset', ['--all-tasks', '--cpu-list', '--pid', cores, String(pid)], { stdio: 'ignore' }).status === 0
 
-/** As the kernel lists them, "0-1,4"; empty where it does not tell. */
+/** As the kernel lists them, "0-1,4"; empty where the kernel does not say. */
 function allowedCores(): string {
   try {
     return /^Cpus_allowed_list:\s+(\S+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? ''

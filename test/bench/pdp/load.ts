@@ -4,11 +4,11 @@ import { setImmediate } from 'node:timers/promises'
 
 export interface Answer {
   status: number
-  /** Its bytes, one a character. */
+  /** The body's bytes, one for each character. */
   body: string
 }
 
-/** A POST with a JSON body, ready to be sent. */
+/** A POST with a JSON body, ready to send. */
 export function postOf(path: string, body: string, headers: Readonly<Record<string, string>> = {}): Buffer {
   const fields = { host: 'localhost', 'content-type': 'application/json', ...headers }
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`)
@@ -18,8 +18,8 @@ export function postOf(path: string, body: string, headers: Readonly<Record<stri
 }
 
 /**
- * Keep-alive connections, each with one request on its way, spoken by hand: a client that costs its core more than the server costs
- * its own would be what is measured.
+ * Keep-alive connections with one request in flight each, written by hand. A client that costs its core more than the
+ * server costs its own would dominate the measurement.
  */
 export class Load implements Disposable {
   readonly #connections: Connection[]
@@ -100,8 +100,8 @@ class Connection {
 }
 
 /**
- * So many a second, whether or not answers come; what each took since it was due, in ms, so that one that is late makes those behind
- * it late too.
+ * Sends this many requests a second, whether or not answers come. The time of each, in ms, counts from when it was due,
+ * so that a late one makes those after it late too.
  */
 export async function paced(
   perSecond: number,

@@ -2,12 +2,12 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PolicyFiles } from '@bailiwick/installation'
 
-/** What both sets have beside their scoped policies; the count of all is the set's. */
+/** The policies that both sets have besides their scoped ones; the set's count includes all. */
 export const mixture =
   'Of the policies all but ten are scoped, as those of a company are: a tenth of them by a user or agent, a tenth by an action on its own, the others by the ' +
   'resource that they are about; the ten are about everything.'
 
-/** The starter policies with as many more as make `count`: of agents, of tools and of other actions. */
+/** The starter policies, with as many others as make `count`: for agents, for tools and for other actions. */
 export function grantPolicies(starter: PolicyFiles, count: number): PolicyFiles {
   const there = [...starter.values()].map((text) => text.toString().match(/^(permit|forbid) /gm)?.length ?? 0)
   const more = Array.from({ length: count - there.reduce((sum, each) => sum + each, 0) }, (_, n) => grantPolicy(n))
@@ -48,7 +48,7 @@ action view, edit, share, delete appliesTo { principal: [User], resource: [Doc],
 const docs = 1000
 const users = 200
 const groups = 40
-/** Requests are the same of every set: folders that all of them have. */
+/** Requests are the same for every set: they name folders that all sets have. */
 const folders = 60
 
 /** A directory of `count` policies about documents in folders, with users in groups. */
@@ -87,7 +87,7 @@ function entities() {
   ]
 }
 
-/** The n-th request: of a user about a document, no two alike. Owners all of them, so that each is allowed. */
+/** The n-th request: a user about a document, all different. All users are owners, so that each request is allowed. */
 export function folderRequest(n: number): Record<'subject' | 'action' | 'resource' | 'context', object> {
   const doc = (n * 31) % docs
   return {

@@ -8,15 +8,18 @@ import type { Server } from './server.ts'
 export interface Run {
   /** ALLOWs a second. */
   rate: number
-  /** The same of a second of its CPU time: what others do on the machine is not in it. */
+  /** ALLOWs for each second of its CPU time, which excludes other work on the machine. */
   ofCore: number
   /** ms of each request. */
   each: number[]
-  /** Denied for being late. */
+  /** Denied because they were late. */
   late: number
 }
 
-/** All requests, `width` in flight over as many connections. Throws for a decision that is no ALLOW for any reason but being late. */
+/**
+ * All requests, `width` in flight over as many connections. Throws for a decision that is not an ALLOW, unless it was
+ * only late.
+ */
 export async function closed(server: Server, requests: readonly Buffer[], width: number): Promise<Run> {
   using load = await Load.open(server.url, width)
   const counted = { allowed: 0, late: 0 }
@@ -29,7 +32,7 @@ export async function closed(server: Server, requests: readonly Buffer[], width:
   return { rate: perSecond(allowed, totalMs), ofCore: perSecond(allowed, spentMs), each, late }
 }
 
-/** At this rate, in requests a second, whatever becomes of them. */
+/** At this rate, in requests a second, whatever the answers are. */
 export async function open(
   server: Server,
   requests: readonly Buffer[],
@@ -44,7 +47,7 @@ export async function open(
 function count({ status, body }: Answer, counted: { allowed: number; late: number }): void {
   const answer = JSON.parse(body) as Decision & { evaluations?: Decision[]; code?: string }
   if (status !== 200) {
-    // A busy machine may have its issuer stand by for a moment, and no decision point answers on state that is not fresh.
+    // On a busy machine the issuer may stand by for a moment, and decision points do not answer on stale state.
     if (answer.code === undefined || !passing.has(answer.code)) throw new Error(`no answer but ${status} ${body}`)
     counted.late++
     return
@@ -59,7 +62,7 @@ interface Decision {
   context?: { reason?: string }
 }
 
-/** What an echo of such requests does, in requests a second. */
+/** The rate of an echo server for such requests, in requests a second. */
 export async function echoed(server: Server, requests: readonly Buffer[], width: number): Promise<Run> {
   using load = await Load.open(server.url, width)
   const before = cpuMs(server.pid)

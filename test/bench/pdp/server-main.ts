@@ -9,13 +9,13 @@ import { logger as makeLogger, metrics, readConfig, systemClock, systemRandom } 
 import { configSchema } from '@bailiwick/standalone/config'
 import { recordInMemory } from '../in-memory-record.ts'
 
-// What a measure asks: `echo`, or `decide` with `evidence` or without. Ends when it is killed.
+// The server of a measure: `echo`, or `decide` with `evidence` or without. It runs until it is killed.
 
 const [what, recorded] = process.argv.slice(2)
 if (what === 'echo') echo()
 else await decide(recorded === 'evidence')
 
-/** The least that answers JSON with JSON. */
+/** The least work that answers JSON with JSON. */
 function echo(): void {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = []
@@ -63,7 +63,7 @@ async function decide(evidence: boolean): Promise<void> {
     {
       ...host.settings,
       decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE,
-      // What one agent may have is not what is measured.
+      // The limits for one agent are not measured here.
       ...{ agentDecisionsPerMinute: 10_000_000, grantDecisionsPerMinute: 10_000_000 },
     },
     {

@@ -8,7 +8,7 @@ import type { TwoCores } from './cores.ts'
 const keptCharacters = 4000
 const readyWithinMs = 120_000
 
-/** A process to be measured, on its core, started as `bailiwick serve` starts one. It ends with the bench, however that ends. */
+/** A measured process, on its core, started as `bailiwick serve` starts one. It ends with the bench, however the bench ends. */
 export class Server implements AsyncDisposable {
   readonly url: string
   readonly pid: number
@@ -26,7 +26,7 @@ export class Server implements AsyncDisposable {
       })
   }
 
-  /** Resolves once `/readyz` there says 200. */
+  /** Resolves once its `/readyz` answers 200. */
   static async start(options: {
     main: string
     args?: readonly string[]
@@ -56,12 +56,12 @@ export class Server implements AsyncDisposable {
     throw new Error(`a server does not get ready:\n${this.#output}`)
   }
 
-  /** Stops it where it is, so that nothing of its own takes any of the core. */
+  /** Suspends it, so that it uses no time of the core. */
   hold(): void {
     process.kill(this.pid, 'SIGSTOP')
   }
 
-  /** Lets it go on, and resolves once it is ready again: what it knew is not fresh any more (V8). */
+  /** Resumes it, and resolves once it is ready again: its state is no longer fresh (V8). */
   async release(): Promise<void> {
     process.kill(this.pid, 'SIGCONT')
     await this.#ready()

@@ -12,7 +12,7 @@ const trees = 8
 const own = join(import.meta.dirname, 'server-main.ts')
 const service = join(import.meta.dirname, '../../../services/policy-decision/src/main.ts')
 
-/** A decision point to be asked. */
+/** A decision point to call. */
 export interface Subject {
   mode: 'plain' | 'full' | 'full, no evidence'
   policies: number
@@ -20,7 +20,7 @@ export interface Subject {
   caller: Caller
 }
 
-/** An echo, and decision points of each kind with so many policies. */
+/** An echo, and decision points of each kind with these numbers of policies. */
 export class Subjects implements AsyncDisposable {
   readonly all: readonly Subject[]
   readonly echo: Server
@@ -53,7 +53,7 @@ export class Subjects implements AsyncDisposable {
     return new Subjects(all, echo, started.move())
   }
 
-  /** The one of this kind. */
+  /** The subject of this kind. */
   of(mode: Subject['mode'], policies: number): Subject {
     const found = this.all.find((each) => each.mode === mode && each.policies === policies)
     if (!found) throw new Error(`no ${mode} of ${policies} policies`)

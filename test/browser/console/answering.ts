@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { findingsOf, looks, seenAs } from '../browser.ts'
 import type { Desk } from '../desk.ts'
 
-/** Saying yes and no, and all that comes between. */
+/** Approving and denying, and everything in between. */
 export function answering(desk: Desk): void {
   it('a passkey that does not verify the person signs nothing, and says so (V3)', async () => {
     const requestId = await desk.ask('not verified')
@@ -20,12 +20,12 @@ export function answering(desk: Desk): void {
     expect(await desk.stateOf(requestId)).toBe('approved')
   })
 
-  it('a session that ends in the middle leaves nothing signed, and its person where they were', async () => {
+  it('a session that ends in the middle leaves nothing signed, and the person returns to the same page', async () => {
     const requestId = await desk.ask('in the middle')
     await desk.goTo(`requests/${requestId}`)
     await desk.olivia.press('Approve as asked…')
     await desk.olivia.page.getByRole('dialog').getByText('At most 200 calls in all').waitFor()
-    // As when its half hour is over: the server no longer knows it.
+    // As after its half hour: the server no longer knows it.
     await desk.olivia.page.evaluate(() =>
       fetch('/console/api/session/end', {
         method: 'POST',
@@ -72,14 +72,14 @@ export function answering(desk: Desk): void {
     expect(await desk.stateOf(requestId)).toBe('approved')
   })
 
-  it('a dialog that stood open while the agent took its ask back asks for no passkey (V3)', async () => {
+  it('a dialog left open while the agent took its request back asks for no passkey (V3)', async () => {
     const requestId = await desk.ask('taken back')
     await desk.goTo(`requests/${requestId}`)
     await desk.olivia.press('Approve as asked…')
     const dialog = desk.olivia.page.getByRole('dialog')
     await dialog.getByText('At most 200 calls in all').waitFor()
     await sampleAgent(desk.system.host, 'reconciler').cancel(requestId)
-    await dialog.getByRole('alert').getByText('there is nothing to sign any more').waitFor() // nothing was pressed
+    await dialog.getByRole('alert').getByText('there is nothing left to sign').waitFor() // nothing was pressed
     const before = desk.olivia.sent.length
     await desk.olivia.press('Sign with passkey')
     await expect.poll(() => dialog.getByRole('alert').count()).toBe(2)
@@ -87,7 +87,7 @@ export function answering(desk: Desk): void {
     await desk.olivia.press('Back')
   })
 
-  it('Escape closes a dialog, and the focus is back where it was', async () => {
+  it('Escape closes a dialog, and the focus returns to where it was', async () => {
     const requestId = await desk.ask('escape')
     await desk.goTo(`requests/${requestId}`)
     await desk.olivia.press('Deny…')
@@ -98,7 +98,7 @@ export function answering(desk: Desk): void {
     expect(await desk.stateOf(requestId)).toBe('pending')
   })
 
-  it('a second request of the same task shows what is new in it, and what the first one got', async () => {
+  it('a second request for the same task shows what is new, and how the first one ended', async () => {
     const agent = sampleAgent(desk.system.host, 'reconciler')
     const { requestId } = await agent.request({
       authority: { ...sampleAuthority, task: 'by keyboard', budget: { calls: 300, cost: { EUR: '2000.00' } } },
@@ -119,26 +119,26 @@ export function answering(desk: Desk): void {
     await page.getByText('Denied by owner.').waitFor()
   })
 
-  it('where the server cannot say that something changed, the page asks by itself', async () => {
+  it('the page polls where the server cannot announce changes', async () => {
     const page = await desk.olivia.context.newPage()
     await page.clock.install()
     await page.route('**/console/api/events', (route) => route.fulfill({ status: 204 }))
     await page.goto(`${desk.system.url}/console/inbox`)
     await page.getByText('Not live', { exact: true }).waitFor()
     await page.locator('.toolbar').waitFor()
-    const requestId = await desk.ask('nobody tells', 'forecaster')
+    const requestId = await desk.ask('without events', 'forecaster')
     await desk.ledger()
     await expect
       .poll(async () => {
         await page.clock.fastForward(15_000)
-        return page.getByRole('link', { name: 'nobody tells' }).count()
+        return page.getByRole('link', { name: 'without events' }).count()
       })
       .toBe(1)
     await page.close()
     await sampleAgent(desk.system.host, 'forecaster').cancel(requestId)
   })
 
-  it('a server that does not answer is said to be just that, and what is shown is no longer called live', async () => {
+  it('the page reports a silent server, and no longer calls its contents live', async () => {
     const page = await desk.olivia.context.newPage()
     await page.clock.install()
     await page.goto(`${desk.system.url}/console/agents`)
@@ -161,7 +161,7 @@ export function answering(desk: Desk): void {
     await page.close()
   })
 
-  it('what is longer than anybody reads can be denied and nothing else, and the page says so (V3)', async () => {
+  it('a request too long to read can only be denied, and the page says so (V3)', async () => {
     const long = (n: number) => ({
       actions: ['tools/call'],
       resource: { type: 'tool', id: `invoices/${n}-${'x'.repeat(250)}` },
@@ -186,7 +186,7 @@ export function answering(desk: Desk): void {
     await expect.poll(() => desk.stateOf(requestId)).toBe('denied')
   }, 60_000)
 
-  it('says, before and as it is signed, that a restarted workload keeps the grant (V3)', async () => {
+  it('says, before and during signing, that a restarted workload keeps the grant (V3)', async () => {
     const agent = sampleAgent(desk.system.host, 'forecaster')
     const { requestId } = await agent.request({
       authority: { ...sampleAuthority, task: 'through restarts' },
@@ -206,7 +206,7 @@ export function answering(desk: Desk): void {
     expect(requests.get(requestId)?.approved?.statement).toMatchObject({ rebind: 'attested' })
   })
 
-  it('tells somebody who looks elsewhere that a request waits, once they wished it, and nothing of what is asked (V17)', async () => {
+  it('notifies a person in another window that a request waits, if they opted in, without its content (V17)', async () => {
     const page = await desk.olivia.context.newPage()
     await page.addInitScript({
       content: `window.told = []
@@ -219,9 +219,9 @@ export function answering(desk: Desk): void {
     })
     await page.goto(`${desk.system.url}/console/inbox`)
     const shown = (task: string) => page.getByRole('link', { name: task }).waitFor()
-    await shown('escape') // it listens from then on
-    const first = await desk.ask('nobody wished it yet', 'forecaster')
-    await shown('nobody wished it yet')
+    await shown('escape') // from here on it listens
+    const first = await desk.ask('not wanted yet', 'forecaster')
+    await shown('not wanted yet')
     const wish = page.getByRole('button', { name: 'Notify me while this is open' })
     await wish.click()
     await wish.waitFor({ state: 'detached' })

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { aPerson, findingsOf, looks, seenAs } from '../browser.ts'
 import type { Desk } from '../desk.ts'
 
-/** How every page is seen, and what it may load. Last: it asks for whatever the pages complained of. */
+/** How every page looks, and what it may load. Must run last, because it checks the complaints of all pages. */
 export function appearance(desk: Desk): void {
   it.each(looks)(
     'axe finds nothing serious on any page, %s, %i px wide, and none scrolls sideways',
@@ -55,7 +55,7 @@ export function appearance(desk: Desk): void {
     },
   )
 
-  it('nobody frames it, and only scripts and styles of its own run', async () => {
+  it('no page can frame it, and only its own scripts and styles run', async () => {
     for (const path of ['/', '/console', '/console/inbox', '/console/requests/x', '/console/api/hello']) {
       const { headers } = await fetch(`${desk.system.url}${path}`)
       const policy = headers.get('content-security-policy') ?? ''

@@ -3,9 +3,9 @@ import { expect, it } from 'vitest'
 import { aPerson, withPasskey } from '../browser.ts'
 import type { Desk } from '../desk.ts'
 
-/** More people than one, their passkeys, and what any of them may stop. */
+/** Several people, their passkeys, and what each of them may stop. */
 export function people(desk: Desk): void {
-  it('of a quorum of two, one signature grants nothing, and two different people’s do (V3, V10)', async () => {
+  it('with a quorum of two, one signature grants nothing, and two different people’s signatures do (V3, V10)', async () => {
     const rule = {
       id: 'pairs',
       order: 1,
@@ -25,7 +25,7 @@ export function people(desk: Desk): void {
 
     const requestId = await desk.ask('by two', 'forecaster')
     await desk.approve(requestId)
-    await desk.olivia.page.getByText('Signed. It takes more people: 1 so far.').waitFor()
+    await desk.olivia.page.getByText('Signed. More people must sign: 1 so far.').waitFor()
     expect(await desk.stateOf(requestId)).toBe('pending')
     await desk.goTo('inbox')
     const row = desk.olivia.page.locator(`article[data-request="${requestId}"]`)
@@ -37,17 +37,17 @@ export function people(desk: Desk): void {
     await bob.page.goto(`${desk.system.url}/console/requests/${requestId}`)
     await bob.press('Sign in with passkey')
     await bob.page.getByText('1 signed so far: owner').waitFor()
-    // What somebody signed is signed again word for word, so nobody narrows it any more.
+    // A statement that one person signed is signed again word for word, so the next person cannot narrow it.
     expect(await bob.page.getByRole('button', { name: 'Approve narrower…' }).count()).toBe(0)
     await bob.press('Approve as asked…')
     await bob.press('Sign with passkey')
     await bob.page.getByText('Approved.', { exact: true }).waitFor()
     expect(await desk.stateOf(requestId)).toBe('approved')
-    // The other one's page hears of it.
+    // The other person's page shows it, too.
     await desk.olivia.page.getByText('Answered by owner, bob').waitFor()
   })
 
-  it('a colleague joins by a link, and counts once the change is signed (V3)', async () => {
+  it('a colleague joins with a link, and counts once the change is signed (V3)', async () => {
     const { page } = desk.olivia
     await page.goto(`${desk.system.url}/console/people`)
     await desk.olivia.press('Invite a person…')
@@ -81,7 +81,7 @@ export function people(desk: Desk): void {
     await thief.page.getByRole('heading', { name: 'This link does not work' }).waitFor()
   })
 
-  it('adds a passkey of one’s own and retires it, each by a change that is signed', async () => {
+  it('adds a passkey and retires it, each as a signed change', async () => {
     const { page, cdp } = desk.olivia
     const passkeys = async (count: number) => {
       await page.goto(`${desk.system.url}/console/people`)
@@ -94,7 +94,7 @@ export function people(desk: Desk): void {
       await page.getByText('Approved.', { exact: true }).waitFor()
     }
     await passkeys(1)
-    // A platform authenticator makes one a person: the second is on another device.
+    // A platform authenticator makes one passkey per person, so the second one is on another device.
     const { authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', {
       options: {
         protocol: 'ctap2',
@@ -117,7 +117,7 @@ export function people(desk: Desk): void {
     await passkeys(1)
   })
 
-  it('stops an agent, and then everything, after it was said twice (V7)', async () => {
+  it('stops an agent, and then everything, after a confirmation (V7)', async () => {
     const { page } = desk.olivia
     await desk.grant(await desk.ask('to be stopped'))
     await page.goto(`${desk.system.url}/console/agents`)

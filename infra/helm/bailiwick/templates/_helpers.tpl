@@ -26,7 +26,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 {{- end -}}
 
-{{/* Of every pod: what the Pod Security Standard "restricted" asks for. */}}
+{{/* For every pod: the settings that the Pod Security Standard "restricted" requires. */}}
 {{- define "bailiwick.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 1000
@@ -96,7 +96,7 @@ spec:
   serviceName: {{ $name }}
   persistentVolumeClaimRetentionPolicy: { whenDeleted: Retain, whenScaled: Retain }
   {{- else if .standsBy }}
-  # A new pod stands by, so it is not ready, until the old one stops and hands over: neither waits for the other.
+  # A new pod is a standby, and so not ready, until the old one stops and hands over: neither waits for the other.
   strategy: { type: RollingUpdate, rollingUpdate: { maxSurge: 100%, maxUnavailable: 100% } }
   {{- else }}
   strategy: { type: RollingUpdate, rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } }
@@ -111,7 +111,7 @@ spec:
     spec:
       automountServiceAccountToken: false
       enableServiceLinks: false
-      # An orderly stop hands over to a standby, and waits for what is being answered.
+      # An orderly stop hands over to a standby, and waits for the requests in progress.
       terminationGracePeriodSeconds: 30
       securityContext:
         {{- include "bailiwick.podSecurity" . | nindent 8 }}
@@ -163,7 +163,7 @@ spec:
             {{- end }}
           ports:
             - { name: http, containerPort: {{ .port }} }
-          # A process that waits for Kafka is alive and not ready: only one that answers nothing at all is started again.
+          # A process that waits for Kafka is alive but not ready. Only a process that answers nothing is restarted.
           startupProbe: { httpGet: { path: /healthz, port: http }, periodSeconds: 2, failureThreshold: 60 }
           livenessProbe: { httpGet: { path: /healthz, port: http }, periodSeconds: 10, timeoutSeconds: 10, failureThreshold: 6 }
           readinessProbe: { httpGet: { path: /readyz, port: http }, periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 2 }
@@ -215,7 +215,7 @@ spec:
 {{- end }}
 {{- end -}}
 
-{{/* Of several pods one may be moved at a time. Of a single one none is asked for: it could never be moved. */}}
+{{/* With several pods, one may be moved at a time. A single pod gets no budget, because it could then never be moved. */}}
 {{- define "bailiwick.disruption" }}
 apiVersion: policy/v1
 kind: PodDisruptionBudget

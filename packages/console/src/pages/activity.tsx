@@ -12,7 +12,7 @@ const hoursOf: Record<keyof typeof spans, number> = { day: 24, week: 7 * 24, mon
 const hourMs = 3_600_000
 const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0)
 
-/** How often agents were told yes and no, by the hour: as a picture, and as a table that says the same. */
+/** How often agents got ALLOW and DENY, by the hour: as a chart, and as a table with the same numbers. */
 export function ActivityCard({ agent }: { agent: string | undefined }) {
   const [span, setSpan] = useState<keyof typeof spans>('day')
   const { data, error, isPending } = useQuery({

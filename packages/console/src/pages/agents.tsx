@@ -7,7 +7,7 @@ import { attestorWords, Empty, Facts, Failed, Loading, notEnrolled } from '../ui
 import { Visible } from '../ui/visible.tsx'
 import { type Stop, StopDialog } from './stop-dialog.tsx'
 
-/** Which agents there are, whose they are, and how they prove what they are. */
+/** The agents, their owners, and how they prove their identity. */
 export function AgentsPage() {
   const [q, setQ] = useState('')
   const [stopping, setStopping] = useState<Stop>()

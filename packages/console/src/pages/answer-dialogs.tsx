@@ -25,7 +25,8 @@ import { freshWords } from './limits.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
 import { effectIn, StepUpEffect } from './step-up-effect.tsx'
 
-// Each is shown below, or is there so that the signature counts once and here alone. Of any other, nobody knows what it means.
+// Each member is shown in the dialog, or makes the signature count only once and only here. The console does not know
+// the meaning of any other member.
 const known: Record<Statement['kind'], readonly string[]> = {
   approval: [
     ...[
@@ -72,14 +73,14 @@ const known: Record<Statement['kind'], readonly string[]> = {
   ],
 }
 
-/** Whether the dialog says all that the statement says. */
+/** Whether the dialog shows everything that the statement says. */
 const isExplained = (statement: Statement) =>
   Object.keys(statement).every((member) => known[statement.kind]?.includes(member)) &&
   (statement.kind !== 'registry' || statement.v === 2) &&
   (statement.kind !== 'step_up' || effectIn(statement) !== undefined)
 
-/** Nobody is asked for a passkey in vain, of a dialog that stood open. */
-const closed = 'It was answered, or taken back, meanwhile: there is nothing to sign any more.'
+/** Avoids a useless passkey prompt in a dialog that stayed open. */
+const closed = 'This request was answered or taken back meanwhile: there is nothing left to sign.'
 
 /** Shows exactly what the passkey signs, then signs it. */
 export function StatementDialog({
@@ -110,9 +111,9 @@ export function StatementDialog({
     if (!request.open) throw new Error(closed)
     if (statement === undefined) throw rendered.error ?? new Error('The statement is not there yet.')
     if (!isExplained(statement.statement))
-      throw new Error('The statement says something that this console cannot explain: it was not signed.')
+      throw new Error('The statement has a part that this console cannot explain, so it was not signed.')
     if (request.kind === 'registry' && !(await showsWhatIsSigned(request.diff, statement.statement.entities)))
-      throw new Error('The statement is about another change than the one that is shown: it was not signed.')
+      throw new Error('The statement is for a different change than the one shown, so it was not signed.')
     if (blocked !== undefined) throw new Error(blocked)
     try {
       say(...outcome(await sign(request.id, statement)))
@@ -177,7 +178,10 @@ function Shown({ rendered: { statement, arguments: text } }: { rendered: Rendere
   return <ExactArguments digest={statement.action_digest} handed={handed} />
 }
 
-/** Why *Sign* is disabled: the statement says that arguments were shown, and this page cannot show the ones whose hash is the digest. */
+/**
+ * The reason why *Sign* is disabled: the statement says that arguments were shown, and this page cannot show arguments
+ * that match the digest.
+ */
 function useBlocked(rendered: Rendered | undefined): string | undefined {
   const { statement, arguments: text } = rendered ?? {}
   const digest = statement?.action_digest
@@ -191,9 +195,9 @@ function useBlocked(rendered: Rendered | undefined): string | undefined {
     : 'This cannot be signed: the statement says that its arguments were shown, and this page cannot show them.'
 }
 
-/** What was asked and is not signed; nothing when it is signed as asked. */
+/** The parts of the request that are not signed; nothing when it is signed as asked. */
 function Narrower({ asked, rendered: { lines, statement } }: { asked: AccessDetail; rendered: Rendered }) {
-  const then = asked.lines.filter((line) => !lines.includes(line)) // the task is the same: nobody may rename it
+  const then = asked.lines.filter((line) => !lines.includes(line)) // the task is the same, because no one may rename it
   const asWords = (fresh: unknown) => (fresh ? [freshWords(fresh as Continuous)] : [])
   const [freshThen, freshNow] = [asWords(asked.rule?.continuous), asWords(statement.continuous)]
   const gone = [
@@ -211,7 +215,7 @@ function Narrower({ asked, rendered: { lines, statement } }: { asked: AccessDeta
 }
 
 function outcome({ status, endorsements, grant, applied }: ApproveAnswer): [string, 'done' | 'failed'] {
-  if (status === 'endorsed') return [`Signed. It takes more people: ${endorsements} so far.`, 'done']
+  if (status === 'endorsed') return [`Signed. More people must sign: ${endorsements} so far.`, 'done']
   if (grant === 'refused') return ['Approved, but the issuer refused to make the grant.', 'failed']
   return [applied === false ? 'Approved; it is not in force yet.' : 'Approved.', 'done']
 }
@@ -270,13 +274,13 @@ export function ReasonField({ hint = 'Optional' }: { hint?: string }) {
   )
 }
 
-/** As the API takes it: absent, not empty. */
+/** In the API's form: an empty reason is omitted. */
 export function reasonIn(data: FormData): { reason?: string } {
   const reason = String(data.get('reason') ?? '').trim()
   return reason === '' ? {} : { reason }
 }
 
-/** A yes once more, by mistake: it is taken back by itself, and the task goes on. */
+/** For a mistaken approval of a step-up: only that approval is taken back, and the task continues. */
 export function TakeBackDialog({ request, onClose }: { request: RequestDetail; onClose(): void }) {
   const client = useQueryClient()
   const say = useSay()
@@ -288,10 +292,10 @@ export function TakeBackDialog({ request, onClose }: { request: RequestDetail; o
   return (
     <Dialog title="Take it back" action="Take it back" danger onSubmit={submit} onClose={onClose}>
       <p>
-        The action does not happen on this yes any more, unless it has already. If the yes let a lapsed task go on, the
-        task waits for a person again. To stop the task for good, withdraw its grant.
+        The action can no longer happen on this approval, unless it already has. If the approval let a lapsed task
+        continue, the task waits for a person again. To stop the task for good, withdraw its grant.
       </p>
-      <ReasonField hint="Optional. It is kept beside the evidence, and can be erased." />
+      <ReasonField hint="Optional. It is stored next to the evidence, and can be erased." />
     </Dialog>
   )
 }
@@ -310,9 +314,9 @@ export function DenyDialog({ request, onClose }: { request: RequestDetail; onClo
       <p>
         {request.kind === 'registry'
           ? 'Nothing changes; it can be proposed again.'
-          : 'It gets nothing, and can ask again later.'}
+          : 'The agent gets nothing, and can ask again later.'}
       </p>
-      <ReasonField hint="Optional. It is kept beside the evidence, and can be erased." />
+      <ReasonField hint="Optional. It is stored next to the evidence, and can be erased." />
     </Dialog>
   )
 }

@@ -4,7 +4,7 @@ import { Countdown } from '../ui/time.tsx'
 import { Meters } from './meters.tsx'
 import type { Stop } from './stop-dialog.tsx'
 
-/** Whom a grant was passed on to, and by them, each with what it has of it and a way to end that. */
+/** The agents to which a grant was delegated, directly or further down, each with its authority and a way to end it. */
 export function Chain({ links, onStop }: { links: Link[]; onStop(stop: Stop): void }) {
   return (
     <ul className="tree">

@@ -3,7 +3,7 @@ import type { Hello } from '../types.ts'
 import { Ceremony } from '../ui/ceremony.tsx'
 import { Outside } from '../ui/outside.tsx'
 
-/** Sign-in. The address stays, so whoever was thrown out comes back to where they were. */
+/** Sign-in. The address stays, so that people return to their page after the session ended. */
 export function Door({
   hello,
   invited,

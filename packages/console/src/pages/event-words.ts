@@ -7,7 +7,7 @@ const known: Record<string, readonly [words: string, tone: Tone]> = {
   'request.endorsed': ['Signed, more people needed', 'plain'],
   'request.approved': ['Approved', 'good'],
   'request.denied': ['Denied by a person', 'bad'],
-  'request.expired': ['Nobody answered', 'warn'],
+  'request.expired': ['Expired unanswered', 'warn'],
   'request.cancelled': ['Taken back by the agent', 'plain'],
   'request.withdrawn': ['Withdrawn', 'bad'],
   'grant.created': ['Granted', 'good'],
@@ -40,7 +40,7 @@ const known: Record<string, readonly [words: string, tone: Tone]> = {
   'value.erased': ['Words erased', 'warn'],
 }
 
-/** What people call an event of this type, and whether it is bad news. */
+/** The words for an event of this type, and whether it is bad news. */
 export const wordsOf = (type: string): string => known[type]?.[0] ?? capital(type.replace(/[.-]/g, ' '))
 export const toneOf = (type: string): Tone => known[type]?.[1] ?? 'plain'
 
@@ -55,7 +55,7 @@ const within = (data: unknown, ...path: string[]): string | undefined => {
 
 const by = (who: string | undefined) => (who === undefined ? undefined : `by ${who}`)
 
-/** The one thing about a step that people look for first. It is somebody else's text. */
+/** The detail of a step that people look for first. It is untrusted text. */
 export function gistOf({ type, data, subject }: Pick<TraceStep, 'type' | 'data' | 'subject'>): string {
   const gist = ((): (string | undefined)[] => {
     switch (type) {
@@ -85,13 +85,13 @@ export function gistOf({ type, data, subject }: Pick<TraceStep, 'type' | 'data' 
   return gist.join(' · ')
 }
 
-/** Who did it, where the event says so: the sub-agent that acted, else the agent. */
+/** The agent that acted, where the event says so: the sub-agent if there is one, otherwise the agent. */
 export const actorOf = ({ data }: Pick<TraceStep, 'data'>): string | undefined =>
   within(data, 'actor', 'sub_agent') ??
   within(data, 'actor', 'agent') ??
   within(data, 'agent') ??
   within(data, 'grant', 'agent')
 
-/** Where the story of an event is: of the thing that it is about, where that has one. */
+/** The address of an event's story: that of its subject, where the subject has one. */
 export const storyOf = ({ subject, event_id }: { subject: string; event_id: string }): string =>
   `/console/evidence/${encodeURIComponent(/^(req|grt|dlg|crd|dec)_/.test(subject) ? subject : event_id)}`

@@ -32,7 +32,7 @@ const kinds = [
 
 type Filters = Record<string, string>
 
-/** What happened: a picture of it, and a search over every event of the log. */
+/** What happened: a chart of it, and a search over every event of the log. */
 export function EvidencePage() {
   const search = useSearch()
   const filters: Filters = Object.fromEntries(new URLSearchParams(search))
@@ -54,7 +54,7 @@ export function EvidencePage() {
       {list.isPending ? <Loading /> : null}
       {list.error ? <Failed error={list.error} /> : null}
       {list.data && rows.length === 0 ? (
-        <Empty title={list.hasNextPage ? 'Nothing so far: there is more to look at.' : 'Nothing matches.'} />
+        <Empty title={list.hasNextPage ? 'Nothing so far. There is more to search.' : 'Nothing matches.'} />
       ) : null}
       <ol className="events" aria-label="Events, newest first">
         {rows.map((row) => (
@@ -115,7 +115,7 @@ function SearchForm({ filters }: { filters: Filters }) {
   )
 }
 
-/** As the browser's own field wants it: this place's time, without saying so. */
+/** In the form of the browser's own field: local time without an offset. */
 function localTime(iso: string | undefined): string | undefined {
   const at = new Date(iso ?? '')
   if (Number.isNaN(at.getTime())) return undefined
@@ -152,14 +152,14 @@ function Code({ text }: { text: string }) {
   )
 }
 
-/** Several decision points may answer for one task at once: the log's order says whose answer counts. */
+/** Several decision points may answer for one task at once; the log's order decides whose answer counts. */
 export const NoEffect = () => (
-  <span className="badge" title="Another one was first: nobody got this answer, and nothing follows from it.">
+  <span className="badge" title="Another one was first: this answer was given to no caller, and has no effect.">
     No effect
   </span>
 )
 
-/** `<name>/<instance>`: the trust domain is the same all over the page. */
+/** `<name>/<instance>`: the trust domain is the same everywhere on the page. */
 export function shortAgent(spiffeId: string): string {
   return spiffeId.split('/').slice(-2).join('/')
 }

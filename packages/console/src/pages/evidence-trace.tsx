@@ -13,7 +13,7 @@ import { ReceiptCheck } from './receipt-check.tsx'
 
 const views = { '': 'Everything', 'decision.denied': 'Denials', outcome: 'Outcomes', request: 'Approvals' } as const
 
-/** The story of one id: from the request and the hand that signed it down to what was done, each step verified again. */
+/** The story of one id, from the request and its signers down to the actions, with each step verified again. */
 export function TracePage({ id }: { id: string }) {
   const [type, setType] = useState<keyof typeof views>('')
   const story = useInfiniteQuery({
@@ -149,7 +149,7 @@ interface Hand {
 
 type Counts = (hand: Pick<Hand, 'allowed' | 'denied'>) => string
 
-/** What the steps that are loaded say of each agent: totals only where they are all there is. */
+/** The counts for each agent from the loaded steps; totals only when all steps are loaded. */
 const countsOf =
   (type: keyof typeof views, hasMore: boolean): Counts =>
   ({ allowed, denied }) => {
@@ -158,7 +158,7 @@ const countsOf =
     return `${hasMore ? 'so far ' : ''}${allowed} allowed, ${denied} denied${hasMore ? ': more steps are below' : ''}`
   }
 
-/** Who acted for whom: the agent of each grant, and below it whom it passed a part of that on to. */
+/** Who acted for whom: the agent of each grant, and below it the agents to which it delegated. */
 function SubAgents({ trees, counts }: { trees: TraceStep[]; counts: Counts }) {
   const hands = mergeHands(trees.flatMap((tree) => handsIn(tree, undefined)))
   if (hands.every(({ below }) => below.length === 0)) return null
@@ -198,7 +198,7 @@ function handsIn(step: TraceStep, of: Hand | undefined): Hand[] {
   return step.steps.flatMap((below) => handsIn(below, of))
 }
 
-/** Pages tell of the same grants, and an agent may have several. */
+/** Several pages may have the same grant, and an agent may have several grants. */
 function mergeHands(hands: Hand[]): Hand[] {
   return [...Map.groupBy(hands, ({ agent }) => agent)].map(([agent, same]) => ({
     agent,

@@ -4,7 +4,7 @@ import { AgentName, attestorWords, Card, Facts, OwnerName, StateBadge } from '..
 import { Ago, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 
-/** Whose request this is, and how that is known. */
+/** The agent that asks, and how its identity is known. */
 export function WhoAsks({ request }: { request: RequestDetail }) {
   if (request.kind === 'registry') return <WhoProposes request={request} />
   const { from, attestation, received_by, rule } = request
@@ -35,7 +35,7 @@ export function WhoAsks({ request }: { request: RequestDetail }) {
             ['Request', <code key="q">{request.id}</code>],
             ['Received by', received_by === 'topic' ? 'access-requests.v1' : 'HTTP'],
             request.denial !== null && ['Answers denial', <code key="n">{request.denial.decision_id}</code>],
-            request.callback !== null && ['Tells when done', <Visible key="c" text={request.callback} />],
+            request.callback !== null && ['Notifies when done', <Visible key="c" text={request.callback} />],
           ]}
         />
       </details>
@@ -53,12 +53,12 @@ function WhoProposes({ request }: { request: RegistryDetail }) {
           ['It takes', `${request.rule?.quorum ?? 1} ${request.rule?.group ? `of ${request.rule.group}` : 'approver'}`],
         ]}
       />
-      <p className="hint">A name that proposed is not proved: what counts is what you sign.</p>
+      <p className="hint">The proposer’s name is not verified: what counts is what you sign.</p>
     </Card>
   )
 }
 
-/** The agent's own words, boxed: they are not what is signed, and must not look like it. */
+/** The agent's own words, in a box: they are not signed, and must not look as if they were. */
 export function Prose({ prose }: { prose: Words | null }) {
   if (prose === null) return null
   if ('gone' in prose)
@@ -71,7 +71,7 @@ export function Prose({ prose }: { prose: Words | null }) {
     )
   return (
     <figure className="prose">
-      <figcaption>In the agent’s own words. Nobody checked them, and you do not sign them.</figcaption>
+      <figcaption>In the agent’s own words. They are not checked, and you do not sign them.</figcaption>
       <blockquote>
         <Visible text={prose.text} lines />
         {prose.cut ? <span className="cut"> … (cut)</span> : null}
@@ -127,7 +127,7 @@ const ends: Record<string, string> = {
   withdrawn: 'was withdrawn',
 }
 
-/** At first sight, since the difference itself stands far below on a narrow screen. */
+/** Shown at the top, because the difference itself is far below on a narrow screen. */
 export function Since({ earlier: { relation, state, narrowed } }: { earlier: NonNullable<AccessDetail['earlier']> }) {
   const less = relation === 'same' || relation === 'narrower'
   return (
@@ -143,7 +143,7 @@ export function Since({ earlier: { relation, state, narrowed } }: { earlier: Non
 
 export type DiffLine = readonly ['removed' | 'added', string]
 
-/** All that goes, then all that comes. */
+/** First everything removed, then everything added. */
 export const goneThenNew = (removed: string[], added: string[]): DiffLine[] => [
   ...removed.map((text) => ['removed', text] as const),
   ...added.map((text) => ['added', text] as const),
@@ -166,14 +166,14 @@ export function Difference({ lines }: { lines: DiffLine[] }) {
   )
 }
 
-/** Who took it back was the agent itself, whose full name the page has elsewhere. */
+/** An agent that took back its own request: the page has its full name elsewhere. */
 const whom = (id: string) => (id.startsWith('spiffe://') ? 'the agent' : id)
 
 export function Similar({ similar }: { similar: AccessDetail['similar'] }) {
   return (
     <Card title="What similar requests got">
       {similar.length === 0 ? (
-        <p className="hint">Nobody answered a request of this agent for the same tools lately.</p>
+        <p className="hint">No request of this agent for the same tools was answered lately.</p>
       ) : (
         <ul className="similar">
           {similar.map(({ id, state, at, by, narrowed }) => (

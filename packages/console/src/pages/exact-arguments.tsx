@@ -14,7 +14,7 @@ export function useExactAction(text: string | undefined, digest: string | undefi
   }).data
 }
 
-/** The arguments of one exact action, beside its digest; or why they cannot be shown, and what that means. */
+/** The arguments of one exact action, next to its digest; or why they cannot be shown, and what that means. */
 export function ExactArguments({ digest, handed }: { digest: string; handed: Arguments | null }) {
   const checked = useExactAction(handed !== null && 'text' in handed ? handed.text : undefined, digest)
   if (handed === null)
@@ -89,7 +89,10 @@ function Action({ action: { name, resource, properties, isOpaque } }: { action: 
   )
 }
 
-/** Any JSON value. A text stands in quotes, or in a frame if it has several lines, so that it cannot pass for the page's own words. */
+/**
+ * Any JSON value. A string is in quotes, or in a frame if it has several lines, so that it cannot pass for the page's
+ * own words.
+ */
 function Value({ value }: { value: unknown }) {
   if (Array.isArray(value)) return <Members entries={value.map((each, n) => [`${n + 1}.`, each])} none="empty list" />
   if (typeof value === 'object' && value !== null)
@@ -130,5 +133,5 @@ const isNested = (value: unknown) =>
   (typeof value === 'object' && value !== null && Object.keys(value).length > 0) ||
   (typeof value === 'string' && value.includes('\n'))
 
-/** A key that is more than a name stands in quotes, so that it cannot pass for the page's own words. */
+/** A key that is more than a name is in quotes, so that it cannot pass for the page's own words. */
 const keyWords = (key: string) => (/^[A-Za-z0-9._-]+$/.test(key) ? key : JSON.stringify(key))

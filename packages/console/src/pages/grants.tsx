@@ -27,7 +27,7 @@ import { type Stop, StopDialog } from './stop-dialog.tsx'
 
 const states = { active: 'Active', ended: 'Ended', all: 'All' } as const
 
-/** What was approved and how much of it is used; and the ways to stop it. */
+/** The approved grants and how much of each is used, with the ways to stop them. */
 export function GrantsPage() {
   const [state, setState] = useState<keyof typeof states>('active')
   const [q, setQ] = useState('')
@@ -79,11 +79,11 @@ export function GrantsPage() {
   )
 }
 
-/** What was stopped, where it was more than this grant. */
+/** What else was stopped, if more than this grant. */
 const withWhat: Record<string, string> = {
   agent: ', with the whole agent',
   all: ', with everything',
-  approver: ', with all that one person approved',
+  approver: ', with everything that one person approved',
   'tool-server': ', with the use of a tool server',
 }
 

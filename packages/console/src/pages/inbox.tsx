@@ -23,7 +23,7 @@ import { LimitLine } from './limits.tsx'
 const states = { pending: 'Waiting', answered: 'Answered' } as const
 const mostLines = 3
 
-/** What waits for an answer, the riskiest and newest first, grouped by agent and task. */
+/** The requests that wait for an answer, the riskiest and newest first, grouped by agent and task. */
 export function InboxPage({ me }: { me: Me }) {
   const [state, setState] = useState<keyof typeof states>('pending')
   const [q, setQ] = useState('')
@@ -54,10 +54,10 @@ export function InboxPage({ me }: { me: Me }) {
               ? 'Nothing matches.'
               : state === 'pending'
                 ? 'No agent waits for you.'
-                : 'Nothing was answered yet.'
+                : 'Nothing has been answered yet.'
           }
         >
-          {q === '' && state === 'pending' ? <p>New requests appear here by themselves.</p> : null}
+          {q === '' && state === 'pending' ? <p>New requests appear here automatically.</p> : null}
         </Empty>
       ) : null}
       {grouped(rows).map((group) => (
@@ -80,7 +80,7 @@ function grouped(rows: RequestRow[]): RequestRow[][] {
   return [...groups.values()]
 }
 
-/** `more`: there are requests that are not loaded, and some of them may be of this group. */
+/** `more`: some requests are not loaded, and may belong to this group. */
 function Group({ rows, more, me }: { rows: RequestRow[]; more: boolean; me: Me }) {
   const [first] = rows
   if (first === undefined) return null
@@ -119,7 +119,7 @@ function Group({ rows, more, me }: { rows: RequestRow[]; more: boolean; me: Me }
   )
 }
 
-/** `signed`: by whoever looks, while it waits for somebody else. */
+/** `signed`: the viewer has signed, and the request waits for another person. */
 function RequestCard({ row, signed }: { row: RequestRow; signed: boolean }) {
   const { id, state, subject, risk, mode, limits } = row
   const waiting = state === 'pending'
@@ -170,10 +170,10 @@ function RequestCard({ row, signed }: { row: RequestRow; signed: boolean }) {
 
 const isArgument = (line: string) => line.startsWith('/')
 
-/** What it may do; its limits stand below, and the rest is on its own page. */
+/** What the agent may do. The limits follow below it, and the rest is on the request's own page. */
 function BriefLines({ row: { kind, lines, limits } }: { row: RequestRow }) {
   if (kind === 'registry' && lines.length === 1) return null
-  // Of a step-up the arguments: its title says the rest.
+  // For a step-up, its arguments: the title has the rest.
   const said = limits ? lines.slice(0, limits.permissions) : kind === 'step_up' ? lines.filter(isArgument) : lines
   return (
     <ul className="lines brief">
@@ -188,7 +188,7 @@ function BriefLines({ row: { kind, lines, limits } }: { row: RequestRow }) {
   )
 }
 
-/** The browser asks only when somebody clicks: so nobody is asked who did not want it. */
+/** The browser asks for permission only after a click, so people who do not want notifications are not asked. */
 function NotifyMe() {
   const [permission, setPermission] = useState(() => ('Notification' in window ? Notification.permission : 'denied'))
   if (permission !== 'default') return null

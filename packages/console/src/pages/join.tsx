@@ -15,7 +15,7 @@ interface JoinProps {
   onEntered(): void
 }
 
-/** Registers a passkey on a colleague's word, or on the root key's after all were lost. */
+/** Registers a passkey with a colleague's invitation, or with the root key's recovery after all passkeys were lost. */
 export function Join({ word, hello, onDone, onEntered }: JoinProps) {
   return (
     <Outside hello={hello}>
@@ -95,8 +95,8 @@ function Recovered({
       }
     >
       <p>
-        The root key announced recovery <Visible text={word.id} />. It makes one new passkey, once, 24 hours after it
-        was announced; the passkeys that were lost stop counting.
+        The root key announced recovery <Visible text={word.id} />. It can register one new passkey, once, 24 hours
+        after it was announced. The lost passkeys then stop counting.
       </p>
     </Ceremony>
   )

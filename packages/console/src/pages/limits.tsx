@@ -3,7 +3,7 @@ import { Card, Facts } from '../ui/parts.tsx'
 import { duration, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 
-/** How much, how long, and with what in its hand: always all of it, also where there is no limit. */
+/** Amounts, duration and sub-agents: always all of them, including those without a limit. */
 export function Limits({ request }: { request: AccessDetail }) {
   const { authority, not_before, not_after, rebind } = request
   if (authority === null) return null
@@ -44,9 +44,9 @@ export function Limits({ request }: { request: AccessDetail }) {
   )
 }
 
-/** What a grant that stays open only while it is proven depends on. */
+/** The conditions under which a continuous grant stays open. */
 export const freshWords = ({ reattest_seconds, outcome_seconds }: Continuous) =>
-  `Stays open only while the workload proves again what it is at least every ${duration(reattest_seconds)}, and each outcome is reported within ${duration(outcome_seconds)}. When either lapses, the next action waits for a person.`
+  `Stays open only while the workload proves its identity again at least every ${duration(reattest_seconds)}, and each outcome is reported within ${duration(outcome_seconds)}. When either lapses, the next action waits for a person.`
 
 /** The same, in one line, for a list. */
 export function LimitLine({ limits }: { limits: RowLimits }) {

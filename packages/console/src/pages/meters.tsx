@@ -1,6 +1,6 @@
 import type { Budget, Taken } from '../types.ts'
 
-/** How much of what was granted is used; each as a bar where there is a limit. */
+/** How much of a grant is used, with a bar where there is a limit. */
 export function Meters({ budget, taken }: { budget: Budget; taken: Taken }) {
   return (
     <div className="meters">
@@ -10,7 +10,7 @@ export function Meters({ budget, taken }: { budget: Budget; taken: Taken }) {
       <Meter label="Calls" used={taken.calls} most={budget.calls} />
       {budget.egress_bytes === undefined ? null : (
         <Meter
-          label={taken.unmeasured > 0 ? `Bytes out (used up: unknown of ${taken.unmeasured} calls)` : 'Bytes out'}
+          label={taken.unmeasured > 0 ? `Bytes out (used up: unknown for ${taken.unmeasured} calls)` : 'Bytes out'}
           used={taken.unmeasured > 0 ? Math.max(taken.egress_bytes, budget.egress_bytes) : taken.egress_bytes}
           most={budget.egress_bytes}
         />

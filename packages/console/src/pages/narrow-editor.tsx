@@ -6,7 +6,7 @@ import { duration } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { field, narrowedBy } from './narrowed-by.ts'
 
-/** Makes less of what was asked: the form's bounds help, and the server holds them. */
+/** Narrows a request. The form's limits help the person; the server enforces them. */
 export function NarrowEditor({
   authority,
   continuous,
@@ -15,7 +15,7 @@ export function NarrowEditor({
   onCancel,
 }: {
   authority: Authority
-  /** Of a request that is to stay open while it is proven. */
+  /** For a request in mode continuous. */
   continuous: Continuous | null
   notAfter: string
   onReview(narrowed: Narrowed): void

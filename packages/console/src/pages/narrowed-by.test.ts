@@ -19,7 +19,7 @@ const authority: Authority = {
 }
 const continuous = { reattest_seconds: 600, outcome_seconds: 60 }
 
-/** As the form stands when it is opened. */
+/** The form as it is when it opens. */
 const untouched = {
   [field.keep(0)]: 'on',
   [field.uses(0)]: '',
@@ -43,7 +43,7 @@ function narrowed(changes: Record<string, string | undefined>) {
 }
 const [read, adjust] = authority.permissions
 
-it('asks for nothing that nobody changed, and for no approval of nothing', () => {
+it('rejects a form without a change, and a form without any permission', () => {
   expect(narrowed({})).toMatch(/^Nothing is narrower yet/)
   expect(narrowed({ [field.keep(0)]: undefined, [field.keep(1)]: undefined })).toMatch(/^Nothing is left/)
 })
@@ -71,9 +71,9 @@ it.each<[string, Record<string, string | undefined>, object]>([
     { authority: { ...authority, budget: { calls: 9, egress_bytes: 0, cost: { EUR: '10' } } } },
   ],
   ['passing it on', { depth: '0' }, { authority: { ...authority, max_depth: 0 } }],
-  ['how many it is passed on to', { children: '1' }, { authority: { ...authority, max_children: 1 } }],
-  ['what must stay fresh', { outcome: '30' }, { continuous: { reattest_seconds: 600, outcome_seconds: 30 } }],
+  ['the number of sub-agents', { children: '1' }, { authority: { ...authority, max_children: 1 } }],
+  ['the freshness limits', { outcome: '30' }, { continuous: { reattest_seconds: 600, outcome_seconds: 30 } }],
   ['how long', { minutes: '2' }, { not_after: '1970-01-01T00:02:00.000Z' }],
-])('makes %s narrower, and leaves everything else as it was asked', (_, changes, answer) => {
+])('narrows %s, and leaves everything else as it was asked', (_, changes, answer) => {
   expect(narrowed(changes)).toEqual(answer)
 })

@@ -1,6 +1,6 @@
 import type { Authority, Continuous, Narrowed } from '../types.ts'
 
-/** The fields of the form, by what they are about: place of a permission, JSON pointer of an argument. */
+/** The fields of the form, named by their subject: the index of a permission, the JSON pointer of an argument. */
 export const field = {
   keep: (n: number) => `keep ${n}`,
   uses: (n: number) => `uses ${n}`,
@@ -8,7 +8,7 @@ export const field = {
   cost: (currency: string) => `cost ${currency}`,
 }
 
-/** What the form asks of the server, which holds it against what was asked; a text says what is wrong with it. */
+/** The form's request to the server, which checks it against the agent's request. A string says what is wrong with the form. */
 export function narrowedBy(
   { authority, continuous }: { authority: Authority; continuous: Continuous | null },
   data: FormData,
@@ -66,7 +66,7 @@ export function narrowedBy(
 
 const same = (a: unknown, b: unknown) => JSON.stringify(inOrder(a)) === JSON.stringify(inOrder(b))
 
-/** Whatever order its members were written in. */
+/** Compares values in any order of members. */
 function inOrder(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inOrder)
   if (typeof value !== 'object' || value === null) return value

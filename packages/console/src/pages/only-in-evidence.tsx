@@ -7,7 +7,10 @@ import { When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { gistOf, wordsOf } from './event-words.ts'
 
-/** A request that ended is kept at hand for some hours, and in evidence for good: the page says how it ended, or that there was none. */
+/**
+ * The approval service keeps an ended request for some hours, and evidence keeps it for good. The page says how the
+ * request ended, or that it does not exist.
+ */
 export function OnlyInEvidence({ id }: { id: string }) {
   const story = useQuery({
     queryKey: ['trace', id, 'request'],
@@ -19,7 +22,7 @@ export function OnlyInEvidence({ id }: { id: string }) {
   const title = isUnknown ? 'There is no such request.' : 'This request ended a while ago.'
   return (
     <>
-      <h1>{story.error && !isUnknown ? 'This request is not at hand.' : title}</h1>
+      <h1>{story.error && !isUnknown ? 'This request cannot be shown now.' : title}</h1>
       {story.error && !isUnknown ? (
         <>
           <p>It may have ended some hours ago. Evidence, which keeps every request, does not answer now.</p>
@@ -37,7 +40,7 @@ export function OnlyInEvidence({ id }: { id: string }) {
       ) : null}
       {story.data ? (
         <p>
-          <Link to={`/console/evidence/${encodeURIComponent(id)}`}>All that evidence has of it</Link>
+          <Link to={`/console/evidence/${encodeURIComponent(id)}`}>Everything that evidence has about it</Link>
         </p>
       ) : null}
       <p className="crumb">

@@ -15,7 +15,10 @@ interface Invited {
   expires_at: string
 }
 
-/** Makes a link that lets one person register a passkey, once; what comes of it is signed as a change of the registry. */
+/**
+ * Makes a link with which one person can register a passkey, once. The new passkey is then signed as a change of the
+ * registry.
+ */
 export function InviteDialog({ groups, onClose }: { groups: string[]; onClose(): void }) {
   const [invited, setInvited] = useState<Invited>()
   if (invited !== undefined) return <LinkDialog invited={invited} onClose={onClose} />
@@ -56,9 +59,9 @@ function LinkDialog({ invited, onClose }: { invited: Invited; onClose(): void })
   return (
     <Dialog title="Give them this link" action="Done" onSubmit={() => undefined} onClose={onClose}>
       <p>
-        It works once, until <When iso={invited.expires_at} />. Send it by a channel on which you know who takes it:
-        whoever opens it first registers a passkey in that name. Ask them before you sign the change that follows, which
-        takes two people once there are two.
+        It works once, until <When iso={invited.expires_at} />. Send it through a channel on which you know the
+        recipient: the first person who opens it registers a passkey in that name. Ask them before you sign the change
+        that follows. That change takes two people once there are two.
       </p>
       <p className="link-box">
         <Visible text={invited.link} />
@@ -67,7 +70,7 @@ function LinkDialog({ invited, onClose }: { invited: Invited; onClose(): void })
   )
 }
 
-/** Opens what was proposed, for somebody must sign it. */
+/** Opens the proposed change, because it must be signed. */
 function useProposed() {
   const client = useQueryClient()
   const say = useSay()
@@ -83,13 +86,13 @@ export function AddPasskeyDialog({ onClose }: { onClose(): void }) {
   const submit = async () => proposed(await addPasskey())
   return (
     <Dialog title="Add a passkey" action="Create passkey" onSubmit={submit} onClose={onClose}>
-      <p>Use another device or security key than the one that you have: it is for the day on which that one is lost.</p>
-      <p>The new passkey becomes a change of the registry, which is approved as any other.</p>
+      <p>Use a different device or security key: the new passkey is for the day on which you lose the one you have.</p>
+      <p>The new passkey becomes a change of the registry, which is approved like any other.</p>
     </Dialog>
   )
 }
 
-/** Whoever knows nothing of a recovery has it retired, before anybody can use it. */
+/** An approver who does not know of a recovery can have it retired before it can be used. */
 export function RetireRecoveryDialog({ recovery, onClose }: { recovery: Recovery; onClose(): void }) {
   const proposed = useProposed()
   const { id, name, approver_id } = recovery
@@ -100,7 +103,8 @@ export function RetireRecoveryDialog({ recovery, onClose }: { recovery: Recovery
         It would let <Visible text={`${name} (${approver_id})`} /> enrol a new passkey, in place of all that they have.
       </p>
       <p>
-        One signature is enough, yours too. Its link makes no passkey then; whoever needs it can announce another one.
+        One signature is enough, including yours. The link then makes no passkey. Another recovery can still be
+        announced.
       </p>
     </Dialog>
   )
@@ -114,7 +118,7 @@ export function RetireDialog({ id, onClose }: { id: string; onClose(): void }) {
       <p>
         <code>{id}</code>
       </p>
-      <p>It signs nothing more once the change is approved. What it signed before stays what it was.</p>
+      <p>Once the change is approved, it signs nothing more. Its earlier signatures do not change.</p>
     </Dialog>
   )
 }

@@ -10,7 +10,7 @@ import { type Stop, StopDialog } from './stop-dialog.tsx'
 
 type Open = { kind: 'invite' } | { kind: 'add' } | { kind: 'retire'; id: string } | { kind: 'void'; stop: Stop }
 
-/** Who answers, and one's own passkeys. Each change here is a request that somebody signs. */
+/** The approvers, and the viewer's own passkeys. Each change here is a request that people sign. */
 export function PeoplePage({ me }: { me: Me }) {
   const [open, setOpen] = useState<Open>()
   const list = useQuery({ queryKey: ['people'], queryFn: () => api<People>('/people') })
@@ -49,13 +49,13 @@ export function PeoplePage({ me }: { me: Me }) {
   )
 }
 
-/** Who answers for which rules; a group of too few people approves nothing. */
+/** Which groups answer for which rules. A group with too few people can approve nothing. */
 function Groups({ groups }: { groups: Group[] }) {
   return (
     <section className="below">
       <div className="page-head">
         <h2>Groups</h2>
-        <p className="hint">Rules ask a group. Who is in it is judged at the moment of the signature.</p>
+        <p className="hint">Rules name a group. Its members are checked at the moment of each signature.</p>
       </div>
       <ul className="table">
         {groups.map(({ id, members, rules }) => {
@@ -67,14 +67,14 @@ function Groups({ groups }: { groups: Group[] }) {
                   <Visible text={id} />
                 </strong>
                 {members.length === 0 ? (
-                  'nobody'
+                  'no members'
                 ) : (
                   <Visible text={members.map((person) => `${person.name} (${person.id})`).join(', ')} />
                 )}
               </span>
               <span className="table-note">
                 {rules.length === 0 ? (
-                  'no rule asks it'
+                  'no rule uses it'
                 ) : (
                   <>
                     answers{' '}
@@ -125,7 +125,9 @@ function MyPasskeys({ passkeys, onOpen }: { passkeys: People['my_passkeys']; onO
         ))}
       </ul>
       {passkeys.length === 1 ? (
-        <p className="note">This is your only one. Add a second: with it lost, only others can let you in again.</p>
+        <p className="note">
+          This is your only passkey. Add a second one: if you lose this one, only other approvers can let you in again.
+        </p>
       ) : null}
     </section>
   )

@@ -2,11 +2,11 @@ import type { PolicyChange } from '../types.ts'
 import { lineDiff, type TextLine } from '../ui/line-diff.ts'
 import { Visible } from '../ui/visible.tsx'
 
-/** Lines that stand around what differs. */
+/** The number of unchanged lines shown around a difference. */
 const around = 3
 const signs = { added: '+', removed: '−', kept: ' ' } as const
 
-/** What the policies of a set say, file by file: what goes and what comes, and all of it below. */
+/** The text of a policy set, file by file: first the differences, and the whole text below them. */
 export function PolicyText({ text: { before, after } }: { text: PolicyChange }) {
   if (after === null) return null
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after)])].sort()

@@ -6,7 +6,7 @@ import { problemText } from '../ui/dialog.tsx'
 import { Facts } from '../ui/parts.tsx'
 import { Visible } from '../ui/visible.tsx'
 
-/** Verifies in this browser that an event is in the log: nobody's word is taken but the log key's. */
+/** Verifies in this browser that an event is in the log, trusting only the log's key. */
 export function ReceiptCheck({ eventId, leafIndex }: { eventId: string; leafIndex: number }) {
   const [busy, setBusy] = useState(false)
   const [verdict, setVerdict] = useState<Verdict>()

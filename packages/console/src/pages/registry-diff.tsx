@@ -6,7 +6,7 @@ import { RuleSentence } from './rules.tsx'
 
 const verbs = { register: 'Register', change: 'Change', retire: 'Retire' }
 
-/** What goes and what comes, leaf by leaf. */
+/** What is removed and what is added, leaf by leaf. */
 export function RegistryDiff({ diff }: { diff: EntityDiff[] }) {
   return (
     <div className="entity-diffs">
@@ -29,7 +29,7 @@ export function RegistryDiff({ diff }: { diff: EntityDiff[] }) {
   )
 }
 
-/** Place by place, so that what was there stands above what comes instead. */
+/** Path by path, so that the old value is directly above the new one. */
 function differenceOf(before: Map<string, string>, after: Map<string, string>): DiffLine[] {
   return [...new Set([...before.keys(), ...after.keys()])].flatMap((path) => {
     const [then, now] = [before.get(path), after.get(path)]
@@ -41,7 +41,7 @@ function differenceOf(before: Map<string, string>, after: Map<string, string>): 
   })
 }
 
-/** Once more with the letters that could be taken for others: a name that looks like another one is another one. */
+/** Adds a spelling of all non-ASCII characters, because a name that looks like another one is a different name. */
 function spelled(text: string): string {
   if (/^[ -~]*$/.test(text)) return text
   const code = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
@@ -49,8 +49,8 @@ function spelled(text: string): string {
 }
 
 /**
- * Every leaf by JSON pointer. A list of words or numbers is one leaf, and so is what is empty, or it would come and go
- * unseen.
+ * Every leaf by JSON pointer. A list of strings or numbers is one leaf. So is an empty value, because it would
+ * otherwise appear and disappear unseen.
  */
 function flat(value: unknown, path = '', into = new Map<string, string>()): Map<string, string> {
   if (value === null || value === undefined) return into

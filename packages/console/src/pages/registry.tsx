@@ -10,7 +10,7 @@ import { Visible } from '../ui/visible.tsx'
 
 const states = { pending: 'Proposed', answered: 'Answered' } as const
 
-/** Changes of the registry, which people sign as they sign grants; and what it holds. */
+/** The changes of the registry, which people sign as they sign grants, and its entries. */
 export function RegistryPage() {
   const [state, setState] = useState<keyof typeof states>('pending')
   const changes = useInfiniteQuery({

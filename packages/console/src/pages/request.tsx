@@ -33,7 +33,7 @@ export function RequestPage({ id, me }: { id: string; me: Me }) {
     queryKey: ['request', id],
     queryFn: () => api<RequestDetail | { kind: null }>(`/requests/${encodeURIComponent(id)}`),
   })
-  // An address that no request can have is as good as one that none has.
+  // An id that no request can have is treated like an unknown id.
   if (detail.error instanceof Problem && [400, 404].includes(detail.error.status)) return <OnlyInEvidence id={id} />
   if (!detail.data) return detail.error ? <Failed error={detail.error} /> : <Loading />
   if (detail.data.kind === null) return <OnlyInEvidence id={id} />
@@ -100,7 +100,7 @@ function Head({ request }: { request: RequestDetail }) {
       <div className="row-badges">
         {request.open ? <RiskBadge risk={request.risk} /> : <StateBadge state={request.state} />}
         {request.kind === 'access' ? <span className="badge">{modeWords[request.mode]}</span> : null}
-        {request.kind === 'step_up' ? <span className="badge">Step-up of a living grant</span> : null}
+        {request.kind === 'step_up' ? <span className="badge">Step-up of a live grant</span> : null}
         {request.kind === 'registry' ? <span className="badge">Registry change</span> : null}
         {request.kind === 'access' && request.part ? (
           <span className="badge">
@@ -135,14 +135,17 @@ function Head({ request }: { request: RequestDetail }) {
   )
 }
 
-/** What is asked, by canonical fields alone. */
+/** The request, by its canonical fields only. */
 function Asks({ request }: { request: RequestDetail }) {
   if (request.kind === 'registry')
     return (
       <>
         {request.open && request.unexplained.length > 0 ? (
           <Card title="Not inspectable" className="refused">
-            <p>Nobody can sign what nobody can read here. Deny it, and have it proposed again on this machine.</p>
+            <p>
+              This change cannot be shown here, so it cannot be signed. Deny it, and have it proposed again on this
+              machine.
+            </p>
             <Lines lines={request.unexplained} />
           </Card>
         ) : null}
@@ -156,8 +159,8 @@ function Asks({ request }: { request: RequestDetail }) {
     return (
       <Card title="Not inspectable" className="refused">
         <p>
-          This request says something that the console cannot put into words. Nobody can sign it; deny it, and ask the
-          agent’s owner what it wants.
+          This request has a part that the console cannot explain, so it cannot be signed. Deny it, and ask the agent’s
+          owner what it wants.
         </p>
         <Lines lines={request.unexplained} />
       </Card>
@@ -168,7 +171,7 @@ function Asks({ request }: { request: RequestDetail }) {
       {request.reopened ? (
         <p className="note warn">
           It was approved before, but {request.reopened === 'policy_changed' ? 'the policy' : 'a tool'} changed before
-          the grant was made. The earlier signatures count for nothing: look again.
+          the grant was made. The earlier signatures no longer count: check it again.
         </p>
       ) : null}
       {request.action_digest === null ? null : (
@@ -189,7 +192,7 @@ function Starved({ rules }: { rules: RegistryDetail['starved'] }) {
   return rules.map(({ rule, group, quorum, members }) => (
     <p key={rule} className="note warn">
       The rule <Visible text={rule} /> would take {quorum} of <Visible text={group} />, which would have{' '}
-      <Visible text={members.join(', ') || 'nobody'} />: nothing that it matches could be approved any more.
+      <Visible text={members.join(', ') || 'no members'} />: nothing that it matches could then be approved.
     </p>
   ))
 }
@@ -215,13 +218,13 @@ function PermissionLines({ request: { lines, authority, labels } }: { request: A
   )
 }
 
-/** The whole task where rules split it: nobody answers a part without seeing what else was asked with it. */
+/** The whole task where rules split it, so that approvers see everything else that was asked with a part. */
 function Parts({ request: { id, parts, part } }: { request: AccessDetail }) {
   if (part === null || parts.length < 2) return null
   return (
     <Card title={`One task in ${part.of} parts`} className="parts">
       <p className="hint">
-        Different rules hold for what was asked. Each part is answered by itself, and has its own share of the budget.
+        Different rules apply to this request. Each part is answered separately, and has its own share of the budget.
       </p>
       <ol className="table">
         {parts.map((each) => (
@@ -259,8 +262,8 @@ function StepUp({ request }: { request: Extract<RequestDetail, { kind: 'step_up'
         {request.open ? (
           <p className="note">
             {needs === 'task'
-              ? 'It waits because what must stay fresh lapsed. “Approve as asked” lets this action happen once and the task go on. “Approve only this action” lets this action happen once; the task still waits.'
-              : 'It waits because a policy wants a person’s word for it. After your yes this action may happen once.'}
+              ? 'It waits because the task lapsed. “Approve as asked” lets this action happen once and the task continue. “Approve only this action” lets this action happen once; the task still waits.'
+              : 'It waits because a policy requires a person’s approval. If you approve, this action may happen once.'}
           </p>
         ) : null}
       </Card>
@@ -280,20 +283,20 @@ const closings: Partial<Record<RequestDetail['state'], string>> = {
   withdrawn: 'Withdrawn',
 }
 
-/** Why a change takes as many people as it does. */
+/** The reason for the number of people that a change takes. */
 const whyPeopleWords: Record<RegistryDetail['why_people'], string> = {
   objection: 'Any one approver may object to a recovery.',
   second: 'It brings in the second person who can sign. The first may do that alone; every later change takes two.',
   single_operator: 'Single operator: one person’s passkey changes everything here.',
-  rule: 'The rule “registry” asks for so many people.',
-  two: 'Each change takes two people. The proposer counts only by signing it, since a name proves nothing.',
+  rule: 'The rule “registry” requires this many people.',
+  two: 'Each change takes two people. The proposer counts only after signing it, because a name proves nothing.',
 }
 
 /** How it ended, and by whom. */
 function closedWords({ state, closed_by: by }: RequestDetail): string {
   const how = closings[state]
-  if (how === undefined) return 'Its time ran out: nobody answered it, and nobody can any more.'
-  return `${how}${by === null ? '' : ` by ${by.startsWith('spiffe://') ? 'the agent' : by}`}. Nobody can answer it any more.`
+  if (how === undefined) return 'It expired unanswered, and can no longer be answered.'
+  return `${how}${by === null ? '' : ` by ${by.startsWith('spiffe://') ? 'the agent' : by}`}. It can no longer be answered.`
 }
 
 function Answers({
@@ -306,7 +309,7 @@ function Answers({
   onTakeBack,
 }: {
   request: RequestDetail
-  /** By whoever looks. */
+  /** By the viewer. */
   signed: boolean
   onApprove(): void
   onNarrow(): void
@@ -338,7 +341,7 @@ function Answers({
         <Visible text={closedWords(request)} />
       </p>
     )
-  // What others have signed already is signed again word for word, or not at all.
+  // A statement that others have signed already is signed again word for word, or not at all.
   const mayNarrow = may_approve && request.kind === 'access' && rule?.narrowing === true && signed_by.length === 0
   return (
     <section className="answers" aria-label="Your answer">
@@ -352,7 +355,7 @@ function Answers({
               : <Visible text={signed_by.join(', ')} />
             </>
           ) : null}
-          .{signed ? ' You are one of them: it waits for somebody else.' : ''}
+          .{signed ? ' You are one of them: it waits for another person.' : ''}
         </p>
       ) : null}
       {request.kind === 'registry' ? <p className="hint">{whyPeopleWords[request.why_people]}</p> : null}

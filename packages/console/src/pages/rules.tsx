@@ -6,7 +6,7 @@ import { duration } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { freshWords } from './limits.tsx'
 
-/** Who may approve what, in the order in which it is tried. */
+/** Who may approve which requests, in the order in which the rules are tried. */
 export function RulesPage() {
   const list = useQuery({
     queryKey: ['rules'],
@@ -16,13 +16,13 @@ export function RulesPage() {
     <>
       <div className="page-head">
         <h1>Rules</h1>
-        <p className="hint">The first that matches holds. What no rule matches, nobody can approve.</p>
+        <p className="hint">The first rule that matches applies. A request that no rule matches cannot be approved.</p>
       </div>
       {list.isPending ? <Loading /> : null}
       {list.error ? <Failed error={list.error} /> : null}
       {list.data?.items.length === 0 ? (
         <Empty title="There is no rule.">
-          <p>Nobody can approve anything until there is one.</p>
+          <p>Nothing can be approved until there is one.</p>
         </Empty>
       ) : null}
       <ol className="cards">
@@ -48,7 +48,7 @@ export function RulesPage() {
   )
 }
 
-/** As they are tried; the one of the registry is tried for nothing else, and stands last. */
+/** In the order in which they are tried. The registry's rule applies only to the registry, so it comes last. */
 const inOrder = (rules: Rule[]) => rules.toSorted((a, b) => Number(isOfRegistry(a)) - Number(isOfRegistry(b)))
 
 const isOfRegistry = ({ id }: Pick<Rule, 'id'>) => id === 'registry'
@@ -69,7 +69,7 @@ function RuleCard({ rule }: { rule: Rule }) {
         rows={[
           [
             'In the group now',
-            members.length === 0 ? 'nobody' : <Visible key="m" text={members.map(({ name }) => name).join(', ')} />,
+            members.length === 0 ? 'no members' : <Visible key="m" text={members.map(({ name }) => name).join(', ')} />,
           ],
           !registry && [
             'The owner',
@@ -95,15 +95,15 @@ function RuleCard({ rule }: { rule: Rule }) {
       )}
       {members.length < approvers.quorum ? (
         <p className="note warn">
-          It takes {approvers.quorum} and there {members.length === 1 ? 'is' : 'are'} {members.length}: nothing that it
-          matches can be approved.
+          It takes {approvers.quorum} and there {members.length === 1 ? 'is' : 'are'} {members.length}: no request that
+          it matches can be approved.
         </p>
       ) : null}
     </article>
   )
 }
 
-/** What a rule says, but for its limits. */
+/** A rule in words, without its limits. */
 export function RuleSentence({ rule }: { rule: Pick<Rule, 'id' | 'match' | 'approvers'> }) {
   const { approvers, match } = rule
   return (

@@ -19,12 +19,12 @@ const words: Record<Stop['kind'], { title: string; text: string; action: string 
   },
   agent: {
     title: 'Stop this agent',
-    text: 'Every grant of this agent, and everything it passed on, stops at once and for good. What is approved later works again.',
+    text: 'Every grant of this agent, and everything it passed on, stops at once and for good. Later approvals work again.',
     action: 'Stop the agent now',
   },
   all: {
     title: 'Stop everything',
-    text: 'Every grant of every agent stops at once and for good. Work goes on only with what is approved after this.',
+    text: 'Every grant of every agent stops at once and for good. Work continues only under later approvals.',
     action: 'Stop everything now',
   },
   'tool-server': {
@@ -39,7 +39,7 @@ const words: Record<Stop['kind'], { title: string; text: string; action: string 
   },
 }
 
-/** More than one grant at once. The issuer declares it; the answer comes when it counts. */
+/** Stops more than one grant at once. The issuer declares it; the answer comes when it counts. */
 export function StopDialog({ stop, onClose }: { stop: Stop; onClose(): void }) {
   const client = useQueryClient()
   const say = useSay()

@@ -5,7 +5,7 @@ import { Ceremony } from '../ui/ceremony.tsx'
 import { Outside } from '../ui/outside.tsx'
 import { useSay } from '../ui/say.tsx'
 
-/** The first approver's enrolment, by the invitation of `bailiwick init`. */
+/** The first approver's enrolment, with the invitation of `bailiwick init`. */
 export function Welcome({
   invitation,
   hello,
@@ -27,8 +27,8 @@ export function Welcome({
     <Outside hello={hello}>
       <Ceremony title="Become the first approver" action="Create passkey and enrol" onSubmit={enrol}>
         <p>
-          The invitation that you opened makes one passkey the first approver’s, once. It stays in this browser; it is
-          not sent.
+          The invitation that you opened registers one passkey for the first approver, once. It stays in this browser
+          and is not sent.
         </p>
         <label className="field">
           <span>Approver id</span>

@@ -2,8 +2,8 @@ import { hashes, verify as verifyEd25519 } from '@noble/ed25519'
 import { sha256, sha512 } from '@noble/hashes/sha2.js'
 import { Buffer } from 'buffer'
 
-// What packages/tlog asks of `node:crypto`, where there is none: vite.config.ts puts this in its place. The browser's own
-// WebCrypto answers later, and tlog's verifiers answer at once.
+// The parts of `node:crypto` that packages/tlog uses, for a browser: vite.config.ts substitutes this file. The
+// browser's own WebCrypto is asynchronous, and tlog's verifiers are synchronous.
 
 hashes.sha512 = sha512
 
@@ -19,7 +19,7 @@ export function createPublicKey({ key }: { key: Uint8Array }): Uint8Array {
   return key.subarray(spkiPrefix)
 }
 
-/** RFC 8032 §5.1.7 to the letter, as Node's: no point that is not in its one canonical spelling. */
+/** RFC 8032 §5.1.7 to the letter, as in Node: a point must be in its one canonical encoding. */
 export function verify(_: null, message: Uint8Array, key: Uint8Array, signature: Uint8Array): boolean {
   return verifyEd25519(signature, message, key, { zip215: false })
 }

@@ -7,18 +7,19 @@ export type Verdict =
   | { ok: false; why: string }
 
 const reasons: Record<string, string> = {
-  proof_malformed: 'it is no receipt',
+  proof_malformed: 'it is not a receipt',
   inclusion_unproved: 'the entry is not in the tree that the log signed',
-  note_malformed: 'its checkpoint is none',
-  checkpoint_malformed: 'its checkpoint is none',
+  note_malformed: 'its checkpoint is malformed',
+  checkpoint_malformed: 'its checkpoint is malformed',
   origin_unexpected: 'it is the receipt of another log',
   signature_missing: 'the log did not sign its checkpoint',
   signature_invalid: 'the log did not sign its checkpoint',
 }
 
 /**
- * Verifies in this browser that the log, known by its key, committed to exactly these bytes. By the same code as
- * `bailiwick verify`: whoever serves the page serves this code too, so somebody who trusts neither uses their own copy.
+ * Verifies in this browser that the log, known by its key, committed to exactly these bytes, with the same code as
+ * `bailiwick verify`. The server of the page also serves this code, so a person who does not trust the server must use
+ * their own copy.
  */
 export function verifyReceipt(
   { entry, receipt, vkey }: Receipt,

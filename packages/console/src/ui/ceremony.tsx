@@ -6,15 +6,15 @@ import { Visible } from './visible.tsx'
 interface CeremonyProps {
   title: string
   action: string
-  /** What it says, and asks for, before the button. */
+  /** The text and fields before the button. */
   children: ReactNode
-  /** Other ways on, below the button. */
+  /** Other options, below the button. */
   after?: ReactNode
-  /** What it throws is shown, and the form stays. */
+  /** If it throws, the error is shown and the form stays. */
   onSubmit(data: FormData): Promise<void>
 }
 
-/** A form of which the answer is a passkey's: to enrol, to join, to recover, to sign in. */
+/** A form that is answered with a passkey: to enrol, to join, to recover, to sign in. */
 export function Ceremony({ title, action, children, after, onSubmit }: CeremonyProps) {
   const [busy, setBusy] = useState(false)
   const prompted = usePasskeyPrompt()

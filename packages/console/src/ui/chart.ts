@@ -4,7 +4,7 @@ import type { Activity } from '../types.ts'
 
 const height = 180
 
-/** What was allowed, on what was denied, for each hour. Draws anew when the place's width or the colours change. */
+/** Allowed actions on top of denied ones, for each hour. Redraws when the width or the colours change. */
 export function drawActivity(
   place: HTMLElement,
   { from, hours }: Pick<Activity, 'from' | 'hours'>,

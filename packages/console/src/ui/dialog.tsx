@@ -9,14 +9,18 @@ interface DialogProps {
   danger?: boolean
   /** Disables the action: the person can only read, and go back. */
   blocked?: boolean
-  /** Closes when it resolves, unless with `stay`; what it throws is shown, and the dialog stays. */
+  /**
+   * The dialog closes when this resolves, unless it resolves to `stay`. If it throws, the error is shown and the dialog
+   * stays.
+   */
   onSubmit(data: FormData): unknown
   onClose(): void
 }
 
 /**
- * The browser's own modal dialog: it keeps the focus inside, gives it back, and closes with Escape. While a passkey is asked for,
- * closing ends the ceremony, and nothing is sent. What was sent cannot be called back: until the server answers, the dialog stays.
+ * The browser's own modal dialog: it keeps the focus inside, gives it back, and closes with Escape. During a passkey
+ * prompt, closing ends the ceremony, and nothing is sent. A request that was sent cannot be called back: the dialog
+ * stays until the server answers.
  */
 export function Dialog({ title, children, action, danger = false, blocked = false, onSubmit, onClose }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null)
@@ -36,7 +40,7 @@ export function Dialog({ title, children, action, danger = false, blocked = fals
     try {
       if ((await onSubmit(data)) !== 'stay') ref.current?.close()
     } catch (error) {
-      // A browser lets a person close any dialog in the end. What became of the work is said all the same.
+      // A browser finally lets a person close any dialog. The result of the work is announced anyway.
       if (ref.current?.open || isCancelled(error)) setProblem(problemText(error))
       else say(problemText(error), 'failed')
     } finally {
@@ -80,7 +84,7 @@ export function Dialog({ title, children, action, danger = false, blocked = fals
   )
 }
 
-/** The browser says no more than that nothing was signed: it does not tell a refusal from a key that is not there. */
+/** The browser only says that nothing was signed: it does not distinguish a refusal from a missing passkey. */
 export function problemText(error: unknown): string {
   if (isCancelled(error))
     return 'Nothing was signed: the passkey was refused, or did not verify that it is you. Try again.'

@@ -9,7 +9,7 @@ const without = (word: string, lines: ReturnType<typeof lineDiff>) =>
     .map(([, line]) => line)
     .join('\n')
 
-it('shows every line of both texts, and what stands in both once (V3)', () => {
+it('shows every line of both texts, and common lines once (V3)', () => {
   fc.assert(
     fc.property(text, text, (before, after) => {
       const lines = lineDiff(before, after)
@@ -26,7 +26,7 @@ it('shows every line of both texts, and what stands in both once (V3)', () => {
   ])
 })
 
-it('shows texts that are too long to be compared as a whole', () => {
+it('shows texts that are too long to compare as wholes', () => {
   const long = (word: string) => Array.from({ length: 1500 }, (_, n) => `${word} ${n}`).join('\n')
   const lines = lineDiff(`a\n${long('old')}`, `a\n${long('new')}`)
   expect(lines).toHaveLength(3001)

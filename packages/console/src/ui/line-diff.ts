@@ -1,10 +1,10 @@
-/** One line of two texts, and in which of them it stands. */
+/** One line of two texts, and in which of them it occurs. */
 export type TextLine = readonly ['removed' | 'added' | 'kept', string]
 
-/** Beyond this the longest common part is not looked for: all that differs goes and comes as a whole. */
+/** Above this, the longest common part is not computed: everything that differs is shown as removed and added as a whole. */
 const mostCompared = 1_000_000
 
-/** What `before` loses and `after` brings, line by line: kept and removed lines are `before`, kept and added ones `after`. */
+/** The lines that `before` loses and `after` adds. Kept and removed lines are `before`; kept and added ones are `after`. */
 export function lineDiff(before: string, after: string): TextLine[] {
   const [then, now] = [before.split('\n'), after.split('\n')]
   const most = Math.min(then.length, now.length)

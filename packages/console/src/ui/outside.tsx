@@ -1,7 +1,7 @@
 import type { ReactNode } from 'react'
 import type { Hello } from '../types.ts'
 
-/** The frame of pages that nobody has to sign in for. */
+/** The frame of pages that need no sign-in. */
 export function Outside({ hello, children }: { hello: Hello; children: ReactNode }) {
   return (
     <main className="outside">

@@ -36,7 +36,7 @@ export function Lines({ lines, label }: { lines: string[]; label?: string }) {
 
 export type Row = readonly [string, ReactNode] | false | null | undefined
 
-/** `pairs`: two beside each other where there is room. */
+/** `pairs`: two next to each other where there is room. */
 export function Facts({ rows, pairs = false }: { rows: Row[]; pairs?: boolean }) {
   return (
     <dl className={pairs ? 'facts pairs' : 'facts'}>
@@ -59,8 +59,11 @@ export function AgentName({ from }: { from: AgentView }) {
 /** The name that an agent gave its task: what is more than a name stands in quotes, or it would pass for our words. */
 export const taskWords = (task: string) => (/^[A-Za-z0-9._:/@#+-]+$/.test(task) ? task : JSON.stringify(task))
 
-/** An owner that no approver is: a group, a misspelt name, or somebody who left. No rule keeps such an owner from approving. */
-export const notEnrolled = (owner: string) => `${owner}: nobody who is enrolled`
+/**
+ * An owner who is not an approver: a group, a misspelt name, or a person who left. No rule keeps such an owner from
+ * approving.
+ */
+export const notEnrolled = (owner: string) => `${owner}: not an enrolled approver`
 
 export function OwnerName({ from }: { from: AgentView }) {
   return <Visible text={from.owner_name ?? (from.owner === null ? 'nobody' : notEnrolled(from.owner))} />
@@ -150,9 +153,9 @@ export const attestorWords: Record<string, string> = {
 export const whyNotWords: Record<string, string> = {
   approval_rule_missing: 'No rule says who may approve this. It can only be denied.',
   approver_not_in_group: 'You are not in the group that answers this.',
-  grant_not_active: 'The grant is over: there is nothing to go on with.',
+  grant_not_active: 'The grant is over, so there is nothing to continue.',
   grant_unknown: 'The grant is no longer known.',
-  approver_is_owner: 'You own this agent; somebody else must answer.',
+  approver_is_owner: 'You own this agent, so another person must answer.',
   arguments_required:
     'The rule requires that you see the arguments of this action, and the agent did not send them. It can only be denied.',
   arguments_gone: 'The arguments of this action are no longer kept. It can only be denied.',

@@ -8,7 +8,7 @@ function show(next: AbortController | undefined): void {
   for (const listener of listeners) listener()
 }
 
-/** Runs one WebAuthn ceremony. While it waits for the person, `abandonPasskey` ends it; rejects with `AbortError` then. */
+/** Runs one WebAuthn ceremony. While it waits for the person, `abandonPasskey` ends it, and it rejects with `AbortError`. */
 export async function askPasskey<T>(ceremony: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const asked = new AbortController()
   show(asked)
@@ -21,14 +21,14 @@ export async function askPasskey<T>(ceremony: (signal: AbortSignal) => Promise<T
   }
 }
 
-/** Ends the ceremony that waits for a person, if one does: then nothing was signed, and nothing is sent. Gives whether one did. */
+/** Ends a ceremony that waits for a person, if there is one: nothing is signed or sent then. Returns whether there was one. */
 export function abandonPasskey(): boolean {
   const waits = prompt !== undefined
   prompt?.abort()
   return waits
 }
 
-/** Whether the browser waits for a person now. What the page waits for besides is the server. */
+/** Whether the browser waits for a person now. Otherwise the page waits for the server. */
 export function usePasskeyPrompt(): boolean {
   return useSyncExternalStore(
     (listener) => {
@@ -39,5 +39,5 @@ export function usePasskeyPrompt(): boolean {
   )
 }
 
-/** What a button says while the work that it began goes on. */
+/** A button's text while the work that it started continues. */
 export const busyWords = (prompted: boolean) => (prompted ? 'Waiting for your passkey …' : 'Waiting for the server …')

@@ -4,7 +4,7 @@ import { serverNow } from '../api.ts'
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 
-/** The time of day where it is today's; else with its date. */
+/** The time of day for today; otherwise with the date. */
 export function timeText(iso: string): string {
   const time = new Date(iso)
   return time.toDateString() === new Date().toDateString() ? clock.format(time) : day.format(time)

@@ -1,12 +1,12 @@
 import type { ReactNode } from 'react'
 
-// Control and format characters, unassigned and private ones, and letters that have no ink.
+// Control and format characters, unassigned and private ones, and letters without a visible shape.
 const unseen = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u
 const mark = /\p{M}/u
-/** So many marks on one letter stand in writing; a pile of them grows over the lines beside it. */
+/** Real writing has this many marks on one letter; more of them would grow over the lines around it. */
 const mostMarks = 3
 
-/** Text of somebody else's, with what is invisible, reorders text or covers other text, spelled out where it stands. */
+/** Untrusted text, in which invisible, reordering and covering characters are spelled out in place. */
 export function Visible({ text, lines = false }: { text: string; lines?: boolean }) {
   const parts: ReactNode[] = []
   let plain = ''
