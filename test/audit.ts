@@ -24,6 +24,8 @@ import { stepUpFindings } from './audit/step-ups.ts'
 export interface AuditReport {
   ok: boolean
   leaves: number
+  /** A program approved, and no person (`bailiwick dev`). */
+  software_approver: boolean
   /** How many events of each type count: an audit that saw nothing proves nothing. */
   counted: Record<string, number>
   /** The leaves that count. */
@@ -86,6 +88,7 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
   return {
     ok: findings.length === 0,
     leaves: entries.length,
+    software_approver: trust.software_approver === true,
     counted: Object.fromEntries([...byType].map(([type, all]) => [type, all.length])),
     counting: counting.map(({ index }) => index),
     void: signed.length - counting.length,
@@ -143,6 +146,8 @@ async function main([logDir = '', trustPath = '', json]: readonly string[]): Pro
       console.log(`${producer}: ${from} to ${to} were never durable, if it was killed: ${successor} took over`)
     const found = report.ok ? 'every one is as it must be' : `${report.findings.length} are NOT as they must be`
     console.log(`${report.leaves} leaves, ${report.void} of them without effect: ${found}`)
+    if (report.software_approver)
+      console.log('SOFTWARE APPROVER: a program approved here, and no person. This proves nothing about people.')
   }
   return report.ok ? 0 : 1
 }

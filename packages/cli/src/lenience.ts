@@ -3,15 +3,20 @@ import { z } from 'zod'
 /** What the operator is told of the ways around the usual governance; absent from a service that is older. */
 export const lenienceSchema = z.object({
   single_operator: z.boolean().optional(),
+  software_approver: z.boolean().optional(),
   recoveries: z
     .array(z.object({ id: z.string(), approver_id: z.string(), name: z.string(), usable_from: z.string() }))
     .optional(),
 })
 export type Lenience = z.output<typeof lenienceSchema>
 
+/** Of an installation of `bailiwick dev`. */
+export const softwareApproverLine = 'SOFTWARE APPROVER: a program approved here, and no person. This proves nothing about people.'
+
 /** Loud lines: whoever looks at the registry must not overlook how else it can be changed. */
-export function lenienceLines({ single_operator, recoveries = [] }: Lenience): string[] {
+export function lenienceLines({ single_operator, software_approver, recoveries = [] }: Lenience): string[] {
   return [
+    ...(software_approver === true ? [softwareApproverLine] : []),
     ...(single_operator === true ? ['SINGLE OPERATOR: one person’s passkey changes everything here.'] : []),
     ...recoveries.map(
       ({ id, approver_id, name, usable_from }) =>

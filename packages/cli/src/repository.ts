@@ -8,6 +8,9 @@ export type Service = (typeof services)[number] | 'standalone'
 
 export const mainOf = (service: Service): string => join(repository, 'services', service, 'src/main.ts')
 
+/** `bailiwick dev`: standalone with a software approver. */
+export const devMain = join(repository, 'services/standalone/src/dev/main.ts')
+
 export const defaultPolicies = join(repository, 'policies')
 
 export const bundleVerifier = join(repository, 'services/evidence/src/prove/main.ts')

@@ -7,6 +7,7 @@ import { agentsCommand } from './commands/agents.ts'
 import { auditCommand } from './commands/audit.ts'
 import { backupCommand, restoreCommand } from './commands/backup.ts'
 import { benchCommand } from './commands/bench.ts'
+import { devCommand } from './commands/dev.ts'
 import { eraseCommand } from './commands/erase.ts'
 import { eventsCommand } from './commands/events.ts'
 import { initCommand } from './commands/init.ts'
@@ -26,10 +27,12 @@ import { statusCommand } from './commands/status.ts'
 import { traceCommand } from './commands/trace.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { witnessCommand } from './commands/witness.ts'
+import { withHelp } from './help.ts'
 import { type ExitCode, exitCodes, type Io } from './io.ts'
 import { printable } from './printable.ts'
 
 const commands = [
+  devCommand,
   initCommand,
   serveCommand,
   statusCommand,
@@ -80,6 +83,7 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
     add(program, safe, (result) => {
       code = result
     })
+  withHelp(program)
   const misspelt = misspeltSettings(io.env)
   if (misspelt.length > 0) {
     for (const line of misspelt) safe.err(`bailiwick: ${line}`)

@@ -121,6 +121,12 @@ function PageOf({ page, id, me }: { page: string; id: string | undefined; me: Me
 function Banners({ me, stale }: { me: Me; stale: boolean }) {
   return (
     <div className="banners">
+      {me.software_approver ? (
+        <p className="banner warn">
+          <strong>Software approver.</strong> A program answers requests here, and no person. This installation was made by
+          <code>bailiwick dev</code>, and can never be used for anything else.
+        </p>
+      ) : null}
       {me.single_operator ? (
         <p className="banner warn">
           <strong>Single operator.</strong> One person’s passkey is enough for everything here, approving their own

@@ -357,6 +357,8 @@ export interface Hello {
   enrolled: boolean
   installation: string
   single_operator: boolean
+  /** A program approves here, and no person. */
+  software_approver: boolean
 }
 
 export interface Me {
@@ -364,6 +366,8 @@ export interface Me {
   now: string
   installation: string
   single_operator: boolean
+  /** A program approves here, and no person. */
+  software_approver: boolean
   people: number
   fresh: boolean
   pending: number

@@ -25,6 +25,11 @@ const trustSchema = z
     origins: z.array(z.string().max(300)).min(1).max(16),
     /** One person's passkey suffices. Every page and report says so. */
     single_operator: z.boolean(),
+    /**
+     * Present in an installation of `bailiwick dev`: a program answers requests, and no person. Every page and report says so. It cannot be taken
+     * out, since the root key signed it and was never written to a file.
+     */
+    software_approver: z.literal(true).optional(),
     /** Makes the first approver, once. */
     invitation: keySchema,
     public_url: z.string().max(300),

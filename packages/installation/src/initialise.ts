@@ -29,6 +29,8 @@ export interface InitialiseOptions {
   /** Where people and agents reach it, e.g. `http://localhost:8420`. */
   publicUrl: string
   singleOperator: boolean
+  /** For `bailiwick dev` alone: trust.json says for good that a program approves, and the root key is written nowhere. */
+  softwareApprover?: true | undefined
   /** ms since the epoch. */
   now: number
   randomBytes: (length: number) => Uint8Array
@@ -64,7 +66,7 @@ export const keyFileNames = {
  * Throws `config_invalid`, before anything is written, when there is one already or something given cannot be used.
  */
 export function initialise(options: InitialiseOptions): Trust {
-  const { data, now, publicUrl, singleOperator } = options
+  const { data, now, publicUrl, singleOperator, softwareApprover } = options
   const at = paths(data)
   if (existsSync(at.trust)) throw new ServiceError('config_invalid', `there is an installation in ${data} already`)
   refuseUnusable(publicUrl)
@@ -73,7 +75,8 @@ export function initialise(options: InitialiseOptions): Trust {
   if (existsSync(at.keys(''))) renameSync(at.keys(''), `${at.keys('').replace(/\/$/, '')}.abandoned-${now}`)
   mkdirSync(data, { recursive: true, mode: 0o700 })
   const installation = `ins_${Buffer.from(options.randomBytes(10)).toString('hex')}`
-  const root = keep(generateKey('root'), at.keys('root'), 'root', options.secret)
+  const root = generateKey('root')
+  if (!softwareApprover) keep(root, at.keys('root'), 'root', options.secret)
   const invitation = keep(generateKey('invitation'), at.keys('invitation'), 'invitation')
   const serviceKeys = Object.keys(keyFileNames).map((purpose) =>
     makeServiceKey(purpose as ServicePurpose, { data, installation, now, root, secret: options.secret }),
@@ -110,6 +113,7 @@ export function initialise(options: InitialiseOptions): Trust {
     rp_id: hostname,
     origins: [origin],
     single_operator: singleOperator,
+    ...(softwareApprover ? { software_approver: true } : {}),
     invitation: { jwk: publicHalf(invitation) },
     public_url: publicUrl,
     created_at: new Date(now).toISOString(),

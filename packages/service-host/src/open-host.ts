@@ -21,6 +21,7 @@ import { openLobby } from './lobby.ts'
 import { observedBus } from './observe-bus.ts'
 import { observeHealth } from './observe-health.ts'
 import type { OnWait } from './once-it-answers.ts'
+import { assertSoftwareApproverContained } from './software-approver.ts'
 
 const settingsSchema = z.object(commonSettings(0))
 /** The settings that every process has. */
@@ -85,6 +86,8 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const { config, clock, random, logger, metrics, onFatal } = options
   const data = config.BAILIWICK_DATA
   const { trust } = readInstallation(data)
+  assertSoftwareApproverContained(trust, config)
+  if (trust.software_approver) logger.warn({ installation: trust.installation }, 'SOFTWARE APPROVER: a program approves, and no person')
   const secretFile = config.BAILIWICK_KEYS_SECRET_FILE
   const secret = secretFile === undefined ? undefined : readKeysSecret(secretFile)
   const health = new Health()

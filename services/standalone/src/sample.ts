@@ -3,6 +3,7 @@ import {
   generateKey,
   jcsHash,
   type KeyPurpose,
+  keyFilePath,
   readKeyFile,
   type SigningKey,
   writeKeyFile,
@@ -37,6 +38,9 @@ type SampleKey = keyof typeof keyNames
 export function sampleKey<N extends SampleKey>(data: string, name: N): SigningKey<(typeof keyNames)[N]> {
   return readKeyFile(folder(data), name, keyNames[name])
 }
+
+/** Where that key lies. */
+export const sampleKeyFile = (data: string, name: SampleKey): string => keyFilePath(folder(data), name)
 
 /** Makes the sample world's keys in `<data>/sample` and gives the registry entries that name them. */
 export function sampleEntities(data: string, invoicesUrl: string = sample.invoicesUrl): InitialEntities {

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { keyFilePath } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+<<<<<<< HEAD
 import {
   type InitialEntities,
   initialise,
@@ -9,10 +10,13 @@ import {
   paths,
   readPolicyFiles,
 } from '@bailiwick/installation'
+=======
+import { initialise, invitationFor, paths, readPolicyFiles } from '@bailiwick/installation'
+>>>>>>> dc42d892 (Start a throw-away installation in which a program approves)
 import type { Command } from 'commander'
+import { initialEntities } from '../initial-entities.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
-import { readRegistryFile } from '../registry-file.ts'
 import { defaultPolicies } from '../repository.ts'
 
 interface InitCommand extends DataOption, JsonOption {
@@ -51,7 +55,7 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
     now: io.clock.now(),
     randomBytes: io.random,
     policies: readPolicyFiles(policies),
-    entities: registry === undefined ? [] : entitiesIn(registry),
+    entities: registry === undefined ? [] : initialEntities(registry),
   })
   const rootKey = keyFilePath(paths(data).keys('root'), 'root')
   // JSON is for programs, whose output is kept.
@@ -121,17 +125,4 @@ function originOf(text: string): URL {
       `--public-url: ${url.hostname} needs https: over http there are no passkeys`,
     )
   return url
-}
-
-function entitiesIn(file: string): InitialEntities {
-  const { entities: changes, groups } = readRegistryFile(file)
-  if (groups.length > 0)
-    throw new ServiceError('config_invalid', '--registry: groups: nobody is enrolled yet: the invitation does that')
-  const [person] = changes.filter((change) => change.person !== undefined)
-  if (person !== undefined)
-    throw new ServiceError('config_invalid', `--registry: ${person.id} is not enrolled yet: the invitation does that`)
-  const [retired] = changes.filter(({ value }) => value === undefined)
-  if (retired !== undefined)
-    throw new ServiceError('config_invalid', `--registry: there is no ${retired.type} ${retired.id} to retire yet`)
-  return changes as InitialEntities
 }

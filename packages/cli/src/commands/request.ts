@@ -6,7 +6,7 @@ import {
   type WorkloadAttestation,
   workloadKey,
 } from '@bailiwick/agent'
-import { parseStrictJson } from '@bailiwick/contracts'
+import { agentIdOf, parseStrictJson, spiffeIdSchema } from '@bailiwick/contracts'
 import { type Action, parseTrust, readKeyFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
@@ -74,6 +74,11 @@ export function requestCommand(program: Command, io: Io, done: (code: ExitCode) 
 }
 
 async function request(options: RequestCommand, io: Io): Promise<ExitCode> {
+  if (!isInstanceId(options.agent))
+    throw new ServiceError(
+      'config_invalid',
+      `--agent: ${options.agent} names no instance of an agent, such as spiffe://bailiwick.local/agent/reconciler/i1`,
+    )
   const trust = parseTrust(readInput('--trust', options.trust ?? paths(options.data).trust, LARGEST_INPUT))
   const cut = options.agent.lastIndexOf('/')
   const attestation = attestationOf(options, io)
@@ -106,6 +111,10 @@ async function request(options: RequestCommand, io: Io): Promise<ExitCode> {
   else if (task !== asked) io.out(`${task.status}${task.grantId === undefined ? '' : `: ${task.grantId}`}`)
   return task.status === 'approved' || (task.status === 'pending' && !options.wait) ? exitCodes.ok : exitCodes.fault
 }
+
+/** A SPIFFE ID of an agent and, below it, an instance. */
+const isInstanceId = (text: string) =>
+  spiffeIdSchema.safeParse(text).success && spiffeIdSchema.safeParse(agentIdOf(text)).success
 
 /** Of a join token, which is given as it was printed, approval is shown its half. */
 function attestationOf(options: RequestCommand, { env }: Io): WorkloadAttestation | undefined {

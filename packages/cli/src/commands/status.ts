@@ -39,6 +39,7 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
   const people = await peopleOf(parts, operator)
   const log = await logOf(parts, operator, { trust, addresses })
   const single = await pointsWithoutInstance(operator)
+<<<<<<< HEAD
   const { installation, public_url, single_operator } = trust
   const { failing, besides, unasked } = found
   const ready = failing.length === 0
@@ -48,6 +49,14 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
     const who = { installation, public_url, single_operator, enrolled, recoveries }
     const points_without_instance = single
     io.out(JSON.stringify({ ready, failing, besides, unasked, ...who, pending, log_size, points_without_instance }))
+=======
+  const { installation, public_url, single_operator, software_approver = false } = trust
+  const ready = failing.length === 0
+  if (json) {
+    const log_size = log.size ?? null
+    const who = { installation, public_url, single_operator, software_approver, enrolled, recoveries }
+    io.out(JSON.stringify({ ready, failing, ...who, pending, log_size, points_without_instance: single }))
+>>>>>>> dc42d892 (Start a throw-away installation in which a program approves)
   } else {
     const { enrolled, pending, recoveries = [] } = people ?? {}
     for (const line of [
@@ -57,7 +66,7 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
       `  requests  ${people === undefined ? notHere('approval') : `${pending} pending`}`,
       `  evidence  ${log.says}`,
       ...single.map((point) => `  point     ${point} states no instance: run it as ONE process, or update it`),
-      ...lenienceLines({ recoveries }),
+      ...lenienceLines({ software_approver, recoveries }),
     ])
       io.out(line)
   }

@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { softwareApproverLine } from '../lenience.ts'
 import { operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { type SearchOptions, searchText, unreadOf, withSearch } from '../search-options.ts'
@@ -78,7 +79,7 @@ async function trace(id: string, { data, json, ...search }: Options, io: Io): Pr
   const outside = steps.filter(({ step }) => step.leaf_index >= (size ?? 0))
   // Of nothing everything holds: a filter that hides all of it, or an id that nothing has, must not look like a proof.
   const verified = steps.length > 0 && told.verified && steps.every(({ step }) => step.verified) && outside.length === 0
-  const loud = trust.single_operator ? [singleOperator] : []
+  const loud = [...(trust.software_approver ? [softwareApproverLine] : []), ...(trust.single_operator ? [singleOperator] : [])]
   if (json) {
     for (const line of loud) io.err(line)
     io.out(JSON.stringify({ ...(answer as object), verified }))

@@ -10,6 +10,8 @@ export interface ReportHead {
   from: string
   to: string
   singleOperator: boolean
+  /** A program approved, and no person (`bailiwick dev`). */
+  softwareApprover: boolean
 }
 
 /** Words of others: nothing in them is markup, acts, or is unseen. */
@@ -31,6 +33,7 @@ export function htmlReport(head: ReportHead, measures: readonly Measure[], event
 <main>
 <h1>How agents were governed</h1>
 <p>${text(head.installation)}, from <time>${text(head.from)}</time> to <time>${text(head.to)}</time></p>
+${head.softwareApprover ? '<p class="warn"><strong>Software approver.</strong> A program approved here, and no person. This proves nothing about people.</p>' : ''}
 ${head.singleOperator ? '<p class="warn"><strong>Single operator.</strong> One person’s passkey was enough for everything here.</p>' : ''}
 <p class="hint">Every number is counted from the log itself: all ${head.size.toLocaleString('en-US')} entries of ${text(head.origin)} were verified first, up to the root <code>${text(head.root)}</code>. Items are those of docs/controls.md.</p>
 <table>

@@ -52,6 +52,7 @@ export function consoleRoutes(http: HttpServer, approval: Approval, sessions: Se
       now: new Date(clock.now()).toISOString(),
       installation: trust.installation,
       single_operator: trust.single_operator,
+      software_approver: trust.software_approver === true,
       people: projection.ledger.registry.approvers.length,
       fresh: projection.fresh(),
       pending: requests.open.size,

@@ -37,6 +37,7 @@ export function identityRoutes(
     enrolled: projection.ledger.registry.view().enrolled,
     installation: trust.installation,
     single_operator: trust.single_operator,
+    software_approver: trust.software_approver === true,
     rp_id: trust.rp_id,
   }))
   http.post('/console/api/enrolment/options', { onRequest, schema: { body: wordSchema } }, async ({ body }) => {

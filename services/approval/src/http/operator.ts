@@ -39,6 +39,7 @@ export function operatorRoutes(operator: HttpServer, approval: Approval): void {
   // Whoever looks must not overlook how else than by two people things can be changed here.
   const lenience = () => ({
     single_operator: approval.trust.single_operator,
+    software_approver: approval.trust.software_approver === true,
     recoveries: pendingRecoveries(approval),
   })
   operator.get('/operator/registry', async () => ({

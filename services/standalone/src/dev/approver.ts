@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { verifyRegistration } from '@bailiwick/approval-statement'
 import { readKeyFile, type SigningKey, signInvitation } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
+import type { AskedFor } from './answer-rules.ts'
 import { type SoftwarePasskey, softwarePasskey } from './software-passkey.ts'
-import type { System } from './start-system.ts'
 
 /** The members that the console lets a person narrow. */
 export interface Narrowed {
@@ -44,7 +44,7 @@ export interface Approver {
 }
 
 export interface ConsoleState {
-  requests: { id: string; agent: string; authority: { budget: Record<string, unknown> } }[]
+  requests: ({ id: string } & AskedFor)[]
   grants: { id: string; request_id: string; state: string }[]
   changes: { id: string }[]
 }
@@ -66,11 +66,10 @@ interface SignInOffer {
 
 /** Enrols the first approver with the installation's invitation, and signs in. */
 export async function enrolApprover(
-  system: Pick<System, 'url' | 'data'>,
+  { url, data }: { url: string; data: string },
   person = { id: 'owner', name: 'Olivia Owner' },
+  passkey = softwarePasskey({ rpId: new URL(url).hostname, origin: url }),
 ): Promise<Approver> {
-  const { url, data } = system
-  const passkey = softwarePasskey({ rpId: new URL(url).hostname, origin: url })
   const browser = new Browser(url)
   const offered = await browser.post<EnrolmentOffer>('/console/api/enrolment/options', {
     approver_id: person.id,
@@ -85,10 +84,9 @@ export async function enrolApprover(
 
 /** Makes a new passkey for the person of a recovery, whose address holds the recovery's key. Throws the console's refusal. */
 export async function recoverApprover(
-  system: Pick<System, 'url'>,
+  { url }: { url: string },
   { id, key }: { id: string; key: SigningKey<'invitation'> },
 ): Promise<Approver> {
-  const { url } = system
   const passkey = softwarePasskey({ rpId: new URL(url).hostname, origin: url })
   const browser = new Browser(url)
   const offered = await browser.post<EnrolmentOffer>('/console/api/enrolment/options', { recovery: id })

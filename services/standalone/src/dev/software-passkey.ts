@@ -29,7 +29,16 @@ export interface PasskeyLies {
   signature?: (signed: Buffer, privateKey: KeyObject) => Buffer
 }
 
-/** A browser with an authenticator, in software: genuine WebAuthn ceremonies without a person. For tests and the demo. */
+/** A passkey as a browser's virtual authenticator takes it (CDP, `WebAuthn.addCredential`); bytes in base64, the key as PKCS #8. */
+export interface ExportedPasskey {
+  credentialId: string
+  isResidentCredential: true
+  rpId: string
+  privateKey: string
+  signCount: number
+}
+
+/** A browser with an authenticator, in software: genuine WebAuthn ceremonies without a person. For `bailiwick dev`, the demo and tests. */
 export interface SoftwarePasskey {
   /** Makes a new ES256 passkey, attestation `none`. `challenge` are the bytes that the server chose. */
   register(challenge: Uint8Array, user?: { id: string; name: string }): RegistrationResponse
@@ -38,6 +47,8 @@ export interface SoftwarePasskey {
    * each time, as a security key's does. Throws when there is none.
    */
   sign(challenge: Uint8Array, credentialId?: string): Assertion
+  /** The newest passkey. Throws when there is none. */
+  exported(): ExportedPasskey
   /** The same passkeys behind a browser and an authenticator that lie. */
   raw(lies: PasskeyLies): SoftwarePasskey
 }
@@ -99,6 +110,17 @@ function passkeysOf(
         authenticator_data: authenticator.toString('base64url'),
         client_data_json: browser.toString('base64url'),
         signature: signature.toString('base64url'),
+      }
+    },
+    exported() {
+      const [passkey] = [...passkeys.values()].slice(-1)
+      if (passkey === undefined) throw new Error('no passkey was registered here')
+      return {
+        credentialId: passkey.id.toString('base64'),
+        isResidentCredential: true,
+        rpId: said.rpId,
+        privateKey: passkey.privateKey.export({ format: 'der', type: 'pkcs8' }).toString('base64'),
+        signCount: said.signCount ?? passkey.signCount,
       }
     },
     raw: (more) => passkeysOf(passkeys, site, { ...lies, ...more }),

@@ -1,0 +1,76 @@
+import type { Command, Option } from 'commander'
+
+/** Who uses which commands: the headings of `bailiwick --help`. */
+export const roles: readonly (readonly [heading: string, commands: readonly string[]])[] = [
+  ['You write an agent, or guard an API:', ['dev', 'request', 'requests']],
+  [
+    'You run Bailiwick:',
+    ['init', 'serve', 'status', 'registry', 'policy', 'agents', 'keys', 'revoke', 'erase', 'recover', 'backup', 'restore', 'kafka', 'bench'],
+  ],
+  ['You look at what happened, or verify it:', ['trace', 'events', 'report', 'audit', 'verify', 'receipt', 'prove', 'witness']],
+]
+
+/** What somebody types, by the command that it shows; each without `bailiwick` and its own words. */
+export const examples: Readonly<Record<string, readonly string[]>> = {
+  dev: ['--env .env.dev', '--approve answers.yaml --registry registry.yaml'],
+  init: ['--public-url https://agents.example.com --registry registry.yaml', '--single-operator'],
+  serve: ['', 'policy-decision --port 8423', 'policy-decision --plain --policies policies/'],
+  status: ['', '--json'],
+  request: ['--agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json --authority authority.json --wait'],
+  requests: ['', '--all'],
+  'registry list': ['', 'agent'],
+  'registry get': ['rule tasks'],
+  'registry groups': [''],
+  'registry apply': ['registry.yaml --dry-run', 'registry.yaml --wait'],
+  'policy check': ['policies/'],
+  'policy test': ['policies/'],
+  'policy explain': ['policies/ request.json'],
+  'policy replay': ['policies/ --day 2026-11-28'],
+  'policy diff': ['policies/ candidate/ --task reconcile-q3-invoices'],
+  'policy shadow': ['candidate/', '--stop'],
+  'policy propose': ['policies/'],
+  'policy evaluate': ['policies/ --batch requests.jsonl'],
+  recover: ['--approver olivia --name "Olivia Owner" --groups owners,finance'],
+  'keys list': [''],
+  'keys prepare': ['credential --root-key /media/root/root.json'],
+  'keys auditor': [''],
+  'keys activate': ['Xk3'],
+  'keys taint': ['Xk3'],
+  'keys revoke': ['Xk3'],
+  backup: ['/backup/bailiwick-2026-11-29'],
+  restore: ['/backup/bailiwick-2026-11-29 --data /srv/bailiwick'],
+  revoke: ['grant grt_OeurkGxFPAd --reason incident', 'agent spiffe://bailiwick.local/agent/reconciler --reason incident --dry-run'],
+  'agents join-token': ['spiffe://bailiwick.local/agent/reconciler --instance i2'],
+  trace: ['dec_01M8JA9JJDSGVD6K2M0G3HAY14'],
+  events: ['--type decision.denied', '--agent spiffe://bailiwick.local/agent/reconciler'],
+  report: ['--from 2026-10-01 --to 2026-10-31 --html'],
+  prove: ['dec_01M8JA9JJDSGVD6K2M0G3HAY14'],
+  erase: ['req_nVGS96kafLfxIKyvmc6pzCDwCaD8Zf0Qb6Y7E9Tlnms --reason personal_data'],
+  audit: ['', '--log evidence/log --trust trust.json'],
+  receipt: ['01M8JA9JJDSGVD6K2M0G3HAY14', '--check receipt.txt --vkey log.vkey'],
+  verify: ['', '--log https://agents.example.com/log --vkey log.vkey', 'proof.json --root trust.json'],
+  witness: ['--logs logs.txt --port 8430'],
+  'witness init': ['witness.example/audit'],
+  'kafka topics apply': [''],
+  'kafka topics check': [''],
+  'kafka acls apply': [''],
+  'kafka acls check': [''],
+  bench: ['decisions issuance --quick', 'pdp'],
+}
+
+/** Groups the commands of `program` by role, adds an example to each, and marks options that a command cannot do without. */
+export function withHelp(program: Command): void {
+  for (const [heading, names] of roles)
+    for (const command of program.commands) if (names.includes(command.name())) command.helpGroup(heading)
+  decorate(program, [])
+}
+
+function decorate(command: Command, path: readonly string[]): void {
+  command.configureHelp({ optionTerm: (option: Option) => `${option.flags}${option.mandatory ? '  (required)' : ''}` })
+  const own = examples[path.join(' ')]
+  if (own !== undefined) {
+    const lines = own.map((words) => `  bailiwick ${[...path, words].join(' ').trimEnd()}`)
+    command.addHelpText('after', ['', own.length === 1 ? 'Example:' : 'Examples:', ...lines].join('\n'))
+  }
+  for (const each of command.commands) decorate(each, [...path, each.name()])
+}

@@ -1,0 +1,140 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { keyFilePath } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { initialise, isInitialised, paths, readInstallation, readPolicyFiles } from '@bailiwick/installation'
+import { openGrantStore, runService } from '@bailiwick/service-host'
+import { systemClock } from '@bailiwick/service-kit'
+import { z } from 'zod'
+import { configSchema } from '../config.ts'
+import { sample, sampleAgentId, sampleEntities, sampleKeyFile } from '../sample.ts'
+import { startStandalone } from '../start.ts'
+import { type AnswerRules, readAnswerRules, rulesWithin } from './answer-rules.ts'
+import { enrolApprover } from './approver.ts'
+import { answerRequests } from './software-approver.ts'
+import { softwarePasskey } from './software-passkey.ts'
+
+// What `bailiwick dev` starts: standalone, in an installation whose approver is this process.
+
+const schema = configSchema.extend({
+  /** A file of answers; without it everything within the two limits below is approved. */
+  BAILIWICK_DEV_APPROVE: z.string().optional(),
+  BAILIWICK_DEV_MAX_MINUTES: z.coerce.number().positive().default(480),
+  BAILIWICK_DEV_MAX_CALLS: z.coerce.number().int().min(0).default(10_000),
+  /** A folder of Cedar policies to begin with; the starter policies unless given. */
+  BAILIWICK_DEV_POLICIES: z.string().default(join(import.meta.dirname, '../../../../policies')),
+  /** Where the names and paths go that a program needs, as lines of NAME=value. */
+  BAILIWICK_DEV_ENV: z.string().optional(),
+})
+type Config = z.output<typeof schema>
+
+let rules: AnswerRules
+const stopping = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stopping.abort())
+let answering: Promise<void> | undefined
+
+process.exitCode = await runService({
+  name: 'standalone',
+  env: process.env,
+  schema,
+  prepare(config) {
+    const { BAILIWICK_DATA: data, BAILIWICK_PORT: port, BAILIWICK_DEV_APPROVE: file } = config
+    rules =
+      file === undefined
+        ? rulesWithin({ minutes: config.BAILIWICK_DEV_MAX_MINUTES, calls: config.BAILIWICK_DEV_MAX_CALLS })
+        : readAnswerRules(file)
+    if (isInitialised(data)) return refuseUsed(data)
+    initialise({
+      data,
+      publicUrl: `http://localhost:${port}`,
+      singleOperator: true,
+      softwareApprover: true,
+      now: systemClock.now(),
+      randomBytes,
+      policies: readPolicyFiles(config.BAILIWICK_DEV_POLICIES),
+      entities: () => sampleEntities(data),
+    })
+  },
+  async start(config, host) {
+    await using started = new AsyncDisposableStack()
+    const grantStore = started.use(await openGrantStore(config, host))
+    started.use(await startStandalone(config, host, { grantStore }))
+    started.defer(async () => {
+      stopping.abort()
+      await answering
+    })
+    return started.move()
+  },
+  async ready(config, { data, trust, clock, logger }) {
+    const { public_url: url } = trust
+    // Without a counter (0), as many authenticators have it: a browser may use the exported passkey beside this process.
+    const passkey = softwarePasskey({ rpId: trust.rp_id, origin: url }).raw({ signCount: 0 })
+    const approver = await enrolApprover({ url, data }, { id: sample.owner, name: 'Software approver' }, passkey)
+    rmSync(invitationKey(data))
+    const passkeyFile = join(data, 'approver.json')
+    writeFileSync(passkeyFile, `${JSON.stringify(approver.passkey.exported())}\n`, { mode: 0o600 })
+    const names = namesOf(data, trust, passkeyFile)
+    if (config.BAILIWICK_DEV_ENV !== undefined) writeEnv(config.BAILIWICK_DEV_ENV, names)
+    answering = answerRequests({ approver, rules, clock, logger, say: console.log, signal: stopping.signal })
+    console.log(banner(names, config))
+  },
+  complain: console.error,
+})
+
+function invitationKey(data: string): string {
+  return keyFilePath(paths(data).keys('invitation'), 'invitation')
+}
+
+/** `bailiwick dev --registry` has made the installation a moment ago; any other has its approver, whose passkey is gone. */
+function refuseUsed(data: string): void {
+  const { trust } = readInstallation(data)
+  if (trust.software_approver === true && existsSync(invitationKey(data))) return
+  throw new ServiceError(
+    'config_invalid',
+    `--data: there is an installation in ${data} already; bailiwick dev begins anew each time: give it another folder, or none`,
+  )
+}
+
+/** What a program needs to know; those of the sample only where it is there. */
+function namesOf(data: string, trust: { public_url: string; installation: string }, passkeyFile: string) {
+  const agentKey = sampleKeyFile(data, 'reconciler')
+  return {
+    BAILIWICK_URL: trust.public_url,
+    BAILIWICK_INSTALLATION: trust.installation,
+    BAILIWICK_TRUST: paths(data).trust,
+    BAILIWICK_DATA: data,
+    BAILIWICK_APPROVER: sample.owner,
+    BAILIWICK_APPROVER_PASSKEY: passkeyFile,
+    ...(existsSync(agentKey)
+      ? {
+          BAILIWICK_AGENT: sampleAgentId('reconciler'),
+          BAILIWICK_AGENT_INSTANCE: sample.instance,
+          BAILIWICK_AGENT_KEY: agentKey,
+          BAILIWICK_POINT: sample.enforcementPoint,
+          BAILIWICK_POINT_CALLER_KEY: sampleKeyFile(data, 'point-caller'),
+          BAILIWICK_POINT_OUTCOME_KEY: sampleKeyFile(data, 'point-outcome'),
+        }
+      : {}),
+  }
+}
+
+function writeEnv(file: string, names: Record<string, string>): void {
+  const lines = Object.entries(names).map(([name, value]) => `${name}=${value}\n`)
+  writeFileSync(file, lines.join(''), { mode: 0o600 })
+}
+
+function banner(names: Record<string, string>, config: Config): string {
+  const { BAILIWICK_DEV_APPROVE: file, BAILIWICK_DEV_MAX_CALLS: calls, BAILIWICK_DEV_MAX_MINUTES: minutes } = config
+  return [
+    '',
+    `Bailiwick is ready at ${names.BAILIWICK_URL} after ${(performance.now() / 1000).toFixed(1)} s. Ctrl-C ends it.`,
+    'SOFTWARE APPROVER: a program answers requests here, and no person. Only for development.',
+    file === undefined
+      ? `It approves up to ${calls} calls and ${minutes} minutes, and denies the rest. Write your own rules: --approve FILE`
+      : `It answers by ${file}.`,
+    '',
+    ...Object.entries(names).map(([name, value]) => `  ${name}=${value}`),
+    '',
+  ].join('\n')
+}
