@@ -14,7 +14,8 @@ type Area = (typeof areas)[number] | 'else'
 const habits = /\b(whoever|nobody|somebody|everybody|whatever|of before|but for|is told|are told|shall|none is)\b/gi
 const prose = /\.(md|ts|tsx|mjs|lua|py|go|sh|ya?ml)$/
 /** Generated, or about words themselves. */
-const left = /(^|\/)(generated|dist)\/|^scripts\/prose|^CHANGELOG\.md$|^test\/runs\/|^docs\/(runs|errors\.md|events\/types\.md)/
+const left =
+  /(^|\/)(generated|dist)\/|^scripts\/prose|^(CHANGELOG|CONTRIBUTING)\.md$|^test\/runs\/|^docs\/(runs|errors\.md|events\/types\.md)/
 
 interface Hit {
   file: string

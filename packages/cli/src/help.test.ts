@@ -5,10 +5,14 @@ import { bailiwick } from './io.fixture.ts'
 const help = async (path: string) => (await bailiwick([...path.split(' ').filter(Boolean), '--help'])).out
 /** The commands that a help text lists. */
 const listed = (text: string) =>
-  [...text.matchAll(/^ {2}([a-z][a-z-]*)(?: [[<]| {2}|$)/gm)].map(([, name = '']) => name).filter((name) => name !== 'help')
+  [...text.matchAll(/^ {2}([a-z][a-z-]*)(?: [[<]| {2}|$)/gm)]
+    .map(([, name = '']) => name)
+    .filter((name) => name !== 'help')
 
 async function leaves(path = ''): Promise<string[]> {
-  const below = listed((await help(path)).replace(/^[^]*?(Commands:|You write)/, '$1').replace(/\nExamples?:[^]*$/, ''))
+  const below = listed(
+    (await help(path)).replace(/^[\s\S]*?(Commands:|You write)/, '$1').replace(/\nExamples?:[\s\S]*$/, ''),
+  )
   const names = below.map((name) => `${path} ${name}`.trim())
   if (path !== '' && names.length === 0) return [path]
   const found = await Promise.all(names.map(leaves))
@@ -31,7 +35,8 @@ it.each(Object.entries(examples).flatMap(([path, lines]) => lines.map((words) =>
   async (path, words) => {
     const text = await help(path)
     expect(text).toContain(`  bailiwick ${`${path} ${words}`.trimEnd()}`)
-    for (const [option] of words.matchAll(/(?<= |^)--[a-z-]+/g)) expect(text).toMatch(new RegExp(`^ +${option}\\b`, 'm'))
+    for (const [option] of words.matchAll(/(?<= |^)--[a-z-]+/g))
+      expect(text).toMatch(new RegExp(`^ +${option}\\b`, 'm'))
     const required = [...text.matchAll(/^ +(--[a-z-]+) .*\(required\)/gm)].map(([, option]) => option)
     for (const option of required) expect(words).toContain(option)
   },

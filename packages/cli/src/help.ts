@@ -5,12 +5,30 @@ export const roles: readonly (readonly [heading: string, commands: readonly stri
   ['You write an agent, or guard an API:', ['dev', 'request', 'requests']],
   [
     'You run Bailiwick:',
-    ['init', 'serve', 'status', 'registry', 'policy', 'agents', 'keys', 'revoke', 'erase', 'recover', 'backup', 'restore', 'kafka', 'bench'],
+    [
+      'init',
+      'serve',
+      'status',
+      'registry',
+      'policy',
+      'agents',
+      'keys',
+      'revoke',
+      'erase',
+      'recover',
+      'backup',
+      'restore',
+      'kafka',
+      'bench',
+    ],
   ],
-  ['You look at what happened, or verify it:', ['trace', 'events', 'report', 'audit', 'verify', 'receipt', 'prove', 'witness']],
+  [
+    'You look at what happened, or verify it:',
+    ['trace', 'events', 'report', 'audit', 'verify', 'receipt', 'prove', 'witness'],
+  ],
 ]
 
-/** What somebody types, by the command that it shows; each without `bailiwick` and its own words. */
+/** Examples by command; each without `bailiwick` and the command's own words. */
 export const examples: Readonly<Record<string, readonly string[]>> = {
   dev: ['--env .env.dev', '--approve answers.yaml --registry registry.yaml'],
   init: ['--public-url https://agents.example.com --registry registry.yaml', '--single-operator'],
@@ -33,13 +51,21 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   recover: ['--approver olivia --name "Olivia Owner" --groups owners,finance'],
   'keys list': [''],
   'keys prepare': ['credential --root-key /media/root/root.json'],
+  'keys agent': [
+    'spiffe://bailiwick.local/agent/reconciler --owner olivia',
+    'spiffe://bailiwick.local/agent/reconciler --owner olivia --instance i2 --out keys',
+  ],
+  'keys point': ['invoices-api --resource tool:invoices/read --base-url https://invoices.example.com'],
   'keys auditor': [''],
   'keys activate': ['Xk3'],
   'keys taint': ['Xk3'],
   'keys revoke': ['Xk3'],
   backup: ['/backup/bailiwick-2026-11-29'],
   restore: ['/backup/bailiwick-2026-11-29 --data /srv/bailiwick'],
-  revoke: ['grant grt_OeurkGxFPAd --reason incident', 'agent spiffe://bailiwick.local/agent/reconciler --reason incident --dry-run'],
+  revoke: [
+    'grant grt_OeurkGxFPAd --reason incident',
+    'agent spiffe://bailiwick.local/agent/reconciler --reason incident --dry-run',
+  ],
   'agents join-token': ['spiffe://bailiwick.local/agent/reconciler --instance i2'],
   trace: ['dec_01M8JA9JJDSGVD6K2M0G3HAY14'],
   events: ['--type decision.denied', '--agent spiffe://bailiwick.local/agent/reconciler'],

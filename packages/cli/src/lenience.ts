@@ -11,7 +11,8 @@ export const lenienceSchema = z.object({
 export type Lenience = z.output<typeof lenienceSchema>
 
 /** Of an installation of `bailiwick dev`. */
-export const softwareApproverLine = 'SOFTWARE APPROVER: a program approved here, and no person. This proves nothing about people.'
+export const softwareApproverLine =
+  'SOFTWARE APPROVER: a program approved here, and no person. This proves nothing about people.'
 
 /** Loud lines: whoever looks at the registry must not overlook how else it can be changed. */
 export function lenienceLines({ single_operator, software_approver, recoveries = [] }: Lenience): string[] {

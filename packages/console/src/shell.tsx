@@ -123,7 +123,8 @@ function Banners({ me, stale }: { me: Me; stale: boolean }) {
     <div className="banners">
       {me.software_approver ? (
         <p className="banner warn">
-          <strong>Software approver.</strong> A program answers requests here, and no person. This installation was made by
+          <strong>Software approver.</strong> A program answers requests here, and no person. This installation was made
+          by
           <code>bailiwick dev</code>, and can never be used for anything else.
         </p>
       ) : null}

@@ -1,21 +1,25 @@
 import type { Trust } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { isLoopback } from '@bailiwick/service-kit'
-import type { CommonConfig } from './open-host.ts'
+
+interface Place {
+  BAILIWICK_BUS: { kind: string }
+  BAILIWICK_HOST: string
+}
 
 /**
  * An installation whose approver is a program (`bailiwick dev`) stays on this machine: alone on the embedded bus, reachable by the
  * loopback alone. Throws `config_invalid` for anything else, so that none ever governs something real.
  */
-export function assertSoftwareApproverContained(trust: Pick<Trust, 'software_approver'>, config: CommonConfig): void {
+export function assertSoftwareApproverContained(trust: Pick<Trust, 'software_approver'>, config: Place): void {
   if (trust.software_approver !== true) return
   const { BAILIWICK_BUS: bus, BAILIWICK_HOST: host } = config
-  const escape =
+  const fault =
     bus.kind !== 'embedded'
       ? 'BAILIWICK_BUS: it runs on the embedded bus alone'
       : !isLoopback(host)
         ? `BAILIWICK_HOST: it listens on the loopback alone, not on ${host}`
         : undefined
-  if (escape !== undefined)
-    throw new ServiceError('config_invalid', `in this installation a program approves (bailiwick dev). ${escape}`)
+  if (fault !== undefined)
+    throw new ServiceError('config_invalid', `in this installation a program approves (bailiwick dev). ${fault}`)
 }

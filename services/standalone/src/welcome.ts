@@ -42,7 +42,9 @@ export function welcome(
   return [
     '',
     `Bailiwick is running at ${trust.public_url}   (state in ${data}; Ctrl-C stops it)`,
-    ...(trust.software_approver ? ['Software approver: a program approves here, not a person. Only for trying out.'] : []),
+    ...(trust.software_approver
+      ? ['Software approver: a program approves here, not a person. Only for trying out.']
+      : []),
     ...(trust.single_operator ? ['Single operator: one passkey approves alone. Not for production.'] : []),
     '',
     ...next,

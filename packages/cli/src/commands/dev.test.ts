@@ -25,7 +25,10 @@ async function freePort(): Promise<number> {
 }
 
 function start(args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [cli, ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [cli, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const started = { child, output: '' }
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (started.output += String(chunk)))
   return started

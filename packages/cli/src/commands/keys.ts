@@ -9,7 +9,9 @@ import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { keysSecretIn, rootKeyOf } from '../key-files.ts'
 import { type Operator, operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { keysAgentCommand } from './keys-agent.ts'
 import { keysAuditorCommand } from './keys-auditor.ts'
+import { keysPointCommand } from './keys-point.ts'
 
 type Options = DataOption & JsonOption
 type Step = 'active' | 'tainted' | 'revoked'
@@ -53,8 +55,11 @@ const steps: readonly [verb: string, to: Step, summary: string][] = [
 export function keysCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const keys = program
     .command('keys')
-    .summary('rotate the keys of the services: list, prepare, activate, taint, revoke')
-    .description('The keys that services sign with. Each goes one way: prepared, active, tainted, revoked.')
+    .summary('make keys for agents and enforcement points; rotate the keys of the services')
+    .description(
+      'agent and point make keys and the entries of the registry that name them. The other commands are about the keys that services sign ' +
+        'with. Each of those goes one way: prepared, active, tainted, revoked.',
+    )
   const list = keys.command('list').summary('every key, and where it stands')
   withJson(withData(list, io)).action(async ({ data, json }: Options) => {
     const found = await listed(operatorOf(data))
@@ -76,6 +81,8 @@ export function keysCommand(program: Command, io: Io, done: (code: ExitCode) => 
     done(exitCodes.ok)
   })
   keysAuditorCommand(keys, io, done)
+  keysAgentCommand(keys, io, done)
+  keysPointCommand(keys, io, done)
   for (const [verb, to, summary] of steps) {
     const step = keys.command(verb).summary(summary).argument('<kid>', 'which key; its first characters are enough')
     withJson(withData(step, io)).action(async (named: string, options: Options) => {

@@ -61,7 +61,7 @@ const SAME_WISH_MS = 1000
 
 export interface ServeHost extends Pick<Io, 'clock' | 'err'> {
   args?: readonly string[]
-  /** Who is told to stop: this process unless given. */
+  /** Where the wish to stop arrives: this process unless given. */
   told?: Pick<EventEmitter, 'on' | 'off'>
 }
 

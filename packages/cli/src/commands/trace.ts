@@ -79,7 +79,10 @@ async function trace(id: string, { data, json, ...search }: Options, io: Io): Pr
   const outside = steps.filter(({ step }) => step.leaf_index >= (size ?? 0))
   // Of nothing everything holds: a filter that hides all of it, or an id that nothing has, must not look like a proof.
   const verified = steps.length > 0 && told.verified && steps.every(({ step }) => step.verified) && outside.length === 0
-  const loud = [...(trust.software_approver ? [softwareApproverLine] : []), ...(trust.single_operator ? [singleOperator] : [])]
+  const loud = [
+    ...(trust.software_approver ? [softwareApproverLine] : []),
+    ...(trust.single_operator ? [singleOperator] : []),
+  ]
   if (json) {
     for (const line of loud) io.err(line)
     io.out(JSON.stringify({ ...(answer as object), verified }))

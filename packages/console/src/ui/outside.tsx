@@ -11,7 +11,9 @@ export function Outside({ hello, children }: { hello: Hello; children: ReactNode
         </p>
         <p className="where">{hello.installation}</p>
         {children}
-        {hello.software_approver ? <p className="note warn">Software approver: a program approves here, not a person.</p> : null}
+        {hello.software_approver ? (
+          <p className="note warn">Software approver: a program approves here, not a person.</p>
+        ) : null}
         {hello.single_operator ? <p className="note warn">Single operator: not for production.</p> : null}
       </div>
     </main>

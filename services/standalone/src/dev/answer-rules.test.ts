@@ -68,9 +68,21 @@ describe('every action and every resource that is asked for must be named:', () 
     ['resources: ["api:invoices/read"]', [read], false],
     ['resources: ["tool:invoices/read", "tool:mail/send"]', [read, send], true],
     // A prefix is wider than a name that it begins with.
-    ['resources: ["api:https://a.example/"]', [{ actions: ['x'], resource: { type: 'api', id_prefix: 'https://a.example/' } }], false],
-    ['resources: ["api:https://a.example/*"]', [{ actions: ['x'], resource: { type: 'api', id_prefix: 'https://a.example/' } }], true],
-    ['resources: ["api:https://a.example/b/*"]', [{ actions: ['x'], resource: { type: 'api', id_prefix: 'https://a.example/' } }], false],
+    [
+      'resources: ["api:https://a.example/"]',
+      [{ actions: ['x'], resource: { type: 'api', id_prefix: 'https://a.example/' } }],
+      false,
+    ],
+    [
+      'resources: ["api:https://a.example/*"]',
+      [{ actions: ['x'], resource: { type: 'api', id_prefix: 'https://a.example/' } }],
+      true,
+    ],
+    [
+      'resources: ["api:https://a.example/b/*"]',
+      [{ actions: ['x'], resource: { type: 'api', id_prefix: 'https://a.example/' } }],
+      false,
+    ],
     ['actions: [tools/call]', [read], true],
     ['actions: [http/get]', [read], false],
   ])('%s', (rule, permissions, matches) => {

@@ -20,7 +20,10 @@ const ruleSchema = z.strictObject({
   /** All actions that are asked for are among these. */
   actions: z.array(z.string()).min(1).optional(),
   /** `type:id` or `type:prefix*`; all resources that are asked for match one of these. */
-  resources: z.array(z.string().regex(/^[!-~]+:/, 'not type:id')).min(1).optional(),
+  resources: z
+    .array(z.string().regex(/^[!-~]+:/, 'not type:id'))
+    .min(1)
+    .optional(),
   at_most: limitsSchema.optional(),
   answer: z.enum(['approve', 'deny']),
   /** Told to the agent with a denial. */
@@ -105,7 +108,10 @@ function matches(rule: AnswerRule, { agent, authority, not_after }: AskedFor, no
 const isAgent = (name: string, id: string) => name === id || id.endsWith(`/agent/${name}`)
 
 /** A prefix that is asked for is included only in a pattern that is at least as wide. */
-function includes(pattern: string, { type, id, id_prefix }: { type: string; id?: string; id_prefix?: string }): boolean {
+function includes(
+  pattern: string,
+  { type, id, id_prefix }: { type: string; id?: string; id_prefix?: string },
+): boolean {
   const asked = `${type}:${id ?? id_prefix ?? ''}`
   if (pattern.endsWith('*')) return asked.startsWith(pattern.slice(0, -1))
   return id !== undefined && asked === pattern

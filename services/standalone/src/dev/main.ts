@@ -128,7 +128,7 @@ function banner(names: Record<string, string>, config: Config): string {
   const { BAILIWICK_DEV_APPROVE: file, BAILIWICK_DEV_MAX_CALLS: calls, BAILIWICK_DEV_MAX_MINUTES: minutes } = config
   return [
     '',
-    `Bailiwick is ready at ${names.BAILIWICK_URL} after ${(performance.now() / 1000).toFixed(1)} s. Ctrl-C ends it.`,
+    `Bailiwick is ready at ${names.BAILIWICK_URL} after ${process.uptime().toFixed(1)} s. Ctrl-C ends it.`,
     'SOFTWARE APPROVER: a program answers requests here, and no person. Only for development.',
     file === undefined
       ? `It approves up to ${calls} calls and ${minutes} minutes, and denies the rest. Write your own rules: --approve FILE`

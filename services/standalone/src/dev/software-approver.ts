@@ -19,7 +19,7 @@ const lookEveryMs = 100
 
 /**
  * Answers requests as the rules say, until `signal` is aborted: at the console's own API, with a passkey in software. What fails is
- * logged and tried again; a request that no rule matches is said once and left to whoever signs in.
+ * logged and tried again. It says once that no rule matches a request, and leaves that to a person at the console.
  */
 export async function answerRequests(options: SoftwareApproverOptions): Promise<void> {
   const { approver, rules, clock, logger, say, signal } = options
