@@ -63,6 +63,22 @@ const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../packag
   version: string
 }
 
+/** Every command. `done` gets the exit code of the one that ran. */
+export function bailiwickProgram(io: Io, done: (code: ExitCode) => void): Command {
+  const program = new Command('bailiwick')
+    .description('Governs how AI agents reach systems: asked for, approved by a human, decided at run time, proved.')
+    .version(version)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => eachLine(text, io.out),
+      writeErr: (text) => eachLine(text, io.err),
+    })
+    .showHelpAfterError('(bailiwick COMMAND --help tells more)')
+  for (const add of commands) add(program, io, done)
+  withHelp(program)
+  return program
+}
+
 /**
  * Runs one command: `argv` without node and script. Never throws: 0 when all is well, 1 when a fault was found or the
  * answer is no, 2 when it could not run, with the reason on `io.err`.
@@ -70,20 +86,9 @@ const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../packag
 export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
   const safe: Io = { ...io, out: (line) => io.out(printable(line)), err: (line) => io.err(printable(line)) }
   let code: ExitCode = exitCodes.ok
-  const program = new Command('bailiwick')
-    .description('Governs how AI agents reach systems: asked for, approved by a human, decided at run time, proved.')
-    .version(version)
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => eachLine(text, safe.out),
-      writeErr: (text) => eachLine(text, safe.err),
-    })
-    .showHelpAfterError('(bailiwick COMMAND --help tells more)')
-  for (const add of commands)
-    add(program, safe, (result) => {
-      code = result
-    })
-  withHelp(program)
+  const program = bailiwickProgram(safe, (result) => {
+    code = result
+  })
   const misspelt = misspeltSettings(io.env)
   if (misspelt.length > 0) {
     for (const line of misspelt) safe.err(`bailiwick: ${line}`)

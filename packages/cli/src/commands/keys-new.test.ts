@@ -47,7 +47,7 @@ it('makes the two keys of an enforcement point, each for its one purpose (decisi
 it.each([
   ['agent', ['reconciler', '--owner', 'olivia'], 'id: not a SPIFFE ID'],
   ['agent', [agentId, '--owner', 'o l i'], 'owner: not a registry name'],
-  ['point', ['invoices-api', '--resource', 'invoices', '--base-url', 'https://a.example'], 'resources.0'],
+  ['point', ['invoices-api', '--resource', 'invoices', '--base-url', 'https://a.example'], 'invoices is not type:id'],
   ['point', ['invoices-api', '--resource', 'tool:x', '--base-url', 'nowhere'], 'base_urls.0'],
 ])('refuses an entry that registry apply would refuse, and makes no key: %s %j', async (kind, args, why) => {
   using folder = temporaryFolder()

@@ -1,5 +1,6 @@
 import { entitySchemas } from '@bailiwick/contracts'
 import { generateKey, keyFilePath, writeKeyFile } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
@@ -60,6 +61,8 @@ export function keysPointCommand(keys: Command, io: Io, done: (code: ExitCode) =
 /** `type:id`, or `type:prefix/` for all below a URL. */
 function resourceOf(text: string) {
   const cut = text.indexOf(':')
+  if (cut < 1)
+    throw new ServiceError('config_invalid', `--resource: ${text} is not type:id, such as tool:invoices/read`)
   const [type, id] = [text.slice(0, cut), text.slice(cut + 1)]
   return id.endsWith('/') ? { type, id_prefix: id } : { type, id }
 }
