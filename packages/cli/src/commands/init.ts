@@ -1,18 +1,7 @@
 import { isIP } from 'node:net'
 import { keyFilePath } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-<<<<<<< HEAD
-import {
-  type InitialEntities,
-  initialise,
-  invitationFor,
-  nextSteps,
-  paths,
-  readPolicyFiles,
-} from '@bailiwick/installation'
-=======
-import { initialise, invitationFor, paths, readPolicyFiles } from '@bailiwick/installation'
->>>>>>> dc42d892 (Start a throw-away installation in which a program approves)
+import { initialise, invitationFor, nextSteps, paths, readPolicyFiles } from '@bailiwick/installation'
 import type { Command } from 'commander'
 import { initialEntities } from '../initial-entities.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'

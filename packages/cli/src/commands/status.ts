@@ -39,24 +39,15 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
   const people = await peopleOf(parts, operator)
   const log = await logOf(parts, operator, { trust, addresses })
   const single = await pointsWithoutInstance(operator)
-<<<<<<< HEAD
-  const { installation, public_url, single_operator } = trust
+  const { installation, public_url, single_operator, software_approver = false } = trust
   const { failing, besides, unasked } = found
   const ready = failing.length === 0
   if (json) {
     const log_size = log.size ?? null
     const { enrolled = null, pending = null, recoveries = [] } = people ?? {}
-    const who = { installation, public_url, single_operator, enrolled, recoveries }
+    const who = { installation, public_url, single_operator, software_approver, enrolled, recoveries }
     const points_without_instance = single
     io.out(JSON.stringify({ ready, failing, besides, unasked, ...who, pending, log_size, points_without_instance }))
-=======
-  const { installation, public_url, single_operator, software_approver = false } = trust
-  const ready = failing.length === 0
-  if (json) {
-    const log_size = log.size ?? null
-    const who = { installation, public_url, single_operator, software_approver, enrolled, recoveries }
-    io.out(JSON.stringify({ ready, failing, ...who, pending, log_size, points_without_instance: single }))
->>>>>>> dc42d892 (Start a throw-away installation in which a program approves)
   } else {
     const { enrolled, pending, recoveries = [] } = people ?? {}
     for (const line of [
