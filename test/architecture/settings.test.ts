@@ -1,6 +1,6 @@
 import { globSync } from 'node:fs'
 import { join } from 'node:path'
-import { knownSettings } from '@bailiwick/service-kit'
+import { developerNames, knownSettings } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 
@@ -8,14 +8,14 @@ const root = join(import.meta.dirname, '../..')
 const ofTestRuns = ['BAILIWICK_CHAOS_ROUNDS', 'BAILIWICK_NIGHTLY', 'BAILIWICK_SEED']
 
 it('knows every setting of every process, and no other', async () => {
-  const files = globSync('services/*/src/{,plain/}config.ts', { cwd: root })
+  const files = globSync('services/*/src/{,plain/,dev/}config.ts', { cwd: root })
   const modules = await Promise.all(files.map((file) => import(join(root, file))))
   const named = modules.flatMap(({ configSchema }) => {
     expect(configSchema).toBeInstanceOf(z.ZodObject)
     return Object.keys(configSchema.shape)
   })
   expect(files.length).toBeGreaterThanOrEqual(5)
-  expect(new Set([...named, ...ofTestRuns])).toEqual(new Set(knownSettings))
+  expect(new Set([...named, ...developerNames, ...ofTestRuns])).toEqual(new Set(knownSettings))
 })
 
 /** For processes that run separately: the addresses of the others, and the adapters that replace them. */

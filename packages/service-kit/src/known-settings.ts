@@ -3,6 +3,21 @@ import { commonSettings, quotaSettings } from './settings.ts'
 /** An environment, such as process.env, which main.ts passes. */
 export type Env = Readonly<Record<string, string | undefined>>
 
+/** What `bailiwick dev` tells programs about itself. No process of ours reads them, but a shell that has them may start one. */
+export const developerNames = [
+  'BAILIWICK_URL',
+  'BAILIWICK_INSTALLATION',
+  'BAILIWICK_TRUST',
+  'BAILIWICK_APPROVER',
+  'BAILIWICK_APPROVER_PASSKEY',
+  'BAILIWICK_AGENT',
+  'BAILIWICK_AGENT_INSTANCE',
+  'BAILIWICK_AGENT_KEY',
+  'BAILIWICK_POINT',
+  'BAILIWICK_POINT_CALLER_KEY',
+  'BAILIWICK_POINT_OUTCOME_KEY',
+] as const
+
 /**
  * Every variable that some process of Bailiwick's reads; test/architecture holds it against their schemas. Processes that
  * share an environment ignore each other's settings, but not a name that is nobody's: the default that somebody meant to
@@ -31,23 +46,13 @@ export const knownSettings: readonly string[] = [
   'BAILIWICK_SINK_FILE_BYTES',
   'BAILIWICK_SINK_FILE_KEEP',
   'BAILIWICK_SINK_BACKLOG',
-  // Of `bailiwick dev`, and what it writes for programs, whose shell inherits it.
+  // Of `bailiwick dev`.
   'BAILIWICK_DEV_APPROVE',
   'BAILIWICK_DEV_MAX_MINUTES',
   'BAILIWICK_DEV_MAX_CALLS',
   'BAILIWICK_DEV_POLICIES',
   'BAILIWICK_DEV_ENV',
-  'BAILIWICK_URL',
-  'BAILIWICK_INSTALLATION',
-  'BAILIWICK_TRUST',
-  'BAILIWICK_APPROVER',
-  'BAILIWICK_APPROVER_PASSKEY',
-  'BAILIWICK_AGENT',
-  'BAILIWICK_AGENT_INSTANCE',
-  'BAILIWICK_AGENT_KEY',
-  'BAILIWICK_POINT',
-  'BAILIWICK_POINT_CALLER_KEY',
-  'BAILIWICK_POINT_OUTCOME_KEY',
+  ...developerNames,
   // Of test runs, whose processes inherit them.
   'BAILIWICK_CHAOS_ROUNDS',
   'BAILIWICK_NIGHTLY',

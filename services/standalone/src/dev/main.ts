@@ -5,29 +5,20 @@ import { keyFilePath } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { initialise, isInitialised, paths, readInstallation, readPolicyFiles } from '@bailiwick/installation'
 import { openGrantStore, runService } from '@bailiwick/service-host'
-import { systemClock } from '@bailiwick/service-kit'
-import { z } from 'zod'
-import { configSchema } from '../config.ts'
+import { type developerNames, systemClock } from '@bailiwick/service-kit'
+import type { z } from 'zod'
 import { sample, sampleAgentId, sampleEntities, sampleKeyFile } from '../sample.ts'
 import { startStandalone } from '../start.ts'
 import { type AnswerRules, readAnswerRules, rulesWithin } from './answer-rules.ts'
 import { enrolApprover } from './approver.ts'
+import { configSchema } from './config.ts'
 import { answerRequests } from './software-approver.ts'
 import { softwarePasskey } from './software-passkey.ts'
 
 // What `bailiwick dev` starts: standalone, in an installation whose approver is this process.
 
-const schema = configSchema.extend({
-  /** A file of answers; without it everything within the two limits below is approved. */
-  BAILIWICK_DEV_APPROVE: z.string().optional(),
-  BAILIWICK_DEV_MAX_MINUTES: z.coerce.number().positive().default(480),
-  BAILIWICK_DEV_MAX_CALLS: z.coerce.number().int().min(0).default(10_000),
-  /** A folder of Cedar policies to begin with; the starter policies unless given. */
-  BAILIWICK_DEV_POLICIES: z.string().default(join(import.meta.dirname, '../../../../policies')),
-  /** Where the names and paths go that a program needs, as lines of NAME=value. */
-  BAILIWICK_DEV_ENV: z.string().optional(),
-})
-type Config = z.output<typeof schema>
+type Config = z.output<typeof configSchema>
+type Names = Partial<Record<'BAILIWICK_DATA' | (typeof developerNames)[number], string>>
 
 let rules: AnswerRules
 const stopping = new AbortController()
@@ -37,7 +28,7 @@ let answering: Promise<void> | undefined
 process.exitCode = await runService({
   name: 'standalone',
   env: process.env,
-  schema,
+  schema: configSchema,
   prepare(config) {
     const { BAILIWICK_DATA: data, BAILIWICK_PORT: port, BAILIWICK_DEV_APPROVE: file } = config
     rules =
@@ -97,7 +88,7 @@ function refuseUsed(data: string): void {
 }
 
 /** What a program needs to know; those of the sample only where it is there. */
-function namesOf(data: string, trust: { public_url: string; installation: string }, passkeyFile: string) {
+function namesOf(data: string, trust: { public_url: string; installation: string }, passkeyFile: string): Names {
   const agentKey = sampleKeyFile(data, 'reconciler')
   return {
     BAILIWICK_URL: trust.public_url,
@@ -119,12 +110,12 @@ function namesOf(data: string, trust: { public_url: string; installation: string
   }
 }
 
-function writeEnv(file: string, names: Record<string, string>): void {
+function writeEnv(file: string, names: Names): void {
   const lines = Object.entries(names).map(([name, value]) => `${name}=${value}\n`)
   writeFileSync(file, lines.join(''), { mode: 0o600 })
 }
 
-function banner(names: Record<string, string>, config: Config): string {
+function banner(names: Names, config: Config): string {
   const { BAILIWICK_DEV_APPROVE: file, BAILIWICK_DEV_MAX_CALLS: calls, BAILIWICK_DEV_MAX_MINUTES: minutes } = config
   return [
     '',
