@@ -93,3 +93,73 @@ it('stays small, whatever whoever has the key writes (V18)', () => {
   const { broken = [], more = [], ahead } = chainOf(many)
   expect([broken.length <= 100, more.length <= 100, ahead]).toEqual([true, true, []])
 })
+
+const one: Chain = extended({ whole: 0, ahead: [] }, { sequence: 1, previous: undefined, hash: 'h1' })
+
+it('keeps the hash of the last event, and nothing else of a chain whose events name each other (V15)', () => {
+  expect(one).toEqual({ whole: 1, ahead: [], end: 'h1' })
+  expect(extended(one, { sequence: 2, previous: 'h1', hash: 'h2' })).toEqual({ whole: 2, ahead: [], end: 'h2' })
+})
+
+it('misses the event that the next one names, until it comes under its number (V15)', () => {
+  const broken = extended(one, { sequence: 2, previous: 'x1', hash: 'h2' })
+  expect(broken).toEqual({ whole: 2, ahead: [], end: 'h2', broken: [[1, 'x1']] })
+  expect(missingOf(broken, 1)).toEqual([[1, 1]])
+  expect(missingOf(broken, 2, 'h2')).toEqual([[1, 1]])
+  expect(missingOf(broken, 0)).toEqual([])
+  const other = extended(broken, { sequence: 1, previous: undefined, hash: 'y1' })
+  expect(other).toEqual({ ...broken, more: [[1, 'y1']] })
+  const found = extended(other, { sequence: 1, previous: undefined, hash: 'x1' })
+  expect(found).toEqual({
+    ...{ whole: 2, ahead: [], end: 'h2' },
+    broken: [],
+    more: [
+      [1, 'y1'],
+      [1, 'x1'],
+    ],
+  })
+  expect(extended(found, { sequence: 1, previous: undefined, hash: 'x1' })).toEqual(found)
+  expect(missingOf(found, 2, 'h2')).toEqual([])
+})
+
+it('does not miss what came as the second under its number before it was named (V15)', () => {
+  const two = extended(one, { sequence: 1, previous: undefined, hash: 'x1' })
+  expect(two).toEqual({ ...one, more: [[1, 'x1']] })
+  expect(extended(two, { sequence: 2, previous: 'x1', hash: 'h2' })).toEqual({
+    ...{ whole: 2, ahead: [], end: 'h2', more: [[1, 'x1']] },
+  })
+  expect(extended(two, { sequence: 2, previous: 'z1', hash: 'h2' }).broken).toEqual([[1, 'z1']])
+})
+
+it('is moved by no event with the number 0 (V15)', () => {
+  expect(extended(one, { sequence: 0, previous: undefined, hash: 'h0' })).toEqual({ ...one, more: [[0, 'h0']] })
+  const named = extended({ whole: 0, ahead: [], end: 'h0' }, { sequence: 1, previous: 'x0', hash: 'h1' })
+  expect(named).toEqual({ whole: 1, ahead: [], end: 'h1' })
+})
+
+it('misses the last event where a head names another one (V15)', () => {
+  expect(missingOf(one, 1, 'h1')).toEqual([])
+  expect(missingOf(one, 1, 'x1')).toEqual([[1, 1]])
+  expect(missingOf(one, 1)).toEqual([])
+  expect(missingOf({ whole: 1, ahead: [] }, 1, 'x1')).toEqual([])
+  expect(missingOf({ ...one, more: [[1, 'x1']] }, 1, 'x1')).toEqual([])
+  expect(missingOf({ ...one, more: [[2, 'x1']] }, 1, 'x1')).toEqual([[1, 1]])
+  expect(missingOf({ whole: 0, ahead: [], end: 'h0' }, 0, 'x0')).toEqual([])
+  expect(missingOf({ ...one, broken: [[1, 'x1']] }, 1, 'y1')).toEqual([[1, 1]])
+})
+
+it('gives what is missing lowest first', () => {
+  const chain: Chain = {
+    ...{ whole: 9, ahead: [[12, 12]], end: 'h9' },
+    broken: [
+      [7, 'a'],
+      [2, 'b'],
+    ],
+  }
+  expect(missingOf(chain, 14)).toEqual([
+    [2, 2],
+    [7, 7],
+    [10, 11],
+    [13, 14],
+  ])
+})

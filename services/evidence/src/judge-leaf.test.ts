@@ -121,5 +121,20 @@ it.each<[string, Parameters<typeof aMessage>[0], object]>([
 })
 
 it('reads nothing on a topic that there is not', async () => {
-  expect(await aReader('the keys').judge({ ...aMessage(), topic: 'other.v1' })).toMatchObject({ kind: 'unreadable' })
+  expect(await aReader('the keys').judge({ ...aMessage(), topic: 'other.v1' })).toEqual({
+    kind: 'unreadable',
+    code: 'event_type_unknown',
+  })
+})
+
+it('waits for nothing to call a signature wrong, or bytes no event', async () => {
+  const { judge, waited } = aReader('the keys')
+  await judge(aMessage())
+  waited.length = 0
+  expect(await judge(aMessage({ changed: true }))).toMatchObject({ code: 'signature_invalid' })
+  expect(await judge({ ...aMessage(), bytes: Buffer.from('{') })).toEqual({
+    kind: 'unreadable',
+    code: 'json_malformed',
+  })
+  expect(waited).toEqual([])
 })

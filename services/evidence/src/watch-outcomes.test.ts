@@ -16,6 +16,7 @@ function aWatch(chain: Chain, doubled: DoubledOutcome[] = [], last: OutcomeChain
   const clock = testClock()
   const told: { type: string; data: object }[] = []
   const names = new Set<string>()
+  const stopped: string[] = []
   const bus = { chain, end: 1, refusals: 0, consumed: { 'decisions.v1': { 0: 0 } } as Consumed }
   let reads = () => undefined as unknown
   const watch = watchOutcomes({
@@ -45,7 +46,7 @@ function aWatch(chain: Chain, doubled: DoubledOutcome[] = [], last: OutcomeChain
       },
       onReading: (begins: () => (ends: Ends) => void) => {
         reads = () => begins()({ 'decisions.v1': [bus.end] })
-        return () => undefined
+        return () => void stopped.push('reading')
       },
     },
     clock,
@@ -59,7 +60,7 @@ function aWatch(chain: Chain, doubled: DoubledOutcome[] = [], last: OutcomeChain
       await vi.advanceTimersByTimeAsync(1000)
     }
   }
-  return { watch, told, bus, pass }
+  return { watch, told, names, bus, pass, stopped }
 }
 
 it('tells of outcomes that an instance skipped, a minute after the bus was read, once (V15)', async () => {
@@ -74,6 +75,27 @@ it('tells of outcomes that an instance skipped, a minute after the bus was read,
   const data = { enforcement_point: 'point', instance, from: 3, to: 4 }
   expect(told).toEqual([{ type: 'outcome.skipped', data }])
   await watch[Symbol.asyncDispose]()
+})
+
+it('names a gap by its instance and numbers, and tells of none that the log tells of already (V15)', async () => {
+  const first = aWatch({ whole: 2, ahead: [[5, 5]] })
+  await first.pass(130)
+  const subject = `outcomes of point ${instance}#3-4`
+  expect([...first.names]).toEqual([subject])
+  await first.watch[Symbol.asyncDispose]()
+  const next = aWatch({ whole: 2, ahead: [[5, 5]] })
+  next.names.add(subject)
+  await next.pass(130)
+  expect(next.told).toEqual([])
+  await next.watch[Symbol.asyncDispose]()
+})
+
+it('looks and is asked no more once it has ended', async () => {
+  const { watch, told, pass, stopped } = aWatch({ whole: 2, ahead: [[5, 5]] })
+  await watch[Symbol.asyncDispose]()
+  expect(stopped).toEqual(['reading'])
+  await pass(130)
+  expect(told).toEqual([])
 })
 
 it('tells of nothing that is merely late: what comes within the minute is no gap', async () => {

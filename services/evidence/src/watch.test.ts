@@ -15,7 +15,9 @@ function aWatch(chain: Chain) {
   const health = new Health()
   const meter = metrics({ service: 'evidence', processMetrics: false })
   const told: string[] = []
-  const log = new Set<string>()
+  const log = Object.assign(new Set<string>(), { isBroken: false })
+  const data: object[] = []
+  const stopped: string[] = []
   const lag = {
     messages: 0 as number | undefined,
     check: (): string | undefined => lag.reason,
@@ -23,7 +25,7 @@ function aWatch(chain: Chain) {
     consumed: {} as Consumed,
     onReading: (begins: () => (ends: Ends) => void) => {
       reads = () => begins()({ 'grants.v1': [lag.messages ?? 0] })
-      return () => undefined
+      return () => void stopped.push('reading')
     },
   }
   let reads = () => undefined as unknown
@@ -32,12 +34,14 @@ function aWatch(chain: Chain) {
     projection: {
       onFact: (each: typeof listener) => {
         listener = each
-        return () => undefined
+        return () => void stopped.push('listening')
       },
     },
     producer: {
-      publish: async (topic: string, drafts: readonly { type: string; subject: string }[]) => {
-        for (const { type, subject } of drafts) {
+      publish: async (topic: string, drafts: readonly { type: string; subject: string; data: object }[]) => {
+        if (log.isBroken) throw new Error('the bus is gone')
+        for (const { type, subject, data: said } of drafts) {
+          data.push(said)
           told.push(`${topic} ${type} ${subject}`)
           log.add(subject)
         }
@@ -67,7 +71,7 @@ function aWatch(chain: Chain) {
       await vi.advanceTimersByTimeAsync(1000)
     }
   }
-  return { watch, told, lag, health, meter, head, pass }
+  return { watch, told, data, log, stopped, lag, health, meter, head, pass }
 }
 
 it('publishes a finding for a number that is missing a minute after the bus was read, once (V15)', async () => {
@@ -103,6 +107,40 @@ it('publishes each missing number once, also while a producer goes on of which n
   ])
   expect(await meter.text()).toContain('gaps_total{service="evidence"} 3')
   await watch[Symbol.asyncDispose]()
+})
+
+it('goes on after a finding that could not be published, and tells of it then (V15)', async () => {
+  const { watch, told, log, head, pass } = aWatch({ whole: 2, ahead: [] })
+  head(3)
+  log.isBroken = true
+  await pass(63)
+  expect(told).toEqual([])
+  log.isBroken = false
+  await pass(1)
+  expect(told).toEqual(['findings.v1 gap.detected /issuer/a#0000000000000003-0000000000000003'])
+  await watch[Symbol.asyncDispose]()
+})
+
+it('says of a gap whose it is, and nothing of one that the log tells of already (V15)', async () => {
+  const { watch, told, data, log, head, pass } = aWatch({ whole: 2, ahead: [] })
+  head(3)
+  await pass(62)
+  const head_time = '2026-11-24T12:00:00.000Z'
+  expect(data).toEqual([{ producer: '/issuer/a', service: 'issuer', from: 3, to: 3, head_time }])
+  log.add('/issuer/a#0000000000000004-0000000000000005')
+  head(5)
+  await pass(62)
+  expect(told).toHaveLength(1)
+  await watch[Symbol.asyncDispose]()
+})
+
+it('looks, listens and is asked no more once it has ended', async () => {
+  const { watch, told, stopped, head, pass } = aWatch({ whole: 2, ahead: [] })
+  head(3)
+  await watch[Symbol.asyncDispose]()
+  expect(stopped.toSorted()).toEqual(['listening', 'reading'])
+  await pass(63)
+  expect(told).toEqual([])
 })
 
 it('measures itself, and is ready only while the log keeps up', async () => {
