@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { commitNow, freePage, machine, plain } from './run-page.ts'
 
-// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | starved | containers | parts-in-containers | helm | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
+// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
 // npm run nightly -- kills --count 10000: a campaign that goes on where it was interrupted; its options stand in test/chaos/campaign.ts.
 // The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
 
@@ -99,6 +99,8 @@ const runs: Run[] = [
       '**/kills.test.ts',
       '--exclude',
       '**/starved.test.ts',
+      '--exclude',
+      '**/recovery.test.ts',
       '-t',
       '^(?!.*(the broker gone|killed at once))',
       'test/chaos/distributed',
@@ -120,6 +122,14 @@ const runs: Run[] = [
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^(chaos|outages): /),
+  },
+  {
+    name: 'recovery',
+    about:
+      'The story played with the services as processes, on a secure Kafka and a Redis, and each fault 20 times (or `--count`): every service killed and stopped for 5 s, Redis and the broker killed, the broker away for 31 s, everything killed at once. Times in s, median (longest): until all services are ready, until a call is allowed, and the longest time without an allowed call. Run it on a machine that does nothing else.',
+    command: [...vitest, '--project', 'chaos', 'test/chaos/distributed/recovery.test.ts'],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: ofTests(/^(chaos|recovery): /),
   },
   {
     name: 'starved',
