@@ -123,9 +123,8 @@ function Banners({ me, stale }: { me: Me; stale: boolean }) {
     <div className="banners">
       {me.software_approver ? (
         <p className="banner warn">
-          <strong>Software approver.</strong> A program answers requests here, and no person. This installation was made
-          by
-          <code>bailiwick dev</code>, and can never be used for anything else.
+          <strong>Software approver.</strong> A program answers requests here, and no person. <code>bailiwick dev</code>{' '}
+          made this installation, and it can never be used for anything else.
         </p>
       ) : null}
       {me.single_operator ? (
