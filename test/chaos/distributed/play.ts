@@ -16,8 +16,8 @@ import { type InvoicesApi, startInvoicesApi } from '../../demo/invoices-api.ts'
 import { eventually } from '../../e2e/world.ts'
 import { quiet, reckon } from '../reckoning.ts'
 import { generator, seed } from '../seed.ts'
-import { nightly } from './counts.ts'
 import { Acknowledged, approved, sampleLives } from '../story.ts'
+import { nightly } from './counts.ts'
 
 /** A busy machine is no failure; at night it may be busier. */
 export const readyWithinMs = nightly ? 300_000 : 90_000
