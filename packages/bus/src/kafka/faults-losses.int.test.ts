@@ -44,12 +44,16 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
   const present = async (topic: string) => (await wholeTopic(connection(), topic)).map(textOf).sort()
 
   /** Freezes a broker for so long, and lets it go on; resolves when it knows what happened meanwhile. */
-  async function frozen(node: KafkaNode, ms: number): Promise<void> {
+  /** Resolves once the node stands still, which takes a moment where it runs in a container. */
+  async function frozen(node: KafkaNode, ms: number): Promise<{ thawed: Promise<void> }> {
     await node.kill('SIGSTOP')
-    await wait(ms)
-    await node.kill('SIGCONT')
-    await wait(2000) // until then it may believe that it still leads, and tells readers of an end that is long past
-    await kafka.ready()
+    const thaw = async () => {
+      await wait(ms)
+      await node.kill('SIGCONT')
+      await wait(2000) // until then it may believe that it still leads, and tells readers of an end that is long past
+      await kafka.ready()
+    }
+    return { thawed: thaw() }
   }
 
   /** Whether the naive one loses depends on how fast the machine is just then: once in three tries shows the fault. */
@@ -93,7 +97,7 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
     await losesOnce(async (topic) => {
       await using naive = await naiveProducer(kafka.brokers, { requestTimeout: 1000, idempotent: true })
       await naive.send({ topic, acks: -1, messages: [{ value: 'warm' }] })
-      const thawed = frozen(await leader(topic), 2500)
+      const { thawed } = await frozen(await leader(topic), 2500)
       const answers = await Promise.all(
         [0, 1, 2, 3].map((n) => told(naive.send({ topic, acks: -1, messages: [{ value: `naive-${n}` }] }))),
       )
@@ -105,7 +109,7 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
     const topic = await aTopic(1)
     await using bus = await adapter()
     await bus.publish(topic, [event('warm')])
-    const thawed = frozen(await leader(topic), 7000) // longer than the adapter's own request timeout
+    const { thawed } = await frozen(await leader(topic), 7000) // longer than the adapter's own request timeout
     await Promise.all([0, 1, 2, 3].map((n) => bus.publish(topic, [event(`adapter-${n}`)])))
     await thawed
     expect(await present(topic)).toEqual(['adapter-0', 'adapter-1', 'adapter-2', 'adapter-3', 'warm'])
@@ -117,7 +121,7 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
       const retry = { initialRetryTime: 100, retries: 1 }
       await using naive = await naiveProducer(kafka.brokers, { requestTimeout: 500, idempotent: true, retry })
       await naive.send({ topic, acks: -1, messages: [{ value: 'warm' }] })
-      const thawed = frozen(await leader(topic), 2200)
+      const { thawed } = await frozen(await leader(topic), 2200)
       const first = await told(naive.send({ topic, acks: -1, messages: [{ value: 'first' }] }))
       await thawed
       await wait(500) // what was on its way to the frozen broker is written now
@@ -128,7 +132,7 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
     const topic = await aTopic(1)
     await using bus = await kafkaBus({ connection: connection(), logger: silent, giveUpMs: 1500 })
     await bus.publish(topic, [event('warm')])
-    const thawed = frozen(await leader(topic), 2500)
+    const { thawed } = await frozen(await leader(topic), 2500)
     await expect(bus.publish(topic, [event('first')])).rejects.toMatchObject({ code: 'outcome_unknown' })
     await thawed
     const [position] = await bus.publish(topic, [event('next!')])
