@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseEnv } from 'node:util'
+import { freePort } from '@bailiwick/testkit'
+import { expect, it } from 'vitest'
+import { missingPrograms, pythonWithPackages } from './programs.ts'
+
+const root = join(import.meta.dirname, '../..')
+const cli = join(root, 'packages/cli/src/main.ts')
+const examplePoint = join(root, 'examples/enforcement-points/python')
+const [api = '', agent = ''] = [
+  ...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```/gm),
+].map(([, code = '']) => code)
+
+class Program implements AsyncDisposable {
+  output = ''
+  readonly ended: Promise<unknown>
+  readonly #child: ChildProcess
+
+  constructor(file: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+    this.#child = spawn(file, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.ended = once(this.#child, 'close')
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream?.on('data', (chunk) => (this.output += String(chunk)))
+  }
+
+  async [Symbol.asyncDispose]() {
+    this.#child.kill('SIGTERM')
+    await this.ended
+  }
+}
+
+// With CI=true it runs anyway, and fails without a Python.
+const missing = process.env.CI === 'true' ? [] : missingPrograms().filter((program) => program.startsWith('python3'))
+
+/** `bailiwick dev`, and a folder inside the repository, where the packages are found. */
+async function startDev() {
+  mkdirSync(join(root, 'out'), { recursive: true })
+  const folder = mkdtempSync(join(root, 'out/first-hour-'))
+  const envFile = join(folder, '.env.dev')
+  const dev = new Program(process.execPath, [cli, 'dev', '--port', String(await freePort()), '--env', envFile])
+  await expect.poll(() => dev.output).toContain('Bailiwick is ready')
+  const env = parseEnv(readFileSync(envFile, 'utf8'))
+  return {
+    env,
+    save(name: string, code: string): string {
+      writeFileSync(join(folder, name), code)
+      return join(folder, name)
+    },
+    node: (file: string) => new Program(process.execPath, [`--env-file=${envFile}`, file]),
+    async cli(...args: string[]) {
+      await using ran = new Program(process.execPath, [cli, ...args, '--data', env.BAILIWICK_DATA ?? ''])
+      await ran.ended
+      return ran.output
+    },
+    async [Symbol.asyncDispose]() {
+      await dev[Symbol.asyncDispose]()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The port is the one that the sample registry names, so these tests take turns. */
+const statusWithoutCredential = () =>
+  fetch('http://localhost:8430/read', { method: 'POST' }).then(
+    ({ status }) => status,
+    () => undefined,
+  )
+
+/** The README's agent gets an answer, and its call traces to the approver, with its outcome. */
+async function expectGovernedCall(dev: Awaited<ReturnType<typeof startDev>>): Promise<void> {
+  await using asking = dev.node(dev.save('agent.ts', agent))
+  await expect.poll(() => asking.output).toContain("200 { invoice: 'INV-1', total: '120.00' }")
+  await expect.poll(() => dev.cli('events', '--type', 'outcome.reported', '--json')).toMatch(/dec_\w+/)
+  const [decision = ''] = /dec_\w+/.exec(await dev.cli('events', '--type', 'outcome.reported', '--json')) ?? []
+  const trace = await dev.cli('trace', decision)
+  expect(trace).toMatch(/outcome\.reported[\s\S]*request\.approved|request\.approved[\s\S]*outcome\.reported/)
+  expect(trace).toMatch(/All \d+ steps verified/)
+}
+
+it('the README’s API and agent are short, and work as they stand', async () => {
+  for (const code of [api, agent]) expect(code.trimEnd().split('\n').length).toBeLessThanOrEqual(27)
+  await using dev = await startDev()
+  await using guarded = dev.node(dev.save('guarded-api.ts', api))
+  await expect.poll(statusWithoutCredential, { message: guarded.output }).toBe(401)
+  await expectGovernedCall(dev)
+})
+
+it.skipIf(missing.length > 0)('an enforcement point in Python, without an SDK, guards the same API', async () => {
+  await using dev = await startDev()
+  const python = await pythonWithPackages(examplePoint)
+  await using point = new Program(python, [join(examplePoint, 'point.py')], { ...process.env, ...dev.env })
+  await expect.poll(statusWithoutCredential, { message: point.output }).toBe(401)
+  await expectGovernedCall(dev)
+  await expectGovernedCall(dev)
+  expect(point.output).not.toContain('refused')
+})
