@@ -4,8 +4,8 @@
  */
 export const denialReasons = {
   // 1 caller and credential
-  credential_missing: 'Ask for a task: submit an access request, then call with the credential.',
   pep_out_of_scope: 'The enforcement point is not registered for this resource: its operator must register it.',
+  credential_missing: 'Ask for a task: submit an access request, then call with the credential.',
   credential_malformed: 'Obtain a new credential.',
   credential_invalid: 'The credential does not verify: obtain a new one.',
   credential_expired: 'Obtain a new credential for the same grant.',

@@ -94,9 +94,13 @@ export function typesPage(): string {
     '## Texts and numbers',
     table(
       ['Name', 'Form'],
-      texts.map(([name, { pattern, minimum, maximum }]) => [
+      texts.map(([name, { type, pattern, minimum, maximum }]) => [
         name,
-        pattern === undefined ? `integer, ${minimum} to ${maximum}` : `\`${pattern}\``,
+        type === 'integer'
+          ? `integer, ${minimum} to ${maximum}`
+          : pattern === undefined
+            ? 'any text'
+            : `\`${pattern}\``,
       ]),
     ),
     '## Structures',
