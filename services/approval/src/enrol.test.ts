@@ -62,7 +62,14 @@ it('refuses a passkey that was made on another page, or without verifying its us
 })
 
 it('makes the first approver of exactly the passkey that the invitation signed for, once (V10)', async () => {
-  const hello = { enrolled: false, single_operator: true, installation: world.trust.installation, rp_id: 'localhost' }
+  const { installation } = world.trust
+  const hello = {
+    enrolled: false,
+    single_operator: true,
+    software_approver: false,
+    installation,
+    rp_id: 'localhost',
+  }
   const olga = aPerson(world)
   expect((await olga.get('/hello')).body).toEqual(hello)
   expect((await olga.enrol()).body).toEqual({ me: { id: 'olga', name: 'Olga', groups: ['owners'] } })
