@@ -82,7 +82,7 @@ it('answers as fast for an agent that did much as for one that did little (V18)'
   for (let n = 0; n < 200_000; n++) history.add(act(['writes'], start + n, '0', ['busy']))
   const before = performance.now()
   for (let n = 0; n < 10_000; n++) history.of('busy', start + 200_000 + n)
-  expect(performance.now() - before).toBeLessThan(1000) // a walk over all of it each time: minutes
+  expect(performance.now() - before).toBeLessThan(1000) // walking the whole history each time would take minutes
   expect(history.of('busy', start + 300_000).calls).toBe(200_000)
 })
 
@@ -134,7 +134,7 @@ it('keeps what it touched first behind 10,000 filler calls, and grows by minutes
   const history = new AgentHistory()
   touch(history, ['reads_private'], start)
   for (let n = 0; n < 10_000; n++) touch(history, [`filler_${n % 7}`], start + n * 1000)
-  history.of('agent', start - minute) // summed up anew, from what is kept
+  history.of('agent', start - minute) // this recomputes the sum from the buckets that are kept
   const { calls, labels } = history.of('agent', start + 10_000 * 1000)
   expect([calls, labels.get('reads_private')?.count, labels.size]).toEqual([10_001, 1, 8])
 })

@@ -22,25 +22,25 @@ interface Agent {
 type Act = Pick<AllowRecord, 'agents' | 'owners' | 'labels' | 'reserved' | 'at' | 'chain'>
 
 /**
- * What each agent, or all agents of each owner together, did in the last 8 hours, by the minute: a touch is forgotten up to a minute late, never early. Asking costs
- * the same however much the agent did, and memory follows minutes and labels, not calls: a busy agent neither pushes out what
- * it touched before nor slows every decision of its own, and with them everybody's (V18).
+ * What each agent, or all agents of each owner together, did in the last 8 hours, by the minute.
+ * A touch is forgotten up to a minute late, never early. The cost of a query does not depend on how much the agent did, and memory grows
+ * with minutes and labels, not with calls. So a busy agent neither pushes out what it touched earlier nor slows down decisions (V18).
  */
 export class AgentHistory {
   readonly #whose: 'agents' | 'owners'
   readonly #agents = new Map<string, Agent>()
 
-  /** `owners`: an agent is then, throughout, all agents of an owner. */
+  /** `owners`: wherever this class says agent, it means all agents of one owner. */
   constructor(whose: 'agents' | 'owners' = 'agents') {
     this.#whose = whose
   }
 
-  /** An ALLOW, for each agent that had a part in it. */
+  /** Adds an ALLOW to each agent that had a part in it. */
   add(act: Act): void {
     for (const agent of act[this.#whose]) for (const bucket of this.#at(agent, act.at)) addAct(bucket, act)
   }
 
-  /** Of an ALLOW that was added before. */
+  /** Gives back amounts of an ALLOW that was added earlier. */
   giveBack(act: Act, released: BudgetAmounts): void {
     const minute = minuteOf(act.at)
     for (const agent of act[this.#whose]) {
@@ -59,7 +59,7 @@ export class AgentHistory {
     for (const bucket of this.#at(agent, at)) bucket.denials += count
   }
 
-  /** What takes up something that happened then. */
+  /** The buckets and sums that an act of that time belongs to. */
   #at(agent: string, at: number): Bucket[] {
     const minute = minuteOf(at)
     const known = this.#agents.get(agent) ?? { buckets: new Map(), newest: minute, sum: emptyBucket(), since: minute }
@@ -68,15 +68,15 @@ export class AgentHistory {
     known.buckets.set(minute, bucket)
     if (minute > known.newest) {
       known.newest = minute
-      const kept = firstMinute(at) - 1 // a minute more: clocks differ
+      const kept = firstMinute(at) - 1 // one minute more, because clocks differ
       for (const old of known.buckets.keys()) if (old < kept) known.buckets.delete(old)
     }
     return minute >= known.since ? [bucket, known.sum] : [bucket]
   }
 
   /**
-   * What the agent (without instance), or the owner, touched in the 8 hours before `now`, and with `ahead`, ALLOWs that are still on their way
-   * to the log.
+   * What the agent (without instance), or the owner, touched in the 8 hours before `now`. `ahead`: ALLOWs that are still on their way
+   * to the log, which count too.
    */
   of(agent: string, now: number, ahead: readonly Act[] = []): Touched {
     const sum = this.#sum(agent, now)
@@ -100,7 +100,7 @@ export class AgentHistory {
     return known.sum
   }
 
-  /** Forgets agents of whom nothing counts any more at `ms`. */
+  /** Forgets agents of which nothing counts any more at `ms`. */
   forget(ms: number): void {
     for (const [agent, { newest }] of this.#agents) if (newest < firstMinute(ms)) this.#agents.delete(agent)
   }

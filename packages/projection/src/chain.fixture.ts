@@ -32,7 +32,7 @@ export const parentAuthority = {
   max_children: 3,
 }
 
-/** Somebody who may hold a part of a grant. */
+/** An agent that may hold a part of a grant. */
 export interface Party {
   agent: string
   key: SigningKey<'agent'>
@@ -42,7 +42,7 @@ export const party = (name: string): Party => ({
   key: generateKey('agent'),
 })
 
-/** A tree whose grant is `holder`'s. */
+/** A tree whose grant belongs to `holder`. */
 export function treeOf({ agent, key }: Party, change: Partial<Grant> = {}): Tree {
   const grant: Grant = { ...example, agent, instance_key: key.kid, authority: parentAuthority, as_of: 7, ...change }
   const { id } = grant
@@ -61,7 +61,7 @@ export function treeOf({ agent, key }: Party, change: Partial<Grant> = {}): Tree
   }
 }
 
-/** What a delegation by `from` to `to` says, where it is the next link under `parent` (or under the grant). */
+/** The claims of a delegation by `from` to `to` that is the next link under `parent` (or under the grant). */
 export function claimsOf(
   tree: Tree,
   from: Party,
@@ -86,7 +86,7 @@ export function claimsOf(
   }
 }
 
-/** As the issuer would write it, whatever it is. */
+/** The event as the issuer would write it, valid or not. */
 export function redeemed(
   delegation: string,
   claims: Delegation,
@@ -104,7 +104,7 @@ export function redeemed(
   }
 }
 
-/** Signs a link, puts it into the tree, and gives what was signed. */
+/** Signs a link, puts it into the tree, and returns the signed delegation. */
 export function link(tree: Tree, from: Party, to: Party, parent?: string, change: Partial<Delegation> = {}): string {
   const claims = claimsOf(tree, from, to, parent, change)
   const delegation = signDelegation(claims, from.key)

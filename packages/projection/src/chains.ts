@@ -12,7 +12,9 @@ export interface ChainEnd {
 export class Chains {
   readonly #newest = new Map<string, ChainEnd & { at: number }>()
 
-  /** `at`, ms since the epoch, orders producers of one service: the one whose event is newest was last. Each orders its own by number. */
+  /**
+   * `at` (ms since the epoch) orders a service's producers; the one with the newest event is last. Each producer numbers its own events.
+   */
   apply(source: string, sequence: number, hash: string, at: number): void {
     const service = serviceOf(source)
     const known = this.#newest.get(service)

@@ -25,7 +25,7 @@ interface Step {
   call?: number
   stepUp?: number
   proof?: number
-  /** Numbers of the delegations that it was under. */
+  /** Numbers of the delegations that the call was made under. */
   chain?: number[]
   permission?: number
   after?: string
@@ -237,7 +237,7 @@ it('holds what its ALLOWs reserved less what was given back, whatever a stolen P
         }
         const back = before ? nothing : gives[step.type]
         expect(back.calls <= own.calls && back.egress_bytes <= own.egress_bytes && euros(back) <= euros(own)).toBe(true)
-        // Bytes come back by what an outcome says was sent, and these say nothing.
+        // Bytes are given back according to how many an outcome says were sent. These outcomes state no number.
         const unsent = step.type === 'decision.abandoned' ? back.egress_bytes : 0
         ;[calls, bytes, cost] = [calls - BigInt(back.calls), bytes - BigInt(unsent), cost - euros(back)]
       }

@@ -8,21 +8,21 @@ import { isNext, type Verdict } from './verdict.ts'
 
 type Decision = DecodedEvent<'decisions.v1'>
 
-/** Of a tree: an instance may report as late as that what it was allowed. */
+/** The longest life of a tree. An instance may report the outcome of an allowed call that late. */
 const longestLifeMs = 8 * 3600 * 1000
 
-/** Decisions and outcomes by tree, and what each agent, and each owner's agents, did lately. */
+/** Decisions and outcomes by tree, and the recent activity of each agent and of each owner's agents. */
 export class DecisionState {
   readonly #base: boolean
   readonly trees = new Map<string, TreeSpend>()
   readonly history = new AgentHistory()
   readonly owners = new AgentHistory('owners')
   readonly denials = new DenialCounts(this.history)
-  /** By `instanceName`. */
+  /** Keyed by `instanceName`. */
   readonly outcomeNumbers = new OutcomeNumbers()
-  /** So that a missed outcome is noticed. */
+  /** Used to notice a missed outcome. */
   readonly #open = new OpenAllows()
-  /** The tree of each ALLOW, so that its outcome finds it. */
+  /** The tree of each ALLOW, for finding the tree of its outcome. */
   readonly #roots = new Map<string, string>()
 
   constructor(options: { base: boolean }) {
@@ -30,7 +30,7 @@ export class DecisionState {
   }
 
   apply(event: Decision): Verdict {
-    // What a candidate would have said changes nothing, and neither does an outcome that was not taken.
+    // A candidate's answer changes nothing, and neither does a refused outcome.
     if (event.type === 'candidate.answered' || event.type === 'outcome.refused') return 'counts'
     if (event.type === 'decision.denied' || event.type === 'denials.summarised') {
       this.denials.apply(event)
@@ -58,7 +58,7 @@ export class DecisionState {
       if (record) this.#open.delete(record)
       if (event.type === 'outcome.reported' && record?.instance !== undefined)
         this.outcomeNumbers.add(instanceName(record), event.data.sequence, tree.changedAt)
-      // What was missed gave nothing back, and its late outcome gives nothing either: this is told once.
+      // A missed outcome gave nothing back, and its late outcome gives nothing back either. So amounts are given back only once.
       if (record?.released) for (const history of [this.history, this.owners]) history.giveBack(record, record.released)
     }
     return 'counts'
@@ -69,7 +69,7 @@ export class DecisionState {
     return this.#roots.get(decisionId)
   }
 
-  /** ALLOWs that are open past the time when their outcome was due. */
+  /** ALLOWs that are still open after their outcome was due. */
   overdue(now: number): OpenAllow[] {
     return this.#open.overdue(now)
   }
@@ -82,7 +82,7 @@ export class DecisionState {
     this.trees.delete(root)
   }
 
-  /** Forgets trees that did nothing since `ms`, when `ended` says that they can do nothing more. */
+  /** Forgets trees that did nothing since `ms`, if `ended` says that they can do nothing more. */
   forget(ms: number, ended: (root: string) => boolean): void {
     for (const [root, { changedAt }] of this.trees) if (changedAt < ms && ended(root)) this.#forgetTree(root)
     this.history.forget(ms)
@@ -92,13 +92,13 @@ export class DecisionState {
   }
 }
 
-/** One start of one enforcement point: whoever names an instance names its own alone. */
+/** One start of one enforcement point. Because the name contains the point, a point can only name instances of its own. */
 export const instanceName = ({
   enforcementPoint,
   instance,
 }: Pick<AllowRecord, 'enforcementPoint' | 'instance'>): string => `${enforcementPoint} ${instance}`
 
-/** The first event of a tree comes after none; a reader that starts inside the topic takes its first as it is. */
+/** The first event of a tree has no predecessor. A reader that starts inside the topic accepts the first event it meets as it is. */
 function isEvaluatedOn({ version, data }: Decision, head: string | undefined): boolean {
   if (!('after' in data) || data.after === undefined) return true
   return head === undefined ? version !== 1 : data.after === head

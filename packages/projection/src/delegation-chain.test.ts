@@ -106,7 +106,7 @@ describe('one link that is not as it must be', () => {
     expect(faultOf(open, link(open, ada, ben, undefined, passing(ben, cleo)))).toBeUndefined()
     expect(faultOf(open, link(open, ada, dan, undefined, passing(ben)))).toBe('delegates')
     expect(faultOf(open, link(open, ada, cleo, undefined, passing(cleo, dan)))).toBe('wider')
-    expect(faultOf(open, link(open, ada, cleo))).toBe('wider') // to any agent, below a list
+    expect(faultOf(open, link(open, ada, cleo))).toBe('wider') // open to any agent, below a parent that lists agents
     const deeper = tree()
     const first = link(deeper, ada, ben, undefined, passing(ben))
     expect(faultOf(deeper, link(deeper, ben, cleo, first, passing(ben)))).toBe('delegates')
@@ -128,7 +128,7 @@ describe('one link that is not as it must be', () => {
   })
 })
 
-/** The members of a change that differ from the parent, so that several changes can be made at once. */
+/** The members of a change that differ from the parent, so that several changes can be combined. */
 function changedMembers({ authorization_details: [changed] = [{}] }: Partial<Delegation>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(changed).filter(
@@ -148,7 +148,7 @@ it('narrows again at each link: a grandchild is judged by its parent, not by the
   expect(faultOf(tree, link(tree, ben, cleo, first, one))).toBe('wider')
   expect(faultOf(tree, link(tree, ben, dan, first, less))).toBe('resources')
   expect(faultOf(tree, link(tree, ben, cleo, first, { ...less, resources: ['https://b.example'] }))).toBe('resources')
-  // Two delegations that do not hold were redeemed all the same; a third is one too many to be counted wrong.
+  // Invalid delegations were redeemed all the same, so all three count as children.
   expect(childrenOf(tree, { ...holder(tree, first) })).toBe(3)
 })
 
@@ -218,7 +218,7 @@ const holder = (tree: Tree, delegation: string) => {
   return last
 }
 
-/** Whether a chain is whole, written down a second time and from the outside: by who made what for whom. */
+/** A second, independent description of when a chain is whole: by who made which delegation for whom. */
 interface Made {
   from: Party
   to: Party
@@ -241,7 +241,7 @@ it('takes no chain that was spliced, re-parented, or lacks a link (V6)', () => {
         const above = texts[a]
         const text = signDelegation(claimsOf(tree, from, to, above, { ...wide, jti: String(texts.length) }), from.key)
         const claims = claimsOf(tree, from, to, above, wide)
-        // A stolen issuer writes what it likes: under another parent, under none, or not at all.
+        // A stolen issuer writes what it likes: the wrong parent, no parent, or no link at all.
         const said = lie === 0 ? texts[wrongParent] : above
         const record = redeemed(text, claims, said)
         if (lie !== 1) tree.delegations.set(record.delegation_id, record)

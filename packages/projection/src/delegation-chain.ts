@@ -3,26 +3,26 @@ import type { EventData, Grant } from '@bailiwick/contracts'
 import { type Delegation, delegationHash, jcs, verifyDelegation } from '@bailiwick/credentials'
 import type { Tree } from './grant-state.ts'
 
-/** Whoever may act under a grant: its own agent, or a sub-agent by the delegation that it redeemed. */
+/** An agent that may act under a grant: the grant's own agent, or a sub-agent by the delegation that it redeemed. */
 export interface Holder {
   /** `grt_…` or `dlg_…`. */
   id: string
-  /** What the next link commits to: the hash of the statement, or of the delegation. */
+  /** The hash that the next link commits to: of the statement, or of the delegation. */
   hash: string
-  /** The instance, and the key that its credentials confirm. */
+  /** The instance, and the key that its credentials are bound to (`cnf`). */
   agent: string
   jkt: string
   authority: Authority
   /** ms since the epoch */
   expiresAt: number
-  /** The APIs that its credentials may be for; undefined: any that the installation has. */
+  /** The APIs that its credentials may be for; undefined: any API of the installation. */
   resources: readonly string[] | undefined
 }
 
-/** From the agent whose grant it is to who acts. */
+/** From the agent that holds the grant to the agent that acts. */
 export type Holders = readonly [Holder, ...Holder[]]
 
-/** Which rule a link breaks. `record`: the event says something else than the delegation in it. */
+/** The rule that a link breaks. `record`: the event contradicts the delegation that it contains. */
 export type ChainFault =
   | 'unknown'
   | 'grant'
@@ -44,13 +44,13 @@ export type JudgedChain = { ok: true; holders: Holders } | { ok: false; fault: C
 
 type Redeemed = EventData<'grants.v1', 'delegation.redeemed'>
 
-/** What of a tree its chains hang on. */
+/** The parts of a tree that its chains depend on. */
 export type Passing = Pick<Tree, 'id' | 'grant' | 'delegations' | 'heldBefore' | 'movedAt'>
 
 /**
- * The whole chain to a delegation that was redeemed, or to the grant itself, each link verified from what its maker signed (V5, V6).
- * Nothing that the issuer says of a link counts for more than what is signed in it. What may change meanwhile (times, revocations, the agents' registrations) is
- * the caller's to ask; a grant that moved to another key is another `tree.grant`, and ends every link that the old one signed.
+ * The whole chain to a redeemed delegation, or to the grant itself. Each link is verified from what its maker signed (V5, V6); the issuer's
+ * word about a link never counts for more than the signed delegation. The caller checks what may change meanwhile: times, revocations
+ * and the agents' registrations. A grant that moved to another key is another `tree.grant`, and ends every link that the old key signed.
  */
 export function chainOf(tree: Passing, delegationId: string | undefined, installation: string): JudgedChain {
   const known = judged.get(tree.grant) ?? new Map<string, Holders>()
@@ -62,7 +62,7 @@ export function chainOf(tree: Passing, delegationId: string | undefined, install
   if (chain.ok) known.set(name, chain.holders)
   return chain
 }
-/** What was found good stays so: a tree's delegations are never taken out, nor others put before them. */
+/** A chain that was found good stays good: delegations are never removed from a tree, and none is inserted before existing ones. */
 const judged = new WeakMap<Grant, Map<string, Holders>>()
 
 function judgeFromTheTop(tree: Passing, delegationId: string | undefined, installation: string): JudgedChain {
@@ -91,8 +91,8 @@ function judgeFromTheTop(tree: Passing, delegationId: string | undefined, instal
 export type JudgedLink = { ok: true; holder: Holder; delegation: Delegation } | { ok: false; fault: ChainFault }
 
 /**
- * Whether a delegation may be the next link below these holders. `siblings`: how many the last of them had redeemed before it, dead ones
- * included. Total, whatever `delegation` is.
+ * Whether a delegation may be the next link below these holders. `siblings`: how many delegations of the last holder were redeemed earlier,
+ * dead ones included. Never throws, whatever string `delegation` is.
  */
 export function judgeLink(
   tree: Passing,
@@ -118,7 +118,7 @@ export function judgeLink(
   if (!parsed.ok) return refuse('authority')
   const { authority } = parsed
   if (!narrows(authority, maker.authority).narrower) return refuse('wider')
-  // Each holder said how many may follow one another below it.
+  // Each holder limits how many links may follow below it.
   const tooDeep = holders.some((holder, n) => holders.length - n > holder.authority.max_depth)
   if (tooDeep || holders.length > longestChain) return refuse('depth')
   if (siblings >= maker.authority.max_children) return refuse('children')
@@ -132,14 +132,14 @@ export function judgeLink(
 }
 
 /**
- * Whether it was signed before the grant came back to the key that signed it: what that key had passed on ended when the grant moved
- * away. `iat` is its maker's word, and whoever has the key may sign anew; nobody else can make it younger.
+ * Whether the delegation was signed before the grant came back to the key that signed it. Everything that this key had passed on ended when
+ * the grant moved away. `iat` is the maker's own claim: the holder of the key may sign again, but no other party can make `iat` later.
  */
 function hadEnded({ grant, heldBefore, movedAt }: Passing, { iat }: Delegation): boolean {
   return heldBefore.some(({ jkt }) => jkt === grant.instance_key) && !(iat * 1000 >= movedAt)
 }
 
-/** Of the same maker, redeemed before it; undefined when its maker itself was not. */
+/** Delegations of the same maker that were redeemed earlier; undefined when the maker's own delegation was not redeemed. */
 function siblingsBefore(tree: Passing, record: Redeemed): number | undefined {
   let siblings = 0
   let hasMaker = record.parent === undefined
@@ -151,13 +151,13 @@ function siblingsBefore(tree: Passing, record: Redeemed): number | undefined {
   return undefined
 }
 
-/** How many delegations of this maker were redeemed; of the grant's own agent: without a parent. */
+/** How many delegations of this maker were redeemed. Delegations of the grant's own agent have no parent. */
 export function childrenOf(tree: Tree, maker: Holder): number {
   const parent = maker.id === tree.id ? undefined : maker.id
   return [...tree.delegations.values()].filter((each) => each.parent === parent).length
 }
 
-/** The event repeats what is signed, for readers who verify nothing. */
+/** Whether the event repeats what is signed. It must, for readers who verify no signatures. */
 function saysTheSame(record: Redeemed, { sub, cnf, grant, exp, authorization_details }: Delegation, above: Holders) {
   const maker = above.at(-1)
   return (

@@ -5,8 +5,8 @@ import type { AgentHistory } from './agent-history.ts'
 type Denial = Extract<DecodedEvent<'decisions.v1'>, { type: 'decision.denied' | 'denials.summarised' }>
 
 /**
- * Denials that say something of who asks: what it may not do was tried. Not those of an outage, else one would lock everybody
- * out; nor those before the proof held, else whoever found a credential could have its agent refused.
+ * Denials that say something about the caller: it tried something that it may not do. Outage denials do not count, or one outage would lock
+ * every agent out. Neither do denials before the proof was verified, or the finder of a stolen credential could get its agent refused.
  */
 const counted: ReadonlySet<string> = new Set<DenialReason>([
   'action_not_granted',
@@ -18,8 +18,8 @@ const counted: ReadonlySet<string> = new Set<DenialReason>([
 ])
 
 /**
- * Denials by tree, and by agent into its history. Beyond 10 a second an agent's are on the log as a sum without their tree:
- * these count for the agent alone.
+ * Denials by tree, and by agent in the agent's history. Denials of one agent beyond 10 a second are logged as a sum without their tree;
+ * these count for the agent only.
  */
 export class DenialCounts {
   readonly #trees = new Map<string, { count: number; lastAt: number }>()
@@ -42,12 +42,12 @@ export class DenialCounts {
     const root = event.partitionkey
     const known = this.#trees.get(root) ?? { count: 0, lastAt: at }
     this.#trees.set(root, { count: known.count + 1, lastAt: Math.max(known.lastAt, at) })
-    // As of an ALLOW: who passes on what is then refused had a part in it.
+    // As with an ALLOW: an agent that delegated a call which is then refused had a part in it.
     const agents = [actor.agent, ...between, ...(actor.sub_agent === undefined ? [] : [actor.sub_agent])].map(agentIdOf)
     for (const agent of new Set(agents)) this.#history.addDenials(agent, 1, at)
   }
 
-  /** Of a tree. */
+  /** The number of denials of a tree. */
   of(root: string): number {
     return this.#trees.get(root)?.count ?? 0
   }

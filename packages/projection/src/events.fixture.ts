@@ -1,9 +1,9 @@
 import type { DecodedEvent, EventData, EventTypeOf, TopicName } from '@bailiwick/contracts'
 import { exampleEvent } from '@bailiwick/contracts/examples'
 
-/** What a test says of an event; the rest is an example's. */
+/** The parts of an event that a test states; the rest comes from an example. */
 export interface Told<D> {
-  /** Of its data. */
+  /** Members of its data. */
   data?: Partial<D>
   version?: number
   id?: string
@@ -15,7 +15,7 @@ export interface Told<D> {
   source?: string
 }
 
-/** An event as it comes out of `decodeEvent`. */
+/** An event in the form that `decodeEvent` returns. */
 export function anEvent<N extends TopicName, E extends EventTypeOf<N>>(
   topic: N,
   type: E,
@@ -26,9 +26,9 @@ export function anEvent<N extends TopicName, E extends EventTypeOf<N>>(
   return { ...example, ...names, ...told, data: { ...(example.data as object), ...data } } as DecodedEvent<N>
 }
 
-/** Ids of our own shape. */
+/** Ids in this project's format. */
 export const idOf = (prefix: string, n: number | string) => `${prefix}_${String(n).padStart(20, '0')}`
 
-/** ms since the epoch, and as events spell it. */
+/** ms since the epoch, and the same instant as events spell it. */
 export const noon = Date.parse('2026-07-01T12:00:00.000Z')
 export const at = (ms: number) => new Date(noon + ms).toISOString()

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { anEvent, at, idOf } from './events.fixture.ts'
 import { Ledger } from './ledger.ts'
 
-/** One move of a writer; what it says and which version it gives it depends on what it knows. */
+/** One move of a writer. Its content and its version depend on what the writer knows. */
 interface Move {
   topic: 'approvals.v1' | 'grants.v1' | 'revocations.v1' | 'decisions.v1'
   entity: number
@@ -35,7 +35,7 @@ const requestTypes = [
 const grantTypes = ['grant.created', 'grant.suspended', 'grant.resumed', 'grant.completed', 'grant.rebound'] as const
 const decisionTypes = ['decision.allowed', 'outcome.reported', 'outcome.missing', 'decision.abandoned'] as const
 
-/** The event that a writer who knows `ledger` would publish next. */
+/** The event that a writer with the knowledge of `ledger` would publish next. */
 function drafted(ledger: Ledger, { topic, entity, act, n }: Move, id: string): Told {
   const grt = idOf('grt', entity)
   const req = idOf('req', entity)
@@ -91,7 +91,7 @@ async function apply(ledger: Ledger, told: readonly Told[]): Promise<string[]> {
   return verdicts
 }
 
-/** A history by writers of whom each knows the log only up to some point: that is how they race. */
+/** A history by writers each of whom knows the log only up to some point. That is how they race. */
 async function history(moves: readonly (Move & { lag: number })[], base: boolean): Promise<Told[]> {
   const told: Told[] = []
   for (const [n, move] of moves.entries()) {
@@ -122,7 +122,7 @@ it('of writers that race, exactly one event a version counts, and versions are d
     }),
     { numRuns: 150 },
   )
-  expect(races).toBeGreaterThan(100) // else this proved nothing
+  expect(races).toBeGreaterThan(100) // with fewer races the test proves nothing
 })
 
 it('events that come again, anywhere and any number of times, change nothing (V2)', async () => {

@@ -3,8 +3,8 @@ import type { RotatingKey, SigningKey } from '@bailiwick/credentials'
 import type { Projection } from './projection.ts'
 
 /**
- * Told when another key signs than the registry wants: its file is not here, or cannot be used, and then `why` says what is wrong with
- * it. `signs`: what does instead, if anything.
+ * Called when a key other than the registry's active key signs, because that key's file is missing or unusable; then `why` gives the
+ * reason. `signs`: the key that signs instead, if any.
  */
 export type OnKeyMissing = (missing: {
   purpose: string
@@ -13,7 +13,7 @@ export type OnKeyMissing = (missing: {
   why: string | undefined
 }) => void
 
-/** From now on these sign as the registry says, each event of it at once. A key that cannot change is left as it is. */
+/** Makes these keys sign as the registry says, updated at each registry event. A key that cannot change stays as it is. */
 export function followKeys(
   projection: Projection,
   keys: readonly (SigningKey | RotatingKey)[],

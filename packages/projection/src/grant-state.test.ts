@@ -14,7 +14,7 @@ const types = Object.keys(grantTransitions.absent) as Type[]
 const states = Object.keys(grantTransitions) as GrantStateName[]
 const wholes = types.filter((type) => type.startsWith('grant.'))
 
-/** All that may happen, written down a second time; whatever is not here is refused. */
+/** Every allowed transition, written down a second time. Anything not listed is refused. */
 const mayHappen: Record<GrantStateName, Partial<Record<Type, GrantStateName>>> = {
   absent: { 'grant.created': 'active' },
   active: {
@@ -43,7 +43,7 @@ const pathTo: Record<GrantStateName, Type[]> = {
   expired: ['grant.created', 'credential.intended', 'grant.expired'],
 }
 
-/** The intent on the way to each state is of credential `one`; other tries are of `two`, except that `one` is issued. */
+/** The intent on the way to each state is for credential `one`. Other attempts use `two`, except that `one` is the credential issued. */
 function event(type: Type, version: number, credential = type === 'credential.issued' ? 'one' : 'two', about = id) {
   const data = type.startsWith('grant.')
     ? { grant }
@@ -70,7 +70,7 @@ describe.each([[false], [true]])('with base %s', (base) => {
     if (!to) expect(grants.trees).toEqual(before)
   })
 
-  // Absent, to a reader that starts inside, is no state: any version may be its base.
+  // For a reader that starts inside a topic, `absent` is not a state: any version may be its base.
   it.each(states.filter((name) => !base || name !== 'absent'))(
     'in %s no other version than the next counts',
     (from) => {
@@ -135,7 +135,7 @@ it('changes nothing of a grant but who holds it, and that in a move alone (V3)',
     if (type !== 'grant.rebound') expect(apply(grants, type, { grant: moved })).toBe('void')
     expect(grants.trees).toEqual(before)
     expect(apply(grants, type, { grant: type === 'grant.rebound' ? moved : { ...grant } })).toBe('counts')
-    // Who holds on to the object sees by it alone that it moved.
+    // A caller that keeps the grant object can tell from the object alone that the grant moved.
     expect(grants.trees.get(id)?.grant === held).toBe(type !== 'grant.rebound')
   }
 })

@@ -5,12 +5,12 @@ import { isNext, type Verdict } from './verdict.ts'
 export type GrantStateName = 'absent' | 'active' | 'suspended' | 'completed' | 'expired'
 type GrantEvent = EventTypeOf<'grants.v1'>
 
-/** No grant lives longer (DESIGN §5): asked for again after that, it is refused for its time. */
+/** No grant lives longer (DESIGN §5). A request for it after that is refused because of its time. */
 const longestLifeMs = 8 * 3600 * 1000
 
 const active = { credentials: 'active', delegations: 'active' } as const
 
-/** A tree's life. `credential.refused` needs no row: it changes nothing. */
+/** A tree's life. `credential.refused` needs no row because it changes nothing. */
 export const grantTransitions: Record<
   GrantStateName,
   Record<Exclude<GrantEvent, 'credential.refused'>, GrantStateName | 'refused'>
@@ -32,7 +32,7 @@ export const grantTransitions: Record<
     'grant.completed': 'completed',
     'grant.expired': 'expired',
     'grant.resumed': 'active',
-    // Intended before it was suspended; that it was signed is still a fact.
+    // The intent came before the suspension, and the signing is still a fact.
     'credential.issued': 'suspended',
   },
   completed: { ...refuseAll(), 'credential.issued': 'completed' },
@@ -55,7 +55,7 @@ function refuseAll(): Record<Exclude<GrantEvent, 'credential.refused'>, 'refused
 
 export interface CredentialRecord extends EventData<'grants.v1', 'credential.intended'> {
   issued: boolean
-  /** How often the grant had moved when it was intended. */
+  /** How often the grant had moved when the credential was intended. */
   moves: number
 }
 
@@ -64,28 +64,28 @@ export interface Tree {
   id: string
   version: number
   state: GrantStateName
-  /** Why its newest event of the grant's own life was said, where that was told. */
+  /** The reason of the newest event of the grant's own life, if one was given. */
   cause: string | undefined
-  /** As long as nobody else holds it, this very object. */
+  /** The same object as long as the holder does not change. */
   grant: Grant
-  /** ms since the epoch: the time by whose registry the approval is judged. */
+  /** ms since the epoch. The approval is judged by the registry of this time. */
   createdAt: number
   /**
-   * Those that had not expired when the newest was intended; of mode continuous, which looks back, all. The oldest are forgotten
-   * where there are too many.
+   * Credentials that had not expired when the newest was intended. In mode continuous, which looks back, all credentials.
+   * If there are too many, the oldest are forgotten.
    */
   credentials: Map<string, CredentialRecord>
   delegations: Map<string, EventData<'grants.v1', 'delegation.redeemed'>>
-  /** Who held the grant before it moved on, oldest first: revoked, they end it wherever it is (V7). */
+  /** Earlier holders of the grant, oldest first. Revoking any of them ends the grant, even after it moved on (V7). */
   heldBefore: { agent: string; jkt: string }[]
-  /** How often it moved, and when it last did, ms since the epoch; 0: never. */
+  /** How often it moved, and when it last moved (ms since the epoch; 0: never). */
   moves: number
   movedAt: number
 }
 
 /**
- * Whoever stole the issuer's key may end a grant or move it, and change nothing else of what people signed (V3): moved, another instance
- * and key hold it; that they may, every decision point asks by itself.
+ * A thief of the issuer's key can end a grant or move it, but cannot change anything else that people signed (V3). After a move
+ * another instance and key hold the grant. Every decision point checks for itself whether they may.
  */
 function isStillTheSame(known: Grant, { type, data }: WholeGrant): boolean {
   const { agent, instance_key } = type === 'grant.rebound' ? data.grant : known
@@ -101,10 +101,10 @@ function move(tree: Tree, grant: Grant, at: number): void {
   tree.grant = grant
 }
 
-/** Of one tree: whatever an issuer writes, there is an end to what every reader keeps (V18). One that is forgotten counts for nobody. */
+/** The limit per tree, so that an issuer cannot make readers keep credentials without end (V18). A forgotten credential is invalid. */
 const mostCredentials = 10_000
 
-/** By the log's own time, so that all readers forget the same. */
+/** Uses the log's own time, so that all readers forget the same credentials. */
 function makeRoom({ grant, credentials }: Tree, now: number): void {
   for (const [id, { expires_at }] of credentials) {
     const isOver = grant.mode !== 'continuous' && Date.parse(expires_at) < now
@@ -117,9 +117,9 @@ function makeRoom({ grant, credentials }: Tree, now: number): void {
 export class GrantState {
   readonly #base: boolean
   readonly trees = new Map<string, Tree>()
-  /** Why the issuer refused to create grants, by the id that they would have had. */
+  /** The issuer's reasons for refusing to create grants, by the id that each grant would have had. */
   readonly refused = new Map<string, string>()
-  /** ms since the epoch, by id of what was refused. */
+  /** When each was refused (ms since the epoch), by the same id. */
   readonly #refusedAt = new Map<string, number>()
   readonly #byRequest = new Map<string, string>()
   readonly #byDelegation = new Map<string, string>()
@@ -149,7 +149,7 @@ export class GrantState {
     this.#refusedAt.set(id, at)
   }
 
-  /** A tree begins with its grant; a base inside its life begins with any event that carries the whole grant. */
+  /** A tree begins with its grant. For a base inside its life, any event that carries the whole grant can begin it. */
   #plant(id: string, event: DecodedEvent<'grants.v1'>, takenAt = 0): Verdict {
     if (!('grant' in event.data) || event.data.grant.id !== id) return 'void'
     const from = event.version === 1 ? 'absent' : event.type === 'grant.resumed' ? 'suspended' : 'active'
@@ -157,7 +157,7 @@ export class GrantState {
     if (state === 'refused') return 'void'
     const { grant } = event.data
     const version = event.version as number
-    // Who stole the issuer's key chooses the event's time, and with it whose approval counted: not before the bus had it.
+    // A thief of the issuer's key chooses the event's time, and so whose approval counted. So use no time before the bus took the event.
     const createdAt = Math.max(Date.parse(event.time), takenAt)
     const { cause } = event.data
     const empty = { credentials: new Map(), delegations: new Map(), heldBefore: [], moves: 0, movedAt: 0 }
@@ -198,12 +198,12 @@ export class GrantState {
     return this.trees.get(this.#byRequest.get(requestId) ?? '')
   }
 
-  /** The tree in which it was redeemed. */
+  /** The tree in which the delegation was redeemed. */
   ofDelegation(id: string): Tree | undefined {
     return this.trees.get(this.#byDelegation.get(id) ?? '')
   }
 
-  /** Forgets trees that ended before `ms`, and refusals of what would have ended by then. */
+  /** Forgets trees that ended before `ms`, and refusals of grants that would have ended by then. */
   forgetEndedBefore(ms: number): void {
     for (const [id, at] of this.#refusedAt) {
       if (at >= ms - longestLifeMs) continue

@@ -15,7 +15,7 @@ interface SaidHead {
   read: object
 }
 
-/** Heads of an instance over a bus that answers as it is told. */
+/** Heads of an instance over a bus whose answers the test sets. */
 function aPublisher() {
   const world = {
     now: 1000,
@@ -146,7 +146,7 @@ it('says up to when others have heard of it: since it began the newest head that
   world.answer = async () => undefined
   await pass(500)
   expect(heads.provedAt()).toBe(1500)
-  // What was begun earlier and is read back later proves nothing newer.
+  // A head that was begun earlier and is read back later proves nothing newer.
   const slow = Promise.withResolvers<Verdict>()
   world.answer = () => slow.promise
   const asked = heads.now()

@@ -3,29 +3,29 @@ import type { Producer } from './producer.ts'
 import type { Projection } from './projection.ts'
 
 const headEveryMs = 500
-/** A revocation is not kept for the next head: somebody may be waiting to see it applied. Many share one. */
+/** A revocation does not wait for the next regular head, because a caller may be waiting to see it applied. Many revocations share one. */
 const soonMs = 20
 const soonEveryMs = 100
 
 export interface HeadPublisher extends AsyncDisposable {
-  /** Publishes a head at once; resolves when it was read back, or could not be. */
+  /** Publishes a head at once. Resolves when the head was read back, or could not be. */
   now(): Promise<void>
   /**
-   * Up to when others have surely heard of this instance, by its monotonic clock: when it began to publish the newest head
-   * that it read back and that counts; at first, when it began at all. A head of the active instance that is read back too late to prove
-   * anything fresh still keeps its place.
+   * The monotonic time up to which others have certainly heard of this instance: when it began to publish its newest head that was read
+   * back and counts. Before its first such head: when it began to publish at all. A head of the active instance that is read back too
+   * late to prove freshness still keeps the instance's place.
    */
   provedAt(): number
   /**
-   * How long its heads take to come back from the log, in ms: the newest, or the one that it waits for, if that takes longer already. Nobody
-   * but this process writes them, so this says how slow process and bus are, whatever is asked of them.
+   * How long heads take to come back from the log, in ms: the newest one, or the one now awaited if that has already taken longer. Only
+   * this process writes them, so this measures how slow process and bus are, independent of their load from requests.
    */
   latencyMs(): number
 }
 
 /**
- * Publishes this instance's signed head each 500 ms, soon after it has folded a revocation, and at stop (DESIGN §4). Start it once the projection has read the
- * service's own topics to their ends, so that the head names the last event that counts in each, whoever wrote it.
+ * Publishes this instance's signed head every 500 ms, soon after it has folded a revocation, and at stop (DESIGN §4). Start it after
+ * the projection has read the service's own topics to their ends: the head must name the last event that counts in each, by any writer.
  */
 export function publishHeads(options: {
   producer: Producer
@@ -34,9 +34,9 @@ export function publishHeads(options: {
   /** The topics that the service writes. */
   writes: readonly string[]
   active: () => boolean
-  /** ms that never go back. */
+  /** ms of a clock that never goes back. */
   monotonic: () => number
-  /** Called at the first failed head after one that was published. Publishing is tried again; readers go stale meanwhile, which is safe. */
+  /** Called at the first failed head after a published one. Publishing is retried; readers go stale meanwhile, which is safe. */
   onError: (error: unknown) => void
 }): HeadPublisher {
   const { producer, projection, service, writes, active, monotonic, onError } = options
@@ -101,7 +101,7 @@ export function publishHeads(options: {
       unsubscribe()
       clearTimeout(soon)
       clearInterval(timer)
-      // Publish no further head after the last one.
+      // No further head may be published after the last one.
       await Promise.all(running)
       await publish(true).catch(tell)
     },

@@ -7,14 +7,14 @@ import { Heads, hasFolded } from './heads.ts'
 const head = (data: Partial<Head>, time = at(0)) => anEvent('heads.v1', 'head.published', { data, time })
 const active = (producer: string, more: Partial<Head> = {}, time = at(0)) =>
   head({ service: 'issuer', producer, active: true, stopping: false, ...more }, time)
-/** `key-2` came to sign after `key-1`. */
+/** `key-2` became the signing key after `key-1`. */
 const succeeds = (kid: string, former: string) => kid === 'key-2' && former === 'key-1'
 const heard = (monotonic: number) => ({ kid: 'key', takenAt: noon, now: noon, monotonic, succeeds })
 
-/** An instance by its name, as long as it is told apart. */
+/** An instance by its name, as long as it is remembered separately. */
 const of = (heads: Heads, name: string) => heads.all().find(({ producer }) => producer === name)
 
-/** The head of an issuer as the bus took it `ms` after noon; read at once. */
+/** A head of an issuer that the bus took `ms` after noon and that is read at once. */
 const say = (heads: Heads, ms: number, producer: string, more: Partial<Head> = {}, kid = 'key') =>
   heads.apply(active(producer, more, at(ms)), { kid, takenAt: noon + ms, now: noon + ms, monotonic: ms, succeeds })
 

@@ -6,11 +6,11 @@ export interface Waiting {
 }
 
 /**
- * The numbered events of one producer that are not yet known to be on the bus, and read back where its projection follows their topic. The
- * producer gives none up while the process lives: its number would be a gap without an explanation (V15).
+ * One producer's numbered events that are not yet known to be on the bus (and read back, where its projection follows their topic). The
+ * producer never gives one up while the process lives: its number would be a gap without an explanation (V15).
  */
 export class InHand {
-  /** In the order of their numbers, so the oldest is the first. */
+  /** In the order of their numbers, so the first is the oldest. */
   readonly #entries = new Map<symbol, Waiting>()
 
   /** Returns a function to call once these events are settled. */

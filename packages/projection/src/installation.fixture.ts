@@ -32,7 +32,7 @@ import { Projection, type ProjectionOptions } from './projection.ts'
 const root = generateKey('root')
 const jwkOf = <K>(key: { publicJwk: unknown }) => key.publicJwk as K
 
-/** One trust anchor, and services' keys under it. Making keys is slow, so all tests of a file share them. */
+/** One trust anchor and the services' keys under it. Making keys is slow, so all tests of a file share them. */
 export const trust = signTrust(
   {
     v: 1,
@@ -55,7 +55,7 @@ export const keys = {
   evidence: generateKey('evidence-event'),
 } as const satisfies Record<ServiceName, SigningKey<EventPurpose>>
 
-/** A certified key as the registry holds it. */
+/** A certified key in the form that the registry holds. */
 export function certified(service: ServiceName, key: SigningKey<ServicePurpose> = keys[service]) {
   const written = topics.filter((topic) => writersOf(topic).includes(service)).map(({ name }) => name)
   const claims = {
@@ -93,7 +93,7 @@ export interface Refusal {
   offset: number
 }
 
-/** Time that stands still until a test moves it; the two clocks apart, as they are in a machine whose clock is set. */
+/** Time that stands still until a test moves it. The two clocks move separately, as on a machine whose wall clock is set. */
 export class TestTime {
   wall = noon
   ticks = 0
@@ -105,7 +105,7 @@ export class TestTime {
   }
 }
 
-/** A bus in a folder of its own, whoever reads it, and whoever speaks on it. All end with it, the folder last. */
+/** A bus in a folder of its own, with its readers and its producers. All end with it; the folder is removed last. */
 export class Installation implements AsyncDisposable {
   readonly time = new TestTime()
   readonly dir: string
@@ -125,7 +125,7 @@ export class Installation implements AsyncDisposable {
     return installation
   }
 
-  /** Opens the folder's bus; again, after `stop`. */
+  /** Opens the folder's bus. Can be called again after `stop`. */
   async start(wrap: (bus: Bus) => Bus = (bus) => bus): Promise<void> {
     this.bus = wrap(
       await embeddedBus({
@@ -200,13 +200,13 @@ export const revocation = (version: number, target = `grt_${version}`): Declared
   },
 })
 
-/** An event as whoever holds `key` would sign it, whatever it says. */
+/** An event as a holder of `key` would sign it, with any content. */
 export function signed(event: DecodedEvent, key: SigningKey<EventPurpose>): { key: string; bytes: Uint8Array } {
   const { jws: _, ...unsigned } = event
   return { key: event.partitionkey, bytes: signEvent(encodeEnvelope(unsigned), key) }
 }
 
-/** Everything that stands on a topic of one partition, once `count` is there. */
+/** All messages on a topic of one partition, once there are `count`. */
 export async function standing(bus: Bus, topic: TopicName, count: number): Promise<Message[]> {
   const messages: Message[] = []
   const all = Promise.withResolvers<void>()

@@ -7,12 +7,12 @@ import { RequestState } from './request-state.ts'
 import { RevocationState } from './revocation-state.ts'
 import type { Verdict } from './verdict.ts'
 
-/** What is granted lives for 8 h at most, from when it was shown; readers look back an hour further. */
+/** A grant lives for at most 8 h from when it was shown. Readers look back one hour further. */
 const longestLifeMs = 9 * 3600 * 1000
 
 /**
- * All state there is, folded from the topics: the log is the arbiter (DESIGN §5). Every reader that folds the same
- * partitions in order reaches the same state, because what counts depends on the topic alone.
+ * All state there is, folded from the topics: the log is the arbiter (DESIGN §5). What counts depends on the topic alone, so every reader
+ * that folds the same partitions in order reaches the same state.
  */
 export class Ledger {
   readonly registry: RegistryState
@@ -22,7 +22,7 @@ export class Ledger {
   readonly decisions: DecisionState
   readonly chains = new Chains()
 
-  /** `base`: the reader starts inside the topics (not the registry), and takes what it meets first as its base. */
+  /** `base`: the reader starts inside the topics (except the registry), and takes the first event that it meets as its base. */
   constructor(options: { judge: JudgeChange; base: boolean }) {
     this.registry = new RegistryState(options.judge)
     this.requests = new RequestState(options)
@@ -31,7 +31,7 @@ export class Ledger {
     this.decisions = new DecisionState(options)
   }
 
-  /** Folds one event whose form and signature are right. `takenAt`: when the bus took it, ms since the epoch. */
+  /** Folds one event whose form and signature were verified. `takenAt`: when the bus took it, ms since the epoch. */
   async apply(topic: TopicName, event: DecodedEvent, takenAt?: number): Promise<Verdict> {
     switch (topic) {
       case 'registry.v1':
@@ -49,7 +49,7 @@ export class Ledger {
     }
   }
 
-  /** Forgets what ended before `ms` and can never act again, so that memory follows what is alive. */
+  /** Forgets what ended before `ms` and can never act again, so that memory grows only with what is alive. */
   forgetEndedBefore(ms: number): void {
     this.grants.forgetEndedBefore(ms)
     const { trees } = this.grants

@@ -7,8 +7,9 @@ import type { RegistryState } from './registry-state.ts'
 import { lineageOf, type Revocation } from './revocation-state.ts'
 
 /**
- * Who signed: whose passkeys these were when the grant was made. A passkey that was replaced since, or went with its owner, does not let
- * what its owner is revoked for come back (V7). undefined: the registry of that time, as far as it is folded, does not know one of them.
+ * The approvers who signed: the owners of these passkeys when the grant was made. If a passkey was replaced later, or removed with its
+ * owner, the owner's revocation still ends the grant (V7). undefined: the registry of that time, as far as it is folded, does not
+ * know one of the passkeys.
  */
 export function approversOf(registry: RegistryState, { grant, createdAt }: Tree): readonly string[] | undefined {
   const known = signers.get(grant)
@@ -21,10 +22,10 @@ export function approversOf(registry: RegistryState, { grant, createdAt }: Tree)
   signers.set(grant, found)
   return found
 }
-/** What the registry was does not change. */
+/** Cached: the registry of a past time does not change. */
 const signers = new WeakMap<object, readonly string[]>()
 
-/** What keeps somebody from acting now, or a credential from being worth anything. */
+/** Why a holder may not act now, or a credential is worth nothing. */
 export type End =
   | { why: 'chain'; fault: ChainFault }
   | { why: 'revoked'; by: Revocation }
@@ -47,9 +48,9 @@ export type Life = { ok: true; holders: Holders } | { ok: false; end: End }
 
 export interface LifeQuestion {
   tree: Tree
-  /** Of who acts, where it is not the agent whose grant it is. */
+  /** Set when the acting agent is not the agent that holds the grant. */
   delegationId: string | undefined
-  /** What is presented, its signature verified; absent where one is about to be minted. */
+  /** The credential that is presented, its signature verified. Absent when one is about to be minted. */
   token?: AccessToken
   installation: string
   /** ms since the epoch */
@@ -57,8 +58,8 @@ export interface LifeQuestion {
 }
 
 /**
- * Whether who acts under a grant is alive this instant (DESIGN §7.4 step 3): the one judgement of it, by which the issuer mints and
- * introspects and a decision point allows. The caller asks whether the state is fresh, and whether it knows the credential.
+ * Whether the party that acts under a grant is alive at this instant (DESIGN §7.4 step 3). The issuer mints and introspects, and a decision
+ * point allows, by this one judgement. The caller checks whether the state is fresh and whether it knows the credential.
  */
 export function judgeLife(ledger: Ledger, question: LifeQuestion): Life {
   const { tree, delegationId, token, installation } = question
@@ -71,12 +72,12 @@ export function judgeLife(ledger: Ledger, question: LifeQuestion): Life {
   return end ? { ok: false, end } : { ok: true, holders }
 }
 
-/** It ended when the grant moved on, also where the grant has come back to the key that it confirms. */
+/** A credential ended when the grant moved on, even if the grant later came back to the key that the credential is bound to. */
 function isHeldAsMinted({ credentials, moves }: Tree, { jti, cnf }: AccessToken, holders: Holders): boolean {
   return holders.at(-1)?.jkt === cnf.jkt && (credentials.get(jti)?.moves ?? moves) === moves
 }
 
-/** The same of a chain that is known to hold, its last link redeemed or not. */
+/** The same judgement for a chain that is known to hold, whether its last link is redeemed or not. */
 export function endOf(
   { registry, revocations }: Ledger,
   { tree, token, now, holders }: Omit<LifeQuestion, 'delegationId' | 'installation'> & { holders: Holders },
@@ -93,7 +94,7 @@ export function endOf(
   if (state !== 'active') return { why: 'over' }
   if (!holders.every(({ expiresAt }) => now < expiresAt)) return { why: 'delegation_expired' }
   if (token && !(now < token.exp * 1000)) return { why: 'credential_expired' }
-  // Alone and with nothing to show yet, it has just proved who it is, or the grant is about to move to who did.
+  // Without a token and a chain, the holder has just proved who it is, or the grant is about to move to an instance that has.
   const mustBeThere = token || holders.length > 1 ? holders : []
   if (!mustBeThere.every((holder) => isRegistered(registry, holder))) return { why: 'unregistered' }
   const manifests = Object.entries(grant.statement.manifests)
@@ -101,7 +102,7 @@ export function endOf(
   return changed ? { why: 'manifest_changed' } : undefined
 }
 
-/** A registered key that was replaced is nobody's, whatever was signed with it or bound to it before (V6). */
+/** A registered key that was replaced is invalid, and so is everything that was signed with it or bound to it earlier (V6). */
 function isRegistered(registry: RegistryState, { agent, jkt }: Holder): boolean {
   const known = registry.instance(agent)
   return known !== undefined && (known.jwk === undefined || thumbprint(known.jwk) === jkt)

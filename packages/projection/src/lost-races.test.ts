@@ -3,7 +3,7 @@ import { type Claim, claimOf, type Order, race, type TreeFact } from './lost-rac
 
 const say = (eventId: string, version: number, after?: string): Claim => ({ name: 'tree', eventId, version, after })
 
-/** Those that lost their place. */
+/** The events that lost their place. */
 function lost(...claims: readonly Claim[]): string[] {
   let order: Order | undefined
   const facts = new Map<string, TreeFact>()
@@ -43,7 +43,7 @@ it('asks whoever writes a tree, a request or a revocation, and nobody else', () 
 
 const amounts = (calls: number) => ({ calls, cost: { EUR: '1' }, egress_bytes: 0 })
 
-/** An event of a tree of decisions, as it stands in a leaf. */
+/** An event of a tree of decisions, as a leaf of the log holds it. */
 function decided(id: string, version: number, type: string, data: object): Claim {
   const dataschema = `urn:bailiwick:schema:decisions.v1:${type}`
   return claimOf({ id, version, type, dataschema, partitionkey: 'grt_1', data }) ?? expect.fail('no claim')
@@ -83,7 +83,7 @@ it.each([
 ])('lets nobody take the place of the next event with %s (V2)', (_, before, lie) => {
   const honest = [allow('honest', lie.version, 2), outcome('then', lie.version + 1, 2)]
   expect(lost(...before, lie, ...honest)).toEqual([])
-  // Once the place is taken, it is taken.
+  // A place that is taken stays taken.
   expect(lost(...before, lie, ...honest, allow('late', lie.version, 3))).toEqual(['late'])
 })
 

@@ -1,42 +1,42 @@
 import { amountsSchema, type BudgetAmounts } from '@bailiwick/contracts'
 import { type DecisionStanding, within } from './tree-spend.ts'
 
-/** Where an event wants to stand: `name` is of the tree, request or topic whose versions it counts with. */
+/** The place that an event claims. `name` is the tree, request or topic whose versions it counts with. */
 export interface Claim {
   name: string
   eventId: string
   version: number
-  /** The event that it was evaluated after, where it says so (decision 11). */
+  /** The event that it was evaluated after, if it says so (decision 11). */
   after: string | undefined
-  /** What it does to a decision of its tree: the state of that may refuse it. */
+  /** What it does to a decision of its tree. The state of that decision may refuse it. */
   step?: Step | undefined
 }
 
-/** A call's name and a proof serve once in a tree, and a step-up until its ALLOW is taken back. */
+/** A call's name and a proof serve once in a tree. A step-up serves once too, unless its ALLOW is taken back. */
 type Step =
   | { opens: string; reserved: BudgetAmounts; call: string; stepUp: string | undefined; proof: string | undefined }
   | { ends: string; as: Exclude<DecisionStanding, 'open'>; released: BudgetAmounts | undefined }
 
-/** What a tree knows of a decision, and which decision has a name that serves once. */
+/** What a tree knows about a decision, and which decision used a name that serves once. */
 export type TreeFact = { is: DecisionStanding; reserved: BudgetAmounts } | { by: string }
 
-/** What is known of a tree, by name, as far as events that count have made them; kept by whoever judges. */
+/** The known facts of a tree, by name, from the events that count. The caller keeps them. */
 export interface TreeFacts {
   get(name: string): TreeFact | undefined
   set(name: string, fact: TreeFact): unknown
 }
 
-/** One order so far: its newest event that counts, and who lost a place behind it. */
+/** One order so far: its newest event that counts, and the later events that lost a place. */
 export interface Order {
   version: number
   head: string
   lost: readonly { id: string; version: number }[]
 }
 
-/** A batch has 128 events, and several writers may lose one at once. */
+/** A batch has 128 events, and several writers may each lose one at once. */
 const mostLost = 1024
 
-/** What an event of a log claims; undefined for what needs no version, and for the registry, whose changes people sign. */
+/** What an event of a log claims. undefined for events that need no version, and for the registry, whose changes people sign. */
 export function claimOf(event: Readonly<Record<string, unknown>>): Claim | undefined {
   const topic = /^urn:bailiwick:schema:([^:]+):/.exec(String(event.dataschema))?.[1]
   const { id, version, partitionkey, data } = event
@@ -69,10 +69,11 @@ function stepOf(type: string, data: Readonly<Record<string, unknown>>): Step | u
 const textIn = (value: unknown) => (typeof value === 'string' ? value : undefined)
 
 /**
- * Whether an event lost its place to another writer (DESIGN §5: void for every reader), by versions, and on `decisions.v1` by what became
- * of its decision, for readers that have every event of an order and not its state; and the order that the next one is judged by. Where
- * somebody left an event out, or made one up, nothing is taken for lost: what happened must not be hidden behind that. So what the state of
- * its decision refuses takes no place: else whoever stole a decision point's key could have the next honest event told as void.
+ * Whether an event lost its place to another writer and is void for every reader (DESIGN §5), and the order to judge the next event by.
+ * It serves readers that have every event of an order but not its state. It judges by versions, and on `decisions.v1` also by the standing
+ * of the event's decision. Where an event was left out or made up, nothing counts as lost, because that must not hide what happened.
+ * So an event that its decision's state refuses takes no place: otherwise a thief of a decision point's key could make the next honest
+ * event look void.
  */
 export function race(
   claim: Claim,
@@ -87,12 +88,12 @@ export function race(
   const isLost = version <= order.version || order.lost.some((each) => each.id === after)
   if (isLost) return { isLost, order: { ...order, lost: [...order.lost, { id, version }].slice(-mostLost) } }
   const isNext = version === order.version + 1 && (after === undefined || after === order.head)
-  // Behind one that lost an older place, nothing comes that is not lost by its own version.
+  // Behind an event that lost an older place, every further event is lost by its own version.
   const lost = order.lost.filter((each) => each.version >= version)
   return { isLost, order: isNext && step(claim, facts) ? { version, head: id, lost } : order }
 }
 
-/** Takes the step where the tree's state allows it, by the rules of `change`; false: refused, and nothing is changed. */
+/** Takes the step if the tree's state allows it, by the rules of `change`. false: refused, and nothing changed. */
 function step({ name, step }: Claim, facts: TreeFacts): boolean {
   if (step === undefined) return true
   const of = (what: string, id: string) => `${name} ${what} ${id}`

@@ -7,11 +7,11 @@ export interface OpenAllow {
 }
 
 /**
- * ALLOWs without an outcome, by the second in which theirs is due: who looks for what is overdue looks past none that is not, of which
- * a busy decision point has a minute's, and whoever sets a date far off hides no other.
+ * ALLOWs without an outcome, by the second in which the outcome is due. So a search for overdue ones does not visit those not yet due, of
+ * which a busy decision point has a minute's worth. An entry with a due date far in the future hides no other entry.
  */
 export class OpenAllows {
-  /** Of each second the records, each with its tree. */
+  /** By second: the records, each with its tree. */
   readonly #dueIn = new Map<number, Map<AllowRecord, string>>()
 
   add({ root, record }: OpenAllow): void {
@@ -24,7 +24,7 @@ export class OpenAllows {
     if (due?.delete(record) && due.size === 0) this.#dueIn.delete(second)
   }
 
-  /** Those whose outcome was due by `now`, ms since the epoch. */
+  /** ALLOWs whose outcome was due by `now`, ms since the epoch. */
   overdue(now: number): OpenAllow[] {
     const found: OpenAllow[] = []
     for (const [second, due] of this.#dueIn)

@@ -1,16 +1,16 @@
 type Range = [from: number, to: number]
 
 interface Numbers {
-  /** Lowest first, none touching the next: an instance counts without gaps, so nearly always one. */
+  /** Lowest first, never adjacent. An instance counts without gaps, so there is nearly always one range. */
   ranges: Range[]
   /** ms since the epoch of its newest outcome. */
   changedAt: number
 }
 
 /**
- * The numbers that instances of enforcement points gave to outcomes that count. They stand on several partitions, which have no order among each
- * other, so that no event is void by them: a decision point refuses a number that it has read before, and evidence and auditors, who
- * read all, tell of one that two decision points took at once.
+ * The numbers that instances of enforcement points gave to outcomes that count. They are on several partitions, which have no order among
+ * each other, so a repeated number makes no event void. Instead a decision point refuses a number that it has already read. Evidence and
+ * auditors read everything and report a number that two decision points took at the same time.
  */
 export class OutcomeNumbers {
   readonly #instances = new Map<string, Numbers>()
@@ -39,7 +39,7 @@ export class OutcomeNumbers {
     }
   }
 
-  /** Forgets instances that reported nothing since `ms`: what they could still report is of trees that are forgotten, too. */
+  /** Forgets instances that reported nothing since `ms`. Anything they could still report belongs to trees that are also forgotten. */
   forget(ms: number): void {
     for (const [instance, { changedAt }] of this.#instances) if (changedAt < ms) this.#instances.delete(instance)
   }

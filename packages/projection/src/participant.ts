@@ -13,13 +13,13 @@ export interface ParticipantOptions {
   bus: Bus
   trust: Trust
   service: ServiceName
-  /** Unique for each start; names the producer. */
+  /** Unique for each start. It names the producer. */
   instance: string
   eventKey: SigningKey<EventPurpose>
-  /** Its other keys, which sign as the registry says, like the event key. */
+  /** Its other keys. Like the event key, they sign as the registry says. */
   otherKeys?: readonly SigningKey[]
   onKeyMissing?: OnKeyMissing
-  /** What it follows besides the registry and heads. */
+  /** The topics that it follows in addition to the registry and heads. */
   follows: readonly TopicName[]
   time: Time
   newEventId: () => string
@@ -27,35 +27,35 @@ export interface ParticipantOptions {
   /** The process must stop: a follower failed, or the bus will never take a numbered event. */
   onFatal: (error: unknown) => void
   onRefused?: (message: Message, code: ErrorCode) => void
-  /** A head could not be published: readers go stale, and somebody must know why. */
+  /** A head could not be published: readers go stale, and the operator must learn why. */
   onHeadError: (error: unknown) => void
 }
 
-/** What one service instance knows, and how it speaks. */
+/** The state that one service instance knows, and its means to publish. */
 export interface Voice {
   keyRing: KeyRing
   projection: Projection
   producer: Producer
 }
 
-/** One service instance on the bus: what it knows, how it speaks, and its heads. */
+/** One service instance on the bus: its state, its means to publish, and its heads. */
 export interface Participant extends Voice, Pick<HeadPublisher, 'latencyMs'>, AsyncDisposable {}
 
-/** An instance of a service of which one acts while the others follow everything and stand by (DESIGN §3). */
+/** An instance of a service of which one instance acts while the others follow everything and stand by (DESIGN §3). */
 export interface Successor extends Voice, AsyncDisposable {
   /**
-   * Begins to publish heads and to stand by. When nobody else is the active one, this one is once it resolves, `work` begun
-   * included; else `work` begins when this one takes over. Whatever `work` gives is disposed of before the last head.
-   * Rejects with what keeps this instance from ever acting. Once.
+   * Begins to publish heads and to stand by. If no other instance is active, this one is active when the promise resolves, and `work` has
+   * begun. Otherwise `work` begins when this instance takes over. The value that `work` gives is disposed of before the last head.
+   * Rejects if something keeps this instance from ever acting. Call it once.
    */
   standBy(work: () => Promise<AsyncDisposable | undefined>): Promise<void>
-  /** Why it may not answer now; undefined while it is the active one. Nothing but heads can be published otherwise. */
+  /** Why it may not answer now; undefined while it is the active one. When standing by it can publish nothing but heads. */
   standby(): string | undefined
 }
 
 const writesOf = (service: ServiceName) => topics.flatMap(({ writer, name }) => (writer === service ? [name] : []))
 
-/** Reads what there is. Disposing of the projection is the caller's. */
+/** Reads everything there is. The caller disposes of the projection. */
 async function openVoice(options: ParticipantOptions, standby?: () => string | undefined): Promise<Voice> {
   const { bus, trust, service, instance, time, onFatal, newEventId } = options
   const keyRing = new KeyRing(trust)
@@ -85,8 +85,8 @@ async function openVoice(options: ParticipantOptions, standby?: () => string | u
 }
 
 /**
- * Reads what there is, then begins to speak and to publish heads, as each instance of a service does of which all act.
- * `beforeHeads`: what must have been published before the first. Disposing publishes the last head.
+ * Reads everything there is, then begins to publish events and heads. For services of which all instances act.
+ * `beforeHeads`: publishes what must precede the first head. Disposing publishes the last head.
  */
 export async function openParticipant(
   options: ParticipantOptions & { beforeHeads?: (voice: Voice) => Promise<void> },
@@ -115,7 +115,7 @@ export async function openParticipant(
   }
 }
 
-/** Reads what there is; `standBy` does the rest. Disposing ends the work, if it had begun, and publishes the last head. */
+/** Reads everything there is; `standBy` does the rest. Disposing ends the work, if it had begun, and publishes the last head. */
 export async function openSuccessor(
   options: ParticipantOptions & Pick<SuccessionOptions, 'hold' | 'onStanding'>,
 ): Promise<Successor> {

@@ -30,7 +30,7 @@ it('names every partition up to the last that it read, so that a head can always
       time: { now, monotonic: now },
     })
     expect(projection.positions()).toEqual({})
-    // SHA-256 of this key leads to the last of three partitions; of the others nothing was ever read.
+    // SHA-256 of this key selects the last of three partitions. Nothing was ever read of the other two.
     const [position] = await bus.publish('approvals.v1', [{ key: lastKey, bytes: Buffer.from('no event') }])
     expect(position?.partition).toBe(2)
     if (position) await projection.waitFor(position, 5000)

@@ -9,7 +9,7 @@ import { publishHeads } from './head-publisher.ts'
 import { Installation, keyDraft, revocation, standing } from './installation.fixture.ts'
 import type { Draft, Producer, ProducerOptions } from './producer.ts'
 
-/** Numbers and links of one producer's events, whatever topic they stand on; the same bytes twice are one event. */
+/** Numbers and links of one producer's events on any topic. The same bytes twice are one event. */
 function chainOf(messages: readonly Message[], source: string) {
   const links = new Map<string, { sequence: number; previous: string; hash: string }>()
   for (const { topic, bytes } of messages) {
@@ -22,7 +22,7 @@ function chainOf(messages: readonly Message[], source: string) {
   return [...links.values()].sort((one, other) => one.sequence - other.sequence)
 }
 
-/** Dense from 1 on, each naming the one before, the first what `predecessor` says. */
+/** Expects dense numbers from 1 on. Each event names the one before it, and the first names `predecessor`. */
 function expectWhole(links: ReturnType<typeof chainOf>, predecessor: string): void {
   expect(links.map(({ sequence }) => sequence)).toEqual(links.map((_, n) => n + 1))
   expect(links.map(({ previous }) => previous)).toEqual(
@@ -181,7 +181,7 @@ describe('what it answers', () => {
 })
 
 describe('while the bus is away (decision 49)', () => {
-  /** `where`: what becomes of each publish until `where` is undefined. */
+  /** `where`: how each publish fails, until it returns undefined. */
   async function scene(where: () => Break | ErrorCode | undefined, options: Partial<ProducerOptions> = {}) {
     const installation = await Installation.open((bus) => {
       const broken = faultyBus(bus, ({ method }) => {
@@ -216,7 +216,7 @@ describe('while the bus is away (decision 49)', () => {
         readBackWithinMs: 20,
       })
       await using _ = installation
-      // On a busy machine a caller of this producer does not wait for long enough.
+      // On a busy machine a caller of this producer may time out.
       await producer.publish('registry.v1', [keyDraft('issuer')]).catch(() => undefined)
       await expect.poll(() => settled(producer), { timeout: 60_000 }).toBe(true)
       broken = how
@@ -231,9 +231,9 @@ describe('while the bus is away (decision 49)', () => {
 
       broken = undefined
       await expect.poll(() => settled(producer), { timeout: 60_000 }).toBe(true)
-      // Settled: what was unknown is there, and was read back.
+      // The outcome is now settled: the unknown event is on the bus and was read back.
       expect(projection.ledger.revocations.sequence).toBe(2)
-      // On a busy machine it is read back later than a caller of this test waits.
+      // On a busy machine the read-back may take longer than a caller in this test waits.
       await producer.publish('revocations.v1', [revocation(3)]).catch(() => undefined)
       await expect.poll(() => projection.ledger.revocations.sequence, { timeout: 60_000 }).toBe(3)
       const links = chainOf(await leaves(installation), producer.source)
@@ -343,7 +343,7 @@ describe('while the bus is away (decision 49)', () => {
       stopping: false,
     })
     await heads[Symbol.asyncDispose]()
-    // At a stop nobody waits for the last head longer than a second; on a busy machine it comes behind that.
+    // At a stop no caller waits longer than a second for the last head. On a busy machine it may arrive later.
     const stopped = () =>
       projection.heads.all().find((each) => each.producer === producer.source)?.stopping || undefined
     expect(await projection.until(stopped, 60_000)).toBe(true)
@@ -351,7 +351,7 @@ describe('while the bus is away (decision 49)', () => {
   })
 
   it('tells how long heads take to come back, and for how long none has come', async () => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }) // none besides those of this test
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }) // there are no intervals except those of this test
     onTestFinished(() => void vi.useRealTimers())
     let takesMs = 0
     await using installation = await Installation.open((bus) => {
@@ -374,7 +374,7 @@ describe('while the bus is away (decision 49)', () => {
     takesMs = 300
     await heads.now()
     expect(heads.latencyMs()).toBe(300)
-    // The next is due half a second after that one began.
+    // The next head is due half a second after that one began.
     installation.time.pass(4000)
     expect(heads.latencyMs()).toBe(3800)
   })

@@ -16,7 +16,7 @@ import { InHand, type Waiting } from './in-hand.ts'
 import type { Projection, Time } from './projection.ts'
 import type { Verdict } from './verdict.ts'
 
-/** Over early without an error: for each publish one would be made that nobody sees. */
+/** Resolves early, without an error: otherwise each publish would create an error that is never handled. */
 const wait = (ms: number, signal: AbortSignal) =>
   new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, ms)
@@ -27,24 +27,24 @@ const wait = (ms: number, signal: AbortSignal) =>
     signal.addEventListener('abort', end, { once: true })
   })
 
-/** How long a numbered event may wait for the bus before no further one is numbered, ms. This bounds the events that wait. */
+/** How long a numbered event may wait for the bus before no further event is numbered, ms. This bounds the number of waiting events. */
 const awayAfterMs = 10_000
 /** The pause before the next try when the bus refuses an event, ms. */
 const refusedAgainMs = 500
-/** For an answer without a deadline: the longest time that a timer can be set to, ms. */
+/** For a response without a deadline: the longest time that a timer can be set to, ms. */
 const longestMs = 2 ** 31 - 1
-/** The most heads that wait for the bus: further ones would only delay a newer head. */
+/** The most heads that may wait for the bus. More would only delay a newer head. */
 const mostHeads = 4
 
-/** What a service has to say; the producer adds who, when and the place in its chain. */
+/** The content that a service wants to publish. The producer adds its name, the time and the place in its chain. */
 export type Draft<N extends TopicName = TopicName> = {
   [E in EventTypeOf<N>]: {
     type: E
-    /** Unique; made here unless given. */
+    /** Unique; generated here unless given. */
     id?: string
     /** What it is about. */
     subject: string
-    /** What orders it (`partitionkey`); the subject unless given. */
+    /** What orders it (`partitionkey`). Defaults to the subject. */
     key?: string
     version?: number
     traceparent?: string
@@ -61,7 +61,7 @@ interface Signed {
 export interface Published {
   id: string
   position: Position
-  /** On a topic that the projection follows: whether it counts. Elsewhere `counts`, once durable. */
+  /** On a topic that the projection follows: whether the event counts. On other topics: `counts`, once durable. */
   verdict: Verdict
 }
 
@@ -74,19 +74,19 @@ export interface ProducerOptions {
   instance: string
   time: Time
   newEventId: () => string
-  /** Called when the bus will never take a numbered event. That leaves a gap without an explanation, so the process must stop. */
+  /** Called when the bus will never take a numbered event. That leaves an unexplained gap, so the process must stop. */
   onFatal: (error: unknown) => void
-  /** Why this instance may say nothing but its heads now, while others act. */
+  /** Why this instance may publish nothing but its heads now, while another acts. */
   standby?: () => string | undefined
-  /** How long a caller waits for its event to be durable; by default the bus's own time, or 30 s if it has none. */
+  /** How long a caller waits for its event to become durable. Defaults to the bus's own time, or to 30 s if it has none. */
   durableWithinMs?: number
-  /** How long to wait for the own event to be read back. */
+  /** How long to wait until its own event is read back. */
   readBackWithinMs?: number
 }
 
 /**
- * Signs, numbers and chains what one service instance publishes, and reads it back to see whether it counts (DESIGN §4, §5). A numbered event
- * stays in hand until it is durable, however long the bus is away (decision 49).
+ * Signs, numbers and chains what one service instance publishes, and reads it back to see whether it counts (DESIGN §4, §5). A numbered
+ * event stays in hand until it is durable, however long the bus is away (decision 49).
  */
 export class Producer {
   readonly source: string
@@ -103,7 +103,7 @@ export class Producer {
     setMaxListeners(0, this.#closing.signal) // each publish under way listens
   }
 
-  /** The end of its own chain, as a head names it. */
+  /** The end of its own chain, in the form that a head names it. */
   get end(): { sequence: number; hash: string } {
     return { sequence: this.#sequence, hash: this.#previous ?? this.#predecessor() }
   }
@@ -113,7 +113,10 @@ export class Producer {
     return this.#inHand.waiting
   }
 
-  /** The service's newest event: whoever stood by until now succeeds the one that acted last, not the one before it. */
+  /**
+   * The service's newest event. An instance that has just stopped standing by succeeds the last active one, and must link to its last
+   * event.
+   */
   #predecessor(): string {
     const last = this.#options.projection.ledger.chains.newestOf(this.#options.service)
     return last ? `${last.source}#${formatSequence(last.sequence)}:${last.hash}` : 'none'
@@ -123,8 +126,8 @@ export class Producer {
    * Resolves when all drafts are durable and, on a followed topic, read back. Rejects before anything was numbered with
    * `event_too_large`, with `service_standby` while another instance acts, and with `bus_unavailable` while earlier events have waited for
    * the bus for too long. Rejects with `outcome_unknown` when the caller has waited long enough: a numbered event stays in hand and is
-   * published once the bus is back. Rejects with `deadline_exceeded` when durable but not read back in time: then whether it counts
-   * is unknown.
+   * published once the bus is back. Rejects with `deadline_exceeded` when the drafts are durable but not read back in time: then it is
+   * unknown whether they count.
    */
   async publish<N extends TopicName>(topic: N, drafts: readonly Draft<N>[]): Promise<Published[]> {
     const { projection, standby } = this.#options
@@ -146,7 +149,7 @@ export class Producer {
     return events.map(({ id }, n) => ({ id, position: positions[n] as Position, verdict: settled[n] as Verdict }))
   }
 
-  /** A further event would only add to those that wait, and would rest on a state that lacks them. */
+  /** Refuses a further event while others wait too long: it would only join the queue, and would rest on a state that lacks them. */
   #assertTaken(): void {
     const { waiting } = this.#inHand
     if (waiting === undefined) return
@@ -158,7 +161,7 @@ export class Producer {
     )
   }
 
-  /** Numbered events: in hand until they are durable and, on a followed topic, the projection has read as far as they stand. */
+  /** Keeps numbered events in hand until they are durable and, on a followed topic, the projection has read as far as their positions. */
   #keep(topic: TopicName, events: readonly Signed[], verdicts: Promise<unknown>): Promise<Position[]> {
     const { projection, time } = this.#options
     const settled = this.#inHand.take(events.length, time.monotonic())
@@ -166,7 +169,7 @@ export class Producer {
     const readBack = async () => {
       const positions = await durable
       if (!projection.follows(topic)) return
-      // Most get their verdict. An event that was not read back in time, or is refused here, is at least read past.
+      // Most get their verdict. An event that was not read back in time, or is refused here, must at least be read past.
       await verdicts.catch(() => Promise.all(positions.map((position) => projection.waitFor(position, longestMs))))
     }
     readBack()
@@ -193,7 +196,9 @@ export class Producer {
     }
   }
 
-  /** An event without a number leaves no gap: a late one is given up, its caller tries again, and readers that miss it are stale meanwhile. */
+  /**
+   * An event without a number leaves no gap, so a late one is given up. Its caller retries, and readers that miss it are stale meanwhile.
+   */
   async #offer(
     topic: TopicName,
     events: readonly Signed[],
@@ -210,26 +215,26 @@ export class Producer {
     return await publishUntilDurable({ publish }, topic, events, { deadlineMs, wait })
   }
 
-  /** For the stop of the process: events in hand are no longer repeated, and their callers get `outcome_unknown`. */
+  /** For the stop of the process: events in hand are no longer retried, and their callers get `outcome_unknown`. */
   [Symbol.dispose](): void {
     this.#closing.abort()
   }
 
-  /** An old head is ignored by everybody: there is a newer one by then, and at a stop nobody waits for it. */
+  /** Every reader ignores an old head, because a newer one exists by then. At a stop no caller waits for a head. */
   #deadlines(topic: TopicName): { durableWithinMs: number; readBackWithinMs: number } {
     const { durableWithinMs, readBackWithinMs } = this.#options
     const most = topic === 'heads.v1' ? maxHeadSkewMs : Number.POSITIVE_INFINITY
     return { durableWithinMs: Math.min(durableWithinMs, most), readBackWithinMs: Math.min(readBackWithinMs, most) }
   }
 
-  /** One draft; gives it only if it counts, else throws `state_contended`. */
+  /** Publishes one draft. Resolves only if it counts, else throws `state_contended`. */
   async publishOne<N extends TopicName>(topic: N, draft: Draft<N>): Promise<Published> {
     const [published] = await this.publish(topic, [draft])
     if (published?.verdict !== 'counts') throw new ServiceError('state_contended', `${draft.type} is void`)
     return published
   }
 
-  /** Synchronous, so that numbers follow the order of calls; nothing is numbered unless all of it can be signed. */
+  /** Synchronous, so that numbers follow the order of calls. Nothing is numbered unless all drafts can be signed. */
   #sign<N extends TopicName>(topic: N, drafts: readonly Draft<N>[]): Signed[] {
     const leaf = topicNamed(topic)?.leaf === true
     let sequence = this.#sequence
@@ -262,11 +267,11 @@ export class Producer {
   }
 }
 
-/** The last head hands over to a standby, so it is published however late. */
+/** The last head hands over to a standby, so it is published however late it is. */
 const isLastHead = ({ type, data }: { type: string; data: unknown }): boolean =>
   type === 'head.published' && (data as EventData<'heads.v1', 'head.published'>).stopping
 
-/** As `durable`, or `outcome_unknown` after `ms`. */
+/** Resolves as `durable` does, or rejects with `outcome_unknown` after `ms`. */
 async function inTime<T>(durable: Promise<T>, ms: number): Promise<T> {
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => late.reject(new ServiceError('outcome_unknown', 'not acknowledged in time')), ms)

@@ -6,7 +6,7 @@ import { certified, Installation, keyDraft, keys, revocation, signed } from './i
 import type { Fact } from './verdict.ts'
 
 const grt = idOf('grt', 'one')
-/** What the issuer says first: every service's key. */
+/** The issuer's first events: every service's key. */
 async function registered(installation: Installation) {
   const { projection } = await installation.reader(['revocations.v1'])
   const issuer = installation.producer(projection)
@@ -105,7 +105,7 @@ describe('what can never count (V12)', () => {
         id: idOf('evt', ms),
         data: { request_id: idOf('req', ms) },
       })
-    // Who replays its first certificate wins nothing.
+    // Replaying the first certificate gains nothing.
     const { position: replayed } = await issuer
       .publish('registry.v1', [{ ...draft, version: 9 }])
       .then(([published]) => published ?? expect.fail())
@@ -157,7 +157,7 @@ it('an event of a key that is on its way waits for the registry, however late th
   await installation.bus.publish('registry.v1', [signed(registration, second)])
   const [position] = await installation.bus.publish('revocations.v1', [signed(declared(1), second)])
   if (!position) return expect.fail()
-  // However long: an event that was passed over would be missing here for good, and this reader stale with it.
+  // However long this takes: a skipped event would be missing here for good, and this reader would stay stale.
   await expect(projection.waitFor(position, 5500)).rejects.toMatchObject({ code: 'deadline_exceeded' })
   expect(refusals).toEqual([])
   bus.release('registry.v1')
@@ -179,7 +179,7 @@ it('an id said again is one event; with other bytes it has no effect, there or a
     reused,
     signed(declared(2), keys.issuer),
     one,
-    // Anybody can spell the signature in its other way.
+    // Any party can write the signature in its other valid encoding.
     { ...one, bytes: otherSpellingOf(one.bytes) ?? expect.fail('it has none') },
   ])
   await projection.waitFor(positions[5] as never, 5000)
@@ -342,7 +342,7 @@ describe('fresh (V8)', () => {
     expect(projection.fresh()).toBe(false)
     await say()
     expect(projection.fresh()).toBe(true)
-    time.wall -= 3_600_000 // set back: no head is older or younger for it
+    time.wall -= 3_600_000 // set back: this makes no head older or younger
     expect(projection.fresh()).toBe(true)
     time.wall += 2 * 3_600_000
     time.ticks += 2000
@@ -378,7 +378,7 @@ describe('fresh (V8)', () => {
     expect(await hear(1001)).toBe(false)
     expect(await hear(-1001)).toBe(false)
     expect(await hear(-1000)).toBe(true)
-    installation.time.ticks += 2001 // the wall clock stands: the same head would still fit it
+    installation.time.ticks += 2001 // the wall clock stands still, so by it the same head would still be young
     expect(await hear(-1000)).toBe(false)
     expect(await hear(0)).toBe(true)
   })

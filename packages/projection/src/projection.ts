@@ -14,50 +14,50 @@ import { Waiters } from './waiters.ts'
 export interface Time {
   /** ms since the epoch. */
   now(): number
-  /** ms that never go back. */
+  /** ms of a clock that never goes back. */
   monotonic(): number
 }
 
 export interface ProjectionOptions {
   bus: Bus
-  /** What to follow besides `registry.v1` and `heads.v1`, which every reader needs. */
+  /** The topics to follow in addition to `registry.v1` and `heads.v1`, which every reader needs. */
   topics: readonly TopicName[]
   keyRing: KeyRing
   judge: JudgeChange
   time: Time
-  /** How far back all but the registry and the revocations is read: nothing outlives 8 h. */
+  /** How far back to read topics other than the registry and the revocations. Nothing outlives 8 h. */
   lookbackMs?: number
   /** `BAILIWICK_MAX_STALENESS`: how old the active issuer's newest head may be. */
   maxStalenessMs?: number
-  /** Told of each event that can never count here: undecodable, badly signed, foreign. */
+  /** Called for each event that can never count here: undecodable, badly signed, or from the wrong service. */
   onRefused?: (message: Message, code: ErrorCode) => void
 }
 
 const defaults = { lookbackMs: 9 * 3600 * 1000, maxStalenessMs: 2000 }
 /**
- * Revocations are few, and their one sequence goes on for ever: a reader that saw none of the last hours would count again
- * from 1, and what such an issuer then revokes would be void for everybody who knows better (V7).
+ * Revocations are few, and their one sequence never restarts. A reader that saw none in the last hours would count again from 1. Everything
+ * that such an issuer then revokes would be void for readers with the full sequence (V7).
  */
 const readFromTheStart: ReadonlySet<string> = new Set(['registry.v1', 'revocations.v1'])
-/** How often an event of an unknown key checks whether the registry is read up to its end, besides after each event. */
+/** While an event of an unknown key waits, how often to check whether the registry is read to its end (in addition to after each event). */
 const keyWaitMs = 5000
 
-/** The pause before a bus that is away is asked again, ms. */
+/** The pause before an unavailable bus is asked again, ms. */
 const askAgainMs = 500
 
-/** Follows topics and folds them into a `Ledger`; knows how far it is, and whether that is proved fresh. */
+/** Follows topics and folds them into a `Ledger`. Knows how far it has read and whether its state is proved fresh. */
 export class Projection implements AsyncDisposable {
   readonly ledger: Ledger
   readonly heads = new Heads()
   readonly #options: ProjectionOptions & typeof defaults
   readonly #topics: ReadonlySet<string>
-  /** ms since the epoch: what the bus took before it says only how its producer's chain ended (V15). */
+  /** ms since the epoch. Events that the bus took earlier only show how their producer's chain ended (V15). */
   readonly #since: number
   readonly #handled = new Map<string, number[]>()
   readonly #lastCounted = new Map<string, Map<number, { offset: number; id: string }>>()
   readonly #seen = new SeenEvents()
   readonly #waiters = new Waiters()
-  /** What this process signed and has not read back yet: its very bytes, which need no second verification. */
+  /** The exact bytes that this process signed and has not read back yet. They need no second verification. */
   readonly #own = new Map<string, Uint8Array>()
   readonly #listeners = new Set<(fact: Fact) => void>()
   readonly #subscriptions: FollowSubscription[] = []
@@ -70,7 +70,9 @@ export class Projection implements AsyncDisposable {
     this.ledger = new Ledger({ judge: options.judge, base: true })
   }
 
-  /** Resolves when everything that was there is folded: the registry first, since it certifies the keys of all else. */
+  /**
+   * Resolves when everything that was there is folded. The registry is folded first, because it certifies the keys for all other topics.
+   */
   static async open(options: ProjectionOptions): Promise<Projection> {
     const projection = new Projection(options)
     try {
@@ -93,13 +95,13 @@ export class Projection implements AsyncDisposable {
     })
     this.#subscriptions.push(subscription)
     await Promise.race([subscription.caughtUp, subscription.failed])
-    // What was older than the look back never comes, and nobody must wait for it.
+    // Events older than the look-back never arrive, so nothing may wait for them.
     for (const [n, topic] of topics.entries())
       for (const [partition, end] of (ends[n] ?? []).entries())
         if (end > 0) this.#handle({ topic, partition, offset: end - 1 })
   }
 
-  /** Waits for a bus that is away, however long (decision 49), until this is disposed of. */
+  /** Waits for an unavailable bus, however long (decision 49), until this projection is disposed of. */
   async #onceAnswered<T>(ask: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
@@ -111,7 +113,7 @@ export class Projection implements AsyncDisposable {
     }
   }
 
-  /** Rejects when a follower failed: its owner must stop, for it would decide on the past. */
+  /** Rejects when a follower failed. Its owner must then stop, or it would decide on an old state. */
   get failed(): Promise<never> {
     return Promise.race(this.#subscriptions.map(({ failed }) => failed))
   }
@@ -129,11 +131,11 @@ export class Projection implements AsyncDisposable {
       const verdict = this.#seen.verdict(message, event.id, hash) ?? (await this.#apply(topic, outcome, message))
       this.#seen.remember(message, event.id, hash)
       this.#chain(event, hash)
-      // A reader from before this type refuses it: heads must not name it, or that reader would be stale for good.
+      // An older reader, without this event type, refuses it. Heads must not name it, or that reader would be stale for good.
       if (verdict === 'counts' && event.type !== 'revocation.acknowledged') this.#count(message, event.id)
       if (verdict === 'counts' && event.type === 'service-key.retired')
         this.#options.keyRing.retire(event.data.entity.id, Date.parse(event.time), this.#options.time.now())
-      // Before the waiters: whoever is told of an event finds the position that it has.
+      // Before the waiters: a caller that learns of an event must see a position that includes it.
       this.#handle(message)
       const { bytes, timestamp: takenAt } = message
       const fact: Fact = { topic, position: message, event, verdict, bytes, takenAt }
@@ -160,9 +162,9 @@ export class Projection implements AsyncDisposable {
     return signedEvent(keyRing, message, isOwn)
   }
 
-  /** Waits however long that takes: an event that was skipped because its key was not read yet would be missing here for good. */
+  /** Waits however long that takes. An event skipped because its key was not read yet would be missing here for good. */
   async #readRegistryToItsEnd(): Promise<void> {
-    // What is thrown here ends its reader: a bus that is away is waited for.
+    // An error thrown here ends its reader, so wait for an unavailable bus instead.
     const [end = 0] = await this.#onceAnswered(() => this.#options.bus.ends('registry.v1'))
     const isRead = () => (this.handled('registry.v1', 0) >= end - 1 ? true : undefined)
     while (!this.#closed && !(await this.until(isRead, keyWaitMs)));
@@ -175,7 +177,7 @@ export class Projection implements AsyncDisposable {
     const { serviceKeyOrder } = this.ledger.registry
     const succeeds = (next: string, former: string) => serviceKeyOrder.succeeds(next, former)
     const leader = this.heads.leader(head.data.service)
-    // It may have read of its new key before this reader does.
+    // The instance may have read about its new key before this reader does.
     if (leader?.producer === head.data.producer && leader.kid !== kid && !succeeds(kid, leader.kid))
       await this.#readRegistryToItsEnd()
     const hearing = { kid, takenAt, now: time.now(), monotonic: time.monotonic(), succeeds }
@@ -203,18 +205,18 @@ export class Projection implements AsyncDisposable {
     return this.#handled.get(topic)?.[partition] ?? -1
   }
 
-  /** As a head spells it: the last offset handled by topic and partition. */
+  /** In the form of a head: the last offset handled, by topic and partition. */
   positions(): Record<string, Record<string, number>> {
     return Object.fromEntries(
       [...this.#handled].map(([topic, offsets]) => [
         topic,
-        // Not `map`, which passes over partitions that nothing was read of yet.
+        // Not `map`, which skips partitions of which nothing was read yet.
         Object.fromEntries(Array.from(offsets, (o: number | undefined, p) => [String(p), o ?? -1])),
       ]),
     )
   }
 
-  /** As a head spells it: the last event that counts in each partition of these topics. */
+  /** In the form of a head: the last event that counts in each partition of these topics. */
   counted(topics: readonly string[]): Record<string, Record<string, { offset: number; id: string }>> {
     return Object.fromEntries(
       topics.map((topic) => [
@@ -231,22 +233,22 @@ export class Projection implements AsyncDisposable {
     return this.#lastCounted.get('revocations.v1')?.get(0)?.offset ?? -1
   }
 
-  /** Whether the state is proved fresh (V8): the active issuer's newest head is young, and all that it names is folded. */
+  /** Whether the state is proved fresh (V8): the active issuer's newest head is young, and everything that it names is folded. */
   fresh(): boolean {
     const { genesis } = this.#options.keyRing.trust
-    // An issuer that left out part of the genesis is believed in nothing (V3).
+    // An issuer that left out part of the genesis is not believed at all (V3).
     if (genesis !== undefined && this.ledger.registry.taken < genesis.count) return false
     const newest = this.heads.active('issuer')
     if (!newest || this.#options.time.monotonic() - newest.receivedAt > this.#options.maxStalenessMs) return false
     const { head } = newest
-    // That it was read is not enough here: what counts for the issuer, and not for this reader, is a stop that it would miss (V7).
+    // Having read it is not enough here: a revocation that counts for the issuer but not for this reader is a stop that it would miss (V7).
     return (
       hasFolded(head, this.#topics, (topic, partition) => this.handled(topic, partition)) &&
       (!this.follows('revocations.v1') || this.revokedUpTo >= revokedUpTo(head))
     )
   }
 
-  /** Calls back on each event from now on, in the order of its partition, after it was folded. Gives the way to stop. */
+  /** Calls back on each later event, in the order of its partition, after it was folded. Returns a function that stops this. */
   onFact(listener: (fact: Fact) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -258,7 +260,7 @@ export class Projection implements AsyncDisposable {
     if (!there) throw new ServiceError('deadline_exceeded', `waiting for ${topic}/${partition}`)
   }
 
-  /** Resolves when all that is in these topics now is folded, as far as they are followed; rejects with `deadline_exceeded`. */
+  /** Resolves when everything now in these topics is folded, as far as they are followed; rejects with `deadline_exceeded`. */
   async readToEnds(topics: readonly string[], ms: number): Promise<void> {
     const read = async (topic: string) => {
       const ends = await this.#options.bus.ends(topic)
@@ -268,8 +270,8 @@ export class Projection implements AsyncDisposable {
   }
 
   /**
-   * The verdict on an event that was signed here and is about to be published: call before that, and leave its bytes as they are. Rejects
-   * with `deadline_exceeded`.
+   * The verdict on an event that was signed here and is about to be published. Call this before publishing, and do not change the bytes.
+   * Rejects with `deadline_exceeded`.
    */
   async verdictOn(topic: TopicName, { id, bytes }: { id: string; bytes: Uint8Array }, ms: number): Promise<Verdict> {
     const name = waiting(topic, id)
@@ -281,7 +283,9 @@ export class Projection implements AsyncDisposable {
     }
   }
 
-  /** Resolves with what `check` gives as soon as that is not undefined, asked again after each event; undefined when late. */
+  /**
+   * Resolves with the result of `check` once that is not undefined. `check` runs again after each event. Resolves with undefined when late.
+   */
   until<T>(check: () => T | undefined, ms: number): Promise<T | undefined> {
     return this.#waiters.until(check, ms)
   }
@@ -294,5 +298,5 @@ export class Projection implements AsyncDisposable {
   }
 }
 
-/** Nobody answers for an event by its id on another topic. */
+/** Includes the topic, so that an event with the same id on another topic does not answer. */
 const waiting = (topic: TopicName, eventId: string) => `${topic} ${eventId}`

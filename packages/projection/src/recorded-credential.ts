@@ -2,12 +2,12 @@ import type { AccessToken, Actor } from '@bailiwick/credentials'
 import type { Holders } from './delegation-chain.ts'
 import type { Tree } from './grant-state.ts'
 
-/** Who acts by a credential: the outermost `act` (RFC 8693 §4.1), else its subject. */
+/** The agent that acts by a credential: the outermost `act` (RFC 8693 §4.1), else the subject. */
 export const actingAgent = ({ sub, act }: Pick<AccessToken, 'sub' | 'act'>): string => act?.sub ?? sub
 
 /**
- * Whether a credential says what was recorded before it was signed, and what its grant is, signed by the key of which that was recorded
- * (V4). A stolen credential key is not enough, nor is one that is certified and not the one. `kid`: of the key by which it verified.
+ * Whether a credential matches its grant and the intent that was recorded before it was signed, and was signed by the key named in that
+ * intent (V4). So a stolen credential key is not enough, nor is another certified key. `kid`: the key with which it verified.
  */
 export function matchesIntent({ id, grant, credentials }: Tree, token: AccessToken, kid: string): boolean {
   const intent = credentials.get(token.jti)
@@ -30,8 +30,8 @@ export function matchesIntent({ id, grant, credentials }: Tree, token: AccessTok
 }
 
 /**
- * All that a credential says, from what was recorded before it was signed and from what people approved and agents passed on (V3, V4): the
- * issuer signs this, and vouches for nothing else.
+ * All claims of a credential, from the recorded intent and from what people approved and agents passed on (V3, V4). The issuer signs
+ * these claims and vouches for nothing else.
  */
 export function claimsOnRecord(
   tree: Tree,
@@ -44,7 +44,7 @@ export function claimsOnRecord(
   if (intent === undefined) return undefined
   const { agent, jkt, audience, delegation_id, issued_at, expires_at } = intent
   const [aud = ''] = audience
-  // In its maker's own spelling: nothing is put where it was left out.
+  // In the maker's own spelling: a member that was left out stays left out.
   const authority = delegation_id === undefined ? grant.authority : delegations.get(delegation_id)?.authority
   if (authority === undefined) return undefined
   return {
@@ -70,14 +70,14 @@ export function claimsOnRecord(
   }
 }
 
-/** RFC 8693 §4.1: who acts is outermost, and the first to whom the grant's agent passed it on is innermost. */
+/** RFC 8693 §4.1: the acting agent is outermost. The first agent to whom the grant's agent delegated is innermost. */
 function actOf([, ...links]: Holders): { act?: Actor } {
   let act: Actor | undefined
   for (const { agent } of links) act = { sub: agent, ...(act === undefined ? {} : { act }) }
   return act === undefined ? {} : { act }
 }
 
-/** Whether the credential names exactly these, in their order, and is for nothing that one of them may not pass on. */
+/** Whether the credential names exactly these holders, in order, and no audience that one of them may not pass on. */
 export function namesChain({ sub, act, aud }: AccessToken, [root, ...links]: Holders): boolean {
   if (sub !== root.agent) return false
   let named = act

@@ -68,12 +68,12 @@ it('knows what people signed last while parts of it are not made, and forgets it
   expect([registry.half, registry.view().begun]).toEqual([half, statementHash(half.statement)])
   const key = exampleOf('service-key')
   expect(await registry.apply(change('registered', 'service-key', key))).toBe('counts')
-  expect(registry.half).toEqual(half) // services' keys are nobody's word
+  expect(registry.half).toEqual(half) // services' keys are not part of a human change
   const other = signed('other', [{ type: 'rule', id: 'one', version: 2 }])
   await make({ ...one, order: 7 }, other, 2)
   expect([registry.half, registry.view().begun]).toEqual([undefined, statementHash(other.statement)])
   await make(two, half)
-  expect(registry.half).toBeUndefined() // all of it is there
+  expect(registry.half).toBeUndefined() // all parts of the change are there
   const enrolled = change('registered', 'approver', approver)
   const data = { ...enrolled.data, authorization: { kind: 'invitation', jws: '' } } as never
   expect(await registry.apply({ ...enrolled, data })).toBe('counts')

@@ -34,11 +34,11 @@ export interface EntityRecord<T extends EntityType = EntityType> {
   /** Absent: retired. */
   value: Entity<T> | undefined
   hash: string | undefined
-  /** ms since the epoch of the event that made it so. */
+  /** ms since the epoch of the event that set this value. */
   changedAt: number
 }
 
-/** One registry event taken apart, for the judge of its authorisation. */
+/** One registry event taken apart, for judging its authorisation. */
 export interface RegistryChange {
   type: EntityType
   id: string
@@ -48,25 +48,25 @@ export interface RegistryChange {
   value: Entity | undefined
   authorization: Authorization
   at: number
-  /** When the bus took the event, where that is known. */
+  /** When the bus took the event, if known. */
   takenAt?: number | undefined
 }
 
-/** Whether a change is authorised by what stood in the registry before it (DESIGN §3, trust anchor). */
+/** Whether a change is authorised by the registry as it was before the change (DESIGN §3, trust anchor). */
 export type JudgeChange = (change: RegistryChange, registry: RegistryState) => Promise<boolean>
 
-/** Who and what exists. Judged by this topic alone, from its start, so that every reader sees the same registry. */
+/** Which people and things exist. Judged by this topic alone, from its start, so that every reader sees the same registry. */
 export class RegistryState {
   readonly #judge: JudgeChange
   readonly #entities = new Map<string, EntityRecord>()
-  /** Every version of every entity, oldest first: an approval is judged by the registry of its time. */
+  /** Every version of every entity, oldest first. An approval is judged by the registry of its time. */
   readonly #history = new Map<string, EntityRecord[]>()
-  /** The first changes that count: a genesis is no longer. */
+  /** The first changes that count, as many as a genesis can have. */
   readonly #first: FirstChange[] = []
   readonly #recoveries = new Map<string, TakenRecovery>()
   #newest: { hash: string; by: ByApprovers } | undefined
   readonly serviceKeyOrder = new ServiceKeyOrder()
-  /** When each change was made, in the order in which they were taken here. */
+  /** The time of each change, in the order in which this reader took them. */
   readonly #changes: number[] = []
   #enrolled = false
   #takesTwo = false
@@ -75,7 +75,7 @@ export class RegistryState {
     this.#judge = judge
   }
 
-  /** `takenAt`: when the bus took it, ms since the epoch; a log does not say. */
+  /** `takenAt`: when the bus took it, ms since the epoch. Absent when read from a log, which does not record it. */
   async apply(event: DecodedEvent<'registry.v1'>, takenAt?: number): Promise<Verdict> {
     const { entity, authorization } = event.data
     const key = `${entity.type} ${entity.id}`
@@ -101,13 +101,13 @@ export class RegistryState {
     if (authorization?.kind === 'approvers' && authorization.statement.v === 2) this.#takesTwo = true
     if (authorization?.kind === 'approvers')
       this.#newest = { hash: statementHash(authorization.statement), by: authorization }
-    // Services' keys and announced recoveries are nobody's word, and come also while a change is half made.
+    // Services' keys and announced recoveries are no human change, so they may come while one is half made.
     else if (authorization?.kind === 'invitation' || authorization?.kind === 'recovery') this.#newest = undefined
     if (authorization?.kind === 'recovery') this.#useRecovery(authorization.recovery)
     return 'counts'
   }
 
-  /** Its delay runs from when it was there to be seen: a time that its writer put back would shorten it. */
+  /** A recovery's delay runs from when the event became visible. Otherwise a writer could shorten it by backdating the event. */
   #keepRecovery(value: Recovery | undefined, id: string, takenAt: number): void {
     if (value === undefined) this.#recoveries.delete(id)
     else this.#recoveries.set(id, { value, takenAt, used: false })
@@ -118,7 +118,10 @@ export class RegistryState {
     if (known) this.#recoveries.set(id, { ...known, used: true })
   }
 
-  /** What approvals are judged by, as it is or as it was at `ms`; by now, whether anybody was ever enrolled, recoveries, and what people changed last. */
+  /**
+   * The view that approvals are judged by, of now or of the time `ms`. Always of now: whether anyone was ever enrolled, the recoveries, and
+   * the newest human change.
+   */
   view(ms = Number.POSITIVE_INFINITY): RegistryView & GovernedView {
     const at = <T extends EntityType>(type: T) => this.#at(type, ms)
     return {
@@ -129,7 +132,7 @@ export class RegistryState {
       begun: this.#newest?.hash,
       first: this.#first,
       takesTwo: this.#takesTwo,
-      // Each registry event is judged by a view, and few look at these: they are found when somebody does.
+      // Each registry event is judged by a view, and few judgements need these members. So they are computed on access.
       get agents() {
         return at('agent')
       },
@@ -143,29 +146,29 @@ export class RegistryState {
   }
 
   /**
-   * What approvers signed of their newest change, when parts of it are not made: whoever wrote the others died. undefined when it
-   * is whole.
+   * The approvers' signed statement of their newest change, if parts of it are missing because their writer died. undefined when the change
+   * is complete.
    */
   get half(): ByApprovers | undefined {
     const made = ({ type, id, version }: Named) => (this.#entities.get(`${type} ${id}`)?.version ?? 0) >= version
     return this.#newest?.by.statement.entities.every(made) ? undefined : this.#newest?.by
   }
 
-  /** How many changes it has taken. */
+  /** The number of changes taken. */
   get taken(): number {
     return this.#changes.length
   }
 
   /**
-   * Whether a change that `view(ms)` shows was taken after the first `taken`: topics come at their own speed, and what was judged by
-   * the registry of a time before all of it was there is judged again.
+   * Whether a change that `view(ms)` shows was taken after the first `taken` changes. Topics arrive at different speeds. A judgement by the
+   * registry of a time must be repeated if parts of that registry arrived later.
    */
   changedSince(taken: number, ms: number): boolean {
     for (let n = taken; n < this.#changes.length; n++) if ((this.#changes[n] ?? ms) <= ms) return true
     return false
   }
 
-  /** Whether this version of this entity says this; what else claims to be it is void. */
+  /** Whether this version of this entity has this hash. Any other content that claims to be this version is void. */
   stands({ entity, hash }: { entity: { type: EntityType; id: string }; hash?: string }, version: number): boolean {
     const versions = this.#history.get(`${entity.type} ${entity.id}`) ?? []
     return versions.some((record) => record.version === version && record.hash === hash)
@@ -181,7 +184,7 @@ export class RegistryState {
     return found
   }
 
-  /** What an entity was at `ms`, and all that it has been since, oldest first; undefined: retired. */
+  /** An entity's value at `ms`, and all its later values, oldest first; undefined: retired. */
   since<T extends EntityType>(type: T, id: string, ms: number): (Entity<T> | undefined)[] {
     const versions = this.#history.get(`${type} ${id}`) ?? []
     const then = versions.findLastIndex(({ changedAt }) => changedAt <= ms)
@@ -219,8 +222,8 @@ export class RegistryState {
   }
 
   /**
-   * The agent of an instance `<agent id>/<instance>`. `jwk` is that instance's registered key; with any other attestor the
-   * registry knows no key of it, and the workload shows one. undefined for an instance that a registered key would have.
+   * The agent of an instance `<agent id>/<instance>`. `jwk` is that instance's registered key. With any other attestor the registry knows
+   * no key, and the workload presents one. undefined for an instance that should have a registered key but has none.
    */
   instance(spiffeId: string): { agent: Agent; jwk: PublicJwk | undefined } | undefined {
     const cut = spiffeId.lastIndexOf('/')
@@ -242,14 +245,14 @@ export class RegistryState {
     return this.get('policy-set', 'active')
   }
 
-  /** Every passkey that this person ever had: what was signed with one that is retired since was signed by them, too. */
+  /** Every passkey that this person ever had. Signatures by a passkey retired since were made by this person, too. */
   passkeysOf(approverId: string): string[] {
     const versions = this.#history.get(`approver ${approverId}`) ?? []
     const values = versions.flatMap(({ value }) => (value === undefined ? [] : [value as Approver]))
     return [...new Set(values.flatMap(({ credentials }) => credentials.map(({ credential_id }) => credential_id)))]
   }
 
-  /** Approver and passkey of a credential id. Two people never share one. */
+  /** The approver and passkey of a credential id. Two people never share one. */
   passkey(credentialId: string): { approver: Approver; credential: Approver['credentials'][number] } | undefined {
     for (const approver of this.approvers) {
       const credential = approver.credentials.find(({ credential_id }) => credential_id === credentialId)
@@ -259,7 +262,7 @@ export class RegistryState {
   }
 }
 
-/** `registered` makes what is not there, `changed` and `retired` need what is. */
+/** `registered` creates an entity that does not exist; `changed` and `retired` need one that does. */
 function typeFits(type: string, known: EntityRecord | undefined, hasValue: boolean): boolean {
   const verb = type.slice(type.lastIndexOf('.') + 1)
   const there = known?.value !== undefined

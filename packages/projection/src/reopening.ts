@@ -1,13 +1,13 @@
 import type { GrantState } from './grant-state.ts'
 import type { RequestRecord } from './request-state.ts'
 
-/** What changes between an approval and its grant voids it, and is nobody's no: people are asked again. */
+/** A change between an approval and its grant that voids the approval, without anyone having refused: people are asked again. */
 const voided = ['policy_changed', 'manifest_changed'] as const
 export type VoidedBy = (typeof voided)[number]
 
 /**
- * Why this approval was void before there was a grant of it, while the request can be asked again: until what was asked for is
- * over. undefined for every other request, an approval that was refused for good included.
+ * Why this approval was void before it had a grant, while the request can still be asked again, that is until the requested time is
+ * over. undefined for every other request, including an approval that was refused for good.
  */
 export function voidedBy(
   { state, received, approved }: RequestRecord,

@@ -8,7 +8,7 @@ type Type = keyof (typeof requestTransitions)['absent']
 const types = Object.keys(requestTransitions.absent) as Type[]
 const states = Object.keys(requestTransitions) as RequestStateName[]
 
-/** All that may happen, written down a second time; whatever is not here is refused. */
+/** Every allowed transition, written down a second time. Anything not listed is refused. */
 const mayHappen: Partial<Record<RequestStateName, Partial<Record<Type, RequestStateName>>>> = {
   absent: { 'request.received': 'pending' },
   pending: {
@@ -69,7 +69,7 @@ describe.each([[false], [true]])('with base %s', (base) => {
     if (!to) expect(requests.requests).toEqual(before)
   })
 
-  // Absent, to a reader that starts inside, is no state: any version may be its base.
+  // For a reader that starts inside a topic, `absent` is not a state: any version may be its base.
   it.each(states.filter((name) => !base || name !== 'absent'))(
     'in %s no other version than the next counts',
     (from) => {

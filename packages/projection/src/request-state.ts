@@ -5,8 +5,8 @@ export type RequestStateName = 'absent' | 'pending' | 'approved' | 'denied' | 'e
 type RequestEvent = Exclude<EventTypeOf<'approvals.v1'>, 'enrolment.offered' | 'revocation.requested'>
 
 /**
- * A request's life. A refused transition is void, whatever its version says. What was approved is received again when the
- * approval was void before there was a grant of it (`reopened`), and then waits for an answer again.
+ * A request's life. A refused transition is void, whatever its version says. If an approval was void before it had a grant, the request is
+ * received again (`reopened`) and waits for an answer again.
  */
 export const requestTransitions: Record<RequestStateName, Record<RequestEvent, RequestStateName | 'refused'>> = {
   absent: {
@@ -60,13 +60,13 @@ export interface RequestRecord {
   state: RequestStateName
   /** ms since the epoch of its newest event. */
   changedAt: number
-  /** ms since the epoch of `request.received`, the newest. */
+  /** ms since the epoch of the newest `request.received`. */
   receivedAt?: number
-  /** ms since the epoch of `request.approved`, and no sooner than the bus had it: by the registry of then it is judged. */
+  /** ms since the epoch of `request.approved`, but never earlier than the bus took it. It is judged by the registry of this time. */
   approvedAt?: number
-  /** The same of the first one: when the agent's signature was judged. */
+  /** ms since the epoch of the first `request.received`. The agent's signature was judged at this time. */
   askedAt?: number
-  /** Absent where the reader started after it. */
+  /** Absent if the reader started after it. */
   received?: EventData<'approvals.v1', 'request.received'>
   endorsements: EventData<'approvals.v1', 'request.endorsed'>[]
   approved?: EventData<'approvals.v1', 'request.approved'>
@@ -76,16 +76,16 @@ export interface RequestRecord {
 type Enrolment = EventData<'approvals.v1', 'enrolment.offered'>
 type StopOrder = EventData<'approvals.v1', 'revocation.requested'>
 
-/** What has been asked and answered. */
+/** Requests and their answers. */
 export class RequestState {
   readonly #base: boolean
   readonly requests = new Map<string, RequestRecord>()
-  /** The parts of each ask that rules split, by their index. */
+  /** The parts of each ask that rules split, by index. */
   readonly #items = new Map<string, RequestRecord[]>()
-  /** Approvals of one more action, by the grant that they name; what is closed since stands here as closed. */
+  /** Approvals of one more action, by the grant that they name. A step-up closed since stays here in its closed state. */
   readonly #stepUps = new Map<string, Set<RequestRecord>>()
   readonly enrolments = new Map<string, Enrolment>()
-  /** What people asked the issuer to revoke besides single grants, by revocation id. */
+  /** Revocations that people ordered from the issuer, other than of single grants, by revocation id. */
   readonly stopOrders = new Map<string, StopOrder>()
 
   constructor(options: { base: boolean }) {
@@ -109,7 +109,7 @@ export class RequestState {
     }
     const id = event.data.request_id
     const known = this.requests.get(id)
-    // Under another key it would stand in another partition, and readers would meet a request's events in different orders.
+    // Under another key the event would be on another partition, and readers would see a request's events in different orders.
     if (id !== event.subject || id !== event.partitionkey) return 'void'
     if (!isNext(event.version, known?.version, this.#base)) return 'void'
     const state = known ? requestTransitions[known.state][event.type] : firstState(event)
@@ -123,12 +123,12 @@ export class RequestState {
       record.received = event.data
       record.receivedAt = record.changedAt
       record.askedAt ??= record.changedAt
-      record.endorsements = [] // what was signed before was for a state that is gone
+      record.endorsements = [] // earlier signatures were for a state that is gone
       delete record.approved
     } else if (event.type === 'request.endorsed') record.endorsements.push(event.data)
     else if (event.type === 'request.approved') {
       record.approved = event.data
-      // Who stole approval's key chooses the event's time, and with it whose passkeys counted.
+      // A thief of approval's key chooses the event's time, and so whose passkeys counted.
       record.approvedAt = Math.max(record.changedAt, takenAt)
       this.#addStepUp(record, event.data.statement)
     } else if (event.type !== 'request.expired') record.closedBy = event.data.by
@@ -137,7 +137,7 @@ export class RequestState {
     return 'counts'
   }
 
-  /** The requests of a task, in their order: one, or as many of its parts as have been received. Empty: there is none. */
+  /** The requests of a task, in order: one, or as many of its parts as have been received. Empty: no such task. */
   ofTask(task: string): readonly RequestRecord[] {
     const whole = this.requests.get(task)
     return whole && itemOf(whole) === undefined ? [whole] : (this.#items.get(task) ?? [])
@@ -180,7 +180,7 @@ export class RequestState {
     else this.#items.delete(task)
   }
 
-  /** Forgets what was closed before `ms`, and what was approved for a time before it: nothing that can still act. */
+  /** Forgets requests closed before `ms`, and approvals for a time before it. None of these can act any more. */
   forgetClosedBefore(ms: number): void {
     for (const [id, record] of this.requests) {
       const { state, changedAt, approved } = record
@@ -192,7 +192,7 @@ export class RequestState {
   }
 }
 
-/** Which part of an ask a request is; undefined for a whole one. */
+/** Which part of an ask a request is; undefined for an ask that was not split. */
 export function itemOf({ received }: Pick<RequestRecord, 'received'>) {
   return received?.kind === 'access' ? received.item : undefined
 }
@@ -201,8 +201,8 @@ const isReopened = (data: EventData<'approvals.v1', 'request.received'>) =>
   data.kind === 'access' && data.reopened !== undefined
 
 /**
- * While its grant lives, an approval must be remembered: who forgot it would take the next event as a new beginning. So must a
- * step-up: a continuous grant goes on from the last one.
+ * While its grant lives, an approval must be remembered: a reader that forgot it would take the next event as a new beginning. A step-up
+ * must be remembered as well, because a continuous grant goes on from the last one.
  */
 function actsUntil(approved: RequestRecord['approved']): number {
   const statement = approved?.statement
@@ -213,7 +213,7 @@ function actsUntil(approved: RequestRecord['approved']): number {
 /** No grant lives longer (DESIGN §5). */
 const longestGrantMs = 8 * 3600 * 1000
 
-/** A base inside a request's life is taken as it comes: the events before it are older than anything that can still act. */
+/** A base inside a request's life is accepted as it is. The events before it are older than anything that can still act. */
 function firstState({ type, version }: { type: RequestEvent; version?: number | undefined }) {
   if (version === 1) return requestTransitions.absent[type]
   const whenPending = requestTransitions.pending[type]

@@ -17,7 +17,7 @@ const lineage: Lineage = {
 const declared = (version: number, kind: RevocationKind, target: string) =>
   anEvent('revocations.v1', 'revocation.declared', { about: 'revocations', version, data: { kind, target } })
 
-/** All of them, in the order of their versions from 1 on. */
+/** All these revocations, with versions from 1 on in this order. */
 function revoked(...targets: [RevocationKind, string][]): RevocationState {
   const state = new RevocationState({ base: false })
   targets.forEach(([kind, target], n) => {
@@ -78,7 +78,7 @@ describe('kinds that kill what matches (V7)', () => {
     const shown = (shownAt: number) => state.kills({ ...lineage, asOf: 1, shownAt })
     expect(shown(declaredAt - 60_000)).toMatchObject({ kind: 'all', version: 1 })
     expect(state.kills({ ...lineage, asOf: 9, shownAt: declaredAt - 3_600_000 })).toMatchObject({ kind: 'all' })
-    expect(shown(declaredAt - 1000)).toBeUndefined() // clocks differ by as much
+    expect(shown(declaredAt - 1000)).toBeUndefined() // clocks may differ by this much
     expect(shown(declaredAt)).toBeUndefined()
     const others = revoked(['agent', agent], ['approver', 'fiona'])
     expect(others.kills({ ...lineage, asOf: 2, shownAt: declaredAt - 3_600_000 })).toBeUndefined()
@@ -88,7 +88,7 @@ describe('kinds that kill what matches (V7)', () => {
     '%s is not the agent, and not its instance',
     (target) => {
       expect(revoked(noise, noise, ['agent', target]).kills({ ...lineage, agents: [`${agent}/one`] })).toEqual(
-        // The folder that all agents share is no agent: nobody's parent but an instance's.
+        // The path above all agents is not an agent. The parent of an instance is its agent only.
         undefined,
       )
     },
@@ -144,7 +144,7 @@ const someLineage: fc.Arbitrary<Lineage> = fc.record({
   asOf: fc.integer({ min: 0, max: 13 }),
 })
 
-/** The rule of DESIGN §7.3, read aloud over every revocation there ever was. */
+/** The rule of DESIGN §7.3, applied literally to every revocation there ever was. */
 function naivelyDead(all: readonly [RevocationKind, string][], of: Lineage): boolean {
   return all.some(([kind, target], n) => {
     if (kind === 'credential') return of.credential === target

@@ -2,7 +2,7 @@ import { agentIdOf, type DecodedEvent, type EventData, type Grant, type Revocati
 import type { Holder } from './delegation-chain.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
-/** Everything by which one action could be dead. */
+/** Everything whose revocation could make one action dead. */
 export interface Lineage {
   credential?: string
   delegations: readonly string[]
@@ -12,7 +12,7 @@ export interface Lineage {
   agents: readonly string[]
   approvers: readonly string[]
   toolServers: readonly string[]
-  /** The grant's: what the humans knew of. */
+  /** The grant's `as_of`: the revocations that the approvers knew of. */
   asOf: number
   /** When the humans were shown what they signed, ms since the epoch, as they signed it. */
   shownAt?: number
@@ -21,27 +21,27 @@ export interface Lineage {
 /** `declaredAt`: ms since the epoch, as the issuer signed it. */
 export type Revocation = EventData<'revocations.v1', 'revocation.declared'> & { version: number; declaredAt?: number }
 
-/** Who shows statements and who revokes differ by less, or neither is fresh for the other (DESIGN §5). */
+/** The clocks of the service that shows statements and of the service that revokes differ by less, or they are stale (DESIGN §5). */
 const clocksDifferMs = 5000
 
 /**
- * What is dead (V7). Nothing is ever taken back: kinds credential, delegation and grant kill by name, for good; the others
- * kill everything that matches and was approved before (`as_of` below the revocation's version). Kind all kills what was shown before it,
- * too, whatever that claims to know of: after a restore, the numbers of a history that was lost are given out again.
+ * What is dead (V7). A revocation is never taken back. Kinds credential, delegation and grant kill by name, for good. The other kinds
+ * kill everything that matches and was approved earlier (`as_of` below the revocation's version). Kind all also kills what was shown
+ * before it, whatever `as_of` that claims: after a restore, the numbers of a lost history are given out again.
  */
 export class RevocationState {
   readonly #base: boolean
   #version: number | undefined
   #acknowledged = 0
   readonly #byName = new Map<string, { revocation: Revocation; at: number }>()
-  /** By the id that whoever ordered it gave it. */
+  /** By the id that the orderer of the revocation gave it. */
   readonly #sequences = new Map<string, number>()
 
   constructor(options: { base: boolean }) {
     this.#base = options.base
   }
 
-  /** The dense sequence that has been applied; 0 before the first. */
+  /** The dense sequence applied so far; 0 before the first. */
   get sequence(): number {
     return this.#version ?? 0
   }
@@ -69,7 +69,7 @@ export class RevocationState {
     return 'counts'
   }
 
-  /** As if this one had been declared, and no other: to see what it would kill. */
+  /** A state with this revocation and no other, to see what it would kill. */
   static supposing(revocation: Revocation): RevocationState {
     const supposed = new RevocationState({ base: true })
     supposed.#keep(revocation, 0)
@@ -79,19 +79,20 @@ export class RevocationState {
   #keep(revocation: Revocation, at: number): void {
     const { kind, target } = revocation
     const name = nameOf(kind, target)
-    // By name: the first is for good. By match: the newest reaches furthest.
+    // By name: the first revocation holds for good. By match: the newest reaches furthest.
     if (!killsByName(kind) || !this.#byName.has(name)) this.#byName.set(name, { revocation, at })
   }
 
   /**
-   * Forgets what killed by name before `ms`, unless who bore the name is known: agents give back what they have used as a matter of course,
-   * and memory follows what is alive. The log keeps all of it. The caller leaves more time than anything that has a name may live.
+   * Forgets revocations by name that were made before `ms`, unless the named thing is still known. Agents routinely give back what they
+   * have used, so memory must grow only with what is alive. The log keeps all of it. The caller must choose `ms` so that nothing named can
+   * live that long.
    */
   forgetNamedBefore(ms: number, isKnown: (kind: RevocationKind, target: string) => boolean): void {
     for (const [name, { revocation, at }] of this.#byName) {
       const { kind, target, revocation_id } = revocation
       if (!killsByName(kind)) continue
-      if (at >= ms) return // the others came later
+      if (at >= ms) return // the others are newer
       if (isKnown(kind, target)) continue
       this.#byName.delete(name)
       this.#sequences.delete(revocation_id)
@@ -102,7 +103,7 @@ export class RevocationState {
     return this.#byName.get(nameOf(kind, target))?.revocation
   }
 
-  /** The place of a revocation in the sequence, once it was declared. */
+  /** A revocation's place in the sequence, once it was declared. */
   sequenceOf(revocationId: string): number | undefined {
     return this.#sequences.get(revocationId)
   }
@@ -126,7 +127,7 @@ export class RevocationState {
   }
 }
 
-/** Everything by which a grant, a chain of sub-agents below it, and a credential of the last of them, could be dead. */
+/** Everything whose revocation kills a grant, a chain of sub-agents below it, or a credential of the last of them. */
 export function lineageOf(
   { grant, heldBefore }: { grant: Grant; heldBefore: readonly { agent: string }[] },
   approvers: readonly string[],
@@ -136,7 +137,7 @@ export function lineageOf(
     ...(credential === undefined ? {} : { credential }),
     delegations: holders.filter(({ id }) => id !== grant.id).map(({ id }) => id),
     grants: [grant.id],
-    // Whoever asked, and whoever held it since: a grant that moved on from a stopped one is stopped with it.
+    // The agent that asked, and every later holder: a grant that moved on from a stopped agent is stopped with it.
     agents: [
       ...new Set([grant.agent, grant.statement.agent, ...[...heldBefore, ...holders].map(({ agent }) => agent)]),
     ],
@@ -151,10 +152,10 @@ const isShownBefore = ({ shownAt }: Lineage, all: Revocation | undefined): boole
   shownAt !== undefined && all?.declaredAt !== undefined && shownAt + clocksDifferMs < all.declaredAt
 
 const killsByName = (kind: RevocationKind) => kind === 'credential' || kind === 'delegation' || kind === 'grant'
-/** There is one `all`, whatever its target says: a stop that misses would be the worst of misspellings. */
+/** There is only one `all`, whatever its target says. Missing a stop because of a misspelt target would be the worst outcome. */
 const nameOf = (kind: RevocationKind, target: string) => (kind === 'all' ? kind : `${kind} ${target}`)
 
-/** An agent's id and its instance's: revoking `spiffe://d/agent/x` ends `spiffe://d/agent/x/instance-1` too. */
+/** The ids of an agent and its instance: revoking `spiffe://d/agent/x` also ends `spiffe://d/agent/x/instance-1`. */
 const pathsOf = (spiffeId: string): string[] => [spiffeId, agentIdOf(spiffeId)]
 
 function first<T, R>(items: readonly T[], find: (item: T) => R | undefined): R | undefined {

@@ -6,7 +6,7 @@ import { Ledger } from './ledger.ts'
 
 const hourMs = 3_600_000
 const { grant: example } = exampleEvent('grants.v1', 'grant.created').data as { grant: Grant }
-/** Until eight hours from noon. */
+/** A grant that lives until eight hours after noon. */
 const living: Grant = { ...example, id: idOf('grt', 'living'), not_before: at(0), not_after: at(8 * hourMs) }
 
 async function aLedger(...revoked: [RevocationKind, string][]): Promise<Ledger> {
@@ -38,7 +38,7 @@ const found = ({ revocations }: Ledger, all: readonly [RevocationKind, string][]
 
 it('what was revoked by name is known for as long as anything of that name could live, and then forgotten (V7)', async () => {
   const ledger = await aLedger(...named)
-  // Revoked at noon, under a grant of eight hours: an hour after that, as every service forgets, nothing may be missing.
+  // Revoked at noon, under a grant of eight hours. Services forget an hour after its end; nothing may be missing even then.
   for (const ms of [0, 8 * hourMs, 9 * hourMs]) {
     ledger.forgetEndedBefore(noon + ms)
     expect(found(ledger, named)).toEqual(named)

@@ -16,7 +16,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
-/** A month is an hour here, since the sample keys live a day: nothing else differs from how topics are kept. */
+/** An hour stands for a month here, because the sample keys live for a day. Topics are kept in the same way otherwise. */
 const month = 3_600_000
 const retentionMs = (topic: string) => {
   const cleanup = topicNamed(topic)?.cleanup
@@ -90,7 +90,7 @@ it('a reader for which the issuer’s last revocation does not count is not fres
   }
   await sayLast(projection.revokedUpTo)
   expect(projection.fresh()).toBe(true)
-  // One that begins again at 1, as if nothing had been: void here, and everything for the issuer that says it.
+  // An issuer that begins again at 1, as if nothing had been: void for this reader, but it counts for the issuer that publishes it.
   const [again] = await issuer.publish('revocations.v1', [stopEverything(1)])
   if (again?.verdict !== 'void') throw new Error('it counts')
   await projection.waitFor(again.position, 5000)

@@ -1,20 +1,20 @@
 import { otherSpellingOf, sha256 } from '@bailiwick/credentials'
 import type { Verdict } from './verdict.ts'
 
-/** More than any bus delivers twice; a version protects what changes state even beyond. */
+/** More than any bus delivers twice. Beyond that, versions protect everything that changes state. */
 const remembered = 100_000
 
-/** Where an event stands in one order with others: what another topic or key says has no say there. */
+/** The topic and key of an event. Ids on another topic or key do not matter for it. */
 export interface Place {
   topic: string
   key: string
 }
 
 /**
- * The ids of events that were folded lately, each with the hash of its bytes: the same again, also with the other spelling of its
- * signature, is one event; other bytes under its id have no effect. An id is
- * its topic's and key's own: readers meet topics in different orders, so a service that writes one topic could else make
- * an event of another void by putting its id on its own, for every reader that happens to read that one first.
+ * The ids of recently folded events, each with the hash of its bytes. The same bytes again are the same event, also with the signature's
+ * other encoding; other bytes under that id have no effect. An id is scoped to its topic and key. Otherwise, because readers meet
+ * topics in different orders, a service that writes one topic could void an event of another topic by using that event's id on its
+ * own topic, for every reader that happens to read that one first.
  */
 export class SeenEvents {
   readonly #hashes = new Map<string, string>()
@@ -35,5 +35,5 @@ export class SeenEvents {
   }
 }
 
-/** An event id has no space in it, and neither has a topic. */
+/** Unambiguous: neither an event id nor a topic contains a space. */
 const nameOf = ({ topic, key }: Place, id: string) => `${topic} ${id} ${key}`

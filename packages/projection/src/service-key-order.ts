@@ -1,13 +1,13 @@
 import type { ServiceKey } from '@bailiwick/contracts'
 
-/** The services' keys in the order in which they came to sign: of those of a purpose that may sign, the last one does. */
+/** The services' keys in the order in which they became active. Of the keys of a purpose that may sign, the last one signs. */
 export class ServiceKeyOrder {
   readonly #keys = new Map<string, ServiceKey>()
-  /** Of every key that ever was active, revoked since or not. */
+  /** Every key that was ever active, including keys revoked since. */
   readonly #activated = new Map<string, number>()
   readonly #purposes = new Set<string>()
 
-  /** What the registry holds of this key from now on; undefined: it was revoked. */
+  /** The registry's new value for this key; undefined: it was revoked. */
   apply(kid: string, key: ServiceKey | undefined): void {
     if (key === undefined) {
       this.#keys.delete(kid)
@@ -19,12 +19,12 @@ export class ServiceKeyOrder {
       this.#activated.set(kid, this.#activated.size)
   }
 
-  /** Whether the registry ever had a key of this purpose: until then a service signs with what it was given. */
+  /** Whether the registry ever had a key of this purpose. Until then a service signs with the key that it was given. */
   knows(purpose: string): boolean {
     return this.#purposes.has(purpose)
   }
 
-  /** Who may sign for this purpose, the one that should first. */
+  /** The keys that may sign for this purpose, the preferred one first. */
   signers(purpose: string): ServiceKey[] {
     const order = (kid: string) => this.#activated.get(kid) ?? -1
     return [...this.#keys.values()]
@@ -32,7 +32,7 @@ export class ServiceKeyOrder {
       .sort((a, b) => order(b.id) - order(a.id))
   }
 
-  /** Whether `kid` came to sign after `former` did, for the same purpose: whoever signed with that one goes on with this. */
+  /** Whether `kid` became active after `former`, for the same purpose: the holder of `former` then goes on with `kid`. */
   succeeds(kid: string, former: string): boolean {
     const [next, before] = [this.#activated.get(kid), this.#activated.get(former)]
     return next !== undefined && before !== undefined && next > before

@@ -3,15 +3,15 @@ import { type DecodedEvent, decodeEvent, topicNamed } from '@bailiwick/contracts
 import type { KeyRing } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
 
-/** An event whose form and signature are right, and the key that signed it; an agent's has its own signature inside. */
+/** An event whose form and signature are verified, and the key that signed it. An agent's event has the agent's own signature inside. */
 export interface SignedEvent {
   event: DecodedEvent
   kid: string
 }
 
 /**
- * Reads one message by itself: form, place, signature by a key that is certified for this topic, and its own service. `isOwn`: whether these
- * are the very bytes that this process has just signed under this id; then their signature is not verified once more.
+ * Reads one message by itself: form, place, signature by a key that is certified for this topic, and that the service speaks of itself.
+ * `isOwn`: whether these are the exact bytes that this process has just signed under this id; then the signature is not verified again.
  */
 export function signedEvent(
   keyRing: KeyRing,
@@ -25,7 +25,7 @@ export function signedEvent(
   const event = decoded.event as DecodedEvent
   if (event.partitionkey !== key) return 'event_malformed'
   if (definition.writer === 'agents') return { event, kid: '' }
-  // A service key's event carries its own certificate by the root: that is where trust in keys begins.
+  // The event of a service key carries the key's certificate by the root. Trust in keys begins there.
   if (event.type === 'service-key.registered' || event.type === 'service-key.changed')
     keyRing.certify(event.data.value.certificate)
   const at = Date.parse(event.time)
@@ -39,7 +39,7 @@ export function signedEvent(
     : 'key_purpose_wrong'
 }
 
-/** Every service may write heads, each of itself alone: else whoever stole one key could prove a dead issuer fresh (V8). */
+/** Every service may write heads, but only its own. Otherwise a thief of any one key could prove a dead issuer fresh (V8). */
 function speaksOfItself(event: DecodedEvent, service: string): boolean {
   const { type, source, data } = event
   return type !== 'head.published' || (data.producer === source && data.service === service)

@@ -10,7 +10,7 @@ import type { Standing, SuccessionOptions } from './succession.ts'
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Patient: what asserts a bound looks at the time that it gives. */
+/** Waits generously. A test that asserts a bound must check the time that this returns. */
 async function eventually(what: string, holds: () => boolean, ms = 20_000): Promise<number> {
   const began = performance.now()
   while (!holds()) {
@@ -30,7 +30,7 @@ interface Instance extends AsyncDisposable {
   acts(): boolean
 }
 
-/** A bus in time that passes, and instances of the issuer on it. */
+/** A bus in real time, and instances of the issuer on it. */
 class Scene implements AsyncDisposable {
   readonly installation: Installation
   readonly #timer: NodeJS.Timeout
@@ -52,7 +52,7 @@ class Scene implements AsyncDisposable {
     return scene
   }
 
-  /** `begin`: the first part of its work. */
+  /** `begin`: the first part of the instance's work. */
   async instance(
     more: Partial<ParticipantOptions & SuccessionOptions> = {},
     begin: (successor: Successor) => Promise<unknown> = async () => undefined,
@@ -87,7 +87,7 @@ class Scene implements AsyncDisposable {
     return { name: `/issuer/${name}`, successor, fatal, told, did, acts, [Symbol.asyncDispose]: dispose }
   }
 
-  /** From which one can be cut off: it neither says nor hears anything then. */
+  /** A connection that can be cut. An instance behind a cut line neither sends nor receives anything. */
   line(): { bus: Bus; cut(): void; mend(): void } {
     let off = false
     const bus = faultyBus(kept(this.installation.bus), ({ method }) =>
@@ -126,7 +126,7 @@ class Scene implements AsyncDisposable {
   }
 }
 
-/** The same bus for several owners. */
+/** The same bus for several owners, none of whom disposes of it. */
 const kept = (bus: Bus): Bus => ({
   publish: (topic, events) => bus.publish(topic, events),
   consume: (topics, group, handler) => bus.consume(topics, group, handler),
@@ -135,7 +135,7 @@ const kept = (bus: Bus): Bus => ({
   [Symbol.asyncDispose]: async () => undefined,
 })
 
-/** Looks again and again; how often more than one of them would act. */
+/** Checks repeatedly, and counts how often more than one of them would act. */
 function watchTogether(...instances: Instance[]): { stop(): number } {
   let together = 0
   const timer = setInterval(() => {
@@ -169,11 +169,11 @@ describe.concurrent('one instance acts', () => {
     await one[Symbol.asyncDispose]()
     expect(one.did).toEqual(['began', 'ended'])
     const ms = await eventually('the second takes over', two.acts)
-    expect(ms).toBeLessThan(2500) // not by the silence, which takes 3 s
+    expect(ms).toBeLessThan(2500) // not after the silence, which takes 3 s
     expect(two.did).toEqual(['began'])
     expect(two.told.at(-1)).toEqual({ active: true, succeeds: undefined })
     const said = await scene.heads()
-    // Not one head says that two act at once.
+    // No two heads may say at once that their instances act.
     const stopAt = said.findIndex(({ head, source }) => source === one.name && head.stopping)
     expect(said.findIndex(({ head, source }) => source === two.name && head.active)).toBeGreaterThan(stopAt)
   })
@@ -220,7 +220,7 @@ describe.concurrent('one instance acts', () => {
       { code: 'service_standby', detail: expect.stringContaining(`${two.name} took over`) },
     ])
     expect(one.successor.standby()).toBe(`${two.name} took over`)
-    await pause(1100) // it goes on saying that it is there, as long as nobody ends it
+    await pause(1100) // it keeps publishing heads until it is ended
     expect(projection.heads.active('issuer')?.head.producer).toBe(two.name)
     expect(projection.fresh()).toBe(true)
     expect(together.stop()).toBe(0)
@@ -324,7 +324,7 @@ describe.concurrent('one instance acts', () => {
     await pause(4000)
     two.mend()
     await pause(1000)
-    await eventually('the first acts', one.acts) // on a busy machine it may have lost its own breath meanwhile
+    await eventually('the first acts', one.acts) // on a busy machine it may have lost its lease meanwhile
     expect(two.acts()).toBe(false)
     expect(two.did).toEqual([])
     const said = await scene.heads()
@@ -340,7 +340,7 @@ describe.concurrent('one instance acts', () => {
       ...real,
       follow: (topics, since, handler) =>
         real.follow(topics, since, async (batch) => {
-          if (topics.includes('heads.v1')) await pause(1100) // too late to prove anything fresh
+          if (topics.includes('heads.v1')) await pause(1100) // too late to prove freshness
           await handler(batch)
         }),
     }
@@ -423,7 +423,7 @@ describe.concurrent('one instance acts', () => {
 })
 
 describe.concurrent('a stolen key of one that stands by (V8, V12)', () => {
-  /** Every head that such a thief might try, in its own name and in that of the active one. */
+  /** Every head that such a thief might try, in its own name and in that of the active instance. */
   async function steal(scene: Scene, active: Instance, stolen: SigningKey<'issuer-event'>) {
     const { installation } = scene
     const say = async (producer: string, more: Partial<Head>) => {

@@ -5,7 +5,7 @@ import type { HeadPublisher } from './head-publisher.ts'
 import { takeoverMs } from './heads.ts'
 import type { Projection, Time } from './projection.ts'
 
-/** `succeeds`: the instance that was silent for too long; undefined when it stopped in order, or there was none. */
+/** `succeeds`: the instance that was silent for too long; undefined when it stopped in order, or when there was none. */
 export type Standing = { active: true; succeeds: string | undefined } | { active: false; reason: string }
 
 export interface SuccessionOptions {
@@ -18,21 +18,21 @@ export interface SuccessionOptions {
   writes: readonly string[]
   time: Time
   /**
-   * What only one may have, taken before each claim and given back when the claim is void or the work has ended. Throws while
-   * it cannot be had: then this instance goes on standing by.
+   * Takes a resource that only one instance may have. Called before each claim; the resource is given back when the claim is void or the
+   * work has ended. Throws while the resource is taken: this instance then goes on standing by.
    */
   hold?: () => Promise<AsyncDisposable>
   onStanding?: (standing: Standing) => void
-  /** This instance must stop: it was succeeded, or could not begin what is the active one's to do. */
+  /** This instance must stop: it was succeeded, or could not begin the active instance's work. */
   onFatal: (error: unknown) => void
 }
 
 /**
- * How long the active one acts after the last head that others surely heard. Shorter than `takeoverMs`, which others wait from
- * when they heard it: so it stops before they begin, and what it has under way has the rest of the time to arrive.
+ * How long the active instance acts after the last head that others certainly heard. Shorter than `takeoverMs`, which others wait from
+ * when they heard that head. So it stops before they begin, and its pending writes have the remaining time to arrive.
  */
 const leaseMs = 2500
-/** A longer gap between its own heads on the topic is one in which the bus may have taken nobody's: that silence says nothing. */
+/** In a longer gap between its own heads on the topic, the bus may have taken no heads at all. Silence of others then proves nothing. */
 const gapMs = 1500
 const lookEveryMs = 100
 const againAfterMs = 300
@@ -40,8 +40,8 @@ const readWithinMs = 5000
 /** How long a stop waits for an attempt to become the active one. */
 const attemptMs = 10_000
 /**
- * Whether this instance is the active one of its service, and when it becomes that (docs/decisions/0012). Disposing ends the
- * work of the active one, before its last head says that it stops: the next one begins only then.
+ * Whether this instance is the active one of its service, and when it becomes so (docs/decisions/0012). Disposing ends the active
+ * instance's work before its last head says that it stops, because the next instance begins at that head.
  */
 export class Succession implements AsyncDisposable {
   readonly #options: SuccessionOptions
@@ -53,17 +53,17 @@ export class Succession implements AsyncDisposable {
   #obstacle: string | undefined
   #attempt: Promise<void> | undefined
   #notBefore = 0
-  /** For how long the active one is silent on the topic beside heads of this instance, by the bus's times, ms. */
+  /** How long the active instance has been silent on the topic while this instance published heads, by the bus's times, ms. */
   #silentMs: number
-  /** Up to when that is known, ms since the epoch: when the bus took the newest head of either. */
+  /** The time up to which the silence is measured, ms since the epoch: when the bus took the newest head of either instance. */
   #silentUpTo: number | undefined
   #shown: string | undefined = 'nothing yet'
-  /** Why the work of the active one could not begin yet. */
+  /** Why the active instance's work could not begin yet. */
   #lapse: string | undefined
   #closed = false
   #stop: () => void = () => undefined
 
-  /** `work`: what the active one does, begun once this is the active one and knows all that its predecessors wrote. */
+  /** `work`: the active instance's work, begun once this instance is active and knows everything that its predecessors wrote. */
   constructor(options: SuccessionOptions, work: () => Promise<AsyncDisposable | undefined>) {
     this.#options = options
     this.#work = work
@@ -72,17 +72,17 @@ export class Succession implements AsyncDisposable {
     this.#silentMs = leader ? time.now() - leader.takenAt : 0
   }
 
-  /** What its heads say. */
+  /** Whether its heads say that it is active. */
   get speaksAsActive(): boolean {
     return this.#state === 'claiming' || this.mayPublish
   }
 
-  /** Whether this is the active one by all that it has read. */
+  /** Whether it is the active instance, by everything that it has read. */
   get mayPublish(): boolean {
     return this.#state === 'taking over' || this.#state === 'active'
   }
 
-  /** Why it may not publish now, though it may have been the active one a moment ago; undefined while it may. */
+  /** Why it may not publish now, even if it was the active instance a moment ago; undefined while it may. */
   silenced(): string | undefined {
     if (!this.mayPublish) return this.#reason
     const { time, heads } = this.#options
@@ -95,7 +95,9 @@ export class Succession implements AsyncDisposable {
     return this.#state === 'taking over' ? (this.#lapse ?? 'it is taking over') : this.silenced()
   }
 
-  /** Begins to watch. When nobody else is the active one, this one is when it resolves; what is wrong with it then rejects. */
+  /**
+   * Begins to watch. If no other instance is active, this one is active when it resolves. Rejects if this instance has a fault of its own.
+   */
   async open(): Promise<void> {
     const { projection } = this.#options
     const unsubscribe = projection.onFact(({ topic, event, takenAt }) => {
@@ -124,7 +126,7 @@ export class Succession implements AsyncDisposable {
     if (this.#state === 'standby' && this.#mayClaim()) this.#try()
   }
 
-  /** By the topic, so it is no matter how late this instance reads it. */
+  /** Measured by the topic's times, so it does not matter how late this instance reads them. */
   #measureSilence(takenAt: number): void {
     if (this.#silentUpTo !== undefined) {
       const ms = takenAt - this.#silentUpTo
@@ -138,7 +140,7 @@ export class Succession implements AsyncDisposable {
     if (this.#state === 'standby' && this.#mayClaim()) this.#try()
   }
 
-  /** Only a guess, to ask at the right moment: the order of heads on the topic decides. */
+  /** Only a guess, for claiming at the right moment. The order of heads on the topic decides. */
   #mayClaim(): boolean {
     const { projection, service, producer } = this.#options
     const leader = projection.heads.leader(service)?.producer
@@ -150,7 +152,7 @@ export class Succession implements AsyncDisposable {
     void this.#once(async (error) => this.#options.onFatal(error))
   }
 
-  /** One attempt at a time. `failed` gets what does not pass by itself. */
+  /** Makes one attempt at a time. `failed` gets errors that do not pass by themselves. */
   #once(failed: (error: unknown) => Promise<void>): Promise<void> {
     this.#attempt ??= this.#claim()
       .catch((error: unknown) => {
@@ -171,7 +173,7 @@ export class Succession implements AsyncDisposable {
     await using taken = new AsyncDisposableStack()
     const held = await hold?.()
     if (held) taken.use(held)
-    // Its heads name the last event that counts in each topic, whoever wrote it: so it must have read that.
+    // Its heads name the last event that counts in each topic, by any writer, so it must have read that event.
     await projection.readToEnds([...writes, 'heads.v1'], readWithinMs)
     if (!this.#mayClaim()) return
     this.#state = 'claiming'
@@ -188,20 +190,21 @@ export class Succession implements AsyncDisposable {
     onStanding?.({ active: true, succeeds: before === producer ? undefined : before })
   }
 
-  /** A claim that is read back late must not be given up by a head that says so: it would be nobody's place then. */
+  /** A head that says so must not give up a claim that is read back late: the place would then be empty. */
   async #untilJudged(before: string | undefined): Promise<void> {
     const { projection, service } = this.#options
     const isJudged = () => {
       if (projection.heads.leader(service)?.producer !== before) return true
-      // Its predecessor speaks again.
+      // Its predecessor is publishing again.
       return before !== undefined && this.#silentMs < takeoverMs ? true : undefined
     }
     await projection.until(isJudged, takeoverMs)
   }
 
   /**
-   * Begins the work, with the events that its predecessor still wrote while this one claimed its place. Tries again while the obstacle
-   * can pass by itself. It answers no caller meanwhile. An instance that claims its place in such a lapse ends it, as it would later.
+   * Begins the work, after reading the events that its predecessor wrote while this instance claimed its place. Retries while the obstacle
+   * can pass by itself, and answers no caller meanwhile. If another instance claims the place during that time, this instance stops, as
+   * it would later.
    */
   async #begin(): Promise<AsyncDisposable | undefined> {
     const { projection, writes } = this.#options
@@ -219,7 +222,7 @@ export class Succession implements AsyncDisposable {
     }
   }
 
-  /** What it knows may be the past of a story that goes on without it; a new start reads all of it, and stands by. */
+  /** Its state may be an old branch of a history that goes on without it. A restart reads everything again, and stands by. */
   #stepDown(leader: string): void {
     this.#state = 'succeeded'
     this.#reason = `${leader} took over`
@@ -243,7 +246,7 @@ export class Succession implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     this.#stop()
-    // Do not wait for a bus that is away: the end of the bus ends the attempt.
+    // Do not wait for an unavailable bus: disposing of the bus ends the attempt.
     await Promise.race([this.#attempt, pause(attemptMs, undefined, { ref: false })])
     await this.#owned.disposeAsync()
   }
@@ -251,7 +254,7 @@ export class Succession implements AsyncDisposable {
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : errorCode(error))
 
-/** Whether it passes by itself, or with whoever is in the way; anything else is wrong with this instance. */
+/** Whether the error passes by itself, or once another process gives way. Any other error is a fault of this instance. */
 function passes(error: unknown): boolean {
   const code = errorCode(error)
   return errorKinds[code].retryable || code === 'log_locked'

@@ -1,27 +1,27 @@
 import { parseMicros } from '@bailiwick/authority'
 import type { BudgetAmounts } from '@bailiwick/contracts'
 
-/** What was done under one label. */
+/** The activity under one label. */
 export interface Touch {
-  /** Calls, less those that were given back. */
+  /** Calls, less calls given back. */
   count: number
-  /** Micros by currency, less what was given back. */
+  /** Micros by currency, less amounts given back. */
   spent: Map<string, bigint>
   /** ms since the epoch of the newest ALLOW. */
   lastAt: number
 }
 
-/** What a task or an agent did, in all and by label (DESIGN §7.4 step 6). */
+/** The activity of a task or an agent, in total and by label (DESIGN §7.4 step 6). */
 export interface Touched {
   calls: number
   spent: ReadonlyMap<string, bigint>
   labels: ReadonlyMap<string, Readonly<Touch>>
   denials: number
-  /** Delegations between the grant's agent and whoever acted, at most. */
+  /** The most delegations between the grant's agent and the acting agent. */
   depth: number
 }
 
-/** What an ALLOW says of what it touches. */
+/** What an ALLOW says about the things that it touches. */
 export interface Act {
   labels: readonly string[]
   reserved: BudgetAmounts
@@ -39,7 +39,7 @@ export function touch(labels: Map<string, Touch>, { labels: touched, reserved, a
   }
 }
 
-/** What is given back was not done, as far as is known; that the label was touched stays: taint is never taken back. */
+/** A call given back was not made, as far as is known. The label still counts as touched, because taint is never taken back. */
 export function giveBackTouch(labels: ReadonlyMap<string, Touch>, act: Act, released: BudgetAmounts): void {
   for (const label of new Set(act.labels)) {
     const known = labels.get(label)

@@ -10,7 +10,7 @@ export interface Amounts {
   cost: ReadonlyMap<string, bigint>
 }
 
-/** How an ALLOW stands: its reservation is held until it is settled, and settles in full unless something is released. */
+/** The state of an ALLOW. Its reservation is held until it is settled, and is spent in full unless something is released. */
 export type DecisionStanding = 'open' | 'settled' | 'abandoned' | 'missing'
 
 export interface AllowRecord {
@@ -21,26 +21,26 @@ export interface AllowRecord {
   at: number
   outcomeDue: number
   enforcementPoint: string
-  /** The start of that point that asked, and alone may report; absent where it stated none. */
+  /** The start of the enforcement point that asked. Only this start may report the outcome. Absent if the point stated none. */
   instance?: string
-  /** The digest or the salted hash that its event names the action by. */
+  /** The digest, or the salted hash, by which its event names the action. */
   actionHash: string
   permission: number
   reserved: BudgetAmounts
-  /** What it gave back, if its outcome or its abandonment gave anything back. */
+  /** The amounts that its outcome or its abandonment gave back, if any. */
   released?: BudgetAmounts
   labels: readonly string[]
   /** Agents that had a part in it, without instance. */
   agents: readonly string[]
-  /** The owners of these agents, as they were then; none of an ALLOW that names none. */
+  /** The owners of these agents at that time. Empty for an ALLOW that names none. */
   owners: readonly string[]
-  /** The delegations that it was allowed under, from the grant's down. */
+  /** The delegations that it was allowed under, from the grant downwards. */
   chain?: readonly { id: string; permission: number }[]
-  /** The human's word once more that it used. */
+  /** The step-up that it used: one more approval by a human. */
   stepUp?: string
   /** ms since the epoch of its outcome's event; absent until then. */
   reportedAt?: number
-  /** Which outcome that is (`outcomeHash`). */
+  /** The hash of its outcome (`outcomeHash`). */
   outcome?: string
 }
 
@@ -51,33 +51,33 @@ export interface Held {
   uses: Map<number, number>
 }
 
-/** Spent and reserved together. */
+/** Amounts spent and reserved, taken together. */
 export interface Spent {
   taken: { calls: bigint; egressBytes: bigint; cost: Map<string, bigint> }
   /** Uses by index of the permission. */
   uses: Map<number, number>
   /** Calls without an outcome yet. */
   open: number
-  /** The part of it that calls without an outcome hold, bytes aside: it may come back. */
+  /** The part of these amounts that calls without an outcome hold, except bytes. It may be given back. */
   held: Held
-  /** Calls for which no bytes were reserved, and of which nobody said how much they sent. */
+  /** Calls for which no bytes were reserved, and for which no outcome states how many were sent. */
   unmeasured: number
 }
 
-/** What a tree has done, which never exceeds its budget (V9). */
+/** The activity of a tree, which never exceeds its budget (V9). */
 export interface TreeSpend extends Spent {
   version: number
-  /** Id of the newest event that counts; empty before the first. */
+  /** The id of the newest event that counts; empty before the first. */
   head: string
-  /** Of the whole, by delegation: what was taken at this link and below it. */
+  /** The part of the total by delegation: amounts taken at this link and below it. */
   links: Map<string, Spent>
-  /** What was touched under each label; one that was touched stays, whatever is given back. */
+  /** The activity under each label. A label stays touched, whatever is given back. */
   labels: Map<string, Touch>
-  /** Delegations between the grant's agent and whoever acted, at most. */
+  /** The most delegations between the grant's agent and the acting agent. */
   depth: number
   allows: Map<string, AllowRecord>
   byCall: Map<string, string>
-  /** The ALLOW that used a step-up, by the step-up's request: each serves once (V10). */
+  /** The ALLOW that used a step-up, by the step-up's request. Each step-up serves once (V10). */
   byStepUp: Map<string, string>
   /** The ALLOW that used a proof, by `proof_id`. It stays used when the ALLOW is taken back (V10). */
   byProof: Map<string, string>
@@ -87,22 +87,22 @@ export interface TreeSpend extends Spent {
 
 type Decision = DecodedEvent<'decisions.v1'>
 type FactsOf<D> = D extends Decision ? Pick<D, 'type' | 'data' | 'time'> : never
-/** What a change looks at in an event. */
+/** The parts of an event that `change` reads. */
 export type DecisionFacts = FactsOf<Decision>
 
 type Lookup<V> = Pick<Map<string, V>, 'get' | 'has' | 'set'>
-/** A tree's spend as `change` needs it: the ledger's own, or what it would be with events that are still on their way. */
+/** A tree's spend as `change` needs it: the ledger's own, or the spend including events that are still on their way. */
 export type SpendView = Omit<TreeSpend, 'links' | 'allows' | 'byCall' | 'byStepUp' | 'byProof'> & {
   links: Lookup<Spent>
   allows: Lookup<AllowRecord>
   byCall: Lookup<string>
   byStepUp: Lookup<string>
   byProof: Lookup<string>
-  /** ALLOWs that are on their way to the log; absent of the ledger's own. */
+  /** ALLOWs that are on their way to the log; absent in the ledger's own view. */
   ahead?: AllowRecord[]
 }
 
-/** A view to try events on; the tree below stays as it is. Its cost does not grow with what the tree has done. */
+/** A view to try events on, without changing the tree below it. Its cost does not grow with the tree's activity. */
 export function tentative(tree: TreeSpend = emptySpend()): SpendView {
   return {
     version: tree.version,
@@ -145,7 +145,7 @@ function layered<V>(below: ReadonlyMap<string, V>, copy: (value: V) => V): Looku
   return layer
 }
 
-/** Whoever had a part in it: what a sub-agent touched, its maker learnt of, and its own next task follows on. */
+/** The agents that had a part in it. A delegating agent learns what its sub-agent touched, and its own next task builds on that. */
 function agentsOf({ actor, chain = [] }: EventData<'decisions.v1', 'decision.allowed'>): Set<string> {
   return new Set([actor.agent, ...chain.map(({ agent }) => agent)].map(agentIdOf))
 }
@@ -174,7 +174,7 @@ export function emptySpend(): TreeSpend {
   }
 }
 
-/** Applies one event to a tree; false: refused by the state of its decision, and void. */
+/** Applies one event to a tree. false: the state of its decision refused the event, and it is void. */
 export function change(tree: SpendView, event: DecisionFacts): boolean {
   switch (event.type) {
     case 'decision.allowed':
@@ -194,7 +194,7 @@ export function change(tree: SpendView, event: DecisionFacts): boolean {
   }
 }
 
-/** An ALLOW that nobody was told, and that was taken back, used nothing. */
+/** An ALLOW that was taken back before the caller learnt of it used nothing. */
 export function isUsed(tree: Pick<SpendView, 'allows' | 'byStepUp'>, stepUp: string): boolean {
   const by = tree.byStepUp.get(stepUp)
   return by !== undefined && tree.allows.get(by)?.standing !== 'abandoned'
@@ -238,8 +238,8 @@ function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowe
 }
 
 /**
- * An ALLOW is settled once. What is given back can never be more than was reserved: the event was signed by a PDP, but a
- * PDP that was taken over must not be able to print money.
+ * An ALLOW is settled once, and never gives back more than was reserved: a PDP signed the event, but a PDP that was taken over must not be
+ * able to print money.
  */
 function settle(
   tree: SpendView,
@@ -248,7 +248,7 @@ function settle(
   { released, reported, sent }: Settlement,
 ): boolean {
   const record = tree.allows.get(decisionId)
-  // An outcome that arrives after it was missed is still a fact, and still gives nothing back.
+  // An outcome that arrives after it was recorded as missing is still a fact, and still gives nothing back.
   const late = record?.standing === 'missing' && to === 'settled'
   if (!record || (record.standing !== 'open' && !late)) return false
   const back = late ? undefined : released?.(record)
@@ -276,8 +276,8 @@ function settle(
 }
 
 /**
- * What an outcome leaves of the bytes that were reserved; less than 0 where more was sent than that. What nobody says was sent in
- * full; what comes late gives nothing back.
+ * The reserved bytes that an outcome leaves unsent; less than 0 if more was sent than reserved. If no outcome states a number, the full
+ * reservation counts as sent. A late outcome gives nothing back.
  */
 export function unsentOf({ egress_bytes }: BudgetAmounts, sent: number | undefined, late: boolean): number {
   if (sent === undefined) return 0
@@ -288,7 +288,7 @@ interface Settlement {
   released?: (record: AllowRecord) => BudgetAmounts
   /** `at`: ms since the epoch. */
   reported?: { at: number; outcome: string }
-  /** Bytes that went out; undefined: nobody says. */
+  /** Bytes that were sent; undefined: unknown. */
   sent: number | undefined
 }
 
@@ -302,7 +302,7 @@ function charge(spent: Spent, permission: number, amounts: BudgetAmounts): void 
   take(spent, amounts, 1n)
 }
 
-/** Held no longer: from now on it is spent, except what is given back. */
+/** No longer held: from now on these amounts are spent, except what is given back. */
 function release(spent: Spent, permission: number, amounts: BudgetAmounts): void {
   spent.open--
   hold(spent.held, permission, amounts, -1)
@@ -314,7 +314,7 @@ function hold(held: Held, permission: number, { calls, cost }: BudgetAmounts, si
   addCost(held.cost, cost, BigInt(sign))
 }
 
-/** Bytes come back by what was sent. */
+/** Bytes are not given back here, but according to what was sent. */
 function giveBack(spent: Spent, permission: number, amounts: BudgetAmounts): void {
   take(spent, { ...amounts, egress_bytes: 0 }, -1n)
   if (amounts.calls > 0) spent.uses.set(permission, (spent.uses.get(permission) ?? 1) - 1)

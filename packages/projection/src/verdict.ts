@@ -3,11 +3,11 @@ import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
 
 /**
  * `counts`: the first valid event with the next version of its entity or tree, or one that needs no version. `void`: valid in
- * form, without effect for every reader. `repeated`: the same event again.
+ * form, but without effect for every reader. `repeated`: the same event again.
  */
 export type Verdict = 'counts' | 'void' | 'repeated'
 
-/** One event as it was folded. */
+/** One folded event. */
 export interface Fact<N extends TopicName = TopicName> {
   topic: N
   position: Position
@@ -20,7 +20,7 @@ export interface Fact<N extends TopicName = TopicName> {
 
 /**
  * Whether a version is the next one. A reader that starts inside a topic takes the first valid version that it meets as
- * its base (DESIGN §4); one that starts at the beginning, an auditor above all, must not.
+ * its base (DESIGN §4). A reader that starts at the beginning, above all an auditor, must not.
  */
 export function isNext(version: number | undefined, known: number | undefined, base: boolean): boolean {
   if (version === undefined) return false

@@ -1,15 +1,15 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { Verdict } from './verdict.ts'
 
-/** Who waits for the projection: each with a deadline. */
+/** The callers that wait for the projection, each with a deadline. */
 export class Waiters {
   readonly #checks = new Set<() => void>()
-  /** By event; first come, first answered: who publishes another event under the same id must not get this one's verdict. */
+  /** By event, answered in order of arrival: another event published under the same id must not get this one's verdict. */
   readonly #verdicts = new Map<string, ((verdict: Verdict) => void)[]>()
   readonly #end = new Set<() => void>()
   #closed = false
 
-  /** What `check` throws is its caller's, never the follower's that happened to wake it. */
+  /** An error thrown by `check` goes to its caller, never to the follower that happened to wake it. */
   async until<T>(check: () => T | undefined, ms: number): Promise<T | undefined> {
     const now = check()
     if (now !== undefined || this.#closed) return now
@@ -78,7 +78,7 @@ export class Waiters {
     for (const check of this.#checks) check()
   }
 
-  /** Nobody is left waiting: what is asked from now on is answered by what is known. */
+  /** Leaves no caller waiting. Later questions are answered from what is known. */
   close(): void {
     this.#closed = true
     for (const end of this.#end) end()
