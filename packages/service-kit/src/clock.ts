@@ -1,15 +1,15 @@
 /**
- * Time, as an argument. Durations, deadlines and freshness are measured with `monotonic`, which nobody can turn back;
+ * Time, as an argument. Measure durations, deadlines and freshness with `monotonic`, which cannot be turned back;
  * `now` only dates things. Neither call blocks or throws.
  */
 export interface Clock {
-  /** ms since the epoch, whole; jumps when somebody sets the machine's clock. */
+  /** ms since the epoch, whole. It jumps when the machine's clock is set. */
   now(): number
-  /** ms since some moment of this process; never goes back. */
+  /** ms since some moment of this process. Never goes back. */
   monotonic(): number
 }
 
-/** The machine's clock: the only place that reads it. */
+/** The machine's clock. Nothing else reads it. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -17,13 +17,13 @@ export const systemClock: Clock = {
 
 /** A clock that only a test moves. */
 export interface TestClock extends Clock {
-  /** Time passes: both readings grow by `ms`, which is not negative. */
+  /** Lets time pass: both readings grow by `ms`, which is not negative. */
   advance(ms: number): void
-  /** Somebody sets the machine's clock: `now` jumps by `ms`, which may be negative, and no time passes. */
+  /** Simulates setting the machine's clock: `now` jumps by `ms`, which may be negative, and no time passes. */
   jump(ms: number): void
 }
 
-/** Stands at `start` (ms since the epoch) until it is moved; `monotonic` starts at 0. */
+/** Stands still at `start` (ms since the epoch) until it is moved. `monotonic` starts at 0. */
 export function testClock(start = 1_767_225_600_000): TestClock {
   let elapsed = 0
   let offset = start

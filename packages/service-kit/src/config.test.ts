@@ -143,7 +143,7 @@ describe('where notifications go', () => {
   ])('%s: %s', (url, may) => {
     const read = () => readConfig(z.object(notifySettings), { BAILIWICK_NOTIFY_WEBHOOK: url })
     if (may) expect(read()).toEqual({ BAILIWICK_NOTIFY_WEBHOOK: url, BAILIWICK_NOTIFY_FORMAT: 'json' })
-    // It is a secret, and so is what somebody meant to be one.
+    // The webhook URL is a secret, and so is a mistyped one.
     else expect(read).toThrow(expect.objectContaining({ detail: 'BAILIWICK_NOTIFY_WEBHOOK: not valid' }))
   })
 })

@@ -5,10 +5,10 @@ import { type Env, misspeltSettings } from './known-settings.ts'
 const SECRET_SETTING = /KEY|SECRET|PASS|TOKEN|CREDENTIAL|WEBHOOK/i
 
 /**
- * Reads a service's settings from its environment. An empty variable counts as absent; settings of other
- * processes are ignored, since several share an environment, but not a misspelt one. Throws `config_invalid` whose detail
- * has a line for each wrong setting: its name, what is wrong and, unless the name says that it is a secret, the value,
- * without user, password and query when it is a URL.
+ * Reads a service's settings from its environment. An empty variable counts as absent. Settings of other processes are ignored, because
+ * several processes share an environment, but a misspelt setting is an error. Throws `config_invalid`, whose detail has a line
+ * for each wrong setting: its name, what is wrong and, unless the name says that it is a secret, the value. A URL is shown without user,
+ * password and query.
  */
 export function readConfig<S extends z.ZodType>(schema: S, env: Env): z.output<S> {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
@@ -23,7 +23,7 @@ function line(issue: z.core.$ZodIssue, env: Env): string {
   const name = String(issue.path[0] ?? 'the settings together')
   const value = env[name]
   if (value === undefined || value === '') return `${name}: ${issue.code === 'custom' ? issue.message : 'missing'}`
-  // zod quotes the value in some messages; for a secret not even its form is told.
+  // zod quotes the value in some messages. Of a secret, not even the form may be revealed.
   if (isSecret(name)) return `${name}: not valid`
   return `${name}: ${issue.message} (is ${JSON.stringify(withoutSecrets(value).slice(0, 200))})`
 }

@@ -1,6 +1,6 @@
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 
-/** Node turns a longer timer into one of 1 ms, which would make a far deadline an immediate one. */
+/** Node turns a longer timer into one of 1 ms, which would make a distant deadline an immediate one. */
 const LONGEST_TIMER_MS = 2_147_483_647
 
 /**
@@ -27,8 +27,8 @@ export function after(ms: number, signal?: AbortSignal): Promise<void> {
 }
 
 /**
- * Settles as `promise` does, or throws ServiceError(`code`) once `ms` of real time have passed. The work behind the promise
- * is not stopped and its outcome is then ignored: what it writes may still happen.
+ * Settles as `promise` does, or throws ServiceError(`code`) once `ms` of real time have passed. The work behind the promise is not
+ * stopped, and its outcome is then ignored. Its writes may still happen.
  */
 export async function withDeadline<T>(
   promise: Promise<T>,
@@ -36,7 +36,7 @@ export async function withDeadline<T>(
   code: ErrorCode = 'deadline_exceeded',
 ): Promise<T> {
   if (!(ms <= LONGEST_TIMER_MS)) throw new RangeError('a deadline in more than 24 days')
-  // Not an AbortSignal, whose every abort makes an error that nobody sees: this is on the path of every decision.
+  // Not an AbortSignal: each abort creates an error that is never used, and this is on the path of every decision.
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => late.reject(new ServiceError(code)), Math.max(0, ms))
   try {

@@ -11,7 +11,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true, force: true }))
 
-/** The real file system, which notes each step and fails at the one that `breaks` names. */
+/** The real file system, but it records each step and fails at the one that `breaks` names. */
 function tracedFs(breaks?: string, shortWrites = false): { fs: DurableFs; steps: string[] } {
   const steps: string[] = []
   async function step<T>(name: string, act: () => Promise<T>): Promise<T> {

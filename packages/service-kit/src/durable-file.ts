@@ -3,12 +3,12 @@ import { basename, dirname, join, parse, resolve } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import { type RandomSource, systemRandom } from './random.ts'
 
-/** An open file, as far as durability needs it. */
+/** The part of an open file that durability needs. */
 export interface DurableHandle {
-  /** May write fewer bytes than asked: a disk that fills up does so before it says ENOSPC. At `position`, else at the end. */
+  /** May write fewer bytes than asked, as a disk that fills up does before it reports ENOSPC. Writes at `position`, else at the end. */
   write(bytes: Uint8Array, offset: number, length: number, position?: number): Promise<{ bytesWritten: number }>
   sync(): Promise<void>
-  /** As `sync`, but for the times of the file: overwriting what is there costs no change of the folder's records. */
+  /** Like `sync`, but without the file's times: overwriting existing bytes then needs no update of the folder's records. */
   datasync(): Promise<void>
   close(): Promise<void>
 }
@@ -26,16 +26,16 @@ export interface DurableFs {
 export const systemFs: DurableFs = { open, rename, unlink, mkdir, readFile }
 
 export interface WriteOptions {
-  /** Permissions of the new file, less the process's umask: 0600 unless told. */
+  /** Permissions of the new file, less the process's umask. Default: 0600. */
   mode?: number
   fs?: DurableFs
   random?: RandomSource
 }
 
 /**
- * Puts `bytes` at `path` so that a reader, also after a crash at any moment, finds all of the old content or all of the
- * new. Resolves once the new content survives a power cut. A rejection with the file system's own error means that nothing
- * changed; `outcome_unknown` that the new content is there but may not last. Two writers of one path: the last one wins.
+ * Puts `bytes` at `path` so that a reader, even after a crash at any moment, finds either all of the old content or all of the
+ * new. Resolves once the new content survives a power cut. If it rejects with an error of the file system, nothing changed. If it
+ * rejects with `outcome_unknown`, the new content is there but may not last. Of two writers of one path, the last wins.
  */
 export async function writeFileDurably(path: string, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
   await replaceFile(path, bytes, options)
@@ -43,18 +43,18 @@ export async function writeFileDurably(path: string, bytes: Uint8Array, options:
 }
 
 /**
- * `writeFileDurably` without its last step: a reader finds all of the old content or all of the new, but until
- * `syncDirectory` of the folder a power cut may bring the old content back. A rejection means that nothing changed.
+ * `writeFileDurably` without its last step. A reader finds all of the old content or all of the new, but until `syncDirectory`
+ * of the folder a power cut may bring the old content back. If it rejects, nothing changed.
  */
 export async function replaceFile(path: string, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
   const { mode = 0o600, fs = systemFs, random = systemRandom } = options
-  // Beside the target, since a rename does not cross file systems; with a name nobody can have put a link at.
+  // In the target's folder, because a rename cannot cross file systems. The random name is one that no attacker can have put a link at.
   const temporary = join(dirname(path), `.${basename(path)}.${Buffer.from(random(8)).toString('hex')}.tmp`)
   try {
     await writeNew(temporary, bytes, mode, fs)
     await fs.rename(temporary, path)
   } catch (error) {
-    await fs.unlink(temporary).catch(() => undefined) // what a crash leaves behind is never read either
+    await fs.unlink(temporary).catch(() => undefined) // a file that a crash leaves behind is never read either
     throw error
   }
 }
@@ -63,7 +63,7 @@ async function writeNew(path: string, bytes: Uint8Array, mode: number, fs: Durab
   const file = await fs.open(path, 'wx', mode)
   try {
     await writeWhole(file, bytes)
-    // Never repeated: after a failed fsync the kernel may have dropped the pages, and a second one would succeed.
+    // Never repeated: after a failed fsync the kernel may have dropped the pages, and a second fsync would then succeed.
     await file.sync()
   } catch (error) {
     await file.close().catch(() => undefined)
@@ -72,7 +72,7 @@ async function writeNew(path: string, bytes: Uint8Array, mode: number, fs: Durab
   await file.close()
 }
 
-/** Writes every byte, at `position` when given, else at the end; nothing of it is durable yet. */
+/** Writes every byte, at `position` if given, else at the end. Nothing is durable yet. */
 export async function writeWhole(file: DurableHandle, bytes: Uint8Array, position?: number): Promise<void> {
   for (let written = 0; written < bytes.length; ) {
     const at = position === undefined ? [] : ([position + written] as const)
@@ -82,7 +82,7 @@ export async function writeWhole(file: DurableHandle, bytes: Uint8Array, positio
   }
 }
 
-/** Makes the names in a directory durable; rejects with `outcome_unknown`. */
+/** Makes the names in a directory durable. Rejects with `outcome_unknown`. */
 export async function syncDirectory(path: string, fs: DurableFs = systemFs): Promise<void> {
   try {
     const directory = await fs.open(path, 'r')
@@ -96,7 +96,7 @@ export async function syncDirectory(path: string, fs: DurableFs = systemFs): Pro
   }
 }
 
-/** The bytes of the file, or undefined when there is none; every other failure is thrown as the file system says it. */
+/** The bytes of the file, or undefined if it does not exist. Throws every other failure as the file system reports it. */
 export async function readFileIfExists(path: string, fs: DurableFs = systemFs): Promise<Uint8Array | undefined> {
   try {
     return await fs.readFile(path)
@@ -107,8 +107,8 @@ export async function readFileIfExists(path: string, fs: DurableFs = systemFs): 
 }
 
 /**
- * Makes the directory and those above it that are missing, with `mode` (less the umask), and lets each survive a power cut
- * before the next one is made. A directory that is already there keeps its permissions; anything else there is an error.
+ * Creates the directory and its missing parents with `mode` (less the umask), and makes each survive a power cut before it creates the
+ * next. An existing directory keeps its permissions. Anything else at that path is an error.
  */
 export async function ensureDir(path: string, mode = 0o700, fs: DurableFs = systemFs): Promise<void> {
   const absolute = resolve(path)
@@ -121,7 +121,7 @@ export async function ensureDir(path: string, mode = 0o700, fs: DurableFs = syst
       return ensureDir(absolute, mode, fs)
     }
     if (systemCode(error) !== 'EEXIST') throw error
-    const there = await fs.open(`${absolute}/`, 'r') // the slash makes a file there an error (ENOTDIR)
+    const there = await fs.open(`${absolute}/`, 'r') // the slash makes a file at this path an error (ENOTDIR)
     return there.close()
   }
   await syncDirectory(dirname(absolute), fs)

@@ -1,12 +1,12 @@
-/** `detail` says what is wrong, never what a parameter holds. */
+/** `detail` says what is wrong, never a parameter's value. */
 export type Form =
   | { ok: true; value: Record<string, string> }
   | { ok: false; code: 'request_malformed'; detail: string }
 
 export interface FormLimits {
-  /** Parameters of one form. */
+  /** The most parameters in one form. */
   maxParameters: number
-  /** Characters of one value, decoded. */
+  /** The most characters of one value, decoded. */
   maxValueLength: number
 }
 
@@ -17,13 +17,13 @@ const NAME = /^[A-Za-z0-9._-]{1,64}$/
 
 /**
  * Reads `application/x-www-form-urlencoded` as RFC 6749 (appendix B, and §3.2: no parameter more than once) needs it: ASCII,
- * whole percent escapes of valid UTF-8, plain names, no empty value. Two readers that pick different ones of two equal
+ * complete percent escapes of valid UTF-8, plain names, no empty value. Two readers that pick different ones of two equal
  * parameters, or decode a broken escape differently, would otherwise authenticate one thing and act on another.
  */
 export function parseForm(bytes: Uint8Array, limits: FormLimits = formLimits): Form {
   if (bytes.length === 0) return refused('an empty form')
   const text = Buffer.from(bytes).toString('latin1')
-  // Printable ASCII: everything else must be escaped.
+  // Printable ASCII: every other character must be escaped.
   if (/[^\x21-\x7e]/.test(text)) return refused('a character that must be escaped')
   const value = new Map<string, string>()
   for (const pair of text.split('&', limits.maxParameters + 1)) {

@@ -1,21 +1,21 @@
-/** Says why not, in a few words that anybody may read, or nothing when all is well. Answers at once, from what is known. */
+/** Returns the reason for a failure, in a few words that may be public, or nothing when all is well. Answers at once, from known state. */
 export type Check = () => string | undefined
 
-/** Failing checks by name, with the reason of each; empty when all is well. */
+/** Failing checks by name, each with its reason. Empty when all is well. */
 export type Failing = Readonly<Record<string, string>>
 
 /**
- * What a service knows about itself. *Live* (`/healthz`) is false only when a restart would help; *ready* (`/readyz`) is
- * false whenever it should get no work now. A check that throws fails (V13); its error is not shown.
+ * A service's knowledge of its own health. *Live* (`/healthz`) is false only when a restart would help. *Ready* (`/readyz`) is
+ * false whenever the service should get no work now. A check that throws counts as failed (V13); its error is not shown.
  */
 export class Health {
   readonly #checks = new Map<string, { check: Check; liveness: boolean; gate: boolean }>()
   #stopping = false
 
   /**
-   * Adds a check of readiness, with `liveness` also of liveness; with `gate` the process's servers answer nothing but health
-   * and metrics while it fails (`service_standby`): another instance has to be asked. Throws when the name is taken: two services of one process
-   * prefix theirs. The answer takes it off again.
+   * Adds a check of readiness, and with `liveness` also of liveness. While a check with `gate` fails, the process's servers answer nothing
+   * but health and metrics (`service_standby`), and callers must ask another instance. Throws when the name is taken: two services of
+   * one process prefix their names. Returns a function that removes the check.
    */
   check(name: string, check: Check, options: { liveness?: boolean; gate?: boolean } = {}): () => void {
     if (this.#checks.has(name)) throw new RangeError(`a second health check named ${name}`)
@@ -23,7 +23,7 @@ export class Health {
     return () => void this.#checks.delete(name)
   }
 
-  /** From here on the process is not ready, whatever its checks say; it does not come back. */
+  /** From here on the process is not ready, whatever its checks say. It never becomes ready again. */
   stopping(): void {
     this.#stopping = true
   }

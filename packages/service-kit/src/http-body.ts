@@ -3,21 +3,21 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { parseForm } from './form.ts'
 import { parseStrictJson } from './strict-json.ts'
 
-/** What a body can be. A route names those that it takes in `config.accepts`; without, it takes JSON. */
+/** The media types of a body. A route names those that it accepts in `config.accepts`; by default it accepts JSON. */
 export type MediaType = 'application/json' | 'application/x-www-form-urlencoded' | 'application/jose'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /**
-     * Media types that the route takes, `['application/json']` unless told; none: it takes no body. `anything` is for a standard
-     * that names no type: the bytes are in `rawBody`, whatever the header says of them, and there is no `body`.
+     * Media types that the route accepts. Default: `['application/json']`. Empty: it accepts no body. `anything` is for a standard that
+     * names no type: the bytes are in `rawBody`, whatever the header says, and there is no `body`.
      */
     accepts?: readonly MediaType[] | 'anything'
-    /** What a body of another type is answered with, for a standard that says so; `content_type_unsupported` (415) unless told. */
+    /** The error for a body of another type, for a standard that requires it. Default: `content_type_unsupported` (415). */
     otherTypesAre?: 'request_malformed'
   }
   interface FastifyRequest {
-    /** The body's bytes as they came, for digests and signatures; undefined when there was none. */
+    /** The body's bytes as received, for digests and signatures; undefined when there was no body. */
     rawBody: Buffer | undefined
   }
 }
@@ -46,12 +46,12 @@ export function readBodies(app: FastifyInstance, { bigIntegers = false }: { bigI
       else done(new ServiceError(body.code, body.detail))
     })
   }
-  // Before a byte of the body is read.
+  // Runs before any byte of the body is read.
   app.addHook('preParsing', async (request) => {
     if (request.is404) return
     const { accepts: accepted = ['application/json'], otherTypesAre = 'content_type_unsupported' } =
       request.routeOptions.config
-    // Go's http.Post("") sends the field without a value, which fastify refuses before it looks for a reader.
+    // Go's http.Post("") sends an empty Content-Type, which fastify refuses before it looks for a reader.
     if (accepted === 'anything') request.raw.headers['content-type'] = 'application/octet-stream'
     if (!hasBody(request)) return
     const encoding = request.headers['content-encoding']
@@ -68,12 +68,12 @@ export function readBodies(app: FastifyInstance, { bigIntegers = false }: { bigI
 }
 
 function hasBody({ method, headers }: FastifyRequest): boolean {
-  if (method === 'GET' || method === 'HEAD') return false // nobody reads it, nor its type
+  if (method === 'GET' || method === 'HEAD') return false // neither the body nor its type is read
   const length = headers['content-length']
   return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
 }
 
-/** The media type, when its only parameter, if any, says UTF-8: JSON and JOSE are nothing else, and neither are forms here. */
+/** The media type, if its only parameter, if any, says UTF-8: JSON and JOSE have no other encoding, and neither have forms here. */
 function mediaTypeOf(contentType: string | undefined): string | undefined {
   const [, type, charset] =
     /^([a-z0-9.+/-]+)[ \t]*(?:;[ \t]*charset="?([a-z0-9-]+)"?[ \t]*)?$/i.exec(contentType ?? '') ?? []
@@ -81,7 +81,7 @@ function mediaTypeOf(contentType: string | undefined): string | undefined {
   return type?.toLowerCase()
 }
 
-/** RFC 7515 §9.2.1: the compact serialization, here of a JWS. What it says is for `credentials` to find out. */
+/** RFC 7515 §9.2.1: the compact serialization, here of a JWS. `credentials` interprets its content. */
 function readJose(bytes: Buffer): Read {
   const text = bytes.toString('latin1')
   if (/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(text)) return { ok: true, value: text }

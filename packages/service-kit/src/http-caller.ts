@@ -1,7 +1,7 @@
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
 import type { HttpServer } from './http-server.ts'
 
-/** Gives each request its `caller`. Nothing else of `X-Forwarded-*` is believed of anybody. */
+/** Gives each request its `caller`. No other part of `X-Forwarded-*` is ever believed. */
 export function knowCallers(app: HttpServer, trusted: BlockList = new BlockList()): void {
   app.decorateRequest('caller', {
     getter() {
@@ -11,9 +11,9 @@ export function knowCallers(app: HttpServer, trusted: BlockList = new BlockList(
 }
 
 /**
- * Each proxy appends whom it heard a request from, so the list is read from its end, and only for as long as it was a trusted
- * proxy that wrote: what stands before that anybody may have made up. What is no address ends it, too: then the last proxy
- * stands for whoever is behind it.
+ * Each proxy appends the address it received the request from. So the list is read from its end, and only while the writer was a trusted
+ * proxy; any client could have made up the entries before that. An entry that is not an address also ends the reading: the last proxy
+ * then stands for the callers behind it.
  */
 export function callerOf(
   peer: string | undefined,
@@ -30,7 +30,7 @@ export function callerOf(
   return caller
 }
 
-/** The networks of `CIDR[,CIDR…]`, or single addresses; undefined when one is neither, or is everybody (`/0`). */
+/** The networks of `CIDR[,CIDR…]`, or single addresses. undefined if an entry is neither, or covers every address (`/0`). */
 export function readNetworks(value: string): BlockList | undefined {
   const networks = new BlockList()
   for (const network of value.split(',')) {
@@ -43,7 +43,7 @@ export function readNetworks(value: string): BlockList | undefined {
   return networks
 }
 
-/** Whoever has one address of an IPv6 network of /64 has all of them (RFC 4291 §2.5.4). */
+/** The holder of one address of an IPv6 /64 network has all its addresses (RFC 4291 §2.5.4). */
 export function networkOf(ip: string): string {
   const address = plain(ip)
   if (!isIPv6(address)) return address
@@ -59,5 +59,5 @@ export const isIn = (networks: BlockList, address: string) =>
 
 const familyOf = (address: string) => (isIPv4(address) ? 'ipv4' : 'ipv6')
 
-/** A socket that takes both has IPv4 peers in the form of IPv6. */
+/** A dual-stack socket shows IPv4 peers in IPv6 form. */
 export const plain = (address: string) => address.replace(/^::ffff:(?=\d+\.)/i, '')

@@ -66,10 +66,10 @@ it('gives up an answer that stands still half way', async () => {
   expect(performance.now() - started).toBeLessThan(2000)
 })
 
-/** More than the sockets of any machine hold. */
+/** More than the socket buffers of any machine hold. */
 const large = Buffer.alloc(64 << 20, 'a')
 
-/** Whether the server had handed over all of a large answer when it was done with it; `read` gets what reads it. */
+/** Whether the server had handed over all of a large response when it closed the connection. `read` gets the client's socket. */
 async function handedOver(limits: Partial<HttpLimits>, read: (socket: Socket) => void): Promise<boolean> {
   await using fixture = await aServer({ limits: { graceMs: 50, ...limits } })
   const done = Promise.withResolvers<boolean>()
@@ -91,7 +91,7 @@ async function handedOver(limits: Partial<HttpLimits>, read: (socket: Socket) =>
 it('does not keep a large answer for who reads it drop by drop (V18)', async () => {
   let drip: NodeJS.Timeout | undefined
   const all = await handedOver({ answerMs: 200, answerBytesPerSecond: 1 << 30, silenceMs: 60_000 }, (socket) => {
-    drip = setInterval(() => socket.read(262_144) ?? socket.read(), 50) // all of it would take many seconds
+    drip = setInterval(() => socket.read(262_144) ?? socket.read(), 50) // reading all of it would take many seconds
   })
   clearInterval(drip)
   expect(all).toBe(false)
@@ -112,14 +112,14 @@ it('takes no more connections than it may', async () => {
   expect(await speak(port, slow, '\r\n')).toMatch(/^HTTP\/1\.1 200 /)
 })
 
-/** A connection that says nothing. */
+/** A connection that sends nothing. */
 async function silent(port: number): Promise<Socket & Disposable> {
   const socket = connect(port, '127.0.0.1').resume()
   await once(socket, 'connect')
   return Object.assign(socket, { [Symbol.dispose]: () => void socket.destroy() })
 }
 
-/** Of a whole request on a connection of its own, from some address of this machine; undefined: it was closed. */
+/** The status of a whole request on its own connection from some address of this machine; undefined: the connection was closed. */
 function statusOf(port: number, tls: TlsFiles | undefined, localAddress = '127.0.0.1'): Promise<number | undefined> {
   const { promise, resolve } = Promise.withResolvers<number | undefined>()
   const at = { host: '127.0.0.1', port, path: '/items/1', agent: false, localAddress, rejectUnauthorized: false }
@@ -130,7 +130,7 @@ function statusOf(port: number, tls: TlsFiles | undefined, localAddress = '127.0
   return promise
 }
 
-// Other systems have one loopback address.
+// Other systems have only one loopback address.
 it.skipIf(process.platform !== 'linux').each([undefined, testTls])(
   'nobody who holds all the connections that one network may keeps another out (V18)',
   async (tls) => {
@@ -143,7 +143,7 @@ it.skipIf(process.platform !== 'linux').each([undefined, testTls])(
     expect(await statusOf(port, tls)).toBeUndefined()
     expect(await statusOf(port, tls, '127.0.0.2')).toBe(200)
     for (const socket of [first, second]) socket.destroy()
-    // What was closed counts no more, as often as that happens.
+    // A closed connection no longer counts, however often that happens.
     for (let n = 0; n < 4; n++) await expect.poll(() => statusOf(port, tls)).toBe(200)
   },
 )

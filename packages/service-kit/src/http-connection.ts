@@ -7,32 +7,32 @@ import { isIn, networkOf, plain } from './http-caller.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** How long the route's handler may take, in ms, where that is not the server's `handlerMs`. */
+    /** How long the route's handler may take, in ms. Default: the server's `handlerMs`. */
     handlerMs?: number
   }
 }
 
-/** Bounds of connections and requests; every wait ends (DESIGN §9). All times in ms. */
+/** Limits of connections and requests. Every wait ends (DESIGN §9). All times in ms. */
 export interface HttpLimits {
-  /** From the connection, or the previous answer, to the end of a request's head. */
+  /** From the start of the connection, or the previous response, to the end of a request's head. */
   headersMs: number
-  /** To the end of its body. */
+  /** From there to the end of its body. */
   requestMs: number
-  /** From there to the answer; a route may set its own, `config.handlerMs`. */
+  /** From there to the response. A route may set its own, `config.handlerMs`. */
   handlerMs: number
   /** How long a connection without a request is kept. */
   keepAliveMs: number
-  /** How long a connection may be silent, also while an answer is being sent. */
+  /** How long a connection may be silent, even while a response is being sent. */
   silenceMs: number
-  /** How long the reader of a whole answer may take, beside the time for its bytes: until it has them, they stay in memory. */
+  /** How long the reader of a whole response may take, in addition to the time for its bytes. Until then the bytes stay in memory. */
   answerMs: number
-  /** How many bytes a second it must take at least. */
+  /** The least number of bytes a second that it must read. */
   answerBytesPerSecond: number
-  /** Connections at once; one more is closed before it can say anything. */
+  /** Connections at once. A further one is closed before it can send anything. */
   maxConnections: number
-  /** As many of them as one network may hold that is no trusted proxy, which stands for many (V18). */
+  /** How many of them one network may hold (V18). Trusted proxies are exempt, because each stands for many callers. */
   maxConnectionsOfOne: number
-  /** How long `close` waits for requests that are being answered. */
+  /** How long `close` waits for requests in progress. */
   graceMs: number
 }
 
@@ -55,7 +55,7 @@ export interface TlsFiles {
   key: string | Buffer
 }
 
-/** A server of node's within the limits, for `httpServer`. */
+/** One of Node's servers with the limits applied, for `httpServer`. */
 export function boundedServer(
   handler: RequestListener,
   limits: HttpLimits,
@@ -65,7 +65,7 @@ export function boundedServer(
     headersTimeout: limits.headersMs,
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.keepAliveMs,
-    // node looks only this often: the times above are kept to within it.
+    // Node checks only this often, so the times above are exact only to within this interval.
     connectionsCheckingInterval: Math.max(50, Math.min(1000, limits.headersMs / 2)),
     maxHeaderSize: 16_384,
   }
@@ -86,7 +86,7 @@ export function boundedServer(
   return server
 }
 
-/** Whoever opens as many as there are, and says nothing, keeps nobody else out. One that is too many is closed at once. */
+/** A client that opens as many silent connections as possible keeps no other network out. Surplus connections are closed at once. */
 function shareConnections(server: Server, most: number, trusted: BlockList): void {
   const held = new Map<string, number>()
   const all = new Set<Socket>()
@@ -110,19 +110,19 @@ function shareConnections(server: Server, most: number, trusted: BlockList): voi
 
 const open = new WeakMap<Server, Set<Socket>>()
 
-/** Those too whose TLS handshake is not over: node does not count them as its own, and a close would wait for them. */
+/** Includes connections whose TLS handshake is not over: Node does not count them as its own, and a close would wait for them. */
 export function cutConnections(server: Server): void {
   for (const socket of open.get(server) ?? []) socket.destroy()
 }
 
 /**
- * Whoever asked is answered in time, if with `deadline_exceeded`; an answer that has begun is cut off. What the handler does
- * is not stopped. Not fastify's `handlerTimeout` (5.12): it ends when node closes the request, which is once its body was read.
+ * Every caller gets a response in time, if only `deadline_exceeded`. A response that has begun is cut off. The handler's work is not
+ * stopped. fastify's `handlerTimeout` (5.12) is not used: it ends when Node closes the request, which happens once the body was read.
  */
 export function boundHandlers(app: FastifyInstance, { handlerMs }: HttpLimits): void {
   app.addHook('preHandler', (request, reply, done) => {
     const late = () => {
-      if (reply.sent) return // whole; how long its reader may take is `boundAnswer`'s to say
+      if (reply.sent) return // complete; `boundAnswer` limits how long its reader may take
       if (reply.raw.headersSent) reply.raw.destroy()
       else reply.send(new ServiceError('deadline_exceeded'))
     }
@@ -132,10 +132,12 @@ export function boundHandlers(app: FastifyInstance, { handlerMs }: HttpLimits): 
   })
 }
 
-/** What the sockets of any machine hold themselves. */
+/** The bytes that the socket buffers of any machine hold. */
 const heldBySockets = 65_536
 
-/** Cuts off whoever takes too long to read a whole answer: who reads a byte now and then is never silent, and would hold it for ever. */
+/**
+ * Cuts off a client that reads a whole response too slowly: by reading a byte now and then it is never silent, and could hold it for ever.
+ */
 export function boundAnswer(response: ServerResponse, bytes: number, limits: HttpLimits): void {
   if (bytes <= heldBySockets) return
   const ms = limits.answerMs + (bytes / limits.answerBytesPerSecond) * 1000
@@ -143,9 +145,9 @@ export function boundAnswer(response: ServerResponse, bytes: number, limits: Htt
   response.once('close', () => clearTimeout(cut))
 }
 
-/** Answers what is not HTTP, too slow or too large before there is a request: the same documents, by hand. */
+/** Answers input that is not HTTP, too slow or too large, before there is a request. Writes the same problem documents by hand. */
 export function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
-  // Without a handshake nothing that is written ever leaves, and what waits for that would hold the connection for good.
+  // Without a handshake, written bytes never leave, and waiting for them would hold the connection for good.
   const isMute = /^ERR_(TLS|SSL)_/.test(error.code ?? '')
   if (isMute || error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy()
   const problem = toProblem(new ServiceError(refusalCode(error.code)))

@@ -40,7 +40,7 @@ describe('a server that goes by its names', () => {
   ])('refuses %s before anything is read (V3)', async (_, fields) => {
     for (const path of ['/items/1', '/nothing', '/metrics']) {
       const [status, code] = await ask(get(path, ...fields))
-      // Node refuses some of them by itself.
+      // Node itself refuses some of them.
       if (status === 400) continue
       expect([path, status, code]).toEqual([path, 421, 'host_unknown'])
     }

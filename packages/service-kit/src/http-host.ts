@@ -4,20 +4,20 @@ import { isLoopback } from './listener.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Answered whatever the Host header says: for probes, which know an instance by its address alone. */
+    /** Answered whatever the Host header says: probes know an instance only by its address. */
     anyHost?: boolean
   }
 }
 
 /**
- * Refuses (`host_unknown`) what is meant for another host. A page of any site can have its name point to this machine or to an address
- * inside (DNS rebinding); then its requests come from a browser that is let in, under the page's own name. `hosts`: the names that this server goes by
- * besides the loopback's. The port says nothing: a proxy in front may have another one. Nothing is asked of an operator's Unix
- * socket, which no browser opens.
+ * Refuses (`host_unknown`) requests for another host. A web page of any site can point its own name to this machine or to an internal
+ * address (DNS rebinding). Its requests then come, under that name, from a browser that is allowed in. `hosts`: the names of this server
+ * other than those of the loopback. The port is ignored, because a proxy in front may use another one. Requests on an operator's Unix
+ * socket are not checked: no browser opens one.
  */
 export function refuseOtherHosts(app: HttpServer, hosts: readonly string[] | 'any'): void {
   if (hosts === 'any') return
-  // A listener on every interface is not called by that.
+  // The wildcard address of a listener on every interface is not one of its names.
   const ours = new Set(hosts.map((host) => host.toLowerCase()).filter((host) => host !== '0.0.0.0' && host !== '::'))
   app.addHook('onRequest', async ({ raw, routeOptions }) => {
     if (routeOptions.config.anyHost === true || typeof app.server.address() === 'string') return
@@ -27,7 +27,7 @@ export function refuseOtherHosts(app: HttpServer, hosts: readonly string[] | 'an
   })
 }
 
-/** Without port and brackets; undefined unless there is exactly one that is a host (RFC 9112 §3.2). */
+/** The host without port and brackets; undefined unless there is exactly one Host header that holds a host (RFC 9112 §3.2). */
 function hostNameIn(rawHeaders: readonly string[]): string | undefined {
   const [host, ...more] = rawHeaders.filter((_, n) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'host')
   if (host === undefined || more.length > 0) return undefined

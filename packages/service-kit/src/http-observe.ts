@@ -8,11 +8,11 @@ import type { Metrics } from './metrics.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Answered also while this instance stands by. */
+    /** Answered even while this instance stands by. */
     ungated?: boolean
   }
   interface FastifyRequest {
-    /** When its head was read, by the server's monotonic clock. */
+    /** When the request's head was read, by the server's monotonic clock. */
     startedAt: number
   }
 }
@@ -25,8 +25,8 @@ interface Observers {
 }
 
 /**
- * Adds `/healthz`, `/readyz` and `/metrics`; counts and times requests by route, and gives each one line in the log: method,
- * route, status, ms and the error, never the path, query or headers, in which callers put secrets (V17).
+ * Adds `/healthz`, `/readyz` and `/metrics`. Counts and times requests by route, and logs one line for each: method, route, status, ms and
+ * the error, but never the path, query or headers, in which callers put secrets (V17).
  */
 export function observeRequests(app: HttpServer, { clock, health, metrics, metricsFor = 'loopback' }: Observers): void {
   app.decorateRequest('failure', undefined)
@@ -43,11 +43,11 @@ export function observeRequests(app: HttpServer, { clock, health, metrics, metri
   })
   app.addHook('onResponse', async (request, reply) => {
     const { method, failure } = request
-    const route = request.routeOptions.url ?? 'unknown' // the pattern, not the path: few, and without ids
+    const route = request.routeOptions.url ?? 'unknown' // the pattern, not the path: there are few patterns, and they contain no ids
     const ms = clock.monotonic() - request.startedAt
     requests.inc({ method, route, status: String(reply.statusCode) })
     seconds.observe({ method, route }, ms / 1000)
-    // Who polls readiness reads the answer: the log says what changes, elsewhere.
+    // A client that polls readiness reads the response. Changes of readiness are logged elsewhere.
     const polled = route === '/healthz' || route === '/readyz'
     request.log[polled ? 'debug' : levelOf(failure)](
       { method, route, status: reply.statusCode, ms: Math.round(ms * 10) / 10, ...(failure ? { err: failure } : {}) },
@@ -65,7 +65,7 @@ export function observeRequests(app: HttpServer, { clock, health, metrics, metri
     refuseIfFailing(health.readiness())
     return { status: 'ready' }
   })
-  // Who may read them on this machine alone could be a browser, and a page in it by a name of its own.
+  // A reader that is allowed only because it is on this machine could be a browser with a page under a name of its own.
   app.get('/metrics', { config: { ...config, anyHost: metricsFor === 'anyone' } }, async (request, reply) => {
     if (metricsFor === 'loopback' && !isLocal(request)) throw new ServiceError('caller_forbidden')
     return reply.type(metrics.contentType).send(await metrics.text())
@@ -77,7 +77,7 @@ function refuseIfFailing(failing: Failing): void {
   if (reasons.length > 0) throw new ServiceError('service_unready', reasons.join('; '))
 }
 
-/** A defect is an error, a service that cannot answer a warning, a caller that was told no merely information. */
+/** A defect is an error, a service that cannot answer is a warning, and a caller that was refused is mere information. */
 function levelOf(failure: ServiceError | undefined): 'debug' | 'info' | 'warn' | 'error' {
   if (failure === undefined) return 'debug'
   const { status } = errorKinds[failure.code]

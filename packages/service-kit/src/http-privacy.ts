@@ -3,14 +3,14 @@ import { isLoopback } from './listener.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** TLS is ended in front of the listener, and nobody can go around that. */
+    /** TLS is terminated in front of the listener, and no client can bypass that. */
     tlsTerminated: boolean
   }
 }
 
 /**
- * Whether nobody on a network can have read the request: it came over TLS, ended here or in front, or from this machine. A
- * secret that anything else brought is not taken: whoever saw it could bring it again.
+ * Whether the request cannot have been read on a network: it came over TLS, terminated here or in front, or from this machine. A secret
+ * that arrived in any other way is refused, because an eavesdropper could present it again.
  */
 export function isConfidential(request: FastifyRequest): boolean {
   const { socket, server, headers } = request
@@ -20,7 +20,7 @@ export function isConfidential(request: FastifyRequest): boolean {
   return isLocal(request)
 }
 
-/** The peer is on this machine (a Unix socket has no address) and no proxy says that it speaks for somebody else. */
+/** The peer is on this machine (a Unix socket has no address), and no proxy says that it forwards for another client. */
 export function isLocal({ socket, headers }: FastifyRequest): boolean {
   const forwarded = ['x-forwarded-for', 'x-forwarded-proto', 'forwarded'].some((name) => headers[name] !== undefined)
   return !forwarded && (socket.remoteAddress === undefined || isLoopback(socket.remoteAddress))

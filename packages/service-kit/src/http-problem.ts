@@ -9,14 +9,14 @@ declare module 'fastify' {
   }
 }
 
-/** What fastify throws, in our codes. Whatever else of its errors blames the request is `request_malformed`. */
+/** fastify's errors, in our codes. Its other errors that blame the request become `request_malformed`. */
 const frameworkErrors: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'content_type_unsupported',
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
   FST_ERR_NOT_FOUND: 'route_unknown',
 }
 
-/** Any thrown value as an error of ours: fastify's and zod's become the caller's, everything foreign `internal` (V13). */
+/** Any thrown value as one of our errors: fastify's and zod's become the caller's fault, all others become `internal` (V13). */
 export function serviceErrorOf(error: unknown): ServiceError {
   const code = errorCode(error)
   if (code !== 'internal') return error instanceof ServiceError ? error : new ServiceError(code, detailOf(error))
@@ -29,8 +29,8 @@ export function serviceErrorOf(error: unknown): ServiceError {
 }
 
 /**
- * The problem document (RFC 9457) of a thrown value; also notes the error for the request's line in the log. An endpoint
- * whose standard has errors of another form (OAuth) calls this in its own error handler and writes them from the code.
+ * The problem document (RFC 9457) of a thrown value. Also records the error for the request's line in the log. An endpoint whose standard
+ * has another form of errors (OAuth) calls this in its own error handler and writes that form from the code.
  */
 export function problemOf(request: FastifyRequest, error: unknown): Problem {
   request.failure = serviceErrorOf(error)
@@ -38,20 +38,20 @@ export function problemOf(request: FastifyRequest, error: unknown): Problem {
 }
 
 /**
- * Answers with a problem document. `Retry-After` is what the error says, or 1 s where waiting helps and the route set nothing. The connection is
- * closed when the body may not have been read, so that nobody can go on sending it.
+ * Sends a problem document. `Retry-After` is the error's own value, or 1 s if waiting helps and the route set nothing. If the body may not
+ * have been read, the connection is closed, so that the client cannot go on sending it.
  */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
   const problem = problemOf(request, error)
   return answerWith(reply, problem, request.failure?.retryAfterSeconds)
 }
 
-/** As `sendProblem`, for an endpoint whose standard names its own problem types. */
+/** Like `sendProblem`, for an endpoint whose standard names its own problem types. */
 export function answerWith(reply: FastifyReply, problem: Problem, retryAfterSeconds?: number): FastifyReply {
   const waits = problem.status === 429 || (problem.status === 503 && problem.retryable)
   if (waits && !reply.hasHeader('retry-after')) reply.header('retry-after', String(retryAfterSeconds ?? 1))
   if (problem.status === 413 || problem.status === 415) reply.header('connection', 'close')
-  // Bytes: whatever response schemas the route has, they are not for problems.
+  // As bytes, because the route's response schemas, if any, do not apply to problems.
   return reply
     .code(problem.status)
     .type('application/problem+json')
@@ -65,7 +65,7 @@ function detailOf(error: unknown): string | undefined {
 function blamesRequest(error: unknown, framework: string): boolean {
   if (typeof error !== 'object' || error === null || !('statusCode' in error)) return false
   const { statusCode } = error
-  // ECONNRESET: the body's sender went away.
+  // ECONNRESET: the sender of the body went away.
   const ofFramework = framework.startsWith('FST_') || framework === 'ECONNRESET'
   return ofFramework && typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500
 }

@@ -3,8 +3,8 @@ import type { FastifyInstance } from 'fastify'
 import { sendProblem } from './http-problem.ts'
 
 /**
- * Answers what no route takes: 405 with `Allow` (RFC 9110 §15.5.6) when the path takes other methods, else 404. fastify
- * itself says 404 to both. To be called before any route is added.
+ * Answers requests without a route: 405 with `Allow` (RFC 9110 §15.5.6) when the path exists with other methods, else 404. fastify itself
+ * answers 404 to both. Call this before any route is added.
  */
 export function answerUnknownRoutes(app: FastifyInstance): void {
   const methodsByPattern = new Map<string, { pattern: RegExp; methods: Set<string> }>()
@@ -27,7 +27,7 @@ export function answerUnknownRoutes(app: FastifyInstance): void {
   })
 }
 
-/** A route's path as a pattern: a segment with a parameter is any segment, `*` is the rest. */
+/** A route's path as a pattern: a parameter matches any segment, `*` matches the rest. */
 function patternOf(url: string): RegExp {
   const segments = url.split('/').map((segment) => {
     if (segment === '*') return '.*'

@@ -13,7 +13,7 @@ const perSecond = 5
 const burst = 10 * perSecond
 const network = '192.0.2.1'
 
-/** A server with a public route, and one that verifies who asks by a word in the head, or in the body. Time stands. */
+/** A server with a public route, and a route that verifies its caller by a word in the head or in the body. Time stands still. */
 async function aServer({ holdMs = 0, clock = testClock() }: { holdMs?: number; clock?: TestClock } = {}) {
   const app = await httpServer({
     logger: logger({ service: 'test', level: 'silent' }),
@@ -71,7 +71,7 @@ it('a network has its burst and its rate, an IPv6 /64 is one network, and others
   await spend('2001:db8::1')
   expect(await ask({ from: '2001:db8::ffff:1' })).toMatchObject(refused)
   expect(await ask({ from: '2001:db8:0:1::1' })).toMatchObject({ status: 200 })
-  // Behind a trusted proxy it is whom the proxy heard it from.
+  // Behind a trusted proxy, the caller is the address that the proxy reports.
   expect(await ask({ from: '198.51.100.7', headers: { 'x-forwarded-for': network } })).toMatchObject(refused)
   expect(await ask({ from: '198.51.100.7', headers: { 'x-forwarded-for': '203.0.113.9' } })).toMatchObject({
     status: 200,
@@ -101,7 +101,7 @@ it('who says who it is and does not prove it is refused like any stranger, also 
   await spend()
   const before = handled()
   expect(await ask()).toMatchObject(refused)
-  expect(handled()).toBe(before) // refused before anything was done
+  expect(handled()).toBe(before) // refused before any work was done
   for (const lie of [
     { url: '/closed', headers: { authorization: 'Bearer bad' } },
     { url: '/closed', payload: { who: 'bad' } },

@@ -6,48 +6,48 @@ import type { HttpReply, HttpRequest, HttpServer } from './http-server.ts'
 import type { Metrics } from './metrics.ts'
 import { RateLimiter } from './rate.ts'
 
-/** A bucket of requests for each network, of one kind of route. */
+/** For one kind of route: a bucket of requests for each network. */
 export interface StrangerRate {
-  /** Routes of one name share their buckets. */
+  /** Routes of the same name share their buckets. */
   name: string
   perSecond: number
   burst: number
-  /** What all networks together may have. */
+  /** The limit for all networks together. */
   together?: { perSecond: number; burst: number }
 }
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What strangers may have of this route, where that is not the server's rate. */
+    /** The rate of strangers on this route. Default: the server's rate. */
     strangers?: StrangerRate
   }
   interface FastifyRequest {
-    /** To be called as soon as it is proved who asks: what a verified caller asks for is not charged to its network. */
+    /** Call this as soon as the caller is proved: requests of a verified caller are not charged to its network. */
     callerVerified(): void
   }
 }
 
 export interface StrangerLimits {
-  /** Requests without a verified caller, a second and network; ten times that at once. */
+  /** Requests without a verified caller, per second and network; ten times that at once. */
   perSecond: number
-  /** How long a refusal is held back: who sends the next request only once it has the answer to this one is slowed down to that. */
+  /** How long a refusal is held back. This slows down a client that sends its next request only after the response to this one. */
   holdMs: number
 }
 
 export const strangerLimits: StrangerLimits = { perSecond: 100, holdMs: 1000 }
 
 const maxNetworks = 10_000
-/** Refusals that wait at once; one more is answered at once. */
+/** The most refusals held back at once. A further one is sent at once. */
 const mostHeld = 2048
 
-/** What a network was charged for a request, until its caller is known; `retryAfterSeconds`: it had no more. */
+/** What a network was charged for a request, until its caller is known. `retryAfterSeconds`: the network had no token left. */
 type Charge = { rate: StrangerRate; network: string; retryAfterSeconds?: number }
 
 /**
- * Charges each request to the network that it comes from (an IPv4 address, or an IPv6 /64), and gives it back once the route has
- * verified its caller (V18, decision 43). A network that has used up its own is refused: at once where a request carries nothing by
- * which anybody could be known, else with its answer. So callers behind one address with a flood are verified all the same, and
- * never wait for its bucket; a signature is all that they cost, and who has none is answered 429 a second later.
+ * Charges each request to the network that it comes from (an IPv4 address, or an IPv6 /64), and refunds it once the route has verified the
+ * caller (V18, decision 43). A network without tokens is refused: at once if the request carries nothing that could identify its caller,
+ * otherwise after the route's own check. So callers that share an address with a flood are still verified and never wait for its
+ * bucket. Such a request costs at most a signature check, and one without a valid signature gets 429 a second later.
  */
 export function boundStrangers(
   app: HttpServer,
@@ -55,7 +55,7 @@ export function boundStrangers(
 ): void {
   const { perSecond, holdMs } = limits
   const usual: StrangerRate = { name: 'any', perSecond, burst: 10 * perSecond }
-  // Who asks whether this instance lives is answered whatever else is asked from there.
+  // Liveness checks are answered whatever other requests come from that network.
   const health: StrangerRate = { ...usual, name: 'health' }
   const buckets = new StrangerBuckets(clock)
   const charges = new WeakMap<HttpRequest, Charge>()
@@ -74,7 +74,7 @@ export function boundStrangers(
     if (charge.retryAfterSeconds === undefined) buckets.give(charge.rate, charge.network)
   })
 
-  /** A second request on a connection whose answer is held back is nobody's who waits for answers. */
+  /** A second request on a connection whose response is held back comes from a client that does not wait for responses. */
   const hold = async ({ raw: { socket } }: HttpRequest): Promise<void> => {
     refused.inc()
     if (holding.has(socket)) return void socket.destroy()
@@ -109,7 +109,7 @@ export function boundStrangers(
   })
 }
 
-/** The buckets of a server, by kind and network. */
+/** A server's buckets, by kind of route and network. */
 export class StrangerBuckets {
   readonly #clock: Clock
   readonly #kinds = new Map<string, { each: RateLimiter; together: RateLimiter | undefined }>()
@@ -124,7 +124,7 @@ export class StrangerBuckets {
     return own.ok && together !== undefined ? together.take('') : own
   }
 
-  /** Gives back what `take` took. */
+  /** Refunds what `take` took. */
   give(rate: StrangerRate, network: string): void {
     const { each, together } = this.#of(rate)
     each.give(network)
@@ -144,7 +144,7 @@ export class StrangerBuckets {
   }
 }
 
-/** Whether it carries anything by which its caller could be known: in its head, or in a body that a route reads. */
+/** Whether the request carries anything that could identify its caller: in its head, or in a body that a route reads. */
 function saysWho({ method, headers }: HttpRequest): boolean {
   const { authorization, dpop, cookie, 'content-length': length, 'transfer-encoding': encoding } = headers
   const hasBody = method !== 'GET' && method !== 'HEAD' && (encoding !== undefined || (length ?? '0') !== '0')
@@ -154,7 +154,7 @@ function saysWho({ method, headers }: HttpRequest): boolean {
 const tooMany = (retryAfterSeconds: number) =>
   new ServiceError('rate_limited', 'too many requests from this network say not who asks', { retryAfterSeconds })
 
-/** Whatever the route would have answered a stranger. */
+/** Replaces the response that the route would have given a stranger. */
 function refuse(reply: HttpReply, payload: unknown, retryAfterSeconds: number): Buffer {
   if (payload instanceof Object && 'destroy' in payload && typeof payload.destroy === 'function') payload.destroy()
   for (const name of ['www-authenticate', 'content-encoding', 'content-length', 'set-cookie', 'etag'])

@@ -12,11 +12,11 @@ export interface Fixture extends AsyncDisposable {
   server: HttpServer
   health: Health
   metrics: Metrics
-  /** What was logged so far. */
+  /** Everything logged so far. */
   log(): string
 }
 
-/** A server for tests, logging everything into memory. Routes: POST /echo (JSON), POST /form, POST /jose, GET /items/:id. */
+/** A server for tests that logs into memory. Routes: POST /echo (JSON), POST /form, POST /jose, GET /items/:id. */
 export async function aServer(options: Partial<HttpServerOptions> = {}): Promise<Fixture> {
   const lines: string[] = []
   const health = new Health()
@@ -46,7 +46,7 @@ export async function aServer(options: Partial<HttpServerOptions> = {}): Promise
   }
 }
 
-/** Sends the bytes over a connection of its own and gives all that comes back until the server closes it. */
+/** Sends the bytes over a connection of its own. Returns everything received until the server closes it. */
 export async function speak(port: number, ...parts: (string | number)[]): Promise<string> {
   const socket = connect(port, '127.0.0.1')
   let answer = ''
@@ -56,7 +56,7 @@ export async function speak(port: number, ...parts: (string | number)[]): Promis
   const { promise: closed, resolve } = Promise.withResolvers<void>()
   socket.on('close', () => resolve())
   await once(socket, 'connect')
-  socket.on('error', () => undefined) // a reset is an end, too
+  socket.on('error', () => undefined) // a reset also ends the connection
   for (const part of parts) {
     if (typeof part === 'number') await new Promise((resolve) => setTimeout(resolve, part))
     else if (socket.writable) socket.write(part)
@@ -65,7 +65,7 @@ export async function speak(port: number, ...parts: (string | number)[]): Promis
   return answer
 }
 
-/** Listens on a free port of this machine. */
+/** Listens on a free port of this machine, and returns it. */
 export async function listening({ server }: Fixture): Promise<number> {
   return Number(new URL(await server.listen({ port: 0 })).port)
 }

@@ -159,7 +159,7 @@ describe('an answer', () => {
 
   it('that does not fit its schema is an internal error, not half an answer', async () => {
     await using fixture = await aServer()
-    // What the types refuse can still come from elsewhere.
+    // The type checker refuses this value, but it can still come from elsewhere.
     const wrong = JSON.parse('{"id":7,"secret":"hunter2"}') as { id: string }
     fixture.server.get('/wrong', { schema: { response: { 200: z.object({ id: z.string() }) } } }, async () => wrong)
     const answer = await fixture.server.inject({ url: '/wrong' })

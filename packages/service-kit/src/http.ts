@@ -32,53 +32,53 @@ export interface HttpServerOptions {
   clock: Clock
   health: Health
   metrics: Metrics
-  /** Without, the server listens on this machine only. */
+  /** If absent, the server listens on this machine only. */
   tls?: Tls
-  /** Bytes of a body, 64 KiB unless told; a route may set its own `bodyLimit`. */
+  /** The most bytes of a body. Default: 64 KiB. A route may set its own `bodyLimit`. */
   bodyLimit?: number
-  /** The proxies whose `X-Forwarded-For` is believed; nobody's unless told. */
+  /** The proxies whose `X-Forwarded-For` is believed. Default: none. */
   trustedProxies?: BlockList | undefined
-  /** The names that this server goes by besides the loopback's: none unless told; `any`: it does not matter. */
+  /** The names of this server other than those of the loopback. Default: none. `any`: every name is accepted. */
   hosts?: readonly string[] | 'any' | undefined
-  /** Who may read `/metrics`: callers on this machine unless told. */
+  /** Who may read `/metrics`. Default: callers on this machine. */
   metricsFor?: 'loopback' | 'anyone'
   limits?: Partial<HttpLimits>
-  /** What requests without a verified caller may have. */
+  /** The limits of requests without a verified caller. */
   strangers?: Partial<StrangerLimits> | undefined
-  /** Whether integers of a body beyond 53 bits come as bigint; else such a body is refused. */
+  /** Whether integers of a body beyond 53 bits become bigint. Otherwise such a body is refused. */
   bigIntegers?: boolean
   random?: RandomSource
 }
 
-/** RFC 9110 has no such field; the form is what AuthZEN (§10.1.1) and every proxy take, and cannot break a header or a line. */
+/** No RFC defines this field. AuthZEN (§10.1.1) and every proxy accept this form, and it cannot break a header or a log line. */
 const REQUEST_ID = /^[A-Za-z0-9._~:+/=-]{1,128}$/
 
 /**
- * Makes a server ready for routes: strict bodies (`http-body.ts`), problem documents for every error, `X-Request-ID`,
- * security headers, `Cache-Control: no-store` unless the route says otherwise, health and metrics, one log line a request,
- * and bounds on everything a caller can hold open. Requests are validated, and answers reduced, by the route's zod schemas:
- * an answer without a response schema goes out as it is.
+ * Makes a server that is ready for routes: strict bodies (`http-body.ts`), problem documents for every error, `X-Request-ID`,
+ * security headers, `Cache-Control: no-store` unless the route says otherwise, health and metrics, one log line per request,
+ * and limits on everything that a caller can hold open. The route's zod schemas validate requests and reduce responses. A response
+ * without a schema is sent as it is.
  */
 export async function httpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { logger, health, tls, bodyLimit = 65_536, bigIntegers = false, random = systemRandom } = options
   const limits = { ...httpLimits, ...options.limits }
   const files = tls === 'terminated' ? undefined : tls
   const loggerInstance: FastifyBaseLogger = logger
-  // One for all answers: @fastify/helmet makes it anew for each, which is 5 µs of every decision.
+  // Made once for all responses: @fastify/helmet makes it anew each time, which costs 5 µs of every decision.
   const secure = helmet(securityHeaders(tls !== undefined))
 
   const app = fastify({
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
-    // A passkey's id has up to 1,400 characters, a resource's more; the default of 100 would make them unknown routes.
+    // A passkey's id has up to 1,400 characters, a resource's more. With the default of 100, such paths would be unknown routes.
     routerOptions: { maxParamLength: 2100 },
-    return503OnClosing: false, // its answer is no problem document: `drain` does it
+    return503OnClosing: false, // its response is not a problem document; `drain` handles this
     genReqId: (request) => requestId(request.headers['x-request-id'], random),
     serverFactory: (handler) => boundedServer(handler, limits, { tls: files, trusted: options.trustedProxies }),
     clientErrorHandler: refuseConnection,
     frameworkErrors: (error, request, reply) => {
-      // No hook runs for what is no path.
+      // No hook runs for an invalid path.
       secure(request.raw, reply.raw, () => undefined)
       reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store' })
       sendProblem(request, reply, error)
@@ -91,7 +91,7 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
   app.setSerializerCompiler(serializerCompiler)
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error))
   guardListen(app, tls)
-  observeRequests(app, options) // first: who is refused by a later hook was asked, too
+  observeRequests(app, options) // first, so that requests refused by later hooks are also counted
   drain(app, health, limits.graceMs)
   answerUnknownRoutes(app)
   app.addHook('onRequest', async (request, reply) => {
@@ -100,7 +100,7 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
   app.addHook('onRequest', (request, reply, done) => secure(request.raw, reply.raw, () => done()))
   app.addHook('onSend', async (_request, reply, payload) => {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
-    // A stream stays where it is until it is read.
+    // A stream stays at its source until it is read.
     const bytes = typeof payload === 'string' || payload instanceof Uint8Array ? Buffer.byteLength(payload) : 0
     boundAnswer(reply.raw, bytes, limits)
   })
@@ -112,23 +112,23 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
   return app
 }
 
-/** While this instance stands by, whoever asks it for anything must ask another one. Before anything of the body is read. */
+/** Refuses requests while this instance stands by: callers must ask another instance. Runs before any of the body is read. */
 function keepGate(app: HttpServer, health: Health): void {
   app.addHook('onRequest', async (request, reply) => {
     if (request.routeOptions.config.ungated === true) return
     const reasons = Object.values(health.gates())
     if (reasons.length === 0) return
-    reply.header('retry-after', '1') // also where a route words its errors itself
+    reply.header('retry-after', '1') // also where a route formats its errors itself
     throw new ServiceError('service_standby', reasons.join('; '))
   })
 }
 
 function requestId(given: string | string[] | undefined, random: RandomSource): string {
-  // Several fields are joined with a comma, which has no place in an id.
+  // Several fields are joined with a comma, which an id cannot contain.
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : Buffer.from(random(16)).toString('base64url')
 }
 
-/** Pages may load what this origin serves and nothing else, and nobody may frame them. */
+/** Pages may load only what this origin serves, and no page may frame them. */
 function securityHeaders(https: boolean): HelmetOptions {
   return {
     contentSecurityPolicy: {
@@ -150,7 +150,7 @@ function securityHeaders(https: boolean): HelmetOptions {
   }
 }
 
-/** No way around `assertListenerAllowed`, nor a listener on whatever `localhost` is today. */
+/** Leaves no way around `assertListenerAllowed`, and no listener on whatever address `localhost` currently has. */
 function guardListen(app: HttpServer, tls: Tls): void {
   const listen = app.listen.bind(app)
   app.listen = (async (options: FastifyListenOptions = {}) => {
@@ -162,7 +162,7 @@ function guardListen(app: HttpServer, tls: Tls): void {
   }) as HttpServer['listen']
 }
 
-/** From the start of `close`: not ready, nothing new taken, and whoever is not answered within the grace is cut off. */
+/** From the start of `close`: not ready, no new requests, and requests not answered within the grace period are cut off. */
 function drain(app: HttpServer, health: Health, graceMs: number): void {
   let stopping = false
   let cut: NodeJS.Timeout | undefined
@@ -175,7 +175,7 @@ function drain(app: HttpServer, health: Health, graceMs: number): void {
   app.addHook('onRequest', async () => {
     if (stopping) throw new ServiceError('service_unready', 'the service stops')
   })
-  // Else the connection would be kept for its next request, and the close wait for it.
+  // Otherwise the connection would be kept for its next request, and the close would wait for it.
   app.addHook('onSend', async (_request, reply) => {
     if (stopping) reply.header('connection', 'close')
   })

@@ -4,14 +4,14 @@ import { withDeadline } from './deadline.ts'
 const openingMs = 2000
 
 /**
- * Owns at once what takes its time to open, so that nothing else waits for it: a broker lets a new reader into a group only
- * once it has given up the one that died. An error that keeps it from opening goes to `onFatal`. Disposing waits for it,
- * though not for a broker that is away, then ends it.
+ * Owns a part at once although it takes time to open, so that nothing else waits for it. For example, a broker lets a new reader into a
+ * group only after it has given up the dead one. An error that keeps the part from opening goes to `onFatal`. Disposing waits for the part
+ * to open, unless the broker is unavailable, then ends it.
  */
 export function inBackground(opening: Promise<AsyncDisposable>, onFatal: (error: unknown) => void): AsyncDisposable {
   let isGivenUp = false
   const opened = opening.catch((error: unknown) => {
-    // At a stop, the end of the bus ends a part that is still opening, in order.
+    // At a stop, the end of the bus ends a part that is still opening. That is not an error.
     if (!isGivenUp) onFatal(error)
     return undefined
   })

@@ -3,7 +3,9 @@ import { commonSettings, quotaSettings } from './settings.ts'
 /** An environment, such as process.env, which main.ts passes. */
 export type Env = Readonly<Record<string, string | undefined>>
 
-/** What `bailiwick dev` tells programs about itself. No process of ours reads them, but a shell that has them may start one. */
+/**
+ * Variables that `bailiwick dev` sets for other programs. Our processes do not read them, but may be started from a shell that has them.
+ */
 export const developerNames = [
   'BAILIWICK_URL',
   'BAILIWICK_INSTALLATION',
@@ -19,9 +21,9 @@ export const developerNames = [
 ] as const
 
 /**
- * Every variable that some process of Bailiwick's reads; test/architecture holds it against their schemas. Processes that
- * share an environment ignore each other's settings, but not a name that is nobody's: the default that somebody meant to
- * change would stay in force unseen.
+ * Every variable that some Bailiwick process reads; test/architecture compares this list with their schemas. Processes that
+ * share an environment ignore each other's settings, but refuse an unknown name: otherwise the default that the operator meant to
+ * change would silently stay in force.
  */
 export const knownSettings: readonly string[] = [
   ...Object.keys(commonSettings(0)),
@@ -53,15 +55,15 @@ export const knownSettings: readonly string[] = [
   'BAILIWICK_DEV_POLICIES',
   'BAILIWICK_DEV_ENV',
   ...developerNames,
-  // Of test runs, whose processes inherit them.
+  // For test runs, whose processes inherit them.
   'BAILIWICK_CHAOS_ROUNDS',
   'BAILIWICK_NIGHTLY',
   'BAILIWICK_SEED',
 ]
 
 /**
- * A line for each variable that looks like a setting of ours and is none: its name and the nearest that is one. `own` are
- * names that this process reads besides. Values are not looked at, but for an empty one, which is absent.
+ * One line for each variable that looks like a Bailiwick setting but is not: its name and the nearest real name. `own`: further names that
+ * this process reads. Values are not examined, except that an empty variable counts as absent.
  */
 export function misspeltSettings(env: Env, own: readonly string[] = []): string[] {
   const known = [...new Set([...knownSettings, ...own])]
@@ -73,10 +75,10 @@ export function misspeltSettings(env: Env, own: readonly string[] = []): string[
     })
 }
 
-/** Also with a slip in the prefix itself. */
+/** Also true when the prefix itself is misspelt. */
 const isOurs = (name: string) => distance(name.split('_', 1)[0]?.toUpperCase() ?? '', 'BAILIWICK') <= 2
 
-/** What Kubernetes puts into every pod beside a Service that is named after us. */
+/** Variables that Kubernetes sets in every pod for a Service that is named after Bailiwick. */
 const isServiceLink = (name: string, value: string) =>
   /_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP)\w*)$/.test(name) || /^(tcp|udp):\/\//.test(value)
 
@@ -86,7 +88,7 @@ function nearestOf(name: string, known: readonly string[]): { nearest: string; f
   return { nearest: best.each, far: best.off > 6 }
 }
 
-/** Levenshtein's: insertions, deletions and replacements. */
+/** Levenshtein distance: insertions, deletions and replacements. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, n) => n)
   for (const [i, letter] of [...a.slice(0, 100)].entries()) {

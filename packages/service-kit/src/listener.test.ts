@@ -51,7 +51,7 @@ describe('the operator socket', () => {
   let path: string
   beforeEach(async () => {
     dir = await mkdtemp(join(tmpdir(), 'op-'))
-    await chmod(dir, 0o755) // its privacy does not depend on the folder's
+    await chmod(dir, 0o755) // the socket's privacy does not depend on the folder's
     path = join(dir, 'operator.sock')
   })
   afterEach(() => rm(dir, { recursive: true, force: true }))
@@ -77,7 +77,7 @@ describe('the operator socket', () => {
   it('takes the place of one that a crash left behind', async () => {
     const stale = createServer().listen(path)
     await once(stale, 'listening')
-    // A process that is killed does not unlink: put the name back after the orderly close.
+    // A process that is killed does not unlink its socket. To simulate that, put the name back after the orderly close.
     await rename(path, `${path}.kept`)
     stale.close()
     await once(stale, 'close')

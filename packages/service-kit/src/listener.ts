@@ -5,12 +5,12 @@ import { ServiceError } from '@bailiwick/errors'
 import type { TlsFiles } from './http-connection.ts'
 import type { HttpServer } from './http-server.ts'
 
-/** TLS by this process, by something in front of it that nobody can go around, or none. */
+/** TLS by this process, TLS by a front that cannot be bypassed, or none. */
 export type Tls = TlsFiles | 'terminated' | undefined
 
 /**
- * Refuses (`config_invalid`) to listen beyond this machine without TLS: tokens would cross the network in the clear. A
- * name other than `localhost` counts as beyond, whatever it resolves to now.
+ * Refuses (`config_invalid`) to listen beyond this machine without TLS: tokens would cross the network in the clear. Any name other than
+ * `localhost` counts as beyond this machine, whatever it resolves to now.
  */
 export function assertListenerAllowed(host: string, tls: Tls): void {
   if (tls !== undefined || isLoopback(host)) return
@@ -20,20 +20,20 @@ export function assertListenerAllowed(host: string, tls: Tls): void {
   )
 }
 
-/** Whether an address (or `localhost`) is of this machine alone. */
+/** Whether an address (or `localhost`) belongs to this machine only. */
 export function isLoopback(host: string): boolean {
   const address = host.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '')
   return address === 'localhost' || address === '::1' || (isIP(address) === 4 && address.startsWith('127.'))
 }
 
-/** How long a path of a socket may be, in bytes: 107 on Linux, 103 on macOS. */
+/** The longest path of a socket, in bytes: 107 on Linux, 103 on macOS. */
 const LONGEST_SOCKET_PATH = 103
 
 /**
- * Lets `server`, made by `httpServer` for operators' routes alone, listen on a Unix socket that only this user can open
- * (0600). The socket is never reachable with other permissions: it is made in a private folder and moved into place, over
- * one that a crash left behind. Throws `config_invalid` when the path is too long, something else than a socket is there,
- * or a process answers on it. The socket goes when the server closes.
+ * Lets `server`, made by `httpServer` for operators' routes only, listen on a Unix socket that only this user can open
+ * (0600). The socket is never reachable with other permissions: it is created in a private folder and then moved into place, replacing
+ * one that a crash left behind. Throws `config_invalid` if the path is too long, if something other than a socket is there, or if a
+ * process answers on it. The socket is removed when the server closes.
  */
 export async function listenOperator(server: HttpServer, socketPath: string): Promise<void> {
   assertSocketPath(socketPath)

@@ -4,8 +4,8 @@ import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 const SQLITE_BUSY = 5
 
 /**
- * Takes a file for this process alone, or throws ServiceError(`code`). As the embedded bus does: the operating system ends
- * SQLite's exclusive lock with the process, however that dies, and no process id is compared that somebody may reuse.
+ * Takes a file for this process only, or throws ServiceError(`code`). As in the embedded bus: the operating system ends
+ * SQLite's exclusive lock with the process, however it dies. No process ids are compared, because they may be reused.
  */
 export function lockFile(file: string, code: ErrorCode): Disposable {
   const lock = new DatabaseSync(file, { timeout: 0 })

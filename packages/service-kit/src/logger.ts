@@ -10,18 +10,18 @@ export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 's
 export type LogLevel = Level | 'silent'
 
 export interface LoggerOptions {
-  /** Stands in every line, so that the lines of a standalone process can be told apart. */
+  /** Included in every line, so that the lines of a standalone process's services can be told apart. */
   service: string
   level: LogLevel
   clock?: Clock
-  /** Takes whole lines of JSON; standard output unless given. */
+  /** Takes whole lines of JSON. Default: standard output. */
   destination?: DestinationStream
 }
 
 /**
- * One JSON object a line: `level` and `time` (RFC 3339) as text, `service`, then the fields. An error, passed as the first
- * argument or as `err`, `error` or `cause`, becomes its code and detail; what is not ours also its name and where it was
- * thrown. Its message, which may quote anything, is written only when the level is `debug` or `trace`.
+ * One JSON object per line: `level` and `time` (RFC 3339) as text, `service`, then the fields. An error, passed as the first argument or
+ * as `err`, `error` or `cause`, becomes its code and detail. An error that is not ours also gets its name and where it was thrown. Its
+ * message, which may quote anything, is written only at level `debug` or `trace`.
  */
 export function logger({ service, level, clock = systemClock, destination }: LoggerOptions): Logger {
   const messages = level === 'debug' || level === 'trace'
@@ -31,14 +31,14 @@ export function logger({ service, level, clock = systemClock, destination }: Log
     base: { service },
     timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
     formatters: { level: (label: string) => ({ level: label }) },
-    // A request's headers, query and body never reach a line, whoever logs the request.
+    // A request's headers, query and body never reach a line, whichever code logs the request.
     serializers: { err: error, error, cause: error, req: method, request: method, res: status, reply: status },
     hooks: { logMethod: withoutMessages, streamWrite: redactLine },
   }
   return destination === undefined ? pino(options) : pino(options, destination)
 }
 
-/** pino would take an error's message for the line's when the line has none. */
+/** When a line has no message, pino would use the error's message. */
 function withoutMessages(this: Logger, args: unknown[], method: (...args: never[]) => void): void {
   const [first, ...rest] = args
   const fields: unknown = first instanceof Error ? { err: first } : first
@@ -48,7 +48,7 @@ function withoutMessages(this: Logger, args: unknown[], method: (...args: never[
   Reflect.apply(method, this, [fields, ...said])
 }
 
-/** What a line tells of an error. */
+/** What a line says about an error. */
 interface ErrorFields {
   code: string
   detail?: string

@@ -1,23 +1,23 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 export interface MetricsOptions {
-  /** Stands in every sample as the label `service`. */
+  /** Included in every sample as the label `service`. */
   service: string
   /**
-   * Also the process's own figures (CPU, memory, event loop, garbage collection): on unless told. They start timers of
-   * the process that do not end, hence once a process.
+   * Also collects the process's own figures (CPU, memory, event loop, garbage collection). Default: on. This starts timers that never
+   * end, so use it once per process.
    */
   processMetrics?: boolean
 }
 
 /**
- * The metrics of one process. Each maker gives the existing metric when the name is taken, so that a module may ask for it
- * where it counts. Names are without the prefix `bailiwick_`, which is put in front. Labels name kinds, of which there are
- * few: never an id, a path with an id, or anything that a caller chose (V17, and memory).
+ * The metrics of one process. Each maker returns the existing metric when the name is taken, so that a module may ask for it
+ * where it counts. Give names without the prefix `bailiwick_`, which is added. Labels name kinds, of which there are
+ * few: never an id, a path with an id, or any text that a caller chose (V17, and memory).
  */
 export interface Metrics {
   counter<L extends string = never>(name: string, help: string, labels?: readonly L[]): Counter<L>
-  /** `read` sets it anew at each scrape, where a value is only true at the time that it is asked for. */
+  /** `read` sets the value at each scrape, for values that are only true at the time of asking. */
   gauge<L extends string = never>(
     name: string,
     help: string,
@@ -38,13 +38,13 @@ export interface Metrics {
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-/** A registry of its own: two services in one process do not share a metric. */
+/** With a registry of its own: two services in one process do not share a metric. */
 export function metrics({ service, processMetrics = true }: MetricsOptions): Metrics {
   const registry = new Registry()
   registry.setDefaultLabels({ service })
   if (processMetrics) collectDefaultMetrics({ register: registry })
 
-  // By name, since several services of one process may each know a part of one gauge.
+  // By name, because several services of one process may each know a part of one gauge.
   const readers = new Map<string, (() => void)[]>()
   const askAll = (name: string) => {
     for (const read of readers.get(name) ?? []) read()
@@ -52,7 +52,7 @@ export function metrics({ service, processMetrics = true }: MetricsOptions): Met
 
   function once<M>(name: string, make: (settings: { name: string; registers: Registry[] }) => M): M {
     const full = `bailiwick_${name}`
-    // The name decides the kind: two kinds under one name are a defect that the first scrape would show.
+    // The name determines the kind. Two kinds under one name are a defect that the first scrape would show.
     return (registry.getSingleMetric(full) as M | undefined) ?? make({ name: full, registers: [registry] })
   }
 

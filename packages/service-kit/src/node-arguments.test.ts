@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { nodeArguments } from './node-arguments.ts'
 
-/** The most that such a Node would give its heap, in MiB; the young generation, with three halves, is part of it. */
+/** The largest heap that Node allows with these options, in MiB. It includes the young generation with its three halves. */
 function limitOf(NODE_OPTIONS?: string): number {
   const env = { PATH: process.env.PATH, ...(NODE_OPTIONS === undefined ? {} : { NODE_OPTIONS }) }
   const script = 'console.log(require("node:v8").getHeapStatistics().heap_size_limit / 2 ** 20)'

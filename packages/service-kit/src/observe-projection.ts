@@ -1,7 +1,7 @@
 import type { Clock } from './clock.ts'
 import type { Metrics } from './metrics.ts'
 
-/** What is looked at of a projection. */
+/** The parts of a projection that are observed. */
 export interface ObservedProjection {
   fresh(): boolean
   readonly heads: { active(service: 'issuer'): { receivedAt: number } | undefined }
@@ -12,8 +12,8 @@ export interface ObservedProjection {
 }
 
 /**
- * Shows what one service of this process knows and how fresh that is. Readers are compared by what they have folded of each
- * topic: no question to the bus is needed for it. Facts count from now on, not those that a start reads again.
+ * Shows what one service of this process knows and how fresh that is. Readers are compared by what they have folded of each topic, so the
+ * bus need not be asked. Only facts from now on are counted, not those that a start reads again.
  */
 export function observeProjection(
   role: string,
@@ -28,7 +28,7 @@ export function observeProjection(
     /** The producer of this role. */
     producer?: { readonly waiting: { events: number } | undefined }
     clock: Pick<Clock, 'monotonic'>
-    /** Shown as 0 before their first event: a series that appears with 1 has not increased, to Prometheus. */
+    /** Shown as 0 before their first event: for Prometheus, a series that first appears with 1 has not increased. */
     watchedTypes?: readonly string[]
   },
 ): void {

@@ -10,7 +10,7 @@ it('one that fills it up pushes out its own oldest, and nothing of others (V18)'
   expect(memory.get('q')).toBe(0)
   expect(memory.get('l90')).toBeUndefined()
   expect([91, 99].map((n) => memory.get(`l${n}`))).toEqual([91, 99])
-  // Of several loud ones too.
+  // The same holds for several loud owners.
   for (let n = 0; n < 100; n++) memory.set(`loud${n % 2}`, `m${n}`, n)
   expect(memory.get('q')).toBe(0)
 })
@@ -19,7 +19,7 @@ it('gives nobody more than its share', () => {
   const memory = new OwnedEntries<number>({ max: 10, maxEach: 2 })
   for (let n = 0; n < 5; n++) memory.set('one', `${n}`, n)
   expect(['2', '3', '4'].map((key) => memory.get(key))).toEqual([undefined, 3, 4])
-  memory.set('one', '3', 33) // as its newest
+  memory.set('one', '3', 33) // making it the owner's newest
   memory.set('one', '5', 5)
   expect(['3', '4', '5'].map((key) => memory.get(key))).toEqual([33, undefined, 5])
 })

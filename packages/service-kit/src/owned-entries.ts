@@ -1,22 +1,22 @@
 export interface OwnedEntriesOptions<V> {
-  /** How many are kept together. */
+  /** The most entries, for all owners together. */
   max: number
-  /** How many one owner may have; `max` unless told. */
+  /** The most entries of one owner. Default: `max`. */
   maxEach?: number
-  /** Whether a value is of no more use. An owner's values end in the order in which they came. */
+  /** Whether a value is no longer of use. An owner's values end in the order in which they came. */
   isOver?: (value: V) => boolean
 }
 
 /**
- * Values that a process remembers for others, each with whose it is. What is new always finds room: an owner that has its share loses its
- * own oldest; when all is full, what is over goes, and then the oldest of the owner that has most. So an owner that fills the memory
- * pushes out its own values and no other's (V18). `owner` must be somebody who proved who it is: a name that anybody can say is
- * anybody's to push out.
+ * Values that a process remembers, each with its owner. A new value always finds room. An owner that has its full share loses its own
+ * oldest value. When the memory is full, expired values go first, then the oldest value of the owner that has most. So an owner that
+ * fills the memory pushes out its own values and no other owner's (V18). `owner` must be an identity that was proved: otherwise any
+ * caller could use that name and push out its values.
  */
 export class OwnedEntries<V> {
   readonly #options: Required<OwnedEntriesOptions<V>>
   readonly #entries = new Map<string, { owner: string; value: V }>()
-  /** Of each owner its keys, the oldest first: a Set keeps the order of insertion. */
+  /** The keys of each owner, the oldest first: a Set keeps the order of insertion. */
   readonly #keysOf = new Map<string, Set<string>>()
 
   constructor({ max, maxEach = max, isOver = () => false }: OwnedEntriesOptions<V>) {
@@ -31,7 +31,7 @@ export class OwnedEntries<V> {
     return this.#entries.get(key)?.value
   }
 
-  /** Keys are of all owners together: the value that was there goes, whosever it was. */
+  /** Keys are shared by all owners: the previous value of the key is removed, whichever owner it had. */
   set(owner: string, key: string, value: V): void {
     const { max, maxEach } = this.#options
     this.delete(key)

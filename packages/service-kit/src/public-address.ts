@@ -1,6 +1,6 @@
 import { BlockList, isIP, isIPv4 } from 'node:net'
 
-/** What IANA's special-purpose registry (RFC 6890) and multicast take out of IPv4, and what no router forwards for everybody. */
+/** The ranges that IANA's special-purpose registry (RFC 6890) and multicast exclude from IPv4, and others that are not publicly routed. */
 const notPublicIPv4: readonly [string, number][] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -22,7 +22,7 @@ const notPublicIPv4: readonly [string, number][] = [
   ['240.0.0.0', 4],
 ]
 
-/** Inside global unicast, and yet not somebody's own address: protocol assignments with Teredo, documentation, 6to4. */
+/** Ranges inside global unicast that are still not ordinary addresses: protocol assignments with Teredo, documentation, 6to4. */
 const notPublicIPv6: readonly [string, number][] = [
   ['2001::', 23],
   ['2001:db8::', 32],
@@ -38,9 +38,9 @@ const globalUnicast = new BlockList()
 globalUnicast.addSubnet('2000::', 3, 'ipv6')
 
 /**
- * Whether anybody on the Internet has this address: nothing private, shared, loopback, link-local, multicast or reserved. Of IPv6
- * only global unicast passes, so that every form that carries an IPv4 address (v4-mapped, NAT64, 6to4) is refused unread.
- * The address as a socket has it; a zone (`%eth0`), or what is no address, is not public.
+ * Whether this is a public Internet address: not private, shared, loopback, link-local, multicast or reserved. Of IPv6 only
+ * global unicast passes, so that every form that carries an IPv4 address (v4-mapped, NAT64, 6to4) is refused unread. Takes the
+ * address as a socket gives it. An address with a zone (`%eth0`), or text that is not an address, is not public.
  */
 export function isPublicAddress(address: string): boolean {
   if (isIP(address) === 0 || address.includes('%')) return false

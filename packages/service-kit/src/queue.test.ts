@@ -63,7 +63,7 @@ describe('a serial queue', () => {
         await gates[n]?.promise
       })
     const all = [call(0), call(1), call(2), call(3)]
-    clock.ms = 2000 // the first has taken so long by now, and three wait behind it
+    clock.ms = 2000 // the first call has taken this long by now, and three wait behind it
     await expect(call(4)).rejects.toMatchObject({ code: 'queue_full', retryAfterSeconds: 3 })
     await queue.serially('another tree', async () => void ran.push(9))
     gates[0]?.resolve()
@@ -71,11 +71,11 @@ describe('a serial queue', () => {
     clock.ms = 2001
     gates[1]?.resolve()
     await all[1]
-    const quick = call(5) // the one before took 1 ms
+    const quick = call(5) // the previous call took 1 ms
     clock.ms = 6000
     gates[2]?.resolve()
     await all[2]
-    // What was let in and waited too long all the same is not begun.
+    // A call that was let in but waited too long is not begun.
     await expect(all[3]).rejects.toMatchObject({ code: 'queue_full' })
     await quick
     expect(ran).toEqual([0, 9, 1, 2, 5])

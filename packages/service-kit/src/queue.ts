@@ -5,7 +5,7 @@ export interface QueueBounds {
   maxPerKey: number
   /** The same for all keys together. */
   max: number
-  /** How long a call may wait for its turn; without it there is no limit. */
+  /** How long a call may wait for its turn. Absent: no limit. */
   wait?: { mostMs: number; monotonic: () => number }
 }
 
@@ -20,8 +20,8 @@ interface QueueLane {
 }
 
 /**
- * Runs the calls of each key one after the other, in the order in which they came, and those of different keys side by
- * side. Keys without calls take no memory.
+ * Runs the calls of each key one after the other, in the order in which they came, and calls of different keys concurrently.
+ * Keys without calls take no memory.
  */
 export class SerialQueue {
   readonly #bounds: QueueBounds
@@ -38,9 +38,9 @@ export class SerialQueue {
   }
 
   /**
-   * Settles as `fn` does, which starts once all earlier calls of the key have settled, however. Rejects with `queue_full`
+   * Settles as `fn` does. `fn` starts once all earlier calls of the key have settled, successfully or not. Rejects with `queue_full`
    * when the bounds are reached, and when the call has waited too long, or would at the pace of the calls before it (the error then says
-   * when to ask again). Rejects with the signal's reason when the signal is aborted before the turn comes. After a rejection `fn` never
+   * when to ask again). Rejects with the signal's reason if the signal is aborted before the call's turn. After a rejection `fn` never
    * runs, so a call past its deadline changes nothing later. `fn` must not wait for the same key: it would wait for ever.
    */
   async serially<T>(key: string, fn: () => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -57,7 +57,7 @@ export class SerialQueue {
     return this.#inTurn(key, inTime, { first: false, signal })
   }
 
-  /** As `serially`, before all that waits for the key and past every bound: for what may not be kept waiting, such as a stop. */
+  /** Like `serially`, but ahead of all calls waiting for the key and exempt from every bound: for urgent calls such as a stop. */
   async first<T>(key: string, fn: () => Promise<T>): Promise<T> {
     return this.#inTurn(key, fn, { first: true, signal: undefined })
   }
@@ -132,7 +132,7 @@ export class Semaphore {
     if (this.#running < this.#limit) this.#running++
     else {
       if (this.#waiting.length >= this.#maxWaiting) throw new ServiceError('queue_full')
-      // Whoever leaves hands its place over, so nobody who comes meanwhile can take it.
+      // A finished call hands its place to the next waiting one, so that a new call cannot take it.
       await new Promise<void>((turn) => this.#waiting.push(turn))
     }
     try {

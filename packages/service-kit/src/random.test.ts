@@ -9,7 +9,7 @@ it('gives as many bytes as asked for, however much of what was drawn is left', (
 it('gives nothing twice, and to nobody what is another’s', () => {
   const given = Array.from({ length: 2000 }, (_, n) => systemRandom(n % 2 ? 10 : 16))
   expect(new Set(given.map((bytes) => Buffer.from(bytes).toString('hex'))).size).toBe(given.length)
-  // No zeros left of what was given out before: 10 of them by chance come once in 2^80.
+  // No bytes may be the zeros that replace bytes already given out. By chance, 10 zero bytes come once in 2^80.
   for (const bytes of given) expect(bytes.every((byte) => byte === 0)).toBe(false)
   for (const { buffer, byteLength } of given) expect(buffer.byteLength).toBe(byteLength)
 })

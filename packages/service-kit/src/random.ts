@@ -1,22 +1,22 @@
 import { createHash, randomBytes } from 'node:crypto'
 
-/** Gives `n` bytes that nobody can predict. */
+/** Gives `n` unpredictable bytes. */
 export type RandomSource = (n: number) => Uint8Array
 
-/** Ids and what is as short; a secret is longer, and asked for by itself. */
+/** The length of ids and similar values. A secret is longer, and is drawn directly. */
 const shortBytes = 16
 let drawn = Buffer.alloc(0)
 
-/** The operating system's generator; for what is short it is asked for much at once, since each time costs more than an id does. */
+/** The operating system's generator. Short values are drawn in bulk, because each call costs more than making an id. */
 export const systemRandom: RandomSource = (n) => {
   if (n > shortBytes) return randomBytes(n)
   if (drawn.length < n) drawn = randomBytes(4096)
   const bytes = Uint8Array.from(drawn.subarray(0, n))
-  drawn = drawn.fill(0, 0, n).subarray(n) // nobody gets it twice, and nothing keeps it
+  drawn = drawn.fill(0, 0, n).subarray(n) // the bytes given out are overwritten here, so they are neither given out twice nor kept
   return bytes
 }
 
-/** For tests only: the same seed gives the same bytes, so that a failing run can be repeated. Predictable by anybody. */
+/** For tests only: the same seed gives the same bytes, so that a failing run can be repeated. Predictable. */
 export function seededRandom(seed: string | number): RandomSource {
   let block = 0
   let rest = Buffer.alloc(0)

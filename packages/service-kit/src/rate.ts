@@ -1,22 +1,22 @@
 import type { Clock } from './clock.ts'
 
 export interface RateLimits {
-  /** Tokens that come back each second. */
+  /** Tokens that are refilled each second. */
   perSecond: number
-  /** Tokens of a key that has rested; at least 1. */
+  /** Tokens of a key with a full bucket; at least 1. */
   burst: number
   /** How many keys are remembered. */
   maxKeys: number
   clock: Clock
 }
 
-/** The no carries how long to wait, in whole seconds, for `Retry-After` (RFC 9110 §10.2.3). */
+/** A refusal says how long to wait, in whole seconds, for `Retry-After` (RFC 9110 §10.2.3). */
 export type Rated = { ok: true } | { ok: false; retryAfterSeconds: number }
 
 /**
- * A token bucket for each key (an agent, an enforcement point, a network: V18). Kept in memory, hence for one
- * process and since its start. When a new key finds `maxKeys` others, the one that asked longest ago is forgotten, which
- * gives it a full bucket again: whoever wants that for himself must have `maxKeys` other keys, past authentication or in other networks.
+ * A token bucket for each key (an agent, an enforcement point, a network: V18). Kept in memory, so it covers one process since its start.
+ * When a new key finds `maxKeys` others, the least recently used key is forgotten, which gives it a full bucket again. To exploit that, a
+ * caller would need `maxKeys` other keys, past authentication or in other networks.
  */
 export class RateLimiter {
   readonly #limits: RateLimits
@@ -50,7 +50,7 @@ export class RateLimiter {
     return { ok: true }
   }
 
-  /** Gives back what a `take` took that ought not to have counted. Of a key that was forgotten meanwhile nothing is missing. */
+  /** Gives back tokens of a `take` that should not have counted. A key forgotten meanwhile has a full bucket already. */
   give(key: string, cost = 1): void {
     const bucket = this.#buckets.get(key)
     if (bucket !== undefined) bucket.tokens = Math.min(this.#limits.burst, bucket.tokens + cost)

@@ -16,7 +16,7 @@ export function readTls(tls: TlsSetting): Tls {
   try {
     createSecureContext({ cert: files.certificate, key: files.key })
   } catch {
-    // No cause: OpenSSL's messages may quote what they read.
+    // Without a cause: OpenSSL's messages may quote what they read.
     throw new ServiceError('config_invalid', 'BAILIWICK_TLS: the files are not a certificate and its private key')
   }
   return files

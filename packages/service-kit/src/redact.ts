@@ -2,7 +2,7 @@
 const SECRET_NAME =
   /(?:authorization|dpop|cookie|assertion|token|jws|jwt|proof|secret|password|passphrase|private[-_]?key|rawheaders)s?$/i
 
-/** The same, looked for in a line of JSON: most lines have none and are not parsed. A private JWK has a member `d`. */
+/** The same names, searched for in a line of JSON: most lines have none and are not parsed. A private JWK has a member `d`. */
 const SECRET_IN_LINE =
   /(?:authorization|dpop|cookie|assertion|token|jws|jwt|proof|secret|password|passphrase|private[-_]?key|rawheaders)s?":|"d":/i
 
@@ -14,8 +14,8 @@ const PRIVATE_KEY = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*P
 const REDACTED = '[redacted]'
 
 /**
- * Takes out of a line of JSON what looks like a secret, by name and by form, wherever it stands (V17). A net, not the
- * rule: what must not be logged is not handed to the logger.
+ * Removes from a line of JSON everything that looks like a secret, by name and by form, wherever it is (V17). This is a safety net, not
+ * the rule: do not pass secrets to the logger.
  */
 export function redactLine(line: string): string {
   const named = SECRET_IN_LINE.test(line) ? redactNamed(line) : line

@@ -1,12 +1,12 @@
 const largest = 500_000
 const largestShare = 50_000
 
-/** What the memory says of an id; `full`: it has no room, and takes nothing new, which denies rather than forgets. */
+/** What the memory knows about an id. `full`: it has no room and accepts nothing new, because it denies rather than forgets. */
 export type Remembered = 'new' | 'seen' | 'full'
 
 /**
- * Remembers ids until they expire by themselves (V10), each with whose it is: nobody has more than a share of the room, so that
- * whoever fills it up stops himself alone (V18).
+ * Remembers ids until they expire (V10), each with its owner. Each owner has at most a share of the room, so that an owner that fills
+ * it up stops only itself (V18).
  */
 export class ReplayMemory {
   readonly #byOwner = new Map<string, Map<string, number>>()

@@ -32,7 +32,7 @@ beforeEach(() => {
   seen.length = 0
 })
 
-/** Leads what the guard let through to the test's own server. */
+/** Redirects connections that the guard let through to the test's own server. */
 function post(
   url = `https://localhost:${port}/hook`,
   over: Partial<SafePostOptions> = {},
@@ -67,7 +67,7 @@ it('connects to what it looked up, whatever the name says a moment later', async
   const lookup = async () => [{ address: answers.shift() ?? '10.0.0.1' }]
   expect(await post(undefined, { lookup })).toMatchObject({ outcome: 'delivered' })
   expect(dialled).toEqual([publicAddress])
-  expect(answers).toEqual(['127.0.0.1']) // it was never asked again
+  expect(answers).toEqual(['127.0.0.1']) // the name was not resolved again
 })
 
 it.each([

@@ -5,16 +5,16 @@ import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { answerTo, unlessAborted } from './answer-to.ts'
 import { isPublicAddress } from './public-address.ts'
 
-/** Where a name leads, as `dns.lookup` with `all`. */
+/** The addresses of a name, as `dns.lookup` with `all` gives them. */
 export type Lookup = (host: string) => Promise<readonly { address: string }[]>
 
 export interface SafePostOptions {
   lookup?: Lookup
-  /** Opens a connection to an address that was found public; a test leads it elsewhere. */
+  /** Opens a connection to an address that was found public. A test redirects it. */
   dial?: (address: string, port: number) => Socket
-  /** Certificates that are believed besides the system's; a test's. */
+  /** A certificate authority to trust in addition to the system's; for tests. */
   ca?: string
-  /** For all of it, from the lookup to the last byte of the answer: 10 s unless told. */
+  /** The time for everything, from the lookup to the last byte of the response. Default: 10 s. */
   deadlineMs?: number
 }
 
@@ -24,15 +24,15 @@ export interface Post {
   body: string | Uint8Array
 }
 
-/** What came of it. `delivered` is any 2xx; the answer's body is read to its end or its bound, and never given to anybody. */
+/** The result. `delivered` is any 2xx. The response's body is read to its end or its limit, and never passed on. */
 export type Posted =
   | { outcome: 'delivered'; status: number }
-  /** It may work later. */
+  /** A retry may succeed. */
   | { outcome: 'failed'; why: 'unreachable' | 'late' | 'answer_too_large' | 'status'; status?: number }
   /** It was not sent, and never will be. */
   | { outcome: 'forbidden'; why: 'url' | 'address' }
 
-/** Never rejects, and resolves by its deadline, or once `stop` is aborted, whatever the other side does: then as failed. */
+/** Never rejects. Resolves by its deadline, or once `stop` is aborted (then as failed), whatever the other side does. */
 export type SafePost = (post: Post, stop?: AbortSignal) => Promise<Posted>
 
 const longestBody = 65_536
@@ -40,10 +40,10 @@ const longestAnswer = 65_536
 const addressesTried = 3
 
 /**
- * Sends to where somebody else said, so that it leads nowhere inside (server-side request forgery): https only, no
- * credentials in the URL, and a connection to an address that was looked up once, here, and found public. The name is not
- * resolved again, so that a name server that answers differently the second time (DNS rebinding) gains nothing; one name
- * with one address inside is refused whole. No redirect is followed, no proxy asked, no connection kept.
+ * Posts to a URL that another party chose, without reaching anything internal (server-side request forgery): https only, no
+ * credentials in the URL, and a connection only to an address that was looked up once, here, and found public. The name is not
+ * resolved again, so a name server that answers differently the second time (DNS rebinding) gains nothing. A name with even one
+ * internal address is refused. No redirect is followed, no proxy is used, and no connection is kept.
  */
 export function safePost(options: SafePostOptions = {}): SafePost {
   const { deadlineMs = 10_000 } = options
@@ -68,13 +68,13 @@ export function safePost(options: SafePostOptions = {}): SafePost {
 }
 
 /**
- * A URL that may be posted to, as WHATWG reads it: undefined unless https, with no credentials and no fragment. Numbers that
- * are addresses in disguise (`0x7f.1`, `2130706433`) come out as addresses, and dots in paths are resolved.
+ * A URL that may be posted to, parsed as WHATWG says. undefined unless it is https, without credentials and without a fragment. Numbers
+ * that are addresses in disguise (`0x7f.1`, `2130706433`) come out as addresses, and dots in paths are resolved.
  */
 export function safeUrl(text: string): URL | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || url.protocol !== 'https:' || url.hostname === '') return undefined
-  // An empty `@` or `#` leaves no trace in the parsed URL, and says that somebody tries something.
+  // An empty `@` or `#` leaves no trace in the parsed URL, but indicates an attack.
   if (url.username !== '' || url.password !== '' || text.includes('#') || /^[^/]*\/\/[^/?]*@/.test(text))
     return undefined
   return url
@@ -82,7 +82,7 @@ export function safeUrl(text: string): URL | undefined {
 
 async function addressesOf(url: URL, lookup: Lookup): Promise<string[]> {
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
-  if (isIP(host) !== 0) return [host] // no resolver would be asked: it is judged as it stands
+  if (isIP(host) !== 0) return [host] // no resolver would be asked: it is judged as written
   return (await lookup(host)).map(({ address }) => address)
 }
 
@@ -123,7 +123,7 @@ function openTo(url: URL, address: string, { dial, ca }: SafePostOptions, late: 
     const abort = () => fail(late.reason)
     if (late.aborted) return abort()
     late.addEventListener('abort', abort, { once: true })
-    // For as long as they live: an error that nobody hears would end the process.
+    // For as long as the sockets live: an unhandled error would end the process.
     tcp.on('error', fail)
     tls.on('error', fail)
     tls.once('close', () => fail(new Error('closed')))

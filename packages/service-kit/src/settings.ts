@@ -9,7 +9,7 @@ import { logLevels } from './logger.ts'
 export type BusSetting = { kind: 'embedded' } | { kind: 'kafka'; brokers: string[] }
 export type GrantStoreSetting = { kind: 'embedded' } | { kind: 'redis'; url: string }
 
-/** What `BAILIWICK_TLS` says: nothing, that something in front of us terminates TLS, or the files to read. */
+/** The value of `BAILIWICK_TLS`: no TLS, TLS terminated by a front, or the files to read. */
 export type TlsSetting = 'none' | 'terminated' | { certificateFile: string; keyFile: string }
 
 const HOST_PORT = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})$/
@@ -34,7 +34,7 @@ const publicUrl = z.string().transform((value, context): string => {
   const url = URL.parse(value)
   const origin = url !== null && /^https?:$/.test(url.protocol) && (value === url.origin || value === `${url.origin}/`)
   if (origin) return url.origin
-  // A path would have to be in front of every route and of every proof's htu.
+  // A path would have to precede every route and the htu of every proof.
   context.addIssue('an origin, such as https://bailiwick.example: lower case, no path, no user')
   return z.NEVER
 })
@@ -47,7 +47,7 @@ const tls = z.string().transform((value, context): TlsSetting => {
   return z.NEVER
 })
 
-/** A time, such as 2s or 1500ms; read as ms. */
+/** A duration, such as 2s or 1500ms; read as ms. */
 export const duration = (least: number, most: number) =>
   z.string().transform((value, context): number => {
     const [, amount, unit] = /^(\d{1,5})(ms|s)$/.exec(value) ?? []
@@ -64,7 +64,7 @@ const networks = z.string().transform((value, context): BlockList => {
   return z.NEVER
 })
 
-/** Names and addresses that others call a service by, without ports. */
+/** Names and addresses by which others call a service, without ports. */
 const hosts = z.string().transform((value, context): string[] => {
   const names = value.split(',').map((name) => name.trim().toLowerCase())
   if (names.every((name) => /^(?:[a-z0-9_.-]{1,253}|[0-9a-f:.]{2,45})$/.test(name))) return names
@@ -72,7 +72,7 @@ const hosts = z.string().transform((value, context): string[] => {
   return z.NEVER
 })
 
-/** Where a service that runs by itself answers. */
+/** The address of a service that runs as its own process. */
 export interface ServiceAddress {
   service: 'approval' | 'issuer' | 'policy-decision' | 'evidence'
   /** An origin. */
@@ -91,7 +91,10 @@ const services = z.string().transform((value, context): ServiceAddress[] => {
   return z.NEVER
 })
 
-/** Where something confidential is sent: only over TLS, or to this machine. A user would stand in the logs of others, and a fragment is never sent. */
+/**
+ * A destination for confidential data: only over TLS, or on this machine. A user would appear in the logs of other systems, and a
+ * fragment is never sent.
+ */
 const receiver = (without: string, fits: (url: URL) => boolean = () => true) =>
   z
     .string()
@@ -108,7 +111,7 @@ const receiver = (without: string, fits: (url: URL) => boolean = () => true) =>
 
 const webhook = receiver('user and fragment').transform(({ href }) => href)
 
-/** Keys belong into the file of headers. */
+/** Put keys into the file of headers. */
 const otlpEndpoint = receiver('user, query and fragment', ({ search }) => search === '').transform((url) => {
   // OTLP/HTTP Request: the default path for logs.
   if (url.pathname === '/') url.pathname = '/v1/logs'
@@ -133,103 +136,103 @@ function isPort(value: string | undefined): boolean {
 }
 
 /**
- * The settings that every service has, with their defaults; the port's is the service's own (DESIGN §8). A service spreads
+ * The settings that every service has, with their defaults. The default port is the service's own (DESIGN §8). A service spreads
  * them into its schema: `z.object({ ...commonSettings(8422), … })`.
  */
 export const commonSettings = (defaultPort: number) => ({
-  /** Folder of everything that is kept. */
+  /** Folder for all stored data. */
   BAILIWICK_DATA: z.string().default('.bailiwick'),
   /** This process's own address as others see it: an origin. Absent: `http://localhost:<port>`. */
   BAILIWICK_PUBLIC_URL: publicUrl.optional(),
   BAILIWICK_HOST: z.string().max(255).default('127.0.0.1'),
   BAILIWICK_PORT: port.default(defaultPort),
   BAILIWICK_BUS: bus.default({ kind: 'embedded' }),
-  /** PEM file of the authorities that the brokers' certificates come from, or `system` for the machine's own. */
+  /** PEM file of the authorities that issued the brokers' certificates, or `system` for the machine's own. */
   BAILIWICK_KAFKA_CA: z.string().optional(),
-  /** SASL user; the service's name unless given, which is the principal of the generated ACLs. */
+  /** SASL user. Default: the service's name, which is the principal in the generated ACLs. */
   BAILIWICK_KAFKA_USER: z.string().max(255).optional(),
-  /** File that holds the SCRAM-SHA-512 password and nothing else. */
+  /** File that contains only the SCRAM-SHA-512 password. */
   BAILIWICK_KAFKA_PASSWORD_FILE: z.string().optional(),
   BAILIWICK_GRANT_STORE: grantStore.default({ kind: 'embedded' }),
-  /** PEM file of the authorities for `rediss://`; the machine's own unless given. */
+  /** PEM file of the authorities for `rediss://`. Default: the machine's own. */
   BAILIWICK_REDIS_CA: z.string().optional(),
-  /** `1`: a single broker is enough, and Kafka and Redis may be reached without TLS and login. For development. */
+  /** `1`: a single broker is enough, and Kafka and Redis may be used without TLS and login. For development. */
   BAILIWICK_DEV: flag,
-  /** File that holds the secret, random or a passphrase, that private keys are encrypted with (docs/operations/keys.md). */
+  /** File with the secret, random or a passphrase, that private keys are encrypted with (docs/operations/keys.md). */
   BAILIWICK_KEYS_SECRET_FILE: z.string().optional(),
   BAILIWICK_LOG_LEVEL: z.enum(logLevels).default('info'),
-  /** ms. How old the last head may be (DESIGN §5): a longer one widens the window of V7 by as much. */
+  /** ms. How old the last head may be (DESIGN §5). A larger value widens the window of V7 by as much. */
   BAILIWICK_MAX_STALENESS: duration(1000, 10_000).default(2000),
   BAILIWICK_TLS: tls.default('none'),
-  /** Names that this process goes by besides its public address and the loopback's: `NAME[,NAME…]`. A request for another host is refused. */
+  /** Names of this process other than its public address and the loopback's: `NAME[,NAME…]`. Requests for another host are refused. */
   BAILIWICK_HOSTS: hosts.default([]),
-  /** Where the other services answer: `bailiwick status` asks there whether they are ready. A service may stand there more than once. */
+  /** Where the other services answer. `bailiwick status` asks there whether they are ready. A service may be listed more than once. */
   BAILIWICK_SERVICES: services.default([]),
-  /** The proxies whose `X-Forwarded-For` says who asks: `CIDR[,CIDR…]`. Absent: nobody's, and all behind a proxy are one caller. */
+  /** The proxies whose `X-Forwarded-For` is believed: `CIDR[,CIDR…]`. Absent: none, so all clients behind a proxy count as one caller. */
   BAILIWICK_TRUSTED_PROXIES: networks.optional(),
-  /** Requests without a verified caller that one network may send, a second; ten times that at once. */
+  /** Requests without a verified caller that one network may send per second; ten times that at once. */
   BAILIWICK_STRANGER_REQUESTS_PER_SECOND: whole(1, 1_000_000).default(strangerLimits.perSecond),
-  /** Who may read /metrics: this machine, or whoever reaches the port; then a front has to keep them from the outside. */
+  /** Who may read /metrics: this machine, or every client that reaches the port; then a front must block access from outside. */
   BAILIWICK_METRICS: z.enum(['loopback', 'anyone']).default('loopback'),
 })
 
-/** Of one decision point; generous: an approved task is slowed by its own budget first. */
+/** For one decision point. Generous: an approved task reaches the limit of its own budget first. */
 export const defaultQuotas = { agentDecisionsPerMinute: 6000, grantDecisionsPerMinute: 3000 }
 
-/** Of a process in which policy-decision runs. */
+/** For a process in which policy-decision runs. */
 export const quotaSettings = {
-  /** How many decisions one agent may have here in a minute, over all its instances and tasks. */
+  /** How many decisions one agent may get here per minute, over all its instances and tasks. */
   BAILIWICK_DECISIONS_PER_MINUTE_AGENT: whole(1, 10_000_000).default(defaultQuotas.agentDecisionsPerMinute),
-  /** The same of one grant, with all that was passed on of it. */
+  /** The same for one grant, including everything delegated from it. */
   BAILIWICK_DECISIONS_PER_MINUTE_GRANT: whole(1, 10_000_000).default(defaultQuotas.grantDecisionsPerMinute),
 }
 
-/** Of a process in which the issuer runs (docs/operations/keys.md). */
+/** For a process in which the issuer runs (docs/operations/keys.md). */
 export const keySettings = {
-  /** Days that a key signs until one that was prepared takes its place by itself; `0`: never. */
+  /** Days that a key signs until a prepared key replaces it automatically; `0`: never. */
   BAILIWICK_KEY_ROTATION_DAYS: z.coerce.number().int().min(0).max(3650).default(30),
 }
 
 export type NotificationFormat = 'json' | 'slack'
 
-/** Of a process in which approval runs: how people are told of what waits (docs/operations/notifications.md). */
+/** For a process in which approval runs: how people are notified of waiting requests (docs/operations/notifications.md). */
 export const notifySettings = {
-  /** Where notifications are posted: https, or http to this machine. A secret: whoever has it can write there. */
+  /** Where notifications are posted: https, or http to this machine. A secret: its holder can post there. */
   BAILIWICK_NOTIFY_WEBHOOK: webhook.optional(),
   BAILIWICK_NOTIFY_FORMAT: z.enum(['json', 'slack']).default('json'),
 }
 
-/** Of a process in which approval runs: how long people have. */
+/** For a process in which approval runs: how long people have. */
 export const askSettings = {
-  /** Seconds that an ask can be answered. */
+  /** Seconds for which an ask can be answered. */
   BAILIWICK_REQUEST_SECONDS: whole(60, 8 * 3600).default(3600),
 }
 
-/** Of a process in which evidence runs: where its events go besides the bus (docs/operations/siem.md). */
+/** For a process in which evidence runs: where its events go in addition to the bus (docs/operations/siem.md). */
 export const sinkSettings = {
-  /** OTLP/HTTP endpoint for logs: https, or http to this machine; `/v1/logs` unless it has a path. */
+  /** OTLP/HTTP endpoint for logs: https, or http to this machine. `/v1/logs` is added if it has no path. */
   BAILIWICK_SINK_OTLP: otlpEndpoint.optional(),
-  /** File of headers that it wants, such as `authorization: Bearer …`, one a line. */
+  /** File of headers that the endpoint requires, such as `authorization: Bearer …`, one per line. */
   BAILIWICK_SINK_OTLP_HEADERS_FILE: z.string().optional(),
-  /** File that gets a line of JSON for each leaf. */
+  /** File that gets one line of JSON per leaf. */
   BAILIWICK_SINK_FILE: z.string().max(4000).optional(),
-  /** Bytes of that file after which it is put aside. */
+  /** Size in bytes after which that file is rotated. */
   BAILIWICK_SINK_FILE_BYTES: whole(1024 * 1024, 2 ** 40).default(64 * 1024 * 1024),
-  /** How many files are kept that were put aside. */
+  /** How many rotated files are kept. */
   BAILIWICK_SINK_FILE_KEEP: whole(1, 10_000).default(16),
-  /** Leaves that a sink may be behind; what is older then is dropped, counted, and a finding. */
+  /** How many leaves a sink may be behind. Older ones are dropped and counted, and reported as a finding. */
   BAILIWICK_SINK_BACKLOG: whole(1000, 1_000_000_000).default(1_000_000),
 }
 
-/** Where evidence goes besides the bus. */
+/** Where evidence sends its events in addition to the bus. */
 export interface SinksConfig {
   otlp?: { url: string; headersFile: string | undefined }
   file?: { path: string; maxBytes: number; keep: number }
-  /** Leaves that a sink may be behind. */
+  /** How many leaves a sink may be behind. */
   backlog: number
 }
 
-/** The sinks that an environment names. Throws `config_invalid` for headers of no endpoint. */
+/** The sinks that an environment names. Throws `config_invalid` for headers without an endpoint. */
 export function sinksOf(config: z.infer<z.ZodObject<typeof sinkSettings>>): SinksConfig {
   const { BAILIWICK_SINK_OTLP: url, BAILIWICK_SINK_OTLP_HEADERS_FILE: headersFile, BAILIWICK_SINK_FILE: path } = config
   if (url === undefined && headersFile !== undefined)

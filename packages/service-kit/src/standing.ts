@@ -2,12 +2,12 @@ import type { Health } from './health.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 
-/** How one instance stands among those of its service; as `projection` tells it. */
+/** The state of one instance among those of its service, as `projection` reports it. */
 export type Standing = { active: true; succeeds: string | undefined } | { active: false; reason: string }
 
 /**
- * Shows whether this instance is the one of its service that acts: the gauge `active`, and its log. Gives what has to be told of
- * each change, and `gate`, which closes the process's servers while `standby` gives a reason not to answer.
+ * Shows whether this instance is the active one of its service: by the gauge `active`, and in its log. Returns the function to call on each
+ * change, and `gate`, which closes the process's servers while `standby` gives a reason not to answer.
  */
 export function showStanding(
   service: string,

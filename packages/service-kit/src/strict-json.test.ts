@@ -217,7 +217,7 @@ describe('numbers', () => {
     expect(parseStrictJsonText(number, { ...limits, exactNumbers: false })).toEqual({ ok: true, value: Number(number) })
   })
 
-  // A walk over the rest for each zero takes half a minute of the whole process: anybody could ask for it, before anybody knows who asks.
+  // Scanning the rest again for each zero would block the whole process for half a minute. An unauthenticated caller could cause that.
   it.each([
     ['behind the point', `1.${'0'.repeat(250_000)}1`],
     ['behind the digits that count', `1.5${'0'.repeat(250_000)}`],
@@ -242,7 +242,7 @@ describe('numbers', () => {
       fc.property(digits, fc.nat(25), (whole, places) => {
         const padded = whole.padStart(places + 1, '0')
         const json = places === 0 ? whole : `${padded.slice(0, -places)}.${padded.slice(-places)}`
-        // The shortest text that gives the same double, in units of 10^-400: exact only if it is the same number.
+        // The shortest text that gives the same double, in units of 10^-400. It is exact only if it is the same number.
         const units = (number: string) => {
           const [, w = '', f = '', e = '0'] = /^(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/.exec(number) ?? []
           return BigInt(w + f) * 10n ** BigInt(400 - f.length + Number(e))
@@ -269,7 +269,7 @@ it('stays within a small multiple of JSON.parse on an event of ordinary size', (
     return least
   }
   const plain = best(() => JSON.parse(new TextDecoder().decode(event)))
-  // Measured: 2 to 3 times. A quadratic scan would be hundreds.
+  // Measured: 2 to 3 times. A quadratic scan would take hundreds.
   expect(best(() => parseStrictJson(event, limits)) / plain).toBeLessThan(15)
 })
 

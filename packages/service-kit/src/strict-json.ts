@@ -1,30 +1,30 @@
 import { parseJson } from '@bailiwick/contracts'
 
 /**
- * JSON as an edge must read it (DESIGN §9; RFC 8259 and, where that leaves a choice, I-JSON, RFC 7493): one text has one
- * meaning, whoever reads it. JSON.parse alone takes the last of two equal keys, lone surrogates and numbers that it
- * rounds; a reader behind us that takes the first key or the exact number would act on something else than was decided.
+ * JSON as an edge must read it (DESIGN §9; RFC 8259 and, where that leaves a choice, I-JSON, RFC 7493): one text has one meaning for
+ * every reader. JSON.parse alone accepts the last of two equal keys, lone surrogates, and numbers that it rounds. A later reader
+ * that takes the first key or the exact number would then act on something other than what was decided.
  */
 export interface StrictJsonOptions {
-  /** Over it: `body_too_large`. */
+  /** Larger texts give `body_too_large`. */
   maxBytes: number
-  /** How many arrays and objects may stand inside each other; 32 unless told. */
+  /** How deeply arrays and objects may be nested. Default: 32. */
   maxDepth?: number
   /**
    * Refuses a number whose decimal text is not the number that JavaScript (and RFC 8785) would write for it, and integers
-   * beyond ±(2^53 - 1): `9007199254740993`, `500.00000000000000001`, `1e400`. On unless told; what JSON.stringify
-   * writes from a safe number always passes, and so does another spelling of it, such as `1.50` or `2E3`.
+   * beyond ±(2^53 - 1): `9007199254740993`, `500.00000000000000001`, `1e400`. Default: on. Everything that JSON.stringify
+   * writes from a safe number passes, and so does another spelling of it, such as `1.50` or `2E3`.
    */
   exactNumbers?: boolean
   /**
-   * Integers beyond ±(2^53 - 1), of up to 20 characters, become bigint, digit for digit, instead of being refused. What is written
+   * Integers beyond ±(2^53 - 1), of up to 20 characters, become bigint, digit for digit, instead of being refused. A number written
    * with a fraction or an exponent is never an integer: it becomes NaN where a double would make it one, `1.0` and
-   * `0.99999999999999999999` alike. Other numbers may be rounded. For values that are judged and not passed on.
+   * `0.99999999999999999999` alike. Other numbers may be rounded. For values that are judged but not passed on.
    */
   bigIntegers?: boolean
 }
 
-/** `detail` says what is wrong and where, never what the text holds. */
+/** `detail` says what is wrong and where, never the text's content. */
 export type StrictJson =
   | { ok: true; value: unknown }
   | { ok: false; code: 'json_malformed' | 'body_too_large'; detail: string }
@@ -32,8 +32,8 @@ export type StrictJson =
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Reads UTF-8 bytes: no byte order mark, no overlong form, no encoded surrogate; then as `parseStrictJsonText`. Never
- * throws, whatever the bytes; takes time and memory in proportion to their number.
+ * Reads UTF-8 bytes: no byte order mark, no overlong form, no encoded surrogate. Then continues as `parseStrictJsonText`. Never
+ * throws, whatever the bytes. Takes time and memory in proportion to their number.
  */
 export function parseStrictJson(bytes: Uint8Array, options: StrictJsonOptions): StrictJson {
   if (bytes.length > options.maxBytes) return tooLarge(options.maxBytes)
@@ -69,11 +69,11 @@ function parse(text: string, options: StrictJsonOptions): StrictJson {
   }
   const kept = count(value, text.includes('\\u'))
   if (typeof kept === 'string') return malformed(kept)
-  // JSON.parse keeps one of several equal keys: then fewer members are in the value than in the text.
+  // JSON.parse keeps one of several equal keys. Then the value has fewer members than the text.
   return kept === scanned.members ? { ok: true, value } : malformed('a key that appears twice in one object')
 }
 
-/** A reviver, with its source text as ECMAScript has it and TypeScript's library does not yet. */
+/** A reviver that takes the source text, which ECMAScript has and TypeScript's library does not have yet. */
 function wholeAsWritten(_: string, value: unknown, { source = '' }: { source?: string }): unknown {
   if (typeof value !== 'number') return value
   if (!/^-?\d+$/.test(source)) return Number.isSafeInteger(value) ? Number.NaN : value
@@ -83,13 +83,13 @@ function wholeAsWritten(_: string, value: unknown, { source = '' }: { source?: s
 interface Scanned {
   /** Colons outside strings. */
   members: number
-  /** Whether every number is an integer of so few digits that a double holds it as it is written. */
+  /** Whether every number is an integer with so few digits that a double holds it as written. */
   areSmall: boolean
 }
 
 /**
- * One pass over the text: what is in it, or why it is refused. Only needs to be right about JSON: whatever else the text may be,
- * JSON.parse refuses it afterwards.
+ * One pass over the text: what it contains, or why it is refused. It only needs to be right for JSON: JSON.parse refuses every other text
+ * afterwards.
  */
 function scan(text: string, maxDepth: number, exactNumbers: boolean): Scanned | string {
   let members = 0
@@ -117,7 +117,7 @@ function scan(text: string, maxDepth: number, exactNumbers: boolean): Scanned | 
   return { members, areSmall }
 }
 
-/** Where the closing quote is, or -1. A quote closes the string unless an odd number of backslashes stands before it. */
+/** The index of the closing quote, or -1. A quote closes the string unless an odd number of backslashes precedes it. */
 function endOfString(text: string, open: number): number {
   for (let quote = text.indexOf('"', open + 1); quote !== -1; quote = text.indexOf('"', quote + 1)) {
     let before = quote - 1
@@ -134,9 +134,9 @@ function isNumberPart(code: number): boolean {
   )
 }
 
-/** Whether the number is the one that JavaScript would write for it. Texts that are no number may get either answer. */
+/** Whether the number is the one that JavaScript would write for it. For texts that are not numbers, either result is fine. */
 function isExact(token: string): boolean {
-  // Up to 15 significant digits always survive the way through a double.
+  // Up to 15 significant digits always survive the round trip through a double.
   if (token.length <= 15 && !/e/i.test(token)) return true
   const value = Number(token)
   if (!Number.isFinite(value)) return false
@@ -145,12 +145,12 @@ function isExact(token: string): boolean {
   return token === written || decimal(token) === decimal(written)
 }
 
-/** The number's sign, significant digits and power of ten: equal for equal numbers, however they are written. */
+/** The number's sign, significant digits and power of ten. Equal numbers give equal results, however they are written. */
 function decimal(token: string): string {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(token) ?? []
   const digits = (whole + fraction).replace(/^0+/, '')
-  // From the first zero of a run alone: else a long run that does not end it is looked through once for each of its zeros.
+  // From the first zero of a run only. Otherwise a long run that is not at the end would be scanned once for each of its zeros.
   const significant = digits.replace(/(?<!0)0+$/, '')
   if (significant === '') return '0'
   return `${sign}${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`
@@ -170,7 +170,7 @@ function count(value: unknown, escaped: boolean): number | string {
     return sum
   }
   for (const [key, item] of Object.entries(value)) {
-    // Own data here, but a prototype for whoever copies it by assignment.
+    // An own property here, but it sets the prototype of any copy made by assignment.
     if (key === '__proto__') return 'the key __proto__'
     if (escaped && !key.isWellFormed()) return 'a lone surrogate'
     const inner = count(item, escaped)

@@ -1,4 +1,4 @@
-/** For tests alone: made out by itself to `localhost`, trusted by nobody, and its key is public. */
+/** For tests only: self-signed for `localhost`, trusted by no system, and its private key is public. */
 export const testTls = {
   certificate: `-----BEGIN CERTIFICATE-----
 MIIBljCCATugAwIBAgIURMPte7t5+IQ7+4jLAQp2OqBp3nMwCgYIKoZIzj0EAwIw

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts'
 
-/** Ctrl-C, a supervisor, a terminal that was closed. */
+/** Ctrl-C, a supervisor, or a terminal that was closed. */
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** What `untilStopped` needs of a process; a test passes its own. */
@@ -11,18 +11,18 @@ export interface SignalHost {
 }
 
 export interface UntilStoppedOptions {
-  /** Told before a second signal ends the process there and then. */
+  /** Called before a second signal ends the process immediately. */
   impatient?: (signal: NodeJS.Signals) => void
-  /** This process unless given. */
+  /** Default: this process. */
   host?: SignalHost
 }
 
-/** A terminal's Ctrl-C comes once from it and once from npm, which passes it on. */
+/** A Ctrl-C in a terminal arrives twice: from the terminal, and from npm, which passes it on. */
 const sameWishMs = 1000
 
 /**
- * Resolves with the first stop signal; main.ts then lets its disposers run. One that comes within a second is the same wish.
- * A later one is impatience: the process ends at once, with exit code 1, since nothing was closed.
+ * Resolves with the first stop signal; main.ts then lets its disposers run. A second signal within a second counts as the same one. A later
+ * one means impatience: the process ends at once, with exit code 1 because nothing was closed.
  */
 export function untilStopped(
   clock: Clock,
@@ -39,7 +39,7 @@ export function untilStopped(
     resolve(signal)
   }
   for (const signal of stopSignals) host.on(signal, stop)
-  // Node takes its handlers down some 20 ms before the process is gone: the same wish again, then, would turn an orderly end
+  // Node removes its handlers some 20 ms before the process is gone. The same signal again in that time would turn an orderly end
   // into a death by signal. Leaving from the exit event skips that teardown.
   host.once('exit', (code) => host.exit(code))
   return promise
