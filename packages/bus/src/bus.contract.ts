@@ -8,11 +8,11 @@ export { type CrashWork, doCrashWork, killAfterLines } from './contract/crash-wo
 export type { BusUnderTest, OpenBus, TopicSpec } from './contract/under-test.ts'
 
 export interface ContractOptions {
-  /** How many events the test of volume sends. */
+  /** How many events the volume test sends. */
   events?: number
 }
 
-/** The port's other half: what every adapter must do, on the real thing. Eventual things are waited for, with a deadline. */
+/** The port's other half: what every adapter must do, tested on the real thing. Waits for eventual results, with a deadline. */
 export function busContract(name: string, open: OpenBus, { events = 20_000 }: ContractOptions = {}): void {
   publishContract(name, open)
   followContract(name, open)

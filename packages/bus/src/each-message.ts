@@ -1,9 +1,9 @@
 import type { Handled, Message } from './bus.ts'
 
 /**
- * Turns a handler of one message into a handler of batches for `consume`. It stops at the first `again`: what lies behind
- * would be delivered again anyway. An error of the first message is thrown on, so that the bus backs off; an error further
- * back keeps what was handled before it, and the bus delivers the rest again, its culprit first.
+ * Turns a handler of one message into a handler of batches for `consume`. It stops at the first `again`, because the messages behind it
+ * are delivered again anyway. If the first message fails, the error is rethrown, so that the bus backs off. If a later one fails,
+ * the earlier answers are kept, and the bus delivers the rest again, beginning with the failed message.
  */
 export function eachMessage(
   handle: (message: Message) => Promise<Handled>,

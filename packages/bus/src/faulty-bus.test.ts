@@ -4,7 +4,7 @@ import { type Break, faultyBus } from './faulty-bus.ts'
 
 type Deliver = (topic: string, ...texts: string[]) => Promise<unknown>
 
-/** A bus that keeps nothing, and delivers what the test says. */
+/** A bus that keeps nothing, and delivers the messages that the test gives it. */
 function bareBus() {
   const published: string[] = []
   const readers: [string, (batch: readonly Message[]) => Promise<unknown>][] = []

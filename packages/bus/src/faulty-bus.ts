@@ -12,15 +12,15 @@ export interface BusCall {
 }
 
 export interface FaultyBus extends Bus {
-  /** From now on messages of this topic wait before they reach a handler, here only; those of other topics flow. */
+  /** From now on messages of this topic wait before they reach a handler, on this bus only. Messages of other topics flow. */
   hold(topic: string): void
   release(topic: string): void
 }
 
 /**
- * A bus whose calls break where `plan` says so, over a real one. It owns the real one: disposing of it disposes of both.
+ * A bus over a real one, whose calls break where `plan` says so. It owns the real bus: disposing of it disposes of both.
  * - `publish` rejects with `outcome_unknown`, before or after its effect.
- * - `consume`: the batch does not reach the handler, or it does and its answers are lost; the bus delivers it again.
+ * - `consume`: the batch does not reach the handler, or it does and its answers are lost. The bus delivers it again.
  * - `ends` and `follow`, which have no effect, reject with `bus_unavailable`.
  */
 export function faultyBus(real: Bus, plan: (call: BusCall) => Break | undefined): FaultyBus {
@@ -34,7 +34,7 @@ export function faultyBus(real: Bus, plan: (call: BusCall) => Break | undefined)
     return plan({ method, topic, n })
   }
 
-  /** True once the topic flows; false when the reader stopped first. */
+  /** true once the topic flows; false if the reader stopped first. */
   async function flowing(topic: string, stopped: Promise<false>): Promise<boolean> {
     for (let gate = gates.get(topic); gate !== undefined; gate = gates.get(topic)) {
       if ((await Promise.race([gate.promise, stopped])) === false) return false
@@ -76,7 +76,7 @@ export function faultyBus(real: Bus, plan: (call: BusCall) => Break | undefined)
         throw new ServiceError('bus_unavailable', 'broken')
       }
       const stop = Promise.withResolvers<false>()
-      // One real follower a topic, so that a held topic holds no other up; the handler still gets one call at a time.
+      // One real follower per topic, so that a held topic delays no other. The handler still gets one call at a time.
       let turn: Promise<unknown> = Promise.resolve()
       const inTurn = (batch: readonly Message[]): Promise<void> => {
         const mine = turn.then(() => handler(batch))
@@ -87,7 +87,7 @@ export function faultyBus(real: Bus, plan: (call: BusCall) => Break | undefined)
       for (const topic of new Set(topics)) {
         parts.push(
           await real.follow([topic], since, async (batch) => {
-            // A reader that stops while it is held never handled this: nothing here may let it look caught up.
+            // A reader that stops while its topic is held never handled this. It must not look caught up.
             if (!(await flowing(topic, stop.promise))) throw new ServiceError('bus_unavailable', 'stopped while held')
             await inTurn(batch)
           }),
@@ -120,7 +120,7 @@ export function faultyBus(real: Bus, plan: (call: BusCall) => Break | undefined)
 
 function joined(parts: readonly FollowSubscription[], stop: () => void): FollowSubscription {
   const caughtUp = Promise.all(parts.map((part) => part.caughtUp)).then(() => {})
-  caughtUp.catch(() => {}) // `failed` tells; who waits for caughtUp still gets it
+  caughtUp.catch(() => {}) // `failed` reports the error; a caller that awaits caughtUp still gets it
   return {
     caughtUp,
     failed: Promise.race(parts.map((part) => part.failed)),

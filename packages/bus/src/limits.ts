@@ -5,12 +5,12 @@ import type { Outgoing } from './bus.ts'
 /** A leaf of the log is length-prefixed with two bytes (C2SP tlog-tiles), so no event may be longer. */
 export const MAX_EVENT_BYTES = 65_535
 
-/** UTF-8 bytes of a key. Every key of DESIGN §4 is an id, far below. */
+/** UTF-8 bytes of a key. Every key of DESIGN §4 is an id and far shorter. */
 export const MAX_KEY_BYTES = 1024
 
 /**
- * Throws for the first event that no adapter takes, before anything of the call is written. A key with a lone surrogate
- * would be stored as another key than the one asked for, and could so share a place with it: refused, not repaired.
+ * Throws for the first event that no adapter accepts, before anything of the call is written. A key with a lone surrogate
+ * would be stored as a different key, and could so share a partition order with it. So it is refused, not repaired.
  */
 export function checkOutgoing(events: readonly Outgoing[]): void {
   for (const { key, bytes } of events) {

@@ -29,7 +29,7 @@ it('repeats the same bytes, with growing pauses, until they are acknowledged', a
   const mine = events()
   const wait = async (ms: number) => {
     pauses.push(ms)
-    mine[0]?.bytes.fill(0) // a caller that reuses its buffer too early repeats what it asked for nonetheless
+    mine[0]?.bytes.fill(0) // even for a caller that reuses its buffer too early, the repeat has the original bytes
   }
   expect(await publishUntilDurable(bus, 'topic', mine, { wait })).toEqual([position])
   expect(published).toEqual(Array.from({ length: 11 }, () => 'topic k bytes'))
@@ -61,7 +61,7 @@ it.each<[ErrorCode | 'never', ErrorCode]>([
   const publishing = publishUntilDurable(bus, 'topic', events(), { deadlineMs: 40, wait })
   await expect(publishing).rejects.toMatchObject({ code })
   await sleep(0)
-  expect(left).toBe(0) // no timer outlives it
+  expect(left).toBe(0) // it leaves no timer behind
 })
 
 it('leaves no timer behind when it succeeds before its deadline', async () => {

@@ -4,23 +4,23 @@ import type { Bus, Outgoing, Position } from './bus.ts'
 const FIRST_WAIT_MS = 10
 const LONGEST_WAIT_MS = 1000
 
-/** Nobody looks at why a wait was given up: an error that says so would be made for each publish. */
+/** The reason for ending a wait is never examined. A real error would have to be created for each publish. */
 const settled = Symbol('settled')
 
 export interface RetryOptions {
-  /** How long to go on, ms; without it until it is durable, or for as long as the process lives. */
+  /** How long to go on, ms. Absent: until it is durable, or as long as the process lives. */
   deadlineMs?: number
   /** Resolves after `ms`; earlier, or with a rejection, once the signal is aborted. */
   wait: (ms: number, signal: AbortSignal) => Promise<unknown>
-  /** An abort gives the publish up, as the deadline does. */
+  /** An abort gives up the publish, as the deadline does. */
   signal?: AbortSignal
 }
 
 /**
- * Publishes, and repeats the same bytes with back-off for as long as the outcome is unknown or the queue is full. An event
- * may so be in the topic more than once; readers fold by event id. Anything else that publish rejects with
- * is thrown on: repeating cannot help. At the deadline, or once aborted, it rejects with `queue_full` when every try was refused for that,
- * else with `outcome_unknown`: a try that is still under way may yet succeed.
+ * Publishes, and repeats the same bytes with back-off as long as the outcome is unknown or the queue is full. So an event may be in the
+ * topic more than once; readers fold by event id. Any other rejection of publish is thrown on, because repeating cannot help. At the
+ * deadline, or once aborted, it rejects with `queue_full` if every try was refused for that reason, else with `outcome_unknown`: a
+ * try that is still in progress may yet succeed.
  */
 export async function publishUntilDurable(
   bus: Pick<Bus, 'publish'>,
@@ -28,7 +28,7 @@ export async function publishUntilDurable(
   events: readonly Outgoing[],
   { deadlineMs, wait, signal }: RetryOptions,
 ): Promise<Position[]> {
-  // The caller may reuse its buffers while we wait; what is repeated must be what was asked for.
+  // The caller may reuse its buffers while this waits, but repeats must send the original bytes.
   const same = events.map(({ key, bytes }) => ({ key, bytes: new Uint8Array(bytes) }))
   const waits = new AbortController()
   const late = Symbol('late')
@@ -50,7 +50,7 @@ export async function publishUntilDurable(
       })
       const positions = await Promise.race([attempt, deadline])
       if (positions === late) {
-        attempt.catch(() => {}) // its answer comes too late to matter, but must not end the process
+        attempt.catch(() => {}) // its answer is too late to matter, but must not end the process
         throw new ServiceError('outcome_unknown', 'not acknowledged within the deadline')
       }
       if (typeof positions === 'object') return positions

@@ -16,7 +16,7 @@ import {
   withTopic,
 } from './under-test.ts'
 
-/** What `consume` promises. */
+/** The guarantees of `consume`. */
 export function consumeContract(name: string, open: OpenBus): void {
   describe(`${name}: consume`, () => {
     it(
@@ -135,7 +135,7 @@ export function consumeContract(name: string, open: OpenBus): void {
         })
         for (const one of numbered(8)) await bus.publish(topic, [one])
         await until(() => answered.includes('text-7') && refusals < 0)
-        // Whatever stood behind it in its batch came once more, after it; nothing before it did.
+        // The messages behind it in its batch were delivered once more, after it. None before it were.
         const order = delivered.filter((one, n) => delivered.indexOf(one) === n)
         expect(order).toEqual(numbered(8).map(text))
         expect(delivered.filter((one) => one === 'text-4')).toHaveLength(4)
@@ -181,7 +181,7 @@ export function consumeContract(name: string, open: OpenBus): void {
   })
 }
 
-/** Whether the group `group` has committed the first `count` messages: then a new member gets only what comes next. */
+/** Whether the group `group` has committed the first `count` messages: then a new member gets only later ones. */
 async function committedAfter(under: BusUnderTest, topic: string, count: number): Promise<boolean> {
   const bus = await under.reopen()
   await bus.publish(topic, [event('next', 'next')])

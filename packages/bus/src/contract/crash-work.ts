@@ -4,14 +4,14 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Bus } from '../bus.ts'
 
-/** What the contract has a process do that it then kills. */
+/** The work of a process that the contract then kills. */
 export type CrashWork =
   /** Publishes each text alone, all at once; reports the position of each once it is acknowledged. */
   | { does: 'publish'; topic: string; texts: readonly string[] }
-  /** Consumes; reports each text that it gets, and never answers. */
+  /** Consumes. Reports each text that it gets, and never answers. */
   | { does: 'consume'; topic: string; group: string }
 
-/** The child's half: does it, and reports. Resolves when there is nothing more to do; the process must then stay. */
+/** The child's half: does the work and reports. Resolves when there is nothing more to do; the process must then stay alive. */
 export async function doCrashWork(bus: Bus, work: CrashWork, report: (line: unknown) => void): Promise<void> {
   if (work.does === 'publish') {
     const events = work.texts.map((text) => ({ key: text, bytes: Buffer.from(text) }))
@@ -25,8 +25,8 @@ export async function doCrashWork(bus: Bus, work: CrashWork, report: (line: unkn
 }
 
 /**
- * The parent's half: runs `script` with these arguments, sends it SIGKILL the moment it has reported `lines` lines, and
- * gives all that it reported, each line parsed as JSON. Rejects when it ends by itself or takes more than `deadlineMs`.
+ * The parent's half: runs `script` with these arguments, sends it SIGKILL as soon as it has reported `lines` lines, and
+ * returns everything that it reported, each line parsed as JSON. Rejects if it ends by itself or takes more than `deadlineMs`.
  */
 export async function killAfterLines(
   script: URL,
@@ -38,7 +38,7 @@ export async function killAfterLines(
   const gone = once(child, 'exit')
   const reported: unknown[] = []
   const late = setTimeout(() => child.kill('SIGKILL'), deadlineMs)
-  // What was in the pipe before the kill still arrives: it was reported too.
+  // Lines that were in the pipe before the kill still arrive, and count as reported.
   for await (const line of createInterface({ input: child.stdout })) {
     reported.push(JSON.parse(line))
     if (reported.length >= lines) child.kill('SIGKILL')

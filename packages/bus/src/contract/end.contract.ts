@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest'
 import type { Handled } from '../bus.ts'
 import { event, heldMemory, numbered, type OpenBus, TEST, text, until, withTopic } from './under-test.ts'
 
-/** What a bus may hold for one follower, whatever its backlog; the 20,000 events of a unit run are 40 MB. */
+/** What a bus may hold for one follower, whatever the backlog. The 20,000 events of a unit run are 40 MB. */
 const HELD_BYTES = 16 << 20
 
-/** What an orderly end promises, and that nothing gathers. */
+/** The guarantees of an orderly end, and that no messages accumulate in memory. */
 export function endContract(name: string, open: OpenBus, volume: number): void {
   describe(`${name}: end and volume`, () => {
     it('ends its followers and consumers, after the calls in flight', TEST, async () => {

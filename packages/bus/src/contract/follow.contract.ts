@@ -15,7 +15,7 @@ import {
   withTopic,
 } from './under-test.ts'
 
-/** What `follow` promises. */
+/** The guarantees of `follow`. */
 export function followContract(name: string, open: OpenBus): void {
   describe(`${name}: follow`, () => {
     it('gives every follower everything from the start, and then what comes', TEST, async () => {
@@ -55,7 +55,7 @@ export function followContract(name: string, open: OpenBus): void {
       const all: Message[] = []
       await using follower = await bus.follow([topic], 'start', async (batch) => void all.push(...batch))
       await follower.caughtUp
-      // Until several moments have messages in several partitions: how long that takes is the bus's clock's affair.
+      // Until several timestamps have messages in several partitions. How long that takes depends on the bus's clock.
       await until(async () => {
         await bus.publish(topic, numbered(6, all.length))
         return new Set(all.map(({ timestamp }) => timestamp)).size >= 5

@@ -6,7 +6,7 @@ import { type Break, faultyBus } from '../faulty-bus.ts'
 import { publishUntilDurable } from '../retrying.ts'
 import { event, numbered, type OpenBus, place, readAll, readToEnd, TEST, text, withTopic } from './under-test.ts'
 
-/** What `publish` and `ends` promise. */
+/** The guarantees of `publish` and `ends`. */
 export function publishContract(name: string, open: OpenBus): void {
   describe(`${name}: publish`, () => {
     it('numbers each partition densely from 0 and says where it ends', TEST, async () => {
@@ -19,7 +19,7 @@ export function publishContract(name: string, open: OpenBus): void {
       for (const [partition, end] of ends.entries()) {
         const offsets = positions.filter((position) => position.partition === partition).map(({ offset }) => offset)
         expect(offsets).toEqual(Array.from({ length: end }, (_, n) => n))
-        expect(end).toBeGreaterThan(0) // 60 keys that all miss one of three partitions: not in this universe
+        expect(end).toBeGreaterThan(0) // 60 keys that all miss one of three partitions: practically impossible
       }
       expect(await bus.publish(topic, [])).toEqual([])
     })
@@ -50,7 +50,7 @@ export function publishContract(name: string, open: OpenBus): void {
       ]
       const mine = odd.map(({ key, bytes }) => ({ key, bytes: new Uint8Array(bytes) }))
       const publishing = bus.publish(topic, mine)
-      for (const { bytes } of mine) bytes.fill(0) // ours again as soon as publish has returned its promise
+      for (const { bytes } of mine) bytes.fill(0) // the caller may reuse the bytes as soon as publish has returned its promise
       const positions = await publishing
       const read = await readAll(bus, topic, 3)
       for (const [n, position] of positions.entries()) {
@@ -92,7 +92,7 @@ export function publishContract(name: string, open: OpenBus): void {
       const read = await readToEnd(bus, topic)
       const places = new Set(read.map(place))
       expect(acknowledged.map(place).filter((one) => !places.has(one))).toEqual([])
-      expect(new Set(read.map(text)).size).toBe(read.length) // nothing twice: each was published once
+      expect(new Set(read.map(text)).size).toBe(read.length) // no duplicates: each was published once
       const [next] = await bus.publish(topic, [event('after', 'after')])
       expect(places.has(place(next as Position))).toBe(false)
     })

@@ -12,26 +12,26 @@ export interface TopicSpec {
   partitions: number
 }
 
-/** A real bus with its storage, for one test. Disposing of it closes the bus and removes what the test made. */
+/** A real bus with its storage, for one test. Disposing of it closes the bus and removes everything the test made. */
 export interface BusUnderTest extends AsyncDisposable {
-  /** The open bus; after `reopen` the new one. */
+  /** The open bus; after `reopen`, the new one. */
   readonly bus: Bus
   /** Closes the bus in an orderly way if it is open, and opens it again over the same storage. */
   reopen(): Promise<Bus>
   /**
-   * Closes the bus here, has a process of its own do the work over the same storage (`doCrashWork`), sends it SIGKILL the
-   * moment it has reported `lines` lines, and gives what it reported (`killAfterLines`).
+   * Closes the bus here, lets a separate process do the work over the same storage (`doCrashWork`), sends it SIGKILL as soon as
+   * it has reported `lines` lines, and returns what it reported (`killAfterLines`).
    */
   killed(work: CrashWork, lines: number): Promise<unknown[]>
 }
 
-/** Opens a bus that has these topics, empty. */
+/** Opens a bus with these topics, empty. */
 export type OpenBus = (topics: readonly TopicSpec[]) => Promise<BusUnderTest>
 
 const DEADLINE_MS = 60_000
 export const TEST = { timeout: 180_000 }
 
-/** Opens a bus with one topic of a name that was never used. */
+/** Opens a bus with one topic whose name was never used. */
 export async function withTopic(open: OpenBus, partitions = 3): Promise<BusUnderTest & { topic: string }> {
   const topic = freshName()
   const under = await open([{ name: topic, partitions }])
@@ -79,7 +79,7 @@ export function inOrder(messages: readonly Message[]): boolean {
   })
 }
 
-/** Everything of a topic that must hold exactly `count` messages by now. */
+/** All messages of a topic that must hold exactly `count` messages by now. */
 export async function readAll(bus: Bus, topic: string, count: number): Promise<Message[]> {
   const read = await readToEnd(bus, topic)
   expect(read).toHaveLength(count)
@@ -93,7 +93,7 @@ export async function readToEnd(bus: Bus, topic: string): Promise<Message[]> {
   return read
 }
 
-/** What a member gets until it has `count` different messages, all answered with done and committed. */
+/** The messages that a member gets until it has `count` different ones. All are answered with done and committed. */
 export async function consumeAll(bus: Bus, topic: string, group: string, count: number): Promise<Message[]> {
   const read: Message[] = []
   await using _ = await bus.consume([topic], group, async (batch) => {
@@ -113,8 +113,8 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
 }
 
 /**
- * Bytes that this process still holds after a collection. The collector frees buffers behind our back, so ask until it is
- * little enough: what leaks never is. Not the resident size, where a memory-mapped file counts.
+ * Bytes that this process still holds after a collection. The collector frees buffers asynchronously, so poll until the number is
+ * small enough; a leak never becomes small. Not the resident size, which includes memory-mapped files.
  */
 export function heldMemory(): number {
   setFlagsFromString('--expose-gc')

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 const name = /^\d{1,15}$/
 
 /**
- * The events of one partition of an erasable topic, each in a file of its own, named by its offset. What is removed from lmdb
- * stays in its file until the page is used again; what is removed here is gone from the disk, as far as the file system lets go.
+ * The events of one partition of an erasable topic, each in a file of its own, named by its offset. An entry removed from lmdb
+ * stays in its file until the page is reused. A file removed here is gone from the disk, as far as the file system permits.
  */
 export class BodyFiles {
   readonly #dir: string
@@ -16,7 +16,7 @@ export class BodyFiles {
     this.#dir = dir
   }
 
-  /** What lies here, oldest first: also what a crash left behind that was never committed. */
+  /** The stored offsets, oldest first, including files that a crash left behind before they were committed. */
   offsets(): number[] {
     return readdirSync(this.#dir)
       .filter((file) => name.test(file))
@@ -24,7 +24,7 @@ export class BodyFiles {
       .sort((a, b) => a - b)
   }
 
-  /** Resolves once it is durable. What a crash left at this offset was nobody's, and is overwritten. */
+  /** Resolves once it is durable. Overwrites a file that a crash left at this offset, which belonged to no message. */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     const file = await open(this.#path(offset), 'w', 0o600)
     try {
@@ -41,7 +41,7 @@ export class BodyFiles {
     }
   }
 
-  /** undefined when it was removed. */
+  /** undefined if it was removed. */
   read(offset: number): Uint8Array | undefined {
     try {
       return new Uint8Array(readFileSync(this.#path(offset)))
@@ -51,7 +51,7 @@ export class BodyFiles {
     }
   }
 
-  /** A removal that a power cut takes back is repeated when the partition is opened. */
+  /** If a power cut undoes a removal, it is repeated when the partition is opened. */
   remove(offset: number): void {
     rmSync(this.#path(offset), { force: true })
   }

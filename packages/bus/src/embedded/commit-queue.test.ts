@@ -2,7 +2,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { CommitQueue, type QueueLimits } from './commit-queue.ts'
 
-/** A queue over a disk that commits when it is told to. */
+/** A queue over a disk that commits when the test says so. */
 function queueOnSlowDisk(limits: Partial<QueueLimits> = {}) {
   const commits: string[][] = []
   const pending: PromiseWithResolvers<boolean>[] = []
@@ -79,7 +79,7 @@ it('refuses with queue_full what finds no room, and takes it again when there is
   const { queue, pending, add, committing } = queueOnSlowDisk({ events: 2, bytes: 100 })
   const first = add('in flight')
   await committing(1)
-  expect(() => queue.admit(1000, 1000)).not.toThrow() // nothing waits: it will never find more room
+  expect(() => queue.admit(1000, 1000)).not.toThrow() // an empty queue admits any size, because waiting would never make more room
   const waiting = [add('a', 60)]
   expect(() => queue.admit(1, 41)).toThrow(/queue_full/)
   waiting.push(add('b', 10))

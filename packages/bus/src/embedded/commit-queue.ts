@@ -1,8 +1,8 @@
 import { ServiceError } from '@bailiwick/errors'
 
-/** What one caller wants durable. */
+/** One caller's durable write. */
 export interface Write {
-  /** What must be durable before the transaction, if anything must. */
+  /** Work that must be durable before the transaction, if any. */
   prepare?(): Promise<unknown>
   /** Called inside the transaction. */
   put(): void
@@ -13,18 +13,18 @@ export interface Write {
 }
 
 export interface QueueLimits {
-  /** What may wait, apart from what is being committed. */
+  /** The most that may wait, not counting the commit in flight. */
   events: number
   bytes: number
-  /** What one transaction carries at most; a single larger write goes alone. */
+  /** The most bytes of one transaction. A single larger write gets a transaction of its own. */
   commitBytes: number
-  /** How long one commit may take before it is late, ms: a disk that thrashes, and will most likely answer. */
+  /** How long one commit may take before it counts as late, ms: the disk thrashes, but will most likely answer. */
   lateMs: number
   /** How long one commit may take before it is given up, ms. */
   commitMs: number
 }
 
-/** A machine that swaps takes minutes for what is a failure nowhere. */
+/** Long, because a machine that swaps may take minutes although nothing has failed. */
 export const COMMIT_MS = 300_000
 
 const defaultLimits: QueueLimits = {
@@ -41,12 +41,12 @@ interface Waiting extends Write {
 }
 
 /**
- * Group commit: one transaction at a time, and it carries all that gathered while the one before was in flight. So a lone
- * writer waits for one commit, many share one, and no timer is involved.
+ * Group commit: one transaction at a time, carrying everything that gathered while the previous one was in flight. So a lone
+ * writer waits for one commit, many writers share one, and no timer is involved.
  *
- * While a commit has not answered its outcome is unknown: nobody behind it is answered, and its own late answer alone says
- * what is durable. One that failed, or was given up, ends the queue: after a failed fsync the kernel may have dropped the
- * very pages that a second one would call durable, so it is never tried again.
+ * While a commit has not answered, its outcome is unknown. Then no write behind it is answered, and only the commit's own late answer
+ * decides what is durable. A commit that failed or was given up ends the queue and is never retried: after a failed fsync the kernel may
+ * have dropped the very pages that a second fsync would report as durable.
  */
 export class CommitQueue {
   readonly #commit: (puts: () => void) => Promise<boolean>
@@ -59,7 +59,7 @@ export class CommitQueue {
   #running: Promise<void> | undefined
   #late = false
 
-  /** `commit` calls `puts` and resolves with true once what they put is durable, all of it or nothing. */
+  /** `commit` calls `puts` and resolves with true once their entries are durable. It commits all of them or none. */
   constructor(commit: (puts: () => void) => Promise<boolean>, limits: Partial<QueueLimits> = {}) {
     this.#commit = commit
     this.#limits = { ...defaultLimits, ...limits }
@@ -71,21 +71,21 @@ export class CommitQueue {
     return this.#broken.promise
   }
 
-  /** Whether the commit in flight should have been answered by now. */
+  /** Whether the commit in flight should have answered by now. */
   get late(): boolean {
     return this.#late
   }
 
-  /** Throws `queue_full`, or `outcome_unknown` once a commit failed. Ask before giving out offsets. */
+  /** Throws `queue_full`, or `outcome_unknown` once a commit failed. Call this before assigning offsets. */
   admit(events: number, bytes: number): void {
     if (this.#error !== undefined) throw this.#error
-    if (this.#waitingEvents === 0) return // however large it is, it will never find more room
+    if (this.#waitingEvents === 0) return // however large it is, waiting would never make more room
     if (this.#waitingEvents + events > this.#limits.events || this.#waitingBytes + bytes > this.#limits.bytes) {
       throw new ServiceError('queue_full')
     }
   }
 
-  /** Resolves once it is durable; rejects with `outcome_unknown` when it may not be. */
+  /** Resolves once it is durable. Rejects with `outcome_unknown` if it may not be. */
   add(write: Write): Promise<void> {
     if (this.#error !== undefined) return Promise.reject(this.#error)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -96,14 +96,14 @@ export class CommitQueue {
     return promise
   }
 
-  /** Resolves when nothing waits and nothing is in flight. */
+  /** Resolves when no write waits or is in flight. */
   async idle(): Promise<void> {
     while (this.#running !== undefined) await this.#running
   }
 
   async #run(): Promise<void> {
     while (this.#waiting.length > 0 && this.#error === undefined) {
-      // All callers that the last commit woke are back with their next write by then, and all is here that came with this turn.
+      // By then, callers woken by the last commit have added their next write, and all writes of this turn have arrived.
       await new Promise<void>((resolve) => setImmediate(resolve))
       const batch = this.#take()
       try {
@@ -151,7 +151,7 @@ export class CommitQueue {
         })
       }
       const committed = commit()
-      committed.catch(() => {}) // it may fail when it was given up
+      committed.catch(() => {}) // it may fail after it was given up
       if (!(await Promise.race([committed, givenUp.promise]))) throw new Error('the commit was refused')
     } finally {
       for (const timer of timers) clearTimeout(timer)

@@ -5,15 +5,15 @@ import { Wake } from './wake.ts'
 
 const FIRST_BACKOFF_MS = 50
 const LONGEST_BACKOFF_MS = 5000
-/** setTimeout takes more for 1 ms. */
+/** setTimeout treats a longer time as 1 ms. */
 const LONGEST_PAUSE_MS = 2 ** 31 - 1
 
 type Handler = (batch: readonly Message[]) => Promise<readonly Handled[]>
 
-/** Where a group's readers stand. */
+/** The committed positions of a group. */
 export interface Positions {
   get(log: PartitionLog): number
-  /** Resolves once a later process would go on at `offset`. */
+  /** Resolves once a later process would continue at `offset`. */
   commit(log: PartitionLog, offset: number): Promise<void>
 }
 
@@ -25,8 +25,8 @@ interface Member {
 }
 
 /**
- * Every partition has one lane, which delivers to whichever member the partition falls to at that moment. So members come
- * and go without a hand-over: there is never a second call for a partition, because there is never a second lane.
+ * Every partition has one lane, which delivers to the member that currently owns the partition. So members join and leave
+ * without a hand-over: there is never a second call for a partition, because there is never a second lane.
  */
 export class ConsumerGroup {
   readonly #positions: Positions
@@ -52,7 +52,7 @@ export class ConsumerGroup {
     }
   }
 
-  /** Ends all lanes; resolves when the calls in flight are over and what they handled is committed. */
+  /** Ends all lanes. Resolves when the calls in flight are over and the messages they handled are committed. */
   async end(): Promise<void> {
     await Promise.all([...this.#lanes.values()].map((lane) => lane.end()))
   }
@@ -104,7 +104,7 @@ class Lane {
 
   async #run(): Promise<void> {
     while (!this.#ended) {
-      await nextTurn() // as in Follower: a backlog must not keep the process from everything else
+      await nextTurn() // as in Follower: a backlog must not block the rest of the process
       const member = this.#ended || this.#pause !== undefined ? undefined : this.#owner()
       const batch = member === undefined ? [] : this.#log.read(this.#offset, BATCH_MESSAGES, BATCH_BYTES)
       if (member !== undefined && batch.length > 0) await this.#deliver(member, batch)
@@ -128,7 +128,7 @@ class Lane {
       try {
         await this.#positions.commit(this.#log, last.offset + 1)
       } catch {
-        this.#ended = true // the bus is broken, as its publishers learn; what is not committed is delivered again
+        this.#ended = true // the bus is broken, and its publishers get the error; uncommitted messages are delivered again
         return
       }
       this.#offset = last.offset + 1
@@ -154,7 +154,7 @@ class Lane {
   }
 }
 
-/** Undefined when the handler threw or did not answer for exactly the messages that it got. */
+/** undefined if the handler threw or did not answer for exactly the messages that it got. */
 async function answersOf(handler: Handler, batch: readonly Message[]): Promise<readonly Handled[] | undefined> {
   try {
     const answers = await handler(batch)

@@ -6,28 +6,30 @@ import type { BodyFiles } from './body-files.ts'
 import { decodeMessage, encodeMessage, isElsewhere, keyOf, timestampOf } from './message-codec.ts'
 import { firstAtOrAfter, type PartitionLog } from './partition-log.ts'
 
-/** A message that has its place but is not written yet. */
+/** A message that has an offset but is not written yet. */
 export interface Staged {
   offset: number
   key: string
   value: Buffer
-  /** Of an erasable topic: what goes into a file of its own. */
+  /** For an erasable topic: the bytes that go into a separate file. */
   body: Uint8Array | undefined
   partition: DurablePartition
 }
 
-/** Messages that are looked up one by one. */
+/** Up to this many messages are looked up one by one. */
 const few = 8
 
-/** What all partitions share: one lmdb environment, so that one transaction covers several of them. */
+/** Shared by all partitions: one lmdb environment, so that one transaction covers several of them. */
 export interface Stores {
   /** [topic, partition, offset] → message. */
   messages: Database<Buffer, Key>
-  /** [topic, partition] → the first offset that was never removed: offsets of removed messages are not given out again. */
+  /** [topic, partition] → the first offset that was never removed. Offsets of removed messages are not reused. */
   floors: Database<number, Key>
 }
 
-/** What goes of an erasable topic: what a later event of its key replaces, or what the one group that reads it has handled. */
+/**
+ * When events of an erasable topic are removed: once a later event of the key replaces them, or once the topic's only group handled them.
+ */
 export type Erasable = 'by_key' | 'once_handled'
 
 export class DurablePartition implements PartitionLog {
@@ -35,17 +37,17 @@ export class DurablePartition implements PartitionLog {
   readonly partition: number
   readonly listeners = new Set<() => void>()
   readonly #stores: Stores
-  /** Of an erasable topic. */
+  /** Only for an erasable topic. */
   readonly #bodies: BodyFiles | undefined
   readonly #goes: Erasable | undefined
-  /** Of a topic that is erasable by key: where the newest event of each key is. */
+  /** Only for a topic that is erasable by key: where the newest event of each key is. */
   readonly #newest = new Map<string, number>()
   #first: number
   #end: number
-  /** Runs ahead of `end` by what is staged. */
+  /** Ahead of `end` by the number of staged messages. */
   #next: number
   #lastTimestamp: number
-  /** Runs behind `first` by what is expired and not yet deleted. */
+  /** Behind `first` by the number of messages that are expired but not yet deleted. */
   #oldestStored: number
 
   constructor(stores: Stores, topic: string, partition: number, erasable?: { bodies: BodyFiles; goes: Erasable }) {
@@ -78,7 +80,7 @@ export class DurablePartition implements PartitionLog {
     return this.#end
   }
 
-  /** Gives an event its place. What is staged must be put, in this order, or the bus must stop: a gap is never closed. */
+  /** Assigns an event its offset. Staged events must be put, in this order, or the bus must stop: a gap is never closed. */
   stage(key: string, bytes: Uint8Array, now: number): Staged {
     const offset = this.#next
     this.#next += 1
@@ -87,7 +89,7 @@ export class DurablePartition implements PartitionLog {
     return { offset, key, value, body: this.#bodies && new Uint8Array(bytes), partition: this }
   }
 
-  /** What must be durable before the transaction that names it. */
+  /** Makes durable what the transaction refers to. Call it before the transaction. */
   async prepare({ offset, body }: Staged): Promise<void> {
     if (body !== undefined) await this.#bodies?.write(offset, body)
   }
@@ -96,7 +98,7 @@ export class DurablePartition implements PartitionLog {
     this.#stores.messages.put([this.topic, this.partition, offset], value)
   }
 
-  /** Of a topic erasable by key: takes what its key said before away, for good. To be called once it is durable. */
+  /** For a topic erasable by key: removes the key's earlier event for good. Call this once the new event is durable. */
   supersede({ offset, key }: Pick<Staged, 'offset' | 'key'>): void {
     if (this.#goes !== 'by_key') return
     const before = this.#newest.get(key)
@@ -104,13 +106,13 @@ export class DurablePartition implements PartitionLog {
     this.#newest.set(key, offset)
   }
 
-  /** Of a topic erasable once handled: takes what is before `offset` away, for good. To be called once that is durable. */
+  /** For a topic erasable once handled: removes everything before `offset` for good. Call this once that position is durable. */
   handled(offset: number): void {
     if (this.#goes !== 'once_handled') return
     for (; this.#first < Math.min(offset, this.#end); this.#first += 1) this.#bodies?.remove(this.#first)
   }
 
-  /** Shows the readers everything up to `offset`. */
+  /** Makes everything up to `offset` visible to readers. */
   durable(offset: number): void {
     this.#end = offset + 1
     for (const listener of this.listeners) listener()
@@ -132,10 +134,10 @@ export class DurablePartition implements PartitionLog {
     return read
   }
 
-  /** Up to `end`, not to what lmdb shows: a commit is visible there for a moment before it is durable. */
+  /** Reads up to `end`, not up to what lmdb shows: there a commit is visible for a moment before it is durable. */
   *#stored(from: number, messages: number): Generator<[offset: number, value: Buffer]> {
     const at = (offset: number) => [this.topic, this.partition, offset]
-    // A walk costs as much to begin as a few single looks, and whoever follows is mostly no more behind than that.
+    // Beginning a range scan costs as much as a few single look-ups, and a follower is usually no further behind than that.
     if (this.#end - from <= few) {
       for (let offset = from; offset < this.#end; offset += 1) {
         const value = this.#stores.messages.get(at(offset))
@@ -148,7 +150,7 @@ export class DurablePartition implements PartitionLog {
     for (const { key, value } of this.#stores.messages.getRange({
       start: at(from),
       end: at(this.#end),
-      // What was taken away is passed over, and the newest of all is always there.
+      // Removed messages are skipped, and the newest message is always there.
       ...(this.#bodies === undefined ? { limit: messages } : {}),
     })) {
       if (offsetOf(key) !== offset) throw this.#gap(offset)
@@ -156,7 +158,7 @@ export class DurablePartition implements PartitionLog {
     }
   }
 
-  /** undefined for what a later event of its key took away. */
+  /** undefined if a later event of the key removed it. */
   #message(offset: number, value: Buffer): Message | undefined {
     const message = decodeMessage({ topic: this.topic, partition: this.partition, offset }, value)
     if (!isElsewhere(value)) return message
@@ -165,7 +167,7 @@ export class DurablePartition implements PartitionLog {
     return bytes && { ...message, bytes }
   }
 
-  /** A file that was there at the start: what no transaction named, what expired and what was superseded goes. */
+  /** Handles a file found at the start: removes it if no transaction refers to it, or if its event is expired or superseded. */
   #found(offset: number): void {
     const value = this.#stores.messages.get([this.topic, this.partition, offset])
     if (value !== undefined) this.supersede({ offset, key: keyOf(value) })
@@ -184,12 +186,12 @@ export class DurablePartition implements PartitionLog {
     this.#first = this.seek(time)
   }
 
-  /** What is expired and still stored. */
+  /** The number of messages that are expired and still stored. */
   get expired(): number {
     return this.#first - this.#oldestStored
   }
 
-  /** Deletes up to `count` expired messages; to be called inside a transaction. Their bytes leave the file when reused. */
+  /** Deletes up to `count` expired messages. Call this inside a transaction. Their bytes leave the file when it reuses the pages. */
   putDeletions(count: number): void {
     const to = Math.min(this.#first, this.#oldestStored + count)
     for (let offset = this.#oldestStored; offset < to; offset += 1) {

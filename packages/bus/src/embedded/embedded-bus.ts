@@ -12,29 +12,31 @@ import { Retention } from './retention.ts'
 import { openStorage, type Storage } from './storage.ts'
 import { type Topic, Topics } from './topics.ts'
 
-/** How long an orderly end waits for handlers in flight, ms. What they then have not handled is delivered again. */
+/** How long an orderly end waits for handlers in flight, ms. Messages not handled by then are delivered again. */
 const CLOSE_MS = 10_000
 
 export interface EmbeddedBusOptions {
-  /** Made if it is missing, for its owner alone. */
+  /** Created if missing, with access for its owner only. */
   dir: string
-  /** Asked when a topic is first written; from then on it keeps that number. */
+  /** Called when a topic is first written. The topic keeps that number from then on. */
   partitions: (topic: string) => number
   /** How long a message is kept, ms; `undefined`: for ever. */
   retentionMs: (topic: string) => number | undefined
   /** ms since the epoch. */
   now: () => number
-  /** Topics that never touch the disk and keep only their newest messages: they are empty after a start. */
+  /** Topics that never touch the disk and keep only their newest messages. They are empty after a start. */
   inMemory?: (topic: string) => boolean
-  /** Topics whose events go for good, also from the disk, before their retention is over; `undefined`: all others. */
+  /**
+   * Topics whose events are removed for good, also from the disk, before their retention is over. `undefined`: the topic is not erasable.
+   */
   erasable?: (topic: string) => Erasable | undefined
 }
 
 /**
- * A bus on files of this machine, for one process at a time: a second one gets `bus_locked`, and may have it the moment
- * the first is gone, however that ended. A commit that is late stops nobody: nothing is answered until the disk has said
- * whether it is durable, and then all goes on. A write that failed, or is unanswered after minutes, ends the bus: publishes
- * reject with `outcome_unknown` from then on, followers fail, consumers get nothing more; the process must be started again.
+ * A bus on files of this machine, for one process at a time. A second process gets `bus_locked`, and can open the bus as soon as
+ * the first is gone, however that ended. A late commit is not an error: nothing is answered until the disk has said
+ * whether it is durable, and then everything goes on. A write that failed, or is unanswered after minutes, ends the bus: publishes
+ * reject with `outcome_unknown` from then on, followers fail, and consumers get nothing more. The process must be restarted.
  */
 export async function embeddedBus(options: EmbeddedBusOptions): Promise<EmbeddedBus> {
   const storage = openStorage(options.dir)
@@ -47,7 +49,7 @@ export async function embeddedBus(options: EmbeddedBusOptions): Promise<Embedded
 }
 
 export class EmbeddedBus implements Bus {
-  /** A little more than a commit may take: who publishes gives up after the bus, and so hears why. */
+  /** A little more than a commit may take: a publisher then gives up after the bus does, and so learns why. */
   readonly durableWithinMs = COMMIT_MS + 5000
   readonly #storage: Storage
   readonly #now: () => number
@@ -55,7 +57,7 @@ export class EmbeddedBus implements Bus {
   readonly #queue: CommitQueue
   readonly #retention: Retention
   readonly #groups = new Map<string, ConsumerGroup>()
-  /** Which group takes what goes once it is handled: another would miss what it took. */
+  /** The one group of each topic that removes events once they are handled. Another group would miss the removed events. */
   readonly #takers = new Map<string, string>()
   readonly #followers = new Set<Follower>()
   #closing: Promise<void> | undefined
@@ -77,7 +79,7 @@ export class EmbeddedBus implements Bus {
   }
 
   async publish(name: string, events: readonly Outgoing[]): Promise<Position[]> {
-    // Up to the promise that the queue gives, nothing here may wait: earlier calls must be queued before later ones.
+    // Up to the queue's promise nothing here may await: earlier calls must be queued before later ones.
     if (this.#closed) throw closed()
     checkOutgoing(events)
     const topic = this.#topics.get(name)
@@ -149,7 +151,7 @@ export class EmbeddedBus implements Bus {
     return follower
   }
 
-  /** Why nothing is answered for now. */
+  /** Why nothing is answered at the moment. */
   late(): string | undefined {
     return this.#queue.late ? 'the disk has not answered a commit in time' : undefined
   }
@@ -165,7 +167,7 @@ export class EmbeddedBus implements Bus {
   }
 
   async #close(): Promise<void> {
-    // Consumers first, while what their handlers may wait for still runs: a handler may publish, and follow what it wrote.
+    // Consumers end first, while everything that their handlers may wait for still runs: a handler may publish, and follow its own event.
     const handlers = async () => {
       await Promise.all([...this.#groups.values()].map((group) => group.end()))
       await Promise.all([...this.#followers].map((follower) => follower[Symbol.asyncDispose]()))
@@ -191,14 +193,14 @@ export class EmbeddedBus implements Bus {
     }
   }
 
-  /** What a crash left of what was handled before it. */
+  /** Removes handled messages that a crash left behind. */
   #forgetHandled(logs: readonly PartitionLog[], group: string): void {
     const positions = this.#positions(group)
     for (const log of logs) if (log instanceof DurablePartition) log.handled(positions.get(log))
   }
 
   #positions(group: string): Positions {
-    // What lives in memory starts at 0 with each process, so a position that outlived it would skip what is new.
+    // In-memory topics start at 0 with each process. A position stored from an earlier process would skip new messages.
     const inMemory = new Map<PartitionLog, number>()
     const key = (log: PartitionLog) => [group, log.topic, log.partition]
     return {

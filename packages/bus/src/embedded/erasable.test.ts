@@ -23,7 +23,7 @@ const open = (retention?: number) =>
 
 const event = (key: string, text: string) => ({ key, bytes: Buffer.from(text) })
 
-/** Takes asks until one of them holds `last`; says `again` to what holds that word, for as long as this group lives. */
+/** Takes messages until one contains `last`. Answers `again` to messages with that word as long as this group lives. */
 async function take(bus: Bus, last: string): Promise<string[]> {
   const taken: string[] = []
   const done = Promise.withResolvers<void>()
@@ -50,7 +50,7 @@ async function read(bus: Bus, topic = 'values'): Promise<[number, string][]> {
   return found
 }
 
-/** Files below the bus's folder that hold these words, wherever in them. */
+/** Files below the bus's folder that contain these words. */
 function holding(words: string): string[] {
   return readdirSync(dir, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -100,7 +100,7 @@ it('keeps what counts over a restart, and clears away what a crash left', async 
   }
   const folder = join(dir, 'erasable/values/0')
   expect(readdirSync(folder).sort()).toEqual(['1', '2'])
-  // A power cut that took the removal back, and one before the transaction.
+  // Simulates a power cut that undid the removal, and one before the transaction.
   writeFileSync(join(folder, '0'), 'first')
   writeFileSync(join(folder, '3'), 'never committed')
   await using bus = await open()
@@ -135,7 +135,7 @@ it('takes what its reader handled away from the disk, and nothing else (V17)', a
   await using bus = await open()
   await bus.publish('asks', [event('a', 'first words'), event('a', 'nonsense words'), event('b', 'words again')])
   expect(holding('words')).toHaveLength(3)
-  // The subscription is over once what was handled is committed.
+  // The subscription ends only after the handled messages are committed.
   expect(await take(bus, 'again')).toEqual(['first words', 'nonsense words', 'words again'])
   expect(holding('first words')).toEqual([])
   expect(holding('nonsense words')).toEqual([])

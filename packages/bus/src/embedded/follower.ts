@@ -11,15 +11,15 @@ export interface Start {
 
 interface Reader {
   log: PartitionLog
-  /** Everything before was handled. */
+  /** Every message before this offset was handled. */
   offset: number
   /** Where the log ended when the follower began. */
   target: number
 }
 
 /**
- * Reads its partitions in turn, and hands what it finds to the handler in one call at a time. It holds one batch and one
- * offset a partition, whatever the backlog; a slow handler only makes it read later.
+ * Reads its partitions in turn, and passes the messages to the handler in one call at a time. It holds one batch, and one
+ * offset per partition, whatever the backlog. A slow handler only makes it read later.
  */
 export class Follower implements FollowSubscription {
   readonly #readers: Reader[]
@@ -31,11 +31,11 @@ export class Follower implements FollowSubscription {
   #turn = 0
   #stopped = false
 
-  /** `broken` rejects when nothing can be delivered any more. */
+  /** `broken` rejects when no more messages can be delivered. */
   constructor(starts: readonly Start[], handler: (batch: readonly Message[]) => Promise<void>, broken: Promise<never>) {
     this.#readers = starts.map(({ log, offset }) => ({ log, offset, target: log.end }))
     this.#handler = handler
-    this.#caughtUp.promise.catch(() => {}) // `failed` tells; who waits for caughtUp still gets it
+    this.#caughtUp.promise.catch(() => {}) // `failed` reports the error; a caller that awaits caughtUp still gets it
     for (const { log } of this.#readers) log.listeners.add(this.#signal)
     broken.catch((error: unknown) => this.#fail(error))
     this.#loop = this.#run()
@@ -49,7 +49,7 @@ export class Follower implements FollowSubscription {
     return this.#failed.promise
   }
 
-  /** Resolves when no call is in flight and none will come. */
+  /** Resolves when no call is in flight and no more will come. */
   get ended(): Promise<void> {
     return this.#loop
   }
@@ -61,7 +61,7 @@ export class Follower implements FollowSubscription {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      // Also between two batches: a long backlog with a quick handler must not keep the process from everything else.
+      // Also between two batches: a long backlog with a quick handler must not block the rest of the process.
       await nextTurn()
       if (this.#stopped) return
       try {
@@ -90,7 +90,7 @@ export class Follower implements FollowSubscription {
     for (let n = 0; n < this.#readers.length; n += 1) {
       const reader = this.#readers[(this.#turn + n) % this.#readers.length]
       if (reader === undefined || batch.length >= BATCH_MESSAGES || bytes >= BATCH_BYTES) break
-      // What expired before it was read is not waited for.
+      // Do not wait for messages that expired before they were read.
       reader.offset = Math.max(reader.offset, reader.log.first)
       const read = reader.log.read(reader.offset, BATCH_MESSAGES - batch.length, BATCH_BYTES - bytes)
       const last = read.at(-1)
@@ -108,7 +108,7 @@ export class Follower implements FollowSubscription {
   readonly #signal = (): void => this.#wake.signal()
 
   #fail(error: unknown): void {
-    if (this.#stopped) return // its owner let go of it: nobody is left to tell
+    if (this.#stopped) return // its owner disposed of it, so the error has no receiver
     this.#end(error)
     this.#failed.reject(error)
   }

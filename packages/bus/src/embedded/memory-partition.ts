@@ -3,7 +3,7 @@ import { firstAtOrAfter, type PartitionLog } from './partition-log.ts'
 
 const KEPT_MESSAGES = 1024
 
-/** A partition that lives and dies with the process and keeps its newest messages: for heads, which only matter while new. */
+/** A partition that exists only in this process's memory and keeps its newest messages. For heads, which only matter while new. */
 export class MemoryPartition implements PartitionLog {
   readonly topic: string
   readonly partition: number

@@ -3,12 +3,12 @@ import { ServiceError } from '@bailiwick/errors'
 import type { Message, Position } from '../bus.ts'
 
 // One stored message: format (1 byte), timestamp (float64), length of the key (uint16), key, bytes of the event. In format 2 the
-// bytes stand elsewhere, in a file that can be removed.
+// event's bytes are in a separate file that can be removed.
 const FORMAT = 1
 const ELSEWHERE = 2
 const HEADER = 11
 
-/** A fresh copy: the caller's bytes are its own again. Without bytes they stand elsewhere. */
+/** A fresh copy, so that the caller may reuse its bytes. If `bytes` is absent, they are in a separate file. */
 export function encodeMessage(timestamp: number, key: string, bytes?: Uint8Array): Buffer {
   const keyBytes = Buffer.from(key)
   const value = Buffer.allocUnsafe(HEADER + keyBytes.length + (bytes?.length ?? 0))
@@ -20,7 +20,7 @@ export function encodeMessage(timestamp: number, key: string, bytes?: Uint8Array
   return value
 }
 
-/** A fresh copy too: lmdb's buffers may be views of pages that a later commit reuses. */
+/** Also a fresh copy: lmdb's buffers may be views of pages that a later commit reuses. */
 export function decodeMessage({ topic, partition, offset }: Position, value: Buffer): Message {
   const timestamp = timestampOf(value)
   const body = bodyAt(value)

@@ -48,7 +48,7 @@ const PLACED = [
 ]
 
 it('puts a key where it always was', () => {
-  // Fixed for ever: another answer would break the order of every key that is already stored.
+  // Fixed for ever: a different result would break the order of every key that is already stored.
   const placed = ['', 'a', 'grt_1', 'clé'].map((key) => [1, 3, 12, 128].map((count) => partitionOf(key, count)))
   expect(placed).toEqual(PLACED)
 })

@@ -5,21 +5,21 @@ export const BATCH_MESSAGES = 256
 /** … and stops growing at this many bytes of events, after the message that reaches it. */
 export const BATCH_BYTES = 1 << 20
 
-/** One partition as its readers see it: what is kept and durable, nothing else. */
+/** One partition as its readers see it: only messages that are kept and durable. */
 export interface PartitionLog {
   readonly topic: string
   readonly partition: number
-  /** The oldest offset that is kept; `end` when nothing is. */
+  /** The oldest kept offset; `end` if there is none. */
   readonly first: number
   /** The offset after the last durable message. */
   readonly end: number
   /** Called after each rise of `end`. */
   readonly listeners: Set<() => void>
-  /** What is kept from `offset` on, until `messages` or `bytes` are reached; at least one message if there is any. */
+  /** The kept messages from `offset` on, until `messages` or `bytes` are reached; at least one message if there is any. */
   read(offset: number, messages: number, bytes: number): Message[]
-  /** The first kept offset with a timestamp at or after `time`; `end` when there is none. */
+  /** The first kept offset with a timestamp at or after `time`; `end` if there is none. */
   seek(time: number): number
-  /** From now on nothing with a timestamp before `time` is read any more. */
+  /** From now on, messages with a timestamp before `time` can no longer be read. */
   expire(time: number): void
 }
 

@@ -4,9 +4,9 @@ import { ServiceError } from '@bailiwick/errors'
 const SQLITE_BUSY = 5
 
 /**
- * Takes a file for this process alone, or throws `bus_locked`. SQLite's exclusive lock stands behind it: the operating
- * system ends it with the process, however that dies, so a restart after SIGKILL succeeds at once; it holds between
- * containers that share the directory; and no process id is compared that another namespace or a later process may
+ * Takes a file for this process only, or throws `bus_locked`. It uses SQLite's exclusive lock. The operating system
+ * ends that lock with the process, however it dies, so a restart after SIGKILL succeeds at once. It holds between
+ * containers that share the directory. It compares no process ids, which another namespace or a later process may
  * reuse. Node offers no lock of its own. The file stays empty.
  */
 export function lockProcess(file: string): Disposable {

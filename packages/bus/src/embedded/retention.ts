@@ -3,11 +3,11 @@ import { DurablePartition } from './durable-partition.ts'
 import type { PartitionLog } from './partition-log.ts'
 
 const SWEEP_MS = 60_000
-/** Small enough that a publish behind it does not wait long. */
+/** Small enough that a publish behind such a commit does not wait long. */
 const DELETIONS_A_COMMIT = 500
 
 /**
- * Hides what is older than its topic keeps, at once, and deletes it behind that in small transactions; at the start and
+ * Hides messages older than their topic's retention at once, and then deletes them in small transactions. Runs at the start and
  * once a minute.
  */
 export class Retention {
@@ -17,7 +17,7 @@ export class Retention {
   #sweeping: Promise<void> | undefined
   #ended = false
 
-  /** `cuts` gives each partition with a retention, and the time before which nothing is kept. */
+  /** `cuts` gives each partition with a retention, and the time before which no message is kept. */
   constructor(queue: CommitQueue, cuts: () => Iterable<[PartitionLog, number]>) {
     this.#queue = queue
     this.#cuts = cuts
@@ -31,7 +31,7 @@ export class Retention {
       log.expire(time)
       if (log instanceof DurablePartition) partitions.push(log)
     }
-    // A failed commit breaks the bus, which tells its users by itself.
+    // A failed commit breaks the bus, which reports that to its users itself.
     this.#sweeping ??= this.#delete(partitions)
       .catch(() => {})
       .finally(() => {

@@ -45,7 +45,7 @@ it('ends with outcome_unknown when the disk fails, and keeps all that it had ack
   expect(acknowledged).toBeGreaterThan(2)
   await using bus = await open()
   const messages = await read(bus, 'topic')
-  // That of the unknown outcome is there or is not.
+  // The message with the unknown outcome may or may not be there.
   expect([acknowledged, Number(acknowledged) + 1]).toContain(messages.length)
   expect(messages.every(({ bytes }) => bytes.length === 20_000 && bytes.every((byte) => byte === 120))).toBe(true)
 })
@@ -66,7 +66,7 @@ it('removes what is older than its topic keeps when it opens, and gives no offse
     now += 50
     await bus.publish(topic, [event('c')])
   }
-  now = 1150 // of `short`, written at 1000 and 1050, the last is just kept
+  now = 1150 // of `short`, written at 1000 and 1050, the last is only just kept
   {
     await using bus = await open(options)
     expect((await read(bus, 'short')).map(({ offset }) => offset)).toEqual([2])
@@ -80,7 +80,7 @@ it('removes what is older than its topic keeps when it opens, and gives no offse
     expect(await bus.ends('short')).toEqual([3])
   }
   {
-    // Nothing of the topic is stored any more; still the next offset is new.
+    // The topic stores no messages any more, but the next offset must still be new.
     await using bus = await open()
     expect(await read(bus, 'short')).toEqual([])
     expect(await bus.publish('short', [event('d')])).toEqual([{ topic: 'short', partition: 0, offset: 3 }])

@@ -6,16 +6,16 @@ import { lockProcess } from './process-lock.ts'
 import type { TopicStores } from './topics.ts'
 
 export interface Storage extends TopicStores, AsyncDisposable {
-  /** [group, topic, partition] → the offset at which the group goes on. */
+  /** [group, topic, partition] → the offset at which the group continues. */
   positions: Database<number, Key>
-  /** Calls `puts` in one transaction off this thread; resolves with true once that is durable, all of it or nothing. */
+  /** Calls `puts` in one transaction off this thread. Resolves with true once all of it is durable; it commits all or nothing. */
   commit(puts: () => void): Promise<boolean>
 }
 
 /** No other user of this machine reads the events, even where the folder is a mount that is open to all. A setting of lmdb that its types lack. */
 const ownerOnly: object = { permissionsMode: 0o600 }
 
-/** Opens the files for this process alone, or throws `bus_locked`. */
+/** Opens the files for this process only, or throws `bus_locked`. */
 export function openStorage(dir: string): Storage {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const lock = lockProcess(join(dir, 'process.lock'))
@@ -24,9 +24,9 @@ export function openStorage(dir: string): Storage {
     const root = open({
       path,
       ...ownerOnly,
-      // Else a put's promise resolves before it is durable.
+      // Otherwise a put's promise resolves before it is durable.
       overlappingSync: false,
-      // We batch by ourselves; else lmdb wraps each batch in one of its own, whose failure nobody can observe.
+      // The bus batches by itself. Otherwise lmdb wraps each batch in one of its own, whose failure cannot be observed.
       eventTurnBatching: false,
     })
     // Earlier versions made them readable.
@@ -42,7 +42,7 @@ export function openStorage(dir: string): Storage {
       commit: (puts) => {
         const committed = root.batch(puts)
         committed.catch(({ commitError }: { commitError?: Promise<unknown> }) => {
-          commitError?.catch(() => {}) // lmdb rejects a second promise with the reason, which nobody else can observe
+          commitError?.catch(() => {}) // lmdb rejects a second promise with the reason, which has no other observer
         })
         return committed
       },

@@ -6,7 +6,7 @@ import { DurablePartition, type Erasable, type Stores } from './durable-partitio
 import { MemoryPartition } from './memory-partition.ts'
 import type { PartitionLog } from './partition-log.ts'
 
-/** Kafka's rule, so that no name works on one adapter only. */
+/** Kafka's rule, so that a name that works on one adapter works on both. */
 const TOPIC_NAME = /^[A-Za-z0-9._-]{1,249}$/
 
 export type Topic =
@@ -26,15 +26,15 @@ export interface TopicStores extends Stores {
   erasable: string
 }
 
-/** What kinds of topic there are besides the usual one. */
+/** The special kinds of topics. */
 interface Kinds {
   inMemory: (topic: string) => boolean
   erasable: (topic: string) => Erasable | undefined
 }
 
 /**
- * The topics of this process, each opened when it is first asked for. A topic keeps the number of partitions with which it
- * was first written, as on Kafka, whatever is configured later: another number would send a key elsewhere and break its order.
+ * The topics of this process, each opened on first use. As on Kafka, a topic keeps the number of partitions with which it
+ * was first written, whatever is configured later: another number would send a key elsewhere and break its order.
  */
 export class Topics {
   readonly #stores: TopicStores
@@ -49,7 +49,7 @@ export class Topics {
     for (const name of stores.counts.getKeys()) this.get(String(name))
   }
 
-  /** Throws `config_invalid` for a name or a number of partitions that no topic has. */
+  /** Throws `config_invalid` for an invalid name or number of partitions. */
   get(name: string): Topic {
     let topic = this.#open.get(name)
     if (topic === undefined) {
@@ -63,7 +63,7 @@ export class Topics {
     for (const topic of this.#open.values()) yield* topic.partitions
   }
 
-  /** To be called inside the transaction that first writes the topic. */
+  /** Call this inside the transaction that first writes the topic. */
   putCount(topic: Topic): void {
     this.#stores.counts.put(topic.name, topic.partitions.length)
   }

@@ -1,4 +1,4 @@
-/** A signal between a loop and what feeds it. What is signalled while nobody waits is not lost. */
+/** A signal between a loop and its producers. A signal while the loop is not waiting is not lost. */
 export class Wake {
   #next = Promise.withResolvers<void>()
 
@@ -6,7 +6,7 @@ export class Wake {
     this.#next.resolve()
   }
 
-  /** Resolves once there was a signal since the last `wait` ended; it may be one that was acted on already. */
+  /** Resolves once there was a signal since the last `wait` ended. The loop may already have acted on that signal. */
   async wait(): Promise<void> {
     await this.#next.promise
     this.#next = Promise.withResolvers()

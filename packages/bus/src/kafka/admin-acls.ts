@@ -1,4 +1,4 @@
-/** One rule of the broker's authoriser, by the names of `org.apache.kafka.common.acl`; `kafkaAcls()` of the contracts gives them. */
+/** One rule of the broker's authoriser, with the names of `org.apache.kafka.common.acl`. `kafkaAcls()` of the contracts makes them. */
 export interface AclRule {
   /** `User:<name>`, or `User:*`. */
   readonly principal: string
@@ -11,18 +11,18 @@ export interface AclRule {
 }
 
 export interface AclDifferences {
-  /** Declared, and not there. */
+  /** Declared but missing on the broker. */
   readonly missing: AclRule[]
-  /** There, not declared, and about nothing but what is ours: it can go. */
+  /** On the broker but not declared, and only about our resources: can be deleted. */
   readonly foreign: AclRule[]
-  /** There, not declared, and wider than what is ours, so that others may live by it: a person must decide. */
+  /** On the broker but not declared, and wider than our resources, so that others may depend on it: a person must decide. */
   readonly wider: AclRule[]
 }
 
 /**
  * How the broker's rules differ from the declared ones, as far as they matter here: rules about our topics and groups,
- * whoever they are for, and rules for our users, whatever they are about. One writer a topic holds only while nobody else
- * has a rule: an authoriser adds rules up.
+ * for any user, and rules for our users, about any resource. A topic has a single writer only while no other user has a rule for it,
+ * because an authoriser adds rules up.
  */
 export function aclDifferences(declared: readonly AclRule[], present: readonly AclRule[]): AclDifferences {
   const wanted = new Set(declared.map(textOf))
@@ -39,7 +39,7 @@ export function aclDifferences(declared: readonly AclRule[], present: readonly A
   return { missing: declared.filter((rule) => !have.has(textOf(rule))), foreign, wider }
 }
 
-/** A rule for a person, on one line. */
+/** A rule in readable form, on one line. */
 export function aclText(rule: AclRule): string {
   const pattern = rule.resourcePatternType === 'PREFIXED' ? `${rule.resourceName}…` : rule.resourceName
   const from = rule.host === '*' ? '' : ` from ${rule.host}`
@@ -56,21 +56,21 @@ export function aclLines({ missing, foreign, wider }: AclDifferences): string[] 
 
 const EVERYBODY = 'User:*'
 
-/** Everything that `rule` is about belongs to the declared resource. */
+/** Whether everything that `rule` is about belongs to the declared resource. */
 function within(rule: AclRule, ours: AclRule): boolean {
   if (rule.resourceType !== ours.resourceType || isWildcard(rule)) return false
   if (ours.resourcePatternType === 'PREFIXED') return rule.resourceName.startsWith(ours.resourceName)
   return rule.resourcePatternType === 'LITERAL' && rule.resourceName === ours.resourceName
 }
 
-/** Something that `rule` is about belongs to the declared resource. */
+/** Whether something that `rule` is about belongs to the declared resource. */
 function touches(rule: AclRule, ours: AclRule): boolean {
   if (rule.resourceType !== ours.resourceType) return false
   if (isWildcard(rule) || within(rule, ours)) return true
   return rule.resourcePatternType === 'PREFIXED' && ours.resourceName.startsWith(rule.resourceName)
 }
 
-/** The literal `*` is how the authoriser spells "all of this type". */
+/** The authoriser writes "all of this type" as the literal `*`. */
 const isWildcard = ({ resourcePatternType, resourceName }: AclRule) =>
   resourcePatternType === 'LITERAL' && resourceName === '*'
 

@@ -8,7 +8,7 @@ const {
   ResourcePatternTypes: patterns,
 } = kafkajs
 
-/** A rule as kafkajs sends it. Throws `TypeError` for a name that Kafka does not have: a rule is never sent as another. */
+/** A rule in kafkajs's form. Throws `TypeError` for a name that Kafka does not have, so that no rule is sent as a different one. */
 export const toEntry = (rule: AclRule): AclEntry => ({
   principal: rule.principal,
   host: rule.host,
@@ -19,7 +19,7 @@ export const toEntry = (rule: AclRule): AclEntry => ({
   resourceName: rule.resourceName,
 })
 
-/** The rules that the broker told; what kafkajs has no name for keeps its number, so that it is seen, and never matches. */
+/** The rules that the broker returned. A value without a name in kafkajs keeps its number, so that it is visible and never matches. */
 export const fromResources = (told: readonly DescribeAclResource[]): AclRule[] =>
   told.flatMap(({ acls, resourceType, resourcePatternType, resourceName }) =>
     acls.map(({ principal, host, operation, permissionType }) => ({
@@ -33,7 +33,7 @@ export const fromResources = (told: readonly DescribeAclResource[]): AclRule[] =
     })),
   )
 
-/** Every rule that there is. */
+/** A filter that matches every rule. */
 export const everyRule = {
   resourceType: resources.ANY,
   resourcePatternType: patterns.ANY,

@@ -1,4 +1,4 @@
-/** A topic as it has to be: `kafkaTopics()` of the contracts gives them. */
+/** A topic as it must be. `kafkaTopics()` of the contracts makes them. */
 export interface TopicSpec {
   readonly name: string
   readonly partitions: number
@@ -9,9 +9,9 @@ export interface TopicSpec {
 /** A topic as the broker has it. */
 export interface PresentTopic {
   readonly partitions: number
-  /** Of the partition that has the fewest copies. */
+  /** The replication of the partition with the fewest copies. */
   readonly replication: number
-  /** Every setting in force, defaults too; undefined where the broker does not let this user see them. */
+  /** Every setting in force, including defaults; undefined if the broker does not let this user see them. */
   readonly settings: ReadonlyMap<string, Setting> | undefined
 }
 
@@ -21,12 +21,12 @@ export interface Setting {
   readonly own: boolean
 }
 
-/** More of these is no fault: a development's settings are met by a production's. */
+/** A higher value of these is no fault: a production's settings also satisfy a development's. */
 const minima: ReadonlySet<string> = new Set(['min.insync.replicas'])
 
 /**
- * What of a topic is not as declared, in words; empty when all is. A setting that cannot be seen counts as wrong: what
- * acknowledges with one copy, or elects a leader that missed writes, loses evidence and revocations without a word (DESIGN §5).
+ * How a topic differs from its declaration, in words; empty if it does not. A setting that cannot be seen counts as wrong: a topic that
+ * acknowledges with one copy, or elects a leader that missed writes, silently loses evidence and revocations (DESIGN §5).
  */
 export function topicDifferences(spec: TopicSpec, present: PresentTopic | undefined): string[] {
   if (present === undefined) return [`${spec.name}: is missing, or this user may not see it`]
@@ -49,7 +49,9 @@ export function topicDifferences(spec: TopicSpec, present: PresentTopic | undefi
   return said
 }
 
-/** The settings that a topic must get so that it is as declared; its own others stay, since the broker takes them as a whole. */
+/**
+ * The settings to send so that the topic is as declared. Includes its own other settings, because the broker replaces all of them at once.
+ */
 export function settingsToAlter(
   { config }: TopicSpec,
   settings: ReadonlyMap<string, Setting>,
@@ -57,7 +59,7 @@ export function settingsToAlter(
   const wrong = Object.entries(config).filter(([name, wanted]) => !meets(name, settings.get(name)?.value, wanted))
   if (wrong.length === 0) return undefined
   const own = [...settings].filter(([, { own }]) => own).map(([name, { value }]) => [name, value] as const)
-  // What is declared but already met is kept as it is: raising of a minimum stays raised.
+  // A declared setting that is already met is kept as it is: a raised minimum stays raised.
   const met = Object.entries(config).map(([name, wanted]) => [name, settings.get(name)?.value ?? wanted] as const)
   return { ...Object.fromEntries(own), ...Object.fromEntries(met), ...Object.fromEntries(wrong) }
 }

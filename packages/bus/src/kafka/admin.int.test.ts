@@ -85,7 +85,7 @@ describe.skipIf(lacks('kafka'))('the kafka admin', () => {
   it('makes topics that can be written to at once', async () => {
     const spec = aTopic()
     await admin.applyTopics([spec])
-    // A broker that is late shows a leader a moment before that one knows.
+    // A broker that lags shows a leader a moment before that leader knows.
     const producer = kafkaClient(connection, () => {}).producer({ retry: { retries: 3 } })
     await producer.connect()
     try {

@@ -10,42 +10,42 @@ import type { KafkaConnection } from './connection.ts'
 export interface TopicsApplied {
   readonly created: string[]
   readonly altered: string[]
-  /** What is still not as declared: what only a person can change, such as the number of partitions. */
+  /** Remaining differences that only a person can resolve, such as the number of partitions. */
   readonly differences: string[]
 }
 
 export interface AclsApplied {
   readonly created: string[]
   readonly deleted: string[]
-  /** What is still not as declared. */
+  /** Remaining differences. */
   readonly differences: string[]
 }
 
 /**
- * Makes and checks what the broker must have before a service runs (KAFKA.md rule 18). Every verb rejects with
- * `bus_unavailable` when the broker does not answer, `caller_unauthenticated` when it does not take the user's password,
- * `caller_forbidden` when the user may not do this, and `config_invalid` when the broker knows no access rules at all.
+ * Creates and checks what the broker must have before a service runs (KAFKA.md rule 18). Every method rejects with
+ * `bus_unavailable` if the broker does not answer, `caller_unauthenticated` if it refuses the user's password,
+ * `caller_forbidden` if the user may not do this, and `config_invalid` if the broker has no access rules at all.
  */
 export interface KafkaAdmin extends AsyncDisposable {
   /**
-   * Creates the topics that are missing, and sets what is set differently; a topic's own other settings stay. Partitions are
-   * never added: they would move keys to other partitions, and end their one order. Resolves when all of it can be seen.
+   * Creates missing topics, and corrects settings that differ. A topic's own other settings stay. Partitions are never added: that would
+   * move keys to other partitions and break their order. Resolves when all changes are visible.
    */
   applyTopics(specs: readonly TopicSpec[]): Promise<TopicsApplied>
-  /** In words, what of these topics is not as declared; empty when all is. */
+  /** How these topics differ from their declaration, in words; empty if they do not. */
   checkTopics(specs: readonly TopicSpec[]): Promise<string[]>
   /**
-   * Creates the rules that are missing; with `prune` also deletes those that are not declared, and are about nothing but these
-   * topics, groups and users. Rules wider than that (`*`, a shorter prefix) are reported, never deleted.
+   * Creates missing rules. With `prune`, also deletes rules that are not declared and concern only these topics, groups and users. Wider
+   * rules (`*`, a shorter prefix) are reported, never deleted.
    */
   applyAcls(rules: readonly AclRule[], options?: { prune?: boolean }): Promise<AclsApplied>
-  /** In words, how the broker's rules about these topics, groups and users differ from the declared ones. Super users have none. */
+  /** How the broker's rules about these topics, groups and users differ from the declared ones, in words. Super users have no rules. */
   checkAcls(rules: readonly AclRule[]): Promise<string[]>
 }
 
-/** Connects at once. Needs a super user, or one that may ALTER, DESCRIBE and CREATE on the cluster; `checkTopics` DESCRIBE_CONFIGS. */
+/** Connects at once. Needs a super user, or a user with ALTER, DESCRIBE and CREATE on the cluster. `checkTopics` needs DESCRIBE_CONFIGS. */
 export async function kafkaAdmin(connection: KafkaConnection): Promise<KafkaAdmin> {
-  // Every failure is thrown to the caller: what kafkajs logs besides adds nothing.
+  // Every failure is thrown to the caller, so kafkajs's logs add nothing.
   const admin = kafkaClient(connection, () => {}).admin({ retry: RETRY })
   await asked('connect', () => admin.connect())
   return {
@@ -58,8 +58,8 @@ export async function kafkaAdmin(connection: KafkaConnection): Promise<KafkaAdmi
 }
 
 /**
- * What every service asks before it starts (DESIGN §5): rejects with `config_invalid`, naming each difference, unless the
- * topics that it reads and writes are as declared. What it may not see counts as different.
+ * Every service's check before it starts (DESIGN §5). Rejects with `config_invalid`, naming each difference, unless the
+ * topics that it reads and writes are as declared. A setting that it may not see counts as different.
  */
 export async function assertTopics(connection: KafkaConnection, specs: readonly TopicSpec[]): Promise<void> {
   await using admin = await kafkaAdmin(connection)
@@ -83,7 +83,7 @@ async function applyTopics(admin: Admin, specs: readonly TopicSpec[]): Promise<T
     await alterTopic(admin, spec.name, wanted)
     altered.push(spec.name)
   }
-  // A broker that was not asked to make the change learns of it a moment later.
+  // A broker other than the one that made the change learns of it a moment later.
   const left = await settled(
     () => checkTopics(admin, specs),
     (said) => said.length === 0 || (missing.length === 0 && altered.length === 0),
@@ -98,7 +98,7 @@ async function checkTopics(admin: Admin, specs: readonly TopicSpec[]): Promise<s
 
 async function createTopics(admin: Admin, specs: readonly TopicSpec[]): Promise<void> {
   if (specs.length === 0) return
-  // Leaders are waited for below: asked to wait, kafkajs throws UNKNOWN_TOPIC_OR_PARTITION though the topic was made (KAFKA.md §8).
+  // Leaders are awaited below. If kafkajs waits for them, it throws UNKNOWN_TOPIC_OR_PARTITION although the topic was made (KAFKA.md §8).
   await admin.createTopics({
     waitForLeaders: false,
     timeout: 10_000,
@@ -116,7 +116,7 @@ async function createTopics(admin: Admin, specs: readonly TopicSpec[]): Promise<
   )
 }
 
-/** The topics that nobody can write to yet. */
+/** The topics that cannot be written to yet. */
 async function leaderless(admin: Admin, names: readonly string[]): Promise<string[]> {
   const topics = await allTopics(admin)
   const led = topics.filter(({ partitions }) => partitions.every(({ leader }) => leader >= 0)).map(({ name }) => name)
@@ -131,7 +131,7 @@ async function alterTopic(admin: Admin, name: string, settings: Readonly<Record<
 const entries = (config: Readonly<Record<string, string>>) =>
   Object.entries(config).map(([name, value]) => ({ name, value }))
 
-/** Asks for all topics, and picks: asked for one that is missing or hidden, kafkajs retries until its retries are spent. */
+/** Fetches all topics and then picks. Asked for a missing or hidden topic by name, kafkajs would use up all its retries. */
 async function presentTopics(admin: Admin, specs: readonly TopicSpec[]): Promise<Map<string, PresentTopic>> {
   const names = new Set(specs.map(({ name }) => name))
   const topics = await allTopics(admin)
@@ -144,7 +144,7 @@ async function presentTopics(admin: Admin, specs: readonly TopicSpec[]): Promise
   return present
 }
 
-/** One topic that has no leader yet is enough for kafkajs to make null of what a broker told of all, and then to trip over it. */
+/** If a single topic has no leader yet, kafkajs turns the broker's answer about all topics into null, and then fails on it. */
 export async function allTopics(admin: Pick<Admin, 'fetchTopicMetadata'>) {
   try {
     return (await admin.fetchTopicMetadata()).topics
@@ -154,7 +154,7 @@ export async function allTopics(admin: Pick<Admin, 'fetchTopicMetadata'>) {
   }
 }
 
-/** One topic at a time: one that this user may not look into would hide the others. */
+/** Asks for one topic at a time: a topic that this user may not see would hide the others. */
 async function settingsOf(admin: Admin, name: string): Promise<Map<string, Setting> | undefined> {
   const resources = [{ type: kafkajs.ConfigResourceTypes.TOPIC, name }]
   try {
@@ -189,13 +189,15 @@ async function differences(admin: Admin, rules: readonly AclRule[]): Promise<Acl
   return aclDifferences(rules, fromResources(resources))
 }
 
-/** About 6 s: whoever asks sits before a terminal, or is a start that is tried again as a whole. */
+/** About 6 s: the caller is a person at a terminal, or a start that is retried as a whole. */
 const RETRY = { initialRetryTime: 100, maxRetryTime: 1000, retries: 8 }
 
 const TRIES = 100
 const PAUSE_MS = 100
 
-/** Asks again until it is `good`, at most 10 s: what one broker acknowledged, another shows a little later. */
+/**
+ * Asks again until the answer is `good`, at most for 10 s: a change that one broker acknowledged becomes visible on others a little later.
+ */
 async function settled<T>(ask: () => Promise<T>, good: (answer: T) => boolean): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
@@ -230,7 +232,7 @@ async function asked<T>(what: string, ask: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Kafka's and kafkajs' names for what went wrong, along causes and gathered errors (KAFKA.md rule 8). */
+/** Kafka's and kafkajs's names of what went wrong, collected along causes and aggregated errors (KAFKA.md rule 8). */
 function typesOf(error: unknown): string[] {
   if (!(error instanceof Error)) return []
   const { type, errors } = error as { type?: unknown; errors?: unknown }

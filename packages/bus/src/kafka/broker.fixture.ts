@@ -10,13 +10,13 @@ export interface BrokerUnderTest extends AsyncDisposable {
   brokers: string[]
 }
 
-/** The brokers that are named (`KAFKA_BROKERS`), else one of our own. */
+/** The brokers in `KAFKA_BROKERS` if set, else a broker of our own. */
 export async function aBroker(named: string | undefined): Promise<BrokerUnderTest> {
   if (named) return { brokers: named.split(','), async [Symbol.asyncDispose]() {} }
   return await startKafka({ nodes: 1 })
 }
 
-/** Makes topics as production has them, on as many copies as asked for, and waits until each partition has a leader. */
+/** Makes topics as in production, with the given number of copies, and waits until each partition has a leader. */
 export async function makeTopics(
   connection: KafkaConnection,
   topics: readonly TopicSpec[],

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 
 it('a consumer that ends while its brokers change ends, and the process goes on', () => {
-  // By itself: a test in this process would never hear that it hangs.
+  // In a separate process: if it hangs, a test in the same process would never notice.
   const child = spawnSync(process.execPath, [fileURLToPath(new URL('./ending-child.ts', import.meta.url))], {
     timeout: 20_000,
     killSignal: 'SIGKILL',

@@ -8,16 +8,16 @@ import { scram } from './scram.ts'
 /** The only version whose internals were read and measured (KAFKA.md rules 13, 17). */
 const VERSION = '2.2.4'
 
-/** KAFKA.md rule 7: none of kafkajs's defaults, which also depend on NODE_ENV. */
+/** KAFKA.md rule 7: use none of kafkajs's defaults, which also depend on NODE_ENV. */
 export const settings = {
-  /** The first time-outs: of a connection, TLS included, and of a request or a step of a login. Both grow (`fresh-connections`). */
+  /** The initial time-outs: of a connection, TLS included, and of a request or a login step. Both grow (`fresh-connections`). */
   connectionTimeout: 1000,
   requestTimeout: 5000,
-  /** How long other requests wait for the one that connects. It bounds no login: the time-outs above do. */
+  /** How long other requests wait for the one that connects. It does not limit a login; the time-outs above do. */
   authenticationTimeout: 60_000,
-  /** Of one connection attempt; who waits for the broker repeats it, each time beginning with another broker. */
+  /** For one connection attempt. A caller that waits for the broker repeats it, beginning with another broker each time. */
   connectRetry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 2 },
-  /** Of one `send`; the lane repeats it, and hears of what goes wrong. */
+  /** For one `send`. The lane repeats it and handles its errors. */
   sendRetry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 2 },
   metadataMaxAge: 3000,
 }
@@ -34,11 +34,11 @@ const require = createRequire(import.meta.url)
 let prepared = false
 
 /**
- * Makes kafkajs fit to be used, once a process and before any client (KAFKA.md rule 17): its request queue rearms a timer
- * about every millisecond also when nothing waits, which costs 4 % of a core in an idle process; and a consumer that ends while
- * its brokers change starts its fetchers once more, which then ask one that answers at once, without end: not one timer of
- * the process would ever fire again; and a client whose login was late goes on with the same connection (`fresh-connections`).
- * Throws `config_invalid` when it is not the version that was measured.
+ * Patches kafkajs, once per process and before any client is made (KAFKA.md rule 17). It fixes three faults. Its request queue rearms a
+ * timer about every millisecond even when nothing waits, which costs 4 % of a core in an idle process. A consumer that ends while
+ * its brokers change starts its fetchers once more; these then ask without end a broker that answers at once, so that no timer of
+ * the process ever fires again. And a client whose login was late goes on with the same connection (`fresh-connections`).
+ * Throws `config_invalid` if kafkajs is not the version that was measured.
  */
 function prepare(): void {
   if (prepared) return
@@ -54,7 +54,7 @@ function prepare(): void {
   prototype.scheduleCheckPendingRequests = function scheduleWhenNeeded() {
     if (this.pending.length > 0) schedule.call(this)
   }
-  // Retriable: kafkajs then looks again whether it still runs, and ends.
+  // Retriable: kafkajs then checks again whether it still runs, and ends.
   runner.fetch = async function fetchWhileRunning(nodeId) {
     if (!this.running) throw new kafkajs.KafkaJSError('the consumer has ended', { retriable: true })
     return fetch.call(this, nodeId)
@@ -62,7 +62,7 @@ function prepare(): void {
   prepared = true
 }
 
-/** What a client of kafkajs is made with; `turn` says with which of the brokers it begins. */
+/** The configuration of a kafkajs client. `turn` determines the broker that it begins with. */
 export function clientConfig({ brokers, clientId, tls, sasl, timeouts = settings }: KafkaConnection, turn = 0) {
   const first = brokers.length === 0 ? 0 : turn % brokers.length
   return {
@@ -78,7 +78,7 @@ export function clientConfig({ brokers, clientId, tls, sasl, timeouts = settings
   }
 }
 
-/** A client of kafkajs; nothing is connected yet. It reports to `log`, from which `noise` makes lines of ours. */
+/** A kafkajs client, not connected yet. It reports to `log`, from which `noise` makes our own log lines. */
 export function kafkaClient(connection: KafkaConnection, log: (entry: LogEntry) => void, turn = 0): Kafka {
   prepare()
   return new kafkajs.Kafka({ ...clientConfig(connection, turn), logCreator: () => log })

@@ -29,7 +29,7 @@ it.each([
 })
 
 it('closes once what it was asked has ended, and takes nothing more: kafkajs would connect again for it', async () => {
-  const connection = { brokers: ['127.0.0.1:1'], clientId: 'link' } // nobody is there
+  const connection = { brokers: ['127.0.0.1:1'], clientId: 'link' } // no broker listens there
   const link = clusterLink(
     kafkaClient(connection, () => {}),
     connection,
@@ -56,7 +56,7 @@ it('waits no longer than a call may take, also where a broker answers nothing fo
   await expect(link.leaders(['t'])).rejects.toThrow('no answer came')
 })
 
-/** Takes connections, and says nothing. */
+/** Accepts connections, but sends nothing. */
 async function openSilent(): Promise<{ port: number } & AsyncDisposable> {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => void sockets.add(socket)).listen(0, '127.0.0.1')

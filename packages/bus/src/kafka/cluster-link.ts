@@ -21,7 +21,7 @@ export interface Wanted extends Led {
 export interface FetchedPartition {
   topic: string
   partition: number
-  /** Kafka's error code; 0 is none. Without one the rest is true. */
+  /** Kafka's error code; 0 means no error. The other members are valid only then. */
   errorCode: number
   highWatermark: number
   batches: FetchedBatch[]
@@ -29,7 +29,7 @@ export interface FetchedPartition {
 
 export interface Fetched {
   partitions: FetchedPartition[]
-  /** Not one byte of records came, for none of the partitions: then each of them has nothing up to its high watermark. */
+  /** No byte of records arrived for any of the partitions: then each of them has no records up to its high watermark. */
   empty: boolean
 }
 
@@ -37,33 +37,33 @@ export interface Fetched {
 export type Point = 'earliest' | 'latest' | { time: number }
 
 /**
- * Reading without a group (KAFKA.md rule 13), as little of it as we need. Every call ends within 15 s, or within 60 s while brokers are slow. After
- * an error a link is done for: close it and open another.
+ * Reading without a group (KAFKA.md rule 13), reduced to what we need. Every call ends within 15 s, or within 60 s while brokers are slow.
+ * After an error a link cannot be used again: close it and open another.
  */
 export interface Link {
-  /** Asks for the leaders anew. A topic's partitions come in order, from 0 on. */
+  /** Looks the leaders up again. A topic's partitions are returned in order, from 0 on. */
   leaders(topics: readonly string[]): Promise<Led[]>
-  /** One offset for each, in order; undefined where nothing is at or after the time. */
+  /** One offset for each partition, in order; undefined where no message is at or after the time. */
   offsets(partitions: readonly Led[], point: Point): Promise<(number | undefined)[]>
-  /** One long poll at the broker that leads all of these. The order says who may fill the answer first. */
+  /** One long poll at the broker that leads all of these. Earlier partitions in the list may fill the answer first. */
   fetch(partitions: readonly Wanted[]): Promise<Fetched>
-  /** Takes no more calls, and resolves once those in flight have ended and the connections are closed. */
+  /** Accepts no more calls. Resolves once the calls in flight have ended and the connections are closed. */
   close(): Promise<void>
 }
 
-/** More than kafkajs's own timeouts for one call, a login included; whoever is held up for longer begins anew, ms. */
+/** More than kafkajs's own timeouts for one call including a login. A call that takes longer fails and is begun again, ms. */
 const CALL_MS = 15_000
-/** One poll waits this long for something to come, ms (KAFKA.md rule 15). It delays nothing but an end. */
+/** One poll waits this long for records to arrive, ms (KAFKA.md rule 15). This delays only the end of a link. */
 const MAX_WAIT_MS = 300
-/** What one answer carries at most, apart from a single larger batch; so a follower holds no more than that a broker. */
+/** The most bytes of one answer, except for a single larger batch. A follower therefore holds at most this much per broker. */
 const MAX_BYTES = 1 << 20
 const MAX_PARTITION_BYTES = 512 << 10
-/** The only version whose answer is read below; Kafka 2.3 to 4.x have it. */
+/** The only version whose response is parsed below. Kafka 2.3 to 4.x support it. */
 const FETCH_VERSION = 11
-/** Anybody who could hold a transaction open could otherwise hold up every reader; nobody here writes any. */
+/** With read_committed, a client that holds a transaction open could delay every reader. We write no transactions. */
 const READ_UNCOMMITTED = 0
 
-// What is used of kafkajs's internals (2.2.4, asserted by client.ts), all in this file.
+// The parts of kafkajs's internals that we use (2.2.4, asserted by client.ts), all in this file.
 interface Decoder {
   readInt16(): number
   readInt32(): number
@@ -110,7 +110,7 @@ function internals(): Internals {
   }
 }
 
-/** Nothing is connected before the first call. `turn` says with which of the brokers it begins: give each link another. */
+/** Connects at the first call. `turn` determines the broker that it begins with: give each link another value. */
 export function clusterLink(kafka: Kafka, connection: KafkaConnection, turn: number, callMs = CALL_MS): Link {
   const { Cluster, socketFactory } = internals()
   const logger: Logger = kafka.logger()
@@ -125,13 +125,13 @@ export function clusterLink(kafka: Kafka, connection: KafkaConnection, turn: num
   const known = new Set<string>()
   const running = new Set<Promise<unknown>>()
   let closing: Promise<void> | undefined
-  // kafkajs may wait for ever on a connection that it takes for alive.
+  // kafkajs may wait for ever on a connection that it believes to be alive.
   const inTime = async <T>(answer: Promise<T>): Promise<T> => {
     const late = Promise.withResolvers<never>()
     const timer = setTimeout(() => late.reject(new Error('no answer came')), callMs * slowestFactor())
     return await Promise.race([answer, late.promise]).finally(() => clearTimeout(timer))
   }
-  // A call that is under way while kafkajs disconnects makes it connect once more, which nobody would ever close.
+  // If a call is in progress while kafkajs disconnects, kafkajs connects once more, and that connection would never be closed.
   const during = async <T>(call: () => Promise<T>): Promise<T> => {
     if (closing) throw new Error('the link is closed')
     const answer = call()
@@ -141,7 +141,7 @@ export function clusterLink(kafka: Kafka, connection: KafkaConnection, turn: num
   }
   const leaders = async (topics: readonly string[]) => {
     await cluster.connect()
-    // Adding asks by itself, and takes back a topic that does not exist or that we may not see.
+    // Adding topics refreshes by itself, and removes a topic again that does not exist or that we may not see.
     if (topics.every((topic) => known.has(topic))) await cluster.refreshMetadata()
     else await cluster.addMultipleTargetTopics(topics)
     for (const topic of topics) known.add(topic)
@@ -159,8 +159,8 @@ export function clusterLink(kafka: Kafka, connection: KafkaConnection, turn: num
 }
 
 /**
- * Right after a topic was made a broker may tell of none of its partitions, or not of all, without an error: whoever took that for
- * the topic would publish nowhere for ever, and take it for read to its end.
+ * Right after a topic was created a broker may list none or only some of its partitions, without an error. A caller that took that for the
+ * whole topic would never publish anywhere, and would think that it had read the topic to its end.
  */
 export function ledOf(topic: string, found: readonly { partitionId: number; leader: number }[]): Led[] {
   const sorted = found.toSorted((a, b) => a.partitionId - b.partitionId)
@@ -203,7 +203,7 @@ async function fetchFrom(cluster: Cluster, partitions: readonly Wanted[]): Promi
   )({
     isolationLevel: READ_UNCOMMITTED,
     maxWaitTime: MAX_WAIT_MS,
-    minBytes: 1, // KAFKA.md rule 15: it alone decides how soon an event is seen
+    minBytes: 1, // KAFKA.md rule 15: this alone decides how soon an event is seen
     maxBytes: MAX_BYTES,
     topics: byTopic(partitions, ({ partition, offset }) => ({
       partition,
@@ -227,11 +227,11 @@ function byTopic<L extends Led, T>(
   })
 }
 
-/** Fetch Response, version 11. One partition's error is its own: kafkajs's reader throws all others away with it. */
+/** Fetch Response, version 11. An error of one partition concerns only that one; kafkajs's own reader discards all others with it. */
 export function readFetch(bytes: Buffer): Fetched & { clientSideThrottleTime: number } {
   const { Decoder } = internals()
   const decoder = new Decoder(bytes)
-  const clientSideThrottleTime = decoder.readInt32() // kafkajs keeps to it
+  const clientSideThrottleTime = decoder.readInt32() // kafkajs obeys it
   const errorCode = decoder.readInt16()
   if (errorCode !== 0) throw new Error(`Fetch: error ${errorCode}`)
   decoder.readInt32() // session

@@ -4,20 +4,20 @@ import { readSecretFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { KafkaConnection } from './connection.ts'
 
-/** What a process's settings say about its way to Kafka, under their own names, so that a wrong one can be named. */
+/** A process's settings for its connection to Kafka, under their own names, so that an error can name the wrong one. */
 export interface KafkaSettings {
   /** PEM file, or `system` for the machine's own authorities. */
   readonly BAILIWICK_KAFKA_CA?: string | undefined
   readonly BAILIWICK_KAFKA_USER?: string | undefined
-  /** File (0600) that holds the password, and perhaps a line break at its end. */
+  /** File (0600) that holds the password, optionally with a line break at its end. */
   readonly BAILIWICK_KAFKA_PASSWORD_FILE?: string | undefined
   readonly BAILIWICK_DEV: boolean
 }
 
 /**
- * The connection that the settings describe; `user` is who connects unless they name another. Throws `config_invalid`, whose
- * detail never holds the password. Without TLS, or as nobody, only in development: what comes over the bus is signed, but
- * who can drop or delay it can stop every action, and topics have one writer only if the broker knows who writes.
+ * The connection that the settings describe. `user` is the user unless the settings name another. Throws `config_invalid`, whose
+ * detail never contains the password. Without TLS or a login it is allowed only in development. Messages on the bus are signed, but
+ * an attacker who can drop or delay them can stop every action, and a topic has one writer only if the broker knows who writes.
  */
 export function kafkaConnection(
   brokers: readonly string[],

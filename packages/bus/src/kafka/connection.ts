@@ -1,4 +1,4 @@
-/** Where a Kafka is and who we are there. Without `tls` and `sasl` it is plain text and nobody: a developer's broker. */
+/** The address of a Kafka and our identity there. Without `tls` and `sasl` it is plain text without a login: a developer's broker. */
 export interface KafkaConnection {
   /** host:port of some of its brokers. */
   brokers: readonly string[]
@@ -7,11 +7,11 @@ export interface KafkaConnection {
   tls?: { ca: string }
   /** SCRAM-SHA-512. */
   sasl?: { username: string; password: string }
-  /** ms; those of KAFKA.md rule 7 unless given. */
+  /** ms. Default: those of KAFKA.md rule 7. */
   timeouts?: { connectionTimeout: number; requestTimeout: number }
 }
 
-/** What the adapter needs of a logger; pino fits. */
+/** The parts of a logger that the adapter needs; pino fits. */
 export interface BusLogger {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void

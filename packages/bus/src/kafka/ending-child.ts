@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import { setTimeout as pause } from 'node:timers/promises'
 import { kafkaClient } from './client.ts'
 
-// Run by client.test.ts: a consumer of kafkajs is told to end while its fetchers start again, because a broker came.
+// Run by client.test.ts: a kafkajs consumer must end while its fetchers restart because a broker joined.
 
 const Runner = createRequire(import.meta.url)('kafkajs/src/consumer/runner')
 kafkaClient({ brokers: ['127.0.0.1:1'], clientId: 'ending' }, () => {})
@@ -12,7 +12,7 @@ const runner = new Runner({
   logger: quiet,
   consumerGroup: {
     getNodeIds: () => brokers,
-    // The second one is slow: what the first finds out waits for it.
+    // The second broker is slow, and the first one's result waits for it.
     fetch: (broker: number) => pause(broker === 1 ? 100 : 400, []),
     heartbeat: async () => {},
     leave: async () => {},

@@ -18,7 +18,7 @@ describe('failureOf', () => {
     ['broken', new RangeError('Maximum call stack size exceeded')],
     ['transient', typed('NOT_LEADER_FOR_PARTITION')],
     ['transient', typed('NOT_ENOUGH_REPLICAS')],
-    ['transient', named('KafkaJSNumberOfRetriesExceeded')], // not retriable, says kafkajs of a dead broker
+    ['transient', named('KafkaJSNumberOfRetriesExceeded')], // kafkajs calls a dead broker not retriable
     ['transient', undefined],
   ])('is %s for %s', (failure, error) => {
     expect(failureOf(error)).toBe(failure)

@@ -1,14 +1,14 @@
-/** What an error of kafkajs means for who got it (KAFKA.md rules 8 and 9). */
+/** What a kafkajs error means for its receiver (KAFKA.md rules 8 and 9). */
 export type Failure =
   /** Wait and repeat. */
   | 'transient'
-  /** We may not do this, or are not who we say. */
+  /** We lack the right, or the broker does not accept our identity. */
   | 'forbidden'
-  /** The broker takes no batch of this size. */
+  /** The broker accepts no batch of this size. */
   | 'too_large'
-  /** The producer's numbering is no longer the broker's: only a new producer goes on. */
+  /** The producer's numbering no longer matches the broker's: only a new producer can go on. */
   | 'fenced'
-  /** There is no such topic or partition, as far as the broker that was asked knows. */
+  /** The topic or partition does not exist, as far as the asked broker knows. */
   | 'unknown_topic'
   /** Repeating cannot help: a bug, ours or kafkajs's. */
   | 'broken'
@@ -16,7 +16,7 @@ export type Failure =
 const byType: Record<string, Failure> = {
   SASL_AUTHENTICATION_FAILED: 'forbidden',
   UNSUPPORTED_SASL_MECHANISM: 'forbidden',
-  ILLEGAL_SASL_STATE: 'transient', // a connection that was lost while it logged in
+  ILLEGAL_SASL_STATE: 'transient', // a connection that was lost during login
   MESSAGE_TOO_LARGE: 'too_large',
   RECORD_LIST_TOO_LARGE: 'too_large',
   OUT_OF_ORDER_SEQUENCE_NUMBER: 'fenced',
@@ -52,7 +52,7 @@ function byPattern(type: string): Failure {
   return type.startsWith('INVALID_') ? 'broken' : 'transient'
 }
 
-/** For a log line or an error's detail: what kafkajs says holds no event and no secret, but may be long. */
+/** For a log line or an error's detail. kafkajs's text contains no event and no secret, but may be long. */
 export function reasonOf(error: unknown): string {
   const { type, message } = (error ?? {}) as { type?: unknown; message?: unknown }
   return String(typeof type === 'string' ? type : (message ?? error)).slice(0, 200)

@@ -25,7 +25,7 @@ describe.skipIf(lacks('kafka'))('three brokers under load', () => {
   })
 
   const connection = () => ({ brokers: kafka.brokers, clientId: 'cluster' })
-  // Nothing is said twice as long as one producer is trusted.
+  // As long as one producer is trusted, no event is published twice.
   const open = () => kafkaBus({ connection: connection(), logger: silent, patienceMs: 60_000 })
 
   const nodeOf = (id: number): KafkaNode => {
@@ -36,7 +36,7 @@ describe.skipIf(lacks('kafka'))('three brokers under load', () => {
   const leaderOfFirst = async (topic: string) =>
     nodeOf(await withAdmin(connection(), (admin) => leaderOf(admin, topic, 0)))
 
-  /** Every copy is there again: the next broker may go. */
+  /** Waits until every copy is there again: then the next broker may be stopped. */
   const whole = (topic: string) =>
     expect
       .poll(
@@ -134,7 +134,7 @@ describe.skipIf(lacks('kafka'))('three brokers under load', () => {
         const before = load.acknowledged
         await bring(topic)
         await whole(topic)
-        // A partition that nobody reads or writes any more keeps its gap open.
+        // A partition that is no longer read or written keeps its gap open.
         const again = (gaps: Gaps) => expect.poll(() => gaps.open).toBeLessThan(1000)
         await Promise.all([acknowledged, following, working].map(again))
         const recovered = { publishMs: acknowledged.take(), followMs: following.take(), consumeMs: working.take() }
@@ -187,7 +187,7 @@ describe.skipIf(lacks('kafka'))('three brokers under load', () => {
     await load.audit()
   })
 
-  /** The leader of the group's partition among the committed positions, which the broker finds in the same way. */
+  /** The leader of the group's partition of the committed offsets. The broker finds the coordinator in the same way. */
   async function coordinatorOf(group: string): Promise<KafkaNode> {
     return await withAdmin(connection(), async (admin) => {
       const topic = '__consumer_offsets'
@@ -198,7 +198,7 @@ describe.skipIf(lacks('kafka'))('three brokers under load', () => {
   }
 })
 
-/** The same bus; each acknowledgement is noted with its partition. */
+/** The same bus, but it notes each acknowledgement with its partition. */
 function noting(bus: Bus, gaps: Gaps): Bus {
   return {
     publish: async (topic, events) => {
@@ -213,7 +213,7 @@ function noting(bus: Bus, gaps: Gaps): Bus {
   }
 }
 
-/** What a reader got of each partition. */
+/** The messages that a reader got of each partition. */
 class Seen {
   readonly #offsets: Set<number>[]
   repeated = 0
@@ -226,13 +226,13 @@ class Seen {
     return this.#offsets.reduce((sum, { size }) => sum + size, 0)
   }
 
-  /** Of a reader that neither skips nor repeats. */
+  /** For a reader that neither skips nor repeats. */
   next({ partition, offset }: Message): void {
     expect(offset).toBe(this.#offsets[partition]?.size)
     this.#offsets[partition]?.add(offset)
   }
 
-  /** Of one that may get it again. */
+  /** For a reader that may get a message again. */
   again({ partition, offset }: Message): void {
     if (this.#offsets[partition]?.has(offset)) this.repeated++
     this.#offsets[partition]?.add(offset)

@@ -7,7 +7,7 @@ import { Follower } from './follower.ts'
 
 type Fault = (method: 'leaders' | 'offsets' | 'fetch', call: number) => void
 
-/** Offsets from `first` to `end`; one whose record is missing was compacted away. */
+/** Offsets from `first` to `end`. A missing record was compacted away. */
 interface FakePartition {
   records: Map<number, string>
   first: number
@@ -15,12 +15,12 @@ interface FakePartition {
   leader: number
 }
 
-/** A cluster as a link sees it: what each partition holds, who leads it, and what goes wrong. */
+/** A cluster as a link sees it: the records of each partition, the leaders, and the faults. */
 class FakeCluster {
   readonly partitions: FakePartition[]
-  /** Offsets that a fetch gives at most, for all partitions of one answer. */
+  /** The most offsets that a fetch gives, for all partitions of one answer. */
   perFetch = 1000
-  /** Brokers that do not answer, though they are still said to lead. */
+  /** Brokers that do not answer, though they still count as leaders. */
   readonly dead = new Set<number>()
   links = 0
   closed = 0
@@ -83,7 +83,7 @@ class FakeCluster {
       const wantedOnes = [...kept].filter(([at]) => at >= offset).slice(0, left)
       left -= wantedOnes.length
       if (wantedOnes.length > 0) empty = false
-      // A batch comes as it was written, also with what stands in it before the offset that was asked for.
+      // A batch arrives as it was written, including records before the requested offset.
       const found = wantedOnes.length > 0 ? [...kept].filter(([at]) => at === offset - 1).concat(wantedOnes) : []
       const records = found.map(([at, text]) => ({ offset: at, timestamp: at, key: '', bytes: Buffer.from(text) }))
       const last = records.at(-1)?.offset
@@ -181,7 +181,7 @@ describe('a follower', () => {
     cluster.fault = () => {}
     const { calls } = cluster
     await sleep(250)
-    expect(cluster.calls).toBe(calls) // nothing gathers behind the call
+    expect(cluster.calls).toBe(calls) // no messages accumulate behind the call
     expect(read.length).toBeLessThan(3)
     gate.resolve()
     await follower.caughtUp

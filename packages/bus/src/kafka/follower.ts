@@ -8,7 +8,7 @@ import { Pause } from './pause.ts'
 /** A call of the handler gets at most this many messages. */
 const BATCH_MESSAGES = 256
 
-// Kafka's codes that a fetch can give for one partition; every other means: ask for the leaders again.
+// Kafka's codes that a fetch can give for one partition. Every other code means: look up the leaders again.
 const NONE = 0
 const OFFSET_OUT_OF_RANGE = 1
 const TOPIC_AUTHORIZATION_FAILED = 29
@@ -17,20 +17,20 @@ interface Reader {
   readonly topic: string
   readonly partition: number
   leader: number
-  /** Everything before was handled; undefined until the partition's start is known. */
+  /** Every message before this was handled; undefined until the partition's start is known. */
   next: number | undefined
-  /** Nothing stands between `next` and here. */
+  /** No record exists between `next` and this offset. */
   reached: number
   /** Where the partition ended when the follower began. */
   target: number
-  /** The broker gave something, or an empty answer, for `next`: from then on nothing may be skipped. */
+  /** The broker gave records, or an empty answer, for `next`. From then on nothing may be skipped. */
   begun: boolean
 }
 
 /** The life of one link, up to its first error. */
 interface Round {
   over: boolean
-  /** It waited before it ended. */
+  /** Whether it waited before it ended. */
   paused: boolean
 }
 
@@ -38,19 +38,19 @@ export interface FollowerOptions {
   topics: readonly string[]
   since: Since
   handler: (batch: readonly Message[]) => Promise<void>
-  /** A new link, each time beginning with another broker. */
+  /** Opens a new link, beginning with another broker each time. */
   openLink: () => Link
-  /** Told why a link was given up. */
+  /** Called with the reason when a link was given up. */
   onTrouble: (reason: string) => void
-  /** Called when the broker takes back a right that the follower had, and with undefined when the follower reads again. */
+  /** Called with the reason when the broker revokes a right that the follower had, and with undefined when the follower reads again. */
   onForbidden?: (reason: string | undefined) => void
 }
 
 /**
- * Reads all partitions without a group, with one long poll a broker at a time (KAFKA.md rule 13), and hands what comes to the
- * handler in one call at a time. What a poll gave is handled before that broker is asked again, so that a slow handler holds
- * one answer a broker, whatever the backlog. When anything goes wrong the link is thrown away and another opened, at the
- * offsets that were handled: a dead broker, a frozen one and a moved leader are one case.
+ * Reads all partitions without a group, with one long poll per broker at a time (KAFKA.md rule 13), and passes the messages to the
+ * handler in one call at a time. The messages of a poll are handled before that broker is asked again, so a slow handler holds
+ * one answer per broker, whatever the backlog. After any error the link is thrown away and another one is opened at the
+ * handled offsets. So a dead broker, a frozen one and a moved leader are handled alike.
  */
 export class Follower implements FollowSubscription {
   readonly #options: FollowerOptions
@@ -69,11 +69,11 @@ export class Follower implements FollowSubscription {
 
   constructor(options: FollowerOptions) {
     this.#options = options
-    for (const { promise } of [this.#started, this.#caughtUp]) promise.catch(() => {}) // `failed` tells
+    for (const { promise } of [this.#started, this.#caughtUp]) promise.catch(() => {}) // `failed` reports the error
     this.#loop = this.#run()
   }
 
-  /** Resolves once it is known where each partition begins and ends, which is what `caughtUp` will go by. */
+  /** Resolves once the begin and the end of each partition are known. `caughtUp` refers to these ends. */
   get started(): Promise<void> {
     return this.#started.promise
   }
@@ -86,12 +86,12 @@ export class Follower implements FollowSubscription {
     return this.#failed.promise
   }
 
-  /** Resolves when no call is in flight and none will come. */
+  /** Resolves when no call is in flight and no more will come. */
   get ended(): Promise<void> {
     return this.#loop
   }
 
-  /** Resolves when its connections are closed, too. */
+  /** Resolves when its connections are closed as well. */
   async released(): Promise<void> {
     await this.#loop
     await Promise.all(this.#closing)
@@ -104,7 +104,7 @@ export class Follower implements FollowSubscription {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      await this.#calls // a call of the round before may still be going: what is read meanwhile would gather behind it
+      await this.#calls // a call of the last round may still run: what is read meanwhile would accumulate behind it
       if (this.#stopped) break
       const round: Round = { over: false, paused: false }
       const progressed = await this.#round(round)
@@ -114,7 +114,7 @@ export class Follower implements FollowSubscription {
     await this.#calls
   }
 
-  /** Resolves when the link is done for, with whether it read anything. */
+  /** Resolves when the link can no longer be used, with whether it read anything. */
   async #round(round: Round): Promise<boolean> {
     const link = this.#options.openLink()
     const before = this.#place()
@@ -138,7 +138,7 @@ export class Follower implements FollowSubscription {
       try {
         await this.#poll(link, round, led)
       } catch (error) {
-        // Until then the other brokers are still read: one that is dead does not hold up what the living have.
+        // Until then the other brokers are still read: a dead broker does not delay the messages of the living ones.
         round.paused = true
         await this.#pause.wait()
         throw error
@@ -159,14 +159,14 @@ export class Follower implements FollowSubscription {
     }
     const fresh = readers.filter(({ next }) => next === undefined)
     if (fresh.length > 0) {
-      // The ends first: what comes between the two questions is then read, however old it says it is.
+      // Ask for the ends first: messages that arrive between the two questions are then read, whatever their timestamps.
       const ends = await link.offsets(fresh, 'latest')
       const starts = await link.offsets(fresh, since === 'start' ? 'earliest' : since)
       const firsts = since !== 'start' && since.orLast ? await link.offsets(fresh, 'earliest') : ends
       for (const [n, reader] of fresh.entries()) {
         const end = ends[n] ?? 0
         if (reader.target < 0) reader.target = end
-        // The last message, where retention left one; without `orLast`, the end.
+        // The last message, if retention left one. Without `orLast`: the end.
         const last = Math.min(end, Math.max(firsts[n] ?? end, end - 1))
         reader.next = Math.min(starts[n] ?? end, last)
       }
@@ -176,7 +176,7 @@ export class Follower implements FollowSubscription {
 
   async #poll(link: Link, round: Round, readers: readonly Reader[]): Promise<void> {
     for (let turn = 0; !round.over && !this.#stopped; turn += 1) {
-      // Another one first each time, so that a long backlog in one partition does not starve the others.
+      // Begin with a different partition each time, so that a long backlog in one does not starve the others.
       const first = turn % readers.length
       const order = [...readers.slice(first), ...readers.slice(0, first)]
       const fetched = await link.fetch(order.map((reader) => ({ ...placed(reader) })))
@@ -186,7 +186,7 @@ export class Follower implements FollowSubscription {
     }
   }
 
-  /** Hands on what a poll gave. Runs alone; throws for what ends the round or the follower. */
+  /** Passes on the messages of a poll. Runs alone. Throws what must end the round or the follower. */
   async #take(fetched: Fetched, readers: readonly Reader[], round: Round): Promise<void> {
     const found: [Reader, FetchedPartition][] = []
     for (const part of fetched.partitions) {
@@ -199,12 +199,12 @@ export class Follower implements FollowSubscription {
       await this.#handle(batch.map(({ message }) => message))
       for (const { reader, message } of batch) reader.next = message.offset + 1
       this.#checkCaughtUp()
-      await nextTurn() // a long backlog with a quick handler must not keep the process from everything else
+      await nextTurn() // a long backlog with a quick handler must not block the rest of the process
     }
     if (round.over || this.#stopped) return
     for (const [reader, { batches, highWatermark }] of found) {
       reader.begun = true
-      // Compaction leaves holes, also at the end of what was fetched: the headers tell how far it went (rule 14).
+      // Compaction leaves holes, also at the end of a fetched range. The batch headers tell how far the range goes (rule 14).
       reader.next = Math.max(reader.next ?? 0, batches.at(-1)?.end ?? 0)
       if (this.#isForbidden) this.#forbidden(undefined)
       if (fetched.empty) reader.reached = Math.max(reader.reached, highWatermark)
@@ -230,7 +230,7 @@ export class Follower implements FollowSubscription {
     }
     if (code === OFFSET_OUT_OF_RANGE) {
       const reader = readers.find((one) => one.topic === topic && one.partition === partition)
-      // Retention passed by while the follower was starting: nothing was skipped, it begins where the partition now does.
+      // Retention removed the start while the follower was starting. Nothing was skipped: it begins where the partition begins now.
       if (reader?.begun === false) reader.next = undefined
       else this.#fail(new ServiceError('bus_unavailable', `${place}: what follows ${reader?.next} is gone`))
     }
@@ -238,8 +238,8 @@ export class Follower implements FollowSubscription {
   }
 
   /**
-   * Ends the follower over an error that no waiting heals. A right that it never had is such an error. A right that it had and lost may come
-   * back, and the reader, which is not fresh, denies meanwhile.
+   * Ends the follower after an error that waiting cannot heal. A right that it never had is such an error. A right that it had and lost may
+   * come back. Meanwhile the reader is not fresh, and denies.
    */
   #judge(error: unknown): void {
     if (this.#stopped) return
@@ -247,7 +247,7 @@ export class Follower implements FollowSubscription {
       if (this.#isCaughtUp) this.#forbidden(reasonOf(error))
       else this.#fail(new ServiceError('bus_unavailable', reasonOf(error), { cause: error }))
     } else if (errorCode(error) !== 'internal') this.#fail(error)
-    else this.#options.onTrouble(reasonOf(error)) // kafkajs's own slips, too: the next link is a fresh start
+    else this.#options.onTrouble(reasonOf(error)) // includes kafkajs's own bugs: the next link is a fresh start
   }
 
   #checkCaughtUp(): void {
@@ -262,7 +262,7 @@ export class Follower implements FollowSubscription {
     this.#options.onForbidden?.(reason)
   }
 
-  /** Grows with everything that is read. */
+  /** A number that grows with everything that is read. */
   #place(): number {
     return (this.#readers ?? []).reduce((sum, { next, reached }) => sum + (next ?? 0) + reached, 0)
   }
@@ -276,7 +276,7 @@ export class Follower implements FollowSubscription {
   }
 
   #fail(error: unknown): void {
-    if (this.#stopped) return // its owner let go of it: nobody is left to tell
+    if (this.#stopped) return // its owner disposed of it, so the error has no receiver
     this.#end(error)
     this.#failed.reject(error)
   }
@@ -294,7 +294,7 @@ function placed({ topic, partition, leader, next }: Reader): Led & { offset: num
   return { topic, partition, leader, offset: next ?? 0 }
 }
 
-/** What the handler has not had yet, in order. A batch begins where it was written, often before the offset asked for. */
+/** The messages not yet passed to the handler, in order. A batch begins where it was written, often before the requested offset. */
 function messagesOf(
   reader: Reader,
   { topic, partition, batches }: FetchedPartition,

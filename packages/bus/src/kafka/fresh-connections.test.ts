@@ -21,7 +21,7 @@ function open({ port }: LoginBroker): Link {
 }
 
 const fetched = { partitions: [], empty: true }
-/** What is fetched goes over a connection of its own, which logs in by itself. */
+/** A fetch uses a connection of its own, with its own login. */
 const fetch = async (link: Link, leaders: Awaited<ReturnType<Link['leaders']>>) =>
   link.fetch(leaders.map((led) => ({ ...led, offset: 0 })))
 

@@ -25,17 +25,17 @@ interface Class<T> {
   prototype: T
 }
 
-/** The time that each broker gets: twice as much after it was late, and half as much once it needs less than half of it. */
+/** The time-out for each broker: doubled after the broker was late, and halved once it needs less than half of it. */
 class Patience {
   readonly #most: number
-  /** The factor of the configured time-out, by broker. A process knows few brokers. */
+  /** The factor on the configured time-out, by broker. A process knows few brokers. */
   readonly #factors = new Map<string, number>()
 
   constructor(most: number) {
     this.#most = most
   }
 
-  /** Runs `attempt` with its time-out. `isLate` says of its error whether it ran out of that time. */
+  /** Runs `attempt` with its time-out. `isLate` tells whether its error means that the time ran out. */
   async give<T>(
     broker: string,
     set: number,
@@ -67,7 +67,7 @@ class Patience {
 
 /** From 1 s to 8 s. */
 const toConnect = new Patience(8)
-/** From 5 s to 20 s, for the question for the broker's versions before a login, and for each request of the login. */
+/** From 5 s to 20 s: for the request for the broker's versions before a login, and for each request of the login. */
 const toAsk = new Patience(4)
 const toLogIn = new Patience(4)
 
@@ -77,12 +77,12 @@ export function slowestFactor(): number {
 }
 
 /**
- * Makes kafkajs 2.2.4 begin anew after a connection or a login that ran out of time (decision 51). By itself it keeps the
- * connection, on which the broker waits for the rest of the first login: it answers every other one with ILLEGAL_SASL_STATE,
- * for as long as the connection lives. A socket that was given up may also connect, speak or end later, and kafkajs takes these
- * events for those of its successor. The time-outs double meanwhile: a machine that is too busy to answer in 5 s would miss each 5 s.
+ * Makes kafkajs 2.2.4 start afresh after a connection or a login that timed out (decision 51). By itself it keeps the connection, on which
+ * the broker waits for the rest of the first login and answers every other login with ILLEGAL_SASL_STATE, for as long as the
+ * connection lives. A socket that was given up may also connect, send or end later, and kafkajs mistakes these events for those of its
+ * successor. The time-outs double meanwhile: a machine that is too busy to answer in 5 s would otherwise miss every time-out of 5 s.
  *
- * Gives false when kafkajs is not the code that this was written for.
+ * Returns false if kafkajs is not the code that this was written for.
  */
 export function beginAnewWhenLate(): boolean {
   const require = createRequire(import.meta.url)
@@ -96,12 +96,12 @@ export function beginAnewWhenLate(): boolean {
 
   const connecting = new WeakMap<Connection, Promise<boolean>>()
   const first = new WeakMap<Connection, number>()
-  // An error of the system has its code; a broker that does not answer leaves none.
+  // A system error has a code. A broker that does not answer causes an error without one.
   const unanswered = (error: unknown) => (error as { code?: unknown }).code === undefined
   const connectOnce = (connection: Connection): Promise<boolean> => {
     const set = first.get(connection) ?? connection.connectionTimeout
     first.set(connection, set)
-    // A frame that the last socket left unfinished.
+    // Drops a frame that the last socket left unfinished.
     Object.assign(connection, { chunks: [], bytesBuffered: 0, bytesNeeded: 4 })
     const attempt = (ms: number) => {
       connection.connectionTimeout = ms
@@ -109,7 +109,7 @@ export function beginAnewWhenLate(): boolean {
     }
     return toConnect.give(connection.broker, set, attempt, unanswered)
   }
-  // One attempt for all concurrent calls: each call would open a socket of its own, and all sockets would feed one reader.
+  // One attempt for all concurrent calls: otherwise each call would open its own socket, and all sockets would feed one reader.
   connections.prototype.connect = function connectAlone() {
     if (this.isConnected()) return Promise.resolve(true)
     const under = connecting.get(this) ?? connectOnce(this).finally(() => connecting.delete(this))
@@ -126,7 +126,7 @@ export function beginAnewWhenLate(): boolean {
   }
 
   const ranOut = (error: unknown) => (error as { name?: unknown }).name === 'KafkaJSRequestTimeoutError'
-  /** A step of a login. After its failure the broker takes no other login on this connection. */
+  /** A login step. After a failed step the broker accepts no other login on this connection. */
   const step = async <T>(to: Patience, connection: Connection, attempt: (ms: number) => Promise<T>): Promise<T> => {
     try {
       return await to.give(connection.broker, connection.requestTimeout, attempt, ranOut)

@@ -1,4 +1,4 @@
-/** How long nothing came, for each of several places that something should come from all the time. */
+/** Measures how long nothing arrived, for several places that should always receive something. */
 export class Gaps {
   readonly #now: () => number
   readonly #last = new Map<number, number>()
@@ -15,12 +15,12 @@ export class Gaps {
     this.#last.set(place, now)
   }
 
-  /** Of the places that came so far: since when not all of them have come again, ms. */
+  /** How long ago, in ms, the current gap began: not all of the places seen so far have received something since. */
   get open(): number {
     return this.#now() - Math.min(...this.#last.values())
   }
 
-  /** The longest gap since the last call, ms; a gap that is still open counts with its length so far. */
+  /** The longest gap since the last call, ms. A gap that is still open counts with its length so far. */
   take(): number {
     const worst = Math.max(this.#worst, this.open)
     this.#worst = 0

@@ -12,13 +12,13 @@ type Handler = (batch: readonly Message[]) => Promise<readonly Handled[]>
 const SESSION_MS = 6000
 const HEARTBEAT_MS = 500
 const MAX_WAIT_MS = 300
-/** How long the others wait, when members come and go, for a handler of ours to end. */
+/** When members join or leave, how long the others wait for one of our handlers to end. */
 const REBALANCE_MS = 30_000
 /** A call of the handler gets at most this many messages. */
 const BATCH_MESSAGES = 256
 /** Partitions that are handled at the same time. */
 const CONCURRENCY = 16
-/** One answer of a broker; so a member holds no more than that for each. */
+/** The most bytes of one broker's answer. A member therefore holds at most this much per broker. */
 const MAX_BYTES = 1 << 20
 const MAX_PARTITION_BYTES = 512 << 10
 /** An end waits for one request and one poll (KAFKA.md rule 16). */
@@ -28,7 +28,7 @@ const FIRST_BACKOFF_MS = 50
 const LONGEST_BACKOFF_MS = 5000
 /** How often kafkajs may give up in a row before `onTrouble` hears of it. */
 const PATIENCE = 5
-/** setTimeout takes more for 1 ms. */
+/** setTimeout treats a longer time as 1 ms. */
 const LONGEST_PAUSE_MS = 2 ** 31 - 1
 
 export interface GroupMemberOptions {
@@ -36,9 +36,12 @@ export interface GroupMemberOptions {
   topics: readonly string[]
   group: string
   handler: Handler
-  /** Called with the reason when messages have stopped and waiting does not help (KAFKA.md rule 12); with undefined once they come again. */
+  /**
+   * Called with the reason when messages have stopped and waiting does not help (KAFKA.md rule 12), and with undefined once they come
+   * again.
+   */
   onTrouble: (reason: string | undefined) => void
-  /** Called with the reason while messages have stopped and the member tries again; with undefined once they come again. */
+  /** Called with the reason while messages have stopped and the member retries, and with undefined once they come again. */
   onLate: (reason: string | undefined) => void
 }
 
@@ -48,10 +51,10 @@ interface Pausing {
 }
 
 /**
- * One member of a consumer group (KAFKA.md rules 11, 12, 15, 16). kafkajs shares the partitions out and fetches; here is what
- * the port adds: an answer for each message, committed once they are handled, and a partition that waits for its `again`.
- * When members come or go kafkajs waits for every handler of this one before it gives a partition away. A handler that takes
- * longer than half a minute then may see its partition handled elsewhere at the same time: Kafka cannot wait longer.
+ * One member of a consumer group (KAFKA.md rules 11, 12, 15, 16). kafkajs assigns the partitions and fetches. This class adds
+ * what the port requires: an answer for each message, a commit once they are handled, and a partition that waits for its `again`.
+ * When members join or leave, kafkajs waits for all handlers of this one before it gives a partition away. A handler that then takes
+ * longer than half a minute may see its partition handled elsewhere at the same time: Kafka cannot wait longer.
  */
 export class GroupMember implements Subscription {
   readonly refused = new Map<string, number>()
@@ -78,10 +81,10 @@ export class GroupMember implements Subscription {
       maxBytes: MAX_BYTES,
       maxBytesPerPartition: MAX_PARTITION_BYTES,
       metadataMaxAge: settings.metadataMaxAge,
-      // Asked before each of its restarts: one that has ended would otherwise restart for as long as no broker answers.
+      // kafkajs asks this before each restart. Without it, a consumer that has ended would restart for as long as no broker answers.
       retry: { ...settings.sendRetry, restartOnFailure: async () => this.#ending === undefined },
       allowAutoTopicCreation: false, // rule 18
-      readUncommitted: true, // else whoever holds a transaction open holds up the group; nobody here writes any
+      readUncommitted: true, // otherwise a client that holds a transaction open delays the group; we write no transactions
     })
     const { CRASH, GROUP_JOIN } = this.#consumer.events
     this.#consumer.on(CRASH, ({ payload: { error, restart } }) => {
@@ -92,7 +95,7 @@ export class GroupMember implements Subscription {
       this.#wait.reset()
       options.onTrouble(undefined)
       options.onLate(undefined)
-      // kafkajs may have been about to restart when it was told to end: it then joins all the same.
+      // kafkajs may have been about to restart when it was asked to end; it then joins all the same.
       if (this.#ending !== undefined) void this.#consumer.disconnect().catch(() => {})
     })
   }
@@ -102,7 +105,7 @@ export class GroupMember implements Subscription {
     return this.#ended.promise
   }
 
-  /** Resolves once it has joined, or is about to. After a rejection it is done for. */
+  /** Resolves once it has joined, or is about to. After a rejection it cannot be used again. */
   async start(): Promise<void> {
     this.#isConnected = false
     try {
@@ -122,13 +125,13 @@ export class GroupMember implements Subscription {
   }
 
   /**
-   * kafkajs gives up for some of what passes, such as a coordinator that it does not find while a broker comes back, and says
-   * the same when it has no right to the group.
+   * kafkajs gives up on some temporary errors, such as not finding a coordinator while a broker comes back. It reports a missing right to
+   * the group with the same error.
    */
   async #startAgain(error: unknown): Promise<void> {
     if (this.#ending !== undefined) return
     const failure = failureOf(error)
-    // A broker that it cannot connect to is away. A lasting failure on a connected broker is reported like a missing right.
+    // If it cannot connect to a broker, that broker is away. A lasting failure on a connected broker is reported like a missing right.
     const lost = failure === 'forbidden' || failure === 'broken'
     if (!lost && !this.#isConnected) this.#options.onLate(reasonOf(error))
     else if (lost || ++this.#gaveUp >= PATIENCE) this.#options.onTrouble(reasonOf(error))
@@ -155,12 +158,12 @@ export class GroupMember implements Subscription {
     const place = `${batch.topic}/${batch.partition}`
     const pausing = this.#pausing.get(place)
     if (pausing !== undefined) {
-      // kafkajs started the consumer again, which forgets what was paused.
+      // kafkajs restarted the consumer, and so forgot which partitions were paused.
       pausing.resume = pause()
       return
     }
     const messages = batch.messages.map(({ offset, key, value, timestamp }): Message => {
-      // Copied: who keeps one message must not keep the whole answer with it.
+      // Copied: keeping one message must not keep the whole answer in memory.
       const bytes = Buffer.from(value ?? [])
       const { topic, partition } = batch
       return {
@@ -184,7 +187,7 @@ export class GroupMember implements Subscription {
     }
   }
 
-  /** Resolves with whether the partition goes on at once. Rejects, after committing, when the member must join again. */
+  /** Resolves with whether the partition goes on at once. Rejects, after committing, if the member must join again. */
   async #handle(payload: EachBatchPayload, place: string, batch: readonly Message[]): Promise<boolean> {
     const alive = keepAlive(payload.heartbeat)
     const answers = await answersOf(this.#options.handler, batch)
@@ -209,7 +212,7 @@ export class GroupMember implements Subscription {
     if (last === undefined) return
     const { topic, partition, offset } = last
     payload.resolveOffset(String(offset))
-    // A commit names the next offset to read. One that fails is repeated by the next, or what it covers is delivered again.
+    // A commit names the next offset to read. The next commit makes up for a failed one, or else its messages are delivered again.
     const offsets = { topics: [{ topic, partitions: [{ partition, offset: String(offset + 1) }] }] }
     try {
       await payload.commitOffsetsIfNecessary(offsets)
@@ -234,25 +237,25 @@ export class GroupMember implements Subscription {
 }
 
 /**
- * Makes kafkajs join the group again, which alone makes it look for the group's coordinator. Of itself it asks the one that it
- * knows until that one is back: nothing would be committed meanwhile, and all of it would be delivered once more.
+ * Makes kafkajs join the group again: only then does it look for the group's coordinator. Otherwise it asks the coordinator that it
+ * knows until that one is back. Nothing would be committed meanwhile, and all messages would be delivered once more.
  */
 class CoordinatorLost extends kafkajs.KafkaJSError {
   readonly type = 'NOT_COORDINATOR_FOR_GROUP'
 }
 
-/** An error for kafkajs that ends in joining again, unless the broker itself said what is wrong. */
+/** An error that makes kafkajs join again, unless the broker itself said what is wrong. */
 function asRejoin(error: unknown): unknown {
   const told = typeof error === 'object' && error !== null && 'type' in error && typeof error.type === 'string'
   return told || failureOf(error) !== 'transient' ? error : new CoordinatorLost(reasonOf(error), { retriable: true })
 }
 
-/** Keeps the membership while a handler works (rule 11), and remembers what went wrong with it. */
+/** Keeps the membership while a handler works (rule 11), and remembers any error of doing so. */
 function keepAlive(heartbeat: () => Promise<void>): { readonly error: unknown; end(): void } {
   let error: unknown
   const timer = setInterval(() => {
     heartbeat().catch((thrown: unknown) => {
-      error ??= thrown // goes on: until the handler ends, the coordinator shall see that this member lives
+      error ??= thrown // goes on: the coordinator must see that this member lives until the handler ends
     })
   }, HEARTBEAT_MS)
   return {
@@ -263,7 +266,7 @@ function keepAlive(heartbeat: () => Promise<void>): { readonly error: unknown; e
   }
 }
 
-/** Undefined when the handler threw or did not answer for exactly the messages that it got. */
+/** undefined if the handler threw or did not answer for exactly the messages that it got. */
 async function answersOf(handler: Handler, batch: readonly Message[]): Promise<readonly Handled[] | undefined> {
   try {
     const answers = await handler(batch)

@@ -14,41 +14,41 @@ import { openSender } from './sender.ts'
 import { TopicWriter } from './topic-writer.ts'
 import { within } from './within.ts'
 
-/** How long an orderly end waits for handlers in flight, ms; what they then have not handled is delivered again. */
+/** How long an orderly end waits for handlers in flight, ms. Messages not handled by then are delivered again. */
 const HANDLERS_MS = 10_000
-/** … for what is on its way to be acknowledged; what then is not has an unknown outcome. */
+/** … for unacknowledged events. After that their outcome is unknown. */
 const DRAIN_MS = 10_000
 /** … for connections to close: one request and one poll (KAFKA.md rule 16). */
 const DISCONNECT_MS = 6000
 /** How long `ends` is repeated: its callers can work without the answer. All other questions wait for the cluster. */
 const ENDS_MS = 30_000
-/** How long a question may go unanswered before `late` reports it: the move of a leader takes some hundred ms. */
+/** How long a question may go unanswered before `late` reports it. A change of leader takes some hundred ms. */
 const LATE_MS = 3000
-/** A topic that was made a moment ago is not known to every broker yet. */
+/** How long an unknown topic is tolerated: not every broker knows a topic that was just created. */
 const UNKNOWN_TOPIC_MS = 5000
 
 export interface KafkaBusOptions {
   connection: KafkaConnection
   logger: BusLogger
-  /** Called when `unhealthy` gets a reason that it did not have; it was logged. */
+  /** Called when `unhealthy` gets a new reason. The reason was logged already. */
   onUnhealthy?: (reason: string) => void
-  /** How long one batch is repeated before its outcome is reported as unknown, ms. By default it is repeated until the broker is back. */
+  /** How long one batch is repeated before its outcome is reported as unknown, ms. Default: until the broker is back. */
   giveUpMs?: number
   /** How long one producer may fail with a batch before another one repeats it, ms. */
   patienceMs?: number
 }
 
 export interface KafkaBus extends Bus {
-  /** What the bus waits for; undefined while it waits for nothing. It resumes by itself. */
+  /** What the bus waits for; undefined if it waits for nothing. It resumes by itself. */
   late(): string | undefined
-  /** Why this process must be started again or its rights mended, for a health check (KAFKA.md rule 12); else undefined. */
+  /** Why this process must be restarted or its rights corrected, for a health check (KAFKA.md rule 12); otherwise undefined. */
   unhealthy(): string | undefined
 }
 
 /**
- * A bus on Kafka. Connects when it is first used. `publish`, `consume` and `follow` wait for a broker that is away, however long (decision
+ * A bus on Kafka. Connects on first use. `publish`, `consume` and `follow` wait for an unavailable broker, however long (decision
  * 49). `bus_unavailable` means that this user may not read or write the topic (KAFKA.md rule 10), or, from `ends`, that no broker answered
- * within half a minute. `config_invalid` means that there is no such topic.
+ * within half a minute. `config_invalid` means that the topic does not exist.
  */
 export async function kafkaBus(options: KafkaBusOptions): Promise<KafkaBus> {
   return new Adapter(options)
@@ -91,7 +91,7 @@ class Adapter implements KafkaBus {
   }
 
   async publish(name: string, events: readonly Outgoing[]): Promise<Position[]> {
-    // Up to the promise that the writer gives, nothing here may wait: earlier calls must be queued before later ones.
+    // Up to the writer's promise nothing here may await: earlier calls must be queued before later ones.
     if (this.#closed) throw closed()
     checkOutgoing(events)
     return await this.#writer(name).publish(events)
@@ -147,7 +147,7 @@ class Adapter implements KafkaBus {
     try {
       await follower.started
     } catch (error) {
-      follower.failed.catch(() => {}) // told by this call
+      follower.failed.catch(() => {}) // this call reports the error
       await follower[Symbol.asyncDispose]()
       throw error
     }
@@ -167,7 +167,7 @@ class Adapter implements KafkaBus {
   }
 
   async #close(): Promise<void> {
-    // Consumers first, while what their handlers may wait for still runs: a handler may publish, and follow what it wrote.
+    // Consumers end first, while everything that their handlers may wait for still runs: a handler may publish, and follow its own event.
     const handlers = async () => {
       await Promise.all([...this.#members].map((member) => member[Symbol.asyncDispose]()))
       await Promise.all([...this.#followers].map((follower) => follower[Symbol.asyncDispose]()))
@@ -230,7 +230,7 @@ class Adapter implements KafkaBus {
         if (failure === 'forbidden') {
           throw new ServiceError('bus_unavailable', `${topic}: ${reasonOf(error)}`, { cause: error })
         }
-        // Counted from when a broker first says so: until a broker answers, the topic may exist.
+        // Counted from a broker's first answer that the topic is unknown. Until a broker answers, the topic may exist.
         if (failure === 'unknown_topic') lateForTopic ??= AbortSignal.timeout(UNKNOWN_TOPIC_MS)
         if (failure === 'unknown_topic' && lateForTopic?.aborted) {
           throw new ServiceError('config_invalid', `there is no topic ${topic}`)
@@ -241,7 +241,7 @@ class Adapter implements KafkaBus {
     }
   }
 
-  /** What the end of the bus waits for, for a while. */
+  /** Adds connections that the end of the bus waits for, for a limited time. */
   #release(connections: Promise<void>): void {
     const released = connections.finally(() => this.#releasing.delete(released))
     this.#releasing.add(released)

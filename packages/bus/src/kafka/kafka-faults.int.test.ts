@@ -22,7 +22,7 @@ afterAll(() => cluster?.[Symbol.asyncDispose]())
 const plain = (): KafkaConnection => ({ brokers: cluster.brokers, clientId: 'faults' })
 
 async function open(options: { giveUpMs?: number } = {}): Promise<KafkaBus> {
-  // Nothing is said twice as long as one producer is trusted.
+  // As long as one producer is trusted, no event is published twice.
   return await kafkaBus({ connection: plain(), logger: silent, patienceMs: 60_000, ...options })
 }
 
@@ -85,7 +85,7 @@ describe.skipIf(skipped)('the kafka bus, when its broker fails', () => {
         () => false,
       )
     })
-    await sleep(7000) // more than any attempt of kafkajs may take
+    await sleep(7000) // longer than any attempt of kafkajs may take
     const read = (await readToEnd(bus, topic)).map(text)
     expect(read[0]).toBe('first')
     expect(read.at(-1)).toBe('next')
@@ -108,7 +108,7 @@ describe.skipIf(skipped)('the kafka bus, when its broker fails', () => {
     const publishing = Promise.allSettled(numbered(50).map((one) => bus.publish(topic, [one])))
     await bus[Symbol.asyncDispose]()
     for (const one of await publishing) expect(one).toMatchObject({ reason: { code: 'outcome_unknown' } })
-    await sleep(3000) // what kafkajs was at ends with its timeouts; a consumer that goes on restarting never does
+    await sleep(3000) // kafkajs's current attempts end with their timeouts; a consumer that keeps restarting never does
     for (let before = -1; before !== said; await sleep(2000)) before = said
     await node().start()
   })
@@ -148,7 +148,7 @@ describe.skipIf(skipped)('the kafka bus, when it is cut off while it logs in', (
   })
 })
 
-/** Passes everything on; while it rots, each connection is broken off after one packet more than the last one, from 1 to 12. */
+/** Forwards everything. While it rots, it breaks each connection off after one packet more than the previous one, from 1 to 12. */
 async function rottenLine(from: number, to: number) {
   const open = new Set<Socket>()
   let rotting = false
@@ -236,7 +236,7 @@ describe.skipIf(skipped)('the kafka bus, when it may not', () => {
     await expect(reader.follow([other], 'start', async () => {})).rejects.toMatchObject(refused)
     await expect(stranger.publish(topic, [event('a', 'x')])).rejects.toMatchObject(refused)
     await expect(stranger.follow([topic], 'start', async () => {})).rejects.toMatchObject(refused)
-    const follower = await writer.follow([topic], 'start', async () => {}) // WRITE lets it see the topic, not read it
+    const follower = await writer.follow([topic], 'start', async () => {}) // WRITE lets it see the topic, but not read it
     await expect(follower.failed).rejects.toMatchObject(refused)
     await follower[Symbol.asyncDispose]()
     expect(reader.unhealthy()).toContain('AUTHORIZATION_FAILED')
@@ -265,13 +265,13 @@ describe.skipIf(skipped)('the kafka bus, when records go', () => {
     await entered.promise
     await bus.publish(topic, numbered(10, 10))
     await withAdmin(plain(), async (admin) => {
-      await admin.fetchTopicOffsets(topic) // else kafkajs does not know whom to ask
+      await admin.fetchTopicOffsets(topic) // otherwise kafkajs does not know which broker to ask
       await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '15' }] })
     })
     gate.resolve()
     await failed
     expect(read).toEqual(numbered(10).map(({ bytes }) => Buffer.from(bytes).toString()))
-    // A new one begins where the partition now begins.
+    // A new follower begins where the partition now begins.
     expect((await readToEnd(bus, topic)).map(({ offset }) => offset)).toEqual([15, 16, 17, 18, 19])
     await follower[Symbol.asyncDispose]()
   })

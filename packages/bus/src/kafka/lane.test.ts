@@ -7,8 +7,8 @@ import { Lane, type Parcel, type Sender } from './lane.ts'
 type Fault = 'none' | 'before' | 'after' | 'silent' | 'fenced' | 'forbidden' | 'too_large'
 
 /**
- * One partition as Kafka keeps it for idempotent producers, behind a producer as kafkajs is one: it takes a sequence number
- * back when a request fails, and the broker answers a number that it knows with the offset that it gave then (repro C).
+ * One partition as Kafka keeps it for idempotent producers, behind a producer that acts like kafkajs: it reuses a sequence number
+ * when a request fails, and the broker answers a number that it knows with the offset that it gave then (repro C).
  */
 class FakePartition {
   readonly log: string[] = []
@@ -115,7 +115,7 @@ describe('a lane', () => {
     const { lane } = laneTo(partition)
     const outcomes: Outcome[] = []
     lane.add([parcel('a', outcomes)])
-    lane.add([parcel('b', outcomes)]) // in the same moment: the same batch
+    lane.add([parcel('b', outcomes)]) // at the same moment, so in the same batch
     await new Promise(setImmediate)
     for (const text of texts(40)) lane.add([parcel(text, outcomes)])
     await lane.idle()
@@ -145,7 +145,7 @@ describe('a lane', () => {
       lane.add([parcel('a', outcomes)])
       lane.add([parcel('b', outcomes)])
       await new Promise(setImmediate)
-      lane.add([parcel('c', outcomes), parcel('d', outcomes)]) // as many: on the wrong producer they would be the repeat
+      lane.add([parcel('c', outcomes), parcel('d', outcomes)]) // as many events: on the wrong producer they would count as the repeat
       await lane.idle()
       expect(partition.log).toEqual(['a', 'b', 'c', 'd'])
       expect(outcomes.map(({ offset }) => offset)).toEqual([0, 1, 2, 3])
@@ -191,7 +191,7 @@ describe('a lane', () => {
     lane.add([parcel('b', outcomes)])
     await lane.idle()
     expect(outcomes.map(({ text, code }) => ({ text, code }))).toEqual([{ text: 'a' }, { text: 'b' }])
-    // Readers fold by event id. A machine that stands still may make it one more.
+    // Readers fold by event id. On a machine that stalls there may be one duplicate more.
     expect([...new Set(partition.log)]).toEqual(['a', 'b'])
     expect(partition.log.indexOf('b')).toBeGreaterThanOrEqual(3)
     expect(stuck.slice(0, 2)).toEqual(['no answer came', 'no answer came'])

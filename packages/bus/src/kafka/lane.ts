@@ -3,44 +3,44 @@ import { ServiceError } from '@bailiwick/errors'
 import { type Failure, failureOf, reasonOf } from './failure.ts'
 import { Pause } from './pause.ts'
 
-/** KAFKA.md rule 5. A single event is far smaller than both. */
+/** KAFKA.md rule 5. A single event is far smaller than both limits. */
 const BATCH_MESSAGES = 500
 const BATCH_BYTES = 512 << 10
-/** What Kafka adds to a record, generously. */
+/** The bytes that Kafka adds to a record, estimated generously. */
 const RECORD_OVERHEAD_BYTES = 64
 
-/** One event on its way to one partition. Exactly one of the two is called, once. */
+/** One event on its way to one partition. Exactly one of the two callbacks is called, once. */
 export interface Parcel {
   readonly key: Buffer
   readonly value: Buffer
   acknowledged(offset: number): void
   failed(error: ServiceError): void
-  /** Its call was rejected for another of its events: it need not be sent any more. */
+  /** Its call was rejected because of another of its events, so it need no longer be sent. */
   readonly abandoned: boolean
 }
 
 /** One idempotent producer, for one lane. */
 export interface Sender {
-  /** Resolves with the offset of the first once the answer names the partition without an error (KAFKA.md rule 2). */
+  /** Resolves with the offset of the first event once the answer names the partition without an error (KAFKA.md rule 2). */
   send(batch: readonly Parcel[]): Promise<number>
-  /** From now on it begins no further attempt; what is under way at the broker is beyond us. */
+  /** It begins no further attempt from now on. An attempt already at the broker cannot be stopped. */
   discard(): void
-  /** An orderly end, with nothing under way. */
+  /** An orderly end, with no attempt in progress. */
   close(): Promise<void>
 }
 
 export interface LaneOptions {
-  /** A new producer, connected and numbered by the broker. */
+  /** Opens a new producer, connected and numbered by the broker. */
   openSender: () => Promise<Sender>
-  /** How long one batch is repeated, ms; by default for as long as the lane lives. */
+  /** How long one batch is repeated, ms. Default: as long as the lane lives. */
   giveUpMs?: number
-  /** How long one producer may fail with it before a new one takes its place, ms. */
+  /** How long one producer may fail with a batch before a new one replaces it, ms. */
   patienceMs?: number
-  /** Told of each producer that was thrown away for that, with what was its last answer. */
+  /** Called for each producer that was thrown away for that reason, with its last answer. */
   onStuck?: (reason: string) => void
-  /** The first wait between two tries, ms; the next are longer, up to a second. */
+  /** The first wait between two tries, ms. Later waits are longer, up to a second. */
   firstPauseMs?: number
-  /** Told when the broker forbids it, or an answer makes no sense, and with undefined when it goes well again. */
+  /** Called with the reason when the broker forbids it or an answer makes no sense, and with undefined when it succeeds again. */
   onTrouble: (reason: string | undefined) => void
 }
 
@@ -51,15 +51,14 @@ const stuck = Symbol('stuck')
 const PATIENCE_MS = 10_000
 
 /**
- * The way into one partition (KAFKA.md rule 1): one request in flight, and it carries what gathered during the one before
- * (rule 5). A batch that was rejected is repeated as it is through the same producer until it is acknowledged (rule 3): any
- * other batch could get its sequence number, and the broker would drop it as a repeat. A producer that fails with it for long is
- * thrown away all the same, and a new one repeats the batch: kafkajs may hold on to a connection on which nothing ever comes, long
- * after the broker is back. The batch may then be there twice, and readers fold by event id. While the broker is away the lane gives
- * up no batch: a batch that was given up and published again would stand behind those that came after it. With `giveUpMs` a late batch is
- * reported as `outcome_unknown`. Each lane has a producer of its own: kafkajs lets one producer
- * send to a broker one request at a time, so lanes would wait for each other, and one lane's giving up would take away all
- * others' numbering.
+ * The way into one partition (KAFKA.md rule 1): one request in flight, carrying what gathered during the previous one (rule 5).  A rejected
+ * batch is repeated unchanged through the same producer until it is acknowledged (rule 3): any other batch could get its sequence number,
+ * and the broker would drop that batch as a repeat. If a producer fails with the batch for long, it is thrown away all the same, and a new
+ * one repeats the batch: kafkajs may keep a connection that stays silent long after the broker is back. The batch may then be there twice,
+ * and readers fold by event id. While the broker is away the lane gives up no batch, because a batch that was given up and published again
+ * would come after later ones. With `giveUpMs` a late batch is reported as `outcome_unknown`.  Each lane has a producer of its own. kafkajs
+ * lets one producer send to a broker one request at a time, so lanes would wait for each other, and a lane that gives up would destroy the
+ * numbering of all others.
  */
 export class Lane {
   readonly #options: LaneOptions
@@ -67,11 +66,11 @@ export class Lane {
   #queue: Parcel[] = []
   #running: Promise<void> | undefined
   #sender: Sender | undefined
-  /** The newest offset that this producer was told; an acknowledgement at or below it is another batch's. */
+  /** The newest offset that this producer got. An acknowledgement at or below it belongs to another batch. */
   #newest = -1
   #troubled = false
   #givenUp = false
-  /** Ends the wait for the batch that is under way. */
+  /** Ends the wait for the batch in progress. */
   #expire: (() => void) | undefined
 
   constructor(options: LaneOptions) {
@@ -79,18 +78,18 @@ export class Lane {
     this.#pause = new Pause(options.firstPauseMs)
   }
 
-  /** Sends these after everything that was added before. */
+  /** Sends these after everything that was added earlier. */
   add(parcels: readonly Parcel[]): void {
     this.#queue.push(...parcels)
     this.#running ??= this.#run()
   }
 
-  /** Resolves when nothing waits and nothing is under way. */
+  /** Resolves when no event waits or is in progress. */
   async idle(): Promise<void> {
     await this.#running
   }
 
-  /** Rejects at once, with `outcome_unknown`, all that is not acknowledged. Nothing may be added afterwards. */
+  /** Rejects everything that is not acknowledged at once, with `outcome_unknown`. Nothing may be added afterwards. */
   giveUp(): void {
     this.#givenUp = true
     this.#expire?.()
@@ -99,7 +98,7 @@ export class Lane {
       parcel.failed(unknownOutcome('the bus ended before it was acknowledged'))
   }
 
-  /** To be called when idle. */
+  /** Call this when the lane is idle. */
   async close(): Promise<void> {
     const sender = this.#sender
     this.#sender = undefined
@@ -107,7 +106,7 @@ export class Lane {
   }
 
   async #run(): Promise<void> {
-    await undefined // calls made in the same moment share the first batch
+    await undefined // calls made at the same moment share the first batch
     while (this.#queue.length > 0) await this.#deliver(this.#take())
     this.#running = undefined
   }
@@ -141,7 +140,7 @@ export class Lane {
     }
   }
 
-  /** The same batch until it is acknowledged, refused for good, or late. */
+  /** Sends the same batch until it is acknowledged, refused for good, or late. */
   async #repeat(batch: readonly Parcel[], deadline: Promise<typeof late>): Promise<void> {
     this.#pause.reset()
     using patience = new Patience(this.#options.patienceMs ?? PATIENCE_MS)
@@ -168,7 +167,7 @@ export class Lane {
       if (error === stuck) continue
       const failure = failureOf(error)
       if (failure === 'fenced')
-        this.#discard() // rule 9: a new producer, the same batch; perhaps it is there twice
+        this.#discard() // rule 9: a new producer, the same batch; the batch may then be there twice
       else if (failure === 'too_large') return await this.#tooLarge(batch)
       else if (failure === 'forbidden' || failure === 'broken') return this.#forGood(batch, failure, error, tried)
       if ((await Promise.race([this.#pause.wait(), deadline])) === late) {
@@ -204,9 +203,9 @@ export class Lane {
     for (const [n, parcel] of batch.entries()) parcel.acknowledged(base + n)
   }
 
-  /** Rule 8: halves until the one that is too large stands alone. The broker wrote nothing of it. */
+  /** Rule 8: halves the batch until the event that is too large is alone. The broker wrote nothing of it. */
   async #tooLarge(batch: readonly Parcel[]): Promise<void> {
-    this.#discard() // kafkajs took its sequence numbers back; smaller batches under the same ones must not meet its memory
+    this.#discard() // kafkajs reuses its sequence numbers; smaller batches with the same numbers must not meet its memory
     const [only] = batch
     if (batch.length === 1 && only !== undefined) {
       return only.failed(new ServiceError('event_too_large', 'the broker takes no event of this size'))
@@ -219,11 +218,11 @@ export class Lane {
   #forGood(batch: readonly Parcel[], failure: Failure, error: unknown, tried: boolean): void {
     const reason = `${failure}: ${reasonOf(error)}`
     this.#trouble(reason)
-    // Once it was sent, kafkajs may have tried more than once, and only the last refusal is known.
+    // After it was sent, kafkajs may have tried more than once, and only the last refusal is known.
     this.#refuse(batch, tried ? unknownOutcome(reason) : new ServiceError('bus_unavailable', reason))
   }
 
-  /** Whatever fails a batch ends its producer: no other batch may follow it there (rule 3). */
+  /** Any failure of a batch ends its producer: no other batch may follow it there (rule 3). */
   #refuse(batch: readonly Parcel[], error: ServiceError): void {
     this.#discard()
     for (const parcel of batch) parcel.failed(error)

@@ -9,18 +9,18 @@ export interface LoadOptions {
   perSecond?: number
 }
 
-/** What a load did, and how it went. */
+/** The work of a load, and its result. */
 export interface Audit {
   published: number
-  /** Read more than once under one text: only what was repeated after an unknown outcome may be. */
+  /** Texts read more than once. Only events repeated after an unknown outcome may be duplicated. */
   duplicated: number
   /** The longest time without an acknowledgement, ms. */
   worstGapMs: number
 }
 
 /**
- * Publishes on many keys for as long as it runs, each event until it is durable, as services do, and follows the topic all
- * the while. Its judgement compares what was acknowledged with what both followers see, the old one and a fresh one.
+ * Publishes on many keys as long as it runs, each event until it is durable, as services do, and follows the topic at the same time.
+ * Its audit compares the acknowledged events with those that two followers see, the old one and a fresh one.
  */
 export class Load {
   readonly #bus: Bus
@@ -61,7 +61,7 @@ export class Load {
     this.#loop = tick()
   }
 
-  /** Ends the load and judges it: acknowledged ⊆ present, at the place that was named, and each key in order. */
+  /** Ends the load and audits it: every acknowledged event is present, at the acknowledged position, and each key is in order. */
   async audit(): Promise<Audit> {
     this.#running = false
     await this.#loop
@@ -85,7 +85,7 @@ export class Load {
     }
   }
 
-  /** A follower that gathers what it gets; the fault must not make it lose or repeat anything. */
+  /** A follower that collects its messages. The fault must not make it lose or repeat any. */
   async follow() {
     const seen = new Set<string>()
     return await this.#bus.follow([this.#topic], 'start', async (batch) => {
@@ -112,7 +112,7 @@ export class Load {
   }
 }
 
-/** The first copies of each key's events rise. */
+/** Asserts that the first copies of each key's events are in rising order. */
 function inOrder(messages: readonly Message[]): void {
   const newest = new Map<string, number>()
   const seen = new Set<string>()

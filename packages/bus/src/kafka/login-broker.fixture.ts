@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 
 const apis = { fetch: 1, metadata: 3, handshake: 17, versions: 18, authenticate: 36 }
-/** The versions that it answers, by request. */
+/** The versions that it supports, by request. */
 const answered: readonly [number, number, number][] = [
   [apis.fetch, 11, 11],
   [apis.metadata, 0, 0],
@@ -15,17 +15,17 @@ const illegalSaslState = 34
 
 export interface LoginBroker extends AsyncDisposable {
   port: number
-  /** For each login, in order: for how many ms its answer is held, or for ever. */
+  /** For each login, in order: for how many ms its answer is delayed, or for ever. */
   readonly logins: ('for ever' | number)[]
-  /** The number of connections that were made. */
+  /** The number of connections made. */
   readonly connections: () => number
   /** The number of requests that were illegal in the state of their connection. */
   readonly illegal: () => number
 }
 
 /**
- * Speaks as much of Kafka as a login (SCRAM-SHA-512), a topic's one partition and an empty fetch need. Like a real broker, it
- * takes one login a connection: a request that does not continue the login begun there gets ILLEGAL_SASL_STATE.
+ * Speaks just enough of Kafka for a login (SCRAM-SHA-512), a topic with one partition and an empty fetch. Like a real broker, it accepts
+ * one login per connection: a request that does not continue the login begun there gets ILLEGAL_SASL_STATE.
  */
 export async function loginBroker(
   password: string,
@@ -105,7 +105,7 @@ export async function loginBroker(
   }
 }
 
-/** RFC 5802, the server's half, for one password. */
+/** RFC 5802, the server's side, for one password. */
 class Scram {
   readonly #salted: Buffer
   readonly #salt = Buffer.from('salt of the fixture')

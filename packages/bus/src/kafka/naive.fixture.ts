@@ -1,8 +1,8 @@
 import kafkajs, { type Admin, type Producer, type ProducerConfig, type RecordMetadata } from 'kafkajs'
 
 /**
- * A producer as kafkajs's documentation has it: no lanes, no look at the answer, nothing repeated. What is lost with it shows
- * that a fault is the one that the adapter is built against (KAFKA.md §1.2); with this alone a test could not tell.
+ * A producer as in kafkajs's documentation: no lanes, no check of the answer, no repeats. Its losses show that a fault is the one that the
+ * adapter is built against (KAFKA.md §1.2); with the adapter alone a test could not tell.
  */
 export async function naiveProducer(
   brokers: readonly string[],
@@ -18,13 +18,13 @@ export async function naiveProducer(
   const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner, ...config })
   await producer.connect()
   return Object.assign(producer, {
-    // Its requests to a frozen broker end with their timeout; nothing waits for it.
+    // Its requests to a frozen broker end with their timeout, so do not wait for that.
     [Symbol.asyncDispose]: () =>
       Promise.race([producer.disconnect(), new Promise<void>((end) => setTimeout(end, 2000))]),
   })
 }
 
-/** What became of a send: what it was told, or that it was refused. */
+/** The result of a send: the acknowledgements, or the refusal. */
 export type Told = { acknowledged: RecordMetadata[] } | { refused: unknown }
 
 export const told = (sending: Promise<RecordMetadata[]>): Promise<Told> =>

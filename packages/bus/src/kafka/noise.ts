@@ -1,12 +1,12 @@
 import type { LogEntry } from 'kafkajs'
 import type { BusLogger } from './connection.ts'
 
-/** An outage is over when nothing was said about one for this long, ms. */
+/** An outage is over when nothing was logged about one for this long, ms. */
 const QUIET_MS = 10_000
-/** From then on an outage is an error: a wrong CA or a broker without TLS look like one (KAFKA.md rule 8). */
+/** After this time an outage is logged as an error: a wrong CA or a broker without TLS looks like one (KAFKA.md rule 8). */
 const ALARM_MS = 30_000
 
-/** What no waiting heals (KAFKA.md §7). */
+/** Errors that waiting cannot heal (KAFKA.md §7). */
 const PERMANENT =
   /AUTHORIZATION_FAILED|not authorized|authorization failed|SASL|authentication|MESSAGE_TOO_LARGE|larger than the max|offset out of range/i
 
@@ -16,8 +16,8 @@ const WARN = 2
 export type Noise = ((entry: LogEntry) => void) & Disposable
 
 /**
- * Puts what kafkajs says at the level that it deserves: it calls every step of an outage an error. Here an outage is one
- * warning when it begins, and one error when it lasts; what no waiting heals is an error; the rest is for debugging.
+ * Logs kafkajs's messages at a suitable level: kafkajs calls every step of an outage an error. Here an outage is one warning when it
+ * begins, and one error if it lasts. Anything that waiting cannot heal is an error. The rest is for debugging.
  */
 export function noise(logger: BusLogger, { quietMs = QUIET_MS, alarmMs = ALARM_MS } = {}): Noise {
   let quiet: NodeJS.Timeout | undefined
@@ -32,7 +32,7 @@ export function noise(logger: BusLogger, { quietMs = QUIET_MS, alarmMs = ALARM_M
     const said = `${log.message} ${fields.error ?? ''}`
     if (level > WARN) return logger.debug(fields, log.message)
     if (level === ERROR && PERMANENT.test(said)) return logger.error(fields, log.message)
-    // Said once a producer by design: its retries are bounded because the lane repeats the batch itself.
+    // Logged once per producer by design: its retries are limited because the lane repeats the batch itself.
     if (level === WARN && log.message.startsWith('Limiting retries')) return
     if (quiet !== undefined) {
       quiet.refresh()
@@ -45,7 +45,7 @@ export function noise(logger: BusLogger, { quietMs = QUIET_MS, alarmMs = ALARM_M
   return Object.assign(hear, { [Symbol.dispose]: over })
 }
 
-/** Only what is known to hold no secret and no event. */
+/** Only fields that are known to contain no secret and no event. */
 function fieldsOf(
   namespace: string,
   log: LogEntry['log'],

@@ -14,14 +14,14 @@ export class Pause {
     this.#ms = firstMs
   }
 
-  /** Resolves after the next wait, at once when ended. */
+  /** Resolves after the next wait, or at once if ended. */
   async wait(): Promise<void> {
     const ms = this.#ms
     this.#ms = Math.min(ms * 2, LONGEST_MS)
     await sleep(ms, undefined, { signal: this.#ended.signal }).catch(() => {})
   }
 
-  /** Something went well: the next wait is short again. */
+  /** Call this after a success: the next wait is short again. */
   reset(): void {
     this.#ms = this.#first
   }

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { readFetch } from './cluster-link.ts'
 import { readBatches } from './record-batches.ts'
 
-// kafkajs writes what is read here: two implementations that must agree.
+// kafkajs writes the batches that are read here: two implementations that must agree.
 interface Encoded {
   buffer: Buffer
 }

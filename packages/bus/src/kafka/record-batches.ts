@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 
-/** One record of a partition. What the writer left out is empty here. */
+/** One record of a partition. Members that the writer left out are empty here. */
 export interface FetchedRecord {
   offset: number
   timestamp: number
@@ -10,12 +10,12 @@ export interface FetchedRecord {
 }
 
 export interface FetchedBatch {
-  /** The offset after the batch's last, whether or not a record still stands there: compaction leaves batches without any. */
+  /** The offset after the batch's last one, even if that record no longer exists: compaction leaves batches without records. */
   end: number
   records: FetchedRecord[]
 }
 
-/** What a batch may unpack to. Events are at most 65,535 bytes and writers of ours do not compress: the rest is hostile. */
+/** The most bytes that a batch may unpack to. Events have at most 65,535 bytes and our writers do not compress: more is hostile. */
 const MAX_UNPACKED_BYTES = 16 << 20
 
 const HEADER = { length: 8, magic: 16, attributes: 21, lastOffsetDelta: 23, firstTimestamp: 27, maxTimestamp: 35 }
@@ -24,10 +24,10 @@ const RECORDS = 61
 const LENGTH_END = 12
 
 /**
- * Reads the record batches (Kafka's message format 2) that a fetch gave for one partition; the last may be cut off and is
- * then left for the next fetch. kafkajs's own reader drops the headers, without which holes that compaction left at the end
+ * Reads the record batches (Kafka's message format 2) that a fetch gave for one partition. The last batch may be cut off and is
+ * then left for the next fetch. kafkajs's own reader drops the batch headers. Without them, holes that compaction left at the end
  * of a segment cannot be told from holes that still hold something.
- * A batch that cannot be read, a compression that we do not know or one that is a bomb, is one record without key and
+ * A batch that cannot be read (an unknown compression, or a compression bomb) becomes one record without key and
  * bytes at its first offset, so that its reader sees that something unreadable is there. Throws when the framing is broken.
  */
 export function readBatches(bytes: Buffer): FetchedBatch[] {
@@ -48,9 +48,9 @@ function readBatch(batch: Buffer): FetchedBatch {
   const attributes = batch.readInt16BE(HEADER.attributes)
   const maxTimestamp = Number(batch.readBigInt64BE(HEADER.maxTimestamp))
   const end = base + batch.readInt32BE(HEADER.lastOffsetDelta) + 1
-  const isControl = (attributes & 0x20) !== 0 // the end of a transaction: nobody's event
+  const isControl = (attributes & 0x20) !== 0 // the end of a transaction, which is not an event
   if (isControl) return { end, records: [] }
-  // With LogAppendTime the broker's time stands in the header alone; the records still carry the writer's.
+  // With LogAppendTime only the header has the broker's time; the records still carry the writer's.
   const appended = (attributes & 0x08) !== 0 ? maxTimestamp : undefined
   const first = Number(batch.readBigInt64BE(HEADER.firstTimestamp))
   try {
@@ -77,11 +77,11 @@ function readRecord(records: Cursor, base: number, first: number, appended: numb
   if (appended !== undefined) record.varint()
   const offset = base + record.varint()
   const key = record.takeNullable().toString()
-  // Copied: a reader that keeps one event must not keep the whole answer of a megabyte with it.
+  // Copied: keeping one event must not keep the whole answer of a megabyte in memory.
   return { offset, timestamp, key, bytes: Buffer.from(record.takeNullable()) }
 }
 
-/** Reads on through a buffer; throws RangeError rather than beyond its end. */
+/** Reads through a buffer. Throws RangeError rather than read beyond its end. */
 class Cursor {
   readonly #bytes: Buffer
   #at = 0
@@ -103,7 +103,7 @@ class Cursor {
     return length < 0 ? Buffer.of() : this.take(length)
   }
 
-  /** A zigzag varint or varlong. Beyond 2^53 it is inexact, which no length, delta or time of ours reaches. */
+  /** A zigzag varint or varlong. Inexact beyond 2^53, which none of our lengths, deltas or times reach. */
   varint(): number {
     let value = 0
     let factor = 1

@@ -10,9 +10,9 @@ interface Login {
 const require = createRequire(import.meta.url)
 
 /**
- * kafkajs's SCRAM-SHA-512, which tells what went wrong. By itself it calls whatever happens while it logs in, also a
- * connection that is lost then, an authentication that failed and is not to be repeated: who logs in while a broker dies
- * would take itself for shut out, and give up.
+ * kafkajs's SCRAM-SHA-512, but reporting the actual error. By itself kafkajs reports every error during a login, even a lost connection, as
+ * a failed authentication that must not be retried. A client that logs in while a broker dies would think that it is locked out, and give
+ * up.
  */
 export function scram(login: Login): Mechanism {
   const builtIn: (
@@ -33,7 +33,7 @@ export function scram(login: Login): Mechanism {
       return {
         authenticate: () =>
           authenticate().catch((error: unknown) => {
-            // Without a cause the broker's own proof was wrong.
+            // Without a cause, the broker's own proof was wrong.
             throw cause === undefined || failureOf(cause) === 'forbidden' ? error : cause
           }),
       }

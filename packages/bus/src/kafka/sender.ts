@@ -2,15 +2,15 @@ import type { Kafka, RecordMetadata } from 'kafkajs'
 import { settings } from './client.ts'
 import type { Sender } from './lane.ts'
 
-/** Stops a producer that was thrown away between two of its attempts. kafkajs does not retry what is not retriable. */
+/** Stops a discarded producer between two of its attempts: kafkajs does not retry an error that is not retriable. */
 class Discarded extends Error {
   readonly retriable = false
 }
 
 /**
- * Opens an idempotent producer for one partition (KAFKA.md rules 1 to 3). Rejects when the broker does not answer within
- * kafkajs's timeouts, or refuses. kafkajs looks every message's partition up before each attempt: there, a producer that was
- * thrown away is stopped. Without that it would go on, and could write its batch long after the batches that came later.
+ * Opens an idempotent producer for one partition (KAFKA.md rules 1 to 3). Rejects if the broker does not answer within
+ * kafkajs's timeouts, or refuses. kafkajs looks up every message's partition before each attempt. There a discarded producer
+ * is stopped. Otherwise it would go on, and could write its batch long after later batches.
  */
 export async function openSender(kafka: Kafka, topic: string, partition: number): Promise<Sender> {
   let discarded = false
@@ -41,7 +41,7 @@ export async function openSender(kafka: Kafka, topic: string, partition: number)
     },
     discard() {
       discarded = true
-      // Once more afterwards: an attempt that was under way may have connected again.
+      // Repeated: an attempt that was in progress may have connected again.
       void disconnect()
         .then(() => underWay)
         .then(disconnect)
@@ -51,8 +51,8 @@ export async function openSender(kafka: Kafka, topic: string, partition: number)
 }
 
 /**
- * Where the batch begins. An answer that does not name the partition, as kafkajs gives for a partition that does not exist or
- * whose leader died (repro A), acknowledges nothing.
+ * The offset at which the batch begins. An answer that does not name the partition acknowledges nothing. kafkajs gives such an answer for
+ * a partition that does not exist or whose leader died (repro A).
  */
 export function baseOffset(answer: readonly RecordMetadata[], topic: string, partition: number): number {
   const named = answer.filter((one) => one.topicName === topic && one.partition === partition)

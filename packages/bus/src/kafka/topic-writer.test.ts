@@ -7,7 +7,7 @@ import { TopicWriter, type TopicWriterOptions } from './topic-writer.ts'
 
 const event = (key: string, text = key): Outgoing => ({ key, bytes: Buffer.from(text) })
 
-/** Three partitions that hold what was written; a send waits for `gate` when there is one. */
+/** Three partitions that record what is written. A send waits for `gate`, if given. */
 function writerOf(options: Partial<TopicWriterOptions> = {}, gate: Promise<void> = Promise.resolve()) {
   const logs: string[][] = [[], [], []]
   const lane = (partition: number) => {
@@ -25,7 +25,7 @@ function writerOf(options: Partial<TopicWriterOptions> = {}, gate: Promise<void>
 describe('a topic’s writer', () => {
   it('puts a key where every other client of Kafka puts it (rule 1)', async () => {
     const { writer } = writerOf({ partitions: async () => 12 })
-    // murmur2 as Java's client has it; from Kafka's own tests of its hash, and from KIP-794's unchanged key path.
+    // murmur2 as in the Java client. From Kafka's own tests of its hash, and from KIP-794, which leaves partitioning by key unchanged.
     const positions = await writer.publish(['21', 'foobar', 'a-little-bit-long-string', ''].map((key) => event(key)))
     const murmur2 = [-973932308, -790332482, -985981536, 275646681]
     expect(positions.map(({ partition }) => partition)).toEqual(murmur2.map((hash) => (hash & 0x7fffffff) % 12))
@@ -98,6 +98,6 @@ describe('a topic’s writer', () => {
     const keys = Array.from({ length: 1200 }, (_, n) => event(`key-${n}`))
     await expect(writer.publish(keys)).rejects.toMatchObject({ code: 'outcome_unknown' })
     await Promise.all(writer.lanes.map((one) => one.idle()))
-    expect(sent.length).toBeLessThanOrEqual(500) // one batch was under way when the other partition failed
+    expect(sent.length).toBeLessThanOrEqual(500) // one batch was in progress when the other partition failed
   })
 })

@@ -5,7 +5,7 @@ import type { Outgoing, Position } from '../bus.ts'
 import type { Lane, Parcel } from './lane.ts'
 
 export interface TopicLimits {
-  /** What may wait for its acknowledgement, over all partitions. */
+  /** The most that may wait for acknowledgement, over all partitions. */
   events: number
   bytes: number
 }
@@ -14,16 +14,16 @@ const defaultLimits: TopicLimits = { events: 32_768, bytes: 64 << 20 }
 
 export interface TopicWriterOptions {
   topic: string
-  /** Asked once; again after it rejected. */
+  /** Called once, and again only after it rejected. */
   partitions: () => Promise<number>
   lane: (partition: number) => Lane
   limits?: TopicLimits
 }
 
 /**
- * Spreads what is published over the lanes of one topic. The partition of a key is kafkajs's DefaultPartitioner's, murmur2 as
- * every other client of Kafka has it (KAFKA.md rule 1), over the number of partitions when the topic was first used: another
- * number would send a key elsewhere and break its order.
+ * Distributes published events over the lanes of one topic. kafkajs's DefaultPartitioner gives the partition of a key: murmur2, as in
+ * every other Kafka client (KAFKA.md rule 1), over the number of partitions when the topic was first used. Another number would send a key
+ * elsewhere and break its order.
  */
 export class TopicWriter {
   readonly #options: TopicWriterOptions
@@ -41,17 +41,17 @@ export class TopicWriter {
     this.#limits = options.limits ?? defaultLimits
   }
 
-  /** The lanes that were used so far. */
+  /** The lanes used so far. */
   get lanes(): readonly Lane[] {
     return [...this.#lanes.values()]
   }
 
-  /** As `Bus.publish`, for events that `checkOutgoing` let pass. Throws `queue_full` at once (KAFKA.md rule 6). */
+  /** Like `Bus.publish`, for events that `checkOutgoing` accepted. Throws `queue_full` at once (KAFKA.md rule 6). */
   publish(events: readonly Outgoing[]): Promise<Position[]> {
     let bytes = 0
     for (const event of events) bytes += event.bytes.byteLength
     this.#admit(events.length, bytes)
-    // Copied before anything waits: the bytes are the caller's again when publish has returned.
+    // Copied before anything awaits: the caller may reuse the bytes when publish has returned.
     const same = events.map(({ key, bytes: value }) => ({ key: Buffer.from(key), value: Buffer.from(value) }))
     const call = this.#send(same).finally(() => {
       this.#events -= events.length
@@ -76,7 +76,7 @@ export class TopicWriter {
   }
 
   async #send(events: readonly { key: Buffer; value: Buffer }[]): Promise<Position[]> {
-    // Calls wait for the same promise, and so go on in the order in which they were made.
+    // All calls wait for the same promise, and so continue in the order in which they were made.
     const partitions = await this.#count()
     const { topic } = this.#options
     const call = new Call(events.length)
@@ -117,7 +117,7 @@ export class TopicWriter {
   }
 }
 
-/** One call of publish: answered when all of its events are acknowledged, or at the first that failed. */
+/** One call of publish. Answered when all of its events are acknowledged, or at the first failure. */
 class Call {
   readonly #answer = Promise.withResolvers<Position[]>()
   readonly #positions: Position[]
@@ -155,7 +155,7 @@ class Call {
   }
 }
 
-/** As the partitioner wants them; it looks at how many there are. */
+/** In the form that the partitioner expects; it only looks at their number. */
 function partitionsOf(count: number): PartitionMetadata[] {
   return Array.from({ length: count }, (_, partitionId) => {
     return { partitionId, partitionErrorCode: 0, leader: 0, replicas: [], isr: [] }

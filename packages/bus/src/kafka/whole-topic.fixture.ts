@@ -5,8 +5,8 @@ import type { KafkaConnection } from './connection.ts'
 import { kafkaBus } from './kafka-bus.ts'
 
 /**
- * Everything that is in a topic, by a reader that knows nothing of who wrote it. Throws when it got another number of
- * messages than the broker says that there are: an audit that overlooks messages finds nothing lost.
+ * Everything in a topic, by a reader that knows nothing about its writers. Throws if it got a different number of messages than the broker
+ * says exist: an audit that overlooks messages would find no losses.
  */
 export async function wholeTopic(connection: KafkaConnection, topic: string): Promise<Message[]> {
   await using bus: Bus = await kafkaBus({ connection, logger: silent })

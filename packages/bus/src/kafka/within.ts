@@ -1,4 +1,4 @@
-/** Resolves with true when the work did within `ms`, else with false; rejects when the work does in time. */
+/** Resolves with true if the work resolves within `ms`, else with false. Rejects if the work rejects in time. */
 export async function within(ms: number, work: Promise<void>): Promise<boolean> {
   const late = Promise.withResolvers<false>()
   const timer = setTimeout(late.resolve, ms, false)
