@@ -1,5 +1,5 @@
 /**
- * Why a decision is DENY, in the order of DESIGN §7.4 (first refusal wins), with what the agent can do about it.
+ * Why a decision is DENY, in the order of DESIGN §7.4 (the first refusal wins), with what the agent can do about it.
  * Stable: policies, dashboards and tests name them. docs/decision-reasons.md is generated from here.
  */
 export const denialReasons = {
@@ -90,7 +90,7 @@ const transient: ReadonlySet<DenialReason> = new Set<DenialReason>([
   'deadline_exceeded',
 ])
 
-/** Whether the reason goes by itself, or once the same call is made again with a newer proof, credential or call id. */
+/** Whether the reason passes by itself, or once the same call is made again with a newer proof, credential or call id. */
 export const isTransient = (reason: DenialReason): boolean => transient.has(reason)
 
 /** How long to wait before the call is made again after a transient denial. */

@@ -1,13 +1,13 @@
 import { type ErrorCode, errorKinds } from './error-kinds.ts'
 
 /**
- * What a service throws when it cannot do what it was asked, known by `code` (never by `instanceof` across packages).
- * `detail` may leave the process; `cause` never does. Neither ever holds a token, key, proof or claim set.
+ * What a service throws when it cannot do what was asked. Identify it by `code` (never by `instanceof` across packages).
+ * `detail` may leave the process; `cause` never does. Neither ever contains a token, key, proof or claim set.
  */
 export class ServiceError extends Error {
   readonly code: ErrorCode
   readonly detail: string | undefined
-  /** Whole seconds, for `Retry-After` (RFC 9110 §10.2.3): when it is known how long waiting takes. */
+  /** Whole seconds, for `Retry-After` (RFC 9110 §10.2.3). Set if the necessary wait is known. */
   readonly retryAfterSeconds: number | undefined
 
   constructor(code: ErrorCode, detail?: string, options?: { cause?: unknown; retryAfterSeconds?: number }) {
@@ -19,7 +19,7 @@ export class ServiceError extends Error {
   }
 }
 
-/** The code of any thrown value: its own when it has one that the table knows, else `internal`. */
+/** The code of any thrown value: its own if the table knows it, else `internal`. */
 export function errorCode(error: unknown): ErrorCode {
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
   return typeof code === 'string' && Object.hasOwn(errorKinds, code) ? (code as ErrorCode) : 'internal'
@@ -35,7 +35,7 @@ export interface Problem {
   detail?: string
 }
 
-/** Turns any thrown value into a problem document; an error that is not ours becomes `internal`, without detail. */
+/** Turns any thrown value into a problem document. An error that is not ours becomes `internal`, without detail. */
 export function toProblem(error: unknown): Problem {
   const code = errorCode(error)
   const { title, status, retryable } = errorKinds[code]

@@ -3,7 +3,7 @@ import { aTake, aTree } from './contract/fixtures.ts'
 import { type Break, faultyGrantStore, type GrantStoreMethod } from './faulty-grant-store.ts'
 import type { GrantStore } from './grant-store.ts'
 
-/** Writes down what it is asked. */
+/** A store that records its calls. */
 function aRecorder(): { store: GrantStore; calls: string[] } {
   const calls: string[] = []
   const record = <T>(method: string, answer: T) => {

@@ -7,8 +7,8 @@ export type Break = 'before' | 'after'
 export type GrantStoreMethod = Exclude<keyof GrantStore, symbol>
 
 /**
- * The same store over a connection that breaks where `breaks` says, asked once a call, in the order of the calls. A broken
- * call rejects with `outcome_unknown`, on either side of its effect: the caller cannot tell which. For tests.
+ * The same store over a connection that breaks where `breaks` says. `breaks` is asked once per call, in the order of the calls. A broken
+ * call rejects with `outcome_unknown`, either before or after its effect: the caller cannot tell which. For tests.
  */
 export function faultyGrantStore(
   real: GrantStore,

@@ -9,7 +9,7 @@ import { treesContract } from './contract/trees.contract.ts'
 export type { GrantStoreUnderTest } from './contract/fixtures.ts'
 
 /**
- * The port's other half: what every adapter must pass, on the real thing. `open` gives a store that nobody else uses; it may
+ * The port's other half: what every adapter must pass, on the real thing. `open` gives a store without other users. It may
  * be the same server each time, if it is emptied. All times lie in 2100, so that a server's own clock decides nothing.
  */
 export function grantStoreContract(name: string, open: OpenUnderTest): void {

@@ -17,7 +17,8 @@ const now = () => systemClock.now()
 
 /**
  * The bus that the settings choose, for a service or for `standalone`. On Kafka its topics are checked first (DESIGN §5), once a broker
- * answers: a start waits for it, and says so to `onWait`. Throws `config_invalid` naming the setting, or each topic that is not as declared.
+ * answers. A start waits for that, and reports it to `onWait`. Throws `config_invalid`, naming the setting or each topic that is not
+ * as declared.
  */
 export async function openBus(
   config: CommonConfig,
@@ -41,8 +42,8 @@ export async function openBus(
 const usesGrantStore: ReadonlySet<string> = new Set(['policy-decision', 'standalone'])
 
 /**
- * Refuses a grant store of this process alone on a bus that other processes share. The log would still count each proof and each unit
- * once (V9, V10), but every race between decision points would be settled by it alone, and the memory of proofs would be the log's only.
+ * Refuses a grant store that belongs to this process only on a bus that other processes share. The log would still count each proof and
+ * each unit once (V9, V10). But the log alone would settle every race between decision points, and only it would remember proofs.
  */
 function assertStoreShared({
   BAILIWICK_BUS: bus,
@@ -56,7 +57,7 @@ function assertStoreShared({
   )
 }
 
-/** The grant store that the settings choose, of this installation. Throws `config_invalid` naming the setting. */
+/** The grant store that the settings choose, for this installation. Throws `config_invalid`, naming the setting. */
 export async function openGrantStore(
   config: CommonConfig,
   { trust, logger }: Pick<Host, 'trust' | 'logger'>,
@@ -69,7 +70,7 @@ export async function openGrantStore(
   return redisGrantStore({ ...redis, namespace: trust.installation, logger, monotonic })
 }
 
-/** Refuses (`config_invalid`) settings of adapters that cannot work, without asking anybody whether they do. */
+/** Refuses (`config_invalid`) adapter settings that cannot work, without contacting any server. */
 export async function assertAdapterSettings(config: CommonConfig, service: string): Promise<void> {
   redisOptions(config)
   if (usesGrantStore.has(service)) assertStoreShared(config)
@@ -79,7 +80,7 @@ export async function assertAdapterSettings(config: CommonConfig, service: strin
   kafkaConnection(bus.brokers, config, { clientId: `bailiwick-${service}`, user: service })
 }
 
-/** undefined where the store is embedded. */
+/** undefined if the store is embedded. */
 function redisOptions(config: CommonConfig): { url: string; tls?: { ca: string } } | undefined {
   const { BAILIWICK_GRANT_STORE: chosen, BAILIWICK_DEV: dev, BAILIWICK_REDIS_CA: ca } = config
   if (chosen.kind === 'embedded') return undefined

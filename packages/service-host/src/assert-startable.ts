@@ -8,8 +8,8 @@ import type { CommonConfig } from './open-host.ts'
 import { systemCode } from './system-code.ts'
 
 /**
- * Refuses what a process could not start with, before it writes anything: a start that fails half-way leaves an installation
- * that is bound to a wrong address. Throws `config_invalid`, and the system's EADDRINUSE for a port that is taken.
+ * Refuses settings that a process could not start with, before it writes anything: a start that fails half-way leaves an installation
+ * that is bound to a wrong address. Throws `config_invalid`, or the system's EADDRINUSE for a port in use.
  */
 export async function assertStartable(config: CommonConfig, service: string, socket: string): Promise<void> {
   assertDataUsable(config.BAILIWICK_DATA)

@@ -8,7 +8,7 @@ import { onceItAnswers } from './once-it-answers.ts'
 
 const silent = makeLogger({ service: 'test', level: 'silent' })
 
-/** What is logged, each line with its fields. */
+/** Records the log, each line with its fields. */
 function listening() {
   const lines: [string, object][] = []
   const logger = makeLogger({ service: 'test', level: 'silent' })

@@ -1,6 +1,6 @@
 import type { Health, Logger, Metrics } from '@bailiwick/service-kit'
 
-/** How long a publish may be unanswered before the bus counts as away, ms. The move of a leader on a busy machine is no outage. */
+/** How long a publish may be unanswered before the bus counts as unavailable, ms. A change of leader on a busy machine is not an outage. */
 const awayAfterMs = 3000
 const lookEveryMs = 250
 
@@ -8,14 +8,14 @@ export interface BusOutageOptions {
   metrics: Metrics
   logger: Logger
   health: Health
-  /** ms that never go back. */
+  /** ms of a clock that never goes back. */
   monotonic: () => number
-  /** The adapter's own reason to count the bus as away. */
+  /** The adapter's own reason to count the bus as unavailable. */
   late?: (() => string | undefined) | undefined
 }
 
 /**
- * Whether the bus answers, judged by this process's own publishes: it publishes a head each half second. An outage is a readiness reason,
+ * Whether the bus answers, judged by this process's own publishes: it publishes a head every half second. An outage is a readiness reason,
  * a metric, one log line when it begins and one when it ends (decision 49).
  */
 export class BusOutage implements Disposable {
@@ -40,7 +40,7 @@ export class BusOutage implements Disposable {
     this.#timer = setInterval(() => this.#look(), lookEveryMs).unref()
   }
 
-  /** Call it when a publish begins, and the function that it returns once the publish has any answer. */
+  /** Call this when a publish begins, and call the returned function once the publish has any answer. */
   begun(): () => void {
     const publish = Symbol('publish')
     this.#unanswered.set(publish, this.#options.monotonic())

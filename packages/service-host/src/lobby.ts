@@ -2,11 +2,11 @@ import { type Failing, Health, type HttpServer } from '@bailiwick/service-kit'
 
 /** The server on a process's address while its start waits. */
 export interface Lobby {
-  /** Sets what is missing; undefined once the start goes on. */
+  /** Sets what the start waits for; undefined once the start goes on. */
   waitsFor(reason: string | undefined): void
   /** The failing checks of the start; none once the lobby is closed. */
   readiness(): Failing
-  /** Makes room for the process's own server. May be called again. */
+  /** Frees the address for the process's own server. May be called again. */
   close(): Promise<void>
 }
 

@@ -3,19 +3,19 @@ import { errorCode } from '@bailiwick/errors'
 import type { Metrics } from '@bailiwick/service-kit'
 import type { BusOutage } from './bus-outage.ts'
 
-/** These published nothing; after every other rejection nobody knows (the port's contract). */
+/** These rejections published nothing. After every other rejection the outcome is unknown (the port's contract). */
 const nothingPublished = new Set(['event_too_large', 'event_malformed', 'queue_full', 'bus_unavailable'])
 
 /**
- * The same bus, counted: how publishes to each topic end, and how long they take until durable. A head that does not become
- * durable makes every reader stale, so `heads.v1` is the one to watch. `outage` hears of each publish that begins and ends.
+ * The same bus with metrics: how publishes to each topic end, and how long they take until durable. A head that does not become
+ * durable makes every reader stale, so watch `heads.v1` above all. `outage` is called for each publish that begins and ends.
  */
 export function observedBus(bus: Bus, metrics: Metrics, monotonic: () => number, outage?: BusOutage): Bus {
   const published = metrics.counter('bus_publishes_total', 'Publishes by how they ended: durable, refused, unknown', [
     'topic',
     'result',
   ])
-  // A series that appears with 1 has not increased, to Prometheus.
+  // For Prometheus, a series that first appears with 1 has not increased.
   for (const result of ['refused', 'unknown']) published.inc({ topic: 'heads.v1', result }, 0)
   const seconds = metrics.histogram('bus_publish_seconds', 'From a publish to its being durable', ['topic'])
   return {

@@ -1,6 +1,6 @@
 import type { Health, Metrics } from '@bailiwick/service-kit'
 
-/** Shows which health checks fail: `check_failing` is there for those that do, and `ready` sums them up. */
+/** Shows the health checks as metrics: `check_failing` has a series for each failing check, and `ready` sums them up. */
 export function observeHealth(health: Pick<Health, 'readiness'>, metrics: Metrics): void {
   metrics.gauge('ready', 'Whether this process wants work: 1, or 0', [], (gauge) =>
     gauge.set(Object.keys(health.readiness()).length === 0 ? 1 : 0),

@@ -9,7 +9,7 @@ export type OnWait = (reason: string | undefined) => void
 
 /**
  * Repeats a start's question to Kafka until a broker answers (decision 49). It repeats only after `bus_unavailable`. Any answer of a broker
- * ends the wait, also the answer that a topic is not as declared.
+ * ends the wait, even the answer that a topic is not as declared.
  */
 export async function onceItAnswers(
   ask: () => Promise<void>,

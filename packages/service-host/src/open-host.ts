@@ -29,9 +29,9 @@ export type CommonConfig = z.output<typeof settingsSchema>
 
 /** An adapter that knows whether it can be used. */
 export type Watched<T> = T & {
-  /** Why not. Of a bus: until a new process opens it. */
+  /** Why it cannot be used. A bus stays unhealthy until a new process opens it. */
   unhealthy?(): string | undefined
-  /** Why not for now: it goes on by itself. */
+  /** Why it cannot be used for now. It recovers by itself. */
   late?(): string | undefined
 }
 
@@ -39,7 +39,7 @@ export interface HostOptions {
   config: CommonConfig
   /** Path of the operator's socket. */
   socket: string
-  /** Tells `onWait` what it waits for. */
+  /** Reports what it waits for to `onWait`. */
   openBus: (config: CommonConfig, onWait: OnWait) => Promise<Watched<Bus>>
   clock: Clock
   random: RandomSource
@@ -49,7 +49,7 @@ export interface HostOptions {
   onFatal: (error: unknown) => void
 }
 
-/** What every service is given, whatever process it runs in. */
+/** What every service gets, in whichever process it runs. */
 export interface Adapters {
   /** The data directory. */
   data: string
@@ -67,19 +67,19 @@ export interface Adapters {
   onFatal: (error: unknown) => void
 }
 
-/** What a process gives to the services that it runs. */
+/** What a process provides to the services that it runs. */
 export interface Host extends AsyncDisposable, Adapters {
-  /** What every service's configuration has. */
+  /** The settings in every service's configuration. */
   settings: { instance: string; publicUrl: string; maxStalenessMs: number }
   /** The service's keys of this purpose. Throws as `readKeyFile` does. */
   key<P extends KeyPurpose>(service: string, name: string, purpose: P): RotatingKey<P>
-  /** After all services have added their routes: listens, on the address and on the operator's socket. Gives the address. */
+  /** Listens on the address and on the operator's socket. Call it after all services have added their routes. Returns the address. */
   listen(): Promise<string>
 }
 
 /**
  * Opens what a process needs before it starts services: the trust anchor, the bus, servers. Throws `trust_invalid` without an
- * installation, `bus_locked` when another process holds the embedded bus. It waits for a bus that other
+ * installation, and `bus_locked` if another process holds the embedded bus. It waits for a bus that other
  * processes share, and answers health checks on its address meanwhile (`lobby.ts`). Disposing stops the servers, then the bus.
  */
 export async function openHost(options: HostOptions): Promise<Host> {

@@ -1,5 +1,5 @@
-// A process of one service that does nothing, for tests to stop: `node process.fixture.ts DIR [SLOW_MS] [open | fatal]`; `open` leaves something open.
-// `fatal`: it cannot go on, once it is ready.
+// A process of one service that does nothing, for tests to stop: `node process.fixture.ts DIR [SLOW_MS] [open | fatal]`.
+// `open` leaves something open. `fatal` makes it fail once it is ready.
 import { randomBytes } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import { ServiceError } from '@bailiwick/errors'

@@ -6,9 +6,9 @@ export interface ProcessRun<C extends { BAILIWICK_LOG_LEVEL: LogLevel }> {
   name: string
   env: Env
   schema: z.ZodType<C>
-  /** Until its stop signal; then it calls `stopping`, and ends. */
+  /** Runs until its stop signal. Then it calls `stopping`, and ends. */
   run: (config: C, logger: Logger, stopping: () => void) => Promise<void>
-  /** Standard error, a line at a time. */
+  /** Standard error, one line at a time. */
   complain: (line: string) => void
 }
 
@@ -20,7 +20,7 @@ const failures: Record<Tried, string> = {
   stop: 'did not stop in order',
 }
 
-/** Gives the exit code: 0 after an orderly stop, 1 when it could not start or stop, with the reason on standard error. */
+/** Returns the exit code: 0 after an orderly stop, 1 if it could not start or stop, with the reason on standard error. */
 export async function runProcess<C extends { BAILIWICK_LOG_LEVEL: LogLevel }>(options: ProcessRun<C>): Promise<number> {
   const { name, complain } = options
   let tried: Tried = 'start'
@@ -38,7 +38,7 @@ export async function runProcess<C extends { BAILIWICK_LOG_LEVEL: LogLevel }>(op
   }
 }
 
-/** Says what is wrong and names the setting; our own errors have that in their detail. */
+/** Explains an error and names the setting. Our own errors have that in their detail. */
 export function explain(name: string, tried: Tried, error: unknown): string {
   const code = errorCode(error)
   const failed = `${name} ${failures[tried]}`

@@ -116,7 +116,7 @@ describe('what cannot work is refused before anything is written', () => {
       const kafka = { BAILIWICK_BUS: 'kafka://localhost:9' }
       expect(await refused(kafka, name)).toContain('BAILIWICK_GRANT_STORE: on Kafka decision points share one')
       const shared = { ...kafka, BAILIWICK_GRANT_STORE: 'rediss://localhost:9' }
-      // Goes on to the next thing that is wrong.
+      // Continues to the next thing that is wrong.
       for (const env of [shared, { ...kafka, BAILIWICK_DEV: '1', BAILIWICK_HOST: '0.0.0.0' }])
         expect(await refused(env, name)).not.toContain('BAILIWICK_GRANT_STORE')
     },

@@ -18,22 +18,22 @@ export interface Process<C extends CommonConfig> {
   name: string
   env: Env
   schema: z.ZodType<C>
-  /** Before anything is opened; e.g. makes the installation. */
+  /** Called before anything is opened; e.g. makes the installation. */
   prepare?: (config: C) => void
-  /** Starts the services on the host; disposed before it. */
+  /** Starts the services on the host. The result is disposed of before the host. */
   start: (config: C, host: Host) => Promise<AsyncDisposable>
-  /** Once it listens. */
+  /** Called once it listens. */
   ready?: (config: C, host: Host) => Promise<void>
-  /** Standard error, a line at a time. */
+  /** Standard error, one line at a time. */
   complain: (line: string) => void
 }
 
-/** How long a process that has stopped stays for what something of it left open, ms. */
+/** How long a stopped process waits for parts that are still open, ms. */
 const lingerMs = 1000
 
 /**
- * A process from its environment to its stop signal. Gives the exit code: 0 after an orderly stop, 1 when it could not start
- * or stop. What cannot work is refused before anything is written.
+ * Runs a process from reading its environment to its stop signal. Returns the exit code: 0 after an orderly stop, 1 if it could not start
+ * or stop. Settings that cannot work are refused before anything is written.
  */
 export function runService<C extends CommonConfig>(options: Process<C>): Promise<number> {
   const { name } = options
@@ -43,7 +43,7 @@ export function runService<C extends CommonConfig>(options: Process<C>): Promise
       await assertStartable(config, name, socketOf(name, config))
       options.prepare?.(config)
       await serveUntilStopped(options, config, logger, stopping)
-      // kafkajs may connect once more while it is told to end, and then stays connected.
+      // kafkajs may connect once more while it is being ended, and then stay connected.
       const leave = () => {
         logger.warn({ open: process.getActiveResourcesInfo() }, 'leaving what is still open')
         process.exit()
@@ -74,7 +74,7 @@ async function serveUntilStopped<C extends CommonConfig>(
     },
   })
   await using _services = await options.start(config, host)
-  // From before anybody is told that it runs: who stops it then is not to break it off.
+  // Registered before the process is announced as running: a stop signal right after that must not break it off.
   const stopped = untilStopped(systemClock, {
     impatient: (signal) => logger.warn({ signal }, 'stopping at once: a second signal'),
   })
@@ -84,7 +84,7 @@ async function serveUntilStopped<C extends CommonConfig>(
   const signal = await stopped
   stopping()
   logger.info({ signal }, 'stopping')
-  // Whoever is being answered still is, before the services behind the answers stop.
+  // Requests in progress are still answered before the services behind them stop.
   await Promise.all([host.http.close(), host.operator.close()])
 }
 

@@ -8,8 +8,8 @@ interface Place {
 }
 
 /**
- * An installation whose approver is a program (`bailiwick dev`) stays on this machine: alone on the embedded bus, reachable by the
- * loopback alone. Throws `config_invalid` for anything else, so that none ever governs something real.
+ * An installation whose approver is a program (`bailiwick dev`) must stay on this machine: only the embedded bus, reachable only through
+ * the loopback. Throws `config_invalid` for anything else, so that such an approver never governs anything real.
  */
 export function assertSoftwareApproverContained(trust: Pick<Trust, 'software_approver'>, config: Place): void {
   if (trust.software_approver !== true) return

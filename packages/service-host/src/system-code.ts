@@ -1,3 +1,3 @@
-/** The code that the system gave an error, such as ENOENT. */
+/** The system's code of an error, such as ENOENT. */
 export const systemCode = (error: unknown): string =>
   error instanceof Error && 'code' in error ? String(error.code) : 'unknown'

@@ -41,9 +41,9 @@ export class ServiceProcess implements AsyncDisposable {
   #child: ChildProcess | undefined
   #exited: Promise<unknown> = Promise.resolve()
   #expected = true
-  /** Its latest output, which a failing run shows. */
+  /** Its latest output. A failing run shows it. */
   output = ''
-  /** How often it ended on its own, which no test plans. */
+  /** How often it ended on its own. No test plans that. */
   crashes = 0
   /** How often it ended because another instance took over. It is started again at once, as a supervisor would, and stands by. */
   successions = 0

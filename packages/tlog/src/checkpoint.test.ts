@@ -142,7 +142,7 @@ it('refuses a cosignature of another time, text, key or type (V12)', () => {
   expect(isCosignedBy(text, cosignature, { ...witness.verifier, type: SIGNATURE_TYPE.ED25519 })).toBe(false)
   const overNothing = { timestamp: 1, signature: witness.signRaw(cosignedMessage('hello\n', 1)) }
   expect(isCosignedBy('hello\n', overNothing, witness.verifier)).toBe(false)
-  // The same secret as a note key: its signature over the cosigned message is no cosignature by another road.
+  // The same secret as a note key: its signature over the cosigned message must not count as a cosignature.
   const asNoteKey = new SignerKey('witness.example/w1', seed(2), SIGNATURE_TYPE.ED25519)
   expect(openNote(addSignatures(signed, cosign(text, witness, 0)), [asNoteKey.verifier]).ok).toBe(false)
 })

@@ -11,29 +11,29 @@ export type OpenedCheckpoint =
   | {
       readonly ok: true
       readonly checkpoint: Checkpoint
-      /** Known witnesses whose cosignatures verified, with their times. Whether they are enough is the caller's policy. */
+      /** Known witnesses whose cosignatures verified, with their times. The caller's policy decides whether they are enough. */
       readonly witnesses: readonly NoteSigner[]
     }
   | { readonly ok: false; readonly reason: CheckpointRefusal }
 
-/** Whom a verifier trusts: one log by its key, and the witnesses that count. */
+/** What a verifier trusts: one log by its key, and the witnesses that count. */
 export interface LogTrust {
   readonly log: VerifierKey
-  /** The checkpoint's first line; the name of the log's key unless given. */
+  /** The checkpoint's first line. Default: the name of the log's key. */
   readonly origin?: string
   readonly witnesses?: readonly VerifierKey[]
 }
 
 /**
- * Signs a checkpoint as its log. The log must never sign two that are inconsistent: the caller has made the tree durable
- * and holds the log's lock. Throws RangeError for what is not a checkpoint, or a key of another type.
+ * Signs a checkpoint as its log. The log must never sign two that are inconsistent, so the caller must have made the tree durable
+ * and must hold the log's lock. Throws RangeError for text that is not a checkpoint, or for a key of another type.
  */
 export function signCheckpoint(checkpoint: Checkpoint, key: SignerKey): string {
   return signNote(encodeCheckpoint(checkpoint), key)
 }
 
 /**
- * Verifies a checkpoint: the log's own key signed it, every signature by a known key holds, and it is of this log. A
+ * Verifies a checkpoint: the log's own key signed it, every signature by a known key holds, and it belongs to this log. A
  * checkpoint that only witnesses signed is refused. Says nothing about consistency with others. Never throws.
  */
 export function openCheckpoint(note: string | Uint8Array, { log, origin, witnesses = [] }: LogTrust): OpenedCheckpoint {

@@ -11,15 +11,15 @@ export interface Cosignature {
 const TIMESTAMP_BYTES = 8
 const ED25519_SIGNATURE_BYTES = 64
 
-/** What a witness signs: `cosignature/v1`, the time, and the checkpoint's text with its final newline. */
+/** The bytes that a witness signs: `cosignature/v1`, the time, and the checkpoint's text with its final newline. */
 export function cosignedMessage(checkpointText: string, timestamp: number): Uint8Array {
   return Buffer.from(`cosignature/v1\ntime ${timestamp}\n${checkpointText}`)
 }
 
 /**
- * Cosigns the text of a checkpoint at `timestamp` (POSIX seconds), for `addSignatures`. The cosigner states that of this
- * log it has seen no larger consistent tree: it must have verified consistency with its last, durably, beforehand.
- * Throws RangeError for a text that is not a checkpoint, a key of another type, or a time that is not one.
+ * Cosigns the text of a checkpoint at `timestamp` (POSIX seconds), for `addSignatures`. The cosigner thereby states that it has seen
+ * no larger consistent tree of this log. It must first have verified consistency with its last tree, and stored that durably.
+ * Throws RangeError for a text that is not a checkpoint, a key of another type, or an invalid time.
  */
 export function cosign(checkpointText: string, key: SignerKey, timestamp: number): NoteSignature {
   const { name, keyId, type } = key.verifier
@@ -33,7 +33,7 @@ export function cosign(checkpointText: string, key: SignerKey, timestamp: number
 }
 
 /**
- * Takes a `timestamped_signature` apart; undefined when it is not one. A time beyond 2^53 - 1 is refused as well: it
+ * Parses a `timestamped_signature`; undefined if it is not one. A time beyond 2^53 - 1 is refused as well: it
  * lies in the future, which a verifier may reject.
  */
 export function decodeCosignature(bytes: Uint8Array): Cosignature | undefined {
@@ -42,7 +42,7 @@ export function decodeCosignature(bytes: Uint8Array): Cosignature | undefined {
   return Number.isSafeInteger(timestamp) ? { timestamp, signature: bytes.subarray(TIMESTAMP_BYTES) } : undefined
 }
 
-/** Whether this key cosigned this checkpoint at the time that the cosignature says. Never throws. */
+/** Whether this key cosigned this checkpoint at the time stated in the cosignature. Never throws. */
 export function isCosignedBy(checkpointText: string, cosignature: Cosignature, key: VerifierKey): boolean {
   return (
     key.type === SIGNATURE_TYPE.COSIGNATURE &&

@@ -4,15 +4,15 @@ import { TILE_WIDTH } from './tile-path.ts'
 export const MAX_ENTRY_BYTES = 65_535
 
 /**
- * A bundle's bytes: each of its 1 to 256 entries behind its length as a big-endian uint16. A longer bundle of the same
- * log begins with these very bytes. Throws RangeError for another number of entries, or one over 65,535 bytes.
+ * A bundle's bytes: each of its 1 to 256 entries, preceded by its length as a big-endian uint16. A longer bundle of the same
+ * log begins with exactly these bytes. Throws RangeError for another number of entries, or an entry over 65,535 bytes.
  */
 export function encodeEntryBundle(entries: readonly Uint8Array[]): Uint8Array {
   if (entries.length < 1 || entries.length > TILE_WIDTH) throw new RangeError('a bundle has 1 to 256 entries')
   return encodeEntries(entries)
 }
 
-/** Any number of entries, framed as in a bundle. Throws RangeError for one over 65,535 bytes. */
+/** Any number of entries, framed as in a bundle. Throws RangeError for an entry over 65,535 bytes. */
 export function encodeEntries(entries: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat(
     entries.flatMap((entry) => {
@@ -22,7 +22,7 @@ export function encodeEntries(entries: readonly Uint8Array[]): Uint8Array {
   )
 }
 
-/** The entries of a bundle of that width, as views into `bytes`; undefined for one entry or one byte too few or many. */
+/** The entries of a bundle of that width, as views into `bytes`; undefined if there is one entry or one byte too few or too many. */
 export function decodeEntryBundle(bytes: Uint8Array, width: number): Uint8Array[] | undefined {
   const entries: Uint8Array[] = []
   let at = 0
@@ -33,6 +33,6 @@ export function decodeEntryBundle(bytes: Uint8Array, width: number): Uint8Array[
     entries.push(bytes.subarray(at + 2, end))
     at = end
   }
-  // An entry that was cut short ends beyond the bytes.
+  // An entry that was cut short ends beyond the end of the bytes.
   return at === bytes.length ? entries : undefined
 }

@@ -4,7 +4,7 @@ import { leafHash, sameHash } from './tree.ts'
 
 /**
  * `missing`, `malformed` (wrong length, trailing bytes), `tile_differs` or `entry_differs` (not what the checkpoint's
- * root commits to), `root_differs` (the files agree with each other, not with the checkpoint), `checkpoint_inconsistent`
+ * root commits to), `root_differs` (the files agree with each other, but not with the checkpoint), `checkpoint_inconsistent`
  * (the older tree of `size` leaves is not the beginning of this one).
  */
 export type FsckReason =
@@ -15,20 +15,20 @@ export type FsckReason =
   | 'root_differs'
   | 'checkpoint_inconsistent'
 
-/** The first fault of a log: which file, and where known the index of the first leaf that it concerns. */
+/** The first fault of a log: the file and, if known, the index of the first affected leaf. */
 export interface FsckFault {
   readonly ok: false
   readonly path: string
   readonly reason: FsckReason
   readonly index?: number
-  /** Of `checkpoint_inconsistent`: the older checkpoint's size. */
+  /** Only for `checkpoint_inconsistent`: the older checkpoint's size. */
   readonly size?: number
 }
 
 /**
- * Checks the other files that a reader may be given for the same place: those of older checkpoints (`olderWidths`), and
- * the full one when the log has grown beyond this checkpoint. Only what both hold can be compared. The log may have
- * deleted a partial file once the full one exists, but not before (C2SP tlog-tiles, Partial Tiles).
+ * Checks the other files that a reader may be given for the same place: the partial files of older checkpoints (`olderWidths`), and
+ * the full file if the log has grown beyond this checkpoint. Only entries that both files hold can be compared. The log may have
+ * deleted a partial file once the full one exists, but not earlier (C2SP tlog-tiles, Partial Tiles).
  */
 export async function checkCopies(
   read: TileReader,
@@ -47,7 +47,7 @@ export async function checkCopies(
   for (const width of olderWidths) {
     if (width === tile.width) continue
     const copy = await readCopy(read, { ...tile, width })
-    // While a log grows, the full one may have come, and taken the partial ones away, since it was looked for.
+    // In a growing log the full file may have appeared since it was looked for, and the partial files may be gone.
     const wrong = copy === undefined ? await checkFull() : 'items' in copy ? compareCopy(tile, copy, hashes) : copy
     if (wrong !== undefined) return wrong
     if (copy === undefined && !hasFull) return { ok: false, path: tilePath({ ...tile, width }), reason: 'missing' }
@@ -55,7 +55,7 @@ export async function checkCopies(
   return undefined
 }
 
-/** The first entry of a bundle, or hash of a tile, that is not the one committed to; `hashes` are. */
+/** The first entry of a bundle, or hash of a tile, that differs from the committed one in `hashes`. */
 export function compareCopy(tile: Tile, copy: Contents, hashes: readonly Uint8Array[]): FsckFault | undefined {
   const isBundle = tile.level === 'entries'
   for (const [at, item] of copy.items.slice(0, hashes.length).entries()) {

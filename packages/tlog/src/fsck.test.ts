@@ -31,7 +31,7 @@ it('finds nothing wrong with a log that grows while it is read', async () => {
   const read = async (path: string) => {
     const bytes = files.get(path)
     const later = grown.get(path)
-    // The full file comes right after it was looked for, and the partial ones go.
+    // The full file appears right after it was looked for, and the partial files disappear.
     if (bytes === undefined && later !== undefined) {
       files.set(path, later)
       for (const other of [...files.keys()]) if (other.startsWith(`${path}.p/`)) files.delete(other)
@@ -156,7 +156,7 @@ it('checks a checkpoint that the log has grown beyond, from full tiles when the 
   }
   for (const path of ['tile/0/002.p/188', 'tile/entries/002.p/188']) files.delete(path)
   expect(await check(files, earlier)).toMatchObject({ ok: true, size: 700 })
-  // The last hash that the earlier checkpoint commits to, and the first that it does not.
+  // The last hash that the earlier checkpoint commits to, and the first one that it does not.
   const full = files.get('tile/0/002') as Uint8Array
   expect(await check(new Map(files).set('tile/0/002', flip(full, 187 * 32)), earlier)).toMatchObject({
     path: 'tile/0/002',

@@ -11,31 +11,31 @@ import { verifyConsistency } from './verify-proofs.ts'
 export type { FsckFault, FsckReason } from './fsck-files.ts'
 
 export interface FsckOptions {
-  /** May be an adversary's: nothing that it gives is believed. Its rejections go through to the caller. */
+  /** May be controlled by an adversary: nothing that it returns is believed. The caller gets its rejections. */
   readonly read: TileReader
-  /** What `openCheckpoint` gave: everything else is measured by it, so it must have been verified. */
+  /** The result of `openCheckpoint`. Everything else is checked against it, so it must have been verified. */
   readonly checkpoint: TreeHead
-  /** Earlier checkpoints of the same log, likewise verified. Each must be the beginning of this tree. */
+  /** Earlier checkpoints of the same log, also verified. Each must be the beginning of this tree. */
   readonly older?: readonly TreeHead[]
   /**
-   * Gets each entry in order, proved to be in the tree at that index. When a promise comes back it is awaited. The bytes
-   * are a view that the reader may use again: copy what is to be kept.
+   * Gets each entry in order, proved to be in the tree at that index. A returned promise is awaited. The bytes
+   * are a view that the reader may reuse: copy them to keep them.
    */
   readonly onEntry?: (index: number, entry: Uint8Array) => void | Promise<void>
-  /** Told after each bundle how many entries are done. */
+  /** Called after each bundle with the number of entries done. */
   readonly onProgress?: (entries: number, size: number) => void
 }
 
 export type FsckResult = { readonly ok: true; readonly size: number; readonly root: Uint8Array } | FsckFault
 
-/** The place that a fault of the tree head itself is reported at. */
+/** The place at which a fault of the tree head itself is reported. */
 const CHECKPOINT = 'checkpoint'
 
 /**
- * Checks a whole log against a verified checkpoint, in one pass from the root down, holding one tile a level: the right
- * edge must give the root, each tile the hash that its parent has of it, each entry its leaf hash; then every older
- * checkpoint must be a beginning of this tree. Going down, a parent is proved before its child is read, so that the file
- * named is the one at fault, and never the one that it was compared with. Gives the first fault as a value.
+ * Checks a whole log against a verified checkpoint, in one pass from the root down, holding one tile per level. The right
+ * edge must give the root, each tile must match its hash in its parent, and each entry its leaf hash. Then every older
+ * checkpoint must be a beginning of this tree. Going down, a parent is proved before its child is read. So the reported file
+ * is the one at fault, never the one that it was compared with. Returns the first fault as a value.
  */
 export async function fsck(options: FsckOptions): Promise<FsckResult> {
   const { size, root } = options.checkpoint
@@ -48,7 +48,7 @@ class Log {
   readonly #options: FsckOptions
   readonly #head: TreeHead
   readonly #older: readonly TreeHead[]
-  /** Of each place, the widths of the partial files that older checkpoints needed there. */
+  /** For each place: the widths of the partial files that older checkpoints needed there. */
   readonly #olderWidths = new Map<string, Set<number>>()
 
   constructor(options: FsckOptions) {
@@ -67,7 +67,7 @@ class Log {
 
   async checkTree(): Promise<FsckFault | undefined> {
     const edge: { tile: HashTile; path: string; hashes: readonly Uint8Array[] }[] = []
-    // The highest tile covers the first leaves, so this order is that of the entries.
+    // The highest tile covers the first leaves, so this order is the order of the entries.
     for (const tile of partialTiles(this.#head.size).reverse()) {
       const contents = await readContents(this.#options.read, tile)
       if (!('items' in contents)) return contents
@@ -97,7 +97,7 @@ class Log {
         if (verifyConsistency(proof, older, this.#head)) continue
         return { ok: false, path: CHECKPOINT, reason: 'checkpoint_inconsistent', size: older.size }
       } catch (error) {
-        // The reader withholds what it gave before.
+        // The reader now withholds a file that it gave earlier.
         if (error instanceof TileUnreadable) return { ok: false, path: error.path, reason: error.reason }
         throw error
       }
@@ -105,7 +105,7 @@ class Log {
     return undefined
   }
 
-  /** Everything under a tile whose `hashes` are proved. */
+  /** Checks everything under a tile whose `hashes` are proved. */
   async #checkBelow(tile: HashTile, hashes: readonly Uint8Array[]): Promise<FsckFault | undefined> {
     const { read } = this.#options
     const fault = await checkCopies(read, tile, hashes, this.#olderWidths.get(placeOf(tile)))
@@ -145,8 +145,8 @@ class Log {
   }
 
   /**
-   * Where a tile that is not what was committed to differs from what is below it. Below nothing is proved, so this only
-   * compares neighbours; it finds one wrong file alone, and nothing when what is below was changed to fit.
+   * Finds where a tile that is not the committed one differs from the level below it. Nothing below it is proved, so this only
+   * compares neighbours. It finds a single wrong file, and nothing if the files below were changed to fit.
    */
   async #disagreement(tile: HashTile, path: string, hashes: readonly Uint8Array[]): Promise<FsckFault | undefined> {
     const { read } = this.#options
@@ -166,7 +166,7 @@ class Log {
   }
 }
 
-/** Where a tile or bundle is, whatever its width. */
+/** The place of a tile or bundle, whatever its width. */
 function placeOf({ level, index }: Tile): string {
   return `${level}/${index}`
 }

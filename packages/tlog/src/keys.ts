@@ -3,12 +3,12 @@ import { decodeBase64, encodeBase64, hasControlCharacter } from './text.ts'
 
 /**
  * What a key signs (C2SP signed-note, Signature types): `ED25519` a note's text, as logs do; `COSIGNATURE` a checkpoint
- * at a time, as witnesses do. The key id covers it, so a key of one type never verifies the other's signatures (V12).
+ * at a time, as witnesses do. The key id covers the type, so a key of one type never verifies signatures of the other (V12).
  */
 export const SIGNATURE_TYPE = { ED25519: 0x01, COSIGNATURE: 0x04 } as const
 export type SignatureType = (typeof SIGNATURE_TYPE)[keyof typeof SIGNATURE_TYPE]
 
-/** A public key as a vkey names it. Its name and id identify it in signature lines. */
+/** A public key in the form of a vkey. Its name and id identify it in signature lines. */
 export interface VerifierKey {
   readonly name: string
   /** uint32, derived from name, type and public key. */
@@ -35,7 +35,7 @@ export function keyId(name: string, type: SignatureType, publicKey: Uint8Array):
   return hash('sha256', input, 'buffer').readUInt32BE(0)
 }
 
-/** Makes a verifier key. Throws RangeError for a name that no key may have, or a public key of another length. */
+/** Makes a verifier key. Throws RangeError for an invalid name, or a public key of another length. */
 export function verifierKey(name: string, publicKey: Uint8Array, type: SignatureType): VerifierKey {
   if (!isKeyName(name)) throw new RangeError('no key may have this name')
   if (publicKey.length !== ED25519_BYTES) throw new RangeError('an Ed25519 public key has 32 bytes')
@@ -48,15 +48,15 @@ export function encodeVkey(key: VerifierKey): string {
 }
 
 /**
- * What to call each of these keys: its name, and behind it the key id where several have that name, as while a witness moves from
- * one key to the next. Names alone are not what tells keys apart (C2SP signed-note, Signatures).
+ * How to display each of these keys: by its name, followed by the key id if several keys have that name, as while a witness moves from
+ * one key to the next. A name alone does not identify a key (C2SP signed-note, Signatures).
  */
 export function distinctName({ name, keyId }: VerifierKey, among: readonly VerifierKey[]): string {
   const isOnly = among.filter((key) => key.name === name).length < 2
   return isOnly ? name : `${name}+${hexId(keyId)}`
 }
 
-/** The key that a vkey encodes; undefined when malformed, of a type not listed here, or with an id that is not its own. */
+/** The key that a vkey encodes; undefined if it is malformed, of a type not listed here, or has the wrong id. */
 export function parseVkey(vkey: string): VerifierKey | undefined {
   const parts = keyParts(vkey)
   if (parts === undefined) return undefined
@@ -65,14 +65,14 @@ export function parseVkey(vkey: string): VerifierKey | undefined {
 }
 
 /**
- * A private key that signs for one name, as one type. The key itself stays inside: what is logged or serialised of this
- * object is public. `toSkey` alone lets it out.
+ * A private key that signs for one name, as one type. The key itself stays inside: everything that is logged or serialised of this
+ * object is public. Only `toSkey` returns it.
  */
 export class SignerKey {
   readonly verifier: VerifierKey
   readonly #privateKey: KeyObject
 
-  /** `seed` is the 32 random bytes of RFC 8032's private key. Throws RangeError as `verifierKey` does. */
+  /** `seed`: the 32 random bytes of RFC 8032's private key. Throws RangeError as `verifierKey` does. */
   constructor(name: string, seed: Uint8Array, type: SignatureType) {
     if (seed.length !== ED25519_BYTES) throw new RangeError('an Ed25519 private key has 32 bytes')
     this.#privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' })
@@ -80,12 +80,12 @@ export class SignerKey {
     this.verifier = verifierKey(name, spki.subarray(SPKI_PREFIX.length), type)
   }
 
-  /** The raw Ed25519 signature, 64 bytes. What to sign is the business of `signNote` and `cosign`. */
+  /** The raw Ed25519 signature, 64 bytes. `signNote` and `cosign` decide what to sign. */
   signRaw(message: Uint8Array): Uint8Array {
     return sign(null, message, this.#privateKey)
   }
 
-  /** `PRIVATE+KEY+<name>+<hex key id>+<base64(type ‖ seed)>`, as golang.org/x/mod/sumdb/note has it. A secret. */
+  /** `PRIVATE+KEY+<name>+<hex key id>+<base64(type ‖ seed)>`, as in golang.org/x/mod/sumdb/note. A secret. */
   toSkey(): string {
     const seed = this.#privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(PKCS8_PREFIX.length)
     const { name, keyId, type } = this.verifier
@@ -93,7 +93,7 @@ export class SignerKey {
   }
 }
 
-/** The key that an skey encodes; undefined when malformed, of a type not listed here, or with an id that is not its own. */
+/** The key that an skey encodes; undefined if it is malformed, of a type not listed here, or has the wrong id. */
 export function parseSkey(skey: string): SignerKey | undefined {
   const parts = skey.startsWith(SKEY_PREFIX) ? keyParts(skey.slice(SKEY_PREFIX.length)) : undefined
   if (parts === undefined) return undefined
@@ -101,7 +101,7 @@ export function parseSkey(skey: string): SignerKey | undefined {
   return hexId(key.verifier.keyId) === parts.id ? key : undefined
 }
 
-/** Whether an Ed25519 signature over these bytes is by this key. Never throws. */
+/** Whether this key made this Ed25519 signature over these bytes. Never throws. */
 export function verifyRaw(key: VerifierKey, message: Uint8Array, signature: Uint8Array): boolean {
   try {
     const spki = Buffer.concat([SPKI_PREFIX, key.publicKey])
@@ -111,12 +111,12 @@ export function verifyRaw(key: VerifierKey, message: Uint8Array, signature: Uint
   }
 }
 
-/** The id as keys' texts have it: 8 lower-case digits. */
+/** The id as in a key's text: 8 lower-case hex digits. */
 function hexId(id: number): string {
   return id.toString(16).padStart(8, '0')
 }
 
-/** Splits `<name>+<id>+<base64(type ‖ material)>`. The base64 may itself hold a plus, the name may not. */
+/** Splits `<name>+<id>+<base64(type ‖ material)>`. The base64 may contain a plus; the name may not. */
 function keyParts(text: string) {
   const [, name, id, base64] = /^([^+]*)\+([0-9a-f]{8})\+(.*)$/su.exec(text) ?? []
   const bytes = base64 === undefined ? undefined : decodeBase64(base64)

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import type { TileReader } from './tile-contents.ts'
 
 /**
- * The oracle of this package's tests: RFC 6962 and C2SP tlog-tiles written down as their texts define them, recursive,
- * slow and sharing nothing with the code under test.
+ * The oracle of this package's tests: RFC 6962 and C2SP tlog-tiles implemented literally from their texts. It is recursive and
+ * slow, and shares nothing with the code under test.
  */
 const sha256 = (...parts: Uint8Array[]): Uint8Array => {
   const hash = createHash('sha256')
@@ -41,7 +41,7 @@ export const leafOf = (entry: Uint8Array): Uint8Array => sha256(Uint8Array.of(0)
 
 export const entryOf = (index: number): Uint8Array => new TextEncoder().encode(`entry ${index}`)
 
-/** The files of a log of these entries that published a checkpoint at each of `sizes`, the last of them its whole size. */
+/** The files of a log of these entries that published a checkpoint at each of `sizes`. The last size covers all entries. */
 export function naiveLog(entries: readonly Uint8Array[], sizes: readonly number[] = [entries.length]) {
   const files = new Map<string, Uint8Array>()
   const leaves = entries.map(leafOf)
@@ -73,5 +73,5 @@ const split = (n: number): number => 2 ** (Math.ceil(Math.log2(n)) - 1)
 
 const uint16 = (n: number): Uint8Array => Uint8Array.of(Math.floor(n / 256), n % 256)
 
-/** Only below 1,000: larger indexes have tests of their own. */
+/** Only for numbers below 1,000. Larger indexes have their own tests. */
 const padded = (n: number): string => String(n).padStart(3, '0')

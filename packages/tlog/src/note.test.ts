@@ -65,7 +65,7 @@ it('refuses every vkey and skey with a piece cut off or a character changed', ()
     expect(parse(`${text}\n`)).toBeUndefined()
     expect(parse(text.replace('c74f20a3', 'C74F20A3'))).toBeUndefined()
   }
-  // Of the recomputed key id, but a type that is not known, and a key of another length.
+  // With a recomputed key id, but an unknown type; and with a key of another length.
   expect(parseVkey('PeterNeumann+173116ae+ZRpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW')).toBeUndefined()
   expect(parseVkey('PeterNeumann+cc469956+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TWBADKEY==')).toBeUndefined()
 })
@@ -75,7 +75,7 @@ it('never takes a key of one type for the other (V12)', () => {
   const note = signNote('text\n', alice)
   expect(cosigner.keyId).not.toBe(alice.verifier.keyId)
   expect(openNote(note, [cosigner])).toEqual({ ok: false, reason: 'signature_missing' })
-  // Even with the other key's id, as a careless configuration could have it.
+  // Refused even with the other key's id, as in a careless configuration.
   expect(openNote(note, [{ ...cosigner, keyId: alice.verifier.keyId }])).toMatchObject({ ok: false })
   expect(() => signNote('text\n', new SignerKey('w', new Uint8Array(32), SIGNATURE_TYPE.COSIGNATURE))).toThrow(
     RangeError,

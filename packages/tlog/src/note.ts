@@ -1,28 +1,28 @@
 import { isKeyName, SIGNATURE_TYPE, type SignerKey } from './keys.ts'
 import { decodeBase64, decodeUtf8, encodeBase64, hasControlCharacter } from './text.ts'
 
-/** One signature line: who says to have signed, and the signature without the key id. Nothing about it is verified. */
+/** One signature line: the claimed signer, and the signature without the key id. Nothing in it is verified. */
 export interface NoteSignature {
   readonly name: string
   readonly keyId: number
   readonly signature: Uint8Array
 }
 
-/** A note taken apart (C2SP signed-note). Nothing about it is verified: `openNote` does that. */
+/** A parsed note (C2SP signed-note). Nothing in it is verified; use `openNote` for that. */
 export interface Note {
-  /** Ends in a newline; this, in UTF-8, is what is signed. */
+  /** Ends in a newline. Its UTF-8 bytes are what is signed. */
   readonly text: string
   readonly signatures: readonly NoteSignature[]
 }
 
-/** Bounds what an adversary makes a verifier do; the standard asks for at least 16 signatures. */
+/** Limits the work that an adversary can cause. The standard asks for at least 16 signatures. */
 const MAX_SIGNATURES = 100
 const MAX_NOTE_LENGTH = 1_000_000
 
-/** Takes a note apart, strictly; undefined when it is not one, or has over 100 signatures or is longer than 1,000,000. */
+/** Parses a note strictly; undefined if it is malformed, has over 100 signatures or is longer than 1,000,000. */
 export function parseNote(note: string | Uint8Array): Note | undefined {
   const whole = decodeNote(note)
-  // The last empty line separates: the text may hold empty lines, the signatures may not.
+  // The last empty line separates: the text may contain empty lines, the signatures may not.
   const separator = whole?.lastIndexOf('\n\n') ?? -1
   if (whole === undefined || separator < 0 || !whole.endsWith('\n') || hasControlCharacter(whole)) return undefined
   const lines = whole
@@ -34,23 +34,23 @@ export function parseNote(note: string | Uint8Array): Note | undefined {
   return signatures.length === lines.length ? { text: whole.slice(0, separator + 1), signatures } : undefined
 }
 
-/** The note's text, its blank line and signature lines. Throws RangeError when it would not parse to the same note. */
+/** The note's text, blank line and signature lines. Throws RangeError if it would not parse to the same note. */
 export function encodeNote({ text, signatures }: Note): string {
   const note = `${text}\n${signatures.map(signatureLine).join('')}`
   const parsed = parseNote(note)
-  // A name with a line break in it would make two signatures of one.
+  // A name that contains a line break would turn one signature into two.
   if (parsed?.text !== text || parsed.signatures.length !== signatures.length) {
     throw new RangeError('not the text or the signatures of a note')
   }
   return note
 }
 
-/** Signs a text with keys of type `ED25519`. Throws RangeError for a text that no note can have, or no key. */
+/** Signs a text with keys of type `ED25519`. Throws RangeError if the text is invalid or there is no key. */
 export function signNote(text: string, ...keys: readonly SignerKey[]): string {
   return encodeNote({ text, signatures: keys.map((key) => noteSignature(text, key)) })
 }
 
-/** The same note with more signatures behind its own: how a witness's cosignature is attached. Throws RangeError. */
+/** The same note with further signatures after its own. This attaches a witness's cosignature. Throws RangeError. */
 export function addSignatures(note: string, ...signatures: readonly NoteSignature[]): string {
   const parsed = parseNote(note)
   if (parsed === undefined) throw new RangeError('not a note')

@@ -4,7 +4,7 @@ import { parseNote } from './note.ts'
 
 export type NoteRefusal = 'note_malformed' | 'signature_missing' | 'signature_invalid'
 
-/** A known key whose signature verified. `timestamp` (POSIX seconds) is of a cosignature. */
+/** A known key whose signature verified. `timestamp` (POSIX seconds) is set for a cosignature. */
 export interface NoteSigner {
   readonly key: VerifierKey
   readonly timestamp?: number
@@ -16,8 +16,8 @@ export type OpenedNote =
 
 /**
  * Verifies a note against the keys that the caller trusts (C2SP signed-note, Signatures). Signatures by other keys are
- * ignored, also when they share a name or an id with a known one; one of a known key that fails rejects the whole note;
- * at least one must verify. Never throws.
+ * ignored, even if they share a name or an id with a known key. A failed signature of a known key rejects the whole note.
+ * At least one signature must verify. Never throws.
  */
 export function openNote(note: string | Uint8Array, keys: readonly VerifierKey[]): OpenedNote {
   const parsed = parseNote(note)

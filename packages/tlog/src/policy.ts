@@ -1,35 +1,35 @@
 import { parseVkey, SIGNATURE_TYPE, type SignatureType, type VerifierKey } from './keys.ts'
 import { decodeUtf8 } from './text.ts'
 
-/** A log, or a witness, that a policy names, and where it is reached if the policy says so. */
+/** A log or a witness that a policy names, and its address if the policy gives one. */
 export interface PolicyParty {
   readonly key: VerifierKey
   readonly url?: string
 }
 
-/** Who must have cosigned: one witness, or so many of these. */
+/** Which witnesses must have cosigned: a single one, or `threshold` of the members. */
 export type Quorum = VerifierKey | { readonly threshold: number; readonly members: readonly Quorum[] }
 
 /** Which checkpoints count (C2SP tlog-policy): signed by any of the logs, and cosigned by the quorum. */
 export interface Policy {
-  /** Empty where the log is known from elsewhere. */
+  /** Empty if the log is known from elsewhere. */
   readonly logs: readonly PolicyParty[]
   readonly witnesses: readonly PolicyParty[]
-  /** Undefined: none is asked for. */
+  /** undefined: no cosignature is required. */
   readonly quorum: Quorum | undefined
 }
 
 export type ParsedPolicy =
   | { readonly ok: true; readonly policy: Policy }
-  /** `line` counts from 1; it is the last one where something is missing. */
+  /** `line` counts from 1. If something is missing, it is the last line. */
   | { readonly ok: false; readonly line: number; readonly reason: string }
 
 const NONE = 'none'
 
-/** Reads a policy file, strictly. Never throws: whatever does not follow the text is refused with its line. */
+/** Reads a policy file strictly. Never throws: text that breaks the format is refused with its line. */
 export function parsePolicy(file: Uint8Array): ParsedPolicy {
   const reader = new PolicyReader()
-  // Octets beyond ASCII are opaque: Latin-1 keeps each as it is, and no two names fall together.
+  // Octets beyond ASCII are opaque. Latin-1 keeps each as it is, so different names stay different.
   const lines = Buffer.from(file).toString('latin1').split('\n')
   for (const [at, line] of lines.entries()) {
     const reason = reader.read(line)
@@ -41,7 +41,7 @@ export function parsePolicy(file: Uint8Array): ParsedPolicy {
     : { ok: true, policy }
 }
 
-/** Whether those who cosigned are enough. The caller has verified each of their cosignatures. */
+/** Whether these cosigners meet the quorum. The caller has verified each of their cosignatures. */
 export function isQuorumMet({ quorum }: Pick<Policy, 'quorum'>, cosigners: readonly VerifierKey[]): boolean {
   return quorum === undefined || hasWitnessed(quorum, cosigners)
 }
@@ -63,7 +63,7 @@ class PolicyReader {
     return { logs: this.#logs, witnesses: this.#witnesses, quorum: this.#quorum.is }
   }
 
-  /** What is wrong with the line, if anything. */
+  /** The error in the line, if any. */
   read(line: string): string | undefined {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
     if (/[\x00-\x08\x0a-\x1f\x7f]/.test(line)) return 'it has a control character'
@@ -107,7 +107,7 @@ class PolicyReader {
     for (const each of names) {
       const member = this.#named.get(each)
       if (member === undefined) return `${each} is not defined before it`
-      // A witness that counted in two ways could make a quorum of fewer people than it says.
+      // A witness that counted twice could meet a quorum with fewer witnesses than the quorum states.
       if (this.#members.has(each)) return `${each} is a member already`
       this.#members.add(each)
       members.push(member)

@@ -23,7 +23,7 @@ function* pairs() {
 const flipped = (bytes: Uint8Array, bit: number) =>
   bytes.map((byte, at) => (at === Math.floor(bit / 8) ? byte ^ (1 << (bit % 8)) : byte))
 
-/** Every bit in trees of up to 8 leaves; beyond, where that would take minutes, one that differs by place. */
+/** Every bit in trees of up to 8 leaves. For larger trees, where that would take minutes, one bit that varies by place. */
 const bitsOf = (size: number, salt: number) =>
   size <= 8 ? Array.from({ length: 256 }, (_, n) => n) : [(size * 7 + salt * 13) % 256]
 
@@ -67,7 +67,7 @@ it('refuses an inclusion proof with any bit of proof, root or leaf changed, at a
 })
 
 it('refuses an inclusion proof for a tree of another size whose path has another shape', () => {
-  // Only where the path differs: (index 0, size 3) and (index 0, size 4) have the same shape, and the root tells them apart.
+  // Only where the path differs: (index 0, size 3) and (index 0, size 4) have the same shape, and only the root tells them apart.
   const claim = { leafHash: leaf(0), index: 0, proof: path(0, leaves.slice(0, 7)) }
   for (const size of [1, 2, 3, 4, 9, 16, 2 ** 52]) expect(verifyInclusion(claim, { ...head(7), size })).toBe(false)
 })
@@ -103,7 +103,7 @@ it('refuses a consistency proof with any bit of proof or roots changed, or a has
     }
     for (const bit of bitsOf(to, from)) {
       refused(found, { size: from, root: flipped(head(from).root, bit) })
-      // Every tree extends the empty one, so nothing binds the newer root there.
+      // Every tree extends the empty one, so a proof from size 0 does not bind the newer root.
       if (from > 0) refused(found, head(from), { size: to, root: flipped(head(to).root, bit) })
     }
     for (const [at, hash] of found.entries()) {

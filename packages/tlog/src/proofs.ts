@@ -5,22 +5,22 @@ import { nodeHash, rootOf } from './tree.ts'
 
 /**
  * The inclusion proof of leaf `index` in the tree of `size` leaves, leaf's sibling first (RFC 6962 §2.1.1), read from
- * tiles. Throws RangeError for an index beyond the size, `TileUnreadable` for a tile that is missing or malformed.
- * The tiles are believed: verify the proof against a checkpoint before it leaves the process.
+ * tiles. Throws RangeError for an index beyond the size, and `TileUnreadable` for a missing or malformed tile.
+ * It trusts the tiles: verify the proof against a checkpoint before it leaves the process.
  */
 export function inclusionProof(read: TileReader, index: number, size: number): Promise<Uint8Array[]> {
   return hashesFromTiles(read, size, inclusionRanges(index, size))
 }
 
 /**
- * The consistency proof between the trees of `from` and `to` leaves (RFC 6962 §2.1.2), read from tiles; empty when
- * `from` is 0 or `to`. Throws as `inclusionProof` does, and believes the tiles likewise.
+ * The consistency proof between the trees of `from` and `to` leaves (RFC 6962 §2.1.2), read from tiles. Empty if
+ * `from` is 0 or equals `to`. Throws as `inclusionProof` does, and also trusts the tiles.
  */
 export function consistencyProof(read: TileReader, from: number, to: number): Promise<Uint8Array[]> {
   return hashesFromTiles(read, to, consistencyRanges(from, to))
 }
 
-/** The root of the tree of `size` leaves, read from its right edge tiles. Throws `TileUnreadable`. */
+/** The root of the tree of `size` leaves, read from the tiles of its right edge. Throws `TileUnreadable`. */
 export async function rootFromTiles(read: TileReader, size: number): Promise<Uint8Array> {
   if (size === 0) return rootOf([])
   const [root] = await hashesFromTiles(read, size, [{ begin: 0, end: size }])

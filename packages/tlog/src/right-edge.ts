@@ -5,24 +5,24 @@ import { treeReader } from './tile-reader.ts'
 import { encodeTile, hashesAtLevel, partialTiles, tilesToWrite } from './tiles.ts'
 import { Frontier } from './tree.ts'
 
-/** A tile as it is to be stored. */
+/** A tile to be stored. */
 export interface TileFile {
   readonly path: string
   readonly bytes: Uint8Array
 }
 
 /**
- * A growing tree as its one writer keeps it: the frontier, and of each level the hashes of the last tile. Memory is at
- * most 255 hashes a level, plus the tiles completed since the last `take`.
+ * A growing tree as its only writer keeps it: the frontier, and for each level the hashes of the last tile. Memory is at
+ * most 255 hashes per level, plus the tiles completed since the last `take`.
  */
 export class RightEdge {
   #frontier = new Frontier()
-  /** Of each tile level, the hashes that are not in a full tile already taken. */
+  /** For each tile level: the hashes that are not in a full tile already taken. */
   #levels = new Map<number, Uint8Array[]>()
   #taken = 0
 
   /**
-   * Rebuilds the edge of a tree of `size` leaves from its tiles; rejects with `TileUnreadable`. The tiles are believed:
+   * Rebuilds the edge of a tree of `size` leaves from its tiles. Rejects with `TileUnreadable`. It trusts the tiles:
    * compare `root()` with the checkpoint before appending.
    */
   static async read(read: TileReader, size: number): Promise<RightEdge> {
@@ -51,8 +51,8 @@ export class RightEdge {
   }
 
   /**
-   * The tiles that a checkpoint of this size needs and the last `take` did not give: `tilesToWrite` between the two
-   * sizes, with their bytes. They must be durable before that checkpoint is published. Each is given once; when storing
+   * The tiles that a checkpoint of this size needs and the last `take` did not return: `tilesToWrite` between the two
+   * sizes, with their bytes. They must be durable before that checkpoint is published. Each is returned once. If storing
    * them fails, this edge is ahead of the store: drop it and `read` a new one.
    */
   take(): TileFile[] {
@@ -71,7 +71,7 @@ export class RightEdge {
     return hashes
   }
 
-  /** The index of a level's first hash in `#levels`: where the tile begins that was last when tiles were last taken. */
+  /** The index of a level's first hash in `#levels`: the start of the tile that was last when tiles were last taken. */
   #firstKept(level: number): number {
     const taken = hashesAtLevel(this.#taken, level)
     return taken - (taken % TILE_WIDTH)

@@ -1,6 +1,6 @@
 import { isIndex } from './tree.ts'
 
-/** Leaves [begin, end) of a tree, whose Merkle Tree Hash is wanted. */
+/** Leaves [begin, end) of a tree whose Merkle Tree Hash is needed. */
 export interface Range {
   readonly begin: number
   readonly end: number
@@ -14,7 +14,7 @@ export interface Subtree {
 
 /**
  * The hashes of PATH(index, D[size]), leaf's sibling first, as the ranges that they cover (RFC 6962 §2.1.1).
- * Throws RangeError when the tree has no such leaf.
+ * Throws RangeError if the tree has no such leaf.
  */
 export function inclusionRanges(index: number, size: number): Range[] {
   if (!isIndex(index) || !isIndex(size) || index >= size) throw new RangeError('the tree has no leaf of this index')
@@ -35,8 +35,8 @@ export function inclusionRanges(index: number, size: number): Range[] {
 }
 
 /**
- * The hashes of PROOF(from, D[to]) as the ranges that they cover (RFC 6962 §2.1.2); none between equal sizes or from the
- * empty tree, which every tree extends. Throws RangeError when `from` is beyond `to`.
+ * The hashes of PROOF(from, D[to]) as the ranges that they cover (RFC 6962 §2.1.2). There are none between equal sizes or from the
+ * empty tree, which every tree extends. Throws RangeError if `from` is beyond `to`.
  */
 export function consistencyRanges(from: number, to: number): Range[] {
   if (!isIndex(from) || !isIndex(to) || from > to) throw new RangeError('a tree is only consistent with a larger one')
@@ -54,7 +54,7 @@ export function consistencyRanges(from: number, to: number): Range[] {
       begin = middle
     }
   }
-  // The verifier knows the hash of the whole older tree already; of any smaller part it does not.
+  // The verifier already knows the hash of the whole older tree, but not of any smaller part.
   if (begin > 0) ranges.push({ begin, end })
   return ranges.reverse()
 }

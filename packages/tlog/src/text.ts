@@ -1,5 +1,5 @@
 /**
- * Standard base64 (RFC 4648 §4) in its one canonical spelling, else undefined. `Buffer.from` skips what it does not know
+ * Decodes standard base64 (RFC 4648 §4) in its one canonical spelling, else returns undefined. `Buffer.from` skips unknown characters
  * and ignores unused bits, so without this an adversary could spell one signed thing in many ways.
  */
 export function decodeBase64(text: string): Uint8Array | undefined {
@@ -28,7 +28,7 @@ export function hasControlCharacter(text: string): boolean {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** The text that these bytes are in UTF-8, a byte order mark included; undefined when they are not well-formed. */
+/** Decodes these bytes as UTF-8, including a byte order mark; undefined if they are not well-formed. */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
     return utf8.decode(bytes)

@@ -3,18 +3,18 @@ import { TILE_WIDTH, type Tile, tilePath } from './tile-path.ts'
 import { decodeTile } from './tiles.ts'
 
 /**
- * Gives the bytes at a path under the log's prefix (`tile/…`), undefined when nothing is there. It rejects only when
- * it cannot know; that rejection goes through to whoever asked. It bounds what it reads: a full tile has 8,192 bytes.
+ * Gives the bytes at a path under the log's prefix (`tile/…`), undefined if no file exists there. It rejects only if
+ * it cannot know; the caller then gets that rejection. It must limit what it reads: a full tile has 8,192 bytes.
  */
 export type TileReader = (path: string) => Promise<Uint8Array | undefined>
 
-/** What a file holds, and which file it was. */
+/** A file's contents, and which file it was. */
 export interface Contents {
   readonly path: string
   readonly items: readonly Uint8Array[]
 }
 
-/** A file that the tree must have is not there, or has the wrong length. */
+/** A file that the tree must have is missing, or has the wrong length. */
 export interface Unreadable {
   readonly ok: false
   readonly path: string
@@ -22,8 +22,8 @@ export interface Unreadable {
 }
 
 /**
- * The hashes of a tile or the entries of a bundle; of a partial one, failing that, the first of the full one: a log may delete a
- * partial file once the full one exists (C2SP tlog-tiles, Partial Tiles), so that in this order nothing slips through.
+ * The hashes of a tile or the entries of a bundle. If a partial file is missing, the first ones of the full file: a log may delete a
+ * partial file once the full one exists (C2SP tlog-tiles, Partial Tiles). In this order no file can be missed.
  */
 export async function readContents(read: TileReader, tile: Tile): Promise<Contents | Unreadable> {
   for (const width of new Set([tile.width, TILE_WIDTH])) {
@@ -33,7 +33,7 @@ export async function readContents(read: TileReader, tile: Tile): Promise<Conten
   return { ok: false, path: tilePath(tile), reason: 'missing' }
 }
 
-/** Of exactly this width; undefined when it is not there. */
+/** A file of exactly this width; undefined if it is missing. */
 export async function readCopy(read: TileReader, tile: Tile): Promise<Contents | Unreadable | undefined> {
   const path = tilePath(tile)
   const bytes = await read(path)

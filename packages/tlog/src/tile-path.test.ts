@@ -71,7 +71,7 @@ it.each([
   'tile/entry/000',
   'tile/0/٠٠٠',
   'tile/0/000\n',
-  'tile/0/x009/x007/x199/x254/x740/992', // 2^53: no longer one number
+  'tile/0/x009/x007/x199/x254/x740/992', // 2^53: no longer a unique number
   `tile/0/${'x999/'.repeat(200)}999`,
 ])('refuses %j', (path) => {
   expect(parseTilePath(path)).toBeUndefined()

@@ -16,7 +16,7 @@ const PATH = /^tile\/(entries|0|[1-9][0-9]?)\/((?:x[0-9]{3}\/)*[0-9]{3})(?:\.p\/
 
 /**
  * `tile/<L>/<N>[.p/<W>]` or `tile/entries/<N>[.p/<W>]`, relative to the log's prefix, without a leading slash.
- * Throws RangeError for a tile that cannot be.
+ * Throws RangeError for an impossible tile.
  */
 export function tilePath(tile: Tile): string {
   if (!isTile(tile)) throw new RangeError('there is no such tile')
@@ -25,8 +25,8 @@ export function tilePath(tile: Tile): string {
 }
 
 /**
- * The tile that a path names, or undefined. Strict: each tile has exactly one path, so a path that is taken never names
- * a second file, nor leaves the log's directory.
+ * The tile that a path names, or undefined. Strict: each tile has exactly one path, so an accepted path never names
+ * a second file, and never leaves the log's directory.
  */
 export function parseTilePath(path: string): Tile | undefined {
   const match = PATH.exec(path)

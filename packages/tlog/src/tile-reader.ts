@@ -18,15 +18,15 @@ export class TileUnreadable extends Error {
   }
 }
 
-/** Reads the hashes of one tree from tiles. It keeps every tile that it read: make one for each proof. */
+/** Reads the hashes of one tree from tiles. It keeps every tile that it has read, so make one for each proof. */
 export interface TreeTiles {
-  /** The first hashes of a tile, as many as the tree has there. Rejects with `TileUnreadable`. */
+  /** The first hashes of a tile, as many as this tree has there. Rejects with `TileUnreadable`. */
   tile(level: number, index: number): Promise<Uint8Array[]>
-  /** The root of a perfect subtree within the tree. Rejects with `TileUnreadable`, or RangeError when it is outside. */
+  /** The root of a perfect subtree within the tree. Rejects with `TileUnreadable`, or with RangeError if it is outside. */
   node(subtree: Subtree): Promise<Uint8Array>
 }
 
-/** Reads the tree of `size` leaves; of a log that has grown since, the full tiles stand for partial ones that are gone. */
+/** Reads the tree of `size` leaves. If the log has grown since, full tiles replace partial ones that are gone. */
 export function treeReader(read: TileReader, size: number): TreeTiles {
   if (!isIndex(size)) throw new RangeError('there is no tree of this size')
   const tiles = new Map<string, Promise<Uint8Array[]>>()

@@ -18,15 +18,15 @@ export function tileLevels(size: number): number {
   return levels
 }
 
-/** The width that tile `index` of a level has in a tree of `size` leaves: 256, less when partial, 0 when not there yet. */
+/** The width of tile `index` of a level in a tree of `size` leaves: 256, less if partial, 0 if it does not exist yet. */
 export function widthIn(size: number, level: number, index: number): number {
   return Math.max(0, Math.min(TILE_WIDTH, hashesAtLevel(size, level) - index * TILE_WIDTH))
 }
 
 /**
- * The tiles of hashes to write when a tree grows from `from` to `to` leaves: at every level each tile that gained a
- * hash, the last of them partial unless it is full; level 0 first, then by index. Never an empty tile. What a tree of
- * `to` leaves needs in all is `tilesToWrite(0, to)`. Throws RangeError when `from` is beyond `to`.
+ * The hash tiles to write when a tree grows from `from` to `to` leaves: at every level each tile that gained a
+ * hash, the last of them partial unless it is full; level 0 first, then by index. Never an empty tile. A tree of
+ * `to` leaves needs `tilesToWrite(0, to)` in total. Throws RangeError if `from` is beyond `to`.
  */
 export function tilesToWrite(from: number, to: number): HashTile[] {
   return Array.from({ length: tileLevels(to) }, (_, level) =>
@@ -34,14 +34,14 @@ export function tilesToWrite(from: number, to: number): HashTile[] {
   ).flat()
 }
 
-/** The entry bundles to write when a log grows from `from` to `to` entries, as `tilesToWrite` has the tiles. */
+/** The entry bundles to write when a log grows from `from` to `to` entries, in the same way as `tilesToWrite`. */
 export function bundlesToWrite(from: number, to: number): Tile[] {
   return grown('entries', from, to)
 }
 
 /**
- * The partial tiles that a tree of exactly `size` leaves has, lowest level first: its right edge, which together with
- * the size fixes the root. The bundle of entries, when partial, has the index and width of the one at level 0.
+ * The partial tiles of a tree of exactly `size` leaves, lowest level first: its right edge, which together with
+ * the size determines the root. The bundle of entries, if partial, has the index and width of the tile at level 0.
  */
 export function partialTiles(size: number): HashTile[] {
   return Array.from({ length: tileLevels(size) }, (_, level) => {
@@ -50,7 +50,7 @@ export function partialTiles(size: number): HashTile[] {
   }).filter((tile) => tile.width > 0)
 }
 
-/** A tile's bytes: its 1 to 256 hashes, one after the other. Throws RangeError for another number, or a bad hash. */
+/** A tile's bytes: its 1 to 256 hashes, one after the other. Throws RangeError for another number, or an invalid hash. */
 export function encodeTile(hashes: readonly Uint8Array[]): Uint8Array {
   if (hashes.length < 1 || hashes.length > TILE_WIDTH || !hashes.every(isHash)) {
     throw new RangeError('a tile has 1 to 256 hashes of 32 bytes')
@@ -58,7 +58,7 @@ export function encodeTile(hashes: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat(hashes)
 }
 
-/** The hashes of a tile of that width, as views into `bytes`; undefined unless it is exactly that many bytes. */
+/** The hashes of a tile of that width, as views into `bytes`; undefined unless `bytes` has exactly the right length. */
 export function decodeTile(bytes: Uint8Array, width: number): Uint8Array[] | undefined {
   if (bytes.length !== width * HASH_BYTES) return undefined
   return Array.from({ length: width }, (_, at) => bytes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES))

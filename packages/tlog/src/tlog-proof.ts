@@ -5,14 +5,14 @@ import { decodeBase64, decodeDecimal, decodeUtf8, encodeBase64 } from './text.ts
 import { isHash } from './tree.ts'
 import { verifyInclusion } from './verify-proofs.ts'
 
-/** A receipt taken apart (C2SP tlog-proof). Nothing about it is verified: `openTlogProof` does that. */
+/** A parsed receipt (C2SP tlog-proof). Nothing in it is verified; use `openTlogProof` for that. */
 export interface TlogProof {
   readonly index: number
   /** Leaf's sibling first. */
   readonly proof: readonly Uint8Array[]
   /** The signed note of the checkpoint, verbatim. */
   readonly checkpoint: string
-  /** Opaque and not authenticated by anything: never to be trusted. */
+  /** Opaque and not authenticated: never trust it. */
   readonly extra?: Uint8Array
 }
 
@@ -29,7 +29,7 @@ const HEADER = 'c2sp.org/tlog-proof@v1'
 const EXTRA = 'extra '
 const INDEX = 'index '
 
-/** The text of a `.tlog-proof` file. Empty extra data is left out. Throws RangeError when it would not parse. */
+/** The text of a `.tlog-proof` file. Empty extra data is left out. Throws RangeError if the result would not parse. */
 export function encodeTlogProof({ index, proof, checkpoint, extra }: TlogProof): string {
   const extraLines = extra === undefined || extra.length === 0 ? [] : [EXTRA + encodeBase64(extra)]
   const text = [HEADER, ...extraLines, INDEX + index, ...proof.map(encodeBase64), '', checkpoint].join('\n')
@@ -37,11 +37,11 @@ export function encodeTlogProof({ index, proof, checkpoint, extra }: TlogProof):
   return text
 }
 
-/** Takes a receipt apart, strictly; undefined when it is not one. As bytes it must be UTF-8, since the note in it must (C2SP signed-note). */
+/** Parses a receipt strictly; undefined if it is malformed. Bytes must be UTF-8, because the note in it must be (C2SP signed-note). */
 export function parseTlogProof(receipt: string | Uint8Array): TlogProof | undefined {
   const text = typeof receipt === 'string' ? receipt : decodeUtf8(receipt)
   if (text === undefined) return undefined
-  // The first empty line ends the proof; the checkpoint behind it has one of its own.
+  // The first empty line ends the proof. The checkpoint after it contains another empty line.
   const separator = text.indexOf('\n\n')
   if (separator < 0) return undefined
   const [header, ...lines] = text.slice(0, separator).split('\n')
@@ -57,7 +57,7 @@ export function parseTlogProof(receipt: string | Uint8Array): TlogProof | undefi
 }
 
 /**
- * Verifies a receipt offline: the log signed the checkpoint, and the tree that it names holds the leaf of this hash
+ * Verifies a receipt offline: the log signed the checkpoint, and the checkpoint's tree holds the leaf with this hash
  * (`leafHash` of the entry's exact bytes) at the receipt's index. Never throws.
  */
 export function openTlogProof(receipt: string | Uint8Array, leafHash: Uint8Array, trust: LogTrust): OpenedTlogProof {

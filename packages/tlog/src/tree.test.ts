@@ -5,7 +5,7 @@ import { emptyRoot, Frontier, leafHash, nodeHash, rootOf } from './tree.ts'
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 
-/** The entries and roots that every implementation of Certificate Transparency tests with. */
+/** The entries and roots that every implementation of Certificate Transparency is tested with. */
 const KNOWN: [entry: string, root: string][] = [
   ['', '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d'],
   ['00', 'fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125'],

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto'
 /** Bytes of a SHA-256 hash, the only hash of C2SP tlog-tiles. */
 export const HASH_BYTES = 32
 
-/** A tree as a checkpoint names it: how many leaves, and their Merkle Tree Hash (32 bytes). */
+/** A tree as a checkpoint describes it: the number of leaves, and their Merkle Tree Hash (32 bytes). */
 export interface TreeHead {
   readonly size: number
   readonly root: Uint8Array
@@ -18,7 +18,7 @@ export function leafHash(entry: Uint8Array): Uint8Array {
 
 /** SHA-256(0x01 ‖ left ‖ right), the hash of an inner node (RFC 6962 §2.1). Both children are 32 bytes. */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  // A shorter left and a longer right child would give the same input: two trees under one root.
+  // A shorter left and a longer right child would give the same input, and so two trees with one root.
   if (!isHash(left) || !isHash(right)) throw new RangeError('a child of a node is not a hash of 32 bytes')
   const input = new Uint8Array(1 + 2 * HASH_BYTES)
   input[0] = 1
@@ -49,20 +49,20 @@ export function isHash(value: unknown): value is Uint8Array {
   return value instanceof Uint8Array && value.length === HASH_BYTES
 }
 
-/** Whether a value from outside can be an index, or a size: beyond 2^53 a number no longer names one leaf. */
+/** Whether a value from outside can be an index or a size. Beyond 2^53 a number no longer identifies one leaf. */
 export function isIndex(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
 /**
  * The compact range [0, size): the roots of the perfect subtrees whose sizes are the binary digits of `size`, largest
- * first. It is all that appending needs, so a log of any size grows and gives its root in O(log n) memory.
+ * first. Appending needs nothing else, so a log of any size grows and gives its root in O(log n) memory.
  */
 export class Frontier {
   #size = 0
   #hashes: Uint8Array[] = []
 
-  /** Rebuilds one from what `hashes` gave at that size. Throws RangeError when their number does not fit the size. */
+  /** Rebuilds a frontier from the `hashes` of that size. Throws RangeError if their number does not fit the size. */
   static of(size: number, hashes: readonly Uint8Array[]): Frontier {
     if (!isIndex(size) || hashes.length !== onesOf(size) || !hashes.every(isHash)) {
       throw new RangeError('the hashes are not the frontier of a tree of this size')
@@ -83,7 +83,7 @@ export class Frontier {
   }
 
   /**
-   * Adds a leaf hash. `onNode` is told each perfect subtree that this leaf completes, lowest first: its height (0 is the
+   * Adds a leaf hash. `onNode` is called for each perfect subtree that this leaf completes, lowest first, with its height (0 is the
    * leaf itself) and its root.
    */
   append(leaf: Uint8Array, onNode?: (height: number, root: Uint8Array) => void): void {

@@ -1,6 +1,6 @@
 import { emptyRoot, isHash, isIndex, nodeHash, sameHash, type TreeHead } from './tree.ts'
 
-/** What an inclusion proof claims: that the leaf of this hash is at this index. */
+/** The claim of an inclusion proof: the leaf with this hash is at this index. */
 export interface InclusionClaim {
   readonly leafHash: Uint8Array
   readonly index: number
@@ -9,8 +9,8 @@ export interface InclusionClaim {
 }
 
 /**
- * Whether the leaf is in the tree, by RFC 9162 §2.1.3.2. Never throws: whatever does not verify is false. Every argument
- * but the tree head may come from an adversary.
+ * Whether the leaf is in the tree, by RFC 9162 §2.1.3.2. Never throws: anything that does not verify is false. Every argument
+ * except the tree head may come from an adversary.
  */
 export function verifyInclusion({ leafHash, index, proof }: InclusionClaim, tree: TreeHead): boolean {
   if (!isTreeHead(tree) || !isHash(leafHash) || !isProof(proof) || !isIndex(index) || index >= tree.size) return false
@@ -37,7 +37,7 @@ export function verifyInclusion({ leafHash, index, proof }: InclusionClaim, tree
 
 /**
  * Whether the newer tree begins with all the leaves of the older one, by RFC 9162 §2.1.4.2. Never throws. Equal sizes
- * need equal roots and no proof; the empty tree, with its own root, is the beginning of every tree.
+ * need equal roots and no proof. The empty tree, with its own root, is the beginning of every tree.
  */
 export function verifyConsistency(proof: readonly Uint8Array[], older: TreeHead, newer: TreeHead): boolean {
   if (!isTreeHead(older) || !isTreeHead(newer) || !isProof(proof) || older.size > newer.size) return false
@@ -50,7 +50,7 @@ export function verifyConsistency(proof: readonly Uint8Array[], older: TreeHead,
     node = half(node)
     last = half(last)
   }
-  // An older tree that is one perfect subtree is its own first hash, and the proof leaves it out.
+  // An older tree that is one perfect subtree is itself the first hash, and the proof omits it.
   const [first, ...rest] = node === 0 ? [older.root, ...proof] : proof
   if (first === undefined) return false
   let olderRoot = first
@@ -73,7 +73,7 @@ export function verifyConsistency(proof: readonly Uint8Array[], older: TreeHead,
   return last === 0 && sameHash(olderRoot, older.root) && sameHash(newerRoot, newer.root)
 }
 
-/** The empty tree has one root, so a head that names another for it is not a tree head. */
+/** The empty tree has exactly one root, so a head that states another root for it is not a tree head. */
 function isTreeHead(tree: TreeHead): boolean {
   return isIndex(tree?.size) && isHash(tree.root) && (tree.size > 0 || sameHash(tree.root, emptyRoot()))
 }
@@ -82,7 +82,7 @@ function isProof(proof: unknown): boolean {
   return Array.isArray(proof) && proof.every(isHash)
 }
 
-// Not `& 1` and `>> 1`: those cut a number to 32 bits, and tree sizes go to 2^53.
+// Not `& 1` and `>> 1`: these truncate a number to 32 bits, and tree sizes go up to 2^53.
 function isOdd(n: number): boolean {
   return n % 2 === 1
 }

@@ -1,30 +1,30 @@
 import type { GrantStore, Take, TreeState } from '../grant-store.ts'
 
-/** A grant store as its contract needs it: the thing itself, and what can happen to it. */
+/** A grant store as its contract needs it: connections to it, and the faults that can happen to it. */
 export interface GrantStoreUnderTest extends AsyncDisposable {
-  /** A new instance on the same store, as another process would have it. The subject disposes it. */
+  /** A new instance on the same store, like that of another process. The subject disposes of it. */
   connect(): Promise<GrantStore>
-  /** Everything in the store is gone; connections stay. */
+  /** Removes everything in the store. Connections stay. */
   flush(): Promise<void>
-  /** The store stops and comes back with what it had kept, which may be nothing. */
+  /** Stops the store and restarts it with the data that it had kept, possibly none. */
   restart(): Promise<void>
-  /** Keeps a copy of the store as it is now, for `rollback`. */
+  /** Keeps a copy of the store's current state, for `rollback`. */
   snapshot(): Promise<void>
-  /** The store stops and comes back as it was at the snapshot: a failover to a replica that lagged, a restored backup. */
+  /** Stops the store and restarts it in the state of the snapshot, as after a failover to a lagging replica or a restored backup. */
   rollback(): Promise<void>
 }
 
 export type OpenUnderTest = () => Promise<GrantStoreUnderTest>
 
-/** 2100-01-01: ahead of every server's clock, so that no key expires by itself and only the time that is given can judge. */
+/** 2100-01-01: ahead of every server's clock, so that no key expires by itself and only the time in the call decides. */
 export const START = 4_102_444_800_000
 export const ENDS_AT = START + 3_600_000
-/** More than a double can count exactly, less than what an adapter may refuse. */
+/** More than a double can count exactly, but less than an adapter may refuse. */
 export const HUGE = 2n ** 63n - 1n
 
 let last = 0
 
-/** Ids differ from test to test, so that all of them may run on one store. */
+/** Ids differ from test to test, so that all tests may run on one store. */
 export function aRoot(): string {
   return `grt_${++last}`
 }
@@ -46,7 +46,7 @@ export async function anInstance(subject: GrantStoreUnderTest): Promise<GrantSto
   return store
 }
 
-/** An instance, and a tree that it put. */
+/** An instance, and a tree that it has put. */
 export async function withTree(
   subject: GrantStoreUnderTest,
   overrides: Partial<TreeState> = {},
@@ -57,7 +57,7 @@ export async function withTree(
   return { store, root }
 }
 
-/** Repeats until the store answers, as a caller with an unknown outcome does. */
+/** Repeats until the store answers, as a caller does after an unknown outcome. */
 export async function untilAnswered<T>(call: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -68,7 +68,7 @@ export async function untilAnswered<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What the store says, or that it says nothing: the two that an instance of before a restart may hear. */
+/** The store's answer, or 'no answer': an instance from before a restart may get either. */
 export async function answerOf<T>(call: () => Promise<T>): Promise<T | 'no answer'> {
   try {
     return await call()
@@ -78,7 +78,7 @@ export async function answerOf<T>(call: () => Promise<T>): Promise<T | 'no answe
   }
 }
 
-/** Takes once from whatever version the tree is at, evaluating again as long as others are faster. */
+/** Takes once from the tree's current version, and evaluates again as long as others are faster. */
 export async function takeFromNewest(
   store: GrantStore,
   root: string,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { GrantStore } from '../grant-store.ts'
 import { anInstance, answerOf, aRoot, aTake, aTree, type OpenUnderTest, START, withTree } from './fixtures.ts'
 
-/** Asserts that an instance believes nothing of the store, and that the store believes nothing of it. */
+/** Asserts that the instance no longer believes the store, and that the store no longer accepts the instance. */
 async function expectNotAdopted(store: GrantStore, root: string): Promise<void> {
   expect(await answerOf(() => store.epoch())).toBeOneOf([undefined, 'no answer'])
   expect(await answerOf(() => store.get(root))).toBeOneOf([undefined, 'no answer'])
@@ -12,7 +12,7 @@ async function expectNotAdopted(store: GrantStore, root: string): Promise<void> 
   expect(await answerOf(() => store.reset(root, aTree({ version: 100 })))).toBeOneOf([false, 'no answer'])
 }
 
-/** What a store may lose, and that it is noticed. */
+/** What a store may lose, and that the loss is noticed. */
 export function lossContract(open: OpenUnderTest): void {
   describe('an epoch', () => {
     it('is unknown to an instance until it adopts, and nothing is believed before', async () => {
@@ -72,7 +72,7 @@ export function lossContract(open: OpenUnderTest): void {
       await after.settle(root, { takeId: lost.takeId, to: 3, giveBack: { calls: 4n } })
       expect(await after.get(root)).toBeUndefined()
 
-      // A tree of before may be newer than the projection: it is absent all the same, and does not stand in the way.
+      // A tree from before the loss may be newer than the projection. It still counts as absent, and does not block a refill.
       const projected = aTree({ left: { calls: 6n } })
       expect(await after.refill(root, projected)).toBe(true)
       await after.settle(root, { takeId: lost.takeId, to: 2, giveBack: { calls: 4n } })

@@ -4,7 +4,7 @@ import { anInstance, aRoot, type OpenUnderTest, START } from './fixtures.ts'
 
 const aProof = () => `jti-${aRoot()}`
 
-/** What the store remembers apart from trees: proof ids, and how often somebody came. */
+/** What the store remembers apart from trees: proof ids, and counts of events by subject. */
 export function memoryContract(open: OpenUnderTest): void {
   describe('a proof id', () => {
     it('is new to exactly one of many that show it at once, through several instances (V10)', async () => {
@@ -83,7 +83,7 @@ export function memoryContract(open: OpenUnderTest): void {
       await store.count(subjectId, 1_000, START)
       expect(await store.count(`${subjectId}x`, 1_000, START)).toBe(1)
       expect(await store.count(subjectId, 60_000, START)).toBe(1)
-      expect(await store.count(subjectId, 2_000, 2 * START)).toBe(1) // the same number of windows since 1970
+      expect(await store.count(subjectId, 2_000, 2 * START)).toBe(1) // the same window number, counted since 1970
     })
   })
 }

@@ -5,7 +5,7 @@ import type { GrantStore, TreeState } from '../grant-store.ts'
 import { anInstance, aRoot, type OpenUnderTest, START, untilAnswered } from './fixtures.ts'
 import { type TreeModel, treeModel } from './model.ts'
 
-/** One call; versions and times are relative to the tree and the moment, so that most calls do something. */
+/** One call. Versions and times are relative to the tree and the moment, so that most calls have an effect. */
 type Step =
   | { call: 'advance'; takeId: string; off: number; amounts: Record<string, bigint>; labels: string[] }
   | { call: 'settle'; takeId: string; off: number; giveBack: Record<string, bigint> }
@@ -18,7 +18,7 @@ const near = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: -2, max: 2 }) },
 )
 const resources = fc.constantFrom('calls', 'cost:EUR', 'uses:1')
-/** Amounts of up to `max`, and now and then one that a double cannot hold. */
+/** Amounts of up to `max`, and occasionally one that a double cannot hold. */
 const amountsTo = (max: bigint) =>
   fc.dictionary(
     resources,
@@ -60,7 +60,9 @@ const steps = fc.array(
   { minLength: 10, maxLength: 40, size: 'max' },
 )
 
-/** Any sequence of calls, through two instances, over a connection that breaks: told by the model, and never overspent. */
+/**
+ * Any sequence of calls, through two instances, over a connection that breaks. The model predicts each answer, and nothing is overspent.
+ */
 export function modelContract(open: OpenUnderTest): void {
   it('agrees with the model under any interleaving of takes, settlements, refills, expiry and lost answers (V9, V10)', async () => {
     await using subject = await open()
@@ -84,7 +86,7 @@ export function modelContract(open: OpenUnderTest): void {
           let breaks = 1
           const store = faultyGrantStore(stores[instance] ?? stores[0], () => (breaks-- > 0 ? where : undefined))
           const told = tell(model, step, version, now)
-          // A call whose answer was lost happened, and happens once more.
+          // A call whose answer was lost has happened, and happens once more.
           const expected = where === 'after' ? tell(model, step, version, now) : told
           const answer = await untilAnswered(() => ask(store, root, step, version, now))
           expect(comparable(answer)).toEqual(comparable(expected))
@@ -128,7 +130,7 @@ function tell(model: TreeModel, step: Exclude<Step, { call: 'pass' }>, version: 
   }
 }
 
-/** The law itself, without the model: since the tree was put, what is left lies between all taken and nothing taken. */
+/** The law itself, without the model: since the tree was put, the remainder lies between everything taken and nothing taken. */
 function aLedger() {
   let put: Record<string, bigint> = {}
   let taken: Record<string, bigint> = {}
@@ -158,7 +160,7 @@ function aLedger() {
   }
 }
 
-/** Which of several resources that lack is named, is the adapter's choice. */
+/** If several resources are too small, the adapter chooses which one it names. */
 function comparable(answer: unknown): unknown {
   const exhausted = typeof answer === 'object' && answer !== null && 'resource' in answer
   return exhausted ? { ...answer, resource: 'one of them' } : answer

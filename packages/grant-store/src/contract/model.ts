@@ -1,6 +1,6 @@
 import type { AdvanceOutcome, Settlement, Take, TreeState } from '../grant-store.ts'
 
-/** One tree as the port describes it, in the plainest way: what adapters are compared with. */
+/** One tree as the port describes it, in the simplest form. Adapters are compared with it. */
 export interface TreeModel {
   tree(): TreeState | undefined
   refill(tree: TreeState): boolean
@@ -11,7 +11,7 @@ export interface TreeModel {
 
 export function treeModel(): TreeModel {
   let tree: TreeState | undefined
-  /** What each take since the last refill or reset reserved; nothing any more once it is settled. */
+  /** What each take since the last refill or reset reserved; `settled` once it is settled. */
   let takes = new Map<string, Record<string, bigint> | 'settled'>()
 
   const put = (next: TreeState) => {

@@ -11,7 +11,7 @@ function breakingOnce(real: GrantStore, broken: GrantStoreMethod, where: Break):
   return faultyGrantStore(real, (method) => (method === broken && breaks-- > 0 ? where : undefined))
 }
 
-/** One take: asked for again, and settled. */
+/** One take: repeated, and settled. */
 export function takesContract(open: OpenUnderTest): void {
   describe('a take whose answer was lost', () => {
     it.each(bothSides)('takes once when the connection breaks %s it and it is asked for again (V10)', async (where) => {

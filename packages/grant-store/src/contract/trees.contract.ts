@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { aRoot, aTake, aTree, ENDS_AT, HUGE, type OpenUnderTest, START, takeFromNewest, withTree } from './fixtures.ts'
 
-/** A tree's version, what is left of it, and its life. */
+/** A tree's version, its remainder, and its life. */
 export function treesContract(open: OpenUnderTest): void {
   describe('a version', () => {
     it('is advanced by exactly one of many takers from it', async () => {

@@ -9,13 +9,13 @@ import { embeddedGrantStore, type GrantStoreEnvironment, openGrantStoreEnvironme
 
 const now = () => START
 
-/** A folder that is gone after the test. */
+/** A folder that is removed after the test. */
 function aFolder(): { dir: string } & Disposable {
   const dir = mkdtempSync(join(tmpdir(), 'bailiwick-grants-'))
   return { dir, [Symbol.dispose]: () => rmSync(dir, { recursive: true, force: true }) }
 }
 
-/** What somebody else does to the same file, from outside. */
+/** Another program's access to the same file, from outside. */
 async function outside(dir: string, work: (root: ReturnType<typeof open>) => void): Promise<void> {
   const root = open(join(dir, 'grants.mdb'), { noSync: true, overlappingSync: false, maxDbs: 8 })
   work(root)
@@ -40,7 +40,7 @@ async function underTest(): Promise<GrantStoreUnderTest> {
       outside(dir, (root) => {
         for (const name of tables) root.openDB({ name }).clearSync()
       }),
-    // Opened again beside the old one, whose instances go on: what they saw is over for them too.
+    // Opened again next to the old one, whose instances continue. The data that they saw is invalid for them too.
     restart: async () => void start(),
     snapshot: async () => cpSync(dir, copy.dir, { recursive: true }),
     async rollback() {
@@ -139,7 +139,7 @@ describe('the embedded grant store', () => {
 })
 
 describe('what expired', () => {
-  /** How many entries each table holds. */
+  /** The number of entries in each table. */
   async function sizes(dir: string): Promise<Record<string, number>> {
     const counts: Record<string, number> = {}
     await outside(dir, (root) => {
@@ -192,7 +192,7 @@ describe('what expired', () => {
       if (n === 2_000) size = statSync(join(folder.dir, 'grants.mdb')).size
     }
     const { proofs } = await sizes(folder.dir)
-    expect(proofs).toBeLessThan(700) // 61 s of 10 a second, and what 16 writes leave
+    expect(proofs).toBeLessThan(700) // 10 a second for 61 s, and what 16 writes leave
     expect(statSync(join(folder.dir, 'grants.mdb')).size).toBeLessThan(2 * size)
   })
 })

@@ -8,36 +8,36 @@ import { sweep } from './sweep.ts'
 import { type TreeRecord, treeRecord, treeState } from './tree-record.ts'
 
 export interface EmbeddedGrantStoreOptions {
-  /** A folder of its own, made if absent. Nothing in it needs a backup. */
+  /** A folder of its own, created if absent. Nothing in it needs a backup. */
   dir: string
-  /** ms since the epoch: only decides when expired things are forgotten; what is alive, each call's own `now` decides. */
+  /** ms since the epoch. It only decides when expired things are forgotten. Liveness is decided by each call's own `now`. */
   now: () => number
   /** Makes an epoch; unique and unguessable. */
   newEpoch?: () => string
 }
 
-/** An open environment, which its instances share: in one process what a Redis server is to several. */
+/** An open environment, shared by its instances: it is to one process what a Redis server is to several. */
 export interface GrantStoreEnvironment extends AsyncDisposable {
-  /** A new instance, which has adopted nothing yet. Disposing it leaves the environment open. */
+  /** A new instance, which has not adopted an epoch yet. Disposing of it leaves the environment open. */
   connect(): GrantStore
-  /** Forgets what expired, now; it also happens by and by. For tests. */
+  /** Forgets everything expired now. This also happens gradually by itself. For tests. */
   sweep(): void
 }
 
 const SWEEP_EVERY_MS = 1_000
 const SWEEP_LIMIT = 1_000
-/** 16 writes add at most 16 things, and the 16th forgets up to 64: what is kept is bounded by load, without the timer too. */
+/** 16 writes add at most 16 things, and the 16th forgets up to 64. So the load bounds what is kept, even without the timer. */
 const WRITES_PER_SWEEP = 16
 const ENTRIES_PER_SWEEP = 64
 
-/** A grant store in `dir`, for one process. Disposing it closes the environment. */
+/** A grant store in `dir`, for one process. Disposing of it closes the environment. */
 export function embeddedGrantStore(options: EmbeddedGrantStoreOptions): GrantStore {
   const environment = openGrantStoreEnvironment(options)
   const store = environment.connect()
   return { ...store, [Symbol.asyncDispose]: () => environment[Symbol.asyncDispose]() }
 }
 
-/** Opens `dir` and starts a new run: every instance, of this process or another, must adopt again. */
+/** Opens `dir` and starts a new run: every instance, in this process or another, must adopt again. */
 export function openGrantStoreEnvironment(options: EmbeddedGrantStoreOptions): GrantStoreEnvironment {
   const { dir, now, newEpoch = randomUUID } = options
   const environment = openEnvironment(dir)
@@ -46,7 +46,7 @@ export function openGrantStoreEnvironment(options: EmbeddedGrantStoreOptions): G
     try {
       sweepUpTo(SWEEP_LIMIT)
     } catch {
-      // A store that fails says so to those who ask it something; here nobody listens.
+      // A failing store reports the failure to its callers. This timer has none.
     }
   }, SWEEP_EVERY_MS)
   timer.unref()
@@ -71,19 +71,22 @@ export function openGrantStoreEnvironment(options: EmbeddedGrantStoreOptions): G
   }
 }
 
-/** `at once`: one after the other waits for it, as the calls of one task do. `this turn`: once all is here that came with this turn. */
+/**
+ * `at once`: for calls of which the next waits for this one, like those of one task. `this turn`: runs once all requests that arrived
+ * in this turn are there.
+ */
 type Writes = <T>(work: () => T, when?: 'at once' | 'this turn') => Promise<T>
 
 /**
- * What is asked for in one turn of the event loop shares a transaction, in the order in which it was asked for: many decisions cost
- * less, and nobody waits for a timer. `run` does all of it or nothing.
+ * Requests of one turn of the event loop share a transaction, in the order in which they were made. So many decisions cost less, and no
+ * request waits for a timer. `run` does all of it or nothing.
  */
 function sharing(run: (works: readonly (() => void)[]) => void): Writes {
   let waiting: { work(): void; answer(): void; fail(error: unknown): void }[] = []
   const flush = () => {
     const batch = waiting
     waiting = []
-    if (batch.length === 0) return // taken along by what could not wait
+    if (batch.length === 0) return // already run with an urgent request
     try {
       run(batch.map(({ work }) => work))
     } catch (error) {
@@ -102,9 +105,9 @@ function sharing(run: (works: readonly (() => void)[]) => void): Writes {
         answer: () => resolve(done),
         fail,
       })
-      // After the microtasks: whoever they wake asks before that.
+      // After the microtasks: callers that they wake make their requests before that.
       if (when === 'at once') process.nextTick(flush)
-      // Requests are read one by one, each with microtasks of its own.
+      // Requests are read one by one, each with its own microtasks.
       else if (waiting.length === 1) setImmediate(flush)
     })
 }

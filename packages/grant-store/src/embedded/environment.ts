@@ -4,37 +4,40 @@ import { ServiceError } from '@bailiwick/errors'
 import { type Database, open } from 'lmdb'
 import type { TakeRecord, TreeRecord } from './tree-record.ts'
 
-/** What an expiry entry points at: when, what kind of thing, and its key. The order of these keys is the order of sweeping. */
+/** An expiry entry: the time, the kind of thing, and its key. Sweeping follows the order of these keys. */
 export type ExpiryKey =
   | [at: number, kind: 'tree', tree: string]
   | [at: number, kind: 'proof', proof: string]
   | [at: number, kind: 'counter', ...CounterKey]
 type CounterKey = [subject: string, windowMs: number, window: number]
 
-/** One lmdb environment: what a Redis server is to its clients. Keys are digests, so that ids may be any text. */
+/** One lmdb environment: to this process what a Redis server is to its clients. Keys are digests, so that ids may be any text. */
 export interface Environment {
   meta: Database<string, 'epoch'>
   trees: Database<TreeRecord, string>
   takes: Database<TakeRecord, [tree: string, take: string]>
-  /** Proof id → until when it is remembered. */
+  /** Proof id → the time until which it is remembered. */
   proofs: Database<number, string>
   counters: Database<number, CounterKey>
   expiries: Database<true, ExpiryKey>
-  /** Runs `work` as one transaction: all of it or, when it throws, nothing. @throws ServiceError `outcome_unknown`. */
+  /** Runs `work` as one transaction: all of it or, if it throws, nothing. @throws ServiceError `outcome_unknown`. */
   atomically<T>(work: () => T): T
   close(): Promise<void>
 }
 
-/** Keeps other users of this machine from reading the grants, even where the folder is a mount that is open to all. lmdb's types lack this setting. */
+/**
+ * Keeps other users of this machine from reading the grants, even if the folder is a mount that is open to all. lmdb's types lack
+ * this setting.
+ */
 const ownerOnly: object = { permissionsMode: 0o600 }
 
 /**
- * Opens `dir`, and with it starts a new run: the epoch of the last one is taken away, from instances that still use it too.
+ * Opens `dir` and starts a new run: the epoch of the last run is removed, also for instances that still use it.
  *
- * Transactions are synchronous and never synced to disk: 11 µs each, where lmdb's asynchronous ones take 126 µs and durable
- * ones far more, and this is on the path of every decision while nothing here needs to survive the machine. The price: after
+ * Transactions are synchronous and never synced to disk. They take 11 µs each, where lmdb's asynchronous ones take 126 µs and durable
+ * ones far more. This is on the path of every decision, and nothing here needs to survive the machine. The price: after
  * a crash of the machine the file may be torn, and lmdb crashes the process on a file that is not its own (seen: SIGSEGV).
- * So what another boot wrote is never opened, nor what does not begin as lmdb does: it is as good as empty.
+ * So a file that another boot wrote, or that does not begin like an lmdb file, is never opened: it counts as empty.
  */
 export function openEnvironment(dir: string): Environment {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
@@ -63,7 +66,7 @@ export function openEnvironment(dir: string): Environment {
   return environment
 }
 
-/** The name of this boot of the machine; `undefined` where the system does not tell (then nothing outlives a process). */
+/** The name of this boot of the machine; `undefined` if the system does not tell (then nothing outlives a process). */
 function bootId(): string | undefined {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
@@ -80,7 +83,9 @@ function isOfThisBoot(dir: string): boolean {
   }
 }
 
-/** Whether the first meta page bears lmdb's magic, at byte 24 in lmdb 3.5 (another place only means an empty store). */
+/**
+ * Whether the first meta page has lmdb's magic number, at byte 24 in lmdb 3.5 (if it were elsewhere, the store would only count as empty).
+ */
 function isLmdb(path: string): boolean {
   const start = Buffer.alloc(28)
   try {
@@ -96,7 +101,7 @@ function isLmdb(path: string): boolean {
   return start.readUInt32LE(24) === 0xbeefc0de
 }
 
-/** Removes the data first, then says whose the next is: a crash in between removes once more. */
+/** Removes the data first, then records the new owner. After a crash in between, the data is removed once more. */
 function forget(path: string, dir: string): void {
   for (const file of [path, `${path}-lock`]) rmSync(file, { force: true })
   writeFileSync(join(dir, 'boot_id'), bootId() ?? '')

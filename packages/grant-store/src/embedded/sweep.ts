@@ -1,12 +1,12 @@
 import type { Environment, ExpiryKey } from './environment.ts'
 import type { TreeRecord } from './tree-record.ts'
 
-/** How long things are kept after their expiry: more than the clocks of two instances may differ. */
+/** How long things are kept after their expiry: longer than the clocks of two instances may differ. */
 const GRACE_MS = 60_000
 
 /**
- * Forgets what expired more than `GRACE_MS` ago, oldest first, at most `limit` entries, so that one call stays short.
- * Gives whether it stopped at the limit. Call within a transaction.
+ * Forgets things that expired more than `GRACE_MS` ago, oldest first, at most `limit` entries, so that one call stays short.
+ * Returns whether it stopped at the limit. Call within a transaction.
  */
 export function sweep(environment: Environment, now: number, limit: number): boolean {
   let room = limit
@@ -18,14 +18,14 @@ export function sweep(environment: Environment, now: number, limit: number): boo
   return false
 }
 
-/** Gives how many entries it removed. An entry of something that was put again since, with a later expiry, is stale. */
+/** Returns how many entries it removed. An entry is stale if its thing was put again since, with a later expiry. */
 function forgetExpired(environment: Environment, entry: ExpiryKey, room: number): number {
   const { trees, takes, proofs, counters, expiries } = environment
   let removed = 1
   if (entry[1] === 'tree') {
     const [at, , tree] = entry
     if (expiryOf(trees.get(tree)) <= at) {
-      // Takes first: while the tree's entry is there, the next sweep comes back for the rest.
+      // Takes first: while the tree's entry exists, the next sweep comes back for the rest.
       const batch = [...takes.getKeys({ start: [tree, ''], end: [tree, '\uffff'], limit: room })]
       for (const take of batch) takes.removeSync(take)
       if (batch.length >= room) return batch.length

@@ -1,10 +1,10 @@
 import { type AmountPairs, amountPairs } from '../amount-pairs.ts'
 import type { TreeState } from '../grant-store.ts'
 
-/** A tree as lmdb keeps it: an array, which msgpack writes without names; amounts as 64-bit integers, exact. */
+/** A tree as lmdb stores it: an array, which msgpack writes without names. Amounts are exact 64-bit integers. */
 export type TreeRecord = [
   epoch: string,
-  /** Counts refills and resets: takes of an earlier generation are in the projection's remainder already. */
+  /** Counts refills and resets. Takes of an earlier generation are already included in the projection's remainder. */
   generation: number,
   version: number,
   expiresAt: number,
@@ -12,7 +12,7 @@ export type TreeRecord = [
   labels: string[],
 ]
 
-/** A take: what it reserved of the limited resources, and whether that was settled. */
+/** A take: the amounts that it reserved of the limited resources, and whether it was settled. */
 export type TakeRecord = [generation: number, settled: boolean, reserved: AmountPairs]
 
 export function treeRecord(epoch: string, generation: number, tree: TreeState): TreeRecord {

@@ -1,26 +1,26 @@
 import { isIP } from 'node:net'
 import { ServiceError } from '@bailiwick/errors'
 
-/** Where a Redis is, and as whom to enter. Holds a secret: only `name` may be shown. */
+/** The address of a Redis and the credentials for it. Holds a secret: only `name` may be shown. */
 export interface RedisAddress {
-  /** `host:port`, for people. */
+  /** `host:port`, for display. */
   name: string
   host: string
   port: number
   db: number
   tls: boolean
-  /** What a certificate must be made out to; absent for an address in numbers, which no certificate request names. */
+  /** The name that the certificate must have. Absent for a numeric address, because no certificate request names one. */
   servername?: string
   username?: string
   password?: string
 }
 
 /**
- * Reads `redis[s]://[user:password@]host[:port][/database]`, and nothing beyond it.
- * @throws ServiceError `config_invalid`, which says nothing of the text: there may be a password in it.
+ * Reads `redis[s]://[user:password@]host[:port][/database]`, and accepts nothing beyond it.
+ * @throws ServiceError `config_invalid`, which does not quote the text, because it may contain a password.
  */
 export function redisAddress(text: string): RedisAddress {
-  // URL's own errors carry the whole text.
+  // URL's own errors quote the whole text.
   const url = URL.parse(text)
   const database = /^\/?(\d{0,4})$/.exec(url?.pathname ?? '')
   const [username, password] = [url?.username, url?.password].map(decoded)

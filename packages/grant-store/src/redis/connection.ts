@@ -4,7 +4,7 @@ import { type RedisAddress, redisAddress } from './address.ts'
 import { unfitness } from './fitness.ts'
 import type { Script } from './scripts.ts'
 
-/** What a store has to say to those who run it: pino's shape. It is never given a key, proof, password or URL. */
+/** The logger for a store's operators, in pino's shape. It never gets a key, proof, password or URL. */
 export interface GrantStoreLogger {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void
@@ -16,30 +16,30 @@ export interface ConnectionOptions {
   logger: GrantStoreLogger
   deadlineMs: number
   watchMs: number
-  /** ms that never go back. Without it, the log line does not say how long the store was away. */
+  /** ms of a clock that never goes back. Without it, the log line does not say how long the store was unavailable. */
   monotonic?: (() => number) | undefined
 }
 
-/** One connection to one Redis, which comes back by itself. No call ever waits for it: who comes while it is away is told so. */
+/** One connection to one Redis, which reconnects by itself. No call ever waits for it: calls while it is down fail at once. */
 export interface Connection extends AsyncDisposable {
-  /** Runs one script. @throws ServiceError `outcome_unknown` when there is no answer in time, or only that of an error. */
+  /** Runs one script. @throws ServiceError `outcome_unknown` if there is no answer in time, or only an error. */
   run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown>
-  /** Asks the server now whether it can be a grant store. @throws ServiceError `outcome_unknown` when it cannot, or is away. */
+  /** Asks the server now whether it can be a grant store. @throws ServiceError `outcome_unknown` if it cannot, or is unavailable. */
   check(): Promise<void>
-  /** Why not to believe the server, as last seen; `undefined` when all is well. */
+  /** Why the server must not be believed, as last seen; `undefined` if all is well. */
   unhealthy(): string | undefined
 }
 
-/** More than this many calls that wait for answers is a server that does not keep up: it is away for the next one. */
+/** With more unanswered calls than this the server does not keep up, and counts as unavailable for the next call. */
 const MOST_WAITING = 10_000
 const tooMany = 'too many calls wait for it'
 const LONGEST_BACK_OFF_MS = 1_000
 const START_MS = 2_000
 
 /**
- * Connects; resolves when the server answered, or after two seconds without: then it goes on trying, and `unhealthy` says so.
- * `onUnfit` is called whenever the server turns out to be none that keeps what it acknowledged.
- * @throws ServiceError `config_invalid` when the first server that answers cannot be a grant store, or refuses us.
+ * Connects. Resolves when the server answered, or after two seconds without an answer; then it keeps trying, and `unhealthy` says so.
+ * `onUnfit` is called whenever the server turns out not to keep what it acknowledged.
+ * @throws ServiceError `config_invalid` if the first server that answers cannot be a grant store, or refuses us.
  */
 export async function openConnection(options: ConnectionOptions, onUnfit: () => void): Promise<Connection> {
   const { logger, deadlineMs, watchMs } = options
@@ -54,7 +54,7 @@ export async function openConnection(options: ConnectionOptions, onUnfit: () => 
   let since: number | undefined
 
   const unhealthy = () => away ?? unfit
-  /** Each change once, not each attempt: a server may be away for days. */
+  /** Logs each change once, not each attempt: a server may be unavailable for days. */
   const say = () => {
     const reason = away === undefined ? unfit : 'away'
     if (reason === said) return
@@ -148,18 +148,18 @@ function redisOptions(address: RedisAddress, tls: { ca: string } | undefined, de
     disableClientInfo: true,
     protocol: 2 as const,
     lazyConnect: true,
-    // Nothing waits for a connection, and nothing is sent again behind the caller's back.
+    // No call waits for a connection, and none is sent again without the caller's knowledge.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     commandTimeout: deadlineMs,
-    // A server that holds still is left: the next calls are refused at once instead of each waiting out its deadline. Later
-    // than a call's own deadline, which also passes when it is this process that held still.
+    // Disconnects from a server that hangs: the next calls then fail at once instead of each waiting for its deadline. Longer
+    // than a call's own deadline, which also passes when this process itself hangs.
     socketTimeout: Math.max(2 * deadlineMs, 1_000),
     disconnectTimeout: deadlineMs,
     connectTimeout: Math.max(deadlineMs, 1_000),
     retryStrategy: (attempt) => Math.min(25 * 2 ** Math.min(attempt, 10), LONGEST_BACK_OFF_MS),
-    // What was the primary is none any more: its name, or whatever stands in front of it, leads to another.
+    // The server is no longer the primary. Its name, or the proxy in front of it, leads to another one.
     reconnectOnError: (error) => reasonOf(error) === 'READONLY',
   } satisfies RedisOptions
 }
@@ -175,11 +175,11 @@ async function withinStart(connected: Promise<void>): Promise<void> {
 }
 
 function unanswered(error: unknown): ServiceError {
-  // Not the error itself: ioredis keeps the command and its arguments in it, AUTH's too.
+  // Not the error itself: ioredis keeps the command and its arguments in it, including those of AUTH.
   return new ServiceError('outcome_unknown', 'the grant store does not answer', { cause: new Error(reasonOf(error)) })
 }
 
-/** A word for what went wrong: Redis' own (READONLY, OOM, …), the system's (ECONNREFUSED, …), or the client's sentence. */
+/** A word for the error: Redis's own (READONLY, OOM, …), the system's (ECONNREFUSED, …), or the client's sentence. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   if ('code' in error && typeof error.code === 'string') return error.code
@@ -187,7 +187,7 @@ function reasonOf(error: unknown): string {
   return word ?? sentences.find(([about]) => about.test(error.message))?.[1] ?? 'error'
 }
 
-/** What ioredis says, in words of ours: a sentence of its own that is new might hold anything. */
+/** ioredis's sentences, in our words: a new sentence of its own might contain anything. */
 const sentences: readonly [RegExp, string][] = [
   [/^Command timed out/, 'no answer in time'],
   [/^Socket timeout/, 'the server holds still'],

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { aRoot, aTake, aTree, HUGE, START } from '../contract/fixtures.ts'
 import { openStore } from './redis.fixture.ts'
 
-/** Skipped where there is no redis-server; on CI that is a failure. */
+/** Skipped without a redis-server; in CI that is a failure. */
 const skipped = missingParts('redis').length > 0 && process.env.CI !== 'true'
 
 describe.skipIf(skipped)('amounts in Redis, whose scripts count in doubles', () => {
@@ -16,7 +16,7 @@ describe.skipIf(skipped)('amounts in Redis, whose scripts count in doubles', () 
 
   const amount = fc.oneof(
     fc.bigInt({ min: 0n, max: HUGE }),
-    // Neighbours that one double stands for, and where the number of digits changes.
+    // Neighbouring integers that become the same double, and places where the number of digits changes.
     fc.constantFrom(
       2n ** 53n,
       2n ** 53n + 1n,

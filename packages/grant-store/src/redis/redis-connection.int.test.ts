@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { aRoot, aTake, aTree, START } from '../contract/fixtures.ts'
 import { aLogger, eventually, openStore } from './redis.fixture.ts'
 
-/** Skipped where there is no redis-server; on CI that is a failure. */
+/** Skipped without a redis-server; in CI that is a failure. */
 const skipped = missingParts('redis').length > 0 && process.env.CI !== 'true'
 const unanswered = { code: 'outcome_unknown' }
 const aProof = () => `jti-${aRoot()}`
@@ -35,7 +35,7 @@ describe.skipIf(skipped)('the connection to Redis', () => {
     await using later = await startRedis()
     await later.kill('SIGKILL')
     const logger = aLogger()
-    // Not by this deadline, which is longer than the test's time.
+    // Not because of this deadline, which is longer than the test's time.
     await using store = await openStore(later, { logger, deadlineMs: 600_000 })
     expect(store.unhealthy()).toBe('ECONNREFUSED')
     await expect(store.adopt()).rejects.toMatchObject(unanswered)
@@ -67,7 +67,7 @@ describe.skipIf(skipped)('the connection to Redis', () => {
       await server.kill('SIGCONT')
     }
     await eventually(() => store.unhealthy() === undefined)
-    // Nothing was lost, and nothing is counted as lost.
+    // No data was lost, and none counts as lost.
     expect(await store.epoch()).toBe(epoch)
   })
 
@@ -116,7 +116,7 @@ describe.skipIf(skipped)('the connection to Redis', () => {
     await it.store.remember('jti', START, START + 1000)
     await other.cli('REPLICAOF', 'NO', 'ONE')
     await other.cli('DEL', ...(await other.cli('KEYS', '*proof*')).split('\n'))
-    // Set back to what the other has: the epoch is there, and so is the process.
+    // Set back to the other server's data: the epoch is there, and the process is the same.
     await turned.cli('REPLICAOF', '127.0.0.1', String(other.port))
     await eventually(async () => (await turned.cli('INFO', 'replication')).includes('master_link_status:up'))
     await turned.cli('REPLICAOF', 'NO', 'ONE')
@@ -158,7 +158,7 @@ describe.skipIf(skipped)('the connection to Redis', () => {
     await server.cli('CONFIG', 'SET', 'maxmemory-policy', 'volatile-ttl', 'maxmemory', String(used + 20_000))
     for (let n = 0; n < 40; n++) await server.cli('SET', `filler ${n}`, 'x'.repeat(2000))
     await server.cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction', 'maxmemory', '0')
-    // What has no end stays, the epoch above all: it alone tells nothing.
+    // Keys without an expiry stay, above all the epoch. Its presence alone proves nothing.
     expect(await server.cli('EXISTS', 'bailiwick:epoch')).toBe('1')
     expect(await server.cli('KEYS', 'bailiwick:proof:*')).toBe('')
     expect(await store.remember(proof, START, START + 1000)).toBeUndefined()

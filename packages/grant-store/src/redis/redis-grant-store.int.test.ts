@@ -6,7 +6,7 @@ import { type GrantStoreUnderTest, grantStoreContract } from '../grant-store.con
 import type { GrantStore } from '../grant-store.ts'
 import { eventually, openStore } from './redis.fixture.ts'
 
-/** Skipped where there is no redis-server; on CI that is a failure. */
+/** Skipped without a redis-server; in CI that is a failure. */
 const skipped = missingParts('redis').length > 0 && process.env.CI !== 'true'
 
 describe.skipIf(skipped)('on a real server', () => {
@@ -27,7 +27,7 @@ describe.skipIf(skipped)('on a real server', () => {
         () => true,
         () => false,
       )
-    /** Until those that were answered before are answered again: who is away knows nothing, which would prove nothing. */
+    /** Waits until instances that got answers before get answers again: an unavailable store returns nothing, which would prove nothing. */
     const away = async (whatHappens: () => Promise<void>) => {
       const living = (await Promise.all(stores.map(async (store) => ((await answers(store)) ? [store] : [])))).flat()
       await whatHappens()
@@ -40,7 +40,7 @@ describe.skipIf(skipped)('on a real server', () => {
         return store
       },
       flush: async () => void (await server.cli('FLUSHALL')),
-      /** Comes back with all that it had: only the run tells that it stopped. */
+      /** Restarts with all its data: only the run shows that it had stopped. */
       restart: () =>
         away(async () => {
           await server.cli('SAVE')

@@ -7,46 +7,46 @@ import { type GrantStoreLogger, openConnection } from './connection.ts'
 import { scripts } from './scripts.ts'
 
 export interface RedisGrantStoreOptions {
-  /** `redis[s]://[user:password@]host[:port][/database]`: the primary, or what leads to it. */
+  /** `redis[s]://[user:password@]host[:port][/database]`: the primary, or a proxy that leads to it. */
   url: string
-  /** For `rediss://`: the PEM text of the authorities to believe; the system's own unless given. */
+  /** For `rediss://`: the PEM text of the authorities to trust. Default: the system's own. */
   tls?: { ca: string }
   logger: GrantStoreLogger
-  /** Begins every key. Installations that share a Redis differ in it. */
+  /** The prefix of every key. Installations that share a Redis must use different ones. */
   namespace?: string
   /** Makes an epoch; unique and unguessable. */
   newEpoch?: () => string
-  /** ms, for each call; after one that took longer, the connection is given up and made anew. */
+  /** ms, for each call. After a call that took longer, the connection is closed and made anew. */
   deadlineMs?: number
-  /** ms between two looks at what the server is set to. */
+  /** ms between two checks of the server's settings. */
   watchMs?: number
-  /** ms that never go back, for the log line that says how long the store was away. */
+  /** ms of a clock that never goes back, for the log line that says how long the store was unavailable. */
   monotonic?: () => number
 }
 
 export interface RedisGrantStore extends GrantStore {
-  /** Why decisions go by the log alone now, for the health check and for people; `undefined` when they do not. */
+  /** Why decisions currently use the log alone, for the health check and for people; `undefined` if they do not. */
   unhealthy(): string | undefined
 }
 
-/** How long things are kept after their expiry: more than the clocks of two instances may differ. */
+/** How long things are kept after their expiry: longer than the clocks of two instances may differ. */
 const GRACE_MS = 60_000
 
 /**
  * The grant store that several instances share: one Redis 7 primary, or a Valkey, with `maxmemory-policy noeviction`.
  *
- * Resolves also when Redis is away, which the port's callers live with; it is then connected as soon as it comes, with
- * back-off up to 1 s. Every call is one script and has a deadline; it is never queued for a server that is away, nor sent
- * twice. A replica's refusal (READONLY) is `outcome_unknown`, and the address is looked up and connected anew.
+ * Resolves even if Redis is unavailable, which the port's callers tolerate. It then connects as soon as Redis is back, with
+ * back-off up to 1 s. Every call is one script and has a deadline. It is never queued for an unavailable server, and never sent
+ * twice. A replica's refusal (READONLY) becomes `outcome_unknown`, and the address is resolved and connected anew.
  *
- * A loss is noticed inside each script (`lua/run.lua`): another process, another history, or any key evicted is another
- * run. A server whose policy is changed while it runs is not believed from the next look on (`watchMs`), and `adopt` rejects
- * until it is set back; what it evicted in between the scripts have noticed by themselves.
+ * Each script notices a loss by itself (`lua/run.lua`): another process, another history, or any evicted key is another
+ * run. If a server's policy is changed while it runs, it is not believed from the next check on (`watchMs`), and `adopt` rejects
+ * until the policy is set back. The scripts themselves notice keys that it evicted in between.
  *
  * Redis Cluster is not supported, and refused: every step needs the epoch and a tree. The keys of one tree still share a
  * slot, by their `{root}`. Persistence is of no use here. For the ACL of its user see the package's README.
  *
- * @throws ServiceError `config_invalid` when the server that answers refuses us or cannot be a grant store.
+ * @throws ServiceError `config_invalid` if the server that answers refuses us or cannot be a grant store.
  */
 export async function redisGrantStore(options: RedisGrantStoreOptions): Promise<RedisGrantStore> {
   const { namespace = 'bailiwick', newEpoch = randomUUID, deadlineMs = 250, watchMs = 1_000 } = options
@@ -55,7 +55,7 @@ export async function redisGrantStore(options: RedisGrantStoreOptions): Promise<
     adopted = undefined
   })
   const epochKey = `${namespace}:epoch`
-  // The braces keep what belongs together in one slot.
+  // The braces keep the keys of one tree in one slot.
   const keysOf = (root: string) => {
     const tree = `${namespace}:{${digest(root)}}`
     return [epochKey, `${tree}:tree`, `${tree}:takes`]
@@ -128,7 +128,7 @@ export async function redisGrantStore(options: RedisGrantStoreOptions): Promise<
   }
 }
 
-/** Lua counts versions and times in doubles: exact as long as they are whole and safe. */
+/** Lua counts versions and times in doubles, which are exact as long as the numbers are whole and safe. */
 function whole(n: number): string {
   if (!Number.isSafeInteger(n)) throw new ServiceError('internal', 'a version or a time is not a whole number')
   return String(n)

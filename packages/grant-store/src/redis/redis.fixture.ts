@@ -1,7 +1,7 @@
 import type { RedisServer } from '@bailiwick/native'
 import { type RedisGrantStore, type RedisGrantStoreOptions, redisGrantStore } from './index.ts'
 
-/** Keeps every line, as it would be written. */
+/** Keeps every line as it would be written. */
 export function aLogger() {
   const lines: string[] = []
   const write = (level: string) => (fields: object, message: string) =>
@@ -9,7 +9,7 @@ export function aLogger() {
   return { lines, info: write('info'), warn: write('warn') }
 }
 
-/** A busy machine is no store that is away, unless the test is about that. */
+/** With a long deadline by default: on a busy machine the store must not count as unavailable, unless the test is about that. */
 export function openStore(
   { url }: Pick<RedisServer, 'url'>,
   options: Partial<RedisGrantStoreOptions> = {},
@@ -17,7 +17,7 @@ export function openStore(
   return redisGrantStore({ url, logger: aLogger(), deadlineMs: 10_000, ...options })
 }
 
-/** Asks again until it holds, for a minute at least. */
+/** Checks repeatedly until it holds, for a minute at least. */
 export async function eventually(check: () => unknown): Promise<void> {
   for (let tries = 0; tries < 6000; tries++) {
     if (await check()) return

@@ -2,17 +2,17 @@ import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** One atomic step on the server, asked for by the hash of its text. */
+/** One atomic step on the server, called by the hash of its text. */
 export interface Script {
   lua: string
   sha: string
 }
 
-/** What each step stands on: the functions of these files come before its own text. */
+/** The dependencies of each step: the functions of these files precede its own text. */
 const run = ['run']
 const tree = ['run', 'tree']
 
-/** By method; the number in a file's name is that of its keys. */
+/** By method. The number in a file's name is the number of its keys. */
 export const scripts = {
   epoch: script('epoch-1', run),
   adopt: script('adopt-1', run),

@@ -1,4 +1,4 @@
--- Joins the epoch of this run, or makes `newEpoch` that of this run. Gives the epoch.
+-- Joins the epoch of this run, or makes `newEpoch` the epoch of this run. Returns the epoch.
 local epochKey = KEYS[1]
 local newEpoch = ARGV[1]
 

@@ -1,5 +1,5 @@
--- Compare-and-advance: all of `amounts` is taken and `version` becomes `to`, or nothing happens. Gives the outcome, with
--- the version that the tree is at (ahead, behind) or the resource that lacks (exhausted).
+-- Compare-and-advance: all of `amounts` is taken and `version` becomes `to`, or nothing happens. Returns the outcome, with
+-- the version that the tree is at (ahead, behind) or the resource that is exhausted (exhausted).
 local epochKey, treeKey, takesKey = KEYS[1], KEYS[2], KEYS[3]
 local epoch, take, from, to, now, amounts, labels = unpack(ARGV)
 

@@ -1,4 +1,4 @@
--- Counts one event in a window, whose key is forgotten at `forgetAt`. Gives the count. Asks for no epoch.
+-- Counts one event in a window, whose key is forgotten at `forgetAt`. Returns the count. Needs no epoch.
 local counterKey = KEYS[1]
 local forgetAt = ARGV[1]
 

@@ -1,4 +1,4 @@
--- The tree's fields and values in turn; nothing when it is none of this epoch.
+-- The tree's fields and values alternately; nothing if there is no tree of this epoch.
 local epochKey, treeKey = KEYS[1], KEYS[2]
 local epoch = ARGV[1]
 

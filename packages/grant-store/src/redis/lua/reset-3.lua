@@ -1,4 +1,4 @@
--- Puts the tree whatever is there, reservations included. 1: put; 0: not adopted.
+-- Replaces the tree, including its reservations, at any version. 1: put; 0: not adopted.
 local epochKey, treeKey, takesKey = KEYS[1], KEYS[2], KEYS[3]
 local epoch, version, expiresAt, forgetAt, left, labels = unpack(ARGV)
 

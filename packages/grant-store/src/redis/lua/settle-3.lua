@@ -1,4 +1,4 @@
--- Gives back what a take reserved, at most that, once. What cannot be settled exactly changes nothing.
+-- Gives back at most what a take reserved, and only once. A settlement that cannot be exact changes nothing.
 local epochKey, treeKey, takesKey = KEYS[1], KEYS[2], KEYS[3]
 local epoch, take, to, giveBack = unpack(ARGV)
 

@@ -1,6 +1,6 @@
--- A tree is a hash: epoch, version, expires_at and forget_at (ms since the epoch of time), a field `left:<resource>` for
--- each limit, a field `label:<label>` for each label. Its takes are another: digest of the take's id -> what it reserved, as
--- JSON, or `settled`. Both go together when the tree is put anew.
+-- A tree is a hash: epoch, version, expires_at and forget_at (ms since the Unix epoch), a field `left:<resource>` for
+-- each limit, and a field `label:<label>` for each label. Its takes are another hash: digest of the take's id -> what it reserved, as
+-- JSON, or `settled`. Both are removed together when the tree is put anew.
 --
 -- No script may fail after its first write: Redis keeps what was written so far.
 
@@ -16,7 +16,7 @@ local function add(treeKey, resource, sign, amount)
 end
 
 local function put(treeKey, takesKey, epoch, version, expiresAt, forgetAt, left, labels)
-  -- UNLINK: a tree's takes may be many, and freeing them takes its time.
+  -- UNLINK: a tree may have many takes, and freeing them takes time.
   redis.call('UNLINK', treeKey, takesKey)
   redis.call('HSET', treeKey, 'epoch', epoch, 'version', version, 'expires_at', expiresAt, 'forget_at', forgetAt)
   for resource, amount in pairs(cjson.decode(left)) do redis.call('HSET', treeKey, 'left:' .. resource, amount) end
