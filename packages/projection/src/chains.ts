@@ -6,8 +6,8 @@ export interface ChainEnd {
 }
 
 /**
- * The newest event of each service: what a producer that starts names as its predecessor (DESIGN §4). No other producer is kept: whoever
- * has a service's key can name as many as he likes (V18). None is forgotten, however long a service was silent (V15).
+ * The newest event of each service. A starting producer names it as its predecessor (DESIGN §4). Other producers are not kept: a thief of
+ * a service's key can name as many of them as it likes (V18). No service is forgotten, however long it was silent (V15).
  */
 export class Chains {
   readonly #newest = new Map<string, ChainEnd & { at: number }>()

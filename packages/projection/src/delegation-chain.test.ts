@@ -218,7 +218,7 @@ const holder = (tree: Tree, delegation: string) => {
   return last
 }
 
-/** A second, independent description of when a chain is whole: by who made which delegation for whom. */
+/** A second, independent description of when a chain is whole: by the maker and the receiver of each delegation. */
 interface Made {
   from: Party
   to: Party

@@ -91,7 +91,7 @@ async function apply(ledger: Ledger, told: readonly Told[]): Promise<string[]> {
   return verdicts
 }
 
-/** A history by writers each of whom knows the log only up to some point. That is how they race. */
+/** A history by several writers. Each knows the log only up to some point. That is how they race. */
 async function history(moves: readonly (Move & { lag: number })[], base: boolean): Promise<Told[]> {
   const told: Told[] = []
   for (const [n, move] of moves.entries()) {

@@ -18,7 +18,7 @@ export interface HeadPublisher extends AsyncDisposable {
   provedAt(): number
   /**
    * How long heads take to come back from the log, in ms: the newest one, or the one now awaited if that has already taken longer. Only
-   * this process writes them, so this measures how slow process and bus are, independent of their load from requests.
+   * this process writes them, so this measures how slow process and bus are, whichever requests arrive.
    */
   latencyMs(): number
 }

@@ -30,7 +30,7 @@ export interface Instance {
   revokedUpTo: number
   /** As in `ReceivedHead`. */
   receivedAt: number
-  /** Of the key that signed it. */
+  /** The id of the key that signed it. */
   kid: string
 }
 

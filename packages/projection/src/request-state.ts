@@ -5,8 +5,8 @@ export type RequestStateName = 'absent' | 'pending' | 'approved' | 'denied' | 'e
 type RequestEvent = Exclude<EventTypeOf<'approvals.v1'>, 'enrolment.offered' | 'revocation.requested'>
 
 /**
- * A request's life. A refused transition is void, whatever its version says. If an approval was void before it had a grant, the request is
- * received again (`reopened`) and waits for an answer again.
+ * A request's life. A refused transition is void, even with the right version. If an approval was void before it had a grant, the request
+ * is received again (`reopened`) and waits for an answer again.
  */
 export const requestTransitions: Record<RequestStateName, Record<RequestEvent, RequestStateName | 'refused'>> = {
   absent: {

@@ -152,7 +152,7 @@ const isShownBefore = ({ shownAt }: Lineage, all: Revocation | undefined): boole
   shownAt !== undefined && all?.declaredAt !== undefined && shownAt + clocksDifferMs < all.declaredAt
 
 const killsByName = (kind: RevocationKind) => kind === 'credential' || kind === 'delegation' || kind === 'grant'
-/** There is only one `all`, whatever its target says. Missing a stop because of a misspelt target would be the worst outcome. */
+/** There is only one `all`, and its target is ignored. Missing a stop because of a misspelt target would be the worst outcome. */
 const nameOf = (kind: RevocationKind, target: string) => (kind === 'all' ? kind : `${kind} ${target}`)
 
 /** The ids of an agent and its instance: revoking `spiffe://d/agent/x` also ends `spiffe://d/agent/x/instance-1`. */

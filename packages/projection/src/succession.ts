@@ -190,7 +190,10 @@ export class Succession implements AsyncDisposable {
     onStanding?.({ active: true, succeeds: before === producer ? undefined : before })
   }
 
-  /** A head that says so must not give up a claim that is read back late: the place would then be empty. */
+  /**
+   * Waits until the claim is judged, even if it is read back late. Meanwhile no head of this instance may say that it is not active: that
+   * would give up the claimed place, and leave it empty.
+   */
   async #untilJudged(before: string | undefined): Promise<void> {
     const { projection, service } = this.#options
     const isJudged = () => {

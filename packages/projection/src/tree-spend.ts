@@ -71,7 +71,7 @@ export interface TreeSpend extends Spent {
   head: string
   /** The part of the total by delegation: amounts taken at this link and below it. */
   links: Map<string, Spent>
-  /** The activity under each label. A label stays touched, whatever is given back. */
+  /** The activity under each label. A label stays touched, even if everything is given back. */
   labels: Map<string, Touch>
   /** The most delegations between the grant's agent and the acting agent. */
   depth: number

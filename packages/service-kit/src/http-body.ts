@@ -10,7 +10,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /**
      * Media types that the route accepts. Default: `['application/json']`. Empty: it accepts no body. `anything` is for a standard that
-     * names no type: the bytes are in `rawBody`, whatever the header says, and there is no `body`.
+     * names no type: the bytes are in `rawBody`, the header is ignored, and there is no `body`.
      */
     accepts?: readonly MediaType[] | 'anything'
     /** The error for a body of another type, for a standard that requires it. Default: `content_type_unsupported` (415). */

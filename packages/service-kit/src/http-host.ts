@@ -4,7 +4,7 @@ import { isLoopback } from './listener.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Answered whatever the Host header says: probes know an instance only by its address. */
+    /** Answered for any Host header: probes know an instance only by its address. */
     anyHost?: boolean
   }
 }

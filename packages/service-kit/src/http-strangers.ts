@@ -45,9 +45,9 @@ type Charge = { rate: StrangerRate; network: string; retryAfterSeconds?: number 
 
 /**
  * Charges each request to the network that it comes from (an IPv4 address, or an IPv6 /64), and refunds it once the route has verified the
- * caller (V18, decision 43). A network without tokens is refused: at once if the request carries nothing that could identify its caller,
- * otherwise after the route's own check. So callers that share an address with a flood are still verified and never wait for its
- * bucket. Such a request costs at most a signature check, and one without a valid signature gets 429 a second later.
+ * caller (V18, decision 43). A network without tokens is refused: before the route runs if the request carries nothing that could identify
+ * its caller, otherwise after the route's own check. So callers that share an address with a flood are still verified and never wait for
+ * its bucket. Such a request costs at most a signature check, and one without a valid signature gets 429 a second later.
  */
 export function boundStrangers(
   app: HttpServer,
@@ -55,7 +55,7 @@ export function boundStrangers(
 ): void {
   const { perSecond, holdMs } = limits
   const usual: StrangerRate = { name: 'any', perSecond, burst: 10 * perSecond }
-  // Liveness checks are answered whatever other requests come from that network.
+  // Liveness checks are answered even if the network has used up its other requests.
   const health: StrangerRate = { ...usual, name: 'health' }
   const buckets = new StrangerBuckets(clock)
   const charges = new WeakMap<HttpRequest, Charge>()

@@ -110,7 +110,7 @@ function openTo(url: URL, address: string, { dial, ca }: SafePostOptions, late: 
     ...(isIP(host) === 0 ? { servername: host } : { host }),
     ALPNProtocols: ['http/1.1'],
     minVersion: 'TLSv1.2',
-    rejectUnauthorized: true, // whatever the environment says
+    rejectUnauthorized: true, // even if the environment disables it
     ...(ca === undefined ? {} : { ca }),
   })
   return new Promise((resolve, reject) => {

@@ -4,7 +4,7 @@ import { createConnection, createServer, type Socket } from 'node:net'
 /** A line between two ports of the loopback, which can be cut. */
 export interface Line extends AsyncDisposable {
   /**
-   * From now on nothing passes and no caller is told: connections stay open, bytes wait, and new callers get no answer.
+   * From now on nothing passes, and no caller gets an error: connections stay open, bytes wait, and new callers get no answer.
    * As when a network drops packets, and unlike a process that ends.
    */
   cut(): void

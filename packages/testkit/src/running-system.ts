@@ -35,7 +35,7 @@ export interface PlaceOptions {
   /** Kept when given; otherwise a folder that is removed with the system. */
   data?: string
   port?: number
-  /** The address of the sample invoices API; its base URL stands in the registry. */
+  /** The address of the sample invoices API. Its base URL is in the registry. */
   invoicesPort?: number
   singleOperator?: boolean
   /** The initial registry, made from the sample's entries. */

@@ -34,7 +34,7 @@ interface Kinds {
 
 /**
  * The topics of this process, each opened on first use. As on Kafka, a topic keeps the number of partitions with which it
- * was first written, whatever is configured later: another number would send a key elsewhere and break its order.
+ * was first written, even if another number is configured later: that would send a key elsewhere and break its order.
  */
 export class Topics {
   readonly #stores: TopicStores

@@ -159,7 +159,7 @@ export class Follower implements FollowSubscription {
     }
     const fresh = readers.filter(({ next }) => next === undefined)
     if (fresh.length > 0) {
-      // Ask for the ends first: messages that arrive between the two questions are then read, whatever their timestamps.
+      // Ask for the ends first: messages that arrive between the two questions are then read, even if their timestamps are old.
       const ends = await link.offsets(fresh, 'latest')
       const starts = await link.offsets(fresh, since === 'start' ? 'earliest' : since)
       const firsts = since !== 'start' && since.orLast ? await link.offsets(fresh, 'earliest') : ends

@@ -15,7 +15,7 @@ export class Gaps {
     this.#last.set(place, now)
   }
 
-  /** How long ago, in ms, the current gap began: not all of the places seen so far have received something since. */
+  /** How long ago the place that has been quiet for longest last received something, ms. */
   get open(): number {
     return this.#now() - Math.min(...this.#last.values())
   }

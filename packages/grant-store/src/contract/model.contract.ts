@@ -160,7 +160,7 @@ function aLedger() {
   }
 }
 
-/** If several resources are too small, the adapter chooses which one it names. */
+/** If the remainder of several resources is too small, the adapter chooses which one it names. */
 function comparable(answer: unknown): unknown {
   const exhausted = typeof answer === 'object' && answer !== null && 'resource' in answer
   return exhausted ? { ...answer, resource: 'one of them' } : answer

@@ -72,8 +72,8 @@ export function openGrantStoreEnvironment(options: EmbeddedGrantStoreOptions): G
 }
 
 /**
- * `at once`: for calls of which the next waits for this one, like those of one task. `this turn`: runs once all requests that arrived
- * in this turn are there.
+ * `at once`: for calls that a caller awaits one after the other, like those of one task. `this turn`: runs once all requests of
+ * this turn have arrived.
  */
 type Writes = <T>(work: () => T, when?: 'at once' | 'this turn') => Promise<T>
 

@@ -1,7 +1,7 @@
 -- The run that the data is in, read in the same atomic step as the work: so no connection can be mistaken about it.
 --   run_id         changes with the process: a restart, a failover to another server
 --   master_replid  changes with the history: a promoted replica, or this same server after it had followed another
---   evicted_keys   changes with every evicted key, whatever the current policy
+--   evicted_keys   changes with every evicted key, even if the policy was set back since
 local function run()
   return redis.call('INFO', 'server'):match('run_id:(%x+)')
     .. ' ' .. redis.call('INFO', 'replication'):match('master_replid:(%x+)')
