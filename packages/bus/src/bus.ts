@@ -68,7 +68,7 @@ export interface Bus extends AsyncDisposable {
   /**
    * Shares a topic's partitions among the members of a group. Delivers at least once and commits what is handled. A handler call gets
    * messages of one partition, in order, and must answer for each message. A partition never has two calls at a time.
-   * Messages behind an `again` are delivered again, whatever their answers. A handler that throws, or answers for
+   * Messages behind an `again` are delivered again, regardless of their answers. A handler that throws, or answers for
    * more or fewer messages than it got, counts as an `again` for the whole batch, with back-off; the bus does not log the
    * error. A new group starts at the beginning of the topic.
    */

@@ -62,7 +62,7 @@ export function chainOf(tree: Passing, delegationId: string | undefined, install
   if (chain.ok) known.set(name, chain.holders)
   return chain
 }
-/** A chain that was found good stays good: delegations are never removed from a tree, and none is inserted before existing ones. */
+/** A chain that was found good stays good: delegations are never removed from a tree, nor inserted before existing ones. */
 const judged = new WeakMap<Grant, Map<string, Holders>>()
 
 function judgeFromTheTop(tree: Passing, delegationId: string | undefined, installation: string): JudgedChain {
@@ -92,7 +92,7 @@ export type JudgedLink = { ok: true; holder: Holder; delegation: Delegation } | 
 
 /**
  * Whether a delegation may be the next link below these holders. `siblings`: how many delegations of the last holder were redeemed earlier,
- * dead ones included. Never throws, whatever string `delegation` is.
+ * dead ones included. Never throws, for any string `delegation`.
  */
 export function judgeLink(
   tree: Passing,

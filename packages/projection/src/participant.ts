@@ -45,7 +45,7 @@ export interface Participant extends Voice, Pick<HeadPublisher, 'latencyMs'>, As
 export interface Successor extends Voice, AsyncDisposable {
   /**
    * Begins to publish heads and to stand by. If no other instance is active, this one is active when the promise resolves, and `work` has
-   * begun. Otherwise `work` begins when this instance takes over. The value that `work` gives is disposed of before the last head.
+   * begun. Otherwise `work` begins when this instance takes over. The value that `work` gives is disposed of ahead of the last head.
    * Rejects if something keeps this instance from ever acting. Call it once.
    */
   standBy(work: () => Promise<AsyncDisposable | undefined>): Promise<void>

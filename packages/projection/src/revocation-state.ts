@@ -27,7 +27,7 @@ const clocksDifferMs = 5000
 /**
  * What is dead (V7). A revocation is never taken back. Kinds credential, delegation and grant kill by name, for good. The other kinds
  * kill everything that matches and was approved earlier (`as_of` below the revocation's version). Kind all also kills what was shown
- * before it, whatever `as_of` that claims: after a restore, the numbers of a lost history are given out again.
+ * before it, regardless of its `as_of`: after a restore, the numbers of a lost history are given out again.
  */
 export class RevocationState {
   readonly #base: boolean

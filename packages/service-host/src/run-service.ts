@@ -20,7 +20,7 @@ export interface Process<C extends CommonConfig> {
   schema: z.ZodType<C>
   /** Called before anything is opened; e.g. makes the installation. */
   prepare?: (config: C) => void
-  /** Starts the services on the host. The result is disposed of before the host. */
+  /** Starts the services on the host. The result is disposed of ahead of the host. */
   start: (config: C, host: Host) => Promise<AsyncDisposable>
   /** Called once it listens. */
   ready?: (config: C, host: Host) => Promise<void>

@@ -23,7 +23,7 @@ export class Health {
     return () => void this.#checks.delete(name)
   }
 
-  /** From here on the process is not ready, whatever its checks say. It never becomes ready again. */
+  /** From here on the process is not ready, even if its checks pass. It never becomes ready again. */
   stopping(): void {
     this.#stopping = true
   }

@@ -150,7 +150,7 @@ function securityHeaders(https: boolean): HelmetOptions {
   }
 }
 
-/** Leaves no way around `assertListenerAllowed`, and makes `localhost` mean 127.0.0.1, whatever it resolves to. */
+/** Leaves no way around `assertListenerAllowed`, and makes `localhost` always mean 127.0.0.1. */
 function guardListen(app: HttpServer, tls: Tls): void {
   const listen = app.listen.bind(app)
   app.listen = (async (options: FastifyListenOptions = {}) => {

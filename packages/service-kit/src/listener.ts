@@ -10,7 +10,7 @@ export type Tls = TlsFiles | 'terminated' | undefined
 
 /**
  * Refuses (`config_invalid`) to listen beyond this machine without TLS: tokens would cross the network in the clear. Any name other than
- * `localhost` counts as beyond this machine, whatever it resolves to now.
+ * `localhost` counts as beyond this machine, even if it now resolves to the loopback.
  */
 export function assertListenerAllowed(host: string, tls: Tls): void {
   if (tls !== undefined || isLoopback(host)) return

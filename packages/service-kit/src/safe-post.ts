@@ -32,7 +32,7 @@ export type Posted =
   /** It was not sent, and never will be. */
   | { outcome: 'forbidden'; why: 'url' | 'address' }
 
-/** Never rejects. Resolves by its deadline, or once `stop` is aborted (then as failed), whatever the other side does. */
+/** Never rejects. Resolves by its deadline, or once `stop` is aborted (then as failed), even if the other side never answers. */
 export type SafePost = (post: Post, stop?: AbortSignal) => Promise<Posted>
 
 const longestBody = 65_536

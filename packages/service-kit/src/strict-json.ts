@@ -33,7 +33,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * Reads UTF-8 bytes: no byte order mark, no overlong form, no encoded surrogate. Then continues as `parseStrictJsonText`. Never
- * throws, whatever the bytes. Takes time and memory in proportion to their number.
+ * throws, for any bytes. Takes time and memory in proportion to their number.
  */
 export function parseStrictJson(bytes: Uint8Array, options: StrictJsonOptions): StrictJson {
   if (bytes.length > options.maxBytes) return tooLarge(options.maxBytes)

@@ -166,7 +166,7 @@ class Log {
   }
 }
 
-/** The place of a tile or bundle, whatever its width. */
+/** The place of a tile or bundle, regardless of its width. */
 function placeOf({ level, index }: Tile): string {
   return `${level}/${index}`
 }

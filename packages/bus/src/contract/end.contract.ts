@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Handled } from '../bus.ts'
 import { event, heldMemory, numbered, type OpenBus, TEST, text, until, withTopic } from './under-test.ts'
 
-/** What a bus may hold for one follower, whatever the backlog. The 20,000 events of a unit run are 40 MB. */
+/** What a bus may hold for one follower, regardless of the backlog. The 20,000 events of a unit run are 40 MB. */
 const HELD_BYTES = 16 << 20
 
 /** The guarantees of an orderly end, and that no messages accumulate in memory. */

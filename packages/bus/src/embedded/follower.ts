@@ -19,7 +19,7 @@ interface Reader {
 
 /**
  * Reads its partitions in turn, and passes the messages to the handler in one call at a time. It holds one batch, and one
- * offset per partition, whatever the backlog. A slow handler only makes it read later.
+ * offset per partition, regardless of the backlog. A slow handler only makes it read later.
  */
 export class Follower implements FollowSubscription {
   readonly #readers: Reader[]

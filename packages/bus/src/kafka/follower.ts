@@ -49,7 +49,7 @@ export interface FollowerOptions {
 /**
  * Reads all partitions without a group, with one long poll per broker at a time (KAFKA.md rule 13), and passes the messages to the
  * handler in one call at a time. The messages of a poll are handled before that broker is asked again, so a slow handler holds
- * one answer per broker, whatever the backlog. After any error the link is thrown away and another one is opened at the
+ * one answer per broker, regardless of the backlog. After any error the link is thrown away and another one is opened at the
  * handled offsets. So a dead broker, a frozen one and a moved leader are handled alike.
  */
 export class Follower implements FollowSubscription {

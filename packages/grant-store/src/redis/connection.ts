@@ -148,7 +148,7 @@ function redisOptions(address: RedisAddress, tls: { ca: string } | undefined, de
     disableClientInfo: true,
     protocol: 2 as const,
     lazyConnect: true,
-    // No call waits for a connection, and none is sent again without the caller's knowledge.
+    // Calls never wait for a connection, and are never sent again without the caller's knowledge.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
