@@ -9,13 +9,14 @@ export interface AgentCall {
   /** The DPoP header; undefined unless there is exactly one. */
   proof: string | undefined
   method: 'GET' | 'POST'
-  /** Below the public address, without query. */
+  /** Relative to the public address, without the query. */
   path: string
 }
 
 /**
- * The task that this caller may see: its own agent's, in its parts. It proves an instance key by a DPoP proof of this very call,
- * once (RFC 9449 §4.3). Throws `caller_unauthenticated` without such a proof; to everybody else's key the task does not exist.
+ * The parts of a task that this caller may see, which are those of its own agent. The caller proves an instance key with a DPoP proof of
+ * this very call, which counts once (RFC 9449 §4.3). Throws `caller_unauthenticated` without such a proof. For any other agent's key the
+ * task does not exist.
  */
 export function callersTask(
   approval: Approval,
@@ -26,12 +27,12 @@ export function callersTask(
   const [first, ...others] = approval.projection.ledger.requests.ofTask(approval.folded.get(call.taskId) ?? call.taskId)
   if (first?.received === undefined || first.received.kind === 'registry')
     throw new ServiceError('access_request_unknown')
-  // Any instance of the agent, so that a handle outlives a restart; by the keys of now, so that a retired key sees nothing.
+  // Any instance of the agent, so that a handle outlives a restart. Only keys that are valid now count, so that a retired key sees nothing.
   const caller = callerOf(approval, proofs, proof, agentIdOf(first.received.agent))
   return { parts: [first, ...others], caller }
 }
 
-/** The caller as an instance of this agent. As `callersTask` throws; to everybody else the agent has asked nothing. */
+/** The caller as an instance of this agent. Throws as `callersTask` does. For any other key the agent has asked for nothing. */
 export function callingInstance(
   approval: Approval,
   proofs: AgentProofs,
@@ -40,7 +41,7 @@ export function callingInstance(
   return callerOf(approval, proofs, provenCall(approval, call), call.agentId)
 }
 
-/** Whether this call proves to be by an instance of this agent. Its proof then counts, and is refused if it did before. */
+/** Whether this call proves that an instance of this agent made it. The proof then counts; one that counted before is refused. */
 export function isCallOf(approval: Approval, proofs: AgentProofs, call: AgentCall & { agentId: string }): boolean {
   let proof: DpopProof
   try {
@@ -72,12 +73,12 @@ function callerOf(approval: Approval, proofs: AgentProofs, proof: DpopProof, age
   const agent = approval.projection.ledger.registry.get('agent', agentId)
   const caller = agent && instanceWith(approval, agent, proof.jkt)
   if (caller === undefined) throw new ServiceError('access_request_unknown')
-  // Only now: proofs by keys that nobody registered must not crowd out those that count.
+  // Only now: proofs by unregistered keys must not crowd out those that count.
   proofs.count(proof, agentId)
   return caller
 }
 
-/** The instance of the agent that has this key: registered, or attested with an ask of this agent, to whom it attests now. */
+/** The agent's instance that has this key: registered, or attested with an ask of this agent by the agent's current attestor. */
 function instanceWith({ own, projection }: Approval, { id, attestor }: Agent, jkt: string): string | undefined {
   if (attestor.kind === 'registered_key') {
     const key = attestor.keys.find(({ jwk }) => thumbprint(jwk) === jkt)

@@ -11,7 +11,7 @@ function world(clock = testClock(1_800_000_000_000)) {
   const proofs = new AgentProofs(clock, seededRandom(++count))
   const made = ({ aheadMs = 0, nonce }: { aheadMs?: number; nonce?: string } = {}) =>
     makeDpopProof({ ...at, jti: `proof-${++count}`, now: clock.now() + aheadMs, nonce }, key)
-  /** As approval does with a call: verified, then counted. */
+  /** Does what approval does with a call: verifies the proof, then counts it. */
   const show = (proof: string, agent = 'a', by = proofs): string => {
     const clocked = { now: clock.now(), maxAgeMs: proofMaxAgeMs, leewayMs: proofLeewayMs }
     const verified = verifyDpopProof({ proof, ...at, ...clocked })
@@ -48,7 +48,7 @@ it('lets an honest agent through with one more proof, and asks for none once no 
   const again = made({ nonce })
   expect([show(again), show(again)]).toEqual(['counted', 'token_replayed'])
   clock.advance(6001)
-  // Also one of another server behind the same address.
+  // A nonce of another server behind the same address is accepted too.
   expect([show(made()), show(made({ nonce: 'of-the-issuer' }))]).toEqual(['counted', 'counted'])
 })
 

@@ -5,7 +5,7 @@ import { type Clock, type DpopNonces, dpopNonces, type RandomSource, ReplayMemor
 export const proofMaxAgeMs = 60_000
 export const proofLeewayMs = 5000
 
-/** The proof holds, and may have counted for the instance before: the agent makes another one, with this nonce (RFC 9449 §9). */
+/** The proof holds but an earlier instance may have counted it: the agent makes another one with this nonce (RFC 9449 §9). */
 export class NonceNeeded extends ServiceError {
   readonly nonce: string
 
@@ -16,16 +16,16 @@ export class NonceNeeded extends ServiceError {
 }
 
 /**
- * Counts each agent's proof once (V10), over restarts and takeovers too. The memory is of this process alone. So a proof that may be older
- * than it must carry a nonce of this process; a later one needs none, since no instance before this one can have taken it.
+ * Counts each agent's proof once (V10), across restarts and takeovers too. The memory belongs to this process alone. A proof that may be
+ * older than this process must therefore carry one of its nonces. A later proof needs none: no earlier instance can have taken it.
  */
 export class AgentProofs {
   readonly #clock: Clock
   readonly #random: RandomSource
-  /** Of the time that this instance acts: one that acted between may have counted proofs with older ones. */
+  /** Renewed each time this instance becomes active: another one that was active in between may have counted proofs with older nonces. */
   #nonces: DpopNonces
   readonly #replay = new ReplayMemory()
-  /** ms since the epoch; never before this instance acts. */
+  /** ms since the epoch; infinite until this instance is active. */
   #countsSince = Number.POSITIVE_INFINITY
 
   constructor(clock: Clock, random: RandomSource) {
@@ -34,18 +34,18 @@ export class AgentProofs {
     this.#nonces = dpopNonces(clock, random)
   }
 
-  /** From now on proofs count here. `isFirst`: no instance before this one can have taken any. */
+  /** Proofs count here from now on. `isFirst`: no earlier instance can have taken any. */
   begin(isFirst: boolean): void {
     this.#nonces = dpopNonces(this.#clock, this.#random)
     this.#countsSince = countsFrom(this.#clock.now(), { isFirst, leewayMs: proofLeewayMs })
   }
 
-  /** Counts it, or throws `NonceNeeded`, `token_replayed`, or `rate_limited` where this agent has no room left. */
+  /** Counts the proof. Throws `NonceNeeded`, `token_replayed`, or `rate_limited` if this agent has no room left. */
   count(proof: DpopProof, agentId: string): void {
     const isOurs = proof.nonce !== undefined && this.#nonces.accepts(proof.nonce)
     if (!isOurs && proof.iat < this.#countsSince) throw new NonceNeeded(this.#nonces.current())
     const now = this.#clock.now()
-    // Past the last ms in which it is still taken.
+    // After the last ms in which the proof is still accepted.
     const until = now + proofMaxAgeMs + 2 * proofLeewayMs + 1
     const counted = this.#replay.remember(agentId, proofId(proof), until, now)
     if (counted === 'seen') throw new ServiceError('token_replayed', 'the DPoP proof was used before')

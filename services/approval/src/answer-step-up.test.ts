@@ -32,7 +32,7 @@ async function asked(mode: 'window' | 'continuous' = 'continuous'): Promise<stri
   return submitted.json().task.id
 }
 
-/** A living grant, and an ask for one more action of it as approval receives it. */
+/** An active grant, and an ask for one more action under it, as approval receives it. */
 async function stepUp(
   needs?: 'action' | 'task',
   mode?: 'window',

@@ -24,8 +24,8 @@ import type { StepUpAsk } from './requests.ts'
 import { whyNotApprove } from './who-may-answer.ts'
 
 /**
- * The statement of one more action: short, since it is about this moment, and never beyond the ask or the grant. It says that the task
- * goes on only where the decision point found that it lapsed; an approver may let through `only` the action all the same.
+ * The statement of one more action. It is short-lived, since it is about this moment, and never outlives the ask or the grant. It says that
+ * the task goes on only if the decision point found that the task lapsed. Even then an approver may let through `only` the action.
  */
 export function stepUpStatement(approval: Approval, ask: StepUpAsk, only?: 'action'): StepUpStatement {
   const { trust, clock, random } = approval
@@ -47,7 +47,7 @@ export function stepUpStatement(approval: Approval, ask: StepUpAsk, only?: 'acti
 
 const goesOn = ({ needs }: StepUpAsk, { mode }: Grant) => needs === 'task' && mode === 'continuous'
 
-/** As every decision point will judge it; what those would not take is not published. */
+/** Judges as every decision point will. An answer that decision points would reject is not published. */
 export function judgeStepUp(
   approval: Approval,
   ask: StepUpAsk,
@@ -65,7 +65,7 @@ export function judgeStepUp(
   return verifyStepUp(check)
 }
 
-/** Whoever may approve the grant as the rules are now may say yes to one more action of it, and nobody else. */
+/** Only people who may approve the grant under the current rules may allow one more action of it. */
 export function stepUpRule({ projection }: Approval, { grant_id }: StepUpAsk): Rule {
   const { grants, registry } = projection.ledger
   const tree = grants.trees.get(grant_id)
@@ -81,18 +81,18 @@ export function whyNotStepUp(approval: Approval, me: Approver, ask: StepUpAsk): 
   return whyNotApprove(approval, me, ask, stepUpRule(approval, ask))
 }
 
-/** Of somebody who was revoked since the grant was made, no decision point takes a yes under it (V7). */
+/** No decision point accepts the yes of a person who was revoked since the grant was made (V7). */
 function hasRevoked({ projection }: Approval, { grant_id }: StepUpAsk, people: readonly string[]): boolean {
   const { grants, revocations } = projection.ledger
   const tree = grants.trees.get(grant_id)
   return tree !== undefined && revocations.kills(lineageOf(tree, people))?.kind === 'approver'
 }
 
-/** Whose passkeys these are, as far as they are somebody's; whether they signed is not asked here. */
+/** The approvers that own these passkeys; unknown passkeys are left out. Signatures are not checked here. */
 export const signersOf = (registry: RegistryState, assertions: readonly Assertion[]): string[] =>
   assertions.flatMap(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? [])
 
-/** Who may say yes may say no, and so may the agent's owner; without a rule, or a grant, anybody may clear the ask away. */
+/** People who may say yes may also say no, and so may the agent's owner. Without a rule or a grant, any approver may clear the ask away. */
 export function mayRefuseStepUp(approval: Approval, me: Approver, ask: StepUpAsk): boolean {
   const { registry } = approval.projection.ledger
   if (registry.get('agent', agentIdOf(ask.agent))?.owner === me.id) return true
@@ -104,7 +104,7 @@ export function mayRefuseStepUp(approval: Approval, me: Approver, ask: StepUpAsk
   }
 }
 
-/** What is done once more, in plain words. Values stand as JSON: an agent could else write sentences of ours. */
+/** The repeated action, in plain words. Values are shown as JSON, so that an agent cannot write sentences that look like ours. */
 export function stepUpLines(approval: Approval, { action, grant_id, arguments: handedOver }: StepUpAsk): string[] {
   const task = approval.projection.ledger.grants.trees.get(grant_id)?.grant.authority.task
   const { name, resource } = action
@@ -116,7 +116,7 @@ export function stepUpLines(approval: Approval, { action, grant_id, arguments: h
   ]
 }
 
-/** Only the arguments that the decision point named; the digest fixes the others. */
+/** Only the arguments that the decision point named. The digest fixes the others. */
 function namedIn({ arguments: named = {}, action_digest }: StepUpAsk['action']): string[] {
   const lines = Object.entries(named).map(([pointer, value]) => `${pointer}: ${JSON.stringify(value)}`)
   return [...lines, `Exactly the action with the digest ${action_digest}`]

@@ -110,7 +110,7 @@ describe('approving', () => {
     expect((await olga.post(`/requests/${second.id}/approve`, answer)).body).toMatchObject({
       code: 'statement_unknown',
     })
-    // Spent by the attempt for the other request: whoever is unsure renders again.
+    // The attempt on the other request used up the challenge: a person who is unsure renders again.
     expect((await olga.post(`/requests/${first.id}/approve`, answer)).body).toMatchObject({ code: 'statement_unknown' })
     expect(stateOf(first.id)?.state).toBe('pending')
     for (const { id, agent } of [first, second]) expect((await agent.cancel(id)).statusCode).toBe(200)
@@ -312,7 +312,7 @@ it('answers nothing after its time, says so on the topic, and the agent hears it
   const { id: known } = (await agentOf(later).submit(again)).json().task
   clock.advance(610_000)
   await answering(later)
-  // Handed in again when the signature is too old for a new request: it is the old one still, and expired.
+  // Handed in again when the signature is too old for a new request: it is still the old request, which expired.
   const agent = agentOf(later)
   await agent.list({}, 610_000) // learns the nonce
   const dpop = agent.proof('POST', '/access/v1/requests', 610_000)

@@ -46,7 +46,7 @@ export interface World extends AsyncDisposable {
   operator: HttpServer
   metrics: Metrics
   issuer: Participant
-  /** Says on approval's behalf, with its key, what approval itself would not. */
+  /** Says with approval's key what approval itself would not say. */
   approval: Producer
   invitation: SigningKey<'invitation'>
   /** Signs denials as a decision point does. */
@@ -54,7 +54,7 @@ export interface World extends AsyncDisposable {
   root: SigningKey<'root'>
   /** Of `<agentId>/one`, `<agentId>/two` and `<otherAgentId>/one`. */
   keys: { one: SigningKey<'agent'>; two: SigningKey<'agent'>; other: SigningKey<'agent'> }
-  /** What was logged so far. */
+  /** The log so far. */
   log(): string
 }
 
@@ -65,17 +65,17 @@ interface InjectBody {
 
 export interface WorldOptions {
   rule?: Partial<Rule>
-  /** Besides, each with its `match` and `order`. */
+  /** Additional rules, each with its `match` and `order`. */
   moreRules?: Rule[]
   singleOperator?: boolean
-  /** How far its clock is moved; real time passes besides. */
+  /** How far approval's clock is moved; real time passes as well. */
   clock?: TestClock
   requestLifeSeconds?: number
   /** Where callbacks go. */
   post?: SafePost
-  /** Why the issuer refuses what was approved; it does not, unless told. */
+  /** Why the issuer refuses what was approved. By default it refuses nothing. */
   refuses?: () => string | undefined
-  /** Besides the two with registered keys. */
+  /** In addition to the two with registered keys. */
   agents?: readonly Agent[]
   notify?: NonNullable<ApprovalConfig['notify']>
 }
@@ -92,7 +92,7 @@ export const aRule = (over: Partial<Rule> = {}): Rule => ({
   ...over,
 })
 
-/** Approval for real, on a real bus in a folder of its own, with a stand-in for the issuer. Nobody is enrolled. */
+/** A real approval service on a real bus in its own folder, with a stand-in for the issuer. No approver is enrolled. */
 export async function aWorld(options: WorldOptions = {}): Promise<World> {
   const data = mkdtempSync(join(tmpdir(), 'approval-test-'))
   await using stack = new AsyncDisposableStack()
@@ -194,15 +194,15 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
   return { ...world, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-/** Resolves once approval answers again: a leap of its clocks looks to it as if its heads did not come through meanwhile. */
+/** Resolves once approval answers again. To approval, a jump of its clocks looks as if its heads had stopped arriving. */
 export async function answering({ http }: World): Promise<void> {
-  // Not the console's page, which is 503 where it is not built.
+  // Not the console's page, which answers 503 if it has not been built.
   const url = '/.well-known/bailiwick-notification-keys'
   const standsBy = async () => (await http.inject({ method: 'GET', url })).statusCode === 503
   while (await standsBy()) await new Promise((resolve) => setTimeout(resolve, 10))
 }
 
-/** The machine's clock, moved by as much as the test's clock was since its start at 0. */
+/** The machine's clock, shifted by as much as the test's clock has moved since its start at 0. */
 function moved(clock: TestClock) {
   return {
     now: () => systemClock.now() + clock.now(),
@@ -263,21 +263,21 @@ export function anAsk(trust: Trust, over: Partial<AccessRequest> = {}): AccessRe
     jti: unique('ask'),
     authority,
     mode: 'window',
-    // Each for another length: what is asked twice is one request, and rests after a denial.
+    // Each ask has a different length: the same ask twice would be one request, and would cool down after a denial.
     ...(over.not_after === undefined ? { expires_in_seconds: 1800 + (++serial % 600) } : {}),
     ...over,
   }
 }
 
-/** An agent that asks over HTTP, and looks at what became of it. */
+/** An agent that asks over HTTP and reads its status. */
 export function agentOf({ http, trust, keys }: World, key: SigningKey<'agent'> = keys.one, sub = `${agentId}/one`) {
-  /** Of the first answer that asked for one; approval asks while a proof may be older than its memory. */
+  /** The nonce of the first answer that required one. Approval requires one while a proof may be older than its memory. */
   let nonce: string | undefined
   const proof = (method: string, path: string, aheadMs = 0) => {
     const now = systemClock.now() + aheadMs
     return makeDpopProof({ htm: method, htu: `${origin}${path}`, jti: unique('proof'), now, nonce }, key)
   }
-  /** Sends with a new proof, and once more with a nonce where one is wanted. */
+  /** Sends with a new proof, and again with a nonce if one is required. */
   const proved = async (
     method: 'GET' | 'POST',
     path: string,
@@ -302,7 +302,7 @@ export function agentOf({ http, trust, keys }: World, key: SigningKey<'agent'> =
         url: '/access/v1/requests',
         payload: { subject: { type: 'agent', id: subject }, ...firstOf(request), bailiwick: { request, ...more } },
       }),
-    /** As an AuthZEN client: what surrounds the signed ask, and header fields. */
+    /** Sends as an AuthZEN client: with what surrounds the signed ask, and header fields. */
     send: (request: string, around: object = {}, headers: Record<string, string> = {}) =>
       http.inject({
         method: 'POST',
@@ -310,12 +310,12 @@ export function agentOf({ http, trust, keys }: World, key: SigningKey<'agent'> =
         headers,
         payload: { subject: { type: 'agent', id: sub }, ...firstOf(request), bailiwick: { request }, ...around },
       }),
-    /** Learns the nonce that is wanted, if one is. */
+    /** Learns the required nonce, if there is one. */
     list: (named: Record<string, string> = {}, aheadMs = 0) => {
       const query = `?${new URLSearchParams({ agent: sub.slice(0, sub.lastIndexOf('/')), ...named })}`
       return proved('GET', '/access/v1/requests', { query, aheadMs })
     },
-    /** With this proof as it is, or with one of its own. */
+    /** With this proof unchanged, or with a new one. */
     status: (id: string, dpop?: string) => {
       const path = `/access/v1/requests/${id}`
       return dpop === undefined ? proved('GET', path, {}) : http.inject({ method: 'GET', url: path, headers: { dpop } })

@@ -16,9 +16,9 @@ export type Approved =
 const actedOnWithinMs = 5000
 
 /**
- * Takes one person's passkey signature over what was rendered for that person. It resolves when the event is durable and
- * counts (V2): `request.endorsed` until the rule's quorum of distinct people signed the same statement, then
- * `request.approved` with all of their signatures, and the issuer, which verifies them itself, has acted or 5 s are over.
+ * Takes one person's passkey signature over the statement that was rendered for that person. Resolves when the event is durable and
+ * counts (V2). The event is `request.endorsed` until the rule's quorum of distinct people has signed the same statement. Then it is
+ * `request.approved` with all of their signatures, and the promise also waits up to 5 s for the issuer, which verifies them itself, to act.
  */
 export async function approve(
   approval: Approval,
@@ -27,7 +27,7 @@ export async function approve(
   assertion: Assertion,
 ): Promise<Approved> {
   const { statement } = rendered
-  // By this person's passkeys alone: a colleague's signature would be true, and not the session's.
+  // Only this person's passkeys: a colleague's signature would be genuine, but it is not the session's.
   const { signCounts } = approval
   const credentials = me.credentials.map((credential) => signCounts.current(credential))
   const approvers = new Map([[me.id, { ...me, credentials }]])
@@ -36,7 +36,7 @@ export async function approve(
   signCounts.saw(assertion)
   const published = await inTurn(approval, rendered.requestId, () => publish(approval, me, rendered, assertion))
   if (published !== 'approved') return { status: 'endorsed', endorsements: published }
-  // Nobody acts on a step-up before its agent comes back: each decision point reads it then.
+  // A step-up has no effect until its agent comes back: each decision point reads it then.
   if (statement.kind === 'step_up')
     return { status: 'approved', grant_id: statement.grant_id, action_digest: statement.action_digest }
   return statement.kind === 'registry' ? awaitChange(approval, rendered) : awaitGrant(approval, rendered)
@@ -77,7 +77,7 @@ async function publish(
   return assertions.length
 }
 
-/** What was signed so far of this very statement. */
+/** The signatures so far on this exact statement. */
 function endorsementsOf({ endorsements }: RequestRecord, hash: string): Assertion[] {
   return endorsements.filter(({ statement_hash }) => statement_hash === hash).map(({ assertion }) => assertion)
 }

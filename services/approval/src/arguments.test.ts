@@ -23,7 +23,7 @@ const saltedOf = (text: string) => ({ salt: Buffer.from(systemRandom(16)).toStri
 
 interface Ask {
   action?: Action
-  /** What the agent signs, and sends. */
+  /** The text that the agent signs and sends. */
   text?: string | undefined
   sent?: string | undefined
   digest?: string

@@ -5,34 +5,34 @@ import type { AccessRequest, SaltedText } from '@bailiwick/credentials'
 import type { PresentedItem } from './binding.ts'
 import type { ShownAttestation } from './workloads.ts'
 
-/** What an agent sent, none of it verified. */
+/** A submission from an agent, with nothing verified yet. */
 export interface Submission {
   /** The agent's compact JWS, unverified. */
   request: string
   purpose?: SaltedText | undefined
   arguments?: SaltedText | undefined
   receivedBy: 'topic' | 'http'
-  /** What a workload without a registered key sends besides, over HTTP alone: it must never stand on a topic. */
+  /** What a workload without a registered key sends in addition. Over HTTP only: it must never be written to a topic. */
   attestation?: ShownAttestation | undefined
-  /** What the submission names, with the denials that it answers; over HTTP alone. */
+  /** The items that the submission names, with the denials that they answer. Over HTTP only. */
   items?: readonly PresentedItem[]
-  /** Who sends it has not proved, by this call, to be an instance of the agent that signed it. Absent: it is told nothing. */
+  /** True if the sender did not prove, by this call, to be an instance of the signing agent. Absent for the topic, which answers nothing. */
   isStranger?: boolean
-  /** Called as soon as the agent's signature holds. */
+  /** Called as soon as the agent's signature is verified. */
   onVerified?: () => void
-  /** Looks up what this agent sent under its Idempotency-Key, and remembers what became of it. */
+  /** Looks up what this agent sent under its Idempotency-Key, and remembers the resulting task. */
   once?: { find(agentId: string): string | undefined; keep(agentId: string, task: string): void } | undefined
 }
 
-/** An ask whose signature holds. */
+/** An ask whose signature is verified. */
 export interface Ask {
   agent: Agent
   /** Thumbprint of the instance's key. */
   instanceKey: string
   attestation: Attestation
   asked: AccessRequest
-  /** All of it. */
+  /** The whole authority that is asked for. */
   authority: Authority
-  /** Its parts by rule; none of a step-up, which people answer by the rule of the grant that it is under. */
+  /** Its parts by rule. Empty for a step-up, which is answered under the rule of the grant that it belongs to. */
   items: readonly Item[]
 }

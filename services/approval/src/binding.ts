@@ -20,7 +20,7 @@ export interface PresentedDenial {
   reason?: string | undefined
 }
 
-/** One resource and action that a submission names, with the denial that it answers. */
+/** One resource and action that a submission names, with the denial that they answer. */
 export interface PresentedItem {
   resource: { type: string; id: string }
   action: { name: string; properties?: Readonly<Record<string, unknown>> | undefined }
@@ -33,7 +33,7 @@ export interface BoundDenial {
   reason: string
   action: NonNullable<BindingToken['action']>
   grant: string | undefined
-  /** Of a step-up: what a person's yes must do. */
+  /** For a step-up: what a person's yes must do. */
   needs: BindingToken['needs']
 }
 
@@ -41,17 +41,17 @@ export interface BindingAsk {
   agent: Agent
   asked: AccessRequest
   authority: Authority
-  /** The task that the ask is, or would be. */
+  /** The task that the ask is, or would become. */
   task: string
 }
 
 const leewayMs = 5000
 
 /**
- * Binds an ask to the denials that are shown with it, item by item (access request profile, "Verifying the Denial Binding"):
- * signed by a key that the root certified for exactly this, for this installation, of a call by this very instance,
- * named by hash in the agent's own signature, fresh, unanswered, and about what is asked. Without a denial only an agent
- * that is registered for it may ask (`denial_not_requestable`). Gives what the first item answers.
+ * Binds an ask to the denials that are shown with it, item by item (access request profile, "Verifying the Denial Binding").
+ * A denial must be signed by a key that the root certified for exactly this purpose, for this installation. It must be about a call by
+ * this very instance, named by hash in the agent's own signature, fresh, unanswered, and about what is asked. Without a denial, only an
+ * agent that is registered for it may ask (`denial_not_requestable`). Returns the denial that the first item answers.
  */
 export function boundDenial(
   approval: Approval,
@@ -67,7 +67,7 @@ export function boundDenial(
   }
   const tokens = items.map(({ denial }) => denial?.binding_token)
   if (!tokens.every((token) => token !== undefined)) throw invalid('an item has no binding token')
-  // Nobody else can present it as theirs: only who signed its hash. A compact JWS holds no comma.
+  // Only the agent that signed its hash can present it. A compact JWS holds no comma.
   if (asked.binding_token_hash !== sha256(tokens.join())) throw invalid('not the binding token whose hash was signed')
   const bound = items.map((item) => boundItem(approval, ask, item))
   refuseBeyond(ask, bound)
@@ -81,7 +81,7 @@ function boundItem(approval: Approval, { asked, authority, task }: BindingAsk, i
   if (sub !== undefined && sub !== asked.sub) throw invalid('the denial of another instance')
   if (denial.evaluation_id !== undefined && denial.evaluation_id !== jti) throw invalid('evaluation_id')
   if (denial.reason !== undefined && denial.reason !== reason) throw invalid('reason')
-  // Its own expiry is what the profile compares with the echoed one; one that was moved was not echoed.
+  // The profile compares the token's own expiry with the echoed one; if they differ, the denial was not echoed unchanged.
   if (denial.expires_at === undefined || Date.parse(denial.expires_at) !== exp * 1000) throw invalid('expires_at')
   if (action === undefined) throw invalid('the denial of an action that could not be read')
   refuseOther(item, action)
@@ -105,7 +105,7 @@ function verifiedToken({ keyRing, trust, clock }: Approval, token: string): Bind
   throw invalid(`binding_token: ${verified.code}`)
 }
 
-/** What the submission names is what was denied; arguments that are sent again must be the ones that were denied. */
+/** The submission must name what was denied. Arguments that are sent again must be the ones that were denied. */
 function refuseOther({ resource, action }: PresentedItem, denied: BoundDenial['action']): void {
   const { name, properties } = action
   if (resource.type !== denied.resource.type || resource.id !== denied.resource.id || name !== denied.name)
@@ -118,11 +118,11 @@ function digestOf(action: Parameters<typeof actionDigest>[0]): string | undefine
   try {
     return actionDigest(action)
   } catch {
-    return undefined // a lone surrogate has no canonical form, and was never denied
+    return undefined // a lone surrogate has no canonical form, so it was never denied
   }
 }
 
-/** Whether a permission of the ask is for this action and resource; within which bounds is for people to see. */
+/** Whether a permission of the ask is for this action and resource. People judge the bounds. */
 export function asksFor({ permissions }: Authority, action: { name: string; resource: PresentedItem['resource'] }) {
   const { type, id } = action.resource
   return permissions.some(
@@ -130,7 +130,7 @@ export function asksFor({ permissions }: Authority, action: { name: string; reso
   )
 }
 
-/** Who may only answer denials may ask for nothing that was not denied: one denial would open the door to any ask. */
+/** An agent that may only answer denials may ask only for what was denied. Otherwise one denial would open the door to any ask. */
 function refuseBeyond({ agent, authority }: BindingAsk, bound: readonly BoundDenial[]): void {
   if (agent.proactive_requests) return
   const wasDenied = (name: string, { type, id }: { type: string; id?: string }) =>

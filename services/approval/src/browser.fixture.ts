@@ -4,14 +4,14 @@ import { aPasskey, type Said, type TestPasskey } from './passkey.fixture.ts'
 
 type Json = Record<string, unknown>
 
-/** A person at the console: a browser with its cookie, and a passkey. */
+/** A person at the console: a browser with its session cookie, and a passkey. */
 export interface Person {
   passkey: TestPasskey
   post(path: string, body?: Json, headers?: Record<string, string>): Promise<{ status: number; body: Json }>
   get(path: string): Promise<{ status: number; body: Json }>
   enrol(id?: string, over?: Json): Promise<{ status: number; body: Json }>
   signIn(said?: Partial<Said>): Promise<{ status: number; body: Json }>
-  /** Asks for the statement; gives it with its challenge. */
+  /** Requests the statement; returns it with its challenge. */
   statement(requestId: string, narrowed?: Json): Promise<{ status: number; body: Json }>
   /** Renders, signs and sends the answer. */
   approve(requestId: string, narrowed?: Json): Promise<{ status: number; body: Json }>

@@ -4,8 +4,8 @@ import { ServiceError } from '@bailiwick/errors'
 import { isPublicAddress, safeUrl } from '@bailiwick/service-kit'
 
 /**
- * Refuses (`callback_forbidden`) what the agent's registration does not hold: https, the same origin as one of its prefixes, and
- * a path below that prefix, segment by segment. Where a name leads is judged when it is sent to: it may change until then.
+ * Throws `callback_forbidden` unless the agent's registration allows the address: https, the same origin as one of its prefixes, and a path
+ * below that prefix, segment by segment. The address that a host name resolves to is judged at sending, since it may change until then.
  */
 export function refuseCallback({ callbacks = [] }: Pick<Agent, 'callbacks'>, callback: string | undefined): void {
   if (callback === undefined) return
@@ -17,7 +17,7 @@ export function refuseCallback({ callbacks = [] }: Pick<Agent, 'callbacks'>, cal
 function liesBelow(url: URL, registered: string): boolean {
   const prefix = safeUrl(registered)
   if (prefix === undefined || prefix.origin !== url.origin) return false
-  // An encoded slash, backslash or dot is a path to some servers and none to others.
+  // Servers disagree on whether an encoded slash, backslash or dot is part of the path structure.
   if (/%(?:2e|2f|5c|25)|\\/i.test(url.pathname)) return false
   const base = prefix.pathname.endsWith('/') ? prefix.pathname : `${prefix.pathname}/`
   return url.pathname === prefix.pathname || url.pathname.startsWith(base)

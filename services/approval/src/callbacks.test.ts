@@ -11,7 +11,7 @@ import { Transient } from './transient.ts'
 const endpoint = 'https://hooks.example/cb/done?x=1'
 const delivered: Posted = { outcome: 'delivered', status: 204 }
 
-/** A world whose callbacks come here, each answered by the next of these. */
+/** A world whose callbacks arrive here. Each gets the next of these answers. */
 async function telling(...answers: (Posted | Promise<Posted>)[]) {
   const posts: (Post & { body: string })[] = []
   const world = await aWorld({
@@ -83,7 +83,7 @@ it('tells once more after a start what ended shortly before, under the same deli
   await expect.poll(() => posts).toHaveLength(1)
   const { projection } = world.issuer
   await projection.until(() => projection.ledger.requests.requests.get(id)?.state === 'cancelled' || undefined, 5000)
-  // What the next process has: the log, and nothing of what the one before remembered.
+  // The next process has the log, but nothing that the previous one kept in memory.
   const approval = {
     ...{ projection, trust: world.trust, clock: systemClock, publicUrl: 'http://localhost:8421' },
     ...{

@@ -18,26 +18,26 @@ export interface CallbackOptions {
   pausesMs?: readonly number[]
 }
 
-/** What became of one: `forbidden` is never tried again. */
+/** The result of one callback. `forbidden` is never retried. */
 type Told = 'delivered' | 'failed' | 'forbidden' | 'dropped'
 
 const atOnce = 16
-/** What ended so long before a start is told again: longer than all attempts of one delivery take. */
+/** A start repeats callbacks for tasks that ended up to this long ago. It exceeds the time of all attempts of one delivery. */
 const lookBackMs = 15 * 60 * 1000
 const rememberMs = 9 * 3600 * 1000
 
 /**
- * Tells agents that asked for it how their tasks ended (access request profile, "Callback Completion"): signed, to where the
- * registration still allows when it is sent, again with growing pauses, a bounded number of times. It is news without a
- * result: whoever gets it asks for the status. At least once and best effort: which tasks ended follows from the log, so
- * after a start the last quarter of an hour is told again, under the same delivery ids; nothing waits for any of it.
+ * Tells agents that asked for it how their tasks ended (access request profile, "Callback Completion"). A callback is signed, goes only
+ * where the registration still allows at sending time, and is retried a bounded number of times with growing pauses. It carries no result:
+ * the recipient asks for the status. Delivery is best effort, and may happen more than once. The log says which tasks ended, so a start
+ * repeats the last quarter of an hour under the same delivery ids. Nothing waits for any of it.
  */
 export class Callbacks implements AsyncDisposable {
   readonly #approval: Approval
   readonly #options: Required<CallbackOptions>
   readonly #told: (result: Told) => void
   readonly #known: Transient<true>
-  /** One agent's targets that answer slowly hold up that agent's news alone (V18). */
+  /** If one agent's targets answer slowly, only that agent's news is held up (V18). */
   readonly #lanes = new SerialQueue({ maxPerKey: 64, max: 1000 })
   readonly #turns = new Semaphore(atOnce, 1000)
   readonly #stop = new AbortController()
@@ -84,7 +84,7 @@ export class Callbacks implements AsyncDisposable {
       if (this.#stop.signal.aborted) return undefined
       return errorCode(error) === 'queue_full' ? 'dropped' : 'failed'
     })
-    if (told === undefined) return // stopped, and the next start tells it; or it is not so any more
+    if (told === undefined) return // stopped, and the next start sends it; or it no longer holds
     this.#told(told)
     if (told !== 'delivered')
       this.#approval.logger.warn(
@@ -95,7 +95,7 @@ export class Callbacks implements AsyncDisposable {
 
   async #attempts(news: News): Promise<Told | undefined> {
     const { signal } = this.#stop
-    // What the issuer refused for what changed meanwhile is asked again at once, and has then not ended.
+    // If the issuer refused because something changed meanwhile, the request is asked again at once, and so has not ended.
     const first = news.status === 'failed' ? 2000 : 0
     for (const pauseMs of [first, ...this.#options.pausesMs]) {
       if (pauseMs > 0) await after(pauseMs, signal).catch(() => undefined)
@@ -111,7 +111,7 @@ export class Callbacks implements AsyncDisposable {
     return first !== undefined && taskOf(this.#approval, [first, ...others]).task.status === status
   }
 
-  /** The request that a fact may have ended: answered, or granted, or refused by the issuer. */
+  /** The request that a fact may have ended: it was answered, granted, or refused by the issuer. */
   #recordOf({ topic, verdict, event }: Fact): RequestRecord | undefined {
     if (verdict !== 'counts') return undefined
     const { ledger } = this.#approval.projection
@@ -130,7 +130,7 @@ export class Callbacks implements AsyncDisposable {
   async #attempt({ id, url, body, agent }: News): Promise<Told> {
     const { projection, trust, clock } = this.#approval
     try {
-      // By the registration of now: a prefix that was taken away is told nothing more.
+      // Checked against the current registration: a prefix that was removed gets no more callbacks.
       refuseCallback(projection.ledger.registry.get('agent', agent) ?? {}, url)
     } catch {
       return 'forbidden'
@@ -143,7 +143,7 @@ export class Callbacks implements AsyncDisposable {
       'bailiwick-signature': signature,
       'user-agent': 'bailiwick',
     }
-    // A stop waits for nobody else's server, whatever the port below does.
+    // A stop does not wait for a foreign server, even if the port below does.
     const { signal } = this.#stop
     return (await unlessAborted(this.#options.post({ url, headers, body }, signal), signal)).outcome
   }

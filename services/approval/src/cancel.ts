@@ -4,9 +4,9 @@ import type { Approval } from './context.ts'
 import { inTurn, requestNamed } from './requests.ts'
 
 /**
- * The agent takes its own ask back: what is pending of it, or, once all is answered, what was approved, whose grant the issuer
- * then revokes: giving back is never refused. Resolves when it is durable and counts. What is cancelled stays so, that a
- * lost answer can be asked for again; where there is nothing to take back, `access_request_not_pending`.
+ * The agent takes back its own ask. If any of it is pending, that is withdrawn. If all is answered, the issuer revokes the grant of what
+ * was approved: giving back is never refused. Resolves when it is durable and counts. A cancelled task stays cancelled, so that a caller
+ * can retry after a lost answer. If there is nothing to take back, throws `access_request_not_pending`.
  */
 export async function cancel(approval: Approval, parts: readonly RequestRecord[], agent: string): Promise<void> {
   const inState = (wanted: RequestRecord['state']) => parts.filter(({ state }) => state === wanted)

@@ -16,9 +16,9 @@ export interface ChallengeOptions {
 }
 
 /**
- * Challenges for people who have proved nothing yet. They cost this process no memory before they are used: whoever asks for
- * thousands would else push out those of the people who hold a key. A challenge's name holds what is random in it, when it
- * ends and what it is about, under a MAC of this process; the challenge follows from the name.
+ * Challenges for people who have not proved anything yet. An unused challenge takes no memory in this process: otherwise a caller that
+ * requests thousands would push out those of people who hold a key. A challenge's name holds random bytes, the time at which it ends and a
+ * hash of its subject, under a MAC of this process. The challenge is derived from the name.
  */
 export class Challenges {
   readonly #options: ChallengeOptions
@@ -31,7 +31,7 @@ export class Challenges {
     this.#used = new Transient({ lifeMs: options.lifeMs, max: mostUsed, clock: options.clock })
   }
 
-  /** A new one; `about` is what it must be found with again. */
+  /** Makes a new challenge. `about` is the subject that it must be used for. */
   make(about: string): { id: string; challenge: Uint8Array } {
     const { lifeMs, clock, random } = this.#options
     const until = Buffer.alloc(timeBytes)
@@ -41,7 +41,7 @@ export class Challenges {
     return { id: id.toString('base64url'), challenge: this.#mac('challenge', facts) }
   }
 
-  /** The challenge of this name; undefined when it is none of ours, too old or used. */
+  /** The challenge of this name; undefined if it is not ours, too old or used. */
   find(id: string): Uint8Array | undefined {
     const facts = this.#factsOf(id)
     if (facts === undefined || this.#used.get(id)) return undefined
@@ -49,7 +49,7 @@ export class Challenges {
     return this.#options.clock.monotonic() < until ? this.#mac('challenge', facts) : undefined
   }
 
-  /** Whether that was what it was made about. */
+  /** Whether the challenge was made about this subject. */
   isAbout(id: string, about: string): boolean {
     return (
       this.#factsOf(id)
@@ -58,7 +58,7 @@ export class Challenges {
     )
   }
 
-  /** Uses it up; false when somebody was quicker (V10). For what `owner` has proved: used ones are kept in memory. */
+  /** Uses it up; false if another call was quicker (V10). `owner` is what the caller has proved: used challenges stay in memory. */
   use(id: string, owner: string): boolean {
     if (this.find(id) === undefined) return false
     this.#used.put(id, true, owner)
@@ -68,7 +68,7 @@ export class Challenges {
   #factsOf(id: string): Buffer | undefined {
     const bytes = Buffer.from(id, 'base64url')
     const length = randomBytes + timeBytes + aboutBytes
-    // Of the many spellings of one name, one counts: `used` knows names.
+    // A name can be spelled in many ways, but only one spelling counts: `used` compares names.
     if (bytes.length !== length + markBytes || bytes.toString('base64url') !== id) return undefined
     const facts = bytes.subarray(0, length)
     return timingSafeEqual(bytes.subarray(length), this.#mac('mark', facts).subarray(0, markBytes)) ? facts : undefined

@@ -1,18 +1,18 @@
 import { askSettings, commonSettings, type NotificationFormat, notifySettings } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
-/** What an approval service needs to know besides its adapters. */
+/** What an approval service needs besides its adapters. */
 export interface ApprovalConfig {
   /** Unique for each start. */
   instance: string
-  /** Its outside address: where agents ask, and where people open the console. */
+  /** Its external address: where agents ask, and where people open the console. */
   publicUrl: string
   maxStalenessMs: number
-  /** How long an ask can be answered; 3600 unless told. */
+  /** How long an ask can be answered. The default is 3600. */
   requestLifeSeconds?: number
-  /** Where people are told of what waits; nowhere without a webhook. */
+  /** Where people are notified of what waits. Without a webhook, nowhere. */
   notify?: { webhook: string | undefined; format: NotificationFormat }
-  /** Where evidence answers; on this machine unless told. */
+  /** The address of evidence. By default it is on this machine. */
   evidenceUrl?: string | undefined
 }
 
@@ -21,7 +21,7 @@ export const configSchema = z.object({
   ...commonSettings(8421),
   ...notifySettings,
   ...askSettings,
-  /** Where the console's page *Evidence* reads: an evidence service on another machine, as an auditor (`bailiwick keys auditor`). */
+  /** Source of the console's *Evidence* page: an evidence service on another machine, read as an auditor (`bailiwick keys auditor`). */
   BAILIWICK_EVIDENCE_URL: z
     .url({ protocol: /^https?$/ })
     .transform((value) => new URL(value).origin)

@@ -12,7 +12,7 @@ import { authorityOf, mayRefuse, ruleFor, whyNotApprove, whyNotApproveChange } f
 const showEndedMs = 3600 * 1000
 const mostShown = 200
 
-/** All that the console shows to one signed-in person. Bounded; newest first. */
+/** Everything that the console shows to one signed-in person. Bounded; newest first. */
 export function consoleState(approval: Approval, me: Approver) {
   const { projection, trust, clock } = approval
   const { ledger } = projection

@@ -11,7 +11,7 @@ import type { Workloads } from './workloads.ts'
 /** What every use case of approval works with. */
 export interface Approval extends Voice {
   trust: Trust
-  /** Its outside address, without a slash at the end. */
+  /** The external address, without a trailing slash. */
   publicUrl: string
   requestLifeMs: number
   clock: Clock
@@ -21,13 +21,13 @@ export interface Approval extends Voice {
   policyText: ReadPolicyText
   workloads: Workloads
   own: OwnRequests
-  /** How often each agent asks, by HTTP and topic together (V18). */
+  /** How often each agent asks, over HTTP and the topic together (V18). */
   asks: RateLimiter
-  /** The tasks that asks which asked the same were folded into, by the id that each would have had. */
+  /** Repeated asks: the task that each was folded into, by the id that the repeated ask would have had. */
   folded: Transient<string>
-  /** What a submission said of its callback besides where, by task; in memory, since no event holds it. */
+  /** What a submission said about its callback besides the address, by task. In memory, since no event holds it. */
   callbackWishes: Transient<{ state?: string | undefined; events?: readonly string[] | undefined }>
   signCounts: SignCounts
-  /** One agent's asks, and one request's answers, one after the other: each sees what the one before left. */
+  /** Handles one agent's asks, and one request's answers, one after the other: each sees the state that the previous one left. */
   lanes: SerialQueue
 }

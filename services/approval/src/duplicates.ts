@@ -5,7 +5,7 @@ import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 import { taskIdOf } from './requests.ts'
 
-/** What two asks have in common when they are the same ask: the claims of the agent's signature that say what is asked. */
+/** The claims of the agent's signature that say what is asked. Two asks with the same claims are the same ask. */
 export interface AskClaims {
   sub?: unknown
   callback?: unknown
@@ -28,17 +28,17 @@ interface Repeatable {
 const foldWithinMs = 3600 * 1000
 const firstCoolDownMs = 5 * 60 * 1000
 const longestCoolDownMs = 8 * 3600 * 1000
-/** So many denials with no approval between, of whatever it asked, and everything of the agent cools down. */
+/** After this many denials in a row, with no approval between and for any asks, everything of the agent cools down. */
 const strikes = 10
 
-/** Names an ask by what it asks, not by who signed it when: the same ask signed again has the same hash. */
+/** Identifies an ask by what it asks, not by signer or time: the same ask signed again has the same hash. */
 export function askHash(claims: AskClaims): string {
   const { authority, mode, action_digest, rebind, expires_in_seconds, not_before, not_after, grant_id } = claims
   const length = expires_in_seconds ?? { not_before, not_after }
   return jcsHash({ authority, mode, action_digest, rebind: rebind ?? 'none', length, grant_id })
 }
 
-/** As `askHash`, without the name that the agent gave its task: after a denial another name is no other ask. */
+/** As `askHash`, without the task's name, which the agent chose: after a denial, a new name does not make a new ask. */
 export function coolDownHash(claims: AskClaims): string {
   const { authority } = claims
   const unnamed = typeof authority === 'object' && authority !== null ? { ...authority, task: undefined } : authority
@@ -46,8 +46,8 @@ export function coolDownHash(claims: AskClaims): string {
 }
 
 /**
- * The pending request of this instance that asks the same, received within the hour: an ask that is repeated is folded into
- * it, so that nobody is asked twice. Of another instance it would be another's grant.
+ * The pending request of this instance that asks the same, received within the last hour. A repeated ask is folded into it, so that
+ * people are not asked twice. Another instance's request does not match: its grant would belong to that instance.
  */
 export function duplicateOf(
   { own, clock }: Approval,
@@ -64,8 +64,8 @@ export function duplicateOf(
 }
 
 /**
- * After a denial the same ask rests for five minutes, twice as long after each further one, at most eight hours; so does
- * everything of an agent that was denied ten times in a row. Throws `rate_limited`, with how long it takes.
+ * After a denial the same ask must wait five minutes, twice as long after each further denial, and at most eight hours. The same
+ * applies to everything of an agent that was denied ten times in a row. Throws `rate_limited`, with the time that remains.
  */
 export function refuseCoolingDown({ own, clock }: Approval, { agent, asked }: Repeatable): void {
   const hash = coolDownHash(asked)
@@ -83,7 +83,7 @@ interface Answered {
   at: number
 }
 
-/** Each task that people answered, in the order of their answers. One part of it denied: the ask as a whole was. */
+/** Each task that people answered, in the order of the answers. If one part was denied, the whole ask counts as denied. */
 function answeredTasks(records: readonly RequestRecord[]): Answered[] {
   const tasks = new Map<string, Answered>()
   for (const record of records) {
@@ -110,7 +110,7 @@ function restsUntil(answered: readonly Answered[], from: number): number {
 
 const hashes = new WeakMap<object, { ask: string; coolDown: string }>()
 
-/** Of what was received, computed once: an agent may have asked for much. */
+/** The hashes of a received ask, computed once: an agent may have asked for much. */
 function hashesOf(received: { request: string }): { ask: string; coolDown: string } {
   const known = hashes.get(received)
   if (known) return known
@@ -120,7 +120,7 @@ function hashesOf(received: { request: string }): { ask: string; coolDown: strin
   return computed
 }
 
-/** What stands in an ask; believed only of one that was verified when it was received. */
+/** The claims in an ask. Trust them only if the ask was verified when it was received. */
 export function claimsOf(request: string): AskClaims {
   const payload = decodeBase64url(request.split('.')[1] ?? '')
   if (payload === undefined) return {}

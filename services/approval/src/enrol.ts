@@ -9,9 +9,9 @@ import type { Enrolled } from './sessions.ts'
 const enrolledWithinMs = 5000
 
 /**
- * Makes an approver of a passkey on the word of a key that nobody who is signed in gave: the first one's invitation, or a
- * recovery. Its holder signs, in the browser, for exactly the passkey that the authenticator made; approval only passes that
- * on, and the issuer and every reader verify it (DESIGN §3).
+ * Makes an approver of a passkey on the word of a key rather than of a signed-in person: the first approver's invitation, or a recovery.
+ * The key's holder signs, in the browser, for exactly the passkey that the authenticator made. Approval only passes that on; the issuer
+ * and every reader verify it (DESIGN §3).
  */
 export class Enrolment {
   readonly #approval: Approval
@@ -22,13 +22,13 @@ export class Enrolment {
     this.#registrations = registrations
   }
 
-  /** Creation options, and what the invitation must say besides the passkey. Throws `invitation_invalid` once it was used. */
+  /** Creation options, and what the invitation must say besides the passkey. Throws `invitation_invalid` if it was used already. */
   async options(approverId: string, name: string) {
     this.#refuseIfEnrolled()
     return this.#offer({ by: 'invitation', id: approverId, name }, this.#groups())
   }
 
-  /** The same for the one person whom a recovery names. Throws `invitation_invalid` while its 24 h run, and once it was used. */
+  /** The same for the one person whom a recovery names. Throws `invitation_invalid` while its 24 h run, and once it has been used. */
   async recoveryOptions(id: string) {
     const { approver_id, name, groups } = this.#recovery(id)
     return this.#offer({ by: `recovery ${id}`, id: approver_id, name }, groups)
@@ -40,7 +40,7 @@ export class Enrolment {
     return { ...(await this.#registrations.begin(registrant)), invitation }
   }
 
-  /** Offers the first approver's passkey to the issuer and waits until it made an approver of it. */
+  /** Offers the first approver's passkey to the issuer, and waits until the issuer has made an approver of it. */
   async enrol(enrolmentId: string, response: unknown, invitation: string): Promise<Enrolled> {
     this.#refuseIfEnrolled()
     const { keyRing, projection } = this.#approval
@@ -53,7 +53,7 @@ export class Enrolment {
     })
   }
 
-  /** As `enrol`, by a recovery: the person's other passkeys are gone then, lost as they are. */
+  /** As `enrol`, on the word of a recovery. The person's other passkeys are then removed, since they count as lost. */
   async recover(enrolmentId: string, response: unknown, invitation: string, id: string): Promise<Enrolled> {
     const { jwk } = this.#recovery(id)
     const key = verifyingKey('invitation', jwk)
@@ -111,14 +111,14 @@ export class Enrolment {
       throw new ServiceError('invitation_invalid', 'it was used: sign in')
   }
 
-  /** The groups that rules name: without them the first approver could approve nothing, nor enrol anybody who could. */
+  /** The groups that rules name. Without them, the first approver could approve nothing and enrol no other approver. */
   #groups(): string[] {
     const named = this.#approval.projection.ledger.registry.rules.map(({ approvers }) => approvers.group)
     return [...new Set(named)].sort().slice(0, 32)
   }
 }
 
-/** On whose word somebody is enrolled, and when it is settled whom it made an approver: '' when somebody was quicker. */
+/** On whose word a person is enrolled, and whom that made an approver once it is settled: '' if another enrolment was quicker. */
 interface Word {
   invitation: string
   recovery?: string

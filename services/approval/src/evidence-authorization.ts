@@ -7,14 +7,14 @@ import type { EvidenceAuthorization } from './evidence-reader.ts'
 const lifeSeconds = 60
 
 /**
- * How this service tells an evidence service elsewhere that it reads for people who are signed in here: as the auditor that is
- * registered with its key, who may read and nothing else, by a client assertion (RFC 7523) for this installation's log.
+ * How this service authenticates to a remote evidence service, from which it reads for people who are signed in here. It acts as the
+ * auditor that is registered with its key, which may only read, with a client assertion (RFC 7523) for this installation's log.
  */
 export function evidenceAuthorization(
   key: SigningKey<'auditor'>,
   { trust, projection, clock }: { trust: Trust; projection: Voice['projection']; clock: Clock },
 ): EvidenceAuthorization {
-  // The name of a vkey holds no plus (C2SP signed-note), and is the log's origin.
+  // The name of a vkey contains no plus (C2SP signed-note), and is the log's origin.
   const [aud = ''] = trust.log.vkey.split('+')
   return () => {
     const own = projection.ledger.registry.all('auditor').find(({ jwk }) => thumbprint(jwk) === key.kid)

@@ -6,23 +6,23 @@ import { type ErrorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 
 /**
- * What the evidence service says, for people at the console. It is shown and believed by nobody: what it says is signed can be
- * verified in the page.
+ * Reads from the evidence service for people at the console. Its answers are shown, but no code here relies on them: the signed parts
+ * can be verified in the page.
  */
 export interface EvidenceReader {
-  /** The JSON at this path. Throws what evidence refuses, and `service_unreachable` when nothing answers. */
+  /** The JSON at this path. Throws evidence's refusal, or `service_unreachable` if nothing answers. */
   get(path: string): Promise<Buffer>
 }
 
 const answerMs = 10_000
 const largestAnswer = 16 * 1024 * 1024
 
-/** Gives the `Authorization` that evidence knows this service by; undefined: none, as any stranger. */
+/** Returns the `Authorization` by which evidence recognises this service. If undefined, evidence treats it as a stranger. */
 export type EvidenceAuthorization = () => string | undefined
 
 /**
- * Evidence at its address, or on this machine: by the 0600 socket that evidence, or standalone, has in the data directory.
- * Whoever may open that may read the log's files, too.
+ * Evidence at its address, or on this machine: over the 0600 socket that evidence or standalone has in the data directory.
+ * A user who may open that socket may read the log's files, too.
  */
 export function evidenceReader(
   data: string,
@@ -43,7 +43,7 @@ export function evidenceReader(
         if (answer === undefined) continue
         if (answer.status === 200) return answer.body
         refusal = refusalOf(answer)
-        // A standby: another instance may be the active one.
+        // A standby; another instance may be the active one.
         if (answer.status !== 503) break
       }
       throw (
@@ -70,7 +70,7 @@ interface Answer {
 
 function ask(place: Place, path: string): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  // A connection each: one that was kept may be to a process that is gone.
+  // Each read has its own connection: a kept one may lead to a process that is gone.
   const options = { agent: false, signal: AbortSignal.timeout(answerMs) } as const
   const take = (response: IncomingMessage) => {
     const parts: Buffer[] = []
@@ -96,7 +96,7 @@ function ask(place: Place, path: string): Promise<Answer> {
   return promise
 }
 
-/** A problem document (RFC 9457) as the error that it tells of. */
+/** A problem document (RFC 9457) as the error that it describes. */
 function refusalOf({ status, body }: Answer): ServiceError {
   let problem: { code?: unknown; detail?: unknown } = {}
   try {
@@ -105,7 +105,7 @@ function refusalOf({ status, body }: Answer): ServiceError {
   const { code, detail } = problem
   if (typeof code !== 'string' || !Object.hasOwn(errorKinds, code))
     return new ServiceError('answer_malformed', `evidence answers ${status} without saying why`)
-  // Whom evidence does not know is this service: the person at the console is signed in.
+  // Evidence does not know this service. The person at the console is signed in.
   if (code === 'caller_unauthenticated')
     return new ServiceError('caller_forbidden', 'evidence knows no auditor by the key of this console: keys auditor')
   return new ServiceError(code as ErrorCode, typeof detail === 'string' ? detail : undefined)

@@ -3,10 +3,10 @@ import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 import { inTurn } from './requests.ts'
 
-/** As long as readers look back: a request that was approved last may still be withdrawn. */
+/** Equals how far readers look back: the request that was approved last may still be withdrawn. */
 export const rememberMs = 9 * 3600 * 1000
 
-/** Says of each ask that nobody answered in time that it is over; answers did not wait for it, and judge by the clock. */
+/** Publishes that each unanswered ask is over once its time is up. Answers do not wait for this; they judge by the clock. */
 export async function expireRequests(approval: Approval): Promise<void> {
   const { projection, clock, prose, logger } = approval
   const { ledger } = projection
@@ -27,7 +27,7 @@ export async function expireRequests(approval: Approval): Promise<void> {
 }
 
 async function expire(approval: Approval, record: RequestRecord): Promise<void> {
-  if (!isOver(approval, record)) return // answered while this waited for its turn
+  if (!isOver(approval, record)) return // it was answered while this waited for its turn
   await approval.producer.publishOne('approvals.v1', {
     type: 'request.expired',
     subject: record.id,

@@ -3,15 +3,15 @@ import { ServiceError } from '@bailiwick/errors'
 import type { Clock } from '@bailiwick/service-kit'
 import { Transient } from './transient.ts'
 
-/** Longer than a task lives and a day after it (access request profile, "Access Request Submission"). */
+/** Longer than a task's life plus a day (access request profile, "Access Request Submission"). */
 const lifeMs = 34 * 3600 * 1000
-/** Of one agent: whoever makes up more loses its own oldest, and nobody else's (V18). */
+/** Per agent: an agent that uses more loses its own oldest keys, and no other agent's (V18). */
 const keysPerAgent = 1000
 const mostKeys = 100_000
 
 /**
- * What was sent under an `Idempotency-Key`, by agent, in this process alone. A restart forgets it, and loses nothing by that:
- * the signed ask itself names its request, so that the same body is the same task with or without its key.
+ * What was sent under an `Idempotency-Key`, by agent, in this process alone. A restart forgets it without loss: the signed ask itself
+ * names its request, so the same body is the same task with or without its key.
  */
 export class Idempotency {
   readonly #kept: Transient<{ bodyHash: string; task: string }>
@@ -20,7 +20,7 @@ export class Idempotency {
     this.#kept = new Transient({ lifeMs, max: mostKeys, maxEach: keysPerAgent, clock })
   }
 
-  /** The task that this body became under this key. Throws `idempotency_key_reused` when it was another body. */
+  /** The task that this body became under this key. Throws `idempotency_key_reused` if the key came with another body. */
   find(agentId: string, { key, body }: { key: string; body: unknown }): string | undefined {
     const known = this.#kept.get(`${agentId} ${key}`)
     if (known !== undefined && known.bodyHash !== jcsHash(body)) throw new ServiceError('idempotency_key_reused')
@@ -32,7 +32,7 @@ export class Idempotency {
   }
 }
 
-/** A String of RFC 9651 as the draft has it, or the bare text that most clients send. Throws `request_malformed`. */
+/** A String of RFC 9651, as in the draft, or the bare text that most clients send. Throws `request_malformed`. */
 export function idempotencyKeyOf(header: string | string[] | undefined): string | undefined {
   if (header === undefined) return undefined
   const text = typeof header === 'string' ? header : ''

@@ -4,7 +4,7 @@ import type { AccessAsk, StepUpAsk } from './requests.ts'
 /** More than a person reads before a signature. */
 const mostCharacters = 6000
 
-// Total over the contract: a member that is new there does not compile until somebody shows it in the console.
+// Total over the contract: a new member does not compile until the console shows it.
 const shownOfAccess: Record<keyof AccessAsk, true> = {
   kind: true,
   request_id: true,
@@ -49,8 +49,8 @@ const shownOfStepUp: Record<keyof StepUpAsk, true> = {
 }
 
 /**
- * What the console cannot put into words of what an agent asks; empty when a person can know all of it. Nobody signs what
- * was not explained: such a request can be denied, not approved.
+ * The parts of an agent's ask that the console cannot put into words; empty if a person can know all of it. People sign only what was
+ * explained to them: a request with unexplained parts can be denied, but not approved.
  */
 export function unexplained(ask: AccessAsk | StepUpAsk): string[] {
   const shown: Record<string, true> = ask.kind === 'access' ? shownOfAccess : shownOfStepUp

@@ -6,13 +6,13 @@ import type { Genesis } from '@bailiwick/installation'
 import { type Draft, openParticipant, type Participant } from '@bailiwick/projection'
 import { type Clock, newId, systemClock, systemRandom } from '@bailiwick/service-kit'
 
-/** Stands in for the issuer: believes what approval says, and writes what follows. Services never import one another. */
+/** Stands in for the issuer: believes approval, and writes the events that follow. Services never import one another. */
 export async function standInIssuer(options: {
   bus: Bus
   trust: Trust
   genesis: Genesis
   eventKey: SigningKey<'issuer-event'>
-  /** Why it makes no grant of what was approved, if it makes none. */
+  /** Why it makes no grant of an approval, if it makes none. */
   refuses?: () => string | undefined
   clock?: Clock
 }): Promise<Participant> {

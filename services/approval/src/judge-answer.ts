@@ -11,8 +11,8 @@ import { authorityOf } from './who-may-answer.ts'
 export type AnswerStatement = Statement
 
 /**
- * Whether these assertions approve this statement now, as its reader will judge it: what that would refuse is not published.
- * `approval_quorum_missing` means that nothing but people is missing.
+ * Whether these assertions approve this statement now, judged as its readers will: an answer that they would refuse is not published.
+ * `approval_quorum_missing` means that only further signers are missing.
  */
 export function judgeAnswer(
   approval: Approval,
@@ -37,7 +37,7 @@ async function judgeApproval(
   if (statement.policy_set !== registry.policySet?.hash) return { ok: false, code: 'policy_changed' }
   for (const [server, manifest] of Object.entries(statement.manifests))
     if (registry.get('tool-server', server)?.manifest !== manifest) return { ok: false, code: 'manifest_changed' }
-  // What was revoked since it was rendered is dead with everything before that, and the issuer would refuse it for good (V7).
+  // A revocation since the rendering kills everything from before it, and the issuer would refuse this for good (V7).
   const lineage = lineageOf({ grant: grantOf(statement, assertions), heldBefore: [] }, signersOf(registry, assertions))
   if (revocations.kills(lineage)) return { ok: false, code: 'revoked_since_shown' }
   const narrowing = narrows(authorityOf(statement.authority), authorityOf(ask.authority))

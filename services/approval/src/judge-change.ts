@@ -22,7 +22,7 @@ import { anyOne, registryRule } from './who-may-answer.ts'
 
 export type Judged = { ok: true } | { ok: false; code: ErrorCode; detail?: string }
 
-/** Whether these assertions approve this change of the registry now, as the issuer and every reader will judge it. */
+/** Whether these assertions approve this registry change now, judged as the issuer and every reader will. */
 export async function judgeChange(
   approval: Approval,
   ask: RegistryAsk,
@@ -30,7 +30,7 @@ export async function judgeChange(
   assertions: readonly Assertion[],
 ): Promise<Judged> {
   const { projection, trust, clock } = approval
-  // Version 1 says that one person may be enough: nothing is signed by it any more.
+  // Version 1 says that one person may be enough. It is no longer signed.
   if (statement.v !== 2 || clock.now() >= Date.parse(statement.not_after))
     return { ok: false, code: 'statement_unknown' }
   const conflict = changeConflict(approval, ask)
@@ -49,8 +49,8 @@ export async function judgeChange(
 }
 
 /**
- * As every reader judges it: each entity by the registry that the ones before it leave, in which who signed may be gone, or a rule
- * may ask for others. Half a change would be one that nobody signed.
+ * Judges as every reader does: each entity against the registry that the preceding ones leave. In it a signer may be gone, or a rule
+ * may require other signers. Half a change would be a change that no person signed.
  */
 async function judgeOnTheWay(
   { projection, keyRing, clock }: Approval,
@@ -77,12 +77,12 @@ async function judgeOnTheWay(
   return { ok: true }
 }
 
-/** Who signs this change and how many, as every reader counts. */
+/** Which people must sign this change, and how many, as every reader counts. */
 export function changeRule({ projection, trust }: Approval, { entities }: Pick<RegistryAsk, 'entities'>): PeopleNeeded {
   return peopleNeededFor(entities, projection.ledger.registry.view(), { singleOperator: trust.single_operator })
 }
 
-/** The first entity that is not any more what the change was made for. */
+/** The first entity that has changed since this change was made for it. */
 export function changeConflict({ projection }: Approval, { entities }: RegistryAsk): string | undefined {
   const { registry } = projection.ledger
   const moved = entities.find(({ type, id, version, before }) => {
@@ -93,8 +93,8 @@ export function changeConflict({ projection }: Approval, { entities }: RegistryA
 }
 
 /**
- * What no reader would take whoever signs it, one entity after the other as the issuer writes them; and what nobody could
- * take back.
+ * A problem for which every reader would reject the change whoever signs it, judged entity by entity in the order in which the issuer
+ * writes them; or a change that could never be undone.
  */
 export function changeProblem(approval: Approval, entities: readonly EntityChange[]): string | undefined {
   const approvers = new Map(approval.projection.ledger.registry.view().approvers)
@@ -113,8 +113,8 @@ export function changeProblem(approval: Approval, entities: readonly EntityChang
 }
 
 /**
- * Whether an agent would be owned by nobody who is enrolled, such as a group or a misspelt name: a rule's `owner_may_approve: false`
- * would keep nobody out, and nobody would see it. An owner who left since stays as he is, until somebody is named instead.
+ * Whether an agent's owner would not be an enrolled approver, but for example a group or a misspelt name. A rule's
+ * `owner_may_approve: false` would then keep no one out, unnoticed. An owner who left later stays until another one is named.
  */
 function strayOwner(
   { projection }: Approval,
@@ -137,8 +137,8 @@ function become<T>(entities: Map<string, T>, id: string, value: EntityChange['va
 }
 
 /**
- * Whether nobody could change the registry any more, who can now. A single approver may always enrol a second one, and where
- * it is so already, nothing is made worse.
+ * Whether no group of people could change the registry afterwards, although one can now. A single approver may always enrol a second
+ * one. If the registry is locked already, the change makes nothing worse.
  */
 function locksOut(approval: Approval, entities: readonly EntityChange[], approvers: ReadonlyMap<string, Approver>) {
   const now = registryRule(approval)
@@ -155,8 +155,8 @@ const among = (people: Iterable<Approver>, group: string | undefined) =>
 const isShort = (people: Iterable<Approver>, { group, quorum }: Asked) => among(people, group).length < quorum
 
 /**
- * The rules that this change would leave, or makes, with fewer people than they take: nothing that they match could be approved any more.
- * It may be meant, before the people come; so it is said to whoever signs, and not refused.
+ * The rules that this change would leave, or make, with fewer people than they need: nothing that they match could then be approved.
+ * It may be intended, before the people arrive. So the signers are warned, and the change is not refused.
  */
 export function starvedRules({ projection }: Approval, { entities }: Pick<RegistryAsk, 'entities'>) {
   const { registry } = projection.ledger

@@ -5,7 +5,7 @@ import { runService } from '@bailiwick/service-host'
 import { configSchema } from './config.ts'
 import { approvalKeys, startApproval } from './start.ts'
 
-/** As `bailiwick keys auditor` names it. */
+/** The name that `bailiwick keys auditor` gives it. */
 const auditorKeyName = 'auditor'
 
 process.exitCode = await runService({

@@ -14,14 +14,14 @@ import { unreadablePolicies } from './policy-texts.ts'
 import { type AccessAsk, openAsk, type Received, type RegistryAsk, requestNamed } from './requests.ts'
 import { authorityOf, ruleFor, whyNotApprove, whyNotApproveChange } from './who-may-answer.ts'
 
-/** What the approver made narrower. */
+/** The parts that the approver narrowed. */
 export interface Narrowed {
   authority?: unknown
   /** RFC 3339, UTC with ms. */
   not_after?: string | undefined
-  /** Of mode continuous: what must stay fresh, stricter than the rule asks for. */
+  /** For mode continuous: what must stay fresh, stricter than the rule requires. */
   continuous?: Continuous | undefined
-  /** Of a step-up of a task that lapsed: let through this action alone. */
+  /** For a step-up of a task that lapsed: let through this action alone. */
   effect?: 'action' | undefined
 }
 
@@ -31,7 +31,7 @@ export interface Rendered {
   requestId: string
   statement: AnswerStatement
   statementHash: string
-  /** The canonical fields in plain words; of a registry change, its diff is what is shown. */
+  /** The canonical fields in plain words. For a registry change, its diff is shown instead. */
   lines: string[]
   /** The text of the exact action; undefined if the ask brought only its digest. */
   argumentsText?: string | undefined
@@ -40,8 +40,8 @@ export interface Rendered {
 const freshWithinMs = 2000
 
 /**
- * Renders what this person would sign, from the state as it is now (DESIGN §7.2). Where others have signed already and
- * nothing changed since, it is their statement, word for word: k people sign the same thing or it counts for nothing.
+ * Renders what this person would sign, from the current state (DESIGN §7.2). If others have signed already and nothing has changed
+ * since, it is their statement, word for word: all k people must sign the same statement, or it does not count.
  */
 export async function makeStatement(
   approval: Approval,
@@ -53,7 +53,7 @@ export async function makeStatement(
   const ask = openAsk(approval, record)
   const [strange] = ask.kind === 'registry' ? unreadablePolicies(approval.policyText, ask) : unexplained(ask)
   if (strange !== undefined) throw new ServiceError('request_not_inspectable', strange)
-  // Nobody signs what was rendered from the past: rule, group and policy set are read from the state.
+  // A statement must not be rendered from stale state: rule, group and policy set are read from it.
   const { projection } = approval
   if (!(await projection.until(() => projection.fresh() || undefined, freshWithinMs)))
     throw new ServiceError('state_stale')
@@ -142,7 +142,7 @@ function approvalStatement(approval: Approval, ask: AccessAsk, narrowed: Narrowe
   })
 }
 
-/** What must stay fresh: the rule's, or stricter. Another mode has nothing of it, and who says so all the same is refused. */
+/** What must stay fresh: the rule's, or stricter. Other modes have no such condition; a narrowing that names one is refused. */
 function freshnessFor({ mode }: AccessAsk, { id, continuous }: Rule, narrowed: Narrowed): { continuous?: Continuous } {
   if (mode !== 'continuous') return narrowed.continuous === undefined ? {} : { continuous: narrowed.continuous }
   if (continuous === undefined) throw new ServiceError('approval_rule_mismatch', `mode: rule ${id} lacks continuous`)
@@ -172,7 +172,7 @@ function changeStatement(approval: Approval, ask: RegistryAsk): AnswerStatement 
   })
 }
 
-/** The manifest of each tool server whose tools are named, `<server>/<tool>`: a tool that changes is not what was approved. */
+/** The manifest of each tool server whose tools are named as `<server>/<tool>`: if a tool changes, it is not what was approved. */
 function manifestsOf({ projection }: Approval, { permissions }: Authority): Record<string, string> {
   const names = permissions.flatMap(({ resource: { type, id } }) =>
     type === 'tool' && id?.includes('/') ? [id.slice(0, id.indexOf('/'))] : [],

@@ -2,7 +2,7 @@ import type { DecodedEvent } from '@bailiwick/contracts'
 import type { Metrics } from '@bailiwick/service-kit'
 import type { Approval } from './context.ts'
 
-/** Counts what happens to requests, and shows how many wait for somebody. */
+/** Counts events of requests, and shows how many requests are unanswered. */
 export function observeRequestsOf(
   { projection }: Approval,
   metrics: Metrics,

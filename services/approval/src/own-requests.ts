@@ -2,14 +2,14 @@ import { agentIdOf, type DecodedEvent } from '@bailiwick/contracts'
 import type { Projection, RequestRecord } from '@bailiwick/projection'
 
 /**
- * Which of the requests that are remembered are whose: found by the agent, so that what one agent has asked costs no other
- * agent anything. Follows the log; what the ledger has forgotten is nobody's.
+ * Finds remembered requests by agent, so that one agent's asks cost no other agent anything. It follows the log. A request that
+ * the ledger has forgotten is not found.
  */
 export class OwnRequests {
   readonly #projection: Projection
-  /** In the order in which they were received. */
+  /** In the order of receipt. */
   readonly #byAgent = new Map<string, Set<string>>()
-  /** The decision that a request answers, for the requests that answer one. */
+  /** The decision that a request answers, by decision; only requests that answer one. */
   readonly #byDenial = new Map<string, string>()
 
   constructor(projection: Projection) {
@@ -30,7 +30,7 @@ export class OwnRequests {
     if (received.denial) this.#byDenial.set(received.denial.decision_id, id)
   }
 
-  /** The agent's requests that are remembered, oldest first. */
+  /** The agent's remembered requests, oldest first. */
   of(agentId: string): RequestRecord[] {
     const { requests } = this.#projection.ledger.requests
     const own = this.#byAgent.get(agentId)
@@ -42,7 +42,7 @@ export class OwnRequests {
     return records
   }
 
-  /** Lets go of what the ledger has forgotten. */
+  /** Drops what the ledger has forgotten. */
   forget(): void {
     const { requests } = this.#projection.ledger.requests
     for (const [agent, own] of this.#byAgent) {

@@ -1,12 +1,12 @@
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import type { Assertion } from '@bailiwick/contracts'
 
-/** What browser or authenticator say; by default the truth. */
+/** What the browser or the authenticator says; by default the truth. */
 export interface Said {
   rpId: string
   origin: string
   userVerified?: boolean
-  /** Stays at 0 unless given, as a synced passkey's does. */
+  /** Stays at 0 unless given, like that of a synced passkey. */
   signCount?: number
 }
 
@@ -19,7 +19,7 @@ export interface TestPasskey {
   sign(challenge: string, said?: Partial<Said>): Assertion
 }
 
-/** A browser with an authenticator: an ES256 passkey, by hand, since no authenticator does what an attacker would. */
+/** A browser with an authenticator: an ES256 passkey, made by hand, since a real authenticator would not do what an attacker does. */
 export function aPasskey(site: Said): TestPasskey {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const { x = '', y = '' } = publicKey.export({ format: 'jwk' })

@@ -26,10 +26,10 @@ const browserAssertionSchema = z
     }),
   )
 
-/** An assertion as a browser spells it, or as our events do. */
+/** An assertion in the spelling of browsers, or in that of our events. */
 export const sentAssertionSchema = z.union([assertionSchema, browserAssertionSchema])
 
-/** Who signed this challenge of ours, to sign in. Throws `approver_unknown`, `assertion_invalid`. */
+/** The person who signed this challenge of ours to sign in. Throws `approver_unknown`, `assertion_invalid`. */
 export async function whoSigned(
   { projection, trust, signCounts }: Approval,
   challenge: string,

@@ -15,7 +15,7 @@ interface Offer {
   invitation: { installation: string; approver_id: string; name: string; groups: string[] }
 }
 
-/** Two people can govern, and neither alone; olga is enrolled. */
+/** Governing takes two people, neither of them alone. Olga is enrolled. */
 async function aStrictWorld(options: Parameters<typeof aWorld>[0] = {}) {
   const world = await aWorld({ singleOperator: false, ...options })
   const olga = aPerson(world)
@@ -31,7 +31,7 @@ async function invited(by: Person, person: Json = paul): Promise<{ code: string;
   return body as never
 }
 
-/** What the page does for whoever opened a colleague's link. */
+/** Does what the page does when a person opens a colleague's link. */
 async function accept(person: Person, code: string) {
   const offered = await person.post('/enrolment/options', { code })
   if (offered.status !== 200) return offered
@@ -55,11 +55,11 @@ it('who is invited registers a passkey, and is nobody until people approved exac
   const { request_id } = accepted.body as { request_id: string }
   const shown = (await olga.get('/state')).body as { changes: { id: string; proposer: string }[] }
   expect(shown.changes).toMatchObject([{ id: request_id, proposer: 'olga' }])
-  expect((await olga.approve(request_id)).body).toEqual({ status: 'approved', applied: true }) // the second, alone
+  expect((await olga.approve(request_id)).body).toEqual({ status: 'approved', applied: true }) // the second approver, by one person alone
   expect(registry.get('approver', 'paul')).toMatchObject({ name: 'Paul', groups: ['owners'] })
   expect((await him.signIn()).status).toBe(200)
 
-  // The third takes another person than who invited.
+  // The third needs a person other than the inviter.
   const third = await accept(aPerson(world), (await invited(him, { ...paul, approver_id: 'vera', name: 'Vera' })).code)
   const { request_id: next } = third.body as { request_id: string }
   expect((await him.approve(next)).body).toMatchObject({ status: 'endorsed' })
@@ -81,7 +81,7 @@ it('an approver who takes the link that a colleague made for somebody else does 
   expect((await him.get(`/requests/${stolen}`)).body).toMatchObject({ rule: { quorum: 2 } })
   expect((await olga.approve(stolen)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
   await expect.poll(() => registry.get('approver', 'paul')).toBeDefined()
-  // Nor by one more passkey of Paul's, whoever the operator says proposed it.
+  // A further passkey of Paul's does not help either, whatever proposer the operator names.
   const value = registry.get('approver', 'paul') as Approver
   const [passkey] = (registry.get('approver', 'olga') as Approver).credentials
   const { id: credential_id, publicKey: public_key } = aPerson(world).passkey
@@ -137,7 +137,7 @@ it('adds a passkey of one’s own, and retires one, by a change that people answ
   const retired = await fresh.post(`/passkeys/${only}/retire`)
   expect((await olga.get('/people')).status).toBe(200)
   expect((await fresh.approve(String(retired.body.request_id))).body).toMatchObject({ applied: true })
-  expect((await olga.get('/people')).status).toBe(401) // she signed in with what counts no longer
+  expect((await olga.get('/people')).status).toBe(401) // the passkey that she signed in with no longer counts
   expect((await fresh.get('/people')).body).toMatchObject({
     single_operator: true,
     approvers: [{ id: 'olga', passkeys: 1 }],
@@ -158,7 +158,7 @@ it('begins a passkey in one session and finishes it in no other (V3)', async () 
   expect((await olga.post('/passkeys', { enrolment_id, response })).body).toMatchObject({ code: 'invitation_invalid' })
 })
 
-/** As the issuer does on the operator's word: the root signed it. */
+/** Does what the issuer does on the operator's word; the root signed it. */
 async function registerRecovery({ issuer, trust, root }: World, key: SigningKey<'invitation'>): Promise<Recovery> {
   const value = { id: 'rcv-1', jwk: key.publicJwk, approver_id: 'olga', name: 'Olga', groups: ['owners'] } as Recovery
   const hash = jcsHash(value)
@@ -173,7 +173,7 @@ async function registerRecovery({ issuer, trust, root }: World, key: SigningKey<
   return value
 }
 
-/** What the page does for whoever opened a recovery's address. */
+/** Does what the page does when a person opens a recovery's address. */
 async function recover(person: Person, key: SigningKey<'invitation'>, over: Json = {}) {
   const recovery = 'rcv-1'
   const offered = await person.post('/enrolment/options', { recovery })
@@ -191,7 +191,7 @@ it('a recovery gives its one person a passkey after 24 h, once, in place of thos
   await using _ = world
   const key = generateKey('invitation')
   const anew = aPerson(world)
-  expect((await recover(anew, key)).body).toMatchObject({ code: 'invitation_invalid' }) // there is none
+  expect((await recover(anew, key)).body).toMatchObject({ code: 'invitation_invalid' }) // no recovery exists yet
   await registerRecovery(world, key)
   const pending = async () =>
     ((await olga.get('/people')).body as { recoveries: { id: string; usable_from: string }[] }).recoveries
@@ -223,7 +223,7 @@ it('whoever is still there has a recovery retired, and it lets nobody in (V3)', 
   const key = generateKey('invitation')
   await registerRecovery(world, key)
   expect((await olga.post('/recoveries/rcv-2/retire')).body).toMatchObject({ code: 'entity_unknown' })
-  // There is nobody else who could sign: the others are who lost their passkeys.
+  // No other person could sign: everyone else has lost their passkeys.
   const hers = await olga.post('/recoveries/rcv-1/retire')
   expect(hers.body).toMatchObject({ diff: [{ type: 'recovery', id: 'rcv-1', verb: 'retire' }] })
   const { request_id } = hers.body as { request_id: string }

@@ -16,20 +16,20 @@ export interface Invited {
   groups: string[]
 }
 
-/** What a person changed of the registry's people: nothing yet, but a request that people answer. */
+/** A change of the registry's people that a person proposed. It has no effect yet: it is a request that people answer. */
 export interface Proposed {
   request_id: string | null
   diff: Diff[]
 }
 
 /**
- * Approvers bring in others, and add and retire passkeys of their own. None of it changes anything: each becomes a change
- * of the registry, proposed by whoever did it, which people answer as any other (DESIGN §3).
+ * Approvers invite others, and add and retire their own passkeys. None of this takes effect directly: each becomes a change of the
+ * registry, proposed by the person who did it, which people answer like any other (DESIGN §3).
  */
 export class People {
   readonly #approval: Approval
   readonly #registrations: Registrations
-  /** By the hash of its code: what is in memory lets nobody in. */
+  /** By the hash of its code: memory holds nothing with which an invitation could be used. */
   readonly #invitations: Transient<Invited & { by: string }>
 
   constructor(approval: Approval, registrations: Registrations) {
@@ -38,7 +38,7 @@ export class People {
     this.#invitations = new Transient({ lifeMs: invitationMs, max: mostInvitations, clock: approval.clock })
   }
 
-  /** A link that registers one passkey for this person, once, within half an hour, while this process runs. */
+  /** A link that registers one passkey for this person. It works once, within half an hour, while this process runs. */
   invite(me: Approver, person: Invited) {
     const { random, clock, publicUrl } = this.#approval
     this.#refuseKnown(person.approver_id)
@@ -51,14 +51,14 @@ export class People {
     }
   }
 
-  /** Creation options for whoever has the link, and whom it is for. Throws `invitation_invalid`. */
+  /** Creation options for the holder of the link, and the person it is for. Throws `invitation_invalid`. */
   async inviteeOptions(code: string) {
     const { approver_id, name, groups, by } = this.#invited(this.#invitations.get(sha256(code)))
     const begun = await this.#registrations.begin({ by: sha256(code), id: approver_id, name })
     return { ...begun, invited: { approver_id, name, groups, by } }
   }
 
-  /** Proposes the invited person, with the passkey that was made, on behalf of who invited. Uses the link up (V10). */
+  /** Proposes the invited person with the new passkey, on behalf of the inviter. Uses the link up (V10). */
   async enrolInvitee(enrolmentId: string, response: unknown, code: string): Promise<Proposed & { by: string }> {
     const { approver_id, name, groups } = this.#invited(this.#invitations.get(sha256(code)))
     this.#registrations.mustBeOf(enrolmentId, { by: sha256(code), id: approver_id, name })
@@ -74,7 +74,7 @@ export class People {
     return this.#registrations.begin({ by: 'session', id, name }, credentials)
   }
 
-  /** Proposes one more passkey of one's own. */
+  /** Proposes another passkey for the person who asks. */
   async addPasskey(me: Approver, enrolmentId: string, response: unknown): Promise<Proposed> {
     this.#registrations.mustBeOf(enrolmentId, { by: 'session', id: me.id, name: me.name })
     const passkey = await this.#registrations.finish(enrolmentId, response)
@@ -82,7 +82,7 @@ export class People {
     return this.#change(me, credentials)
   }
 
-  /** Proposes that a passkey of one's own counts no longer. Throws `registry_change_refused` for the only one. */
+  /** Proposes to retire one of the person's own passkeys. Throws `registry_change_refused` for the only one. */
   async retirePasskey(me: Approver, credentialId: string): Promise<Proposed> {
     const credentials = me.credentials.filter(({ credential_id }) => credential_id !== credentialId)
     if (credentials.length === me.credentials.length) throw new ServiceError('entity_unknown', 'no passkey of yours')
@@ -91,14 +91,14 @@ export class People {
     return this.#change(me, credentials)
   }
 
-  /** Proposes that a recovery lets nobody in. Throws `entity_unknown` for one that was used, retired or never announced. */
+  /** Proposes to retire a recovery, so that it lets no one in. Throws `entity_unknown` if it was used, retired or never announced. */
   async retireRecovery(me: Approver, id: string): Promise<Proposed> {
     if (!pendingRecoveries(this.#approval).some((recovery) => recovery.id === id))
       throw new ServiceError('entity_unknown', `recovery ${id}`)
     return proposeChange(this.#approval, me.id, [{ type: 'recovery', id, value: null }])
   }
 
-  /** Who is enrolled, and what is on its way: for whoever is signed in. */
+  /** The enrolled people and the pending changes, for a signed-in person. */
   view(me: Approver) {
     const { registry } = this.#approval.projection.ledger
     const { single_operator } = this.#approval.trust
@@ -115,7 +115,7 @@ export class People {
     return proposeChange(this.#approval, me.id, [{ type: 'approver', id: me.id, value: { ...me, credentials } }])
   }
 
-  /** An invitation is worth what its maker is: who is no longer enrolled invites nobody. */
+  /** An invitation is worth as much as its maker: if the maker is no longer enrolled, it is invalid. */
   #invited(invitation: (Invited & { by: string }) | undefined): Invited & { by: string } {
     const { registry } = this.#approval.projection.ledger
     if (invitation === undefined || registry.get('approver', invitation.by) === undefined)
@@ -129,7 +129,7 @@ export class People {
   }
 }
 
-/** Every group that a person is in or a rule names, with its people, and the rules that wait for them. */
+/** Every group that a person is in or a rule names, with its people and the rules that wait for them. */
 function groupsOf({ projection }: Approval) {
   const { approvers, rules } = projection.ledger.registry
   const names = new Set([...approvers.flatMap(({ groups }) => groups), ...rules.map((rule) => rule.approvers.group)])
@@ -142,7 +142,7 @@ function groupsOf({ projection }: Approval) {
   }))
 }
 
-/** Recoveries that were neither used nor retired: everybody who is there should see them, and may have them retired. */
+/** Recoveries that were neither used nor retired. All enrolled people should see them, and may have them retired. */
 export function pendingRecoveries({ projection }: Approval) {
   return [...projection.ledger.registry.view().recoveries.values()]
     .filter(({ used }) => !used)

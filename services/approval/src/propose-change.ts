@@ -11,7 +11,7 @@ import { ServiceError } from '@bailiwick/errors'
 import type { Approval } from './context.ts'
 import { changeProblem } from './judge-change.ts'
 
-/** What an entity shall be; `null`: retired. */
+/** What an entity should become; `null` retires it. */
 export interface Wanted {
   type: EntityType
   id: string
@@ -27,8 +27,8 @@ export interface Diff {
 }
 
 /**
- * Turns what somebody wants the registry to hold into a request that approvers answer with their passkeys. It changes
- * nothing by itself: proposing is not approving. What is already so is left out; without a rest there is no request.
+ * Turns a proposer's wishes for the registry into a request that approvers answer with their passkeys. It changes nothing itself:
+ * proposing is not approving. Parts that hold already are left out. If none remain, there is no request.
  */
 export async function proposeChange(
   approval: Approval,
@@ -77,7 +77,7 @@ function changeOf({ projection }: Approval, { type, id, value }: Wanted): Entity
   return [entityChangeSchema.parse({ type, id, version, ...known, after, value: parsed.data })]
 }
 
-/** What a change would do, to be shown to people. Of what is there now, not of what was there when it was proposed. */
+/** What a change would do, to be shown to people. Compared with the current state, not with that at the time of the proposal. */
 export function diffOf({ projection }: Approval, { type, id, value }: EntityChange): Diff {
   const before = projection.ledger.registry.get(type, id) ?? null
   const after = value ?? null

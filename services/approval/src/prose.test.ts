@@ -75,7 +75,7 @@ it('is believed from approval alone, under its own hash, until it is erased', as
     expect(after.text(kept)).toBeUndefined()
     expect(after.isErased(kept)).toBe(true)
   }
-  // Whoever sends it again does not bring it back.
+  // Sending it again does not bring it back.
   expect(await prose.keep(world.approval, 'req', other)).toEqual({ salted_sha256: kept })
   expect(prose.text(kept)).toBeUndefined()
   expect((await read()).text(kept)).toBeUndefined()
@@ -101,7 +101,7 @@ it('cannot be guessed from what stands in events: the same word is another hash 
   const said = async () => (await prose.keepFresh(world.approval, systemRandom, 'req', 'no')).salted_sha256
   const hashes = [await said(), await said(), await said()]
   expect(new Set(hashes).size).toBe(3)
-  // What somebody would try who has the log and a list of words: no salt, an empty one, that of another text.
+  // Hashes that an attacker with the log and a word list would try: without a salt, with an empty one, with that of another text.
   const salts = [Buffer.alloc(0), Buffer.alloc(16), Buffer.alloc(16, 0xff)]
   for (const salt of salts) expect(hashes).not.toContain(sha256(Buffer.concat([salt, Buffer.from('no')])))
 })

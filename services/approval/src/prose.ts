@@ -9,17 +9,17 @@ const topic = 'attachments.approval.v1'
 const lookbackMs = 9 * 3600 * 1000
 
 /**
- * What people and agents wrote in their own words, by salted hash. It travels beside the log, so that it can be erased
- * without touching a leaf; what is read from the topic is believed only under its own hash.
+ * The words of people and agents, by salted hash. They travel beside the log, so that they can be erased without touching a leaf. A text
+ * read from the topic is accepted only under its own hash.
  */
 export class Prose implements AsyncDisposable {
   readonly #texts = new Map<string, string>()
   readonly #erased = new Set<string>()
-  /** Of what is about to be referred to. */
+  /** Hashes of texts that an event is about to refer to. */
   readonly #awaited = new Set<string>()
   #subscription: FollowSubscription | undefined
 
-  /** Reads what there is, so that a restart shows the same words. */
+  /** Reads the existing texts, so that a restart shows the same words. */
   async follow(
     bus: Bus,
     keyRing: KeyRing,
@@ -53,7 +53,7 @@ export class Prose implements AsyncDisposable {
     this.#texts.delete(hash)
   }
 
-  /** Whether what stands for it was erased, rather than never known or no longer needed. */
+  /** Whether the text of this hash was erased, as opposed to never known or no longer needed. */
   isErased(hash: string): boolean {
     return this.#erased.has(hash)
   }
@@ -62,11 +62,11 @@ export class Prose implements AsyncDisposable {
     return hash === undefined ? undefined : this.#texts.get(hash)
   }
 
-  /** Makes the text durable beside the log. Its id is derived, so that the same text sent again is the same attachment. */
+  /** Makes the text durable beside the log. Its id is derived from it, so that sending the same text again gives the same attachment. */
   async keep(producer: Producer, about: string, prose: SaltedText): Promise<{ salted_sha256: string }> {
     const hash = saltedHash(prose)
     if (hash === undefined) throw new ServiceError('request_malformed', 'salt: not 16 bytes')
-    // Sent again it would come back.
+    // Publishing it again would bring it back.
     if (this.#erased.has(hash)) return { salted_sha256: hash }
     const attachmentId = `att_${hash}`
     await producer.publishOne(topic, {
@@ -78,7 +78,7 @@ export class Prose implements AsyncDisposable {
     return { salted_sha256: hash }
   }
 
-  /** Keeps texts for the event that `refer` publishes. Until that event counts nothing refers to them; they are not forgotten meanwhile. */
+  /** Keeps texts for the event that `refer` publishes. No event refers to them until that one counts; they are not forgotten meanwhile. */
   async keepFor(
     producer: Producer,
     about: string,
@@ -95,14 +95,14 @@ export class Prose implements AsyncDisposable {
     }
   }
 
-  /** Keeps a text of a person, with a salt of ours. */
+  /** Keeps a person's text, with a salt of ours. */
   keepFresh(producer: Producer, random: RandomSource, about: string, text: string): Promise<{ salted_sha256: string }> {
     return this.keep(producer, about, { salt: encodeBase64url(random(16)), text })
   }
 
   /**
-   * Takes a text away for good: on the embedded bus from the disk, at evidence, and here. Resolves when that is durably said; evidence
-   * then does it and says so in the log.
+   * Erases a text for good: from the embedded bus's disk, at evidence, and here. Resolves when the erasure order is durable; evidence then
+   * carries it out and records that in the log.
    */
   async erase(producer: Producer, erasure: EventData<typeof topic, 'attachment.erased'>): Promise<void> {
     const { attachment_id } = erasure
@@ -110,7 +110,7 @@ export class Prose implements AsyncDisposable {
     this.#forget(attachment_id)
   }
 
-  /** Forgets what nothing refers to any more. */
+  /** Forgets texts that are no longer referred to. */
   forgetAllBut(needed: ReadonlySet<string>): void {
     for (const hash of this.#texts.keys()) if (!needed.has(hash) && !this.#awaited.has(hash)) this.#texts.delete(hash)
   }

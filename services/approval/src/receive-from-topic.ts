@@ -8,8 +8,8 @@ const topic = accessRequestsV1.name
 const retryMs = 500
 
 /**
- * Takes agents' asks from the topic, where anybody may write: what no agent signed, or nobody may ask, is refused and
- * counted, changes nothing and holds nothing up. Only what is ours to heal is taken again.
+ * Takes agents' asks from the topic, to which anybody may write. An ask that no agent signed, or that may not be made, is refused and
+ * counted; it changes nothing and delays nothing. A message is retried only if the fault is ours.
  */
 export function receiveFromTopic(approval: Approval, bus: Bus, count: (result: string) => void): Promise<Subscription> {
   const handle = async (message: Message): Promise<Handled> => {
@@ -34,7 +34,7 @@ export function receiveFromTopic(approval: Approval, bus: Bus, count: (result: s
   return bus.consume([topic], 'approval', eachMessage(handle))
 }
 
-/** Not the sender's doing. A flood is: asking again is then the sender's, too, since a topic cannot wait for one agent. */
+/** Whether the fault is not the sender's. A flood is the sender's: the sender must ask again, since a topic cannot wait for one agent. */
 function isOurs(code: ErrorCode): boolean {
   return errorKinds[code].status === 503
 }

@@ -92,7 +92,7 @@ describe('over HTTP', () => {
       code: 'request_malformed',
     })
     expect((await agent.submit(agent.sign(), { purpose })).json()).toMatchObject({ code: 'request_malformed' })
-    // The log shows the hash of others' words: under it they would be shown as this agent's, and erased with what it said.
+    // The log shows the hash of others' words. Under that hash they would be shown as this agent's, and erased with its own.
     expect((await agent.submit(agent.sign(signed))).json()).toMatchObject({ code: 'request_malformed' })
     const salt = 'no salt of sixteen bytes'
     expect((await agent.submit(agent.sign(), { purpose: { salt, text: '' } })).statusCode).toBe(400)
@@ -138,7 +138,7 @@ it('an agent that asks and takes back again and again is told to wait, like one 
 it('an agent has a bucket of its own for asks, and nobody else empties it (V18)', async () => {
   await using busy = await aWorld()
   const agent = agentOf(busy)
-  // What no rule allows, which is judged once the agent is known: it leaves nothing behind, and is not recognised when it comes again.
+  // An ask that no rule allows, which is judged once the agent is known. It leaves nothing behind, so it is not recognised when repeated.
   const burst = async (request: string) =>
     (await Promise.all(Array.from({ length: 200 }, () => agent.submit(request)))).map((answer) => answer.json().code)
   const made = await burst(signAccessRequest(anAsk(busy.trust, { mode: 'continuous' }), generateKey('agent')))
@@ -146,7 +146,7 @@ it('an agent has a bucket of its own for asks, and nobody else empties it (V18)'
   const own = await burst(agent.sign({ mode: 'continuous' }))
   expect(new Set(own)).toEqual(new Set(['approval_rule_mismatch', 'rate_limited']))
   const other = agentOf(busy, busy.keys.other, `${otherAgentId}/one`)
-  // A process that was this busy may have to show first that it is not cut off.
+  // A process that was this busy may first have to show that it is not cut off.
   await expect.poll(async () => (await other.submit(other.sign())).statusCode).toBe(202)
 })
 
@@ -184,7 +184,7 @@ describe('the handle of a request', () => {
   it('is for the keys of its own agent, each proof once, for this very call (V10, V11)', async () => {
     const agent = agentOf(world)
     const { id } = (await agent.submit(agent.sign())).json().task
-    expect((await agent.status(id)).statusCode).toBe(200) // learns the nonce, where one is wanted yet
+    expect((await agent.status(id)).statusCode).toBe(200) // learns the nonce, if one is still required
     const proof = agent.proof('GET', `/access/v1/requests/${id}`)
     expect((await agent.status(id, proof)).statusCode).toBe(200)
     expect((await agent.status(id, proof)).json()).toMatchObject({ code: 'token_replayed' })
@@ -210,7 +210,7 @@ describe('the handle of a request', () => {
   })
 })
 
-/** How many messages of the topic had this result. */
+/** How many messages from the topic had this result. */
 async function taken(result: string): Promise<number> {
   const pattern = new RegExp(`access_requests_total\\{result="${result}",service="test"\\} (\\d+)`)
   return Number(pattern.exec(await world.metrics.text())?.[1] ?? 0)

@@ -23,22 +23,22 @@ import { type AccessAsk, type StepUpAsk, taskIdOf } from './requests.ts'
 import { stepUpAsk } from './step-up.ts'
 
 const maxPending = 5
-/** Asks of one agent that it took back within the hour before anybody answered: each had people look at it. */
+/** Asks of one agent that it took back within the hour before they were answered: people had to look at each. */
 const maxTakenBack = 20
 const hourMs = 3600 * 1000
 const leewayMs = 5000
 const longestMs = 8 * 3600 * 1000
 
 /**
- * Takes an agent's signed ask, by topic or HTTP: the same checks, the same ids, so whatever is sent or delivered again is the
- * same request. What several rules split becomes a request a part. It resolves with the first of them when each
- * `request.received` is durable and counts; what it refuses it throws, and nothing changed.
+ * Takes an agent's signed ask, from the topic or over HTTP. Both get the same checks and ids, so an ask that is sent or delivered again
+ * is the same request. If several rules split the ask, each part becomes a request. Resolves with the first of them when each
+ * `request.received` is durable and counts. If it throws, the ask is refused and nothing has changed.
  */
 export async function receiveRequest(approval: Approval, submission: Submission): Promise<RequestRecord> {
   const task = requestIdOf(submission.request)
   const known = wholeTask(approval, task)
   if (known) {
-    // Its bytes stand in the log: whoever sends them again, and proves nothing else, is told what a new ask with them would be told.
+    // The ask's bytes are in the log: a sender that repeats them and proves nothing else gets the answer that a new ask would get.
     if (submission.isStranger) verifiedSignature(approval, submission)
     return known
   }
@@ -68,7 +68,7 @@ export async function receiveRequest(approval: Approval, submission: Submission)
   })
 }
 
-/** Whoever asks the same again is told of the one that waits, also when it asks by the id that its own ask would have had. */
+/** An ask that repeats a pending one gets the pending task, also later under the id that the repeated ask would have had. */
 function fold(
   { folded }: Approval,
   duplicate: RequestRecord,
@@ -78,7 +78,7 @@ function fold(
   return duplicate
 }
 
-/** The first request of a task of which every part was received: a process may have died between two of them. */
+/** The first request of a task, if every part of the task was received: a process may have died between two of them. */
 function wholeTask({ projection }: Approval, task: string): RequestRecord | undefined {
   const parts = projection.ledger.requests.ofTask(task)
   const [first] = parts
@@ -86,7 +86,7 @@ function wholeTask({ projection }: Approval, task: string): RequestRecord | unde
   return parts.length >= count ? first : undefined
 }
 
-/** Parts that were received before stay as they are; if rules changed since, so that others would be made now, it is too late. */
+/** Parts that were received before stay as they are. If the rules changed since, so that the parts would now differ, it is too late. */
 async function publishMissing(
   { projection, producer }: Approval,
   asks: readonly (AccessAsk | StepUpAsk)[],
@@ -107,9 +107,9 @@ async function publishMissing(
 }
 
 /**
- * The key of the instance that the JWS names, or nobody's: the name is looked up, never believed. The signature comes before
- * the attestation: a token counts for a key only once somebody has shown that he has that key. What the registry says, and what
- * costs more than reading his own words, comes after both: until then it is a stranger with a key that he has just made.
+ * Verifies with the key of the instance that the JWS names. The name is only used to look the key up; it is not believed. The signature
+ * is checked before the attestation: a token counts for a key only once the sender has proved that it has that key. What the registry
+ * says, and what costs more than reading the sender's own words, comes after both: until then the sender is a stranger with a new key.
  */
 async function verifiedAsk(approval: Approval, submission: Submission): Promise<Ask> {
   const { workloads } = approval
@@ -123,7 +123,7 @@ async function verifiedAsk(approval: Approval, submission: Submission): Promise<
   if (misleading !== undefined) throw new ServiceError('prefix_not_a_path', misleading)
   const { authority } = parsed
   const attestation = await workloads.attest(agent, subject, jwk, shown)
-  // By whoever it is proved to be: before that, anybody could use up what is this agent's.
+  // Taken from the proved agent's share: before the proof, anybody could use up what belongs to this agent.
   const rated = approval.asks.take(agent.id)
   if (!rated.ok)
     throw new ServiceError('rate_limited', 'this agent asks too often', { retryAfterSeconds: rated.retryAfterSeconds })
@@ -132,7 +132,7 @@ async function verifiedAsk(approval: Approval, submission: Submission): Promise<
   return { agent, instanceKey: thumbprint(jwk), attestation, asked, authority, items }
 }
 
-/** Who signed, with which key, and what; the signature holds now. */
+/** The signer, the key and the signed claims. The signature is verified when this returns. */
 function verifiedSignature(approval: Approval, { request, attestation: shown }: Submission) {
   const { projection, trust, clock, workloads } = approval
   const { registry } = projection.ledger
@@ -155,7 +155,7 @@ function itemsByRule({ projection }: Approval, asked: AccessRequest, authority: 
   if (!split.ok) throw new ServiceError(split.code, split.detail)
   const { items } = split
   for (const { rule } of items) refuseMode(asked, rule)
-  // Each part would be a grant that allows the one action, so the parts would allow it several times (V10).
+  // Each part would become a grant that allows the one action, so together they would allow it several times (V10).
   if (asked.mode === 'per_action' && items.length > 1)
     throw new ServiceError('approval_rule_missing', 'one action is asked, and rules would split it: ask for it alone')
   if (asked.mode === 'per_action') for (const { rule } of items) refuseBlind(asked, rule)
@@ -163,7 +163,7 @@ function itemsByRule({ projection }: Approval, asked: AccessRequest, authority: 
 }
 
 function refuseMode({ mode, action_digest }: AccessRequest, rule: Rule): void {
-  // A continuous window of which nothing must stay fresh would be an ordinary window by another name.
+  // A continuous window in which nothing must stay fresh would be an ordinary window by another name.
   if (!rule.modes.includes(mode) || (mode === 'continuous' && rule.continuous === undefined))
     throw new ServiceError('approval_rule_mismatch', 'mode: not one that can be approved here')
   if ((mode === 'per_action') !== (action_digest !== undefined))
@@ -171,8 +171,8 @@ function refuseMode({ mode, action_digest }: AccessRequest, rule: Rule): void {
 }
 
 /**
- * Prose and arguments, each held against the hash that the agent signed. A hash without its words is refused too: the log shows the hashes of
- * other agents' words, which would otherwise be shown, and erased, as this agent's.
+ * Prose and arguments, each checked against the hash that the agent signed. A hash without its words is refused too: the log shows the
+ * hashes of other agents' words, which would otherwise be shown, and erased, as this agent's.
  */
 function signedWords(ask: Ask, { purpose, arguments: said }: Submission): SaltedText[] {
   const { asked } = ask
@@ -201,7 +201,7 @@ function refuseTooMany({ own, clock }: Approval, agentId: string): void {
   })
 }
 
-/** Times become absolute here, once: what is shown, signed and audited is the same window. */
+/** Relative times become absolute here, once, so that the window that is shown, signed and audited is the same. */
 function asReceived(
   approval: Approval,
   ask: Ask,
@@ -251,7 +251,7 @@ function windowOf(asked: AccessRequest, now: number): { from: number; until: num
   return { from, until }
 }
 
-/** The `sub` that an ask claims: good for finding the key to verify with, and for nothing else. */
+/** The `sub` that an ask claims. Use it only to find the key to verify with. */
 function claimedSubject(request: string): string | undefined {
   const payload = decodeBase64url(request.split('.')[1] ?? '')
   if (payload === undefined) return undefined

@@ -9,7 +9,7 @@ import { mayRefuse, whyNotApproveChange } from './who-may-answer.ts'
 
 const revokedWithinMs = 5000
 
-/** A person says no. Resolves when it is durable and counts; the reason, which is prose, stands in the event as a hash. */
+/** A person says no. Resolves when the denial is durable and counts. The event holds only a hash of the reason, which is prose. */
 export function deny(approval: Approval, me: Approver, requestId: string, reason: string | undefined): Promise<void> {
   return inTurn(approval, requestId, async () => {
     const record = requestNamed(approval, requestId)
@@ -36,10 +36,10 @@ export interface Withdrawn {
 }
 
 /**
- * A person takes an approval back. It resolves when the revocation that the issuer declares for it is durable and counts:
- * from `acknowledged_at` on, V7's bound runs. `deadline_exceeded`: the withdrawal is recorded and the issuer will act on
- * it, but has not yet; asking again waits again, and withdraws nothing twice. Of a step-up there is no grant: it ends nothing but
- * itself, for each decision point as soon as that has read of it, and what it let happen before has happened.
+ * A person takes an approval back. Resolves when the revocation that the issuer declares for it is durable and counts; V7's bound
+ * runs from `acknowledged_at`. `deadline_exceeded`: the withdrawal is recorded and the issuer will act on it, but has not yet. Asking
+ * again waits again, and withdraws nothing twice. A step-up has no grant: its withdrawal ends only the step-up itself, at each decision
+ * point as soon as that has read of it. An action that it let through before stays done.
  */
 export async function withdraw(
   approval: Approval,
@@ -75,8 +75,8 @@ export async function withdraw(
 }
 
 /**
- * The grant that ends with what this person takes back; undefined for a step-up. A change of the registry is taken back by
- * another one.
+ * The grant that ends when this person takes the approval back; undefined for a step-up. A registry change is taken back by another
+ * change.
  */
 function takenBackWith(approval: Approval, me: Approver, record: RequestRecord): string | undefined {
   const { approved } = record
@@ -86,14 +86,14 @@ function takenBackWith(approval: Approval, me: Approver, record: RequestRecord):
   return approved.statement.kind === 'approval' ? grantIdOf(approved.statement_hash) : undefined
 }
 
-/** Whether this person may take back what was approved: as one who may approve it, who did, or who owns the agent. */
+/** Whether this person may take the approval back: as one who may approve it, as one who did, or as the agent's owner. */
 export function mayTakeBack(approval: Approval, me: Approver, { received, approved }: RequestRecord): boolean {
   const mine = new Set(me.credentials.map(({ credential_id }) => credential_id))
   const signed = approved?.assertions.some(({ credential_id }) => mine.has(credential_id)) === true
   return signed || (received !== undefined && received.kind !== 'registry' && maySayNo(approval, me, received))
 }
 
-/** Stands for a person's own words in an event; the words are kept beside it. */
+/** Stands for a person's own words in an event. The words themselves are kept beside it. */
 export async function keptReason(
   { prose, producer, random }: Approval,
   about: string,

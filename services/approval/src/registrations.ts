@@ -9,9 +9,9 @@ import type { Approval } from './context.ts'
 const challengeMs = 5 * 60 * 1000
 const prefix = 'enr_'
 
-/** Who gets the passkey, and on whose word. What was begun for one is never finished for another. */
+/** Who gets the passkey, and on whose word. A registration that was begun for one is never finished for another. */
 export interface Registrant {
-  /** Names what lets this person register one: no two kinds of it share a name. */
+  /** Names what lets this person register a passkey. Names of different kinds never collide. */
   by: string
   id: string
   name: string
@@ -19,7 +19,7 @@ export interface Registrant {
 
 const aboutOf = ({ by, id, name }: Registrant) => JSON.stringify([by, id, name])
 
-/** The making of passkeys, before anything is done with them: challenges, each good for one registration of five minutes. */
+/** Creates passkeys, before they are used for anything. Each challenge is good for one registration within five minutes. */
 export class Registrations {
   readonly #approval: Approval
   readonly #challenges: Challenges
@@ -30,7 +30,7 @@ export class Registrations {
     this.#challenges = new Challenges({ lifeMs: challengeMs, clock, random })
   }
 
-  /** Creation options. `has`: passkeys that an authenticator need not make again. */
+  /** Creation options. `has`: the person's passkeys, which the authenticator need not create again. */
   async begin(registrant: Registrant, has: Approver['credentials'] = []) {
     const { random, trust } = this.#approval
     const { id, challenge } = this.#challenges.make(aboutOf(registrant))
@@ -50,7 +50,7 @@ export class Registrations {
     return { enrolment_id: `${prefix}${id}`, options }
   }
 
-  /** The passkey that was made, once (V10). Throws `statement_unknown`, `registration_invalid`. */
+  /** The new passkey, once (V10). Throws `statement_unknown`, `registration_invalid`. */
   async finish(enrolmentId: string, response: unknown): Promise<RegisteredPasskey> {
     const id = idOf(enrolmentId)
     const challenge = this.#challenges.find(id)
@@ -62,7 +62,7 @@ export class Registrations {
     return registered.passkey
   }
 
-  /** Throws `invitation_invalid` for a registration that was begun for somebody else, or on another word. */
+  /** Throws `invitation_invalid` for a registration that was begun for another person, or on another word. */
   mustBeOf(enrolmentId: string, registrant: Registrant): void {
     if (!this.#challenges.isAbout(idOf(enrolmentId), aboutOf(registrant)))
       throw new ServiceError('invitation_invalid', 'signed for another person')
@@ -71,7 +71,7 @@ export class Registrations {
 
 const idOf = (enrolmentId: string) => (enrolmentId.startsWith(prefix) ? enrolmentId.slice(prefix.length) : '')
 
-/** As the registry keeps it. */
+/** The passkey in the form that the registry keeps. */
 export function credentialOf(passkey: RegisteredPasskey, now: number): Approver['credentials'][number] {
   return { ...passkey, registered_at: new Date(now).toISOString() }
 }

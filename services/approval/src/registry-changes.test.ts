@@ -22,7 +22,7 @@ async function propose(entities: object[], proposer = 'carl') {
   return { status: response.statusCode, body: response.json() }
 }
 
-/** Olga alone is not enough, whoever proposed it; Paul is the second. */
+/** Olga alone is not enough, whoever proposed it. Paul is the second signer. */
 async function bothApprove(id: string) {
   expect((await olga.approve(id)).body).toEqual({ status: 'endorsed', endorsements: 1 })
   return (await paul.approve(id)).body
@@ -71,7 +71,7 @@ it('shows what a change would do, applies it after a passkey signature, and neve
   expect(body.changes).toContainEqual(expect.objectContaining({ id: proposed.body.request_id, proposer: 'carl' }))
   expect((await olga.approve(proposed.body.request_id)).body).toEqual({ status: 'approved', applied: true })
   await expect.poll(() => registry().get('approver', 'paul')).toEqual(value)
-  // What the other proposal was made for is not there any more.
+  // The state that the other proposal was made for is gone.
   expect((await olga.statement(rival.body.request_id)).body).toMatchObject({ code: 'registry_change_conflict' })
 
   await paul.signIn()
@@ -80,7 +80,7 @@ it('shows what a change would do, applies it after a passkey signature, and neve
   expect((await olga.approve(id)).body).toEqual({ status: 'endorsed', endorsements: 1 })
   expect((await olga.approve(id)).body).toEqual({ status: 'endorsed', endorsements: 1 }) // one person counts once (V10)
   const [mine, theirs] = [await olga.statement(id), await paul.statement(id)]
-  expect(theirs.body.statement_hash).toBe(mine.body.statement_hash) // k people sign the same thing
+  expect(theirs.body.statement_hash).toBe(mine.body.statement_hash) // all k people sign the same statement
   const stolen = olga.passkey.sign(String(theirs.body.challenge))
   const { statement_hash } = theirs.body
   expect((await paul.post(`/requests/${id}/approve`, { statement_hash, assertion: stolen })).body).toMatchObject({
@@ -172,7 +172,7 @@ describe('an approver of another group', () => {
     const retired = await propose([{ type: 'approver', id: 'vera', value: null }])
     expect(retired.body.diff).toMatchObject([{ verb: 'retire', after: null }])
     expect(await bothApprove(retired.body.request_id)).toMatchObject({ applied: true })
-    expect((await vera.get('/state')).status).toBe(401) // a session is worth what its person is
+    expect((await vera.get('/state')).status).toBe(401) // a session ends when its person is no longer enrolled
   })
 })
 
@@ -253,7 +253,7 @@ describe('a statement that was rendered before the registry changed', () => {
   })
 })
 
-/** Policies as `bailiwick policy propose` lays them. */
+/** Policies as `bailiwick policy propose` puts them into the folder. */
 function laid(more: string) {
   const files = new Map([['all.cedar', Buffer.from(`permit(principal, action, resource);\n${more}`)]])
   const set = policySetOf(files)
@@ -346,13 +346,13 @@ it('is applied whole or not at all: who signs is there to its end, and counts by
   const leaving = await proposed({ type: 'approver', id: 'paul', value: null }, more as object)
   const refused = { code: 'registry_change_refused', detail: expect.stringContaining('rule more') }
   expect((await olga.approve(leaving)).body).toMatchObject({ status: 'endorsed' })
-  expect((await paul.approve(leaving)).body).toMatchObject(refused) // gone by the time that the rule is made
+  expect((await paul.approve(leaving)).body).toMatchObject(refused) // he is gone by the time the rule is made
   expect([registry().get('approver', 'paul')?.id, registry().get('rule', 'more')]).toEqual(['paul', undefined])
   const last = await proposed(more as object, { type: 'approver', id: 'paul', value: null })
   for (const person of [olga, paul]) await person.approve(last)
   await expect.poll(() => registry().get('approver', 'paul')).toBeUndefined()
   expect(registry().get('rule', 'more')?.id).toBe('more')
-  // She is alone now, and may do one thing alone.
+  // She is the only approver now, and may do only one thing alone.
   expect((await olga.approve(await proposed({ ...(more as object), value: null }))).body).toMatchObject({
     status: 'endorsed',
   })

@@ -33,7 +33,7 @@ describe('what was approved in vain', () => {
       expect(record(id)).toMatchObject({ version: 3, endorsements: [], received: { reopened: reason } })
       expect((await agent.status(id)).json()).toMatchObject({ task: { status: 'pending' } })
       const again = await olga.statement(id)
-      expect(again.body.statement_hash).not.toBe(shown.statement_hash) // shown, and signed, anew
+      expect(again.body.statement_hash).not.toBe(shown.statement_hash) // rendered and signed again
       const approved = await olga.approve(id)
       expect(approved.body).toMatchObject({ status: 'approved', grant: 'active' })
       expect(record(id)).toMatchObject({ version: 4, state: 'approved' })

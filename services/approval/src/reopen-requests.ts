@@ -6,9 +6,9 @@ import { inTurn } from './requests.ts'
 const againMs = 500
 
 /**
- * Asks people again what they approved in vain: policy or a tool's manifest changed before the issuer made the grant. Once for each
- * refusal, since the request is then pending; derived from state, so that a start does what was left to do. What
- * is asked stays as it was, to the letter; the statement is rendered, and signed, anew.
+ * Asks people again for approvals that had no effect because policy or a tool's manifest changed before the issuer made the grant. It does
+ * so once for each refusal, since the request is then pending. It derives the work from state, so that a start does what was left to do.
+ * The ask itself stays the same, to the letter; its statement is rendered and signed again.
  */
 export function reopenRequests(approval: Approval): AsyncDisposable {
   const { projection, logger } = approval
@@ -53,7 +53,7 @@ async function reopen({ projection, producer, clock, requestLifeMs }: Approval, 
   const now = clock.now()
   const reopened = voidedBy(record, projection.ledger.grants, now)
   const { received } = record
-  if (reopened === undefined || received?.kind !== 'access') return // asked again while this waited for its turn
+  if (reopened === undefined || received?.kind !== 'access') return // it was asked again while this waited for its turn
   const expires_at = new Date(Math.min(now + requestLifeMs, Date.parse(received.not_after))).toISOString()
   await producer.publishOne('approvals.v1', {
     type: 'request.received',

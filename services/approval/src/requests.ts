@@ -3,7 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { itemOf, type RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 
-/** What is asked, of whichever kind. */
+/** An ask of any kind. */
 export type Received = EventData<'approvals.v1', 'request.received'>
 export type AccessAsk = Extract<Received, { kind: 'access' }>
 export type RegistryAsk = Extract<Received, { kind: 'registry' }>
@@ -16,7 +16,7 @@ export function requestNamed(approval: Approval, id: string): RequestRecord {
   return record
 }
 
-/** All that came of one ask, in the order of its parts: mostly one request. Throws `access_request_unknown`. */
+/** All requests that one ask became, in the order of its parts; mostly one. Throws `access_request_unknown`. */
 export function taskNamed(approval: Approval, id: string): readonly [RequestRecord, ...RequestRecord[]] {
   const [first, ...others] = approval.projection.ledger.requests.ofTask(id)
   if (first === undefined) throw new ServiceError('access_request_unknown')
@@ -28,12 +28,12 @@ export function taskIdOf(record: Pick<RequestRecord, 'id' | 'received'>): string
   return itemOf(record)?.task ?? record.id
 }
 
-/** The agent that asked; of a change of the registry, the request itself. */
+/** The agent that asked. For a registry change, the request itself. */
 export function askerOf({ id, received }: Pick<RequestRecord, 'id' | 'received'>): string {
   return received === undefined || received.kind === 'registry' ? id : agentIdOf(received.agent)
 }
 
-/** What was asked, if somebody may still answer it. Throws `access_request_not_pending`, `access_request_expired`. */
+/** The ask, if it can still be answered. Throws `access_request_not_pending`, `access_request_expired`. */
 export function openAsk(approval: Approval, record: RequestRecord): Received {
   if (record.state === 'expired') throw new ServiceError('access_request_expired')
   if (record.state !== 'pending' || record.received === undefined)
@@ -42,7 +42,7 @@ export function openAsk(approval: Approval, record: RequestRecord): Received {
   return record.received
 }
 
-/** Answers to one request are given one after the other. */
+/** Answers to one request are handled one after the other. */
 export function inTurn<T>(approval: Approval, requestId: string, answer: () => Promise<T>): Promise<T> {
   return approval.lanes.serially(`request ${requestId}`, answer)
 }

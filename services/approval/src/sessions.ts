@@ -11,21 +11,21 @@ import { Transient } from './transient.ts'
 export const sessionSeconds = 1800
 const challengeMs = 5 * 60 * 1000
 
-/** Somebody, by the passkey that was just proved. */
+/** A person, by the passkey that was just proved. */
 export interface Enrolled {
   approverId: string
   credentialId: string
 }
 
 export interface Session {
-  /** Names the session without being able to open it. */
+  /** Identifies the session, but cannot open it. */
   id: string
   me: Approver
 }
 
 /**
- * Who is at the console: a random cookie, known here by its hash, in memory, for 30 minutes. It lets a person see and say
- * no; a yes takes a passkey signature of its own each time.
+ * Sessions at the console: a random cookie, known here by its hash, in memory, for 30 minutes. A session lets a person look, and say no.
+ * Each yes takes its own passkey signature.
  */
 export class Sessions {
   readonly #approval: Approval
@@ -41,7 +41,7 @@ export class Sessions {
     this.#nobodysKey = approval.random(32)
   }
 
-  /** Begins a sign-in; `approverId`, when given, names the passkeys of somebody whose authenticator keeps no list. */
+  /** Begins a sign-in. `approverId`, if given, names the person whose passkeys to list, for an authenticator that keeps no list. */
   async challenge(approverId: string | undefined) {
     const { trust } = this.#approval
     const { id: signInId, challenge } = this.#challenges.make('sign-in')
@@ -56,8 +56,8 @@ export class Sessions {
   }
 
   /**
-   * Credential ids by name. Of a name that is nobody's, as many and as long ones as somebody has, the same each time while this
-   * process runs: whoever tries names must not learn which are approvers' (WebAuthn Level 3 §14.6.2).
+   * Credential ids by name. For an unknown name it returns as many and as long ones as an approver has, the same each time while this
+   * process runs: a caller that tries names must not learn which are approvers' (WebAuthn Level 3 §14.6.2).
    */
   #passkeysOf(approverId: string): string[] {
     const { registry } = this.#approval.projection.ledger
@@ -71,7 +71,7 @@ export class Sessions {
     )
   }
 
-  /** Signs in with a signature over the challenge, which counts once. Gives the cookie's value. */
+  /** Signs in with a signature over the challenge, which counts once. Returns the cookie's value. */
   async signIn(signInId: string, assertion: Assertion): Promise<string> {
     const challenge = this.#challenges.find(signInId)
     if (challenge === undefined) throw unknownChallenge()
@@ -80,14 +80,14 @@ export class Sessions {
     return this.open({ approverId: me.id, credentialId: assertion.credential_id })
   }
 
-  /** For whoever has just proved a passkey. */
+  /** Opens a session for a person who has just proved a passkey. */
   open(enrolled: Enrolled): string {
     const cookie = encodeBase64url(this.#approval.random(32))
     this.#sessions.put(sha256(cookie), enrolled, enrolled.approverId)
     return cookie
   }
 
-  /** Throws `caller_unauthenticated`; also when the person is no longer enrolled, or the passkey that signed in was retired. */
+  /** Throws `caller_unauthenticated`, also if the person is no longer enrolled or the passkey of the sign-in was retired. */
   find(cookie: string | undefined): Session {
     const id = sha256(cookie ?? '')
     const session = cookie === undefined ? undefined : this.#sessions.get(id)

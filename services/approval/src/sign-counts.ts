@@ -5,9 +5,9 @@ import type { Projection } from '@bailiwick/projection'
 type Passkey = Approver['credentials'][number]
 
 /**
- * The newest counter that was seen of each passkey, at sign-in and in answers: a copy of an authenticator shows by a counter
- * that stands still or goes back (WebAuthn Level 3 §6.1.1). The registry has that of the enrolment alone. What people
- * answered is in the log, so that a restart forgets sign-ins only.
+ * The newest counter of each passkey, seen at sign-in and in answers. A counter that stands still or goes back reveals a copy of an
+ * authenticator (WebAuthn Level 3 §6.1.1). The registry has only the counter of the enrolment. Answers are in the log, so a restart
+ * forgets sign-ins only.
  */
 export class SignCounts implements Disposable {
   readonly #newest = new Map<string, number>()
@@ -25,7 +25,7 @@ export class SignCounts implements Disposable {
     })
   }
 
-  /** As it has to be judged now. */
+  /** The passkey with the counter by which it must be judged now. */
   current(credential: Passkey): Passkey {
     return {
       ...credential,
@@ -33,7 +33,7 @@ export class SignCounts implements Disposable {
     }
   }
 
-  /** Of an assertion that verified. */
+  /** Notes the counter of an assertion that verified. */
   saw({ credential_id: id, authenticator_data: data }: Assertion): void {
     const bytes = Buffer.from(decodeBase64url(data) ?? [])
     if (bytes.length < 37) return

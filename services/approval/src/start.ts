@@ -50,26 +50,26 @@ export interface ApprovalAdapters extends Adapters {
   keys: {
     event: SigningKey<'approval-event'>
     notification: SigningKey<'notification'>
-    /** Reads an evidence service elsewhere; without it, as a stranger does. */
+    /** Authenticates at a remote evidence service. Without it, approval reads there as a stranger. */
     auditor?: SigningKey<'auditor'> | undefined
   }
-  /** Tests alone lead callbacks elsewhere than to public addresses. */
+  /** Only tests send callbacks elsewhere than to public addresses. */
   post?: SafePost
 }
 
-/** Its keys, from its folder of the data directory; the auditor's is made by hand, where evidence is elsewhere. */
+/** Its keys, from its folder of the data directory. The auditor's key is made by hand, if evidence runs elsewhere. */
 export const approvalKeys = ({ key }: Pick<Host, 'key'>): ApprovalAdapters['keys'] => ({
   event: key('approval', 'event', 'approval-event'),
   notification: key('approval', 'notification', 'notification'),
 })
 
 const sweepEveryMs = 1000
-/** Asks of one agent: what a person could ever answer is far less. */
+/** Asks of one agent. People could never answer as many. */
 const asksOfAnAgent = { perSecond: 10, burst: 100, maxKeys: 100_000 }
 
 /**
- * Starts approval: sole writer of requests and their answers, which people sign; it can approve nothing by itself. One instance
- * acts, which is this one when it resolves unless another one does; a second one follows everything and stands by.
+ * Starts approval, the sole writer of requests and of people's signed answers; it can approve nothing by itself. One instance is active.
+ * It is this one when the promise resolves, unless another one is; a second instance follows everything and stands by.
  */
 export async function startApproval(config: ApprovalConfig, adapters: ApprovalAdapters): Promise<AsyncDisposable> {
   const { bus, trust, keys, clock, random, logger, health, metrics, http, operator, onFatal } = adapters
@@ -136,13 +136,13 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   gate(successor.standby)
   observeProjection('approval', successor.projection, { metrics, clock, producer: successor.producer })
   await successor.standBy(async () => {
-    // While nothing is registered there is no agent: no approval before this one can have taken a proof.
+    // An empty registry means that there is no agent yet: no earlier approval instance can have taken a proof.
     proofs.begin(successor.projection.ledger.registry.records().length === 0)
     await using work = new AsyncDisposableStack()
     work.use(inBackground(receiveFromTopic(approval, bus, countFromTopic), onFatal))
     work.use(sweep(approval))
     work.use(new Callbacks(approval, { post: adapters.post ?? safePost(), key: keys.notification, metrics }))
-    // By the instance that acts alone: two would tell everything twice.
+    // Only the active instance sends them: two would tell everything twice.
     const { webhook, format = 'json' } = config.notify ?? {}
     if (webhook !== undefined) work.use(notifier(approval, { webhook, format }, adapters))
     work.use(reopenRequests(approval))

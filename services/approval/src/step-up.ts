@@ -8,9 +8,9 @@ import type { Approval } from './context.ts'
 import type { StepUpAsk } from './requests.ts'
 
 /**
- * One more action of a living grant, which the decision point denied until a human says yes (`step_up_required`): the agent
- * signs grant and digest, and shows the denial whose token names the same. Throws `grant_unknown` for a grant that is not
- * this instance's, `grant_not_active` for one that is over.
+ * An ask for one more action under an active grant, which the decision point denies until a human says yes (`step_up_required`). The agent
+ * signs grant and digest, and shows the denial whose token names the same. Throws `grant_unknown` for a grant that is not this
+ * instance's, `grant_not_active` for one that has ended.
  */
 export function stepUpAsk(
   approval: Approval,

@@ -26,7 +26,7 @@ afterAll(async () => {
 
 const aDelegation = () => `dlg_${randomBytes(32).toString('base64url')}`
 
-/** A delegation under a grant of this agent, as far as approval can tell who may end it. */
+/** A delegation under a grant of this agent, with as much as approval needs to tell who may end it. */
 async function redeemed(agent: string): Promise<string> {
   const { producer, projection } = world.issuer
   const id = `grt_${randomBytes(32).toString('base64url')}`
@@ -59,7 +59,7 @@ describe('somebody at the console stops', () => {
       revocation_id: body.revocation_id,
       by: { kind: 'approver', id: 'olga' },
     })
-    // What she wrote stands nowhere but in the attachment.
+    // Her words are only in the attachment.
     const order = world.issuer.projection.ledger.requests.stopOrders.get(String(body.revocation_id))
     expect(JSON.stringify(order)).not.toContain('wild')
   })
@@ -90,7 +90,7 @@ describe('somebody at the console stops', () => {
     const hers = await redeemed(`${agentId}/one`)
     const others = await redeemed(`${othersAgent}/one`)
     const before = revocations().sequence
-    // What the issuer has folded, approval may have yet to.
+    // Approval may not yet have folded what the issuer has.
     await expect
       .poll(() => olga.post('/stops', { kind: 'delegation', target: others }))
       .toMatchObject({ status: 403, body: { code: 'approver_not_in_group' } })

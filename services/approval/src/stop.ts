@@ -9,7 +9,7 @@ export const stoppable = ['delegation', 'agent', 'approver', 'tool-server', 'all
 
 export interface StopOrder {
   kind: (typeof stoppable)[number]
-  /** `*` for all. */
+  /** `*` for kind all. */
   target: string
   reason: string | undefined
 }
@@ -23,9 +23,9 @@ export interface Stopped {
 const revokedWithinMs = 5000
 
 /**
- * A person stops what an agent passed on, or everything that was granted so far to an agent, by an approver, for a tool server, or at all. It resolves
- * when the revocation that the issuer declares for it is durable and counts: from `acknowledged_at` on, V7's bound runs.
- * `deadline_exceeded`: it is recorded, and the issuer will act on it, but has not yet. It needs no passkey: it can only take
+ * A person stops what an agent passed on, or everything that was granted so far: to an agent, by an approver, for a tool server, or at
+ * all. Resolves when the revocation that the issuer declares for it is durable and counts; V7's bound runs from `acknowledged_at`.
+ * `deadline_exceeded`: the stop is recorded and the issuer will act on it, but has not yet. A stop needs no passkey: it can only take
  * away, and must not wait.
  */
 export async function stop(approval: Approval, me: Approver, { kind, target, reason }: StopOrder): Promise<Stopped> {
@@ -35,7 +35,7 @@ export async function stop(approval: Approval, me: Approver, { kind, target, rea
   refuseUnlessThere(approval, kind, target, tree)
   if (kind === 'agent' && !mayStopAgent(approval, me, target)) throw new ServiceError('approver_not_in_group')
   if (tree && !mayStopDelegation(approval, me, tree, target)) throw new ServiceError('approver_not_in_group')
-  // What is dead by name is not said twice: whoever was first stopped it for everybody.
+  // A target that was revoked by name already is not revoked again: the first stop holds for everyone.
   const dead = () => (tree ? revocations.find(kind, target) : undefined)
   const acknowledged_at = () => new Date(clock.now()).toISOString()
   const before = dead()
@@ -72,20 +72,20 @@ function refuseUnlessThere(
 }
 
 /**
- * Whoever owns the agent, or may approve anything for it. The others may be stopped by anybody who is enrolled: a stop that waits
- * for the right person costs more than one that a wrong one gave.
+ * An agent with an owner may be stopped by the owner, and by people who may approve anything for it. Other targets may be stopped by any
+ * enrolled approver: a stop that waits for the right person costs more than one that the wrong person gave.
  */
 function mayStopAgent({ projection }: Approval, me: Approver, target: string): boolean {
   const { registry } = projection.ledger
   const agent = registry.get('agent', target) ?? registry.get('agent', agentIdOf(target))
-  if (agent === undefined) return true // retired: nobody owns it, and what it still has may go
+  if (agent === undefined) return true // retired: it has no owner, and what it still holds may be stopped
   const isFor = ({ match: { agents, agent_labels } }: Rule) =>
     (agents === undefined || agents.some((id) => id === '*' || id === agent.id || id.startsWith(`${agent.id}/`))) &&
     (agent_labels === undefined || agent_labels.some((label) => agent.labels.includes(label)))
   return agent.owner === me.id || registry.rules.some((rule) => isFor(rule) && me.groups.includes(rule.approvers.group))
 }
 
-/** Whoever may stop the sub-agent, or any agent above it in the chain; and whoever approved the grant. */
+/** People who may stop the sub-agent or any agent above it in the chain, and those who approved the grant. */
 export function mayStopDelegation(approval: Approval, me: Approver, tree: Tree, delegationId: string): boolean {
   const { projection, trust } = approval
   const { registry } = projection.ledger

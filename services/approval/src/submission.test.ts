@@ -155,13 +155,13 @@ describe('the bytes of an ask, which stand in the log', () => {
     expect([Object.keys(task).sort(), more]).toEqual([['id', 'items', 'links', 'status', 'status_endpoint'], {}])
     expect(task.status).toBe('pending')
     expect((await resend(waiting, { 'idempotency-key': 'planted' })).statusCode).toBe(202)
-    // Its own agent is told, by a proof of this very call, which counts once.
+    // Its own agent learns the outcome, with a proof of this very call, which counts once.
     await agent.list() // learns the nonce
     const dpop = agent.proof('POST', '/access/v1/requests')
     const own = await resend(request, { dpop })
     expect(own.json()).toMatchObject({ task: { id, status: 'denied' } })
     expect((await resend(request, { dpop })).json()).toMatchObject({ code: 'token_replayed' })
-    // Old ones are told apart from what was never received by nobody else.
+    // For any other caller, an old ask looks like one that was never received.
     clock.advance(40_000)
     await answering(late)
     for (const old of [request, unheard]) expect((await resend(old)).json()).toMatchObject({ code: 'token_expired' })
@@ -282,7 +282,7 @@ describe('the same ask again', () => {
     const reused = await agent.send(agent.sign(), {}, { 'idempotency-key': 'k-folded' })
     expect(reused.json()).toMatchObject({ code: 'idempotency_key_reused' })
     expect((await agent.status(`req_${sha256(second)}`)).json().task.id).toBe(id)
-    // Of another instance it would be another's grant.
+    // Another instance's ask is not folded: the grant would belong to that instance.
     const two = agentOf(world, world.keys.two, 'spiffe://acme.example/agent/ledger/two')
     const other = (await two.send(two.sign(same))).json().task.id
     expect(other).not.toBe(id)

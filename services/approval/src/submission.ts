@@ -27,8 +27,8 @@ const denialSchema = z.looseObject({
 const itemSchema = z.looseObject({ resource: resourceSchema, action: actionSchema, denial: denialSchema.optional() })
 
 /**
- * A submission (access request profile, "Access Request Submission", "Request Items", "Callback Completion"). What is asked stands
- * in the agent's own signature, `bailiwick.request`; the profile's members must agree with it. Members of others are let pass.
+ * A submission (access request profile, "Access Request Submission", "Request Items", "Callback Completion"). The ask is what the agent
+ * signed in `bailiwick.request`; the profile's members must agree with it. Unknown members are ignored.
  */
 export const submissionSchema = z
   .looseObject({
@@ -50,9 +50,9 @@ export const submissionSchema = z
     bailiwick: z.strictObject({
       request: compactJwsSchema,
       purpose: saltedTextSchema.optional(),
-      /** Not limited here, so that a long text gets an error of its own (`arguments_too_long`). */
+      /** Not limited here, so that a long text gets its own error (`arguments_too_long`). */
       arguments: saltedTextSchema.extend({ text: z.string() }).optional(),
-      /** How a workload without a registered key shows which instance it is; the token goes no further than this process. */
+      /** How a workload without a registered key shows which instance it is. The token never leaves this process. */
       attestation: z.strictObject({ token: z.string().min(1).max(32_768), jwk: publicJwkSchema }).optional(),
     }),
   })
@@ -66,8 +66,8 @@ export interface Submitted {
   /** What the submission named, to be echoed. */
   items: readonly PresentedItem[]
   /**
-   * Whether the caller may know what became of it: it was just made, or the caller proves to be its agent. Else it is told that the ask was
-   * taken, since anybody who reads the log or the topic has the bytes of an ask.
+   * Whether the caller may know the task's outcome: the task was just made, or the caller proves to be its agent. Otherwise the caller only
+   * learns that the ask was received, since anybody who reads the log or the topic has the bytes of an ask.
    */
   mayKnow: boolean
 }
@@ -75,13 +75,13 @@ export interface Submitted {
 export interface SubmissionCall {
   /** The Idempotency-Key. */
   key: string | undefined
-  /** Whether this very call proves to come from an instance of this agent; asked once. */
+  /** Whether this very call proves to come from an instance of this agent. Called once. */
   isBy: (agentId: string) => boolean
-  /** Called once it is proved who asks. */
+  /** Called once the caller's identity is proved. */
   onVerified: () => void
 }
 
-/** Takes a submission: what surrounds the signed ask must say the same, and one Idempotency-Key is one body. */
+/** Takes a submission. What surrounds the signed ask must agree with it, and one Idempotency-Key stands for one body. */
 export async function submit(
   approval: Approval,
   idempotency: Idempotency,
@@ -91,7 +91,7 @@ export async function submit(
   const items = itemsOf(body)
   refuseContradictions(body, items)
   const { request, attestation, ...words } = body.bailiwick
-  // A workload that asks again shows whatever token it has by then: that says who asks, not what.
+  // A workload that asks again shows its current token, which says who asks, not what: it is not part of the compared body.
   const asked = { key, body: { ...body, bailiwick: { request, ...words } } }
   const once = key && {
     find: (agentId: string) => idempotency.find(agentId, { ...asked, key }),
@@ -100,7 +100,7 @@ export async function submit(
   const id = requestIdOf(body.bailiwick.request)
   const [known] = approval.projection.ledger.requests.ofTask(approval.folded.get(id) ?? id)
   const agentId = known && askerOf(known)
-  // Of its agent no signature is looked at, since it may have expired meanwhile.
+  // If its own agent asks again, the signature is not checked, since it may have expired meanwhile.
   const isAgain = agentId !== undefined && isBy(agentId)
   if (isAgain) onVerified()
   if (once && known && isAgain) {
@@ -110,13 +110,13 @@ export async function submit(
   const isStranger = known !== undefined && !isAgain
   const submission = { request, ...words, attestation, receivedBy: 'http' as const, items, isStranger, onVerified }
   const record = await receiveRequest(approval, once ? { ...submission, once } : submission)
-  // Of what is asked for the first time: what is sent again, or folded, changes nothing.
+  // Only for a first ask: one that is sent again or folded changes nothing.
   if (body.callback && known === undefined && taskIdOf(record) === id)
     approval.callbackWishes.put(id, body.callback, askerOf(record))
   return { record, items, mayKnow: !isStranger }
 }
 
-/** A denial of the whole is the denial of a single item; of several it would have to cover each, which no token of ours does. */
+/** A denial of the whole submission belongs to a single item. To cover several, it would have to name each, which no token of ours does. */
 function itemsOf({ items, resource, action, denial }: SubmissionBody): PresentedItem[] {
   if (items === undefined) return resource && action ? [{ resource, action, denial }] : []
   if (denial !== undefined && items.some((item) => item.denial === undefined)) {
@@ -127,12 +127,12 @@ function itemsOf({ items, resource, action, denial }: SubmissionBody): Presented
 }
 
 /**
- * Refuses (`submission_contradicted`) what says otherwise than the signed ask. The ask is not verified yet: both are the caller's
- * own words here, and if the ask then does not verify, nothing was believed.
+ * Throws `submission_contradicted` for members that disagree with the signed ask. The ask is not verified yet, so both are the caller's
+ * own words here. If the ask then does not verify, nothing was believed.
  */
 function refuseContradictions({ subject, client, callback, items, bailiwick }: SubmissionBody, named: PresentedItem[]) {
   const { sub, callback: endpoint, authority } = claimsOf(bailiwick.request)
-  if (typeof sub !== 'string') return // malformed: told so where it is verified
+  if (typeof sub !== 'string') return // malformed: it is refused where it is verified
   const isSubject = (id: string) => id === sub || id === agentIdOf(sub)
   if (subject.type !== 'agent' || !isSubject(subject.id)) throw contradicted('subject: not who signed the request')
   const actor = client?.actor

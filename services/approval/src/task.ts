@@ -15,7 +15,7 @@ export interface Result {
   approval: { id: string; grant_id: string; approved_at: string; approved_until: string }
 }
 
-/** One action on one resource of what was asked, with what became of the part that it belongs to. */
+/** One action on one resource of an ask, with the outcome of the part that it belongs to. */
 export interface TaskItem {
   resource: { type: string; id: string }
   action: { name: string }
@@ -39,8 +39,8 @@ export interface Task {
 export const taskPath = (requestId: string) => `/access/v1/requests/${requestId}`
 
 /**
- * The task handle of an ask, from the requests that it became, with what was granted. It names neither the approvers nor the
- * rules. `presented`: the items as the submission named them, where that is remembered.
+ * The task handle of an ask, made from the requests that the ask became, with what was granted. It names neither approvers nor rules.
+ * `presented`: the items as the submission named them, if they are remembered.
  */
 export function taskOf(
   approval: Approval,
@@ -50,7 +50,7 @@ export function taskOf(
   const [first] = parts
   const id = taskIdOf(first)
   const states = parts.map((record) => ({ record, status: statusOf(approval, record) }))
-  // A part that is not there yet is on its way, or is made when the agent hands the same ask in again, while it can.
+  // A missing part is on its way, or is made when the agent hands in the same ask again while it still can.
   const missing = states.some(({ status }) => status === 'expired') ? 'expired' : 'pending'
   const pairs = pairsOf(first)
   const items = pairs.map((pair, n): TaskItem => {
@@ -75,7 +75,7 @@ export function taskOf(
   return states.length === 1 ? { task, ...resultOf(first, task.status) } : { task }
 }
 
-/** That an ask was taken, and no more: made of what the caller sent, whatever became of the request since. */
+/** Says only that an ask was received: it is made of what the caller sent, whatever the request's outcome. */
 export function receiptOf({ publicUrl }: Approval, id: string, presented: readonly PresentedItem[]): Task {
   const endpoint = `${publicUrl}${taskPath(id)}`
   const items = presented.map(({ resource: { type, id }, action: { name } }): TaskItem => {
@@ -84,20 +84,20 @@ export function receiptOf({ publicUrl }: Approval, id: string, presented: readon
   return { task: { id, status: 'pending', status_endpoint: endpoint, links: { cancel: `${endpoint}/cancel` }, items } }
 }
 
-/** Of all parts one word (profile, "Response Items and Aggregation"). */
+/** One status for all parts (profile, "Response Items and Aggregation"). */
 export function togetherOf(statuses: readonly ItemStatus[]): TaskStatus {
   if (statuses.includes('pending')) return 'pending'
   const [first = 'failed'] = statuses
   return statuses.every((status) => status === first) ? first : 'partial'
 }
 
-/** Whether the handle's time is over: nobody is told any more what became of it. */
+/** Whether the handle's time is over: its outcome is then no longer told. */
 export function isForgotten(approval: Approval, parts: readonly RequestRecord[]): boolean {
   const states = parts.map((record) => ({ record, status: statusOf(approval, record) }))
   return states.every(({ status }) => status !== 'pending') && !(approval.clock.now() < endOf(states))
 }
 
-/** While somebody can still answer, until when; then, until when the end of it is told. */
+/** The time until which people can answer, if any part is pending; otherwise the time until which the outcome is told. */
 function endOf(states: readonly { record: RequestRecord; status: ItemStatus }[]): number {
   const ends = (wanted: boolean) =>
     states
@@ -112,13 +112,13 @@ function endOf(states: readonly { record: RequestRecord; status: ItemStatus }[])
   return pending.length > 0 ? Math.min(...pending) : Math.max(...ends(false))
 }
 
-/** Rules split an ask into so many; a process may have died between two of them. */
+/** Whether all parts are there: a process may have died between two parts of an ask that the rules split. */
 function isWhole(parts: readonly RequestRecord[]): boolean {
   const received = parts[0]?.received
   return parts.length >= ((received?.kind === 'access' ? received.item?.count : undefined) ?? 1)
 }
 
-/** What the agent signed, as pairs of a resource and an action, in its order; of a prefix, the prefix. */
+/** The signed permissions as pairs of a resource and an action, in the agent's order. A prefix stands for itself. */
 export function pairsIn({ permissions }: Pick<Authority, 'permissions'>) {
   return permissions.flatMap(({ actions, resource }) =>
     actions.map((name) => ({
@@ -161,7 +161,7 @@ function resultOf({ changedAt, approved }: RequestRecord, status: TaskStatus): {
   return { result: { mode: 'reevaluate', approval: { ...named, approved_at, approved_until: statement.not_after } } }
 }
 
-/** Approved means usable: until the issuer has made the grant it is pending, and if it refuses, failed. Withdrawn: cancelled. */
+/** Approved means usable: until the issuer has made the grant, the status is pending; if it refuses, failed. Withdrawn is cancelled. */
 export function statusOf(
   { projection, clock }: Pick<Approval, 'projection' | 'clock'>,
   record: RequestRecord,
@@ -175,7 +175,7 @@ export function statusOf(
       if (approved?.statement.kind === 'step_up') return 'approved'
       const grantId = grantIdOf(approved?.statement_hash ?? '')
       if (grants.trees.has(grantId)) return 'approved'
-      // What was approved in vain is about to be asked again: whoever waits for it must not give up.
+      // An approval that had no effect is about to be asked again, so the agent must not give up waiting.
       const isOver = grants.refused.has(grantId) && voidedBy(record, grants, clock.now()) === undefined
       return isOver ? 'failed' : 'pending'
     }

@@ -3,14 +3,14 @@ import { type Clock, OwnedEntries } from '@bailiwick/service-kit'
 export interface TransientOptions {
   lifeMs: number
   max: number
-  /** How many one owner may have; a tenth of `max` unless told. */
+  /** How many one owner may have. The default is a tenth of `max`. */
   maxEach?: number
   clock: Clock
 }
 
 /**
- * Values that live for a while, in this process alone: statements that were shown, sessions, asks that were folded. Bounded: an owner (an agent,
- * a session, a person) that has too many loses its own oldest, and no other owner loses anything by that (V18).
+ * Values that live for a while, in this process alone: shown statements, sessions, folded asks. Bounded: an owner (an agent, a session, a
+ * person) that has too many loses its own oldest, and no other owner loses anything (V18).
  */
 export class Transient<T> {
   readonly #entries: OwnedEntries<{ value: T; until: number }>
@@ -19,11 +19,11 @@ export class Transient<T> {
   constructor(options: TransientOptions) {
     const { max, maxEach = Math.ceil(max / 10), clock } = options
     this.#options = options
-    // In order of expiry, since all live equally long.
+    // In order of expiry, since all values live equally long.
     this.#entries = new OwnedEntries({ max, maxEach, isOver: ({ until }) => until <= clock.monotonic() })
   }
 
-  /** `owner`: whose it is, as was proved. */
+  /** `owner`: the proved owner of the value. */
   put(key: string, value: T, owner: string): void {
     const { lifeMs, clock } = this.#options
     this.#entries.set(owner, key, { value, until: clock.monotonic() + lifeMs })
@@ -34,7 +34,7 @@ export class Transient<T> {
     return entry !== undefined && entry.until > this.#options.clock.monotonic() ? entry.value : undefined
   }
 
-  /** Gives the value to the first who asks, and to nobody else (V10). */
+  /** Returns the value to the first caller only (V10). */
   take(key: string): T | undefined {
     const value = this.get(key)
     this.#entries.delete(key)

@@ -6,21 +6,21 @@ import { whyBlind } from './arguments.ts'
 import type { Approval } from './context.ts'
 import type { AccessAsk, RegistryAsk, StepUpAsk } from './requests.ts'
 
-/** The authority of an event, which was parsed when it was received. Throws if it no longer can be. */
+/** The authority of an event, which was parsed when it was received. Throws if it can no longer be parsed. */
 export function authorityOf(value: unknown): Authority {
   const parsed = parseAuthority(value)
   if (!parsed.ok) throw new ServiceError(parsed.code, parsed.detail)
   return parsed.authority
 }
 
-/** The rule that holds now for this much of what an agent asked. Throws `approval_rule_missing`. */
+/** The rule that currently applies to this much of what an agent asked. Throws `approval_rule_missing`. */
 export function ruleFor({ projection }: Approval, agent: string, authority: Authority): Rule {
   const matched = matchRule(projection.ledger.registry.view(), { agent, authority })
   if (!matched.ok) throw new ServiceError(matched.code, matched.detail)
   return matched.rule
 }
 
-/** Why this person may not approve under this rule, so that nobody signs in vain; issuer and PDP judge it again. */
+/** Why this person may not approve under this rule, so that people do not sign in vain. Issuer and PDP judge it again. */
 export function whyNotApprove(
   approval: Approval,
   me: Approver,
@@ -36,19 +36,19 @@ export function whyNotApprove(
   return me.id === owner && !rule.owner_may_approve && !trust.single_operator ? 'approver_is_owner' : undefined
 }
 
-/** Who says yes may say no, and so may the owner of the agent: it is the owner's agent. */
+/** People who may say yes may also say no, and so may the agent's owner. */
 export function mayRefuse(approval: Approval, me: Approver, ask: AccessAsk): boolean {
   const { registry } = approval.projection.ledger
   if (registry.get('agent', agentIdOf(ask.agent))?.owner === me.id) return true
   const matched = matchRule(registry.view(), { agent: ask.agent, authority: authorityOf(ask.authority) })
-  // Without a rule nobody can approve; anybody enrolled may then clear the ask away.
+  // Without a rule the ask cannot be approved; any enrolled approver may then clear it away.
   return !matched.ok || me.groups.includes(matched.rule.approvers.group)
 }
 
-/** Whom a registry change takes where no rule says more. */
+/** The signers that a registry change needs if no rule asks for more. */
 export const anyOne: { group: string | undefined; quorum: number } = { group: undefined, quorum: 1 }
 
-/** The group and quorum of registry changes; no rule: any one approver. */
+/** The group and quorum for registry changes. Without a rule: any one approver. */
 export function registryRule({ projection }: Approval): typeof anyOne {
   const rule = projection.ledger.registry.get('rule', registryRuleId)
   return rule?.approvers ?? anyOne

@@ -27,7 +27,7 @@ beforeEach(async () => {
 const received = () => [...world.issuer.projection.ledger.requests.requests.values()]
 const cancelAs = new Map<string, () => Promise<unknown>>()
 
-/** A pod with a key of its own, that nobody registered. */
+/** A pod with its own key, which is not registered. */
 function aPod(sub = `${podAgent}/one`, key = generateKey('agent')) {
   const agent = agentOf(world, key, sub)
   const submit = async (over: object = {}, request = agent.sign()) => {
@@ -92,10 +92,10 @@ describe('a workload without a registered key', () => {
     const refused = { type: 'urn:openid:authzen:access-request:error:unknown_task', code: 'access_request_unknown' }
     for (const answer of [await old.status(id), await old.cancel(id), await old.list()])
       expect([answer.statusCode, answer.json()]).toEqual([404, expect.objectContaining(refused)])
-    // The agent's own are seen by whom it attests to now.
+    // The agent's tasks are visible to instances that its current attestor vouches for.
     const { pod } = await asks(next)
     expect((await pod.cancel(id)).json()).toMatchObject({ task: { status: 'cancelled' } })
-    // A key that left stays out, also where its authority comes back.
+    // A key that lost its standing stays out, even if its authority comes back.
     await registered(until)
     expect((await old.status(id)).statusCode).toBe(404)
   })

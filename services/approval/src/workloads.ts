@@ -5,23 +5,23 @@ import { ServiceError } from '@bailiwick/errors'
 import type { Clock } from '@bailiwick/service-kit'
 import { Transient } from './transient.ts'
 
-/** What a workload sends beside its signed ask: a token that says which instance it is, and its own key. */
+/** What a workload sends with its signed ask: a token that says which instance it is, and its own key. */
 export interface ShownAttestation {
   token: string
   jwk: PublicJwk
 }
 
-/** The key of an instance, and how it was shown to be that. */
+/** The key of an instance, and how the instance proved that the key is its own. */
 export interface ShownKey {
   jwk: PublicJwk
   attestation: Attestation
 }
 
-/** No grant lives longer; what was attested for less ends by itself. */
+/** No grant lives longer. A binding that was attested for less time ends earlier by itself. */
 const longestMs = 8 * 3600 * 1000
 
 /**
- * Which key an instance has: the registered one, or one that its workload attested here. In memory: a key that was bound
+ * Which key an instance has: the registered one, or one that its workload attested here. The latter is kept in memory: a key that was bound
  * over HTTP may sign for the topic until its token expires, or this process ends.
  */
 export class Workloads {
@@ -38,7 +38,7 @@ export class Workloads {
   }
 
   /**
-   * The key that this ask must be signed with; nothing is proved by that. `keyId` is the one that its header claims. Throws
+   * The key that this ask must be signed with; that alone proves nothing. `keyId` is the one that the ask's header claims. Throws
    * `agent_unknown` for an instance without a key here, `caller_unauthenticated` while it has attested none.
    */
   keyFor(
@@ -58,7 +58,7 @@ export class Workloads {
     return key
   }
 
-  /** How the instance showed that this key, with which its ask was verified, is its own. Throws why it did not. */
+  /** How the instance showed that the key that verified its ask is its own. Throws the reason if it did not. */
   async attest(
     agent: Agent,
     instance: string,
@@ -89,12 +89,12 @@ export class Workloads {
     return attestation
   }
 
-  /** A key that this instance bound over HTTP, while what it was bound by is still good. */
+  /** A key that this instance bound over HTTP, while the token that bound it is still valid. */
   boundKey(agent: Agent, instance: string, key: string | undefined): ShownKey | undefined {
     const bound = key === undefined ? undefined : this.#bound.get(nameOf(agent, instance, key))
     return bound !== undefined && this.#clock.now() < bound.until ? bound : undefined
   }
 }
 
-/** The attestor is a part: who changes how an agent attests, or to whom, ends what was bound before. */
+/** The attestor is part of the name: a change in how an agent attests, or to which authority, ends earlier bindings. */
 const nameOf = ({ attestor }: Agent, instance: string, key: string) => `${jcsHash(attestor)} ${instance} ${key}`

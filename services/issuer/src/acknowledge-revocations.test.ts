@@ -6,7 +6,7 @@ import { acknowledgeRevocations } from './acknowledge-revocations.ts'
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-/** An issuer whose producer may lapse, as while none of its heads comes back from the bus. */
+/** An issuer whose producer may lapse, as it does while none of its heads comes back from the bus. */
 function anIssuer({ sequence = 0 } = {}) {
   const revocations = { sequence, acknowledged: 0 }
   const said: unknown[] = []

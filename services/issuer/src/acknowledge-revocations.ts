@@ -5,9 +5,9 @@ import type { Issuer } from './context.ts'
 const retryAfterMs = 500
 
 /**
- * Publishes `revocation.acknowledged` for each revocation as soon as the revocation was read back, so that evidence holds the moment from which
- * V7's bound runs. The revocation's own `time` is earlier by the time that the revocation was on its way. A successor acknowledges the
- * last revocation of its predecessor. No answer to a revocation waits for this record.
+ * Publishes `revocation.acknowledged` for each revocation as soon as the revocation was read back, so that evidence holds the moment from
+ * which V7's bound runs. The revocation's own `time` is earlier, by the time that the revocation was on its way. A successor acknowledges
+ * the last revocation of its predecessor. No answer to a revocation waits for this record.
  */
 export function acknowledgeRevocations(issuer: Issuer): AsyncDisposable {
   const { projection, producer, maxStalenessMs, logger } = issuer
@@ -25,7 +25,7 @@ export function acknowledgeRevocations(issuer: Issuer): AsyncDisposable {
       const subject = `revocation ${sequence}`
       await producer.publish('revocations.v1', [{ type: 'revocation.acknowledged', subject, key: 'revocations', data }])
     } catch (error) {
-      // An issuer whose heads lapsed may go on; one that was succeeded ends, and its successor records it.
+      // An issuer whose heads lapsed may recover. One that was succeeded ends, and its successor records the acknowledgement.
       logger.warn({ error_code: errorCode(error), sequence }, 'a revocation could not be acknowledged yet')
       if (!stopping) retry ??= setTimeout(acknowledgeNewest, retryAfterMs)
     }

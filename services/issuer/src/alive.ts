@@ -3,8 +3,8 @@ import { type End, endOf, type Holders, judgeLife, type Tree } from '@bailiwick/
 import type { Issuer } from './context.ts'
 
 /**
- * Whoever may be minted for now: from the agent whose grant it is down the chain to this delegation, each link verified once more. Throws
- * `state_stale`, `grant_not_active` for what is over or revoked, `delegation_invalid` for a chain that does not hold.
+ * The agents for which a credential may be minted now: from the grant's agent down the chain to this delegation, each link verified again.
+ * Throws `state_stale`, `grant_not_active` for one that has ended or was revoked, `delegation_invalid` for a chain that does not hold.
  */
 export function refuseUnlessAlive(issuer: Issuer, tree: Tree, delegationId?: string): Holders {
   const { projection, clock, trust } = issuer
@@ -15,7 +15,7 @@ export function refuseUnlessAlive(issuer: Issuer, tree: Tree, delegationId?: str
   return life.holders
 }
 
-/** The same of a chain whose last link is about to be redeemed. Throws `grant_not_active`. */
+/** The same check for a chain whose last link is about to be redeemed. Throws `grant_not_active`. */
 export function refuseDead({ projection, clock }: Issuer, tree: Tree, holders: Holders): void {
   const end = endOf(projection.ledger, { tree, holders, now: clock.now() })
   if (end) throw refusalOf(end)

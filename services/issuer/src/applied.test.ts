@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { whenApplied } from './applied.ts'
 import type { Issuer } from './context.ts'
 
-/** An issuer that has revoked once, and heard these instances, which say where they are. */
+/** An issuer that has revoked once, and has heard these instances say how far they are. */
 function anIssuer(heard: readonly { producer: string; offset: number; agoMs?: number; stopping?: boolean }[]) {
   const clock = testClock()
   const heads = new Heads()

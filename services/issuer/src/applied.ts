@@ -2,22 +2,22 @@ import type { ServiceName } from '@bailiwick/contracts'
 import { takeoverMs } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
 
-/** A service instance that judges by revocations, and how it was heard to apply one. */
+/** A service instance that judges by revocations, and how long it took until it was heard to apply one. */
 export interface Applied {
   service: ServiceName
-  /** `/<service>/<instance>`; `/<service>/*` for those that are more than are told apart. */
+  /** `/<service>/<instance>`; `/<service>/*` for instances beyond those that are listed one by one. */
   producer: string
-  /** ms from the acknowledgement until its signed head was here; null: it was not heard to apply it in time. */
+  /** ms from the acknowledgement until its signed head was here; null if it was not heard to apply the revocation in time. */
   ms: number | null
 }
 
-/** Evidence only writes down what was revoked. */
+/** Not evidence, which only records revocations. */
 const judges: ReadonlySet<ServiceName> = new Set(['approval', 'issuer', 'policy-decision'])
 
 /**
- * Resolves when every live instance's head says that the last revocation of now counts for it, as it does here, or after `withinMs`. Live is who was heard
- * within the last 3 s: who was not can prove nothing fresh any more, and denies. One that says that it stops is no longer waited for.
- * Where more are alive than are told apart, nobody was heard to apply it for the rest of them.
+ * Resolves when every live instance's head says that the currently last revocation counts for it, as it does here, or after `withinMs`.
+ * An instance is live if it was heard within the last 3 s: otherwise it can prove nothing fresh any more, and denies. An instance that says
+ * that it is stopping is no longer waited for. If more are alive than are listed one by one, the rest counts as not heard.
  */
 export async function whenApplied({ projection, clock }: Issuer, withinMs: number): Promise<Applied[]> {
   const { heads, revokedUpTo: offset } = projection

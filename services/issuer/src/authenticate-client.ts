@@ -11,13 +11,13 @@ import { errorKinds } from '@bailiwick/errors'
 import type { Issuer } from './context.ts'
 import { OAuthError, unavailable } from './oauth-error.ts'
 
-/** How a client can say who it is (RFC 7521 §4.2), and by which attestors of agents. */
+/** How a client can identify itself (RFC 7521 §4.2), and the attestors of agents that accept each way. */
 export const assertionTypes = {
   /** `private_key_jwt` (RFC 7523 §2.2), or a workload token of another issuer (§3). */
   'urn:ietf:params:oauth:client-assertion-type:jwt-bearer': ['registered_key', 'oidc'],
   /** A JWT-SVID (draft-ietf-oauth-spiffe-client-auth): the client's id is the SPIFFE ID in it. */
   'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe': ['jwt_svid'],
-  /** Ours, for development: a join token. */
+  /** Our own, for development: a join token. */
   'urn:bailiwick:params:oauth:client-assertion-type:join-token': ['join_token'],
 } as const satisfies Record<string, readonly Attested['kind'][]>
 
@@ -29,7 +29,7 @@ export interface ClientAssertion {
   client_id?: string | undefined
 }
 
-/** Who a client is, by its agent's attestor. */
+/** The client's identity, by its agent's attestor. */
 export interface Client extends Attested {
   /** Thumbprint of the instance's key. */
   jkt: string
@@ -40,7 +40,7 @@ const refuse = () =>
     status: 401,
   })
 
-/** Said only of an assertion that verifies: its maker alone learns it. */
+/** Said only of an assertion that verifies, so that only its maker learns it. */
 export const livesTooLong = (longest: string) =>
   new OAuthError(
     'invalid_client',
@@ -50,9 +50,9 @@ export const livesTooLong = (longest: string) =>
 export const longestAssertion = `${longestAssertionSeconds} seconds`
 
 /**
- * Authenticates an instance of an agent, by the attestor that its registration names and no other. A registered key proves itself;
- * with any other attestor the assertion is a text that travels, and `proof` is the key that it counts for: throws
- * what is wrong with the proof, then, before the assertion is looked at. `endpointUrl` is the endpoint that was called.
+ * Authenticates an instance of an agent, only by the attestor that its registration names. A registered key proves itself. With any other
+ * attestor the assertion is a text that travels, and `proof` is the key that it counts for. In that case a fault of the proof is thrown
+ * before the assertion is looked at. `endpointUrl` is the endpoint that was called.
  */
 export async function authenticateClient(
   { projection, attestors, issuerUrl, clock, logger }: Issuer,
@@ -80,7 +80,7 @@ export async function authenticateClient(
   return { ...attested, jkt }
 }
 
-/** Good for finding the agent whose attestor is to judge, and for nothing else. */
+/** Use it only to find the agent whose attestor must judge. */
 function claimedIdIn(type: AssertionType, assertion: string): string | undefined {
   const claimed = type.endsWith('jwt-spiffe') ? claimedSubject(assertion) : claimedIssuer(assertion)
   return spiffeIdSchema.safeParse(claimed).data

@@ -4,7 +4,7 @@ import { clientAssertionIn, countAssertion, type FormCall, type OAuthEndpoint, r
 import type { Issuer } from './context.ts'
 import { OAuthError } from './oauth-error.ts'
 
-/** Who may ask what a credential is worth (RFC 7662 §2.1), and of which audiences; undefined: of all. */
+/** A caller that may introspect credentials (RFC 7662 §2.1), and for which audiences; undefined means all. */
 export interface Reader {
   id: string
   audiences: readonly string[] | undefined
@@ -12,17 +12,17 @@ export interface Reader {
 
 const leewayMs = 5000
 
-/** From now on assertions that come without a proof count here. */
+/** From now on, assertions without a proof count here. */
 export function countAssertions(endpoint: OAuthEndpoint): void {
   const { clock, projection } = endpoint.issuer
-  // While nothing is registered nobody is a reader: no issuer before this one can have taken anything.
+  // An empty registry means that there is no reader yet: no earlier issuer can have taken an assertion.
   const isFirst = projection.ledger.registry.records().length === 0
   endpoint.countsSince = countsFrom(clock.now(), { isFirst, leewayMs })
 }
 
 /**
- * Authenticates an enforcement point, by its caller key, or an auditor: `private_key_jwt` (RFC 7523 §2.2) for this endpoint. An
- * agent is no reader: what it holds it can use, and what others hold is none of its business.
+ * Authenticates an enforcement point by its caller key, or an auditor: `private_key_jwt` (RFC 7523 §2.2) for this endpoint. An agent
+ * may not introspect: it can simply use its own credentials, and those of others are none of its business.
  */
 export function authenticateReader(endpoint: OAuthEndpoint, call: FormCall): Reader {
   const { issuer, introspectionUrl, tokenUrl } = endpoint
@@ -50,7 +50,7 @@ export function authenticateReader(endpoint: OAuthEndpoint, call: FormCall): Rea
   )
 }
 
-/** Two kinds of reader may have the same name, and then each has its own key. */
+/** Two readers of different kinds may have the same name; each then has its own key. */
 function readersOf({ projection, trust }: Issuer, id: string) {
   const { registry } = projection.ledger
   const point = registry.enforcementPoint(id)

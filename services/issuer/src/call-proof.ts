@@ -6,7 +6,7 @@ import type { Issuer } from './context.ts'
 const maxAgeMs = 60_000
 const leewayMs = 5000
 
-/** What judges proofs: nonces and memory count for every endpoint of the issuer. */
+/** What judges proofs. All endpoints of the issuer share the nonces and the memory. */
 export interface ProofJudge {
   issuer: Pick<Issuer, 'clock'>
   nonces: DpopNonces
@@ -17,9 +17,9 @@ export type CallProof =
   | { ok: true; proof: DpopProof }
   | { ok: false; error: 'invalid_dpop_proof' | 'use_dpop_nonce'; why: string }
 
-/** Which key signed this very POST (RFC 9449 §4.3), with a nonce of ours. It counts once `countProof` said so. */
+/** The key that signed this very POST (RFC 9449 §4.3), with a nonce of ours. The proof counts only once `countProof` has counted it. */
 export function readProof({ issuer, nonces }: ProofJudge, htu: string, dpop: string | undefined): CallProof {
-  // No proof contains a comma: node joins two header fields by one (RFC 9449 §4.3 check 1).
+  // No proof contains a comma: node joins two header fields with one (RFC 9449 §4.3 check 1).
   if (dpop === undefined || dpop.includes(','))
     return { ok: false, error: 'invalid_dpop_proof', why: 'Exactly one DPoP header is needed.' }
   const verified = verifyDpopProof({ proof: dpop, htm: 'POST', htu, now: issuer.clock.now(), maxAgeMs, leewayMs })
@@ -33,17 +33,17 @@ export function readProof({ issuer, nonces }: ProofJudge, htu: string, dpop: str
   return { ok: true, proof: verified.value }
 }
 
-/** Whose share of the memory it is: an agent has one, however many instances and keys (V18). */
+/** The owner of the share of memory: an agent has one share, however many instances and keys it has (V18). */
 export const ownerOf = (instance: string) => `agent ${instance.slice(0, instance.lastIndexOf('/'))}`
 
-/** Counts the proof (V10). Only for keys that somebody has: proofs by keys of nobody must not crowd out those that count. */
+/** Counts the proof (V10). Only for known keys: proofs by unknown keys must not crowd out those that count. */
 export function countProof({ issuer, replay }: ProofJudge, proof: DpopProof, owner: string): Remembered {
   const now = issuer.clock.now()
-  // Past the last ms in which it is still taken.
+  // After the last ms in which the proof is still accepted.
   return replay.remember(owner, proofId(proof), now + maxAgeMs + 2 * leewayMs + 1, now)
 }
 
-/** As `countProof`, for an endpoint that is no OAuth endpoint. Throws `token_replayed`; `rate_limited` when there is no room. */
+/** As `countProof`, for endpoints other than OAuth ones. Throws `token_replayed`, or `rate_limited` if there is no room. */
 export function refuseReplay(judge: ProofJudge, proof: DpopProof, instance: string): void {
   const counted = countProof(judge, proof, ownerOf(instance))
   if (counted === 'seen') throw new ServiceError('token_replayed', 'the DPoP proof was used before')

@@ -6,8 +6,8 @@ import type { Draft } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
 
 /**
- * Writes an approved change into the registry, each entity with the approvers' assertions, in the order that they signed. It
- * stops at the first entity that does not count: the rest was signed for a registry that is not there.
+ * Writes an approved change into the registry, each entity with the approvers' assertions, in the order in which they signed the entities.
+ * Stops at the first entity that does not count: the rest was signed for a registry that does not exist.
  */
 export async function applyRegistryChange(
   issuer: Issuer,
@@ -22,8 +22,8 @@ export async function applyRegistryChange(
 }
 
 /**
- * Makes an approver of a passkey that the invitation's holder, or a recovery's, signed for; every reader checks it again. What
- * a recovery makes stands in place of the passkeys that were lost.
+ * Makes an approver of a passkey that the holder of the invitation or of a recovery signed for. Every reader checks it again. An approver
+ * made by a recovery replaces the lost passkeys.
  */
 export async function enrolApprover(
   issuer: Issuer,
@@ -43,8 +43,8 @@ export async function enrolApprover(
 }
 
 /**
- * Takes in a recovery that the root key signed. Gives from when it can be used, ms since the epoch. Asking again with the
- * same recovery gives the same; throws `registry_change_conflict` for another one of its name.
+ * Takes in a recovery that the root key signed. Returns the time from which it can be used, in ms since the epoch. Asking again with the
+ * same recovery returns the same time. Throws `registry_change_conflict` for a different recovery of the same name.
  */
 export async function registerRecovery(issuer: Issuer, value: Recovery, jws: string): Promise<number> {
   const { registry } = issuer.projection.ledger
@@ -62,7 +62,7 @@ export async function registerRecovery(issuer: Issuer, value: Recovery, jws: str
   return usableFrom
 }
 
-/** What the rules let one person do alone is done loudly. */
+/** If the rules let one person act alone, that is logged loudly. */
 function warnOfLenience(
   { trust, projection, logger }: Issuer,
   { change_id, proposer, entities }: RegistryStatement,
@@ -74,13 +74,13 @@ function warnOfLenience(
     logger.warn(facts, 'ONE APPROVER BRINGS IN THE SECOND ALONE: from then on each change takes two people')
 }
 
-/** Writes it unless it is there; refuses what readers would. */
+/** Writes the entity unless it is there already. Refuses what readers would refuse. */
 export async function writeEntity(issuer: Issuer, change: EntityChange, authorization: Authorization): Promise<void> {
   const { type, id, version, value, after } = change
   const { registry } = issuer.projection.ledger
   const record = registry.record(type, id)
   if (record !== undefined && record.version >= version) return // written before a restart
-  // Judged here too, so that a stolen approval service cannot fill the registry with what every reader then refuses.
+  // Judged here too, so that a stolen approval service cannot fill the registry with entities that every reader then refuses.
   const judged = await verifyAuthorization({
     authorization,
     entity: { type, id },

@@ -9,35 +9,35 @@ import { OAuthError, unavailable } from './oauth-error.ts'
 import type { Polls } from './polls.ts'
 
 const leewayMs = 5000
-/** The longest life of an assertion, and twice how far clocks may be apart. */
+/** The longest life of an assertion, plus twice the greatest difference between clocks. */
 const assertionMemoryMs = 310_000
 
-/** A form that was posted to an OAuth endpoint, its parameters read strictly (service-kit's `parseForm`). */
+/** A form posted to an OAuth endpoint. Its parameters are read strictly (service-kit's `parseForm`). */
 export interface FormCall {
   form: Readonly<Record<string, string>>
-  /** The DPoP header; undefined: none. Several, which no proof is, come joined by a comma. */
+  /** The DPoP header; undefined if there is none. Several are joined by a comma, so that they are not a valid proof. */
   dpop: string | undefined
-  /** Whether an `Authorization` header came too. */
+  /** Whether the call also has an `Authorization` header. */
   authorization: boolean
-  /** To be called once it is proved who calls. */
+  /** Call it once the caller's identity is proved. */
   callerVerified: () => void
 }
 
 /** What all OAuth endpoints of the issuer share. */
 export interface OAuthEndpoint extends ProofJudge {
   issuer: Issuer
-  /** Of each agent, over all its instances and keys: how often it asks, and how often it ends something (V18). */
+  /** Per agent, over all its instances and keys: how often it asks, and how often it ends something (V18). */
   rate: RateLimiter
-  /** How often clients ask for what nobody has decided yet. */
+  /** How often clients ask for requests that have not been decided yet. */
   polls: Polls
-  /** Since when this instance counts assertions that come without a proof: ms since the epoch; never before it acts. */
+  /** The time, in ms since the epoch, from which this instance counts assertions without a proof; infinite until it is active. */
   countsSince: number
   tokenUrl: string
   introspectionUrl: string
   revocationUrl: string
 }
 
-/** Parameters of one form; what is not known is ignored (RFC 6749 §3.2). */
+/** Parameters of one form. Unknown ones are ignored (RFC 6749 §3.2). */
 export function parameters<T>(schema: z.ZodType<T>, form: FormCall['form']): T {
   const parsed = schema.safeParse(form)
   if (parsed.success) return parsed.data
@@ -51,7 +51,7 @@ const assertionSchema = z.object({
   client_id: z.string().max(2048).optional(),
 })
 
-/** There are no client secrets, and nothing but the assertion says who a client is (RFC 6749 §2.3, RFC 7521 §4.2). */
+/** Client secrets do not exist: only the assertion identifies a client (RFC 6749 §2.3, RFC 7521 §4.2). */
 export function clientAssertionIn({ form, authorization }: FormCall): z.infer<typeof assertionSchema> {
   const parsed = assertionSchema.safeParse(form)
   const others = authorization || form.client_secret !== undefined
@@ -59,7 +59,7 @@ export function clientAssertionIn({ form, authorization }: FormCall): z.infer<ty
     throw new OAuthError('invalid_request', 'A client authenticates in one way: by the assertion alone.')
   if (parsed.success) return parsed.data
   const [wrong] = parsed.error.issues[0]?.path ?? []
-  // RFC 6749 §5.2: no client authentication included is a client that did not authenticate.
+  // RFC 6749 §5.2: a client that includes no authentication has not authenticated.
   throw new OAuthError(
     'invalid_client',
     `The parameter ${String(wrong)} is missing or wrong: clients authenticate by an assertion.`,
@@ -68,8 +68,8 @@ export function clientAssertionIn({ form, authorization }: FormCall): z.infer<ty
 }
 
 /**
- * Authenticates the agent's instance that makes this call, and its key. `demanded`: by a DPoP proof, always. `offered`: a
- * registered key needs none, since the assertion proves it; what is offered must hold all the same.
+ * Authenticates the calling instance of an agent, and its key. `demanded`: a DPoP proof is always required. `offered`: a registered key
+ * needs none, since the assertion proves it, but a proof that is offered must hold.
  */
 export async function authenticateCall(
   endpoint: OAuthEndpoint,
@@ -95,7 +95,7 @@ export async function authenticateCall(
   return client
 }
 
-/** Refuses an assertion without a proof beside it that may have counted before this instance began to (V10). */
+/** Refuses an assertion without a proof that may have counted before this instance started to count (V10). */
 export function refuseEarlier({ countsSince }: OAuthEndpoint, made: { exp: number; iat: number | undefined }): void {
   if (mayHaveCounted(made, countsSince, leewayMs))
     throw unavailable('The client assertion may have been used before this issuer began. Sign another one, with iat.')
@@ -123,7 +123,7 @@ function rememberProof(endpoint: OAuthEndpoint, proof: DpopProof, client: Client
 const tooMany = (waitSeconds = 10) =>
   new OAuthError('temporarily_unavailable', 'This client asks too often.', { status: 429, waitSeconds })
 
-/** For what an agent ends: apart from what it asks for, which must not keep it from that. Throws `rate_limited`. */
+/** Limits what an agent ends. Its asks have a separate limit, so that they cannot keep it from ending things. Throws `rate_limited`. */
 export function refuseFlood({ rate }: OAuthEndpoint, instance: string): void {
   const rated = rate.take(`ends ${instance.slice(0, instance.lastIndexOf('/'))}`)
   if (!rated.ok)
@@ -131,8 +131,8 @@ export function refuseFlood({ rate }: OAuthEndpoint, instance: string): void {
 }
 
 /**
- * Counts the assertion (V10), for as long as it is taken: until `expiresAt`, ms since the epoch, or the longest life there is. Behind the nonce: a client
- * that is asked for one may send the same assertion again.
+ * Counts the assertion (V10) for as long as it is accepted: until `expiresAt`, in ms since the epoch, or for the longest possible life.
+ * Call it after the nonce check: a client that is asked for a nonce may send the same assertion again.
  */
 export function countAssertion({ issuer, replay }: ProofJudge, owner: string, jti: string, expiresAt?: number): void {
   const now = issuer.clock.now()

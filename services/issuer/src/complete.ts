@@ -7,9 +7,9 @@ import { inTreeLane } from './tree-lane.ts'
 const tries = 3
 
 /**
- * Says of a grant that what it was for is done. When it resolves, `grant.completed` is durable and counts: from then on nothing
- * is minted for it, and every decision point denies what it, and everything below it, still holds. Asking again gives the same. Throws
- * `grant_unknown`; `grant_not_active` for one that ended otherwise.
+ * Records that a grant's task is done. When it resolves, `grant.completed` is durable and counts. From then on no credential is minted for
+ * the grant, and every decision point denies what it, and everything below it, still holds. Asking again gives the same result. Throws
+ * `grant_unknown`; `grant_not_active` for a grant that ended otherwise.
  */
 export async function complete(issuer: Issuer, grantId: string, cause: string): Promise<Tree> {
   const tree = issuer.projection.ledger.grants.trees.get(grantId)
@@ -33,8 +33,8 @@ export async function complete(issuer: Issuer, grantId: string, cause: string): 
 }
 
 /**
- * The grant that this key may end: named by its id, or by the request that it came from, and bound to the key. To every other key there is
- * no such grant; nor to one that is no longer registered.
+ * The grant that this key may end: named by its id or by the request that it came from, and bound to the key. For any other key, and for
+ * a key that is no longer registered, the grant does not exist.
  */
 export function ownTree({ projection }: Issuer, name: string, { jkt }: DpopProof): Tree {
   const { grants, registry } = projection.ledger

@@ -1,18 +1,18 @@
 import { commonSettings, keySettings } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
-/** What an issuer needs to know besides its adapters. */
+/** What an issuer needs besides its adapters. */
 export interface IssuerConfig {
   /** Unique for each start. */
   instance: string
-  /** Its outside address: `iss`. */
+  /** Its external address: `iss`. */
   publicUrl: string
   /** Life of a credential, at most 600. */
   credentialSeconds: number
-  /** How long a key signs until one that was prepared takes its place by itself; 0: for ever. */
+  /** How long a key signs before a prepared one replaces it automatically; 0: for ever. */
   keyRotationDays?: number
   maxStalenessMs: number
-  /** Of one agent, over all its instances: 100 unless told, and ten times that at once. */
+  /** For one agent, over all its instances: 100 by default, with bursts of ten times that. */
   agentCallsPerSecond?: number
 }
 
@@ -22,6 +22,6 @@ export const configSchema = z.object({
   ...keySettings,
   /** Seconds that a credential lives. */
   BAILIWICK_CREDENTIAL_SECONDS: z.coerce.number().int().min(10).max(600).default(300),
-  /** How often one agent may call, a second, over all its instances; ten times that at once. */
+  /** Calls per second that one agent may make over all its instances, with bursts of ten times that. */
   BAILIWICK_AGENT_CALLS_PER_SECOND: z.coerce.number().int().min(1).max(1_000_000).default(100),
 })

@@ -6,16 +6,16 @@ import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 /** What every use case of the issuer works with. */
 export interface Issuer extends Voice {
   trust: Trust
-  /** Who signs credentials now. Throws `service_unready` when no key may. */
+  /** The signer of credentials now. Throws `service_unready` if no key may sign. */
   credentialSigner: () => Signer<'credential'>
-  /** Whether this process has the issuer's key of this name; of another service's it cannot know. */
+  /** Whether this process has the issuer's key of this name. It cannot know that of another service's keys. */
   holdsKey: (kid: string) => boolean
-  /** How long a key signs until one that was prepared takes its place by itself; 0: for ever. */
+  /** How long a key signs before a prepared one replaces it automatically; 0: for ever. */
   keyRotationMs: number
-  /** `iss` of what it signs: its outside address. */
+  /** `iss` of what it signs: its external address. */
   issuerUrl: string
   credentialSeconds: number
-  /** The greatest age of the state by which a decision point decides, ms. */
+  /** The maximum age, in ms, of the state by which a decision point decides. */
   maxStalenessMs: number
   /** How workloads show which instance they are. */
   attestors: Attestors

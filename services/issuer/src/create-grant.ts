@@ -6,13 +6,13 @@ import { lineageOf, type RequestRecord } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
 import { outsideAsk } from './within-ask.ts'
 
-/** How long ago an agent's clock may have been ahead when it signed its request. */
+/** How far an agent's clock may have been ahead when it signed its request. */
 const leewayMs = 5000
 
 /**
  * Creates the grant of an approved request, once: its id is derived from the statement, and a second event is void. The
- * issuer verifies everything itself (V3): neither a stolen approval service nor a forged event can grant. What is refused is
- * said on `grants.v1` and never tried again.
+ * issuer verifies everything itself (V3): neither a stolen approval service nor a forged event can grant. A refusal is
+ * published on `grants.v1` and never retried.
  */
 export async function createGrant(issuer: Issuer, request: RequestRecord): Promise<void> {
   const { approved } = request
@@ -51,14 +51,14 @@ async function problemOf(
   if (!instance) return 'agent_unknown'
   if (!approved || approved.statement_hash !== statementHash(statement)) return 'statement_unknown'
   if (received?.kind !== 'access' || statement.request_id !== request.id) return 'access_request_unknown'
-  // Asked again is only what had no grant: else whoever speaks for approval could have one ask approved over and over.
+  // Only a request that had no grant may be approved again. Otherwise a thief of approval's key could have one ask approved over and over.
   if (grants.byRequest(request.id)) return 'access_request_conflict'
   const asking = askingKey(instance.agent, received)
   if (!asking.ok) return asking.code
   const key = verifyingKey('agent', asking.jwk)
   if (!key) return 'agent_unknown'
   if (key.kid !== statement.instance_key) return 'grant_agent_mismatch'
-  // The agent's own signature over what was asked, so that approval cannot have made it up.
+  // The agent's own signature over the ask, so that approval cannot have made it up.
   const asked = verifyAccessRequest({
     request: received.request,
     key,

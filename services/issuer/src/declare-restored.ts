@@ -2,7 +2,7 @@ import { type BackupMark, backupMark, settleBackup } from '@bailiwick/installati
 import type { Issuer } from './context.ts'
 import { revoke } from './revoke.ts'
 
-/** The data directory's mark of a backup, and how it goes away. */
+/** The data directory's mark of a backup, and how to remove it. */
 export interface Restored {
   mark: BackupMark
   settle: () => void
@@ -14,8 +14,8 @@ export function restoredFrom(data: string): Restored | undefined {
 }
 
 /**
- * A log that was put back knows nothing of what was withdrawn since. So everything that it remembers dies, durably, before the mark is gone;
- * until then nothing of this folder serves (V7). Killed in between, the next start finds it declared by its name.
+ * A restored log lacks every revocation since its backup. So everything that it remembers is revoked, durably, before the mark is removed.
+ * Until then nothing in this folder serves (V7). If the process is killed in between, the next start finds the revocation by its name.
  */
 export async function declareRestored(issuer: Issuer, { mark, settle }: Restored): Promise<void> {
   const { sequence } = await revoke(issuer, {

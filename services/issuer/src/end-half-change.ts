@@ -5,13 +5,13 @@ import { signedEvent } from '@bailiwick/projection'
 import { writeEntity } from './change-registry.ts'
 import type { Issuer } from './context.ts'
 
-/** What may lie between the proposal and the statement: no request lives longer (`BAILIWICK_REQUEST_SECONDS`), and clocks differ. */
+/** The longest time between proposal and statement: no request lives longer (`BAILIWICK_REQUEST_SECONDS`), and clocks differ. */
 const proposedWithinMs = 9 * 3600 * 1000
 
 /**
- * Makes the rest of a change that was left half made, before people change anything else, and however long ago that was: the registry
- * itself says what was signed, and `approvals.v1`, of which no more than hours are read otherwise, what it says in full. Readers judge
- * it as ever; they take it as long as no other word of people's came between.
+ * Writes the rest of a half-written change, before people change anything else, however long ago it was begun. The registry itself says
+ * what was signed. `approvals.v1`, of which otherwise only a few hours are read, has its full text. Readers judge the rest as usual; they
+ * accept it as long as no other change by people came between.
  */
 export async function endHalfChange(issuer: Issuer, bus: Bus): Promise<void> {
   const { half } = issuer.projection.ledger.registry
@@ -24,7 +24,7 @@ export async function endHalfChange(issuer: Issuer, bus: Bus): Promise<void> {
   } catch (error) {
     const code = errorCode(error)
     if (errorKinds[code].retryable) throw error
-    // What cannot be made at all keeps nobody from the next change.
+    // A change that cannot be completed must not block the next one.
     issuer.logger.error({ change, error_code: code }, 'A REGISTRY CHANGE STAYS HALF MADE')
   }
 }

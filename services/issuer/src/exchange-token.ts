@@ -22,12 +22,13 @@ const formSchema = z.object({
   resource: z.string().max(2048).optional(),
 })
 
-/** Standard parameters that would change what is asked for, and that nothing here could honour: refused, never ignored. */
+/** Standard parameters that would change what is asked for, and that are not supported here: they are refused, never ignored. */
 const foreign = ['actor_token', 'actor_token_type', 'audience', 'scope', 'authorization_details']
 
 /**
- * Token exchange (RFC 8693): a sub-agent redeems what another agent passed on to it, and gets a credential whose subject is the agent whose grant
- * it is and whose actor is itself. Its own client assertion and proof say who it is: there is no actor token. The same call again is the renewal.
+ * Token exchange (RFC 8693): a sub-agent redeems what another agent passed on to it. It gets a credential whose subject is the agent of the
+ * grant and whose actor is the sub-agent itself. Its own client assertion and proof identify it: there is no actor token. Making the same
+ * call again renews the credential.
  */
 export async function exchangeToken(endpoint: OAuthEndpoint, given: FormCall['form'], client: Client): Promise<Minted> {
   const { issuer } = endpoint
@@ -45,7 +46,7 @@ export async function exchangeToken(endpoint: OAuthEndpoint, given: FormCall['fo
     const asked = resource === undefined ? resources : [resource]
     return (asked ?? [undefined]).map((each) => audienceOf(issuer, each))
   }
-  // What is refused redeems nothing: it would count among its maker's children.
+  // A refused delegation must not be redeemed: it would count among its maker's children.
   const delegationId = await redeemDelegation(issuer, { tree, delegation, client, judge: audienceFor })
   const holders = refuseUnlessAlive(issuer, tree, delegationId)
   const audience = audienceFor(holders.at(-1) ?? holders[0])

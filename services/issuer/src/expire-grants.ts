@@ -4,14 +4,14 @@ import { inTreeLane } from './tree-lane.ts'
 
 const hourMs = 3600 * 1000
 
-/** Says of each grant whose time is over that it is over; readers did not wait for it, and judge by the clock. */
+/** Publishes that a grant has ended once its time is up. Readers do not wait for this; they judge by the clock. */
 export async function expireGrants(issuer: Issuer): Promise<void> {
   const { ledger } = issuer.projection
   const now = issuer.clock.now()
   for (const tree of ledger.grants.trees.values()) {
     if (!isRunning(tree) || Date.parse(tree.grant.not_after) > now) continue
     await inTreeLane(issuer, tree.id, async () => {
-      if (!isRunning(tree)) return // completed meanwhile
+      if (!isRunning(tree)) return // it was completed meanwhile
       await issuer.producer.publishOne('grants.v1', {
         type: 'grant.expired',
         subject: tree.id,

@@ -5,7 +5,7 @@ import type { Genesis } from '@bailiwick/installation'
 import type { Draft, Voice } from '@bailiwick/projection'
 
 /**
- * Takes the keys that the root certified before the registry has them: an issuer must be heard, by other issuers at least,
+ * Accepts the keys that the root certified before they are in the registry: other issuers, at least, must accept an issuer's messages
  * before it may write the first registry.
  */
 export function certifyGenesis({ projection, keyRing }: Pick<Voice, 'projection' | 'keyRing'>, genesis: Genesis): void {
@@ -15,9 +15,9 @@ export function certifyGenesis({ projection, keyRing }: Pick<Voice, 'projection'
 }
 
 /**
- * Publishes what of the genesis is not in the registry yet: all of it at the first start, the rest if that start was cut
- * short. Later starts find everything there. Throws `trust_invalid` when the topic belongs to another installation, and where
- * something is to be published that trust.json does not commit to: an entity that was left out of the file would not be missed.
+ * Publishes those entities of the genesis that are not in the registry yet: all at the first start, the rest if that start was
+ * interrupted. Later starts find everything there. Throws `trust_invalid` if the topic belongs to another installation, or if there
+ * is something to publish that trust.json does not commit to: an entity that was left out of the file would go unnoticed.
  */
 export async function publishGenesis(
   bus: Bus,

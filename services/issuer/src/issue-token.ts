@@ -22,13 +22,13 @@ const detailsSchema = z.tuple([
   ]),
 ])
 
-/** `client_credentials` (RFC 6749 §4.4) with RFC 9396: a credential for one grant of this client, named by itself or by the request that it came from. */
+/** `client_credentials` (RFC 6749 §4.4) with RFC 9396: a credential for one grant of this client, named by its id or by its request. */
 export async function issueToken(endpoint: OAuthEndpoint, given: FormCall['form'], client: Client): Promise<Minted> {
   const form = parameters(formSchema, given)
-  // Ignoring one would need a `scope` in the answer that says which is granted (RFC 6749 §3.3), and there are none.
+  // Ignoring `scope` would require a `scope` in the answer that says which is granted (RFC 6749 §3.3), and scopes do not exist here.
   if (form.scope !== undefined)
     throw new OAuthError('invalid_scope', 'There are no scopes here: leave the parameter out.')
-  // Of other servers' clients; whoever means to narrow by it must not get what is good everywhere.
+  // Other servers' clients use `audience`. A client that means to narrow by it must not get a credential that is good everywhere.
   if (form.audience !== undefined)
     throw new OAuthError('invalid_request', 'Name the API by resource (RFC 8707), not by audience.')
   const details = parseDetails(form.authorization_details)
@@ -38,7 +38,7 @@ export async function issueToken(endpoint: OAuthEndpoint, given: FormCall['form'
   return mint(endpoint.issuer, { tree, client, audience })
 }
 
-/** Each reader folds at its own pace: whoever tells the agent of its request or its grant may be ahead of this one (DESIGN §5). */
+/** Each reader folds at its own pace: the service that tells the agent of its request or grant may be ahead of this one (DESIGN §5). */
 function isFolded({ issuer }: OAuthEndpoint, details: GrantDetails): boolean {
   const { grants, requests } = issuer.projection.ledger
   return 'grant_id' in details ? grants.trees.has(details.grant_id) : requests.requests.has(details.request_id)
@@ -47,7 +47,7 @@ const foldedWithinMs = 1000
 
 /**
  * Another instance's grant looks like one that does not exist, unless the humans signed that it may move to a newly attested
- * one of the same agent.
+ * instance of the same agent.
  */
 function findGrant({ issuer, polls }: OAuthEndpoint, details: GrantDetails, client: Client): Tree {
   const { grants, requests } = issuer.projection.ledger
@@ -63,7 +63,7 @@ function findGrant({ issuer, polls }: OAuthEndpoint, details: GrantDetails, clie
   if (!isOwn && !(received?.kind === 'access' && mayMove(received.rebind, received.agent, client)))
     throw new OAuthError('invalid_authorization_details', 'This agent has no such grant and no such request.')
   if (request?.state === 'pending') throw polls.answer(client.instance, request.id, issuer.clock.monotonic())
-  // What was approved is a grant in a moment.
+  // An approved request becomes a grant in a moment.
   if (request?.state === 'approved' && !refusedToCreate(issuer, request))
     throw new OAuthError('authorization_pending', 'The request is approved, and its grant is about to be there.')
   if (request?.state === 'approved')
@@ -75,7 +75,7 @@ function mayMove(rebind: 'none' | 'attested', instance: string, client: Client):
   return rebind === 'attested' && instance.slice(0, instance.lastIndexOf('/')) === client.agent
 }
 
-/** What was approved in vain, and is about to be asked again, is still waiting. */
+/** An approved request whose grant was refused, and that is about to be asked again, still counts as waiting. */
 function refusedToCreate({ projection, clock }: Issuer, request: RequestRecord): boolean {
   const { grants } = projection.ledger
   const isRefused = grants.refused.has(`grt_${request.approved?.statement_hash}`)

@@ -8,12 +8,12 @@ const start = Date.parse('2026-11-01T00:00:00.000Z')
 interface Told {
   id: string
   state: NonNullable<ServiceKey['state']>
-  /** Day since when it is so, and until which its certificate is valid. */
+  /** The day on which the state began, and the day until which the certificate is valid. */
   since: number
   until?: number
 }
 
-/** What is due at the beginning of a day; of the active ones the first is the one that signs. */
+/** The steps due at the beginning of a day. The first of the active keys is the one that signs. */
 function due(day: number, keys: readonly Told[], days = 30) {
   const all = keys.map(({ id, state, until = 365 }) => ({
     ...{ id, state, purpose: 'credential', not_before: new Date(start - dayMs).toISOString() },

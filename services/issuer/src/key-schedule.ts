@@ -3,14 +3,14 @@ import type { RegistryState } from '@bailiwick/projection'
 
 export type KeyStep = 'active' | 'tainted' | 'revoked'
 
-/** Who verifies by a set of keys that it fetched a while ago has a new one by then, and an old one may help out until then. */
+/** Time for verifiers that fetch key sets to get the new key, and for the replaced key to remain usable. */
 const settledMs = 24 * 3600 * 1000
 
 export const stateOf = ({ state = 'active' }: ServiceKey) => state
 
 /**
- * What is to be done with keys now: the one that has signed for `rotationMs`, or has expired, gives way to the one that was prepared
- * first and is a day old; one that was replaced a day ago is tainted. 0: nothing, ever.
+ * The steps that are due for keys now. A key that has signed for `rotationMs`, or has expired, gives way to the key that was prepared
+ * first and is a day old. A key that was replaced a day ago is tainted. With 0, nothing is ever due.
  */
 export function stepsDue(
   registry: Pick<RegistryState, 'serviceKeys' | 'serviceKeyOrder' | 'record'>,

@@ -6,10 +6,10 @@ import { writeEntity } from './change-registry.ts'
 import type { Issuer } from './context.ts'
 import { type KeyStep, stateOf, stepsDue } from './key-schedule.ts'
 
-/** Within this every instance that may still act has read who signs now: what is cut off for longer is stale. */
+/** Within this time every instance that may still be active has read which key signs now: an instance cut off for longer is stale. */
 const followedMs = 2000
 
-/** A key as operators see it: `replaced` may sign and does not, since another one came to. */
+/** A key as operators see it. `replaced`: it may sign but does not, since another key signs now. */
 export interface KeyStanding {
   kid: string
   purpose: string
@@ -21,8 +21,8 @@ export interface KeyStanding {
 }
 
 /**
- * Takes in a key that the root certified, ahead of the day on which it signs, so that whoever verifies has it by then. Asking
- * again with the same key is no second one; throws `registry_change_conflict` for one that was revoked or is another by that name.
+ * Takes in a key that the root certified, ahead of the day on which it signs, so that verifiers have it by then. Asking again with the same
+ * key adds no second one. Throws `registry_change_conflict` for a key that was revoked, or for a different key of the same name.
  */
 export async function registerKey(issuer: Issuer, value: ServiceKey, jws: string): Promise<void> {
   if (value.state !== 'prepared') throw new ServiceError('registry_change_refused', 'a key comes prepared')
@@ -34,8 +34,8 @@ export async function registerKey(issuer: Issuer, value: ServiceKey, jws: string
 }
 
 /**
- * Moves a key on its way, which has one direction. Resolves when that is durable and counts. Asking again changes nothing. Throws
- * `entity_unknown`, and `registry_change_conflict` where a service would be left that cannot speak, or with a key that it has not.
+ * Moves a key to its next state; states have one direction. Resolves when that is durable and counts. Asking again changes nothing. Throws
+ * `entity_unknown`, and `registry_change_conflict` if a service would be left unable to speak, or with a key that it does not have.
  */
 export async function moveKey(issuer: Issuer, kid: string, to: KeyStep): Promise<void> {
   const record = issuer.projection.ledger.registry.record('service-key', kid)
@@ -69,7 +69,7 @@ function refuseUnusable(issuer: Issuer, key: ServiceKey, to: KeyStep): void {
   }
   const others = projection.ledger.registry.serviceKeyOrder.signers(key.purpose).filter(({ id }) => id !== key.id)
   if (state !== 'active') return
-  // Whoever cannot speak cannot say either that another key is active: the log would have ended.
+  // A service that cannot speak could not announce a new active key either: the log would have ended.
   if (others.length === 0 && (to === 'tainted' || isEventKey(key)))
     throw new ServiceError('registry_change_conflict', `no other ${key.purpose} key may sign: activate one first`)
   if (to === 'revoked' && isEventKey(key))
@@ -79,7 +79,7 @@ function refuseUnusable(issuer: Issuer, key: ServiceKey, to: KeyStep): void {
     )
 }
 
-/** Waits until nobody signs with it any more: an event by a revoked key is none. */
+/** Waits until no instance signs with the key any more: events signed by a revoked key are ignored. */
 async function followed({ clock }: Issuer, { changedAt }: EntityRecord): Promise<void> {
   const ms = changedAt + followedMs - clock.now()
   if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms))
@@ -88,8 +88,8 @@ async function followed({ clock }: Issuer, { changedAt }: EntityRecord): Promise
 const isEventKey = ({ purpose }: ServiceKey) => purpose.endsWith('-event')
 
 /**
- * What the schedule says, done, but that a key is tainted only once its service is heard to have come along: it would be silent else, by
- * nobody's order. A key that cannot be moved keeps no other from it; rejects with why, once all were tried.
+ * Does what the schedule says. Exception: a key is tainted only once its service is heard to use the new key; otherwise the service would
+ * fall silent without an order. A key that cannot be moved does not hold up the others. Once all were tried, rejects with the reason.
  */
 export async function rotateOnSchedule(issuer: Issuer): Promise<void> {
   const { projection, clock, keyRotationMs, logger } = issuer
@@ -108,8 +108,8 @@ export async function rotateOnSchedule(issuer: Issuer): Promise<void> {
 }
 
 /**
- * Whether the instances of a service that are heard, at least one, sign their heads with the event key that should sign. One that does not lacks
- * files of its keys. Of its other keys nobody hears.
+ * Whether at least one instance of the service is heard, and all that are heard sign their heads with the event key that should sign. An
+ * instance that does not lacks key files. Use of its other keys cannot be heard.
  */
 function followsKeys({ projection, clock, logger }: Issuer, service: ServiceKey['service'] | undefined): boolean {
   const { heads, ledger } = projection
@@ -123,7 +123,7 @@ function followsKeys({ projection, clock, logger }: Issuer, service: ServiceKey[
   return heard.length > 0 && behind.length === 0
 }
 
-/** Every key of the services that there is or was. */
+/** Every key of the services, past and present. */
 export function keyStandings({ projection, keyRing }: Issuer): KeyStanding[] {
   const { registry } = projection.ledger
   const all = keyRing.keys()

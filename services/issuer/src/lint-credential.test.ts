@@ -32,7 +32,7 @@ const authorityOf = (permission: object, calls: number) =>
     max_children: 1,
   }) as const as unknown as Grant['authority']
 
-/** A grant, a delegation under it, the intent, and what is right to be signed for the sub-agent. */
+/** A grant, a delegation under it, the intent, and the correct claims for the sub-agent. */
 function situation(granted = authorityOf(all, 10)) {
   const { grant: example } = exampleEvent('grants.v1', 'grant.created').data as { grant: Grant }
   const statement = {
@@ -110,7 +110,7 @@ type Situation = Pick<ReturnType<typeof situation>, 'tree' | 'intent' | 'claims'
   approved: Parameters<typeof lintCredential>[2]
 }
 
-/** The same for the agent whose grant it is, which may say all of what was approved. */
+/** The same for the grant's agent, whose claims may be all that was approved. */
 function ownSituation(granted?: Grant['authority']): Situation {
   const { tree, intent, claims, approved } = situation(granted)
   const { agent, instance_key: jkt } = tree.grant.statement
@@ -134,7 +134,7 @@ it('lets out what says what was approved (V4)', async () => {
   await expect(lint(situation())).resolves.toBeUndefined()
 })
 
-/** The claims, and the intent with them: so that nothing but the fault itself is wrong. */
+/** Changes the claims and the intent with them, so that only the fault itself is wrong. */
 const saying = (change: Partial<AccessToken>) => (it: Situation) => void Object.assign(it.claims, change)
 
 it.each<[what: string, fault: string, spoil: (it: Situation) => void]>([

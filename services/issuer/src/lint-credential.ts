@@ -8,7 +8,7 @@ import { z } from 'zod'
 
 interface Approved {
   tree: Tree
-  /** Who proved itself, and with which key. */
+  /** The instance that proved itself, and the thumbprint of its key. */
   client: { instance: string; jkt: string }
   audience: readonly string[]
   delegationId?: string | undefined
@@ -39,7 +39,7 @@ const readSchema = z.object({
   }),
   act: z.unknown().optional(),
 })
-/** With the key by which it verified. */
+/** The claims, with the name of the key that verified them. */
 type Read = z.infer<typeof readSchema> & { kid: string }
 
 const linkSchema = z.object({
@@ -50,10 +50,9 @@ const linkSchema = z.object({
 })
 
 /**
- * Holds what was signed against what was approved, before anybody has it (V4, V5). Shares nothing with what made it: the token is
- * read by another library, and what it may say comes from the statement that people signed, the delegations as their makers
- * signed them, and the intent as the log has it. Throws `invariant_broken`, which names what is wrong: a wrong credential
- * never leaves.
+ * Checks what was signed against what was approved, before it leaves (V4, V5). Shares no code with the minting: another library reads the
+ * token. What it may say comes from the statement that people signed, from the delegations as their makers signed them, and from the
+ * intent in the log. Throws `invariant_broken`, which names the fault: a wrong credential never leaves.
  */
 export async function lintCredential(
   token: string,
@@ -70,7 +69,7 @@ export async function lintCredential(
 type Check = (read: Read, approved: Approved, links: readonly Link[]) => boolean
 type Link = z.infer<typeof linkSchema>
 
-/** What must hold, by the name of what would be wrong. */
+/** The checks, each named after the fault that it finds. */
 const checks: Readonly<Record<string, Check>> = {
   intent: ({ kid, jti, exp, iat, cnf, client_id, aud }, { tree, delegationId }) => {
     const intent = tree.credentials.get(jti)
@@ -118,13 +117,13 @@ const checks: Readonly<Record<string, Check>> = {
   act: ({ act }, _, links) => isDeepStrictEqual(actorsOf(act), links.map(({ sub }) => sub).reverse()),
 }
 
-/** Nearly always it says the whole of what people signed, word for word. */
+/** Nearly always the claims say all that people signed, word for word. */
 function isOfStatement(said: unknown, statement: Statement): boolean {
   const { authority } = statement
   return (signedIn(statement).isAuthority && isDeepStrictEqual(said, authority)) || isWithin(said, authority)
 }
 
-/** What people signed does not change: its hash, and whether its authority is one. Found out once. */
+/** The statement's hash, and whether its authority is valid. Computed once, since a signed statement does not change. */
 function signedIn(statement: Statement): Signed {
   const known = signed.get(statement)
   if (known) return known
@@ -145,13 +144,13 @@ function faultOf(read: Read, approved: Approved): string | undefined {
   return Object.entries(checks).find(([, holds]) => !holds(read, approved, links))?.[0]
 }
 
-/** The delegations from the first to the one that was redeemed, each as its maker signed it. */
+/** The delegations from the first to the redeemed one, each as its maker signed it. */
 function linksOf({ tree, delegationId }: Approved): Link[] | undefined {
   const links: Link[] = []
   for (let id = delegationId; id !== undefined; ) {
     const redeemed = tree.delegations.get(id)
     const link = linkSchema.safeParse(redeemed && claimsAsOthersDo(redeemed.delegation))
-    // Longer than any chain may be: a ring.
+    // Longer than any chain may be, so it is a ring.
     if (!link.success || links.length > 8) return undefined
     links.unshift(link.data)
     id = redeemed?.parent
@@ -159,13 +158,13 @@ function linksOf({ tree, delegationId }: Approved): Link[] | undefined {
   return links
 }
 
-/** The instance that the people saw, or where they let it move, another one of the same agent. */
+/** The instance that people saw, or, if they let the grant move, another instance of the same agent. */
 function mayBe(sub: string, { agent, rebind }: Tree['grant']['statement']): boolean {
   const agentOf = (instance: string) => instance.slice(0, instance.lastIndexOf('/'))
   return sub === agent || (rebind === 'attested' && agentOf(sub) === agentOf(agent))
 }
 
-/** Read off what was signed, not by the language's own reader: whoever lists delegates lists the agent of this one. */
+/** Read from the signed claims directly, without the authority parser. A list of delegates must include this link's agent. */
 function isListed(sub: string, above: unknown): boolean {
   const { delegates } = Object(above)
   return delegates === undefined || (Array.isArray(delegates) && delegates.includes(sub.slice(0, sub.lastIndexOf('/'))))
@@ -176,7 +175,7 @@ function isWithin(said: unknown, above: unknown): boolean {
   return child.ok && parent.ok && narrows(child.authority, parent.authority).narrower
 }
 
-/** Outermost first; something that is no actor makes a list that fits no chain. */
+/** Outermost first. An invalid actor makes a list that matches no chain. */
 function actorsOf(act: unknown): string[] {
   if (act === undefined) return []
   const actor = actSchema.safeParse(act)

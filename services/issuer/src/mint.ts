@@ -10,7 +10,7 @@ import { lintCredential } from './lint-credential.ts'
 import { rebind } from './rebind.ts'
 import { inTreeLane } from './tree-lane.ts'
 
-/** That live, of one instance under one grant; and of a whole tree, where what is left is for the agent whose grant it is. */
+/** Unexpired credentials: of one instance under one grant, and of a whole tree, beyond which only the grant's agent gets more. */
 const mostOfInstance = 512
 const mostOfSubAgents = 8000
 
@@ -19,25 +19,25 @@ export interface MintOrder {
   /** The instance that proved itself, and the key that it proved. */
   client: Client
   audience: readonly string[]
-  /** The delegation that it redeemed; absent for the agent whose grant it is. */
+  /** The delegation that the client redeemed; absent for the grant's own agent. */
   delegationId?: string
 }
 
 export interface Minted {
   token: string
   expiresInSeconds: number
-  /** When the grant, or the delegation that it was redeemed from, ends: seconds since the epoch. */
+  /** When the grant, or the delegation that was redeemed, ends: seconds since the epoch. */
   grantEndsAt: number
   authorizationDetails: AccessToken['authorization_details']
-  /** Of an exchange (RFC 8693 §2.2.1). */
+  /** For a token exchange (RFC 8693 §2.2.1). */
   issuedTokenType?: string
 }
 
 /**
- * Mints one credential: intent durable → sign → lint → `credential.issued` durable → answer (V2, V4). Killed anywhere
- * between, it leaves an intent without a credential, which nobody holds. A grant that may move to this instance moves before. The caller has authenticated the agent and checked
- * that the state is fresh; whether the grant may be minted for is judged here, and once more after the intent is durable,
- * since it may have been revoked meanwhile.
+ * Mints one credential: intent durable → sign → lint → `credential.issued` durable → answer (V2, V4). If the process is killed in between,
+ * an intent remains without a credential, which no one holds. A grant that may move to this instance moves first. The caller has
+ * authenticated the agent and checked that the state is fresh. Whether the grant may be minted for is judged here, and again after the
+ * intent is durable, since the grant may have been revoked meanwhile.
  */
 export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
   const task = async () => {
@@ -50,11 +50,11 @@ export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
   return inTreeLane(issuer, order.tree.id, task, order.client.agent)
 }
 
-/** Every reader keeps them until they expire: an instance that has so many needs no more (V18). */
+/** Every reader keeps credentials until they expire. An instance that has this many needs no more (V18). */
 function refuseMore({ grant, credentials }: Tree, instance: string, now: number): void {
   if (credentials.size < mostOfInstance) return
   let [own, all] = [0, 0]
-  const at = new Date(now).toISOString() // as events spell every time: hundreds need not be parsed for each new one
+  const at = new Date(now).toISOString() // in the format of all event times, so that hundreds need not be parsed for each new credential
   for (const { agent, expires_at } of credentials.values()) {
     if (expires_at <= at) continue
     all++
@@ -64,7 +64,7 @@ function refuseMore({ grant, credentials }: Tree, instance: string, now: number)
     throw new ServiceError('rate_limited', 'it has too many credentials that live')
 }
 
-/** undefined when another key came to sign between intent and signature: the intent names the one that is not to sign any more. */
+/** undefined if another key became the signer between intent and signature: the intent names a key that must not sign any more. */
 async function mintBy(issuer: Issuer, order: MintOrder, signer: Signer<'credential'>): Promise<Minted | undefined> {
   const { tree, client, audience, delegationId } = order
   const { instance: agent, jkt } = client
@@ -122,7 +122,7 @@ const holderAmong = (holders: Holders): Holder => holders.at(-1) ?? holders[0]
 
 const belongsTo = (holder: Holder, { instance, jkt }: Client) => holder.agent === instance && holder.jkt === jkt
 
-/** The token stands in no event: its hash does, so that whoever has it can find where it was used (V17). */
+/** Events hold only the token's hash, so that a holder of the token can find where it was used (V17). */
 function attestationOf({ kind, tokenHash }: Client, now: number): Attestation {
   return {
     kind,
@@ -131,20 +131,20 @@ function attestationOf({ kind, tokenHash }: Client, now: number): Attestation {
   }
 }
 
-/** Where the workload must attest every so often, it comes back for a credential in half of that: none lapses by waiting for its end. */
+/** A workload that must attest periodically renews its credential in half that time, so that no attestation lapses before the renewal. */
 function lifeSeconds({ credentialSeconds }: Issuer, { statement }: Grant): number {
   const { reattest_seconds: every } = statement.continuous ?? {}
   return every === undefined ? credentialSeconds : Math.min(credentialSeconds, Math.max(1, Math.floor(every / 2)))
 }
 
-/** By the key that the intent names, if it still may: one that was revoked meanwhile signs nothing that anybody would take. */
+/** Signs with the key that the intent names, if it may still sign: a signature by a key that was revoked meanwhile would be rejected. */
 function sign(issuer: Issuer, claims: AccessToken, signer: Signer<'credential'>): Promise<string> {
   const key = issuer.keyRing.find(signer.kid, 'credential', issuer.clock.now())
   if (!key.ok) throw new ServiceError('service_unready', 'the key that was to sign may not any more: ask again')
   return signAccessTokenBy(claims, signer)
 }
 
-/** As the registry has it: what signs elsewhere may have signed with another. */
+/** The public key from the registry: a remote signer may have signed with a different key. */
 function publicKeyOf({ projection }: Issuer, { kid }: Signer<'credential'>): PublicJwk {
   const key = projection.ledger.registry.get('service-key', kid)
   if (key === undefined) throw new ServiceError('service_unready', 'the key that signs is not in the registry')

@@ -1,7 +1,7 @@
 import { agentAlgorithms } from '@bailiwick/credentials'
 import { type ErrorCode, errorCode, errorKinds, type Problem, ServiceError, toProblem } from '@bailiwick/errors'
 
-/** A refusal as OAuth spells it (RFC 6749 §5.2, RFC 9449 §5, RFC 8628 §3.5): a code for programs, a sentence for whoever writes one. */
+/** A refusal in OAuth form (RFC 6749 §5.2, RFC 9449 §5, RFC 8628 §3.5): a code for programs, and a sentence for their authors. */
 export class OAuthError extends Error {
   readonly error: string
   readonly status: number
@@ -19,9 +19,9 @@ export class OAuthError extends Error {
 export const unavailable = (why: string) =>
   new OAuthError('temporarily_unavailable', why, { status: 503, waitSeconds: 1 })
 
-/** What no step of the endpoint threw: the request could not be read, the instance stands by, it is no use now or not at all. */
+/** Errors from outside the endpoint's steps: an unreadable request, a standby instance, a temporary or a permanent failure. */
 export function oauthErrorOf({ code, status, retryable, detail }: Problem, waitSeconds = 1): OAuthError {
-  // Which parameter is wrong, and how: whoever writes a client has nothing else to go by.
+  // Says which parameter is wrong, and how: a client's author has no other information.
   const why = status < 500 && detail !== undefined ? `${errorKinds[code].title}: ${detail}.` : sentence(code)
   if (retryable && (status === 429 || status === 503))
     return new OAuthError('temporarily_unavailable', why, { status, waitSeconds })
@@ -31,7 +31,7 @@ export function oauthErrorOf({ code, status, retryable, detail }: Problem, waitS
 /** RFC 9449 §7.1. */
 export const challenge = (error: string) => `DPoP error="${error}", algs="${agentAlgorithms.join(' ')}"`
 
-/** What minting refused, where OAuth has a word for it; else the error itself. */
+/** A refusal of minting, as the OAuth error if there is one; otherwise the error itself. */
 export function asOAuthError(error: unknown): unknown {
   const code = errorCode(error)
   switch (code) {
@@ -70,7 +70,7 @@ export function asOAuthError(error: unknown): unknown {
 /** The title of a code, as a sentence. */
 export const sentence = (code: ErrorCode): string => `${errorKinds[code].title}.`
 
-/** The body of a refusal. A description may hold no quote, backslash or anything beyond ASCII (RFC 6749 §5.2). */
+/** The body of a refusal. A description must not contain quotes, backslashes or non-ASCII characters (RFC 6749 §5.2). */
 export function oauthErrorBody(error: string, description: string) {
   return { error, error_description: description.replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, "'") }
 }

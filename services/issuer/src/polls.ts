@@ -1,18 +1,18 @@
 import { OAuthError } from './oauth-error.ts'
 
-/** RFC 8628 §3.5: what a client keeps to that was told nothing, and what each `slow_down` adds for all that follows. */
+/** RFC 8628 §3.5: the interval of a client that was given none, and what each `slow_down` adds for all later polls. */
 const intervalSeconds = 5
 const longestSeconds = 60
 
 interface Poll {
-  /** ms, monotonic */
+  /** ms, monotonic. */
   at: number
   intervalSeconds: number
 }
 
 /**
- * How often each client asks for a request that nobody has decided. Whoever asks sooner than he was told to waits 5 s longer, this
- * time and each time after. A decision is answered at once, however soon: only waiting is slowed down. In memory, the oldest forgotten.
+ * How often each client asks for an undecided request. A client that asks sooner than it was told must wait 5 s longer, this time and
+ * each time after. A decision is answered at once, however soon: only waiting is slowed down. In memory; the oldest entries are dropped.
  */
 export class Polls {
   readonly #last = new Map<string, Poll>()

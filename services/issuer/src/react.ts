@@ -20,23 +20,23 @@ const heardAfterMs = 2000
 const retryAfterMs = 500
 
 /**
- * Grants and the registry share a lane: a grant that is judged by a rule, and published when that rule is gone, would count
- * for nobody.
+ * Grants and the registry share a lane: a grant that is judged by a rule, but published after that rule is gone, would count for no
+ * reader.
  */
 type Lane = 'answers' | 'revocations'
 
 /**
- * Acts on what approval says, and on what the registry no longer has. Everything is derived from state, not from delivery: at start the same rules run over all that
- * was folded, so a crash at any point is followed by exactly what was left to do. Revocations have a lane of their own,
- * which nothing else can hold up.
+ * Acts on approval's events, and on what the registry no longer has. The work is derived from state, not from delivery: at the start the
+ * same rules run over everything that was folded, so after a crash at any point exactly the remaining work is done. Revocations have their
+ * own lane, which nothing else can hold up.
  */
 export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> {
   const { projection, logger } = issuer
   let stopping = false
   const queue = new SerialQueue({ maxPerKey: 100_000, max: 200_000 })
-  /** One a name: what is tried each second anyway must not begin another chain of tries each time. */
+  /** One retry per name: a task that is tried each second anyway must not begin another chain of retries each time. */
   const again = new Map<string, NodeJS.Timeout>()
-  // What may go well later is done later: nobody would repeat a withdrawal that the log had no room for at that moment.
+  // Retry retryable failures: a withdrawal that failed because the log had no room at that moment would not be repeated by anyone else.
   const run = (lane: Lane, what: string, task: () => Promise<void>) => {
     queue.serially(lane, task).catch((error) => {
       const code = errorCode(error)
@@ -50,7 +50,7 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
       again.set(name, setTimeout(retry, retryAfterMs))
     })
   }
-  /** What people signed changes a registry that is whole. */
+  /** Completes a half-written change first: people signed the next one for a whole registry. */
   const change = (what: string, task: () => Promise<void> = async () => undefined) =>
     run('answers', what, async () => {
       await endHalfChange(issuer, bus)
@@ -89,7 +89,7 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
     const request = projection.ledger.requests.requests.get(approval.data.request_id)
     if (request) onRequest(request)
   }
-  // First, since it alone can fail: then nothing else has begun, and all of this is tried again.
+  // First, since only this can fail: then nothing else has begun, and all of this is tried again.
   const used = await completeUsedGrants(issuer, bus, (complete) => run('answers', 'used grants', complete))
   const acknowledging = acknowledgeRevocations(issuer)
   change('half a change')
@@ -105,7 +105,7 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
   const timer = setInterval(() => run('answers', 'expiry', () => expireGrants(issuer)), expiryEveryMs)
   const rotate = () => run('answers', 'keys', () => rotateOnSchedule(issuer))
   rotate()
-  // Once who is there has been heard.
+  // Once the running instances have been heard.
   const heard = setTimeout(rotate, heardAfterMs)
   const schedule = setInterval(rotate, scheduleEveryMs)
   return {

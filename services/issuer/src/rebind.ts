@@ -4,10 +4,11 @@ import { approversOf, lineageOf, type Tree } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
 
 /**
- * Moves a grant to another instance or key of the same agent, newly attested, where the humans signed `rebind: attested`
- * (DESIGN §7.2): `grant.rebound`, after which every credential that the old key confirms is dead at every PDP. Resolves when
- * that is durable and counts; killed before, nothing happened; killed after, the new key finds its grant. Whoever
- * held it is revoked meanwhile: it is dead wherever it went (V7). Called in the tree's lane, for a grant that was found alive a moment ago. Throws `caller_forbidden` where it may not move.
+ * Moves a grant to another instance or key of the same agent, newly attested, if the humans signed `rebind: attested` (DESIGN §7.2).
+ * After `grant.rebound` every credential that the old key confirms is dead at every PDP. Resolves when the event is durable and counts. If
+ * the process is killed before, nothing has happened; if after, the new key finds its grant. If a former holder is revoked meanwhile, the
+ * grant is dead wherever it went (V7). Call it in the tree's lane, for a grant that was found alive a moment ago. Throws
+ * `caller_forbidden` if the grant may not move.
  */
 export async function rebind(issuer: Issuer, tree: Tree, to: { agent: string; jkt: string }): Promise<void> {
   const { grant } = tree

@@ -8,7 +8,7 @@ import { inTreeLane } from './tree-lane.ts'
 
 /** How far a delegating agent's clock may be ahead. */
 const leewayMs = 5000
-/** Of one tree, whoever made them: every reader keeps them until the grant has ended (V18). */
+/** Redeemed delegations of one tree, from all makers: every reader keeps them until the grant has ended (V18). */
 const mostOfOneTree = 10_000
 
 export interface Redemption {
@@ -17,19 +17,19 @@ export interface Redemption {
   delegation: string
   /** The sub-agent that proved itself, and the key that it proved. */
   client: Client
-  /** Throws what keeps it from being redeemed by what is asked for beside it. */
+  /** Throws if the other parameters of the call forbid redeeming it. */
   judge: (holder: Holder) => unknown
 }
 
 /**
- * Redeems a delegation, once: its id is what its maker signed, so that a second event would be void, and the same sub-agent that comes again
- * finds it redeemed. Judged whole before it is written, against the chain as it is now (V5, V6). Resolves with the
- * id when it is durable and counts. Throws `delegation_invalid`, `caller_forbidden` for another agent or key than it names, and
+ * Redeems a delegation, once. Its id follows from what its maker signed, so a second event would be void, and the same sub-agent that comes
+ * again finds it redeemed. It is judged as a whole before it is written, against the current chain (V5, V6). Resolves with the id when it
+ * is durable and counts. Throws `delegation_invalid`, `caller_forbidden` for an agent or key other than the one that it names, and
  * what `refuseUnlessAlive` throws.
  */
 export async function redeemDelegation(issuer: Issuer, redemption: Redemption): Promise<string> {
   const { tree, delegation, client } = redemption
-  // Before it may wait: whoever has no part in a tree is not in the way of those who have.
+  // Before it may wait: a caller without a part in the tree must not be in the way of those that have one.
   const { id, known } = judge(issuer, redemption)
   if (known) return id
   const redeem = async () => {

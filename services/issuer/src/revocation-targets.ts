@@ -5,21 +5,21 @@ import type { Issuer } from './context.ts'
 
 export interface Target {
   kind: RevocationKind
-  /** `*` for all. */
+  /** `*` for kind all. */
   target: string
 }
 
-/** What is alive now and would not be any more. */
+/** What is alive now and would end. */
 export interface Casualties {
   grants: { grant_id: string; agent: string; task: string; not_after: string }[]
-  /** Credentials that have not expired, and delegations: of these grants, and by their own name. */
+  /** Credentials that have not expired, and delegations: of these grants, and those that end by their own name. */
   credentials: number
   delegations: number
 }
 
 /**
- * A misspelt name must not look like success. What is dead already may be said; and a delegation that nobody redeemed, which is known to
- * those alone who signed it.
+ * A misspelt name must not look like success. Accepted, however: a target that was revoked already, and a delegation that was not redeemed,
+ * which only its signer knows.
  */
 export function isThere({ projection }: Issuer, { kind, target }: Target): boolean {
   const { grants, registry, revocations } = projection.ledger
@@ -45,7 +45,7 @@ export function treeOfCredential(trees: ReadonlyMap<string, Tree>, credentialId:
   return trees.values().find(({ credentials }) => credentials.has(credentialId))
 }
 
-/** What this revocation would end, judged by the very code that ends it. */
+/** What this revocation would end, judged by the same code that ends it. */
 export function casualtiesOf(issuer: Issuer, { kind, target }: Target): Casualties {
   const { clock, random, projection } = issuer
   const { grants, registry, revocations } = projection.ledger
@@ -68,7 +68,7 @@ export function casualtiesOf(issuer: Issuer, { kind, target }: Target): Casualti
     const whole = supposed.kills(lineage) !== undefined
     const { id: grant_id, agent, not_after } = grant
     if (whole) found.grants.push({ grant_id, agent, task: grant.authority.task, not_after })
-    // What a chain that does not hold still has is nothing.
+    // A chain that does not hold has nothing left to lose.
     const lineageUnder = (delegationId: string | undefined, credential?: string) => {
       const chain = chainOf(tree, delegationId, issuer.trust.installation)
       return chain.ok

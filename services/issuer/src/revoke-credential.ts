@@ -4,9 +4,9 @@ import { asOAuthError, OAuthError } from './oauth-error.ts'
 import { revokeOwnCredential } from './revoke.ts'
 
 /**
- * RFC 7009: whoever holds a credential, and its key, gives it back. When it resolves, the credential is revoked, durable and counting (V7),
- * or there was nothing to revoke: what is not known, not ours or over already is no error (§2.2). State that is not proved fresh is
- * no reason to wait: a revocation only takes away.
+ * RFC 7009: a client that holds a credential and its key gives it back. When it resolves, the revocation is durable and counts (V7), or
+ * there was nothing to revoke: an unknown, foreign or expired token is not an error (§2.2). It does not wait for state that is proved
+ * fresh: a revocation only takes away.
  */
 export async function revokeCredential(endpoint: OAuthEndpoint, call: FormCall): Promise<void> {
   const client = await authenticateCall(endpoint, call, { url: endpoint.revocationUrl, proof: 'offered' })

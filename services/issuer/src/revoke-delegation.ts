@@ -5,15 +5,16 @@ import type { Issuer } from './context.ts'
 import { revokeByAgent } from './revoke.ts'
 
 /**
- * Of one maker in one tree, never redeemed: an agent can sign as many as it likes, and what is revoked is kept for ever. Each by itself,
- * so that none keeps another from taking back (V18).
+ * The most unredeemed delegations that one maker may revoke in one tree: an agent can sign as many as it likes, and revocations are kept
+ * for ever. Each maker has its own limit, so that none keeps another from taking back (V18).
  */
 const mostUnredeemed = 100
 const unredeemed = new WeakMap<Tree, Map<string, Set<string>>>()
 
 /**
- * Whoever may end a delegation by its key: it that made it, any agent above it, and the sub-agent that has it. `signed`: the delegation
- * itself, which its maker may end before anybody redeemed it. Gives who it is and what ends. Throws `grant_unknown`: to every other key there is none.
+ * The caller that may end a delegation by its key: its maker, any agent above the maker, or the sub-agent that has it. `signed`: the
+ * delegation itself, which its maker may end before it is redeemed. Returns the caller and what ends. Throws `grant_unknown`: for any
+ * other key it does not exist.
  */
 export function ownDelegation(
   issuer: Issuer,
@@ -29,7 +30,7 @@ export function ownDelegation(
   return { id, ...made }
 }
 
-/** Ends it and all below it: when it resolves, that is durable and counts. Asking again gives the same. Throws `rate_limited`. */
+/** Ends it and all below it. When it resolves, that is durable and counts. Asking again gives the same result. Throws `rate_limited`. */
 export async function revokeDelegation(
   issuer: Issuer,
   { id, tree, by }: ReturnType<typeof ownDelegation>,

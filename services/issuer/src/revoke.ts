@@ -8,7 +8,7 @@ import { treeOfCredential } from './revocation-targets.ts'
 import { Shares } from './shares.ts'
 
 type Declared = EventData<'revocations.v1', 'revocation.declared'>
-/** Why the issuer says that something ends. A person's own words are none of these: they stand in events as a salted hash alone (V17). */
+/** Why the issuer ends something. A person's own words are never used: events hold only their salted hash (V17). */
 type ReasonCode =
   | 'agent_retired'
   | 'given_back'
@@ -19,7 +19,7 @@ type ReasonCode =
   | 'revoked_by_agent'
   | 'stopped_by_approver'
 
-/** With an id of its own it is declared once, however often it is asked for. */
+/** An order with its own id is declared once, however often it is asked for. */
 export interface RevocationOrder extends Omit<Declared, 'revocation_id' | 'reason'> {
   reason: ReasonCode | Exclude<Declared['reason'], string>
   revocation_id?: string
@@ -27,21 +27,21 @@ export interface RevocationOrder extends Omit<Declared, 'revocation_id' | 'reaso
 
 const tries = 3
 
-/** The sequence is dense: one after the other here, so that a burst of withdrawals does not fight with itself. */
+/** The sequence is dense, so revocations are declared one after the other here: a burst of withdrawals does not compete with itself. */
 const lane = new SerialQueue({ maxPerKey: 10_000, max: 10_000 })
-/** Of one agent: what agents give back waits for each other, and people and the operator for none of it (V18). */
+/** Per agent: what agents give back queues behind their own, and never holds up people and the operator (V18). */
 const shares = new Shares(64, 'rate_limited')
 
 export interface Revoked {
   sequence: number
-  /** Whether this order was declared; not, where the target was dead by name or the order had been declared before. */
+  /** Whether this order was declared. False if the target was revoked by name already, or the order had been declared before. */
   isNew: boolean
 }
 
 /**
- * Declares a revocation. When it resolves, it is durable and counts: from then on V7's bound runs. The version is the dense
- * sequence, so two issuers at once settle by the log, and the loser tries again. What is dead by name stays so and is not
- * said twice. Throws `request_malformed` for a target that could kill nothing.
+ * Declares a revocation. When it resolves, the revocation is durable and counts: V7's bound runs from then on. The version is the dense
+ * sequence, so the log decides between two issuers at once, and the loser tries again. A target that was revoked by name stays so and is
+ * not declared twice. Throws `request_malformed` for a target that could kill nothing.
  */
 export async function revoke(issuer: Issuer, order: RevocationOrder): Promise<Revoked> {
   if ((order.kind === 'all') !== (order.target === '*'))
@@ -49,7 +49,7 @@ export async function revoke(issuer: Issuer, order: RevocationOrder): Promise<Re
   return lane.first(issuer.producer.source, () => declare(issuer, order))
 }
 
-/** As `revoke`, for what an agent gives back or takes from another: after all that people order. Throws `rate_limited`. */
+/** As `revoke`, for what an agent gives back or takes from another. Runs after all that people order. Throws `rate_limited`. */
 export function revokeByAgent(issuer: Issuer, instance: string, order: Omit<RevocationOrder, 'by'>): Promise<Revoked> {
   const { source } = issuer.producer
   const agent = instance.slice(0, instance.lastIndexOf('/'))
@@ -81,7 +81,7 @@ async function declare(issuer: Issuer, order: RevocationOrder): Promise<Revoked>
   }
 }
 
-/** What a person ordered at the console: an order whose author is nobody is not one. */
+/** Carries out a person's order from the console. An order whose author was never an approver is refused. */
 export async function obeyStop(
   issuer: Issuer,
   { revocation_id, kind, target, by }: EventData<'approvals.v1', 'revocation.requested'>,
@@ -91,8 +91,8 @@ export async function obeyStop(
 }
 
 /**
- * The agent gives one of its own credentials back (RFC 7009). Resolves when the credential is dead by name, for good; one that is not
- * this instance's, or that nobody minted, is none, and nothing happens.
+ * The agent gives back one of its own credentials (RFC 7009). Resolves when the credential is revoked by name, for good. If it is not this
+ * instance's, or was never minted, nothing happens.
  */
 export async function revokeOwnCredential(issuer: Issuer, credentialId: string, instance: string): Promise<void> {
   const tree = treeOfCredential(issuer.projection.ledger.grants.trees, credentialId)
@@ -101,8 +101,8 @@ export async function revokeOwnCredential(issuer: Issuer, credentialId: string, 
 }
 
 /**
- * What an agent had dies with its registration, for good: registered again, it begins with nothing. Once for each time that it is
- * retired, however often it is asked for.
+ * An agent's authority ends with its registration, for good: registered again, it begins with nothing. Declared once for each
+ * retirement, however often it is asked for.
  */
 export async function revokeRetired(issuer: Issuer, { id, version, value }: EntityRecord<'agent'>): Promise<void> {
   if (value !== undefined) return
@@ -115,14 +115,14 @@ export async function revokeRetired(issuer: Issuer, { id, version, value }: Enti
   })
 }
 
-/** Kills the grant of a request that was withdrawn or cancelled; by name, so even before the grant exists. */
+/** Revokes the grant of a request that was withdrawn or cancelled. It does so by name, so it works even before the grant exists. */
 export async function revokeWithdrawn(issuer: Issuer, requestId: string): Promise<void> {
   const request = issuer.projection.ledger.requests.requests.get(requestId)
   if (!request) throw new ServiceError('access_request_unknown')
   const grantId = request.approved
     ? `grt_${request.approved.statement_hash}`
     : issuer.projection.ledger.grants.byRequest(requestId)?.id
-  // Of a registry change there is no grant; a step-up that is taken back ends nothing but itself.
+  // A registry change has no grant. A step-up that is taken back ends only itself.
   const kind = request.approved?.statement.kind ?? 'approval'
   if (grantId === undefined || kind !== 'approval') return
   const by = request.closedBy ?? 'unknown'

@@ -5,9 +5,9 @@ import { inTreeLane } from './tree-lane.ts'
 const because = 'manifest_changed'
 
 /**
- * A tool is what its server's manifest said when people approved it. Grants that name another manifest than the registry has now
- * are suspended: nothing is minted for them; and resumed when what was approved is there again. Decision points look at
- * manifests themselves, and do not wait for this.
+ * A tool is approved as its server's manifest described it at that time. Grants that name another manifest than the registry's current one
+ * are suspended: no credential is minted for them. They are resumed when the approved manifest is back. Decision points check manifests
+ * themselves, and do not wait for this.
  */
 export async function settleManifests(issuer: Issuer): Promise<void> {
   for (const tree of issuer.projection.ledger.grants.trees.values())

@@ -1,6 +1,6 @@
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 
-/** How much of what waits may be of one agent. */
+/** Limits how much of what waits may belong to one agent. */
 export class Shares {
   readonly #most: number
   readonly #code: ErrorCode
@@ -11,7 +11,7 @@ export class Shares {
     this.#code = code
   }
 
-  /** Settles as `task` does; rejects when `who` has too much under way. */
+  /** Settles as `task` does. Rejects if `who` has too much under way. */
   async within<T>(who: string, task: () => Promise<T>): Promise<T> {
     const held = this.#held.get(who) ?? 0
     if (held >= this.#most) throw new ServiceError(this.#code, 'too much of this agent is waiting')

@@ -28,7 +28,7 @@ export { restoredFrom } from './declare-restored.ts'
 export interface IssuerAdapters extends Omit<Adapters, 'data'> {
   /** The first registry, published into an empty topic. */
   genesis: Genesis
-  /** The data directory comes from a backup, and has not said so yet. */
+  /** The data directory comes from a backup, and that has not been declared yet. */
   restored?: Restored | undefined
   keys: {
     event: SigningKey<'issuer-event'> | RotatingKey<'issuer-event'>
@@ -43,17 +43,18 @@ export const issuerKeys = ({ key }: Pick<Host, 'key'>): IssuerAdapters['keys'] =
 })
 
 export interface StartedIssuer extends AsyncDisposable {
-  /** What it has read. */
+  /** The state that it has read. */
   readonly projection: Projection
 }
 
-/** A burst of ten seconds, for as many agents as are likely to be. */
+/** Bursts of ten seconds' worth, for as many agents as are likely to exist. */
 const agentRate = (perSecond = 100) => ({ perSecond, burst: 10 * perSecond, maxKeys: 100_000 })
 
 /**
- * Starts the issuer: sole writer of registry, grants and revocations; mints credentials. One instance acts, which is this one
- * when it resolves unless another one does; a second one follows everything and stands by. Throws `config_invalid` at another address than
- * the installation's: decision points would refuse whatever it mints. Throws `trust_invalid` for a genesis that trust.json does not sign as a whole.
+ * Starts the issuer, the sole writer of registry, grants and revocations; it mints credentials. One instance is active. It is this one when
+ * the promise resolves, unless another one is; a second instance follows everything and stands by. Throws `config_invalid` for an
+ * address other than the installation's: decision points would refuse every credential from there. Throws `trust_invalid` for a genesis
+ * that trust.json does not sign as a whole.
  */
 export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters): Promise<StartedIssuer> {
   const { bus, trust, keys, genesis, clock, random, logger, health, metrics, http, operator, onFatal } = adapters

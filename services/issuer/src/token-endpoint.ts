@@ -6,10 +6,10 @@ import { issueToken } from './issue-token.ts'
 import type { Minted } from './mint.ts'
 import { asOAuthError, OAuthError, unavailable } from './oauth-error.ts'
 
-/** What a grant type does for a client that proved itself and its key, with state that is proved fresh. Each reads its own parameters. */
+/** Handles one grant type, for a client that has proved itself and its key, with state that is proved fresh. Reads its own parameters. */
 export type GrantType = (endpoint: OAuthEndpoint, form: FormCall['form'], client: Client) => Promise<Minted>
 
-/** Every way to a credential; the metadata lists these names. Renewal is the same call again: there are no refresh tokens. */
+/** All grant types; the metadata lists these names. To renew, make the same call again: there are no refresh tokens. */
 export const grantTypes = {
   client_credentials: issueToken,
   [tokenExchange]: exchangeToken,
@@ -17,7 +17,7 @@ export const grantTypes = {
 
 const grantTypeSchema = z.object({ grant_type: z.string() })
 
-/** The token endpoint (RFC 6749 §3.2): who, with which key (RFC 9449 §5), and then by which grant type. */
+/** The token endpoint (RFC 6749 §3.2): authenticates the client and its key (RFC 9449 §5), then calls the grant type. */
 export async function answerToken(endpoint: OAuthEndpoint, call: FormCall): Promise<Minted> {
   const { grant_type: name } = parameters(grantTypeSchema, call.form)
   if (!Object.hasOwn(grantTypes, name))

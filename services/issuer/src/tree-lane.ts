@@ -10,13 +10,13 @@ const lanes = new SerialQueue({
   ...{ maxPerKey: 10_000, max: 100_000 },
   wait: { mostMs, monotonic: () => systemClock.monotonic() },
 })
-/** Of one agent, over all its trees: what it asks for at once keeps nobody else from asking (V18). */
+/** Per agent, over all its trees: its many simultaneous calls keep no other agent from asking (V18). */
 const shares = new Shares(256, 'queue_full')
 
 /**
- * Does what writes into this tree when all that was to be written before is: this issuer is never in its own way. With `agent`, for
- * whom it is done, it throws `queue_full` when too many calls of the agent wait, or this one would wait too long. Without, it is an end of the
- * tree or the issuer's own doing, and goes first.
+ * Runs a task that writes into this tree after all earlier ones, so that this issuer never conflicts with itself. With `agent`, the task is
+ * on behalf of that agent: it throws `queue_full` if too many of the agent's calls wait, or if this one would wait too long. Without
+ * `agent`, the task ends the tree or is the issuer's own work, and goes first.
  */
 export function inTreeLane<T>(
   { producer }: Issuer,

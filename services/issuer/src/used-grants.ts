@@ -5,14 +5,14 @@ import { DecisionState, signedEvent, type Tree, type TreeSpend } from '@bailiwic
 import { complete } from './complete.ts'
 import type { Issuer } from './context.ts'
 
-/** The bus dates what it takes by a clock of its own. */
+/** The bus dates messages by its own clock, which may differ by this much. */
 const clocksApartMs = 60_000
 
 /**
- * Completes each grant of mode `per_action` whose one action was done. Of `decisions.v1` only their trees are folded, known by the
- * key of each message: what everybody else does is neither decoded nor kept, however much it is (docs/decisions/0019). It reads
- * from before the oldest of those that live, so it matters not who was the issuer when that happened. `act` is given what is to be
- * done whenever one may have become such; what could not be done then is found again.
+ * Completes each grant of mode `per_action` whose one action was done. Of `decisions.v1` it folds only the trees of such grants, known by
+ * each message's key: all other messages are neither decoded nor kept, however many they are (docs/decisions/0019). It reads from before
+ * the oldest grant that is alive, so it does not matter which issuer was active then. `act` gets the work whenever there may be some; what
+ * could not be done then is found again.
  */
 export async function completeUsedGrants(
   issuer: Issuer,
@@ -21,7 +21,7 @@ export async function completeUsedGrants(
 ): Promise<AsyncDisposable> {
   const { projection, keyRing, logger, clock } = issuer
   const { trees } = projection.ledger.grants
-  // Each from its first decision on: it has none from before it was asked for.
+  // Each tree is read from its first decision on: it has none from before its request.
   const decisions = new DecisionState({ base: false })
   const complete = async () => {
     for (const [id, spend] of decisions.trees) if (isOpen(trees.get(id)) && isDone(spend)) await completeOne(issuer, id)
@@ -41,7 +41,7 @@ export async function completeUsedGrants(
     }
     if (changed) act(complete)
   })
-  // Those grants then end by their time alone; decision points refuse a second action all the same.
+  // Those grants then end by time only; decision points still refuse a second action.
   follower.failed.catch((err) => logger.error({ err }, 'used grants are not completed any more'))
   return follower
 }
@@ -50,7 +50,7 @@ async function completeOne(issuer: Issuer, id: string): Promise<void> {
   try {
     await complete(issuer, id, 'its one action was done')
   } catch (error) {
-    if (errorCode(error) !== 'grant_not_active') throw error // expired meanwhile
+    if (errorCode(error) !== 'grant_not_active') throw error // it expired meanwhile
   }
 }
 
@@ -58,8 +58,8 @@ const isOpen = (tree: Tree | undefined) =>
   tree?.grant.mode === 'per_action' && (tree.state === 'active' || tree.state === 'suspended')
 
 /**
- * Something was taken, for good: while an outcome is still to come, its decision may yet be taken back, and the grant must be alive
- * when the decision point answers.
+ * The action was done for good: while an outcome is still to come, its decision may be taken back, and the grant must be alive when the
+ * decision point answers.
  */
 function isDone({ taken, allows }: TreeSpend): boolean {
   return taken.calls > 0n && [...allows.values()].every(({ standing }) => standing !== 'open')

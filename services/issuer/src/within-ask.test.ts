@@ -31,7 +31,7 @@ interface Situation {
   statement?: object
   received?: object
   asked?: object
-  /** What was granted before: authority and hash of the ask. */
+  /** Earlier grants: authority and hash of the ask. */
   granted?: [Authority, string?][]
   narrowing?: boolean
 }

@@ -8,13 +8,13 @@ import type { Issuer } from './context.ts'
 type Received = Extract<EventData<'approvals.v1', 'request.received'>, { kind: 'access' }>
 type Problem = ErrorCode | DenialReason
 
-/** How long ago an agent's clock may have been ahead when it signed its request. */
+/** How far an agent's clock may have been ahead when it signed its request. */
 const leewayMs = 5000
 
 /**
- * Whether a statement stays within what the agent signed (V3): it may be narrower in authority and time, where the rule lets
- * people narrow, and nothing else. Rules may have split the ask; by which rules is not asked again, since they may have
- * changed. Instead all that was granted of this ask, this part included, must together stay within it.
+ * Whether a statement stays within what the agent signed (V3). It may be narrower only in authority and time, and only if the rule lets
+ * people narrow. Rules may have split the ask. The split itself is not checked again, since the rules may have changed. Instead, all that
+ * was granted of this ask, including this part, must together stay within it.
  */
 export function outsideAsk(
   { projection }: Pick<Issuer, 'projection'>,
@@ -30,7 +30,7 @@ export function outsideAsk(
   if (!fitsArguments({ received, asked }, statement)) return 'access_request_conflict'
   if (!isSameKind(asked, statement) || !isWithinTime(asked, statement)) return 'approval_not_narrower'
   const before = grantedOf(projection, statement.request_hash)
-  // One action that was approved twice could be done twice.
+  // An action that was approved twice could be done twice.
   if (asked.mode === 'per_action' && before.length > 0) return 'approval_not_narrower'
   if (!staysWithin([narrower.authority, ...before], wider.authority)) return 'approval_not_narrower'
   const matched = matchRule(registry.view(), { agent: statement.agent, authority: narrower.authority })
@@ -51,13 +51,13 @@ function isSameKind(asked: AccessRequest, { mode, action_digest, rebind }: Appro
     mode === asked.mode &&
     action_digest === asked.action_digest &&
     (rebind === 'none' || asked.rebind === 'attested') &&
-    asked.grant_id === undefined // asks for one more action of a grant that there is, not for a grant
+    asked.grant_id === undefined // it asks for one more action of an existing grant, not for a grant
   )
 }
 
 /**
- * The statement says `arguments: shown` exactly if the agent signed `arguments`, and the event repeats the agent's hash. The issuer does not
- * read the text itself: approval, the page and evidence compare it with the digest (docs/decisions/0044).
+ * The statement must say `arguments: shown` exactly if the agent signed `arguments`, and the event must repeat the agent's hash. The issuer
+ * does not read the text itself: approval, the page and evidence compare it with the digest (docs/decisions/0044).
  */
 function fitsArguments(
   { received, asked }: { received: Received; asked: AccessRequest },
@@ -75,7 +75,7 @@ function isWithinTime(asked: AccessRequest, { not_before, not_after }: ApprovalS
   return earliest <= from && until - from <= length && until <= latest
 }
 
-/** What was granted of one signed ask before, ended or not: a budget that is spent is not there again. */
+/** Everything granted so far of one signed ask, ended or not: a budget that was spent does not come back. */
 function grantedOf({ ledger }: Issuer['projection'], requestHash: string): Authority[] {
   return [...ledger.grants.trees.values()].flatMap(({ grant }) => {
     if (grant.statement.request_hash !== requestHash) return []
@@ -85,8 +85,8 @@ function grantedOf({ ledger }: Issuer['projection'], requestHash: string): Autho
 }
 
 /**
- * Nobody narrowed it. Who split it is believed as to how the budget was shared, which can only take; permissions are the agent's, word
- * for word.
+ * Whether the ask was not narrowed. Approval, which split it, is believed on how the budget was shared, since that can only take away.
+ * Permissions are the agent's, word for word.
  */
 function isUnchanged(
   { received, whole, given }: { received: Received; whole: Authority; given: Authority },

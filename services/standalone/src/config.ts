@@ -17,7 +17,7 @@ export const configSchema = z.object({
   ...keySettings,
   ...quotaSettings,
   ...sinkSettings,
-  /** `1`: tiles and checkpoint are public; else only on the operator's socket. */
+  /** `1`: tiles and checkpoint are public. Otherwise they are only on the operator's socket. */
   BAILIWICK_LOG_PUBLIC: z
     .enum(['0', '1'])
     .default('0')
@@ -26,9 +26,9 @@ export const configSchema = z.object({
   BAILIWICK_WITNESS_POLICY: z.string().optional(),
   /** Seconds that a credential lives. */
   BAILIWICK_CREDENTIAL_SECONDS: z.coerce.number().int().min(10).max(600).default(300),
-  /** How often one agent may call the issuer, a second, over all its instances; ten times that at once. */
+  /** Calls per second that one agent may make to the issuer over all its instances, with bursts of ten times that. */
   BAILIWICK_AGENT_CALLS_PER_SECOND: z.coerce.number().int().min(1).max(1_000_000).default(100),
-  /** For one decision, evidence included. */
+  /** Time limit for one decision, evidence included. */
   BAILIWICK_DECISION_DEADLINE: duration(100, 10_000).default(1000),
   /** `1`: the arguments of allowed calls are kept beside the log until they are erased (docs/operations/erasure.md). */
   BAILIWICK_KEEP_CALLS: z

@@ -45,7 +45,7 @@ process.exitCode = await runService({
     const system = started.use(await startStandalone(config, host, { grantStore }))
     const { registry, requests } = system.policyDecision.pdp.projection.ledger
     enrolled = registry.view().enrolled
-    // Also after a first start that failed, or long ago: a newcomer always finds something to answer.
+    // Also after a first start that failed, or that was long ago: a newcomer always finds something to answer.
     sample = registry.get('agent', sampleAgentId('reconciler')) !== undefined
     asksForSample =
       !enrolled &&
@@ -64,7 +64,7 @@ process.exitCode = await runService({
   complain: console.error,
 })
 
-/** Passkeys, credentials and permits name the address that the installation was made for: at another one none of them would hold. */
+/** Passkeys, credentials and permits name the address that the installation was made for: at another address none would be valid. */
 function refuseAnotherAddress(data: string, publicUrl: string, told: boolean): void {
   const made = readInstallation(data).trust.public_url
   const local = new URL(made).hostname === 'localhost'

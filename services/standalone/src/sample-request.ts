@@ -2,7 +2,7 @@ import { createAgent } from '@bailiwick/agent'
 import type { Host } from '@bailiwick/service-host'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from './sample.ts'
 
-/** A sample agent of this installation, as its SDK makes it. */
+/** A sample agent of this installation, made with its SDK. */
 export function sampleAgent(
   host: Pick<Host, 'data' | 'trust' | 'clock' | 'random'>,
   name: (typeof sample.agents)[number],
@@ -19,7 +19,7 @@ export function sampleAgent(
   })
 }
 
-/** What an agent would do: asks on the topic for the sample task, so that a newcomer finds something to answer. */
+/** Does what an agent would do: asks for the sample task on the topic, so that a newcomer finds something to answer. */
 export async function publishSampleRequest(host: Host): Promise<void> {
   const agent = sampleAgent(host, 'reconciler')
   const signed = agent.signRequest({

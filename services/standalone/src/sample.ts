@@ -13,7 +13,7 @@ import type { InitialEntities } from '@bailiwick/installation'
 const trustDomain = 'spiffe://bailiwick.local'
 const folder = (data: string) => join(data, 'sample')
 
-/** The sample world of a first start, of the demo and of tests: two agents of one owner, one tool server, one enforcement point. */
+/** The sample world of a first start, of the demo and of tests: two agents with one owner, one tool server, one enforcement point. */
 export const sample = {
   owner: 'owner',
   group: 'owners',
@@ -39,10 +39,10 @@ export function sampleKey<N extends SampleKey>(data: string, name: N): SigningKe
   return readKeyFile(folder(data), name, keyNames[name])
 }
 
-/** Where that key lies. */
+/** The path of that key's file. */
 export const sampleKeyFile = (data: string, name: SampleKey): string => keyFilePath(folder(data), name)
 
-/** Makes the sample world's keys in `<data>/sample` and gives the registry entries that name them. */
+/** Makes the sample world's keys in `<data>/sample`, and returns the registry entries that name them. */
 export function sampleEntities(data: string, invoicesUrl: string = sample.invoicesUrl): InitialEntities {
   const make = (name: SampleKey) => {
     const key = generateKey(keyNames[name])
@@ -113,7 +113,7 @@ export function sampleEntities(data: string, invoicesUrl: string = sample.invoic
   ]
 }
 
-/** What the sample agent asks for: read invoices, adjust up to a limit, ten times at most. */
+/** What the sample agent asks for: read invoices and adjust them up to a limit, at most ten times. */
 export const sampleAuthority = {
   type: 'bailiwick_task',
   task: 'reconcile-q3-invoices',

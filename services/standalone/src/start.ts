@@ -24,12 +24,12 @@ export interface StandaloneAdapters {
   wrapRecord?: NonNullable<PolicyDecisionAdapters['wrapRecord']>
 }
 
-/** Longer than any machine takes; then the rest begins without it, and stands by. */
+/** Longer than any machine needs. After that, the other services start without the genesis, and stand by. */
 const genesisWithinMs = 60_000
 
 /**
- * All four services in one process, on one bus and one pair of servers. One trust domain: whoever takes over this process has
- * everything (DESIGN §3).
+ * All four services in one process, on one bus and one pair of servers. They form one trust domain: an attacker who takes over this process
+ * has everything (DESIGN §3).
  */
 export async function startStandalone(
   config: StandaloneConfig,
@@ -47,7 +47,7 @@ export async function startStandalone(
   const notify = { webhook: config.BAILIWICK_NOTIFY_WEBHOOK, format: config.BAILIWICK_NOTIFY_FORMAT }
   await using started = new AsyncDisposableStack()
   const genesis = readGenesis(data)
-  // The issuer first: it publishes the genesis, and its heads make the others fresh.
+  // The issuer starts first: it publishes the genesis, and its heads make the others fresh.
   const issuer = started.use(
     await startIssuer(
       {
@@ -64,7 +64,7 @@ export async function startStandalone(
       },
     ),
   )
-  // On a slow machine it may stand by for a moment, and what is told at the start is read from the registry.
+  // On a slow machine the issuer may stand by for a moment, and the start-up messages are made from the registry.
   const { registry } = issuer.projection.ledger
   const isThere = () => genesis.entities.every(({ type, id }) => registry.record(type, id)) || undefined
   await issuer.projection.until(isThere, genesisWithinMs)

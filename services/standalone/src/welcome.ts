@@ -2,8 +2,8 @@ import type { Trust } from '@bailiwick/credentials'
 import { invitationFor, nextSteps } from '@bailiwick/installation'
 
 /**
- * What a newcomer reads: where to go, and what to do next. `terminal`: whether a person reads it there, and no log keeps it; only then does it
- * hold the invitation. `env`: says whether this runs in a container, which the reader is outside of.
+ * The text for a newcomer: where to go, and what to do next. `terminal`: whether a person reads it there and no log keeps it; only then
+ * does it contain the invitation. `env`: says whether this runs in a container, in which case the reader is outside it.
  */
 export function welcome(
   data: string,
@@ -36,7 +36,7 @@ export function welcome(
         sample
           ? '  2. Register a passkey, then answer the sample request that is waiting.'
           : `  2. Register a passkey; then add agents and rules: ${applyRegistry}`,
-        // The image has no demo in it.
+        // The image does not contain the demo.
         ...(read ? [] : ['  3. npm run demo    tells the whole story unattended.']),
       ]
   return [

@@ -85,7 +85,7 @@ describe('what the console reads', () => {
       },
       similar: [{ id: first, state: 'approved', by: ['olga'], narrowed: true }, expect.anything(), expect.anything()],
     })
-    // What came later is nothing that it asked before, and what still waits got nothing yet.
+    // A later request does not count as an earlier one, and a request that still waits has no result yet.
     const older = (await detail(first)) as { earlier: null; similar: { id: string }[] }
     expect(older.earlier).toBeNull()
     expect(older.similar.map(({ id }) => id)).not.toContain(second)
@@ -127,7 +127,7 @@ describe('what the console reads', () => {
       unexplained: ['authority: longer than anybody reads'],
     })
     expect(await olga.statement(id)).toMatchObject({ status: 422, body: { code: 'request_not_inspectable' } })
-    // Nor of a narrower one: what was asked stays what it was.
+    // A narrower statement does not help: the original ask stays as it was.
     expect(await olga.statement(id, { authority: { ...authority, task: 'long' } })).toMatchObject({ status: 422 })
     expect((await olga.post(`/requests/${id}/deny`)).status).toBe(200)
   })

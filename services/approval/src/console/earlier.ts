@@ -2,7 +2,7 @@ import { describe, narrows } from '@bailiwick/authority'
 import type { AccessAsk } from '../requests.ts'
 import { authorityOf } from '../who-may-answer.ts'
 
-/** How one ask stands to another one, and what makes it another. */
+/** How one ask compares with another, and what differs. */
 export interface Difference {
   relation: 'same' | 'narrower' | 'wider' | 'different'
   added: string[]
@@ -10,8 +10,8 @@ export interface Difference {
 }
 
 /**
- * What an ask is beside an earlier one: in its authority, and in everything else that people would sign. The same
- * permissions for longer, or for another exact action, are not the same ask.
+ * Compares an ask with an earlier one: its authority, and everything else that people would sign. An ask with the same
+ * permissions for longer, or for a different exact action, is a different ask.
  */
 export function differenceOf(now: AccessAsk, then: AccessAsk): Difference {
   const [lines, before] = [linesOf(now), linesOf(then)]
@@ -30,7 +30,7 @@ const isWithin = (one: AccessAsk, other: AccessAsk) =>
   one.action_digest === other.action_digest &&
   (one.rebind === other.rebind || one.rebind === 'none')
 
-/** Clocks and rounding make no difference of seconds. */
+/** Clocks and rounding may differ by seconds; that is not a difference. */
 const minutesOf = ({ not_before, not_after }: AccessAsk) =>
   Math.max(1, Math.round((Date.parse(not_after) - Date.parse(not_before)) / 60_000))
 

@@ -1,7 +1,7 @@
 import type { Approval } from '../context.ts'
 import { Ordered, type Place } from './ordered.ts'
 
-/** Grants, newest first, kept as they are made. */
+/** Grants, newest first, indexed as they are created. */
 export class GrantIndex implements Disposable {
   readonly list = new Ordered<Place>()
   readonly #known = new Set<string>()

@@ -42,7 +42,7 @@ export function listGrants(approval: Approval, index: GrantIndex, me: Approver, 
 const signersOf = ({ projection }: Approval, tree: Tree): readonly string[] =>
   approversOf(projection.ledger.registry, tree) ?? ['unknown']
 
-/** What ended a grant, or how it stands. A revocation that came after the grant had ended anyway stopped nothing of it. */
+/** What ended a grant, or its current state. A revocation after the grant had already ended stopped nothing. */
 function stateOf(approval: Approval, tree: Tree) {
   const { revocations } = approval.projection.ledger
   const approvers = [...new Set(signersOf(approval, tree))]
@@ -53,11 +53,11 @@ function stateOf(approval: Approval, tree: Tree) {
   return { state: endsAt <= approval.clock.now() ? 'expired' : tree.state, approvers }
 }
 
-/** A revocation that found something alive to stop. One that is not dated counts. */
+/** A revocation that came while there was still something to stop. A revocation without a date counts. */
 const inTime = (revoked: Revocation | undefined, endsAt: number): Revocation | undefined =>
   revoked?.declaredAt !== undefined && endsAt <= revoked.declaredAt ? undefined : revoked
 
-/** Whether it can still be used: an end by time, and a revocation of whatever it hangs on, change no tree. */
+/** Whether it can still be used. Expiry, and the revocation of anything that it depends on, leave its tree's own state unchanged. */
 export const isActive = (approval: Approval, tree: Tree): boolean =>
   tree.state === 'active' && stateOf(approval, tree).state === 'active'
 
@@ -93,7 +93,7 @@ export function grantView(approval: Approval, me: Approver, tree: Tree) {
   }
 }
 
-/** A code, in words; what an operator wrote is for whoever may trace it. */
+/** A code, in words. An operator's own text is shown only to people who may trace it. */
 const reasonOf = ({ reason, by }: Revocation) => (typeof reason === 'string' ? reason : `ordered_by_${by.kind}`)
 
 const takenOf = (spent: Spent | undefined) => ({
@@ -105,7 +105,7 @@ export interface Link {
   id: string
   from: ReturnType<typeof agentView>
   not_after: string
-  /** `broken`: a link that no decision point accepts any more, such as one whose maker's key was replaced. */
+  /** `broken`: a link that decision points no longer accept, for instance because its maker's key was replaced. */
   state: 'active' | 'revoked' | 'expired' | 'broken'
   lines: string[]
   budget: Authority['budget']
@@ -114,7 +114,7 @@ export interface Link {
   children: Link[]
 }
 
-/** Whom the authority was passed on to, and by them; each as every decision point judges it. */
+/** The agents that the authority was passed on to, directly and further down, each judged as every decision point does. */
 function linksBelow(approval: Approval, me: Approver, tree: Tree, parent: string | undefined): Link[] {
   const { decisions } = approval.projection.ledger
   return [...tree.delegations.values()]

@@ -20,7 +20,7 @@ beforeAll(async () => {
 })
 afterAll(() => world[Symbol.asyncDispose]())
 
-/** A grant as far as a list can tell: every third is of another agent. */
+/** A grant with as much as a list shows. Every third belongs to another agent. */
 async function granted(n: number, lastsMs = 3600_000): Promise<string> {
   const id = `grt_${randomBytes(32).toString('base64url')}`
   const { grant } = exampleEvent('grants.v1', 'grant.created').data as { grant: Grant }
@@ -66,7 +66,7 @@ it('lists grants page by page, the newest first, each once, by state, agent and 
   expect(await ids('state=ended')).toHaveLength(count / 3 + 1)
   expect([await active(otherAgentId), await active(agentId)]).toEqual([0, (count / 3) * 2])
   expect((await all('state=ended&q=task:99.')).map(({ state }) => state)).toEqual(['revoked'])
-  // It had ended by itself: nothing of it was stopped.
+  // It had already expired: the revocation stopped nothing.
   expect(await all(`state=ended&q=${over}`)).toMatchObject([{ state: 'expired', revoked: null }])
 })
 

@@ -1,4 +1,4 @@
-/** A page that listens: what it was told so far, as it came. */
+/** A page that listens to the event stream; keeps what it received so far, unparsed. */
 export async function listen(base: string, cookie: string | undefined) {
   const response = await fetch(`${base}/console/api/events`, { headers: { cookie: cookie ?? '' } })
   const said = { text: '', ended: false }

@@ -27,7 +27,7 @@ it('prompt a person for what that person could answer, twenty times an hour at m
     expect(submitted.statusCode, submitted.body).toBe(202)
     return submitted.json().task.id as string
   }
-  // One agent, that asks without end and takes it back, has half of her attention.
+  // An agent that keeps asking and cancelling gets only half of her attention.
   for (let n = 0; n < 10; n++) await agentOf(world).cancel(await ask())
   await Promise.all([ask(), ask()])
   await expect.poll(() => toldIn(hers)).toBe(10)

@@ -7,7 +7,7 @@ import { askerOf, whoCouldAnswer } from '../notifications/addressees.ts'
 import { Prompts } from '../notifications/prompts.ts'
 import type { Sessions } from '../sessions.ts'
 
-/** What may have changed, so that the page asks again for what it shows. Never what it is: that is asked for with the session. */
+/** What may have changed, so that the page fetches it again. Never the data itself, which the page fetches with its session. */
 type Subject = 'requests' | 'grants' | 'registry'
 
 const subjects: Readonly<Record<string, Subject>> = {
@@ -22,7 +22,7 @@ const gatherMs = 250
 const beatMs = 15_000
 const mostStreams = 256
 const mostOfSession = 4
-/** What one page may leave unread before it is cut off. */
+/** Unread bytes that a page may accumulate before it is cut off. */
 const mostUnreadBytes = 65_536
 
 interface Listener {
@@ -33,13 +33,13 @@ interface Listener {
 }
 
 /**
- * Tells the pages that are open that something changed (server-sent events, WHATWG HTML §9.2), and how much came that waits for
- * whoever is there: as often as a person may be prompted at all, and the rest each quarter of an hour.
+ * Tells open pages that something changed (server-sent events, WHATWG HTML §9.2), and how many requests arrived that wait for the person
+ * there. It tells of them one by one as often as a person may be prompted at all, and of the rest each quarter of an hour.
  */
 export class LiveEvents implements Disposable {
   readonly #approval: Approval
   readonly #prompts = new Prompts()
-  /** By person: how many requests to tell of. */
+  /** By person: how many requests to announce. */
   readonly #arrived = new Map<string, number>()
   readonly #sessions: Sessions
   readonly #listeners = new Set<Listener>()
@@ -59,11 +59,11 @@ export class LiveEvents implements Disposable {
     this.#beat.unref()
   }
 
-  /** A stream for one page, which ends with its session. Throws `rate_limited` when there are too many. */
+  /** A stream for one page, which ends with its session. Throws `rate_limited` if there are too many. */
   open(cookie: string | undefined): Readable {
     const { id: session, me } = this.#sessions.find(cookie)
     const own = [...this.#listeners].filter((listener) => listener.session === session)
-    // A page that was left behind holds a place for nobody: the newest tab counts.
+    // An abandoned page must not keep its place: the newest tab wins.
     if (own.length >= mostOfSession) this.#end(own[0] as Listener)
     if (this.#listeners.size >= mostStreams) throw new ServiceError('rate_limited', 'too many pages listen')
     const out = new Readable({ read() {} })
@@ -81,7 +81,7 @@ export class LiveEvents implements Disposable {
       try {
         this.#hear(event as DecodedEvent<'approvals.v1'>)
       } catch (error) {
-        // Whoever folds must not be stopped by whoever listens.
+        // A failing listener must not stop the fold.
         this.#approval.logger.warn({ error_code: errorCode(error) }, 'could not tell whom a request waits for')
       }
     }
@@ -110,7 +110,7 @@ export class LiveEvents implements Disposable {
     this.#arrived.set(person, (this.#arrived.get(person) ?? 0) + count)
   }
 
-  /** What was not told of one by one, when that is due. */
+  /** Tells of the requests that were not announced one by one, when that is due. */
   #tellWithheld(): void {
     const digest = this.#prompts.digest(this.#approval.clock.now())
     for (const [person, { withheld }] of digest?.people ?? []) {
@@ -130,7 +130,7 @@ export class LiveEvents implements Disposable {
     })
   }
 
-  /** Whose session has ended is told so, and nothing more. */
+  /** A listener whose session has ended is told that, and gets nothing more. */
   #send(textFor: (listener: Listener) => string): void {
     for (const listener of this.#listeners) {
       if (!this.#lives(listener)) {
@@ -155,12 +155,12 @@ export class LiveEvents implements Disposable {
     listener.out.push(null)
   }
 
-  /** Shows that each stream lives, and closes what has lost its session. */
+  /** Shows that each stream is alive, and closes those that have lost their session. */
   check(): void {
     this.#send(() => ': still here\n\n')
   }
 
-  /** Ends every stream: else a server that stops would wait for pages that listen. */
+  /** Ends every stream. Otherwise a server that stops would wait for pages that listen. */
   close(): void {
     for (const listener of this.#listeners) this.#end(listener)
   }

@@ -1,4 +1,4 @@
-/** What places an item: higher rank first, then newer, then by id. */
+/** The position of an item: higher rank first, then newer, then by id. */
 export interface Place {
   rank: number
   /** ms since the epoch. */
@@ -6,7 +6,7 @@ export interface Place {
   id: string
 }
 
-/** Items in the order in which people read them. Kept by insertion: no page sorts what ten thousand agents asked. */
+/** Items in the order in which people read them. Kept in order on insertion, so that no page sorts the asks of ten thousand agents. */
 export class Ordered<T extends Place> {
   readonly #items: T[] = []
 
@@ -27,7 +27,7 @@ export class Ordered<T extends Place> {
     if (this.#items[at]?.id === place.id) this.#items.splice(at, 1)
   }
 
-  /** All that come after a place; all, without one. */
+  /** All items after a position; without one, all items. */
   *after(place: Place | undefined): Generator<T> {
     let at = place === undefined ? 0 : this.#firstNotBefore(place)
     if (place !== undefined && this.#items[at]?.id === place.id) at++
@@ -52,7 +52,7 @@ function before(a: Place, b: Place): boolean {
 }
 
 export const pageSize = 50
-/** A filter that matches little looks at so many, then hands the rest to the next page: no call holds the process up. */
+/** A filter that matches little looks at this many items and leaves the rest to the next page, so that no call blocks the process. */
 const mostLookedAt = 20_000
 
 export interface Page<T> {
@@ -61,7 +61,7 @@ export interface Page<T> {
   next?: string
 }
 
-/** The next items that `show` has something for. */
+/** The next items for which `show` returns something. */
 export function pageOf<T extends Place, V>(
   list: Ordered<T>,
   cursor: string | undefined,
@@ -77,7 +77,7 @@ export function pageOf<T extends Place, V>(
   return { items }
 }
 
-/** A cursor is a place, and no more secret than the list. */
+/** A cursor is a position, and no more secret than the list. */
 export const cursorPattern = /^-?\d{1,9}_\d{1,16}_[0-9A-Za-z_-]{1,120}$/
 
 const cursorOf = ({ rank, at, id }: Place): string => `${rank}_${at}_${id}`

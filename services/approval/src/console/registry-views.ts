@@ -6,7 +6,7 @@ import { says, spelled } from './words.ts'
 
 const mostShown = 500
 
-/** Agents by name, with what they hold and wait for. */
+/** Agents by name, with what they hold and what they wait for. */
 export function listAgents(approval: Approval, { q }: { q?: string | undefined }) {
   const { registry, grants, requests } = approval.projection.ledger
   const count = (ids: Iterable<string>) => {
@@ -56,7 +56,7 @@ export function listRules({ projection }: Approval) {
   }
 }
 
-/** What the registry holds besides keys of services: newest changes first. */
+/** The registry's entities except service keys, newest changes first. */
 export function listEntities({ projection }: Approval, index: RequestIndex, { q }: { q?: string | undefined }) {
   const entities = projection.ledger.registry
     .records()

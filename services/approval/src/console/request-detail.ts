@@ -19,7 +19,7 @@ import { agentView, argumentsOf, orNothing, proseOf, signersOf, spelled } from '
 
 const mostSimilar = 5
 
-/** Everything that a person needs to answer one request, in one answer. */
+/** Everything that a person needs to answer one request, in one response. */
 export function requestDetail(approval: Approval, index: RequestIndex, me: Approver, id: string) {
   const record = requestNamed(approval, id)
   const ask = record.received
@@ -78,7 +78,7 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
   }
 }
 
-/** How the workload showed what it is. Before there was more, it was a registered key. */
+/** How the workload showed what it is. Asks from before there were other kinds used a registered key. */
 function attestationOf({ attestation }: AccessAsk | StepUpAsk) {
   return { kind: attestation?.kind ?? 'registered_key', attested_at: attestation?.attested_at ?? null }
 }
@@ -108,7 +108,7 @@ function accessDetail(approval: Approval, index: RequestIndex, me: Approver, rec
   }
 }
 
-/** All that rules made of one ask, so that nobody answers a part without seeing what else was asked with it. */
+/** All parts that the rules made of one ask, so that a person who answers one part sees what else was asked with it. */
 function partsOf(approval: Approval, task: string) {
   return approval.projection.ledger.requests.ofTask(task).flatMap((record) => {
     const { id, state, received: ask } = record
@@ -130,9 +130,9 @@ function partsOf(approval: Approval, task: string) {
 
 const permissionsOf = (ask: AccessAsk) => orNothing(() => authorityOf(ask.authority))?.permissions ?? []
 
-/** The newest request of this agent for this task before this one, what it got, and what this one asks that it did not. */
+/** The agent's newest earlier request for this task, what it got, and what this request asks for that the earlier one did not. */
 function earlierOf(approval: Approval, index: RequestIndex, { receivedAt = 0 }: RequestRecord, ask: AccessAsk) {
-  // The parts of one ask are asked together, none before another.
+  // The parts of one ask are asked together; none of them is earlier than another.
   const earlier = index
     .ofSameTask(ask)
     .find((other) => (other.receivedAt ?? 0) <= receivedAt && (!ask.item || taskOf(other.received) !== ask.item.task))
@@ -148,7 +148,7 @@ function earlierOf(approval: Approval, index: RequestIndex, { receivedAt = 0 }: 
 
 const taskOf = (ask: RequestRecord['received']) => (ask?.kind === 'access' ? ask.item?.task : undefined)
 
-/** What became of a request. */
+/** The outcome of a request. */
 function answerOf({ projection }: Approval, { id, state, changedAt, closedBy, approved, received }: RequestRecord) {
   const { registry } = projection.ledger
   const statement = approved?.statement.kind === 'approval' ? approved.statement : undefined

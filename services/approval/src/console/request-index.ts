@@ -8,7 +8,7 @@ import { riskOf } from './risk.ts'
 
 export interface RequestEntry extends Place {
   open: boolean
-  /** Under which it is related to others: its task, and what it does. None of what is no access request. */
+  /** Keys that relate it to other requests: its task, and what it does. Empty unless it is an access request. */
   alike: string[]
 }
 
@@ -21,13 +21,13 @@ interface Asked {
 /** How many earlier requests of one kind are remembered for comparison. */
 const mostAlike = 50
 
-/** Requests in the order of the inbox (riskiest, then newest), and answered ones newest first, kept while they change. */
+/** Open requests in inbox order (riskiest, then newest), and answered ones newest first, updated as they change. */
 export class RequestIndex implements Disposable {
   readonly open = new Ordered<RequestEntry>()
   readonly answered = new Ordered<RequestEntry>()
   readonly #approval: Approval
   readonly #entries = new Map<string, RequestEntry>()
-  /** Oldest first, by when they were asked: the order in which this instance came to read them says nothing. */
+  /** Oldest first, by when they were asked: the order in which this instance read them means nothing. */
   readonly #alike = new Map<string, Asked[]>()
   readonly #stop: () => void
 
@@ -44,7 +44,7 @@ export class RequestIndex implements Disposable {
     })
   }
 
-  /** Also when tools get other labels, by which the inbox is ordered. */
+  /** Also runs when the labels of tools change, since the inbox is ordered by them. */
   #takeAll(): void {
     for (const record of this.#approval.projection.ledger.requests.requests.values()) this.#take(record)
   }
@@ -54,7 +54,7 @@ export class RequestIndex implements Disposable {
     const known = this.#entries.get(record.id)
     if (known) this.#listOf(known).remove(known)
     const { received, state, id } = record
-    if (received === undefined) return // this reader started after it, and can say nothing of it
+    if (received === undefined) return // this reader started after it, and knows nothing about it
     const open = state === 'pending'
     const entry: RequestEntry = {
       id,
@@ -66,7 +66,7 @@ export class RequestIndex implements Disposable {
     this.#entries.set(id, entry)
     this.#listOf(entry).add(entry)
     if (!known) for (const key of entry.alike) this.#relate(key, { id, at: record.receivedAt ?? 0 })
-    // The ledger forgets what ended long ago: so does this.
+    // The ledger forgets what ended long ago, and so does this index.
     for (let { last } = this.answered; last && !requests.requests.has(last.id); last = this.answered.last)
       this.#forget(last)
   }
@@ -97,7 +97,7 @@ export class RequestIndex implements Disposable {
     return this.#others(ask, 0)
   }
 
-  /** Other requests of this agent to do the same things, whatever the task is called, newest first. */
+  /** This agent's other requests to do the same things, whatever their task is called, newest first. */
   ofSameKind(ask: AccessAsk): RequestRecord[] {
     return this.#others(ask, 1)
   }

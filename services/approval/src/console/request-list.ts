@@ -16,7 +16,7 @@ import { agentView, codeOf, orNothing, says, signersOf, spelled } from './words.
 export interface RequestFilter {
   state: 'pending' | 'answered'
   kind?: 'access' | 'registry' | 'step_up' | undefined
-  /** An agent's id, of any instance. */
+  /** An agent's id; matches any of its instances. */
   agent?: string | undefined
   q?: string | undefined
   cursor?: string | undefined
@@ -49,7 +49,7 @@ function matches(approval: Approval, { id }: RequestRecord, ask: Ask, { kind, ag
   if (agent !== undefined && agentIdOf(ask.agent) !== agent) return false
   if (q === undefined) return true
   const { name, owner } = agentView(approval, ask.agent)
-  // Its task as it stands: to parse the authority of every request that waits would hold the process up.
+  // The task is taken without parsing: parsing the authority of every pending request would block the process.
   return says(q, id, ask.agent, name, owner, ask.kind === 'access' ? ask.authority.task : subjectOf(ask))
 }
 
@@ -79,7 +79,7 @@ function rowOf(approval: Approval, me: Approver, record: RequestRecord, ask: Ask
   }
 }
 
-/** What it is about, in one line: canonical fields, none of the agent's prose. */
+/** Its subject in one line: canonical fields, no prose of the agent. */
 export function subjectOf(ask: Ask): string {
   if (ask.kind === 'registry') {
     const [first = ''] = changeLines(ask)
@@ -90,14 +90,14 @@ export function subjectOf(ask: Ask): string {
   return parsed.ok ? parsed.authority.task : 'a task that nobody here can explain'
 }
 
-/** Under what it is shown together with what else came of one task: a step-up with the grant that it belongs to. */
+/** The task under which it is grouped with related requests. A step-up belongs to the task of its grant. */
 function taskOf({ projection }: Approval, ask: Ask): string | null {
   if (ask.kind === 'access') return subjectOf(ask)
   if (ask.kind === 'registry') return null
   return projection.ledger.grants.trees.get(ask.grant_id)?.grant.authority.task ?? null
 }
 
-/** How many of its lines are permissions, and what bounds all of them together. */
+/** How many of its lines are permissions, and the limits on all of them together. */
 function limitsOf({ authority, not_before, not_after }: AccessAsk) {
   const parsed = parseAuthority(authority)
   if (!parsed.ok) return null
@@ -112,7 +112,7 @@ function changeLines({ entities }: RegistryAsk): string[] {
   })
 }
 
-/** What it asks, line by line, in plain words. */
+/** What it asks for, line by line, in plain words. */
 export function linesOf(approval: Approval, ask: Ask): string[] {
   if (ask.kind === 'registry') return changeLines(ask)
   if (ask.kind === 'step_up') return stepUpLines(approval, ask)
@@ -125,11 +125,11 @@ export interface RuleView {
   group: string | null
   quorum: number
   narrowing: boolean
-  /** What must stay fresh, where it is asked for as long as that holds. */
+  /** What must stay fresh, if the grant is to last as long as that holds. */
   continuous: Rule['continuous'] | null
 }
 
-/** The rule that this is answered by now; undefined: nobody can approve it. */
+/** The rule that currently applies to it. If undefined, it cannot be approved. */
 export function ruleOf(approval: Approval, ask: Ask): RuleView | undefined {
   if (ask.kind === 'registry') {
     const { group, quorum } = changeRule(approval, ask)
@@ -150,7 +150,7 @@ export function ruleOf(approval: Approval, ask: Ask): RuleView | undefined {
   return { id: rule.id, group, quorum, narrowing, continuous }
 }
 
-/** The mode that is asked for, or of the grant that a step-up belongs to. */
+/** The mode that is asked for; for a step-up, the mode of its grant. */
 function modeOf({ projection }: Approval, ask: AccessAsk | StepUpAsk): Mode | undefined {
   return ask.kind === 'access' ? ask.mode : projection.ledger.grants.trees.get(ask.grant_id)?.grant.mode
 }

@@ -37,7 +37,7 @@ it('says where a change moves what a tool costs (V3)', () => {
     changed('erp', { pay, ping, more: { labels: [], cost } }),
   ])
     expect(ask).toContain(reason)
-  // Without one, every call is above every amount.
+  // Without a cost, every call counts as above every amount.
   for (const ask of [
     changed('erp', erp.tools),
     changed('erp', { pay: ping, ping }),

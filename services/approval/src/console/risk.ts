@@ -8,9 +8,9 @@ import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
 export type RiskLevel = 'high' | 'medium' | 'low'
 export interface Risk {
   level: RiskLevel
-  /** Orders the inbox; it means nothing else. */
+  /** Orders the inbox and has no other meaning. */
   score: number
-  /** Why, worst first, in words for people. */
+  /** The reasons, worst first, in words for people. */
   reasons: { level: RiskLevel; text: string }[]
 }
 type Reason = Risk['reasons'][number]
@@ -18,10 +18,10 @@ type Reason = Risk['reasons'][number]
 const weights: Record<RiskLevel, number> = { high: 1000, medium: 10, low: 1 }
 const longWindowMs = 4 * 3600 * 1000
 
-/** Who may approve, what policy says: whoever changes these changes everything else. */
+/** Entities that decide who may approve and what policy says. A change to one of these can change everything else. */
 const governing: readonly string[] = ['approver', 'rule', 'policy-set', 'service-key', 'recovery']
 
-/** How much an ask could do, by what is declared alone: a help to order the inbox, never a reason to approve. */
+/** How much harm an ask could do, by declarations alone. It helps to order the inbox and is never a reason to approve. */
 export function riskOf(registry: RegistryState, ask: AccessAsk | RegistryAsk | StepUpAsk): Risk {
   if (ask.kind === 'access') return rated(accessReasons(registry, ask))
   if (ask.kind === 'step_up') return rated([{ level: 'high', text: 'The task waits for a person’s word' }])
@@ -53,7 +53,7 @@ function accessReasons(registry: RegistryState, ask: AccessAsk): Reason[] {
   ]
 }
 
-/** Rules and policies see a tool by its labels: whoever takes one off makes the tool look harmless. */
+/** Rules and policies see a tool by its labels: removing a label makes the tool look harmless. */
 function losesWarning(registry: RegistryState, { entities }: RegistryAsk): boolean {
   return entities.some((entity) => {
     if (entity.type !== 'tool-server') return false
@@ -66,7 +66,7 @@ function losesWarning(registry: RegistryState, { entities }: RegistryAsk): boole
   })
 }
 
-/** Rules know by it what is expensive: whoever moves it makes a tool look cheap. Without it every call is above every amount. */
+/** Rules tell by the cost what is expensive: moving it makes a tool look cheap. Without a cost, every call is above every amount. */
 function movesCost(registry: RegistryState, { entities }: RegistryAsk): boolean {
   return entities.some((entity) => {
     const then = entity.type === 'tool-server' ? registry.get('tool-server', entity.id)?.tools : undefined
@@ -92,7 +92,7 @@ const labelWords: Readonly<Record<string, Reason>> = {
 function labelReasons(labels: ReadonlySet<string>): Reason[] {
   const reasons = [...labels].flatMap((label) => labelWords[label] ?? [])
   const leak = ['reads_private', 'reads_untrusted', 'external_send'].every((label) => labels.has(label))
-  // Whoever reads a stranger's words beside secrets, and can send, can be talked into sending them.
+  // An agent that reads private data and a stranger's text, and can send, can be talked into sending that data.
   return leak ? [{ level: 'high', text: 'Could be talked into leaking private data' }, ...reasons] : reasons
 }
 
@@ -124,7 +124,7 @@ function limitReasons({ budget, max_depth, max_children }: Authority, ask: Acces
 
 const when = (holds: boolean, level: RiskLevel, text: string): Reason[] => (holds ? [{ level, text }] : [])
 
-/** The labels of the one tool that a permission names; undefined where nobody described it. */
+/** The labels of the one tool that a permission names; undefined if the tool is not described. */
 export function labelsOf(registry: RegistryState, { resource }: Permission): string[] | undefined {
   if (resource.type !== 'tool' || !resource.id?.includes('/')) return undefined
   const cut = resource.id.indexOf('/')

@@ -10,7 +10,7 @@ import { listRequests } from './request-list.ts'
 const now = Date.parse('2026-11-25T10:00:00.000Z')
 const at = (seconds: number) => new Date(now + seconds * 1000).toISOString()
 
-/** As approval would have it after so many asks: the real state, without the bus. */
+/** Approval's state after this many asks: the real state, without the bus. */
 function waiting(count: number) {
   const ledger = new Ledger({ judge: async () => true, base: true })
   const listeners: ((fact: Fact) => void)[] = []
@@ -76,7 +76,7 @@ it('lists 10,000 pending requests page by page, each once, riskiest and newest f
   expect(found.items).toHaveLength(20)
   took.sort((a, b) => a - b)
   const ms = (value: number | undefined) => `${(value ?? 0).toFixed(1)} ms`
-  // Printed, not asserted: a busy machine is no failure.
+  // Printed, not asserted: a busy machine is not a failure.
   console.log(
     `10,000 pending: a page of 50 takes ${ms(took[100])} (p50), ${ms(took.at(-1))} (max); a search ${ms(searched)}`,
   )

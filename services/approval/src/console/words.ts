@@ -7,7 +7,7 @@ const longestProse = 500
 
 export const spelled = (ms: number | undefined): string => new Date(ms ?? 0).toISOString()
 
-/** The agent's, or a person's, own words: data to be shown as somebody else's, never more than a glance of them; or why there are none to be shown. */
+/** An agent's or a person's own words, to be shown as theirs and cut to a glance; or the reason why there are none to show. */
 export function proseOf({ prose }: Approval, hashed: { salted_sha256: string } | undefined) {
   if (hashed === undefined) return null
   const text = prose.text(hashed.salted_sha256)
@@ -23,7 +23,7 @@ export function argumentsOf({ prose }: Approval, hashed: { salted_sha256: string
   return text === undefined ? { gone: prose.isErased(hashed.salted_sha256) ? 'erased' : 'not_kept' } : { text }
 }
 
-/** Who signed the newest statement so far. */
+/** The people who signed the newest statement so far. */
 export function signersOf({ projection }: Approval, { endorsements }: RequestRecord): string[] {
   const { registry } = projection.ledger
   const newest = endorsements.at(-1)?.statement_hash
@@ -32,7 +32,7 @@ export function signersOf({ projection }: Approval, { endorsements }: RequestRec
     .map(({ assertion }) => registry.passkey(assertion.credential_id)?.approver.id ?? 'somebody no longer enrolled')
 }
 
-/** The agent of an instance as the registry has it now. */
+/** The agent of an instance, as the registry has it now. */
 export function agentView({ projection }: Approval, instance: string) {
   const { registry } = projection.ledger
   const id = agentIdOf(instance)
@@ -49,7 +49,7 @@ export function agentView({ projection }: Approval, instance: string) {
   }
 }
 
-/** The code of what `give` throws, or what it gives. */
+/** The code of the error that `give` throws; otherwise what `give` returns. */
 export function codeOf(give: () => string | undefined): string | undefined {
   try {
     return give()
@@ -68,7 +68,7 @@ export function orNothing<T>(give: () => T): T | undefined {
   }
 }
 
-/** Whether any of these texts has all the words; letters of either case. */
+/** Whether any of these texts contains all the words, ignoring case. */
 export function says(query: string | undefined, ...texts: (string | null | undefined)[]): boolean {
   if (query === undefined) return true
   const text = texts.join('\n').toLowerCase()

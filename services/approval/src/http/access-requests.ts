@@ -18,9 +18,9 @@ import { isForgotten, receiptOf, type Task, taskOf, taskPath } from '../task.ts'
 import { Transient } from '../transient.ts'
 import { sendProfileProblem } from './profile-problem.ts'
 
-/** A JWS and a token of 32 Ki characters each, prose and arguments of 20,000 characters of up to three bytes, and what AuthZEN adds. */
+/** A JWS and a token of 32 Ki characters each, prose and arguments of 20,000 characters of up to three bytes, and AuthZEN's additions. */
 const bodyLimit = 262_144
-/** A handle is opaque to who holds it (profile, "Task Handle Authorization"): one that no task has is unknown, whatever it looks like. */
+/** A handle is opaque to its holder (profile, "Task Handle Authorization"). One that belongs to no task is unknown, whatever its form. */
 const paramsSchema = z.object({ id: z.string().max(256) })
 const listSchema = z.strictObject({
   agent: spiffeIdSchema,
@@ -72,7 +72,7 @@ export function accessRequestRoutes(http: HttpServer, approval: Approval, proofs
     request.callerVerified()
     return shown(parts)
   })
-  // Its body may be absent, whatever its header says, and says nothing that would keep an agent from giving back.
+  // The body may be absent, whatever its header says. Its content is ignored, so that nothing keeps an agent from giving back.
   const config = { accepts: 'anything' } as const
   http.post(`${path}/:id/cancel`, { errorHandler, config, schema: { params: paramsSchema } }, async (request) => {
     const { id: taskId } = request.params
@@ -88,7 +88,7 @@ function callOf<M extends 'GET' | 'POST'>({ headers }: FastifyRequest, method: M
   return { proof: onlyHeader(headers.dpop), method, path: at }
 }
 
-/** Two header fields arrive joined by a comma, which no proof contains. */
+/** Two header fields arrive joined by a comma, which a proof never contains. */
 function onlyHeader(value: string | string[] | undefined): string | undefined {
   return typeof value === 'string' && !value.includes(',') ? value : undefined
 }

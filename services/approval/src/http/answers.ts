@@ -26,7 +26,7 @@ const narrowedSchema = z.strictObject({
 const approvalSchema = z.strictObject({ statement_hash: sha256Schema, assertion: sentAssertionSchema })
 const reasonSchema = z.strictObject({ reason: z.string().min(1).max(2000).optional() })
 
-/** `/console/api/…` for whoever is signed in: what there is, and the answers. */
+/** `/console/api/…` for signed-in people: the state, and their answers. */
 export function answerRoutes(http: HttpServer, approval: Approval, sessions: Sessions): void {
   const { clock, trust } = approval
   const onRequest = fromOurPage(trust.origins)
@@ -42,7 +42,7 @@ export function answerRoutes(http: HttpServer, approval: Approval, sessions: Ses
       const { id, me } = session(request)
       const rendered = await makeStatement(approval, me, request.params.id, request.body)
       const { statement, statementHash, lines, argumentsText } = rendered
-      // Only what this session was shown can be signed in it, and once.
+      // A session can sign only what it was shown, and only once.
       shown.put(`${id} ${statementHash}`, rendered, id)
       return {
         statement,

@@ -3,10 +3,10 @@ import type { HttpServer } from '@bailiwick/service-kit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Sessions, sessionSeconds } from '../sessions.ts'
 
-/** `__Host-`: no other host, path or plain connection can have set it (RFC 6265bis §4.1.3.2). */
+/** `__Host-`: it cannot have been set by another host, for another path or over a plain connection (RFC 6265bis §4.1.3.2). */
 const cookieName = '__Host-bailiwick'
 
-/** Refuses (`origin_forbidden`) what a page of another origin sent with this person's cookie. */
+/** Refuses (`origin_forbidden`) requests that a page of another origin sent with this person's cookie. */
 export function fromOurPage(origins: readonly string[]) {
   return async ({ headers }: FastifyRequest): Promise<void> => {
     const site = headers['sec-fetch-site']
@@ -15,7 +15,7 @@ export function fromOurPage(origins: readonly string[]) {
   }
 }
 
-/** As `fromOurPage`, of what a page only reads: browsers say the origin of such a request only when it is another one. */
+/** As `fromOurPage`, for requests that only read: browsers state the origin of such a request only if it is a foreign one. */
 export function notFromElsewhere(origins: readonly string[]) {
   return async ({ headers }: FastifyRequest): Promise<void> => {
     const { origin, 'sec-fetch-site': site } = headers
@@ -24,7 +24,7 @@ export function notFromElsewhere(origins: readonly string[]) {
   }
 }
 
-/** The session's cookie if there is exactly one: of two, somebody else set one. */
+/** The session's cookie, if there is exactly one. If there are two, an attacker may have set one. */
 export function sessionCookie({ headers }: FastifyRequest): string | undefined {
   const values = (headers.cookie ?? '').split(';').flatMap((pair) => {
     const [name, value, ...more] = pair.trim().split('=')
@@ -33,7 +33,7 @@ export function sessionCookie({ headers }: FastifyRequest): string | undefined {
   return values.length === 1 ? values[0] : undefined
 }
 
-/** Who is signed in is no stranger, whatever is asked for. */
+/** A signed-in person is never limited as a stranger, whatever the request. */
 export function knowPeople(http: HttpServer, sessions: Sessions): void {
   http.addHook('onRequest', async (request) => {
     const cookie = sessionCookie(request)

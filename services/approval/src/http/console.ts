@@ -34,8 +34,8 @@ const grantsQuery = z.strictObject({
 const searchQuery = z.strictObject({ q: words })
 
 /**
- * `GET /console/api/…`: what whoever is signed in may see, page by page, and the stream that says when to look again.
- * Gives what must be stopped with the service.
+ * `GET /console/api/…`: what a signed-in person may see, page by page, and the stream that says when to look again.
+ * Returns what must be stopped with the service.
  */
 export function consoleRoutes(http: HttpServer, approval: Approval, sessions: Sessions): Disposable {
   const using = new DisposableStack()
@@ -80,7 +80,7 @@ export function consoleRoutes(http: HttpServer, approval: Approval, sessions: Se
     me(request)
     return listRules(approval)
   })
-  // The answer is as long as the session at most; then the page must sign in again to go on listening.
+  // The response lasts at most as long as the session. Then the page must sign in again to go on listening.
   const onRequest = notFromElsewhere(approval.trust.origins)
   http.get('/console/api/events', { onRequest, config: { handlerMs: sessionSeconds * 1000 } }, async (request, reply) =>
     reply.header('content-type', 'text/event-stream').send(live.open(sessionCookie(request))),

@@ -18,7 +18,7 @@ interface Answer {
   body: unknown
 }
 
-/** A process that says it is evidence, on this machine's socket. */
+/** A process that poses as evidence on this machine's socket. */
 async function evidence(answer: (path: string) => Answer | 'hang up', name = 'evidence-8424.sock') {
   const paths: string[] = []
   const server = createServer((request, response) => {

@@ -8,12 +8,12 @@ import { notFromElsewhere, sessionCookie } from './browser.ts'
 
 const idSchema = z.strictObject({ '*': z.string().min(1).max(2100) })
 const eventIdSchema = z.strictObject({ eventId: z.string().regex(/^[0-9A-Za-z_-]{8,128}$/, 'not an event id') })
-/** Each filter once; what they may say is for evidence to judge. */
+/** Each filter once. Evidence judges their values. */
 const filtersSchema = z.record(z.string().regex(/^[a-z]{1,16}$/), z.string().max(2100))
 
 /**
- * `GET /console/api/evidence/…`: what evidence has, for whoever is signed in. Evidence knows nobody who is: it answers this
- * service, and these paths alone.
+ * `GET /console/api/evidence/…`: evidence's data, for signed-in people. Evidence does not know these people: it answers this
+ * service, and only on these paths.
  */
 export function evidenceRoutes(
   http: HttpServer,
@@ -39,7 +39,7 @@ export function evidenceRoutes(
     { onRequest, schema: { params: eventIdSchema } },
     async ({ params }, reply) => {
       const receipt: object = JSON.parse((await evidence.get(`/v1/events/${params.eventId}`)).toString())
-      // The key is this service's own knowledge: a receipt that brought its key would prove nothing.
+      // The key comes from this service: a receipt that brought its own key would prove nothing.
       return reply.type(json).send({ ...receipt, vkey: trust.log.vkey })
     },
   )

@@ -9,7 +9,7 @@ import type { Sessions } from '../sessions.ts'
 import { clearSessionCookie, fromOurPage, sessionCookie, setSessionCookie } from './browser.ts'
 
 const codeSchema = z.string().max(100)
-/** On whose word: the installation's invitation, a colleague's link, or a recovery. */
+/** What the enrolment relies on: the installation's invitation, a colleague's link, or a recovery. */
 const wordSchema = z.union([
   z.strictObject({ approver_id: nameSchema, name: lineSchema }),
   z.strictObject({ code: codeSchema }),
@@ -23,7 +23,7 @@ const enrolmentSchema = z.union([
 ])
 const signInSchema = z.strictObject({ sign_in_id: z.string().max(100), assertion: sentAssertionSchema })
 
-/** `/console/api/…` for whoever is not signed in yet: what this is, enrolment on somebody's word, sign-in by passkey. */
+/** `/console/api/…` for people who are not signed in yet: the installation, enrolment on another's word, and sign-in by passkey. */
 export function identityRoutes(
   http: HttpServer,
   approval: Approval,
@@ -49,7 +49,7 @@ export function identityRoutes(
   http.post('/console/api/enrolment', { onRequest, schema: { body: enrolmentSchema } }, async (request, reply) => {
     const { body } = request
     const { enrolment_id: id, response } = body
-    // Whom a colleague invited is nobody yet: people answer the change first.
+    // A person whom a colleague invited is not an approver yet: people answer that change first.
     if ('code' in body) {
       const invited = await people.enrolInvitee(id, response, body.code)
       request.callerVerified()

@@ -3,8 +3,8 @@ import type { HttpServer } from '@bailiwick/service-kit'
 import type { Approval } from '../context.ts'
 
 /**
- * The public keys by which whoever gets a notification or a callback knows that it is from here: those that the root
- * certified for it and that are in force, as the registry has them.
+ * The public keys with which recipients verify that a notification or a callback comes from here: those that the root certified for
+ * this purpose and that are in force, as the registry has them.
  */
 export function notificationKeyRoutes(http: HttpServer, { projection, clock }: Approval): void {
   http.get('/.well-known/bailiwick-notification-keys', async (_, reply) => {

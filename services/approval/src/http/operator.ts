@@ -26,17 +26,17 @@ const changeSchema = z.strictObject({
     .max(64),
 })
 
-/** What the operator wrote, for an event that holds its salted hash. */
+/** The operator's words, for an event that holds their salted hash. */
 const wordsSchema = saltedTextSchema.extend({ about: z.string().min(1).max(128), text: z.string().min(1).max(2000) })
 
-/** For the CLI on this machine, over the operator's socket: it proposes, looks, keeps and erases words; it can approve nothing. */
+/** For the CLI on this machine, over the operator's socket. It can propose, look, and keep or erase words; it cannot approve. */
 export function operatorRoutes(operator: HttpServer, approval: Approval): void {
   const { ledger } = approval.projection
   operator.post('/operator/registry/changes', { schema: { body: changeSchema } }, async ({ body }) => {
     const proposed = await proposeChange(approval, body.proposer, body.entities)
     return { ...proposed, approve_at: `${approval.publicUrl}/console` }
   })
-  // Whoever looks must not overlook how else than by two people things can be changed here.
+  // Readers must not overlook ways in which things can be changed here other than by two people.
   const lenience = () => ({
     single_operator: approval.trust.single_operator,
     software_approver: approval.trust.software_approver === true,

@@ -5,7 +5,7 @@ import { Health, httpServer, logger, metrics, systemClock } from '@bailiwick/ser
 import { expect, it, onTestFinished } from 'vitest'
 import { pageRoutes } from './page.ts'
 
-/** What Vite leaves: everything else is gone. */
+/** The files that Vite leaves; all earlier ones are gone. */
 function build(root: string, hash: string): void {
   rmSync(root, { recursive: true, force: true })
   mkdirSync(join(root, 'assets'), { recursive: true })

@@ -3,10 +3,10 @@ import { extname, join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
 
-/** Built by Vite from `packages/console`; what is in it is named in its index.html alone. */
+/** Built by Vite from `packages/console`. Only its index.html names the files that it contains. */
 const built = join(import.meta.dirname, '../../../../packages/console/dist')
 
-/** The app's own addresses, so that a link to a request, or a reload, finds the app. Any other is none. */
+/** The app's own addresses, so that a link to a request, or a reload, finds the app. Other addresses do not exist. */
 const places = ['inbox', 'requests/:id', 'grants', 'agents', 'registry', 'rules', 'people', 'evidence', 'evidence/:id']
 const pages = ['/', '/console', '/console/', ...places.map((place) => `/console/${place}`)]
 
@@ -16,8 +16,8 @@ const types: Readonly<Record<string, string>> = {
 }
 
 /**
- * The console and its files, half a megabyte, as they were at the start: a build beside a running process replaces them all, and a
- * page would then name what is no longer there. What may run in it is bounded by the server's content security policy.
+ * The console and its files (half a megabyte), as they were at the start. A build during the process's life replaces all files, and a
+ * page would then name files that no longer exist. The server's content security policy bounds what may run in the page.
  */
 export function pageRoutes(http: HttpServer, root: string = built): void {
   if (!existsSync(join(root, 'index.html'))) {
@@ -33,7 +33,7 @@ export function pageRoutes(http: HttpServer, root: string = built): void {
   for (const name of readdirSync(join(root, 'assets'))) {
     const bytes = readFileSync(join(root, 'assets', name))
     const type = types[extname(name)] ?? 'application/octet-stream'
-    // Named by their hash: what is at an address never changes.
+    // File names contain the hash: the content at an address never changes.
     http.get(`/console/assets/${name}`, (_, reply) =>
       reply.header('cache-control', 'public, max-age=31536000, immutable').type(type).send(bytes),
     )

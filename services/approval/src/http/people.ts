@@ -19,7 +19,7 @@ const paramsSchema = z.object({ id: base64urlSchema.max(1400) })
 const recoverySchema = z.object({ id: nameSchema })
 const emptySchema = z.strictObject({})
 
-/** `/console/api/…` for whoever is signed in: people and their passkeys. Each answer that changes something is a request. */
+/** `/console/api/…` for signed-in people: people and their passkeys. Every change that they make here becomes a request. */
 export function peopleRoutes(http: HttpServer, origins: readonly string[], people: People, sessions: Sessions): void {
   const onRequest = fromOurPage(origins)
   const me = (request: FastifyRequest) => sessions.find(sessionCookie(request)).me

@@ -4,7 +4,7 @@ import { answerWith, problemOf } from '@bailiwick/service-kit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { NonceNeeded } from '../agent-proofs.ts'
 
-/** The problem types of the access request profile ("Error Responses"), by our codes. */
+/** The access request profile's problem types ("Error Responses"), by our codes. */
 const types: Partial<Record<ErrorCode, string>> = {
   denial_not_requestable: 'not_requestable',
   denial_expired: 'expired_denial',
@@ -15,12 +15,12 @@ const types: Partial<Record<ErrorCode, string>> = {
   access_request_not_pending: 'invalid_task_state',
 }
 
-/** Answers with a problem document whose `type` is the profile's where it has one; `code` is ours in any case. */
+/** Answers with a problem document. Its `type` is the profile's, if the profile has one; `code` is always ours. */
 export function sendProfileProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = problemOf(request, error)
   const type = types[problem.code]
   const named = type === undefined ? problem : { ...problem, type: `urn:openid:authzen:access-request:error:${type}` }
-  // RFC 9110 §15.5.2, RFC 9449 §7.1: whatever says who calls is a DPoP proof.
+  // RFC 9110 §15.5.2, RFC 9449 §7.1: callers authenticate with a DPoP proof only.
   const wanted = error instanceof NonceNeeded ? 'error="use_dpop_nonce", ' : ''
   if (problem.status === 401) reply.header('www-authenticate', `DPoP ${wanted}algs="${agentAlgorithms.join(' ')}"`)
   if (error instanceof NonceNeeded) reply.header('dpop-nonce', error.nonce)

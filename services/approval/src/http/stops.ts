@@ -11,7 +11,7 @@ const stopSchema = z.strictObject({
   reason: z.string().min(1).max(2000).optional(),
 })
 
-/** `POST /console/api/stops`, for whoever is signed in. The answer means: durable, and it counts (V7). */
+/** `POST /console/api/stops`, for signed-in people. The answer means that the stop is durable and counts (V7). */
 export function stopRoutes(http: HttpServer, approval: Approval, sessions: Sessions): void {
   const onRequest = fromOurPage(approval.trust.origins)
   http.post('/console/api/stops', { onRequest, schema: { body: stopSchema } }, async (request) => {

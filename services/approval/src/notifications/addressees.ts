@@ -7,16 +7,16 @@ import { authorityOf, ruleFor, whyNotApprove } from '../who-may-answer.ts'
 
 export type Ask = AccessAsk | RegistryAsk | StepUpAsk
 
-/** Names of the people who could answer this now, sorted; nobody where no rule holds. */
+/** Names of the people who could answer this now, sorted; empty if no rule applies. */
 export function whoCouldAnswer(approval: Approval, ask: Ask): string[] {
   const { registry } = approval.projection.ledger
   return namesOf(registry.approvers.filter(mayAnswer(approval, ask)))
 }
 
-/** Whose share of people's attention it takes: the agent's, whichever instance asks. Who is said to propose a change is a word. */
+/** Whose share of people's attention it takes: the agent's, for all its instances. A registry change's named proposer is not proved. */
 export const askerOf = (ask: Ask): string => (ask.kind === 'registry' ? 'registry' : agentIdOf(ask.agent))
 
-/** Everybody who is enrolled. */
+/** All enrolled approvers. */
 export const everybody = ({ projection }: Approval): string[] => namesOf(projection.ledger.registry.approvers)
 
 const namesOf = (people: readonly Approver[]) => people.map(({ id }) => id).sort()
@@ -34,6 +34,6 @@ function mayAnswer(approval: Approval, ask: Ask): (person: Approver) => boolean 
     const rule = ruleFor(approval, ask.agent, authorityOf(ask.authority))
     return (person) => whyNotApprove(approval, person, ask, rule) === undefined
   } catch {
-    return () => false // no rule holds any more: nobody can answer
+    return () => false // no rule applies any more, so it cannot be answered
   }
 }

@@ -4,7 +4,10 @@ import { everybody } from './addressees.ts'
 import { type Notice, plainLine, plainLines } from './notice.ts'
 import { noticeId } from './request-notices.ts'
 
-/** Alarms to all approvers, the one who acted included: a stop, a recovery, or one approver alone let a person in, or into the registry's group. Not counted as prompts. */
+/**
+ * Alarms to all approvers, including the one who acted: a stop, a recovery, or a single approver who let a person in or into the
+ * registry's group. Not counted as prompts.
+ */
 export function alarmNotice(approval: Approval, topic: string, event: DecodedEvent): Notice | undefined {
   const words =
     event.type === 'revocation.declared'
@@ -26,7 +29,7 @@ export function alarmNotice(approval: Approval, topic: string, event: DecodedEve
 
 type Words = Pick<Notice, 'kind' | 'subject' | 'lines'>
 
-/** What agents give up by themselves is their own affair, and could be without end. */
+/** Credentials and delegations, and what agents give up on their own, raise no alarm: there could be no end of them. */
 function stopped({ kind, target, by }: EventData<'revocations.v1', 'revocation.declared'>): Words | undefined {
   if (by.kind === 'agent' || kind === 'credential' || kind === 'delegation') return undefined
   const what = kind === 'all' ? 'everything' : `${kind} ${target}`

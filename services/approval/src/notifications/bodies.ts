@@ -1,12 +1,12 @@
 import type { NotificationFormat } from '@bailiwick/service-kit'
 import type { Notice } from './notice.ts'
 
-/** The body of a delivery; docs/operations/notifications.md has them. The same notice has the same bytes at each attempt. */
+/** The body of a delivery, as in docs/operations/notifications.md. The same notice has the same bytes at each attempt. */
 export function bodyOf(notice: Notice, format: NotificationFormat, installation: string): string {
   return JSON.stringify(format === 'slack' ? slackBody(notice) : jsonBody(notice, installation))
 }
 
-/** For mail gateways, and whatever else makes its own words of it. */
+/** For mail gateways, and other recipients that word it themselves. */
 function jsonBody({ id, kind, at, to, subject, lines, url, requestId, agent }: Notice, installation: string) {
   return {
     v: 1,
@@ -23,7 +23,7 @@ function jsonBody({ id, kind, at, to, subject, lines, url, requestId, agent }: N
   }
 }
 
-/** A Slack incoming webhook. What is not ours stands in `plain_text`, where Slack reads no markup; `text` is its fallback. */
+/** A Slack incoming webhook. Foreign text goes into `plain_text`, where Slack reads no markup; `text` is its fallback. */
 function slackBody({ subject, lines, to, url }: Notice) {
   const plain = (text: string) => ({ type: 'plain_text', text, emoji: false })
   return {
@@ -39,5 +39,5 @@ function slackBody({ subject, lines, to, url }: Notice) {
   }
 }
 
-/** Slack's control characters, by its own rule; without them `<https://…|words>` is text. */
+/** Slack's control characters, escaped by its own rule. Without them `<https://…|words>` is plain text. */
 const escaped = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')

@@ -2,26 +2,26 @@ import { after, type Logger, Semaphore } from '@bailiwick/service-kit'
 import type { Notice } from './notice.ts'
 import type { NotificationSink } from './sink.ts'
 
-/** What became of a notice. `moot`: it was answered before anybody could be told that it waits. */
+/** The result of a notice. `moot`: the request was answered before a person could be told that it waits. */
 export type Delivered = 'sent' | 'failed' | 'dropped' | 'moot'
 
 export interface DeliveriesOptions {
   sink: NotificationSink
   logger: Logger
-  /** Whether there is still something to tell; asked before each attempt. */
+  /** Whether the notice is still true; asked before each attempt. */
   stillTrue: (notice: Notice) => boolean
   onDelivered: (notice: Notice, result: Delivered) => void
   /** ms before each attempt after the first. */
   pausesMs?: readonly number[]
-  /** Notices that may wait or be under way. */
+  /** The most notices that may wait or be under way. */
   most?: number
 }
 
 const atOnce = 4
 
 /**
- * Hands notices to the sink, a few at a time, again with growing pauses where that may help, and gives up after the last.
- * Nothing waits for it: what happens to requests happens without it. Bounded: when it is full, what comes is dropped.
+ * Hands notices to the sink, a few at a time. Retries with growing pauses if that may help, and gives up after the last attempt.
+ * Requests never wait for it. It is bounded: while it is full, new notices are dropped.
  */
 export class Deliveries implements AsyncDisposable {
   readonly #options: Required<DeliveriesOptions>
@@ -34,7 +34,7 @@ export class Deliveries implements AsyncDisposable {
     this.#turns = new Semaphore(atOnce, this.#options.most)
   }
 
-  /** Never throws, never waits. */
+  /** Never throws and never waits. */
   add(notice: Notice): void {
     const { most, onDelivered } = this.#options
     if (this.#stop.signal.aborted) return
@@ -48,7 +48,7 @@ export class Deliveries implements AsyncDisposable {
   async #deliver(notice: Notice): Promise<void> {
     const { onDelivered, logger } = this.#options
     const result = await this.#attempts(notice).catch((): Delivered => 'failed')
-    if (result === undefined) return // stopped: a restart tells nobody again what is old
+    if (result === undefined) return // stopped: a restart does not repeat old notices
     if (result === 'failed')
       logger.warn({ notification_id: notice.id, kind: notice.kind }, 'a notification could not be delivered')
     onDelivered(notice, result)

@@ -1,4 +1,4 @@
-/** What people are told of. All but `request_waiting` and `digest` is news: nothing waits for an answer. */
+/** What people are told of. All kinds except `request_waiting` and `digest` are news: they need no answer. */
 export type NoticeKind =
   | 'request_waiting'
   | 'request_answered'
@@ -10,11 +10,11 @@ export type NoticeKind =
   | 'digest'
 
 /**
- * One thing to tell people. It is made of canonical fields, in our words: no prose of an agent, no salt, no token. Whoever
- * intercepts it learns what was asked and can do nothing with it: its link leads to the console, which wants the passkey.
+ * One thing to tell people. It consists of canonical fields in our words, without an agent's prose, a salt or a token. An
+ * interceptor learns what was asked and can do nothing with it: its link leads to the console, which requires the passkey.
  */
 export interface Notice {
-  /** Of the delivery: derived from what happened, so that whoever gets it twice knows that it is the same. */
+  /** Identifies the delivery. It is derived from what happened, so that a recipient recognises a repetition. */
   id: string
   kind: NoticeKind
   /** ms since the epoch. */
@@ -35,8 +35,8 @@ const longestLine = 300
 const mostLines = 20
 
 /**
- * Text for a mailbox or a chat. What is invisible or reorders is spelled out, and nobody's `://` becomes a link: names and
- * resources are what agents ask for, and the only link that a notice has is ours.
+ * Text for a mailbox or a chat. Invisible and reordering characters are spelled out, and no foreign `://` becomes a link: agents choose
+ * names and resources, and the only link in a notice is ours.
  */
 export function plainLine(text: string): string {
   const spelled = text
@@ -49,7 +49,7 @@ export function plainLine(text: string): string {
   return characters.length > longestLine ? `${characters.slice(0, longestLine).join('')}…` : spelled
 }
 
-/** Lines for a notice: plain, and not more than a glance; says where there would be more. */
+/** Lines for a notice: plain, and no more than a glance. Says how many more there are. */
 export function plainLines(lines: readonly string[]): string[] {
   const shown = lines.slice(0, mostLines).map(plainLine)
   return lines.length > mostLines ? [...shown, `… and ${lines.length - mostLines} more lines, in the console`] : shown

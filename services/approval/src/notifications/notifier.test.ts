@@ -109,7 +109,7 @@ describe('what people are told', () => {
 
   it('does not hold up an approval, however the webhook behaves', async () => {
     await using hook = await aWebhook()
-    hook.answer = () => undefined // takes it, and says nothing for ever
+    hook.answer = () => undefined // accepts the connection, and never answers
     await using world = await aWorld({ notify: { webhook: hook.url, format: 'json' } })
     const olga = aPerson(world)
     await olga.enrol()

@@ -19,9 +19,8 @@ export interface NotifierOptions extends Pick<DeliveriesOptions, 'pausesMs' | 'm
 const tickMs = 1000
 
 /**
- * Tells people what waits for them and what became of it, from the facts as they are folded and behind them: nothing that
- * happens to a request waits for it. Only what happens from now on is told; what was before, a start does not tell again,
- * and what counts against the hour is derived from its time.
+ * Tells people what waits for them and how it ended. It follows the facts as they are folded, and no request waits for it. It tells only
+ * of what happens from now on: a start does not repeat earlier notices. The hourly limit counts each prompt at the time of its event.
  */
 export class Notifier implements AsyncDisposable {
   readonly #approval: Approval
@@ -48,7 +47,7 @@ export class Notifier implements AsyncDisposable {
       try {
         this.#hear(fact)
       } catch (error) {
-        // Whoever folds must not be stopped by whoever listens.
+        // A failing listener must not stop the fold.
         approval.logger.warn({ error_code: errorCode(error) }, 'could not make a notification')
       }
     })
@@ -59,7 +58,7 @@ export class Notifier implements AsyncDisposable {
     }
   }
 
-  /** Sends the digest when one is due. */
+  /** Sends the digest if one is due. */
   tick(): void {
     const { clock, publicUrl } = this.#approval
     const digest = this.#prompts.digest(clock.now())
@@ -80,7 +79,7 @@ export class Notifier implements AsyncDisposable {
     })
   }
 
-  /** What waits already: whoever could answer it was told, as far as the hour allowed. */
+  /** Remembers what waits already: the people who could answer were told, as far as the hourly limit allowed. */
   #remember(): void {
     const { requests } = this.#approval.projection.ledger.requests
     for (const { id, state, received, receivedAt = 0 } of requests.values())

@@ -1,27 +1,27 @@
-/** How often one person is asked one by one, by all agents together. What is beyond comes in a digest. */
+/** How often one person is prompted individually, by all agents together. Requests beyond that come in a digest. */
 export const promptsPerHour = 20
 const hourMs = 3600 * 1000
 export const digestEveryMs = 15 * 60 * 1000
 
 interface Waiting {
-  /** Who could answer it. */
+  /** The people who could answer it. */
   to: readonly string[]
-  /** Who was not told of it. */
+  /** The people who were not told of it. */
   withheldFrom: Set<string>
 }
 
 /**
- * Who has been told of what waits (no approval fatigue): at most `promptsPerHour` prompts a person, and for all beyond one
- * digest each quarter of an hour. A person who is asked without end stops reading, which is what an attacker would want. Of
- * what others leave each asker has half: one that asks without end does not use up what the next one needs (V18).
+ * Who has been told of what waits. To prevent approval fatigue, each person gets at most `promptsPerHour` prompts, and one digest each
+ * quarter of an hour for all others. A person who is asked without end stops reading, which an attacker would want. Each asker may use
+ * half of what the other askers leave: one that asks without end does not use up what the next one needs (V18).
  */
 export class Prompts {
   readonly #waiting = new Map<string, Waiting>()
-  /** Each person's newest prompts: when, ms since the epoch, and who asked; oldest first. */
+  /** Each person's newest prompts, oldest first: the time in ms since the epoch, and the asker. */
   readonly #prompts = new Map<string, { at: number; from: string }[]>()
   #withheldIn: number | undefined
 
-  /** Whom to tell, of those who could answer what `from` asks; the others learn of it by the digest. */
+  /** The people to tell now, of those who could answer `from`'s ask. The others learn of it from the digest. */
   ask(requestId: string, to: readonly string[], at: number, from: string): string[] {
     const told = to.filter((person) => this.#take(person, at, from))
     const withheldFrom = new Set(to.filter((person) => !told.includes(person)))
@@ -30,14 +30,14 @@ export class Prompts {
     return told
   }
 
-  /** It was answered, or is over. Gives who knew of it: others need not hear of its end. */
+  /** The request was answered, or is over. Returns the people who knew of it: others need not hear of its end. */
   end(requestId: string): readonly string[] | undefined {
     const waiting = this.#waiting.get(requestId)
     this.#waiting.delete(requestId)
     return waiting?.to.filter((person) => !waiting.withheldFrom.has(person))
   }
 
-  /** A start: what was withheld before is not told of again. */
+  /** Called at a start: requests that were withheld earlier are not announced again. */
   forgetWithheld(): void {
     this.#withheldIn = undefined
   }
@@ -47,8 +47,8 @@ export class Prompts {
   }
 
   /**
-   * Once the quarter of an hour in which something was withheld is over: who was not told of what, while it still waits, and
-   * how many wait for that person in all. Empty when there is nothing to say.
+   * Once the quarter of an hour in which something was withheld is over: for each person, how many requests that still wait were withheld,
+   * and how many wait in all. Empty if there is nothing to say.
    */
   digest(now: number): { quarter: number; people: Map<string, { withheld: number; waiting: number }> } | undefined {
     const quarter = this.#withheldIn

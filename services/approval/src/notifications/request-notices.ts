@@ -11,7 +11,7 @@ import { type Notice, plainLine, plainLines } from './notice.ts'
 
 type Event = DecodedEvent<'approvals.v1'>
 
-/** That somebody asks, in the words of the console. */
+/** Says that an agent or a person asks, in the words of the console. */
 export function waitingNotice(approval: Approval, event: Event, ask: Ask, to: readonly string[]): Notice {
   const { subject, lines } = wordsOf(approval, ask)
   return about(approval, event, ask, {
@@ -26,7 +26,7 @@ export function waitingNotice(approval: Approval, event: Event, ask: Ask, to: re
   })
 }
 
-/** How it ended; undefined for an event that ends nothing. */
+/** How the request ended; undefined for an event that ends none. */
 export function endNotice(
   approval: Approval,
   event: Event,
@@ -60,7 +60,7 @@ function endWords({ projection }: Approval, event: Event): string | undefined {
   }
 }
 
-/** What a change that waits would do, one line for each part of it. */
+/** The effect of a pending change, one line for each part. */
 function effectsOf(approval: Approval, ask: Ask): string[] {
   if (ask.kind !== 'registry') return []
   return ask.entities.map((entity) => {
@@ -107,5 +107,5 @@ function about(
   }
 }
 
-/** Of the delivery of what one event says. */
+/** The id of the delivery about one event. */
 export const noticeId = (eventId: string) => `ntf_${eventId.replace(/^evt_/, '')}`

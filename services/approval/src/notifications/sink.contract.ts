@@ -16,7 +16,7 @@ export const aNotice = (over: Partial<Notice> = {}): Notice => ({
   ...over,
 })
 
-/** What every way of telling people owes to whoever uses it. */
+/** The guarantees that every notification sink owes its callers. */
 export function notificationSinkContract(open: () => Promise<NotificationSink & AsyncDisposable>): void {
   const running = () => new AbortController().signal
 

@@ -1,18 +1,18 @@
 import type { Notice } from './notice.ts'
 
-/** `later`: it may work if it is tried again. `never`: the other side, or the notice itself, will not do. */
+/** `later`: a retry may work. `never`: it cannot work, because of the other side or of the notice itself. */
 export type Sent = 'sent' | 'later' | 'never'
 
-/** Where notices go: the port. */
+/** The port: where notices go. */
 export interface NotificationSink {
   /**
    * Tries once to hand a notice over. `sent` when the other side said that it has it; the same notice may be handed over
-   * again, under the same id. Never rejects, and resolves within 5 s whatever the other side does, at once after the abort.
+   * again, under the same id. Never rejects. Resolves within 5 s whatever the other side does, and at once after the abort.
    */
   send(notice: Notice, signal: AbortSignal): Promise<Sent>
 }
 
-/** Nobody is told; people look at the console. */
+/** Sends no notices; people look at the console. */
 export function silentSink(): NotificationSink {
   return { send: async () => 'sent' }
 }

@@ -9,11 +9,11 @@ export interface Received {
 export interface Webhook extends AsyncDisposable {
   url: string
   received: Received[]
-  /** What it does with the next posts; 204 unless told. */
+  /** How it answers the next posts. The default is 204. */
   answer: (response: ServerResponse, nth: number) => void
 }
 
-/** Somebody's webhook, on this machine. Keeps what it gets, whatever it answers. */
+/** A webhook on this machine, standing in for a foreign one. Keeps what it receives, however it answers. */
 export async function aWebhook(): Promise<Webhook> {
   const received: Received[] = []
   const hook: Webhook = {

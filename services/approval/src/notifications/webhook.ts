@@ -7,20 +7,20 @@ import { bodyOf } from './bodies.ts'
 import type { NotificationSink, Sent } from './sink.ts'
 
 export interface WebhookOptions {
-  /** Https, or http to this machine. */
+  /** An https address, or http on this machine. */
   url: string
   format: NotificationFormat
   installation: string
   key: SigningKey<'notification'>
   clock: Clock
-  /** For all of it; 5 s unless told. */
+  /** For the whole attempt. The default is 5 s. */
   deadlineMs?: number
 }
 
 /**
- * A POST to where the operator said, which may well be inside. It leads nowhere else: no redirect is followed, no proxy
- * asked, and a certificate that does not verify is an end, whatever the environment says. Of the answer only its status is
- * read. The signature in `bailiwick-signature` is over the body and this URL.
+ * Posts to the operator's address, which may well be an internal one. The post goes nowhere else: no redirect is followed, no proxy is
+ * used, and a certificate that does not verify ends the attempt, whatever the environment says. Only the answer's status is read.
+ * The signature in `bailiwick-signature` covers the body and this URL.
  */
 export function webhookSink(options: WebhookOptions): NotificationSink {
   const { url, format, installation, key, clock, deadlineMs = 5000 } = options
@@ -48,7 +48,7 @@ export function webhookSink(options: WebhookOptions): NotificationSink {
   }
 }
 
-/** Gives the status; whatever follows it is not waited for. */
+/** Returns the status without waiting for the rest of the answer. */
 async function post(url: string, body: string, signature: string, signal: AbortSignal): Promise<number> {
   const send = url.startsWith('https:') ? requestHttps : requestHttp
   const sent = send(url, {
@@ -70,7 +70,7 @@ async function post(url: string, body: string, signature: string, signal: AbortS
   return answer.statusCode ?? 0
 }
 
-/** A redirect is where the operator did not say; a client error is said again however often we ask. */
+/** A redirect leads where the operator did not point. A client error would be the same on every retry. */
 function outcomeOf(status: number): Sent {
   if (status >= 200 && status < 300) return 'sent'
   return status >= 500 || [408, 425, 429].includes(status) ? 'later' : 'never'

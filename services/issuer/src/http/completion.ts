@@ -10,8 +10,8 @@ import { challenge } from '../oauth-error.ts'
 const paramsSchema = z.object({ id: z.union([grantIdSchema, requestIdSchema]) })
 
 /**
- * `POST /oauth/grants/{id}/complete`: an agent says that its task is done, with a DPoP proof of this very call and nothing else, since
- * whoever has the key could as well use the grant. The answer means: durable, and it counts.
+ * `POST /oauth/grants/{id}/complete`: an agent says that its task is done. It needs only a DPoP proof of this very call, since the holder
+ * of the key could just as well use the grant. The answer means that the completion is durable and counts.
  */
 export function completionRoute(http: HttpServer, endpoint: OAuthEndpoint): void {
   const { issuer, nonces } = endpoint

@@ -11,8 +11,8 @@ const paramsSchema = z.object({ id: delegationIdSchema })
 const bodySchema = z.strictObject({ delegation: compactJwsSchema.optional() })
 
 /**
- * `POST /oauth/delegations/{id}/revoke`: an agent ends what it passed on, what was passed on below it, or what it has itself, with a DPoP
- * proof of this very call. The answer means: durable, and it counts (V7).
+ * `POST /oauth/delegations/{id}/revoke`: an agent ends what it passed on, what was passed on below that, or what it holds itself, with a
+ * DPoP proof of this very call. The answer means that the revocation is durable and counts (V7).
  */
 export function delegationRevocationRoute(http: HttpServer, endpoint: OAuthEndpoint): void {
   const { issuer, nonces } = endpoint

@@ -2,7 +2,7 @@ import { joinTokenOrderSchema } from '@bailiwick/credentials/attestation'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { Issuer } from '../context.ts'
 
-/** `POST /operator/join-tokens/issuer`, on the operator's socket alone: from now on the token endpoint takes this token once. */
+/** `POST /operator/join-tokens/issuer`, only on the operator's socket. From then on the token endpoint accepts this token once. */
 export function joinTokenRoutes(operator: HttpServer, { projection, attestors, clock }: Issuer): void {
   operator.post('/operator/join-tokens/issuer', { schema: { body: joinTokenOrderSchema } }, async ({ body }) => {
     const { instance } = body

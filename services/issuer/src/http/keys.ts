@@ -11,8 +11,8 @@ const stateSchema = z.strictObject({
 })
 
 /**
- * The keys of the services, on the operator's socket alone: `GET /operator/keys`; `POST /operator/keys`, with the root key's
- * certificate and signature; `POST /operator/keys/state`. The answer of each means: durable, and it counts.
+ * The keys of the services, only on the operator's socket: `GET /operator/keys`; `POST /operator/keys`, with the root key's
+ * certificate and signature; `POST /operator/keys/state`. The answer to each POST means that the change is durable and counts.
  */
 export function keyRoutes(operator: HttpServer, issuer: Issuer): void {
   operator.get('/operator/keys', async () => ({ keys: keyStandings(issuer) }))

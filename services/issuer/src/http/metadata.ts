@@ -8,12 +8,12 @@ import { grantTypes } from '../token-endpoint.ts'
 
 const published: ReadonlySet<ServicePurpose> = new Set(['credential'])
 
-/** Of assertions: by an agent's own key, or by the authority that vouches for a workload. */
+/** Algorithms of assertions: signed by an agent's own key, or by the authority that vouches for a workload. */
 const assertionAlgorithms = [...new Set([...agentAlgorithms, ...authorityAlgorithms])]
 
 /**
- * How each assertion type is called as a method (RFC 7591 §2). An OIDC workload token is a `private_key_jwt` by its issuer's key;
- * `spiffe_jwt` is of draft-ietf-oauth-spiffe-client-auth; what nobody registered is a URI.
+ * The method name of each assertion type (RFC 7591 §2). An OIDC workload token is a `private_key_jwt` by its issuer's key.
+ * `spiffe_jwt` is from draft-ietf-oauth-spiffe-client-auth. Methods without a registered name are URIs.
  */
 const methodNames: Record<keyof typeof assertionTypes, string> = {
   'urn:ietf:params:oauth:client-assertion-type:jwt-bearer': 'private_key_jwt',
@@ -23,8 +23,8 @@ const methodNames: Record<keyof typeof assertionTypes, string> = {
 }
 
 /**
- * RFC 8414 metadata, with everything that is supported and nothing that is not, and the credential keys (RFC 7517). No
- * `authorization_response_iss_parameter_supported` (RFC 9207): there is no authorization endpoint, so no response that could be mixed up.
+ * RFC 8414 metadata, with exactly what is supported, and the credential keys (RFC 7517). There is no
+ * `authorization_response_iss_parameter_supported` (RFC 9207): without an authorization endpoint, no response could be mixed up.
  */
 export function metadataRoutes(http: HttpServer, endpoint: OAuthEndpoint): void {
   const { issuer, tokenUrl, introspectionUrl, revocationUrl } = endpoint
@@ -34,7 +34,7 @@ export function metadataRoutes(http: HttpServer, endpoint: OAuthEndpoint): void 
     introspection_endpoint: introspectionUrl,
     revocation_endpoint: revocationUrl,
     jwks_uri: `${issuer.issuerUrl}/oauth/jwks`,
-    // Required, and with no authorization endpoint empty.
+    // Required; empty, since there is no authorization endpoint.
     response_types_supported: [],
     grant_types_supported: Object.keys(grantTypes),
     token_endpoint_auth_methods_supported: Object.values(methodNames),

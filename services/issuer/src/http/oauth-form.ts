@@ -6,8 +6,8 @@ type Request = Parameters<typeof problemOf>[0]
 type Reply = Parameters<typeof answerWith>[0]
 
 /**
- * A route that takes an OAuth form (RFC 6749 §3.2, appendix B) and answers in OAuth's words, also where the form could not be
- * read. Every answer carries the nonce that the next proof needs (RFC 9449 §8.2) and is kept by no cache.
+ * A route that takes an OAuth form (RFC 6749 §3.2, appendix B) and answers with OAuth errors, even if the form could not be
+ * read. Every answer carries the nonce that the next proof needs (RFC 9449 §8.2), and no cache may keep it.
  */
 export function oauthFormRoute(
   http: HttpServer,
@@ -21,7 +21,7 @@ export function oauthFormRoute(
       .header('pragma', 'no-cache')
       .header('dpop-nonce', endpoint.nonces.current())
   const refuse = (reply: Reply, { error, message, status, waitSeconds }: OAuthError) => {
-    // RFC 9110 §15.5.2 wants a challenge; of the registered schemes, DPoP alone has to do with clients that have keys and no secrets.
+    // RFC 9110 §15.5.2 requires a challenge. Of the registered schemes, only DPoP fits clients that have keys and no secrets.
     if (status === 401) reply.header('www-authenticate', challenge(error))
     if (waitSeconds !== undefined) reply.header('retry-after', String(waitSeconds))
     return reply.status(status).send(oauthErrorBody(error, message))
@@ -47,11 +47,11 @@ export function oauthFormRoute(
 
 function formCallOf(request: Request): FormCall {
   const { body, headers, url } = request
-  // RFC 6749 §2.3.1 and §3.2: parameters are in the body. Two places could say two things.
+  // RFC 6749 §2.3.1 and §3.2: parameters are in the body. Two places could contradict each other.
   if (url.includes('?')) throw new OAuthError('invalid_request', 'Parameters belong into the body, not into the URL.')
   const { dpop, authorization } = headers
   return {
-    // Without a body there is no form: its parameters are missing.
+    // Without a body there is no form, so its parameters are missing.
     form: (body ?? {}) as FormCall['form'],
     dpop: typeof dpop === 'string' ? dpop : dpop?.join(','),
     authorization: authorization !== undefined,

@@ -7,8 +7,8 @@ import type { Issuer } from '../context.ts'
 const bodySchema = z.strictObject({ value: entitySchemas.recovery, jws: compactJwsSchema })
 
 /**
- * `POST /operator/recoveries`, on the operator's socket alone: it takes the root key's signature, and whoever is enrolled has
- * 24 h to see it. The answer means: durable, and it counts.
+ * `POST /operator/recoveries`, only on the operator's socket. It requires the root key's signature, and enrolled people have
+ * 24 h to notice it. The answer means that the recovery is durable and counts.
  */
 export function recoveryRoutes(operator: HttpServer, issuer: Issuer): void {
   operator.post('/operator/recoveries', { schema: { body: bodySchema } }, async ({ body: { value, jws } }) => {

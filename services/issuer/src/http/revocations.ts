@@ -14,12 +14,12 @@ const bodySchema = targetSchema.extend({
   /** Answer when every live instance was heard to apply it, or after so many ms. */
   wait_ms: z.int().min(1).max(20_000).optional(),
 })
-/** What is told one by one; the rest is counted. */
+/** Items that are listed one by one; the rest is counted. */
 const mostTold = 100
 
 /**
- * On the operator's socket alone. `POST /operator/revocations`: the answer means durable, and it counts (V7). `POST
- * /operator/revocations/preview`: what would end, and nothing does.
+ * Only on the operator's socket. `POST /operator/revocations`: the answer means that the revocation is durable and counts (V7).
+ * `POST /operator/revocations/preview` shows what would end, and ends nothing.
  */
 export function revocationRoutes(operator: HttpServer, issuer: Issuer): void {
   operator.post('/operator/revocations', { schema: { body: bodySchema } }, async ({ body }) => {

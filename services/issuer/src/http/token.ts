@@ -12,7 +12,7 @@ export function tokenRoute(http: HttpServer, endpoint: OAuthEndpoint): void {
       ...(minted.issuedTokenType === undefined ? {} : { issued_token_type: minted.issuedTokenType }),
       token_type: 'DPoP',
       expires_in: minted.expiresInSeconds,
-      // Ours (RFC 6749 §5.1 lets clients ignore it): a delegating agent must not promise more time than it has.
+      // Our own member (RFC 6749 §5.1 lets clients ignore it): a delegating agent must not promise more time than it has.
       grant_expires_at: minted.grantEndsAt,
       authorization_details: minted.authorizationDetails,
     }

@@ -67,7 +67,7 @@ describe('every action and every resource that is asked for must be named:', () 
     ['resources: ["tool:invoices/read"]', [read], true],
     ['resources: ["api:invoices/read"]', [read], false],
     ['resources: ["tool:invoices/read", "tool:mail/send"]', [read, send], true],
-    // A prefix is wider than a name that it begins with.
+    // A prefix is wider than a name that starts with it.
     [
       'resources: ["api:https://a.example/"]',
       [{ actions: ['x'], resource: { type: 'api', id_prefix: 'https://a.example/' } }],

@@ -7,7 +7,7 @@ import { z } from 'zod'
 const limitsSchema = z.strictObject({
   /** Longest time that a grant may last from now on. */
   minutes: z.number().positive().optional(),
-  /** Largest number of calls; a request without a bound of calls asks for more than any. */
+  /** Largest number of calls; a request without a limit on calls exceeds any. */
   calls: z.int().min(0).optional(),
   /** Largest cost by currency. A currency that is not listed may not be spent. */
   cost: z.record(z.string().regex(/^[A-Z]{3}$/), z.number().min(0)).optional(),
@@ -40,7 +40,7 @@ const rulesSchema = z.strictObject({
 export type AnswerRules = z.output<typeof rulesSchema>
 export type AnswerRule = AnswerRules['requests'][number]
 
-/** What the rules look at of a request, as `/console/api/state` has it. */
+/** The parts of a request that the rules use, as in `/console/api/state`. */
 export interface AskedFor {
   /** The instance that asks: a SPIFFE ID. */
   agent: string
@@ -80,7 +80,7 @@ export function rulesWithin(limits: { minutes: number; calls: number }): AnswerR
 }
 
 /**
- * The rule that answers this request, and its place in the file from 1 on. Undefined: none matches. `now` in ms since the epoch.
+ * The rule that answers this request, and its place in the file, counted from 1. Undefined if none matches. `now` in ms since the epoch.
  */
 export function ruleFor(
   { requests }: AnswerRules,

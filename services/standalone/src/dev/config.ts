@@ -8,8 +8,8 @@ export const configSchema = standaloneSchema.extend({
   BAILIWICK_DEV_APPROVE: z.string().optional(),
   BAILIWICK_DEV_MAX_MINUTES: z.coerce.number().positive().default(480),
   BAILIWICK_DEV_MAX_CALLS: z.coerce.number().int().min(0).default(10_000),
-  /** A folder of Cedar policies to begin with; the starter policies unless given. */
+  /** A folder of Cedar policies to begin with. The default is the starter policies. */
   BAILIWICK_DEV_POLICIES: z.string().default(join(import.meta.dirname, '../../../../policies')),
-  /** Where the names and paths go that a program needs, as lines of NAME=value. */
+  /** The file for the names and paths that a program needs, as lines of NAME=value. */
   BAILIWICK_DEV_ENV: z.string().optional(),
 })

@@ -59,7 +59,7 @@ process.exitCode = await runService({
   },
   async ready(config, { data, trust, clock, logger }) {
     const { public_url: url } = trust
-    // Without a counter (0), as many authenticators have it: a browser may use the exported passkey beside this process.
+    // Without a counter (0), like many authenticators: a browser may use the exported passkey at the same time as this process.
     const passkey = softwarePasskey({ rpId: trust.rp_id, origin: url }).raw({ signCount: 0 })
     const approver = await enrolApprover({ url, data }, { id: sample.owner, name: 'Software approver' }, passkey)
     rmSync(invitationKey(data))
@@ -77,7 +77,7 @@ function invitationKey(data: string): string {
   return keyFilePath(paths(data).keys('invitation'), 'invitation')
 }
 
-/** `bailiwick dev --registry` has made the installation a moment ago; any other has its approver, whose passkey is gone. */
+/** `bailiwick dev --registry` has just made the installation. Any other has an approver already, whose passkey is gone. */
 function refuseUsed(data: string): void {
   const { trust } = readInstallation(data)
   if (trust.software_approver === true && existsSync(invitationKey(data))) return
@@ -87,7 +87,7 @@ function refuseUsed(data: string): void {
   )
 }
 
-/** What a program needs to know; those of the sample only where it is there. */
+/** The names that a program needs. Those of the sample are included only if the sample exists. */
 function namesOf(data: string, trust: { public_url: string; installation: string }, passkeyFile: string): Names {
   const agentKey = sampleKeyFile(data, 'reconciler')
   return {

@@ -18,8 +18,8 @@ export interface SoftwareApproverOptions {
 const lookEveryMs = 100
 
 /**
- * Answers requests as the rules say, until `signal` is aborted: at the console's own API, with a passkey in software. What fails is
- * logged and tried again. It says once that no rule matches a request, and leaves that to a person at the console.
+ * Answers requests as the rules say, until `signal` is aborted: at the console's own API, with a software passkey. Failures are logged and
+ * retried. If no rule matches a request, it says so once, and leaves the request to a person at the console.
  */
 export async function answerRequests(options: SoftwareApproverOptions): Promise<void> {
   const { approver, rules, clock, logger, say, signal } = options
@@ -46,7 +46,7 @@ export async function answerRequests(options: SoftwareApproverOptions): Promise<
     logger.warn({ err, error_code: errorCode(err) }, 'the software approver could not answer, and tries again')
   }
 
-  /** A refusal that another try would not change is said, and one request never keeps others waiting. */
+  /** A refusal that a retry would not change is reported. One request never keeps others waiting. */
   async function once(id: string, act: () => Promise<void>): Promise<void> {
     if (settled.has(id)) return
     try {

@@ -163,7 +163,7 @@ function authenticatorData(said: PasskeyLies & { rpId: string }, signCount: numb
   return Buffer.concat([sha256(rpId), tail])
 }
 
-/** WebAuthn Level 3 §6.5.4 in CBOR: { fmt: 'none', attStmt: {}, authData }, the data being 24 to 255 bytes. */
+/** WebAuthn Level 3 §6.5.4 in CBOR: { fmt: 'none', attStmt: {}, authData }, where the data has 24 to 255 bytes. */
 function attestationObject(authData: Buffer): Buffer {
   const text = (word: string) => Buffer.concat([Buffer.from([0x60 + word.length]), Buffer.from(word)])
   return Buffer.concat([
