@@ -12,11 +12,11 @@ export interface Submission {
   purpose?: SaltedText | undefined
   arguments?: SaltedText | undefined
   receivedBy: 'topic' | 'http'
-  /** What a workload without a registered key sends in addition. Over HTTP only: it must never be written to a topic. */
+  /** The extra proof of a workload without a registered key. Over HTTP only: it must never be written to a topic. */
   attestation?: ShownAttestation | undefined
   /** The items that the submission names, with the denials that they answer. Over HTTP only. */
   items?: readonly PresentedItem[]
-  /** True if the sender did not prove, by this call, to be an instance of the signing agent. Absent for the topic, which answers nothing. */
+  /** True if the sender did not prove, by this call, to be an instance of the signing agent. Absent on the topic, which sends no answer. */
   isStranger?: boolean
   /** Called as soon as the agent's signature is verified. */
   onVerified?: () => void

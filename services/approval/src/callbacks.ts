@@ -29,7 +29,7 @@ const rememberMs = 9 * 3600 * 1000
 /**
  * Tells agents that asked for it how their tasks ended (access request profile, "Callback Completion"). A callback is signed, goes only
  * where the registration still allows at sending time, and is retried a bounded number of times with growing pauses. It carries no result:
- * the recipient asks for the status. Delivery is best effort, and may happen more than once. The log says which tasks ended, so a start
+ * the recipient asks for the status. Delivery is best effort, at least once. The log says which tasks ended, so a start
  * repeats the last quarter of an hour under the same delivery ids. Nothing waits for any of it.
  */
 export class Callbacks implements AsyncDisposable {

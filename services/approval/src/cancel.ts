@@ -4,9 +4,9 @@ import type { Approval } from './context.ts'
 import { inTurn, requestNamed } from './requests.ts'
 
 /**
- * The agent takes back its own ask. If any of it is pending, that is withdrawn. If all is answered, the issuer revokes the grant of what
- * was approved: giving back is never refused. Resolves when it is durable and counts. A cancelled task stays cancelled, so that a caller
- * can retry after a lost answer. If there is nothing to take back, throws `access_request_not_pending`.
+ * The agent takes back its own ask. If any parts are pending, those are cancelled. If all are answered, the issuer revokes the grants
+ * of the approved parts: giving back is never refused. Resolves when it is durable and counts. A cancelled task stays cancelled, so that
+ * a caller can retry after a lost answer. If there is nothing to take back, throws `access_request_not_pending`.
  */
 export async function cancel(approval: Approval, parts: readonly RequestRecord[], agent: string): Promise<void> {
   const inState = (wanted: RequestRecord['state']) => parts.filter(({ state }) => state === wanted)

@@ -1,7 +1,7 @@
 import { askSettings, commonSettings, type NotificationFormat, notifySettings } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
-/** What an approval service needs besides its adapters. */
+/** Settings of an approval service, apart from its adapters. */
 export interface ApprovalConfig {
   /** Unique for each start. */
   instance: string
@@ -10,7 +10,7 @@ export interface ApprovalConfig {
   maxStalenessMs: number
   /** How long an ask can be answered. The default is 3600. */
   requestLifeSeconds?: number
-  /** Where people are notified of what waits. Without a webhook, nowhere. */
+  /** Where notifications of waiting requests go. Without a webhook, none are sent. */
   notify?: { webhook: string | undefined; format: NotificationFormat }
   /** The address of evidence. By default it is on this machine. */
   evidenceUrl?: string | undefined

@@ -8,7 +8,7 @@ import type { SignCounts } from './sign-counts.ts'
 import type { Transient } from './transient.ts'
 import type { Workloads } from './workloads.ts'
 
-/** What every use case of approval works with. */
+/** The context of every use case of approval. */
 export interface Approval extends Voice {
   trust: Trust
   /** The external address, without a trailing slash. */
@@ -25,7 +25,7 @@ export interface Approval extends Voice {
   asks: RateLimiter
   /** Repeated asks: the task that each was folded into, by the id that the repeated ask would have had. */
   folded: Transient<string>
-  /** What a submission said about its callback besides the address, by task. In memory, since no event holds it. */
+  /** A submission's callback options apart from the address, by task. In memory, since no event holds it. */
   callbackWishes: Transient<{ state?: string | undefined; events?: readonly string[] | undefined }>
   signCounts: SignCounts
   /** Handles one agent's asks, and one request's answers, one after the other: each sees the state that the previous one left. */

@@ -118,7 +118,7 @@ export class Enrolment {
   }
 }
 
-/** On whose word a person is enrolled, and whom that made an approver once it is settled: '' if another enrolment was quicker. */
+/** The word on which a person is enrolled. `decided`, once it is settled: the new approver, or '' if another enrolment was quicker. */
 interface Word {
   invitation: string
   recovery?: string

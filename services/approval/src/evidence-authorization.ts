@@ -7,8 +7,8 @@ import type { EvidenceAuthorization } from './evidence-reader.ts'
 const lifeSeconds = 60
 
 /**
- * How this service authenticates to a remote evidence service, from which it reads for people who are signed in here. It acts as the
- * auditor that is registered with its key, which may only read, with a client assertion (RFC 7523) for this installation's log.
+ * Authenticates this service to a remote evidence service, from which it reads for people who are signed in here. It acts as the
+ * auditor that is registered with its key, which may only read, and makes a client assertion (RFC 7523) for this installation's log.
  */
 export function evidenceAuthorization(
   key: SigningKey<'auditor'>,

@@ -3,7 +3,7 @@ import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 import { inTurn } from './requests.ts'
 
-/** Equals how far readers look back: the request that was approved last may still be withdrawn. */
+/** The period that readers look back: the request that was approved last may still be withdrawn. */
 export const rememberMs = 9 * 3600 * 1000
 
 /** Publishes that each unanswered ask is over once its time is up. Answers do not wait for this; they judge by the clock. */

@@ -10,7 +10,7 @@ const keysPerAgent = 1000
 const mostKeys = 100_000
 
 /**
- * What was sent under an `Idempotency-Key`, by agent, in this process alone. A restart forgets it without loss: the signed ask itself
+ * Remembers bodies by agent and `Idempotency-Key`, in this process alone. A restart forgets them without loss: the signed ask itself
  * names its request, so the same body is the same task with or without its key.
  */
 export class Idempotency {

@@ -77,7 +77,7 @@ async function judgeOnTheWay(
   return { ok: true }
 }
 
-/** Which people must sign this change, and how many, as every reader counts. */
+/** The group and number of people who must sign this change, as every reader counts. */
 export function changeRule({ projection, trust }: Approval, { entities }: Pick<RegistryAsk, 'entities'>): PeopleNeeded {
   return peopleNeededFor(entities, projection.ledger.registry.view(), { singleOperator: trust.single_operator })
 }
@@ -93,8 +93,8 @@ export function changeConflict({ projection }: Approval, { entities }: RegistryA
 }
 
 /**
- * A problem for which every reader would reject the change whoever signs it, judged entity by entity in the order in which the issuer
- * writes them; or a change that could never be undone.
+ * A problem for which every reader would reject the change regardless of its signers, judged entity by entity in the order in which the
+ * issuer writes them; or a change that could never be undone.
  */
 export function changeProblem(approval: Approval, entities: readonly EntityChange[]): string | undefined {
   const approvers = new Map(approval.projection.ledger.registry.view().approvers)

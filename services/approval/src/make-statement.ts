@@ -142,7 +142,7 @@ function approvalStatement(approval: Approval, ask: AccessAsk, narrowed: Narrowe
   })
 }
 
-/** What must stay fresh: the rule's, or stricter. Other modes have no such condition; a narrowing that names one is refused. */
+/** The freshness conditions: the rule's, or stricter ones. Other modes have none, and a narrowing that names some is refused. */
 function freshnessFor({ mode }: AccessAsk, { id, continuous }: Rule, narrowed: Narrowed): { continuous?: Continuous } {
   if (mode !== 'continuous') return narrowed.continuous === undefined ? {} : { continuous: narrowed.continuous }
   if (continuous === undefined) throw new ServiceError('approval_rule_mismatch', `mode: rule ${id} lacks continuous`)

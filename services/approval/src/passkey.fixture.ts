@@ -1,7 +1,7 @@
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import type { Assertion } from '@bailiwick/contracts'
 
-/** What the browser or the authenticator says; by default the truth. */
+/** The statements of the browser and the authenticator; true by default. */
 export interface Said {
   rpId: string
   origin: string

@@ -223,7 +223,7 @@ it('whoever is still there has a recovery retired, and it lets nobody in (V3)', 
   const key = generateKey('invitation')
   await registerRecovery(world, key)
   expect((await olga.post('/recoveries/rcv-2/retire')).body).toMatchObject({ code: 'entity_unknown' })
-  // No other person could sign: everyone else has lost their passkeys.
+  // No other person could sign: the others have lost their passkeys.
   const hers = await olga.post('/recoveries/rcv-1/retire')
   expect(hers.body).toMatchObject({ diff: [{ type: 'recovery', id: 'rcv-1', verb: 'retire' }] })
   const { request_id } = hers.body as { request_id: string }

@@ -11,7 +11,7 @@ import { ServiceError } from '@bailiwick/errors'
 import type { Approval } from './context.ts'
 import { changeProblem } from './judge-change.ts'
 
-/** What an entity should become; `null` retires it. */
+/** The wanted value of an entity; `null` retires it. */
 export interface Wanted {
   type: EntityType
   id: string
@@ -77,7 +77,7 @@ function changeOf({ projection }: Approval, { type, id, value }: Wanted): Entity
   return [entityChangeSchema.parse({ type, id, version, ...known, after, value: parsed.data })]
 }
 
-/** What a change would do, to be shown to people. Compared with the current state, not with that at the time of the proposal. */
+/** The effect of a change, to be shown to people. It is compared with the current state, not with that at the time of the proposal. */
 export function diffOf({ projection }: Approval, { type, id, value }: EntityChange): Diff {
   const before = projection.ledger.registry.get(type, id) ?? null
   const after = value ?? null

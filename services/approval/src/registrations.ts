@@ -9,7 +9,7 @@ import type { Approval } from './context.ts'
 const challengeMs = 5 * 60 * 1000
 const prefix = 'enr_'
 
-/** Who gets the passkey, and on whose word. A registration that was begun for one is never finished for another. */
+/** The person who gets the passkey, and the word for it. A registration that was begun for one is never finished for another. */
 export interface Registrant {
   /** Names what lets this person register a passkey. Names of different kinds never collide. */
   by: string

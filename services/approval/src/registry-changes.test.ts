@@ -22,7 +22,7 @@ async function propose(entities: object[], proposer = 'carl') {
   return { status: response.statusCode, body: response.json() }
 }
 
-/** Olga alone is not enough, whoever proposed it. Paul is the second signer. */
+/** Olga alone is not enough, regardless of the proposer. Paul is the second signer. */
 async function bothApprove(id: string) {
   expect((await olga.approve(id)).body).toEqual({ status: 'endorsed', endorsements: 1 })
   return (await paul.approve(id)).body

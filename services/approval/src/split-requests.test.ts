@@ -71,7 +71,7 @@ it('receives the parts that a crash left out when the ask comes again, and the r
   const whole = agent.sign({ authority: both })
   await agent.submit(whole)
   const parts = [0, 1].map((n) => askOf(itemIdOf(whole, n)))
-  // The state after a process died between two events: one part of an ask that no other test has seen.
+  // The state after a process died between two events: one part of an ask that is otherwise unknown.
   const request = agent.sign({ authority: both })
   const request_id = itemIdOf(request, 1)
   const claims = JSON.parse(Buffer.from(request.split('.')[1] ?? '', 'base64url').toString())

@@ -72,7 +72,7 @@ function refuseUnlessThere(
 }
 
 /**
- * An agent with an owner may be stopped by the owner, and by people who may approve anything for it. Other targets may be stopped by any
+ * An agent may be stopped by its owner, and by people who may approve anything for it. Other targets may be stopped by any
  * enrolled approver: a stop that waits for the right person costs more than one that the wrong person gave.
  */
 function mayStopAgent({ projection }: Approval, me: Approver, target: string): boolean {

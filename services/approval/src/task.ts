@@ -91,13 +91,13 @@ export function togetherOf(statuses: readonly ItemStatus[]): TaskStatus {
   return statuses.every((status) => status === first) ? first : 'partial'
 }
 
-/** Whether the handle's time is over: its outcome is then no longer told. */
+/** Whether the handle has expired: its outcome is then no longer given. */
 export function isForgotten(approval: Approval, parts: readonly RequestRecord[]): boolean {
   const states = parts.map((record) => ({ record, status: statusOf(approval, record) }))
   return states.every(({ status }) => status !== 'pending') && !(approval.clock.now() < endOf(states))
 }
 
-/** The time until which people can answer, if any part is pending; otherwise the time until which the outcome is told. */
+/** The time until which people can answer, if any part is pending; otherwise the time until which the outcome is given. */
 function endOf(states: readonly { record: RequestRecord; status: ItemStatus }[]): number {
   const ends = (wanted: boolean) =>
     states

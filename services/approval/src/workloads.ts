@@ -5,7 +5,7 @@ import { ServiceError } from '@bailiwick/errors'
 import type { Clock } from '@bailiwick/service-kit'
 import { Transient } from './transient.ts'
 
-/** What a workload sends with its signed ask: a token that says which instance it is, and its own key. */
+/** A workload's addition to its signed ask: a token that says which instance it is, and its own key. */
 export interface ShownAttestation {
   token: string
   jwk: PublicJwk
@@ -21,8 +21,8 @@ export interface ShownKey {
 const longestMs = 8 * 3600 * 1000
 
 /**
- * Which key an instance has: the registered one, or one that its workload attested here. The latter is kept in memory: a key that was bound
- * over HTTP may sign for the topic until its token expires, or this process ends.
+ * Finds the key of an instance: the registered one, or one that its workload attested here. The latter is kept in memory: a key that was
+ * bound over HTTP may sign for the topic until its token expires, or this process ends.
  */
 export class Workloads {
   readonly attestors: Attestors
@@ -58,7 +58,7 @@ export class Workloads {
     return key
   }
 
-  /** How the instance showed that the key that verified its ask is its own. Throws the reason if it did not. */
+  /** Proves that the key that verified the ask belongs to the instance, and returns how. Throws the reason if it does not. */
   async attest(
     agent: Agent,
     instance: string,

@@ -15,9 +15,10 @@ export interface Applied {
 const judges: ReadonlySet<ServiceName> = new Set(['approval', 'issuer', 'policy-decision'])
 
 /**
- * Resolves when every live instance's head says that the currently last revocation counts for it, as it does here, or after `withinMs`.
- * An instance is live if it was heard within the last 3 s: otherwise it can prove nothing fresh any more, and denies. An instance that says
- * that it is stopping is no longer waited for. If more are alive than are listed one by one, the rest counts as not heard.
+ * Resolves when every live instance's head says that the latest revocation at the time of the call counts for it, as it does here, or
+ * after `withinMs`. An instance is live if it was heard within the last 3 s: otherwise it can prove nothing fresh any more, and denies. An
+ * instance that says that it is stopping is no longer waited for. If more are alive than are listed one by one, the rest counts as not
+ * heard.
  */
 export async function whenApplied({ projection, clock }: Issuer, withinMs: number): Promise<Applied[]> {
   const { heads, revokedUpTo: offset } = projection

@@ -6,7 +6,7 @@ import type { Issuer } from './context.ts'
 const maxAgeMs = 60_000
 const leewayMs = 5000
 
-/** What judges proofs. All endpoints of the issuer share the nonces and the memory. */
+/** The judge of proofs. All endpoints of the issuer share its nonces and its memory. */
 export interface ProofJudge {
   issuer: Pick<Issuer, 'clock'>
   nonces: DpopNonces

@@ -23,7 +23,7 @@ export interface FormCall {
   callerVerified: () => void
 }
 
-/** What all OAuth endpoints of the issuer share. */
+/** State that all OAuth endpoints of the issuer share. */
 export interface OAuthEndpoint extends ProofJudge {
   issuer: Issuer
   /** Per agent, over all its instances and keys: how often it asks, and how often it ends something (V18). */

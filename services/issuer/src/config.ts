@@ -1,7 +1,7 @@
 import { commonSettings, keySettings } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
-/** What an issuer needs besides its adapters. */
+/** Settings of an issuer, apart from its adapters. */
 export interface IssuerConfig {
   /** Unique for each start. */
   instance: string

@@ -3,7 +3,7 @@ import type { Attestors } from '@bailiwick/credentials/attestation'
 import type { Voice } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 
-/** What every use case of the issuer works with. */
+/** The context of every use case of the issuer. */
 export interface Issuer extends Voice {
   trust: Trust
   /** The signer of credentials now. Throws `service_unready` if no key may sign. */

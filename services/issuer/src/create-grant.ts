@@ -51,7 +51,7 @@ async function problemOf(
   if (!instance) return 'agent_unknown'
   if (!approved || approved.statement_hash !== statementHash(statement)) return 'statement_unknown'
   if (received?.kind !== 'access' || statement.request_id !== request.id) return 'access_request_unknown'
-  // Only a request that had no grant may be approved again. Otherwise a thief of approval's key could have one ask approved over and over.
+  // Only a request that had no grant may be approved again. Otherwise a stolen approval service could have one ask approved over and over.
   if (grants.byRequest(request.id)) return 'access_request_conflict'
   const asking = askingKey(instance.agent, received)
   if (!asking.ok) return asking.code

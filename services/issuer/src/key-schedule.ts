@@ -3,7 +3,7 @@ import type { RegistryState } from '@bailiwick/projection'
 
 export type KeyStep = 'active' | 'tainted' | 'revoked'
 
-/** Time for verifiers that fetch key sets to get the new key, and for the replaced key to remain usable. */
+/** By then, verifiers with a cached key set have fetched the new key. Until then, the replaced key may help out. */
 const settledMs = 24 * 3600 * 1000
 
 export const stateOf = ({ state = 'active' }: ServiceKey) => state

@@ -11,8 +11,9 @@ interface Poll {
 }
 
 /**
- * How often each client asks for an undecided request. A client that asks sooner than it was told must wait 5 s longer, this time and
- * each time after. A decision is answered at once, however soon: only waiting is slowed down. In memory; the oldest entries are dropped.
+ * Limits how often each client asks for an undecided request. A client that asks sooner than it was told must wait 5 s longer, this time
+ * and each time after. A decision is answered at once, however soon: only waiting is slowed down. In memory; the oldest entries are
+ * dropped.
  */
 export class Polls {
   readonly #last = new Map<string, Poll>()

@@ -36,7 +36,7 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
   const queue = new SerialQueue({ maxPerKey: 100_000, max: 200_000 })
   /** One retry per name: a task that is tried each second anyway must not begin another chain of retries each time. */
   const again = new Map<string, NodeJS.Timeout>()
-  // Retry retryable failures: a withdrawal that failed because the log had no room at that moment would not be repeated by anyone else.
+  // Retry retryable failures: no caller would repeat a withdrawal for which the log had no room at that moment.
   const run = (lane: Lane, what: string, task: () => Promise<void>) => {
     queue.serially(lane, task).catch((error) => {
       const code = errorCode(error)

@@ -13,7 +13,7 @@ const mostOfOneTree = 10_000
 
 export interface Redemption {
   tree: Tree
-  /** What the delegating agent signed. */
+  /** The delegation as the delegating agent signed it. */
   delegation: string
   /** The sub-agent that proved itself, and the key that it proved. */
   client: Client

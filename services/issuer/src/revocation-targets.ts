@@ -9,7 +9,7 @@ export interface Target {
   target: string
 }
 
-/** What is alive now and would end. */
+/** Everything that is alive now and would end. */
 export interface Casualties {
   grants: { grant_id: string; agent: string; task: string; not_after: string }[]
   /** Credentials that have not expired, and delegations: of these grants, and those that end by their own name. */
@@ -45,7 +45,7 @@ export function treeOfCredential(trees: ReadonlyMap<string, Tree>, credentialId:
   return trees.values().find(({ credentials }) => credentials.has(credentialId))
 }
 
-/** What this revocation would end, judged by the same code that ends it. */
+/** Everything that this revocation would end, judged by the same code that ends it. */
 export function casualtiesOf(issuer: Issuer, { kind, target }: Target): Casualties {
   const { clock, random, projection } = issuer
   const { grants, registry, revocations } = projection.ledger

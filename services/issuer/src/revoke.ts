@@ -29,7 +29,7 @@ const tries = 3
 
 /** The sequence is dense, so revocations are declared one after the other here: a burst of withdrawals does not compete with itself. */
 const lane = new SerialQueue({ maxPerKey: 10_000, max: 10_000 })
-/** Per agent: what agents give back queues behind their own, and never holds up people and the operator (V18). */
+/** Per agent. Orders of agents wait for each other; those of people and the operator wait for none of them (V18). */
 const shares = new Shares(64, 'rate_limited')
 
 export interface Revoked {

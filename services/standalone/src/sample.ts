@@ -113,7 +113,7 @@ export function sampleEntities(data: string, invoicesUrl: string = sample.invoic
   ]
 }
 
-/** What the sample agent asks for: read invoices and adjust them up to a limit, at most ten times. */
+/** The sample agent's ask: read invoices and adjust them up to a limit, at most ten times. */
 export const sampleAuthority = {
   type: 'bailiwick_task',
   task: 'reconcile-q3-invoices',

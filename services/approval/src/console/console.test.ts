@@ -127,7 +127,7 @@ describe('what the console reads', () => {
       unexplained: ['authority: longer than anybody reads'],
     })
     expect(await olga.statement(id)).toMatchObject({ status: 422, body: { code: 'request_not_inspectable' } })
-    // A narrower statement does not help: the original ask stays as it was.
+    // A narrower statement is refused too: the original ask stays as it was.
     expect(await olga.statement(id, { authority: { ...authority, task: 'long' } })).toMatchObject({ status: 422 })
     expect((await olga.post(`/requests/${id}/deny`)).status).toBe(200)
   })

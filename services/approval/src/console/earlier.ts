@@ -2,7 +2,7 @@ import { describe, narrows } from '@bailiwick/authority'
 import type { AccessAsk } from '../requests.ts'
 import { authorityOf } from '../who-may-answer.ts'
 
-/** How one ask compares with another, and what differs. */
+/** The relation of one ask to another, and their differences. */
 export interface Difference {
   relation: 'same' | 'narrower' | 'wider' | 'different'
   added: string[]

@@ -42,7 +42,7 @@ export function listGrants(approval: Approval, index: GrantIndex, me: Approver, 
 const signersOf = ({ projection }: Approval, tree: Tree): readonly string[] =>
   approversOf(projection.ledger.registry, tree) ?? ['unknown']
 
-/** What ended a grant, or its current state. A revocation after the grant had already ended stopped nothing. */
+/** The state of a grant, and what ended it. A revocation after the grant had already ended stopped nothing. */
 function stateOf(approval: Approval, tree: Tree) {
   const { revocations } = approval.projection.ledger
   const approvers = [...new Set(signersOf(approval, tree))]

@@ -7,7 +7,7 @@ import { askerOf, whoCouldAnswer } from '../notifications/addressees.ts'
 import { Prompts } from '../notifications/prompts.ts'
 import type { Sessions } from '../sessions.ts'
 
-/** What may have changed, so that the page fetches it again. Never the data itself, which the page fetches with its session. */
+/** Names the data that may have changed. The page then fetches it again with its session; the event never contains it. */
 type Subject = 'requests' | 'grants' | 'registry'
 
 const subjects: Readonly<Record<string, Subject>> = {

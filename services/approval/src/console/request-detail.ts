@@ -78,7 +78,7 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
   }
 }
 
-/** How the workload showed what it is. Asks from before there were other kinds used a registered key. */
+/** The workload's attestation. Older asks have none: at that time a registered key was the only kind. */
 function attestationOf({ attestation }: AccessAsk | StepUpAsk) {
   return { kind: attestation?.kind ?? 'registered_key', attested_at: attestation?.attested_at ?? null }
 }

@@ -97,7 +97,7 @@ function taskOf({ projection }: Approval, ask: Ask): string | null {
   return projection.ledger.grants.trees.get(ask.grant_id)?.grant.authority.task ?? null
 }
 
-/** How many of its lines are permissions, and the limits on all of them together. */
+/** The number of lines that are permissions, and the limits on all of them together. */
 function limitsOf({ authority, not_before, not_after }: AccessAsk) {
   const parsed = parseAuthority(authority)
   if (!parsed.ok) return null
@@ -112,7 +112,7 @@ function changeLines({ entities }: RegistryAsk): string[] {
   })
 }
 
-/** What it asks for, line by line, in plain words. */
+/** The ask, line by line, in plain words. */
 export function linesOf(approval: Approval, ask: Ask): string[] {
   if (ask.kind === 'registry') return changeLines(ask)
   if (ask.kind === 'step_up') return stepUpLines(approval, ask)
@@ -125,7 +125,7 @@ export interface RuleView {
   group: string | null
   quorum: number
   narrowing: boolean
-  /** What must stay fresh, if the grant is to last as long as that holds. */
+  /** The conditions that must stay fresh, if the grant is to last only as long as they hold. */
   continuous: Rule['continuous'] | null
 }
 

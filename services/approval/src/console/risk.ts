@@ -21,7 +21,7 @@ const longWindowMs = 4 * 3600 * 1000
 /** Entities that decide who may approve and what policy says. A change to one of these can change everything else. */
 const governing: readonly string[] = ['approver', 'rule', 'policy-set', 'service-key', 'recovery']
 
-/** How much harm an ask could do, by declarations alone. It helps to order the inbox and is never a reason to approve. */
+/** Estimates the harm that an ask could do, from declarations alone. It helps to order the inbox and is never a reason to approve. */
 export function riskOf(registry: RegistryState, ask: AccessAsk | RegistryAsk | StepUpAsk): Risk {
   if (ask.kind === 'access') return rated(accessReasons(registry, ask))
   if (ask.kind === 'step_up') return rated([{ level: 'high', text: 'The task waits for a person’s word' }])

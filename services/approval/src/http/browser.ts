@@ -33,7 +33,7 @@ export function sessionCookie({ headers }: FastifyRequest): string | undefined {
   return values.length === 1 ? values[0] : undefined
 }
 
-/** A signed-in person is never limited as a stranger, whatever the request. */
+/** A signed-in person counts as a verified caller, not as a stranger, for any request. */
 export function knowPeople(http: HttpServer, sessions: Sessions): void {
   http.addHook('onRequest', async (request) => {
     const cookie = sessionCookie(request)

@@ -9,7 +9,7 @@ import type { Sessions } from '../sessions.ts'
 import { clearSessionCookie, fromOurPage, sessionCookie, setSessionCookie } from './browser.ts'
 
 const codeSchema = z.string().max(100)
-/** What the enrolment relies on: the installation's invitation, a colleague's link, or a recovery. */
+/** The word that the enrolment relies on: the installation's invitation, a colleague's link, or a recovery. */
 const wordSchema = z.union([
   z.strictObject({ approver_id: nameSchema, name: lineSchema }),
   z.strictObject({ code: codeSchema }),

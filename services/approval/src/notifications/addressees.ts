@@ -13,7 +13,7 @@ export function whoCouldAnswer(approval: Approval, ask: Ask): string[] {
   return namesOf(registry.approvers.filter(mayAnswer(approval, ask)))
 }
 
-/** Whose share of people's attention it takes: the agent's, for all its instances. A registry change's named proposer is not proved. */
+/** The asker that shares people's attention: an agent with all its instances. A registry change's named proposer is not proved. */
 export const askerOf = (ask: Ask): string => (ask.kind === 'registry' ? 'registry' : agentIdOf(ask.agent))
 
 /** All enrolled approvers. */

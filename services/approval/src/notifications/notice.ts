@@ -1,4 +1,4 @@
-/** What people are told of. All kinds except `request_waiting` and `digest` are news: they need no answer. */
+/** The kinds of notices. All except `request_waiting` and `digest` are news: they need no answer. */
 export type NoticeKind =
   | 'request_waiting'
   | 'request_answered'

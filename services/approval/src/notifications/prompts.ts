@@ -1,4 +1,4 @@
-/** How often one person is prompted individually, by all agents together. Requests beyond that come in a digest. */
+/** The limit on individual prompts to one person, from all agents together. Requests beyond that come in a digest. */
 export const promptsPerHour = 20
 const hourMs = 3600 * 1000
 export const digestEveryMs = 15 * 60 * 1000
@@ -11,9 +11,9 @@ interface Waiting {
 }
 
 /**
- * Who has been told of what waits. To prevent approval fatigue, each person gets at most `promptsPerHour` prompts, and one digest each
- * quarter of an hour for all others. A person who is asked without end stops reading, which an attacker would want. Each asker may use
- * half of what the other askers leave: one that asks without end does not use up what the next one needs (V18).
+ * Remembers which people were told of which requests. To prevent approval fatigue, each person gets at most `promptsPerHour` prompts, and
+ * one digest each quarter of an hour for all others. A person who is asked without end stops reading, which an attacker would want. Each
+ * asker may use half of what the other askers leave: one that asks without end does not use up what the next one needs (V18).
  */
 export class Prompts {
   readonly #waiting = new Map<string, Waiting>()

@@ -15,7 +15,7 @@ import { configSchema } from './config.ts'
 import { answerRequests } from './software-approver.ts'
 import { softwarePasskey } from './software-passkey.ts'
 
-// What `bailiwick dev` starts: standalone, in an installation whose approver is this process.
+// The process of `bailiwick dev`: standalone, in an installation whose approver is this process.
 
 type Config = z.output<typeof configSchema>
 type Names = Partial<Record<'BAILIWICK_DATA' | (typeof developerNames)[number], string>>
