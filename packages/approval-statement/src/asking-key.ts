@@ -4,9 +4,9 @@ import { registeredKey } from '@bailiwick/credentials/attestation'
 import { refused } from './refused.ts'
 
 /**
- * The key by which every reader verifies what an agent asked: the registered one, or, where the registry holds none, the one
- * that approval says the workload attested. That claim is approval's alone, so it binds nothing yet: the issuer attests
- * the same instance and key itself before there is a credential. Never throws.
+ * Returns the key with which every reader verifies an agent's request. It is the registered key. If the registry holds none, it is the key
+ * that the approval service says the workload attested. Only the approval service makes that claim, so it binds nothing yet: the issuer
+ * attests the same instance and key itself before it issues a credential. Never throws.
  */
 export function askingKey(
   agent: Agent,

@@ -2,16 +2,16 @@ import type { Authorization, Entity, EntityType, Recovery, ServiceKey } from '@b
 import type { KeyRing } from '@bailiwick/credentials'
 import type { RegistryView } from './verify-approval.ts'
 
-/** A recovery as the registry holds it. */
+/** A recovery as stored in the registry. */
 export interface TakenRecovery {
   value: Recovery
-  /** ms since the epoch: from when its delay runs. */
+  /** When its delay starts, in ms since the epoch. */
   takenAt: number
-  /** Whether an approver was enrolled by it. */
+  /** Whether an approver has been enrolled through it. */
   used: boolean
 }
 
-/** What an early change made of which entity. */
+/** What an early change turned an entity into. */
 export interface FirstChange {
   type: EntityType
   id: string
@@ -19,41 +19,42 @@ export interface FirstChange {
   after: string | undefined
 }
 
-/** The registry as changes of it are judged by. */
+/** The registry state against which registry changes are judged. */
 export interface GovernedView extends Pick<RegistryView, 'approvers' | 'rules'> {
-  /** Whether an approver was ever enrolled, retired since or not. It ends genesis, and the invitation, for good. */
+  /** Whether an approver was ever enrolled, even if retired since. The first enrolment ends genesis and the invitation for good. */
   readonly enrolled: boolean
-  /** By id, without those that were retired. */
+  /** By id, without retired recoveries. */
   readonly recoveries: ReadonlyMap<string, TakenRecovery>
   /**
-   * The hash of the registry statement by which people changed the registry last; undefined: never so far. What is left of it may
-   * be made after its time, for nothing that people said came between.
+   * The hash of the registry statement by which people last changed the registry; undefined if people have not changed it yet. The rest of
+   * that change may be made after its time limit, because no other statement of people came in between.
    */
   readonly begun: string | undefined
   /**
-   * The first changes that count, in order; at least as many as the genesis that trust.json commits to, or all that there are.
+   * The first changes that count, in order. Holds at least as many as the genesis that trust.json commits to, or all changes if there are
+   * fewer.
    */
   readonly first: readonly FirstChange[]
-  /** Whether people changed the registry by a statement of version 2. From then on none of version 1 counts. */
+  /** Whether people have changed the registry by a statement of version 2. Afterwards, statements of version 1 no longer count. */
   readonly takesTwo: boolean
-  /** By kid, without those that were revoked. */
+  /** By kid, without revoked keys. */
   readonly serviceKeys: ReadonlyMap<string, ServiceKey>
 }
 
-/** One registry event, and the registry as the events before it in `registry.v1` left it. */
+/** One registry event, and the registry state after the events before it in `registry.v1`. */
 export interface AuthorizationCheck {
   authorization: Authorization
   entity: { type: EntityType; id: string }
   version: number
-  /** JCS hash of what the entity was; undefined: nothing. From the fold, not from the event. */
+  /** JCS hash of the entity's earlier value; undefined if it did not exist. Taken from the fold, not from the event. */
   before: string | undefined
-  /** What the entity becomes; undefined: it is retired. */
+  /** The entity's new value; undefined if the entity is retired. */
   value: Entity | undefined
   /** The event's `hash`, which must be the JCS hash of `value`. */
   after: string | undefined
   /** The event's time, ms since the epoch. */
   at: number
-  /** When the bus took the event, where that is known. */
+  /** When the bus accepted the event, where that is known. */
   takenAt?: number | undefined
   registry: GovernedView
   anchor: Pick<KeyRing, 'trust' | 'root' | 'invitation'>

@@ -13,18 +13,18 @@ import { ServiceError } from '@bailiwick/errors'
 import type { z } from 'zod'
 import { groupHash } from './statement-hash.ts'
 
-/** What an approval statement says, but for what is derived. `now` is ms since the epoch; `nonce` at least 128 random bits. */
+/** The facts of an approval statement, without derived members. `now` is ms since the epoch; `nonce` has at least 128 random bits. */
 export type ApprovalFacts = Omit<ApprovalStatement, 'v' | 'kind' | 'rule' | 'issued_at'> & {
   /** The rule that `matchRule` gave for this agent and this authority. */
   rule: Rule
-  /** Everybody who is enrolled; the rule's group is taken from them. */
+  /** All enrolled approvers; the rule's group is selected from them. */
   approvers: Iterable<Approver>
   now: number
 }
 
 /**
- * The statement that approvers of an access request sign (DESIGN §7.2). Pure: equal facts make equal statements. Throws
- * `request_malformed` when the facts do not make a statement that any reader would take.
+ * Builds the statement that the approvers of an access request sign (DESIGN §7.2). Pure: equal facts make equal statements. Throws
+ * `request_malformed` if the facts do not make a statement that readers accept.
  */
 export function buildApprovalStatement({ rule, approvers, now, ...facts }: ApprovalFacts): ApprovalStatement {
   const { group, quorum } = rule.approvers
@@ -40,29 +40,29 @@ export function buildApprovalStatement({ rule, approvers, now, ...facts }: Appro
   return statement
 }
 
-/** What a registry statement says, but for what is derived. `now` is ms since the epoch; `nonce` at least 128 random bits. */
+/** The facts of a registry statement, without derived members. `now` is ms since the epoch; `nonce` has at least 128 random bits. */
 export type RegistryFacts = Omit<RegistryStatement, 'v' | 'kind' | 'issued_at'> & { now: number }
 
 /**
- * The statement that approvers of a registry change sign (DESIGN §7.2). Its entities are applied in their order, each judged
- * by the registry as the ones before left it: who signs must still be there. Pure. Throws `request_malformed`.
+ * Builds the statement that the approvers of a registry change sign (DESIGN §7.2). Its entities are applied in order, and each is judged
+ * against the registry as left by the ones before it: the signers must still be enrolled at that point. Pure. Throws `request_malformed`.
  */
 export function buildRegistryStatement({ now, ...facts }: RegistryFacts): RegistryStatement {
   return strict(registryStatementSchema, { v: 2, kind: 'registry', ...facts, issued_at: new Date(now).toISOString() })
 }
 
-/** What a step-up statement says, but for what is derived. `now` is ms since the epoch; `nonce` at least 128 random bits. */
+/** The facts of a step-up statement, without derived members. `now` is ms since the epoch; `nonce` has at least 128 random bits. */
 export type StepUpFacts = Omit<StepUpStatement, 'v' | 'kind' | 'effect' | 'issued_at'> & {
   effect: StepUpEffect
   now: number
 }
 
-/** The statement that approvers of one more action of a living grant sign (DESIGN §7.2). Pure. Throws `request_malformed`. */
+/** Builds the statement that approvers sign for one more action of a live grant (DESIGN §7.2). Pure. Throws `request_malformed`. */
 export function buildStepUpStatement({ now, ...facts }: StepUpFacts): StepUpStatement {
   return strict(stepUpStatementSchema, { v: 1, kind: 'step_up', ...facts, issued_at: new Date(now).toISOString() })
 }
 
-/** Each mode has its own member, and none of another's: a window with a digest would be read as an approval of one action. */
+/** Each mode has its own member and must not carry another's: a window with a digest would be read as an approval of one action. */
 export function modeProblem(statement: ApprovalStatement): string | undefined {
   const { mode, action_digest, continuous } = statement
   if ((mode === 'per_action') !== (action_digest !== undefined)) return 'action_digest: belongs to per_action alone'

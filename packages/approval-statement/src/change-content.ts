@@ -4,14 +4,14 @@ import type { AuthorizationCheck } from './authorization-check.ts'
 import { refused } from './refused.ts'
 import { holdersOf } from './verify-signers.ts'
 
-/** A change of one entity, and the approvers that there are before it. */
+/** A change of one entity, and the approvers enrolled before it. */
 export type ChangeContent = Pick<AuthorizationCheck, 'entity' | 'version' | 'before' | 'value' | 'after'> & {
   registry: { readonly approvers: ReadonlyMap<string, Approver> }
 }
 
 /**
- * What must hold of a registry change whoever signs it: the value is the one that the hash and the entity's name say, and
- * somebody is left who can approve. Governance that nobody can exercise would be governance switched off. Never throws.
+ * Checks what must hold for a registry change regardless of its signers. The value must match the hash and the entity's name, and at least
+ * one person who can approve must remain: governance that no person can exercise would be governance switched off. Never throws.
  */
 export function contentProblem({
   entity,
@@ -29,17 +29,17 @@ export function contentProblem({
   }
   if (value.id !== entity.id) return no('value: another id than the entity')
   if (hashOf(value) !== after) return no('after: not the hash of the value')
-  // A recovery that could be changed, or come back, would end its delay before it began.
+  // If a recovery could be changed, or could come back, its delay would be over before it began.
   if (entity.type === 'recovery' && version !== 1) return no('value: a recovery is registered once')
   return entity.type === 'approver' ? passkeysProblem(value as Approver, registry.approvers) : undefined
 }
 
-/** Who was the last could not be followed by anybody whom an approver let in. */
+/** The last approver must not be retired: no approver could then let anyone in. */
 function lastOneProblem(id: string, enrolled: ReadonlyMap<string, Approver>): Refused | undefined {
   return [...enrolled.keys()].some((other) => other !== id) ? undefined : no('retires the last approver')
 }
 
-/** One passkey with two names would be two people in every quorum; without any, the last approver could never sign. */
+/** One passkey under two names would count as two people in every quorum. Without a passkey, the last approver could never sign. */
 function passkeysProblem(approver: Approver, enrolled: ReadonlyMap<string, Approver>): Refused | undefined {
   if (approver.credentials.length === 0) return no('value: an approver without a passkey')
   const others = [...enrolled.values()].filter(({ id }) => id !== approver.id)
@@ -50,8 +50,8 @@ function passkeysProblem(approver: Approver, enrolled: ReadonlyMap<string, Appro
 }
 
 /**
- * Whether this change does nothing but retire recoveries: what any one approver may do alone, the proposer too, whatever the
- * registry's rule asks for. It lets nobody in, and who would have to sign beside the one who is still there may be who is lost.
+ * Whether this change only retires recoveries. Any single approver may do that alone, including the proposer, whatever the registry's rule
+ * requires. Such a change lets no one in, and the second signer might be the very person whose passkeys were lost.
  */
 export function onlyObjects(
   entities: readonly Pick<RegistryStatement['entities'][number], 'type' | 'after'>[],

@@ -102,10 +102,10 @@ it('names the policies that come, go and change, and says where more may be allo
   })
   expect(changes(forbid, permit + forbid)).toEqual({ said: ['adds the permit "all"'], ...more })
   expect(changes(permit + forbid, forbid)).toEqual({ said: ['removes the permit "all"'], mayAllowMore: false })
-  expect(changes(`@redact("iban") ${permit}`, '')).toMatchObject(more) // what it obliged to goes with it
+  expect(changes(`@redact("iban") ${permit}`, '')).toMatchObject(more) // the policy's obligations go with it
   expect(changes(forbid, forbid.replace('true', 'false'))).toMatchObject(more)
   expect(changes(forbid, `// a comment; @id("x")\n  ${forbid}`)).toEqual({ said: [], mayAllowMore: false })
-  // Text that only looks like a policy, and an annotation that is called as an effect is.
+  // Text that only looks like a policy, and an annotation named like an effect.
   expect(changes(forbid, forbid.replace('true', '"; permit (principal, action, resource);" != ""'))).toEqual({
     said: ['changes the forbid "no-external-after-private"'],
     ...more,

@@ -13,19 +13,20 @@ import { jcsHash } from '@bailiwick/credentials'
 import { registryRuleId } from './match-rule.ts'
 import { type PolicyFiles, policyChanges } from './policy-changes.ts'
 
-/** One entity of a change, before and after; null: it was, or will be, none. */
+/** One entity of a change, before and after; null if it did not, or will not, exist. */
 export interface EntityEffect {
   type: EntityType
   id: string
   before: Entity | null
   after: Entity | null
-  /** Of a policy set, what its policies say; null: nobody has them here. */
+  /** For a policy set: the text of its policies; null if the text is not available here. */
   text?: { before: PolicyFiles | null; after: PolicyFiles | null } | undefined
 }
 
 /**
- * What a change of one entity does, in one line that a person reads before a signature: what holds after it, and how it was before.
- * Each member that differs is in the line, by its meaning or at least by its name. Names stand as JSON: they are others' words.
+ * Describes what a change of one entity does, in one line for a person to read before signing: the state after the change, and the state
+ * before it. The line contains each member that differs, by its meaning or at least by its name. Names are written as JSON, because other
+ * people chose them.
  */
 export function changeEffect({ type, id, before, after, text }: EntityEffect): string {
   if (type === 'policy-set') return policiesEffect(before as PolicySet | null, after as PolicySet | null, text)
@@ -45,14 +46,14 @@ export function changeEffect({ type, id, before, after, text }: EntityEffect): s
 type Wording<T> = (after: T, before: T | null) => string | undefined
 
 interface Wordings<T> {
-  /** What holds afterwards, whatever differs. */
+  /** Describes the state afterwards, whichever members differ. */
   is: (id: string, after: T) => string
   gone: (id: string, before: T) => string
-  /** Of a member that differs; undefined: `is` says it already. */
+  /** Wording for each member that differs; undefined if `is` already covers it. */
   members: { [M in keyof T]?: Wording<T> }
 }
 
-/** Of whichever type, once the type is known to be that of the entity. */
+/** Wordings for any type, once it is known to be the entity's type. */
 interface AnyWordings {
   is: (id: string, after: Entity) => string
   gone: (id: string, before: Entity) => string
@@ -217,7 +218,7 @@ const recovery: Wordings<Recovery> = {
   members: {},
 }
 
-/** A type whose entities have no words of their own here: each member that differs is named. */
+/** Wordings for a type that has none of its own: each member that differs is named. */
 const other = (type: EntityType): Wordings<Entity> => ({
   is: (id) => `${type} ${quote(id)} is what this change says`,
   gone: (id) => `${type} ${quote(id)} is gone`,

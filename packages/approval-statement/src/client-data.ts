@@ -10,10 +10,10 @@ const clientDataSchema = z.looseObject({
   topOrigin: z.unknown().optional(),
 })
 
-/** WebAuthn Level 3 §5.8.1, as the browser collected it. Browsers add members; those are not ours to judge. */
+/** WebAuthn Level 3 §5.8.1, as collected by the browser. Browsers add members, which we do not judge. */
 export type ClientData = z.infer<typeof clientDataSchema>
 
-/** Reads client data strictly: one spelling of base64url, no duplicate keys, which two parsers would read differently. */
+/** Parses client data strictly: one base64url spelling, and no duplicate keys, which two parsers could read differently. */
 export function parseClientData(clientDataJson: string): ClientData | undefined {
   const bytes = decodeBase64url(clientDataJson)
   if (bytes === undefined) return undefined
@@ -25,8 +25,8 @@ export function parseClientData(clientDataJson: string): ClientData | undefined 
 }
 
 /**
- * Whether a page of ours, itself and not framed by another, asked for the ceremony. The library lets `crossOrigin` pass when
- * the browser names no `topOrigin`: then a page that frames ours could lead a human's hand to the button.
+ * Whether the ceremony was requested by a page other than our own unframed page. The library accepts `crossOrigin` if the browser names no
+ * `topOrigin`: a page that frames ours could then steer a human's click to the button.
  */
 export function isFramed({ crossOrigin, topOrigin }: ClientData): boolean {
   return crossOrigin === true || topOrigin !== undefined

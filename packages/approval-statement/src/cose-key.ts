@@ -1,12 +1,12 @@
 import { decodeCredentialPublicKey } from '@simplewebauthn/server/helpers'
 
 /**
- * The algorithms of passkeys that count, by COSE number (RFC 9053, RFC 8812): ES256, EdDSA, RS256 (Windows Hello). The
- * library would take SHA-1 and whatever the runtime adds next.
+ * The accepted passkey algorithms, by COSE number (RFC 9053, RFC 8812): ES256, EdDSA, RS256 (Windows Hello). The library alone would accept
+ * SHA-1 and any algorithm that the runtime adds later.
  */
 export const passkeyAlgorithms = [-7, -8, -257]
 
-// COSE labels (RFC 9052 §7.1, RFC 9053 §7, RFC 8230 §4); of RSA, -1 is n and -2 is e.
+// COSE labels (RFC 9052 §7.1, RFC 9053 §7, RFC 8230 §4); for RSA, -1 is n and -2 is e.
 const kty = 1
 const alg = 3
 const crv = -1
@@ -14,8 +14,8 @@ const n = -1
 const e = -2
 
 /**
- * Whether COSE bytes are a key of exactly one of `passkeyAlgorithms`, on its own curve (V12). An RSA key must have 2048 bits
- * and the exponent 65537: with an exponent of 1 everybody can sign.
+ * Whether COSE bytes are a key of exactly one of `passkeyAlgorithms`, on that algorithm's own curve (V12). An RSA key must have 2048 bits
+ * and the exponent 65537: with an exponent of 1, anyone can sign.
  */
 export function isPasskeyKey(coseKey: Uint8Array): boolean {
   const key = decode(coseKey)

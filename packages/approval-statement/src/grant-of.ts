@@ -3,7 +3,7 @@ import { jcs, type Refused } from '@bailiwick/credentials'
 import { refused } from './refused.ts'
 import { grantIdOf, statementHash } from './statement-hash.ts'
 
-/** The grant that an approval creates: nothing in it but what the humans signed (V3), and their signatures. */
+/** The grant that an approval creates. It contains only what the humans signed (V3), and their signatures. */
 export function grantOf(statement: ApprovalStatement, assertions: readonly Assertion[]): Grant {
   const { request_id, agent, instance_key, authority, mode, not_before, not_after, as_of } = statement
   const statement_hash = statementHash(statement)
@@ -13,8 +13,8 @@ export function grantOf(statement: ApprovalStatement, assertions: readonly Asser
 }
 
 /**
- * Whether a grant is what its own statement makes (V3); that the statement was approved is `verifyApproval`'s to say. Only
- * instance and key may differ, of the same agent, and only where the humans signed `rebind: attested` (DESIGN §7.2). Never throws.
+ * Whether a grant matches its own statement (V3); `verifyApproval` decides whether that statement was approved. Only the instance and key
+ * may differ, for the same agent, and only if the humans signed `rebind: attested` (DESIGN §7.2). Never throws.
  */
 export function verifyGrantContent(grant: Grant): { ok: true } | Refused {
   const { statement, assertions, agent, instance_key } = grant
@@ -23,7 +23,7 @@ export function verifyGrantContent(grant: Grant): { ok: true } | Refused {
   try {
     if (jcs({ ...grantOf(statement, assertions), ...rebound }) === jcs(grant)) return { ok: true }
   } catch {
-    // A lone surrogate, say: no statement that anybody could have signed.
+    // For example a lone surrogate: no person could have signed such a statement.
   }
   return refused('statement_unknown', 'the grant is not what the statement says')
 }

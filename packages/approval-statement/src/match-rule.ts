@@ -7,7 +7,7 @@ import { countsCost, labelsWithin } from './tool-labels.ts'
 type Match = Rule['match']
 type Scope = NonNullable<Match['resources']>[number]
 
-/** What rules are matched by; of one time, which the caller chooses. */
+/** The state against which rules are matched, at one time chosen by the caller. */
 export interface RuleView {
   readonly rules: ReadonlyMap<string, Rule>
   readonly agents: ReadonlyMap<string, Pick<Agent, 'labels'>>
@@ -15,8 +15,8 @@ export interface RuleView {
 }
 
 /**
- * The rule that says who may change the registry, and how many it takes; without it any approver may. It is about nothing
- * else: what it matches is not read.
+ * The id of the rule that says who may change the registry and how many people must sign. Without this rule any approver may. It governs
+ * nothing else: its `match` is not read.
  */
 export const registryRuleId = 'registry'
 
@@ -58,7 +58,7 @@ export function matchRule(
   return refused('approval_rule_missing', 'no rule holds for what is asked')
 }
 
-/** What the rule wants an authority to say that it does not, and what to do. */
+/** What the rule requires and the authority does not state, and how to fix it. */
 function lackingFor({ id, closed_permissions, listed_delegates }: Rule, authority: Authority): string | undefined {
   const { permissions, delegates, max_depth, max_children } = authority
   if (closed_permissions === true && permissions.some((each) => each.arguments !== 'closed'))
@@ -69,10 +69,10 @@ function lackingFor({ id, closed_permissions, listed_delegates }: Rule, authorit
   return undefined
 }
 
-/** A permission, and the labels of what it may reach: one ask meets many rules, and finds those once. */
+/** A permission with the labels of what it may reach. One request is compared with many rules, so the labels are computed once. */
 interface Reaching extends Permission {
   reach: () => readonly (readonly string[])[]
-  /** Its cost is the tool's own. */
+  /** Whether its cost is the one that the tool defines. */
   isCounted: boolean
 }
 
@@ -84,7 +84,7 @@ function reachOf({ resource }: Permission, { toolServers }: RuleView): Reaching[
   }
 }
 
-/** An agent's id stands for each of its instances, `<id>/<instance>`. */
+/** An agent's id matches each of its instances, `<id>/<instance>`. */
 function matchesAgent({ agents, agent_labels: wanted }: Match, agent: string, labels: readonly string[]): boolean {
   return (
     (agents === undefined || agents.some((id) => id === '*' || id === agent || agent.startsWith(`${id}/`))) &&
@@ -121,9 +121,9 @@ function hasOneOf(wanted: readonly string[], labels: readonly string[]): boolean
 }
 
 /**
- * Whether a permission may cost more than the rule begins at. What is counted is bounded by the budget, in which a currency that
- * is not listed cannot be spent. All else is above every amount: an agent that left its cost out, or chose another argument for it,
- * would else be under the rule for what is cheap.
+ * Whether a permission may cost more than the rule's threshold. A counted cost is bounded by the budget, and a currency that the budget
+ * does not list cannot be spent. All other costs are treated as above every amount: otherwise an agent that omits its cost, or picks
+ * another argument for it, would fall under the rule for cheap calls.
  */
 function mayCostMore({ cost_above }: Match, { isCounted }: Reaching, { budget }: Authority): boolean {
   if (cost_above === undefined || !isCounted) return true
@@ -134,7 +134,10 @@ function mayCostMore({ cost_above }: Match, { isCounted }: Reaching, { budget }:
   })
 }
 
-/** Whether one resource may be in both. By the letters alone, so that a scope in no normal form is in the way, not passed by. */
+/**
+ * Whether one resource may be in both scopes. Compares letters only, so a scope not in normal form blocks the match instead of slipping
+ * past.
+ */
 function overlaps(scope: Scope, resource: Permission['resource']): boolean {
   if (scope.type !== resource.type) return false
   const asked = resource.id ?? resource.id_prefix ?? ''

@@ -7,15 +7,16 @@ import { bringsSecond } from './people-needed.ts'
 import { refused } from './refused.ts'
 
 /**
- * A change by a statement of version 1, from before changes took two people: one person was enough if another name had proposed
- * it. It counts only in an installation of that time, before the first change of version 2: a thief must not choose the older rule.
+ * A change by a statement of version 1, from the time before changes took two people: one person was enough if another name had proposed
+ * it. It counts only in an installation of that time, before the first change of version 2, because a thief must not be able to choose the
+ * older rule.
  */
 export function byOneOfOld(
   { entity, value, registry, anchor }: AuthorizationCheck,
   { entities, proposer }: RegistryStatement,
   people: readonly Approver[],
 ): { ok: true } | Refused {
-  // An installation that signs its genesis as a whole was made by a version that writes version 2 alone.
+  // An installation that signs its genesis as a whole was created by a version that writes only version 2.
   if (registry.takesTwo || anchor.trust.genesis !== undefined)
     return refused('statement_unknown', 'v: changes take two people by now')
   if (onlyObjects(entities) && people.length > 0) return { ok: true }

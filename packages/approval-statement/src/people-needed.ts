@@ -2,13 +2,13 @@ import type { Approver, Entity, EntityType, RegistryStatement, Rule } from '@bai
 import { onlyObjects } from './change-content.ts'
 import { registryRuleId } from './match-rule.ts'
 
-/** Of the registry, what says how many people a change takes. */
+/** The part of the registry that determines how many people a change takes. */
 export interface Governors {
   readonly approvers: ReadonlyMap<string, Approver>
   readonly rules: ReadonlyMap<string, Rule>
 }
 
-/** One entity of a change, with what it becomes; no value: it is retired. */
+/** One entity of a change, with its new value; no value if it is retired. */
 export interface ChangedEntity {
   type: EntityType
   id: string
@@ -18,8 +18,9 @@ export interface ChangedEntity {
 type NamedEntities = readonly Pick<RegistryStatement['entities'][number], 'type' | 'id' | 'after'>[]
 
 /**
- * Why a change takes as many people as it does. `objection`: it only retires recoveries. `second`: it brings the second person who can
- * sign. `single_operator`: the installation says that one person is enough. `rule`: the rule `registry` wants more than two. `two`: all else.
+ * Why a change takes as many people as it does. `objection`: it only retires recoveries. `second`: it adds the second person who can sign.
+ * `single_operator`: the installation says that one person is enough. `rule`: the rule `registry` requires more than two. `two`: every
+ * other change.
  */
 export type WhyPeople = 'objection' | 'second' | 'single_operator' | 'rule' | 'two'
 
@@ -31,8 +32,8 @@ export interface PeopleNeeded {
 }
 
 /**
- * How many people sign one entity of a change. Two at least: a name proves nobody, so that whoever proposes a change counts only by
- * signing it, as the second of the two. The exceptions are those of `WhyPeople`.
+ * How many people must sign a change of one entity. At least two: the proposer's name proves nothing, so proposers count only if they sign,
+ * as one of the two. The exceptions are those of `WhyPeople`.
  */
 export function peopleNeeded(
   entities: NamedEntities,
@@ -47,7 +48,7 @@ export function peopleNeeded(
   return quorum > 2 ? { quorum, group, why: 'rule' } : { quorum: 2, group, why: 'two' }
 }
 
-/** As `peopleNeeded`, for a whole change: one entity after the other as they are made, and the most that one of them takes. */
+/** Like `peopleNeeded`, for a whole change: applies its entities one after another and takes the highest number. */
 export function peopleNeededFor(
   changes: readonly ChangedEntity[],
   registry: Governors,
@@ -58,7 +59,7 @@ export function peopleNeededFor(
   let most: PeopleNeeded | undefined
   for (const { type, id, value } of changes) {
     const needed = peopleNeeded(named, value, { approvers, rules }, options)
-    // The group is that of the rule as it is: whoever signs is in it from the beginning.
+    // Uses the group of the current rule: its members must sign from the beginning.
     most = most === undefined || needed.quorum > most.quorum ? { ...needed, group: (most ?? needed).group } : most
     if (type === 'approver') become(approvers, id, value)
     if (type === 'rule') become(rules, id, value)
@@ -67,9 +68,9 @@ export function peopleNeededFor(
 }
 
 /**
- * Whether this change does nothing but bring in the second person who can sign: the one thing that the first may do alone, since nobody
- * else could. Somebody new while one approver is enrolled; or, while one alone is in the group of the rule `registry`, an approver
- * who is enrolled already and comes into that group, with the same passkeys.
+ * Whether this change only adds the second person who can sign. It is the one thing that the first person may do alone, because there is no
+ * second person to sign it. It enrols a new approver while one approver is enrolled; or, while the group of the rule `registry` has one
+ * member, it adds an already enrolled approver, with the same passkeys, to that group.
  */
 export function bringsSecond(
   entities: NamedEntities,
@@ -86,7 +87,7 @@ export function bringsSecond(
   return able.length === 1 && !able.includes(known) && comesIn(known, value as Approver, group)
 }
 
-/** Whether nothing of this person changes but that `group` is one more of the groups. */
+/** Whether the only change to this person is that `group` is added to the groups. */
 function comesIn(known: Approver, then: Approver, group: string): boolean {
   const sameGroups = JSON.stringify(then.groups.filter((each) => each !== group)) === JSON.stringify(known.groups)
   const rest = ({ groups: _, ...person }: Approver) => JSON.stringify(Object.entries(person).sort())

@@ -1,17 +1,17 @@
-/** What policies say, by file. */
+/** The text of policies, by file. */
 export type PolicyFiles = Readonly<Record<string, string>>
 
 interface FoundPolicy {
   effect: 'permit' | 'forbid'
   text: string
-  /** It obliges to something, which goes with it. */
+  /** The policy carries an obligation, which is lost if the policy goes. */
   obliges: boolean
 }
 
 /**
- * Which policies come, go or change between two sets, by their `@id`, and whether more may be allowed after it. A policy is found by its
- * text and not judged: a permit that comes or changes, a forbid that goes or changes, and a permit that goes with what it obliged to, may
- * allow more.
+ * Which policies are added, removed or changed between two sets, by their `@id`, and whether the new set may allow more. Policies are
+ * compared by their text and not evaluated: an added or changed permit, a removed or changed forbid, and a removed permit together with its
+ * obligations may allow more.
  */
 export function policyChanges(before: PolicyFiles, after: PolicyFiles): { said: string[]; mayAllowMore: boolean } {
   const [then, now] = [policiesIn(before), policiesIn(after)]
@@ -25,7 +25,7 @@ export function policyChanges(before: PolicyFiles, after: PolicyFiles): { said: 
     said.push(`${verb} the ${effect} ${name}`)
     mayAllowMore ||= fresh?.effect === 'permit' || old?.effect === 'forbid' || old?.obliges === true
   }
-  // A schema or an entity file says what policies mean, so it may allow more as well.
+  // A schema or an entity file determines what policies mean, so changing it may also allow more.
   const others = [...new Set([...Object.keys(before), ...Object.keys(after)])]
     .filter((file) => !file.endsWith('.cedar') && before[file] !== after[file])
     .map((file) => `changes the file ${JSON.stringify(file)}`)
@@ -37,7 +37,7 @@ function policiesIn(files: PolicyFiles): Map<string, FoundPolicy> {
   for (const [file, text] of Object.entries(files)) {
     if (!file.endsWith('.cedar')) continue
     for (const [n, words] of statementsOf(text).entries()) {
-      // `@permit("…")` is an annotation, whatever its name.
+      // `@permit("…")` is an annotation, despite its name.
       const at = words.findIndex((word, k) => (word === 'permit' || word === 'forbid') && words[k - 1] !== '@')
       const effect = words[at]
       if (effect !== 'permit' && effect !== 'forbid') continue
@@ -53,7 +53,7 @@ function policiesIn(files: PolicyFiles): Map<string, FoundPolicy> {
   return found
 }
 
-/** Each policy as its words, without comments and white space. Quoted text is one word, whatever stands in it. */
+/** Each policy as its tokens, without comments and white space. Quoted text is one token, whatever it contains. */
 function statementsOf(text: string): string[][] {
   const statements: string[][] = [[]]
   for (const [word] of text.matchAll(/\/\/[^\n]*|"(?:[^"\\]|\\[\s\S])*"|[A-Za-z0-9_]+|[^\s]/g)) {

@@ -16,21 +16,21 @@ export const now = Date.parse('2026-11-24T12:00:00.000Z')
 
 type CBORType = Parameters<typeof isoCBOR.encode>[0]
 
-/** What a hostile browser or authenticator may put where; everything that is not named is as it should be. */
+/** What a hostile browser or authenticator may forge; members that are not set stay correct. */
 export interface Forged {
   type?: string
   challenge?: string
   origin?: string
-  /** Members of the client data besides. */
+  /** Additional members of the client data. */
   more?: Record<string, unknown>
   /** The whole client data. */
   clientData?: string
   rpId?: string
   flags?: number
   signCount?: number
-  /** Bytes behind the authenticator data. */
+  /** Bytes after the authenticator data. */
   extra?: Buffer
-  /** Of a registration. */
+  /** For a registration. */
   fmt?: string
   attStmt?: Map<string, CBORType>
   credentialId?: string
@@ -54,7 +54,7 @@ interface RegistrationResponse {
   response: { clientDataJSON: string; attestationObject: string }
 }
 
-/** A passkey by hand, since no authenticator does what an attacker would. */
+/** A passkey built by hand, because no authenticator behaves like an attacker. */
 export function aPasskey(algorithm: PasskeyAlgorithm = 'ES256'): TestPasskey {
   const { privateKey, publicKey } = newKeyPair(algorithm)
   const coseKey = coseOf(publicKey.export({ format: 'jwk' }))
@@ -143,7 +143,7 @@ function clientDataOf({ clientData, type, challenge, origin = trust.origins[0], 
   return clientData ?? JSON.stringify({ type, challenge, origin, crossOrigin: false, ...more })
 }
 
-/** WebAuthn Level 3 §6.1; the flags are by default: present, verified, backup eligible, backed up. */
+/** WebAuthn Level 3 §6.1; the default flags are present, verified, backup eligible and backed up. */
 function authenticatorDataOf({ rpId = trust.rp_id, flags = 0x1d, signCount = 0, extra }: Forged): Buffer {
   const tail = Buffer.alloc(5)
   tail.writeUInt8(flags)

@@ -4,7 +4,7 @@ import type { Refused } from '@bailiwick/credentials'
 import { matchRule, type RuleView } from './match-rule.ts'
 import { refused } from './refused.ts'
 
-/** A part of what was asked, for which one rule holds. */
+/** A part of the request to which one rule applies. */
 export interface Item {
   authority: Authority
   rule: Rule
@@ -34,7 +34,7 @@ export function splitByRule(
     return refused('approval_rule_missing', 'it has fewer calls than the parts that rules split it into')
   const items: Item[] = []
   for (const part of parts) {
-    // Less money may be another rule's: each part is looked at again, as what it has become.
+    // A smaller budget may fall under another rule, so each part is matched again as it is now.
     const split = splitByRule(view, { agent, authority: part })
     if (!split.ok) return split
     items.push(...split.items)
@@ -43,8 +43,8 @@ export function splitByRule(
 }
 
 /**
- * Whether all that was granted of one signed ask stays within it, whoever split it, and by whichever rules: no two grants may
- * have the same budget or uses (V3). That each of them narrows the ask does not say so. Pure.
+ * Whether all grants made from one signed request together stay within it, no matter which service split it, and by which rules: no two
+ * grants may have the same budget or uses (V3). That each grant narrows the request does not ensure this. Pure.
  */
 export function staysWithin(granted: readonly [Authority, ...Authority[]], asked: Authority): boolean {
   return granted.every((each) => narrows(each, asked).narrower) && narrows(together(granted), asked).narrower

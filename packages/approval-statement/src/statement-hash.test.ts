@@ -44,7 +44,7 @@ const statements: Statement[] = [
   },
 ]
 
-/** Every place in a value, as the keys that lead to it. */
+/** Every position in a value, as the path of keys that leads to it. */
 function places(value: unknown, path: string[] = []): string[][] {
   const inner = typeof value === 'object' && value !== null ? Object.entries(value) : []
   return [...(path.length > 0 ? [path] : []), ...inner.flatMap(([key, member]) => places(member, [...path, key]))]

@@ -2,8 +2,8 @@ import type { Approver, Statement } from '@bailiwick/contracts'
 import { jcsHash, sha256 } from '@bailiwick/credentials'
 
 /**
- * base64url SHA-256 of the statement's JCS form (DESIGN §7.2): its name, and, as the 32 bytes that it encodes, the challenge
- * that the passkey signs (WebAuthn Level 3 §13.4.3). Any member changed is another hash.
+ * base64url SHA-256 of the statement's JCS form (DESIGN §7.2). It is the statement's name. Decoded to its 32 bytes, it is also the
+ * challenge that the passkey signs (WebAuthn Level 3 §13.4.3). Changing any member changes the hash.
  */
 export function statementHash(statement: Statement): string {
   return jcsHash(statement)
@@ -19,24 +19,24 @@ export function grantIdOf(hash: string): string {
   return `grt_${hash}`
 }
 
-/** The id of an access request: named by the agent's own compact JWS, so that topic and HTTP give the same ask the same id. */
+/** The id of an access request, derived from the agent's own compact JWS, so that topic and HTTP give the same request the same id. */
 export function requestIdOf(agentRequestJws: string): string {
   return `req_${sha256(agentRequestJws)}`
 }
 
-/** The id of one part of an ask that rules split: nobody but who knows the agent's JWS makes it, and each part has its own. */
+/** The id of one part of a request that rules split. It cannot be computed without the agent's JWS, and each part has its own. */
 export function itemIdOf(agentRequestJws: string, index: number): string {
   return `req_${sha256(`${agentRequestJws}#${index}`)}`
 }
 
-/** The id of a proposed registry change. The nonce keeps two equal proposals apart: the first may have been denied. */
+/** The id of a proposed registry change. The nonce keeps two equal proposals apart, because the first may have been denied. */
 export function changeRequestId(change: unknown, nonce: string): string {
   return `req_${jcsHash({ change, nonce })}`
 }
 
 /**
- * Names who could answer and with which passkeys: JCS hash of the sorted pairs of approver id and sorted credential ids. An
- * approver sees in it a member or a passkey that was slipped in between rendering and reading.
+ * Identifies who could answer and with which passkeys: JCS hash of the sorted pairs of approver id and sorted credential ids. It shows an
+ * approver a member or a passkey that was slipped in between rendering and reading.
  */
 export function groupHash(group: string, approvers: Iterable<Approver>): string {
   const members = [...approvers]
@@ -45,7 +45,7 @@ export function groupHash(group: string, approvers: Iterable<Approver>): string 
   return jcsHash(members.sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-/** Names a policy set: JCS hash of its files' names, each with the base64url SHA-256 of its bytes. */
+/** Identifies a policy set: JCS hash of its file names, each with the base64url SHA-256 of its bytes. */
 export function policySetHash(files: Readonly<Record<string, string>>): string {
   return jcsHash(files)
 }

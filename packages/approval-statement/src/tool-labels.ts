@@ -4,12 +4,12 @@ import type { ToolServer } from '@bailiwick/contracts'
 type Servers = ReadonlyMap<string, Pick<ToolServer, 'id' | 'tools'>>
 const undescribed: readonly string[] = ['unlabelled']
 
-/** The server of a tool's id, `<server>/<tool>`; undefined for what is no such id. */
+/** The server of a tool id, `<server>/<tool>`; undefined if the id has another form. */
 export function toolServerOf({ type, id }: { type: string; id: string }): string | undefined {
   return type === 'tool' && id.includes('/') ? id.slice(0, id.indexOf('/')) : undefined
 }
 
-/** What a tool does, by the registry; one that nobody described is `unlabelled`. What is no tool has no labels. */
+/** What a tool does, according to the registry; an undescribed tool is `unlabelled`. A resource that is not a tool has no labels. */
 export function labelsOfTool(resource: { type: string; id: string }, servers: Pick<Servers, 'get'>): readonly string[] {
   if (resource.type !== 'tool') return []
   return describedTool(resource, servers)?.labels ?? undescribed
@@ -23,8 +23,8 @@ function describedTool(resource: { type: string; id: string }, servers: Pick<Ser
 }
 
 /**
- * Whether a permission counts what a call costs by the arguments that the registry says. Whoever asks could else name one that is
- * always small, and pay a million at a cost of nothing. Below a prefix there may be a tool that nobody described.
+ * Whether a permission takes a call's cost from the arguments that the registry defines. Otherwise the requester could name an argument
+ * that is always small, and pay a million at a cost of nothing. Below a prefix there may be an undescribed tool.
  */
 export function countsCost({ resource, cost }: Permission, servers: Pick<Servers, 'get'>): boolean {
   const { type, id } = resource
@@ -34,9 +34,9 @@ export function countsCost({ resource, cost }: Permission, servers: Pick<Servers
 }
 
 /**
- * The labels of each tool that a resource scope may reach, one list a kind of tool. Below a prefix there may always be a tool that
- * nobody described. By the letters alone, as one reads them: a prefix that could hold a described tool touches it. Whoever asks
- * chooses the prefix and how many: a server that none of its tools could be of is passed by without reading them.
+ * The labels of each tool that a resource scope may reach, one list per kind of tool. Below a prefix there may always be an undescribed
+ * tool. Compares letters only, as a person reads them: a prefix that could hold a described tool touches it. The requester chooses the
+ * prefixes and how many there are, so a server that cannot match is skipped without reading its tools.
  */
 export function labelsWithin(
   { type, id, id_prefix: prefix = '' }: { type: string; id?: string; id_prefix?: string },

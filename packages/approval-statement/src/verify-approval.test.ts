@@ -27,7 +27,7 @@ const approvers = [anna, ben, carl, olga]
 type Over = Partial<ApprovalCheck> & {
   rule?: Rule
   facts?: Partial<Parameters<typeof aStatement>[0]>
-  /** Enrolled at reading. */
+  /** The approvers enrolled at the time of reading. */
   enrolled?: Approver[]
   by?: TestPasskey[]
 }
@@ -196,7 +196,8 @@ it('judges separation of duties by who owned the agent in the registry that it i
   const ownedBy = (owner: string) => ({
     registry: { ...registryOf(approvers, aRule()), agents: byId({ ...agent, owner }) },
   })
-  // Whoever got the agent after approving for it approved for somebody else's; whoever gave it away afterwards, for their own.
+  // An approver who became the agent's owner afterwards approved another person's agent; one who gave it away afterwards approved their
+  // own.
   expect(await verify({ by: [keys.anna], ...ownedBy('olga') })).toMatchObject({ ok: true })
   expect(await verify({ by: [keys.anna], ...ownedBy('anna') })).toMatchObject({ code: 'approver_is_owner' })
   expect(await verify({ by: [keys.olga], ...ownedBy('anna') })).toMatchObject({ ok: true })

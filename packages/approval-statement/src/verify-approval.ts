@@ -16,7 +16,7 @@ import { refused } from './refused.ts'
 import { groupHash } from './statement-hash.ts'
 import { type ApprovalTrust, verifySigners } from './verify-signers.ts'
 
-/** The registry as it stood when the approval was given, or now: the fold decides which it asks about. */
+/** The registry as it was when the approval was given, or as it is now: the fold decides which. */
 export interface RegistryView extends RuleView {
   readonly approvers: ReadonlyMap<string, Approver>
   readonly agents: ReadonlyMap<string, Agent>
@@ -32,15 +32,15 @@ export interface ApprovalCheck extends RuleSilence {
   at: number
 }
 
-/** Nothing that is granted outlives this: readers start their state from no further back (DESIGN §5). */
+/** No grant lives longer than this: readers rebuild their state from no further back (DESIGN §5). */
 const longestMs = 8 * 3600 * 1000
 
-/** How far the clock of whoever rendered the statement may be ahead of `at`. */
+/** How far the clock of the service that rendered the statement may be ahead of `at`. */
 const clockLeewayMs = 5000
 
 /**
- * Verifies that enough of the right people approved exactly this (DESIGN §7.2, V3); issuer, PDP and verifier each do it for
- * themselves. The rule is found again by `matchRule`, not believed: a stolen approval service names a rule of its choice.
+ * Verifies that enough of the right people approved exactly this (DESIGN §7.2, V3); issuer, PDP and verifier each check it for themselves.
+ * The rule is found again by `matchRule`, not taken from the statement, because a stolen approval service would name a rule of its choice.
  * Two passkeys of one person count once (V10). Never throws. `approverIds` are the people, sorted.
  */
 export async function verifyApproval(check: ApprovalCheck): Promise<{ ok: true; approverIds: string[] } | Refused> {
@@ -65,7 +65,7 @@ export async function verifyApproval(check: ApprovalCheck): Promise<{ ok: true; 
   )
 }
 
-/** Each comparison must come out true to pass: a time that is none (NaN) refuses. */
+/** Written so that each comparison must be true to pass: an invalid time (NaN) is refused. */
 function timeProblem({ statement, at }: ApprovalCheck, rule: Rule): Refused | undefined {
   const [issued, from, until] = [statement.issued_at, statement.not_before, statement.not_after].map(Date.parse)
   const misfit = (detail: string) => refused('approval_rule_mismatch', detail)
@@ -74,7 +74,7 @@ function timeProblem({ statement, at }: ApprovalCheck, rule: Rule): Refused | un
   if (!(at < until)) return refused('statement_unknown', 'not_after: expired')
   if (!(from < until)) return misfit('not_after: before not_before')
   if (!(until - from <= rule.max_window_seconds * 1000)) return misfit('not_after: longer than the rule allows')
-  // From the rendering too: a window that starts late would outlive what readers remember.
+  // Also measured from the rendering: a window that starts late would outlive what readers remember.
   if (!(until - Math.min(from, issued) <= longestMs)) return misfit('not_after: later than 8 h')
   return undefined
 }
@@ -93,7 +93,7 @@ function ruleProblem(check: ApprovalCheck, rule: Rule): Refused | undefined {
   return statement.mode === 'per_action' ? blindProblem(check, rule) : undefined
 }
 
-/** What must stay fresh is the rule's; a statement may ask for more of it, never for less. */
+/** The rule decides what must stay fresh; a statement may ask for more freshness, never for less. */
 function freshnessProblem({ continuous }: ApprovalStatement, rule: Rule): string | undefined {
   if (continuous === undefined) return undefined
   if (rule.continuous === undefined) return 'mode: the rule does not say what must stay fresh'
@@ -101,7 +101,9 @@ function freshnessProblem({ continuous }: ApprovalStatement, rule: Rule): string
   return laxer('reattest_seconds') || laxer('outcome_seconds') ? 'continuous: less than the rule asks for' : undefined
 }
 
-/** Group, separation of duties and quorum, of people whose signatures verify; the owner is who owned the agent when they signed. */
+/**
+ * Checks group, separation of duties and quorum for people whose signatures verify. The owner is the agent's owner at the time of signing.
+ */
 export function peopleProblem(
   { agent, trust }: { agent: Pick<Agent, 'owner'>; trust: Pick<ApprovalTrust, 'single_operator'> },
   rule: Rule,

@@ -7,14 +7,14 @@ import { isPasskeyKey } from './cose-key.ts'
 import { refused } from './refused.ts'
 import { statementHash } from './statement-hash.ts'
 
-/** One passkey of an approver. `sign_count` is the newest that the caller knows of. */
+/** One passkey of an approver. `sign_count` is the newest value known to the caller. */
 export type PasskeyRecord = Pick<Approver['credentials'][number], 'credential_id' | 'public_key' | 'sign_count'>
 
 export interface ChallengeCheck {
-  /** base64url of the bytes that the authenticator was to sign. */
+  /** base64url of the bytes that the authenticator had to sign. */
   challenge: string
   assertion: Assertion
-  /** Whose passkey it must be, as the registry has them. */
+  /** The approver whose passkey it must be, as in the registry. */
   approver: Pick<Approver, 'credentials'>
   credential: PasskeyRecord
   rpId: string
@@ -25,9 +25,9 @@ export interface ChallengeCheck {
 export type AssertionCheck = Omit<ChallengeCheck, 'challenge'> & { statement: Statement }
 
 /**
- * Verifies that a person signed exactly this statement with this passkey (WebAuthn Level 3 §7.2), present and verified. The
- * steps that the library leaves to us, or answers with the words of whoever sent the assertion, come first; then the library
- * judges all of it, the signature included. Never throws; `assertion_invalid` with the step that failed.
+ * Verifies that a person, present and verified, signed exactly this statement with this passkey (WebAuthn Level 3 §7.2). First come the
+ * steps that the library leaves to us, or whose error text would repeat the sender's input; then the library judges everything, including
+ * the signature. Never throws; `assertion_invalid` with the step that failed.
  */
 export async function verifyAssertion({
   statement,
@@ -41,8 +41,8 @@ export async function verifyAssertion({
 }
 
 /**
- * As `verifyAssertion`, over a challenge that stands for no statement: who signs it is here, and has approved nothing. The
- * challenge must be of random bytes that were given to one browser, once. Never throws.
+ * Like `verifyAssertion`, for a challenge that belongs to no statement: the signer is here, but has approved nothing. The challenge must be
+ * random bytes that were given to one browser, once. Never throws.
  */
 export async function verifyChallenge(check: ChallengeCheck): Promise<{ ok: true; newSignCount: number } | Refused> {
   try {
@@ -82,7 +82,7 @@ const steps: readonly [detail: string, holds: (seen: Seen) => boolean][] = [
   ['authenticator_data: another relying party', ({ rpIdHash, rpId }) => rpIdHash.equals(sha256(rpId))],
   ['authenticator_data: the user was not present', ({ flags }) => (flags & userPresent) !== 0],
   ['authenticator_data: the user was not verified', ({ flags }) => (flags & userVerified) !== 0],
-  // A counter that stands still or goes back is a copied authenticator (§6.1.1); synced passkeys stay at 0.
+  // A counter that does not increase reveals a copied authenticator (§6.1.1); synced passkeys stay at 0.
   ['authenticator_data: sign count', ({ signCount, credential }) => grows(credential.sign_count, signCount)],
 ]
 
@@ -108,8 +108,8 @@ function look(check: ChallengeCheck): Seen | string {
 }
 
 /**
- * ECDSA signatures come in DER (WebAuthn Level 3 §6.5.5), whose two lengths the library does not compare with what is
- * there: each signature has one spelling here. `key` is a COSE key in CTAP2's canonical form: key type first.
+ * ECDSA signatures are encoded in DER (WebAuthn Level 3 §6.5.5), and the library does not check its two lengths against the actual bytes.
+ * Checking them here leaves each signature one spelling. `key` is a COSE key in CTAP2's canonical form: key type first.
  */
 function isStrictSignature(key: Uint8Array, signature: Uint8Array): boolean {
   const isEc2 = key[1] === 0x01 && key[2] === 0x02

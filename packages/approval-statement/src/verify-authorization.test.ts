@@ -247,7 +247,7 @@ it('counts nobody for a name: whoever is said to propose a change of any kind, t
       expect(await verify(one, byApprovers([one], [keys.anna], { proposer }))).toMatchObject(missing)
 })
 
-/** What people signed before changes took two of them. */
+/** What people signed before changes took two people. */
 function ofOld(changes: Change[], by: TestPasskey[], proposer = 'olga') {
   const { statement } = byApprovers(changes, by, { proposer })
   const old = { ...statement, v: 1 as const }
@@ -266,7 +266,7 @@ it('takes what one person signed before changes took two, and never after the fi
 })
 
 it('takes no statement of the older version where the installation was made by a version that knows it better (V3)', async () => {
-  // Its only approver, and a name: a stolen approval service renders what it likes.
+  // The only approver, plus a mere name: a stolen approval service can render any proposer.
   const sole = { ...living, approvers: byId(anna) }
   const made = { ...anchor, trust: { ...anchor.trust, genesis: { count: 1, sha256: jcsHash('genesis') } } }
   const old = ofOld([rule], [keys.anna])
@@ -298,7 +298,7 @@ it('lets the only one in the group of the rule registry bring a colleague into i
   ])
     expect(await verify(one, byApprovers([one], [keys.anna]), { registry })).toMatchObject(missing)
   expect(await verify(comes, byApprovers([comes, rule], [keys.anna]), { registry })).toMatchObject(missing)
-  // With two in the group it takes both.
+  // With two people in the group, the change takes both.
   const two = { ...registry, approvers: byId(anna, carl, anApprover('dora', ['registry'], aPasskey())) }
   expect(await verify(comes, byApprovers([comes], [keys.anna]), { registry: two })).toMatchObject(missing)
 })
@@ -355,7 +355,7 @@ it('lets the first approver enrol the second alone, whatever the rule asks for, 
   expect(await verify(second, alone(second), { registry: { ...first, rules } })).toEqual(ok)
   const nobody = { code: 'approval_quorum_missing', detail: '1 of 2' }
   expect(await verify(rule, alone(rule), { registry: first })).toMatchObject(nobody)
-  // Smuggled in beside the second approver, or after there are two.
+  // Smuggled in together with the second approver, or after there are two.
   expect(await verify(rule, alone(second, rule), { registry: first })).toMatchObject(nobody)
   expect(await verify(second, alone(second, rule), { registry: first })).toMatchObject(nobody)
   expect(await verify(second, alone(second), { registry: { ...living, approvers: byId(anna, carl) } })).toMatchObject({
@@ -366,7 +366,7 @@ it('lets the first approver enrol the second alone, whatever the rule asks for, 
     before: jcsHash(anna),
   })
   expect(await verify(more, alone(more), { registry: first })).toMatchObject(nobody)
-  // Whoever is let in needs the group's passkey all the same.
+  // A newly admitted approver still needs the group's passkey.
   const governors = byId(aRule({ id: 'registry', approvers: { group: 'governors', quorum: 1 } }))
   expect(await verify(second, alone(second), { registry: { ...first, rules: governors } })).toMatchObject({
     code: 'approver_not_in_group',
@@ -386,7 +386,7 @@ it('takes two people for a passkey once there are two, whoever proposed it: nobo
     next(ben, keys.ben, another),
     next(ben, { ...another, record: { ...another.record, credential_id: keys.ben.record.credential_id } }),
   ]) {
-    // Proposed by somebody else, as who made the link is: one signature is one person's all the same.
+    // Proposed by another person, such as the one who made the link: one signature is still one person's.
     expect(await verify(brings, byApprovers([brings], [keys.anna]), { registry })).toMatchObject(missing)
     expect(await verify(brings, byApprovers([brings, rule], [keys.anna]), { registry })).toMatchObject(missing)
     expect(await verify(brings, byApprovers([brings], [keys.anna, keys.anna]), { registry })).toMatchObject(missing)

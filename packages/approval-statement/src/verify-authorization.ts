@@ -10,7 +10,7 @@ import { byInvitation, byRecovery } from './verify-enrolment.ts'
 import { byIssuer, keyStateProblem } from './verify-key-state.ts'
 import { verifySigners } from './verify-signers.ts'
 
-/** How far the clock of whoever rendered the statement may be ahead of `at`. */
+/** How far the clock of the service that rendered the statement may be ahead of `at`. */
 const clockLeewayMs = 5000
 
 /**
@@ -35,8 +35,8 @@ export async function verifyAuthorization(check: AuthorizationCheck): Promise<{ 
 }
 
 /**
- * Until the genesis is whole, its own entities are all that counts: a registry that lacks one of them enrols nobody, so that
- * nothing can be approved under it. The last one counts only if all of them, in their order, are what trust.json commits to.
+ * Until the genesis is whole, only its own entities count: a registry that lacks one of them enrols no approver, so that nothing can be
+ * approved under it. The last entity counts only if all of them, in order, are what trust.json commits to.
  */
 function genesisProblem({ authorization, entity, version, after, registry, anchor }: AuthorizationCheck) {
   const { genesis, installation } = anchor.trust
@@ -53,8 +53,8 @@ function genesisProblem({ authorization, entity, version, after, registry, ancho
 }
 
 /**
- * Genesis: first versions, as long as nobody is enrolled. Service keys for ever, since they rotate, and recoveries, since
- * whoever needs one has nobody who could approve it. Approvers never.
+ * Genesis: the root key signs first versions, as long as no approver was ever enrolled. It signs service keys for ever, because they
+ * rotate, and recoveries, because a person who needs one has no approver left to approve it. It never signs approvers.
  */
 function byRoot(check: AuthorizationCheck, statement: string): { ok: true } | Refused {
   const { entity, version, after, registry, anchor } = check
@@ -76,8 +76,8 @@ async function byApprovers(
   const { trust } = anchor
   if (statement.installation !== trust.installation) return refused('statement_unknown', 'another installation')
   if (!(Date.parse(statement.issued_at) <= at + clockLeewayMs)) return refused('statement_unknown', 'from the future')
-  // Half a change is one that nobody signed: what was begun in time is ended however long the issuer was away in the middle. It is
-  // judged by what it was begun in, since no other word of people's changed the registry meanwhile; once one does, it is over.
+  // Half a change is a change that no person signed, so a change begun in time is completed, however long the issuer was down halfway. It
+  // is judged by the statement that began it, as no other statement of people changed the registry meanwhile. Once one does, it is over.
   const begun = registry.begun === statementHash(statement)
   if (!begun && !(at < Date.parse(statement.not_after))) return refused('statement_unknown', 'expired')
   const named = statement.entities.some(

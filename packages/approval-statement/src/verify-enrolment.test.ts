@@ -21,7 +21,7 @@ const held = generateKey('invitation')
 const passkeys = { anna: aPasskey(), ben: aPasskey(), fresh: aPasskey() }
 const anna = anApprover('anna', ['owners'], passkeys.anna)
 const ben = anApprover('ben', ['owners'], passkeys.ben)
-/** Anna as she is enrolled anew: one passkey, and none of those that were lost. */
+/** Anna after her new enrolment: one passkey, and none of the lost ones. */
 const again = anApprover('anna', ['owners'], passkeys.fresh)
 const recovery: Recovery = {
   id: 'rcv-1',

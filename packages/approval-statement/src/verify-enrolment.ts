@@ -4,12 +4,12 @@ import type { AuthorizationCheck } from './authorization-check.ts'
 import { no } from './change-content.ts'
 import { refused } from './refused.ts'
 
-/** How long the registry must have had a recovery before somebody is enrolled by it: time to see it, and to retire it. */
+/** How long a recovery must be in the registry before a person is enrolled through it: time to notice it, and to retire it. */
 export const recoveryDelayMs = 24 * 3600 * 1000
 
 const invalid = (detail: string) => refused('invitation_invalid', detail)
 
-/** The first approver, once, with exactly the passkey and the groups that the invitation's holder signed. */
+/** Enrols the first approver, once, with exactly the passkey and the groups that the invitation's holder signed. */
 export function byInvitation(check: AuthorizationCheck, invitation: string): { ok: true } | Refused {
   const { entity, version, value, registry, anchor } = check
   if (entity.type !== 'approver' || version !== 1 || value === undefined) return no('invitation: first approver only')
@@ -18,8 +18,8 @@ export function byInvitation(check: AuthorizationCheck, invitation: string): { o
 }
 
 /**
- * All passkeys are lost: whom the root key named gets exactly the passkey that the recovery's holder signed for, in place of
- * those that were lost, once, and no sooner than 24 h after the registry had the recovery.
+ * For an approver whose passkeys are all lost. The person named by the root key gets exactly the passkey that the recovery's holder signed
+ * for. It replaces the lost ones, once, and no sooner than 24 h after the registry got the recovery.
  */
 export function byRecovery(
   check: AuthorizationCheck,
@@ -30,7 +30,7 @@ export function byRecovery(
   const recovery = registry.recoveries.get(id)
   if (recovery === undefined) return no('recovery: there is none of this name')
   if (recovery.used) return no('recovery: used')
-  // Whoever writes the event writes its time: one from the future must not shorten the delay.
+  // The event's writer also sets its time: a time in the future must not shorten the delay.
   if (!(Math.min(at, takenAt) >= recovery.takenAt + recoveryDelayMs)) return no('recovery: its 24 h are not over')
   const { approver_id, name, groups, jwk } = recovery.value
   const approver = value as Approver

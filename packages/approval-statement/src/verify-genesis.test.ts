@@ -25,7 +25,7 @@ const statement = (value: Rule) => ({
 })
 const byRoot = (value: Rule): Authorization => ({ kind: 'root', jws: signGenesisStatement(statement(value), root) })
 
-/** Whether a change counts in a registry that begins with `before`, where trust.json commits to this genesis. */
+/** Whether a change counts in a registry that begins with `before` and whose trust.json commits to this genesis. */
 function judgeIn(genesis: readonly Rule[]) {
   const committed = { ...trust, genesis: genesisCommitment(genesis.map(statement)) } as Trust
   return (value: Value, type: 'rule' | 'approver', authorization: Authorization, before: readonly Rule[]) =>

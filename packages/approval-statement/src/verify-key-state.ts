@@ -3,13 +3,13 @@ import { jcsHash, type Refused } from '@bailiwick/credentials'
 import type { AuthorizationCheck } from './authorization-check.ts'
 import { no } from './change-content.ts'
 
-/** What the issuer says by itself was taken by the bus within this of the time that it states. */
+/** The bus must have accepted the issuer's own events within this much of the time that they state. */
 const timelinessMs = 60_000
 
 const order = ['prepared', 'active', 'tainted'] as const
 const stepOf = ({ state = 'active' }: ServiceKey) => order.indexOf(state)
 
-/** A key's way is one: prepared, active, tainted, revoked. No signature of anybody leads back on it. */
+/** A key moves one way: prepared, active, tainted, revoked. No one's signature moves it back. */
 export function keyStateProblem({ entity, value, before, version, registry }: AuthorizationCheck): Refused | undefined {
   if (entity.type !== 'service-key' || value === undefined) return undefined
   if (before === undefined) return version === 1 ? undefined : no('value: a key that was revoked')

@@ -17,7 +17,7 @@ const responseSchema = z.object({
   }),
 })
 
-/** A passkey as `approver.credentials` keeps it. */
+/** A passkey as stored in `approver.credentials`. */
 export interface RegisteredPasskey {
   credential_id: string
   /** The COSE key, base64url. */
@@ -26,10 +26,10 @@ export interface RegisteredPasskey {
 }
 
 /**
- * Verifies a RegistrationResponseJSON (WebAuthn Level 3 §7.1) that a browser sent for our `challenge` (base64url of the
- * bytes that were given to it), the user present and verified. Whoever asks must have asked for attestation `none`: a
- * certificate is refused, since the library would fetch the revocation list that it names, from wherever it says. Never
- * throws; `registration_invalid` with the step that failed.
+ * Verifies a RegistrationResponseJSON (WebAuthn Level 3 §7.1) that a browser sent for our `challenge` (base64url of the bytes that were
+ * given to it), with the user present and verified. The caller must have requested attestation `none`. A certificate is refused, because
+ * the library would fetch the revocation list that it names, from any address that it names. Never throws; `registration_invalid` with the
+ * step that failed.
  */
 export async function verifyRegistration(check: {
   response: unknown
@@ -60,7 +60,7 @@ export async function verifyRegistration(check: {
     })
     if (!verified) return invalid('attestationObject: does not verify')
     const { credential } = registrationInfo
-    // The browser says the one, the authenticator the other: a passkey is known by what the authenticator made.
+    // The browser reports one id, the authenticator the other: a passkey is identified by the authenticator's.
     if (credential.id !== id) return invalid('id: another passkey')
     if (!isPasskeyKey(credential.publicKey)) return invalid('attestationObject: not a key that passkeys may have')
     const passkey = {
@@ -74,7 +74,7 @@ export async function verifyRegistration(check: {
   }
 }
 
-/** All but `none` and self attestation, which some authenticators give unasked (WebAuthn Level 3 §5.1.3 step 22). */
+/** Everything except `none` and self attestation, which some authenticators give unasked (WebAuthn Level 3 §5.1.3 step 22). */
 function bringsCertificate(attestationObject: string): boolean {
   const bytes = decodeBase64url(attestationObject)
   if (bytes === undefined) return true

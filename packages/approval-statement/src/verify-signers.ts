@@ -3,12 +3,12 @@ import type { Refused, Trust } from '@bailiwick/credentials'
 import { refused } from './refused.ts'
 import { verifyAssertion } from './verify-assertion.ts'
 
-/** What of the trust anchor approvals are judged by. */
+/** The part of the trust anchor by which approvals are judged. */
 export type ApprovalTrust = Pick<Trust, 'installation' | 'rp_id' | 'origins' | 'single_operator'>
 
 /**
- * Who signed a statement: the distinct people behind its assertions, each of which must verify. `approvers` are all that
- * are enrolled, by id. A passkey that two people hold names nobody: it would count twice.
+ * Finds who signed a statement: the distinct people behind its assertions, each of which must verify. `approvers` are all enrolled
+ * approvers, by id. A passkey that two people hold identifies neither of them, because it would count twice.
  */
 export async function verifySigners(check: {
   statement: Statement
@@ -31,7 +31,7 @@ export async function verifySigners(check: {
   return { ok: true, signers }
 }
 
-/** Every enrolled approver who has a passkey of this id. */
+/** Every enrolled approver who has a passkey with this id. */
 export function holdersOf(
   credentialId: string,
   approvers: Iterable<Approver>,

@@ -122,7 +122,7 @@ it('refuses a step-up whose arguments were not shown, unless the rule says diges
   expect(await verify({ rule: required, facts: blind })).toMatchObject({ code: 'arguments_required' })
   expect(await verify({ rule: digestOnly, facts: blind })).toMatchObject({ ok: true })
   for (const rule of [aRule(), required, digestOnly]) expect(await verify({ rule })).toMatchObject({ ok: true })
-  // Readers of logs accept it under a rule from before the member, but not under a rule that says `required`.
+  // Readers of logs accept it under a rule older than the member, but not under a rule that says `required`.
   expect(await verify({ facts: blind, ...ofOlderLogs })).toMatchObject({ ok: true })
   expect(await verify({ rule: required, facts: blind, ...ofOlderLogs })).toMatchObject({ code: 'arguments_required' })
 })

@@ -17,7 +17,7 @@ import { type ApprovalTrust, verifySigners } from './verify-signers.ts'
 export interface StepUpCheck extends RuleSilence {
   statement: StepUpStatement
   assertions: readonly Assertion[]
-  /** The grant that the statement must name, whose own approval is `verifyApproval`'s to judge. */
+  /** The grant that the statement must name; `verifyApproval` judges the grant's own approval. */
   grant: Pick<Grant, 'id' | 'agent' | 'authority' | 'mode' | 'not_after'>
   registry: RegistryView
   trust: ApprovalTrust
@@ -25,15 +25,15 @@ export interface StepUpCheck extends RuleSilence {
   at: number
 }
 
-/** From rendering to its last use: who signs looks at a moment, not at an afternoon. */
+/** From rendering to last use: the signer judges a moment, not an afternoon. */
 export const longestStepUpMs = 15 * 60 * 1000
-/** How far the clock of whoever rendered the statement may be ahead of `at`. */
+/** How far the clock of the service that rendered the statement may be ahead of `at`. */
 const clockLeewayMs = 5000
 
 /**
- * Verifies that enough of the right people said yes to one more action of a living grant: those whom the rule of the grant's
- * authority asks for now, with the same quorum and separation of duties as for the grant itself. Each PDP does it for itself (V3);
- * that it serves once (V10) is the tree's to say. Never throws. `approverIds` are the people, sorted.
+ * Verifies that enough of the right people approved one more action of a live grant. They are the people whom the rule for the grant's
+ * authority asks for now, with the same quorum and separation of duties as for the grant itself. Each PDP checks this for itself (V3); that
+ * the approval serves only once (V10) is decided by the tree. Never throws. `approverIds` are the people, sorted.
  */
 export async function verifyStepUp(check: StepUpCheck): Promise<{ ok: true; approverIds: string[] } | Refused> {
   const { statement, assertions, registry, trust } = check
@@ -56,7 +56,7 @@ export async function verifyStepUp(check: StepUpCheck): Promise<{ ok: true; appr
   )
 }
 
-/** The rule that holds now for all that a grant allows. */
+/** The rule that now applies to everything a grant allows. */
 export function ruleOfGrant(
   registry: RegistryView,
   { agent, authority }: Pick<Grant, 'agent' | 'authority'>,
@@ -66,7 +66,7 @@ export function ruleOfGrant(
   return matchRule(registry, { agent, authority: parsed.authority })
 }
 
-/** Each comparison must come out true to pass: a time that is none (NaN) refuses. */
+/** Written so that each comparison must be true to pass: an invalid time (NaN) is refused. */
 function statementProblem({ statement, grant, trust, at }: StepUpCheck): Refused | undefined {
   const no = (detail: string) => refused('statement_unknown', detail)
   const [issued, until] = [Date.parse(statement.issued_at), Date.parse(statement.not_after)]
@@ -78,12 +78,12 @@ function statementProblem({ statement, grant, trust, at }: StepUpCheck): Refused
   return effectProblem(effectOf(statement), grant, at)
 }
 
-/** What a yes to this statement does. One made before statements said so does the least. */
+/** What approving this statement does. A statement from before the member existed does the least. */
 export function effectOf({ effect }: Pick<StepUpStatement, 'effect'>): StepUpEffect {
   return effect ?? { kind: 'action' }
 }
 
-/** Only a grant that can lapse goes on by a yes, and not beyond its end. */
+/** An approval can extend only a grant that can lapse, and not beyond its end. */
 function effectProblem(effect: StepUpEffect, grant: StepUpCheck['grant'], at: number): Refused | undefined {
   if (effect.kind === 'action') return undefined
   if (grant.mode !== 'continuous') return refused('statement_unknown', 'effect: the grant is not of mode continuous')
