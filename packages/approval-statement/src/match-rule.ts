@@ -21,16 +21,16 @@ export interface RuleView {
 export const registryRuleId = 'registry'
 
 /**
- * The rule that says who may approve what this agent instance asks for. Rules are tried by `order`, then `id`; an absent
- * member of `match` matches all. The first rule that touches any part of the request must hold for all of it: else a
- * request evades a strict rule by asking for something harmless, or something broader, besides. `approval_rule_missing`
- * says which rule was in the way; `splitByRule` then finds the parts, or the operator orders a rule before it.
+ * Finds the rule that says who may approve this agent instance's request. Rules are tried by `order`, then `id`; a missing member of
+ * `match` matches everything. The first rule that touches any part of the request must cover all of it: otherwise a request could evade a
+ * strict rule by also asking for something harmless, or something broader. `approval_rule_missing` names the rule that was in the way;
+ * `splitByRule` then finds the parts, or the operator orders a rule before it.
  *
- * The rule that holds may want permissions to be closed, or delegates to be listed; no other rule is then asked
+ * The matching rule may require closed permissions or listed delegates. If the request lacks them, no other rule is tried
  * (`approval_rule_mismatch`).
  *
- * What a permission may reach counts, not what the agent says that it is for: a scope that holds several tools has the
- * labels of each of them, and one that may hold a tool that nobody described has `unlabelled`, too.
+ * What a permission may reach counts, not the purpose that the agent states: a scope that holds several tools has the labels of each of
+ * them, and a scope that may hold an undescribed tool also has `unlabelled`.
  */
 export function matchRule(
   view: RuleView,

@@ -59,7 +59,7 @@ export function peopleNeededFor(
   let most: PeopleNeeded | undefined
   for (const { type, id, value } of changes) {
     const needed = peopleNeeded(named, value, { approvers, rules }, options)
-    // Uses the group of the current rule: its members must sign from the beginning.
+    // Uses the group of the current rule: the signers must be in it from the beginning.
     most = most === undefined || needed.quorum > most.quorum ? { ...needed, group: (most ?? needed).group } : most
     if (type === 'approver') become(approvers, id, value)
     if (type === 'rule') become(rules, id, value)

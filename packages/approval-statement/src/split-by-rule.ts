@@ -11,10 +11,10 @@ export interface Item {
 }
 
 /**
- * What was asked, in the parts that have one rule each: mostly one, the whole. Permissions go to the part of their rule, and the
- * budget is divided, never there twice: all parts together stay within what was asked. A share may be small enough for a laxer
- * rule that begins at a cost, as if the agent had asked for so little. Refuses where a rule holds for a part of a single
- * permission only, and where there are fewer calls than parts. Pure: the same view and ask give the same parts.
+ * Splits a request into parts that each have one rule; usually there is one part, the whole. Permissions go to the part of their rule. The
+ * budget is divided and never duplicated: all parts together stay within the request. A share may be small enough for a laxer rule with a
+ * cost threshold, as if the agent had asked for that little. Refuses if a rule covers only a part of a single permission, and if there are
+ * fewer calls than parts. Pure: the same view and request give the same parts.
  */
 export function splitByRule(
   view: RuleView,

@@ -20,9 +20,9 @@ export function keyStateProblem({ entity, value, before, version, registry }: Au
 }
 
 /**
- * The issuer alone moves a key on its way, and changes nothing else of it: which of the keys that the root certified signs, or signs
- * no more. Whoever stole the issuer could refuse and revoke anyway, and wins no key by it. Its time is the bus's, give or
- * take: put back, it would make void what the key had signed until now.
+ * Only the issuer moves a key through its states, and it changes nothing else of the key: it says which of the keys certified by the root
+ * sign, and which no longer do. A thief of the issuer could refuse and revoke anyway, and wins no key by it. The stated time must be close
+ * to the bus's time: a backdated event would void what the key had signed so far.
  */
 export function byIssuer({ entity, value, at, takenAt = at, registry }: AuthorizationCheck): { ok: true } | Refused {
   if (entity.type !== 'service-key') return no('issuer: it moves keys, and nothing else')

@@ -2,14 +2,14 @@ import { parseJson } from '@bailiwick/contracts'
 import { type Action, actionText, jcs, sha256 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 
-/** An action that can no longer change, its canonical text, and the hash of that: what is decided is what is executed. */
+/** An action that can no longer change, its canonical text, and the hash of that text: the decided action is the executed action. */
 export interface ActionSnapshot {
   readonly action: Action
   readonly text: string
   readonly digest: string
 }
 
-/** Copies and freezes all of it. Throws `request_malformed` for arguments without a canonical form (RFC 8785). */
+/** Copies and freezes the whole action. Throws `request_malformed` for arguments without a canonical form (RFC 8785). */
 export function snapshotAction({ name, properties, resource }: Action): ActionSnapshot {
   try {
     const copied = jcs({ name, properties, resource: { type: resource.type, id: resource.id } })

@@ -14,13 +14,13 @@ const redact = (...fields: string[]) => custom('redact', { fields })
 
 interface Got {
   status: number
-  /** Of a body that ended; of one that was cut off, as much as came. */
+  /** The body; if it was cut off, the part that arrived. */
   text: string
   isWhole: boolean
   headers: Headers
 }
 
-/** What a client gets, and what is told, of one call whose handler answers like this. */
+/** What a client gets, and what is reported, for one call whose handler answers like this. */
 async function got(
   obligations: object[],
   answer: (reply: FastifyReply) => unknown,

@@ -6,37 +6,37 @@ import type { FastifyReply } from 'fastify'
 import { type Owed, redactBytes, withheld, withholding } from './answer.ts'
 
 /**
- * Stands between a handler's answer and the wire. A whole answer is held to what is owed before it leaves, and is withheld rather
- * than cut; a stream is cut off at its limit, with its connection, so that nobody takes what came for all of it. What goes past
- * fastify (`reply.raw`) meets the same limit, and where fields must be hidden does not leave.
+ * Stands between a handler's answer and the wire. A whole answer is checked against what is owed before it leaves, and is withheld rather
+ * than cut. A stream is cut off at its limit together with its connection, so that the part that arrived is not mistaken for the whole.
+ * Output that bypasses fastify (`reply.raw`) meets the same limit, and does not leave at all if fields must be hidden.
  */
 export class AnswerGate {
   readonly #raw: ServerResponse
   readonly #owed: Owed
   #isShown: boolean
-  /** The answer is our own, which says that there is none. */
+  /** Our own answer is being sent, which says that the handler's is withheld. */
   #isWithheld = false
   #isPassing = false
   #sent = 0
-  /** The last byte was handed over: however slowly it is read, no more is sent. */
+  /** Resolves when the last byte is handed over: nothing more is sent, however slowly the client reads. */
   readonly #ended = Promise.withResolvers<void>()
   #timer: NodeJS.Timeout | undefined
   #isLate = false
   #isAnswering = false
-  /** The handler's, of an answer that was withheld. */
+  /** The handler's status, if its answer was withheld. */
   #status: number | undefined
 
-  /** What the handler answered, whatever left. */
+  /** The status that the handler answered, whatever was sent. */
   get status(): number {
     return this.#status ?? this.#raw.statusCode
   }
 
-  /** Of the body, in bytes. */
+  /** Bytes of the body. */
   get sent(): number {
     return this.#sent
   }
 
-  /** The permit was just given. */
+  /** Call it as soon as the permit is given. */
   constructor(reply: FastifyReply, owed: Owed) {
     const { raw } = reply
     this.#raw = raw
@@ -50,7 +50,7 @@ export class AnswerGate {
     reply.then = (fulfilled) => void this.over().then(fulfilled)
   }
 
-  /** Resolves once the last byte was handed over, or the connection is gone; to be asked when the handler has answered. */
+  /** Resolves once the last byte is handed over, or the connection is gone. Call it after the handler has answered. */
   async over(): Promise<void> {
     this.#begin()
     const closed = finished(this.#raw, { readable: false }).catch(() => undefined)
@@ -58,7 +58,10 @@ export class AnswerGate {
     clearTimeout(this.#timer)
   }
 
-  /** Whoever reads so slowly that the outcome would be late is cut off; after a handler that was late itself there is a moment to read. */
+  /**
+   * A client that reads so slowly that the outcome would be late is cut off; if the handler itself was late, the client still gets a moment
+   * to read.
+   */
   #begin(): void {
     if (this.#isAnswering) return
     this.#isAnswering = true
@@ -70,7 +73,7 @@ export class AnswerGate {
     if (this.#isAnswering) this.#raw.destroy()
   }
 
-  /** Fastify's onSend: what it would send, or a problem document in its place. */
+  /** Fastify's onSend hook: returns what fastify would send, or a problem document in its place. */
   hold(reply: FastifyReply, payload: unknown): unknown {
     this.#begin()
     if (this.#isWithheld) return payload
@@ -99,7 +102,7 @@ export class AnswerGate {
   #withhold(reply: FastifyReply): string {
     this.#isWithheld = true
     this.#status = reply.statusCode
-    // What the handler said of an answer that is none: a header can carry as much as a body.
+    // Drops what the handler said about the withheld answer: a header can carry as much as a body.
     for (const name of Object.keys(reply.getHeaders())) if (name !== 'bailiwick-decision-id') reply.removeHeader(name)
     const { status, title } = errorKinds.answer_withheld
     reply.code(status).type('application/problem+json').header('cache-control', 'no-store')
@@ -121,7 +124,7 @@ export class AnswerGate {
   #through(send: Send): Send {
     return (...args) => {
       this.#begin()
-      // HTTP/2 ends by writing.
+      // HTTP/2 calls write to end.
       if (this.#isPassing) return send(...args)
       const [chunk, encoding] = args
       const bytes = chunk === undefined || chunk === null || typeof chunk === 'function' ? 0 : sizeOf(chunk, encoding)
@@ -146,11 +149,11 @@ type Send = (...args: unknown[]) => unknown
 
 const isJson = (type: unknown) => /^application\/([a-z0-9.-]+\+)?json\s*(;|$)/i.test(String(type))
 
-/** Of what is no text and no bytes nobody knows it before it came. */
+/** The length of a payload that is neither text nor bytes is unknown until it has arrived. */
 const lengthOf = (payload: unknown) =>
   payload === null || payload === undefined ? 0 : isWhole(payload) ? sizeOf(payload) : undefined
 
-/** Of a stream, what its headers promise. */
+/** The length that a stream's headers announce. */
 function announced(reply: FastifyReply): number | undefined {
   const bytes = Number(reply.getHeader('content-length') ?? Number.NaN)
   return Number.isNaN(bytes) ? undefined : bytes

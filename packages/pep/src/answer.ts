@@ -2,26 +2,27 @@ import { parseStrictJson } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { redact } from './redact.ts'
 
-/** What the decision lets out of an answer. */
+/** What the decision allows to leave in an answer. */
 export interface Owed {
   /** Fields whose values may not leave (`answerFieldSchema`). */
   readonly redact: readonly string[]
   /** In bytes; undefined: no limit. */
   readonly mostBytes: number | undefined
-  /** In ms from the permit on; what is read more slowly is cut off, so that its outcome is told in time. undefined: whenever it ends. */
+  /** In ms from the permit on. A slower reader is cut off, so that the outcome is reported in time. undefined: no limit. */
   readonly withinMs?: number | undefined
 }
 
 export interface Held<R> {
-  /** As it may leave. */
+  /** The answer in the form in which it may leave. */
   answer: R
-  /** undefined: nothing is owed, and nobody measured it. */
+  /** undefined: nothing is owed, so it was not measured. */
   bytes: number | undefined
 }
 
 /**
- * Holds an answer to what is owed. It may be a JSON value, a text, bytes, or nothing. Throws `answer_withheld`, never a part: for
- * one that is too long, and one that cannot be read for certain, such as a stream, an object with a class, or binary data.
+ * Checks an answer against what is owed. It may be a JSON value, a text, bytes, or nothing. Throws `answer_withheld`, and never returns a
+ * part. It throws for an answer that is too long, and for one that cannot be read reliably, such as a stream, an object with a class, or
+ * binary data.
  */
 export function holdAnswer<R>(answer: R, owed: Owed): Held<R> {
   if (owed.redact.length === 0 && owed.mostBytes === undefined) return { answer, bytes: undefined }
@@ -30,7 +31,7 @@ export function holdAnswer<R>(answer: R, owed: Owed): Held<R> {
   return kept as Held<R>
 }
 
-/** Of whatever goes wrong nobody knows what would leave. */
+/** After an unexpected error it is unknown what would leave, so the answer is withheld. */
 export function withholding<T>(hold: () => T): T {
   try {
     return hold()
@@ -41,7 +42,7 @@ export function withholding<T>(hold: () => T): T {
 
 export const withheld = (detail: string) => new ServiceError('answer_withheld', detail)
 
-/** JSON, as bytes, without these fields. Throws for what is no strict JSON. */
+/** JSON, as bytes, without these fields. Throws for input that is not strict JSON. */
 export function redactBytes(bytes: Uint8Array | string, fields: readonly string[]): Buffer {
   return Buffer.from(JSON.stringify(redact(parseStrictJson(bytes), fields)))
 }
@@ -51,12 +52,12 @@ function heldBytes(bytes: Uint8Array, { redact: fields }: Owed) {
   return { answer, bytes: answer.byteLength }
 }
 
-/** A copy: what was measured is what is given, whatever a getter says the next time. */
+/** A copy: the measured value is the returned value, whatever a getter returns the next time. */
 function heldValue(value: unknown, { redact: fields }: Owed) {
   if (value === undefined) return { answer: value, bytes: 0 }
   if (!isJson(value)) throw new Error('no JSON value')
   if (typeof value === 'string') {
-    // Free text has no fields: whether it holds one nobody can say.
+    // Free text has no fields, so it cannot be checked for one.
     const text = fields.length === 0 ? value : redactBytes(value, fields).toString()
     return { answer: text, bytes: Buffer.byteLength(text) }
   }
@@ -65,7 +66,7 @@ function heldValue(value: unknown, { redact: fields }: Owed) {
   return { answer, bytes: Buffer.byteLength(JSON.stringify(answer)) }
 }
 
-/** No streams, no functions, nothing with a class: what these would show when they are sent, JSON does not say. */
+/** No streams, functions or objects with a class: JSON does not show what these would contain when they are sent. */
 function isJson(value: unknown): boolean {
   if (typeof value !== 'object' || value === null)
     return value === undefined || ['string', 'number', 'boolean', 'object'].includes(typeof value)

@@ -8,27 +8,27 @@ import { type AccessRequestOffer, denialReasonOf, type Refusal, refusal } from '
 
 /** What an enforcement point observed of one call. */
 export interface Observed {
-  /** The credential as it came, without its scheme; undefined: there was none. */
+  /** The credential as received, without its scheme; undefined if there was none. */
   credential: string | undefined
   /** The DPoP proof (RFC 9449). */
   proof: string | undefined
-  /** Method and URI of the request as the caller meant it: under this point's own address, never under a header's. */
+  /** Method and URI of the request as the caller meant it: based on this point's own address, never on a header's. */
   htm: string
   htu: string
-  /** How long the answer may become, in bytes, where the task's are limited; the decision point chooses when it is left out. */
+  /** How long the answer may become, in bytes, where the task limits answers; if left out, the decision point chooses. */
   mostBytes?: number | undefined
 }
 
-/** An ALLOW as it came: worth nothing before its permit is verified. */
+/** An ALLOW as received: worth nothing before its permit is verified. */
 export interface ClaimedAllow {
   readonly allowed: true
   readonly decisionId: string
   readonly permit: string
-  /** Obligations beside the permit; those inside it are signed. */
+  /** Obligations next to the permit; those inside it are signed. */
   readonly conditions: readonly unknown[]
 }
 
-/** A "no", and what is to be done all the same (AuthZEN obligations profile, "Obligations on DENY Decisions"). */
+/** A denial, and what must be done all the same (AuthZEN obligations profile, "Obligations on DENY Decisions"). */
 export interface ClaimedDenial {
   readonly refusal: Refusal
   readonly conditions: readonly unknown[]
@@ -44,7 +44,7 @@ const allowSchema = z.object({
   }),
 })
 
-// Whatever else a denial says, it is one: a member that cannot be read is left out.
+// A denial stays a denial whatever else it contains: a member that cannot be read is left out.
 const denySchema = z.object({
   decision: z.literal(false),
   context: z
@@ -121,12 +121,12 @@ const denied = (reason: Refusal['reason'], more: { retryAfterSeconds?: number } 
 
 const isQuota = (problem: unknown): boolean => errorCode(problem) === 'decision_quota_exceeded'
 
-/** The binding token is passed on as it came: it is the agent's to hand in, and nobody's to read. */
+/** The binding token is passed on as received: the agent hands it in, and no component here reads it. */
 function offerOf({ binding_token, ...offer }: AccessRequestOffer): AccessRequestOffer {
   return binding_token === undefined ? offer : { ...offer, binding_token }
 }
 
-/** AuthZEN wants a subject; who it really is, the PDP reads from the credential that it verifies. */
+/** AuthZEN requires a subject; the PDP reads the real one from the credential that it verifies. */
 function claimedSubject(credential: string | undefined): string {
   const payload = decodeBase64url(credential?.split('.')[1] ?? '')
   try {

@@ -2,16 +2,16 @@ import { outcomeResultsSchema } from '@bailiwick/contracts'
 import { errorCode } from '@bailiwick/errors'
 import type { PdpAnswer, PdpClient } from './pdp-client.ts'
 
-/** The PDP's answer to one outcome: the status that a request of its own would have, and its problem document. */
+/** The PDP's answer to one outcome: the status that a separate request would have had, and its problem document. */
 export interface OutcomeAnswer {
   status: number
   body: unknown
 }
 
 /**
- * Delivers outcomes in one request, and gives the PDP's answer to each, in their order; undefined where the PDP gave none, because it is
- * away, overloaded, or does not know the caller. A list that is refused whole is delivered one by one: the PDP's version may have no lists,
- * and one outcome must not hold up the others. Never throws.
+ * Delivers outcomes in one request and returns the PDP's answer to each, in order. An answer is undefined if the PDP gave none, because it
+ * is away, overloaded, or does not know the caller. If the whole list is refused, the outcomes are delivered one by one: the PDP's version
+ * may not support lists, and one outcome must not hold up the others. Never throws.
  */
 export async function deliverOutcomes(
   pdp: Pick<PdpClient, 'call'>,
@@ -35,7 +35,7 @@ async function deliverOne(pdp: Pick<PdpClient, 'call'>, outcome: string): Promis
   return isAnswered ? answer : undefined
 }
 
-/** Whether the PDP knows the caller, and could not verify the outcome. */
+/** Whether the PDP knows the caller but could not verify the outcome. */
 function isUnverified({ status, body }: PdpAnswer): boolean {
   return status === 401 && !['caller_unauthenticated', 'internal'].includes(errorCode(body))
 }

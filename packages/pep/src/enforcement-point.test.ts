@@ -6,7 +6,7 @@ import type { Permitted } from './enforcement-point.ts'
 import { memoryOutcomeStore } from './outcome-store.ts'
 import { aCall, anAction, aPoint, certify, type Evaluation, FakePdp } from './pdp.fixture.ts'
 
-/** Counts effects: what a denial must leave at 0. */
+/** Counts effects: a denial must leave the count at 0. */
 function anEffect() {
   const done: Permitted[] = []
   return {
@@ -160,7 +160,7 @@ describe('guard', () => {
     pdp.answer = (evaluation) => lie(pdp, evaluation) as object
     expect(await point.guard(aCall(), effect.run)).toMatchObject({ allowed: false, reason })
     expect(effect.done).toHaveLength(0)
-    // The same point, asked honestly, goes on.
+    // The same point still allows an honest call afterwards.
     pdp.answer = (evaluation) => pdp.allow(evaluation)
     expect(await point.guard(aCall(), effect.run)).toMatchObject({ allowed: true })
   })

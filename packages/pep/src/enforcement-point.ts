@@ -26,49 +26,54 @@ import { type Refusal, refusal } from './refusal.ts'
 import { SingleUse } from './single-use.ts'
 
 export interface EnforcementPointOptions {
-  /** Its name in the registry. Replicas share it: each start is an instance, and a call and its permit belong to one of them. */
+  /** Its name in the registry. Replicas share it: each start is an instance, and a call and its permit belong to one instance. */
   id: string
   trust: Trust
   callerKey: SigningKey<'pep-caller'>
   outcomeKey: SigningKey<'outcome'>
   /** The PDP's public URL, as the PDP itself knows it. */
   pdpUrl: string
-  /** Evidence's public URL: it is told of each outcome too, so that a PDP cannot keep one to itself. Unless given, it is not. */
+  /** Evidence's public URL. If set, evidence gets each outcome too, so that a PDP cannot withhold one. */
   evidenceUrl?: string
   store: OutcomeStore
   fetch?: typeof fetch
   /** ms since the epoch */
   now: () => number
   random: (n: number) => Uint8Array
-  /** How long the PDP may take for one answer: 2 s unless told; its own deadline is 1 s. */
+  /** How long the PDP may take for one answer; default 2 s. The PDP's own deadline is 1 s. */
   timeoutMs?: number
-  /** How many outcomes may wait for the PDP before no further call is let through: 1000 unless told. */
+  /** How many outcomes may wait for the PDP before further calls are refused; default 1000. */
   maxPendingOutcomes?: number
-  /** The longest pause between two attempts to deliver an outcome: 5 s unless told. */
+  /** The longest pause between two attempts to deliver an outcome; default 5 s. */
   maxRetryPauseMs?: number
-  /** Sends what policies want to be told of (`@notify`). Without it a decision that obliges to a notification is refused. */
+  /** Sends the notifications that policies require (`@notify`). Without it, a decision with such an obligation is refused. */
   notify?: Notify
-  /** Told of what no answer tells: an outcome that was refused for good, a store that cannot be written, why a call is `internal`. */
+  /**
+   * Called for problems that no answer shows: an outcome refused for good, a store that cannot be written, the cause of an `internal` call.
+   */
   onProblem?: (problem: ServiceError) => void
 }
 
 export interface Call extends Observed {
-  /** The caller's own id for this call; ours when it is none, or none that counts here. */
+  /** The caller's own id for this call. It is replaced by ours if it is missing or not valid here. */
   callId?: string | undefined
   /**
-   * The action, read twice: to be decided, and again after the permit, for what is about to be executed. Give a function where
-   * other code can reach the arguments in between; a difference is refused.
+   * The action, read twice: for the decision, and again after the permit, for what is about to be executed. Give a function if other code
+   * can reach the arguments in between; a difference is refused.
    */
   action: Action | (() => Action)
-  /** The effect itself holds its answer to `Permitted.owed`, since it streams: else `guard` does, and gives no other. */
+  /**
+   * The effect itself checks its answer against `Permitted.owed`, because it streams. Otherwise `guard` checks it, and returns only the
+   * checked answer.
+   */
   holdsAnswer?: boolean
 }
 
-/** What the effect is given: exactly what was decided, frozen. Execute from `action`, and from nothing else. */
+/** The effect's input: exactly what was decided, frozen. Execute from `action`, and from nothing else. */
 export interface Permitted {
   readonly action: Action
   readonly actionDigest: string
-  /** What the decision's event names the action by, and the outcome: the digest, or a salted hash whose salt the permit holds. */
+  /** The name of the action in the decision's event and in the outcome: the digest, or a salted hash whose salt is in the permit. */
   readonly actionHash: string
   readonly decisionId: string
   readonly callId: string
@@ -77,7 +82,7 @@ export interface Permitted {
   readonly owed: Owed
 }
 
-/** What happened, for the outcome. Without one, a result is `succeeded`. */
+/** What happened, for the outcome. Without it, a returned result is reported as `succeeded`. */
 export type Effect = Pick<Outcome, 'cost' | 'egress_bytes' | 'http_status' | 'detail_hash'> & {
   status?: 'succeeded' | 'failed' | 'unknown'
 }
@@ -88,25 +93,25 @@ export type Guarded<R> =
 
 export interface EnforcementPoint extends AsyncDisposable {
   readonly id: string
-  /** This start of it, by a random name: it stands in permits, decisions and outcomes. */
+  /** This start of the enforcement point, by a random name that is part of permits, decisions and outcomes. */
   readonly instance: string
   /**
-   * Why no call is let through, for a readiness check: the PDP does not know this point (`caller_unauthenticated`) or its outcome key
-   * (`outcomes_unverified`), or too many outcomes wait (`queue_full`). By the PDP's last answers; undefined when nothing is known to be wrong.
+   * Why all calls are refused, for a readiness check: the PDP does not know this point (`caller_unauthenticated`) or its outcome key
+   * (`outcomes_unverified`), or too many outcomes wait (`queue_full`). Based on the PDP's last answers; undefined if no problem is known.
    */
   readonly obstacle: 'caller_unauthenticated' | 'outcomes_unverified' | 'queue_full' | undefined
   /**
-   * Runs `effect` once if, and only if, the PDP allowed exactly this action and the permit that says so holds here and now (V1);
-   * then reports what happened, signed. A "no" is a value and means that nothing was executed. Rejects with what `effect` threw,
-   * and with `request_malformed` for arguments without a canonical form. The effect's own errors are reported as `failed`, with
-   * code `outcome_unknown` as `unknown`.
+   * Runs `effect` once if, and only if, the PDP allowed exactly this action and the permit that says so is valid here and now (V1); then
+   * reports what happened, signed. A denial is a value and means that nothing was executed. Rejects with what `effect` threw, and with
+   * `request_malformed` for arguments without a canonical form. The effect's own errors are reported as `failed`, and those with code
+   * `outcome_unknown` as `unknown`.
    */
   guard<R>(
     call: Call,
     effect: (permitted: Permitted) => Promise<R>,
     describe?: (result: R) => Effect | Promise<Effect>,
   ): Promise<Guarded<R>>
-  /** Resolves once no outcome waits any more, nor a description. */
+  /** Resolves once no outcome and no description is waiting. */
   delivered(): Promise<void>
 }
 
@@ -114,18 +119,20 @@ type Allowed = Permitted & { readonly allowed: true }
 
 /** How far the PDP's clock may be off. */
 const leewayMs = 1000
-/** How long a permit can count here from the moment that it was given: its clock may be ahead when it starts, and again when it ends. */
+/** How long a permit can be valid here after it was issued: the PDP's clock may be off when it starts, and again when it ends. */
 const permitMs = longestPermitSeconds * 1000 + 2 * leewayMs
 const graceMs = 2000
 
-/** Opens an enforcement point: it asks for every action and acts on a verified permit alone. Everything unclear is a "no" (V13). */
+/**
+ * Opens an enforcement point: it asks the PDP about every action and acts only on a verified permit. Everything unclear is denied (V13).
+ */
 export async function openEnforcementPoint(options: EnforcementPointOptions): Promise<EnforcementPoint> {
   const { id, trust, callerKey, now, random, notify, timeoutMs = 2000 } = options
   const onProblem = (problem: ServiceError) => {
     try {
       options.onProblem?.(problem)
     } catch {
-      // What throws here has nobody left to tell, and must not become a rejection that ends the process.
+      // There is no one left to report an error of this callback to, and it must not become a rejection that ends the process.
     }
   }
   const instance = encodeRandom(random)
@@ -165,15 +172,15 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   const permitKeys = new PermitKeys(pdp, trust, now)
   const used = new SingleUse()
   const deciding = new Set<string>()
-  /** Descriptions that are still to come. */
+  /** Descriptions that have not resolved yet. */
   const describing = new Set<Promise<void>>()
 
-  /** The PDP gives a call's permit to the instance alone that asked first: no other one can have used what we are given. */
+  /** The PDP gives a call's permit only to the instance that asked first: no other instance can have used the permit given to us. */
   function callIdOf(claimed: string | undefined): string {
     return callIdSchema.safeParse(claimed).success ? (claimed as string) : newId('call', now(), random)
   }
 
-  /** Whoever repeats another's call id before the permit is used up would be given the answer that is meant for the other. */
+  /** Otherwise a caller that repeats another's call id before the permit is used up would get the answer meant for the other caller. */
   async function permitOf(call: Call, snapshot: ActionSnapshot, callId: string): Promise<Allowed | Refusal> {
     if (deciding.has(callId)) return refusal('call_in_progress')
     deciding.add(callId)
@@ -197,7 +204,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     return sent
   }
 
-  /** What waits on the way to the effect, for the key and for notifications, is judged after it. */
+  /** Time spent on the way to the effect, waiting for the key and for notifications, is judged afterwards. */
   async function redeem(
     claimed: ClaimedAllow,
     call: Call,
@@ -218,7 +225,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       now: now(),
       leewayMs,
     })
-    // Nothing is reported: it may name the decision of another call, or be the old permit of one whose effect has happened.
+    // Reports nothing: the permit may name the decision of another call, or be the old permit of a call whose effect has happened.
     if (!verified.ok || verified.value.jti !== decisionId) return refusal('permit_invalid', { decisionId })
     if (!used.take(decisionId, now() + permitMs, now())) return refusal('permit_used', { decisionId })
     const permit = verified.value
@@ -245,7 +252,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     }
   }
 
-  /** Whether it took so long to do what had to be done first that the permit is over, or the time for the outcome. */
+  /** Whether the preparations took so long that the permit has expired, or the time for the outcome is over. */
   function isOver({ iat, exp }: Permit, { notifications, reportSeconds }: Duties): boolean {
     const late = notifications.length > 0 && now() >= exp * 1000 + leewayMs
     return late || (reportSeconds !== undefined && now() >= (iat + reportSeconds) * 1000 + leewayMs)
@@ -258,7 +265,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     outcomes.report({ ...effect, decision_id: decisionId, call_id: callId, action_digest: actionHash })
   }
 
-  /** The effect has happened: a description that fails, or says what no outcome can, must not hide that. */
+  /** The effect has happened. A description that fails, or that no outcome can hold, must not hide that. */
   function reportResult(permitted: Permitted, describe: () => Effect | Promise<Effect>, measured: Effect): void {
     const tell = (effect: Effect) => report(permitted, { status: 'succeeded', ...effect })
     const undescribed = (cause: unknown) => {
@@ -327,7 +334,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   }
 }
 
-/** A throw of a function that is none of ours to have been `async` is a rejection too. */
+/** Turns a synchronous throw into a rejection: the function is the caller's, and may not be `async`. */
 async function run<R>(effect: (permitted: Permitted) => Promise<R>, permitted: Permitted): Promise<R> {
   return effect(permitted)
 }
@@ -336,7 +343,7 @@ function readAction({ action }: Call): Action {
   return typeof action === 'function' ? action() : action
 }
 
-/** Also no longer readable, or without a canonical form, is changed. */
+/** An action that can no longer be read, or has no canonical form, also counts as changed. */
 function isUnchanged(call: Call, { digest }: ActionSnapshot): boolean {
   try {
     return snapshotAction(readAction(call)).digest === digest

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { EvidenceClient } from './evidence-client.ts'
 import { aCall, aPoint, FakePdp, numberOf } from './pdp.fixture.ts'
 
-/** Answers `POST /log/outcomes` with these statuses, the last one again and again; keeps what it was told, and whether that waits. */
+/** Answers `POST /log/outcomes` with these statuses, repeating the last one; keeps the outcomes it was sent, and whether each one waits. */
 async function anEvidence(...statuses: number[]) {
   const told: string[] = []
   const server = createServer(async (request, response) => {
@@ -57,7 +57,7 @@ it('waits for no evidence, and tells that it was not told', async () => {
     evidenceUrl: evidence.evidenceUrl,
     onProblem: ({ code }) => {
       problems.push(code)
-      throw new Error('nor here') // Else a rejection that nobody handles, which fails the run.
+      throw new Error('nor here') // Otherwise it is an unhandled rejection, which fails the run.
     },
   })
   await point.guard(aCall(), async () => undefined)

@@ -12,12 +12,12 @@ export interface EvidenceClientOptions {
 }
 
 const pausesMs = [0, 1000, 5000]
-/** The most requests at once: each holds a connection while evidence hangs, and calls need connections too. */
+/** The most concurrent requests: each holds a connection while evidence hangs, and calls need connections too. */
 const mostUnderway = 64
 
 /**
- * Tells evidence outcomes past the decision point, which therefore cannot withhold them. Behind everything else and with a
- * few attempts only: nothing waits for it, and what evidence misses the decision point still relays.
+ * Sends outcomes to evidence directly, so that the decision point cannot withhold them. It runs after everything else and makes only a few
+ * attempts: nothing waits for it, and the decision point still relays what evidence misses.
  */
 export class EvidenceClient implements AsyncDisposable {
   readonly #options: EvidenceClientOptions
@@ -28,7 +28,7 @@ export class EvidenceClient implements AsyncDisposable {
     this.#options = options
   }
 
-  /** `answered`: the decision point has given its last answer to them; otherwise they wait. Never throws, and does not wait. */
+  /** `answered`: the decision point has given its last answer to them; otherwise they still wait. Never throws, and does not wait. */
   tell(outcomes: readonly string[], answered: boolean): void {
     for (let at = 0; at < outcomes.length; at += mostOutcomes) {
       if (this.#underway.size >= mostUnderway) {
@@ -41,7 +41,7 @@ export class EvidenceClient implements AsyncDisposable {
     }
   }
 
-  /** What is under way has its answer or its timeout; nothing is tried again. */
+  /** Requests under way end with an answer or a timeout; nothing is retried. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     await Promise.all(this.#underway)
@@ -79,7 +79,10 @@ export class EvidenceClient implements AsyncDisposable {
 
 const isToRepeat = (status: number): boolean => status >= 500 || status === 429
 
-/** The refusal of the request as a whole, or of one of its outcomes. A retryable one goes first, because all outcomes are then told again. */
+/**
+ * The status that refused the whole request, or one of its outcomes. A retryable one takes precedence, because all outcomes are then sent
+ * again.
+ */
 async function worstOf(response: Response): Promise<number> {
   if (response.status !== 200) {
     await response.body?.cancel()

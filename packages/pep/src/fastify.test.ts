@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { type BailiwickPepOptions, bailiwickPep } from './fastify.ts'
 import { aPoint, FakePdp } from './pdp.fixture.ts'
 
-/** An API with one guarded route, on a real port; `effects` counts what really happened. */
+/** An API with one guarded route, on a real port; `effects` counts the effects that really happened. */
 async function anApi(pdp: FakePdp, options: Partial<BailiwickPepOptions> = {}) {
   const point = await aPoint(pdp)
   const app = fastify({ bodyLimit: 1000 })

@@ -10,39 +10,38 @@ import { challengeError, problemOfRefusal, type Refusal, retryAfterOf } from './
 export interface BailiwickPepOptions {
   point: EnforcementPoint
   /**
-   * The address that callers use for this API, without a path: what a proof's `htu` is compared with. It is configured and never
-   * taken from a Host header, which the caller writes.
+   * The address that callers use for this API, without a path; a proof's `htu` is compared with it. It is configured and never taken from a
+   * Host header, because the caller writes that.
    */
   baseUrl: string
   /**
-   * The action that a request is. All that the handler will act on must be in it, the query and path parameters included; throw
-   * `request_malformed` for a request that is none. It is asked twice, before the decision and before the execution.
+   * Returns the action that a request stands for. It must include everything that the handler will act on, including query and path
+   * parameters. Throw `request_malformed` if the request is no valid action. Called twice, before the decision and before the execution.
    */
   toAction: (request: FastifyRequest) => Action
-  /** How long an answer may become, in bytes, where a task's are limited: what is asked of its budget. */
+  /** How long an answer may become, in bytes, where a task limits answers: this much is requested from its budget. */
   mostBytes?: number
-  /** What a handler sent elsewhere than in its answer, in bytes; the answer's are counted here. */
+  /** Bytes that a handler sent elsewhere than in its answer; the answer's own bytes are counted here. */
   egressBytes?: (result: unknown, reply: FastifyReply) => number
 }
 
-/** The handler of a guarded route. It executes from `permitted.action`, and answers as handlers of fastify do. */
+/** The handler of a guarded route. It executes from `permitted.action`, and answers like any fastify handler. */
 export type GuardedHandler = (permitted: Permitted, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
 type RouteHandler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
 /**
- * Makes `app` read JSON strictly, each body once, and gives the wrapper that guards a route:
- * `app.post('/adjust', guarded(async ({ action }) => …))`. Refusals are 401 with a DPoP challenge (RFC 9449 §7.1) or a problem
- * document with the reason. A body over the route's limit is refused with 413, never cut. Call it before routes are added, and
- * after hooks that make answers longer: what they add to one that was held is measured no more. An answer that may not leave is
- * 502 (`answer_withheld`).
+ * Makes `app` read JSON strictly, each body once, and returns the wrapper that guards a route: `app.post('/adjust', guarded(async ({ action
+ * }) => …))`. A refusal is 401 with a DPoP challenge (RFC 9449 §7.1), or a problem document with the reason. A body over the route's limit
+ * is refused with 413, never cut. Call it before routes are added, and after hooks that make answers longer: bytes that such a hook adds to
+ * a checked answer are not measured. An answer that may not leave becomes 502 (`answer_withheld`).
  */
 export function bailiwickPep(
   app: FastifyInstance,
   { point, baseUrl, toAction, mostBytes, egressBytes }: BailiwickPepOptions,
 ): (handler: GuardedHandler) => RouteHandler {
   const { origin } = new URL(baseUrl)
-  // A server of service-kit reads strictly by itself.
+  // A server of service-kit already reads strictly.
   if (!app.hasRequestDecorator('rawBody')) readJsonStrictly(app)
   const gates = new WeakMap<FastifyReply, AnswerGate>()
   app.addHook('onSend', async (_request, reply, payload) => gates.get(reply)?.hold(reply, payload) ?? payload)
@@ -75,7 +74,7 @@ export function bailiwickPep(
   }
 }
 
-/** The path of an origin-form target (RFC 9112 §3.2.1); a caller's absolute one would bring its own host. */
+/** The path of an origin-form target (RFC 9112 §3.2.1); an absolute target would bring the caller's own host. */
 function pathOf(request: FastifyRequest): string {
   const [path = ''] = request.raw.url?.split('?') ?? []
   if (!path.startsWith('/')) throw withStatus(new ServiceError('request_malformed', 'the request target is no path'))
@@ -100,7 +99,7 @@ function challenge(error: string | undefined): string {
   return `DPoP ${error === undefined ? '' : `error="${error}", `}algs="${agentAlgorithms.join(' ')}"`
 }
 
-/** JSON and nothing else: a body that two readers could understand differently is refused (DESIGN §9). */
+/** Accepts only JSON: a body that two readers could understand differently is refused (DESIGN §9). */
 function readJsonStrictly(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, bytes: Buffer, done) => {
@@ -110,7 +109,7 @@ function readJsonStrictly(app: FastifyInstance): void {
   })
 }
 
-/** A bare fastify takes the status from the error. */
+/** Plain fastify takes the status from the error. */
 function withStatus(error: ServiceError): ServiceError & { statusCode: number } {
   return Object.assign(error, { statusCode: errorKinds[error.code].status })
 }

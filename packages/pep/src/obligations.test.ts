@@ -15,7 +15,7 @@ const limit = (bytes: unknown, id?: string) => custom({ action: 'limit', bytes }
 const redact = (...fields: unknown[]) => custom({ action: 'redact', fields })
 const notify = (to: string, id = to) => ({ id, type: 'notification', properties: { to, topic: 't', body: 'b' } })
 
-/** What a call comes to under these obligations, and what was told of it. */
+/** The result of a call under these obligations, and the notifications sent for it. */
 async function tried(obligations: unknown[], result: unknown, options: Partial<EnforcementPointOptions> = {}) {
   await using pdp = await FakePdp.start()
   await using point = await aPoint(pdp, options)

@@ -4,25 +4,28 @@ import { withDeadline } from '@bailiwick/service-kit'
 import type { Owed } from './answer.ts'
 
 /**
- * Sends a notification that policy asked for. `to`, `topic` and `body` come from the decision point: check `to` against whom you
- * write to at all. A rejection means that it was not sent, and refuses the call.
+ * Sends a notification that a policy requires. `to`, `topic` and `body` come from the decision point: check `to` against your list of
+ * permitted recipients. A rejection means that it was not sent, and refuses the call.
  */
 export type Notify = (notification: Notification) => Promise<void>
 
-/** What a decision obliges to. */
+/** The obligations of a decision. */
 export interface Duties {
-  /** Whether all of it is understood and can be done here; else the call is refused, and what is understood is done all the same. */
+  /**
+   * Whether all obligations are understood and can be fulfilled here. If not, the call is refused, and those that are understood are
+   * fulfilled all the same.
+   */
   complete: boolean
   owed: Owed
   notifications: Notification[]
-  /** Within so many seconds of the decision its outcome is reported. */
+  /** The outcome must be reported within this many seconds of the decision. */
   reportSeconds: number | undefined
 }
 
-/** What the outcome may take on its way to the decision point. */
+/** The time allowed for an outcome on its way to the decision point. */
 const mostMsToTell = 2000
 
-/** Reads obligations (AuthZEN Profile for Obligations, Draft 1). Never throws: what cannot be read makes them incomplete. */
+/** Reads obligations (AuthZEN Profile for Obligations, Draft 1). Never throws: an unreadable obligation makes them incomplete. */
 export function readDuties(obligations: readonly unknown[], notify: Notify | undefined): Duties {
   const known = obligations.flatMap((each): Obligation[] => {
     const read = obligationSchema.safeParse(each)
@@ -35,7 +38,7 @@ export function readDuties(obligations: readonly unknown[], notify: Notify | und
   const notifications = known.flatMap((each) => (each.type === 'notification' ? [each.properties] : []))
   const isUnique = new Set(known.map(({ id }) => id)).size === obligations.length
   return {
-    // A step-up is what an ALLOW no longer waits for: with one it is none.
+    // An ALLOW no longer waits for a step-up, so an ALLOW with a step-up is invalid.
     complete:
       isUnique && known.every(({ type }) => type !== 'step-up') && (notifications.length === 0 || notify !== undefined),
     owed: {
@@ -48,14 +51,14 @@ export function readDuties(obligations: readonly unknown[], notify: Notify | und
   }
 }
 
-/** Types that are done here, as an enforcement point declares them ("Negotiation"). */
+/** The types fulfilled here, as an enforcement point declares them ("Negotiation"). */
 export const doneHere = (notify: Notify | undefined): string[] => [
   'custom',
   'step-up',
   ...(notify === undefined ? [] : ['notification']),
 ]
 
-/** Whether all were sent, each in its time; all are tried, whatever became of the others. */
+/** Whether every notification was sent in time. All are tried, even if another one fails. */
 export async function sendAll(
   notifications: readonly Notification[],
   notify: Notify | undefined,
@@ -69,7 +72,7 @@ export async function sendAll(
   return sent.every(({ status }) => status === 'fulfilled')
 }
 
-/** What stands beside a permit is nobody's word: it must be what was signed in it, no more and no less. */
+/** Obligations next to a permit are unsigned: they must equal those signed in it, no more and no less. */
 export function isSigned(beside: readonly unknown[], signed: readonly unknown[]): boolean {
   try {
     return jcs(beside) === jcs(signed)

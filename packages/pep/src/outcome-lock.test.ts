@@ -17,7 +17,7 @@ it('the outcome file belongs to one enforcement point: another is refused at its
   await using pdp = await FakePdp.start()
   const open = () => aPoint(pdp, { store: fileOutcomeStore(join(folder, 'new', 'outcomes.json')) })
   const first = await open()
-  // Twice: the refused one must not take the lock along.
+  // Twice: the refused process must not take the lock away.
   for (let n = 0; n < 2; n++) await expect(open()).rejects.toMatchObject({ code: 'outcomes_locked' })
   await first[Symbol.asyncDispose]()
   await using _second = await open()

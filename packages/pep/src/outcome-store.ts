@@ -6,34 +6,34 @@ import { z } from 'zod'
 
 const stateSchema = z.strictObject({
   v: z.literal(2),
-  /** Signed and not known to be delivered, in their order. */
+  /** Signed and not known to be delivered, in order. */
   pending: z.array(compactJwsSchema),
 })
 
 /** The state of a version without instances. Its undelivered outcomes are delivered as they were signed. */
 const numberedSchema = stateSchema.extend({ v: z.literal(1), sequence: z.int().min(0) })
 
-/** The outcomes that an enforcement point has signed and not delivered yet, those of its earlier instances included. */
+/** The outcomes that an enforcement point has signed and not yet delivered, including those of its earlier instances. */
 export interface OutcomeState {
   readonly pending: readonly string[]
 }
 
-/** Keeps the state of one process: replicas of an enforcement point have one each, because each overwrites what another saved. */
+/** Keeps the state of one process. Each replica of an enforcement point needs its own, because each overwrites what another saved. */
 export interface OutcomeStore {
   /**
-   * Takes the state for this process until it is disposed, or until the process ends, however it dies. Throws `outcomes_locked` while another
-   * one has it. Leave it out only where no other process can reach the state.
+   * Locks the state for this process until it is disposed, or until the process ends, however it dies. Throws `outcomes_locked` while
+   * another process holds the lock. Leave it out only if no other process can reach the state.
    */
   lock?(): Promise<Disposable>
-  /** The state that was saved last; undefined: there never was one. Rejects when it cannot be read: then do not start. */
+  /** The last saved state; undefined if there never was one. Rejects if it cannot be read: then do not start. */
   load(): Promise<OutcomeState | undefined>
-  /** Resolves once the state survives a power cut. A rejection says nothing about which state is there. */
+  /** Resolves once the state survives a power cut. After a rejection, either the old or the new state may be stored. */
   save(state: OutcomeState): Promise<void>
 }
 
 /**
- * In a file of its own. Deleting it loses the outcomes that were not delivered, and nothing else. The lock is the operating system's, on
- * `<path>.lock`: a network file system must support such locks.
+ * Keeps the state in a file of its own. Deleting the file loses the undelivered outcomes, and nothing else. The lock is the operating
+ * system's, on `<path>.lock`: a network file system must support such locks.
  */
 export function fileOutcomeStore(path: string): OutcomeStore {
   return {

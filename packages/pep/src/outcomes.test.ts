@@ -224,7 +224,7 @@ describe('outcomes', () => {
     ;[saves, broken] = [0, true]
     reporter.report(said)
     await turns(100)
-    // Each of them is followed by a pause of 50 ms or more.
+    // Each save is followed by a pause of 50 ms or more.
     expect(saves).toBeGreaterThan(0)
     expect(saves).toBeLessThan(20)
     broken = false

@@ -7,7 +7,7 @@ import type { OutcomeState, OutcomeStore } from './outcome-store.ts'
 import type { PdpClient } from './pdp-client.ts'
 import { type PendingOutcome, PendingOutcomes } from './pending-outcomes.ts'
 
-/** What an enforcement point says of one decision; the reporter adds who says it, when, and its place in the instance's chain. */
+/** What an enforcement point reports about one decision. The reporter adds who says it, when, and its place in the instance's chain. */
 export type Report = Omit<
   Outcome,
   'installation' | 'enforcement_point' | 'instance' | 'sequence' | 'previous' | 'answered' | 'at'
@@ -15,7 +15,7 @@ export type Report = Omit<
 
 export interface OutcomeReporterOptions {
   id: string
-  /** This start: it counts from 1. */
+  /** This start of the enforcement point: it counts from 1. */
   instance: string
   installation: string
   key: SigningKey<'outcome'>
@@ -33,7 +33,7 @@ export interface OutcomeReporterOptions {
 }
 
 const firstPauseMs = 50
-/** A decision that the PDP does not know after this long never was one of its own, and must not hold up the others. */
+/** If the PDP still does not know a decision after this long, the decision was never its own, and must not hold up the others. */
 const unknownForMs = 60_000
 const graceMs = 2000
 /** The most requests in flight, and how many outcomes must wait before a second one is sent. Fewer outcomes wait for the next request. */
@@ -52,7 +52,7 @@ export class OutcomeReporter implements AsyncDisposable {
   #sequence = 0
   /** The state that is durable, by its last number. */
   #savedSequence = 0
-  /** Of the last outcome that this instance signed. */
+  /** The last outcome that this instance signed. */
   #previous: string | undefined
   #running: Promise<void> | undefined
   #inFlight = 0
@@ -61,7 +61,7 @@ export class OutcomeReporter implements AsyncDisposable {
   #pausing: Promise<void> | undefined
   /** Resolves when the loop must look again. */
   #change = Promise.withResolvers<void>()
-  /** Of the store. */
+  /** The lock of the store. */
   readonly #lock: Disposable | undefined
 
   private constructor(options: OutcomeReporterOptions, state: OutcomeState, lock: Disposable | undefined) {
@@ -70,7 +70,10 @@ export class OutcomeReporter implements AsyncDisposable {
     this.#lock = lock
   }
 
-  /** Takes up where the last process stopped. Rejects when the store cannot be read, and with `outcomes_locked` while another process has it. */
+  /**
+   * Continues where the last process stopped. Rejects if the store cannot be read, and with `outcomes_locked` while another process holds
+   * it.
+   */
   static async open(options: OutcomeReporterOptions): Promise<OutcomeReporter> {
     const lock = await options.store.lock?.()
     try {
@@ -84,7 +87,7 @@ export class OutcomeReporter implements AsyncDisposable {
     }
   }
 
-  /** Why no further call may start: the PDP could not be told what happens. undefined: a call may start. */
+  /** Why no further call may start: the PDP could not learn what happens. undefined: a call may start. */
   get obstacle(): 'outcomes_unverified' | 'queue_full' | undefined {
     const { maxPending } = this.#options
     if (this.#pending.unverified('own') > 0) return 'outcomes_unverified'
@@ -98,7 +101,7 @@ export class OutcomeReporter implements AsyncDisposable {
     return (this.#pending.firstNumber ?? this.#sequence + 1) - 1
   }
 
-  /** Signs now, in the order of the calls; delivers behind. Takes what is over the bound too: its effect has happened. */
+  /** Signs now, in the order of the calls, and delivers later. Also accepts outcomes over the bound, because their effect has happened. */
   report(report: Report): void {
     const { id, instance, installation, key, now } = this.#options
     const sequence = this.#sequence + 1
@@ -112,7 +115,7 @@ export class OutcomeReporter implements AsyncDisposable {
     this.#wake()
   }
 
-  /** Resolves once everything that was reported is delivered or refused for good, or the reporter is closed. */
+  /** Resolves once everything reported is delivered or refused for good, or the reporter is closed. */
   async delivered(): Promise<void> {
     while (this.#running) await this.#running
   }
@@ -143,7 +146,7 @@ export class OutcomeReporter implements AsyncDisposable {
     await this.#save().catch((error) => this.#tell(errorCode(error), 'the outcome store', error))
   }
 
-  /** Saves, and gives whether all signed outcomes are durable. Pauses when they could not be saved. */
+  /** Saves, and returns whether all signed outcomes are durable. Pauses if they could not be saved. */
   async #trySave(): Promise<boolean> {
     try {
       await this.#save()
@@ -188,7 +191,10 @@ export class OutcomeReporter implements AsyncDisposable {
     if (answers.includes(undefined)) await this.#pause()
   }
 
-  /** Removes an outcome that is recorded or refused for good, and gives whether it is. Otherwise it is sent again, alone, after a while. */
+  /**
+   * Removes an outcome that is recorded or refused for good, and returns whether it did. Otherwise the outcome is sent again, alone, after
+   * a while.
+   */
   #settle(each: PendingOutcome, answer: OutcomeAnswer | undefined): boolean {
     const { now, maxPauseMs } = this.#options
     const verdict = answer && verdictOf(answer.status, now() - (each.firstTriedAt ?? now()))
@@ -209,7 +215,7 @@ export class OutcomeReporter implements AsyncDisposable {
     return true
   }
 
-  /** Reports the first outcome of this instance, and the first that an earlier one left, that the PDP cannot verify. */
+  /** Reports the first outcome of this instance that the PDP cannot verify, and the first such outcome left by an earlier instance. */
   #setUnverified(each: PendingOutcome, { body }: OutcomeAnswer): void {
     const whose = each.sequence === undefined ? 'left' : 'own'
     const isFirst = this.#pending.unverified(whose) === 0
@@ -217,7 +223,7 @@ export class OutcomeReporter implements AsyncDisposable {
     if (isFirst) this.#tell(errorCode(body), unverifiedDetails[whose])
   }
 
-  /** Resolves when the pause that runs now, or else begins now, is over. */
+  /** Resolves at the end of the current pause; starts a pause if there is none. */
   #pause(): Promise<void> {
     this.#pausing ??= after(this.#pauseMs, this.#stop.signal)
       .catch(() => undefined)
@@ -229,7 +235,7 @@ export class OutcomeReporter implements AsyncDisposable {
     return this.#pausing
   }
 
-  /** A PDP that never takes the first outcome must not keep the outcomes behind it from evidence. */
+  /** A PDP that never accepts the first outcome must not keep the later ones from evidence. */
   #tellUnanswered(): void {
     const untold = this.#pending.untold(this.#savedSequence)
     this.#options.evidence?.tell(untold, false)
@@ -245,7 +251,7 @@ export class OutcomeReporter implements AsyncDisposable {
     this.#options.onProblem(new ServiceError(code, detail, { cause }))
   }
 
-  /** Gives the PDP a moment to take what is left; the rest is kept for the next start. */
+  /** Gives the PDP a moment to accept the remaining outcomes; those it does not accept are kept for the next start. */
   async [Symbol.asyncDispose](): Promise<void> {
     const enough = new AbortController()
     await Promise.race([this.delivered(), after(graceMs, enough.signal).catch(() => undefined)])
@@ -258,7 +264,7 @@ export class OutcomeReporter implements AsyncDisposable {
   }
 }
 
-/** Nobody but the PDP can judge an outcome: only what it calls wrong in itself is given up. */
+/** Only the PDP can judge an outcome: an outcome is given up only if the PDP calls the outcome itself wrong. */
 function verdictOf(status: number, triedForMs: number): 'done' | 'again' | 'refused' {
   if (status >= 200 && status < 300) return 'done'
   if (status === 404 && triedForMs < unknownForMs) return 'again'
@@ -270,7 +276,7 @@ const unverifiedDetails = {
   left: 'the PDP cannot verify outcomes of an earlier start: they are kept, and delivered when the registry has their key',
 }
 
-/** With what the PDP says of it: who runs this point must see whether it was updated too late. */
+/** Includes what the PDP says about it: the operator of this point must see whether it was updated too late. */
 function refusedDetail(problem: unknown): string {
   const detail: unknown = Object(problem).detail
   return `an outcome was refused for good${typeof detail === 'string' ? `: ${detail.slice(0, 200)}` : ''}`

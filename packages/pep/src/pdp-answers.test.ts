@@ -5,7 +5,7 @@ import { problemOfRefusal } from './refusal.ts'
 it('asks again, as the same call, when the answer was lost, and runs the effect once (V1, V10)', async () => {
   await using pdp = await FakePdp.start()
   const answers = new Map<string, ReturnType<FakePdp['allow']>>()
-  // As the real one: the same call has the same permit.
+  // Like the real PDP: the same call gets the same permit.
   pdp.answer = (evaluation) =>
     answers.getOrInsertComputed(evaluation.context.bailiwick.call_id, () => pdp.allow(evaluation))
   let cut = true

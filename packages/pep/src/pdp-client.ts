@@ -7,7 +7,7 @@ import { encodeRandom } from './random-text.ts'
 export interface PdpClientOptions {
   /** The enforcement point's id in the registry. */
   id: string
-  /** This start of it, as each assertion states. */
+  /** This start of the enforcement point, stated in each assertion. */
   instance: string
   callerKey: SigningKey<'pep-caller'>
   /** The PDP's public URL, without a slash at the end: the audience of assertions and the issuer of permits. */
@@ -24,12 +24,12 @@ export interface PdpClientOptions {
 /** Pauses before the PDP is asked again about a call whose answer was lost. */
 const againAfterMs = [50, 250]
 const assertionSeconds = 60
-/** An assertion is used again while it has at least this long to live, so that the PDP verifies one and not hundreds. */
+/** An assertion is reused while it has at least this long to live, so that the PDP verifies one instead of hundreds. */
 const assertionMarginMs = 15_000
-/** The keys of permits are the longest, a kilobyte each with its certificate. */
+/** The longest answers are permit keys, a kilobyte each with its certificate. */
 const longestAnswerBytes = 1_048_576
 
-/** An answer of the PDP, read strictly; `body` is undefined when there was none. */
+/** An answer of the PDP, read strictly; `body` is undefined if there was none. */
 export interface PdpAnswer {
   status: number
   body: unknown
@@ -37,7 +37,7 @@ export interface PdpAnswer {
   retryAfterSeconds?: number | undefined
 }
 
-/** Speaks to the PDP as this enforcement point: every wait ends, no redirect is followed, nothing large is read. */
+/** Speaks to the PDP as this enforcement point: every wait is bounded, redirects are not followed, and large answers are not read. */
 export class PdpClient {
   readonly #options: PdpClientOptions
   #assertion = { text: '', until: 0 }
@@ -52,7 +52,7 @@ export class PdpClient {
     return this.#isKnown
   }
 
-  /** Throws `pdp_unavailable` for whatever is no answer: a refused connection, a timeout, a body that is not strict JSON. */
+  /** Throws `pdp_unavailable` if there is no usable answer: a refused connection, a timeout, a body that is not strict JSON. */
   async call(
     method: 'GET' | 'POST',
     path: string,
@@ -83,8 +83,8 @@ export class PdpClient {
   }
 
   /**
-   * As `call`. When the connection failed it asks again, at most twice and within the time of one answer. Use it only for requests that may
-   * be repeated, because the PDP gives the same call the same answer.
+   * Like `call`, but if the connection fails it asks again, at most twice and within the time of one answer. Use it only for requests that
+   * may be repeated because the PDP gives the same call the same answer.
    */
   async callAgain(method: 'GET' | 'POST', path: string, body: object): Promise<PdpAnswer> {
     const deadline = AbortSignal.timeout(this.#options.timeoutMs)
@@ -99,7 +99,7 @@ export class PdpClient {
     return this.call(method, path, body, deadline)
   }
 
-  /** Reports the first answer by which the PDP does not know this enforcement point: its key was changed, or it is registered no longer. */
+  /** Reports the first answer in which the PDP does not know this enforcement point: its key was changed, or it is no longer registered. */
   #setKnown({ status, body }: PdpAnswer): void {
     const isKnown = status !== 401 || errorCode(body) !== 'caller_unauthenticated'
     if (this.#isKnown && !isKnown)
@@ -112,7 +112,7 @@ export class PdpClient {
   #currentAssertion(): string {
     const { id, instance, callerKey, pdpUrl, now, random } = this.#options
     const at = now()
-    // The lower bound: a clock that was set back must not leave us with an assertion from the future.
+    // The lower bound: after a clock is set back, we must not keep an assertion from the future.
     const issuedAt = this.#assertion.until - assertionSeconds * 1000
     if (this.#assertion.until - assertionMarginMs <= at || at < issuedAt) {
       const iat = Math.floor(at / 1000)
@@ -124,7 +124,7 @@ export class PdpClient {
   }
 }
 
-/** No answer came, or only a part of one: `fetch` throws a TypeError for that. */
+/** No answer arrived, or only a part of one: `fetch` throws a TypeError in that case. */
 const isLost = (error: unknown): boolean => error instanceof ServiceError && error.cause instanceof TypeError
 
 function secondsIn(header: string | null): number | undefined {

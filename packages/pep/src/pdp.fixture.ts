@@ -43,7 +43,7 @@ export const pointId = 'invoices-api'
 const callerKey = generateKey('pep-caller')
 export const outcomeKey = generateKey('outcome')
 
-/** As the root would certify a permit key; parts of it may be wrong. */
+/** A certificate as the root would issue it for a permit key; parts of it may be wrong. */
 export function certify(
   key: SigningKey,
   part: Partial<Parameters<typeof signServiceKeyCertificate>[0]> = {},
@@ -77,18 +77,18 @@ export interface Evaluation {
 
 type Reply = { status?: number; body?: unknown; text?: string; headers?: Record<string, string>; hang?: boolean }
 
-/** A PDP with real keys and certificates, on a real port, that says what a test wants it to say. */
+/** A PDP with real keys and certificates, on a real port, that answers as a test tells it to. */
 export class FakePdp implements AsyncDisposable {
   url = ''
   readonly permitKey = generateKey('permit')
   readonly evaluations: Evaluation[] = []
   readonly outcomes: Outcome[] = []
-  /** The same, as they came. */
+  /** The same outcomes, as received. */
   readonly signed: string[] = []
   now: () => number = systemClock.now
-  /** As the newest caller states it. */
+  /** As stated by the newest caller. */
   #instance: string | undefined
-  /** What is answered; ALLOW with a right permit unless told. */
+  /** The PDP's answer; by default ALLOW with a correct permit. */
   answer: (evaluation: Evaluation) => Reply | Promise<Reply> = (evaluation) => this.allow(evaluation)
   jwks: () => unknown = () => ({
     keys: [{ ...jwkSet([publicKeyOf(this.permitKey)]).keys[0], certificate: certify(this.permitKey) }],

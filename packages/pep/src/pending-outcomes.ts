@@ -5,11 +5,11 @@ export interface PendingOutcome {
   readonly jws: string
   /** Its number in this instance; undefined when an earlier instance signed it. */
   readonly sequence: number | undefined
-  /** Whether it is on its way, or rests before it is sent again. */
+  /** Whether it is on its way, or waits before it is sent again. */
   isSent: boolean
   /** Whether evidence was told that it waits. */
   isTold: boolean
-  /** How long it rests when the decision point asks for it again later. */
+  /** How long it waits if the decision point asks to get it again later. */
   pauseMs: number
   /** ms since the epoch */
   firstTriedAt?: number
@@ -19,7 +19,7 @@ const firstPauseMs = 50
 /** The most bytes of a list, with its brackets, quotes and commas. */
 const mostBytes = outcomesBytes - 1024
 
-/** The outcomes that an enforcement point has signed and that have no last answer yet, in their order. */
+/** The outcomes that an enforcement point has signed and that have no last answer yet, in order. */
 export class PendingOutcomes {
   readonly #waiting = new Set<PendingOutcome>()
   readonly #unverified = new Set<PendingOutcome>()
@@ -41,12 +41,12 @@ export class PendingOutcomes {
     return this.#waiting.size
   }
 
-  /** The decision point could not verify it. It is so until it is deleted. */
+  /** Marks an outcome that the decision point could not verify, until the outcome is deleted. */
   addUnverified(each: PendingOutcome): void {
     this.#unverified.add(each)
   }
 
-  /** How many of them the decision point could not verify, of this instance or of earlier ones. */
+  /** How many outcomes the decision point could not verify, of this instance or of earlier ones. */
   unverified(whose: 'own' | 'left'): number {
     let count = 0
     for (const { sequence } of this.#unverified) if ((sequence === undefined) === (whose === 'left')) count++
@@ -63,7 +63,7 @@ export class PendingOutcomes {
     return undefined
   }
 
-  /** The first outcomes that can be sent, as many as one list holds, of those durable up to `saved`; none when there are fewer than `fewest`. */
+  /** The first sendable outcomes, as many as fit in one list, among those durable up to `saved`; none if there are fewer than `fewest`. */
   take(saved: number, fewest: number): PendingOutcome[] {
     const taken: PendingOutcome[] = []
     let bytes = 0
@@ -78,7 +78,7 @@ export class PendingOutcomes {
     return taken
   }
 
-  /** The durable outcomes that evidence does not yet know to wait. Marks them as told. */
+  /** The durable outcomes that evidence does not yet know about. Marks them as told. */
   untold(saved: number): string[] {
     const untold = [...this.#waiting].filter(({ isTold, sequence }) => !isTold && (sequence ?? 0) <= saved)
     for (const each of untold) each.isTold = true

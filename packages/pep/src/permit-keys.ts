@@ -16,18 +16,18 @@ interface PermitKey {
   notAfter: number
 }
 
-/** As many as fit an answer: a year's keys may be prepared at once. */
+/** As many keys as fit in an answer: a year's keys may be prepared at once. */
 const jwksSchema = z.object({ keys: z.array(z.object({ certificate: z.string().max(32_768).optional() })) })
 const timeOf = (timestamp: string) => Date.parse(timestampSchema.parse(timestamp))
 
-/** A key that the PDP no longer names stops counting within this time. */
+/** A key that the PDP no longer lists stops counting within this time. */
 const keptMs = 60_000
-/** For a permit by an unknown key the set is fetched again, but not more often than this: permits come from outside. */
+/** For a permit signed by an unknown key the set is fetched again, but not more often than this, because permits come from outside. */
 const againAfterMs = 1000
 
 /**
- * The keys that may sign permits: read from the PDP, believed only under the root's certificate (DESIGN §3). Whoever answers in
- * the PDP's place has none.
+ * The keys that may sign permits. They are read from the PDP and believed only with the root's certificate (DESIGN §3). An impostor that
+ * answers in the PDP's place has none.
  */
 export class PermitKeys {
   readonly #pdp: PdpClient
@@ -43,7 +43,7 @@ export class PermitKeys {
     this.#now = now
   }
 
-  /** The key of this thumbprint if it may sign permits at this moment. Throws `pdp_unavailable` when the set cannot be read. */
+  /** The key with this thumbprint, if it may sign permits now. Throws `pdp_unavailable` if the set cannot be read. */
   async find(kid: string): Promise<VerifyingKey<'permit'> | undefined> {
     const age = this.#now() - this.#readAt
     const wanted = age < 0 || age >= keptMs || (!this.#keys.has(kid) && age >= againAfterMs)
@@ -70,7 +70,7 @@ export class PermitKeys {
     this.#readAt = at
   }
 
-  /** The key that the certificate holds, not the one beside it. */
+  /** The key inside the certificate, not the one next to it. */
   #certified(certificate: string | undefined): PermitKey | undefined {
     if (certificate === undefined) return undefined
     const { installation } = this.#trust

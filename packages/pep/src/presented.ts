@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { DenialReason } from '@bailiwick/errors'
 
-/** What a caller presented, before anybody has verified any of it. */
+/** What a caller presented, not yet verified. */
 export type Presented =
   | { ok: true; credential: string | undefined; proof: string | undefined; callId: string | undefined }
   | { ok: false; reason: DenialReason }
 
 /**
- * Reads `Authorization: DPoP …` and `DPoP` (RFC 9449 §7.1). A credential under another scheme, Bearer above all, is refused here
- * and goes no further: it is bound to a key, and without the proof it is nobody's (V11). So is whatever comes twice, since node
- * would keep the first of two fields and another server the last.
+ * Reads `Authorization: DPoP …` and `DPoP` (RFC 9449 §7.1). A credential under another scheme, above all Bearer, is refused here and goes
+ * no further: it is bound to a key, and without the proof it identifies no caller (V11). A field that appears twice is refused as well,
+ * because node would keep the first of the two and another server the last.
  */
 export function readPresented({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>): Presented {
   const authorizations = fieldsOf(rawHeaders, 'authorization')
@@ -27,7 +27,7 @@ export function readPresented({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'
   return { ok: true, credential, proof, callId }
 }
 
-/** `rawHeaders` alternates names and values, as they came. */
+/** `rawHeaders` alternates names and values, as received. */
 function fieldsOf(rawHeaders: readonly string[], name: string): string[] {
   return rawHeaders.filter((_, n) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === name)
 }

@@ -1,6 +1,6 @@
 import { encodeBase64url } from '@bailiwick/credentials'
 
-/** 128 random bits as text: for ids that nobody may guess or repeat. */
+/** 128 random bits as text: for ids that must be unguessable and unique. */
 export function encodeRandom(random: (n: number) => Uint8Array): string {
   return encodeBase64url(random(16))
 }

@@ -55,7 +55,7 @@ describe('redact', () => {
     expect(() => redact({ text }, ['a~1iban'])).toThrow()
   })
 
-  // A walk over the rest for each of them takes half a minute of the whole process, and a tool's answer is anybody's text.
+  // Scanning the rest for each backslash would block the whole process for half a minute, and a tool's answer is text from outside.
   it('looks through a long run of backslashes once (V18)', { timeout: 10_000 }, () => {
     const text = `said: ${'\\'.repeat(180_000)}`
     expect(redact({ text }, ['iban'])).toEqual({ text })

@@ -1,12 +1,12 @@
 import { parseStrictJson } from '@bailiwick/contracts'
 
-/** What stands in place of a value that may not leave. */
+/** Replaces a value that may not leave. */
 export const redacted = '[redacted]'
 
 /**
- * A copy of a JSON value in which the values of these fields (`answerFieldSchema`) are replaced, wherever they stand: at any
- * depth, in arrays, and in JSON that is the text of a string. Throws where nobody could tell whether they are all hidden: a text
- * that names a field and is not JSON, or that two readers would read differently.
+ * Copies a JSON value and replaces the values of these fields (`answerFieldSchema`), wherever they appear: at any depth, in arrays, and in
+ * JSON that is the text of a string. Throws if it cannot be certain that all are hidden: for a text that names a field and is not JSON, or
+ * that two readers would read differently.
  */
 export function redact(value: unknown, fields: readonly string[]): unknown {
   return shown(value, [], fields.map(namesOf))
@@ -15,7 +15,7 @@ export function redact(value: unknown, fields: readonly string[]): unknown {
 function shown(value: unknown, place: readonly string[], fields: readonly string[][]): unknown {
   if (typeof value === 'string') return shownText(value, place, fields)
   if (typeof value !== 'object' || value === null) return value
-  // An array is its elements: whoever wraps a field into one hides nothing from us.
+  // An array is its elements: wrapping a field into an array hides nothing from us.
   if (Array.isArray(value)) return value.map((item) => shown(item, place, fields))
   const members = Object.entries(value).map(([name, member]): [string, unknown] => {
     const at = [...place, name]
@@ -39,7 +39,7 @@ function shownText(text: string, place: readonly string[], fields: readonly stri
   return before === after ? text : after
 }
 
-/** Lines of JSON, JSON in a fence, one that is cut off, Python's dict: it cannot be read for certain, so it must not name a field. */
+/** JSON lines, JSON in a fence, truncated JSON, Python's dict: such text cannot be read reliably, so it must not name a field. */
 function isSilent(text: string, fields: readonly string[][]): string {
   const names = fields.map((field) => field.at(-1) ?? '')
   const quoted = names.flatMap((name) => [JSON.stringify(name).slice(0, -1), `"${name}`, `'${name}'`])
@@ -49,7 +49,10 @@ function isSilent(text: string, fields: readonly string[][]): string {
   return text
 }
 
-/** However often the text was quoted. From the first backslash of a run alone: else a long run is looked through once for each of its own. */
+/**
+ * Matches however often the text was quoted. Starts only at the first backslash of a run; otherwise a long run is scanned again from each
+ * of its own.
+ */
 const escaped = /(?<!\\)\\+(?:u([0-9a-f]{4})|\/)/gi
 const fromHex = (hex: string) => String.fromCharCode(Number.parseInt(hex, 16))
 

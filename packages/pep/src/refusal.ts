@@ -7,7 +7,7 @@ import {
   isTransient,
 } from '@bailiwick/errors'
 
-/** Why this enforcement point itself refuses, whatever the PDP said or would have said. */
+/** Why this enforcement point itself refuses, regardless of the PDP's answer. */
 export type PointReason = Extract<
   ErrorCode,
   | 'permit_invalid'
@@ -23,25 +23,25 @@ export type PointReason = Extract<
   | 'body_too_large'
 >
 
-/** Where access may be asked for (AuthZEN Access Request Profile, "requestable denial"), as the PDP gave it. */
+/** Where to ask for access (AuthZEN Access Request Profile, "requestable denial"), as given by the PDP. */
 export interface AccessRequestOffer {
   readonly endpoint: string
   readonly expires_at: string
-  /** What the decision point signed of the denial; the agent hands it in with its ask. */
+  /** The decision point's signed statement of the denial; the agent hands it in with its request. */
   readonly binding_token?: string | undefined
 }
 
-/** A "no", as a value. Nothing was executed. */
+/** A denial, as a value. Nothing was executed. */
 export interface Refusal {
   readonly allowed: false
   /** The PDP's reason (DESIGN §7.4), or this enforcement point's own. */
   readonly reason: DenialReason | PointReason
   readonly decisionId?: string
-  /** Present when a human could allow it. */
+  /** Present if a human could allow it. */
   readonly accessRequest?: AccessRequestOffer
   /** The nonce that the next proof needs (RFC 9449 §9); with `proof_nonce_required`. */
   readonly dpopNonce?: string
-  /** In how many seconds the same call may be made again, by the PDP's answer. */
+  /** In how many seconds the same call may be repeated, according to the PDP's answer. */
   readonly retryAfterSeconds?: number
 }
 
@@ -49,12 +49,12 @@ export function refusal(reason: Refusal['reason'], more: Omit<Refusal, 'allowed'
   return { allowed: false, reason, ...more }
 }
 
-/** The PDP's reason; one that this version does not know is still a denial, but says nothing. */
+/** The PDP's reason. A code unknown to this version is still a denial, but gives no reason. */
 export function denialReasonOf(code: string): DenialReason {
   return Object.hasOwn(denialReasons, code) ? (code as DenialReason) : 'internal'
 }
 
-/** RFC 9449 §7.1: the `error` of the challenge that answers this reason; undefined: it is no matter of authentication. */
+/** RFC 9449 §7.1: the `error` of the challenge that answers this reason; undefined if the reason does not concern authentication. */
 export function challengeError(
   reason: Refusal['reason'],
 ): 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce' | undefined {
@@ -76,14 +76,14 @@ const challenges: Partial<Record<Refusal['reason'], 'invalid_token' | 'invalid_d
   proof_nonce_required: 'use_dpop_nonce',
 }
 
-/** In how many seconds the same call may be made again with some hope; undefined: it would be refused again. */
+/** In how many seconds repeating the same call may succeed; undefined: it would be refused again. */
 export function retryAfterOf({ reason, retryAfterSeconds }: Refusal): number | undefined {
   if (retryAfterSeconds !== undefined) return retryAfterSeconds
   if (!(reason in denialReasons)) return errorKinds[reason as PointReason].retryable ? denialRetrySeconds : undefined
   return isTransient(reason as DenialReason) ? denialRetrySeconds : undefined
 }
 
-/** A problem document (RFC 9457) of a refusal. Extension members say where to ask, and when to try again. */
+/** The problem document (RFC 9457) of a refusal. Extension members say where to ask, and when to try again. */
 export function problemOfRefusal(refusal: Refusal): { status: number; [member: string]: unknown } {
   const { reason, decisionId, accessRequest } = refusal
   const own = reason in denialReasons ? undefined : errorKinds[reason as PointReason]

@@ -1,15 +1,15 @@
 const bound = 100_000
 
 /**
- * Names that count once (V10), each until a time after which nobody takes it any more. When it is full of names that still
- * matter, no further one counts: forgetting would let one count twice.
+ * Names that count once (V10), each until the time after which it is no longer accepted anyway. When it is full of names that still matter,
+ * no further name counts: forgetting one would let it count twice.
  */
 export class SingleUse {
   readonly #until = new Map<string, number>()
 
   /** Whether this is its first use. Times in ms since the epoch. */
   take(name: string, until: number, now: number): boolean {
-    // In the order of taking, which is nearly that of ending: usually only the first entry is looked at.
+    // Entries are in the order of taking, which is nearly that of ending: usually only the first entry is examined.
     for (const [old, end] of this.#until) {
       if (end > now) break
       this.#until.delete(old)

@@ -13,7 +13,7 @@ function* endless() {
   for (;;) yield chunk
 }
 
-/** The outcome that is told while a reader that asked reads nothing at all. */
+/** The outcome reported while a client that asked reads nothing at all. */
 async function toldOf(answer: (reply: FastifyReply) => unknown, obligations: object[] = []) {
   await using pdp = await FakePdp.start()
   await using point = await aPoint(pdp)
