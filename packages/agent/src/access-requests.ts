@@ -7,19 +7,19 @@ import { type ShownAttestation, submissionOf } from './submission.ts'
 
 export type { AccessAsk } from './sign-request.ts'
 
-/** Where a request stands (AuthZEN Access Request Profile, "Task Status Values"). Whatever is not `approved` is no approval. */
+/** The state of a request (AuthZEN Access Request Profile, "Task Status Values"). Only `approved` is an approval. */
 export interface AccessTask {
   requestId: string
   status: (typeof statuses)[number] | 'failed'
-  /** Once approved. */
+  /** Present once approved. */
   grantId?: string
-  /** Where rules split what was asked: each part by itself. Of `partial` only these say what was approved. */
+  /** Present where rules split the request: each part on its own. With status `partial`, only these items say what was approved. */
   items?: readonly AccessItem[]
-  /** RFC 3339: after it, nobody can answer. */
+  /** RFC 3339: after this time the request can no longer be answered. */
   expiresAt?: string
 }
 
-/** One action on one resource of what was asked. */
+/** One action on one resource within the request. */
 export interface AccessItem {
   action: string
   resource: { type: string; id: string }
@@ -28,7 +28,7 @@ export interface AccessItem {
 }
 
 const statuses = ['pending', 'approved', 'denied', 'expired', 'cancelled', 'partial'] as const
-// The profile: an unknown status is to be treated as not approved.
+// The profile: an unknown status must be treated as not approved.
 const statusSchema = z.enum([...statuses, 'failed']).catch('failed')
 const resultSchema = z
   .object({ mode: z.literal('reevaluate'), approval: z.object({ grant_id: z.string().max(100) }) })
@@ -61,11 +61,11 @@ interface Asking {
   id: string
   http: Http
   endpoint: string
-  /** What a workload that attests shows beside its ask. */
+  /** What a workload with attestation shows together with its request. */
   shown?: () => Promise<ShownAttestation>
 }
 
-/** Submission, status and cancellation. The agent proves itself by the signed ask, and by a DPoP proof with the same key. */
+/** Submission, status and cancellation. The agent authenticates by the signed request, and by a DPoP proof with the same key. */
 export function accessRequests({ id, http, endpoint, shown }: Asking) {
   const taskUrl = (requestId: string) => new URL(`${endpoint}/${encodeURIComponent(requestId)}`)
 
@@ -93,7 +93,7 @@ export function accessRequests({ id, http, endpoint, shown }: Asking) {
       return readTask(answer, requestIdOf(signed))
     },
 
-    /** Asks again and again; a service that is away for a while does not end the wait, the signal does. */
+    /** Polls until there is an answer. A service outage does not end the wait, but the signal does. */
     async waitForDecision(requestId: string, signal?: AbortSignal): Promise<AccessTask> {
       for (const ms of pauses()) {
         const task = await status(requestId).catch((error: unknown) => {
@@ -119,7 +119,7 @@ function readTask(answer: ServiceAnswer, requestId: string): AccessTask {
   const read = taskSchema.safeParse(answer.body)
   if (!read.success) throw new ServiceError('answer_malformed', 'no task handle')
   const { task, result } = read.data
-  // What asks the same as a request that waits is folded into it, whose id the answer then has.
+  // A request equal to a waiting one is folded into it; the answer then has the waiting one's id.
   if (task.id !== requestId && !/^req_[0-9A-Za-z_-]{20,64}$/.test(task.id))
     throw new ServiceError('answer_malformed', 'another task')
   const grantId = task.status === 'approved' ? result?.approval.grant_id : undefined

@@ -12,17 +12,17 @@ import { type SignedCall, signedFetch } from './signed-fetch.ts'
 import { type WorkloadAttestation, workloadToken } from './workload.ts'
 
 export interface AgentOptions {
-  /** The agent's SPIFFE ID, as it is registered: `spiffe://<trust domain>/agent/<name>`. */
+  /** The agent's registered SPIFFE ID: `spiffe://<trust domain>/agent/<name>`. */
   agentId: string
-  /** The name of this instance of it, whose key is registered or was bound by attestation. */
+  /** The name of this instance of the agent; its key is registered or was bound by attestation. */
   instance: string
-  /** Its registered key; of a workload that attests, one of its own (`workloadKey`). */
+  /** Its registered key; for a workload that attests, a key of its own (`workloadKey`). */
   key: SigningKey<'agent'>
-  /** How it shows which instance it is, unless its key is registered: with each ask over HTTP, and for each credential. */
+  /** How it proves which instance it is, unless its key is registered: with each request over HTTP, and for each credential. */
   attestation?: WorkloadAttestation
-  /** The installation that is asked: the audience of access requests. */
+  /** The installation that receives the requests: the audience of access requests. */
   installation: string
-  /** Where everything is when one process, or one proxy, serves all; `endpoints` says it one by one. */
+  /** The address of all services if one process, or one proxy, serves them; `endpoints` gives each address separately. */
   baseUrl: string
   endpoints?: Partial<Endpoints>
   fetch?: typeof fetch
@@ -30,53 +30,54 @@ export interface AgentOptions {
   now: () => number
   /** Unpredictable bytes. */
   random: (n: number) => Uint8Array
-  /** How long an answer of Bailiwick's services may take, in ms: 10 s unless told. */
+  /** How long an answer of Bailiwick's services may take, in ms; default 10 s. */
   timeoutMs?: number
 }
 
-/** A piece of software with an identity of its own, that asks before it acts. Errors are `ServiceError`s and hold no token (V17). */
+/** Software with its own identity that asks before it acts. Errors are `ServiceError`s and contain no token (V17). */
 export interface Agent {
-  /** `<agent id>/<instance>`: who signs, asks and acts. */
+  /** `<agent id>/<instance>`: the identity that signs, asks and acts. */
   readonly id: string
   /**
-   * Signs an ask, to be handed in within `validForSeconds`. Throws `authority_malformed` or `authority_not_understood` for what
-   * nobody could approve.
+   * Signs a request, to be submitted within `validForSeconds`. Throws `authority_malformed` or `authority_not_understood` for an authority
+   * that could not be approved.
    */
   signRequest(ask: AccessAsk): SignedRequest
-  /** The event that hands in a signed ask on `access-requests.v1`. The same ask again is the same request. */
+  /** The event that submits a signed request on `access-requests.v1`. Submitting it again is the same request. */
   accessRequestEvent(signed: SignedRequest): { key: string; bytes: Uint8Array }
   /**
-   * Hands in an ask over HTTP (AuthZEN Access Request Profile), with the workload's token if it attests. An ask that was signed
-   * before may be repeated.
+   * Submits a request over HTTP (AuthZEN Access Request Profile), with the workload's token if it attests. A request that is already signed
+   * may be submitted again.
    */
   request(ask: AccessAsk | SignedRequest): Promise<AccessTask>
   status(requestId: string): Promise<AccessTask>
-  /** Resolves once the request is answered, however. Rejects with the signal's reason. */
+  /** Resolves once the request is answered, whatever the answer. Rejects with the signal's reason. */
   waitForDecision(requestId: string, options?: { signal?: AbortSignal }): Promise<AccessTask>
   cancel(requestId: string): Promise<void>
   /**
-   * Passes on a part of what it may do to a sub-agent, which redeems it with its own key: `credential({ delegation })`. Throws
-   * `delegation_invalid` for more than it has, and what `credential` throws.
+   * Passes on a part of its rights to a sub-agent, which redeems the delegation with its own key: `credential({ delegation })`. Throws
+   * `delegation_invalid` if it passes on more than it has, and the errors of `credential`.
    */
   delegate(ask: DelegationAsk): Promise<SignedDelegation>
   /**
-   * Ends a delegation, and what was passed on under it: one that this agent signed, one above which it stands, or its own.
-   * By its id, or as it was signed where nobody may have redeemed it yet. Throws `grant_unknown` for what is not this key's.
+   * Ends a delegation and everything passed on under it. The delegation is one that this agent signed, one further down that chain, or its
+   * own. Name it by its id, or by its signed form if it may not have been redeemed yet. Throws `grant_unknown` if this key may not revoke
+   * it.
    */
   revokeDelegation(delegation: string): Promise<void>
   /**
-   * Says that the task is done, while it is still the agent's to say: once it resolves, the grant and whatever was minted or
-   * passed on under it are dead; of a sub-agent, its delegation. May be repeated. Throws `grant_unknown` for what is not this key's.
+   * Reports the task as done, while the agent still may. Once this resolves, the grant and everything minted or passed on under it are
+   * dead; for a sub-agent, its delegation. May be repeated. Throws `grant_unknown` if the grant does not belong to this key.
    */
   complete(grant: GrantName): Promise<void>
   /**
-   * A credential for the grant, from memory while it has a while to live. Throws `access_request_pending` while nobody has
-   * answered, unless `wait` says how long to ask again; `access_request_refused` when it will not come.
+   * A credential for the grant, from memory while it has some time left. Throws `access_request_pending` while the request is unanswered,
+   * unless `wait` says how long to keep asking; throws `access_request_refused` if no credential will come.
    */
   credential(grant: GrantName, options?: { wait?: AbortSignal }): Promise<Credential>
   /**
-   * Calls a guarded API: credential, proof of the key and the exact action, signed. Answers with whatever the API answered, a
-   * denial included; asked for a nonce, it calls once more. Rejects with `outcome_unknown` when no answer came.
+   * Calls a guarded API with the credential and a signed proof of the key and the exact action. Resolves with the API's answer, even a
+   * denial; if the API asks for a nonce, it calls once more. Rejects with `outcome_unknown` if no answer arrived.
    */
   fetch(url: string | URL, init: SignedCall['init'], call: SignedCall['call']): Promise<Response>
 }

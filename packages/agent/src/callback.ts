@@ -2,12 +2,12 @@ import { parseStrictJson } from '@bailiwick/contracts'
 import { sha256, type VerifyingKey, verifyNotification } from '@bailiwick/credentials'
 import { z } from 'zod'
 
-/** What a callback says: news of a task. It allows nothing; ask for the status, and for a credential. */
+/** What a callback says: news about a task. It allows nothing; ask for the status, and for a credential. */
 export interface CallbackNews {
   requestId: string
   status: string
   state?: string
-  /** Of the delivery: the same when it is sent again. */
+  /** The id of the delivery: the same when it is sent again. */
   deliveryId: string
 }
 
@@ -17,15 +17,15 @@ const bodySchema = z.object({
 })
 
 /**
- * Verifies a callback (access request profile, "Callback Completion"): that approval, by its `notification` key, sent this body to
- * this URL, at most `maxAgeMs` ago (5 min unless told). undefined for everything else; whoever calls remembers `deliveryId`s.
+ * Verifies a callback (access request profile, "Callback Completion"): that approval, by its `notification` key, sent this body to this
+ * URL, at most `maxAgeMs` ago (default 5 min). Returns undefined for everything else. The caller must remember `deliveryId`s.
  */
 export function verifyCallback(options: {
   /** The header `bailiwick-signature`. */
   signature: string
   /** The body, byte for byte. */
   body: Uint8Array
-  /** The URL that was asked to be told, as it was signed. */
+  /** The callback URL, as it was signed in the request. */
   url: string
   key: VerifyingKey<'notification'>
   installation: string

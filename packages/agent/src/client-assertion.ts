@@ -11,7 +11,7 @@ interface Client {
   attestation?: WorkloadAttestation | undefined
 }
 
-/** The parameters that say who asks at an OAuth endpoint (RFC 7521 §4.2). */
+/** The parameters that identify the client at an OAuth endpoint (RFC 7521 §4.2). */
 export type ClientParameters = Record<'client_id' | 'client_assertion_type' | 'client_assertion', string>
 
 const assertionSeconds = 60
@@ -26,8 +26,8 @@ const types = {
 } as const
 
 /**
- * Makes ready to say who asks: by a token of the workload, fetched now, or by the registered key. What it gives is called for each
- * try, since an assertion by our own key counts once.
+ * Prepares client authentication: with a token of the workload, fetched now, or with the registered key. Call the returned function for
+ * each attempt, because an assertion by our own key counts once.
  */
 export async function clientParameters(client: Client): Promise<() => ClientParameters> {
   const { id, attestation, endpoints } = client

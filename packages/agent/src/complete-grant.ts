@@ -1,6 +1,6 @@
 import { failure, type Http } from './http.ts'
 
-/** Gives a grant back, by its own id or that of its request, at the issuer, with a DPoP proof of this very call. */
+/** Gives a grant back to the issuer, by its own id or that of its request, with a DPoP proof of exactly this call. */
 export async function completeGrant({ http, issuer }: { http: Http; issuer: string }, id: string): Promise<void> {
   const url = new URL(`${issuer}/oauth/grants/${encodeURIComponent(id)}/complete`)
   const answer = await http.ask(url, 'POST', (proof) => ({ headers: { accept: 'application/json', dpop: proof } }))

@@ -18,7 +18,7 @@ describe('a credential', () => {
       { type: 'bailiwick_grant', grant_id: grantId },
     ])
     expect(form.get('grant_type')).toBe('client_credentials')
-    // An assertion counts once, so the second try has its own.
+    // An assertion counts once, so the second attempt has its own.
     expect(form.get('client_assertion')).not.toBe(new URLSearchParams(fake.received[0]?.text).get('client_assertion'))
   })
 

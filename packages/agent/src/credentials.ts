@@ -6,27 +6,27 @@ import { failure, type Http, type ServiceAnswer } from './http.ts'
 import { pause, pauses } from './pause.ts'
 
 /**
- * Under what: a grant, by its own id or by the request that it came from, or a delegation that another agent signed for this one;
+ * The source of a credential: a grant, by its own id or by that of its request, or a delegation that another agent signed for this one.
  * `resource` narrows the credential to one API (RFC 8707).
  */
 export type GrantName = ({ grantId: string } | { requestId: string } | { delegation: string }) & { resource?: string }
 
-/** A credential that is bound to the agent's key: worth nothing without it, and never to be sent as Bearer (V11). */
+/** A credential bound to the agent's key: worthless without the key, and never to be sent as Bearer (V11). */
 export interface Credential {
   readonly token: string
   /** ms since the epoch */
   readonly expiresAt: number
   readonly authorizationDetails: readonly unknown[]
-  /** When the grant, or the delegation that it is of, ends: ms since the epoch. undefined: the issuer does not say. */
+  /** When the grant or delegation of this credential ends: ms since the epoch. undefined: the issuer does not say. */
   readonly grantExpiresAt?: number | undefined
 }
 
 /** The agent's credentials, in memory only. */
 export interface Credentials {
   get(grant: GrantName, wait?: AbortSignal): Promise<Credential>
-  /** The one that was refused is asked for anew the next time. */
+  /** Drops the refused credential, so that the next call asks for a new one. */
   forget(grant: GrantName, refused: Credential): void
-  /** What is held for this grant, by this name of it, for whatever API: it is over. */
+  /** Drops all credentials held for this grant under this name, for any API: the grant is over. */
   drop(grant: GrantName): void
 }
 
@@ -34,11 +34,11 @@ interface CredentialOptions {
   http: Http
   endpoints: Endpoints
   now: () => number
-  /** Who asks. Attested anew for each credential, a renewal included; the parameters are made for each try. */
+  /** The client's authentication. It attests anew for each credential, renewals included; the parameters are made for each attempt. */
   client: () => Promise<() => ClientParameters>
 }
 
-/** A credential is replaced when a fifth of its life, or half a minute, is left: a call takes time too. */
+/** A credential is replaced when a fifth of its life, or half a minute, is left, because a call takes time too. */
 const marginMs = 30_000
 
 const tokenSchema = z.object({
@@ -69,7 +69,7 @@ export function credentials({ http, endpoints, now, client }: CredentialOptions)
   const held = new Map<string, Credential & { renewAt: number }>()
   const asking = new Map<string, Promise<Credential>>()
 
-  /** Callers who need the same credential at the same moment ask once. */
+  /** Callers that need the same credential at the same moment share one request. */
   function obtain(grant: GrantName): Promise<Credential> {
     const name = nameOf(grant)
     const known = held.get(name)
@@ -82,7 +82,7 @@ export function credentials({ http, endpoints, now, client }: CredentialOptions)
         return credential
       })
       .catch((error: unknown) => {
-        // The issuer may be away for a moment, or not quite fresh: what is still alive is still good.
+        // The issuer may be away for a moment, or slightly stale: a credential that is still alive is still good.
         if (errorCode(error) !== 'access_request_refused' && known && now() < known.expiresAt) return known
         held.delete(name)
         throw error
@@ -101,7 +101,7 @@ export function credentials({ http, endpoints, now, client }: CredentialOptions)
       'POST',
       (proof) => ({
         headers: { accept: 'application/json', dpop: proof },
-        // Sets the media type by itself. Made for each try: an assertion counts once.
+        // The body sets the media type itself. Made for each attempt: an assertion counts once.
         body: new URLSearchParams({ ...wanted(grant), ...parameters() }),
       }),
       ({ status, body }) => status === 400 && oauthErrorOf(body)?.error === 'use_dpop_nonce',
@@ -113,7 +113,7 @@ export function credentials({ http, endpoints, now, client }: CredentialOptions)
     const lifeMs = expires_in * 1000
     return {
       token: access_token,
-      // From before the question: the issuer's clock began later.
+      // Measured from before the request was sent: the issuer's clock started later.
       expiresAt: askedAt + lifeMs,
       renewAt: askedAt + lifeMs - Math.min(marginMs, lifeMs / 5),
       authorizationDetails: authorization_details,
@@ -145,7 +145,7 @@ export function credentials({ http, endpoints, now, client }: CredentialOptions)
   }
 }
 
-/** What passes by itself. */
+/** Errors that pass with time. */
 const waitable: ReadonlySet<ErrorCode> = new Set([
   'access_request_pending',
   'rate_limited',
@@ -179,8 +179,8 @@ function wanted({ resource, ...grant }: GrantName): Record<string, string> {
 }
 
 /**
- * Of an exchange `invalid_request` says that the delegation itself is not good (RFC 8693 §2.2.2). An agent that asks too often is
- * told `temporarily_unavailable` as well, which has no better name for it: its status says that it is not the service's fault.
+ * In an exchange, `invalid_request` says that the delegation itself is not valid (RFC 8693 §2.2.2). An agent that asks too often also gets
+ * `temporarily_unavailable`, because OAuth has no better code; its status says that the service is not at fault.
  */
 function tokenFailure(answer: ServiceAnswer, exchange: boolean): ServiceError {
   const { error, error_description } = oauthErrorOf(answer.body) ?? {}
@@ -190,7 +190,10 @@ function tokenFailure(answer: ServiceAnswer, exchange: boolean): ServiceError {
   return code === undefined ? failure(answer) : new ServiceError(code)
 }
 
-/** `expiry`, of "The subject_token is no delegation that holds here: expiry." The issuer's words go no further than an error's text. */
+/**
+ * Extracts `expiry` from "The subject_token is no delegation that holds here: expiry." The issuer's text goes no further than an error
+ * message.
+ */
 function faultIn(description = ''): string | undefined {
   const [, fault = ''] = /([^:]{1,100}?)\.?$/.exec(description) ?? []
   return fault.trim().replace(/[^\x20-\x7e]/g, '?') || undefined

@@ -12,7 +12,7 @@ const closedAuthority = {
   permissions: authority.permissions.map((permission) => ({ ...permission, arguments: 'closed' })),
 }
 
-/** Answers with a credential that says which grant it is of, and what it allows. */
+/** Answers with a credential that says which grant it belongs to, and what it allows. */
 function grants(
   fake: FakeInstallation,
   grant: object = {},
@@ -78,7 +78,7 @@ it('signs nothing that would outlive what it is a part of', async () => {
   grants(fake, {}, parentAuthority, { grant_expires_at: ends })
   const agent = fake.agent()
   const until = (expiresAt: number) => agent.delegate({ of: { grantId }, to, key: child.kid, authority, expiresAt })
-  await until(ends * 1000 + 999) // as a delegation spells it, that is the same second
+  await until(ends * 1000 + 999) // a delegation's times are in seconds, so this is the same second
   await expect(until(ends * 1000 + 1000)).rejects.toMatchObject({
     code: 'delegation_invalid',
     detail: expect.stringMatching(/^expiry: it ends /),

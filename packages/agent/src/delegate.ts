@@ -14,24 +14,24 @@ import { errorCode, ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 import type { Credential, Credentials, GrantName } from './credentials.ts'
 
-/** What an agent passes on, of a grant that it has or of a delegation that it redeemed. */
+/** What an agent passes on, from its own grant or from a delegation that it redeemed. */
 export interface DelegationAsk {
   of: GrantName
   /** The sub-agent's instance: `<agent id>/<instance>`. */
   to: string
-  /** The key that it will act with: its thumbprint (RFC 7638), or the public key itself. */
+  /** The key that the sub-agent will act with: its thumbprint (RFC 7638), or the public key itself. */
   key: string | PublicJwk
-  /** A `bailiwick_task` that narrows what is passed on: the same task, nothing that it does not have, budgets within its own. */
+  /** A `bailiwick_task` that narrows what is passed on: the same task, nothing beyond it, budgets within its own. */
   authority: unknown
   /** ms since the epoch; never after the end of what is passed on. */
   expiresAt: number
-  /** The APIs that credentials under it may be for; without it, those that it is passed on with. */
+  /** The APIs that credentials under it may be used for; if left out, those of what is passed on. */
   resources?: readonly [string, ...string[]]
 }
 
-/** A delegation, for its sub-agent to redeem: of no use to whoever lacks its key. */
+/** A delegation, for its sub-agent to redeem: useless without the sub-agent's key. */
 export interface SignedDelegation {
-  /** `dlg_…`, by which it is revoked. */
+  /** `dlg_…`, used to revoke it. */
   id: string
   delegation: string
 }
@@ -55,9 +55,9 @@ const claimsSchema = z.object({
 })
 
 /**
- * Passes on a part of what this agent may do (DESIGN §7.3), signed with its own key: nobody is asked, since nobody gets more than was
- * approved. The issuer and every decision point judge it again. Throws `delegation_invalid` for what they would refuse,
- * `request_malformed` for what no delegation can say, a life over 8 h among it.
+ * Passes on a part of this agent's rights (DESIGN §7.3), signed with its own key. No approver is asked, because no one gets more than was
+ * approved. The issuer and every decision point judge it again. Throws `delegation_invalid` for what they would refuse, and
+ * `request_malformed` for what a delegation cannot express, including a life over 8 h.
  */
 export async function delegate(delegating: Delegating, ask: DelegationAsk): Promise<SignedDelegation> {
   const { id, key, installation, now, random } = delegating
@@ -122,7 +122,7 @@ function thumbprintOf(key: string | PublicJwk): string {
   return thumbprint(jwk)
 }
 
-/** Our own credential, from the issuer: read, not judged. */
+/** Our own credential, from the issuer: parsed, not verified. */
 function claimsOf({ token }: Credential): z.infer<typeof claimsSchema> {
   try {
     return claimsSchema.parse(parseStrictJson(Buffer.from(token.split('.')[1] ?? '', 'base64url')))

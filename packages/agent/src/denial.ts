@@ -2,12 +2,12 @@ import { compactJwsSchema } from '@bailiwick/contracts'
 import { z } from 'zod'
 import { problemOf } from './problem-body.ts'
 
-/** A denial that a request may answer: what was denied, and what the decision point signed of it. Its token is not ours to read. */
+/** A denial that a request may answer: the denied action, and the decision point's signed token. We do not read the token. */
 export interface Denial {
   action: string
   resource: { type: string; id: string }
   bindingToken: string
-  /** RFC 3339: until when it may be answered. */
+  /** RFC 3339: the time until which it may be answered. */
   expiresAt: string
   decisionId?: string
   reason?: string
@@ -20,8 +20,8 @@ const problemSchema = z.object({
 })
 
 /**
- * The requestable denial in an enforcement point's answer to this call; undefined when it is no denial, or none that asking could
- * help. The response stays readable. Where to ask is the installation's, never what a response says.
+ * Extracts the requestable denial from an enforcement point's answer to this call; undefined if it is not a denial, or if a request could
+ * not help. The response stays readable. Where to ask is taken from the installation's configuration, never from a response.
  */
 export async function denialOf(
   response: Response,

@@ -1,4 +1,4 @@
-/** Where an installation's services are. */
+/** The addresses of an installation's services. */
 export interface Endpoints {
   /** The issuer's identifier: the audience of client assertions. */
   issuer: string

@@ -10,14 +10,14 @@ export interface HttpOptions {
   timeoutMs: number
 }
 
-/** An answer of a service of Bailiwick's, read strictly; `body` is undefined when there was none. */
+/** An answer of a Bailiwick service, read strictly; `body` is undefined if there was none. */
 export interface ServiceAnswer {
   status: number
   body: unknown
   retryAfterMs: number
 }
 
-/** What the proof is over, besides method and URI. */
+/** What the proof covers in addition to method and URI. */
 export interface ProofOver {
   accessToken?: string
   actionDigest?: string
@@ -27,7 +27,7 @@ const timesAgain = 2
 const longestAnswerBytes = 1_048_576
 const nonceForm = /^[\x21\x23-\x5b\x5d-\x7e]{1,512}$/
 
-/** Sends requests with a DPoP proof each, and keeps the newest nonce of each origin (RFC 9449 §8.2). */
+/** Sends each request with its own DPoP proof, and keeps the newest nonce of each origin (RFC 9449 §8.2). */
 export class Http {
   readonly #options: HttpOptions
   readonly #nonces = new Map<string, string>()
@@ -42,8 +42,9 @@ export class Http {
   }
 
   /**
-   * Sends a request that `build` makes with a new proof, and again, twice at most, when the answer asks for a new nonce (RFC 9449 §8, §9): each
-   * time with a proof of its own. Behind one address two instances may each want their own. No redirect is followed: it would carry the credential to where nobody meant it.
+   * Sends a request that `build` makes with a new proof. If the answer asks for a new nonce, sends it again, at most twice (RFC 9449 §8,
+   * §9), each time with its own proof: two instances behind one address may each require their own nonce. Redirects are not followed,
+   * because they would carry the credential to an unintended place.
    */
   async send(
     url: URL,
@@ -81,7 +82,7 @@ export class Http {
     return response
   }
 
-  /** Asks a service of Bailiwick's. Throws `service_unreachable` when no answer came, `answer_malformed` when it is not JSON. */
+  /** Calls a Bailiwick service. Throws `service_unreachable` if no answer arrived, `answer_malformed` if it is not JSON. */
   async ask(
     url: URL,
     method: 'GET' | 'POST',
@@ -91,7 +92,7 @@ export class Http {
     const signal = AbortSignal.timeout(this.#options.timeoutMs)
     let answer: ServiceAnswer | undefined
     try {
-      // Read at once, since at the token endpoint the wish for a nonce stands in the body (RFC 9449 §8).
+      // Read at once, because at the token endpoint the demand for a nonce is in the body (RFC 9449 §8).
       const read = async (response: Response): Promise<boolean> => {
         answer = await readAnswer(response)
         return challengesForNonce(response) || asksForNonce(answer)
@@ -127,7 +128,7 @@ async function readAnswer(response: Response): Promise<ServiceAnswer> {
   }
 }
 
-/** What a proxy says of a failure need not be JSON; what a service says of a success must be. */
+/** A proxy's error body need not be JSON; a service's success body must be. */
 function parse(bytes: Uint8Array, status: number): unknown {
   try {
     return parseStrictJson(bytes)
@@ -137,7 +138,7 @@ function parse(bytes: Uint8Array, status: number): unknown {
   }
 }
 
-/** What a failure means: the code of its problem document when we know it, else one that its status stands for. */
+/** The meaning of a failure: the code of its problem document if we know it, otherwise a code that stands for its status. */
 export function failure({ status, body }: ServiceAnswer): ServiceError {
   const code = errorCode(body)
   if (code !== 'internal') return new ServiceError(code)

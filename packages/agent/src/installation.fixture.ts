@@ -27,15 +27,15 @@ export interface Received {
   path: string
   headers: IncomingMessage['headers']
   text: string
-  /** The proof's own claims, once it verified for this very request. */
+  /** The proof's own claims, once it has been verified for exactly this request. */
   proof: { nonce: string | undefined; actionDigest: string | undefined; jti: string } | undefined
 }
 
-/** Stands in for an installation and for an API, on real ports; what it is sent, it verifies as the real one does. */
+/** Stands in for an installation and for an API, on real ports. It verifies what it receives, like the real one. */
 export class FakeInstallation implements AsyncDisposable {
   url = ''
   now = 1_900_000_000_000
-  /** Each proof at the token endpoint needs it; undefined: none is asked for. */
+  /** Each proof at the token endpoint must carry it; undefined: no nonce is required. */
   nonce: string | undefined = 'nonce-1'
   readonly received: Received[] = []
   readonly assertions = new Set<string>()
@@ -76,7 +76,7 @@ export class FakeInstallation implements AsyncDisposable {
     })
   }
 
-  /** Those of a path, in their order. */
+  /** The requests to one path, in order. */
   at(path: string): Received[] {
     return this.received.filter((r) => r.path.startsWith(path))
   }
@@ -133,7 +133,7 @@ export class FakeInstallation implements AsyncDisposable {
     return { headers, ...this.token() }
   }
 
-  /** What an access request says, verified as approval does. */
+  /** The content of an access request, verified as approval verifies it. */
   verifyRequest(request: string) {
     return verifyAccessRequest({
       request,

@@ -17,7 +17,7 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
 const firstMs = 200
 const longestMs = 5000
 
-/** The pauses between two questions about the same thing: each half as long again, up to 5 s, never shorter than was asked for. */
+/** The pauses between two polls for the same thing: each half as long again, up to 5 s, and never shorter than the service demands. */
 export function* pauses(): Generator<number, never, number | undefined> {
   for (let ms = firstMs; ; ms = Math.min(ms * 1.5, longestMs)) yield ms
 }

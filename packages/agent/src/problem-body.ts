@@ -3,9 +3,9 @@ import type { z } from 'zod'
 
 const longest = 65_536
 
-/** What the schema reads of an answer's body, a problem document (RFC 9457); undefined when it is none. The response stays readable. */
+/** What the schema reads from an answer's body if it is a problem document (RFC 9457), otherwise undefined. The response stays readable. */
 export async function problemOf<S extends z.ZodType>(response: Response, schema: S): Promise<z.output<S> | undefined> {
-  // Outside: a body that was read already is the caller's mistake, and is told.
+  // Outside the try block: reading a body twice is the caller's mistake, and must be reported.
   const copy = response.clone()
   try {
     const bytes = await copy.bytes()

@@ -13,13 +13,13 @@ const problemSchema = z.object({
 })
 const defaultSeconds = 1
 
-/** Calls without an outcome hold the remaining uses or budget, and may give some back: the same call may succeed a moment later. */
+/** Calls without an outcome reserve the remaining uses or budget, and may give some back: the same call may succeed a moment later. */
 const reserved: ReadonlySet<string> = new Set(['uses_reserved', 'budget_reserved'])
 
-/** Refusals of a call that took effect before, or may have. */
+/** Refusals of a call that took effect earlier, or may have. */
 const maybeMade: ReadonlySet<string> = new Set(['permit_used', 'permit_invalid', 'call_elsewhere', 'call_conflict'])
 
-/** The refusal in an enforcement point's answer; undefined when the answer is no refusal. The response stays readable. */
+/** The refusal in an enforcement point's answer; undefined if the answer is not a refusal. The response stays readable. */
 export async function refusedOf(response: Response): Promise<Refused | undefined> {
   if (![401, 403, 409, 429, 503].includes(response.status)) return undefined
   if (!/^application\/(problem\+)?json\b/i.test(response.headers.get('content-type') ?? '')) return undefined

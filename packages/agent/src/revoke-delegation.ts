@@ -2,7 +2,10 @@ import { delegationId } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { failure, type Http } from './http.ts'
 
-/** Ends a delegation and all below it at the issuer, with a DPoP proof of this very call. What was signed goes along: nobody may have redeemed it yet. */
+/**
+ * Ends a delegation and everything below it at the issuer, with a DPoP proof of exactly this call. Sends the signed delegation along,
+ * because it may not have been redeemed yet.
+ */
 export async function revokeDelegation(
   { http, issuer }: { http: Http; issuer: string },
   delegation: string,

@@ -13,34 +13,34 @@ import {
 import { ServiceError } from '@bailiwick/errors'
 import type { Denial } from './denial.ts'
 
-/** What an agent wants to be allowed. */
+/** What an agent asks to be allowed. */
 export interface AccessAsk {
   /** A `bailiwick_task` (DESIGN §7.1). */
   authority: unknown
   mode: Mode
-  /** How long the grant shall live; at most 8 h. */
+  /** How long the grant should live; at most 8 h. */
   expiresInSeconds: number
-  /** Mode `per_action`, and a step-up: the one action. Approvers see all its arguments before they sign. */
+  /** For mode `per_action`, and for a step-up: the one action. Approvers see all its arguments before they sign. */
   action?: Action
   /** Instead of `action`: only its digest, if the rule says `arguments: digest_only`. Approvers then see only the digest. */
   actionDigest?: string
-  /** When the grant shall begin: ms since the epoch; at once unless told. */
+  /** When the grant should begin: ms since the epoch; default at once. */
   notBefore?: number
   /** `attested`: lets the issuer bind the grant to a new key of the same agent, newly attested. */
   rebind?: 'none' | 'attested'
-  /** The agent's own words. Shown boxed, and never in place of the authority; only their salted hash is signed. */
+  /** The agent's own words. Shown in a box, and never in place of the authority; only their salted hash is signed. */
   purpose?: string
-  /** The denials that it answers, in the order of what is asked; a single one may be of part of a larger ask. */
+  /** The denials that this request answers, in the order of the requested actions; a single one may cover a part of a larger request. */
   answering?: Denial | readonly Denial[]
-  /** Step-up: one more action of this living grant, `action`, whose denial is answered. */
+  /** Step-up: approves one more action, `action`, of this live grant; the request answers that action's denial. */
   grantId?: string
-  /** Where the end of it is told; the agent's registration says where it may be. */
+  /** Where the result is sent; the agent's registration says which addresses are permitted. */
   callback?: Callback
-  /** How long the signed ask may still be handed in: 10 min unless told, at most an hour. */
+  /** How long the signed request may still be submitted: default 10 min, at most an hour. */
   validForSeconds?: number
 }
 
-/** An ask, signed; with the words that the signed hash stands for. */
+/** A signed request, with the text behind its signed hashes. */
 export interface SignedRequest {
   jws: string
   purpose?: SaltedText
@@ -49,7 +49,7 @@ export interface SignedRequest {
   callback?: Callback
 }
 
-/** As the access request profile has it; of `events` only those are told, all of them unless some are named. */
+/** As in the access request profile. If `events` is given, only those events are sent; otherwise all. */
 export interface Callback {
   endpoint: string
   state?: string
@@ -64,7 +64,7 @@ export interface Signing {
   random: (n: number) => Uint8Array
 }
 
-/** Signs the ask with the key that will hold the credential. */
+/** Signs the request with the key that will hold the credential. */
 export function signRequest({ id, key, installation, now, random }: Signing, ask: AccessAsk): SignedRequest {
   const authority = parseAuthority(ask.authority)
   if (!authority.ok) throw new ServiceError(authority.code, authority.detail)
@@ -129,23 +129,26 @@ function textOf(action: Action): string {
 
 const hashed = (text: SaltedText) => ({ salted_sha256: saltedHash(text) ?? '' })
 
-/** Of their tokens, joined by what no token contains: who signs it shows that these were given to him. */
+/**
+ * Hashes the tokens of the denials, joined by a character that no token contains. By signing the hash, the agent shows that it was given
+ * these tokens.
+ */
 function hashOf(denials: readonly Denial[]): string {
   return sha256(denials.map(({ bindingToken }) => bindingToken).join())
 }
 
-/** The request's id, which topic and HTTP derive alike: sent both ways, it is one request. */
+/** The request's id, derived alike by topic and HTTP: sent both ways, it is one request. */
 export function requestIdOf({ jws }: SignedRequest): string {
   return `req_${sha256(jws)}`
 }
 
-/** The words whose salted hashes the agent signed; sent beside the signature. */
+/** The text whose salted hashes the agent signed; sent next to the signature. */
 export const wordsOf = ({ purpose, arguments: shown }: SignedRequest) => ({
   ...(purpose ? { purpose } : {}),
   ...(shown ? { arguments: shown } : {}),
 })
 
-/** The event for `access-requests.v1`: keyed by the request, unsigned and unnumbered, since the ask inside is what counts. */
+/** The event for `access-requests.v1`: keyed by the request, unsigned and unnumbered, because only the signed request inside counts. */
 export function requestEvent({ id, now }: Signing, signed: SignedRequest): { key: string; bytes: Uint8Array } {
   const key = requestIdOf(signed)
   const type = 'access-request.submitted' satisfies keyof typeof accessRequestsV1.events

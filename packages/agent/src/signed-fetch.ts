@@ -7,21 +7,21 @@ import { nextCall, refusedOf } from './repeat.ts'
 
 export interface SignedCall {
   url: URL
-  /** As for `fetch`, but with a body that can be sent twice. Left out, the body is `call.properties` as JSON. */
+  /** Like `fetch`'s, but with a body that can be sent twice. If left out, the body is `call.properties` as JSON. */
   init: Omit<RequestInit, 'body' | 'redirect'> & { body?: string | Uint8Array<ArrayBuffer> }
   call: {
-    /** Under which grant. Without one, nothing is presented but the question: the denial then says where to ask. */
+    /** The grant for the call. Without one, only the question is presented: the denial then says where to ask. */
     grant?: GrantName
     /** The action's name, such as `tools/call`. */
     action: string
     resource: { type: string; id: string }
     /** The arguments, exactly those that the API will read from this request. */
     properties?: Readonly<Record<string, unknown>>
-    /** Names the call: repeated, it is the same call and takes effect at most once. A new one unless told. */
+    /** Identifies the call: repeated under the same id, it is the same call and takes effect at most once. Default: a new id. */
     callId?: string
     /**
-     * For how long the call may be made again, in ms; by default as long as an answer of Bailiwick's services may take. 0: the call is made
-     * once. It is made again when its answer was lost, and after `uses_reserved` and `budget_reserved`.
+     * How long the call may be repeated, in ms; default: as long as an answer of Bailiwick's services may take. 0: the call is made once.
+     * It is repeated if its answer was lost, and after `uses_reserved` and `budget_reserved`.
      */
     patienceMs?: number
   }
@@ -34,12 +34,12 @@ interface SignedFetchOptions {
   random: (n: number) => Uint8Array
 }
 
-/** Pauses before a call whose answer was lost is made again. */
+/** Pauses before repeating a call whose answer was lost. */
 const lostPausesMs = [200, 1000]
 
 /**
- * RFC 9449 §7 with our digest: the credential, a proof over it, this URI and this exact action, and the call's id. The call may be made
- * again within its time, each time with a new proof, and takes effect at most once.
+ * RFC 9449 §7 with our digest: sends the credential, a proof over it, this URI and this exact action, and the call's id. The call may be
+ * repeated within its time, each time with a new proof, and takes effect at most once.
  */
 export async function signedFetch(options: SignedFetchOptions, { url, init, call }: SignedCall): Promise<Response> {
   const { http, credential, random } = options
@@ -62,7 +62,7 @@ export async function signedFetch(options: SignedFetchOptions, { url, init, call
   const over = held ? { accessToken: held.token, actionDigest: digest } : {}
   const patienceMs = call.patienceMs ?? http.timeoutMs
   const deadline = AbortSignal.timeout(patienceMs)
-  /** Whether there is time to make the call again after `ms`. Rejects with the caller's own reason. */
+  /** Whether there is time to repeat the call after `ms`. Rejects with the caller's own reason. */
   const hasTime = async (ms: number): Promise<boolean> => {
     if (ms >= patienceMs || deadline.aborted) return false
     await pause(ms, AbortSignal.any([deadline, ...(init.signal ? [init.signal] : [])])).catch(() => undefined)
@@ -91,7 +91,7 @@ export async function signedFetch(options: SignedFetchOptions, { url, init, call
   }
 }
 
-/** No answer came, so the call may have been made. Throws every error that the network did not cause. */
+/** No answer arrived, so the call may have taken effect. Rethrows every error that the network did not cause. */
 function lostOf(error: unknown): ServiceError {
   if (errorCode(error) !== 'internal') throw error
   return new ServiceError('outcome_unknown', undefined, { cause: error })

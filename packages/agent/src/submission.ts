@@ -11,13 +11,15 @@ interface Item {
   denial?: object
 }
 
-/** Which instance it is, said by an authority, and the key that signed the ask. */
+/** An authority's statement of which instance it is, and the key that signed the request. */
 export interface ShownAttestation {
   token: string
   jwk: PublicJwk
 }
 
-/** A signed ask as the access request profile has it: what is asked and denied stands around it in the profile's own words. */
+/**
+ * A signed request in the form of the access request profile: what is asked and denied is repeated around it in the profile's own terms.
+ */
 export function submissionOf(id: string, signed: SignedRequest, attestation?: ShownAttestation): object {
   const { jws, callback, denials = [] } = signed
   return {
@@ -28,7 +30,7 @@ export function submissionOf(id: string, signed: SignedRequest, attestation?: Sh
   }
 }
 
-/** Several denials, one an item; one of one action of a larger ask, by itself; none: each action that is asked. */
+/** Several denials: one per item. A denial of one action of a larger request: that action alone. No denial: each requested action. */
 function namedBy(pairs: readonly Item[], denials: readonly Denial[]): object {
   const [denial, ...others] = denials
   if (denial && others.length === 0) return itemOf(denial)

@@ -9,7 +9,7 @@ const folder = mkdtempSync(join(tmpdir(), 'agent-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const ask = { authority, mode: 'window', expiresInSeconds: 3600 } as const
 
-/** What a workload showed with an ask, or the error that it threw instead. */
+/** What a workload showed with a request, or the error that it threw instead. */
 async function shownBy(attestation: WorkloadAttestation): Promise<unknown> {
   await using fake = await FakeInstallation.start()
   const agent = fake.agent({ attestation })

@@ -4,27 +4,27 @@ import { basename, dirname } from 'node:path'
 import { generateKey, keyFilePath, readKeyFile, type SigningKey, writeKeyFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 
-/** Who takes a token: approval with a request, or the issuer at its token endpoint. */
+/** The service that takes a token: approval with a request, or the issuer at its token endpoint. */
 export type Taker = 'access-requests' | 'token'
 
 /**
- * Where the workload's token comes from, for this taker alone. Asked anew each time, so that what the authority renewed is what is
- * shown; it may give the same one again while that lives. `audience` is the one that the taker accepts, with nothing beside it.
+ * The source of the workload's token, for this taker alone. It is called each time, so that a token renewed by the authority is used; it
+ * may return the same token again while that is alive. `audience` must be the token's only audience.
  */
 export type TokenSource = (wanted: { taker: Taker; audience: string }) => Promise<string> | string
 
-/** How an instance whose key nobody registered shows which one it is, by the attestor of its agent's registration. */
+/** How an instance without a registered key shows which instance it is, by the attestor in its agent's registration. */
 export interface WorkloadAttestation {
   kind: 'jwt_svid' | 'oidc' | 'join_token'
   token: TokenSource
-  /** `oidc`: the audience of the registration, which stands for the public address. */
+  /** `oidc`: the audience in the registration, instead of the public address. */
   audience?: string
 }
 
-/** What approval and the issuer each take at most. */
+/** The longest token that approval and the issuer each accept. */
 const longestToken = 16_384
 
-/** The token for one taker. Throws `attestation_unavailable` when its source gives none; a token never stands in an error (V17). */
+/** The token for one taker. Throws `attestation_unavailable` if its source gives none; a token never appears in an error (V17). */
 export async function workloadToken(
   { token, audience }: WorkloadAttestation,
   taker: Taker,
@@ -45,7 +45,7 @@ export async function workloadToken(
 
 const trimmed = (address: string) => address.replace(/\/$/, '')
 
-/** Files that whoever runs the workload keeps fresh, as Kubernetes projects them: one for each taker, read again each time. */
+/** Files that the workload's platform keeps fresh, such as those projected by Kubernetes: one for each taker, read again each time. */
 export function tokenFiles(files: Readonly<Partial<Record<Taker, string>>>): TokenSource {
   return async ({ taker }) => {
     const file = files[taker]
@@ -55,7 +55,7 @@ export function tokenFiles(files: Readonly<Partial<Record<Taker, string>>>): Tok
   }
 }
 
-/** The two halves of what `bailiwick agents join-token` printed: each service is shown its own, and could use no other. */
+/** The two halves of the output of `bailiwick agents join-token`: each service is shown its own half, and could not use the other. */
 export function joinToken(printed: string): TokenSource {
   const [forApproval = '', forIssuer = '', ...more] = printed.trim().split('.')
   if (forApproval === '' || forIssuer === '' || more.length > 0)
@@ -64,8 +64,9 @@ export function joinToken(printed: string): TokenSource {
 }
 
 /**
- * The key of a workload: kept in this file, mode 0600, made when there is none; without a file made anew, in memory, so that it ends with the
- * process. A grant is bound to it: who starts again with another key goes on only under one with `rebind: attested`.
+ * The key of a workload. With a file, the key is kept there, mode 0600, and created if there is none. Without a file, a new key is made in
+ * memory and ends with the process. A grant is bound to the key: a process that restarts with another key can continue only under a grant
+ * with `rebind: attested`.
  */
 export function workloadKey(file?: string): SigningKey<'agent'> {
   if (file === undefined) return generateKey('agent')

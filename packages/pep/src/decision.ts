@@ -70,7 +70,10 @@ const denySchema = z.object({
     .catch({}),
 })
 
-/** Asks the PDP (AuthZEN Authorization API 1.0 §6), again under the same call id when its answer was lost. Throws `pdp_unavailable`. Every answer that is no clear ALLOW is a refusal. */
+/**
+ * Asks the PDP (AuthZEN Authorization API 1.0 §6), and repeats the question under the same call id if the answer was lost. Throws
+ * `pdp_unavailable`. Any answer that is not a clear ALLOW is a refusal.
+ */
 export async function askPdp(
   pdp: PdpClient,
   { action, digest }: ActionSnapshot,
