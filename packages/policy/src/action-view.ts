@@ -2,21 +2,21 @@ import type { ApplySpec, AttributesOrContext, SchemaJson, Type } from '@cedar-po
 import type { EntityName } from './entity-name.ts'
 import { keyOf, type Shape, type Shapes, within } from './schema-shapes.ts'
 
-/** What of a schema is needed to ask about one action. */
+/** The part of a schema that is needed to ask about one action. */
 export interface ActionView {
   schema: SchemaJson<string>
-  /** The context, of whose `history` nothing is left that no policy looks at. */
+  /** The context, with only those members of `history` that some policy reads. */
   context: Shape
 }
 
-/** Whether anybody may look at this member of the context, named from the outside in. */
+/** Whether any policy may read this member of the context; the path is given from the outside in. */
 export type Reads = (member: readonly string[]) => boolean
 const history = 'history'
 
 /**
- * The schema with no context but this action's, and of that what is read. Cedar takes a copy of the schema for each question and reads the
- * context by it: both are as small as they can be, and what is left is checked as by the whole. The other actions stay, applying to
- * nothing: a condition may ask which group one of them is in.
+ * Reduces the schema to this action's context, and that context to what policies read. Cedar copies the schema for each question and parses
+ * the context by it: both are as small as possible, and the remaining members are checked as by the whole schema. The other actions stay
+ * but apply to nothing, because a condition may ask which group one of them is in.
  */
 export function actionView(shapes: Shapes, action: EntityName, reads: Reads): ActionView {
   const { json } = shapes
@@ -31,7 +31,7 @@ export function actionView(shapes: Shapes, action: EntityName, reads: Reads): Ac
   return { schema: Object.fromEntries(spaces), context }
 }
 
-/** Its context by itself. */
+/** The reduced context alone. */
 export const contextSeen = ({ context }: Shapes, action: EntityName, reads: Reads): Shape =>
   withHistoryRead(context(action), reads)
 
@@ -53,7 +53,7 @@ function readOf(shape: Shape, at: readonly string[], reads: Reads): Shape {
   return { ...shape, members: new Map(read.map(([name, of]) => [name, readOf(of, [...at, name], reads)])) }
 }
 
-/** A shape in Cedar's JSON form of schemas. */
+/** A shape in the JSON form of Cedar's schemas. */
 function typeOf(shape: Shape): Type<string> {
   switch (shape.kind) {
     case 'Long':
@@ -76,7 +76,7 @@ function typeOf(shape: Shape): Type<string> {
   }
 }
 
-/** A context without the members of its history that the view does not have. */
+/** A context without the members of its history that the view lacks. */
 export function seenBy(
   { context: shape }: Pick<ActionView, 'context'>,
   context: Record<string, unknown>,

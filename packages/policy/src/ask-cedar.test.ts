@@ -55,7 +55,7 @@ it('wants a request that fits the schema, unless it is told not to: values must 
   expect(askCedar(set, swapped, false)).toMatchObject({ ok: true, decision: 'allow' })
   const wrong = { ...asked, context: { x: 'many' } }
   expect(askCedar(set, wrong)).toMatchObject({ ok: false, error: expect.stringContaining('x') })
-  // Without a schema there is nothing that it could fit.
+  // Without a schema there is nothing to validate against.
   expect(askCedar(names(`permit ${all};`), swapped)).toMatchObject({ ok: true, decision: 'allow' })
 })
 

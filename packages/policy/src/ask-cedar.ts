@@ -4,12 +4,12 @@ import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
 import { type Finding, findingsOf } from './policy-set.ts'
 import type { Preparsed } from './preparse.ts'
 
-/** What Cedar itself says, or why it says nothing. */
+/** Cedar's own answer, or why there is none. */
 export type CedarAnswer =
   | { ok: true; decision: 'allow' | 'deny'; reason: string[]; errors: Finding[] }
   | { ok: false; error: string }
 
-/** Never throws. `validate`: whether the request must fit the schema; its entities and context must in any case. */
+/** Never throws. `validate`: whether the request must match the schema; its entities and context must match in any case. */
 export function askCedar({ policies, schema }: Preparsed, request: PolicyRequest, validate = true): CedarAnswer {
   const { principal, action, resource, context } = request
   try {
@@ -24,14 +24,14 @@ export function askCedar({ policies, schema }: Preparsed, request: PolicyRequest
     })
     if (answer.type === 'failure') return { ok: false, error: answer.errors[0]?.message ?? 'not valid' }
     const { decision, diagnostics } = answer.response
-    // Cedar gives both in whatever order its tables have today: the same request is to have the same answer.
+    // Cedar returns both in the order of its hash tables: the same request must get the same answer.
     return { ok: true, decision, reason: diagnostics.reason.toSorted(), errors: findingsOf(diagnostics.errors) }
   } catch (error) {
     return { ok: false, error: String(error) }
   }
 }
 
-/** What counts of it. Cedar skips a forbid whose condition errors: an answer that any policy had no part in is no answer (V13). */
+/** What counts of an answer. Cedar skips a forbid whose condition errors, so an answer in which any policy erred is not an answer (V13). */
 export function judge(answer: CedarAnswer): PolicyAnswer {
   if (!answer.ok) return { outcome: 'invalid', why: answer.error }
   if (answer.errors.length > 0) return { outcome: 'error', policies: answer.errors.map(({ policyId }) => policyId) }
@@ -40,7 +40,7 @@ export function judge(answer: CedarAnswer): PolicyAnswer {
 
 const nameOf = ({ type, id }: PolicyRequest['resource']) => ({ type, id })
 
-/** All that policies may look at, the principal and the resource included. */
+/** All entities that policies may read, including the principal and the resource. */
 export const entitiesOf = ({ entities = [], principal, resource }: PolicyRequest): EntityJson[] => [
   ...entities,
   ...[principal, resource].flatMap(entityOf),

@@ -2,13 +2,13 @@ import { ServiceError } from '@bailiwick/errors'
 import { type ExactInteger, exactInteger } from './exact-json.ts'
 import type { Shape } from './schema-shapes.ts'
 
-/** A value that is not of its declared type: the request is denied. The message says what it is not. */
+/** A value does not have its declared type: the request is denied. The message says which type it lacks. */
 export class TypeMismatch extends Error {
-  /** Where it stands, from the outside in. */
+  /** The path to the value, from the outside in. */
   readonly path: string[] = []
 }
 
-/** Reads what stands there. */
+/** Reads the value at this position. */
 export function at<T>(name: string | number, read: () => T): T {
   try {
     return read()
@@ -21,8 +21,8 @@ export function at<T>(name: string | number, read: () => T): T {
 const escapes: ReadonlySet<string> = new Set(['__entity', '__extn', '__expr'])
 
 /**
- * A caller's JSON as Cedar's, typed by the schema: references come as `{"type","id"}`, extension values as strings. Members
- * that it does not declare are dropped at every depth, and so is null, which is absent. Throws `TypeMismatch`.
+ * Converts a caller's JSON to Cedar's, typed by the schema: references are written as `{"type","id"}`, extension values as strings. Members
+ * that the schema does not declare are dropped at every depth, and so is null, which counts as absent. Throws `TypeMismatch`.
  */
 export function typed(value: unknown, shape: Shape, typeOf: (type: string) => string): unknown {
   switch (shape.kind) {
@@ -55,8 +55,8 @@ export function typed(value: unknown, shape: Shape, typeOf: (type: string) => st
 }
 
 /**
- * Without a schema: as it came, but for null members, which are absent. Throws `request_malformed` for a member that would be a
- * reference or an extension value to Cedar: a caller may not say what type a value has.
+ * Without a schema: the value as received, without null members, which count as absent. Throws `request_malformed` for a member that Cedar
+ * would read as a reference or an extension value: a caller may not say what type a value has.
  */
 export function untyped(value: unknown): unknown {
   if (typeof value === 'number' || typeof value === 'bigint') return integer(value)
@@ -68,7 +68,7 @@ export function untyped(value: unknown): unknown {
   return Object.fromEntries(members.map(([name, member]) => [name, at(name, () => untyped(member))]))
 }
 
-/** A Long. Cedar has no fractions; beyond 53 bits only what kept its digits is what the caller sent. */
+/** A Long. Cedar has no fractions; beyond 53 bits, only a number that kept its digits is the number that the caller sent. */
 function integer(value: unknown): number | ExactInteger {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return value
   if (typeof value === 'bigint' && BigInt.asIntN(64, value) === value) return exactInteger(value)

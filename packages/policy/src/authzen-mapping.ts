@@ -9,19 +9,19 @@ import { keyOf, shapesOf } from './schema-shapes.ts'
 export const mappingFile = 'authzen.yaml'
 
 const mappingSchema = z.strictObject({
-  /** Cedar's types by AuthZEN's, of subjects, resources and references; others are taken verbatim. */
+  /** Maps AuthZEN types of subjects, resources and references to Cedar types; types not listed are taken verbatim. */
   types: z.record(z.string(), z.string()).default({}),
-  /** Cedar's actions by AuthZEN's names; others are found by their id. */
+  /** Maps AuthZEN action names to Cedar actions; actions not listed are found by their id. */
   actions: z.record(z.string(), z.strictObject({ type: z.string(), id: z.string() })).default({}),
   /** The member of the context that `action.properties` replaces. */
   action_properties: z.string().default('action'),
-  /** Whose properties a caller may assert; else what is stored is all there is. */
+  /** The entities whose properties a caller may assert; for all others only the stored properties count. */
   asserted: z
     .strictObject({ subject: z.boolean().default(true), resource: z.boolean().default(true) })
     .default({ subject: true, resource: true }),
 })
 
-/** How AuthZEN's requests become Cedar's: `authzen.yaml`, of which nothing is required. */
+/** How AuthZEN requests become Cedar requests: `authzen.yaml`, in which every member is optional. */
 export interface Mapping {
   types: ReadonlyMap<string, string>
   actions: ReadonlyMap<string, EntityName>
@@ -30,8 +30,8 @@ export interface Mapping {
 }
 
 /**
- * Throws `config_invalid` for a text that is no such mapping, and for a name that the schema does not declare or, without one, that
- * none could have. undefined: the defaults.
+ * Throws `config_invalid` for a text that is not a mapping, and for a name that the schema does not declare or that, without a schema, is
+ * not a valid name. undefined: the defaults.
  */
 export function readMapping(text: string | undefined, schema?: string): Mapping {
   const { types, actions, action_properties, asserted } = mappingOf(text)
@@ -45,7 +45,7 @@ export function readMapping(text: string | undefined, schema?: string): Mapping 
   return mapping
 }
 
-/** A mapping onto what cannot be there would deny for ever, and nobody would know why. */
+/** A mapping to a name that cannot exist would deny for ever, without a visible reason. */
 function requireNames({ types, actions }: Mapping, schema: string | undefined): void {
   const shapes = schema === undefined ? undefined : shapesOf(schema)
   for (const [name, type] of types) {
@@ -63,7 +63,7 @@ function requireNames({ types, actions }: Mapping, schema: string | undefined): 
   }
 }
 
-/** Cedar's word, of an entity of that type. */
+/** Cedar's own check, with an entity of that type. */
 const isTypeName = (type: string): boolean =>
   checkParseEntities({ entities: [{ uid: { type, id: '' }, attrs: {}, parents: [] }], schema: null }).type === 'success'
 

@@ -47,14 +47,14 @@ export const reading = (more: Partial<PlainRequest> = {}): PlainRequest => ({
   ...more,
 })
 
-/** Whether a permit with this condition permits. */
+/** Whether a permit with this condition permits the request. */
 export function holds(condition: string, request = reading(), more: Partial<Set> = {}) {
   const policies = `@id("p") permit (principal, action, resource) when { ${condition} };`
   return policiesOf({ schema, entities, ...more, policies }).evaluate(request).outcome
 }
 export const bare = { schema: undefined, entities: undefined }
 
-/** What a search finds. */
+/** The results of a search. */
 export function found(set: AuthZenPolicies, search: PlainSearch): string[] {
   const { ids, evaluation } = set.candidates(search)
   return ids.filter((id) => set.evaluate(evaluation(id)).outcome === 'allow')

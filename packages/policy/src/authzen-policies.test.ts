@@ -196,7 +196,7 @@ describe('entities', () => {
       holds('principal has a || true', request(properties), { schema: optional, entities: [] })
     expect(ask({ a: 1 })).toBe('allow')
     expect(ask({ b: 1 })).toBe('allow')
-    // Whoever is not there has no attributes: reading one is an error, which denies.
+    // An entity that does not exist has no attributes: reading one is an error, which denies.
     const forbid = {
       schema: 'entity U { a: Long }; entity R; action x appliesTo { principal: U, resource: R };',
       policies: '@id("p") permit (principal, action, resource) when { principal.a > 0 };',
@@ -266,7 +266,7 @@ it('action.properties replaces context.action, whole', () => {
 })
 
 describe('an evaluation error in any policy denies, whatever else permits (V13)', () => {
-  // No schema: then nothing but the evaluation itself can see what is missing or of another type.
+  // Without a schema, only the evaluation itself can notice a missing value or one of another type.
   const policies = `@id("all") permit (principal, action, resource);
 @id("guard") forbid (principal, action, resource) when {
   context.risk > 5 || !context.mfa || context.zone like "evil*" || context.tags.contains("bad") || context.nested.level > 3 ||
@@ -399,7 +399,7 @@ describe('a slot', () => {
     expect(answers(first)).toEqual([{ outcome: 'allow', policies: ['one'] }])
     const second = new AuthZenPolicies(setOf('two'), slot)
     expect(answers(first, second)).toEqual([{ outcome: 'invalid' }, { outcome: 'allow', policies: ['two'] }])
-    // What is refused takes nobody's place.
+    // A refused set does not replace the loaded one.
     expect(() => new AuthZenPolicies(setOf('three', 'types: { user: Robot }'), slot)).toThrow('Robot')
     expect(answers(first, second)).toEqual([{ outcome: 'invalid' }, { outcome: 'allow', policies: ['two'] }])
   })

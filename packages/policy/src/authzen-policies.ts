@@ -10,7 +10,7 @@ import { keyOf, type Shape, type Shapes, shapesOf, within } from './schema-shape
 
 type Json = Readonly<Record<string, unknown>>
 
-/** An AuthZEN evaluation (Authorization API 1.0 §6.1), well formed; integers beyond 53 bits as bigint. */
+/** A well-formed AuthZEN evaluation (Authorization API 1.0 §6.1); integers beyond 53 bits are bigint. */
 export interface PlainRequest {
   subject: EntityName & { properties?: Json }
   action: { name: string; properties?: Json }
@@ -18,19 +18,19 @@ export interface PlainRequest {
   context?: Json
 }
 
-/** §8.4 to §8.6: what is searched for has no id. */
+/** §8.4 to §8.6: the entity that is searched for has no id. */
 export type PlainSearch =
   | ({ entity: 'subject'; subject: Omit<PlainRequest['subject'], 'id'> } & Omit<PlainRequest, 'subject'>)
   | ({ entity: 'resource'; resource: Omit<PlainRequest['resource'], 'id'> } & Omit<PlainRequest, 'resource'>)
   | ({ entity: 'action' } & Omit<PlainRequest, 'action'>)
 
-/** Ids, of actions the names. */
+/** Ids; for actions, their names. */
 export interface Candidates {
   ids: readonly string[]
   evaluation(id: string): PlainRequest
 }
 
-/** A name under which the wasm keeps a set, until another is put there: it forgets nothing else. */
+/** A name under which the wasm keeps a set until another set replaces it: the wasm frees nothing in any other way. */
 export class PolicySlot {
   readonly name: string
   holder: AuthZenPolicies | undefined
@@ -43,19 +43,19 @@ export class PolicySlot {
 /** Answers AuthZEN requests from a policy set alone, by the mapping of docs/operations/plain-pdp.md. */
 export class AuthZenPolicies {
   readonly hash: string
-  /** How an engine asks of the same set. */
+  /** The options with which an engine asks about the same set. */
   readonly options: Options
   readonly #mapping: Mapping
   readonly #shapes: Shapes | undefined
   readonly #store: EntityStore
   readonly #actions: readonly EntityName[]
-  /** What the schema lists, by type (`enum`). */
+  /** The entities that the schema lists, by type (`enum`). */
   readonly #listed: ReadonlyMap<string, readonly EntityName[]>
   readonly #slot: PolicySlot
   readonly #policies: CedarPolicies
   readonly #obliging: PolicySet['policies']
 
-  /** Puts the set into the slot; what stood there before denies from then on. Throws `config_invalid` before that. */
+  /** Puts the set into the slot; the set that was there denies from then on. Throws `config_invalid` before that. */
   constructor(set: PolicySet, slot: PolicySlot) {
     this.hash = set.hash
     this.#mapping = set.mapping
@@ -72,20 +72,23 @@ export class AuthZenPolicies {
     this.#obliging = set.policies
   }
 
-  /** Pure. Throws `request_malformed` alone, for a member that only Cedar may use. */
+  /** Pure. Throws only `request_malformed`, for a member that only Cedar may use. */
   evaluate(request: PlainRequest, purpose?: Purpose): PolicyAnswer {
     const asked = this.cedarRequest(request)
-    // Another set's policies over these entities are nobody's.
+    // If the slot now holds another set, its policies must not be applied to these entities.
     if (asked === undefined || this.#slot.holder !== this) return { outcome: 'invalid' }
     return this.#policies.evaluate(asked, purpose)
   }
 
-  /** What those that decided oblige to. */
+  /** The obligations of the policies that decided. */
   dutiesOf(policies: readonly string[]): Duties {
     return dutiesOf(this.#obliging, policies)
   }
 
-  /** What a search may find, and the evaluation that says of each whether it does: of stored entities, those that a schema lists, and known actions. */
+  /**
+   * The candidates of a search, and the evaluation that decides about each: stored entities, entities that a schema lists, and known
+   * actions.
+   */
   candidates(search: PlainSearch): Candidates {
     switch (search.entity) {
       case 'subject': {
@@ -110,8 +113,8 @@ export class AuthZenPolicies {
   }
 
   /**
-   * What Cedar is asked. undefined: it says what the schema has otherwise, or names no action. Throws `request_malformed` for a
-   * member that only Cedar may use.
+   * The request for Cedar. undefined: it contradicts the schema, or names no action. Throws `request_malformed` for a member that only
+   * Cedar may use.
    */
   cedarRequest(request: PlainRequest): (PolicyRequest & { action: EntityName }) | undefined {
     try {
@@ -122,7 +125,7 @@ export class AuthZenPolicies {
     }
   }
 
-  /** Why Cedar is not asked, where `cedarRequest` says undefined. */
+  /** Why Cedar is not asked if `cedarRequest` returns undefined. */
   whyNotAsked(request: PlainRequest): string {
     try {
       this.#asked(request)
@@ -133,7 +136,7 @@ export class AuthZenPolicies {
     return ''
   }
 
-  /** Throws `TypeMismatch`, and as `cedarRequest`. */
+  /** Throws `TypeMismatch`, and the errors of `cedarRequest`. */
   #asked({ subject, action, resource, context }: PlainRequest): PolicyRequest & { action: EntityName } {
     const called = at('action', () => at('name', () => this.#actionOf(action.name)))
     const principal = { type: this.#typeOf(subject.type), id: subject.id }
@@ -158,7 +161,7 @@ export class AuthZenPolicies {
     return { principal, action: called, resource: on, context: around, entities: [...entities.values()] }
   }
 
-  /** `Action::"name"`, else the only one of that id in any namespace. Throws `TypeMismatch` for one of several. */
+  /** `Action::"name"`, otherwise the only action with that id in any namespace. Throws `TypeMismatch` if there are several. */
   #actionOf(name: string): EntityName {
     const mapped = this.#mapping.actions.get(name)
     if (mapped) return mapped
@@ -181,7 +184,7 @@ export class AuthZenPolicies {
     return read as Record<string, unknown>
   }
 
-  /** What is stored wins, whole; parents cannot be asserted; where nothing asserted is left, nothing is added. */
+  /** Stored entities win, as a whole; parents cannot be asserted; if no asserted member is left, no entity is added. */
   #add(entities: Map<string, object>, name: EntityName, asserted: Record<string, unknown>): void {
     const stored = this.#store.get(name)
     const left = Object.entries(asserted).filter(([attribute]) => !Object.hasOwn(stored?.attrs ?? {}, attribute))
@@ -191,7 +194,7 @@ export class AuthZenPolicies {
   }
 }
 
-/** The properties of one entity that was sent twice: as subject, and as resource. Two values of one attribute are none. */
+/** The properties of one entity that was sent twice, as subject and as resource. An attribute with two different values is an error. */
 function joined(subject: Record<string, unknown>, resource: Record<string, unknown>): Record<string, unknown> {
   for (const [name, value] of Object.entries(resource))
     at(name, () => {
@@ -201,7 +204,7 @@ function joined(subject: Record<string, unknown>, resource: Record<string, unkno
   return { ...subject, ...resource }
 }
 
-/** Alike for what Cedar takes for one value: neither sets nor records have an order. */
+/** Equal text for what Cedar considers one value: neither sets nor records have an order. */
 function spelled(value: unknown): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
   if (Array.isArray(value)) return `[${[...new Set(value.map(spelled))].sort().join()}]`
@@ -209,13 +212,13 @@ function spelled(value: unknown): string {
   return `{${members.sort().join()}}`
 }
 
-/** Without a schema, those that the entities and the policies name. */
+/** Without a schema, the actions that the entities and the policies name. */
 function actionsOf({ policies }: PolicySet, store: EntityStore): EntityName[] {
   const named = [...store.actions, ...namesIn(Array.from(policies.values(), ({ json }) => json)).filter(isAction)]
   return [...new Map(named.map((name) => [keyOf(name), { type: name.type, id: name.id }])).values()]
 }
 
-/** The entities of types that have no others. */
+/** The entities of the types that admit no others. */
 function enumerated(shapes: Shapes | undefined): EntityName[] {
   return Object.entries(shapes?.json ?? {}).flatMap(([space, { entityTypes }]) =>
     Object.entries(entityTypes).flatMap(([name, declared]) =>

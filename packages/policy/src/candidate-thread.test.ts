@@ -22,7 +22,7 @@ const request = (n: number): PolicyRequest => ({
   context: { n, history: { task: { calls: 0 } } },
 })
 
-/** A candidate of these policies, once it is loaded or over. */
+/** A candidate with these policies, once it has loaded or ended. */
 async function started(policies: string, limits: Partial<CandidateLimits> = {}) {
   writeFileSync(join(folder, 'a.cedar'), policies)
   const ended = Promise.withResolvers<string>()
@@ -37,7 +37,7 @@ async function started(policies: string, limits: Partial<CandidateLimits> = {}) 
 
 const positive = '@id("positive") permit (principal, action, resource) when { context.n > 0 };'
 const all = 'permit (principal, action, resource) when { context.history == context.history };'
-/** Each is looked at for each request: nothing of it can be cut off. */
+/** Each policy is evaluated for each request: none can be excluded beforehand. */
 const slow = Array.from({ length: 4000 }, (_, n) => `permit (principal, action, resource) when { context.n == ${n} };`)
 
 it('answers as the set does, of all who answer for an action', async () => {
@@ -75,7 +75,7 @@ it('one that is slow to load, or to answer, ends; what waited is told that there
   let why: string | undefined
   void late.ended.then((told) => (why = told))
   const answers: (CandidateAnswer | undefined)[] = []
-  // On a busy machine an answer may lie there before this thread looks: then it was not slow.
+  // On a busy machine an answer may arrive before this thread checks: then it was not slow.
   for (let n = -1; why === undefined; n -= 200)
     answers.push(...(await Promise.all(Array.from({ length: 200 }, (_, i) => late.ask(request(n - i))))))
   expect(why).toBe('slow')

@@ -3,28 +3,28 @@ import type { EachAnswer } from './evaluate-each.ts'
 import type { PolicyRequest } from './policy-engine.ts'
 import type { Shape } from './schema-shapes.ts'
 
-/** A candidate that can be asked. */
+/** A candidate that is ready for questions. */
 export interface LoadedCandidate {
-  /** Names the files as they were read. */
+  /** The hash of the files as they were read. */
   hash: string
-  /** What it wants of the history, by action, and how many facts these are. */
+  /** The part of the history that it needs, by action, and the number of facts in it. */
   history: ReadonlyMap<string, { shape: Shape | undefined; facts: number }>
 }
 
 export type CandidateAnswer = EachAnswer
 
 export interface CandidateLimits {
-  /** ms until it is loaded; on a busy machine, too. */
+  /** ms until it is loaded, even on a busy machine. */
   loadMs: number
-  /** ms until the next of what waits is answered. */
+  /** ms until the next waiting question is answered. */
   answerMs: number
-  /** Questions that wait for an answer. */
+  /** The most questions that wait for an answer. */
   mostWaiting: number
-  /** Of all its files. */
+  /** The most bytes of all its files. */
   mostBytes: number
-  /** Facts of the history that it wants: for one action, of one agent. */
+  /** The most history facts that it may need for one action of one agent. */
   mostHistory: number
-  /** Facts in one question, of all who answer for the action: decisions look them up. */
+  /** The most facts in one question, over all agents that answer for the action, because decisions look them up. */
   mostFacts: number
 }
 
@@ -38,17 +38,17 @@ export const candidateLimits: CandidateLimits = {
 }
 
 interface Told {
-  /** It can be asked from now on. */
+  /** Called when it is ready for questions. */
   onLoaded?: (loaded: LoadedCandidate) => void
-  /** It is over, and why: `slow`, or in the words of what failed. Told once; not when it was ended from here. */
+  /** Called once when it ends, with the reason: `slow`, or the text of the error. Not called if it was ended from here. */
   onEnd?: (why: string) => void
 }
 
 type Message = LoadedCandidate | { id: number; answer: CandidateAnswer }
 
 /**
- * A candidate policy set in a thread of its own, so that nobody waits for it: one that cannot be loaded, errs, is slow or never comes
- * back, or eats memory, ends that thread and nothing else. Never throws, and no answer of it is anybody's decision.
+ * Runs a candidate policy set in its own thread, so that no decision waits for it. A set that cannot be loaded, errs, is slow, never
+ * returns, or exhausts memory ends only that thread. Never throws, and its answers never become a decision.
  */
 export class CandidateThread implements AsyncDisposable {
   readonly #worker: Worker
@@ -73,7 +73,7 @@ export class CandidateThread implements AsyncDisposable {
       stdout: true,
     })
     this.#worker.unref()
-    // What it prints goes nowhere: it may quote policies and requests.
+    // Its output is discarded, because it may quote policies and requests.
     this.#worker.stdout.resume()
     this.#worker.stderr.resume()
     this.#worker.on('message', (message: Message) => this.#take(message))
@@ -82,14 +82,14 @@ export class CandidateThread implements AsyncDisposable {
     this.#watch(limits.loadMs)
   }
 
-  /** undefined: not yet, or no more. */
+  /** undefined: not loaded yet, or ended. */
   get loaded(): LoadedCandidate | undefined {
     return this.#over ? undefined : this.#loaded
   }
 
   /**
-   * What it says of an action that each of these requests is about; undefined: nothing, since it is not there, has more to answer
-   * than it can hold, or ended meanwhile. `answered` is called once, never before this returns.
+   * Asks about an action that all these requests concern. The answer is undefined if the candidate is not loaded, has too many waiting
+   * questions, or ended meanwhile. `answered` is called once, never before this returns.
    */
   ask(requests: readonly PolicyRequest[], answered: (answer: CandidateAnswer | undefined) => void): void {
     if (this.loaded === undefined || this.#waiting.size >= this.#limits.mostWaiting) {
@@ -122,7 +122,7 @@ export class CandidateThread implements AsyncDisposable {
     else clearTimeout(this.#timer)
   }
 
-  /** Ends it unless something comes back in time. An answer that lies here unread, since this thread was busy, is one. */
+  /** Ends the thread unless an answer arrives in time. An answer that waits here unread, because this thread was busy, is in time. */
   #watch(ms: number): void {
     clearTimeout(this.#timer)
     if (this.#over) return

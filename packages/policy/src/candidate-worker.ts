@@ -8,7 +8,7 @@ import { historyIn } from './known-history.ts'
 import type { PolicyRequest } from './policy-engine.ts'
 import type { Shape } from './schema-shapes.ts'
 
-// A thread that holds a candidate policy set. Nothing that it does or fails to do holds anybody up: `CandidateThread` ends it.
+// A thread that holds a candidate policy set. Nothing that it does or fails to do delays decisions: `CandidateThread` ends it.
 
 const { directory, mostBytes, mostHistory } = z
   .object({ directory: z.string(), mostBytes: z.number(), mostHistory: z.number() })
@@ -16,10 +16,10 @@ const { directory, mostBytes, mostHistory } = z
 if (!parentPort) throw new Error('a thread of its own')
 const port = parentPort
 
-// Read once: the hash names what is asked, whatever happens to the files.
+// Read once: the hash names the set that answers, even if the files change afterwards.
 const files = readPolicyFiles(directory)
 if (bytesOf(files) > mostBytes) throw new Error(`larger than ${mostBytes} bytes`)
-// What it would deny is what people want to see before they activate it.
+// A set that permits nothing is accepted: people want to see what it would deny before they activate it.
 const { hash, engine, actions } = decisionSet(files, { permitsNothing: true })
 const wanted = (id: string) => {
   const shape = historyIn(engine.context(id))
@@ -39,7 +39,7 @@ function bytesOf(read: PolicyFiles): number {
   return [...read.values()].reduce((sum, bytes) => sum + bytes.length, 0)
 }
 
-/** The decision point fills in each of them for each call. */
+/** The decision point fills in each member for each call. */
 function sizeOf(shape: Shape | undefined): number {
   if (shape?.kind !== 'Record') return 1
   return [...shape.members.values()].reduce((sum, member) => sum + sizeOf(member), 1)

@@ -19,13 +19,13 @@ interface Situation {
   labels?: string[]
   mode?: string
   touched?: string[]
-  /** By agents of the same owner. */
+  /** Labels of calls by agents of the same owner. */
   others?: string[]
   action?: string
 }
 
 const none = (names: string[], value: unknown) => Object.fromEntries(names.map((name) => [name, value]))
-/** What was touched, as the schema declares it. */
+/** What was done, as the schema declares it. */
 const did = (labels: string[]) => {
   const money = none(['EUR', 'USD'], '0.0')
   const spenders = ['destructive', 'external_send', 'unlabelled', 'writes']

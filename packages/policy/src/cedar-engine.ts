@@ -7,10 +7,12 @@ import { contextReads } from './policy-reads.ts'
 import { loadPolicySet, type Policy, type PolicySet } from './policy-set.ts'
 import { shapesOf } from './schema-shapes.ts'
 
-/** Engines that this process loaded. The wasm keeps what was parsed by name: none ever answers with another's policies. */
+/**
+ * The number of engines that this process loaded. The wasm keeps parsed sets by name, so no engine ever answers with another's policies.
+ */
 let loaded = 0
 
-/** Loads a policy set into Cedar. Throws besides for a template, a duplicate id or a missing schema. */
+/** Loads a policy set into Cedar. Also throws for a template, a duplicate id or a missing schema. */
 export const cedarEngine: LoadPolicies = (files: PolicyFiles): PolicyEngine => {
   const set = loadPolicySet(files)
   if (set.schema === undefined) throw invalid('schema.cedarschema', 'missing')
@@ -20,11 +22,11 @@ export const cedarEngine: LoadPolicies = (files: PolicyFiles): PolicyEngine => {
   return engineOf(set, `${set.hash} ${++loaded}`, { shapes, groupsOf: shapes.groups, reads, eager: true })
 }
 
-/** Of a set that was loaded. Its name, and all that begin so, are its own as long as it is asked. */
+/** The engine of a loaded set. `name`, and every name that begins with it, belongs to the engine while it answers. */
 export function engineOf(set: PolicySet, name: string, options: Options): PolicyEngine {
   const whole = new CedarPolicies(set, name, options)
   if (options.eager === true) whole.preheat()
-  // Whether anything else stands in the way is asked of the same policies without those that want a human's word.
+  // To learn whether anything else stands in the way, asks the same policies without those that require human approval.
   const others = new Map([...set.policies].filter(([, policy]) => !isStepUp(policy)))
   const waived =
     others.size === set.policies.size
@@ -53,7 +55,9 @@ export function engineOf(set: PolicySet, name: string, options: Options): Policy
   }
 }
 
-/** Which policies want a human's word, `@step_up("…")`. Only a forbid can: a permit that a human must add to would permit without. */
+/**
+ * The policies that require human approval: `@step_up("…")`. Only a forbid can: a permit that also needs a human would permit without one.
+ */
 function requireForbids({ policies }: PolicySet): void {
   for (const policy of policies.values())
     if (isStepUp(policy) && policy.json.effect !== 'forbid')

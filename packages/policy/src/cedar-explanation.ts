@@ -17,14 +17,14 @@ export function decisiveOf(set: Explained, asked: PolicyRequest, allowed: boolea
   return leavesOf(spelled).flatMap((leaf) => decisive(set, spelled, leaf, allowed))
 }
 
-/** Where a value stands, from the outside in; of `context`, or of an entity of the request. */
+/** The path of a value, from the outside in; in `context`, or in an entity of the request. */
 interface Leaf {
   of: 'context' | 'subject' | 'resource'
   path: string[]
   value: unknown
 }
 
-/** Cedar's partial evaluation, with this one attribute unknown: whether the answer is still the same whatever it is. */
+/** Partial evaluation with this one attribute unknown: finds out whether the answer could change with its value. */
 function decisive(set: Explained, asked: PolicyRequest, { of, path, value }: Leaf, allowed: boolean): Decisive[] {
   const attribute = [of, ...path].join('.')
   const place = [of === 'subject' ? 'principal' : of, ...path]
@@ -49,8 +49,8 @@ function decisive(set: Explained, asked: PolicyRequest, { of, path, value }: Lea
 }
 
 /**
- * Whether it is allowed, of Cedar's partial answer; undefined: it depends on what is unknown. Whatever errs denies. Cedar leaves
- * `unknown && false` open, since the unknown may err: an allow does not come of it.
+ * Whether Cedar's partial answer is certain to allow; undefined: it depends on the unknown. Any error denies. Cedar leaves `unknown &&
+ * false` open, because the unknown may err: that never leads to an allow.
  */
 export function certainly(
   { policies }: Pick<PolicySet, 'policies'>,

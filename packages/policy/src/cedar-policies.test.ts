@@ -175,7 +175,7 @@ it('is ready for what its schema declares before it is asked, however much that 
   expect([answered('', view), answered(' 1', view), answered(' 64', view), answered(' 65', view)]).toEqual([
     ...[true, true, true, false],
   ])
-  expect(answered('', `${name} App::Action other`)).toBe(false) // it applies to nothing
+  expect(answered('', `${name} App::Action other`)).toBe(false) // the other action applies to nothing
   expect(policies.evaluate(asked('P8', 'R8'))).toEqual({ outcome: 'allow', policies: ['a.cedar#80'] })
   expect(answered(' 65', view)).toBe(true)
 })
@@ -232,7 +232,7 @@ it('wants, and looks at, all of a history unless it is told what is read, and of
     expect(wrong.outcome).toBe('invalid')
 })
 
-/** Of the history of a context. */
+/** The members of a context's history. */
 function memberNames(context: Shape | undefined): string[] {
   const history = context?.kind === 'Record' ? context.members.get('history') : undefined
   return history?.kind === 'Record' ? [...history.members.keys()] : []

@@ -9,25 +9,25 @@ import { RememberedAnswers } from './remembered-answers.ts'
 import { keyOf, type Shape, type Shapes, within } from './schema-shapes.ts'
 
 export interface Options extends SliceOptions {
-  /** Of the set's schema; without one nothing is typed or validated. */
+  /** The shapes of the set's schema; without a schema, nothing is typed or validated. */
   shapes: Shapes | undefined
-  /** What the policies may look at of the context; everything unless given. Of its `history` the rest is neither wanted nor looked at. */
+  /** The members of the context that policies may read; default: everything. Other members of its `history` are neither needed nor read. */
   reads?: Reads
-  /** Whether an engine is to be ready before its first request comes. */
+  /** Whether an engine must be ready before its first request. */
   eager?: boolean
 }
 
 interface View {
-  /** What is seen of the action's context. */
+  /** The visible part of the action's context. */
   context: Shape
-  /** Under which the wasm keeps its schema; undefined: that of the whole set. */
+  /** The name under which the wasm keeps its schema; undefined: the schema of the whole set. */
   name?: string
 }
 
-/** Combinations of action and types: a set may declare so many that nobody waits for all. */
+/** Combinations of action and types to preheat: a set may declare too many to wait for all. */
 const mostPreheated = 64
 
-/** Asks Cedar about one set, of as few policies and by as small a schema as give the same answer. */
+/** Asks Cedar about one set, with the fewest policies and the smallest schema that give the same answer. */
 export class CedarPolicies {
   readonly #name: string
   readonly #shapes: Shapes | undefined
@@ -35,10 +35,10 @@ export class CedarPolicies {
   readonly #reads: Reads
   readonly #remembered = new RememberedAnswers()
   readonly #declared: ReadonlySet<string>
-  /** Of declared actions, each made when it is first asked about. */
+  /** Views of declared actions, each made when it is first needed. */
   readonly #views = new Map<string, View>()
 
-  /** `name`: as of `PolicySlices`. */
+  /** `name`: as for `PolicySlices`. */
   constructor(set: Pick<PolicySet, 'schema' | 'policies'>, name: string, options: Options) {
     this.#name = name
     this.#shapes = options.shapes
@@ -47,7 +47,7 @@ export class CedarPolicies {
     this.#declared = new Set(options.shapes?.actions.map(keyOf))
   }
 
-  /** What it wants of the context of an action: what the schema declares, of `history` what some policy looks at. */
+  /** The part of an action's context that it needs: what the schema declares; of `history`, what some policy reads. */
   context(action: EntityName): Shape | undefined {
     return this.#viewOf(action)?.context ?? this.#shapes?.context(action)
   }
@@ -57,7 +57,7 @@ export class CedarPolicies {
     return this.#remembered.answer(asked, () => judge(this.#ask(asked)), purpose)
   }
 
-  /** What Cedar itself says, whatever it said before. */
+  /** Cedar's own answer, independent of earlier answers. */
   say(request: PolicyRequest): CedarAnswer {
     return this.#ask(this.#seen(request))
   }
@@ -74,7 +74,7 @@ export class CedarPolicies {
     return askCedar(schema === undefined ? names : { ...names, schema }, seen)
   }
 
-  /** Makes what requests of declared actions and types need, so that the first of them does not wait for it. */
+  /** Prepares what requests of declared actions and types need, so that the first of them does not wait. */
   preheat(): void {
     let left = mostPreheated
     for (const [space, { actions }] of Object.entries(this.#shapes?.json ?? {}))

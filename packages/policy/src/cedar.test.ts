@@ -51,7 +51,7 @@ it('an instance that trapped is replaced: what was kept by name answers as befor
     expect(checkParseSchema(schema).type).toBe('success')
     expect(checkParseSchema('entity').type).toBe('failure')
   }
-  // Once at first, and once for each instance.
+  // Once at the start, and once for each instance.
   expect(made).toBe(1 + traps.length)
 })
 
@@ -85,6 +85,6 @@ it('what it cannot read is thrown as it is, and replaces nothing; of a trap the 
   expect(() => policySetTextToParts(nested(2000))).toThrow(
     expect.objectContaining({ cause: expect.objectContaining({ name: expect.stringMatching(/^R\w+Error$/) }) }),
   )
-  // What was refused took the place of nothing.
+  // The refused set did not replace the loaded one.
   expect([decided('cedar.test none'), made]).toEqual(['deny', 2])
 })

@@ -3,9 +3,9 @@ import type * as Wasm from '@cedar-policy/cedar-wasm/nodejs'
 import type { CheckParseAnswer, PolicySet, Schema } from '@cedar-policy/cedar-wasm/nodejs'
 
 /*
- * Cedar, as everybody here calls it. What is nested too deeply for the stack of its wasm traps, and an instance that trapped once answers
- * nobody any more: one policy would take all others along, of whichever set. It is replaced at once, and the new one is given what
- * the old one kept under names when it is asked by them.
+ * The only access to Cedar. A policy nested too deeply for the wasm stack traps, and an instance that has trapped answers no more calls:
+ * one policy would stop all others, of every set. So the instance is replaced at once. What the old instance kept under a name is given to
+ * the new one when that name is next used.
  */
 
 type Cedar = typeof Wasm
@@ -13,14 +13,14 @@ type Cedar = typeof Wasm
 let instance = load()
 
 function load(): Cedar {
-  // One for each: what was required by it, it keeps.
+  // A new `require` for each instance, because a module that it has loaded stays cached.
   const require = createRequire(import.meta.url)
   const file = require.resolve('@cedar-policy/cedar-wasm/nodejs')
   delete require.cache[file]
   return require(file) as Cedar
 }
 
-/** Throws what Cedar throws; of a trap a sentence. */
+/** Throws what Cedar throws; for a trap, a sentence. */
 function ask<T>(call: (cedar: Cedar) => T): T {
   try {
     return call(instance)
@@ -31,7 +31,7 @@ function ask<T>(call: (cedar: Cedar) => T): T {
   }
 }
 
-/** Of WebAssembly, and of the stack below it. */
+/** Errors of WebAssembly, and of the stack below it. */
 const traps: ReadonlySet<string> = new Set(['RuntimeError', 'RangeError'])
 
 export const checkParseEntities: Cedar['checkParseEntities'] = (call) => ask((cedar) => cedar.checkParseEntities(call))
@@ -45,7 +45,7 @@ export const schemaToJsonWithResolvedTypes: Cedar['schemaToJsonWithResolvedTypes
   ask((cedar) => cedar.schemaToJsonWithResolvedTypes(schema))
 export const validate: Cedar['validate'] = (call) => ask((cedar) => cedar.validate(call))
 
-/** What has a name, how it is made, and which instance has it. */
+/** What is kept under a name, how to make it, and which instance has it. */
 class Kept<T> {
   readonly #put: (cedar: Cedar, name: string, made: T) => CheckParseAnswer
   readonly #named = new Map<string, { make: () => T; in: Cedar }>()
@@ -60,7 +60,7 @@ class Kept<T> {
     return answer
   }
 
-  /** Where the instance that had it was replaced. */
+  /** If the instance that held it was replaced, makes it again. */
   putBack(name: string): void {
     const known = this.#named.get(name)
     if (known !== undefined && known.in !== instance) this.put(name, known.make)
@@ -70,9 +70,9 @@ class Kept<T> {
 const policySets = new Kept<PolicySet>((cedar, name, made) => cedar.preparsePolicySet(name, made))
 const schemas = new Kept<Schema>((cedar, name, made) => cedar.preparseSchema(name, made))
 
-/** `make` is called again when the instance was replaced: it gives the same each time. */
+/** `make` is called again after the instance was replaced, and must return the same each time. */
 export const preparsePolicySet = (name: string, make: () => PolicySet): CheckParseAnswer => policySets.put(name, make)
-/** As `preparsePolicySet`. */
+/** Like `preparsePolicySet`. */
 export const preparseSchema = (name: string, make: () => Schema): CheckParseAnswer => schemas.put(name, make)
 
 export const statefulIsAuthorized: Cedar['statefulIsAuthorized'] = (call) => {

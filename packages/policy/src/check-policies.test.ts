@@ -17,7 +17,7 @@ function check(files: Record<string, string>, meant = {}) {
   }
 }
 const all = '(principal, action, resource)'
-/** Of the policies p and q, in one file. */
+/** The findings for policies p and q, in one file. */
 const said = (policies: string, more: Record<string, string> = { 'schema.cedarschema': schema }) =>
   check({ 'a.cedar': policies, ...more }, { permitsNothing: true }).map(
     ({ level, policyId, message }) => `${level} ${policyId}: ${message}`,

@@ -19,7 +19,7 @@ import { shapesOf } from './schema-shapes.ts'
 import { shadowOf } from './shadowing.ts'
 import { unscoped } from './unscoped.ts'
 
-/** What is wrong with a policy directory. An `error` denies, or keeps the set from being loaded; a `warning` does nothing. */
+/** A problem in a policy directory. An `error` denies, or prevents the set from loading; a `warning` has no effect. */
 export interface PolicyFinding {
   level: 'error' | 'warning'
   file: string
@@ -28,7 +28,7 @@ export interface PolicyFinding {
   message: string
 }
 
-/** All that can be said of a policy directory without a request. Throws `config_invalid` when there is no such directory. */
+/** Everything that can be found in a policy directory without a request. Throws `config_invalid` if there is no such directory. */
 export function checkPolicies(directory: string, { permitsNothing = false }: PermitsNothing = {}): PolicyFinding[] {
   const files = readPolicyFiles(directory)
   const broken = unparsable(files)
@@ -39,7 +39,7 @@ export function checkPolicies(directory: string, { permitsNothing = false }: Per
   const others = Array.from(set.policies.values()).filter(({ id }) => !told.has(id))
   const store = entityStore(set.entities, [], set.schema === undefined)
   const shapes = set.schema === undefined ? undefined : shapesOf(set.schema)
-  // With a schema it may be a set for decisions over tasks, of which entities are no part.
+  // A set with a schema may be for decisions over tasks, in which stored entities play no part.
   const above = (name: EntityName) => (shapes ? (isAction(name) ? shapes.groups(name) : []) : store.ancestors(name))
   const shadowing = (policy: Policy) => shadowOf(policy, set.policies.values(), above)
   const findings = [...found, ...others.flatMap((policy) => findingsOf(policy, set, store, shadowing))]
@@ -51,7 +51,7 @@ export function checkPolicies(directory: string, { permitsNothing = false }: Per
   return [{ level: 'error', file: 'the set', message: permitsNothingMessage }, ...findings]
 }
 
-/** Each file by itself, with the schema, so that one that does not parse hides no other; then all of them together. */
+/** Checks each file alone, with the schema, so that one that does not parse hides no other; then all of them together. */
 function unparsable(files: PolicyFiles): PolicyFinding[] {
   const schema = [...files].filter(([name]) => name === schemaFile)
   const alone = [...files].flatMap(([name, bytes]) => faultsOf(name, new Map([...schema, [name, bytes]])))
@@ -88,7 +88,7 @@ function validity(set: PolicySet): PolicyFinding[] {
   return [...oncePerAction(errors).map(finding('error')), ...oncePerAction(warnings).map(finding('warning'))]
 }
 
-/** Cedar validates a policy against each action that it applies to: one mistake is one finding, which names the actions. */
+/** Cedar validates a policy against each action that it applies to. One mistake becomes one finding, which names the actions. */
 function oncePerAction(findings: readonly Finding[]): Finding[] {
   const actionIn = (message: string) => / for ((?:\w+::)*Action::"(?:[^"\\]|\\.)*")/.exec(message)?.[1] ?? ''
   const without = ({ policyId, message }: Finding) =>
@@ -125,7 +125,7 @@ function findingsOf(
     return [{ level: 'warning', ...where, message: 'unreachable: its conditions are false for every request' }]
   const shadow = shadowing(policy)
   if (!shadow) return []
-  // What it asks beside may err, which denies: then something changes.
+  // Its additional conditions may err, which denies: then removing the policy changes the answer.
   const unless = isDeepStrictEqual(shadow.json.conditions, policy.json.conditions) ? '' : ', unless it errs'
   const so =
     shadow.json.effect === policy.json.effect ? `nothing changes without it${unless}` : 'it never permits anything'
@@ -138,7 +138,7 @@ function findingsOf(
   ]
 }
 
-/** What Cedar's partial evaluation finds of the conditions when all of the request is unknown: then they look at what they name alone. */
+/** The result of Cedar's partial evaluation of the conditions with the whole request unknown: they then see only what they name. */
 function whateverIsAsked(policy: Policy, { schema }: PolicySet, store: EntityStore): 'errs' | 'never' | 'depends' {
   if (!canBeAskedPartly(policy.json)) return 'depends'
   const answer = isAuthorizedPartial({

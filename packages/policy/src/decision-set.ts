@@ -7,9 +7,9 @@ import { type Policy, parsePolicySet } from './policy-set.ts'
 import { type PermitsNothing, requirePermit } from './require-permit.ts'
 import { shapesOf } from './schema-shapes.ts'
 
-/** A set as decisions over tasks use it. */
+/** A policy set as used for decisions over tasks. */
 export interface DecisionSet {
-  /** Names exactly these files. */
+  /** The hash of exactly these files. */
   hash: string
   engine: PolicyEngine
   policies: ReadonlyMap<string, Policy>
@@ -17,12 +17,12 @@ export interface DecisionSet {
   actions: readonly string[]
 }
 
-/** What an event holds of an id. */
+/** The longest id that fits in an event. */
 const longestId = 256
 
 /**
- * Throws `config_invalid` as `cedarEngine`; for a set that permits nothing, unless that is meant; for a schema that wants of the history
- * what is not there; and for an id that no evidence could name.
+ * Throws `config_invalid` in the same cases as `cedarEngine`; for a set that permits nothing, unless that is intended; for a schema that
+ * requires history members that do not exist; and for an id that evidence could not record.
  */
 export function decisionSet(files: PolicyFiles, meant: PermitsNothing = {}): DecisionSet {
   const engine = cedarEngine(files)

@@ -1,4 +1,4 @@
-/** Names an entity of Cedar's: its type, with the namespace, and its id, both verbatim. */
+/** The name of a Cedar entity: its type, with the namespace, and its id, both verbatim. */
 export interface EntityName {
   type: string
   id: string

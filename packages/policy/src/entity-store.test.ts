@@ -11,7 +11,7 @@ const ids = fc.integer({ min: 0, max: 6 }).map(String)
 const named = ids.map((id) => ({ type: 'E', id }))
 const reference = named.map((name) => ({ __entity: name }))
 
-/** Parents have a higher id, so that nobody is their own ancestor. */
+/** Parents have a higher id, so that no entity is its own ancestor. */
 const entities = fc
   .uniqueArray(
     fc.record({

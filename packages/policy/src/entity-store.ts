@@ -4,24 +4,24 @@ import { invalid } from './invalid-policies.ts'
 import type { Policy } from './policy-set.ts'
 import { ancestors, keyOf } from './schema-shapes.ts'
 
-/** The stored entities of a set, of which a request takes those that its evaluation can reach. */
+/** The stored entities of a set; a request takes those that its evaluation can reach. */
 export interface EntityStore {
   get(name: EntityName): EntityJson | undefined
-  /** All of a type, in the order in which they are stored. */
+  /** All entities of a type, in stored order. */
   ofType(type: string): readonly EntityName[]
-  /** Actions, of any namespace. */
+  /** Actions of any namespace. */
   actions: readonly EntityName[]
-  /** What it is in, at any distance, stored or not. */
+  /** Everything that the entity is in, at any distance, stored or not. */
   ancestors(name: EntityName): readonly EntityName[]
   /**
-   * Every stored entity that can be reached from these values, by parents, attributes or tags, and from what conditions of
-   * policies name. Cedar looks at no other, and parsing entities is most of what a decision costs. What is in a set cannot be reached:
-   * Cedar asks whether it is there, and has no way to take it out.
+   * Every stored entity that can be reached from these values, by parents, attributes or tags, and from the entities that policy conditions
+   * name. Cedar looks at no others, and parsing entities is most of the cost of a decision. Members of a set cannot be reached: Cedar can
+   * ask whether one is in the set, but cannot take it out.
    */
   reachable(from: readonly unknown[]): Map<string, EntityJson>
 }
 
-/** `actionsStored`: without a schema; with one, Cedar knows them from there, and takes them once. */
+/** `actionsStored`: for sets without a schema. With a schema, Cedar takes actions from it, and accepts them only once. */
 export function entityStore(
   entities: readonly EntityJson[],
   policies: Iterable<Policy>,
@@ -56,7 +56,7 @@ export function entityStore(
   }
 }
 
-/** Throws `config_invalid` for what says two names: Cedar would take the one, and a reader the other. */
+/** Throws `config_invalid` for a text that gives two names: Cedar would take one, and a reader the other. */
 function uidOf({ uid }: EntityJson): EntityName {
   const [name, ...more] = namesIn(uid)
   if (name === undefined || more.length > 0)
@@ -64,10 +64,10 @@ function uidOf({ uid }: EntityJson): EntityName {
   return name
 }
 
-/** Whatever may be an entity's name in here: a record that merely looks like one costs an entity too many. */
+/** Everything in here that may be an entity's name: a record that merely looks like one only adds an unneeded entity. */
 export const namesIn = (value: unknown): EntityName[] => namesOf(value, true)
 
-/** The same, but for what is in sets. */
+/** The same, without members of sets. */
 const namesOutside = (value: unknown): EntityName[] => namesOf(value, false)
 
 function namesOf(value: unknown, withSets: boolean): EntityName[] {

@@ -10,9 +10,9 @@ import { firstIssue } from './first-issue.ts'
 import { type Finding, type PolicySet, parsePolicySet, validatePolicySet } from './policy-set.ts'
 import { type Preparsed, preparse } from './preparse.ts'
 
-/** One line's answer. `decision` is ours: an error in any policy denies; `cedar` is what Cedar said, or null. */
+/** The answer to one line. `decision` is ours: an error in any policy denies; `cedar` is Cedar's own decision, or null. */
 export interface BatchAnswer {
-  /** As it came. */
+  /** As received. */
   id: unknown
   load: { ok: boolean; error: string | null }
   validation: { ok: boolean; errors: Finding[]; warnings: Finding[] }
@@ -32,7 +32,7 @@ const nameSchema = z
   ])
   .transform((name: EntityUidJson): EntityName => ('__entity' in name ? name.__entity : name))
 
-/** Cedar's JSON, trusted: its escapes are taken. */
+/** Cedar's JSON, trusted: its escapes are accepted. */
 const requestSchema = z.object({
   principal: nameSchema,
   action: nameSchema,
@@ -43,11 +43,11 @@ const requestSchema = z.object({
 
 const lineSchema = z.object({ policies: z.string(), requests: z.array(z.unknown()).default([]) })
 
-/** Every line has it in turn: Cedar keeps one set. */
+/** All lines share it in turn: Cedar keeps one set. */
 const slot = 'batch'
 const notValidated = { ok: false, errors: [], warnings: [] }
 
-/** Answers one line of `bailiwick policy evaluate --batch`. Never throws: what is wrong with a line is its answer. */
+/** Answers one line of `bailiwick policy evaluate --batch`. Never throws: a faulty line gets its fault as its answer. */
 export function evaluateBatchLine(line: Uint8Array): BatchAnswer {
   const read = readLine(line)
   const id = read.id ?? null

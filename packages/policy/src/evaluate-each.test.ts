@@ -8,7 +8,7 @@ const deny: PolicyAnswer = { outcome: 'deny', policies: ['no'] }
 const error: PolicyAnswer = { outcome: 'error', policies: ['broken'] }
 const invalid: PolicyAnswer = { outcome: 'invalid', why: 'of another type' }
 
-/** What comes of these answers, and how many of them were asked for. */
+/** The combined result of these answers, and how many of them were asked for. */
 function each(...answers: PolicyAnswer[]) {
   let asked = 0
   const engine = { evaluate: () => answers[asked++] } as unknown as PolicyEngine

@@ -1,6 +1,9 @@
 import type { PolicyEngine, PolicyRequest, Purpose } from './policy-engine.ts'
 
-/** `policies`: all who decided; `permits` and `wanting`: those of them that permit, and that want a human's word for this very action. */
+/**
+ * `policies`: all policies that decided; `permits` and `wanting`: those of them that permit, and those that require human approval of this
+ * exact action.
+ */
 export type EachAnswer =
   | { outcome: 'allow' | 'step_up'; policies: string[]; permits: string[]; wanting: string[] }
   | { outcome: 'deny'; policies: string[] }
@@ -8,8 +11,8 @@ export type EachAnswer =
   | { outcome: 'invalid'; why?: string }
 
 /**
- * What policies say of an action that several answer for, asked of each in turn: the first refusal is the answer, and a human's word is
- * wanted when anybody's needs it. No request is asked for that a refusal makes needless.
+ * Evaluates an action for which several agents answer, one request after another. The first refusal is the answer. Human approval is
+ * required if any agent's policies require it. After a refusal no further request is evaluated.
  */
 export function evaluateEach(
   engine: PolicyEngine,

@@ -21,8 +21,8 @@ export const exactInteger = (value: bigint): ExactInteger => json.rawJSON(String
 export const isExactInteger = (value: unknown): value is ExactInteger => json.isRawJSON(value)
 
 /**
- * Reads JSON strictly; undefined when it is none. A number that JavaScript would write otherwise keeps its text, so
- * that JSON.stringify gives it to Cedar digit for digit: a Long has 64 bits, a double 53.
+ * Parses JSON strictly; undefined if it is not JSON. A number that JavaScript would write differently keeps its text, so that
+ * JSON.stringify passes it to Cedar digit for digit: a Long has 64 bits, a double 53.
  */
 export function parseExactJson(text: string): unknown {
   if (!parseStrictJsonText(text, { maxBytes, maxDepth, exactNumbers: false }).ok) return undefined

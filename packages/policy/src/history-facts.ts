@@ -2,15 +2,15 @@ import { formatMicros } from '@bailiwick/authority'
 import type { Shape } from './schema-shapes.ts'
 
 interface Label {
-  /** Calls, less those that were given back. */
+  /** Calls, minus those that were given back. */
   count: number
   /** Micros by currency. */
   spent: ReadonlyMap<string, bigint>
-  /** ms since the epoch of the newest. */
+  /** ms since the epoch of the latest call. */
   lastAt: number
 }
 
-/** What a task, an agent or an owner's agents did, in all and by label (DESIGN §7.4 step 6). */
+/** What a task, an agent or an owner's agents did, in total and by label (DESIGN §7.4 step 6). */
 export interface Done {
   calls: number
   /** Micros by currency. */
@@ -23,15 +23,15 @@ export interface Done {
 export interface HistoryFacts {
   task(): Done
   agent(): Done
-  /** Of all agents of its owner. */
+  /** For all agents of its owner. */
   owner(): Omit<Done, 'denials'>
-  /** Delegations between the grant's agent and whoever acts now. */
+  /** The number of delegations between the grant's agent and the agent that acts now. */
   depth: number
   /** ms since the epoch */
   now: number
 }
 
-/** `context.history` as far as a schema declares it: of labels and currencies, those that it lists. What is not declared is not asked for. */
+/** `context.history` as far as a schema declares it: only the labels and currencies that it lists. Undeclared members are not computed. */
 export function historyFacts(
   history: Shape | undefined,
   { task, agent, owner, depth, now }: HistoryFacts,
@@ -65,7 +65,7 @@ function factsOf(
   return fill(shape, (name, member) => facts[name]?.(member))
 }
 
-/** What is declared, each member filled; one that is `undefined` is left out. */
+/** The declared members, each filled in; a member whose value is `undefined` is left out. */
 function fill(shape: Shape | undefined, value: (name: string, member: Shape) => unknown): Record<string, unknown> {
   if (shape?.kind !== 'Record') return {}
   const members = [...shape.members].map(([name, member]) => [name, value(name, member)] as const)
@@ -76,8 +76,8 @@ const secondsSince = (touch: Label | undefined, now: number) =>
   touch && Math.max(0, Math.floor((now - touch.lastAt) / 1000))
 
 /**
- * Cedar's decimal, as text that the schema types: spelt out it takes half as long again to evaluate. It has four places and ends at
- * 2^63 - 1 of them: rounded up, so that no limit is passed by what was cut off.
+ * Formats Cedar's decimal as text, typed by the schema: an explicit constructor takes half as long again to evaluate. A decimal has four
+ * places and at most 2^63 - 1 units of the last place. Rounded up, so that the truncated part cannot exceed a limit.
  */
 function decimal(micros = 0n): string {
   const up = (micros + 99n) / 100n

@@ -1,12 +1,12 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { CheckParseAnswer, DetailedError } from '@cedar-policy/cedar-wasm/nodejs'
 
-/** `config_invalid`, naming the file and why, in one line. */
+/** `config_invalid`, with the file and the reason, in one line. */
 export function invalid(where: string, why = 'not valid'): ServiceError {
   return new ServiceError('config_invalid', `policies: ${where}: ${why.replace(/\s+/g, ' ').slice(0, 300).trim()}`)
 }
 
-/** Cedar's first error, with its line; places are bytes of `text`. */
+/** Cedar's first error, with its line; its offsets are bytes of `text`. */
 export function invalidText(file: string, text: string, [error]: readonly DetailedError[]): ServiceError {
   const [place] = error?.sourceLocations ?? []
   if (error === undefined || place === undefined) return invalid(file, error?.message)

@@ -5,8 +5,8 @@ import type { Shape, Shapes } from './schema-shapes.ts'
 export const historyIn = (context: Shape | undefined): Shape | undefined => membersOf(context).get('history')
 
 /**
- * Throws `config_invalid` for a schema that wants of the history what is not there, or not always there: each call would be
- * refused, and nobody would know why.
+ * Throws `config_invalid` for a schema that requires history members that do not exist, or do not always exist: each call would be refused,
+ * without a visible reason.
  */
 export function requireKnownHistory(shapes: Shapes): void {
   const wrong = (at: string, why: string) => invalid(`context.history.${at}`, why)

@@ -1,18 +1,18 @@
 import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
 
 /**
- * Cedar evaluates conditions by recursion, `a || b || c` as two levels, on a stack that some 370 exhaust: with more, a policy would load and
- * fail each time it is asked.
+ * Cedar evaluates conditions by recursion, with `a || b || c` as two levels, on a stack that some 370 levels exhaust. A policy with more
+ * would load, and then fail each time it is evaluated.
  */
 export const mostLevels = 300
 
-/** Of Cedar's JSON form, which partial evaluation is asked in: what is deeper it does not read. */
+/** For Cedar's JSON form, which partial evaluation uses: it does not read deeper nesting. */
 const mostPartialLevels = 60
 
 export const canBeAsked = (policy: Pick<PolicyJson, 'conditions'>): boolean => isWithin(policy, mostLevels)
 export const canBeAskedPartly = (policy: Pick<PolicyJson, 'conditions'>): boolean => isWithin(policy, mostPartialLevels)
 
-/** Several conditions are joined, one level each; an operator is two levels of JSON: its name, and what it is of. */
+/** Several conditions are joined, one level each. An operator is two levels of JSON: its name, and its operands. */
 function isWithin({ conditions }: Pick<PolicyJson, 'conditions'>, levels: number): boolean {
   const left = levels - conditions.length
   return left >= 0 && conditions.every(({ body }) => !isDeeper(body, 2 * left))

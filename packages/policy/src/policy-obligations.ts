@@ -1,30 +1,30 @@
 import { answerFieldSchema, mostAnswerFields } from '@bailiwick/contracts'
 import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
 
-/** What a policy asks of the enforcement point wherever it decides; by its annotations. */
+/** What a policy requires of the enforcement point whenever it decides; given by its annotations. */
 export interface Obliges {
   /** `@redact("iban, owner/email")`: fields of the answer, as `answerFieldSchema`. */
   redact: readonly string[]
-  /** `@limit("65536")`: of the answer, in bytes. */
+  /** `@limit("65536")`: the longest answer, in bytes. */
   limitBytes?: number
   /** `@report_outcome_by("30")`: seconds after the decision. */
   reportSeconds?: number
-  /** `@notify("security@example.com")`: whom to tell. */
+  /** `@notify("security@example.com")`: whom to notify. */
   notify: readonly string[]
 }
 
-/** Of several policies. */
+/** The combined obligations of several policies. */
 export interface Duties extends Omit<Obliges, 'notify'> {
   notify: readonly { to: string; policies: readonly string[] }[]
 }
 
 const nothing: Duties = { redact: [], notify: [] }
 
-/** What one answer, and the event of its decision, has room for. */
+/** The most recipients that one answer, and its decision event, can hold. */
 const mostRecipients = 8
 const longestReportSeconds = 3600
 
-/** Reads a policy's annotations; undefined: it asks for nothing. Throws a sentence that says which is wrong, and how it must be. */
+/** Reads a policy's annotations; undefined: it has no obligation. Throws a sentence that says which one is wrong, and how to write it. */
 export function obligesOf({
   effect,
   annotations = {},
@@ -43,7 +43,7 @@ export function obligesOf({
   return obliges
 }
 
-/** Throws a sentence when all of them together ask for more than one answer has room for. */
+/** Throws a sentence if all of them together require more than one answer can hold. */
 export function requireRoom(all: readonly Obliges[]): void {
   const sizes = {
     fields: new Set(all.flatMap(({ redact }) => redact)),
@@ -53,7 +53,7 @@ export function requireRoom(all: readonly Obliges[]): void {
   if (sizes.to.size > mostRecipients) throw new Error(`@notify: more than ${mostRecipients} recipients in one set`)
 }
 
-/** All that these policies ask for; of two limits the lower one. Whatever another policy permits without, it stays. */
+/** All obligations of these policies; of two limits, the lower one. An obligation stays even if another policy permits without it. */
 export function dutiesOf(
   policies: ReadonlyMap<string, { obliges?: Obliges | undefined }>,
   ids: Iterable<string>,
@@ -102,7 +102,7 @@ const spellings: Record<keyof typeof readers, string> = {
   notify: 'names whom to tell, with commas between: "security@example.com"',
 }
 
-/** At least one, which may be empty. */
+/** At least one element, which may be empty. */
 const listOf = (text: string) => text.split(',').map((each) => each.trim())
 
 function numbered<K extends 'limitBytes' | 'reportSeconds'>(text: string, most: number, name: K) {

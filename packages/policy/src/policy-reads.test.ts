@@ -47,10 +47,10 @@ it('asks it of each of a set', () => {
 })
 
 it.each<[condition: string, whole: boolean]>([
-  ['when { context.history.agent.calls > 1 }', false], // by its name
+  ['when { context.history.agent.calls > 1 }', false], // read by its name
   ['when { context.history has agent }', false],
   ['when { context has history }', false],
-  ['when { context.history.task.calls > 1 }', false], // another
+  ['when { context.history.task.calls > 1 }', false], // another member
   ['', false],
   ['when { context.history.agent == {} }', false],
   ['when { context.grant == {} }', false],

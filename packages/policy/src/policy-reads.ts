@@ -1,8 +1,8 @@
 import type { Policy } from './policy-set.ts'
 
 /**
- * Tells of a member of the context, named from the outside in, whether these policies may look at it. Never false of one that some policy
- * does look at: who looks at the whole, or at a part that holds it, is taken to look at all of it.
+ * Returns a function that tells whether these policies may read a member of the context, given from the outside in. It never returns false
+ * for a member that some policy reads: a policy that reads the whole, or a part that contains the member, counts as reading all of it.
  */
 export function contextReads(policies: Iterable<Pick<Policy, 'json'>>): (member: readonly string[]) => boolean {
   const found = Array.from(policies).flatMap(({ json }) => json.conditions.flatMap(({ body }) => pathsIn(body)))
@@ -16,7 +16,9 @@ function pathsIn(expression: unknown): string[][] {
   return path ? [path] : Object.values(expression).flatMap(pathsIn)
 }
 
-/** Whether it looks at something that holds this member, and not at the member by its name. Asking whether it is there is no look. */
+/**
+ * Whether the policy reads something that contains this member, and not the member by its name. Testing for its presence does not count.
+ */
 export function readsWhole({ json }: Pick<Policy, 'json'>, member: readonly string[]): boolean {
   return json.conditions.some(({ body }) => holds(body, member))
 }
@@ -29,12 +31,12 @@ function holds(expression: unknown, member: readonly string[]): boolean {
   return Object.values(expression).some((part) => holds(part, member))
 }
 
-/** `["history", "task"]` of `context.history.task`, `context.history has task` and the like; undefined of all that is no path. */
+/** `["history", "task"]` for `context.history.task`, `context.history has task` and the like; undefined for anything that is not a path. */
 function contextPath(expression: object): string[] | undefined {
   if ('Var' in expression) return expression.Var === 'context' ? [] : undefined
   const access = ('.' in expression && expression['.']) || ('has' in expression && expression.has)
   if (typeof access !== 'object' || access === null || !('left' in access) || !('attr' in access)) return undefined
   const below = typeof access.left === 'object' && access.left !== null ? contextPath(access.left) : undefined
-  // `has a.b` names several at once.
+  // `has a.b` names several levels at once.
   return below && [...below, ...[access.attr].flat().map(String)]
 }

@@ -5,15 +5,15 @@ import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { exactInteger } from './exact-json.ts'
 import { loadPolicySet, type PolicySet } from './policy-set.ts'
 
-/** Of all files: with fewer, a thread takes longer to start than they take to be read. */
+/** Total bytes of all files: below this, starting a thread takes longer than reading them. */
 const atOnceBytes = 32_768
-/** ms until a set is read, on a busy machine too. */
+/** ms until a set must be read, even on a busy machine. */
 const longestMs = 120_000
 
-/** What the thread tells: entities, so many at once that nobody waits for their arrival, then the rest; or why there is no set. */
+/** The thread's messages: entities, in chunks small enough to receive without delay, then the rest; or why there is no set. */
 export type ReadAside = { entities: EntityJson[] } | { set: Omit<PolicySet, 'entities'> } | { refused: string }
 
-/** As `readPolicyDirectory`, and hears others meanwhile (V18): Cedar takes seconds to read and validate some thousand entities. */
+/** Like `readPolicyDirectory`, without blocking this thread (V18): Cedar takes seconds to read and validate some thousand entities. */
 export async function readPolicyDirectoryAside(directory: string): Promise<PolicySet> {
   const files = readPolicyFiles(directory)
   const bytes = [...files.values()].reduce((sum, { length }) => sum + length, 0)
@@ -26,7 +26,7 @@ export async function readPolicyDirectoryAside(directory: string): Promise<Polic
     stdout: true,
   })
   worker.unref()
-  // What it prints goes nowhere: it may quote policies.
+  // Its output is discarded, because it may quote policies.
   worker.stdout.resume()
   worker.stderr.resume()
   const entities: EntityJson[] = []
@@ -46,7 +46,7 @@ export async function readPolicyDirectoryAside(directory: string): Promise<Polic
   }
 }
 
-/** A number that keeps its digits does not come from one thread to another; a bigint does. */
+/** A number that keeps its digits cannot be passed between threads; a bigint can. */
 function withDigits<T>(value: T): T {
   if (typeof value === 'bigint') return exactInteger(value) as T
   if (typeof value !== 'object' || value === null) return value

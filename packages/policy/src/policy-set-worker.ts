@@ -6,7 +6,7 @@ import { isExactInteger } from './exact-json.ts'
 import { loadPolicySet } from './policy-set.ts'
 import type { ReadAside } from './policy-set-thread.ts'
 
-// A thread that reads one policy set, for `readPolicyDirectoryAside`.
+// A thread that reads one policy set for `readPolicyDirectoryAside`.
 
 if (!parentPort) throw new Error('a thread of its own')
 const port = parentPort

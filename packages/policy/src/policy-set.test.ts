@@ -10,7 +10,7 @@ action write;
 action read in [write] appliesTo { principal: [User], resource: [User], context: { ip?: ipaddr } };`
 const all = 'permit (principal, action, resource);'
 
-/** A directory with these files, read. */
+/** Reads a directory with these files. */
 function read(files: Record<string, string | Uint8Array>) {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-plain-'))
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder.path, name), text)

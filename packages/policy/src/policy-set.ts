@@ -12,38 +12,39 @@ const entitiesFile = 'entities.json'
 
 /** One static policy of a set. */
 export interface Policy {
-  /** `@id("…")`, else `<file name>#<n>`, counting from 0 over all policies of the file. */
+  /** `@id("…")`, otherwise `<file name>#<n>`, counting from 0 over all policies of the file. */
   id: string
   file: string
   text: string
   /** Cedar's own JSON form: effect, scope, conditions, annotations. */
   json: PolicyJson
-  /** What it asks of enforcement points; undefined: nothing. */
+  /** What it requires of enforcement points; undefined: nothing. */
   obliges?: Obliges | undefined
 }
 
-/** A policy set that parses. Whether it also validates is `validatePolicySet`'s to say. */
+/** A policy set that parses. `validatePolicySet` decides whether it also validates. */
 export interface PolicySet {
-  /** Names exactly these files. */
+  /** The hash of exactly these files. */
   hash: string
-  /** Cedar's schema text; undefined: none, and then nothing is validated. */
+  /** Cedar's schema text; undefined: there is none, so nothing is validated. */
   schema: string | undefined
   policies: ReadonlyMap<string, Policy>
-  /** `entities.json`, in Cedar's JSON form; they fit the schema. */
+  /** `entities.json`, in Cedar's JSON form; they match the schema. */
   entities: readonly EntityJson[]
   /** `authzen.yaml`. */
   mapping: Mapping
 }
 
 /**
- * Reads a policy directory, top level only: `schema.cedarschema` (optional), `*.cedar` in name order, `entities.json`
- * (optional), `authzen.yaml` (optional). Throws `config_invalid`, naming the file and why, when there is no such directory, or as `loadPolicySet`.
+ * Reads a policy directory, top level only: `schema.cedarschema` (optional), `*.cedar` in name order, `entities.json` (optional),
+ * `authzen.yaml` (optional). Throws `config_invalid`, with the file and the reason, if there is no such directory, and in the same cases as
+ * `loadPolicySet`.
  */
 export function readPolicyDirectory(directory: string): PolicySet {
   return loadPolicySet(readPolicyFiles(directory))
 }
 
-/** As `parsePolicySet`, and throws `config_invalid` also for a policy that the schema does not validate. */
+/** Like `parsePolicySet`, and also throws `config_invalid` for a policy that the schema does not validate. */
 export function loadPolicySet(files: PolicyFiles): PolicySet {
   const set = parsePolicySet(files)
   const [problem] = validatePolicySet(set).errors
@@ -52,9 +53,9 @@ export function loadPolicySet(files: PolicyFiles): PolicySet {
 }
 
 /**
- * Parses the files of a set. Throws `config_invalid`, naming the file and why, for anything that does not parse, a template, a
- * duplicate id, an obligation that nobody could do, and entities that do not fit the schema: a set that cannot be read is not a
- * set that allows.
+ * Parses the files of a set. Throws `config_invalid`, with the file and the reason, for anything that does not parse, a template, a
+ * duplicate id, an obligation that cannot be fulfilled, and entities that do not match the schema: a set that cannot be read does not allow
+ * anything.
  */
 export function parsePolicySet(files: PolicyFiles): PolicySet {
   const schema = textOf(files, schemaFile)
@@ -76,13 +77,13 @@ export function parsePolicySet(files: PolicyFiles): PolicySet {
   return { hash: policySetOf(files).hash, schema, policies, entities: entitiesOf(files, schema), mapping }
 }
 
-/** What Cedar's validator says of a policy. */
+/** A finding of Cedar's validator about a policy. */
 export interface Finding {
   policyId: string
   message: string
 }
 
-/** Cedar's strict validation; without a schema there is nothing to validate against, and nothing is found. */
+/** Cedar's strict validation; without a schema there is nothing to validate against, so there are no findings. */
 export function validatePolicySet({ schema, policies }: PolicySet): { errors: Finding[]; warnings: Finding[] } {
   if (schema === undefined) return { errors: [], warnings: [] }
   const staticPolicies = textsOf(policies.values())
@@ -93,14 +94,14 @@ export function validatePolicySet({ schema, policies }: PolicySet): { errors: Fi
   return { errors: findingsOf(validationErrors), warnings: findingsOf(validationWarnings) }
 }
 
-/** In the order of ids, then of what is said. */
+/** Sorted by policy id, then by message. */
 export function findingsOf(found: readonly { policyId: string; error: { message: string } }[]): Finding[] {
   const findings = found.map(({ policyId, error }) => ({ policyId, message: error.message }))
   const place = ({ policyId, message }: Finding) => `${policyId}\n${message}`
   return findings.sort((a, b) => (place(a) < place(b) ? -1 : 1))
 }
 
-/** Policies by id, as Cedar takes them. Built from entries: an id may be `__proto__`, and its forbid must not get lost. */
+/** Policies by id, in Cedar's form. Built from entries: an id may be `__proto__`, and its forbid must not get lost. */
 export function textsOf(policies: Iterable<Policy>): Record<string, string> {
   return Object.fromEntries(Array.from(policies, ({ id, text }) => [id, text]))
 }
@@ -124,7 +125,7 @@ function policiesOf(file: string, text: string): Policy[] {
   })
 }
 
-/** What is wrong, as `config_invalid`, where it is. */
+/** Turns an error into `config_invalid` with its location. */
 function inWords<T>(file: string, read: () => T, id?: string): T {
   try {
     return read()
@@ -134,7 +135,7 @@ function inWords<T>(file: string, read: () => T, id?: string): T {
   }
 }
 
-/** Cedar numbers policies as they stand in the text, and gives them sorted by that name: `policy10` before `policy2`. */
+/** Cedar numbers policies by their position in the text, and returns them sorted by that name: `policy10` before `policy2`. */
 function inSourceOrder(sorted: readonly string[]): string[] {
   const places = sorted.map((_, n) => ({ n, name: `policy${n}` })).sort((a, b) => (a.name < b.name ? -1 : 1))
   const policies: string[] = []

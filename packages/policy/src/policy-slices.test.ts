@@ -14,7 +14,7 @@ const action = (id: string) => ({ type: 'Action', id })
 const groupsOf = ({ id }: EntityName) => (groups[id] ?? []).map(action)
 const parents: Record<string, string[]> = { a: ['g'], b: ['g'], c: ['h'], g: ['h'] }
 const group = (id: string) => ({ type: 'G', id })
-/** Each with the id 1 is in `g`, which is in `top`; those with another are in nothing. */
+/** Each entity with the id 1 is in `g`, which is in `top`; all others are in nothing. */
 const ancestorsOf = ({ type, id }: EntityName) =>
   types.includes(type) && id === '1' ? [group('g'), group('top')] : type === 'G' && id === 'g' ? [group('top')] : []
 const entities = [
@@ -76,7 +76,7 @@ it('answers by slices as by the whole set, however few it may keep (V13)', () =>
   expect(sliced).toBeGreaterThan(100)
 })
 
-/** Of `principal`: what a scope may ask for, that U::"1" is, and another of its kind that it is not. */
+/** For `principal`: what a scope may ask for, once such that U::"1" matches, and once such that it does not. */
 const asking: [is: string, isNot: string][] = [
   ['principal is U', 'principal is V'],
   ['principal == U::"1"', 'principal == U::"2"'],
@@ -110,7 +110,7 @@ it.each([
       return names.policies === name ? 'the whole' : 'a slice'
     }
     expect(answered(ancestorsOf)).toBe('a slice')
-    // Nobody knows what it is in: of types and names alone it may be told.
+    // Without known ancestors, only types and names can rule a policy out.
     const isAboutGroups = / in /.test(isNot) && !/^action/.test(isNot) && !isNot.includes(' is V')
     expect(answered()).toBe(isAboutGroups ? 'the whole' : 'a slice')
   },
@@ -148,13 +148,16 @@ it('asks of few policies where most are about others, however many principals an
     expect(askCedar(found, asked)).toEqual(askCedar(whole, asked))
   }
   expect(names).not.toContain('policy-slices.test many')
-  // What the wasm keeps is bounded: names are given again.
+  // The wasm's memory is bounded: names are reused.
   expect(names.size).toBeLessThan(200)
 })
 
 describe('what is kept of slices', () => {
   let sets = 0
-  /** Of `count` policies, each about a user of its own: what a set answers by about the user of a number; undefined: the whole. */
+  /**
+   * A set of `count` policies, each about its own user. Returns the name of the slice that answers for a user's number; undefined: the
+   * whole set.
+   */
   function keeping(count: number, room: number) {
     const name = `policy-slices.test kept ${sets++}`
     const texts = Array.from({ length: count }, (_, n) => `permit (principal == U::"${n}", action, resource);`)
@@ -168,7 +171,7 @@ describe('what is kept of slices', () => {
 
   it('is a slice of at most half of the policies', () => {
     const [one, two, three] = [keeping(1, 16), keeping(2, 32), keeping(3, 48)]
-    expect([one(0), one(9)]).toEqual([undefined, '1']) // nobody's is a slice of none
+    expect([one(0), one(9)]).toEqual([undefined, '1']) // user 9 has no policies: an empty slice
     expect([two(0), two(1), two(0)]).toEqual(['1', '2', '1'])
     expect(three(0)).toBe('1')
   })
@@ -176,7 +179,7 @@ describe('what is kept of slices', () => {
   it('is as much as there is room for, and of it what was asked for last', () => {
     const ofFour = keeping(4, 4)
     expect([ofFour(0), ofFour(1), ofFour(0)]).toEqual(['1', '2', '1'])
-    // There is no room for a third: the whole answers, and that it does is remembered in place of what was longest unused.
+    // There is no room for a third slice: the whole set answers, and that is remembered in place of the entry unused for longest.
     expect([ofFour(2), ofFour(0), ofFour(1)]).toEqual([undefined, '1', undefined])
   })
 

@@ -6,8 +6,8 @@ import { type Preparsed, preparse } from './preparse.ts'
 import { keyOf } from './schema-shapes.ts'
 
 /**
- * What a policy's scope asks for: of each of these sets one mark at least must be the request's. A request that has none is none of its
- * business, and cannot make it err.
+ * What a policy's scope requires: of each of these sets, the request must have at least one mark. To a request that has none, the policy
+ * does not apply, and the request cannot make it err.
  */
 interface Scope {
   policy: Policy
@@ -19,32 +19,32 @@ type Above = (name: EntityName) => readonly EntityName[]
 export interface SliceOptions {
   /** An action's groups, at any distance. */
   groupsOf: Above
-  /** What a principal or resource is in, at any distance, in every request; without it, nothing is known of that. */
+  /** What a principal or resource is in, at any distance, in every request; if not given, its ancestors are unknown. */
   ancestorsOf?: Above
-  /** All slices together hold at most as many times as many policies as the set. */
+  /** All slices together hold at most this many times the number of policies in the set. */
   sets?: number
 }
 
 /**
- * A set in slices by what scopes say of principal, action and resource: Cedar clones the policies that it is asked of, so a decision
- * costs as much as these are many. A slice holds every policy whose scope may fit, so it answers as the set does.
+ * Divides a set into slices by what scopes say about principal, action and resource. Cedar clones the policies for each question, so a
+ * decision costs in proportion to their number. A slice holds every policy whose scope may match, so it answers like the whole set.
  */
 export class PolicySlices {
   readonly #name: string
   readonly #whole: Preparsed
   readonly #scopes: readonly Scope[]
   readonly #options: SliceOptions
-  /** Marks that some scope needs; all others are alike, and nobody makes a slice of each. */
+  /** Marks that some scope requires. All others are equivalent, so they get no slice of their own. */
   readonly #named: ReadonlySet<string>
-  /** The longest unused first. `name`: undefined, the whole set. */
+  /** Unused for longest first. `name`: undefined means the whole set. */
   readonly #slices = new Map<string, { name: string | undefined; size: number }>()
   readonly #most: number
   #held = 0
-  /** Names that hold nothing any more, and how many there are: what the wasm was given, it keeps until something else has the name. */
+  /** Names that hold nothing any more, and the number of names in use: the wasm keeps what it was given until the name is used again. */
   readonly #free: string[] = []
   #names = 0
 
-  /** `name`, and all that begin so, are its own as long as it is asked: as of `preparse`. */
+  /** `name`, and every name that begins with it, belongs to this object while it answers: as for `preparse`. */
   constructor(set: Pick<PolicySet, 'schema' | 'policies'>, name: string, options: SliceOptions) {
     this.#most = (options.sets ?? 16) * set.policies.size
     this.#name = name
@@ -54,7 +54,7 @@ export class PolicySlices {
     this.#named = new Set(this.#scopes.flatMap(({ needs }) => needs.flatMap((marks) => [...marks])))
   }
 
-  /** Where to ask about such a request, at once: the next that is asked for may take its place. */
+  /** Where to ask about such a request. Ask at once: the next call may replace it. */
   of(principal: EntityName, action: EntityName, resource: EntityName): Preparsed {
     const { groupsOf, ancestorsOf } = this.#options
     const marks = [
@@ -65,7 +65,7 @@ export class PolicySlices {
     const key = JSON.stringify(marks)
     const known = this.#slices.get(key)
     const slice = known ?? this.#make(new Set(marks))
-    // Again at the end: what is used stays.
+    // Moved to the end: recently used slices stay.
     if (known) this.#slices.delete(key)
     this.#slices.set(key, slice)
     return slice.name === undefined ? this.#whole : { ...this.#whole, policies: slice.name }
@@ -83,7 +83,10 @@ export class PolicySlices {
     return this.#hold(undefined, 1)
   }
 
-  /** Half as many policies are hardly cheaper, and a slice costs its parsing first: where another would have to go for it, it must be small. */
+  /**
+   * Half as many policies are hardly cheaper, and a slice must be parsed first. If another slice would have to make room for it, it must be
+   * small.
+   */
   #isWorth(size: number): boolean {
     const part = this.#held + size <= this.#most ? 2 : 64
     return size <= this.#most && (size - 1) * part <= this.#scopes.length
@@ -120,14 +123,14 @@ function scopeOf(policy: Policy, knowsAncestors: boolean): Scope {
   const { principal, action, resource } = policy.json
   const about = needsOf('resource', resource, knowsAncestors)
   const by = needsOf('principal', principal, knowsAncestors)
-  // Who names both is found by the resource: slices of each resource and each principal would be too many to be used again.
+  // A policy that names both is indexed by the resource: a slice for each pair of resource and principal would rarely be reused.
   const whose = about.name === undefined ? by.name : undefined
   const needs = [about.name, about.type, whose, by.type].filter((mark) => mark !== undefined)
   const actions = action.op === 'All' ? [] : [new Set(namesIn(action).map(called))]
   return { policy, needs: [...actions, ...needs.map((mark) => new Set([mark]))] }
 }
 
-/** `in` says nothing of types: whoever is in a group may be of any. */
+/** `in` says nothing about types: members of a group may have any type. */
 function needsOf(
   of: Var,
   constraint: Policy['json']['principal'],

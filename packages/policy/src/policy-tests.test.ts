@@ -65,7 +65,7 @@ describe('a test', () => {
     ],
     [request('{ok: true}', -1), '{decision: deny, reasons: [watched], obligations: [notify]}'],
     [request('{}', 0, 'b'), '{decision: allow}'],
-    // A double would make it one more, and no policy would err.
+    // As a double it would be larger by one, and no policy would err.
     [request('{ok: true}', 0).replace('n: 0', 'n: -9223372036854775807'), '{decision: allow}'],
   ])('passes: %s, %s', (asked, expected) => {
     expect(failure(asked, expected)).toBeUndefined()
@@ -79,7 +79,7 @@ describe('a test', () => {
     [request('{ok: false}'), '{decision: deny, reasons: [policy_error]}', /policy_denied/],
     [request('{ok: false}'), '{decision: deny, obligations: [step_up]}', /^deny by policy_denied, not-ok$/],
     [request('{ok: true, price: "9.51"}'), '{decision: deny, obligations: []}', /with step_up$/],
-    // Cedar alone would skip the forbid that errs, and allow.
+    // Cedar alone would skip the erring forbid, and allow.
     [request('{ok: true}', 1), '{decision: allow}', /^deny by policy_error, sum; .*overflow/],
     [request('{}'), '{decision: allow}', /request_invalid; ./],
   ])('fails, and says what it got: %s, %s', (asked, expected, got) => {

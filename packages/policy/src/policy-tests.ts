@@ -13,9 +13,9 @@ const testSchema = z.strictObject({
   request: requestSchema,
   expect: z.strictObject({
     decision: z.union([z.boolean(), z.enum(['allow', 'deny'])]).transform((said) => said === true || said === 'allow'),
-    /** Reason codes and ids of policies. Ids, if any, are all that decided. */
+    /** Reason codes and policy ids. If there are ids, they must be exactly the policies that decided. */
     reasons: z.array(z.string()).optional(),
-    /** All of them, by name: `redact`, `limit`, `report_outcome_by`, `notify`, `step_up`. */
+    /** All obligations, by name: `redact`, `limit`, `report_outcome_by`, `notify`, `step_up`. */
     obligations: z.array(z.union([z.string(), z.looseObject({ id: z.string() }).transform(({ id }) => id)])).optional(),
   }),
 })
@@ -27,11 +27,11 @@ export interface PolicyTest extends z.output<typeof testSchema> {
 
 export interface TestResult {
   test: PolicyTest
-  /** Absent: as expected. */
+  /** Absent: the test passed. */
   failure?: { expected: string; got: string }
 }
 
-/** Reads `tests/*.yaml`, in name order. Throws `config_invalid`, naming file and place, for what is no test. */
+/** Reads `tests/*.yaml`, in name order. Throws `config_invalid`, with the file and position, for anything that is not a test. */
 export function readPolicyTests(directory: string): PolicyTest[] {
   const folder = join(directory, 'tests')
   if (!existsSync(folder)) return []
@@ -44,7 +44,7 @@ export function readPolicyTests(directory: string): PolicyTest[] {
 function testsOf(file: string, text: string): PolicyTest[] {
   const document = parseDocument(text, { uniqueKeys: true, schema: 'core', merge: true, intAsBigInt: true })
   const [problem] = document.errors
-  // What follows its first line is a picture of the place.
+  // The lines after the first draw the position.
   if (problem) throw invalid(file, problem.message.split('\n')[0]?.replace(/:$/, ''))
   keepFractions(document)
   const read = z.array(testSchema).safeParse(document.toJS({ maxAliasCount: 10_000 }))
@@ -52,7 +52,7 @@ function testsOf(file: string, text: string): PolicyTest[] {
   return read.data.map((test) => ({ ...test, file }))
 }
 
-/** What is written with a fraction or an exponent is no integer, `1.0` neither: as the plain decision point reads a body. */
+/** A number with a fraction or an exponent is not an integer, not even `1.0`: the plain decision point reads a body in the same way. */
 function keepFractions(document: Document): void {
   visit(document, {
     Scalar(_, node) {

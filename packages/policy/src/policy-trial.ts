@@ -4,13 +4,13 @@ import type { PolicyEngine, PolicyExplanation } from './policy-engine.ts'
 import { dutiesOf } from './policy-obligations.ts'
 import type { PolicySet } from './policy-set.ts'
 
-/** As the decision point would answer, as far as policies go. */
+/** The decision point's answer, as far as policies determine it. */
 export interface TrialAnswer extends Omit<PolicyExplanation, 'wouldChange'> {
-  /** Names of what is obliged to: `redact`, `limit`, `report_outcome_by`, `notify`, `step_up`. */
+  /** Names of the obligations: `redact`, `limit`, `report_outcome_by`, `notify`, `step_up`. */
   obligations: string[]
 }
 
-/** Asks one set at a time: Cedar keeps the one that was loaded last. Throws `config_invalid` as `AuthZenPolicies`. */
+/** Asks one set at a time, because Cedar keeps the set that was loaded last. Throws `config_invalid` like `AuthZenPolicies`. */
 export class PolicyTrial {
   readonly #mapping: AuthZenPolicies
   readonly #engine: PolicyEngine
@@ -27,12 +27,12 @@ export class PolicyTrial {
     const asked = this.#mapping.cedarRequest(request)
     if (asked === undefined) return this.#mistyped(request)
     const answer = this.#engine.evaluate(asked)
-    // What went wrong is told in words, which only an explanation has.
+    // The error text is available only from an explanation.
     if (answer.outcome === 'error' || answer.outcome === 'invalid') return this.#obliged(this.#engine.explain(asked))
     return this.#obliged({ outcome: answer.outcome, policies: answer.policies, messages: [] })
   }
 
-  /** As `ask`, and why. */
+  /** Like `ask`, with the reasons. */
   explain(request: PlainRequest): TrialAnswer & PolicyExplanation {
     const asked = this.#mapping.cedarRequest(request)
     return asked === undefined

@@ -10,8 +10,8 @@ export interface Preparsed {
 }
 
 /**
- * Puts a set where requests can be asked of it, over what had that name before: the wasm forgets nothing else. Whoever loads again
- * and again gives a name again once nobody asks by it.
+ * Stores a set under a name so that requests can be asked of it, replacing any earlier set of that name: the wasm frees nothing in any
+ * other way. A caller that loads repeatedly must reuse a name once it is no longer asked.
  */
 export function preparse({ schema, policies }: Pick<PolicySet, 'schema' | 'policies'>, name: string): Preparsed {
   if (schema !== undefined)

@@ -11,29 +11,29 @@ import { type Preparsed, preparse } from './preparse.ts'
 import { type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
 import { withUnknowns } from './unscoped.ts'
 
-/** What an old decision says that one policy did: `applied`, did `not`, or `erred`. */
+/** What an old decision says about one policy: it `applied`, it did `not`, or it `erred`. */
 export type Did = 'applied' | 'not' | 'erred'
 
-/** An action that was decided before, as far as it is known. */
+/** An action that was decided earlier, as far as it is known. */
 export interface RecordedQuestion {
-  /** For each agent of the chain, the grant's first, without the history and with anything in the place of what is not known. */
+  /** One for each agent of the chain, the grant's first, without the history and with arbitrary values for unknown members. */
   requests: readonly PolicyRequest[]
-  /** Members of the context that are not known, each named from the outside in; of the history, those that `history` does not name. */
+  /** Unknown members of the context, each given from the outside in; of the history, those that `history` does not cover. */
   unknown: readonly (readonly string[])[]
-  /** As much of `context.history` as is known, by its shape, and which members of the context are not; absent: none of it. */
+  /** The known part of `context.history`, by its shape, and the unknown members of the context; absent: nothing is known. */
   history?(shape: Shape): { known: Record<string, unknown>; unknown: readonly (readonly string[])[] }
-  /** A human said yes to this very action. */
+  /** A human approved this exact action. */
   saidYes: boolean
-  /** What the record says of a policy of the set that decided, for each of these requests; undefined: nothing. */
+  /** The record's statement about a policy of the set that decided, for each of these requests; undefined: none. */
   did(policy: string): Did | undefined
-  /** The set that decided, where it is here. */
+  /** The set that decided, if it is available. */
   decidedBy: PolicySet | undefined
 }
 
-/** `passes`: policies do not stand in the way. Else, which attributes it depends on. */
+/** `passes`: policies do not stand in the way. Otherwise, the attributes on which it depends. */
 export type RecordedAnswer =
   | {
-      passes: boolean /** Who decides it; of a denial nobody, where nothing permits. */
+      passes: boolean /** The policies that decide; none in a denial where no policy permits. */
       policies: string[]
       why?: 'error' | 'invalid'
     }
@@ -41,14 +41,14 @@ export type RecordedAnswer =
 
 type Open = Extract<RecordedAnswer, { needs: string[] }>
 
-/** The policies of the set where some members of the context are not known; `readers` are those that look at one. */
+/** The policies of the set, with some members of the context unknown; `readers` are those that read one of them. */
 interface View {
   key: string
   parts: ReadonlyMap<string, ReturnType<typeof withUnknowns>>
   readers: readonly string[]
 }
 
-/** What is asked of one agent of the chain. */
+/** The question about one agent of the chain. */
 interface One {
   request: PolicyRequest
   view: View
@@ -57,9 +57,9 @@ interface One {
 }
 
 /**
- * What a set says of actions that were decided before, and of which not all is known that policies read. Cedar's partial evaluation
- * says what holds whatever the rest was; a policy that stands unchanged in the set that decided did then what the record says, and is
- * not asked again. It never says what is not known: `needs`. One set at a time goes by one `name`.
+ * What a set says about actions that were decided earlier, when not everything that policies read is known. Cedar's partial evaluation says
+ * what holds regardless of the rest. If a policy is unchanged in the set that decided, its recorded result is used instead of asking again.
+ * An unknown is never guessed: it becomes `needs`. One set at a time uses one `name`.
  */
 export class RecordedTrial {
   readonly #set: PolicySet
@@ -84,7 +84,7 @@ export class RecordedTrial {
     const { history, unknown } = this.#historyOf(question)
     const view = this.#viewOf([...question.unknown, ...unknown])
     const status = new Map<string, Did>()
-    // Of the others it is known what they say.
+    // The results of the other policies are known.
     for (const id of decidedBy?.schema === this.#set.schema ? view.readers : []) {
       const isUnchanged = decidedBy?.policies.get(id)?.text === this.#set.policies.get(id)?.text
       const known = isUnchanged ? did(id) : undefined
@@ -101,7 +101,7 @@ export class RecordedTrial {
     return open ?? { passes: true, policies: [...named] }
   }
 
-  /** A history that the schema takes; without one the decision point says an empty one. */
+  /** A history that matches the schema; without one, the decision point would give an empty history. */
   #historyOf({ requests, history }: RecordedQuestion): {
     history: Record<string, unknown>
     unknown: readonly (readonly string[])[]
@@ -148,7 +148,7 @@ export class RecordedTrial {
     const rest = saidYes ? this.#partly(question, others(policies)) : whole
     const certain = certainly(this.#set, rest)
     const open = whole.nontrivialResiduals.toSorted()
-    // Whoever said yes to an action said nothing of a policy that errs.
+    // The human who approved an action said nothing about a policy that errs.
     const maySpoil = saidYes && open.some((id) => isStepUp(policies.get(id) as Policy))
     if (certain === true && !maySpoil) return { passes: true, policies: rest.satisfied.toSorted() }
     if (certain === false)

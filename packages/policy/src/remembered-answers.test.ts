@@ -77,7 +77,7 @@ it('loses nothing to what searches ask, however much they ask: what is asked les
   }
   for (let n = 3; n < 10_003; n++) expect(remembered.answer(asked({ n }), searched, 'search')).toEqual(allow())
   expect(answered).toBe(10_000)
-  // What decisions remember is of use to searches, which do not make it younger.
+  // A search may use what decisions remember, but does not refresh it.
   expect(remembered.answer(asked({ n: 1 }), never, 'search')).toEqual(allow())
   expect(remembered.answer(asked({ n: 1 }), never, 'decision')).toEqual(allow())
   remembered.answer(asked({ n: 2 }), never, 'search')

@@ -1,8 +1,9 @@
 import type { PolicyAnswer, PolicyRequest, Purpose } from './policy-engine.ts'
 
 /**
- * Answers of one set by the question, all of it as it is put to Cedar, which is pure: asked again, it would say the same. Of what one agent does with
- * one tool, only what its policies look at changes, and often that does not. The longest unused goes first.
+ * Caches the answers of one set by the complete question put to Cedar. Cedar is pure, so it would give the same answer again. Of one
+ * agent's calls to one tool, only what its policies read matters, and often that does not change. The entry unused for longest is evicted
+ * first.
  */
 export class RememberedAnswers {
   readonly #answers = new Map<string, PolicyAnswer>()
@@ -13,8 +14,8 @@ export class RememberedAnswers {
   }
 
   /**
-   * As `ask` answers this request, or did. Only answers are remembered: what could not be evaluated is tried again. A search asks about
-   * whatever there is, and leaves what decisions remember as it was (V18).
+   * Returns the answer that `ask` gives for this request, or gave earlier. Only answers are remembered: a failed evaluation is tried again.
+   * A search asks about everything there is, so it leaves what decisions remember unchanged (V18).
    */
   answer(request: PolicyRequest, ask: () => PolicyAnswer, purpose: Purpose): PolicyAnswer {
     const name = nameOf(request)
@@ -39,10 +40,10 @@ export class RememberedAnswers {
   }
 }
 
-/** So many questions of any size would be more than there is memory for. */
+/** Without a size limit, this many questions would exceed memory. */
 const longestName = 16_384
 
-/** Two questions never have one name; undefined for one that JSON has no name for, or none that is short enough to keep. */
+/** Two different questions never have the same name; undefined if JSON cannot express the question, or its name is too long to keep. */
 function nameOf(request: PolicyRequest): string | undefined {
   const { principal, action, resource, context, entities } = request
   try {
@@ -53,7 +54,7 @@ function nameOf(request: PolicyRequest): string | undefined {
   }
 }
 
-/** What JSON would leave out or write as null. */
+/** Values that JSON would leave out or write as null. */
 function exactly(_: string, value: unknown): unknown {
   if (
     value === undefined ||

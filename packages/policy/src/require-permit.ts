@@ -1,7 +1,7 @@
 import { invalid } from './invalid-policies.ts'
 import type { Policy } from './policy-set.ts'
 
-/** Whoever loads a set may say that it is meant to deny every request. */
+/** Lets the code that loads a set declare that the set intentionally denies every request. */
 export interface PermitsNothing {
   permitsNothing?: boolean
 }
@@ -13,7 +13,7 @@ export const permitsNothingMessage =
 export const hasPermit = (policies: Iterable<Pick<Policy, 'json'>>): boolean =>
   Array.from(policies).some(({ json }) => json.effect === 'permit')
 
-/** Throws `config_invalid` for a set without a `permit`, unless that is meant: an empty file would stop every agent. */
+/** Throws `config_invalid` for a set without a `permit`, unless that is intended: an empty file would stop every agent. */
 export function requirePermit(policies: Iterable<Policy>, { permitsNothing = false }: PermitsNothing): void {
   if (!permitsNothing && !hasPermit(policies)) throw invalid('the set', permitsNothingMessage)
 }

@@ -2,7 +2,7 @@ import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
 
 type Expression = Readonly<Record<string, unknown>>
 
-/** Whether the conditions of what Cedar's partial evaluation left open of a policy can come out so; true where that is not seen. */
+/** Whether the conditions that partial evaluation left open in a policy can have this result; true if that cannot be determined. */
 export function mayApply(residual: PolicyJson | undefined, applies: boolean): boolean {
   if (residual === undefined) return true
   const may = ({ kind, body }: PolicyJson['conditions'][number], so: boolean) =>
@@ -18,7 +18,7 @@ function mayBe(expression: Expression, value: boolean): boolean {
   const { arg, left, right, if: condition, then, else: otherwise } = operand as Record<string, Expression>
   if (operator === '!' && arg) return mayBe(arg, !value)
   if ((operator === '&&' || operator === '||') && left && right) {
-    // What the left side must be for the right one to be looked at; else the left one is the answer.
+    // The value of the left side with which the right side is evaluated; otherwise the left side is the result.
     const goesOn = operator === '&&'
     return (value !== goesOn && mayBe(left, value)) || (mayBe(left, goesOn) && mayBe(right, value))
   }

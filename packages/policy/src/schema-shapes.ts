@@ -3,27 +3,27 @@ import { schemaToJsonWithResolvedTypes } from './cedar.ts'
 import type { EntityName } from './entity-name.ts'
 import { invalid } from './invalid-policies.ts'
 
-/** A type of a Cedar schema, all names resolved. */
+/** A type of a Cedar schema, with all names resolved. */
 export type Shape =
   | { kind: 'Long' | 'String' | 'Bool' }
-  /** `construct`: the function that makes one of a string. */
+  /** `construct`: the function that makes such a value from a string. */
   | { kind: 'Extension'; type: string; construct: string }
   | { kind: 'Entity'; type: string }
   | { kind: 'Set'; element: Shape }
-  /** `optional`: those of its members that may be absent. */
+  /** `optional`: the members that may be absent. */
   | { kind: 'Record'; members: ReadonlyMap<string, Shape>; optional: ReadonlySet<string> }
 
-/** What a schema declares: of what is asserted, the rest is dropped. */
+/** What a schema declares. Asserted members that it does not declare are dropped. */
 export interface Shapes {
-  /** Cedar's JSON form, all names resolved. */
+  /** Cedar's JSON form, with all names resolved. */
   json: SchemaJson<string>
   actions: readonly EntityName[]
   /** The groups that an action is in, at any distance. */
   groups(action: EntityName): readonly EntityName[]
   hasType(type: string): boolean
-  /** An entity type's attributes; of one that is not declared, none. */
+  /** An entity type's attributes; empty for an undeclared type. */
   attributes(type: string): Shape
-  /** The context of an action; of one that is not declared, none. */
+  /** An action's context; empty for an undeclared action. */
   context(action: EntityName): Shape
 }
 
@@ -35,7 +35,7 @@ const constructors: Readonly<Record<string, string>> = {
   duration: 'duration',
 }
 
-/** A type in Cedar's JSON form, whatever its kind: Cedar itself made it of the text, in this process. */
+/** A type in Cedar's JSON form, of any kind: Cedar itself made it from the text, in this process. */
 interface TypeJson {
   type: string
   name?: string
@@ -46,7 +46,7 @@ interface TypeJson {
 
 const nothing: Shape = { kind: 'Record', members: new Map(), optional: new Set() }
 
-/** Of Cedar's schema text. Throws `config_invalid` for a type that it does not know: what cannot be typed is not taken. */
+/** The shapes of Cedar's schema text. Throws `config_invalid` for an unknown type: a value that cannot be typed is not accepted. */
 export function shapesOf(schema: string): Shapes {
   const answer = schemaToJsonWithResolvedTypes(schema)
   if (answer.type === 'failure')
@@ -83,7 +83,7 @@ export function shapesOf(schema: string): Shapes {
   }
 }
 
-/** Everything above it, each once. */
+/** All ancestors, each once. */
 export function ancestors(name: EntityName, parentsOf: (name: EntityName) => readonly EntityName[]): EntityName[] {
   const found = new Map<string, EntityName>()
   const left = [...parentsOf(name)]
@@ -95,15 +95,15 @@ export function ancestors(name: EntityName, parentsOf: (name: EntityName) => rea
   return [...found.values()]
 }
 
-/** A type's name holds no space. */
+/** Unambiguous, because a type's name contains no space. */
 export const keyOf = ({ type, id }: EntityName): string => `${type} ${id}`
 
-/** A name as it is said from outside the namespace. */
+/** A name as written outside its namespace. */
 export const within = (space: string, name: string) => (space === '' ? name : `${space}::${name}`)
 
 function shaper(common: ReadonlyMap<string, TypeJson>): (type: TypeJson) => Shape {
   const shape = ({ type, name, element, attributes }: TypeJson): Shape => {
-    // A common type may have the name of one that Cedar brings, which `__cedar::` then names.
+    // A common type may have the name of a built-in type; `__cedar::` then names the built-in one.
     const named = common.get(type)
     if (named) return shape(named)
     const kind = type.replace('__cedar::', '')

@@ -11,8 +11,8 @@ type Scope = PolicyJson['principal'] | PolicyJson['action'] | PolicyJson['resour
 type Above = (name: EntityName) => readonly EntityName[]
 
 /**
- * The policy that leaves this one nothing to say: it matches wherever this one does, and weighs at least as much. Never one that
- * does not; of those that do, only those are found whose scope, by types and groups, and conditions, word for word, show it.
+ * Finds the policy that makes this one redundant: it matches wherever this one does, and weighs at least as much. Every result is correct,
+ * but only such policies are found whose scope, by types and groups, and conditions, word for word, show it.
  */
 export function shadowOf(policy: Policy, others: Iterable<Policy>, above: Above): Policy | undefined {
   const earlier = new Set<Policy>()
@@ -20,7 +20,7 @@ export function shadowOf(policy: Policy, others: Iterable<Policy>, above: Above)
   for (const other of others) {
     if (other === policy) isBefore = false
     else if (isBefore) earlier.add(other)
-    // Of two that say the same, the second is the one too many.
+    // Of two equal policies, the second is the redundant one.
     const isOneOfBoth = () => !earlier.has(other) && outweighs(policy, other, above)
     if (other !== policy && outweighs(other, policy, above) && !isOneOfBoth()) return other
   }
@@ -29,9 +29,9 @@ export function shadowOf(policy: Policy, others: Iterable<Policy>, above: Above)
 
 function outweighs(a: Policy, b: Policy, above: Above): boolean {
   if (a.json.effect === 'permit' && b.json.effect === 'forbid') return false
-  // What a human's word takes away still leaves what nothing does.
+  // An action that a step-up policy stops can still be approved; other policies do not allow that.
   if (isStepUp(a) && !isStepUp(b)) return false
-  // What it obliges to, nobody else may.
+  // Its obligations come from no other policy.
   if (b.obliges !== undefined) return false
   const { principal, action, resource, conditions } = a.json
   return (
@@ -54,14 +54,14 @@ function includes(wide: Scope, narrow: Scope, above: Above): boolean {
   }
 }
 
-/** Whether whoever is named by the one, or in it, is in what the other names. */
+/** Whether everything that the narrow scope names, or that is in it, is in the wide scope. */
 function areWithin(narrow: Scope, wide: Scope, above: Above): boolean {
   const groups = new Set(namesIn(wide).map(keyOf))
   const inside = namesIn(narrow)
   return inside.length > 0 && inside.every((name) => [name, ...above(name)].some((each) => groups.has(keyOf(each))))
 }
 
-/** The only type that a scope fits. */
+/** The only type that a scope matches. */
 function typeOf(scope: Scope): string | undefined {
   if (scope.op === 'is') return scope.entity_type
   return scope.op === '==' ? namesIn(scope)[0]?.type : undefined

@@ -26,7 +26,7 @@ const sets = [
 describe.each(sets)('$name', ({ tests, files }) => {
   const set = loadPolicySet(files)
   it.each(tests)('$file: $name', (test) => {
-    // Each names who decides: of a test that does not, any denial would do.
+    // Each test names the policies that decide: otherwise any denial would pass.
     expect(test.expect.reasons).toBeDefined()
     expect(testPolicies(set, [test])).toEqual([{ test }])
   })

@@ -6,8 +6,8 @@ import type { Policy } from './policy-set.ts'
 type Exact = { rawJSON(text: string): unknown }
 
 /**
- * The conditions of a policy alone: for any principal, action and resource, with the whole context unknown to Cedar's partial
- * evaluation, which then says what holds of them whatever is asked.
+ * The conditions of a policy alone: for any principal, action and resource, with the whole context unknown to Cedar's partial evaluation.
+ * The result then holds for every request.
  */
 export function unscoped({ json, text }: Policy): PolicyJson {
   const all = { op: 'All' } as const
@@ -24,8 +24,8 @@ const contextAlone: NameUnknown = (expression) =>
   'Var' in expression && expression.Var === 'context' ? 'context' : undefined
 
 /**
- * The policy, with what `context.grant.mode` or the like stands for unknown, wherever it says just that; as its text where it does not.
- * undefined: it does, and is nested too deeply to be asked so.
+ * The policy, with `context.grant.mode` or a similar path unknown wherever it reads exactly that. A policy that does not read it is
+ * returned as its text. undefined: it reads the path, but is nested too deeply for partial evaluation.
  */
 export function withUnknown(policy: Policy, name: string, path: readonly string[]): PolicyJson | string | undefined {
   let says = false
@@ -43,8 +43,8 @@ function rewrittenPolicy({ json, text }: Policy, nameOf: NameUnknown): PolicyJso
 }
 
 /**
- * The policy with these members of the context unknown, each named from the outside in: where it looks at just that, and as a whole
- * where it looks at something that holds one of them, or is nested too deeply to be asked so. Gives also which of them that is.
+ * The policy with these members of the context unknown, each given from the outside in. The whole context is unknown where the policy reads
+ * something that contains one of them, or is nested too deeply. Also returns which of the members it reads.
  */
 export function withUnknowns(
   policy: Policy,
@@ -70,7 +70,7 @@ function isAccess(expression: object, path: readonly string[]): boolean {
   return access !== undefined && access.attr === path.at(-1) && isAccess(access.left, above)
 }
 
-/** Under which name an expression is unknown; undefined: it stays as it is. */
+/** The name under which an expression is unknown; undefined: it stays as it is. */
 type NameUnknown = (expression: object) => string | undefined
 
 function rewritten(value: unknown, text: string, nameOf: NameUnknown): unknown {
@@ -82,7 +82,7 @@ function rewritten(value: unknown, text: string, nameOf: NameUnknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, rewritten(each, text, nameOf)]))
 }
 
-/** Cedar's JSON comes through a double, which a Long does not fit into: the digits are those of the text. */
+/** Cedar's JSON is parsed into a double, which cannot hold every Long: the digits are taken from the text. */
 function exactly(rounded: number, text: string): unknown {
   const digits = text.match(/\d{16,}/g)?.find((run) => Number(run) === Math.abs(rounded))
   return digits === undefined ? rounded : (JSON as unknown as Exact).rawJSON(`${rounded < 0 ? '-' : ''}${digits}`)
