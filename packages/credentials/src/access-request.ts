@@ -15,12 +15,12 @@ import { refused, type Verified } from './verified.ts'
 
 const accessRequestSchema = z
   .strictObject({
-    /** The installation that is asked. */
+    /** The installation that receives the request. */
     aud: installationSchema,
-    /** The instance that asks: `<agent id>/<instance>`. */
+    /** The requesting instance: `<agent id>/<instance>`. */
     sub: spiffeIdSchema,
     iat: numericDateSchema,
-    /** How long the signed ask may still be handed in, not how long the grant lives. */
+    /** How long the signed request may still be submitted, not how long the grant lives. */
     exp: numericDateSchema,
     jti: jtiSchema,
     /** An object; the `authority` package judges its members. */
@@ -35,30 +35,30 @@ const accessRequestSchema = z
     not_after: timestampSchema.optional(),
     rebind: z.enum(['none', 'attested']).optional(),
     action_digest: sha256Schema.optional(),
-    /** Salted hash of the text whose hash is `action_digest` (`actionText`); the text is sent beside the ask. */
+    /** Salted hash of the text whose hash is `action_digest` (`actionText`); the text is sent next to the request. */
     arguments: saltedHashSchema.optional(),
-    /** Asks for one more action of this living grant (step-up), the one of `action_digest`. */
+    /** Asks for one more action of this live grant (step-up): the action of `action_digest`. */
     grant_id: grantIdSchema.optional(),
-    /** The requestable denial that is answered, as the decision point signed it: nobody else can present it as theirs. */
+    /** The requestable denial that is answered, as signed by the decision point: no one else can present it as theirs. */
     binding_token_hash: sha256Schema.optional(),
-    /** Where the end is told; the agent's registration says where it may be. */
+    /** Where the result is sent; the agent's registration says which addresses are permitted. */
     callback: z.url().max(2048).optional(),
     purpose: saltedHashSchema.optional(),
   })
   .refine(livesAtMost(3600), { path: ['exp'] })
   .refine((c) => (c.expires_in_seconds === undefined) !== (c.not_after === undefined), { path: ['not_after'] })
 
-/** What an agent asks for (DESIGN §2): signed by the key of the instance that will hold the credential. */
+/** An agent's access request (DESIGN §2), signed by the key of the instance that will hold the credential. */
 export type AccessRequest = z.infer<typeof accessRequestSchema>
 
-/** Throws `invariant_broken` when the request does not fit its schema: `exp` over an hour away, or not exactly one end. */
+/** Throws `invariant_broken` if the request does not match its schema: `exp` is over an hour away, or there is not exactly one end. */
 export function signAccessRequest(request: AccessRequest, key: SigningKey<'agent'>): string {
   return signCompact('accessRequest', accessRequestSchema, request, key)
 }
 
 /**
- * Verifies an ask by the key that is registered for, or bound to, the instance it names (`subject`). Counts once: replay is
- * the caller's to remember, by `jti` and key.
+ * Verifies a request by the key that is registered for, or bound to, the instance that it names (`subject`). A request counts once: the
+ * caller must remember it, by `jti` and key, to prevent replay.
  */
 export function verifyAccessRequest(
   options: { request: string; key: VerifyingKey<'agent'>; subject: string; installation: string } & Clocked,

@@ -18,12 +18,12 @@ import { type Clocked, lifetimeProblem, livesAtMost, numericDateSchema } from '.
 import type { Signer } from './signer.ts'
 import { refused, type Verified } from './verified.ts'
 
-/** A credential's longest life, in seconds, whoever signs it (DESIGN §7.3). */
+/** A credential's longest life, in seconds, for every signer (DESIGN §7.3). */
 export const longestCredentialSeconds = 600
 
 const audienceSchema = z.string().min(1).max(2048)
 
-/** RFC 8693 §4.1: the outermost is who acts now; further in are those who passed it on, the first of them innermost. */
+/** RFC 8693 §4.1: the outermost actor acts now. Further in are those who passed the authority on; the innermost was the first. */
 export interface Actor {
   sub: string
   act?: Actor | undefined
@@ -42,9 +42,9 @@ const accessTokenSchema = z
   .strictObject({
     iss: z.string().min(1).max(2048),
     aud: z.union([audienceSchema, z.array(audienceSchema).min(1).max(8)]),
-    /** The agent whose grant it is; the humans stand in the statement. */
+    /** The agent that holds the grant; the humans are named in the statement. */
     sub: spiffeIdSchema,
-    /** Who asked for it: the instance that holds the key. */
+    /** The instance that requested it and holds the key. */
     client_id: spiffeIdSchema,
     iat: numericDateSchema,
     exp: numericDateSchema,
@@ -59,7 +59,7 @@ const accessTokenSchema = z
       mode: modeSchema,
       statement_hash: sha256Schema,
       as_of: z.int().min(0),
-      /** The delegation that `act` acts under: the last link of its chain. */
+      /** The delegation under which `act` acts: the last link of its chain. */
       delegation: delegationIdSchema.optional(),
     }),
     act: actorSchema.optional(),
@@ -70,22 +70,22 @@ const accessTokenSchema = z
 /** The claims of a credential: RFC 9068 with RFC 9396, bound to a key (RFC 9449 §6.1). Never a bearer token. */
 export type AccessToken = z.infer<typeof accessTokenSchema>
 
-/** Throws `invariant_broken` when the claims do not fit their schema, a life over 10 minutes included. */
+/** Throws `invariant_broken` if the claims do not match their schema, including a life over 10 minutes. */
 export function signAccessToken(claims: AccessToken, key: SigningKey<'credential'>): string {
   return signCompact('accessToken', accessTokenSchema, claims, key)
 }
 
-/** As `signAccessToken`, by the issuer's signer. */
+/** Like `signAccessToken`, with the issuer's signer. */
 export function signAccessTokenBy(claims: AccessToken, signer: Signer<'credential'>): Promise<string> {
   return signCompactBy('accessToken', accessTokenSchema, claims, signer)
 }
 
-/** `leewayMs`: how far the issuer's clock may be ahead, so that what it has just signed is not yet to come. `exp` is exact. */
+/** `leewayMs`: how far the issuer's clock may be ahead, so that a newly signed credential is already valid. `exp` is exact. */
 type Verification = { token: string; key: VerifyingKey<'credential'>; issuer: string } & Clocked
 
 /**
- * Verifies a credential by a key certified for `credential`. Says nothing of possession: the caller compares `cnf.jkt` with
- * the `jkt` of the proof that came with it (V11), and asks whether grant and intent are alive.
+ * Verifies a credential by a key certified for `credential`. It does not prove possession: the caller must compare `cnf.jkt` with the `jkt`
+ * of the proof that came with it (V11), and must check that grant and intent are alive.
  */
 export function verifyAccessToken(options: Verification & { audience: string }): Verified<AccessToken> {
   const verified = readOwnAccessToken(options)
@@ -96,8 +96,8 @@ export function verifyAccessToken(options: Verification & { audience: string }):
 }
 
 /**
- * As `verifyAccessToken`, for whoever made it and is asked what became of it: any audience will do. Nobody acts by the answer
- * without looking at `aud`.
+ * Like `verifyAccessToken`, for the issuer that made the credential and is asked about its state: any audience is accepted. Before acting
+ * on the result, check `aud`.
  */
 export function readOwnAccessToken(options: Verification): Verified<AccessToken> {
   const verified = verifyOnce(options.token, options.key)
@@ -109,15 +109,15 @@ export function readOwnAccessToken(options: Verification): Verified<AccessToken>
 }
 
 /**
- * A credential is shown with every call for minutes, and what its signature says does not change: each is verified once by each
- * key. Named by its every character and by the thumbprint that determines the key, so that an entry is right or absent; only what verified
- * is kept, the oldest goes first. Pure: a memo, no state; whether key and credential are valid now is asked each time.
+ * An agent shows the same credential with every call for minutes, and its signed content does not change, so each key verifies it once. An
+ * entry is named by the credential's full text and by the thumbprint that determines the key, so it is correct or absent. Only verified
+ * credentials are kept, and the oldest goes first. Pure: a memo, not state; whether key and credential are valid now is checked each time.
  */
 const verifiedTokens = new Map<string, Verified<AccessToken> & { ok: true }>()
 const rememberedTokens = 4096
 
 function verifyOnce(token: string, key: VerifyingKey<'credential'>): Verified<AccessToken> {
-  // A caller without types must not reach the memo with what a string could be mistaken for, or with a key of another purpose (V12).
+  // An untyped caller must not reach the memo with a value that could be mistaken for a string, or with a key of another purpose (V12).
   if (typeof token !== 'string' || !mayBeSignedFor('accessToken', key.purpose))
     return verifyCompact('accessToken', accessTokenSchema, token, key)
   const name = `${key.kid} ${token}`

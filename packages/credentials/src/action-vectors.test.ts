@@ -37,7 +37,7 @@ it('gives no two of these actions one name (V1)', () => {
 
 it.each(salted)('hashes under a salt as the vector does: $desc (V17)', ({ salt, text, salted_sha256 }) => {
   expect(saltedHash({ salt, text })).toBe(salted_sha256)
-  // What an enforcement point signs, which falls back on nothing where the salt is none.
+  // An enforcement point signs this. It must not fall back on the digest if the salt is not valid.
   const permitted = () => permittedHash({ action_digest: 'not this one', action_salt: salt }, text)
   if (salted_sha256 === undefined) expect(permitted).toThrow('a salt is not 16 bytes')
   else expect(permitted()).toBe(salted_sha256)

@@ -6,7 +6,7 @@ it('reads back what it writes', () => {
   fc.assert(
     fc.property(fc.uint8Array(), (bytes) => {
       expect(decodeBase64url(encodeBase64url(bytes))).toEqual(Buffer.from(bytes))
-      // A view must not show what lies beside it in its buffer.
+      // A view must not reveal the neighbouring bytes of its buffer.
       expect(encodeBase64url(new Uint8Array(bytes).subarray(1))).toBe(encodeBase64url(bytes.slice(1)))
     }),
   )

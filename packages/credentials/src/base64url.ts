@@ -8,8 +8,8 @@ export function encodeBase64url(data: Uint8Array | string): string {
 }
 
 /**
- * Strict inverse of `encodeBase64url`; undefined for every other spelling: white space, padding, the other alphabet, unused
- * bits that are set. A decoder that takes them gives one token many texts, each new to whoever remembers texts.
+ * Strict inverse of `encodeBase64url`; undefined for every other spelling: white space, padding, the other alphabet, unused bits that are
+ * set. A lax decoder would give one token many texts, and each would be new to a replay memory.
  */
 export function decodeBase64url(text: string): Uint8Array | undefined {
   if (typeof text !== 'string') return undefined
@@ -17,7 +17,7 @@ export function decodeBase64url(text: string): Uint8Array | undefined {
   return bytes.toString('base64url') === text ? bytes : undefined
 }
 
-/** base64url of the SHA-256 of the bytes, or of the string's UTF-8: 43 characters. How hashes are written everywhere. */
+/** base64url of the SHA-256 of the bytes, or of the string's UTF-8: 43 characters. All hashes are written in this form. */
 export function sha256(data: Uint8Array | string): string {
   return hash('sha256', data, 'base64url')
 }

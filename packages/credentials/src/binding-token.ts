@@ -5,14 +5,14 @@ import type { SigningKey, VerifyingKey } from './keys.ts'
 import { type Clocked, lifetimeProblem, livesAtMost, numericDateSchema } from './lifetime.ts'
 import { refused, type Verified } from './verified.ts'
 
-/** How long a denial can be answered by a request, in seconds. */
+/** How long a request may answer a denial, in seconds. */
 export const longestBindingSeconds = 900
 
 const bindingTokenSchema = z
   .strictObject({
     /** The PDP. */
     iss: z.string().min(1).max(2048),
-    /** The installation whose approval service may take it. */
+    /** The installation whose approval service may accept it. */
     aud: installationSchema,
     /** The denial. */
     jti: decisionIdSchema,
@@ -20,13 +20,13 @@ const bindingTokenSchema = z
     exp: numericDateSchema,
     /** Why it was denied, as in `decision.denied`. */
     reason: z.string().regex(/^[a-z]+(_[a-z]+)*$/),
-    /** The instance whose call was denied; absent when nobody was authenticated. */
+    /** The instance whose call was denied; absent if the caller was not authenticated. */
     sub: spiffeIdSchema.optional(),
     /** The denied action; absent when it could not be read. */
     action: actionSchema.optional(),
-    /** The living grant that lacked only a human's word for this action. */
+    /** The live grant that lacked only a human's approval of this action. */
     grant: grantIdSchema.optional(),
-    /** Whether `grant` lapsed, so that a person must let the task go on; absent, or `action`: only this action lacks a yes. */
+    /** `task`: the grant lapsed, so a person must let the task go on. Absent, or `action`: only this action lacks an approval. */
     needs: z.enum(['action', 'task']).optional(),
   })
   .refine(livesAtMost(longestBindingSeconds), { path: ['exp'] })
@@ -34,12 +34,12 @@ const bindingTokenSchema = z
 /** What a requestable denial was about (AuthZEN Access Request and Approval Profile, Draft 1, "Requestable Denial Context"). */
 export type BindingToken = z.infer<typeof bindingTokenSchema>
 
-/** Throws `invariant_broken` when the token does not fit its schema. */
+/** Throws `invariant_broken` if the token does not match its schema. */
 export function signBindingToken(token: BindingToken, key: SigningKey<'binding-token'>): string {
   return signCompact('bindingToken', bindingTokenSchema, token, key)
 }
 
-/** Verifies a denial's binding token for this installation. Who presents it is the caller's to compare with `sub`. */
+/** Verifies a denial's binding token for this installation. The caller must compare the presenter with `sub`. */
 export function verifyBindingToken(
   options: { token: string; key: VerifyingKey<'binding-token'>; installation: string } & Clocked,
 ): Verified<BindingToken> {

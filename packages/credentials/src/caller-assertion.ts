@@ -13,21 +13,21 @@ const callerAssertionSchema = z
     iat: numericDateSchema,
     exp: numericDateSchema,
     jti: jtiSchema,
-    /** Which start of the enforcement point asks. Absent: it has no instances, and must be one process. */
+    /** The start of the enforcement point that asks. Absent: it has no instances, and must be one process. */
     instance: pointInstanceSchema.optional(),
   })
   .refine((c) => c.iss === c.sub, { path: ['sub'] })
   .refine(livesAtMost(60), { path: ['exp'] })
 
-/** How an enforcement point says who it is: `iss` = `sub` = its id, `aud` the PDP's public URL, at most 60 s of life. */
+/** An enforcement point's proof of identity: `iss` = `sub` = its id, `aud` the PDP's public URL, at most 60 s of life. */
 export type CallerAssertion = z.infer<typeof callerAssertionSchema>
 
-/** Throws `invariant_broken` when the claims do not fit their schema. */
+/** Throws `invariant_broken` if the claims do not match their schema. */
 export function signCallerAssertion(assertion: CallerAssertion, key: SigningKey<'pep-caller'>): string {
   return signCompact('callerAssertion', callerAssertionSchema, assertion, key)
 }
 
-/** Verifies an assertion by the caller key of the enforcement point it claims to come from. */
+/** Verifies an assertion by the caller key of the enforcement point that it claims to come from. */
 export function verifyCallerAssertion(
   options: { assertion: string; key: VerifyingKey<'pep-caller'>; enforcementPoint: string; audience: string } & Clocked,
 ): Verified<CallerAssertion> {

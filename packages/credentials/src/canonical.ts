@@ -10,7 +10,7 @@ export function jcs(value: unknown): string {
   return text
 }
 
-/** base64url SHA-256 of the JCS form: how statements, entities and actions are named. */
+/** base64url SHA-256 of the JCS form: the name of statements, entities and actions. */
 export function jcsHash(value: unknown): string {
   return createHash('sha256').update(jcs(value)).digest('base64url')
 }
@@ -22,12 +22,12 @@ export interface Action {
   resource: { type: string; id: string }
 }
 
-/** Names exactly one action (DESIGN §7.4): base64url SHA-256 of JCS `{ action: { name, properties }, resource: { type, id } }`. */
+/** Identifies exactly one action (DESIGN §7.4): base64url SHA-256 of JCS `{ action: { name, properties }, resource: { type, id } }`. */
 export function actionDigest(action: Action): string {
   return sha256(actionText(action))
 }
 
-/** Reads an `actionText`; undefined unless the text is exactly one action in its canonical form. */
+/** Parses an `actionText`; undefined unless the text is exactly one action in its canonical form. */
 export function readActionText(text: string): Action | undefined {
   try {
     const { action, resource } = Object(parseStrictJson(Buffer.from(text)))
@@ -42,7 +42,7 @@ export function readActionText(text: string): Action | undefined {
 
 const isRecord = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** What the digest of an action is the hash of; with a salt, what stands for the call in a decision's event. */
+/** The text whose hash is the action's digest; hashed with a salt, it identifies the call in a decision's event. */
 export function actionText({ name, properties, resource }: Action): string {
   return jcs({ action: { name, properties }, resource: { type: resource.type, id: resource.id } })
 }

@@ -6,7 +6,7 @@ import { permittedHash } from './permit.ts'
 import { saltedHash } from './salted-text.ts'
 import { accessTokenClaims, forge, keyFor, sampleOf, samples } from './samples.test-data.ts'
 
-// An event's payload is for `contracts` to read, strictly, after its signature; all other claims are read here.
+// Only `contracts` parses an event's payload, strictly, after verifying its signature; all other claims are parsed here.
 const compact = samples.filter(({ kind }) => kind !== 'event')
 const ours = compact.filter(({ kind }) => kind !== 'dpopProof' && kind !== 'clientAssertion')
 
@@ -123,7 +123,7 @@ function spellings(segment: string): string[] {
   return [...variants, `${segment}==`, segment.replaceAll('-', '+').replaceAll('_', '/')].filter((v) => v !== segment)
 }
 
-/** The same bytes, with the bits set that the last character does not need. */
+/** The same bytes, with the unused bits of the last character set. */
 function looseBits(segment: string): string[] {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   const unused = { 2: 15, 3: 3 }[segment.length % 4] ?? 0

@@ -9,10 +9,10 @@ import { refused, type Verified } from './verified.ts'
 /** How far ahead the `exp` of a client assertion may be. */
 export const longestAssertionSeconds = 300
 
-/** The SPIFFE ID of an agent's instance, or the registry's name of who may ask what a credential is worth. */
+/** The SPIFFE ID of an agent's instance, or the registry's name of a client that may introspect credentials. */
 const clientIdSchema = z.union([spiffeIdSchema, nameSchema])
 
-// Other people's clients make these too: members that we do not know are let pass, as RFC 7523 §3 has it.
+// Clients by other vendors make these too, so unknown members are allowed, as RFC 7523 §3 requires.
 const clientAssertionSchema = z.looseObject({
   iss: clientIdSchema,
   sub: clientIdSchema,
@@ -23,18 +23,18 @@ const clientAssertionSchema = z.looseObject({
   jti: jtiSchema,
 })
 
-/** How a client says who it is at the issuer's OAuth endpoints: `private_key_jwt` (RFC 7523 §2.2). `iss` = `sub` = its client id. */
+/** A client's proof of identity at the issuer's OAuth endpoints: `private_key_jwt` (RFC 7523 §2.2). `iss` = `sub` = its client id. */
 export type ClientAssertion = Pick<z.infer<typeof clientAssertionSchema>, 'iss' | 'sub' | 'aud' | 'exp' | 'iat' | 'jti'>
 
-/** Throws `invariant_broken` when the claims do not fit their schema. */
+/** Throws `invariant_broken` if the claims do not match their schema. */
 export function signClientAssertion(assertion: ClientAssertion, key: SigningKey<PurposeOf<'clientAssertion'>>): string {
   return signCompact('clientAssertion', clientAssertionSchema, assertion, key)
 }
 
 /**
- * Verifies a client's assertion by the key that is registered for it. `audiences` are the names this server goes by: its
- * issuer identifier (RFC 7523bis) and its token endpoint; exactly one of them stands in `aud`, alone, else an assertion
- * made for another server could be passed on. It lives at most 5 minutes from `now`. Replay is the caller's to remember.
+ * Verifies a client's assertion by the key that is registered for it. `audiences` are this server's names: its issuer identifier (RFC
+ * 7523bis) and its token endpoint. `aud` must be exactly one of them and nothing else; otherwise an assertion made for another server could
+ * be passed on. It lives at most 5 minutes from `now`. The caller must remember it to prevent replay.
  */
 export function verifyClientAssertion(
   options: {
@@ -60,8 +60,8 @@ export function verifyClientAssertion(
 }
 
 /**
- * Whether a server that remembers used assertions since `countsSince` (ms since the epoch) may have taken this one before, when nobody
- * remembers it. One that does not say when it was made was not before the longest life ago.
+ * Whether an assertion may have been used before `countsSince` (ms since the epoch), when this server began to remember used ones. An
+ * assertion without its time of creation is assumed to be as old as the longest life allows.
  */
 export function mayHaveCounted(
   { exp, iat }: { exp: number; iat: number | undefined },
@@ -74,8 +74,9 @@ export function mayHaveCounted(
 }
 
 /**
- * Since when a server counts assertions that begins to at `now` (both ms since the epoch). Those that an instance before it took
- * nobody remembers, however that one ended, and who made one may be ahead of this clock by the leeway. `isFirst`: there was none.
+ * The time since which a server that starts at `now` counts assertions (both ms since the epoch). Assertions used at an earlier instance
+ * are not remembered, however that instance ended, and their maker's clock may be ahead of this one by the leeway. `isFirst`: there was no
+ * earlier instance.
  */
 export const countsFrom = (now: number, { isFirst, leewayMs }: { isFirst: boolean; leewayMs: number }): number =>
   isFirst ? 0 : now + leewayMs + 1

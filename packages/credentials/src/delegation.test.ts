@@ -61,7 +61,7 @@ it('says where it claims to belong, of whatever comes', () => {
   }
 })
 
-/** The other of the two signatures that verify alike: s taken from the order of the curve. */
+/** The other of the two valid signatures: s replaced by the curve's order minus s. */
 function mirrored(signature: Uint8Array): Uint8Array {
   const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
   const s = BigInt(`0x${Buffer.from(signature.subarray(32)).toString('hex')}`)

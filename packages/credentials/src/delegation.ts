@@ -15,14 +15,14 @@ import { kinds } from './kinds.ts'
 import { jtiSchema, livesAtMost, numericDateSchema } from './lifetime.ts'
 import { refused, type Verified } from './verified.ts'
 
-/** No grant lives longer, and so nothing that is passed on of one. */
+/** No grant lives longer, so neither does anything passed on from one. */
 const longestLifeSeconds = 8 * 3600
 
 const delegationSchema = z
   .strictObject({
-    /** Who passes on: the instance whose credential confirms the key in the header. */
+    /** The delegator: the instance whose credential confirms the key in the header. */
     iss: spiffeIdSchema,
-    /** To whom: the instance that may redeem it, with the key of `cnf`. */
+    /** The recipient: the instance that may redeem it, with the key of `cnf`. */
     sub: spiffeIdSchema,
     aud: installationSchema,
     iat: numericDateSchema,
@@ -30,30 +30,30 @@ const delegationSchema = z
     jti: jtiSchema,
     cnf: z.strictObject({ jkt: thumbprintSchema }),
     grant: grantIdSchema,
-    /** The grant's: what the humans knew to be revoked. */
+    /** The grant's value: which revocations the humans knew of. */
     as_of: z.int().min(0),
-    /** `delegationHash` of the delegation that it is made under; of the first link, the hash of the approval statement. */
+    /** `delegationHash` of the parent delegation; for the first link, the hash of the approval statement. */
     parent_hash: sha256Schema,
     /** One object; the `authority` package judges its members. */
     authorization_details: z.tuple([z.record(z.string(), z.unknown())]),
-    /** The APIs that credentials under it may be for (RFC 8707). Without it, those of the parent. */
+    /** The APIs that credentials under it may be used for (RFC 8707). If absent, those of the parent. */
     resources: z.array(z.string().min(1).max(2048)).min(1).max(8).optional(),
   })
   .refine(livesAtMost(longestLifeSeconds), { path: ['exp'] })
 
-/** What an agent passes on of its authority (DESIGN §7.3). */
+/** The part of its authority that an agent passes on (DESIGN §7.3). */
 export type Delegation = z.infer<typeof delegationSchema>
 
-/** Throws `invariant_broken` when the claims do not fit their schema, a life over 8 h included. */
+/** Throws `invariant_broken` if the claims do not match their schema, including a life over 8 h. */
 export function signDelegation(delegation: Delegation, key: SigningKey<'agent'>): string {
   const header = { alg: key.alg, typ: kinds.delegation.typ, jwk: key.publicJwk }
   return signUnder('delegation', header, delegationSchema, delegation, key)
 }
 
 /**
- * Verifies one link: that `delegator` made it, with the key that its own credential confirms (V6), under this grant. The key
- * stands in the header, so that everybody can verify a chain for ever from the log alone; it counts for nothing unless its
- * thumbprint is `delegator.jkt`. Says nothing of time, narrowing or what came before it in the chain.
+ * Verifies one link: that `delegator` made it, with the key that its own credential confirms (V6), under this grant. The key is in the
+ * header, so that anyone can verify a chain for ever from the log alone; it counts only if its thumbprint is `delegator.jkt`. Does not
+ * check time, narrowing or earlier links of the chain.
  */
 export function verifyDelegation(options: {
   delegation: string
@@ -74,22 +74,22 @@ export function verifyDelegation(options: {
 }
 
 /**
- * Names a delegation: SHA-256 of what its signature is over. Not of the signature, which anybody can write in a second form
- * (ECDSA takes s and n - s alike): what was revoked would live on under another name. undefined unless it is a compact JWS.
+ * Identifies a delegation: SHA-256 of the signed bytes. It leaves out the signature, because anyone can write that in a second form (ECDSA
+ * accepts both s and n - s): a revoked delegation would live on under another name. undefined unless it is a compact JWS.
  */
 export function delegationHash(delegation: string): string | undefined {
   const parsed = parseCompact(delegation)
   return parsed && createHash('sha256').update(parsed.signed).digest('base64url')
 }
 
-/** `dlg_…`, as revocations and events name it. */
+/** `dlg_…`, as used in revocations and events. */
 export function delegationId(delegation: string): string | undefined {
   return delegationIdSchema.safeParse(`dlg_${delegationHash(delegation)}`).data
 }
 
 const placeSchema = z.object({ grant: grantIdSchema, parent_hash: sha256Schema })
 
-/** The grant and the parent that a delegation claims: good for finding the chain to verify it by, and for nothing else. */
+/** The grant and the parent that a delegation claims: only good for finding the chain with which to verify it. */
 export function claimedPlace(delegation: string): { grant: string; parentHash: string } | undefined {
   try {
     const { grant, parent_hash } = placeSchema.parse(parseStrictJson(parseCompact(delegation)?.payload ?? ''))

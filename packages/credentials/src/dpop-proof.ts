@@ -11,7 +11,7 @@ import { kinds } from './kinds.ts'
 import { type Clocked, jtiSchema, numericDateSchema } from './lifetime.ts'
 import { refused, type Verified } from './verified.ts'
 
-// Other people's clients make these too: members that we do not know are let pass.
+// Clients by other vendors make these too, so unknown members are allowed.
 const dpopProofSchema = z.looseObject({
   htm: z.string().min(1).max(32),
   htu: z.string().min(1).max(8192),
@@ -19,11 +19,11 @@ const dpopProofSchema = z.looseObject({
   jti: jtiSchema,
   ath: sha256Schema.optional(),
   nonce: z.string().min(1).max(512).optional(),
-  /** Ours: the action that this call is to execute (DESIGN §7.4). */
+  /** Our own member: the action that this call will execute (DESIGN §7.4). */
   action_digest: sha256Schema.optional(),
 })
 
-/** Makes the proof of one request (RFC 9449 §4.2). Throws `invariant_broken` when `htu` is no http(s) URI. */
+/** Makes the proof of one request (RFC 9449 §4.2). Throws `invariant_broken` if `htu` is not an http(s) URI. */
 export function makeDpopProof(
   proof: {
     htm: string
@@ -31,7 +31,7 @@ export function makeDpopProof(
     jti: string
     /** ms since the epoch */
     now: number
-    /** The credential that goes with it; absent at the token endpoint. */
+    /** The credential that is sent with it; absent at the token endpoint. */
     accessToken?: string | undefined
     nonce?: string | undefined
     actionDigest?: string | undefined
@@ -58,9 +58,9 @@ export function makeDpopProof(
   )
 }
 
-/** What a valid proof says. */
+/** The content of a valid proof. */
 export interface DpopProof {
-  /** Thumbprint of the key that signed: to be compared with the credential's `cnf.jkt`. */
+  /** Thumbprint of the signing key: compare it with the credential's `cnf.jkt`. */
   readonly jkt: string
   readonly jwk: PublicJwk
   readonly jti: string
@@ -71,10 +71,9 @@ export interface DpopProof {
 }
 
 /**
- * Verifies the proof of one request (RFC 9449 §4.3, checks 2 to 11). `htm` and `htu` are those of the request that came, not
- * of a header. With `accessToken` the proof must be over it; without, it must be over none. `nonce`, when given, is
- * demanded; else the caller judges the one it gets. Replay is the caller's to remember, by `jti` and `jkt`, for
- * `maxAgeMs` + `leewayMs`.
+ * Verifies the proof of one request (RFC 9449 §4.3, checks 2 to 11). `htm` and `htu` are those of the received request, not of a header.
+ * With `accessToken` the proof must cover it; without, the proof must cover none. If `nonce` is given, the proof must carry it; otherwise
+ * the caller judges the returned nonce. The caller must prevent replay by remembering `jti` and `jkt` for `maxAgeMs` + `leewayMs`.
  */
 export function verifyDpopProof(
   options: {
@@ -83,12 +82,12 @@ export function verifyDpopProof(
     htu: string
     accessToken?: string | undefined
     nonce?: string | undefined
-    /** How long after its `iat` a proof is taken. */
+    /** How long after its `iat` a proof is accepted. */
     maxAgeMs: number
   } & Clocked,
 ): Verified<DpopProof> {
-  // The only kind whose key the header brings: the proof proves possession of it and nothing else, so a private member
-  // (refused by verifyingKey) proves that others possess it too.
+  // The only kind whose key comes in the header: the proof shows possession of that key and nothing else, so a private member (refused by
+  // verifyingKey) shows that others possess the key too.
   const parsed = parseCompact(options.proof)
   const key = verifyingKey('agent', parsed?.header.jwk)
   if (key === undefined) return refused('token_malformed', 'dpopProof: jwk')
@@ -111,8 +110,8 @@ export function verifyDpopProof(
 }
 
 /**
- * Names a proof wherever proofs are counted: in replay memories, in the grant store and in the event of an ALLOW. SHA-256 (base64url) of the
- * JCS array `["bailiwick-proof", jkt, jti]`, so that no two pairs share a spelling and the hash is of nothing else.
+ * Identifies a proof wherever proofs are counted: in replay memories, in the grant store and in the event of an ALLOW. SHA-256 (base64url)
+ * of the JCS array `["bailiwick-proof", jkt, jti]`: no two pairs share a spelling, and the hash has no other use.
  */
 export function proofId({ jkt, jti }: Pick<DpopProof, 'jkt' | 'jti'>): string {
   return sha256(jcs(['bailiwick-proof', jkt, jti]))

@@ -8,18 +8,18 @@ import { refused, type Verified } from './verified.ts'
 
 export type EventPurpose = PurposeOf<'event'>
 
-/** A signed event taken apart; nothing in it is verified. */
+/** A signed event split into its parts; nothing in it is verified. */
 export interface SplitEvent {
-  /** The bytes that were signed: the event's before `,"jws":`, and `}`. */
+  /** The signed bytes: the event up to `,"jws":`, followed by `}`. */
   readonly unsigned: Uint8Array
   /** The detached JWS: protected header, nothing, signature (RFC 7515 appendix F). */
   readonly jws: string
 }
 
 /**
- * Puts a detached JWS behind the members of an event (DESIGN §4). `unsigned` are the bytes of a JSON object that has
- * members and no `jws`; they stand unchanged in the result, so nothing is ever serialised again to verify it.
- * Throws `invariant_broken` for a key that signs no events, `event_too_large` when the result is over 65,535 bytes.
+ * Appends a detached JWS to the members of an event (DESIGN §4). `unsigned` are the bytes of a JSON object that has members and no `jws`.
+ * They are unchanged in the result, so that verifying needs no serialisation. Throws `invariant_broken` for a key that signs no events,
+ * `event_too_large` if the result is over 65,535 bytes.
  */
 export function signEvent(unsigned: Uint8Array, key: SigningKey<EventPurpose>): Uint8Array {
   requirePurpose('event', key)
@@ -32,18 +32,18 @@ export function signEvent(unsigned: Uint8Array, key: SigningKey<EventPurpose>): 
   return event
 }
 
-// Without a quote or backslash between, the three strings of this tail can only be the last member of the outermost
-// object: no value before it can be made to look like it, and nothing can follow.
+// Without a quote or backslash in between, the three strings of this tail can only be the last member of the outermost object: no earlier
+// value can imitate it, and nothing can follow.
 const tail = /,"jws":"([A-Za-z0-9_-]{1,400})\.\.([A-Za-z0-9_-]{86})"\}$/
 const longestTail = 512
 
-/** Takes a signed event apart; undefined unless `jws` is its last member, spelled exactly as `signEvent` does. */
+/** Splits a signed event; undefined unless `jws` is its last member, spelled exactly as by `signEvent`. */
 export function splitEvent(event: Uint8Array): SplitEvent | undefined {
   const match = matchTail(event)
   return match && { unsigned: match.unsigned, jws: `${match.header}..${match.signature}` }
 }
 
-/** The `kid` that an event claims: good for finding the key to verify with, and for nothing else. */
+/** The `kid` that an event claims: only good for finding the key with which to verify it. */
 export function eventKeyId(event: Uint8Array): string | undefined {
   const [text, header = ''] = tailOf(event) ?? []
   if (text === undefined || !opensObject(event, event.length - text.length)) return undefined
@@ -52,8 +52,8 @@ export function eventKeyId(event: Uint8Array): string | undefined {
 }
 
 /**
- * Verifies an event's signature by this key and gives the bytes that were signed. Whether the key is certified for the
- * topic, at that time, is the key ring's to say; whether the bytes are strict JSON and fit a schema, `contracts`'.
+ * Verifies an event's signature by this key and returns the signed bytes. The key ring decides whether the key is certified for the topic
+ * at that time; `contracts` decides whether the bytes are strict JSON and match a schema.
  */
 export function verifyEventSignature(
   event: Uint8Array,
@@ -71,12 +71,12 @@ export function verifyEventSignature(
   return { ok: true, value: { unsigned: match.unsigned } }
 }
 
-/** The order of P-256, whose signatures are all that events have. */
+/** The order of P-256. All event signatures are on that curve. */
 const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
 
 /**
- * The same event with the other signature that verifies: of ECDSA's (r, s) it is (r, n - s), and whoever has one can write the other.
- * Two such texts are one event, said once. undefined for what has no signature like that.
+ * The same event with the other valid signature: for ECDSA's (r, s) it is (r, n - s), and anyone who has one can write the other. Two such
+ * texts are one event. undefined for an event without such a signature.
  */
 export function otherSpellingOf(event: Uint8Array): Uint8Array | undefined {
   const signature = decodeBase64url(tailOf(event)?.[2] ?? '')

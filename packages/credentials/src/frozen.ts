@@ -1,4 +1,4 @@
-/** What everybody is given, nobody changes: at all depths. */
+/** Freezes a shared value at all depths, so that no user of it can change it. */
 export function frozen<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value
   for (const member of Object.values(value)) frozen(member)

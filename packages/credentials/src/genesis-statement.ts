@@ -13,18 +13,18 @@ const genesisSchema = z.strictObject({
   after: sha256Schema,
 })
 
-/** So many entities a genesis has at most. */
+/** The most entities that a genesis can have. */
 export const longestGenesis = 1024
 
-/** What the root key says of an entity of the first registry: which, in which version, with which content (JCS hash). */
+/** The root key's statement about an entity of the first registry: which entity, version and content (JCS hash). */
 export type GenesisStatement = z.infer<typeof genesisSchema>
 
-/** Throws `invariant_broken` when the statement does not fit its schema. */
+/** Throws `invariant_broken` if the statement does not match its schema. */
 export function signGenesisStatement(statement: GenesisStatement, root: SigningKey<'root'>): string {
   return signCompact('genesis', genesisSchema, statement, root)
 }
 
-/** Verifies a genesis statement by the root key. That it names the entity at hand is the caller's to compare: all of it. */
+/** Verifies a genesis statement by the root key. The caller must compare every member with the actual entity. */
 export function verifyGenesisStatement(options: {
   statement: string
   key: VerifyingKey<'root'>
@@ -36,7 +36,7 @@ export function verifyGenesisStatement(options: {
   return verified
 }
 
-/** What trust.json says of the genesis as a whole. */
+/** The commitment in trust.json to the genesis as a whole. */
 export const genesisCommitmentSchema = z.strictObject({
   count: z.int().min(1).max(longestGenesis),
   /** SHA-256 of the JCS of all genesis statements, in the order in which the issuer publishes their entities. */
@@ -45,8 +45,8 @@ export const genesisCommitmentSchema = z.strictObject({
 export type GenesisCommitment = z.infer<typeof genesisCommitmentSchema>
 
 /**
- * Commits to a genesis: which entities, each exactly once, in this order. Each statement is signed by itself, so without this
- * nothing would show that one of them was left out.
+ * Commits to a genesis: which entities, each exactly once, in this order. Each statement is signed separately, so without this commitment
+ * an omitted statement would go unnoticed.
  */
 export function genesisCommitment(statements: readonly GenesisStatement[]): GenesisCommitment {
   return { count: statements.length, sha256: jcsHash(statements) }

@@ -1,11 +1,11 @@
 /**
- * The form in which two spellings of one target URI are the same text (RFC 9449 §4.3 check 9, RFC 3986 §6.2.2 and §6.2.3):
- * scheme and host in lower case, no default port, no dot segments, percent-encoding in upper case and only where needed,
- * without query and fragment. undefined for what is no absolute http(s) URI without user information.
+ * Normalises a target URI, so that two spellings of one URI become the same text (RFC 9449 §4.3 check 9, RFC 3986 §6.2.2 and §6.2.3):
+ * scheme and host in lower case, no default port, no dot segments, percent-encoding in upper case and only where needed, without query and
+ * fragment. undefined unless it is an absolute http(s) URI without user information.
  */
 export function normalizeHtu(uri: string): string | undefined {
-  // The WHATWG parser repairs what RFC 3986 does not allow (backslashes, white space, a missing slash): such text is
-  // refused first, so that parser and peer cannot differ in what they think was meant.
+  // The WHATWG parser repairs what RFC 3986 does not allow (backslashes, white space, a missing slash). Such text is refused first, so that
+  // parser and peer cannot understand it differently.
   if (typeof uri !== 'string' || uri.length > 8192 || !absoluteHttpUri.test(uri)) return undefined
   const url = URL.parse(uri)
   if (url === null) return undefined

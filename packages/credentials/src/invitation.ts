@@ -14,10 +14,10 @@ const invitationSchema = z.strictObject({
   groups: z.array(nameSchema).max(32),
 })
 
-/** The passkey that the holder of the invitation makes the first approver's. Counts once: the registry remembers. */
+/** The passkey that the invitation's holder assigns to the first approver. Counts once: the registry remembers. */
 export type Invitation = z.infer<typeof invitationSchema>
 
-/** Accepts an invitation for a passkey. A browser does the same by WebCrypto, with exactly `alg`, `kid`, `typ` as header. */
+/** Accepts an invitation for a passkey. A browser does the same with WebCrypto, with exactly `alg`, `kid`, `typ` in the header. */
 export function signInvitation(invitation: Invitation, key: SigningKey<'invitation'>): string {
   return signCompact('invitation', invitationSchema, invitation, key)
 }

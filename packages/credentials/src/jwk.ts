@@ -8,15 +8,15 @@ export type PublicJwk =
   | { readonly kty: 'EC'; readonly crv: 'P-256'; readonly x: string; readonly y: string }
   | { readonly kty: 'OKP'; readonly crv: 'Ed25519'; readonly x: string }
 
-/** With its private half. Lives in a key file (0600) and in a `SigningKey`, nowhere else. */
+/** A key with its private half. It exists only in a key file (0600) and in a `SigningKey`. */
 export type PrivateJwk = PublicJwk & { readonly d: string }
 
 const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
 
 /**
- * The public key that a JWK (RFC 7517) of anybody holds, stripped to the members of its thumbprint; undefined unless it is
- * P-256 or Ed25519 with coordinates of full length, for signatures, and without a private member: whoever sends one has
- * lost the key. Whether the point is on the curve shows when the key is used (`verifyingKey`).
+ * Parses an untrusted JWK (RFC 7517) and keeps only the members of its thumbprint. undefined unless it is a P-256 or Ed25519 signature key
+ * with coordinates of full length and without a private member: a sender of a private member has lost the key. Whether the point is on the
+ * curve is checked when the key is used (`verifyingKey`).
  */
 export function parsePublicJwk(jwk: unknown): PublicJwk | undefined {
   if (typeof jwk !== 'object' || jwk === null) return undefined
@@ -24,7 +24,7 @@ export function parsePublicJwk(jwk: unknown): PublicJwk | undefined {
   return publicPart(jwk)
 }
 
-/** As `parsePublicJwk`, for a private key of ours. */
+/** Like `parsePublicJwk`, for a private key of ours. */
 export function parsePrivateJwk(jwk: unknown): PrivateJwk | undefined {
   if (typeof jwk !== 'object' || jwk === null || !('d' in jwk) || !is32Bytes(jwk.d)) return undefined
   const open = publicPart(jwk)
@@ -44,7 +44,7 @@ export function algorithmOf(jwk: PublicJwk): Algorithm {
 /** The values of `alg` that a signature by this key may state (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). */
 export const statedAlgorithms: Record<Algorithm, readonly string[]> = { ES256: ['ES256'], EdDSA: ['EdDSA', 'Ed25519'] }
 
-/** What whoever brings a key of its own choice may sign with, as metadata and challenges say it (RFC 9449 §5.1, §7.1). */
+/** The algorithms for callers that bring their own key, as stated in metadata and challenges (RFC 9449 §5.1, §7.1). */
 export const agentAlgorithms: readonly string[] = Object.values(statedAlgorithms).flat()
 
 function publicPart(jwk: object): PublicJwk | undefined {
@@ -60,7 +60,7 @@ function publicPart(jwk: object): PublicJwk | undefined {
   return open
 }
 
-// node:crypto takes longer coordinates with leading zeros: one key would have many thumbprints.
+// node:crypto accepts longer coordinates with leading zeros: one key would have many thumbprints.
 function is32Bytes(text: unknown): text is string {
   return typeof text === 'string' && decodeBase64url(text)?.length === 32
 }

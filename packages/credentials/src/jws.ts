@@ -9,21 +9,21 @@ import { type Kind, kinds, mayBeSignedFor, type PurposeOf } from './kinds.ts'
 import type { Signer } from './signer.ts'
 import { type Refused, refused, schemaDetail, type Verified } from './verified.ts'
 
-/** A compact JWS taken apart; nothing in it is verified. */
+/** A compact JWS split into its parts; nothing in it is verified. */
 export interface CompactJws {
   readonly header: Readonly<Record<string, unknown>>
   readonly payload: Uint8Array
-  /** What the signature is over: the first two segments as they came. */
+  /** The signed bytes: the first two segments as received. */
   readonly signed: Uint8Array
   readonly signature: Uint8Array
 }
 
-/** The longest compact JWS that is read. It must fit an event, and a header of HTTP. */
+/** The longest compact JWS that is parsed. It must fit in an event, and in an HTTP header. */
 const maxJwsCharacters = 32_768
 
 /**
- * Reads a compact JWS (RFC 7515 §7.1) strictly: three segments, each in its only base64url spelling, and a header that is
- * one strict JSON object. undefined for all else.
+ * Parses a compact JWS (RFC 7515 §7.1) strictly: three segments, each in its only base64url spelling, and a header that is one strict JSON
+ * object. undefined for everything else.
  */
 export function parseCompact(jws: string): CompactJws | undefined {
   if (typeof jws !== 'string' || jws.length > maxJwsCharacters) return undefined
@@ -37,8 +37,8 @@ export function parseCompact(jws: string): CompactJws | undefined {
 }
 
 /**
- * The header's segment as an object; undefined unless it is strict base64url of one strict JSON object. All that a key signs has
- * the same header, so each is read once. Named by its every character; the oldest goes first. Pure: a memo, no state.
+ * The header's segment as an object; undefined unless it is strict base64url of one strict JSON object. Everything signed by a key has the
+ * same header, so each header is parsed once. Entries are named by the full segment; the oldest goes first. Pure: a memo, not state.
  */
 export function parseHeader(segment: string): Readonly<Record<string, unknown>> | undefined {
   const known = readHeaders.get(segment)
@@ -53,10 +53,10 @@ export function parseHeader(segment: string): Readonly<Record<string, unknown>> 
 
 const readHeaders = new Map<string, Readonly<Record<string, unknown>>>()
 const rememberedHeaders = 4096
-/** Characters. A header has a key in it at most; whoever sends longer ones must not fill the memory with them. */
+/** Characters. A header contains at most one key; longer headers from a hostile sender must not fill the memory. */
 const longestRemembered = 512
 
-/** Strict JSON that is an object, else undefined. */
+/** Strict JSON that is an object, otherwise undefined. */
 function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
   try {
     const value = parseStrictJson(bytes)
@@ -67,8 +67,8 @@ function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | und
 }
 
 /**
- * Signs claims as a compact JWS of this kind. Throws `invariant_broken` when the key has another purpose, or when no
- * reader would take the result: the claims do not fit the kind's schema, or it is too long.
+ * Signs claims as a compact JWS of this kind. Throws `invariant_broken` if the key has another purpose, or if no reader would accept the
+ * result: the claims do not match the kind's schema, or the result is too long.
  */
 export function signCompact<K extends Kind, C>(
   kind: K,
@@ -79,7 +79,7 @@ export function signCompact<K extends Kind, C>(
   return signUnder(kind, { alg: key.alg, kid: key.kid, typ: kinds[kind].typ }, schema, claims, key)
 }
 
-/** As `signCompact`, by a signer that may be somewhere else. */
+/** Like `signCompact`, with a signer that may be remote. */
 export async function signCompactBy<K extends Kind, C>(
   kind: K,
   schema: z.ZodType<C>,
@@ -91,7 +91,7 @@ export async function signCompactBy<K extends Kind, C>(
   return withSignature(kind, input, await signer.sign(Buffer.from(input, 'latin1')))
 }
 
-/** As `signCompact`, under a header of the caller's. */
+/** Like `signCompact`, with the caller's own header. */
 export function signUnder<C>(kind: Kind, header: object, schema: z.ZodType<C>, claims: C, key: SigningKey): string {
   const input = signingInput(kind, header, schema, claims, key)
   return withSignature(kind, input, key.sign(Buffer.from(input, 'latin1')))
@@ -122,17 +122,17 @@ export function requirePurpose(kind: Kind, key: Pick<SigningKey, 'purpose'>): vo
   throw new ServiceError('invariant_broken', `a ${key.purpose} key was asked to sign a ${kind}`)
 }
 
-/** How strictly a header is read: ours has exactly `alg`, `typ` and `kid`, or `jwk` for `kid`. */
+/** How strictly a header is read: our own headers have exactly `alg`, `typ` and `kid`, or `jwk` instead of `kid`. */
 export interface HeaderRules {
-  /** Software of other people made it: members that change nothing are let pass, and `kid` may be absent. */
+  /** Made by other vendors' software: members that change nothing are allowed, and `kid` may be absent. */
   readonly foreign?: boolean
-  /** Values of `typ` besides the kind's; undefined: none at all. */
+  /** Accepted values of `typ` besides the kind's; undefined: `typ` may be absent. */
   readonly otherTyps?: readonly (string | undefined)[]
-  /** The key stands in the header (RFC 9449 §4.2): `jwk` belongs there, `kid` says nothing. */
+  /** The key is in the header (RFC 9449 §4.2): `jwk` belongs there, and `kid` is ignored. */
   readonly embeddedKey?: boolean
 }
 
-/** Verifies a compact JWS of this kind by this key, and reads its claims. The payload is not looked at before. */
+/** Verifies a compact JWS of this kind by this key, and then parses its claims. The payload is not read before. */
 export function verifyCompact<K extends Kind, C>(
   kind: K,
   schema: z.ZodType<C>,
@@ -143,7 +143,7 @@ export function verifyCompact<K extends Kind, C>(
   return verifyParsed(kind, schema, parseCompact(jws), key, rules)
 }
 
-/** As `verifyCompact`, for what `parseCompact` gave. */
+/** Like `verifyCompact`, for the result of `parseCompact`. */
 export function verifyParsed<K extends Kind, C>(
   kind: K,
   schema: z.ZodType<C>,
@@ -161,12 +161,12 @@ export function verifyParsed<K extends Kind, C>(
     : refused('token_malformed', `${kind}: ${schemaDetail(claims.error)}`)
 }
 
-/** Members that bring a key, fetch one, or change what is signed or how it is read. None of them is ever followed. */
+/** Members that carry a key, fetch one, or change what is signed or how it is read. None of them is ever followed. */
 const forbiddenMembers = ['crit', 'b64', 'zip', 'jku', 'jwk', 'x5u', 'x5c']
 const ownMembers = ['alg', 'kid', 'typ']
 const keyedMembers = ['alg', 'jwk', 'typ']
 
-/** Why this header may not stand over this kind with this key. The key record says the algorithm; the header only repeats it. */
+/** Why this header is not valid for this kind and key. The key record determines the algorithm; the header only repeats it. */
 export function headerProblem(
   kind: Kind,
   header: Readonly<Record<string, unknown>>,
@@ -184,18 +184,18 @@ export function headerProblem(
   return named ? undefined : refused('key_unknown', `${kind}: kid is not the key's thumbprint`)
 }
 
-/** The `kid` that a JWS claims: good for finding the key to verify with, and for nothing else. */
+/** The `kid` that a JWS claims: only good for finding the key with which to verify it. */
 export function claimedKeyId(jws: string): string | undefined {
   const kid = parseCompact(jws)?.header.kid
   return typeof kid === 'string' ? kid : undefined
 }
 
-/** The `iss` that a JWT claims: good for finding the key to verify with, and for nothing else. */
+/** The `iss` that a JWT claims: only good for finding the key with which to verify it. */
 export function claimedIssuer(jwt: string): string | undefined {
   return claimed(jwt, 'iss')
 }
 
-/** The `sub` that a JWT claims: good for finding the key to verify with, and for nothing else. */
+/** The `sub` that a JWT claims: only good for finding the key with which to verify it. */
 export function claimedSubject(jwt: string): string | undefined {
   return claimed(jwt, 'sub')
 }

@@ -10,8 +10,8 @@ import {
 } from './keys.ts'
 
 /**
- * The text of a key file: `{ purpose, kid, encrypted }` with PEM of encrypted PKCS#8, or without a secret `{ purpose, jwk }`,
- * the private half included.
+ * The text of a key file: `{ purpose, kid, encrypted }` with encrypted PKCS#8 in PEM; without a secret, `{ purpose, jwk }`, including the
+ * private half.
  */
 export function encodeKeyFile(key: SigningKey, secret?: string): string {
   const { purpose, kid } = key
@@ -23,9 +23,9 @@ export function encodeKeyFile(key: SigningKey, secret?: string): string {
 }
 
 /**
- * Reads the text of a key file that must hold a key of this purpose. Throws `config_invalid` when it holds none that the
- * secret opens, or one in plain text where there is a secret, and `key_purpose_wrong` when it holds another's: a key folder
- * that was mixed up must not start a service.
+ * Parses a key file that must hold a key of this purpose. Throws `config_invalid` if the secret opens no key in it, or if the key is in
+ * plain text although there is a secret. Throws `key_purpose_wrong` if the key has another purpose: a service must not start with a
+ * mixed-up key folder.
  */
 export function decodeKeyFile<P extends KeyPurpose>(text: string, purpose: P, secret?: string): SigningKey<P> {
   const file = parse(text)
@@ -46,7 +46,7 @@ function openKey<P extends KeyPurpose>(file: KeyFile, purpose: P, secret?: strin
       `the ${purpose} key file is encrypted: BAILIWICK_KEYS_SECRET_FILE is missing`,
     )
   const key = decryptPrivateKey(purpose, file.encrypted, secret)
-  // CBC tells nothing of who changed it: another key than the one that was put here is none.
+  // CBC does not detect changes: a key other than the one stored here is refused.
   return key?.kid === file.kid ? key : undefined
 }
 

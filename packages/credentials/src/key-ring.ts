@@ -9,7 +9,7 @@ import {
 import { anchorKey, type Trust } from './trust.ts'
 import { refused, type Verified } from './verified.ts'
 
-/** A service's key, as the root certified it. Times in ms since the epoch; valid from `notBefore` until before `notAfter`. */
+/** A service's key, as certified by the root. Times in ms since the epoch; valid from `notBefore` until before `notAfter`. */
 export interface CertifiedKey<P extends ServicePurpose = ServicePurpose> extends VerifyingKey<P> {
   readonly service: ServiceKeyCertificate['service']
   readonly topics: readonly string[]
@@ -18,15 +18,15 @@ export interface CertifiedKey<P extends ServicePurpose = ServicePurpose> extends
 }
 
 /**
- * The keys that one reader believes, each led back to the trust anchor. Fed from `service-key.*` events in the registry's
- * order; it never learns a key from anything else.
+ * The keys that one reader believes, each traced back to the trust anchor. It learns keys only from `service-key.*` events, in the
+ * registry's order.
  */
 export class KeyRing {
   readonly trust: Trust
   readonly root: VerifyingKey<'root'>
   readonly invitation: VerifyingKey<'invitation'>
   readonly #keys = new Map<string, CertifiedKey>()
-  /** When those that were revoked were: ms since the epoch. */
+  /** When revoked keys were revoked: ms since the epoch. */
   readonly #revoked = new Map<string, number>()
 
   constructor(trust: Trust) {
@@ -36,9 +36,9 @@ export class KeyRing {
   }
 
   /**
-   * Takes a key that the root certified; with `now`, only one that is valid then. A key that is known keeps its purpose
-   * and service, and a further certificate can only narrow its topics and validity (`registry_change_conflict`): whoever
-   * replays an older one wins nothing. To live longer, rotate.
+   * Accepts a key that the root certified; with `now`, only if the key is valid then. A known key keeps its purpose and service, and a
+   * further certificate can only narrow its topics and validity (`registry_change_conflict`), so replaying an older certificate gains
+   * nothing. To extend a key's life, rotate it.
    */
   certify(certificate: string, now?: number): Verified<CertifiedKey> {
     const { root, trust } = this
@@ -55,8 +55,8 @@ export class KeyRing {
   }
 
   /**
-   * Ends a key's validity at this time, if it does not end before. What it signed earlier stays signed: events are history. What is
-   * judged by `now` alone ends at once, though the clock of whoever revoked it may be ahead of this one (V7).
+   * Ends a key's validity at this time, unless it ends earlier. Its earlier signatures stay valid, because events are history. What is
+   * judged by `now` alone ends at once, even if the revoker's clock is ahead of this one (V7).
    */
   retire(kid: string, atMs: number, now = atMs): void {
     const key = this.#keys.get(kid)
@@ -66,7 +66,7 @@ export class KeyRing {
     this.#revoked.set(kid, Math.min(this.#revoked.get(kid) ?? atMs, atMs))
   }
 
-  /** The key of this name if it is certified for this purpose and valid at this time. */
+  /** The key with this id, if it is certified for this purpose and valid at this time. */
   find<P extends ServicePurpose>(kid: string, purpose: P, atMs: number): Verified<CertifiedKey<P>> {
     const key = this.#keys.get(kid)
     if (key === undefined) return refused('key_unknown', 'the key is not certified')
@@ -75,15 +75,15 @@ export class KeyRing {
     return { ok: true, value: key }
   }
 
-  /** Every certified key, retired ones included. */
+  /** Every certified key, including retired ones. */
   keys(): readonly CertifiedKey[] {
     return [...this.#keys.values()]
   }
 
   /**
-   * Verifies a signed event of a topic as every reader must (DESIGN §4): signed by a key that the root certified for events,
-   * for this topic, valid at the time that the event states. Gives the bytes that were signed. `takenAt` is when the bus took
-   * it, where that is known: whoever has a revoked key states whatever time it likes.
+   * Verifies a signed event of a topic as every reader must (DESIGN §4): signed by a key that the root certified for events, for this
+   * topic, and that is valid at the time that the event states. Returns the signed bytes. `takenAt` is when the bus accepted the event,
+   * where that is known: the thief of a revoked key can state any time.
    */
   verifyEvent(
     event: Uint8Array,
@@ -98,7 +98,7 @@ export class KeyRing {
     return verified.ok ? { ok: true, value: { unsigned: verified.value.unsigned, key } } : verified
   }
 
-  /** All of `verifyEvent` but the signature itself: only for the very bytes that this process has just signed. */
+  /** All checks of `verifyEvent` except the signature itself: only for exactly the bytes that this process has just signed. */
   claimedSigner(
     event: Uint8Array,
     topic: string,
@@ -118,7 +118,7 @@ export class KeyRing {
   }
 }
 
-/** So long may an event that was signed be on its way until the bus takes it: a numbered one is repeated until durable. */
+/** The longest time from an event's signature until the bus accepts it: a numbered event is repeated until durable. */
 const underWayMs = 60_000
 
 function certifiedKey(certificate: ServiceKeyCertificate): CertifiedKey | undefined {

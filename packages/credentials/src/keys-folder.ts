@@ -5,16 +5,15 @@ import { decodeKeyFile, encodeKeyFile } from './key-file.ts'
 import type { KeyPurpose, SigningKey } from './keys.ts'
 import { readSecretFile } from './secret-file.ts'
 
-/** Where `name`'s key stands in the folder. Throws `config_invalid` for a name that could leave it. */
+/** The path of `name`'s key in the folder. Throws `config_invalid` for a name that could leave the folder. */
 export function keyFilePath(folder: string, name: string): string {
   if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(name)) throw new ServiceError('config_invalid', 'not the name of a key file')
   return join(folder, `${name}.json`)
 }
 
 /**
- * Writes a key file, 0600, in a folder that is made 0700 if it is missing. Durable when it returns. Throws `config_invalid`
- * if the file is there already: a key that is overwritten is lost, and with it all that it certified. Encrypted, where there
- * is a secret.
+ * Writes a key file, 0600, encrypted if there is a secret. A missing folder is made, 0700. Durable when it returns. Throws `config_invalid`
+ * if the file exists: an overwritten key is lost, and with it everything that it certified.
  */
 export function writeKeyFile(folder: string, name: string, key: SigningKey, secret?: string): void {
   const path = keyFilePath(folder, name)
@@ -26,7 +25,7 @@ export function writeKeyFile(folder: string, name: string, key: SigningKey, secr
     fsyncSync(file)
   })
   try {
-    // A link, not a rename: it fails where a key stands, and a crash leaves no half of one under its name.
+    // A link, not a rename: it fails if a key exists there, and after a crash no half-written key has the name.
     linkSync(whole, path)
   } catch (cause) {
     if (codeOf(cause) !== 'EEXIST') throw cause
@@ -38,8 +37,8 @@ export function writeKeyFile(folder: string, name: string, key: SigningKey, secr
 }
 
 /**
- * Reads the key of this purpose. Throws `config_invalid` when there is none, or when its mode lets anybody but its owner
- * read it (then take it for stolen), and `key_purpose_wrong` for another purpose's.
+ * Reads the key of this purpose. Throws `config_invalid` if there is none, or if its mode lets anyone but its owner read it (then treat it
+ * as stolen). Throws `key_purpose_wrong` for a key of another purpose.
  */
 export function readKeyFile<P extends KeyPurpose>(
   folder: string,
@@ -50,10 +49,10 @@ export function readKeyFile<P extends KeyPurpose>(
   return decodeKeyFile(readSecretFile(keyFilePath(folder, name)).toString(), purpose, secret)
 }
 
-/** The secret that key files are encrypted with, a passphrase or random: the file's text, without the end of its line. */
+/** The secret with which key files are encrypted, a passphrase or random: the file's text without its line ending. */
 export function readKeysSecret(path: string): string {
   const secret = readSecretFile(path, { setting: 'BAILIWICK_KEYS_SECRET_FILE' }).toString().trim()
-  // PBES2 as node:crypto makes it counts to 2,048 only: what a person can remember would soon be guessed.
+  // node:crypto's PBES2 uses only 2,048 iterations: a memorable secret would soon be guessed.
   if (secret.length < shortestSecret)
     throw new ServiceError('config_invalid', `${path}: the secret has fewer than ${shortestSecret} characters`)
   return secret

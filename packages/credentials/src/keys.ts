@@ -11,21 +11,21 @@ import {
 } from './jwk.ts'
 import type { Purpose } from './kinds.ts'
 
-/** The purposes whose keys are JWKs: all but the log's, which `tlog` owns. */
+/** The purposes whose keys are JWKs: all except the log's, which `tlog` owns. */
 export type KeyPurpose = Exclude<Purpose, 'log'>
 
-/** A key that signs, for one purpose. It holds no readable secret: to log it shows the public half. */
+/** A key that signs, for one purpose. It has no readable secret: if logged, it shows the public half. */
 export interface SigningKey<P extends KeyPurpose = KeyPurpose> {
   readonly purpose: P
   /** The thumbprint of its public half (RFC 7638). */
   readonly kid: string
   readonly alg: Algorithm
   readonly publicJwk: PublicJwk
-  /** 64 bytes, as JWS wants them (RFC 7518 §3.4, RFC 8037 §3.1). */
+  /** 64 bytes, as required by JWS (RFC 7518 §3.4, RFC 8037 §3.1). */
   sign(data: Uint8Array): Uint8Array
 }
 
-/** A key that verifies, for one purpose. Where it came from is what the purpose means: a record, never a header. */
+/** A key that verifies, for one purpose. It comes from a record that determines its purpose, never from a header. */
 export interface VerifyingKey<P extends KeyPurpose = KeyPurpose> {
   readonly purpose: P
   readonly kid: string
@@ -37,7 +37,7 @@ export interface VerifyingKey<P extends KeyPurpose = KeyPurpose> {
 /** Private halves by signing key, so that no serialisation of a key can show one (V17). */
 const privateHalves = new WeakMap<SigningKey, KeyObject>()
 
-/** Only agents bring keys of their own choice; everything of ours is ES256, whose verification is the faster one. */
+/** Only agents choose their own keys; all our keys are ES256, which verifies faster. */
 function algorithmAllowed(purpose: Purpose, alg: Algorithm): boolean {
   return alg === 'ES256' || purpose === 'agent'
 }
@@ -48,11 +48,11 @@ export function generateKey<P extends KeyPurpose>(purpose: P, alg: Algorithm = '
     alg === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('ed25519')
   const key = importPrivateKey(purpose, privateKey.export({ format: 'jwk' }))
   if (key === undefined) throw new ServiceError('invariant_broken', `a ${purpose} key cannot be ${alg}`)
-  // Whoever names it in a command would name an option.
+  // Named in a command, such a key id would be read as an option.
   return key.kid.startsWith('-') ? generateKey(purpose, alg) : key
 }
 
-/** A private JWK as a key of this purpose; undefined if it is none, is not whole, or may not have the purpose. */
+/** Imports a private JWK as a key of this purpose; undefined if it is not valid, is incomplete, or may not have the purpose. */
 export function importPrivateKey<P extends KeyPurpose>(purpose: P, jwk: unknown): SigningKey<P> | undefined {
   const parsed = parsePrivateJwk(jwk)
   if (parsed === undefined) return undefined
@@ -71,29 +71,29 @@ export function importPrivateKey<P extends KeyPurpose>(purpose: P, jwk: unknown)
   return key
 }
 
-/** The private JWK, for a key file. The only way to the secret. */
+/** The private JWK, for a key file. The only way to read the secret. */
 export function exportPrivateKey(key: SigningKey): PrivateJwk {
   const parsed = parsePrivateJwk(privateHalves.get(key)?.export({ format: 'jwk' }))
   if (parsed === undefined) throw new ServiceError('invariant_broken', 'the key was not made here')
   return parsed
 }
 
-/** The private half as encrypted PKCS#8 (PBES2, AES-256), in PEM, for a key file. What openssl reads with the same secret. */
+/** The private half as encrypted PKCS#8 (PBES2, AES-256), in PEM, for a key file. openssl can read it with the same secret. */
 export function encryptPrivateKey(key: SigningKey, secret: string): string {
   const half = privateHalves.get(key)
   if (half === undefined) throw new ServiceError('invariant_broken', 'the key was not made here')
   return String(half.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: secret }))
 }
 
-/** What `encryptPrivateKey` made, as a key of this purpose; undefined if it is none, or the secret is another one. */
+/** Imports the result of `encryptPrivateKey` as a key of this purpose; undefined if it is not a valid key, or the secret is wrong. */
 export function decryptPrivateKey<P extends KeyPurpose>(purpose: P, pem: string, secret: string) {
   const jwk = attempt(() => createPrivateKey({ key: pem, format: 'pem', passphrase: secret }).export({ format: 'jwk' }))
   return importPrivateKey(purpose, jwk)
 }
 
 /**
- * A public JWK as a key of this purpose; undefined if it is none (private members and points off the curve included), or
- * may not have the purpose.
+ * Imports a public JWK as a key of this purpose; undefined if it is not valid (including private members and points off the curve), or may
+ * not have the purpose.
  */
 export function verifyingKey<P extends KeyPurpose>(purpose: P, jwk: unknown): VerifyingKey<P> | undefined {
   const parsed = parsePublicJwk(jwk)
@@ -128,8 +128,8 @@ export function jwkSet(keys: readonly VerifyingKey[]): {
 const digest = { ES256: 'sha256', EdDSA: null } as const
 
 /**
- * Parsing a key costs as much as a verification, and each call of an agent brings its own in the proof. Named by thumbprint,
- * which the parsed members determine, so that an entry is right or absent; the oldest goes first. Pure: a memo, no state.
+ * Parsing a key costs as much as a verification, and each call of an agent brings its key in the proof. Entries are named by the
+ * thumbprint, which the parsed members determine, so an entry is correct or absent; the oldest goes first. Pure: a memo, not state.
  */
 const publicHalves = new Map<string, KeyObject>()
 const rememberedKeys = 4096
@@ -143,7 +143,7 @@ function publicHalf(kid: string, jwk: PublicJwk): KeyObject | undefined {
   return half
 }
 
-/** node:crypto throws on a key that is none; here that is an answer. */
+/** node:crypto throws on an invalid key; here that is an answer. */
 function attempt<T>(make: () => T): T | undefined {
   try {
     return make()

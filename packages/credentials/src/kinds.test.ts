@@ -28,7 +28,7 @@ const keyPurposes = [...new Set(Object.values(signers).flat())]
 const foreignPurposes = allKinds.flatMap((kind) =>
   keyPurposes.filter((purpose) => !signers[kind].includes(purpose)).map((purpose) => [kind, purpose] as const),
 )
-// These bring their own key, which has no record and so no purpose to be wrong.
+// These carry their own key, which has no record and so cannot have a wrong purpose.
 const withRecord = foreignPurposes.filter(([kind]) => kind !== 'dpopProof' && kind !== 'delegation')
 
 it('has a sample of every kind, each of which its own verifier takes', () => {

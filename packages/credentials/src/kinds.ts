@@ -1,6 +1,6 @@
 /**
- * What a key is for. It may sign, and verify, that and nothing else (V12). `log` belongs to the `tlog` package, whose keys
- * are written as vkeys.
+ * What a key is for. A key signs and verifies for its purpose only (V12). `log` belongs to the `tlog` package, whose keys are written as
+ * vkeys.
  */
 export type Purpose =
   | 'root'
@@ -20,8 +20,8 @@ export type Purpose =
   | 'agent'
 
 /**
- * Every kind of signed thing: the `typ` of its header and the purposes whose keys may sign it. A key with one purpose
- * signs several kinds (root, agent): there `typ` alone keeps one from passing for another, so no two kinds share one.
+ * Every kind of signed object: the `typ` of its header, and the purposes whose keys may sign it. Some purposes sign several kinds (root,
+ * agent). There only `typ` prevents one kind from passing for another, so no two kinds share one.
  */
 export const kinds = {
   event: { typ: 'bailiwick-event+jws', purposes: ['issuer-event', 'approval-event', 'pdp-event', 'evidence-event'] },

@@ -10,7 +10,7 @@ describe.each(['accessRequest', 'clientAssertion', 'accessToken', 'callerAsserti
     it('lives from iat until just before exp, and the leeway beyond', () => {
       expect(verify(sign(), { now: exp - 1 })).toMatchObject({ ok: true })
       expect(verify(sign(), { now: exp })).toMatchObject({ ok: false, code: 'token_expired' })
-      // A credential's end is exact, whoever's clock is behind.
+      // A credential's end is exact, even if a clock is behind.
       expect(verify(sign(), { now: exp + 999, leewayMs: 1000 }).ok).toBe(kind !== 'accessToken')
       expect(verify(sign(), { now: exp - 1, leewayMs: 1000 })).toMatchObject({ ok: true })
       expect(verify(sign(), { now: exp + 1000, leewayMs: 1000 })).toMatchObject({ ok: false, code: 'token_expired' })
@@ -32,7 +32,7 @@ describe.each(['accessRequest', 'clientAssertion', 'accessToken', 'callerAsserti
       for (const wrong of [iat + longest + 1, iat - 1, iat + 0.5, -1, 1e300, `${iat + 1}`]) {
         expect(verify(forge(header, { ...claims, exp: wrong })), String(wrong)).toMatchObject({ ok: false })
       }
-      // Within the leeway of both of its ends, a life that ends before it begins would otherwise still be one.
+      // With the leeway at both ends, a life that ends before it begins would otherwise pass.
       const backwards = verify(forge(header, { ...claims, exp: iat - 1 }), { leewayMs: 5000 })
       if (kind !== 'clientAssertion') expect(backwards).toMatchObject({ ok: false, code: 'token_malformed' })
     })

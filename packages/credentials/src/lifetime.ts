@@ -10,16 +10,14 @@ export interface Clocked {
 /** RFC 7519 NumericDate, in whole seconds. */
 export const numericDateSchema = z.int().min(0).max(253_402_300_799)
 
-/** A unique id of a token, proof or assertion. Replay memories are keyed by it and its signer. */
+/** The unique id of a token, proof or assertion. Replay memories are keyed by it and its signer. */
 export const jtiSchema = z.string().min(1).max(256)
 
-/** For schemas of what lives at most `seconds`: checked where it is signed and where it is verified. */
+/** For schemas of claims that live at most `seconds`: checked both when signing and when verifying. */
 export const livesAtMost = (seconds: number) => (claims: { iat: number; exp: number }) =>
   claims.iat < claims.exp && claims.exp - claims.iat <= seconds
 
-/**
- * Why these claims do not hold at this moment. Each comparison must come out true to pass: an unknown time (NaN) refuses.
- */
+/** Why these claims are not valid at this moment. Each comparison must be true to pass: an unknown time (NaN) is refused. */
 export function lifetimeProblem(
   claims: { iat?: number | undefined; nbf?: number | undefined; exp: number },
   { now, leewayMs }: Clocked,

@@ -8,24 +8,24 @@ import { refused, type Verified } from './verified.ts'
 const notificationSchema = z.strictObject({
   /** The installation. */
   iss: installationSchema,
-  /** The URL that it is sent to. */
+  /** The URL to which it is sent. */
   aud: z.string().min(1).max(2048),
   iat: numericDateSchema,
-  /** Of the delivery; the same at each retry, so that whoever receives it twice knows. */
+  /** The id of the delivery; the same at each retry, so that a receiver recognises a repetition. */
   jti: jtiSchema,
   /** base64url SHA-256 of the body. */
   body_sha256: z.string().min(43).max(43),
 })
 
-/** What signs a webhook's or a callback's body: detached, in a header beside it. It is news, never a grant. */
+/** The signature of a webhook's or a callback's body: detached, in a header next to it. It is news, never a grant. */
 export type Notification = z.infer<typeof notificationSchema>
 
-/** Throws `invariant_broken` when it does not fit its schema. */
+/** Throws `invariant_broken` if it does not match its schema. */
 export function signNotification(notification: Notification, key: SigningKey<'notification'>): string {
   return signCompact('notification', notificationSchema, notification, key)
 }
 
-/** Verifies that this installation sent this body to this URL. How old it may be, and seeing it once, are the caller's. */
+/** Verifies that this installation sent this body to this URL. The caller must limit its age, and must accept it only once. */
 export function verifyNotification(options: {
   notification: string
   key: VerifyingKey<'notification'>

@@ -17,20 +17,20 @@ import { refused, type Verified } from './verified.ts'
 const fieldsSchema = z.strictObject({
   installation: installationSchema,
   enforcement_point: nameSchema,
-  /** Which start of the enforcement point signs. Absent: it has no instances, and counts for itself across starts. */
+  /** The start of the enforcement point that signs. Absent: it has no instances, and its count continues across starts. */
   instance: pointInstanceSchema.optional(),
   /** The instance's own count, from 1, without gaps: a missing number is a suppressed outcome. */
   sequence: z.int().min(1),
-  /** `outcomeHash` of the instance's outcome before this one; the first has none. */
+  /** `outcomeHash` of the instance's previous outcome; absent in the first. */
   previous: sha256Schema.optional(),
   /**
-   * All of the instance's outcomes up to this number had their last answer of a decision point when this one was signed. A missing outcome
-   * above it may still wait, and is no gap. Absent: each outcome was delivered once the one before it had its answer.
+   * When this outcome was signed, all outcomes of the instance up to this number had a decision point's last answer. A missing outcome
+   * above it may still be waiting, and is not a gap. Absent: each outcome was delivered once the one before it had its answer.
    */
   answered: z.int().min(0).optional(),
   call_id: callIdSchema,
   decision_id: decisionIdSchema,
-  /** As the ALLOW's event names the action: the salted hash of its text, where the permit holds a salt; else its digest. */
+  /** The action's name in the ALLOW's event: the salted hash of its text if the permit has a salt, otherwise its digest. */
   action_digest: sha256Schema,
   status: z.enum(['succeeded', 'failed', 'not_executed', 'unknown']),
   at: timestampSchema,
@@ -40,10 +40,10 @@ const fieldsSchema = z.strictObject({
       currency: z.string().regex(/^[A-Z]{3}$/),
     })
     .optional(),
-  /** What was sent out. Left out, nobody knows: where bytes are limited, that is taken for all that was left. */
+  /** The bytes sent out. If absent, the number is unknown: where bytes are limited, it counts as everything that was left. */
   egress_bytes: z.int().min(0).optional(),
   http_status: z.int().min(100).max(599).optional(),
-  /** SHA-256 of whatever the enforcement point keeps about the effect. */
+  /** SHA-256 of any record that the enforcement point keeps about the effect. */
   detail_hash: sha256Schema.optional(),
 })
 
@@ -58,15 +58,15 @@ const outcomeSchema = fieldsSchema
     },
   )
 
-/** What an enforcement point says happened. It has no expiry: a late outcome is still the truth. */
+/** An enforcement point's report of what happened. It has no expiry: a late outcome is still true. */
 export type Outcome = z.infer<typeof outcomeSchema>
 
-/** Throws `invariant_broken` when the outcome does not fit its schema. */
+/** Throws `invariant_broken` if the outcome does not match its schema. */
 export function signOutcome(outcome: Outcome, key: SigningKey<'outcome'>): string {
   return signCompact('outcome', outcomeSchema, outcome, key)
 }
 
-/** Verifies an outcome by the outcome key of the enforcement point it claims to come from. */
+/** Verifies an outcome by the outcome key of the enforcement point that it claims to come from. */
 export function verifyOutcome(options: {
   outcome: string
   key: VerifyingKey<'outcome'>
@@ -85,14 +85,14 @@ export function verifyOutcome(options: {
 const pointSchema = z.object({ enforcement_point: fieldsSchema.shape.enforcement_point })
 
 /**
- * Names an outcome by what was signed. Not by the signature too: everybody can write the other one that verifies as well, and would make
+ * Identifies an outcome by its signed content. The signature is left out, because anyone can write the other valid one, and would so make
  * two outcomes of one, or break its instance's chain.
  */
 export function outcomeHash(outcome: string): string {
   return sha256(outcome.slice(0, outcome.lastIndexOf('.')))
 }
 
-/** Which enforcement point an outcome says it is from, before its key is known; undefined when it does not say. */
+/** The enforcement point that an outcome claims to come from, before its key is known; undefined if it names none. */
 export function claimedPoint(outcome: string): string | undefined {
   try {
     return pointSchema.parse(parseStrictJson(parseCompact(outcome)?.payload ?? '')).enforcement_point
@@ -104,8 +104,8 @@ export function claimedPoint(outcome: string): string | undefined {
 const sentSchema = z.object({ status: z.string(), egress_bytes: fieldsSchema.shape.egress_bytes })
 
 /**
- * The bytes that an outcome claims to have sent, for whoever folds an event whose signer verified the outcome; undefined where
- * it does not say, and something happened.
+ * The bytes that an outcome claims to have sent, for readers that fold an event whose signer verified the outcome. undefined if something
+ * happened and the outcome does not state the bytes.
  */
 export function claimedEgress(outcome: string): number | undefined {
   try {

@@ -16,14 +16,17 @@ const permitSchema = z
     iss: z.string().min(1).max(2048),
     /** The enforcement point that asked. */
     aud: nameSchema,
-    /** Which start of it asked: no other may use this. Absent where it stated none. */
+    /** The start of the point that asked: no other start may use this. Absent if it stated none. */
     instance: pointInstanceSchema.optional(),
     /** The decision. Counts once: the enforcement point remembers it. */
     jti: decisionIdSchema,
     iat: numericDateSchema,
     exp: numericDateSchema,
     action_digest: sha256Schema,
-    /** 16 bytes, of one spelling: event and outcome name the action by the hash of this and its text. Absent: by its digest. */
+    /**
+     * 16 bytes, with one valid spelling: event and outcome identify the action by the hash of this salt and its text. Absent: by its
+     * digest.
+     */
     action_salt: z
       .string()
       .regex(/^[\w-]{21}[AQgw]$/)
@@ -37,8 +40,8 @@ const permitSchema = z
 export type Permit = z.infer<typeof permitSchema>
 
 /**
- * What names a permitted action in the decision's event, and must in its outcome; `text` is the action's (`actionText`). Throws
- * `invariant_broken` for a salt that is none: the digest, which can be guessed from, must not stand in for it.
+ * Identifies a permitted action in the decision's event and in its outcome; `text` is the action's (`actionText`). Throws
+ * `invariant_broken` for an invalid salt: the digest must not be used instead, because it can be guessed from.
  */
 export function permittedHash(
   { action_digest, action_salt: salt }: Pick<Permit, 'action_digest' | 'action_salt'>,
@@ -49,14 +52,14 @@ export function permittedHash(
   return hash
 }
 
-/** Throws `invariant_broken` when the permit does not fit its schema, a life over 5 s included. */
+/** Throws `invariant_broken` if the permit does not match its schema, including a life over 5 s. */
 export function signPermit(permit: Permit, key: SigningKey<'permit'>): string {
   return signCompact('permit', permitSchema, permit, key)
 }
 
 /**
- * Verifies a permit for the very action that is about to be executed: pass the digest of those bytes, not one that came
- * with the permit (V1). Single use is the caller's to remember, by `jti`.
+ * Verifies a permit for the exact action that is about to be executed: pass the digest of those bytes, not one that came with the permit
+ * (V1). The caller must ensure single use by remembering `jti`.
  */
 export function verifyPermit(
   options: {
@@ -64,7 +67,7 @@ export function verifyPermit(
     key: VerifyingKey<'permit'>
     issuer: string
     enforcementPoint: string
-    /** Whose start of this point verifies; undefined: it stated none. */
+    /** The start of this point that verifies; undefined: it stated none. */
     instance: string | undefined
     actionDigest: string
   } & Clocked,

@@ -9,9 +9,8 @@ import {
 import type { PublicJwk } from './jwk.ts'
 
 /**
- * Reads a credential as a resource server elsewhere does: with a library that is not ours, by RFC 9068 alone. Whoever minted it
- * holds the result against what was approved. `kid`: of the key that signed it, found by its header. undefined for what such a server
- * would refuse.
+ * Reads a credential like a resource server elsewhere: with a library that is not ours, by RFC 9068 alone. The issuer compares the result
+ * with what was approved. `kid`: the id of the signing key, found by the credential's header. undefined if such a server would refuse it.
  */
 export async function readAsOthersDo(
   token: string,
@@ -38,7 +37,9 @@ interface KeySet {
   keys: JWTVerifyGetKey
 }
 
-/** By the key itself: naming and importing it costs more than verifying by it. Pure: a memo, no state; the oldest goes first. */
+/**
+ * Keyed by the key object: naming and importing a key costs more than verifying with it. Pure: a memo, not state; the oldest goes first.
+ */
 const keySets = new Map<string, KeySet>()
 const rememberedKeySets = 16
 
@@ -53,7 +54,7 @@ async function keySetOf(jwk: PublicJwk): Promise<KeySet> {
   return made
 }
 
-/** The claims of a JWT that was verified before, read by the same library; undefined for what is none. */
+/** The claims of an already verified JWT, parsed by the same library; undefined if it is not a JWT. */
 export function claimsAsOthersDo(jwt: string): JWTPayload | undefined {
   try {
     return decodeJwt(jwt)

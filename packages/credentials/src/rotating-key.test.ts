@@ -115,7 +115,7 @@ it.each<[string, (path: string, key: SigningKey) => void, RegExp]>([
   expect(key.choose([later.kid, first.kid], (kid, problem) => told.push([kid, problem]))).toBe(first.kid)
   expect(told).toEqual([[later.kid, expect.stringMatching(why)]])
   expect(key.kid).toBe(first.kid)
-  // Whoever is asked to activate it is told.
+  // The caller that asks to activate it gets the reason.
   expect(() => key.holds(later.kid)).toThrow(why)
   rmSync(path)
   keepLaterKey(place(), later)
@@ -130,7 +130,7 @@ it('opens without its first key once that is revoked and its file deleted, and s
   expect(() => key.kid).toThrow(coded('service_unready'))
   expect(key.choose([later.kid])).toBe(later.kid)
   expect(key.kid).toBe(later.kid)
-  // One that is there and cannot be used may be the one that signs.
+  // A key that is there and cannot be used may be the one that signs.
   writeKeyFile(folder, 'credential', first)
   expect(() => openRotatingKey(place())).toThrow(coded('config_invalid'))
 })

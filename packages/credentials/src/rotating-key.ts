@@ -4,33 +4,33 @@ import type { KeyPurpose, SigningKey } from './keys.ts'
 import { keyFilePath, readKeyFile, writeKeyFile } from './keys-folder.ts'
 
 /**
- * The key of one purpose that a service signs with, which changes while it runs. Whoever reads its `kid` and then signs does so
- * without waiting in between, or takes `current` before.
+ * A service's signing key for one purpose, which changes while the service runs. Code that reads `kid` and then signs must do so without
+ * awaiting in between, or must take `current` first.
  */
 export interface RotatingKey<P extends KeyPurpose = KeyPurpose> extends SigningKey<P> {
-  /** The key that signs now. Throws `service_unready` when none may. */
+  /** The key that signs now. Throws `service_unready` if none may sign. */
   readonly current: SigningKey<P>
   /**
-   * From now on the first of these that is in the folder signs; none of them: nothing does. Gives its kid. A key that the
-   * registry wants first, and that is not here, is the reason to look at what was copied. One whose file cannot be used is none, and
-   * `onUnusable` is told why: its service goes on, since all instances of it would be chosen for at the same moment.
+   * Lets the first of these keys that is in the folder sign from now on; if there is none, nothing signs. Returns its kid. If a key that
+   * the registry prefers is missing here, check what was copied. A key with an unusable file counts as missing, and `onUnusable` gets the
+   * reason: the service continues, because otherwise all its instances would fail at the same moment.
    */
   choose(kids: readonly string[], onUnusable?: (kid: string, why: string) => void): string | undefined
-  /** Whether the key of this kid is in the folder. Throws as `readKeyFile` does for a file that cannot be used. */
+  /** Whether the key with this kid is in the folder. Throws the errors of `readKeyFile` if its file cannot be used. */
   holds(kid: string): boolean
 }
 
 export interface KeyPlace<P extends KeyPurpose> {
   folder: string
-  /** Of the first key's file; later ones add to it. */
+  /** The name of the first key's file; later keys append to it. */
   name: string
   purpose: P
   secret?: string | undefined
 }
 
 /**
- * Opens a service's keys of one purpose; until it is told otherwise the first one signs. Its file may be gone, as that of a key that was revoked should
- * be, where there are later ones. Throws as `readKeyFile` does.
+ * Opens a service's keys of one purpose; the first key signs until another is chosen. If there are later keys, the first key's file may be
+ * missing, because the file of a revoked key should be deleted. Throws the errors of `readKeyFile`.
  */
 export function openRotatingKey<P extends KeyPurpose>(place: KeyPlace<P>): RotatingKey<P> {
   const { folder, name, purpose, secret } = place
@@ -78,12 +78,12 @@ export function openRotatingKey<P extends KeyPurpose>(place: KeyPlace<P>): Rotat
   }
 }
 
-/** Puts one more key of the purpose into the folder, for the day when it is to sign. */
+/** Puts one more key of the purpose into the folder, to sign at a later time. */
 export function keepLaterKey({ folder, name, secret }: KeyPlace<KeyPurpose>, key: SigningKey): void {
   writeKeyFile(folder, laterName(name, key.kid), key, secret)
 }
 
-/** Its own file alone is opened: a service that waits for one reads this while it acts, and there may be as many as there were rotations. */
+/** Opens only that key's own file: a service that waits for a key reads this while it acts, and each rotation may have left a file. */
 function laterKey<P extends KeyPurpose>({ folder, name, purpose, secret }: KeyPlace<P>, kid: string) {
   const file = laterName(name, kid)
   if (!existsSync(keyFilePath(folder, file))) return undefined
@@ -91,7 +91,7 @@ function laterKey<P extends KeyPurpose>({ folder, name, purpose, secret }: KeyPl
   return key.kid === kid ? key : undefined
 }
 
-/** Whether the first key's file is not there any more, and those of later ones are. */
+/** Whether the first key's file is missing while later ones exist. */
 function isDeleted({ folder, name }: KeyPlace<KeyPurpose>): boolean {
   if (existsSync(keyFilePath(folder, name)) || !existsSync(folder)) return false
   return readdirSync(folder).some((file) => file.startsWith(`${name}-`) && /-[0-9a-f]{24}\.json$/.test(file))
@@ -99,7 +99,7 @@ function isDeleted({ folder, name }: KeyPlace<KeyPurpose>): boolean {
 
 const laterName = (name: string, kid: string) => `${name}-${Buffer.from(kid, 'base64url').toString('hex').slice(0, 24)}`
 
-/** The very key that signs now: its `kid` stays what it is while its owner waits. Throws as `RotatingKey` does. */
+/** The key object that signs now: its `kid` does not change while the caller awaits. Throws like `RotatingKey`. */
 export function currentKey<P extends KeyPurpose>(key: SigningKey<P> | RotatingKey<P>): SigningKey<P> {
   return 'current' in key ? key.current : key
 }

@@ -54,7 +54,7 @@ export const issuer = 'http://localhost:8422'
 const grantId = 'grt_0123456789abcdefghij'
 const decisionId = 'dec_0123456789abcdefghij'
 
-/** One private key in every role, so that nothing but purpose and type keeps the kinds apart. */
+/** One private key in every role, so that only purpose and type keep the kinds apart. */
 const material = exportPrivateKey(generateKey('root'))
 export function keyFor<P extends KeyPurpose>(purpose: P): SigningKey<P> {
   const key = importPrivateKey(purpose, material)
@@ -62,13 +62,13 @@ export function keyFor<P extends KeyPurpose>(purpose: P): SigningKey<P> {
   return key
 }
 export const publicKey = keyFor('root').publicJwk
-/** What an attacker who confuses algorithms would take for a shared secret. */
+/** The text that an attacker who confuses algorithms would use as a shared secret. */
 export const publicPem = createPublicKey({ key: { ...publicKey }, format: 'jwk' }).export({
   type: 'spki',
   format: 'pem',
 })
 
-/** Any compact JWS by the shared key: what a thief of no key, but a friend of every mistake, might come with. */
+/** Any compact JWS by the shared key: an attacker who has stolen no key, but exploits every mistake, could send it. */
 export function forge(header: object, payload: object | string): string {
   const text = typeof payload === 'string' ? payload : JSON.stringify(payload)
   const signed = `${encodeBase64url(JSON.stringify(header))}.${encodeBase64url(text)}`
@@ -92,12 +92,12 @@ export interface Sample {
   /** The claims that may be missing. */
   optional: readonly string[]
   header: Record<string, unknown>
-  /** Signs the claims as they should be signed, as a compact JWS, an event too. */
+  /** Signs the claims correctly, as a compact JWS, even for an event. */
   sign(key?: SigningKey): string
   verify(jws: string, options?: { key?: VerifyingKey; now?: number; leewayMs?: number }): Verified<unknown>
 }
 
-/** The casts stand for a caller whom the compiler did not stop: the checks at run time are what is tested. */
+/** The casts stand in for a caller that the compiler did not stop: the run-time checks are under test. */
 function sample<C extends Readonly<Record<string, unknown>>, P extends KeyPurpose>(
   kind: Kind,
   typ: string,
@@ -167,7 +167,7 @@ export const delegationClaims = {
   resources: ['https://api.example'],
 }
 
-/** A valid one of each kind. */
+/** A valid sample of each kind. */
 export const samples: readonly Sample[] = [
   sample(
     'event',

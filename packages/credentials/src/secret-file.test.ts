@@ -31,7 +31,7 @@ it.each([0o640, 0o440, 0o644, 0o604, 0o660, 0o700, 0o666])(
   },
 )
 
-// As a container’s orchestrator mounts it; only root can make such a file.
+// As mounted by a container's orchestrator; only root can make such a file.
 it.runIf(process.geteuid?.() === 0)('takes a mounted secret that its group may read, and nobody else', () => {
   chownSync(file, 1000, 1000)
   for (const mode of [0o440, 0o640, 0o400]) {
@@ -42,7 +42,7 @@ it.runIf(process.geteuid?.() === 0)('takes a mounted secret that its group may r
     chmodSync(file, mode)
     expect(() => readSecretFile(file, { setting })).toThrow(refused(/open to others/))
   }
-  // A file of ours is written by the process that reads it.
+  // Our own files are written by the process that reads them.
   chmodSync(file, 0o440)
   expect(() => readSecretFile(file)).toThrow(refused(/open to others/))
 })

@@ -2,22 +2,22 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { ServiceError } from '@bailiwick/errors'
 
 export interface SecretFileOptions {
-  /** The setting that names the file; absent: the file is one of ours. */
+  /** The setting that names the file; absent: the file is one of our own. */
   setting?: string
 }
 
 /**
- * The bytes of a file that holds a secret. Throws `config_invalid`, with the remedy and without what stands in the file, when it cannot be read or
- * others may read it: then take the secret for known. A file is its owner's alone (0600 or 0400). One that a setting names may also be another
- * user's and readable by the group through which this process reads it (0440): that is how an orchestrator mounts a secret for a process
- * that is not root.
+ * Reads a file that holds a secret. Throws `config_invalid`, with the remedy and without the file's content, if it cannot be read or others
+ * may read it: then treat the secret as known. Only the owner may have access (0600 or 0400). A file that a setting names may also belong
+ * to another user and be readable by the group of this process (0440): that is how an orchestrator mounts a secret for a process that is
+ * not root.
  */
 export function readSecretFile(path: string, { setting }: SecretFileOptions = {}): Buffer {
   const refuse = (why: string) =>
     new ServiceError('config_invalid', setting === undefined ? `${path} ${why}` : `${setting}: ${path} ${why}`)
   let file: number
   try {
-    // Judged once it is open: what the name leads to may change, and a link is as open as the file behind it.
+    // Checked once it is open: the file behind the name may change, and a link is as open as the file behind it.
     file = openSync(path, constants.O_RDONLY)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'

@@ -5,7 +5,7 @@ import { signCompact, verifyCompact } from './jws.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
 import { refused, type Verified } from './verified.ts'
 
-/** Which service may hold a key of which purpose (DESIGN §3). The root certifies these and no others. */
+/** Which service may hold a key of which purpose (DESIGN §3). The root certifies only these. */
 export const serviceOfPurpose = {
   credential: 'issuer',
   'issuer-event': 'issuer',
@@ -45,17 +45,17 @@ const certificateSchema = z
   .refine((c) => namesItsKey(c.kid, c.jwk), { path: ['kid'] })
 
 /**
- * What the root key says of a service's key: whose it is, what for, on which topics its events count (none for a key that
- * signs no events), and from when until when (exclusive).
+ * The root key's statement about a service's key: its service, its purpose, the topics on which its events count (none for a key that signs
+ * no events), and its validity (end exclusive).
  */
 export type ServiceKeyCertificate = z.infer<typeof certificateSchema>
 
-/** Throws `invariant_broken` when the claims contradict themselves: another service's purpose, a `kid` of another key. */
+/** Throws `invariant_broken` if the claims contradict each other: another service's purpose, a `kid` of another key. */
 export function signServiceKeyCertificate(certificate: ServiceKeyCertificate, root: SigningKey<'root'>): string {
   return signCompact('serviceKey', certificateSchema, certificate, root)
 }
 
-/** Verifies a certificate by the root key of the trust anchor. Its validity is judged where the certified key is used. */
+/** Verifies a certificate by the root key of the trust anchor. Its validity is checked where the certified key is used. */
 export function verifyServiceKeyCertificate(options: {
   certificate: string
   key: VerifyingKey<'root'>

@@ -8,7 +8,7 @@ const trust = aTrust()
 const { jws, ...facts } = trust
 const invalid = expect.objectContaining({ code: 'trust_invalid' })
 const parse = (change: object) => parseTrust(Buffer.from(JSON.stringify({ ...trust, ...change })))
-/** Signed by the root key as it stands, so that what is refused is the content. */
+/** Signed by the same root key, so that the refusal is due to the content. */
 const parseSigned = (change: object) => parse(signTrust({ ...facts, ...change } as typeof facts, keyFor('root')))
 
 it('reads back what it writes', () => {

@@ -20,26 +20,29 @@ const trustSchema = z
     log: z.strictObject({
       vkey: z.string().regex(/^[^+\s]{1,255}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{43}[A-Za-z0-9+/=]{1,5}$/),
     }),
-    /** WebAuthn relying party: a domain that every origin is in. */
+    /** WebAuthn relying party: a domain that contains every origin. */
     rp_id: z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/),
     origins: z.array(z.string().max(300)).min(1).max(16),
     /** One person's passkey suffices. Every page and report says so. */
     single_operator: z.boolean(),
     /**
-     * Present in an installation of `bailiwick dev`: a program answers requests, and no person. Every page and report says so. It cannot be taken
-     * out, since the root key signed it and was never written to a file.
+     * Present in an installation of `bailiwick dev`: a program answers requests, not a person. Every page and report says so. It cannot be
+     * removed, because the root key signed it and was never written to a file.
      */
     software_approver: z.literal(true).optional(),
-    /** Makes the first approver, once. */
+    /** Enrols the first approver, once. */
     invitation: keySchema,
     public_url: z.string().max(300),
     created_at: timestampSchema,
     /**
-     * The first registry, whole. Absent: made before this was said (decision 42), and nobody can tell whether a rule was left out
-     * before the first start. It cannot be taken out: the root key signs what is here, not what might be.
+     * Commits to the whole first registry. Absent in an installation older than this member (decision 42): then it is unknown whether a
+     * rule was left out before the first start. It cannot be removed: the root key signs which members are present.
      */
     genesis: genesisCommitmentSchema.optional(),
-    /** The root key's signature over all else: who can edit this file must not make one person enough, nor let in another page. */
+    /**
+     * The root key's signature over everything else: a person who can edit this file must not be able to make one person enough, or to
+     * admit another page.
+     */
     jws: compactJwsSchema,
   })
   .refine((t) => isUsable('root', t.root.jwk), { path: ['root', 'jwk'] })
@@ -48,10 +51,10 @@ const trustSchema = z
   .refine((t) => t.origins.every((origin) => isOriginIn(origin, t.rp_id)), { path: ['origins'] })
   .refine((t) => /^https?:$/.test(URL.parse(t.public_url)?.protocol ?? ''), { path: ['public_url'] })
 
-/** trust.json (DESIGN §3): public, given to every process and verifier; all that is believed leads back to it. */
+/** trust.json (DESIGN §3): public, given to every process and verifier; everything believed traces back to it. */
 export type Trust = z.infer<typeof trustSchema>
 
-/** Reads trust.json, strictly. Throws `trust_invalid`: without an anchor there is nothing to go on with. */
+/** Parses trust.json strictly. Throws `trust_invalid`: without an anchor nothing can continue. */
 export function parseTrust(bytes: Uint8Array): Trust {
   let json: unknown
   try {
@@ -65,7 +68,7 @@ export function parseTrust(bytes: Uint8Array): Trust {
   return trust.data
 }
 
-/** The bytes of trust.json. Throws `trust_invalid` for what `parseTrust` would not take back. */
+/** The bytes of trust.json. Throws `trust_invalid` for an anchor that `parseTrust` would refuse. */
 export function encodeTrust(trust: Trust): Uint8Array {
   const bytes = Buffer.from(`${JSON.stringify(trust, undefined, 2)}\n`)
   parseTrust(bytes)
@@ -79,7 +82,7 @@ export function anchorKey<P extends 'root' | 'invitation'>(trust: Trust, purpose
   return key
 }
 
-/** What the root key says, once, when an installation is made: every member but its signature, by their JCS hash. */
+/** What the root key signs once, when an installation is made: every member except its signature, by their JCS hash. */
 const statementOf = (trust: Omit<Trust, 'jws'>) => ({
   installation: trust.installation,
   entity_type: 'trust-anchor',
@@ -88,7 +91,7 @@ const statementOf = (trust: Omit<Trust, 'jws'>) => ({
   after: jcsHash(trust),
 })
 
-/** Puts the root key's signature under the anchor of an installation. */
+/** Adds the root key's signature to the anchor of an installation. */
 export function signTrust(trust: Omit<Trust, 'jws'>, root: SigningKey<'root'>): Trust {
   return { ...trust, jws: signGenesisStatement(statementOf(trust), root) }
 }

@@ -2,17 +2,17 @@ import type { Agent } from '@bailiwick/contracts'
 import { expect, it } from 'vitest'
 import type { Attestor } from './attestor.ts'
 
-/** What a token of the adapter under test says besides what makes it good. */
+/** What a token of the adapter under test should say, apart from what makes it valid. */
 export interface TokenWishes {
   agent?: string
   instance?: string
   audience?: string
   expired?: boolean
-  /** By an authority, or a key, that the agent's registration does not name. */
+  /** From an authority, or signed by a key, that the agent's registration does not name. */
   forged?: boolean
 }
 
-/** An attestor, an agent that it attests, and the authority that makes its tokens, each good unless wished otherwise. */
+/** An attestor, an agent that it attests, and the authority that makes its tokens. Each token is valid unless requested otherwise. */
 export interface AttestorWorkshop {
   attestor: Attestor
   agent: Agent
@@ -23,7 +23,7 @@ export interface AttestorWorkshop {
   token(wishes?: TokenWishes): Promise<string>
 }
 
-/** What every attestor holds to, whatever its tokens are. */
+/** The guarantees of every attestor, whatever its tokens are. */
 export function attestorContract(open: () => Promise<AttestorWorkshop>): void {
   const attest = async (wishes: TokenWishes, change: { key?: string; audience?: string; agent?: Agent } = {}) => {
     const { attestor, agent, audience, now, key, token } = await open()

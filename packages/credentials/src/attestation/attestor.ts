@@ -1,19 +1,21 @@
 import type { Agent, Attestation } from '@bailiwick/contracts'
 import type { Refused } from '../verified.ts'
 
-/** What a workload shows beside its token, and to whom. */
+/** What a workload presents together with its token, and to whom. */
 export interface Presented {
-  /** The agent that the token is said to be of, as the registry has it: its attestor is the judge. */
+  /** The agent to which the token is said to belong, from the registry: its attestor is the judge. */
   readonly agent: Agent
-  /** The names of who takes the token here: it is for one of them, alone. One for anybody else could be passed on by him. */
+  /**
+   * The names of the service that takes the token here. A token must name one of them and nothing else: another recipient could pass it on.
+   */
   readonly audiences: readonly string[]
   /** ms since the epoch. */
   readonly now: number
-  /** Thumbprint of the key whose possession the workload proves by itself, with a proof of its own. */
+  /** Thumbprint of the key whose possession the workload proves separately. */
   readonly key: string
 }
 
-/** Who a workload is. What is bound to it is bound to this instance and this key. */
+/** Who a workload is. What is bound to the workload is bound to this instance and this key. */
 export interface Attested {
   readonly ok: true
   /** The agent's SPIFFE ID. */
@@ -21,21 +23,21 @@ export interface Attested {
   /** `<agent id>/<instance>` */
   readonly instance: string
   readonly kind: Attestation['kind']
-  /** Names the token in evidence, where itself it must not stand (V17). Absent with a registered key. */
+  /** Identifies the token in evidence, where the token itself must not appear (V17). Absent with a registered key. */
   readonly tokenHash: string | undefined
-  /** ms since the epoch; what rests on this alone rests on nothing after that. */
+  /** ms since the epoch; after this time, nothing that rests only on this attestation is valid. */
   readonly expiresAt: number
   /**
-   * The token counts once (RFC 7523 §3): the caller remembers its `jti` until `expiresAt`, and its times say whether a caller before may have
-   * counted it (`mayHaveCounted`). Absent where it may be shown again.
+   * Present if the token counts once (RFC 7523 §3). The caller remembers its `jti` until `expiresAt`; its times say whether an earlier
+   * instance may have counted it (`mayHaveCounted`). Absent if the token may be shown again.
    */
   readonly once: { readonly jti: string; readonly exp: number; readonly iat: number | undefined } | undefined
 }
 
 /**
- * How a workload shows which instance of an agent it is. Hostile input never throws: it is refused, with a reason. A token
- * that was shown with one key is refused with another (`token_replayed`), for as long as it lives: whoever reads a token
- * on its way cannot use it with a key of his own. That memory is this process's.
+ * Checks which instance of an agent a workload is. Hostile input never throws: it is refused, with a reason. A token that was shown with
+ * one key is refused with another (`token_replayed`) for as long as it lives, so that a thief who reads a token in transit cannot use it
+ * with a different key. That memory is this process's own.
  */
 export interface Attestor {
   attest(token: string, presented: Presented): Promise<Attested | Refused>

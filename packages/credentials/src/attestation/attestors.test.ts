@@ -55,7 +55,7 @@ describe('OIDC', () => {
   })
   const claims = (wishes: TokenWishes): Record<string, unknown> => ({
     iss: 'https://kubernetes.default.svc',
-    // An OIDC token names an agent by what its registration requires of the claims.
+    // An OIDC token identifies an agent by the claims that its registration requires.
     sub: wishes.agent === undefined ? 'system:serviceaccount:finance:ledger' : 'system:serviceaccount:finance:other',
     aud: wishes.audience ?? audience,
     'kubernetes.io': { namespace: 'finance', pod: { name: wishes.instance ?? 'one' } },
@@ -98,7 +98,7 @@ describe('registered key', () => {
 })
 
 describe('join token', () => {
-  /** For whichever agent the instance is of; a name that none can have is not offered. */
+  /** Offers a token to the instance's agent; an invalid instance name is not offered. */
   const offer = (attestors: Attestors, instance: string, secret: string, at: number) => {
     const agent = anAgent({ kind: 'join_token' }, instance.slice(0, instance.lastIndexOf('/')))
     try {
@@ -114,7 +114,7 @@ describe('join token', () => {
     const token: AttestorWorkshop['token'] = async (wishes = {}) => {
       const secret = `secret-${++serial}`
       const instance = `${wishes.agent ?? agentId}/${wishes.instance ?? 'one'}`
-      // Each service is told the hash of its own secret alone.
+      // Each service gets only the hash of its own secret.
       if (!wishes.forged && wishes.audience === undefined)
         offer(attestors, instance, secret, wishes.expired ? now - 600_000 : now)
       return secret
@@ -152,7 +152,7 @@ it('a token of ECDSA is the same token in the other spelling of its signature (V
   expect(await attestors.attest(token, { ...presented, key })).toMatchObject({ ok: true })
 })
 
-/** (r, n - s), which verifies where (r, s) does. */
+/** (r, n - s), which verifies wherever (r, s) does. */
 function otherSpelling(token: string): string {
   const cut = token.lastIndexOf('.') + 1
   const signature = Buffer.from(token.slice(cut), 'base64url')

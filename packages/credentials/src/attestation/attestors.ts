@@ -15,16 +15,16 @@ import { registeredKeyAttestor } from './registered-key.ts'
 
 type Place = { file: string } | { url: string }
 
-/** More agents than an installation has. The attestor that was made first goes: its keys are then read again. */
+/** More agents than any installation has. The oldest attestor is dropped first; its keys are then read again. */
 const maxAttestors = 10_000
 
-/** Every agent's attestor, as its registration says. One for each process that attests: what it remembers is in memory. */
+/** The attestor of every agent, according to its registration. Use one per process: what it remembers is in memory. */
 export class Attestors implements Attestor {
   readonly joinTokens = new JoinTokens()
   readonly #registeredKeys = registeredKeyAttestor()
   readonly #fetch: Fetch
   readonly #clock: Monotonic
-  /** By registration, so that a changed one begins with keys of its own. */
+  /** Keyed by registration, so that a changed registration starts with its own keys. */
   readonly #made = new Map<string, Attestor>()
 
   constructor(options: { clock: Monotonic; fetch?: Fetch }) {
@@ -58,7 +58,7 @@ export class Attestors implements Attestor {
     return parseAuthorityKeys('url' in place ? await fetchBytes(place.url, this.#fetch) : await fileBytes(place), uses)
   }
 
-  /** OpenID Connect Discovery §4: the document must be of exactly the issuer that it was asked of. */
+  /** OpenID Connect Discovery §4: the document must come from exactly the issuer that was asked for. */
   async #oidcKeys({ issuer, jwks }: Extract<Registered, { kind: 'oidc' }>): Promise<AuthorityKeys | undefined> {
     if (jwks !== undefined) return this.#keysAt(jwks, oidcUses)
     const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
@@ -68,7 +68,7 @@ export class Attestors implements Attestor {
   }
 }
 
-/** By its whole path: what a relative one means depends on where the process was started. */
+/** Requires an absolute path: the meaning of a relative one depends on where the process was started. */
 async function fileBytes({ file }: { file: string }): Promise<Uint8Array> {
   if (!isAbsolute(file)) throw new ServiceError('attestation_unavailable', 'not an absolute path')
   const bytes = await readFile(file)

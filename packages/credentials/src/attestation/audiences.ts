@@ -1,13 +1,13 @@
 import type { Agent } from '@bailiwick/contracts'
 
-/** Who takes a token: approval with a request, or the issuer at its token endpoint. */
+/** The service that takes a token: approval with a request, or the issuer at its token endpoint. */
 export type Taker = 'access-requests' | 'token'
 
 /**
- * The names under which an agent's tokens are taken. Approval and the issuer have different ones, so that approval, taken over, cannot
- * show the issuer a token that was shown to it, with a key of its own. With `oidc` the registered audience stands
- * for the public address. The issuer's name is its address alone (draft-ietf-oauth-spiffe-client-auth §3.1, RFC 7523bis); what agents sign by
- * themselves may also name the token endpoint, as RFC 7523 §3 had it, or `endpointUrl`, the endpoint of the issuer that takes it.
+ * The audiences that an agent's tokens may name. Approval and the issuer have different ones, so that a compromised approval service cannot
+ * present a token shown to it to the issuer, with a key of its own. With `oidc`, the registered audience is used instead of the public
+ * address. The issuer's name is only its address (draft-ietf-oauth-spiffe-client-auth §3.1, RFC 7523bis). Assertions that agents sign
+ * themselves may also name the token endpoint, as RFC 7523 §3 had it, or `endpointUrl`, the issuer's endpoint that takes them.
  */
 export function audiencesOf(
   { attestor }: Agent,

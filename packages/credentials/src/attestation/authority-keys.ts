@@ -1,21 +1,21 @@
 import { parseStrictJson } from '@bailiwick/contracts'
 import type { JWK } from 'jose'
 
-/** A key of an authority that vouches for workloads. Its record says the algorithm; no token does. */
+/** A key of an authority that vouches for workloads. The key's record determines the algorithm, never a token. */
 export interface AuthorityKey {
   readonly kid: string
   readonly alg: string
   readonly jwk: JWK
 }
 
-/** An authority's keys by `kid`, as they were read once. */
+/** An authority's keys by `kid`, from one read. */
 export interface AuthorityKeys {
   readonly keys: ReadonlyMap<string, AuthorityKey>
-  /** How soon the authority wants them read again (SPIFFE Trust Domain and Bundle §4.1.2); undefined: it does not say. */
+  /** How soon the authority wants them to be read again (SPIFFE Trust Domain and Bundle §4.1.2); undefined: it does not say. */
   readonly refreshSeconds: number | undefined
 }
 
-/** The algorithms of a key by its type; the first is meant where the record names none. None of them is symmetric. */
+/** The algorithms of a key by its type; the first is the default if the record names none. None of them is symmetric. */
 const algorithmsOf: Readonly<Record<string, readonly string[]>> = {
   'EC P-256': ['ES256'],
   'EC P-384': ['ES384'],
@@ -31,9 +31,9 @@ const publicMembers = ['kty', 'crv', 'x', 'y', 'n', 'e'] as const
 const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
 
 /**
- * Reads a JWK Set (RFC 7517 §5), strictly: undefined unless it is one. Of its keys those count that have a `kid` of their own
- * and one of the `uses`; what has private members, or a type that is not known here, is nobody's key. Two keys of one
- * `kid` are none: which of them was meant cannot be told.
+ * Parses a JWK Set (RFC 7517 §5) strictly; undefined unless it is one. A key counts only if it has its own `kid` and one of the `uses`. A
+ * key with private members, or of an unknown type, is ignored. If two keys share a `kid`, both are ignored, because it is unclear which one
+ * was meant.
  */
 export function parseAuthorityKeys(
   bytes: Uint8Array,
@@ -71,7 +71,7 @@ function keyOf(entry: unknown, uses: readonly (string | undefined)[]): Authority
   return { kid, alg: chosen, jwk: jwk as JWK }
 }
 
-/** Strict JSON that is an object, else undefined. */
+/** Strict JSON that is an object, otherwise undefined. */
 export function objectIn(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
   try {
     const value = parseStrictJson(bytes)

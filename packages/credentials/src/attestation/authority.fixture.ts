@@ -17,7 +17,7 @@ export const anAgent = (attestor: Attestor, id = agentId): Agent => ({
 
 export const workloadKey = generateKey('agent')
 
-/** Somebody who vouches for workloads, with one key. */
+/** An authority that vouches for workloads, with one key. */
 export class Authority {
   readonly kid: string
   readonly alg: string

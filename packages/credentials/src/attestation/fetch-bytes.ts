@@ -1,6 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
 
-/** How long an authority may take to answer, all of it. */
+/** How long an authority may take for its complete answer. */
 export const answerWithinMs = 5000
 /** The longest answer that is read. */
 export const maxAnswerBytes = 1_048_576
@@ -8,9 +8,9 @@ export const maxAnswerBytes = 1_048_576
 export type Fetch = typeof globalThis.fetch
 
 /**
- * Reads a document of an authority over https, with the platform's own trust in certificates. A redirect is refused: it
- * would let whoever answers there name the authority. Throws `attestation_unavailable` for every other end than a 200 of
- * at most 1 MiB within 5 s.
+ * Reads a document of an authority over https, with the platform's own trust in certificates. A redirect is refused: it would let the
+ * server that answers there choose the authority. Throws `attestation_unavailable` for every outcome other than a 200 with at most 1 MiB
+ * within 5 s.
  */
 export async function fetchBytes(url: string, fetch: Fetch): Promise<Uint8Array> {
   if (!url.startsWith('https://')) throw new ServiceError('attestation_unavailable', 'not an https address')
@@ -24,7 +24,7 @@ export async function fetchBytes(url: string, fetch: Fetch): Promise<Uint8Array>
   }
 }
 
-/** Counts what arrives, not what a header says: whoever answers can say anything. */
+/** Counts the bytes that arrive instead of trusting a header, because the server can state any length. */
 async function bounded(body: ReadableStream<Uint8Array> | null): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   let length = 0

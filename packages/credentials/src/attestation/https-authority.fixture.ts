@@ -8,14 +8,14 @@ import { join } from 'node:path'
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 
-/** An https server of this machine, with a certificate for `localhost` by a certificate authority of its own. */
+/** An https server on this machine, with a certificate for `localhost` from its own certificate authority. */
 export class HttpsAuthority implements AsyncDisposable {
   readonly #folder = mkdtempSync(join(tmpdir(), 'https-authority-'))
   readonly #server: Server
-  /** Path → what is answered there; nothing: 404. */
+  /** Path → the answer there; without an entry: 404. */
   readonly answers = new Map<string, Answer>()
   readonly asked: string[] = []
-  /** Of whoever signed its certificate; PEM. */
+  /** The certificate of the authority that signed its certificate; PEM. */
   readonly caFile = join(this.#folder, 'ca.pem')
   url = ''
 
@@ -53,7 +53,7 @@ export class HttpsAuthority implements AsyncDisposable {
     return readFileSync(this.caFile, 'utf8')
   }
 
-  /** From now on this text is what stands there. */
+  /** Serves this text from now on. */
   serve(path: string, text: () => string): void {
     this.answers.set(path, (_, response) => response.writeHead(200, { 'content-type': 'application/json' }).end(text()))
   }

@@ -26,7 +26,7 @@ beforeEach(() => {
   server.asked.length = 0
 })
 
-/** Attestors as a service has them, with the platform's own fetch; and what they say of a token. */
+/** Attestors as in a service, with the platform's own fetch, and their verdict on a token. */
 function attestors() {
   let at = 1_000_000
   const all = new Attestors({ clock: { monotonic: () => at } })
@@ -68,7 +68,7 @@ describe('over https', () => {
     expect(server.asked).toHaveLength(1) // not twice within 30 s
     pass(retryMs)
     expect(await attest(bundleAt('/bundle'), await svid(next))).toBe(`${agentId}/one`)
-    expect(await attest(bundleAt('/bundle'), await svid())).toBe('key_unknown') // which was taken back
+    expect(await attest(bundleAt('/bundle'), await svid())).toBe('key_unknown') // the authority withdrew this key
     expect(server.asked).toHaveLength(2)
   })
 

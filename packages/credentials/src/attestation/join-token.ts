@@ -6,11 +6,11 @@ import { refused } from '../verified.ts'
 import type { Attestor } from './attestor.ts'
 import { instanceOf, nameIn } from './instance-name.ts'
 
-/** What an operator says of a join token, to each service that is to take it: the token itself is with the workload alone. */
+/** What an operator tells each service that will take a join token. Only the workload has the token itself. */
 export const joinTokenOrderSchema = z.strictObject({
   /** `<agent id>/<instance>` */
   instance: spiffeIdSchema,
-  /** Of the secret that will be shown to this service: each has its own, so that neither can use the other's. */
+  /** The hash of the secret that will be shown to this service. Each service has its own, so that neither can use the other's. */
   token_hash: sha256Schema,
   minutes: z.int().min(1).max(60),
 })
@@ -18,26 +18,26 @@ export type JoinTokenOrder = z.infer<typeof joinTokenOrderSchema>
 
 interface Offer {
   instance: string
-  /** ms since the epoch; until then it can be redeemed, or goes on with its key. */
+  /** ms since the epoch; until then the token can be redeemed, or remains valid with its key. */
   expiresAt: number
   key?: string
 }
 
-/** No grant lives longer; who needs more asks the operator for another token. */
+/** No grant lives longer; a workload that needs more time gets another token from the operator. */
 const redeemedForMs = 8 * 3600 * 1000
 const maxOffers = 1000
 
 /**
- * Join tokens, for development. One is redeemed once, by one key, within minutes; from then on the same token with that
- * same key shows which instance it is, for 8 h, so that a lost answer can be asked for again. In memory, by hash alone:
- * after a start the operator makes another.
+ * Join tokens, for development. A token is redeemed once, by one key, within minutes. From then on the same token with the same key shows
+ * which instance it is, for 8 h, so that a lost answer can be requested again. Tokens are kept in memory, only as hashes: after a restart
+ * the operator makes a new one.
  */
 export class JoinTokens implements Attestor {
   readonly #offers = new Map<string, Offer>()
 
   /**
-   * Takes a token from now on; gives until when (ms since the epoch). Throws `entity_unknown` unless the agent of that
-   * instance is registered to join by tokens, `queue_full` when too many are waiting.
+   * Accepts a token from now on, and returns the end of that period (ms since the epoch). Throws `entity_unknown` unless the instance's
+   * agent is registered to join by tokens, `queue_full` if too many tokens are waiting.
    */
   offer(agent: Agent | undefined, { instance, token_hash, minutes }: JoinTokenOrder, now: number): number {
     if (agent?.attestor.kind !== 'join_token' || instanceOf(agent.id, nameIn(agent.id, instance)) === undefined)

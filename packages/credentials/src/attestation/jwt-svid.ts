@@ -6,12 +6,12 @@ import type { KeySource } from './key-source.ts'
 import { OneKeyEach } from './one-key-each.ts'
 import { verifyWorkloadToken } from './workload-token.ts'
 
-/** In a trust bundle each key says what it is for (SPIFFE JWT-SVID §5.2); X.509 authorities sign no token. */
+/** In a trust bundle each key states its use (SPIFFE JWT-SVID §5.2); X.509 authorities sign no tokens. */
 export const svidUses = ['jwt-svid'] as const
 
 /**
- * SPIFFE JWT-SVID: `sub` is the instance, `<agent id>/<instance>`, and so of the agent's own trust domain; the key is one of
- * the bundle that the agent's registration names; the audience is ours alone.
+ * SPIFFE JWT-SVID. `sub` is the instance, `<agent id>/<instance>`, so it belongs to the agent's own trust domain. The key is from the
+ * bundle that the agent's registration names. The audience is ours alone.
  */
 export function jwtSvidAttestor(keys: KeySource): Attestor {
   const shown = new OneKeyEach()

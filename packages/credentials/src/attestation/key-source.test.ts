@@ -10,7 +10,7 @@ const authority = await Authority.open()
 const keysOf = (more: object = {}): AuthorityKeys | undefined =>
   parseAuthorityKeys(Buffer.from(authority.set('sig', more)), ['sig'])
 
-/** A source whose authority answers as told, or does not. */
+/** A source whose authority answers on command, or does not. */
 function scene() {
   let at = 1_000_000
   const world = { reads: 0, answer: keysOf() as AuthorityKeys | undefined | Error }
@@ -112,7 +112,7 @@ describe('an endpoint of an authority', () => {
     server.close()
   })
 
-  /** Only a test brings an address without TLS, by a fetch of its own. */
+  /** Only tests use an address without TLS, through their own fetch. */
   const read = (path: string, signal?: AbortSignal) =>
     fetchBytes(`https://bundle.example${path}`, (url, init) =>
       fetch(`http://127.0.0.1:${port}${new URL(String(url)).pathname}`, signal ? { ...init, signal } : init),

@@ -2,29 +2,29 @@ import type { ErrorCode } from '@bailiwick/errors'
 import { type Refused, refused } from '../verified.ts'
 import type { AuthorityKey, AuthorityKeys } from './authority-keys.ts'
 
-/** Time that nobody can turn back, in ms. */
+/** A clock that cannot be set back, in ms. */
 export interface Monotonic {
   monotonic(): number
 }
 
-/** Where an authority's keys are read. Throws or gives undefined when they cannot be had. */
+/** Reads an authority's keys. Throws or returns undefined if they are not available. */
 export type ReadKeys = () => Promise<AuthorityKeys | undefined>
 
-/** How old keys may become before they are read again, where the authority does not say. */
+/** How old keys may become before they are read again, unless the authority says otherwise. */
 const refreshMs = 300_000
-/** An authority may say longer, up to this. */
+/** The authority may ask for a longer time, up to this. */
 const longestMs = 3_600_000
-/** After this the last good keys count no more: what an authority took back meanwhile must not live on an outage. */
+/** After this time the last good keys no longer count: an outage must not keep keys alive that the authority has withdrawn. */
 export const keptMs = 3_600_000
-/** Between two attempts: unknown `kid`s and an authority that is down must not make us its flood. */
+/** The pause between two attempts: unknown `kid`s, or an authority that is down, must not make us flood it. */
 export const retryMs = 30_000
-/** With nothing at hand it is asked again sooner: to start before the authority should not cost half a minute. */
+/** Without any keys the retry comes sooner: starting before the authority should not cost half a minute. */
 const firstRetryMs = 1000
 
 /**
- * An authority's keys, kept and refreshed. They are read when first needed, again when they are older than the authority
- * wants, and when a token names a key that is not there, but never twice within 30 s. While they cannot be read the last good
- * ones go on for an hour, and then nothing is attested (V13).
+ * An authority's keys, cached and refreshed. They are read when first needed, again when they are older than the authority wants, and when
+ * a token names a key that is not there, but never twice within 30 s. While they cannot be read, the last good keys remain valid for an
+ * hour; after that nothing is attested (V13).
  */
 export class KeySource {
   readonly #read: ReadKeys
@@ -38,7 +38,10 @@ export class KeySource {
     this.#clock = clock
   }
 
-  /** The authority's key of this `kid`. `attestation_unavailable` while no keys can be had; `key_unknown`: it has none such. */
+  /**
+   * The authority's key with this `kid`. `attestation_unavailable` while no keys are available; `key_unknown` if the authority has no such
+   * key.
+   */
   async find(kid: string): Promise<AuthorityKey | Refused> {
     if (this.#isOld() || !this.#good?.set.keys.has(kid)) await this.#refresh()
     const good = this.#good
@@ -54,7 +57,7 @@ export class KeySource {
     return this.#clock.monotonic() - at >= Math.min(longestMs, Math.max(retryMs, wanted))
   }
 
-  /** Callers who need it at the same moment read once. */
+  /** Callers that need it at the same moment share one read. */
   async #refresh(): Promise<void> {
     if (this.#running === undefined) {
       const now = this.#clock.monotonic()

@@ -9,12 +9,12 @@ import { verifyWorkloadToken, type WorkloadClaims } from './workload-token.ts'
 
 type Oidc = Extract<Registered, { kind: 'oidc' }>
 
-/** Kubernetes' keys say `sig`, others nothing (RFC 7517 §4.2). */
+/** Kubernetes' keys state `sig`, others nothing (RFC 7517 §4.2). */
 export const oidcUses = ['sig', undefined] as const
 
 /**
- * A workload token of an OpenID provider (Kubernetes service account, CI job): issuer and audience are exactly those of the
- * agent's registration, each claim that it names has one of its values, and another claim names the instance.
+ * A workload token of an OpenID provider (Kubernetes service account, CI job). Issuer and audience are exactly those in the agent's
+ * registration, each claim that the registration names has one of its values, and another claim names the instance.
  */
 export function oidcAttestor(registered: Oidc, keys: KeySource): Attestor {
   const shown = new OneKeyEach()
@@ -44,7 +44,7 @@ function claimsProblem({ issuer, claims }: Oidc, given: WorkloadClaims): Refused
   return undefined
 }
 
-/** RFC 6901, through objects alone, and only through members of their own. */
+/** RFC 6901, through objects only, and only through their own members. */
 function claimAt(claims: object, pointer: string): unknown {
   let at: unknown = claims
   for (const part of pointer.slice(1).split('/')) {

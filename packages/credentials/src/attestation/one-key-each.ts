@@ -1,17 +1,17 @@
 import { sha256 } from '../base64url.ts'
 
-/** How many tokens are remembered; beyond, the one that was shown first is forgotten. */
+/** How many tokens are remembered; beyond that, the one shown first is forgotten. */
 const maxTokens = 100_000
 
 /**
- * Which key each token was first shown with, while it lives. A token is text that travels; the key is what nobody sends. Tokens are
- * told apart by what was signed and by half of the signature: of ECDSA's (r, s), (r, n - s) verifies too, and anybody can write
- * it; and one authority may say the same of two workloads in one second.
+ * Remembers the key with which each token was first shown, while the token lives. A token is text that travels; the key is never sent.
+ * Tokens are told apart by the signed content and by half of the signature. With ECDSA, (r, n - s) verifies wherever (r, s) does, and
+ * anyone can write it; and one authority may say the same of two workloads in one second.
  */
 export class OneKeyEach {
   readonly #shown = new Map<string, { key: string; until: number }>()
 
-  /** Whether this token was never shown with another key. Remembers it until then, in ms since the epoch. */
+  /** Whether this token was never shown with another key. Remembers it until `until`, in ms since the epoch. */
   with(token: string, key: string, until: number, now: number): boolean {
     const named = nameOf(token)
     const known = this.#shown.get(named)

@@ -16,7 +16,7 @@ export function registeredKey(agent: Agent, instance: string): PublicJwk | undef
   return agent.attestor.keys.find((key) => key.instance === name)?.jwk
 }
 
-/** A key that the registry holds: the token is `private_key_jwt` (RFC 7523 §2.2) by the key that is shown, which counts once. */
+/** For keys in the registry: the token is a `private_key_jwt` (RFC 7523 §2.2) by the presented key, and counts once. */
 export function registeredKeyAttestor(): Attestor {
   return {
     async attest(token, { agent, audiences, now, key }) {

@@ -31,7 +31,7 @@ it('takes RSA and elliptic keys alike, each by the algorithm of its record', asy
   expect(await verify(await elliptic.sign(claims))).toMatchObject({ ok: true })
 })
 
-/** The attack on verifiers that let the header choose: the public key, which everybody has, as the secret of an HMAC. */
+/** The attack on verifiers that let the header choose: the public key, known to everyone, as an HMAC secret. */
 function macWithPublicKey(): string {
   const key = createPublicKey({ key: { ...first.jwk } as never, format: 'jwk' })
   const signed = `${part({ alg: 'HS256', kid: 'first' })}.${payload}`

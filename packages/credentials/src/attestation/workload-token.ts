@@ -6,7 +6,7 @@ import { numericDateSchema } from '../lifetime.ts'
 import { type Refused, refused, type Verified } from '../verified.ts'
 import type { AuthorityKey } from './authority-keys.ts'
 
-/** Members that bring a key, fetch one, or change what is signed or how it is read. None of them is ever followed. */
+/** Members that carry a key, fetch one, or change what is signed or how it is read. None of them is ever followed. */
 const forbiddenMembers = ['crit', 'b64', 'zip', 'jku', 'jwk', 'x5u', 'x5c']
 
 const claimsSchema = z.looseObject({
@@ -19,14 +19,14 @@ const claimsSchema = z.looseObject({
 })
 export type WorkloadClaims = z.infer<typeof claimsSchema>
 
-/** How long a token of a workload may live: longer ones are no proof of what is there now. */
+/** The longest life of a workload's token: a longer one does not prove what is running now. */
 const longestMs = 24 * 3600 * 1000
 const leewayMs = 5000
 
 /**
- * Verifies a JWT that another authority made for a workload (SPIFFE JWT-SVID §4, OpenID Connect Core §2). The algorithm is
- * the key record's; `kid` names the key and is required; `exp` is required; the audience stands alone, for a token that is
- * meant for several can be passed on by each of them. `find` gives the authority's key of that `kid`.
+ * Verifies a JWT that another authority made for a workload (SPIFFE JWT-SVID §4, OpenID Connect Core §2). The algorithm is that of the key
+ * record; `kid` names the key and is required; `exp` is required. There must be only one audience, because each recipient of a token with
+ * several could pass it on. `find` returns the authority's key with that `kid`.
  */
 export async function verifyWorkloadToken(
   token: string,
