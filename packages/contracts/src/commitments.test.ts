@@ -20,7 +20,7 @@ it('finds a value that is held as a salted hash only where events hold one, and 
 
 it('takes no word of an agent, or of anybody who writes it elsewhere, for a commitment (V3)', () => {
   for (const data of [
-    // The arguments of a step-up are the agent's own; obligations are a policy's.
+    // The arguments of a step-up are the agent's own; obligations come from a policy.
     { kind: 'step_up', action: { name: 'tools/call', properties: { purpose: held, call: held } } },
     { obligations: [held, { reason: held }] },
     { authority: { purpose: held } },

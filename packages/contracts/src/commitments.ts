@@ -1,14 +1,15 @@
 import { saltedHashSchema } from './primitives.ts'
 
-/** Where a decision holds its call. */
+/** The place in a decision that holds its call. */
 export const callAt = '/action/call'
 
-/** Where an ask holds the text of its one exact action. */
+/** The place in a request that holds the text of its one exact action. */
 export const argumentsAt = '/arguments'
 
 /**
- * Where in their data events hold a value as a salted hash alone (DESIGN §4), as JSON pointers, and where the service that wrote
- * it hands it over. Nowhere else is a hash a commitment: agents choose some of what events hold, and hashes are no secret.
+ * The places in event data where a value appears only as a salted hash (DESIGN §4), as JSON pointers, and the topic on which the service
+ * that wrote the hash hands the value over. No hash anywhere else is a commitment: agents choose some of the content of events, and hashes
+ * are not secret.
  */
 const handedOverOn = {
   '/purpose': 'attachments.approval.v1',
@@ -22,15 +23,15 @@ const places = Object.keys(handedOverOn) as readonly Place[]
 
 /** A value that an event holds only as a salted hash. */
 export interface Commitment {
-  /** Where in the event's data, as a JSON pointer: `/purpose`. */
+  /** The place in the event's data, as a JSON pointer: `/purpose`. */
   readonly at: Place
   readonly salted_sha256: string
 }
 
-/** The topic of attachments that brings the value. The same hash on another one stands for nothing here. */
+/** The topic of attachments that brings the value. The same hash on another topic has no meaning here. */
 export const attachmentTopicOf = ({ at }: Pick<Commitment, 'at'>): (typeof handedOverOn)[Place] => handedOverOn[at]
 
-/** What these data commit to without saying it. */
+/** The values to which these data commit without containing them. */
 export function commitmentsIn(data: unknown): Commitment[] {
   return places.flatMap((at) => {
     const held = at

@@ -18,7 +18,7 @@ import {
   timestampSchema,
 } from './primitives.ts'
 
-/** What a decision takes from, or an outcome gives back to, the budget of its tree. */
+/** What a decision takes from the budget of its tree, or an outcome gives back to it. */
 export const amountsSchema = z
   .strictObject({
     calls: z.int().min(0),
@@ -33,7 +33,7 @@ export const actionSchema = z
     name: z.string().min(1).max(200),
     resource: z.strictObject({ type: z.string().min(1).max(100), id: z.string().min(1).max(2048) }),
     action_digest: sha256Schema,
-    /** The arguments that the authority or a policy names, by JSON pointer; all others stand only in the digest. */
+    /** The arguments that the authority or a policy names, by JSON pointer; all others are only in the digest. */
     arguments: z
       .record(z.string().max(256), z.union([z.string().max(2048), z.number(), z.boolean(), z.null()]))
       .optional(),
@@ -41,19 +41,20 @@ export const actionSchema = z
   .meta({ id: 'action' })
 
 /**
- * An action as an ALLOW names it: by its digest where a human signed that very digest (`per_action`, step-up); else by a salted hash
- * of what the digest is the hash of, so that few possible arguments cannot be tried. Nearly all are of the latter, which is looked for first.
+ * An action as an ALLOW names it. If a human signed its digest (`per_action`, step-up), the name is the digest. Otherwise it is a salted
+ * hash of the text behind the digest, so that a small set of possible arguments cannot be tried out. Nearly all actions are of the second
+ * kind, which is checked first.
  */
 const allowedActionSchema = z
   .union([actionSchema.omit({ action_digest: true }).extend({ call: saltedHashSchema }), actionSchema])
   .meta({ id: 'allowed-action' })
 
-/** What an ALLOW names its action by, and its outcome too: whoever compares them sees that they are of the same. */
+/** The name of the action in an ALLOW and in its outcome: comparing the two shows whether they concern the same action. */
 export function actionHash(action: z.infer<typeof allowedActionSchema>): string {
   return 'call' in action ? action.call.salted_sha256 : action.action_digest
 }
 
-/** Who acted, under what. */
+/** Who acted, and under which grant. */
 const actorSchema = z
   .strictObject({
     agent: spiffeIdSchema,
@@ -61,14 +62,14 @@ const actorSchema = z
     grant_id: grantIdSchema,
     request_id: requestIdSchema,
     task: z.string().max(200),
-    /** The delegation that it acted under, if any: the last link of its chain. */
+    /** The delegation under which it acted, if any: the last link of its chain. */
     delegation_id: delegationIdSchema.optional(),
-    /** Who acted then, for `agent`, whose grant it is. */
+    /** The sub-agent that acted, for `agent`, the holder of the grant. */
     sub_agent: spiffeIdSchema.optional(),
   })
   .meta({ id: 'actor' })
 
-/** One link of the chain that an action was allowed under: what the action takes from the tree, it takes from each. */
+/** One link of the chain under which an action was allowed: what the action takes from the tree, it takes from each link. */
 const chainLinkSchema = z
   .strictObject({
     delegation_id: delegationIdSchema,
@@ -79,8 +80,8 @@ const chainLinkSchema = z
   .meta({ id: 'chain-link' })
 
 /**
- * The event of this tree that it was evaluated after, where there is one: unless that is the newest that counts, it is void.
- * Versions alone would let the rest of a batch count whose first event lost its place to another writer's.
+ * The event of this tree after which it was evaluated, if any: unless that is the newest event that counts, this one is void. With versions
+ * alone, the rest of a batch would count even after its first event lost its place to another writer's.
  */
 const afterSchema = idSchema('evt').optional()
 
@@ -89,46 +90,51 @@ export const decisionAllowed = z.strictObject({
   call_id: callIdSchema,
   enforcement_point: nameSchema,
   /**
-   * The start of that point which alone may use the permit and report the outcome. Absent: the point states none, as points of before
-   * instances do; it must be one process, and an outcome that names an instance does not belong to it.
+   * The start of that point; only this start may use the permit and report the outcome. Absent: the point states none, like points from
+   * before instances; it must be one process, and an outcome that names an instance does not belong to it.
    */
   instance: pointInstanceSchema.optional(),
   actor: actorSchema,
   action: allowedActionSchema,
-  /** Its call and the salt are handed to evidence, which keeps them until they are erased. Else the enforcement point alone has the salt. */
+  /**
+   * The call and the salt are handed to evidence, which keeps them until they are erased. If absent, only the enforcement point has the
+   * salt.
+   */
   call_kept: z.literal(true).optional(),
   /** Index of the permission that covers the action, in the grant's authority. */
   permission: z.int().min(0),
-  /** From the grant's own delegation to that of who acts; absent where the agent of the grant acts itself. 8 is the longest. */
+  /**
+   * From the grant's own delegation to the delegation of the acting agent; absent if the grant's own agent acts. The longest has 8 links.
+   */
   chain: z.array(chainLinkSchema).min(1).max(8).optional(),
   proof: z.enum(['agent_signed', 'point_asserted']),
   /**
-   * Names the DPoP proof that came with the call (`proofId` in credentials). A second ALLOW of the tree with the same one is void for every
-   * reader (V10). Absent only in logs that were written before it was introduced: such an ALLOW is compared with none.
+   * Identifies the DPoP proof that came with the call (`proofId` in credentials). Every reader treats a second ALLOW of the tree with the
+   * same proof as void (V10). Absent only in logs from before this member: such an ALLOW is compared with none.
    */
   proof_id: sha256Schema.optional(),
   reserved: amountsSchema,
   labels: z.array(z.string().max(64)).max(64),
   /**
-   * The owners that the registry had of the agents that had a part in it, each once: `context.history.owner` counts it for each of them. Absent
-   * only in logs that were written before it was introduced: such an ALLOW counts for its task and its agents, and for no owner.
+   * The registered owners of all agents that took part, each once: `context.history.owner` counts the action for each of them. Absent only
+   * in logs from before this member: such an ALLOW counts for its task and its agents, and for no owner.
    */
   owners: z.array(nameSchema).min(1).max(9).optional(),
   policy_set: sha256Schema,
   policies: z.array(z.string().max(256)).max(64),
   obligations: z.array(z.unknown()).max(16).optional(),
-  /** The request by which humans approved this very action once more; it serves once. */
+  /** The request by which humans approved this exact action once more; it serves once. */
   step_up: requestIdSchema.optional(),
-  /** The outcome is due by then. */
+  /** The outcome must be reported by this time. */
   outcome_due: timestampSchema,
-  /** What was known when it was decided: the newest revocation that was applied. */
+  /** The newest revocation that had been applied at the time of the decision. */
   as_of: z.int().min(0),
   after: afterSchema,
 })
 
 /**
- * How many may stand between an agent and who acts for it. No chain that is kept to has more than 7, but a denial also tells by
- * whom one came that is not; a credential that names more is none (`token_malformed`), so that every denial finds room.
+ * The most agents between the grant's agent and the acting one. No chain of a valid delegation has more than 7, but a denial also records
+ * chains that are not valid. A credential that names more is refused (`token_malformed`), so that every denial fits.
  */
 export const mostBetween = 16
 
@@ -138,7 +144,7 @@ export const decisionDenied = z.strictObject({
   reason: z.string().regex(/^[a-z]+(_[a-z]+)*$/),
   enforcement_point: nameSchema.optional(),
   actor: actorSchema.partial().optional(),
-  /** Those through whom it came from `actor.agent` to `actor.sub_agent`; absent where nobody is between them. */
+  /** The agents between `actor.agent` and `actor.sub_agent`; absent if there are none. */
   between: z.array(spiffeIdSchema).min(1).max(mostBetween).optional(),
   action: actionSchema.partial({ action_digest: true }).meta({ id: 'denied-action' }).optional(),
   policy_set: sha256Schema.optional(),
@@ -146,7 +152,7 @@ export const decisionDenied = z.strictObject({
   requestable: z.boolean(),
 })
 
-/** The deciding instance takes back an ALLOW that it never answered. Gives the whole reservation back. */
+/** The deciding instance withdraws an ALLOW that it never answered. Gives the whole reservation back. */
 export const decisionAbandoned = z.strictObject({
   decision_id: decisionIdSchema,
   grant_id: grantIdSchema,
@@ -161,24 +167,24 @@ export const outcomeReported = z.strictObject({
   /** The enforcement point's own number. */
   sequence: z.int().min(1),
   status: z.enum(['succeeded', 'failed', 'not_executed', 'unknown']),
-  /** What goes back to the budget; empty unless the point may release and says `not_executed`. */
+  /** What goes back to the budget; empty unless the point may release and reports `not_executed`. */
   released: amountsSchema,
-  /** What the enforcement point signed, exactly. */
+  /** Exactly what the enforcement point signed. */
   outcome: compactJwsSchema,
   after: afterSchema,
 })
 
 /**
- * What an enforcement point signed, and the decision point did not take: the decision has another outcome, belongs to another instance or
- * was taken back (`outcome_mismatch`), or the instance gave this number to another outcome. It changes nothing; a second outcome stands
- * here so that no decision point swallows it.
+ * An outcome that an enforcement point signed and the decision point refused: the decision has another outcome, belongs to another instance
+ * or was withdrawn (`outcome_mismatch`), or the instance gave this number to another outcome. It changes nothing; a second outcome is
+ * recorded here so that no decision point can hide it.
  */
 export const outcomeRefused = z.strictObject({
   decision_id: decisionIdSchema,
   grant_id: grantIdSchema,
   enforcement_point: nameSchema,
   code: z.enum(['outcome_mismatch', 'outcome_sequence_reused']),
-  /** What the enforcement point signed, exactly. */
+  /** Exactly what the enforcement point signed. */
   outcome: compactJwsSchema,
 })
 
@@ -197,15 +203,15 @@ export const denialsSummarised = z.strictObject({
     .max(200),
 })
 
-/** What one set of policies said. */
+/** The answer of one policy set. */
 const policyOutcome = z.enum(['allow', 'deny', 'step_up', 'error', 'invalid'])
 
 /**
- * What a candidate policy set said of decisions, beside what the active set said. It counts for nothing: nobody's state changes by it,
- * and no decision waits for it.
+ * What a candidate policy set answered, compared with the active set. It counts for nothing: it changes no state, and no decision waits for
+ * it.
  */
 export const candidateAnswered = z.strictObject({
-  /** Names the candidate's files as they were read. */
+  /** The hash of the candidate's files as they were read. */
   candidate: sha256Schema,
   answers: z
     .array(
@@ -214,9 +220,9 @@ export const candidateAnswered = z.strictObject({
         /** The set that decided. */
         policy_set: sha256Schema,
         active: policyOutcome,
-        /** `unanswered`: it was over before, or had too many questions to answer. */
+        /** `unanswered`: it had ended before, or had too many questions to answer. */
         candidate: z.enum([...policyOutcome.options, 'unanswered']),
-        /** The candidate's policies that decided, where it says something else. */
+        /** The candidate's policies that decided, if its answer differs. */
         policies: z.array(z.string().max(256)).max(4).optional(),
       }),
     )
@@ -226,7 +232,7 @@ export const candidateAnswered = z.strictObject({
 
 const attachmentIdSchema = idSchema('att')
 
-/** An agent's prose, or arguments, beside the event that holds their hash. */
+/** An agent's text, or arguments, stored outside the event that holds their hash. */
 export const attachmentStored = z.strictObject({
   attachment_id: attachmentIdSchema,
   about: z.string().max(128),
@@ -234,12 +240,12 @@ export const attachmentStored = z.strictObject({
   text: z.string().max(20_000),
   ...saltedHashSchema.shape,
 })
-/** Why a value was erased. A code, since a text would be one more value that stands in the log for ever. */
+/** Why a value was erased. A code, because a free text would be one more value in the log for ever. */
 export const erasureReasonSchema = z
   .enum(['data_subject_request', 'personal_data', 'secret', 'retention', 'other'])
   .meta({ id: 'erasure-reason' })
 
-/** The value goes wherever this topic took it; under its id it never comes back. */
+/** The value is deleted wherever this topic carried it; it never comes back under its id. */
 export const attachmentErased = z.strictObject({
   attachment_id: attachmentIdSchema,
   about: z.string().max(128),
@@ -247,7 +253,7 @@ export const attachmentErased = z.strictObject({
   reason: erasureReasonSchema,
 })
 
-/** What an operator tells the service that wrote these values: to erase them. */
+/** An operator's order to the service that wrote these values, to erase them. */
 export const erasureOrderSchema = z.strictObject({
   reason: erasureReasonSchema,
   values: z

@@ -26,7 +26,7 @@ function decode(name: string, bytes: Uint8Array) {
   return { topic, decoded: decodeEvent(topic, bytes) }
 }
 
-/** An answer, whatever the bytes are: an event of this topic, or one of four codes with a line that fits a log. */
+/** Expects a valid answer for any bytes: an event of this topic, or one of four codes with a line that fits a log. */
 function expectAnswer(name: string, bytes: Uint8Array): void {
   const { topic, decoded } = decode(name, bytes)
   if (decoded.ok) {

@@ -10,7 +10,7 @@ import {
   type TopicName,
 } from './topics.ts'
 
-/** An event whose form is right; its signature and its effect are the projection's to judge. */
+/** An event with a valid form; the projection judges its signature and its effect. */
 export type DecodedEvent<N extends TopicName = TopicName> = N extends TopicName
   ? {
       [E in EventTypeOf<N>]: Omit<Envelope, 'data' | 'type'> & { type: E; data: EventData<N, E> }
@@ -24,14 +24,13 @@ export type Decoded =
 type Refused = Extract<Decoded, { ok: false }>
 const malformed = (detail: string): Refused => ({ ok: false, code: 'event_malformed', detail })
 
-/** Names of unknown members come from whoever wrote the event: no more than a line of them goes on. */
+/** Names of unknown members come from the event's writer, so only one line of them is passed on. */
 const firstIssue = (root: string, { issues: [issue] }: z.ZodError): string =>
   `${[root, ...(issue?.path ?? [])].join('.')}: ${issue?.message}`.slice(0, 200).toWellFormed()
 
 /**
- * Strict decode of one event from the bytes on the bus: size, strict JSON, envelope, type of this topic, data, and which
- * of the producer's members (`version`, `sequence`, `previous`, `jws`) must, and must not, be there. Never throws,
- * whatever the bytes are.
+ * Strictly decodes one event from the bytes on the bus: size, strict JSON, envelope, a type of this topic, data, and which of the
+ * producer's members (`version`, `sequence`, `previous`, `jws`) must, and must not, be present. Never throws, whatever the bytes are.
  */
 export function decodeEvent(topic: Topic, bytes: Uint8Array): Decoded {
   if (bytes.length > maxEventBytes) return { ok: false, code: 'event_too_large', detail: `${bytes.length} bytes` }

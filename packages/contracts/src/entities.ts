@@ -24,7 +24,7 @@ const resourceScopeSchema = z
   ])
   .meta({ id: 'resource-scope' })
 
-/** A service's key. `certificate` is the root's JWS over the same facts; without it the entity counts for nobody. */
+/** A service's key. `certificate` is the root's JWS over the same facts; without it no reader counts the entity. */
 export const serviceKeySchema = z
   .strictObject({
     id: thumbprintSchema,
@@ -44,7 +44,7 @@ export const serviceKeySchema = z
     not_before: timestampSchema,
     not_after: timestampSchema,
     certificate: compactJwsSchema,
-    /** Absent: active, as the keys of the genesis are. Of the active ones of a purpose the one that became so last signs. */
+    /** Absent: active, like the keys of the genesis. Of a purpose's active keys, the one that became active last signs. */
     state: z.enum(['prepared', 'active', 'tainted']).optional(),
   })
   .meta({ id: 'service-key' })
@@ -52,8 +52,8 @@ export const serviceKeySchema = z
 const instanceSchema = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/, 'not the name of an instance')
 
 /**
- * How a workload shows which instance of the agent it is. With `registered_key` the registry holds each instance's key; with
- * the others a workload proves itself anew each time, and the key is the one that it proves beside its token.
+ * How a workload shows which instance of the agent it is. With `registered_key` the registry holds each instance's key. With the others a
+ * workload proves itself anew each time, and the key is the one that it proves together with its token.
  */
 export const attestorSchema = z
   .discriminatedUnion('kind', [
@@ -72,11 +72,11 @@ export const attestorSchema = z
         z.strictObject({ url: z.url({ protocol: /^https$/ }).max(2048) }),
       ]),
     }),
-    /** Any OIDC workload token: who signs it, what must stand in it, and the claim that names the instance. */
+    /** Any OIDC workload token: its issuer, the claims that it must have, and the claim that names the instance. */
     z.strictObject({
       kind: z.literal('oidc'),
       issuer: z.url({ protocol: /^https$/ }).max(2048),
-      /** Where its keys are; else found by OpenID Connect Discovery §4. */
+      /** The address of its keys; if absent, found by OpenID Connect Discovery §4. */
       jwks: z
         .union([
           z.strictObject({ file: z.string().min(1).max(1024) }),
@@ -84,7 +84,7 @@ export const attestorSchema = z
         ])
         .optional(),
       audience: z.string().min(1).max(2048),
-      /** By JSON pointer: the claim's value, or one of these. */
+      /** By JSON pointer: the claim's required value, or one of several. */
       claims: z.record(
         z
           .string()
@@ -92,19 +92,19 @@ export const attestorSchema = z
           .max(256),
         z.union([z.string().max(1024), z.array(z.string().max(1024)).min(1).max(64)]),
       ),
-      /** By JSON pointer: its value is the instance. */
+      /** By JSON pointer: the claim whose value is the instance. */
       instance_claim: z
         .string()
         .regex(/^(\/[^/]+)+$/, 'not a JSON pointer')
         .max(256),
     }),
-    /** A token that the operator made, once, for minutes; for development. */
+    /** A token that the operator made, for one use within minutes; for development. */
     z.strictObject({ kind: z.literal('join_token') }),
   ])
   .meta({ id: 'attestor' })
 export type Attestor = z.infer<typeof attestorSchema>
 
-/** An agent: a class of identity of its own. `id` names it, an instance is a path below (`<id>/<instance>`). */
+/** An agent: a class of identity of its own. `id` names the agent, and an instance is a path below it (`<id>/<instance>`). */
 export const agentSchema = z
   .strictObject({
     id: spiffeIdSchema,
@@ -113,7 +113,7 @@ export const agentSchema = z
     attestor: attestorSchema,
     labels: z.array(labelSchema).max(32),
     proactive_requests: z.boolean(),
-    /** Where its tasks may be told to have ended: https, by prefix. None: nowhere. */
+    /** Where the end of its tasks may be reported: https, by prefix. If empty: nowhere. */
     callbacks: z
       .array(z.url({ protocol: /^https$/ }).max(2048))
       .max(16)
@@ -141,7 +141,7 @@ export const approverSchema = z
   })
   .meta({ id: 'approver' })
 
-/** Who may approve what; rules are tried by `order`, then `id`; the first that matches holds. No rule: nobody can. */
+/** Who may approve what. Rules are tried by `order`, then `id`, and the first match applies. Without a rule no one can approve. */
 export const ruleSchema = z
   .strictObject({
     id: nameSchema,
@@ -150,11 +150,11 @@ export const ruleSchema = z
       agents: z.array(z.string().min(1).max(2048)).max(64).optional(),
       actions: z.array(z.string().min(1).max(200)).max(64).optional(),
       resources: z.array(resourceScopeSchema).max(64).optional(),
-      /** Labels of a tool: it has one of these. A tool that nobody described has the label `unlabelled`. */
+      /** Labels of a tool: it has at least one of these. An undescribed tool has the label `unlabelled`. */
       labels: z.array(labelSchema).max(32).optional(),
-      /** Labels of the agent: it has one of these. */
+      /** Labels of the agent: it has at least one of these. */
       agent_labels: z.array(labelSchema).max(32).optional(),
-      /** What is asked may cost more than this, in one of these currencies. */
+      /** The request may cost more than this, in one of these currencies. */
       cost_above: z.record(currencySchema, decimalSchema).optional(),
     }),
     approvers: z.strictObject({ group: nameSchema, quorum: z.int().min(1).max(16) }),
@@ -172,9 +172,9 @@ export const ruleSchema = z
      * in rules from before this member: `required`.
      */
     arguments: z.enum(['required', 'digest_only']).optional(),
-    /** Every permission must be closed: no argument that it does not name. Absent: it may be open. */
+    /** Every permission must be closed: it permits only the arguments that it names. Absent: it may be open. */
     closed_permissions: z.boolean().optional(),
-    /** What may be delegated must list its delegates. Absent: it may be any agent. */
+    /** Anything that may be delegated must list its delegates. Absent: delegation to any agent is possible. */
     listed_delegates: z.boolean().optional(),
   })
   .meta({ id: 'rule' })
@@ -186,7 +186,7 @@ const argumentSchema = z
 
 const toolSchema = z.strictObject({
   labels: z.array(labelSchema).max(32),
-  /** Which of its arguments say what a call costs. Rules believe a permission's cost only where it names the same. */
+  /** The arguments that state what a call costs. Rules believe a permission's cost only if it names the same arguments. */
   cost: z.strictObject({ amount: argumentSchema, currency: argumentSchema }).optional(),
 })
 
@@ -200,25 +200,25 @@ export const toolServerSchema = z
   })
   .meta({ id: 'tool-server' })
 
-/** An enforcement point: the key that authenticates its calls, the key that signs its outcomes, what it may ask about. */
+/** An enforcement point: the key that authenticates its calls, the key that signs its outcomes, and what it may ask about. */
 export const enforcementPointSchema = z
   .strictObject({
     id: nameSchema,
     caller_jwk: publicJwkSchema,
     /**
-     * Of a point that can only send one secret: the hash of 32 random bytes in base64url, which then authenticate its calls to
-     * the decision point beside its key. They are nobody's to guess, and anybody's who sees them.
+     * For a point that can only send one secret: the hash of 32 random bytes in base64url, which authenticate its calls to the decision
+     * point in addition to its key. The secret cannot be guessed, but anyone who sees it can use it.
      */
     bearer_sha256: sha256Schema.optional(),
     outcome_jwk: publicJwkSchema,
     resources: z.array(resourceScopeSchema).min(1).max(256),
-    /** Where callers reach it: a proof made for any other place is refused there. */
+    /** Where callers reach it: a proof made for any other address is refused there. */
     base_urls: z.array(z.url().max(2048)).max(64),
     may_release: z.boolean(),
   })
   .meta({ id: 'enforcement-point' })
 
-/** Who may ask what any credential is worth, and change nothing: an auditor, an operator, or a program of theirs, by its key. */
+/** May introspect any credential, and may change nothing: an auditor, an operator, or a program of theirs, by its key. */
 export const auditorSchema = z
   .strictObject({ id: nameSchema, name: lineSchema, jwk: publicJwkSchema })
   .meta({ id: 'auditor' })
@@ -229,14 +229,14 @@ export const policySetSchema = z
     id: z.literal('active'),
     hash: sha256Schema,
     files: z.record(z.string().regex(/^[A-Za-z0-9._-]{1,128}$/), sha256Schema),
-    /** The set denies every request, and that is meant. Without it, a set that has no `permit` is not loaded. */
+    /** Set if the set intentionally denies every request. Without it, a set that has no `permit` is not loaded. */
     permits_nothing: z.literal(true).optional(),
   })
   .meta({ id: 'policy-set' })
 
 /**
- * All passkeys are lost: the root key names who shall be enrolled by whoever holds this key, once, no sooner than 24 h after
- * the registry took it. Any approver who is still there can have it retired until then.
+ * For an approver whose passkeys are all lost. The root key names the person to be enrolled, once, by the holder of this key, no sooner
+ * than 24 h after the registry accepted it. Any remaining approver can have it retired until then.
  */
 export const recoverySchema = z
   .strictObject({

@@ -10,8 +10,8 @@ export const sequenceSchema = z
   .describe('16 digits')
 
 /**
- * The hash of this producer's previous event: base64url SHA-256 of its whole bytes. The first event of a producer names its
- * predecessor's last known event instead: `<source>#<sequence>:<hash>`, or `none`.
+ * The hash of this producer's previous event: base64url SHA-256 of all its bytes. The first event of a producer names its predecessor's
+ * last known event instead: `<source>#<sequence>:<hash>`, or `none`.
  */
 export const previousSchema = z.union([
   sha256Schema,
@@ -34,8 +34,8 @@ const attributeSchema = z
 const uriReference = /^[A-Za-z0-9._~:/?#[\]@!$&'()*+,;=%-]+$/
 
 /**
- * CloudEvents 1.0, structured mode, with our extensions (DESIGN §4). Unknown members are ignored. `version`, `sequence`,
- * `previous` and `jws` are absent on an agent's event; `sequence` and `previous` on topics that are no leaves.
+ * CloudEvents 1.0, structured mode, with our extensions (DESIGN §4). Unknown members are ignored. `version`, `sequence`, `previous` and
+ * `jws` are absent on an agent's event; `sequence` and `previous` are absent on topics whose events are not leaves.
  */
 export const envelopeSchema = z.object({
   specversion: z.literal('1.0'),
@@ -65,8 +65,8 @@ export const envelopeSchema = z.object({
 export type Envelope = z.infer<typeof envelopeSchema>
 
 /**
- * The bytes of an event without its `jws`; what is signed, and (with `jws`) stored, hashed and published unchanged. Members stand in
- * this order, and those that are absent do not stand there. `jws` is put behind all of them, by the signer, over these very bytes.
+ * The bytes of an event without its `jws`. They are signed, and (with `jws`) stored, hashed and published unchanged. Members are written in
+ * this order, and absent members are left out. The signer appends `jws` after all of them, over exactly these bytes.
  */
 export function encodeEnvelope(envelope: Omit<Envelope, 'jws'>): Uint8Array {
   const { specversion, id, source, type, time, subject, datacontenttype, dataschema } = envelope

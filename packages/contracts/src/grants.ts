@@ -17,7 +17,7 @@ import {
 import { attestationSchema } from './requests.ts'
 import { approvalStatementSchema, assertionSchema } from './statements.ts'
 
-/** A grant, whole: what an approval created. Every event of a grant's own life carries all of it. */
+/** A complete grant: what an approval created. Every event of a grant's own life carries all of it. */
 export const grantSchema = z
   .strictObject({
     id: grantIdSchema,
@@ -28,7 +28,7 @@ export const grantSchema = z
     mode: modeSchema,
     not_before: timestampSchema,
     not_after: timestampSchema,
-    /** The statement's, for ever: what was revoked up to here was known to the humans. */
+    /** The statement's value, for ever: the humans knew of all revocations up to here. */
     as_of: z.int().min(0),
     statement: approvalStatementSchema,
     statement_hash: sha256Schema,
@@ -48,23 +48,23 @@ export const credentialIntended = z.strictObject({
   audience: z.array(z.string().min(1).max(2048)).min(1).max(8),
   issued_at: timestampSchema,
   expires_at: timestampSchema,
-  /** How the workload showed, for this credential, which instance it is. */
+  /** How the workload proved, for this credential, which instance it is. */
   attestation: attestationSchema.optional(),
   /** The credential key that will sign. */
   kid: thumbprintSchema,
 })
 
 /**
- * A sub-agent came for what an agent passed on to it. Whoever needs the chain verifies it from `delegation` (DESIGN §7.3): all
- * other members repeat what is signed in there.
+ * A sub-agent redeemed what an agent passed on to it. A reader that needs the chain verifies it from `delegation` (DESIGN §7.3): all other
+ * members repeat what is signed in there.
  */
 const delegationRedeemed = z.strictObject({
-  /** `dlg_` and the SHA-256 of what the delegation's signature is over. */
+  /** `dlg_` and the SHA-256 of the bytes that the delegation's signature covers. */
   delegation_id: delegationIdSchema,
   grant_id: grantIdSchema,
-  /** The delegation that it was made under; absent where the agent of the grant made it. */
+  /** The delegation under which it was made; absent if the grant's own agent made it. */
   parent: delegationIdSchema.optional(),
-  /** The whole of it, as its maker signed it. */
+  /** The complete delegation, as its maker signed it. */
   delegation: compactJwsSchema,
   /** The sub-agent's instance, and the key that its credentials confirm. */
   agent: spiffeIdSchema,
@@ -107,29 +107,29 @@ export const revocationKindSchema = z.enum([
 export type RevocationKind = z.infer<typeof revocationKindSchema>
 
 /**
- * The event's `version` is the dense sequence of revocations. Kinds credential, delegation and grant kill by name, for good;
- * the others kill what matches and has an `as_of` below this version (DESIGN §7.3). `target` of kind all is `*`.
+ * The event's `version` is the dense sequence of revocations. Kinds credential, delegation and grant revoke by name, for good; the others
+ * revoke everything that matches and has an `as_of` below this version (DESIGN §7.3). `target` of kind all is `*`.
  */
 export const revocationDeclared = z.strictObject({
   revocation_id: z.string().regex(/^rev_[0-9A-Za-z_-]{20,64}$/),
   kind: revocationKindSchema,
   target: z.string().min(1).max(2100),
-  /** A code, or what an operator wrote as a salted hash. Events of before that was so have the words themselves. */
+  /** A code, or an operator's text as a salted hash. Events from before that change hold the text itself. */
   reason: z.union([z.string().min(1).max(200), saltedHashSchema]),
   by: z.strictObject({
     kind: z.enum(['approver', 'operator', 'agent', 'issuer']),
     id: z.union([nameSchema, spiffeIdSchema]),
   }),
-  /** The event that asked for it, when there is one. */
+  /** The event that asked for it, if any. */
   cause: z.string().max(128).optional(),
 })
 
 /**
- * The issuer has read back the revocation of this `sequence`: it and all before it are durable and count. V7's bound runs from the `time` of
- * this event. A log without any acknowledgement was written before this event existed.
+ * The issuer has read back the revocation of this `sequence`: it and all earlier ones are durable and count. V7's bound runs from the
+ * `time` of this event. A log without any acknowledgement was written before this event existed.
  */
 export const revocationAcknowledged = z.strictObject({
   sequence: z.int().min(1),
-  /** `BAILIWICK_MAX_STALENESS` of the issuer: for how long a decision point may go on without having heard of it. */
+  /** The issuer's `BAILIWICK_MAX_STALENESS`: how long a decision point may continue without having received the revocation. */
   max_staleness_ms: z.int().min(0),
 })

@@ -4,13 +4,13 @@ import { type ServiceName, services, type Topic, type TopicName, topics, writers
 const dayMs = 24 * 60 * 60 * 1000
 
 /**
- * Kafka's limit is on a record batch, not on a record: the adapter gathers up to 512 KiB of events for one request
- * (measured: a batch that is larger is refused whole), and the event that closes a batch may be as large as events get, key and framing on top. Below that
- * a full batch is refused for ever; far above it, whoever may write could fill a broker with what no reader takes.
+ * Kafka limits the size of a record batch, not of a record. The adapter gathers up to 512 KiB of events for one request (measured: a larger
+ * batch is refused as a whole). The event that closes a batch may have the largest event size, plus key and framing. With a lower limit, a
+ * full batch would be refused for ever. With a much higher one, any writer could fill a broker with messages that no reader accepts.
  */
 const maxBatchBytes = 512 * 1024 + 2 * (maxEventBytes + 1)
 
-/** A topic as `admin.createTopics` takes it, under plain names. */
+/** A topic in the form of `admin.createTopics`, under plain names. */
 export interface KafkaTopic {
   readonly name: string
   readonly partitions: number
@@ -21,12 +21,12 @@ export interface KafkaTopic {
 const closedAfterMs = 10 * 60 * 1000
 
 function cleanupOf({ cleanup }: Topic): Record<string, string> {
-  // Only a closed segment is deleted or compacted: without its own limit a quiet topic would keep what has to go.
+  // Only closed segments are deleted or compacted: without this limit, a quiet topic would keep data that must go.
   if (cleanup === 'compact')
     return {
       'cleanup.policy': 'compact',
       'retention.ms': '-1',
-      // Heads come twice a second from every instance, and a start reads and verifies those that are left.
+      // Every instance writes heads twice a second, and at start a service reads and verifies all that are left.
       'segment.ms': String(closedAfterMs),
       'max.compaction.lag.ms': String(closedAfterMs),
     }
@@ -39,8 +39,8 @@ function cleanupOf({ cleanup }: Topic): Record<string, string> {
 }
 
 /**
- * Every topic as the broker must have it. `dev` (`BAILIWICK_DEV=1`) is content with a single broker: what it acknowledged is
- * gone with its disk. Everything else stays the same.
+ * Every topic as the broker must have it. `dev` (`BAILIWICK_DEV=1`) accepts a single broker: data that it acknowledged is lost with its
+ * disk. Everything else stays the same.
  */
 export const kafkaTopics = ({ dev = false }: { dev?: boolean } = {}): KafkaTopic[] =>
   topics.map((topic) => ({
@@ -49,14 +49,14 @@ export const kafkaTopics = ({ dev = false }: { dev?: boolean } = {}): KafkaTopic
     replication: dev ? 1 : 3,
     config: {
       ...cleanupOf(topic),
-      // A broker's own bound on size would delete evidence before its time.
+      // A size limit of the broker's own would delete evidence too early.
       'retention.bytes': '-1',
       'min.insync.replicas': dev ? '1' : '2',
       'unclean.leader.election.enable': 'false',
       'max.message.bytes': String(maxBatchBytes),
-      // The broker then unpacks what agents pack, and bounds what is really there: no reader needs a codec, or meets a bomb.
+      // Makes the broker decompress what agents compress, and limits the real size: no reader needs a codec, or meets a decompression bomb.
       'compression.type': 'uncompressed',
-      // A time of the writer's would let it choose how long its messages are kept, and where `follow` starts.
+      // With its own time, a writer could choose how long its messages are kept, and where `follow` starts.
       'message.timestamp.type': 'LogAppendTime',
     },
   }))
@@ -67,7 +67,7 @@ export const topicsOf = (service: ServiceName): string[] =>
     .filter((topic) => topic.readers.includes(service) || writersOf(topic).includes(service))
     .map(({ name }) => name)
 
-/** One rule of the broker's authoriser; everything without a rule is refused. Names as in `org.apache.kafka.common.acl`. */
+/** One rule of the broker's authoriser; everything without a rule is refused. Names are those of `org.apache.kafka.common.acl`. */
 export interface KafkaAcl {
   readonly principal: string
   readonly host: '*'
@@ -94,8 +94,8 @@ const allow = (
 })
 
 /**
- * What others than services may be given to read: what SIEMs, auditors and downstream systems consume, and the registry,
- * which certifies the keys that signed it. Attachments are not among them: what is erased there must not live on elsewhere.
+ * Topics that readers other than services may be allowed to read: what SIEMs, auditors and downstream systems consume, and the registry,
+ * which certifies the keys that signed it. Attachments are not among them: erased values must not live on elsewhere.
  */
 export const readerTopics: readonly TopicName[] = [
   'registry.v1',
@@ -106,10 +106,10 @@ export const readerTopics: readonly TopicName[] = [
 ]
 
 /**
- * Who may do what: services as the topics declare it, agents nothing but ask, and `readers` (users of others) read. READ and
- * WRITE both imply DESCRIBE; DESCRIBE_CONFIGS lets a service see, before it starts, that what it relies on is kept as
- * declared (DESIGN §5). Throws `RangeError` for a reader whose groups could be a service's: members of one group share its
- * work, so it would take messages away from the service.
+ * Who may do what: services as the topics declare it, agents may only submit requests, and `readers` (users of other systems) may read.
+ * READ and WRITE both imply DESCRIBE. DESCRIBE_CONFIGS lets a service check, before it starts, that the topics it relies on are kept as
+ * declared (DESIGN §5). Throws `RangeError` for a reader whose consumer groups could be a service's: members of one group share its work,
+ * so the reader would take messages away from the service.
  */
 export const kafkaAcls = ({ readers = [] }: { readers?: readonly string[] } = {}): KafkaAcl[] => [
   ...services.flatMap((service) => [

@@ -7,7 +7,7 @@ export const outcomesBytes = 262_144
 
 /**
  * The body of `POST /v1/outcomes` and `POST /log/outcomes`: one outcome, or several in the order in which they were signed. An item of the
- * list that is no compact JWS is refused alone.
+ * list that is not a compact JWS is refused alone.
  */
 export const outcomeBodySchema = z.strictObject({ outcome: compactJwsSchema })
 export const outcomesBodySchema = z.strictObject({
@@ -15,7 +15,7 @@ export const outcomesBodySchema = z.strictObject({
 })
 
 /**
- * The result of one item of a list: the status that a request of its own would have had, and for a refusal the problem (RFC 9457). 204: the
+ * The result for one item of a list: the status that a separate request would have had, and for a refusal the problem (RFC 9457). 204: the
  * outcome is recorded and counts.
  */
 export const outcomeResultSchema = z.object({

@@ -1,11 +1,11 @@
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown
 
 /**
- * As `JSON.parse`, without a fault of V8 (14.6, Node.js 26): once an object `{"a":1,"\\":1}` was parsed, a later `{"a":1,"\u0062":2}` gets the
- * key `\` instead of `b`. An adversary could so show the decision point one argument and the tool another. V8 compares a key that
- * it expects with as many characters of the text as the key that stands there has, escapes not yet read. So where a key holds
- * an escape, each key is read by itself, and the whole with other names in their places. Throws as `JSON.parse`; a `reviver` may
- * not look at keys.
+ * Like `JSON.parse`, but avoids a bug of V8 (14.6, Node.js 26): after parsing an object `{"a":1,"\\":1}`, V8 gives a later
+ * `{"a":1,"\u0062":2}` the key `\` instead of `b`. An adversary could use this to show the decision point one argument and the tool
+ * another. V8 compares the key that it expects with only as many characters of the text as the actual key has, before escapes are decoded.
+ * So if a key contains an escape, each key is parsed separately, and the whole document with substitute names. Throws like `JSON.parse`; a
+ * `reviver` must not look at keys.
  */
 export function parseJson(text: string, reviver?: Reviver): unknown {
   const value: unknown = JSON.parse(text, reviver as never)
@@ -20,7 +20,7 @@ function hasEscapedKey(text: string): boolean {
   return false
 }
 
-/** The same document with `k0`, `k1`, … for keys: equal keys stay equal. `names` has what each stands for. */
+/** The same document with `k0`, `k1`, … as keys: equal keys stay equal. `names` holds the original of each. */
 function withPlainKeys(text: string): { renamed: string; names: string[] } {
   const numbers = new Map<string, number>()
   let renamed = ''
@@ -37,14 +37,14 @@ function withPlainKeys(text: string): { renamed: string; names: string[] } {
 
 function named(value: unknown, names: readonly string[]): unknown {
   if (Array.isArray(value)) return value.map((item) => named(item, names))
-  // Of JSON.parse's own objects alone: a reviver may have put others there.
+  // Only for objects that JSON.parse itself made: a reviver may have put others there.
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
   return Object.fromEntries(
     Object.entries(value).map(([key, member]) => [names[Number(key.slice(1))] ?? '', named(member, names)]),
   )
 }
 
-/** Where the quotes of each key stand, of a text that is JSON: a string behind which a colon comes. */
+/** The positions of the quotes of each key in valid JSON: a string followed by a colon. */
 function* keysIn(text: string): Generator<[open: number, close: number]> {
   for (let open = text.indexOf('"'); open !== -1; ) {
     const close = endOfString(text, open)
@@ -57,7 +57,7 @@ function* keysIn(text: string): Generator<[open: number, close: number]> {
 
 const isSpace = (code: number) => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
 
-/** A quote closes the string unless an odd number of backslashes stands before it. */
+/** A quote closes the string unless it is preceded by an odd number of backslashes. */
 export function endOfString(text: string, open: number): number {
   for (let quote = text.indexOf('"', open + 1); ; quote = text.indexOf('"', quote + 1)) {
     let before = quote - 1

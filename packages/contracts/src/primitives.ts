@@ -6,7 +6,7 @@ export const sha256Schema = z
   .regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/, 'not a base64url SHA-256')
   .describe('base64url SHA-256')
 
-/** A JWK thumbprint (RFC 7638), which is how keys are named everywhere. */
+/** A JWK thumbprint (RFC 7638), the name of a key everywhere. */
 export const thumbprintSchema = sha256Schema.describe('JWK thumbprint (RFC 7638)')
 
 /** base64url without padding. */
@@ -23,8 +23,8 @@ export const compactJwsSchema = z
   .describe('compact JWS')
 
 /**
- * RFC 3339 in UTC with milliseconds: one instant has one spelling. A day that does not exist is refused: `Date.parse` gives
- * NaN for a thirteenth month, and no comparison with NaN ever says that something has expired.
+ * RFC 3339 in UTC with milliseconds, so that one instant has one spelling. A date that does not exist is refused: `Date.parse` gives NaN
+ * for a thirteenth month, and a comparison with NaN never says that something has expired.
  */
 export const timestampSchema = z.iso.datetime({ precision: 3, error: 'not RFC 3339 UTC with ms' }).describe('time, UTC')
 
@@ -35,7 +35,7 @@ export const spiffeIdSchema = z
   .regex(/^spiffe:\/\/[a-z0-9._-]{1,255}(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+)+$/, 'not a SPIFFE ID')
   .describe('SPIFFE ID')
 
-/** The agent of an instance, which is a path below it: `<agent id>/<instance>`. */
+/** The agent of an instance; an instance is a path below its agent: `<agent id>/<instance>`. */
 export const agentIdOf = (instance: string): string => instance.slice(0, instance.lastIndexOf('/'))
 
 /** A name in the registry, as people write it: no white space, nothing invisible. */
@@ -44,16 +44,16 @@ export const nameSchema = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$/, 'not a registry name')
   .describe('registry name')
 
-/** The name of one start of an enforcement point's process: 16 random bytes, of one spelling. */
+/** The name of one start of an enforcement point's process: 16 random bytes, with one valid spelling. */
 export const pointInstanceSchema = z
   .string()
   .regex(/^[A-Za-z0-9_-]{21}[AQgw]$/, 'not an instance of an enforcement point')
   .describe('instance of an enforcement point')
 
-// Characters without ink, and those that reorder others: a name that holds one looks like another name.
+// Invisible characters, and those that reorder others: a name that contains one looks like another name.
 const unseen = /[\p{C}\p{Default_Ignorable_Code_Point}]/u
 
-/** Text for people: one line, no control characters, nothing that cannot be seen. */
+/** Text for people: one line, no control characters, no invisible characters. */
 export const lineSchema = z
   .string()
   .min(1)
@@ -67,7 +67,7 @@ export const installationSchema = z
   .regex(/^ins_[0-9A-Za-z]{10,40}$/, 'not an installation id')
   .describe('installation id')
 
-/** An id of ours: a prefix, then 20 to 64 characters that need no escaping anywhere. */
+/** Our own ids: a prefix, then 20 to 64 characters that need no escaping anywhere. */
 export const idSchema = <P extends string>(prefix: P) =>
   z
     .string()
@@ -80,13 +80,13 @@ export const delegationIdSchema = idSchema('dlg')
 export const credentialIdSchema = idSchema('crd')
 export const decisionIdSchema = idSchema('dec')
 
-/** A call id is the caller's, so that it may repeat a call whose answer was lost. */
+/** The caller chooses the call id, so that it can repeat a call whose answer was lost. */
 export const callIdSchema = z
   .string()
   .regex(/^[0-9A-Za-z_-]{16,64}$/, 'not a call id')
   .describe('call id')
 
-/** Stands for a text that is not in the event: SHA-256 of the 16-byte salt followed by the text in UTF-8. */
+/** Represents a text that is not in the event: SHA-256 of the 16-byte salt followed by the text in UTF-8. */
 export const saltedHashSchema = z.strictObject({ salted_sha256: sha256Schema }).meta({ id: 'salted-hash' })
 
 /** A public key: EC P-256 or Ed25519. Private members are refused. */
@@ -125,7 +125,7 @@ export const decimalSchema = z.string().regex(/^(0|[1-9]\d{0,20})(\.\d{1,6})?$/,
 /** ISO 4217. */
 export const currencySchema = z.string().regex(/^[A-Z]{3}$/)
 
-/** What keeps a grant of mode continuous open: the workload attests at least this often, and outcomes come within so long. */
+/** What keeps a grant of mode continuous open: the workload must attest at least this often, and outcomes must arrive within this time. */
 export const continuousSchema = z
   .strictObject({
     reattest_seconds: z
@@ -141,8 +141,8 @@ export const modeSchema = z.enum(['per_action', 'window', 'continuous'])
 export type Mode = z.infer<typeof modeSchema>
 
 /**
- * An authority as it travels (DESIGN §7.1). Its members are the `authority` package's to judge, strictly: here it is only
- * required to be one, so that an unknown member is refused with `authority_not_understood` rather than as a malformed event.
+ * An authority in transit (DESIGN §7.1). The `authority` package judges its members strictly. Here it must only be one, so that an unknown
+ * member is refused with `authority_not_understood` rather than as a malformed event.
  */
 export const authoritySchema = z
   .looseObject({ type: z.literal('bailiwick_task'), task: z.string().min(1).max(200) })

@@ -4,10 +4,10 @@ import { compactJwsSchema, nameSchema, sha256Schema } from './primitives.ts'
 import { assertionSchema, registryStatementSchema } from './statements.ts'
 
 /**
- * Why a registry event counts, back to the trust anchor (DESIGN §3): the root key's signature (genesis), the invitation
- * key's (the first approver, once), approvers' passkeys over a registry statement that names this very change, or, when all
- * passkeys are lost, the signature of a recovery's key over this very passkey. Where a key of a service that the root certified
- * stands between prepared and revoked, the issuer says by itself.
+ * Why a registry event counts, traced back to the trust anchor (DESIGN §3). It is authorised by one of these signatures: the root key's
+ * (genesis); the invitation key's (the first approver, once); approvers' passkeys over a registry statement that names exactly this change;
+ * or, when all passkeys are lost, a recovery's key over exactly this passkey. The issuer alone states where a service key certified by the
+ * root is between prepared and revoked.
  */
 export const authorizationSchema = z
   .discriminatedUnion('kind', [

@@ -20,10 +20,10 @@ import {
 } from './primitives.ts'
 import { assertionSchema, statementSchema } from './statements.ts'
 
-/** The most characters of a text kept beside the log (docs/events). A longer text is refused, never shortened. */
+/** The most characters of a text stored outside the log (docs/events). A longer text is refused, never shortened. */
 export const longestText = 20_000
 
-/** A text with its salt, beside the signed hash that stands for it; never in a leaf. */
+/** A text with its salt, sent next to the signed hash that represents it; never in a leaf. */
 export const saltedTextSchema = z.strictObject({ salt: base64urlSchema.length(22), text: z.string().max(longestText) })
 
 /**
@@ -33,37 +33,37 @@ export const saltedTextSchema = z.strictObject({ salt: base64urlSchema.length(22
  */
 const argumentsSchema = saltedHashSchema.optional()
 
-/** What an agent publishes: untrusted until approval has verified the JWS inside. */
+/** A request that an agent publishes: untrusted until approval has verified the JWS inside. */
 export const accessRequestSubmitted = z.object({
   request: compactJwsSchema,
   purpose: saltedTextSchema.optional(),
   arguments: saltedTextSchema.optional(),
 })
 
-/** How the workload showed which instance it is. The token itself never stands in an event. */
+/** How the workload proved which instance it is. The token itself is never in an event. */
 export const attestationSchema = z
   .strictObject({
     kind: z.enum(['registered_key', 'jwt_svid', 'oidc', 'join_token']),
     /** SHA-256 of the token; absent with a registered key. */
     token_hash: sha256Schema.optional(),
-    /** The instance's key, where the registry does not hold it. */
+    /** The instance's key, if the registry does not hold it. */
     jwk: publicJwkSchema.optional(),
     attested_at: timestampSchema,
   })
   .meta({ id: 'attestation' })
 export type Attestation = z.infer<typeof attestationSchema>
 
-/** Where the end of the request is told, when the agent wants that; never a grant. */
+/** Where the result of the request is sent, if the agent wants that; it never carries a grant. */
 const callbackSchema = z.url({ protocol: /^https$/ }).max(2048)
 
 const accessRequest = z.strictObject({
   kind: z.literal('access'),
   request_id: requestIdSchema,
-  /** One of the parts into which rules split what was asked; each is a request of its own. */
+  /** One of the parts into which rules split the request; each is a request of its own. */
   item: z
     .strictObject({ task: requestIdSchema, index: z.int().min(0).max(63), count: z.int().min(2).max(64) })
     .optional(),
-  /** The agent's own JWS, so that any reader can verify what was asked. */
+  /** The agent's own JWS, so that any reader can verify what was requested. */
   request: compactJwsSchema,
   /** SHA-256 of JCS of the JWS payload. */
   request_hash: sha256Schema,
@@ -79,18 +79,18 @@ const accessRequest = z.strictObject({
   not_after: timestampSchema,
   purpose: saltedHashSchema.optional(),
   received_by: z.enum(['topic', 'http']),
-  /** Absent in events of before there was more than a registered key. */
+  /** Absent in events from before there were other ways than a registered key. */
   attestation: attestationSchema.optional(),
-  /** The denial that it answers, whose binding token was shown. */
+  /** The denial that it answers, whose binding token was presented. */
   denial: z.strictObject({ decision_id: decisionIdSchema }).optional(),
   callback: callbackSchema.optional(),
-  /** Why it is asked again: the approval before was void by then. */
+  /** Why it is asked again: the earlier approval had become void. */
   reopened: z.enum(['policy_changed', 'manifest_changed']).optional(),
-  /** Nobody can answer later. */
+  /** The time after which the request can no longer be answered. */
   expires_at: timestampSchema,
 })
 
-/** One action of a living grant that needs a human once more (DESIGN §1, mode continuous; a policy's step-up). */
+/** One action of a live grant that needs a human once more (DESIGN §1, mode continuous; a policy's step-up). */
 const stepUpRequest = z.strictObject({
   kind: z.literal('step_up'),
   request_id: requestIdSchema,
@@ -100,13 +100,13 @@ const stepUpRequest = z.strictObject({
   agent: spiffeIdSchema,
   instance_key: thumbprintSchema,
   grant_id: grantIdSchema,
-  /** As the decision point described it in its binding token. */
+  /** As described by the decision point in its binding token. */
   action: actionSchema,
   arguments: argumentsSchema,
   denial: z.strictObject({ decision_id: decisionIdSchema, reason: z.string().regex(/^[a-z]+(_[a-z]+)*$/) }),
   /**
-   * What the decision point found missing: a yes to this action, or to the lapsed task going on. Absent: to this action. What a
-   * yes does is for the signed statement to say.
+   * What the decision point found missing: approval of this action, or of continuing the lapsed task. Absent: of this action. The signed
+   * statement determines what an approval does.
    */
   needs: z.enum(['action', 'task']).optional(),
   purpose: saltedHashSchema.optional(),
@@ -178,7 +178,7 @@ export const requestWithdrawn = z.strictObject({
   reason: saltedHashSchema.optional(),
 })
 
-/** A passkey that was registered with an invitation; the issuer, not approval, makes an approver of it. */
+/** A passkey that was registered with an invitation; the issuer, not the approval service, makes it an approver's. */
 export const enrolmentOffered = z.strictObject({
   enrolment_id: z.string().regex(/^enr_[0-9A-Za-z_-]{20,64}$/),
   approver_id: nameSchema,
@@ -192,7 +192,7 @@ export const enrolmentOffered = z.strictObject({
   recovery: nameSchema.optional(),
 })
 
-/** A person at the console stops something else than one grant; the issuer declares the revocation. */
+/** A person at the console revokes something other than one grant; the issuer declares the revocation. */
 export const revocationRequested = z.strictObject({
   revocation_id: z.string().regex(/^rev_[0-9A-Za-z_-]{20,64}$/),
   kind: z.enum(['delegation', 'agent', 'approver', 'tool-server', 'all']),

@@ -18,7 +18,7 @@ const nonceSchema = base64urlSchema.min(22).max(64)
 
 /**
  * The signer was shown the text whose hash is `action_digest`: action, resource and all arguments. Absent: only the digest was shown, which
- * issuer and decision points refuse unless the rule says `digest_only`. The statement needs no hash of the text: the digest is one.
+ * issuer and decision points refuse unless the rule says `digest_only`. The statement needs no hash of the text, because the digest is one.
  */
 const argumentsShownSchema = z.literal('shown').optional()
 
@@ -55,12 +55,12 @@ export const approvalStatementSchema = z
   .meta({ id: 'approval-statement' })
 export type ApprovalStatement = z.infer<typeof approvalStatementSchema>
 
-/** What approvers of a registry change sign. `before` and `after` are JCS hashes; absent: there was, will be, nothing. */
+/** What approvers of a registry change sign. `before` and `after` are JCS hashes; absent if the entity did not exist, or will not exist. */
 export const registryStatementSchema = z
   .strictObject({
     /**
-     * 2: two people sign, whoever is named as the proposer. 1: one person was enough if another name proposed it; readers take it
-     * only where it stands before the first change of version 2.
+     * 2: two people sign, regardless of the named proposer. 1: one person was enough if another name proposed it; readers accept it only
+     * before the first change of version 2.
      */
     v: z.literal([1, 2]),
     kind: z.literal('registry'),
@@ -87,8 +87,8 @@ export const registryStatementSchema = z
 export type RegistryStatement = z.infer<typeof registryStatementSchema>
 
 /**
- * What a yes to a step-up does. `action`: this action may happen once, and nothing else changes. `task`: besides that, a lapsed
- * grant of mode continuous goes on until `until`, at the latest the grant's end.
+ * What approving a step-up does. `action`: this action may happen once, and nothing else changes. `task`: in addition, a lapsed grant of
+ * mode continuous goes on until `until`, at the latest the grant's end.
  */
 export const stepUpEffectSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('action') }),
@@ -96,7 +96,7 @@ export const stepUpEffectSchema = z.discriminatedUnion('kind', [
 ])
 export type StepUpEffect = z.infer<typeof stepUpEffectSchema>
 
-/** What an approver of one more action of a living grant signs. */
+/** What an approver of one more action of a live grant signs. */
 export const stepUpStatementSchema = z
   .strictObject({
     v: z.literal(1),
@@ -106,7 +106,7 @@ export const stepUpStatementSchema = z
     grant_id: grantIdSchema,
     action_digest: sha256Schema,
     arguments: argumentsShownSchema,
-    /** Absent in statements made before this member existed. They mean `action`: nobody was shown that the task would go on. */
+    /** Absent in statements from before this member. They mean `action`: the signer was not shown that the task would go on. */
     effect: stepUpEffectSchema.optional(),
     not_after: timestampSchema,
     nonce: nonceSchema,

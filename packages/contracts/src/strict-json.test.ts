@@ -42,9 +42,9 @@ it('takes 32 levels', () => {
 
 interface Written {
   text: string
-  /** Whether some object in it has one key twice. */
+  /** Whether some object in it has a duplicate key. */
   twice: boolean
-  /** What it says; JSON.parse itself may not be asked (parse-json.ts). */
+  /** Its value; JSON.parse itself must not be used to get it (parse-json.ts). */
   value: unknown
 }
 

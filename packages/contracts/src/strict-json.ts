@@ -2,7 +2,7 @@ import { endOfString, parseJson } from './parse-json.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Why a text is not strict JSON; the message names no content. */
+/** Why a text is not strict JSON; the message contains none of the text. */
 export class JsonMalformed extends Error {
   readonly code = 'json_malformed'
 }
@@ -28,7 +28,7 @@ export function parseStrictJson(input: Uint8Array | string, maxDepth = 32): unkn
   return value
 }
 
-/** The number of members at all depths; also looks at what of the value the parser lets pass. */
+/** The number of members at all depths; also checks the parts of the value that the parser does not check. */
 function membersOf(value: unknown, depthLeft: number, mayBeHalved: boolean): number {
   if (typeof value === 'string') {
     if (mayBeHalved && !value.isWellFormed()) throw new JsonMalformed('a lone surrogate')
@@ -50,7 +50,7 @@ function membersOf(value: unknown, depthLeft: number, mayBeHalved: boolean): num
   return sum
 }
 
-/** Colons outside strings, of a text that JSON.parse took: each stands behind a key. */
+/** The colons outside strings in a text that JSON.parse accepts: each follows a key. */
 function keysIn(text: string): number {
   let keys = 0
   for (let at = 0; at < text.length; at++) {

@@ -6,8 +6,8 @@ import { topics } from './topics.ts'
 const utf8 = new TextEncoder()
 
 /**
- * Where an unknown member is somebody else's to judge (the authority: `authority`, with `authority_not_understood`; the
- * obligation: the enforcement point, which then denies) or means nothing (a report by an agent, an action's arguments in OCSF).
+ * Places where another component judges an unknown member (the authority: `authority`, with `authority_not_understood`; the obligation: the
+ * enforcement point, which then denies), or where it means nothing (a report by an agent, an action's arguments in OCSF).
  */
 const open = [/\/authority(\/|$)/, /^\/obligations\//]
 const openTypes = new Map([
@@ -25,7 +25,7 @@ function objectsIn(value: unknown, pointer = ''): string[] {
   return isObject(value) ? [pointer, ...below] : below
 }
 
-/** A copy with one more member, that no schema knows, in the object at this pointer. */
+/** A copy with one more member, unknown to every schema, in the object at this pointer. */
 function withUnknownMember(value: unknown, target: string, pointer = ''): unknown {
   if (Array.isArray(value)) return value.map((member, n) => withUnknownMember(member, target, `${pointer}/${n}`))
   if (!isObject(value)) return value

@@ -7,25 +7,25 @@ const offsetSchema = z.int().min(-1)
 const partitionSchema = z.string().regex(/^\d{1,5}$/)
 
 /**
- * A service instance's signed word on where it is (DESIGN §4, §5), each 500 ms and at stop. A reader is fresh when all that
- * the active issuer's newest head names is folded.
+ * A service instance's signed statement of its position (DESIGN §4, §5), every 500 ms and at stop. A reader is fresh when it has folded
+ * everything that the active issuer's newest head names.
  */
 export const headPublished = z.strictObject({
   service: z.enum(['approval', 'issuer', 'policy-decision', 'evidence']),
   producer: z.string().max(128),
   active: z.boolean(),
-  /** Its own chain: number and hash of its newest event; 0 and what `previous` would be before the first. */
+  /** Its own chain: number and hash of its newest event; before the first, 0 and what `previous` would be. */
   sequence: z.int().min(0),
   hash: previousSchema,
   /**
-   * For each topic that its service writes, the last event that counts in each partition, whoever wrote it; of `revocations.v1`, from
-   * every reader: a place that was read says nothing of what was made of it.
+   * For each topic that its service writes, the last event that counts in each partition, whichever instance wrote it; for
+   * `revocations.v1`, from every reader, because a read position does not show what was made of the event.
    */
   counted: z.record(
     z.string(),
     z.record(partitionSchema, z.strictObject({ offset: offsetSchema, id: z.string().max(128) })),
   ),
-  /** As a reader: the offset of the last message handled, by topic and partition; -1: none yet. */
+  /** As a reader: the offset of the last handled message, by topic and partition; -1: none yet. */
   read: z.record(z.string(), z.record(partitionSchema, offsetSchema)),
   stopping: z.boolean(),
 })
@@ -35,7 +35,7 @@ export const checkpointPublished = z.strictObject({
   origin: z.string().min(1).max(256),
   size: z.int().min(0),
   root: sha256Schema,
-  /** The signed note, cosignatures included. */
+  /** The signed note, including cosignatures. */
   checkpoint: z.string().max(16_384),
 })
 
@@ -51,25 +51,25 @@ export const outcomeUnrelayed = z.strictObject({
   enforcement_point: z.string().max(255),
   sequence: z.int(),
 })
-/** Numbers of an enforcement point's instance that the log lacks, or has of others than the next outcome names. */
+/** Outcome numbers of an enforcement point's instance that the log lacks, or for which it has other outcomes than the next one names. */
 export const outcomeSkipped = z.strictObject({
   enforcement_point: z.string().max(255),
   instance: pointInstanceSchema,
   from: z.int().min(1),
   to: z.int().min(1),
 })
-/** An enforcement point signed two outcomes where there is one. This is the other one: the first to be relayed counts. */
+/** An enforcement point signed two outcomes where only one may exist. This is the second: the first one relayed counts. */
 export const outcomeContradicted = z.strictObject({
   decision_id: z.string().max(128),
   enforcement_point: z.string().max(255),
   instance: pointInstanceSchema.optional(),
   sequence: z.int(),
-  /** What there is one of: outcomes of the decision, or of the instance under this number. */
+  /** The scope in which there may be only one outcome: the decision, or this number of the instance. */
   of: z.enum(['decision', 'sequence']),
   /** SHA-256 of what the point signed: header and payload, without the signature, which has two spellings. */
   signed_sha256: sha256Schema,
 })
-/** An event that cannot count: forged, foreign, void where it should not be. Named by its leaf. */
+/** An event that cannot count: forged, foreign, or unexpectedly void. Identified by its leaf. */
 export const eventRefused = z.strictObject({
   topic: z.string().max(255),
   event_id: z.string().max(128),
@@ -78,8 +78,8 @@ export const eventRefused = z.strictObject({
 })
 
 /**
- * What a sink will never get of the log: it was too far behind (`backlog`), or whoever is behind it refused it for good
- * (`refused`). `count` of the leaves `from` to `to`.
+ * Leaves of the log that a sink will never get: it was too far behind (`backlog`), or its receiver refused them for good (`refused`).
+ * `count` of the leaves `from` to `to`.
  */
 export const leavesDropped = z.strictObject({
   sink: z.enum(['otlp', 'file']),
@@ -89,23 +89,23 @@ export const leavesDropped = z.strictObject({
   count: z.int().min(1),
 })
 
-/** A value that events hold as a salted hash was erased. The hash stays where it stands, and so does every proof. */
+/** A value that events hold as a salted hash was erased. The hash stays in place, and so does every proof. */
 export const valueErased = z.strictObject({
   ...attachmentErased.shape,
-  /** Of the attachments that told evidence to. */
+  /** The topic of the attachments that brought the value to evidence. */
   topic: z.string().max(255),
   salted_sha256: sha256Schema,
 })
 
-/** The files of the active policy set are not what people approved; what decides is what was loaded, or nothing. */
+/** The files of the active policy set are not what people approved. The set loaded earlier decides, or none. */
 export const policyFilesChanged = z.strictObject({
   /** The active set's hash. */
   policy_set: sha256Schema,
-  /** The hash of what lies in its place; absent: no policy can be read there. */
+  /** The hash of the files found in its place; absent: no policy can be read there. */
   found: sha256Schema.optional(),
 })
 
-/** What evidence could not read, by position and hash; the bytes stay on their own topic. */
+/** An event that evidence could not read, by position and hash; the bytes stay on their own topic. */
 export const eventParked = z.strictObject({
   topic: z.string().max(255),
   partition: z.int().min(0),

@@ -52,8 +52,8 @@ export interface Topic {
   partitions: number
   cleanup: { retentionDays: number } | 'for ever' | 'compact'
   /**
-   * What goes at once and from the disk on the embedded adapter, and on Kafka with its retention: `by_key`, what an event says under a
-   * key that said something before; `once_handled`, what the one service that reads it has handled.
+   * What is deleted at once and from the disk on the embedded adapter, and after its retention on Kafka. `by_key`: the earlier events under
+   * a key that gets a new event. `once_handled`: the events that the topic's only reading service has handled.
    */
   erasable?: 'by_key' | 'once_handled'
   /** Each event becomes a leaf of the log, and is numbered and chained by its producer. */
@@ -65,7 +65,7 @@ export interface Topic {
 
 const defineTopic = <const T extends Topic>(topic: T): T => topic
 
-/** Agents' signed asks. Anybody who may write here is untrusted: approval verifies the JWS inside each. */
+/** Agents' signed requests. Every writer here is untrusted: approval verifies the JWS inside each. */
 export const accessRequestsV1 = defineTopic({
   name: 'access-requests.v1',
   about:
@@ -74,12 +74,12 @@ export const accessRequestsV1 = defineTopic({
   readers: ['approval'],
   partitions: 3,
   cleanup: { retentionDays: 7 },
-  erasable: 'once_handled', // it holds an agent's words in the clear
+  erasable: 'once_handled', // it contains an agent's text in the clear
   leaf: false,
   events: { 'access-request.submitted': accessRequestSubmitted },
 })
 
-/** Facts about one request, ordered by request id. Written by approval alone. */
+/** Facts about one request, ordered by request id. Only approval writes here. */
 export const approvalsV1 = defineTopic({
   name: 'approvals.v1',
   about: "A request's life, keyed by request id; `version` is the request's.",
@@ -101,7 +101,7 @@ export const approvalsV1 = defineTopic({
   },
 })
 
-/** Who and what exists, and the rules; kept for ever. One partition: entities authorise each other, so one order. */
+/** Who and what exists, and the rules; kept for ever. One partition, because entities authorise each other and need one order. */
 export const registryV1 = defineTopic({
   name: 'registry.v1',
   about:
@@ -128,8 +128,8 @@ export const grantsV1 = defineTopic({
 })
 
 /**
- * What is dead. One partition; `version` is the dense sequence that `as_of` refers to. Kept for ever: an issuer that starts where
- * the beginning is gone would count again from 1, and its next revocation would be void for whoever knows better (V7).
+ * Revocations. One partition; `version` is the dense sequence to which `as_of` refers. Kept for ever: an issuer that starts after the
+ * beginning was deleted would count again from 1, and every reader that knows better would treat its next revocation as void (V7).
  */
 export const revocationsV1 = defineTopic({
   name: 'revocations.v1',
@@ -144,7 +144,7 @@ export const revocationsV1 = defineTopic({
   unversioned: ['revocation.acknowledged'],
 })
 
-/** A tree's actions, keyed by root grant id, else by subject. ALLOWs, abandonments and outcomes advance the tree's `version`. */
+/** A tree's actions, keyed by root grant id, otherwise by subject. ALLOWs, abandonments and outcomes advance the tree's `version`. */
 export const decisionsV1 = defineTopic({
   name: 'decisions.v1',
   about:
@@ -167,7 +167,7 @@ export const decisionsV1 = defineTopic({
   unversioned: ['decision.denied', 'outcome.refused', 'denials.summarised', 'candidate.answered'],
 })
 
-/** Where each instance is, each 500 ms. Signed, not numbered, not evidence. */
+/** The position of each instance, every 500 ms. Signed, but not numbered, and not evidence. */
 export const headsV1 = defineTopic({
   name: 'heads.v1',
   about: 'Where each service instance is: its chain, what counts in the topics it writes, how far it has read.',
@@ -179,7 +179,7 @@ export const headsV1 = defineTopic({
   events: { 'head.published': headPublished },
 })
 
-/** For SIEMs: one OCSF event a leaf. One partition: whoever reads has the order of the log. */
+/** For SIEMs: one OCSF event per leaf. One partition, so that readers get the order of the log. */
 export const evidenceV1 = defineTopic({
   name: 'evidence.v1',
   about:
@@ -257,7 +257,7 @@ const sources = [
   attachmentsPolicyDecisionV1,
 ] as const satisfies readonly Topic[]
 
-/** Where evidence puts what it could not read from the topic of that name; a leaf, since it stands for one. */
+/** Where evidence records what it could not read from the topic of that name; a leaf, because it represents one. */
 export const parkedTopic = (source: Topic): Topic => ({
   name: `${source.name}.parked`,
   about: `What could not be read on ${source.name}: position, hash, size, error code. Keyed as the source.`,
@@ -270,7 +270,7 @@ export const parkedTopic = (source: Topic): Topic => ({
   unversioned: 'all',
 })
 
-/** Every topic there is. */
+/** Every existing topic. */
 export const topics: readonly Topic[] = [
   ...sources,
   ...sources.filter((topic) => topic.leaf && topic.name !== findingsV1.name).map(parkedTopic),
@@ -293,14 +293,14 @@ export type EventData<N extends TopicName, E extends EventTypeOf<N>> =
 /** An event's `dataschema`: the `$id` of the generated JSON Schema of its data. */
 export const dataSchemaOf = (topic: Topic, type: string): string => `urn:bailiwick:schema:${topic.name}:${type}`
 
-/** Whether events of this type carry the `version` that they give their entity or tree. */
+/** Whether events of this type carry the `version` that they assign to their entity or tree. */
 export const isVersioned = (topic: Topic, type: string): boolean =>
   topic.leaf && topic.unversioned !== 'all' && !topic.unversioned?.includes(type)
 
-/** The members of an envelope that say who produced it, and in what order. */
+/** The members of an envelope that say who produced it, and in which order. */
 export type ProducerMember = 'version' | 'sequence' | 'previous' | 'jws'
 
-/** Which of them an event of this type must carry; the others it must not. */
+/** Which of these members an event of this type must carry; it must not carry the others. */
 export const producerMembers = (topic: Topic, type: string): Readonly<Record<ProducerMember, boolean>> => ({
   version: isVersioned(topic, type),
   sequence: topic.leaf,

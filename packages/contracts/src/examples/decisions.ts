@@ -30,7 +30,7 @@ const action = {
   call: salted('call'),
   arguments: { '/amount': '120.50', '/currency': 'EUR' },
 }
-/** As it stands where a human signed its digest. */
+/** The form of an action whose digest a human signed. */
 const { call: _, ...named } = action
 const digested = { ...named, action_digest: actionDigest }
 const reserved = { calls: 1, cost: { EUR: '120.50' }, egress_bytes: 0 }

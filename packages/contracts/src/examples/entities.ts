@@ -1,7 +1,7 @@
 import type { Entity, EntityType } from '../entities.ts'
 import { agent, at, base64url, jwk, jws, sha256 } from './values.ts'
 
-/** One of each thing that the registry holds. */
+/** One example of each type of entity in the registry. */
 export const entities: { readonly [T in EntityType]: Entity<T> } = {
   'service-key': {
     id: sha256('issuer-event-key'),

@@ -9,7 +9,7 @@ import type { ExamplesOf } from './shape.ts'
 import { checkpoints, findings, heads, parked } from './system.ts'
 import { at, eventJws, id, instance, sha256 } from './values.ts'
 
-/** Valid `data` for every event type there is: the compiler asks for the missing one. Hashes and signatures are made up. */
+/** Valid `data` for every existing event type: the compiler reports a missing one. Hashes and signatures are made up. */
 export const examples: { readonly [N in SourceTopicName]: ExamplesOf<N> } = {
   'access-requests.v1': accessRequests,
   'approvals.v1': approvals,
@@ -25,7 +25,7 @@ export const examples: { readonly [N in SourceTopicName]: ExamplesOf<N> } = {
   'attachments.policy-decision.v1': attachmentExamples,
 }
 
-/** The examples of one event type, by what is special about each; none if the topic has no such type. */
+/** The examples of one event type, named by what is special about each; none if the topic has no such type. */
 export function examplesOf(topic: Topic, type: string): Readonly<Record<string, unknown>> {
   const byType: Readonly<Record<string, Readonly<Record<string, unknown>>>> =
     topicNamed(topic.name) && topic.name in examples ? examples[topic.name as SourceTopicName] : parked
@@ -33,8 +33,8 @@ export function examplesOf(topic: Topic, type: string): Readonly<Record<string, 
 }
 
 /**
- * A whole event around one example, the first unless `data` is given: every member that its topic requires, none that it
- * forbids. `jws` is right in form only; drop it and sign what `encodeEnvelope` gives to get an event that counts.
+ * A whole event around one example, the first unless `data` is given: with every member that its topic requires, and none that it forbids.
+ * `jws` is only correct in form. To get an event that counts, drop it and sign the result of `encodeEnvelope`.
  */
 export function exampleEvent(topicName: string, type: string, data?: unknown): Envelope {
   const topic = topicNamed(topicName)
@@ -62,7 +62,7 @@ export function exampleEvent(topicName: string, type: string, data?: unknown): E
   }
 }
 
-/** The bytes of an event as they stand on the bus: `jws`, when there is one, behind everything that it signs. */
+/** The bytes of an event as on the bus: `jws`, if there is one, comes after everything that it signs. */
 export function eventText({ jws: signature, ...unsigned }: Envelope): string {
   const text = new TextDecoder().decode(encodeEnvelope(unsigned))
   return signature === undefined ? text : `${text.slice(0, -1)},"jws":${JSON.stringify(signature)}}`

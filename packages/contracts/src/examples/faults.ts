@@ -5,7 +5,7 @@ import { jwk, sha256 } from './values.ts'
 
 const privateJwk = { ...jwk('key'), d: sha256('private') }
 
-/** What is wrong in one entity of each type: a hole in it would be a hole in every decision that rests on it. */
+/** Faults for one entity of each type: a hole here would be a hole in every decision that relies on the entity. */
 const entityFault: { readonly [T in EntityType]: readonly [Fault, ...Fault[]] } = {
   'service-key': [
     ['a private key', '/data/value/jwk', privateJwk],
@@ -86,7 +86,7 @@ const attachmentFaults: FaultsOf<'attachments.approval.v1'> & FaultsOf<'attachme
   ],
 }
 
-/** For every event type what its schema must not let pass. */
+/** For every event type, the faults that its schema must refuse. */
 export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
   'access-requests.v1': {
     'access-request.submitted': [

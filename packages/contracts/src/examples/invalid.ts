@@ -7,14 +7,14 @@ import type { Fault } from './shape.ts'
 export interface InvalidEvent {
   readonly desc: string
   readonly topic: string
-  /** What stands on the bus. */
+  /** The bytes on the bus. */
   readonly bytes: Uint8Array
   readonly wantErr: 'event_too_large' | 'json_malformed' | 'event_malformed' | 'event_type_unknown'
 }
 
 const utf8 = new TextEncoder()
 
-/** The event with one fault put in; its members keep their order, and `jws` stays last. */
+/** The event with one fault added; its members keep their order, and `jws` stays last. */
 function spoil(event: Envelope, [, pointer, value]: Fault): unknown {
   const spoiled: unknown = JSON.parse(eventText(event))
   const path = pointer
@@ -45,7 +45,7 @@ const malformed: InvalidEvent[] = topics.flatMap((topic) =>
   ),
 )
 
-/** An event type of another topic, certified or not, counts for nobody here (DESIGN §4). */
+/** An event type of another topic does not count here, certified or not (DESIGN §4). */
 const misplaced: InvalidEvent[] = topics.map((topic) => {
   const [home, type] =
     topic.name === 'grants.v1' ? ['decisions.v1', 'decision.allowed'] : ['grants.v1', 'grant.created']
@@ -67,7 +67,7 @@ const text = (desc: string, event: string, wantErr: InvalidEvent['wantErr'] = 'j
   wantErr,
 })
 
-/** Texts that two readers could take for two different things, or that are no event at all. */
+/** Texts that two readers could understand differently, or that are not an event at all. */
 const unreadable: InvalidEvent[] = [
   text('nothing', ''),
   text('text that is no JSON', 'request.expired'),
@@ -97,11 +97,11 @@ const unreadable: InvalidEvent[] = [
   text('one byte too many', eventOfSize(maxEventBytes + 1), 'event_too_large'),
 ]
 
-/** A valid event, brought to that many bytes by a member that every reader ignores. */
+/** A valid event, padded to this many bytes with a member that every reader ignores. */
 export function eventOfSize(size: number): string {
   const padding = size - utf8.encode(`${start},"padding":""}`).length
   return `${start},"padding":"${'x'.repeat(padding)}"}`
 }
 
-/** Events that must be refused, with the code. Every event type of every topic has its own. */
+/** Events that must be refused, with the error code. Every event type of every topic has its own. */
 export const invalidEvents: readonly InvalidEvent[] = [...malformed, ...misplaced, ...unreadable]

@@ -1,9 +1,9 @@
-/** Stand-ins that say what they stand for: right in form, never in value. No hash of them is a hash, no signature signs. */
+/** Stand-ins that say what they stand for. Only their form is correct: no hash matches content, and no signature verifies. */
 
 const filled = (label: string, length: number) => label.padEnd(length, '0')
 
 export const sha256 = (label: string): string => `${filled(label, 42)}A`
-/** base64url of any length that is not a multiple of 4 plus 1, which no bytes encode to. */
+/** base64url of any length except a multiple of 4 plus 1, which no bytes encode to. */
 export const base64url = (label: string): string => (label.length % 4 === 1 ? `${label}0` : label)
 export const id = (prefix: string, label: string): string => `${prefix}_${filled(label, 20)}`
 /** The header is `{"alg":"ES256"}`. */
@@ -18,7 +18,7 @@ export const jwk = (label: string): { kty: 'EC'; crv: 'P-256'; x: string; y: str
   y: sha256(`${label}-y`),
 })
 
-/** A moment of the story, in minutes after it began. */
+/** A moment of the story, in minutes after its beginning. */
 export const at = (minutes: number): string => `2026-07-01T09:${String(minutes).padStart(2, '0')}:00.000Z`
 
 export const installation = 'ins_EXAMPLE0001'
@@ -35,7 +35,7 @@ export const subAgent = 'spiffe://example.org/agent/reader/one'
 export const credentialId = id('crd', 'reconcile-q3-invoices')
 export const decisionId = id('dec', 'adjust-invoice-4711')
 export const callId = 'call-adjust-invoice-4711'
-/** A start of the enforcement point. */
+/** The name of one start of the enforcement point. */
 export const pointInstance = 'instance0erp0gateway0A'
 export const actionDigest = sha256('action-digest')
 

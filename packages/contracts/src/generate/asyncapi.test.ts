@@ -61,7 +61,7 @@ it('says of every message that it is a CloudEvent in structured mode', () => {
   }
 })
 
-// The payloads, judged by a validator that shares nothing with zod. Formats are patterns here, so that it needs no more.
+// The payloads are judged by a validator that shares no code with zod. Formats are patterns here, so it needs nothing else.
 const ajv = new Ajv({ strict: false, validateFormats: false })
 ajv.addSchema({ $id: 'doc', components: { schemas: at('components', 'schemas') } })
 const validators = new Map(

@@ -74,7 +74,7 @@ const operations = [
   ),
 ]
 
-/** Schemas of data, and beside them the definitions that several share. */
+/** Schemas of data, together with the definitions that several of them share. */
 function dataSchemas(): JsonSchema {
   const shared = new Map<string, unknown>()
   const own = types.map(({ topic, type }): [string, unknown] => {

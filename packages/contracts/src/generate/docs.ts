@@ -83,7 +83,7 @@ export function topicPage(topic: Topic): string {
   )
 }
 
-/** Texts and numbers by their form, structures by their members. */
+/** Texts and numbers are described by their form, structures by their members. */
 export function typesPage(): string {
   const all = topics.flatMap((topic) => Object.keys(topic.events).map((type) => dataSchema(topic, type)))
   const texts = [...describedTypes([envelopeJsonSchema(), ...all])].sort(byName)
@@ -111,7 +111,7 @@ export function typesPage(): string {
 
 const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1)
 
-/** The index of all topics: who writes and reads what, and what every event has in common. */
+/** The index of all topics: who writes and reads each, and what all events have in common. */
 export const topicsIndex = (): string =>
   document(
     '# Events',

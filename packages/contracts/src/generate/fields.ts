@@ -1,12 +1,12 @@
 import type { JsonSchema } from './json-schema.ts'
 
-/** A member of an event's data, as its page lists it. */
+/** A member of an event's data, as listed on the topic's page. */
 export interface Field {
   /** Path from `data`; `[]` is each element of an array, `{}` each value of a map. */
   readonly path: string
   readonly type: string
   readonly required: boolean
-  /** Where members depend on a `kind` or `type`: which value of it they belong to. */
+  /** If members depend on a `kind` or `type`: the value of it to which this member belongs. */
   readonly when: string
 }
 
@@ -30,11 +30,11 @@ function bounds(least: unknown, most: unknown, unit: string): string {
   return range === '' ? '' : ` (${range}${unit})`
 }
 
-/** The name that a schema has among the types that several events share; undefined if it stands by itself. */
+/** The name of a schema that several events share; undefined if it is not shared. */
 const sharedName = ({ $ref }: JsonSchema): string | undefined =>
   typeof $ref === 'string' ? $ref.slice($ref.lastIndexOf('/') + 1) : undefined
 
-/** One line that says what a value is. Shared and described types go by their names, which `types.md` explains. */
+/** One line that says what a value is. Shared and described types are given by name; `types.md` explains them. */
 function typeOf(schema: JsonSchema): string {
   const shared = sharedName(schema)
   if (shared !== undefined) return `[${shared}](types.md#${shared})`
@@ -67,7 +67,7 @@ function mapType({ propertyNames, additionalProperties }: JsonSchema): string {
   return `map from ${key} to ${typeOf(nested(additionalProperties))}`
 }
 
-/** What tells this alternative from the others: its constant members. */
+/** What distinguishes this alternative from the others: its constant members. */
 function discriminator(alternative: JsonSchema, all: readonly JsonSchema[]): string {
   const constants = membersOf(alternative).filter(([, member]) => member.const !== undefined)
   const telling = constants.filter(([name, member]) =>
@@ -81,7 +81,7 @@ function discriminator(alternative: JsonSchema, all: readonly JsonSchema[]): str
     .join(', ')}`
 }
 
-/** Every member below a schema, in the order of the schema; a described type is not taken apart. */
+/** Every member below a schema, in the schema's order; a described type is not expanded. */
 export function fieldsOf(schema: JsonSchema, path = '', when = ''): Field[] {
   const choice = alternatives(schema).filter(isTakenApart)
   if (choice.length > 0) {

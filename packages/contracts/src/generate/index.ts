@@ -9,10 +9,10 @@ export { generatedFrom, table } from './docs.ts'
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
-/** Folders that hold nothing but generated files: whatever else is found there is left over. */
+/** Folders that hold only generated files: any other file there is a leftover. */
 export const generatedFolders = ['packages/contracts/generated', 'docs/events', 'test/vectors/events'] as const
 
-/** Everything that follows from the declaration of the topics: text by path from the root of the repository. */
+/** Everything generated from the declaration of the topics: text by path from the root of the repository. */
 export function contractFiles(): ReadonlyMap<string, string> {
   const files = new Map<string, string>()
   for (const topic of topics) {

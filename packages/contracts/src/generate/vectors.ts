@@ -2,8 +2,8 @@ import { eventText, exampleEvent, examplesOf, invalidEvents } from '../examples/
 import { type Topic, topics } from '../topics.ts'
 
 /**
- * One event and what every reader must make of it, in any language. `event` is the exact text on the bus, since bytes are
- * what is signed and hashed; `event_base64` stands for it where the bytes are no UTF-8. `wantErr` null: it is valid.
+ * One event, and how every reader must judge it, in any language. `event` is the exact text on the bus, because its bytes are signed and
+ * hashed; `event_base64` replaces it if the bytes are not UTF-8. `wantErr` null: it is valid.
  */
 export interface EventVector {
   readonly desc: string
@@ -21,7 +21,7 @@ function written(bytes: Uint8Array): { event: string } | { event_base64: string 
   }
 }
 
-/** The vectors of one topic: its examples, then what must be refused. */
+/** The vectors of one topic: its examples, then the events that must be refused. */
 const eventVectors = (topic: Topic): EventVector[] => [
   ...Object.keys(topic.events).flatMap((type) =>
     Object.entries(examplesOf(topic, type)).map(([desc, data]) => ({

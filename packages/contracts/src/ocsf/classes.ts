@@ -17,7 +17,7 @@ import {
   userSchema,
 } from './objects.ts'
 
-/** The classes of OCSF that leaves are told in, by their names there. */
+/** The OCSF classes in which leaves are reported, by their names there. */
 export const ocsfClasses = {
   authorize_session: { uid: 3003, name: 'Authorize Session', category: 3 },
   entity_management: { uid: 3004, name: 'Entity Management', category: 3 },
@@ -34,7 +34,7 @@ export const ocsfCategories = {
   6: 'Application Activity',
 } as const
 
-/** The activities that are used, of each class. 99 is named by us. */
+/** The activities that are used in each class. 99 is named by us. */
 export const ocsfActivities = {
   authorize_session: { 1: 'Assign Privileges', 99: 'Other' },
   entity_management: { 1: 'Create', 3: 'Update', 4: 'Delete', 9: 'Disable', 99: 'Other' },
@@ -53,7 +53,7 @@ export const ocsfActivities = {
   detection_finding: { 1: 'Create' },
 } as const satisfies Record<OcsfClassName, Record<number, string>>
 
-/** What every class has: its own uid, and the activities that are told in it. */
+/** The members of every class: its own uid, and the activities that are reported in it. */
 function common<N extends OcsfClassName>(name: N) {
   type Class = (typeof ocsfClasses)[N]
   type Activity = keyof (typeof ocsfActivities)[N] & number
@@ -100,7 +100,7 @@ const authorizeSession = z
   })
   .refine(fits, misfit)
 
-/** What the registry holds, people and programs apart. */
+/** What the registry holds; people and programs are kept apart. */
 const entityManagement = z
   .strictObject({
     ...common('entity_management'),
@@ -110,7 +110,7 @@ const entityManagement = z
   })
   .refine(fits, misfit)
 
-/** People, and what they let agents do: asked, approved, denied, withdrawn, revoked. */
+/** People, and what they let agents do: requested, approved, denied, withdrawn, revoked. */
 const userManagement = z
   .strictObject({
     ...common('user_management'),
@@ -124,7 +124,7 @@ const userManagement = z
   })
   .refine(fits, misfit)
 
-/** One action of an agent: decided, and what became of it. */
+/** One action of an agent: the decision, and its outcome. */
 const apiActivity = z
   .strictObject({
     ...common('api_activity'),
@@ -151,7 +151,7 @@ const applicationLifecycle = z
   .strictObject({ ...common('application_lifecycle'), ...aiOperation, app: applicationSchema })
   .refine(fits, misfit)
 
-/** What evidence noticed. The profile `ai_operation` is not one of this class: the agent is among `evidences`. */
+/** What evidence noticed. The profile `ai_operation` does not belong to this class: the agent is among `evidences`. */
 const detectionFinding = z
   .strictObject({
     ...common('detection_finding'),
@@ -179,7 +179,7 @@ export interface OcsfEvents {
   detection_finding: z.infer<typeof detectionFinding>
 }
 
-/** One OCSF 1.9 event for one leaf (DESIGN §7.5). Strict: what is not here is never written. */
+/** One OCSF 1.9 event for one leaf (DESIGN §7.5). Strict: members that are not listed here are never written. */
 export const leafAppended = z.discriminatedUnion('class_uid', [
   authorizeSession,
   entityManagement,

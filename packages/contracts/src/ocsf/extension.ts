@@ -2,18 +2,18 @@ import { z } from 'zod'
 import { sha256Schema } from '../primitives.ts'
 import { textSchema } from './objects.ts'
 
-/** One step from the humans' grant to who acted. */
+/** One step from the humans' grant to the acting agent. */
 const lineageStepSchema = z.strictObject({
   agent: textSchema,
-  /** Of the first step. */
+  /** Only in the first step. */
   grant_id: textSchema.optional(),
-  /** Of each further one. */
+  /** In each further step. */
   delegation_id: textSchema.optional(),
 })
 
 /**
- * Our extension of OCSF, the member `bailiwick`: who let it happen, and where that is proved. Members are there as far as they
- * are known; `approvers` are those whose signatures over the grant were verified again when this was written.
+ * Our extension of OCSF, the member `bailiwick`: who allowed it, and where the proof is. Members are present if they are known; `approvers`
+ * are those whose signatures over the grant were verified again when this was written.
  */
 export const ocsfExtensionSchema = z
   .strictObject({
@@ -21,7 +21,7 @@ export const ocsfExtensionSchema = z
       origin: textSchema,
       index: z.int().min(0),
       leaf_hash: sha256Schema,
-      /** The note is left out of an event that would be too large with it; the log has it. */
+      /** The note is left out if it would make the event too large; the log has it. */
       checkpoint: z.strictObject({ size: z.int().min(1), root: sha256Schema, note: z.string().max(16_384).optional() }),
     }),
     topic: textSchema,
@@ -34,26 +34,26 @@ export const ocsfExtensionSchema = z
     grant_id: textSchema.optional(),
     mode: textSchema.optional(),
     approvers: z.array(textSchema).optional(),
-    /** Nobody's signature over the grant held: an error code. */
+    /** No approver's signature over the grant was valid: an error code. */
     approval_problem: textSchema.optional(),
-    /** Who said yes to this one action besides (step-up), verified again too; nobody, with the error code, where that failed. */
+    /** Who also approved this one action (step-up), verified again too. If that failed, there are no approvers, but an error code. */
     step_up: z
       .strictObject({ request_id: textSchema, approvers: z.array(textSchema), problem: textSchema.optional() })
       .optional(),
     rule: textSchema.optional(),
-    /** From the agent of the grant to who acted. */
+    /** From the grant's agent to the acting agent. */
     lineage: z.array(lineageStepSchema).optional(),
     credential_id: textSchema.optional(),
     decision_id: textSchema.optional(),
     action_digest: sha256Schema.optional(),
     enforcement_point: textSchema.optional(),
-    /** `VOID`: the answer of a decision point that another one was ahead of; nobody got it. */
+    /** `VOID`: the answer of a decision point that lost to another one; no caller received it. */
     decision: z.enum(['ALLOW', 'DENY', 'ABANDONED', 'VOID']).optional(),
     reason: textSchema.optional(),
     outcome: z.enum(['succeeded', 'failed', 'not_executed', 'unknown', 'missing']).optional(),
     policy_set: sha256Schema.optional(),
     policies: z.array(textSchema).optional(),
-    /** What was changed, revoked or found, by the event's own names. */
+    /** What was changed, revoked or found, under the event's own names. */
     details: z.record(z.string(), z.unknown()).optional(),
   })
   .meta({ id: 'ocsf-bailiwick' })

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { sha256Schema } from '../primitives.ts'
 
-/** A text of OCSF: an id, a name, a sentence. Longer ones are cut, and `metadata.is_truncated` says so. */
+/** An OCSF text: an id, a name, a sentence. Longer texts are cut, and `metadata.is_truncated` says so. */
 export const textSchema = z.string().min(1).max(4096).describe('text')
 const timeSchema = z.int().min(0).describe('ms since the epoch')
 const jsonSchema = z.record(z.string(), z.unknown())
@@ -17,7 +17,7 @@ export const userSchema = z
   })
   .meta({ id: 'ocsf-user' })
 
-/** `ai_agent`: the agent, and which of its instances it was. */
+/** `ai_agent`: the agent, and which of its instances acted. */
 export const aiAgentSchema = z
   .strictObject({ uid: textSchema, instance_uid: textSchema.optional(), name: textSchema.optional() })
   .meta({ id: 'ocsf-ai-agent' })
@@ -59,7 +59,7 @@ export const endpointSchema = z
   .refine(({ name, svc_name }) => name !== undefined || svc_name !== undefined, 'an endpoint without a name')
   .meta({ id: 'ocsf-endpoint' })
 
-/** `managed_entity`: what the registry holds. `data` says what it is now, by its hash. */
+/** `managed_entity`: an entity of the registry. `data` gives its current state, by its hash. */
 export const managedEntitySchema = z
   .strictObject({
     uid: textSchema,
@@ -102,9 +102,9 @@ const fingerprintSchema = z.strictObject({
 })
 
 /**
- * Profile `record_integrity`: the leaf of which this event was made, in the log that `chain_uid` names. `uid` is its index;
- * the fingerprint is the leaf's hash, SHA-256 over 0x00 and the leaf's bytes (RFC 6962 §2.1), and not one of this JSON; the
- * signature is the log's under the checkpoint whose root `digest` is.
+ * Profile `record_integrity`: the leaf from which this event was made, in the log that `chain_uid` names. `uid` is its index. The
+ * fingerprint is the leaf's hash, SHA-256 over 0x00 and the leaf's bytes (RFC 6962 §2.1), and not a hash of this JSON. The signature is the
+ * log's, under the checkpoint whose root is `digest`.
  */
 export const attestationSchema = z
   .strictObject({
@@ -128,7 +128,7 @@ export const attestationSchema = z
 
 export const metadataSchema = z
   .strictObject({
-    /** `evt_` and the leaf's hash: what is told twice has one id. */
+    /** `evt_` and the leaf's hash: an event that is sent twice has the same id. */
     uid: z.string().regex(/^evt_[A-Za-z0-9_-]{43}$/),
     version: z.literal('1.9.0'),
     product: applicationSchema,
@@ -136,14 +136,14 @@ export const metadataSchema = z
     extensions: z
       .array(z.strictObject({ name: z.literal('bailiwick'), uid: textSchema, version: textSchema }))
       .length(1),
-    /** The leaf's index: one order. */
+    /** The leaf's index, which gives one order. */
     sequence: z.int().min(0),
     log_name: textSchema,
     log_provider: textSchema,
     tenant_uid: textSchema,
     event_code: textSchema,
     original_event_uid: textSchema,
-    /** The grant, else the request: one for all that belongs together. */
+    /** The grant, otherwise the request: shared by everything that belongs together. */
     correlation_uid: textSchema.optional(),
     is_truncated: z.literal(true).optional(),
     untruncated_size: z.int().optional(),
