@@ -3,11 +3,12 @@ import { prefixWithin, startsInside } from './path.ts'
 import type { Constraint } from './schema.ts'
 
 /**
- * Whether an argument satisfies a constraint: every comparison in it. Absent, or of a type that is not compared, does not.
+ * Whether an argument satisfies every comparison of a constraint. An absent argument, or one of a type that is not compared, does not.
  *
- * `eq` and `in`: what both read as decimals is compared as decimals, so `"500"` equals `500`, `500.0` and `"500.00"`. All
- * other strings are compared code unit by code unit, without normalising or folding case; booleans with booleans.
- * `min` and `max`, both inclusive, compare numbers and decimal strings; a `max` without a `min` begins at 0. `prefix` compares strings, and one that ends in `/` paths.
+ * `eq` and `in` compare as decimals if both sides can be read as decimals, so `"500"` equals `500`, `500.0` and `"500.00"`. All other
+ * strings are compared code unit by code unit, without normalising or folding case; booleans with booleans. `min` and `max`, both
+ * inclusive, compare numbers and decimal strings; a `max` without a `min` begins at 0. `prefix` compares strings; a prefix that ends in `/`
+ * compares paths.
  */
 export function satisfies(value: unknown, constraint: Constraint): boolean {
   const { eq, in: listed, max, prefix } = constraint
@@ -24,13 +25,13 @@ export function satisfies(value: unknown, constraint: Constraint): boolean {
 }
 
 /**
- * Whether every value that satisfies `child` satisfies `parent`. Each comparison of the parent must follow from a single one
- * of the child; what would follow only from several together is refused.
+ * Whether every value that satisfies `child` satisfies `parent`. Each comparison of the parent must follow from a single one of the child;
+ * a comparison that would follow only from several together is refused.
  */
 export function impliesConstraint(child: Constraint, parent: Constraint): boolean {
   const { eq, in: listed, max, prefix } = parent
   const [min, ownMin] = [floorOf(parent), floorOf(child)]
-  // Either list names all that can satisfy the child, so it is enough that the parent takes one of them whole.
+  // Each list names everything that can satisfy the child, so it is enough if the parent accepts every value of one list.
   const lists = [child.eq === undefined ? undefined : [child.eq], child.in].filter((list) => list !== undefined)
   const everyValue = (holds: (value: string | boolean) => boolean): boolean => lists.some((list) => list.every(holds))
   const allowed = listed === undefined ? undefined : new Set(listed.map(valueKey))
@@ -47,14 +48,14 @@ export function impliesConstraint(child: Constraint, parent: Constraint): boolea
   )
 }
 
-/** A constraint that only values satisfying both satisfy; undefined when it is plain that there are none. */
+/** A constraint that only values satisfying both satisfy; undefined if there are clearly none. */
 export function bothConstraints(a: Constraint, b: Constraint): Constraint | undefined {
   if (a.eq !== undefined && b.eq !== undefined && !sameValue(a.eq, b.eq)) return undefined
   const eq = a.eq ?? b.eq
   const inBoth = a.in === undefined || b.in === undefined ? (a.in ?? b.in) : common(a.in, b.in)
   const floor = tighter(floorOf(a), floorOf(b), isAtLeast)
   const max = tighter(a.max, b.max, isAtMost)
-  // Where neither says that it begins at 0, a `max` says it again.
+  // If neither constraint states that it begins at 0, a `max` already implies it.
   const min = floor === '0' && a.min !== '0' && b.min !== '0' ? undefined : floor
   const prefix = tighter(a.prefix, b.prefix, prefixWithin)
   if (prefix !== undefined && !(prefixWithin(prefix, a.prefix ?? '') && prefixWithin(prefix, b.prefix ?? '')))
@@ -65,21 +66,21 @@ export function bothConstraints(a: Constraint, b: Constraint): Constraint | unde
     ...(max === undefined ? {} : { max }),
     ...(prefix === undefined ? {} : { prefix }),
   }
-  // A prefix of strings says nothing about the number that an `eq` also stands for, so nothing is dropped by it here.
+  // A string prefix says nothing about the number that an `eq` also matches, so it excludes no value here.
   const kept = inBoth?.filter((value) => (eq === undefined || sameValue(value, eq)) && inBounds(value, rest))
   if (kept?.length === 0 || (eq !== undefined && !inBounds(eq, rest))) return undefined
   return { ...(eq === undefined ? {} : { eq }), ...(kept === undefined ? {} : { in: kept }), ...rest }
 }
 
 /**
- * The least number that a constraint takes. Who allows at most 500 thinks of an amount: -10,000 is none, and books money the other way
- * round, unless a `min` says that it may.
+ * The least number that a constraint accepts. An author who allows at most 500 has an amount in mind. -10,000 is not such an amount: it
+ * books money in the other direction, so it is accepted only if a `min` says so.
  */
 function floorOf({ min, max }: Constraint): string | undefined {
   return min ?? (max === undefined ? undefined : '0')
 }
 
-/** One key for all spellings of a value; undefined for what is never equal to anything: null, objects, inexact numbers. */
+/** One key for all spellings of a value; undefined for values that never equal anything: null, objects, inexact numbers. */
 function valueKey(value: unknown): string | undefined {
   if (typeof value === 'boolean') return `boolean ${value}`
   const decimal = decimalOf(value)
@@ -105,7 +106,7 @@ function ordered(value: unknown, bound: string, holds: (order: number) => boolea
   return decimal !== undefined && limit !== undefined && holds(compareDecimals(decimal, limit))
 }
 
-/** `eq: "500"` also admits the number 500 and `"500.0"`: only a string that is no decimal has a single spelling. */
+/** `eq: "500"` also admits the number 500 and `"500.0"`: only a string that is not a decimal has a single spelling. */
 function alwaysStarts(value: string | boolean, prefix: string): boolean {
   return typeof value === 'string' && parseDecimal(value) === undefined && startsInside(value, prefix)
 }

@@ -7,8 +7,8 @@ import type { Authority, Constraint, Permission } from './schema.ts'
 import { authorities, everyAction } from './small-universe.ts'
 
 /**
- * A second engine, written from DESIGN §7.1 alone and only for the small universe: floats are exact there, so it may use
- * them, and a URL parser instead of a normal form.
+ * A second engine, written from DESIGN §7.1 alone and only for the small universe: floats are exact there, so it may use them, and a URL
+ * parser instead of a normal form.
  */
 function naively(authority: Authority, action: Action): Coverage {
   const properties = action.properties as Record<string, unknown>
@@ -54,7 +54,7 @@ function accepts(value: unknown, { eq, in: listed, min, max, prefix }: Constrain
   if (least !== undefined && !(number !== undefined && number >= Number(least))) return false
   if (max !== undefined && !(number !== undefined && number <= Number(max))) return false
   if (prefix === undefined) return true
-  // The one value of this universe that leaves its folder.
+  // The only value of this universe that leaves its folder.
   return typeof value === 'string' && value.indexOf(prefix) === 0 && !(prefix === 'x/' && value === 'x/../y')
 }
 
@@ -77,7 +77,7 @@ it('answers for every action of a small universe as a second engine does', { tim
     }),
     { numRuns: 100 },
   )
-  // Else the two might agree on nothing but refusals.
+  // Otherwise the two engines might agree only on refusals.
   expect([...seen.keys()].sort()).toEqual([
     'action_not_granted',
     'argument_out_of_bounds',
@@ -150,7 +150,7 @@ it.each<[constraint: Constraint, takes: unknown[], refuses: unknown[]]>([
   [{ eq: true }, [true], ['true', false, 1]],
   [{ in: ['a', '1.0', false] }, ['a', 1, '1', false], ['A', 'a ', 0, true, undefined]],
   [{ min: '1', max: '2' }, [1, '1.5', 2, '2.00'], [0.99, '2.01', 'x', true, null]],
-  [{ max: '2' }, [0, -0, '0', '-0', 2], [-1, '-0.000001', -1e-7, '-10000']], // a negative amount books the other way round
+  [{ max: '2' }, [0, -0, '0', '-0', 2], [-1, '-0.000001', -1e-7, '-10000']], // a negative amount books in the other direction
   [{ min: '-1', max: '2' }, [-1, '-0.5', 2], ['-1.01', 2.1]],
   [{ max: '-1' }, [], [-1, -2, 0]],
   [{ prefix: 'ab' }, ['ab', 'abc'], ['a', 'xab', true, 1]],
@@ -186,7 +186,7 @@ it.each<[child: Constraint, parent: Constraint, implies: boolean]>([
   [{ prefix: 'abc' }, { prefix: 'ab' }, true],
   [{ prefix: 'a' }, { prefix: 'ab' }, false],
   [{ eq: 'abc' }, { prefix: 'ab' }, true],
-  [{ eq: '12' }, { prefix: '1' }, false], // the number 12 is no string
+  [{ eq: '12' }, { prefix: '1' }, false], // the number 12 is not a string
   [{ eq: true }, { prefix: 't' }, false],
   [{ prefix: 'a' }, {}, true],
   [{}, { prefix: 'a' }, false],

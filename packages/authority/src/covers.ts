@@ -12,7 +12,7 @@ export interface Action {
   readonly resource: { readonly type: string; readonly id: string }
 }
 
-/** What an action costs by the permission that covers it. `micros` is the amount × 10^6, never negative. */
+/** The cost of an action under the permission that covers it. `micros` is the amount × 10^6, never negative. */
 export interface Cost {
   readonly currency: string
   readonly micros: bigint
@@ -25,18 +25,17 @@ export interface CoveringPermission {
 }
 
 /**
- * `permissions`: every permission that covers the action, in the authority's order and never empty. Uses and budgets are state
- * and are not judged here: the decision point takes the first of them that has uses left, and charges *its* cost.
+ * `permissions`: every permission that covers the action, in the authority's order and never empty. Uses and budgets are state and are not
+ * judged here: the decision point takes the first permission that has uses left, and charges *its* cost.
  */
 export type Coverage =
   | { covered: true; permissions: [CoveringPermission, ...CoveringPermission[]] }
   | { covered: false; reason: 'action_not_granted' | 'argument_out_of_bounds' | 'cost_invalid' }
 
 /**
- * Whether one permission of the authority holds the action: its name, its resource, all of its arguments' bounds, no argument
- * besides if it is closed, and a
- * cost that can be counted. Total; `authority` is what `parseAuthority` gave. The reason is that of the permission that came
- * closest.
+ * Whether one permission of the authority covers the action: its name, its resource, the bounds of all its arguments, no additional
+ * argument if the permission is closed, and a cost that can be counted. Total; `authority` must be a result of `parseAuthority`. The
+ * returned reason is that of the permission that came closest.
  */
 export function covers(authority: Authority, action: Action): Coverage {
   const covering: CoveringPermission[] = []
@@ -66,12 +65,12 @@ export function namedPointers({ where, cost }: Permission): string[] {
   return [...Object.keys(where ?? {}), ...(cost === undefined ? [] : [cost.amount, cost.currency])]
 }
 
-/** An open permission says nothing of arguments that it does not name. */
+/** An open permission does not restrict arguments that it does not name. */
 function isClosedOver(permission: Permission, properties: unknown): boolean {
   return permission.arguments !== 'closed' || isWithinNamed(properties, namedPointers(permission))
 }
 
-/** A currency that the budget does not list is invalid, not free: what cannot be counted cannot be bounded. */
+/** A currency that the budget does not list is invalid, not free: a cost that cannot be counted cannot be bounded. */
 function costOf(authority: Authority, permission: Permission, properties: unknown): Cost | 'none' | 'invalid' {
   if (permission.cost === undefined) return 'none'
   const currency = lookup(properties, permission.cost.currency)

@@ -18,7 +18,7 @@ const decimalTexts = fc
   .tuple(fc.constantFrom('', '-'), digits(1, 18), digits(0, 18))
   .map(([sign, whole, fraction]) => `${sign}${BigInt(whole)}${fraction === '' ? '' : `.${fraction}`}`)
 
-/** Another way to the value: as an integer count of 10^-18. */
+/** Another way to compute the value: as an integer count of 10^-18. */
 const scaled = (text: string): bigint => {
   const [whole = '', fraction = ''] = text.replace('-', '').split('.')
   const count = BigInt(whole + fraction.padEnd(18, '0'))
@@ -146,7 +146,7 @@ it('reads a JSON number of up to 15 digits as exactly what was written', () => {
         const text = `${sign}${BigInt(written)}e${exponent}`
         const [exact, double] = [parseNumberText(text), decimalOf(JSON.parse(text))]
         if (exact === undefined || double === undefined) {
-          // Only an integer that a double does not hold for certain is refused.
+          // Only an integer that a double may not hold exactly is refused.
           expect(Number.isSafeInteger(JSON.parse(text))).toBe(false)
           expect(Number.isInteger(JSON.parse(text))).toBe(true)
         } else expect(canonicalDecimal(double)).toBe(canonicalDecimal(exact))

@@ -3,10 +3,10 @@ import type { Authority, Budget, Constraint, Permission } from './schema.ts'
 import { spellForeign, spellUnseen } from './unseen.ts'
 
 /**
- * An authority in short plain English lines, for the person who approves it: task, a line for each permission, then every limit,
- * and where there is none that there is none. Made of canonical fields alone. Whatever an agent could write to pass for
- * our words, the name of its task first of all, stands in quotes, as JSON, with what is invisible or reorders text spelled `\uXXXX`; and once more, spelled out, when
- * a letter could be taken for another. Escaping for HTML is the caller's.
+ * Describes an authority in short plain English lines for its approver: the task, a line for each permission, then every limit, or that
+ * there is none. Uses only canonical fields. Text that an agent could write to imitate ours, above all the name of its task, is quoted as
+ * JSON, with invisible and reordering characters as `\uXXXX`. It is repeated, spelled out, if one of its letters could be mistaken for
+ * another. The caller must escape for HTML.
  */
 export function describe(authority: Authority): string[] {
   return [
@@ -17,12 +17,12 @@ export function describe(authority: Authority): string[] {
   ]
 }
 
-/** Which task it is. */
+/** Identifies the task. */
 export function taskLine({ task }: Pick<Authority, 'task'>): string {
   return `Task: ${bare(task)}`
 }
 
-/** A text that is words, not a name, stands in quotes: `;` and a space would else begin a line of ours. */
+/** Text that is not a plain name is quoted: otherwise `;` and a space could begin a line that looks like ours. */
 function bare(text: string): string {
   return /^[A-Za-z0-9._:/@#+-]+$/.test(text) ? text : quoted(text)
 }
@@ -86,7 +86,7 @@ function listed(words: readonly string[], last: 'and' | 'or'): string {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} ${last} ${words.at(-1)}`
 }
 
-/** A pointer may hold spaces, and so sentences: those are quoted. */
+/** A pointer may contain spaces, and so sentences: such pointers are quoted. */
 function named(pointer: string): string {
   return /^[!#-~]+$/.test(pointer) ? pointer : quoted(pointer)
 }

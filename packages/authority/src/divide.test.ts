@@ -6,7 +6,7 @@ import { narrows } from './narrows.ts'
 import type { Authority } from './schema.ts'
 import { authorities } from './small-universe.ts'
 
-/** An authority, and its permissions dealt out to one to three groups. */
+/** An authority with its permissions distributed over one to three groups. */
 const divisions = authorities.chain((whole) =>
   fc
     .array(fc.integer({ min: 0, max: 2 }), { minLength: whole.permissions.length, maxLength: whole.permissions.length })

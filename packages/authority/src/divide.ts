@@ -3,10 +3,10 @@ import { delegatesOf } from './delegates.ts'
 import type { Authority, Budget } from './schema.ts'
 
 /**
- * Takes an authority apart: each part has the permissions of one group of indexes, in their order, and a share of every
- * limit. Together the parts allow nothing that the whole does not (`narrows(together(parts), whole)`): no budget is there twice.
- * Shares are equal, and what does not divide goes to the first; money is shared among the parts that can spend it. Depth
- * is not a budget, so each part keeps it. Every permission must be in exactly one group.
+ * Divides an authority: each part has the permissions of one group of indexes, in order, and a share of every limit. Together the parts
+ * allow nothing that the whole does not (`narrows(together(parts), whole)`): no budget is duplicated. Shares are equal, and the remainder
+ * goes to the first part; money is shared among the parts that can spend it. Depth is not a budget, so each part keeps it. Every permission
+ * must be in exactly one group.
  */
 export function divide(whole: Authority, groups: readonly (readonly number[])[]): Authority[] {
   const permissions = groups.map((group) => whole.permissions.filter((_, index) => group.includes(index)))
@@ -44,8 +44,8 @@ function share(amount: bigint, parts: number, part: number): bigint {
 }
 
 /**
- * What several authorities of one task allow between them: all permissions, and every limit the sum of theirs. For comparing with
- * the authority that they were taken from, by `narrows`; it may have more permissions than `parseAuthority` takes.
+ * What several authorities of one task allow together: all their permissions, with the sum of their limits. Use it with `narrows` to
+ * compare the parts with the authority from which they were made. It may have more permissions than `parseAuthority` accepts.
  */
 export function together(parts: readonly [Authority, ...Authority[]]): Authority {
   const [{ delegates: _, ...first }] = parts

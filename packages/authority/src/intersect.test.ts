@@ -34,7 +34,7 @@ it('gives back what narrows the other one, no less', { timeout: 30_000 }, () => 
   fc.assert(
     fc.property(authorities, (authority) => {
       const both = intersect(authority, authority)
-      // A permission that no argument can satisfy may be gone; every other is whole.
+      // A permission that no argument can satisfy may be missing; every other is complete.
       for (const action of everyAction) {
         expect(both !== undefined && covers(both, action).covered).toBe(covers(authority, action).covered)
       }

@@ -9,9 +9,9 @@ const maxPermissions = 64
 const maxPointers = 32
 
 /**
- * An authority that narrows both, or undefined when they have nothing in common that this finds. What `narrows` does not
- * confirm is not given, so nothing here can widen. It need not be the greatest: uses that several
- * pairs of permissions could share go to the first, and at most 64 permissions are kept.
+ * An authority that narrows both, or undefined if no common part is found. The result is confirmed by `narrows`, so nothing here can widen.
+ * It need not be the greatest: uses that several pairs of permissions could share go to the first pair, and at most 64 permissions are
+ * kept.
  */
 export function intersect(a: Authority, b: Authority): Authority | undefined {
   const both: Authority = {
@@ -48,7 +48,7 @@ function usesOf(permission: Permission): number {
   return permission.max_uses ?? Number.POSITIVE_INFINITY
 }
 
-/** Without `max_uses`. */
+/** The common permission, without `max_uses`. */
 function commonPermission(a: Permission, b: Permission): Permission | undefined {
   const actions = a.actions.filter((action) => b.actions.includes(action))
   const narrower = withinResource(a.resource, b.resource) ? a.resource : b.resource
@@ -64,7 +64,7 @@ function commonPermission(a: Permission, b: Permission): Permission | undefined 
     ...(isClosed ? { arguments: 'closed' } : {}),
     ...(a.cost === undefined ? {} : { cost: a.cost }),
   }
-  // What one of them bounds, and so wants to be there, the other one may not let be there.
+  // An argument that one permission bounds, and so requires, may be forbidden by the other.
   return isAsClosed(common, a) && isAsClosed(common, b) ? common : undefined
 }
 
@@ -73,7 +73,7 @@ type Where = Record<string, Constraint>
 function commonWhere(a: Where, b: Where): Where | undefined {
   const where: Where = {}
   for (const [pointer, constraint] of Object.entries({ ...a, ...b })) {
-    // With itself where only one has it: a bound that nothing satisfies must not take uses from others.
+    // If only one has the bound, it is combined with itself: a bound that nothing satisfies must not take uses from others.
     const both = bothConstraints(a[pointer] ?? constraint, constraint)
     if (both === undefined) return undefined
     where[pointer] = both
@@ -95,7 +95,7 @@ function smaller(a: number | undefined, b: number | undefined): number | undefin
   return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
 }
 
-/** Only currencies that both list: elsewhere one of the two allows nothing. */
+/** Only currencies that both list: in all others, one of the two allows nothing. */
 function smallerCosts(a: Record<string, string>, b: Record<string, string>): Record<string, string> {
   const costs: Record<string, string> = {}
   for (const [currency, amount] of Object.entries(a)) {

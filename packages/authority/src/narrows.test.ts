@@ -61,7 +61,7 @@ describe('what narrows its parent', () => {
   })
 })
 
-/** What is spent so far: uses of each permission, calls, micros of each currency. */
+/** The amount spent so far: uses of each permission, calls, micros of each currency. */
 interface Spent {
   readonly uses: readonly number[]
   readonly calls: number
@@ -69,7 +69,7 @@ interface Spent {
 }
 const nothing: Spent = { uses: [], calls: 0, micros: {} }
 
-/** Takes one use of a permission, or undefined when that is more than there is. */
+/** Takes one use of a permission, or returns undefined if there is not enough left. */
 function spend(authority: Authority, spent: Spent, { index, cost }: CoveringPermission): Spent | undefined {
   const uses = spent.uses.slice()
   uses[index] = (uses[index] ?? 0) + 1
@@ -85,7 +85,7 @@ function spend(authority: Authority, spent: Spent, { index, cost }: CoveringPerm
   return fits ? { uses, calls, micros } : undefined
 }
 
-/** Whether there is a way to take each action of a sequence from some permission: tries all. */
+/** Whether every action of a sequence can be assigned to some permission: tries all assignments. */
 function canAllow(authority: Authority, sequence: readonly Action[], spent: Spent = nothing): boolean {
   const [action, ...rest] = sequence
   if (action === undefined) return true
@@ -95,7 +95,7 @@ function canAllow(authority: Authority, sequence: readonly Action[], spent: Spen
   })
 }
 
-/** Every sequence of up to four actions that the child allows, one action standing for all that either covers alike. */
+/** Every sequence of up to four actions that the child allows; one action represents all that both cover in the same way. */
 function sequencesAllowed(child: Authority, parent: Authority): Action[][] {
   const kinds = new Map<string, Action>()
   for (const action of everyAction) {

@@ -6,7 +6,7 @@ import { unplacedDemand } from './place-uses.ts'
 import { withinResource } from './resource.ts'
 import type { Authority, Budget, Permission } from './schema.ts'
 
-/** `path`: the place in the child, by JSON pointer. `why`: in words, for people; it repeats no value. */
+/** `path`: the position in the child, by JSON pointer. `why`: an explanation for people; it repeats no value. */
 export type Narrowing = { narrower: true } | Wider
 interface Wider {
   readonly narrower: false
@@ -15,10 +15,9 @@ interface Wider {
 }
 
 /**
- * Whether a child's authority allows nothing that its parent's does not, in every dimension (V5): each action and each sequence of
- * actions that the child allows, the parent allows too, within its uses and its budget. Sound, reflexive and transitive.
- * Not complete: each child permission must fit inside *one* parent permission, so a union of two is refused.
- * Both are what `parseAuthority` gave. Total.
+ * Whether a child's authority allows nothing that its parent's does not, in every dimension (V5): the parent allows each action and each
+ * sequence of actions that the child allows, within the parent's uses and budget. Sound, reflexive and transitive. Not complete: each child
+ * permission must fit inside *one* parent permission, so a union of two is refused. Both must be results of `parseAuthority`. Total.
  */
 export function narrows(child: Authority, parent: Authority): Narrowing {
   return (
@@ -44,7 +43,7 @@ function permissionsWider(child: Authority, parent: Authority): Wider | undefine
     const fits = parent.permissions.map((candidate) => misfit(permission, candidate))
     const homes = [...fits.keys()].filter((home) => fits[home] === undefined)
     if (homes.length === 0) return closest(fits, `/permissions/${index}`)
-    // Where uses are not limited there is nothing to share out.
+    // If uses are not limited, there is nothing to distribute.
     if (homes.some((home) => capacities[home] === Number.POSITIVE_INFINITY)) continue
     if (permission.max_uses === undefined) {
       return wider(`/permissions/${index}/max_uses`, 'no limit of uses, where the parent has one')
@@ -60,7 +59,7 @@ function permissionsWider(child: Authority, parent: Authority): Wider | undefine
       )
 }
 
-/** Why a permission does not lie within another. `progress` counts the dimensions that do, to report the nearest miss. */
+/** Why a permission does not fit inside another. `progress` counts the dimensions that fit, to report the nearest miss. */
 interface Misfit {
   readonly progress: number
   readonly member: string
@@ -74,7 +73,7 @@ function misfit(child: Permission, parent: Permission): Misfit | undefined {
   if (!child.actions.every((action) => parent.actions.includes(action))) {
     return { progress: 1, member: 'actions', why: 'an action that the parent does not have for the resource' }
   }
-  // The parent's pointers are asked for: a bound that the child left out is what a hostile child leaves out.
+  // Iterates over the parent's pointers, because a hostile child would leave out a bound.
   for (const [pointer, bound] of Object.entries(parent.where ?? {})) {
     const own = Object.hasOwn(child.where ?? {}, pointer) ? child.where?.[pointer] : undefined
     if (own === undefined || !impliesConstraint(own, bound)) {
@@ -92,19 +91,19 @@ function misfit(child: Permission, parent: Permission): Misfit | undefined {
       }
 }
 
-/** Whether a permission lets no argument be there that a closed one does not name. */
+/** Whether a permission permits only arguments that a closed parent permission names. */
 export function isAsClosed(child: Permission, parent: Permission): boolean {
   if (parent.arguments !== 'closed') return true
   const named = namedPointers(parent)
   return child.arguments === 'closed' && namedPointers(child).every((pointer) => named.includes(pointer))
 }
 
-/** Whether a permission lies within another in every dimension but its number of uses, which several permissions share. */
+/** Whether a permission fits inside another in every dimension except the number of uses, which several permissions share. */
 export function liesWithin(child: Permission, parent: Permission): boolean {
   return misfit(child, parent) === undefined
 }
 
-/** A child that left the cost out, or read it from another argument, would escape the budget. */
+/** A child that omitted the cost, or read it from another argument, would escape the budget. */
 export function sameCost(a: Permission['cost'], b: Permission['cost']): boolean {
   return a?.amount === b?.amount && a?.currency === b?.currency
 }
@@ -118,7 +117,7 @@ function budgetWider(child: Budget, parent: Budget): Wider | undefined {
   if (!withinLimit(child.calls, parent.calls)) return wider('/budget/calls', 'more than the parent')
   if (!withinLimit(child.egress_bytes, parent.egress_bytes))
     return wider('/budget/egress_bytes', 'more than the parent')
-  // To cover, no listed currency and no list are the same; but who limits must see the limit stated.
+  // For `covers`, an empty and a missing list of currencies are equivalent; but the author of a limit must see it stated.
   if (parent.cost !== undefined && child.cost === undefined)
     return wider('/budget/cost', 'not stated, where the parent limits it')
   for (const [currency, amount] of Object.entries(child.cost ?? {})) {

@@ -26,7 +26,7 @@ const refusal = (input: unknown) => {
   const parsed = parseAuthority(input)
   return parsed.ok ? 'ok' : parsed.code
 }
-/** The example with the member at a path set to something else, or taken away. */
+/** The example with the member at a path changed or removed. */
 function edited(path: string, value?: unknown): unknown {
   const copy = structuredClone(example)
   const members = path.split(' ')
@@ -185,7 +185,7 @@ describe('refuses as malformed', () => {
     expect(parseAuthority(edited('permissions 1 where /amount', longWhere))).toMatchObject({
       detail: 'more than 16384 characters',
     })
-    // A credential could be minted of it, and would fit nowhere.
+    // A credential could be minted from it, but would fit in no header.
     const long = { in: many(5, (n) => `${n}`.padEnd(2000, 'x')) }
     expect(parseAuthority(edited('permissions 1 where /amount', long))).toMatchObject({
       detail: 'more than 8192 bytes of JSON',

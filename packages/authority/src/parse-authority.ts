@@ -2,24 +2,24 @@ import type { z } from 'zod'
 import { type Authority, authoritySchema } from './schema.ts'
 
 /**
- * `authority_not_understood`: it says something that this version does not know, so that what it means to forbid could be
- * missed. `authority_malformed`: everything else. `detail` names the place by JSON pointer and never repeats a value.
+ * `authority_not_understood`: it contains something unknown to this version, so that a prohibition could be missed. `authority_malformed`:
+ * everything else. `detail` gives the position by JSON pointer and never repeats a value.
  */
 export type ParsedAuthority =
   | { ok: true; authority: Authority }
   | { ok: false; code: 'authority_malformed' | 'authority_not_understood'; detail: string }
 
-/** Objects and arrays inside one another: authority, permissions, permission, where, constraint, in. */
+/** The nesting of objects and arrays: authority, permissions, permission, where, constraint, in. */
 const maxDepth = 6
 /** Keys and strings together. Request, statement and grant each carry the authority in an event of at most 65,535 bytes. */
 const maxCharacters = 16_384
 const maxValues = 4096
-/** As JSON, defaults included: a credential holds it whole, and must fit a header of HTTP with all else. */
+/** As JSON, including defaults: a credential contains all of it, and must fit in an HTTP header together with everything else. */
 const maxBytes = 8192
 
 /**
- * Reads an authority from parsed JSON. Total: whatever `input` is, the answer is a value, at a cost that the bounds above
- * limit. Duplicate keys are for the JSON parser to refuse; nobody can see them afterwards.
+ * Parses an authority from JSON values. Total: every `input` gives a value as its answer, at a cost limited by the bounds above. The JSON
+ * parser must refuse duplicate keys, because they can no longer be seen here.
  */
 export function parseAuthority(input: unknown): ParsedAuthority {
   const oversize = measure(input)
@@ -53,15 +53,15 @@ function describeIssue(issue: z.core.$ZodIssue | undefined): string {
   return `${pointerTo(issue.path)}: ${words}`
 }
 
-/** Cut, since a hostile pointer in `where` is part of the path. */
+/** Shortened, because a hostile pointer in `where` is part of the path. */
 function pointerTo(path: PropertyKey[]): string {
   const tokens = path.map((token) => String(token).replaceAll('~', '~0').replaceAll('/', '~1'))
   return `/${tokens.join('/')}`.slice(0, 100).toWellFormed()
 }
 
 /**
- * Walks the input before zod does, which would build a whole tree before it refuses its size. It also refuses an own
- * `__proto__`, which a zod record drops in silence, and with it the constraint that stood there.
+ * Checks the size before zod does: zod would build a whole tree before it refuses. Also refuses an own `__proto__`, because a zod record
+ * drops it silently, together with its constraint.
  */
 function measure(input: unknown): ParsedAuthority | undefined {
   const malformed = (detail: string) => ({ ok: false, code: 'authority_malformed', detail }) as const

@@ -6,7 +6,7 @@ import type { Authority, Constraint } from './schema.ts'
 
 const folder = '/srv/reports/'
 
-/** Servers differ in what they make of a path. Each of these does what some real one does. */
+/** Servers interpret paths differently. Each of these does what some real server does. */
 const servers: ((path: string) => string)[] = [
   (path) => resolved(path),
   (path) => new URL(`https://h${path}`).pathname,
@@ -23,12 +23,12 @@ const servers: ((path: string) => string)[] = [
   (path) => resolved(path.replace(/:[^/]*/g, '')),
   (path) => resolved(trimmed(path)),
   (path) => resolved(trimmed(decoded(path))),
-  // As the value of a form's field, which many put into a query unescaped.
+  // Like the value of a form field, which many clients put into a query unescaped.
   (path) => resolved(trimmed(utf8(path.replaceAll('+', ' ')))),
-  // The last absolute path wins, as where parts are joined.
+  // The last absolute path wins, as when parts are joined.
   (path) => resolved(path.slice(Math.max(0, path.lastIndexOf('//')))),
 ]
-/** Leaves what escapes nothing as it is, and reads overlong UTF-8, as careless decoders do. */
+/** Keeps escapes that are invalid, and reads overlong UTF-8, like careless decoders. */
 const decoded = (path: string) =>
   path
     .replace(/%c0%a([ef])/gi, (_, low) => (/e/i.test(low) ? '.' : '/'))

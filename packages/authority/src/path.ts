@@ -1,8 +1,8 @@
 import type { Authority, Constraint } from './schema.ts'
 
 /**
- * A `prefix` that ends in `/` is a *path prefix*: a value lies inside it only if every server that reads the value as a path
- * stays inside too. Any other prefix is plain text, and no boundary for paths: `/srv/rep` also begins `/srv/rep/../../etc`.
+ * A `prefix` that ends in `/` is a *path prefix*: a value lies inside it only if every server that reads the value as a path stays inside
+ * too. Any other prefix is plain text, and not a boundary for paths: `/srv/rep` is also a prefix of `/srv/rep/../../etc`.
  */
 export function isPathPrefix(prefix: string): boolean {
   return prefix.endsWith('/')
@@ -20,25 +20,26 @@ export function prefixWithin(child: string, parent: string): boolean {
     : child.startsWith(parent)
 }
 
-/** The only `//` that may stand in a path: that of a URL, whole inside the prefix, so that no value can add one. */
+/** The only `//` allowed in a path: that of a URL, entirely inside the prefix, so that no value can add one. */
 const scheme = /^[a-z][a-z0-9+.-]*:\/\//i
 
 /** NUL ends a path for a C library; URL parsers drop tabs and line feeds; Windows takes `\` for `/`. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not stand in a path
 const unsafeCharacter = /[\0-\x1f\x7f-\x9f\\]/
 
-/** White space in each spelling that a server may decode: itself, `+` as in a form's field, escaped UTF-8. */
+/** White space in every spelling that a server may decode: literal, `+` as in a form field, escaped UTF-8. */
 const space = String.raw`[\s+]|%(?:20|c2%(?:85|a0)|e1%9a%80|e2%80%(?:8[0-9a]|a[89f])|e2%81%9f|e3%80%80|ef%bb%bf)`
 
 /**
- * A segment that some server takes for `.` or `..`: dots and white space (which Windows and many readers trim), up to its end
- * or to what some server cuts off (`..;x`, `..::$DATA`) or decodes (`..%41`). Longer runs of dots count too: old Windows servers climb up on them.
+ * A segment that some server reads as `.` or `..`: dots and white space (which Windows and many readers trim), up to its end, to something
+ * that a server cuts off (`..;x`, `..::$DATA`), or to something that it decodes (`..%41`). Longer runs of dots count too: old Windows
+ * servers climb up on them.
  */
 const dotSegment = new RegExp(`(?:^|/)(?:\\.|${space})+(?:[/;?#:%]|$)`, 'i')
 
 /**
- * A percent sign that can become part of a path behind our back: one that escapes nothing (`%%32e` becomes `%2e`) or a control
- * character, an escaped `%`, `.`, `/`, `\` or DEL, and bytes that begin overlong or invalid UTF-8 (`%c0%ae`).
+ * A percent sign that can turn into part of a path later: one that escapes nothing (`%%32e` becomes `%2e`), a control character, an escaped
+ * `%`, `.`, `/`, `\` or DEL, and bytes that begin overlong or invalid UTF-8 (`%c0%ae`).
  */
 const unsafeEscape = /%(?![2-9a-f][0-9a-f])|%(?:2[5ef]|5c|7f|c[01]|e0%[89]|f0%8|f[5-9a-f])/i
 
@@ -46,19 +47,19 @@ function schemeOf(prefix: string): string {
   return scheme.exec(prefix)?.[0] ?? ''
 }
 
-/** `schemeBefore`: what the text begins with and is not judged. */
+/** `schemeBefore`: the beginning of the text, which is not judged. */
 function isPlainPath(text: string, schemeBefore: string): boolean {
   const path = text.slice(schemeBefore.length)
   return !(unsafeCharacter.test(path) || path.includes('//') || dotSegment.test(path) || unsafeEscape.test(path))
 }
 
-/** Text of which people think as a path: it has a separator, or begins like a home folder, a drive or a relative path. */
+/** Text that people read as a path: it has a separator, or begins like a home folder, a drive or a relative path. */
 const looksLikePath = /[/\\]|^~|^[a-z]:|^\.{1,2}$/i
 
 /**
- * The first prefix that promises a boundary it does not keep: it looks like a path and is none, or is a path prefix inside
- * which nothing can lie. `undefined` when there is none. Old grants may hold such a prefix and mean what `covers` says of it; no
- * new one is asked for.
+ * The first prefix that promises a boundary it does not keep: it looks like a path but is not a path prefix, or is a path prefix inside
+ * which nothing can lie. `undefined` if there is none. Old grants may contain such a prefix, and it means what `covers` defines; new
+ * requests must not contain one.
  */
 export function misleadingPrefix({ permissions }: Authority): string | undefined {
   for (const [at, { where = {} }] of permissions.entries()) {

@@ -1,4 +1,4 @@
-/** So many uses, all of which may be taken from any of the `homes` (indexes into the capacities). */
+/** A number of uses; each may be taken from any of the `homes` (indexes into the capacities). */
 export interface UseDemand {
   readonly uses: number
   readonly homes: readonly number[]
@@ -14,7 +14,7 @@ interface Demand {
   readonly homes: readonly Home[]
 }
 
-/** `demand` takes uses from `to`: for the first time, or instead of from the home that the step before it needs. */
+/** `demand` takes uses from `to`: for the first time, or in place of the home that the previous step needs. */
 interface Step {
   readonly demand: Demand
   readonly to: Home
@@ -22,9 +22,9 @@ interface Step {
 }
 
 /**
- * Whether all demands can be met at once without taking more than its capacity from any home. Gives the index of the first
- * demand that cannot, else undefined. A maximum flow by shortest augmenting paths (Edmonds and Karp), so the answer depends
- * neither on the order of the homes nor on which demand came first, and narrowing stays transitive.
+ * Whether all demands can be met at once without exceeding the capacity of any home. Returns the index of the first demand that cannot be
+ * met, otherwise undefined. A maximum flow by shortest augmenting paths (Edmonds and Karp), so the answer depends neither on the order of
+ * the homes nor on the order of the demands, and narrowing stays transitive.
  */
 export function unplacedDemand(demands: readonly UseDemand[], capacities: readonly number[]): number | undefined {
   const homes = capacities.map((free): Home => ({ free, taken: new Map() }))
@@ -52,7 +52,7 @@ function place(demand: Demand): boolean {
   return true
 }
 
-/** The last step of the shortest way that gives `demand` a use, and ends in a home with one to spare. */
+/** The last step of the shortest path that gives `demand` a use and ends at a home with spare capacity. */
 function pathToFreeHome(demand: Demand): Step | undefined {
   const reached = new Set<Home>()
   const steps: Step[] = []

@@ -2,24 +2,24 @@ const pointerText = /^(?:\/(?:[^~/]|~[01])*)+$/
 const indexText = /^(?:0|[1-9][0-9]*)$/
 
 /**
- * Whether a text is a JSON pointer (RFC 6901 §3) to something inside the document. The empty pointer, which names the
- * whole document, is not taken: arguments are an object, and no comparison of the language fits one.
+ * Whether a text is a JSON pointer (RFC 6901 §3) to something inside the document. The empty pointer, which names the whole document, is
+ * not accepted: arguments are an object, which no comparison of the language can match.
  */
 export function isPointer(text: string): boolean {
   return pointerText.test(text)
 }
 
 /**
- * What stands at a pointer, or undefined when nothing does (JSON itself has no undefined). Only the document's own members
- * count, so `/constructor` or `/__proto__/x` finds nothing that the caller did not send; arrays answer to an index
- * without leading zeros only, neither to `-` nor to `length`. Never throws.
+ * The value at a pointer, or undefined if there is none (JSON itself has no undefined). Only the document's own members count, so
+ * `/constructor` or `/__proto__/x` finds only what the caller sent. Arrays answer only to an index without leading zeros, neither to `-`
+ * nor to `length`. Never throws.
  */
 export function lookup(document: unknown, pointer: string): unknown {
   if (!isPointer(pointer)) return undefined
   let value = document
   for (const part of pointer.slice(1).split('/')) {
     if (typeof value !== 'object' || value === null) return undefined
-    // ~1 before ~0 (RFC 6901 §4): the other way round `~01` would become `/`.
+    // ~1 before ~0 (RFC 6901 §4): in the other order, `~01` would become `/`.
     const token = part.replaceAll('~1', '/').replaceAll('~0', '~')
     if (Array.isArray(value) && !indexText.test(token)) return undefined
     if (!Object.hasOwn(value, token)) return undefined
@@ -29,12 +29,12 @@ export function lookup(document: unknown, pointer: string): unknown {
 }
 
 /**
- * Whether every value in a document stands at or below one of these pointers. An object or array whose values all do may be there; an
- * empty one is a value itself, but for the document: one without members has nothing in it. Never throws.
+ * Whether every value in a document is at or below one of these pointers. An object or array is permitted if all its values are. An empty
+ * one is itself a value, except for the document: one without members contains nothing. Never throws.
  */
 export function isWithinNamed(document: unknown, pointers: readonly string[]): boolean {
   const named = new Set(pointers)
-  // Nothing is looked into that no pointer leads through, so that depth and size of a hostile document cost nothing.
+  // Only what a pointer leads through is examined, so that depth and size of a hostile document cost nothing.
   const leadThrough = new Set(pointers.flatMap(ancestorsOf))
   const isNamed = (value: unknown, pointer: string): boolean => {
     if (named.has(pointer)) return true

@@ -6,7 +6,7 @@ const prefix = 'https://erp.example/v1/invoices/'
 const scope = { type: 'api', id_prefix: prefix }
 const isBelow = (id: string) => holdsResource(scope, { type: 'api', id })
 
-/** Servers differ in what they make of a path. Each of these does what some real one does. */
+/** Servers interpret paths differently. Each of these does what some real server does. */
 const servers: ((path: string) => string)[] = [
   (path) => path,
   (path) => new URL(`https://erp.example${path}`).pathname,
@@ -122,7 +122,7 @@ it('holds what plainly lies below, and nothing of a neighbour', () => {
   expect(holdsResource(scope, { type: 'tool', id: `${prefix}1` })).toBe(false)
   const longest = prefix.padEnd(2048, 'a')
   expect([isBelow(longest), isBelow(`${longest}a`)]).toEqual([true, false])
-  // What says both is none of the two.
+  // A scope that has both is neither of the two.
   expect(holdsResource({ ...scope, id: `${prefix}1` }, { type: 'api', id: `${prefix}1` })).toBe(false)
 })
 

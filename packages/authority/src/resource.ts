@@ -6,26 +6,25 @@ export interface ResourceScope {
 }
 
 /**
- * The one form in which a URL can stand under a prefix: `scheme://host[:port]/segment/segment`, lower-case scheme and
- * host, no user, query or fragment. It holds only what every server reads alike. No `%`, since how often it is decoded is the
- * server's secret (`%2e%2e`, `%252e`, overlong UTF-8); no `\`, which some take for `/`; no `;`, which some cut
- * (`..;/`); no empty segment, which some collapse.
+ * The only form in which a URL can be under a prefix: `scheme://host[:port]/segment/segment`, lower-case scheme and host, no user, query or
+ * fragment. It contains only what every server reads alike. No `%`, because only the server knows how often it is decoded (`%2e%2e`,
+ * `%252e`, overlong UTF-8); no `\`, which some read as `/`; no `;`, at which some cut (`..;/`); no empty segment, which some collapse.
  */
 const urlText =
   /^[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?(?:\/[A-Za-z0-9_.~!$&'()*+,=:@-]+)*\/?$/
 
-/** `.` and `..`, and longer runs, which old Windows servers climb; with or without parameters behind them. */
+/** `.` and `..`, and longer runs, on which old Windows servers climb; with or without parameters after them. */
 const dotSegment = /(?:^|[/])\.+(?:[/;?#]|$)/
 
-/** An encoded dot, slash, backslash, percent or control character: what turns into a path only behind our back. */
+/** An encoded dot, slash, backslash, percent or control character: each turns into part of a path only later. */
 const encodedTrick = /%(?:2e|2f|5c|25|7f|[01][0-9a-f])/i
 
 /** Visible ASCII without backslash: nothing invisible, nothing that looks like something else. */
 const visibleText = /^[!-[\]-~]+$/
 
 /**
- * Whether an id may stand in a permission by itself. It is compared whole, so nothing escapes from it; what is refused would
- * deceive the person who reads it, as `https://erp.example/invoices/../admin` does.
+ * Whether an id may be in a permission on its own. It is compared as a whole, so nothing escapes from it; refused ids are those that would
+ * deceive a human reader, such as `https://erp.example/invoices/../admin`.
  */
 export function isResourceId(id: string): boolean {
   return visibleText.test(id) && !dotSegment.test(id) && !encodedTrick.test(id)
@@ -37,8 +36,8 @@ export function isIdPrefix(text: string): boolean {
 }
 
 /**
- * Whether `scope` holds a resource. Under a prefix only an id in normal form counts: for those, and no others, "starts with"
- * and "lies below" are the same.
+ * Whether `scope` covers a resource. Under a prefix only an id in normal form counts: for such ids, and no others, "starts with" and "lies
+ * below" are the same.
  */
 export function holdsResource(scope: ResourceScope, resource: { readonly type: string; readonly id: string }): boolean {
   if (scope.type !== resource.type) return false
@@ -46,7 +45,7 @@ export function holdsResource(scope: ResourceScope, resource: { readonly type: s
   return scope.id_prefix !== undefined && liesBelow(resource.id, scope.id_prefix)
 }
 
-/** Whether every resource that `child` holds is one that `parent` holds. */
+/** Whether `parent` covers every resource that `child` covers. */
 export function withinResource(child: ResourceScope, parent: ResourceScope): boolean {
   if (child.id !== undefined) return holdsResource(parent, { type: child.type, id: child.id })
   return (

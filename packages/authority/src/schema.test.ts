@@ -18,7 +18,7 @@ const whole = {
   max_children: 1,
 }
 
-/** What is wrong with it once the member at a path is this: words of ours, else codes of zod. */
+/** The problems found once the member at a path has this value: our own messages, otherwise zod's codes. */
 function wrongs(path: string, value: unknown): string[] {
   const copy = structuredClone(whole)
   const members = path.split(' ')

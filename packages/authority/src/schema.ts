@@ -4,7 +4,7 @@ import { isIdPrefix, isResourceId } from './resource.ts'
 
 const wellFormed = (text: string): boolean => text.isWellFormed() // JCS cannot sign a lone surrogate
 
-/** Values that arguments are compared with. Numbers are decimal strings, so that no reader ever makes a float of them. */
+/** Values with which arguments are compared. Numbers are decimal strings, so that no reader ever makes a float of them. */
 const scalarSchema = z.union([z.string().max(2048).refine(wellFormed, 'not well-formed Unicode'), z.boolean()])
 
 const decimalSchema = z
@@ -19,7 +19,7 @@ const pointerSchema = z
   .regex(/^(\/([^~/]|~[01])*)+$/, 'not a JSON pointer')
   .refine(wellFormed, 'not well-formed Unicode')
 
-/** What one argument must satisfy: every comparison that is given, of which there is at least one. */
+/** What one argument must satisfy: every given comparison, of which there is at least one. */
 const constraintSchema = z
   .strictObject({
     eq: z.exactOptional(scalarSchema),
@@ -49,21 +49,21 @@ const permissionSchema = z.strictObject({
       .record(pointerSchema, constraintSchema)
       .refine((where) => hasMembers(where) && Object.keys(where).length <= 32, 'needs 1 to 32 pointers'),
   ),
-  /** `closed`: only the arguments that `where` and `cost` name may be there. Without it, others may be there too. */
+  /** `closed`: only the arguments that `where` and `cost` name are permitted. If absent, others are permitted too. */
   arguments: z.exactOptional(z.literal('closed')),
-  /** Where the action's arguments state what it costs. Without it an action costs nothing but a call. */
+  /** The arguments in which an action states its cost. If absent, an action costs nothing but a call. */
   cost: z.exactOptional(z.strictObject({ amount: pointerSchema, currency: pointerSchema })),
   max_uses: z.exactOptional(z.int().min(1).max(1_000_000_000)),
 })
 
-/** No limit where a member is absent, but for `cost`: a currency that is not listed cannot be spent at all. */
+/** A missing member means no limit, except for `cost`: a currency that is not listed cannot be spent at all. */
 const budgetSchema = z.strictObject({
   calls: z.exactOptional(z.int().min(0)),
   cost: z.exactOptional(
     z
       .record(
         z.string().regex(/^[A-Z]{3}$/, 'not a currency code'),
-        // Any amount in budget fits an event, where an amount has at most 21 digits before the point.
+        // Any budget amount fits in an event, where an amount has at most 21 digits before the point.
         z.string().regex(/^(0|[1-9][0-9]{0,20})(\.[0-9]{1,6})?$/, 'not an amount with at most 6 fraction digits'),
       )
       .refine((cost) => Object.keys(cost).length <= 16, 'more than 16 currencies'),
@@ -77,13 +77,13 @@ const delegateSchema = z
   .max(2048)
   .regex(/^spiffe:\/\/[a-z0-9._-]{1,255}(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+)+$/, 'not a SPIFFE ID')
 
-/** How many delegations may follow one another at most, whatever was approved. */
+/** The most delegations that may follow one another, whatever was approved. */
 export const longestChain = 8
 
 /**
- * What may be done, by DESIGN §7.1; as RFC 9396 `authorization_details`, `type` is `bailiwick_task`. Strict at every depth, bounded
- * in every size; what was left out stands in the output with its default (an empty budget; no delegation). For types and
- * documents: read untrusted input with `parseAuthority`, which also sees what zod drops in silence.
+ * What may be done, by DESIGN §7.1; as RFC 9396 `authorization_details`, `type` is `bailiwick_task`. Strict at every depth, and bounded in
+ * every size; omitted members are in the output with their defaults (an empty budget; no delegation). For types and documents only: parse
+ * untrusted input with `parseAuthority`, which also notices what zod drops silently.
  */
 export const authoritySchema = z.strictObject({
   type: z.literal('bailiwick_task'),
@@ -94,7 +94,7 @@ export const authoritySchema = z.strictObject({
   max_depth: z.int().min(0).max(longestChain).default(0),
   /** How many delegations each holder may make. */
   max_children: z.int().min(0).max(1000).default(0),
-  /** The only agents to which parts may be delegated, by any holder. Without it any agent; empty: none. */
+  /** The only agents to which any holder may delegate parts. If absent, any agent; if empty, none. */
   delegates: z.exactOptional(z.array(delegateSchema).max(64)),
 })
 

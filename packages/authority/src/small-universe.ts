@@ -3,8 +3,8 @@ import type { Action } from './covers.ts'
 import type { Authority, Budget, Constraint, Permission } from './schema.ts'
 
 /**
- * For tests only: a world small enough to try everything in it. Every value stands here because some other one is close to it:
- * another spelling, another type, a neighbour in the path.
+ * For tests only: a world small enough to try everything in it. Every value is here because another one is close to it: another spelling,
+ * another type, a neighbour in the path.
  */
 const amounts = [
   undefined,
@@ -61,7 +61,7 @@ export const everyAction: readonly Action[] = names
     ),
   )
   .concat(
-    // With one argument more, which no permission bounds.
+    // With one additional argument, which no permission bounds.
     names.flatMap((name) =>
       resources.flatMap((resource) =>
         [1, '2'].map((amount) => ({ name, resource, properties: { amount, currency: 'EUR', note: 'x' } })),
@@ -69,7 +69,7 @@ export const everyAction: readonly Action[] = names
     ),
   )
 
-/** A record with any of its members left out. */
+/** A record in which any member may be missing. */
 function someOf<T extends object>(members: { [K in keyof T]-?: fc.Arbitrary<T[K]> }): fc.Arbitrary<Partial<T>> {
   return fc.record(members, { requiredKeys: [] }) as fc.Arbitrary<Partial<T>>
 }

@@ -1,17 +1,16 @@
 import type { Authority } from './schema.ts'
 
-// Control and format characters (the bidirectional ones among them), line separators, private and unassigned ones, and
-// letters without ink.
+// Control and format characters (including bidirectional ones), line separators, private and unassigned characters, and invisible letters.
 const unseen = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u
 const eachUnseen = new RegExp(unseen, 'gu')
 const eachForeign = /[^ -~]/gu
 
-/** With every character that cannot be seen, or that reorders others, as JSON spells it: `\uXXXX`. */
+/** Writes every invisible or reordering character as in JSON: `\uXXXX`. */
 export function spellUnseen(text: string): string {
   return text.replaceAll(eachUnseen, spelled)
 }
 
-/** With every character but printable ASCII as JSON spells it: what looks like another letter does not any more. */
+/** Writes every character except printable ASCII as in JSON, so that no letter can look like another. */
 export function spellForeign(text: string): string {
   return text.replaceAll(eachForeign, spelled)
 }
@@ -23,8 +22,8 @@ function spelled(char: string): string {
 }
 
 /**
- * The first permission in which something is named or compared with what nobody can see; undefined when there is none. It is
- * no fault of an authority, and covers what it says; but no person should be asked to sign it.
+ * The first permission that names something, or compares with something, that contains invisible characters; undefined if there is none.
+ * Such an authority is valid and covers what it says, but no person should be asked to sign it.
  */
 export function unseenIn({ permissions }: Authority): string | undefined {
   const at = permissions.findIndex(({ where = {} }) => textsIn(where).some((text) => unseen.test(text)))

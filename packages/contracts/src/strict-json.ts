@@ -8,9 +8,9 @@ export class JsonMalformed extends Error {
 }
 
 /**
- * Parses JSON that every reader must understand alike: UTF-8 without BOM, no duplicate keys (compared unescaped), no
- * `__proto__` key, no lone surrogates, at most `maxDepth` levels. RFC 8259 leaves these to the parser, and an adversary
- * then shows one reader one thing and the next reader another. Throws `JsonMalformed`.
+ * Parses JSON that every reader must understand alike: UTF-8 without BOM, no duplicate keys (compared unescaped), no `__proto__` key, no
+ * lone surrogates, at most `maxDepth` levels. RFC 8259 leaves these to the parser, so an adversary could show two readers two different
+ * things. Throws `JsonMalformed`.
  */
 export function parseStrictJson(input: Uint8Array | string, maxDepth = 32): unknown {
   let text: string

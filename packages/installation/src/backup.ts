@@ -18,19 +18,20 @@ import { readInstallation } from './read-installation.ts'
 
 const markSchema = z.strictObject({
   v: z.literal(1),
-  /** Names the revocation that a restored folder declares: once, however often it is started. */
+  /** The id of the revocation that a restored folder declares: once, however often it is started. */
   backup: z.string().regex(/^bck_[0-9a-f]{20}$/),
   installation: z.string(),
   made_at: z.string(),
   /** SHA-256 of each file, by its path in the folder. */
   files: z.record(z.string(), z.string()),
 })
-/** What marks a folder as a copy of what was. */
+/** Marks a folder as a copy of an earlier state. */
 export type BackupMark = z.infer<typeof markSchema>
 
 /**
- * Copies a data directory, of which nothing runs (the caller holds its locks), into a folder that is not there yet. The copy carries its mark, `backup.json`,
- * from the start: however it comes back, by `restore` or by hand, nothing serves from it before everything was revoked.
+ * Copies a data directory into a folder that does not exist yet. No process may be running on the directory (the caller holds its locks).
+ * The copy carries its mark, `backup.json`, from the start: however it is restored, by `restore` or by hand, no service uses it before
+ * everything has been revoked.
  */
 export function backUp(options: {
   data: string
@@ -51,7 +52,7 @@ export function backUp(options: {
     files: Object.fromEntries(names.map((name) => [name, hashOf(join(data, name))])),
   }
   mkdirSync(target, { recursive: true, mode: 0o700 })
-  // The mark first: what is cut short is marked as well.
+  // The mark first: an incomplete copy is marked as well.
   writeFileSync(paths(target).backup, `${JSON.stringify(mark)}\n`, { mode: 0o600, flush: true })
   copyFiles(names, data, target)
   checkFiles(target, mark)
@@ -59,8 +60,8 @@ export function backUp(options: {
 }
 
 /**
- * Puts a backup where a data directory is to be. Throws `config_invalid` when something is there already, or a file of the backup is
- * missing, changed or was put there since.
+ * Restores a backup as a data directory. Throws `config_invalid` if something already exists there, or if a file of the backup is missing,
+ * changed or was added later.
  */
 export function restore({ source, data }: { source: string; data: string }): BackupMark {
   const mark = backupMark(source)
@@ -78,7 +79,7 @@ export function restore({ source, data }: { source: string; data: string }): Bac
   return mark
 }
 
-/** The mark of a folder that came from a backup and has not declared it yet. Throws `config_invalid` when it cannot be read. */
+/** The mark of a folder that came from a backup and has not declared its revocation yet. Throws `config_invalid` if it cannot be read. */
 export function backupMark(data: string): BackupMark | undefined {
   const path = paths(data).backup
   if (!existsSync(path)) return undefined
@@ -89,13 +90,13 @@ export function backupMark(data: string): BackupMark | undefined {
   }
 }
 
-/** Everything was revoked, durably: from now on the folder is an ordinary one. */
+/** Everything was durably revoked: from now on the folder is an ordinary one. */
 export function settleBackup(data: string): void {
   const path = paths(data).backup
   renameSync(path, join(data, settledName))
 }
 
-/** What is left of the mark, for whoever wonders later. */
+/** The name of the remaining mark, kept for later questions. */
 const settledName = 'backup-restored.json'
 
 function refuseThere(folder: string): void {
@@ -111,7 +112,10 @@ function filesIn(folder: string): string[] {
     .sort()
 }
 
-/** Empty, and of the process that holds it. Who backs up does: POSIX ends a process's lock once it closes the file anywhere, as after a copy. */
+/**
+ * A lock file is empty and belongs to the process that holds it: here, the one that makes the backup. It is not copied, because POSIX drops
+ * a process's lock as soon as the process closes the file anywhere, for example after a copy.
+ */
 const isLock = (name: string) => [paths('').busLock, paths('').logLock].includes(name)
 
 function copyFiles(names: readonly string[], from: string, to: string): void {
@@ -122,7 +126,7 @@ function copyFiles(names: readonly string[], from: string, to: string): void {
   }
 }
 
-/** As open as they were, and no more: key folders are nobody else's. */
+/** With the same permissions as the originals, and no more: key folders are private. */
 function makeFolders(name: string, from: string, to: string): void {
   if (name === '.' || existsSync(join(to, name))) return
   makeFolders(dirname(name), from, to)

@@ -41,7 +41,7 @@ it('refuses links that lead nowhere', () => {
   expect(refusal(join(dir, 'a'))).toContain('ELOOP')
 })
 
-// Even root makes no folder there; `mkdir -p` below it tries for ever.
+// Not even root can make a folder there; `mkdir -p` below it tries for ever.
 it('refuses, and does not spin, where the system makes no folders', () => {
   expect(refusal('/proc/nope')).toMatch(/^BAILIWICK_DATA: \/proc\/nope: nothing can be made in \//)
 })

@@ -3,8 +3,8 @@ import { dirname, join, resolve } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 
 /**
- * Refuses (`config_invalid`) a data directory that cannot be used: a file, or a folder where nothing can be made. Where
- * there is none yet, the nearest folder above it is what must take one. Leaves nothing behind.
+ * Refuses (`config_invalid`) a data directory that cannot be used: a file, or a folder in which nothing can be created. If it does not
+ * exist yet, the nearest existing folder above it must permit creating it. Leaves nothing behind.
  */
 export function assertDataUsable(data: string): void {
   let folder = resolve(data)
@@ -15,7 +15,7 @@ export function assertDataUsable(data: string): void {
       there = statSync(folder, { throwIfNoEntry: false })
     }
     if (!there?.isDirectory()) refuse(data, `${folder} is not a folder`)
-    // Tried rather than asked: access(2) knows nothing of a full disk, and mkdir -p never returns from below /proc.
+    // Tries it instead of asking: access(2) does not notice a full disk, and mkdir -p never returns from below /proc.
     rmdirSync(mkdtempSync(join(folder, '.bailiwick-')))
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''

@@ -27,12 +27,12 @@ const genesisSchema = z.strictObject({
 })
 
 /**
- * The first registry, each entity with the root key's signature; service keys come first, since they sign the rest. The
- * issuer publishes it once, into an empty registry.
+ * The first registry, each entity with the root key's signature. Service keys come first, because they sign the rest. The issuer publishes
+ * it once, into an empty registry.
  */
 export type Genesis = z.infer<typeof genesisSchema>
 
-/** Reads genesis.json, strictly. Throws `trust_invalid`. */
+/** Parses genesis.json strictly. Throws `trust_invalid`. */
 export function parseGenesis(bytes: Uint8Array): Genesis {
   try {
     return genesisSchema.parse(parseStrictJson(bytes))
@@ -41,7 +41,7 @@ export function parseGenesis(bytes: Uint8Array): Genesis {
   }
 }
 
-/** What the root key signed of each entity, in order. */
+/** The root key's signed statement about each entity, in order. */
 export function genesisStatements(genesis: Pick<Genesis, 'entities'>, installation: string): GenesisStatement[] {
   return genesis.entities.map(({ type, id, value }) => ({
     installation,
@@ -53,8 +53,8 @@ export function genesisStatements(genesis: Pick<Genesis, 'entities'>, installati
 }
 
 /**
- * Whether this is the genesis that trust.json commits to: no entity left out, added, doubled, changed or moved. Throws
- * `trust_invalid`. A trust.json that commits to none, made by an earlier version, agrees with any.
+ * Checks that this is the genesis to which trust.json commits: no entity left out, added, duplicated, changed or moved. Throws
+ * `trust_invalid`. A trust.json without a commitment, made by an earlier version, accepts any genesis.
  */
 export function assertGenesisWhole(genesis: Genesis, { installation, genesis: signed }: Trust): void {
   if (signed === undefined) return

@@ -71,7 +71,7 @@ it('commits to the genesis as a whole: an entity left out, doubled, moved or cha
     [...rest, { ...first, value: { ...first.value, id: 'other' } } as typeof first],
   ])
     expect(refusal(changed)).toMatch(/genesis\.json: its \d+ entities, or their order, are not what trust\.json signs/)
-  // One that was made earlier commits to none.
+  // A trust.json from an earlier version has no commitment.
   const { genesis: _, ...earlier } = trust
   expect(() => assertGenesisWhole({ v: 1, entities: rest }, earlier)).not.toThrow()
 })

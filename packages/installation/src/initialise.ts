@@ -26,21 +26,21 @@ import { type PolicyFiles, policySetOf, storePolicyFiles } from './policies.ts'
 export interface InitialiseOptions {
   /** The data directory; it must hold no installation yet. */
   data: string
-  /** Where people and agents reach it, e.g. `http://localhost:8420`. */
+  /** The address for people and agents, for example `http://localhost:8420`. */
   publicUrl: string
   singleOperator: boolean
-  /** For `bailiwick dev` alone: trust.json says for good that a program approves, and the root key is written nowhere. */
+  /** For `bailiwick dev` only: trust.json says for good that a program approves, and the root key is never written to disk. */
   softwareApprover?: true | undefined
   /** ms since the epoch. */
   now: number
   randomBytes: (length: number) => Uint8Array
   policies: PolicyFiles
   /**
-   * What stands in the registry from the start besides service keys and the policy set. A function, which may write keys of
-   * its own, is called only once everything else was found usable.
+   * The initial registry entities other than service keys and the policy set. A function may write keys of its own; it is called only after
+   * everything else was found usable.
    */
   entities: InitialEntities | (() => InitialEntities)
-  /** What the root key and the services' keys are encrypted with; absent: they stand in plain text, 0600. */
+  /** Encrypts the root key and the services' keys; absent: they are stored in plain text, 0600. */
   secret?: string | undefined
 }
 
@@ -61,9 +61,9 @@ export const keyFileNames = {
 } as const satisfies Record<ServicePurpose, string>
 
 /**
- * Makes an installation, once (DESIGN §3): keys with one purpose each, trust.json, and the first registry signed by the
- * root key. trust.json is written last: without it nothing here counts, and the next attempt starts over.
- * Throws `config_invalid`, before anything is written, when there is one already or something given cannot be used.
+ * Creates an installation, once (DESIGN §3): keys with one purpose each, trust.json, and the first registry signed by the root key.
+ * trust.json is written last: without it nothing here counts, and the next attempt starts over. Throws `config_invalid`, before anything is
+ * written, if there is an installation already or an option cannot be used.
  */
 export function initialise(options: InitialiseOptions): Trust {
   const { data, now, publicUrl, singleOperator, softwareApprover } = options
@@ -126,7 +126,7 @@ export function initialise(options: InitialiseOptions): Trust {
   return trust
 }
 
-/** A passkey's relying party is a domain, and browsers keep passkeys from plain http beyond this machine (WebAuthn §5.1). */
+/** A passkey's relying party is a domain, and browsers refuse passkeys over plain http beyond this machine (WebAuthn §5.1). */
 function refuseUnusable(publicUrl: string): void {
   const url = URL.parse(publicUrl)
   const usable =
@@ -148,7 +148,7 @@ function makeServiceKey(
   return certifiedServiceKey(keep(generateKey(purpose), folder, keyFileNames[purpose], at.secret), at)
 }
 
-/** What the registry is to hold of a service's key: for its one purpose and its service's topics, certified by the root for five years. */
+/** The registry entity of a service's key: for its one purpose and its service's topics, certified by the root for five years. */
 export function certifiedServiceKey(
   key: SigningKey<ServicePurpose>,
   at: { installation: string; now: number; root: SigningKey<'root'> },

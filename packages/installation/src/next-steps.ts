@@ -1,13 +1,13 @@
-/** How a person reads a file and changes the registry, as lines to show them. */
+/** Lines that show a person how to read a file and how to change the registry. */
 export interface NextSteps {
-  /** Absent where they can open the file themselves. */
+  /** Absent if they can open the file themselves. */
   read?: (file: string) => string
   applyRegistry: string
 }
 
 /**
- * The commands for a person on this machine, or outside the container that this runs in. `container` is what our image sets in its
- * environment, as other images and engines do (systemd's container interface).
+ * The commands for a person on this machine, or outside the container in which this runs. `container` is the environment variable that our
+ * image sets, as other images and engines do (systemd's container interface).
  */
 export function nextSteps({ container }: Readonly<Record<string, string | undefined>>): NextSteps {
   if (!container) return { applyRegistry: 'npx bailiwick registry apply FILE' }

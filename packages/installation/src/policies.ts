@@ -12,7 +12,7 @@ export type PolicyFiles = ReadonlyMap<string, Uint8Array>
 const isPolicyFile = (name: string) =>
   name.endsWith('.cedar') || ['schema.cedarschema', 'entities.json', 'authzen.yaml'].includes(name)
 
-/** Throws `config_invalid`, naming what and why, when the directory or a file in it cannot be read, or it holds no policy. */
+/** Throws `config_invalid`, with the file and the reason, if the directory or a file in it cannot be read, or if it contains no policy. */
 export function readPolicyFiles(directory: string): PolicyFiles {
   if (!existsSync(directory)) throw new ServiceError('config_invalid', `there is no policy directory ${directory}`)
   const names = readable(directory, () => readdirSync(directory))
@@ -23,7 +23,7 @@ export function readPolicyFiles(directory: string): PolicyFiles {
   return new Map(names.map((name) => [name, readable(name, () => readFileSync(join(directory, name)))]))
 }
 
-/** The names of a directory that `readPolicyFiles` would read; none where there is no directory. */
+/** The names of the files that `readPolicyFiles` would read; none if the directory does not exist. */
 export async function policyFileNames(directory: string): Promise<string[]> {
   const names = await readdir(directory).catch(() => [])
   return names.filter(isPolicyFile).sort()
@@ -38,13 +38,13 @@ function readable<T>(what: string, read: () => T): T {
   }
 }
 
-/** The policy set that these files are: named by SHA-256 of JCS of each file's hash by name. */
+/** The policy set made of these files, named by SHA-256 of JCS of each file's hash by name. */
 export function policySetOf(files: PolicyFiles): PolicySet {
   const hashes = Object.fromEntries([...files].map(([name, bytes]) => [name, sha256(bytes)]))
   return { id: 'active', hash: jcsHash(hashes), files: hashes }
 }
 
-/** Puts the files where a decision point looks for the set that the registry names. */
+/** Stores the files where a decision point looks for the set that the registry names. */
 export function storePolicyFiles(directory: string, files: PolicyFiles): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   for (const [name, bytes] of files) writeFileSync(join(directory, name), bytes)

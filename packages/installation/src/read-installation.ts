@@ -9,12 +9,12 @@ export interface Installation {
   trust: Trust
 }
 
-/** Whether `initialise` has run to its end here. */
+/** Whether `initialise` has completed here. */
 export function isInitialised(data: string): boolean {
   return existsSync(paths(data).trust)
 }
 
-/** Reads the trust anchor. Throws `trust_invalid` when there is none: `bailiwick init` makes one. */
+/** Reads the trust anchor. Throws `trust_invalid` if there is none: `bailiwick init` makes one. */
 export function readInstallation(data: string): Installation {
   if (!isInitialised(data))
     throw new ServiceError('trust_invalid', `there is no installation in ${data}: run bailiwick init`)

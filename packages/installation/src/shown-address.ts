@@ -1,11 +1,11 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 
-/** Where a person finds an address that is a secret. */
+/** Where a person finds a secret address. */
 export type ShownAddress = { address: string } | { file: string }
 
 /**
- * Shows a secret address on a terminal. Every other output may be kept, as a container's log is, and others may read that: the
- * address then goes into `file`, which only its owner can read, and the file is named.
+ * Shows a secret address on a terminal. Any other output may be stored, like a container's log, and others may read that. There the address
+ * is written to `file`, readable only by its owner, and the file is named.
  */
 export function showAddress(address: string, file: string, { terminal }: { terminal: boolean }): ShownAddress {
   if (terminal) return { address }
