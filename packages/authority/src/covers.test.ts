@@ -144,7 +144,7 @@ it('answers, and never throws, whatever the arguments are (V13)', () => {
 })
 
 it.each<[constraint: Constraint, takes: unknown[], refuses: unknown[]]>([
-  [{}, ['x', 1, true, '1'], [undefined, null, {}, [], 0.1 + 0.2]], // what is not compared satisfies nothing, not even nothing
+  [{}, ['x', 1, true, '1'], [undefined, null, {}, [], 0.1 + 0.2]], // an uncompared type satisfies nothing, not even {}
   [{ eq: '500' }, ['500', 500, '500.00', 5e2], ['0500', '5e2', ' 500', 501, true, null]],
   [{ eq: 'true' }, ['true'], [true, 'True']],
   [{ eq: true }, [true], ['true', false, 1]],

@@ -6,7 +6,7 @@ import { bailiwick } from './io.fixture.ts'
 const page = readFileSync(join(import.meta.dirname, '../../../docs/operations/cli.md'), 'utf8')
 const shown = [...page.matchAll(/^\$ npx bailiwick (.*)$/gm)].map(([, words = '']) => words)
 
-/** How many words name a command of these groups. */
+/** The number of words that name a command in these groups. */
 const depths: Record<string, number> = { registry: 2, agents: 2, kafka: 3, policy: 2 }
 
 it.each(shown)('the page shows a command and options that there are: %s', async (words) => {
@@ -14,7 +14,7 @@ it.each(shown)('the page shows a command and options that there are: %s', async 
   const names = [first, ...more].slice(0, depths[first] ?? 1)
   const help = await bailiwick([...names, '--help'])
   expect(help.code).toBe(0)
-  expect(help.out).toContain(`bailiwick ${names.join(' ')}`) // for a word that is no command a group shows its own
+  expect(help.out).toContain(`bailiwick ${names.join(' ')}`) // for an unknown command a group shows its own help
   for (const [option] of words.matchAll(/(?<= )--[a-z-]+/g)) expect(help.out).toContain(option)
 })
 

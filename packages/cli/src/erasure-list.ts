@@ -7,23 +7,23 @@ import { streamInput } from './read-input.ts'
 
 const hash = z.string().regex(/^[\w-]{43}$/)
 
-/** A line of `bailiwick erase --json`. `events`: which hold these hashes, since not every hash can be looked for by itself. */
+/** A line of `bailiwick erase --json`. `events`: the events that hold these hashes, because not every hash can be searched for alone. */
 const erasureLineSchema = z.object({
   reason: erasureReasonSchema,
   erased: z.array(hash),
-  /** Ordered, and not done when the line was printed. */
+  /** Ordered, but not erased when the line was printed. */
   pending: z.array(hash),
   events: z.array(z.string().min(1).max(128)),
 })
 type ErasureLine = z.output<typeof erasureLineSchema>
 
-/** What was erased, as lines say it that somebody kept. */
+/** Earlier erasures, from lines that were kept. */
 interface ErasureList {
   reasons: ReadonlyMap<string, ErasureReason>
   events: ReadonlySet<string>
 }
 
-/** Throws `config_invalid` for a line that is none: half a list would leave words there. */
+/** Throws `config_invalid` for an invalid line: with half a list, some texts would stay. */
 export async function readErasureList(option: string, path: string): Promise<ErasureList> {
   const reasons = new Map<string, ErasureReason>()
   const events = new Set<string>()

@@ -15,18 +15,18 @@ const valueSchema = z.object({
   state: z.enum(['held', 'erased', 'altered', 'contradicted', 'absent', 'unkept']),
 })
 const pageSchema = z.object({ values: z.array(valueSchema), next: z.string().optional() })
-/** What an event holds as a salted hash, and whether evidence has it. */
+/** A value that an event holds as a salted hash, and whether evidence has it. */
 export type Value = z.output<typeof valueSchema>
 export type ErasureReason = z.output<typeof erasureReasonSchema>
 
-/** What one call takes. */
+/** The most values of one call. */
 const mostAtOnce = 200
-/** How long evidence may take to do it and to say so, ms. */
+/** How long evidence may take to erase and to confirm, in ms. */
 const erasedWithinMs = 15_000
 const lookEveryMs = 200
 const isCall = ({ at }: Value) => at === callAt
 
-/** The values that the events hold which are found under this name. */
+/** The values held by the events that are found under this name. */
 export async function valuesOf(operator: Operator, id: string): Promise<Value[]> {
   const found: Value[] = []
   for (let cursor: string | undefined = ''; cursor !== undefined; ) {
@@ -39,15 +39,15 @@ export async function valuesOf(operator: Operator, id: string): Promise<Value[]>
 }
 
 /**
- * What there is to erase of these, each once. Absent at evidence is not gone: it may still be on its way there. What is altered is a
- * copy of something.
+ * The values among these that can be erased, each once. A value that evidence does not have is not gone: it may still be on its way. An
+ * altered value is a copy of something.
  */
 export const erasable = (found: readonly Value[]): Value[] =>
   [...new Map(found.map((value) => [value.salted_sha256, value])).values()].filter(
     ({ state }) => state !== 'erased' && state !== 'unkept',
   )
 
-/** Who wrote a value erases it. */
+/** The service that wrote a value erases it. */
 export async function orderErasure(operator: Operator, reason: ErasureReason, wanted: readonly Value[]): Promise<void> {
   const words = wanted.filter((value) => !isCall(value))
   for (const [path, of] of [
@@ -62,7 +62,7 @@ export async function orderErasure(operator: Operator, reason: ErasureReason, wa
     }
 }
 
-/** Waits for evidence to have erased them; gives those that it has not. */
+/** Waits for evidence to erase them; returns those not yet erased. */
 export async function notYetErased(operator: Operator, wanted: readonly Value[], { clock }: Io): Promise<Value[]> {
   const until = clock.monotonic() + erasedWithinMs
   let missing = [...wanted]
@@ -70,7 +70,7 @@ export async function notYetErased(operator: Operator, wanted: readonly Value[],
     const still: Value[] = []
     for (const value of missing) {
       const now = await valuesOf(operator, value.event_id)
-      // The log's own word, too: it comes after the words are gone.
+      // Also requires the log's statement, which follows the deletion of the text.
       const isGone = now.some((each) => each.salted_sha256 === value.salted_sha256 && each.state === 'erased')
       if (!isGone) still.push(value)
     }

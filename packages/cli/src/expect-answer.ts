@@ -2,8 +2,8 @@ import { ServiceError } from '@bailiwick/errors'
 import type { z } from 'zod'
 
 /**
- * An answer of what runs, in the form that this command understands; members that it does not know are dropped. Throws
- * `answer_malformed` when it is another: the command and the service are then of different versions.
+ * Checks that an answer of a running service has the form that this command understands; unknown members are dropped. Throws
+ * `answer_malformed` if it has another form: then command and service have different versions.
  */
 export function expectAnswer<S extends z.ZodType>(schema: S, answer: unknown): z.output<S> {
   const read = schema.safeParse(answer)

@@ -4,8 +4,8 @@ import { judgeByAnchor, RegistryState, signedEvent } from '@bailiwick/projection
 import { placeOf } from './recorded-log.ts'
 
 /**
- * Whether a log's registry begins with the whole genesis that trust.json signs (V3): without one of its rules, what people
- * approved since was asked of fewer of them. Give it every entry, in order.
+ * Checks that a log's registry begins with the whole genesis that trust.json signs (V3). If one of its rules were missing, fewer people
+ * would have been asked to approve later changes. Pass it every entry, in order.
  */
 export class GenesisInLog {
   readonly #trust: Trust
@@ -27,11 +27,11 @@ export class GenesisInLog {
     if (typeof read !== 'string') await this.#registry.apply(read.event as DecodedEvent<'registry.v1'>)
   }
 
-  /** What is wrong, in words; undefined when the genesis is whole, or trust.json, of an earlier version, does not sign it as a whole. */
+  /** Describes the problem. undefined: the genesis is whole, or an earlier version's trust.json does not sign it as a whole. */
   missing(): string | undefined {
     const signed = this.#trust.genesis?.count ?? 0
     const { taken } = this.#registry
-    // The last one counts only if all of them, in this order, are what trust.json signs.
+    // The last entity counts only if all of them, in this order, are what trust.json signs.
     return taken >= signed
       ? undefined
       : `${taken} of the ${signed} entities that trust.json signs stand in it, in order`

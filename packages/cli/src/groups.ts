@@ -5,13 +5,13 @@ import type { WantedEntity } from './registry-file.ts'
 export interface Group {
   id: string
   members: string[]
-  /** The rules that ask it. */
+  /** The rules that require this group. */
   rules: { id: string; quorum: number }[]
 }
 
 type Held = Pick<PresentEntity, 'type' | 'id' | 'value'>
 
-/** Every group that somebody is in or a rule asks. A group is who names it: it is no entity of its own. */
+/** Every group that has a member or that a rule requires. A group exists by being named: it is not an entity of its own. */
 export function groupsOf(entities: readonly Held[]): Group[] {
   const approvers = entities.flatMap(({ type, value }) => (type === 'approver' ? [value as Approver] : []))
   const rules = entities.flatMap(({ type, value }) => (type === 'rule' ? [value as Rule] : []))
@@ -25,7 +25,7 @@ export function groupsOf(entities: readonly Held[]): Group[] {
   }))
 }
 
-/** Loud lines, of a registry as it would be: under a rule whose group has too few people nothing can be approved. */
+/** Warnings about a future registry: a rule whose group has too few people can approve nothing. */
 export function starvedLines(entities: readonly Held[]): string[] {
   return groupsOf(entities).flatMap(({ id, members, rules }) =>
     rules
@@ -38,7 +38,7 @@ export function starvedLines(entities: readonly Held[]): string[] {
   )
 }
 
-/** What would be there once the file is applied. */
+/** The registry's content after the file is applied. */
 export function afterwards(wanted: readonly WantedEntity[], present: readonly Held[]): Held[] {
   const named = new Map(wanted.map((entity) => [`${entity.type} ${entity.id}`, entity]))
   return [

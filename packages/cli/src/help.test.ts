@@ -47,7 +47,7 @@ it.each(Object.entries(examples).flatMap(([path, lines]) => lines.map((words) =>
     expect(text).toContain(`  bailiwick ${`${path} ${words}`.trimEnd()}`)
     const required = [...text.matchAll(/^ +(--[a-z-]+) .*\(required\)/gm)].map(([, option]) => option)
     for (const option of required) expect(words).toContain(option)
-    // The options of `bench` are those of the program that it starts.
+    // The options of `bench` belong to the program that it starts.
     if (path === 'bench') return
     for (const [option] of words.matchAll(/(?<= |^)--[a-z-]+/g))
       expect(text).toMatch(new RegExp(`^ +${option}\\b`, 'm'))

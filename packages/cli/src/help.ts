@@ -1,6 +1,6 @@
 import type { Command, Option } from 'commander'
 
-/** Who uses which commands: the headings of `bailiwick --help`. */
+/** Commands by their users: the headings of `bailiwick --help`. */
 export const roles: readonly (readonly [heading: string, commands: readonly string[]])[] = [
   ['You write an agent, or guard an API:', ['dev', 'request', 'requests']],
   [
@@ -28,7 +28,7 @@ export const roles: readonly (readonly [heading: string, commands: readonly stri
   ],
 ]
 
-/** Examples by command; each without `bailiwick` and the command's own words. */
+/** Examples by command, each without `bailiwick` and the command's own words. */
 export const examples: Readonly<Record<string, readonly string[]>> = {
   dev: ['--env .env.dev', '--approve answers.yaml --registry registry.yaml'],
   init: ['--public-url https://agents.example.com --registry registry.yaml', '--single-operator'],
@@ -84,7 +84,7 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   bench: ['decisions issuance --quick', 'pdp'],
 }
 
-/** Groups the commands of `program` by role, adds an example to each, and marks options that a command cannot do without. */
+/** Groups the commands of `program` by role, adds an example to each, and marks the options that a command requires. */
 export function withHelp(program: Command): void {
   for (const [heading, names] of roles)
     for (const command of program.commands) if (names.includes(command.name())) command.helpGroup(heading)

@@ -2,7 +2,10 @@ import { ServiceError } from '@bailiwick/errors'
 import type { InitialEntities } from '@bailiwick/installation'
 import { readRegistryFile } from './registry-file.ts'
 
-/** What a registry file gives an installation to begin with. Throws `config_invalid` for what only an enrolled approver can bring in. */
+/**
+ * The initial entities that a registry file gives an installation. Throws `config_invalid` for entities that only an enrolled approver can
+ * add.
+ */
 export function initialEntities(file: string): InitialEntities {
   const { entities: changes, groups } = readRegistryFile(file)
   if (groups.length > 0)

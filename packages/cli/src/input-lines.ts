@@ -1,4 +1,4 @@
-/** Lines by their bytes, without the line feed; not readline's, for which U+2028 inside JSON ends a line too. */
+/** Splits lines by bytes, without the line feed. readline would also end a line at U+2028 inside JSON. */
 export async function* inputLines(input: AsyncIterable<Uint8Array> | Uint8Array[]): AsyncGenerator<Buffer> {
   let begun: Uint8Array[] = []
   for await (const chunk of input) {

@@ -5,7 +5,7 @@ import { seededRandom, testClock } from '@bailiwick/service-kit'
 import type { Io } from './io.ts'
 import { run } from './run.ts'
 
-/** Runs a command as a person would, and keeps what it said. */
+/** Runs a command like a person, and keeps its output. */
 export async function bailiwick(argv: readonly string[], over: Partial<Io> = {}) {
   const out: string[] = []
   const err: string[] = []
@@ -26,7 +26,7 @@ export interface Folder extends Disposable {
   at(...parts: string[]): string
 }
 
-/** A folder of this test alone, gone with its scope. */
+/** A folder for one test, deleted with its scope. */
 export function temporaryFolder(): Folder {
   const path = mkdtempSync(join(tmpdir(), 'cli-'))
   return {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-/** What the operator is told of the ways around the usual governance; absent from a service that is older. */
+/** What the service reports about ways around the usual governance; an older service does not report it. */
 export const lenienceSchema = z.object({
   single_operator: z.boolean().optional(),
   software_approver: z.boolean().optional(),
@@ -10,11 +10,11 @@ export const lenienceSchema = z.object({
 })
 export type Lenience = z.output<typeof lenienceSchema>
 
-/** Of an installation of `bailiwick dev`. */
+/** For an installation of `bailiwick dev`. */
 export const softwareApproverLine =
   'SOFTWARE APPROVER: a program approved here, and no person. This proves nothing about people.'
 
-/** Loud lines: whoever looks at the registry must not overlook how else it can be changed. */
+/** Warnings: a person who looks at the registry must not overlook how else it can be changed. */
 export function lenienceLines({ single_operator, software_approver, recoveries = [] }: Lenience): string[] {
   return [
     ...(software_approver === true ? [softwareApproverLine] : []),

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { Io } from './io.ts'
 import { type DataOption, withData } from './options.ts'
 
-/** Which log, and the key that signs it. */
+/** The log, and the key that signs it. */
 export interface LogOptions extends DataOption {
   log?: string
   vkey?: string

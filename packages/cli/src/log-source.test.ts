@@ -8,7 +8,7 @@ import { expect, it } from 'vitest'
 import { bailiwick, type Folder, temporaryFolder } from './io.fixture.ts'
 import { logKey, writeLog } from './log.fixture.ts'
 
-// A log comes from whoever runs it: what it is made of, and who serves it, may be hostile.
+// A log comes from its operator: its content and its server may be hostile.
 
 const vkey = encodeVkey(logKey().verifier)
 
@@ -32,7 +32,7 @@ it.each(['checkpoint', 'tile/0/000', 'tile/entries/002.p/88'])(
   },
 )
 
-/** The log, and a server of it that answers in its own way to `only`. */
+/** The log, and a server for it that answers `only` in its own way. */
 async function servedLog(answer: (response: ServerResponse) => void, only = 'tile/entries/001') {
   const folder = aLog()
   const server = createServer((request, response) => {

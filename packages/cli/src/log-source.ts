@@ -5,25 +5,25 @@ import { ServiceError } from '@bailiwick/errors'
 import { after } from '@bailiwick/service-kit'
 import { MAX_ENTRY_BYTES, TILE_WIDTH, type TileReader } from '@bailiwick/tlog'
 
-/** Where a log's files are: a folder, or an address that serves them (C2SP tlog-tiles). Nothing that it gives is believed. */
+/** The location of a log's files: a folder, or an address that serves them (C2SP tlog-tiles). Its content is not trusted. */
 export interface LogSource {
   readonly name: string
   readonly read: TileReader
-  /** Whether there is anything of a log, so that a missing checkpoint can be told from a wrong place. */
+  /** Whether any part of a log exists, to distinguish a missing checkpoint from a wrong location. */
   hasTiles(): Promise<boolean>
 }
 
-/** A full bundle of the longest entries; nothing in a log is larger. */
+/** A full bundle of the longest entries; a log contains no larger file. */
 const LARGEST_FILE = TILE_WIDTH * (MAX_ENTRY_BYTES + 2)
 const ANSWER_MS = 30_000
-/** How long a log may have somebody wait for one file, in all. */
+/** The longest total wait for one file of a log. */
 const LONGEST_WAIT_SECONDS = 300
 
 export function logSource(place: string): LogSource {
   return /^https?:\/\//.test(place) ? logAt(place) : logIn(place)
 }
 
-/** Throws `config_invalid` where there is nothing of a log: a wrong place is not a log that lost its checkpoint. */
+/** Throws `config_invalid` if there is no part of a log: a wrong location is not a log that lost its checkpoint. */
 export async function somethingAt(source: LogSource): Promise<void> {
   if ((await source.read('checkpoint')) !== undefined || (await source.hasTiles())) return
   throw new ServiceError('config_invalid', `there is no log at ${source.name}: it has no checkpoint`)
@@ -40,8 +40,8 @@ function logIn(folder: string): LogSource {
 }
 
 /**
- * One byte over the limit is read, so that what is too long is malformed rather than cut to fit. What is no file is not there: the
- * folder may come from somebody who put a pipe in it, which would hold up whoever opens it.
+ * Reads one byte over the limit, so that a file that is too long is malformed rather than cut to fit. Anything that is not a regular file
+ * counts as missing: the folder's author may have put a pipe in it, which would block a reader.
  */
 async function readLogFile(path: string): Promise<Uint8Array | undefined> {
   await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
@@ -73,7 +73,10 @@ function logAt(address: string): LogSource {
   }
 }
 
-/** What an answer holds, read no further than beyond `mostBytes`: what is too long is malformed rather than cut to fit. Rejects as it breaks off. */
+/**
+ * The body of an answer, read just beyond `mostBytes`, so that a body that is too long is malformed rather than cut to fit. Rejects if the
+ * body breaks off.
+ */
 export async function bodyOf(answer: Response, mostBytes: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   let length = 0
@@ -85,7 +88,7 @@ export async function bodyOf(answer: Response, mostBytes: number): Promise<Uint8
   return Buffer.concat(parts)
 }
 
-/** Asks again after `Retry-After` (RFC 9110 §10.2.3) while the log has too much to do. */
+/** Retries after `Retry-After` (RFC 9110 §10.2.3) while the log is overloaded. */
 async function patientFetch(address: string, url: URL): Promise<Response> {
   for (let waited = 0; ; ) {
     const answer = await fetch(url, {
@@ -101,7 +104,7 @@ async function patientFetch(address: string, url: URL): Promise<Response> {
   }
 }
 
-/** Seconds, at least one; a date counts from the answer's own, whatever the clocks. Undefined when it says neither. */
+/** Seconds, at least one; a date is compared with the answer's own date, independent of the clocks. Undefined if neither is given. */
 function retryAfter(headers: Headers): number | undefined {
   const text = headers.get('retry-after') ?? ''
   const seconds = /^\d{1,9}$/.test(text)

@@ -20,13 +20,13 @@ const LARGEST_POLICY = 1024 * 1024
 
 export interface LogTrustOptions {
   data: string
-  /** Where the log is, unless it is the data directory's. */
+  /** The location of the log; default: the data directory's log. */
   log?: string
-  /** A vkey, or a file or an address that holds one. */
+  /** A vkey, or a file or an address that contains one. */
   vkey?: string
 }
 
-/** Reads what `--witness` names (C2SP tlog-policy). Throws `config_invalid` with the line that is wrong. */
+/** Reads the file that `--witness` names (C2SP tlog-policy). Throws `config_invalid` with the faulty line. */
 export function readPolicy(path: string): Policy {
   const read = parsePolicy(readInput('--witness', path, LARGEST_POLICY))
   if (read.ok) return read.policy
@@ -34,8 +34,8 @@ export function readPolicy(path: string): Policy {
 }
 
 /**
- * The key that must have signed: what `--vkey` says; else the only log of the policy; else that of the installation. A policy
- * that names logs must name this one. Throws `config_invalid`.
+ * The key that must have signed: that of `--vkey`; otherwise the only log of the policy; otherwise that of the installation. A policy that
+ * names logs must name this one. Throws `config_invalid`.
  */
 export async function logKeyOf({ log, vkey, data }: LogTrustOptions, policy?: Policy): Promise<VerifierKey> {
   const [only, ...more] = policy?.logs ?? []
@@ -57,8 +57,8 @@ export async function logKeyOf({ log, vkey, data }: LogTrustOptions, policy?: Po
 const ROOT_KEY = /^[0-9A-Za-z_-]{43}$/
 
 /**
- * The root key (`trust.root.jwk.x`) that a bundle must lead back to: what `--root` says, a key or a file of one or a `trust.json`;
- * else the data directory's; '' where there is neither. Throws `config_invalid`.
+ * The root key (`trust.root.jwk.x`) to which a bundle must trace back: from `--root`, a key, or a file that contains one, or a
+ * `trust.json`; otherwise the data directory's. '' if there is neither. Throws `config_invalid`.
  */
 export function trustedRoot({ root, data }: { root?: string; data: string }): string {
   if (root === undefined) return isInitialised(data) ? readInstallation(data).trust.root.jwk.x : ''
@@ -73,7 +73,7 @@ export function trustedRoot({ root, data }: { root?: string; data: string }): st
   }
 }
 
-/** An address is for a first look: whoever serves the log could serve another key with it. */
+/** An address is only for a first look: the server of the log could serve another key with it. */
 async function keyTextAt(place: string): Promise<string> {
   if (!/^https?:\/\//.test(place)) return readInput('--vkey', place, LARGEST_NOTE).toString('utf8').trim()
   try {
@@ -85,7 +85,7 @@ async function keyTextAt(place: string): Promise<string> {
   }
 }
 
-/** Who cosigned, and when, for people and machines. */
+/** The cosigners and their times, for people and machines. */
 export function cosigners(witnesses: readonly NoteSigner[]): { name: string; time: string }[] {
   return witnesses.map(({ key, timestamp = 0 }) => ({
     name: distinctName(
@@ -96,5 +96,5 @@ export function cosigners(witnesses: readonly NoteSigner[]): { name: string; tim
   }))
 }
 
-/** ECMAScript has no later date; a cosignature may. */
+/** ECMAScript has no later date; a cosignature may have one. */
 const LAST_DATE = 8.64e15

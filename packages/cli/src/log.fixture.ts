@@ -17,7 +17,7 @@ export const logKey = (name = 'log.example/cli', seed = 1) =>
 
 export const entryOf = (index: number): Uint8Array => new TextEncoder().encode(`entry ${index}`)
 
-/** Writes the log of these entries into a folder, as it stands after a checkpoint at each of `sizes`; gives the checkpoints. */
+/** Writes the log of these entries into a folder, with a checkpoint at each of `sizes`; returns the checkpoints. */
 export function writeLog(
   folder: string,
   sizes: readonly number[],

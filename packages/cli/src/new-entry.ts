@@ -1,7 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { z } from 'zod'
 
-/** An entry for the registry as its schema has it. Throws `config_invalid`, by the schema's words, for what `registry apply` would refuse. */
+/** A registry entry that matches its schema. Throws `config_invalid`, with the schema's message, if `registry apply` would refuse it. */
 export function usableEntry<T>(schema: z.ZodType<T>, entry: unknown): T {
   const read = schema.safeParse(entry)
   if (read.success) return read.data
@@ -9,7 +9,7 @@ export function usableEntry<T>(schema: z.ZodType<T>, entry: unknown): T {
   throw new ServiceError('config_invalid', faults.join('; '))
 }
 
-/** A name as key files have them. */
+/** The form of a name in key files. */
 export function fileNameOf(name: string): string {
   const usable = name
     .toLowerCase()

@@ -8,21 +8,22 @@ import { services } from './repository.ts'
 export type PartService = (typeof services)[number]
 
 /**
- * What runs on this machine, as its operator sees it: the 0600 Unix sockets in the data directory, so whoever may open them
- * is the operator; standalone's, or those of the services that run by themselves. Each call throws the service's own error when it refuses, and `service_unready` when nothing answers.
+ * The services running on this machine, as seen by their operator: the 0600 Unix sockets in the data directory, so anyone who may open them
+ * is the operator. They are standalone's, or those of separate services. Each call throws the service's own error if it refuses, and
+ * `service_unready` if nothing answers.
  */
 export interface Operator {
   /** The answer's JSON. */
   get(path: string): Promise<unknown>
   text(path: string): Promise<string>
   bytes(path: string): Promise<Uint8Array>
-  /** Once an answer is missing it is not known whether it happened: `outcome_unknown`. */
+  /** If the answer is missing, it is unknown whether the change happened: `outcome_unknown`. */
   post(path: string, body: unknown): Promise<unknown>
-  /** The readiness checks that fail of what belongs here, with the reason of each; none: ready. */
+  /** The failing readiness checks of the local services, with the reason of each; none: ready. */
   failing(): Promise<string[]>
 }
 
-/** Who has a route, where services run by themselves; the first that fits. */
+/** The owner of each route if services run separately; the first match counts. */
 const owners: readonly [prefix: string, service: PartService][] = [
   ['/operator/revocations', 'issuer'],
   ['/operator/recoveries', 'issuer'],
@@ -63,7 +64,7 @@ export function operatorOf(data: string): Operator {
   }
 }
 
-/** Of standalone, or of every instance of the service that runs by itself on this machine. */
+/** The sockets of standalone, or of every instance of a separate service on this machine. */
 export function socketsOf(data: string, service: PartService | undefined): [string, ...string[]] {
   const { operatorSocket } = paths(data)
   if (service === undefined || !servicesRunByThemselves(data)) return [operatorSocket]
@@ -73,9 +74,9 @@ export function socketsOf(data: string, service: PartService | undefined): [stri
 }
 
 /**
- * The services that run by themselves and belong to this data directory: their keys or their sockets lie in it. The others have data
- * directories of their own, as in containers. None: standalone, or nothing, runs here. `byThemselves`: whether services do at all, which
- * sockets tell only while they run.
+ * The separate services that belong to this data directory: their keys or their sockets are in it. The others have data directories of
+ * their own, as in containers. None: standalone, or nothing, runs here. `byThemselves`: whether services run separately at all, which their
+ * sockets show only while they run.
  */
 export function partsIn(data: string, byThemselves = servicesRunByThemselves(data)): PartService[] {
   if (!byThemselves) return []
@@ -87,7 +88,7 @@ export function partsIn(data: string, byThemselves = servicesRunByThemselves(dat
 const servicesRunByThemselves = (data: string): boolean =>
   !existsSync(paths(data).operatorSocket) && services.some((service) => globSync(`${service}-*.sock`, { cwd: data })[0])
 
-/** The answer of the first instance that is active and answers; else what the last one said. */
+/** The answer of the first active instance that answers; otherwise the last one's answer. */
 async function firstThatServes(
   [socket, ...others]: [string, ...string[]],
   ask: (socket: string) => Promise<Answer>,

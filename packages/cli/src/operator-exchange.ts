@@ -2,7 +2,7 @@ import { request as plain } from 'node:http'
 import { request as secure } from 'node:https'
 import { type ErrorCode, errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 
-/** Where a process answers: the 0600 socket in its data directory, or its address, where it answers what it answers strangers. */
+/** How to reach a process: the 0600 socket in its data directory, or its address, where it gives the answers for anonymous callers. */
 export type Place = { socketPath: string } | { url: string }
 
 export interface Answer {
@@ -11,15 +11,15 @@ export interface Answer {
 }
 
 const ANSWER_MS = 30_000
-/** Of another machine, which may be one that drops what it is sent. */
+/** For another machine, which may drop what it is sent. */
 const FAR_ANSWER_MS = 5_000
 const LARGEST_ANSWER = 64 * 1024 * 1024
 
 export const nameOf = (place: Place): string => ('url' in place ? place.url : place.socketPath)
 
 /**
- * One request and its whole answer, whatever its status. Rejects with `service_unready` when nothing answers, and with `outcome_unknown`
- * when a change was sent and its answer is missing.
+ * Sends one request and reads the whole answer, whatever its status. Rejects with `service_unready` if nothing answers, and with
+ * `outcome_unknown` if a change was sent and its answer is missing.
  */
 export function exchange(place: Place, method: string, path: string, body?: string): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
@@ -42,7 +42,7 @@ export function exchange(place: Place, method: string, path: string, body?: stri
     response.on('error', fail)
   })
   call.on('socket', (socket) => {
-    // One that was used before is connected, and says so no more.
+    // A reused socket is already connected, and emits no connect event.
     if (!socket.connecting) sent = true
     else
       socket.once('connect', () => {
@@ -54,12 +54,12 @@ export function exchange(place: Place, method: string, path: string, body?: stri
   return promise
 }
 
-/** The readiness checks that fail there, with the reason of each; none: ready. Rejects when nothing answers. */
+/** The failing readiness checks of this process, with the reason of each; none: ready. Rejects if nothing answers. */
 export async function failingAt(place: Place): Promise<string[]> {
   return failingIn(await exchange(place, 'GET', '/readyz'))
 }
 
-/** The same of an answer to `/readyz`. */
+/** The failing checks in an answer of `/readyz`. */
 export function failingIn(answer: Answer): string[] {
   if (answer.status === 200) return []
   const refusal = refusalOf(answer)
@@ -86,7 +86,7 @@ function failureOf(cause: NodeJS.ErrnoException, place: Place, mayHaveHappened: 
   }
 }
 
-/** A problem document (RFC 9457) as the error it tells of. */
+/** Converts a problem document (RFC 9457) to the error that it describes. */
 export function refusalOf({ status, body }: Answer): ServiceError {
   const problem = problemIn(body)
   const code = problem?.code
@@ -95,7 +95,7 @@ export function refusalOf({ status, body }: Answer): ServiceError {
   return new ServiceError('service_unready', `it answers ${status} without saying why`)
 }
 
-/** What an error says to a person: its detail where it has one. */
+/** An error's message for a person: its detail if it has one. */
 export function reasonOf(error: unknown): string {
   const detail = typeof error === 'object' && error !== null && 'detail' in error ? error.detail : undefined
   return typeof detail === 'string' ? detail : errorCode(error)

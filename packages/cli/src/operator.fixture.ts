@@ -7,10 +7,10 @@ export interface Call {
   body: unknown
 }
 
-/** What a route of the test's operator answers: JSON with 200, or as it says. */
+/** The answer of a route of the test's operator: JSON with 200, unless it says otherwise. */
 export type Answering = (call: Call) => { status?: number; body: unknown } | 'hang up'
 
-/** Listens on the operator socket of a data directory, or on another, as a running service would. */
+/** Listens on the operator socket of a data directory, or on another, like a running service. */
 export async function operatorAt(
   data: string,
   answer: Answering,

@@ -13,7 +13,7 @@ export interface PermitsNothingOption {
   permitsNothing?: true
 }
 
-/** `--data`: `BAILIWICK_DATA`, then `.bailiwick`, unless given; as every service reads it. */
+/** `--data`: default `BAILIWICK_DATA`, then `.bailiwick`; read like this by every service. */
 export function withData(command: Command, io: Io): Command {
   return command.option('--data <dir>', 'the data directory', io.env.BAILIWICK_DATA || '.bailiwick')
 }
@@ -22,12 +22,12 @@ export function withJson(command: Command): Command {
   return command.option('--json', 'answer in JSON, for a machine')
 }
 
-/** Of commands that take a policy set: one that has no `permit` is refused without it. */
+/** For commands that take a policy set: without this option, a set that has no `permit` is refused. */
 export function withPermitsNothing(command: Command): Command {
   return command.option('--permits-nothing', 'the policies are meant to deny every request')
 }
 
-/** Reads an option that is a whole number within these bounds; any other is answered with them. */
+/** Parses an option that is a whole number within these bounds; any other value is refused with a message that gives them. */
 export const wholeNumber =
   (least: number, most: number) =>
   (text: string): number => {

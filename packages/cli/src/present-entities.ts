@@ -11,7 +11,7 @@ const answerSchema = lenienceSchema.extend({
 
 export type PresentEntity = z.output<typeof answerSchema>['entities'][number]
 
-/** What the registry holds now, by type and name; retired entities are not in it. And how else it can be changed. */
+/** The current registry by type and name, without retired entities, and how else it can be changed. */
 export async function presentRegistry(operator: Operator): Promise<{ present: PresentEntity[]; lenience: Lenience }> {
   const { entities, ...lenience } = expectAnswer(answerSchema, await operator.get('/operator/registry'))
   const present = entities

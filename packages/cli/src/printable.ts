@@ -1,9 +1,8 @@
 const unprintable = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
 
 /**
- * Text that cannot act on a terminal or look like other text: control, formatting (bidirectional, invisible) and private
- * characters become `\uXXXX`, which is the same text where the line is JSON. Names and reasons come from agents and from other
- * people's files.
+ * Makes text harmless: it cannot act on a terminal or look like other text. Control, formatting (bidirectional, invisible) and private
+ * characters become `\uXXXX`, which is the same text if the line is JSON. Names and reasons come from agents and from other people's files.
  */
 export function printable(text: string): string {
   return text.replaceAll(unprintable, (character) =>

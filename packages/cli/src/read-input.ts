@@ -1,7 +1,7 @@
 import { createReadStream, readFileSync, statSync } from 'node:fs'
 import { ServiceError } from '@bailiwick/errors'
 
-/** Reads a file that a person named. Throws `config_invalid`, saying which option named it. */
+/** Reads a file that a person named. Throws `config_invalid` with the option that named it. */
 export function readInput(option: string, path: string, maxBytes: number): Buffer {
   try {
     if (statSync(path).size > maxBytes) throw new ServiceError('config_invalid', `${option}: ${path} is too large`)
@@ -12,7 +12,7 @@ export function readInput(option: string, path: string, maxBytes: number): Buffe
   }
 }
 
-/** The same of a file of any size, piece by piece. */
+/** The same for a file of any size, in chunks. */
 export async function* streamInput(option: string, path: string): AsyncGenerator<Uint8Array> {
   try {
     yield* createReadStream(path)

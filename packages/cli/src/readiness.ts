@@ -6,17 +6,19 @@ import { failingAt, nameOf, type Place, reasonOf } from './operator-exchange.ts'
 import { services } from './repository.ts'
 
 export interface Readiness {
-  /** The checks that fail, with the reason of each; where services run by themselves, with the service. None: all that was asked is ready. */
+  /**
+   * The failing checks, with the reason of each, and with the service if services run separately. None: everything that was asked is ready.
+   */
   failing: string[]
-  /** Instances that are not ready while another one of their service is: a standby, or a decision point that is away. */
+  /** Instances that are not ready while another instance of their service is: a standby, or an absent decision point. */
   besides: string[]
-  /** Services that do not run here and whose address is not known. */
+  /** Services that do not run here and have no known address. */
   unasked: PartService[]
 }
 
 /**
- * Whether the whole system is ready: what belongs to this data directory is asked on its sockets, every other service at its addresses.
- * Throws what standalone, or nothing, answers where no service runs by itself.
+ * Checks whether the whole system is ready: services of this data directory through their sockets, every other service at its addresses.
+ * Without separate services, throws the error of standalone, or that nothing answers.
  */
 export async function readiness(data: string, addresses: readonly ServiceAddress[]): Promise<Readiness> {
   const here = partsAmong(data, addresses)
@@ -42,14 +44,14 @@ export async function readiness(data: string, addresses: readonly ServiceAddress
   }
 }
 
-/** The services that belong here, where they run by themselves; undefined: standalone, or nothing, runs here. */
+/** The local services, if services run separately; undefined: standalone, or nothing, runs here. */
 export function partsAmong(data: string, addresses: readonly ServiceAddress[]): PartService[] | undefined {
   if (existsSync(paths(data).operatorSocket)) return undefined
   const parts = addresses.length > 0 ? partsIn(data, true) : partsIn(data)
   return parts.length === 0 && addresses.length === 0 ? undefined : parts
 }
 
-/** Where a service is asked; `data`: the directory that it belongs to, where that is this one. */
+/** Where to ask a service; `data`: the directory to which it belongs, if that is this one. */
 function placesOf(service: PartService, data: string | undefined, addresses: readonly ServiceAddress[]): Place[] {
   if (data !== undefined) return socketsOf(data, service).map((socketPath) => ({ socketPath }))
   return addresses.filter((each) => each.service === service).map(({ url }) => ({ url }))

@@ -9,7 +9,7 @@ import type { RecordedLog } from './recorded-log.ts'
 type Allowed = EventData<'decisions.v1', 'decision.allowed'>
 type Denied = EventData<'decisions.v1', 'decision.denied'>
 
-/** A decision that the log has, as far as policies go. */
+/** A decision in the log, with the members that policies need. */
 export interface RecordedDecision {
   id: string
   /** ms since the epoch */
@@ -17,24 +17,29 @@ export interface RecordedDecision {
   agent: string
   action: string
   resource: string
-  /** What policies said: undefined where the record does not tell. */
+  /** The policies' answer; undefined if the record does not tell. */
   passed: boolean | undefined
   reason: string | undefined
   policySet: string | undefined
   policies: readonly string[]
   question: Pick<RecordedQuestion, 'requests' | 'unknown' | 'history' | 'saidYes'>
-  /** What is not known of it that no policy can be asked without. */
+  /** Unknown facts without which no policy can be asked. */
   lacks: readonly string[]
 }
 
-/** What clocks differ by, and readers are behind, at most: what changed in so short a time before is not known. */
+/**
+ * The maximum difference between clocks plus the delay of readers: changes within this time before the decision may not have been known.
+ */
 const marginMs = 10_000
 /** The longest deadline of a decision. */
 const longestMs = 10_000
-/** What an event holds. */
+/** The most policies that an event can hold. */
 const mostPolicies = 64
 
-/** `before`: as `RecordedLog.decisions`. undefined of an event that is no decision, or none that policies had a part in: whatever they say, it stands. */
+/**
+ * `before`: as in `RecordedLog.decisions`. undefined for an event that is not a decision, or in which policies had no part: it stands
+ * whatever they say.
+ */
 export async function recordedDecision(
   event: DecodedEvent<'decisions.v1'>,
   log: RecordedLog,
@@ -99,7 +104,7 @@ export async function recordedDecision(
   }
 }
 
-/** Denials of all else were decided before policies were asked, or after they had let the action pass. */
+/** All other denials were decided before policies were asked, or after they had let the action pass. */
 const byPolicies: ReadonlySet<string> = new Set([
   'policy_denied',
   'policy_error',
@@ -115,7 +120,7 @@ function whatPoliciesSaid(
   const { reason, policy_set, policies = [] } = data as Denied
   if (reason === 'request_invalid') return undefined
   if (reason !== 'step_up_required') return 'refused'
-  // Mode continuous wants a human's word too, whatever policies say.
+  // Mode continuous also requires human approval, whatever policies say.
   const set = policy_set === undefined ? undefined : setOf(policy_set)
   if (set === undefined) return undefined
   return policies.some((id) => isForbid(set, id)) ? 'refused' : 'passed'
@@ -139,7 +144,7 @@ function labelsThen(resource: { type: string; id: string }, log: RecordedLog, sp
   return isKnown ? [...labelsOfTool(resource, { get: () => described })] : undefined
 }
 
-/** As the decision point makes it; what is not known is named in `unknown`, and something stands in its place. */
+/** The context as the decision point makes it; unknown members are named in `unknown`, and have a placeholder. */
 async function contextOf(
   event: DecodedEvent<'decisions.v1'> & { data: Allowed | Denied },
   { log, window, unknown }: { log: RecordedLog; window: { from: number; to: number }; unknown: string[][] },
@@ -201,11 +206,11 @@ export function didOf(
   return (id) => {
     if (!set.policies.has(id)) return undefined
     if (reason === 'policy_error') return isOne && named.has(id) ? 'erred' : undefined
-    // Of one that was refused, those before and behind in its chain are not told of.
+    // For a refused agent in a chain, the record says nothing about the agents before and after it.
     if (reason === 'policy_denied' && !isOne) return undefined
     if (named.has(id)) return isOne ? 'applied' : undefined
     if (isForbid(set, id)) return unnamed
-    // Where a forbid decides, Cedar does not say who would have permitted it.
+    // If a forbid decides, Cedar does not say which policies would have permitted it.
     return wasRefused ? undefined : unnamed
   }
 }

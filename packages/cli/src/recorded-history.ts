@@ -4,7 +4,7 @@ import type { SpendView } from '@bailiwick/projection'
 type Tree = Pick<SpendView, 'labels' | 'taken' | 'depth'>
 type Known = NonNullable<RecordedQuestion['history']>
 
-/** What a batch decided together is told by the time of its events, and was by that of its evaluation. */
+/** Decisions of one batch are recognised by the times of their events, and those by the times of evaluation. */
 const batchMs = 2000
 
 /**
@@ -38,7 +38,7 @@ function isSameSecond(lastAt: number, from: number, to: number): boolean {
   return lastAt < from - batchMs && since(from) === since(to)
 }
 
-/** Stands in the place of what is not known. */
+/** A placeholder for what is unknown. */
 const nothing = { calls: 0, spent: new Map(), labels: new Map(), denials: 0, depth: 0 }
 
 const membersOf = (shape: Shape | undefined) => (shape?.kind === 'Record' ? shape.members : new Map<string, Shape>())

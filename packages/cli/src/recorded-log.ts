@@ -14,7 +14,7 @@ export interface RecordedLogOptions {
   progress(pass: string): { onProgress?: (entries: number, size: number) => void }
 }
 
-/** A version of what the registry, or the issuer, said of something. */
+/** One version of what the registry, or the issuer, said about something. */
 interface Version<T> {
   /** ms since the epoch */
   at: number
@@ -37,7 +37,7 @@ export class RecordedLog {
   readonly #grants = new Map<string, { first: Grant; at: number; isOneGrant: boolean }>()
   readonly #delegations = new Map<string, { agent: string; parent: string | undefined }>()
   readonly #approvers = new Map<string, Promise<number | undefined>>()
-  /** Entries that are no event of this installation's services. */
+  /** Entries that are not events of this installation's services. */
   readonly refused: { index: number; code: ErrorCode }[] = []
   fault: LogFault | undefined
   size = 0
@@ -48,7 +48,7 @@ export class RecordedLog {
     this.#ledger = new Ledger({ judge: judgeByAnchor(this.#keyRing), base: false })
   }
 
-  /** Reads what decisions stand on. Throws `config_invalid` where there is no log; a fault of the log is in `fault`. */
+  /** Reads the basis of decisions. Throws `config_invalid` if there is no log; a fault of the log is in `fault`. */
   static async open(options: RecordedLogOptions): Promise<RecordedLog> {
     const log = new RecordedLog(options)
     await log.#pass(['registry.v1', 'grants.v1'], 'what decisions stand on: ', (event, topic) =>
@@ -69,12 +69,12 @@ export class RecordedLog {
         const before = event.type === 'decision.allowed' ? tentative(trees.get(event.partitionkey)) : undefined
         if ((await this.#ledger.apply(topic, event)) !== 'counts') return
         await take(event as DecodedEvent<'decisions.v1'>, before)
-        // Nothing counts by what was decided a day ago.
+        // After a day, a decision no longer affects what counts.
         if (++taken % 1000 === 0) this.#ledger.decisions.forget(Date.parse(event.time) - day, () => true)
       })
   }
 
-  /** The one value that an entity had from `from` to `to`, ms; undefined where it had several, or none. */
+  /** The one value that an entity had from `from` to `to`, in ms; undefined if it had several, or none. */
   entity<T>(type: string, id: string, { from, to }: { from: number; to: number }): T | undefined {
     const versions = this.#entities.get(`${type} ${id}`) ?? []
     const first = versions.findLastIndex(({ at }) => at <= from)
@@ -82,18 +82,18 @@ export class RecordedLog {
     return next !== undefined && next.at <= to ? undefined : (versions[first]?.value as T | undefined)
   }
 
-  /** Whether nothing was said of an entity until then. */
+  /** Whether nothing was recorded about an entity until then. */
   isUnheardOf(type: string, id: string, to: number): boolean {
     return (this.#entities.get(`${type} ${id}`) ?? []).every(({ at }) => at > to)
   }
 
-  /** undefined where it is not known, or changed in more than who holds it. */
+  /** undefined if it is unknown, or if more than its holder changed. */
   grant(id: string): Grant | undefined {
     const known = this.#grants.get(id)
     return known?.isOneGrant ? known.first : undefined
   }
 
-  /** How many people approved it, by their signatures verified again; undefined where these do not hold. */
+  /** How many people approved it, with their signatures verified again; undefined if those are not valid. */
   async approversOf(id: string): Promise<number | undefined> {
     const known = this.#grants.get(id)
     if (known === undefined) return undefined
@@ -115,7 +115,7 @@ export class RecordedLog {
     return verified.ok ? verified.approverIds.length : undefined
   }
 
-  /** Who is between the grant's agent and the end of this chain, the end included; undefined: not known. */
+  /** The agents from below the grant's agent to the end of this chain, inclusive; undefined: unknown. */
   chain(delegation: string): string[] | undefined {
     const agents: string[] = []
     for (let id: string | undefined = delegation; id !== undefined; ) {
@@ -180,7 +180,7 @@ export class RecordedLog {
   }
 }
 
-/** The topic stands in the signed event itself, in `dataschema`. */
+/** The signed event itself names its topic, in `dataschema`. */
 export function placeOf(bytes: Uint8Array): { topic: TopicName; key: string; at: number } | undefined {
   try {
     const event: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
@@ -193,12 +193,12 @@ export function placeOf(bytes: Uint8Array): { topic: TopicName; key: string; at:
   }
 }
 
-/** Of what policies are told. */
+/** Compares the members that policies read. */
 function isAlike(a: Grant, b: Grant): boolean {
   return a.mode === b.mode && a.not_after === b.not_after && a.authority.task === b.authority.task
 }
 
-/** The log as it was when it was first looked at, however it grows. */
+/** The log at the time when it was first read, however it grows. */
 function keepsCheckpoint(source: LogSource): LogSource {
   let checkpoint: Promise<Uint8Array | undefined> | undefined
   return {

@@ -1,7 +1,7 @@
 import { changeEffect, type EntityEffect } from '@bailiwick/approval-statement'
 import { type EntityType, entitySchemas } from '@bailiwick/contracts'
 
-/** What a change does to one entity. */
+/** The effect of a change on one entity. */
 export interface EntityDiff {
   type: EntityType
   id: string
@@ -10,14 +10,14 @@ export interface EntityDiff {
   after: unknown
 }
 
-/** What each part of a change does, in one line that a person understands. `text`: of a policy set, what its policies say. */
+/** The effect of each part of a change, in one line that a person understands. `text`: for a policy set, the text of its policies. */
 export function effectLines(diff: readonly EntityDiff[], text?: EntityEffect['text']): string[] {
   return diff.map(({ type, id, before, after }) => {
     const read = (value: unknown) => (value === null ? null : entitySchemas[type].parse(value))
     try {
       return changeEffect({ type, id, before: read(before), after: read(after), text })
     } catch {
-      // Of a service that is newer than this command.
+      // The service is newer than this command.
       return `After this, ${type} ${JSON.stringify(id)} is as above: this version cannot say what that does.`
     }
   })
@@ -25,7 +25,7 @@ export function effectLines(diff: readonly EntityDiff[], text?: EntityEffect['te
 
 const signs = { register: '+', change: '~', retire: '-' } as const
 
-/** A change in lines for people: each entity, and each member of it that differs, by where it stands. */
+/** A change in lines for people: each entity, and each of its members that differs, by its position. */
 export function diffLines(diff: readonly EntityDiff[]): string[] {
   return diff.flatMap(({ type, id, verb, before, after }) => [
     `${signs[verb]} ${type} ${id}`,
@@ -33,7 +33,7 @@ export function diffLines(diff: readonly EntityDiff[]): string[] {
   ])
 }
 
-/** What would change of what is there; an entity that is already as wanted is left out. */
+/** The changes to existing entities; an entity that already is as wanted is left out. */
 export function diffOf(
   wanted: readonly { type: EntityType; id: string; value?: unknown }[],
   present: (type: EntityType, id: string) => unknown,

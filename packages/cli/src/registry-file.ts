@@ -5,22 +5,22 @@ import { z } from 'zod'
 import { readInput } from './read-input.ts'
 import { type Fault, schemaFaults } from './schema-faults.ts'
 
-/** One entity as the file wants it to be; without a value it is to be retired. */
+/** One entity as the file wants it; without a value it is to be retired. */
 export interface WantedEntity {
   type: EntityType
   id: string
   value?: Entity
-  /** Of an approver: what a file may say of somebody who is enrolled. */
+  /** For an approver: what a file may say about an enrolled person. */
   person?: { name: string; groups: string[] }
-  /** Where the file names an approver. */
+  /** The line in which the file names an approver. */
   line?: number
 }
 
-/** A group as the file wants it to be: exactly these people. */
+/** A group as the file wants it: exactly these people. */
 export interface WantedGroup {
   id: string
   members: string[]
-  /** Where the file names it. */
+  /** The line in which the file names it. */
   line?: number
 }
 
@@ -30,10 +30,10 @@ export interface WantedRegistry {
 }
 
 const LARGEST_FILE = 1_048_576
-/** As many as one request can hold. */
+/** The most entities in one request. */
 const MOST_ENTITIES = 64
 
-/** The section of each type that a file may hold. */
+/** The section of each type that a file may contain. */
 const sections = {
   agents: 'agent',
   rules: 'rule',
@@ -43,7 +43,7 @@ const sections = {
 } as const satisfies Record<string, EntityType>
 type Section = keyof typeof sections
 
-/** What a file cannot bring in, and why. */
+/** Entities that a file cannot add, and why. */
 const refusedSections = {
   service_keys: 'a service key needs a certificate by the root key, which is kept offline',
   policy_set: 'policies are activated from their files, not named here',
@@ -62,14 +62,14 @@ const fileSchema = z.strictObject({
   retire: z.array(z.strictObject({ type: retirable, id: z.string().min(1) })).optional(),
 })
 
-/** Reads a registry file. Throws `config_invalid` with a line for each thing that is wrong, as `parseRegistry`. */
+/** Reads a registry file. Throws `config_invalid` with a line for each fault, like `parseRegistry`. */
 export function readRegistryFile(path: string): WantedRegistry {
   return parseRegistry(readInput('registry', path, LARGEST_FILE).toString('utf8'), path)
 }
 
 /**
- * What a registry file wants: strict, so that a misspelt member is refused and not ignored. Entities that it does not name
- * stay as they are. Throws `config_invalid` naming the line, the place and what is wrong.
+ * Parses a registry file strictly, so that a misspelt member is refused and not ignored. Entities that it does not name stay as they are.
+ * Throws `config_invalid` with the line, the position and the fault.
  */
 export function parseRegistry(text: string, name: string): WantedRegistry {
   const lines = new LineCounter()
@@ -107,7 +107,7 @@ export function parseRegistry(text: string, name: string): WantedRegistry {
   return { entities: wanted, groups: groups.map((group, n) => ({ ...group, ...lineOf('groups', n) })) }
 }
 
-/** Throws for an alias of nothing, and for aliases that would multiply a short text beyond measure. */
+/** Throws for an alias without an anchor, and for aliases that would expand a short text beyond measure. */
 function contentOf(document: ReturnType<typeof parseDocument>, name: string): unknown {
   try {
     return document.toJS({ maxAliasCount: 100 }) ?? {}

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 
-/** The checkout that this command belongs to: services are started from it. */
+/** The checkout to which this command belongs: services are started from it. */
 const repository = join(import.meta.dirname, '../../..')
 
 export const services = ['approval', 'issuer', 'policy-decision', 'evidence'] as const
@@ -19,5 +19,5 @@ export const auditor = join(repository, 'test/audit.ts')
 
 export const bench = join(repository, 'test/bench/main.ts')
 
-/** `bench log`: by itself, since it needs little of what the others do. */
+/** `bench log`: separate, because it needs little of what the others do. */
 export const benchLog = join(repository, 'test/bench/log-main.ts')

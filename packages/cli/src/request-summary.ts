@@ -1,13 +1,13 @@
 import { z } from 'zod'
 import { lenienceSchema } from './lenience.ts'
 
-/** What the operator is told of a request; never the agent's prose. */
+/** What the operator sees of a request; never the agent's own text. */
 export const requestSchema = z.object({
   id: z.string(),
   state: z.string(),
   kind: z.string().nullable(),
   from: z.string().nullable(),
-  /** The task as the agent named it, the action that waits, or the change. */
+  /** The task as the agent named it, the waiting action, or the change. */
   about: z.string().nullish(),
   mode: z.string().nullish(),
   received_at: z.string().nullable(),

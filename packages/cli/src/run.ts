@@ -63,7 +63,7 @@ const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../packag
   version: string
 }
 
-/** Every command. `done` gets the exit code of the one that ran. */
+/** Every command. `done` gets the exit code of the command that ran. */
 export function bailiwickProgram(io: Io, done: (code: ExitCode) => void): Command {
   const program = new Command('bailiwick')
     .description('Governs how AI agents reach systems: asked for, approved by a human, decided at run time, proved.')
@@ -80,8 +80,8 @@ export function bailiwickProgram(io: Io, done: (code: ExitCode) => void): Comman
 }
 
 /**
- * Runs one command: `argv` without node and script. Never throws: 0 when all is well, 1 when a fault was found or the
- * answer is no, 2 when it could not run, with the reason on `io.err`.
+ * Runs one command: `argv` without node and script. Never throws: returns 0 on success, 1 if a fault was found or the answer is no, 2 if it
+ * could not run, with the reason on `io.err`.
  */
 export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
   const safe: Io = { ...io, out: (line) => io.out(printable(line)), err: (line) => io.err(printable(line)) }
@@ -108,7 +108,7 @@ function eachLine(text: string, say: (line: string) => void): void {
   for (const line of text.trimEnd().split('\n')) say(line)
 }
 
-/** What a person can act on; an error that is not ours by its own message, since it goes no further than this terminal. */
+/** A message on which a person can act. A foreign error shows its own message, because that goes no further than this terminal. */
 function messageOf(error: unknown): string {
   const code = errorCode(error)
   if (code === 'internal') return error instanceof Error ? error.message : String(error)

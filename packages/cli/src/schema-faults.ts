@@ -1,14 +1,14 @@
 import type { z } from 'zod'
 
-/** One thing that a file has wrong: where, and what is expected there. */
+/** One fault of a file: where it is, and what is expected there. */
 export interface Fault {
   path: PropertyKey[]
   said: string
 }
 
 /**
- * What is wrong with `content`, one fault a place. Of the forms that a place may have, the nearest speaks; values are quoted
- * where they are short and no part of a key.
+ * The faults of `content`, one per position. If several forms are possible at a position, the nearest one is reported. Values are quoted if
+ * they are short and not part of a key.
  */
 export function schemaFaults(issues: readonly z.core.$ZodIssue[], content: unknown): Fault[] {
   const seen = new Set<string>()
@@ -26,7 +26,7 @@ interface Placed {
   path: PropertyKey[]
 }
 
-/** The issues of a union's nearest form stand for the union. */
+/** The issues of a union's nearest form replace the union's. */
 function resolved(issue: z.core.$ZodIssue, above: readonly PropertyKey[]): Placed[] {
   const path = [...above, ...issue.path]
   if (issue.code !== 'invalid_union') return [{ issue, path }]
@@ -67,7 +67,7 @@ function faultsOf(issue: z.core.$ZodIssue, path: PropertyKey[], content: unknown
   }
 }
 
-/** Of a union that is told apart by one member: the values that this member may have. */
+/** For a union that is distinguished by one member: the values that this member may have. */
 function formOf(message: string, value: unknown, path: readonly PropertyKey[]): string {
   const [, forms] = /^Invalid discriminator value\. Expected (.*)$/.exec(message) ?? []
   if (forms === undefined) return `${message}${shown(value, path)}`
@@ -85,7 +85,7 @@ const types: Readonly<Record<string, string>> = {
   record: 'members',
 }
 
-/** The messages of contracts' formats, as somebody who has to write one needs them. */
+/** Messages for the formats of contracts, worded for the author of a file. */
 const formats: Readonly<Record<string, string>> = {
   'not a SPIFFE ID': 'expected a SPIFFE ID, such as spiffe://bailiwick.local/agent/reconciler',
   'not a registry name': 'expected a name without white space: letters, digits and . _ : / @ -',
@@ -110,7 +110,7 @@ function kindOf(value: unknown): string {
   return types[typeof value] ?? typeof value
 }
 
-/** A key that somebody pasted into the wrong place may be a private one (V17). */
+/** A key pasted into the wrong place may be a private one (V17). */
 function shown(value: unknown, path: readonly PropertyKey[]): string {
   if (path.some((name) => /jwk|key/i.test(String(name)))) return ''
   const text = typeof value === 'string' || typeof value === 'number' ? JSON.stringify(value) : ''

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { wholeNumber } from './options.ts'
 
-/** What of the log's events is asked for, as `GET /v1/events` and `/v1/trace/{id}` take it. */
+/** The search criteria for the log's events, as in `GET /v1/events` and `/v1/trace/{id}`. */
 export interface SearchOptions {
   agent?: string
   approver?: string
@@ -15,7 +15,7 @@ export interface SearchOptions {
   cursor?: string
 }
 
-/** `most`: what one answer can hold. */
+/** `most`: the most events in one answer. */
 export function withSearch(command: Command, most: number): Command {
   return command
     .option('--agent <id>', 'only what this agent, or this instance of it, asked for or did')
@@ -30,11 +30,11 @@ export function withSearch(command: Command, most: number): Command {
     .option('--cursor <cursor>', 'go on where an answer before ended')
 }
 
-/** What an answer says of leaves that a newer version wrote: they are there, and this one cannot read them. */
+/** The notice about leaves that a newer version wrote: they exist, but this version cannot read them. */
 export const unreadOf = (unread: readonly number[] = []): string[] =>
   unread.length === 0 ? [] : [`NOT READ: a newer version wrote entries ${unread.join(', ')}`]
 
-/** As the part of an address behind its path. */
+/** The criteria as the query part of an address. */
 export function searchText(options: SearchOptions & { id?: string; causes?: 'true' }): string {
   const given = Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
   const text = new URLSearchParams(given).toString()

@@ -15,24 +15,24 @@ import { type LogSource, somethingAt } from './log-source.ts'
 export interface VerifyOptions {
   readonly source: LogSource
   readonly vkey: VerifierKey
-  /** Checkpoints that were kept, by where they come from. Without any, that the log was rolled back cannot be seen. */
+  /** Checkpoints that were kept, by their origin. Without any, a rollback of the log cannot be detected. */
   readonly older?: readonly { readonly name: string; readonly note: Uint8Array }[]
-  /** Whose cosignatures its checkpoint must have. */
+  /** The cosignatures that its checkpoint must have. */
   readonly policy?: Policy | undefined
   readonly onProgress?: (entries: number, size: number) => void
-  /** Told each entry, in order, once it is proved to be in the tree. */
+  /** Called with each entry, in order, once it is proved to be in the tree. */
   readonly onEntry?: (index: number, entry: Uint8Array) => void | Promise<void>
 }
 
-/** The first fault: which file, and where known the index of the first entry that it concerns. */
+/** The first fault: the file, and if known the index of the first entry that it concerns. */
 export interface LogFault {
   readonly ok: false
   readonly path: string
   readonly reason: FsckReason | CheckpointRefusal | 'quorum_missing'
   readonly index?: number
-  /** Of `quorum_missing`: who did cosign. */
+  /** For `quorum_missing`: the witnesses that did cosign. */
   readonly witnesses?: readonly NoteSigner[]
-  /** Of `checkpoint_inconsistent`: the older checkpoint's size, and what the log has now. */
+  /** For `checkpoint_inconsistent`: the older checkpoint's size, and the log's size now. */
   readonly older?: { readonly size: number; readonly now: number }
 }
 
@@ -41,7 +41,7 @@ export type LogReport =
       readonly ok: true
       readonly checkpoint: Checkpoint
       readonly older: readonly { name: string; size: number }[]
-      /** Those of the policy whose cosignatures hold. */
+      /** The policy's witnesses whose cosignatures are valid. */
       readonly witnesses: readonly NoteSigner[]
     }
   | LogFault
@@ -49,9 +49,9 @@ export type LogReport =
 const CHECKPOINT = 'checkpoint'
 
 /**
- * Verifies a log from its files and its public key alone (DESIGN §7.5): the checkpoint is signed by this log, every entry
- * and every tile is what it commits to, every kept checkpoint is the beginning of this log, and the policy's quorum cosigned. Throws `config_invalid`
- * when there is no log, or a kept checkpoint is not one of this log: then nothing was found out.
+ * Verifies a log from its files and its public key alone (DESIGN §7.5): the checkpoint is signed by this log, every entry and every tile is
+ * what it commits to, every kept checkpoint is the beginning of this log, and the policy's quorum cosigned. Throws `config_invalid` if
+ * there is no log, or if a kept checkpoint does not belong to this log: then nothing was found out.
  */
 export async function verifyLog(options: VerifyOptions): Promise<LogReport> {
   const { source, vkey, older = [], policy, onProgress, onEntry } = options

@@ -6,10 +6,10 @@ type Approver = Entity<'approver'>
 type Present = readonly { type: EntityType; id: string; value: unknown }[]
 
 /**
- * What the file says of people, with the passkeys that they have: a passkey is made by a browser, and never comes from a file.
- * A group that the file names has exactly its members afterwards: each who comes or goes is a change of that person, for
- * membership stands with each approver. Throws `config_invalid` for somebody who is not enrolled, and where two sections
- * say different things of one person.
+ * The people in the file, with the passkeys that they have: a browser makes a passkey, so it never comes from a file. A group that the file
+ * names has exactly its listed members afterwards. Each person who joins or leaves is a change of that approver, because membership is
+ * stored with each approver. Throws `config_invalid` for a person who is not enrolled, and if two sections contradict each other about one
+ * person.
  */
 export function withPeople({ entities, groups }: WantedRegistry, present: Present, name: string): WantedEntity[] {
   const enrolled = new Map(
@@ -45,7 +45,7 @@ export function withPeople({ entities, groups }: WantedRegistry, present: Presen
 const moves = ({ id, members }: WantedGroup, approver: Approver) =>
   members.includes(approver.id) !== approver.groups.includes(id)
 
-/** Those that the file does not name stay, in their order. */
+/** Groups that the file does not name stay, in their order. */
 function groupsAfter(groups: readonly WantedGroup[], { id, groups: before }: Approver): string[] {
   const named = new Map(groups.map((group) => [group.id, group.members.includes(id)]))
   const kept = before.filter((group) => named.get(group) !== false)

@@ -36,7 +36,7 @@ export function agentsCommand(program: Command, io: Io, done: (code: ExitCode) =
   )
 }
 
-/** Two secrets in one: approval and the issuer are each told the hash of their own, so that neither can use the other's. */
+/** Two secrets in one: approval and the issuer each get the hash of their own, so that neither can use the other's. */
 async function joinToken(agent: string, options: JoinTokenCommand, io: Io): Promise<ExitCode> {
   const [forApproval, forIssuer] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')]
   const instance = `${agent}/${options.instance}`

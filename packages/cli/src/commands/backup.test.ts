@@ -34,7 +34,7 @@ it('refuses what runs by the lock of its bus or of its log, whether or not its s
   }
   expect(existsSync(target)).toBe(false)
   expect(await backup()).toMatchObject({ code: 0 })
-  // It has let go of both, and copied neither.
+  // The backup has released both locks, and copied neither.
   await using _again = await bus(paths(folder.path).bus)
   for (const lock of [paths(target).busLock, paths(target).logLock]) expect(existsSync(lock)).toBe(false)
 })
@@ -44,7 +44,7 @@ it('holds the lock while it copies: nothing starts meanwhile', async () => {
   using elsewhere = temporaryFolder()
   await (await bus(paths(folder.path).bus))[Symbol.asyncDispose]()
   let starts: Promise<unknown> | undefined
-  // Its random id is the last that a backup asks for before it copies; a copy reads every file that a start would write.
+  // The backup requests its random id last, just before it copies; a copy reads every file that a start would write.
   const random = (bytes: number) => {
     starts ??= bus(paths(folder.path).bus)
     return randomBytes(bytes)

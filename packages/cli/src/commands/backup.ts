@@ -53,7 +53,7 @@ async function refuseRunning(data: string): Promise<void> {
   const answers = await operatorOf(data)
     .failing()
     .then(
-      // By themselves: one line for each service that does not answer.
+      // Separate services: one line for each that does not answer.
       (failing) => failing.length === 0 || !failing.every((line) => line.endsWith(': service_unready')),
       (error) => errorCode(error) !== 'service_unready',
     )
@@ -61,8 +61,8 @@ async function refuseRunning(data: string): Promise<void> {
 }
 
 /**
- * Takes what an embedded bus and the writer of a log hold while they run: one whose socket is gone or does not answer is seen by it, and none
- * starts while the copy is made.
+ * Takes the locks that an embedded bus and the writer of a log hold while they run. This detects a process whose socket is gone or does not
+ * answer, and prevents a start while the copy is made.
  */
 function holdLocks(data: string): Disposable {
   using held = new DisposableStack()

@@ -3,7 +3,7 @@ import type { ExitCode, Io } from '../io.ts'
 import { bench, benchLog } from '../repository.ts'
 import { serve } from './serve.ts'
 
-/** Its options are the bench's own: what stands behind `bench` is passed on as it is. */
+/** The options belong to the bench itself: everything after `bench` is passed on unchanged. */
 export function benchCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   program
     .command('bench')

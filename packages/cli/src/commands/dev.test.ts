@@ -60,7 +60,7 @@ afterAll(async () => {
   folder?.[Symbol.dispose]()
 })
 
-/** An agent that knows only what the file says. */
+/** An agent that knows only the content of the file. */
 function agent() {
   const { BAILIWICK_AGENT = '', BAILIWICK_AGENT_INSTANCE = '', BAILIWICK_AGENT_KEY = '', BAILIWICK_URL = '' } = names
   const keyFolder = join(BAILIWICK_AGENT_KEY, '..')

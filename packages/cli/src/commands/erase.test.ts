@@ -17,7 +17,7 @@ const value = (salted_sha256: string, over: object = {}) => ({
   ...over,
 })
 
-/** A running system that has these values, and erases as it is told, or not. */
+/** A running system that has these values, and erases them on command, or does not. */
 async function erase(
   argv: readonly string[],
   has: object[][],

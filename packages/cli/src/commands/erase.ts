@@ -14,7 +14,7 @@ interface EraseOptions extends DataOption, JsonOption {
   yes?: true
 }
 
-/** What is to be erased for one reason. */
+/** The values to erase for one reason. */
 interface Order {
   reason: ErasureReason
   values: Value[]
@@ -68,7 +68,7 @@ async function erase(id: string, options: EraseOptions & { reason: ErasureReason
   return carryOut(operator, [{ reason: options.reason, values }], options, io)
 }
 
-/** What came back with a backup. What no event here holds did not. */
+/** Erases the values that came back with a backup. Those that no event here holds did not come back. */
 async function eraseAgain(file: string, options: EraseOptions, io: Io): Promise<ExitCode> {
   const { reasons, events } = await readErasureList('--again', file)
   const operator = operatorOf(options.data)
@@ -107,7 +107,7 @@ async function carryOut(
   return missing.size === 0 ? exitCodes.ok : exitCodes.fault
 }
 
-/** Whoever keeps these lines with the backups can erase again what one of those brings back. */
+/** Keep these lines with the backups: with them, values that a backup brings back can be erased again. */
 function jsonLineOf({ reason, values }: Order, missing: ReadonlySet<Value>): string {
   const hashesOf = (isMissing: boolean) =>
     values.filter((value) => missing.has(value) === isMissing).map(({ salted_sha256 }) => salted_sha256)

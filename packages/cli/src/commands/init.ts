@@ -47,7 +47,7 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
     entities: registry === undefined ? [] : initialEntities(registry),
   })
   const rootKey = keyFilePath(paths(data).keys('root'), 'root')
-  // JSON is for programs, whose output is kept.
+  // JSON is for programs, and their output is stored.
   const invitation = invitationFor(data, { terminal: io.terminal === true && !json })
   if (json) {
     const { installation, single_operator } = trust
@@ -89,15 +89,15 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
 const named = (invitation: ReturnType<typeof invitationFor>) =>
   'file' in invitation ? { invitation_file: invitation.file } : {}
 
-/** What standalone must be told to be at an address of this machine that is not its own. */
+/** The port that standalone must be given for a local address that is not its default. */
 function portOf(origin: string): string {
   const { hostname, port } = new URL(origin)
   return hostname === 'localhost' && port !== '8420' ? `BAILIWICK_PORT=${port} ` : ''
 }
 
 /**
- * Checked before anything is made. It becomes the issuer's name and the origin of passkeys, which browsers make for names
- * only, never for an address, and beyond this machine only over https (WebAuthn Level 3 §5.1.3, secure contexts).
+ * Checked before anything is created. It becomes the issuer's name and the origin of passkeys. Browsers make passkeys only for names, never
+ * for an IP address, and beyond this machine only over https (WebAuthn Level 3 §5.1.3, secure contexts).
  */
 function originOf(text: string): URL {
   const url = URL.parse(text)

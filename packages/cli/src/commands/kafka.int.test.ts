@@ -47,7 +47,7 @@ describe.skipIf(lacks('secure-kafka'))('bailiwick kafka', () => {
     expect(out).toContain('revocations.v1: min.insync.replicas is 1, not 2 or more')
   })
 
-  /** Gives somebody the right that approval alone has: to write approvals. */
+  /** Gives a principal the right that only approval has: to write approvals. */
   async function giveRight(principal: string): Promise<void> {
     const right = rights.find(({ operation, resourceName }) => operation === 'WRITE' && resourceName === 'approvals.v1')
     if (right === undefined) throw new Error('nobody may write approvals')
@@ -101,7 +101,7 @@ describe.skipIf(lacks('secure-kafka'))('bailiwick kafka', () => {
       expect(code).toBe(2)
       expect(err).toMatch(/CLUSTER_AUTHORIZATION_FAILED\) \(caller_forbidden\)$/)
     }
-    // It sees that its own topics are right, and no others: what it has no part in is missing to it.
+    // The service sees that its own topics are correct, and sees no others: those in which it has no part are reported as missing.
     const { code, out } = await bailiwick(['kafka', 'topics', 'check'], { env: asIssuer })
     expect(code).toBe(1)
     expect(out.split('\n')).toContain('attachments.approval.v1: is missing, or this user may not see it')

@@ -92,7 +92,7 @@ function withReaders(command: Command): Command {
   )
 }
 
-/** What is declared, and what the readers named here get. */
+/** The declared rules, and those for the readers named here. */
 function rulesFor(readers: readonly string[] | undefined): KafkaAcl[] {
   try {
     return kafkaAcls(readers === undefined ? {} : { readers })
@@ -118,7 +118,7 @@ const allTopics = ({ length }: readonly KafkaTopic[]) => `All ${length} topics a
 const allRights = ({ length }: readonly KafkaAcl[]) =>
   `All ${length} rights are as declared, and there are no others to these topics and groups.`
 
-/** Says what was done, then what is left; `well` when nothing is. */
+/** Prints what was done, then what is left; prints `well` if nothing is left. */
 function applied(done: TopicsApplied | AclsApplied, well: string, io: Io, json: true | undefined): ExitCode {
   if (json) {
     io.out(JSON.stringify(done))

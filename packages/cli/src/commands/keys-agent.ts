@@ -12,7 +12,7 @@ interface AgentOptions {
   out: string
 }
 
-/** `keys agent`: the key of an instance of an agent, and the entry of the registry that names it. */
+/** `keys agent`: the key of an agent's instance, and the registry entry that names it. */
 export function keysAgentCommand(keys: Command, io: Io, done: (code: ExitCode) => void): void {
   keys
     .command('agent')

@@ -5,7 +5,7 @@ import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { keysSecretIn } from '../key-files.ts'
 import { type DataOption, withData } from '../options.ts'
 
-/** `keys auditor`: the key by which the console reads an evidence service elsewhere. It counts once people approved the entry. */
+/** `keys auditor`: the key with which the console reads a remote evidence service. It counts once people have approved the entry. */
 export function keysAuditorCommand(keys: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = keys
     .command('auditor')

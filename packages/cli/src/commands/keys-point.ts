@@ -14,7 +14,7 @@ interface PointOptions {
   out: string
 }
 
-/** `keys point`: the two keys of an enforcement point (decision 7), and the entry of the registry that names them. */
+/** `keys point`: the two keys of an enforcement point (decision 7), and the registry entry that names them. */
 export function keysPointCommand(keys: Command, io: Io, done: (code: ExitCode) => void): void {
   keys
     .command('point')
@@ -58,7 +58,7 @@ export function keysPointCommand(keys: Command, io: Io, done: (code: ExitCode) =
     })
 }
 
-/** `type:id`, or `type:prefix/` for all below a URL. */
+/** `type:id`, or `type:prefix/` for everything below a URL. */
 function resourceOf(text: string) {
   const cut = text.indexOf(':')
   if (cut < 1)

@@ -33,7 +33,10 @@ const meaning: Record<Step, string> = {
   revoked: 'Nothing that it signed is accepted later than 1 s from now, or 2 s where an instance is cut off.',
 }
 
-/** What a revocation means where it is not that. An enforcement point reads the keys of permits once a minute; events are history. */
+/**
+ * When a revocation takes effect, for purposes where it is not immediate. An enforcement point reads the keys of permits once a minute;
+ * events are history.
+ */
 const ended: Readonly<Record<string, string>> = {
   permit:
     'No decision point signs permits with it any more. Enforcement points take none later than a minute from now.',
@@ -112,7 +115,7 @@ async function prepared(purpose: ServicePurpose, { data, rootKey }: { data: stri
   const { installation } = trust
   const certified = certifiedServiceKey(key, { installation, now: io.clock.now(), root })
   const value = { ...certified, state: 'prepared' }
-  // The file first: a key that is published and lost could be activated, and would sign nothing.
+  // The file first: a key that is published but lost could be activated, and would sign nothing.
   keepLaterKey({ folder: paths(data).keys(certified.service), name: keyFileNames[purpose], purpose, secret }, key)
   const entity_type: EntityType = 'service-key'
   const named = { entity_type, entity_id: key.kid, version: 1, after: jcsHash(value) }

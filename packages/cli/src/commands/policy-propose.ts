@@ -50,7 +50,7 @@ async function propose(directory: string, { data, json, proposer, ...options }: 
     io.err(`error    ${file}${policyId === undefined ? '' : `  ${policyId}`}: ${message}`)
   if (errors.length > 0) return exitCodes.fault
   const files = readPolicyFiles(directory)
-  // As a decision point will: a set that it cannot load denies everything once it is active.
+  // Like a decision point: a set that it cannot load denies everything once it is active.
   const { policies } = decisionSet(files, { permitsNothing })
   if (permitsNothing && hasPermit(policies.values()))
     throw new ServiceError('config_invalid', '--permits-nothing: the set has a permit; leave the option out')
@@ -66,7 +66,7 @@ async function propose(directory: string, { data, json, proposer, ...options }: 
     return exitCodes.ok
   }
   const effects = effectLines(diff, { before: textOf(data, diff[0]?.before as PolicySet | null), after: asText(files) })
-  // Before anybody is asked: what is approved and not there would deny everything.
+  // Before anyone is asked: a set that is approved but not stored would deny everything.
   storePolicyFiles(folder, files)
   const entities = wanted.map(({ type, id, value }) => ({ type, id, value }))
   const answer = await operator.post('/operator/registry/changes', { proposer, entities })
@@ -88,7 +88,7 @@ async function propose(directory: string, { data, json, proposer, ...options }: 
 const asText = (files: ReturnType<typeof readPolicyFiles>) =>
   Object.fromEntries([...files].map(([name, bytes]) => [name, new TextDecoder().decode(bytes)]))
 
-/** What the active set says, where this machine has it. */
+/** The text of the active set, if this machine has it. */
 function textOf(data: string, set: PolicySet | null) {
   try {
     const files = set === null ? undefined : readPolicyFiles(paths(data).policies(set.hash))

@@ -66,7 +66,7 @@ type Kind = 'would be denied' | 'would be allowed' | 'cannot be told'
 interface Difference {
   kind: Kind
   decision: RecordedDecision
-  /** Who decides it in the set that says something else; of what cannot be told, who depends on it. */
+  /** The policies that decide in the set with the other answer; if the answer is uncertain, those on which it depends. */
   policies: readonly string[]
   why: string
 }
@@ -102,7 +102,7 @@ async function compare(
     for (const line of faultLines(source.name, log.fault)) io.out(line)
     return exitCodes.fault
   }
-  // A name that is misspelt would else be a change that changes nothing.
+  // Otherwise a misspelt name would look like a change without effect.
   if (options.task !== undefined && decisions === 0 && options.day === undefined)
     throw new ServiceError('config_invalid', `--task: no decision of ${options.task} is in the log`)
   const counts = { decisions, byPolicies, ...countsOf(differences, byPolicies), refused: log.refused.length }
@@ -127,7 +127,7 @@ function isDate(text: string): boolean {
   return /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(at.getTime()) && at.toISOString().startsWith(text)
 }
 
-/** The sets that decided, as far as their files are in the data directory and are what their hash says. */
+/** The sets that decided, if their files are in the data directory and match their hash. */
 function setsIn(data: string): (hash: string) => PolicySet | undefined {
   const sets = new Map<string, PolicySet | undefined>()
   const read = (hash: string) => {

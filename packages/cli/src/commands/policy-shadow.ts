@@ -36,11 +36,11 @@ export function policyShadowCommand(policy: Command, io: Io, done: (code: ExitCo
 }
 
 function put(directory: string, { data, json }: ShadowOptions, io: Io): ExitCode {
-  readInstallation(data) // else it would lie where nobody looks
+  readInstallation(data) // otherwise it would be stored where no service reads it
   const files = readPolicyFiles(directory)
   const { hash } = decisionSet(files, { permitsNothing: true })
   const { candidate } = paths(data)
-  // Beside it first: whoever looks meanwhile finds a whole set, or none.
+  // Written next to it first: a concurrent reader finds a whole set, or none.
   rmSync(`${candidate}-next`, { recursive: true, force: true })
   storePolicyFiles(`${candidate}-next`, files)
   rmSync(candidate, { recursive: true, force: true })
@@ -130,7 +130,7 @@ function count(tallies: Map<string, Tally>, candidate: string, answer: Answer): 
   tally.differences.push({ ...answer, kind: change < 0 ? 'would be denied' : 'would be allowed', what: '', time: '' })
 }
 
-/** How much each lets pass. */
+/** How permissive each answer is. */
 const lets = { allow: 2, step_up: 1, deny: 0, error: 0, invalid: 0 } as const
 
 function linesOf([candidate, { answers, unanswered, differences }]: [string, Tally]): string[] {

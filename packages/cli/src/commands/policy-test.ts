@@ -20,7 +20,7 @@ export function policyTestCommand(policy: Command, io: Io, done: (code: ExitCode
 function test(directory: string, json: boolean, io: Io): ExitCode {
   const set = readPolicyDirectory(directory)
   const tests = readPolicyTests(directory)
-  // A run of nothing would pass for ever.
+  // A run without tests would pass for ever.
   if (tests.length === 0) throw new ServiceError('config_invalid', `there are no tests in ${directory}/tests`)
   const results = testPolicies(set, tests)
   const failed = results.filter(({ failure }) => failure !== undefined)

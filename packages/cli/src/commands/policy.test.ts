@@ -18,7 +18,7 @@ function folderOf(files: Record<string, string>) {
 }
 const batch = async (lines: (string | Uint8Array)[], said = '') => {
   const bytes = Buffer.concat(lines.flatMap((line) => [Buffer.from(line), Buffer.from('\n')]))
-  // In chunks that end anywhere, in the middle of a character too.
+  // In chunks that end anywhere, even in the middle of a character.
   const chunks = Array.from({ length: Math.ceil(bytes.length / 7) }, (_, n) => bytes.subarray(n * 7, n * 7 + 7))
   const { code, out, err } = await bailiwick(['policy', 'evaluate', '--batch', '-'], { input: Readable.from(chunks) })
   expect([code, err]).toEqual([0, said])

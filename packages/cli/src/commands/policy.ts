@@ -45,7 +45,7 @@ function evaluateCommand(policy: Command, io: Io, done: (code: ExitCode) => void
         if (!answer.load.ok) unread++
         io.out(JSON.stringify(answer))
       }
-      // Each line has its answer: whoever reads these finds what was wrong with one there.
+      // Each line has its own answer, which says what was wrong with the line.
       if (unread > 0) io.err(`bailiwick: ${unread} of ${lines} lines were not evaluated: their answers say why`)
       done(exitCodes.ok)
     })

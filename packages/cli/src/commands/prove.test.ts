@@ -30,6 +30,6 @@ it('says of each text whether the bundle shows it, withholds it, or cannot have 
     'Never kept: 1 of 5 texts (call)',
     'Gone: 1 of 5 texts (call)',
   ])
-  // Not asked for, so nothing can be said of why it is not there.
+  // The text was not requested, so the output cannot say why it is missing.
   expect(await told('--reveal', 'purpose')).not.toContain('Gone')
 })

@@ -46,7 +46,9 @@ export function proveCommand(program: Command, io: Io, done: (code: ExitCode) =>
   })
 }
 
-/** One line a fate: whoever gives a bundle away should know which texts it shows, and why it does not show the others. */
+/**
+ * One line per state of the texts: a person who passes a bundle on should know which texts it shows, and why it does not show the others.
+ */
 function textLines(
   bundle: string,
   { reveal, withhold }: { reveal: readonly string[]; withhold: readonly string[] },

@@ -20,7 +20,7 @@ import { operatorAt } from '../operator.fixture.ts'
 const vkey = encodeVkey(logKey().verifier)
 const witness = new SignerKey('witness.example/w', seededRandom(3)(32), 4)
 
-/** The receipt of entry 300 of 600, as evidence gives it. */
+/** The receipt of entry 300 of 600, as returned by evidence. */
 async function receiptOf(folder: Folder, cosigned: boolean) {
   const [, checkpoint = ''] = writeLog(folder.at('log'), [300, 600])
   const text = parseNote(checkpoint)?.text ?? ''
@@ -67,7 +67,7 @@ it('finds the event of a receipt whose checkpoint the log has grown far beyond',
   const [vouched = ''] = writeLog(folder.at('log'), [300, 600])
   const proof = await inclusionProof(async (path) => readIfThere(folder.at('log', path)), 280, 300)
   const receipt = encodeTlogProof({ index: 280, proof, checkpoint: vouched })
-  // It may have gone with the full bundle (C2SP tlog-tiles, Partial Tiles).
+  // It may be deleted once the full bundle exists (C2SP tlog-tiles, Partial Tiles).
   rmSync(folder.at('log/tile/entries/001.p'), { recursive: true })
   await using _operator = await operatorAt(folder.path, ({ path }) => {
     if (path.startsWith('/log/proof/')) return { body: receipt }
@@ -116,13 +116,13 @@ it('refuses a receipt whose event, place, proof, log or witnesses are not as it 
   await refused('signature_missing', good, '--vkey', encodeVkey(logKey('log.example/cli', 2).verifier))
   await refused('quorum_missing', good, ...policy(new SignerKey('witness.example/v', seededRandom(4)(32), 4)))
   await refused('proof_malformed', 'nothing')
-  // A note is UTF-8, also where a line of a stranger is not.
+  // A note is UTF-8, even where an unknown signer's line is not.
   const stranger = Buffer.concat([Buffer.from(`${good}— `), Uint8Array.of(0xff), Buffer.from(' AAAAAAA=\n')])
   await refused('proof_malformed', stranger)
   expect((await check(`${good}— stranger AAAAAAA=\n`)).code).toBe(0)
   writeFileSync(folder.at('entry'), entryOf(300))
   expect((await check(encodeTlogProof(proof), '--entry', folder.at('entry'))).code).toBe(0)
-  // Each is proved by itself, and the receipt carries another event than the one whose bytes are given.
+  // Each is proved on its own, but the receipt carries an event other than the one whose bytes are given.
   await refused('entry_differs', encodeTlogProof({ ...proof, extra: entryOf(301) }), '--entry', folder.at('entry'))
   const bare = await check(encodeTlogProof(proof))
   expect(bare).toMatchObject({ code: 2, err: expect.stringContaining('--entry') })

@@ -55,7 +55,7 @@ export function receiptCommand(program: Command, io: Io, done: (code: ExitCode) 
   })
 }
 
-/** The log's proof, with the entry put in. Nothing of it is believed here: who checks it believes a key. */
+/** The log's proof, with the entry added. It is not verified here: the reader verifies it with a trusted key. */
 async function receiptOf(eventId: string, data: string): Promise<string[]> {
   const operator = operatorOf(data)
   const proof = parseTlogProof(await operator.text(`/log/proof/${encodeURIComponent(eventId)}`))
@@ -64,7 +64,7 @@ async function receiptOf(eventId: string, data: string): Promise<string[]> {
   if (proof === undefined || size === undefined) throw new ServiceError('answer_malformed', 'the log gave no proof')
   const index = Math.floor(proof.index / TILE_WIDTH)
   const tile = (path: string) => operator.bytes(`/log/${path}`).catch(nothingThere)
-  // The log may be far beyond the checkpoint that its witnesses vouched for, and has the full bundle alone.
+  // The log may be far beyond the checkpoint that its witnesses cosigned, and may have only the full bundle.
   const bundle = await readContents(tile, { level: 'entries', index, width: widthIn(size, 0, index) })
   const extra = 'items' in bundle ? bundle.items[proof.index % TILE_WIDTH] : undefined
   if (extra === undefined) throw new ServiceError('answer_malformed', 'the log gave no entry')
@@ -84,7 +84,7 @@ async function check(file: string, options: Options, io: Io): Promise<ExitCode> 
   const given = options.entry === undefined ? undefined : readInput('--entry', options.entry, LARGEST_ENTRY)
   const parsed = parseTlogProof(receipt)
   const entry = given ?? parsed?.extra
-  // A receipt may be shown by itself: what it carries must be what it proves.
+  // A receipt may be shown alone: the entry that it carries must be the one that it proves.
   const isAnother = given !== undefined && parsed?.extra !== undefined && !Buffer.from(given).equals(parsed.extra)
   if (entry === undefined && parsed !== undefined)
     throw new ServiceError('config_invalid', `${file} does not carry the event: give its bytes with --entry`)

@@ -22,7 +22,7 @@ interface Sent {
   jws: string
 }
 
-/** A data directory whose root key lies where `init` puts it. */
+/** A data directory with the root key where `init` puts it. */
 function withRootKey(folder: ReturnType<typeof temporaryFolder>) {
   const root = generateKey('root')
   const trust = installation(folder, undefined, root)

@@ -22,7 +22,7 @@ function file(folder: Folder, text = JSON.stringify({ rules: [wanted] })): strin
   return folder.at('registry.yaml')
 }
 
-/** An operator whose proposal is answered after a while: `states` are what it says of it, one look after the other. */
+/** An operator whose proposal is answered after a while: `states` are its successive states. */
 function answering(states: string[], registry: object[] = [entity(rule)], writtenAfter = 0): Answering {
   let looksUntilWritten = writtenAfter
   return ({ method, path }) => {

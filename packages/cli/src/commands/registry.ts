@@ -157,10 +157,10 @@ function refuseUnknown(wanted: readonly WantedEntity[], present: readonly Presen
 }
 
 const LOOK_EVERY_MS = 250
-/** How often to look after the approval, until the issuer has written what was approved. */
+/** How often to check after the approval, until the issuer has written the approved change. */
 const LOOKS_AFTER_ANSWER = 40
 
-/** Waits as long as the proposal can be answered, then until the registry is as it says. */
+/** Waits until the proposal is answered or has expired, then until the registry is as proposed. */
 async function settled(operator: Operator, id: string, wanted: readonly WantedEntity[]): Promise<boolean> {
   for (let looks = 0; looks < LOOKS_AFTER_ANSWER; ) {
     const { state } = expectAnswer(requestSchema, await operator.get(`/operator/requests/${encodeURIComponent(id)}`))

@@ -7,7 +7,7 @@ import { put, writeLog } from '../log.fixture.ts'
 const day = '2026-11-24'
 const at = (time: string) => `${day}T${time}.000Z`
 
-/** A leaf, as far as a report reads it. */
+/** A leaf, with the members that a report reads. */
 const leaf = (type: string, time: string, data: object) => ({ id: `evt_${type}_${time}`, type, time: at(time), data })
 const received = (id: string, time: string) => leaf('request.received', time, { request_id: id })
 const approved = (id: string, time: string) => leaf('request.approved', time, { request_id: id })
@@ -43,7 +43,7 @@ const quiet = [
   denied('budget_exhausted', '18:04:00'),
   denied('budget_exhausted', '18:04:01'),
   leaf('denials.summarised', '18:05:00', { denials: [{ subject: 'x', reason: 'grant_revoked', count: 40 }] }),
-  revoked('18:30:00'), // topics come into the log side by side: the click that it obeys stands behind it
+  revoked('18:30:00'), // topics enter the log side by side: the click that led to it comes later
   leaf('request.withdrawn', '18:29:59', { request_id: 'req_1' }),
   denied('credential_missing', '20:30:00'), // after the period
 ]
@@ -136,7 +136,7 @@ it.each([
   expect(lines).toContain('NOT AS IT SHOULD BE')
 })
 
-/** As two decision points say it of one tree: versions and predecessors decide whose word counts. */
+/** How two decision points report it for one tree: versions and predecessors decide which report counts. */
 const raced = (id: string, version: number, after: string | undefined, event: { type: string; data: object }) => ({
   ...{ id, time: at('18:10:00'), type: event.type, version, partitionkey: 'grt_1' },
   dataschema: `urn:bailiwick:schema:decisions.v1:${event.type}`,
@@ -147,7 +147,7 @@ it('counts nothing that lost its place to another decision point (V2)', async ()
   const soon = (id: string) => allowed(id, '18:10:00', '18:11:00')
   const told = [
     raced('evt_a1', 1, undefined, soon('dec_a')),
-    raced('evt_b1', 1, undefined, soon('dec_b')), // denied once it was evaluated again
+    raced('evt_b1', 1, undefined, soon('dec_b')), // denied after it was evaluated again
     raced('evt_b2', 2, 'evt_b1', soon('dec_c')),
     denied('budget_exhausted', '18:10:01'),
     raced('evt_a2', 2, 'evt_a1', outcome('dec_a', '18:10:02')),
@@ -213,7 +213,7 @@ it.each([
     return measures.find(({ name }) => name === 'Standing access')?.note
   }
   expect(await noteOf(5)).toBe(`${alive} grants alive at the end, each with its end`)
-  // Approved in the knowledge of it.
+  // Approved after the revocation was known.
   if (kind !== 'grant') expect(await noteOf(4)).toBe('1 grants alive at the end, each with its end')
 })
 

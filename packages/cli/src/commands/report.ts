@@ -77,7 +77,10 @@ async function report(options: ReportCommand, io: Io): Promise<ExitCode> {
 const timeSchema = z.iso.datetime({ offset: true })
 const dateSchema = z.iso.date()
 
-/** `ofDay`: which moment of a day that is named alone is meant, ms. A time without a zone is refused: it would be another period on each machine. */
+/**
+ * `ofDay`: the time of day that a date alone means, in ms. A time without a zone is refused, because it would be another period on each
+ * machine.
+ */
 function moment(option: string, value: string | undefined, ofDay: number): number | undefined {
   if (value === undefined) return undefined
   if (dateSchema.safeParse(value).success) return Date.parse(value) + ofDay

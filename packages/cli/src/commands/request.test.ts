@@ -25,7 +25,7 @@ const authority = {
   max_children: 0,
 }
 
-/** Approval, as far as an agent sees it: `states` are what it answers, one after the other. */
+/** Approval, as an agent sees it: `states` are its successive answers. */
 async function approvalAt(states: string[]) {
   const asked: { jws: string; body: { bailiwick: { purpose?: unknown; attestation?: unknown }; subject: unknown } }[] =
     []

@@ -86,7 +86,7 @@ async function request(options: RequestCommand, io: Io): Promise<ExitCode> {
   const agent = createAgent({
     agentId: options.agent.slice(0, cut),
     instance: options.agent.slice(cut + 1),
-    // Nobody makes a registered key by mistyping its name.
+    // A misspelt file name must not create a new key where a registered one is meant.
     key: attestation ? workloadKey(options.key) : readKeyFile(...keyFile, 'agent'),
     ...(attestation ? { attestation } : {}),
     installation: trust.installation,
@@ -112,11 +112,11 @@ async function request(options: RequestCommand, io: Io): Promise<ExitCode> {
   return task.status === 'approved' || (task.status === 'pending' && !options.wait) ? exitCodes.ok : exitCodes.fault
 }
 
-/** A SPIFFE ID of an agent and, below it, an instance. */
+/** A SPIFFE ID of an agent, followed by the name of an instance. */
 const isInstanceId = (text: string) =>
   spiffeIdSchema.safeParse(text).success && spiffeIdSchema.safeParse(agentIdOf(text)).success
 
-/** Of a join token, which is given as it was printed, approval is shown its half. */
+/** Approval gets only its half of a join token, which is given here as it was printed. */
 function attestationOf(options: RequestCommand, { env }: Io): WorkloadAttestation | undefined {
   const { attestor: kind, tokenFile: file, tokenEnv: name } = options
   if (kind === undefined && file === undefined && name === undefined) return undefined

@@ -50,7 +50,7 @@ function linesOf({
   endorsements,
 }: RequestSummary): string[] {
   const signed = endorsements > 0 ? `, ${endorsements} signed` : ''
-  // In quotes: the agent chose it.
+  // Quoted, because the agent chose the text.
   const what = about ? `: ${JSON.stringify(about)}${mode ? ` (${mode})` : ''}` : ''
   return [
     `${id}  ${state}${signed}`,

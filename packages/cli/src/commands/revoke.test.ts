@@ -5,7 +5,7 @@ import { type Answering, operatorAt } from '../operator.fixture.ts'
 
 const acknowledged_at = '2026-11-24T18:00:00.000Z'
 
-/** What issuer and approval answer. */
+/** The answers of issuer and approval. */
 const answering =
   (more: object): Answering =>
   ({ path, body }) => ({

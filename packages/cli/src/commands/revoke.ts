@@ -20,7 +20,7 @@ interface Target {
   target: string
 }
 
-/** V7's bound for whoever is cut off. */
+/** V7's bound for a service that is cut off. */
 const boundSeconds = 2
 const mostSeconds = 20
 const longestReason = 2000
@@ -30,7 +30,7 @@ const answerSchema = z.object({
   kind: z.string(),
   target: z.string(),
   sequence: z.int(),
-  /** Not, where it was dead already: the log keeps the reason of the first. */
+  /** False if it was already revoked: the log keeps the first reason. */
   is_new: z.boolean(),
   acknowledged_at: z.string(),
   applied: z.array(appliedSchema).optional(),
@@ -126,7 +126,7 @@ async function revoke(
   return late.length === 0 ? exitCodes.ok : exitCodes.fault
 }
 
-/** Behind the stop, which waits for nothing: words that no event refers to would be left over from one that failed. */
+/** Runs after the revocation, which waits for nothing: the text for a failed revocation would be left over without an event. */
 async function whyNotKept(
   operator: Operator,
   { kind, target }: Target,

@@ -8,13 +8,13 @@ import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'
 import { mainOf, services } from '../repository.ts'
 import { serve } from './serve.ts'
 
-/** Whoever is told to stop: not this process, whose other tests go on. */
+/** Receives the stop signals instead of this process, whose other tests continue. */
 function host() {
   const [clock, told, said] = [testClock(), new EventEmitter(), [] as string[]]
   return { clock, told, said, err: (line: string) => void said.push(line) }
 }
 
-/** Starting a Node takes its time on a busy machine. */
+/** Starting Node takes a while on a busy machine. */
 const timeout = 60_000
 
 it('knows where each service is', () => {
@@ -29,7 +29,7 @@ it('ends as the service ended, and says what that one cannot say itself', { time
   const { said, ...io } = host()
   writeFileSync(main, "process.exitCode = process.env.BAILIWICK_DATA === 'here' ? 7 : 1\n")
   expect(await serve(main, { BAILIWICK_DATA: 'here' }, io)).toBe(7)
-  expect(said).toEqual([]) // it has said why
+  expect(said).toEqual([]) // it has printed the reason
   writeFileSync(main, "process.kill(process.pid, 'SIGKILL')\n")
   expect(await serve(main, {}, io)).toBe(137)
   expect(said).toEqual([expect.stringContaining('its process was ended by SIGKILL')])
@@ -49,8 +49,8 @@ it('starts Node as a service wants it', { timeout }, async () => {
 })
 
 /**
- * A service that takes `stops` signals, and says in a file when it is ready and how many it got. It ends by itself after a
- * while: it has the test run's own output, which would stay open as long as it lives.
+ * A service that takes `stops` signals, and writes to a file when it is ready and how many it got. It ends on its own after a while: it
+ * holds the test run's own output, which would stay open as long as the service lives.
  */
 function patientService(folder: Folder, stops: number) {
   const main = folder.at('main.mjs')

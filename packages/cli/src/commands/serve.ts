@@ -50,25 +50,26 @@ export function serveCommand(program: Command, io: Io, done: (code: ExitCode) =>
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Tells the service to stop when this process is gone, SIGKILL included: the kernel then closes the channel between them. Else it
- * would go on by itself, and keep the port and the data directory from the next one.
+ * Stops the service when this process is gone, even after SIGKILL: the kernel then closes the channel between them. Otherwise the service
+ * would continue alone, and keep the port and the data directory from the next one.
  */
 const stopWithoutUs =
   "data:text/javascript,process.once('disconnect',()=>process.kill(process.pid,'SIGTERM'));process.channel?.unref()"
 
-/** npm passes a terminal's Ctrl-C on, so one wish to stop comes as several signals. */
+/** npm forwards a terminal's Ctrl-C, so one request to stop arrives as several signals. */
 const SAME_WISH_MS = 1000
 
 export interface ServeHost extends Pick<Io, 'clock' | 'err'> {
   args?: readonly string[]
-  /** Where the wish to stop arrives: this process unless given. */
+  /** Where the request to stop arrives; default: this process. */
   told?: Pick<EventEmitter, 'on' | 'off'>
 }
 
 /**
- * Runs `main`, a service, on this Node until it ends, passing signals on; those of one wish once, since a signal that meets a process
- * in its very end kills it. It stops when this process is killed. Its exit code; of a signal, what a shell makes of it: one that
- * nobody sent through here is told, since who dies of it says nothing himself.
+ * Runs the service `main` on this Node until it ends, and forwards signals. Several signals of one request are forwarded once, because a
+ * signal that reaches a process at its very end kills it. The service stops if this process is killed. Returns its exit code; after a
+ * signal, the shell's code for that signal. A signal that was not sent through this process is reported, because the killed process cannot
+ * report it.
  */
 export async function serve(
   main: string,

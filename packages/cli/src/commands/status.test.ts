@@ -86,7 +86,7 @@ it('cannot run where nothing runs', async () => {
   expect(err).toContain('is bailiwick serve running?')
 })
 
-/** A service on another machine, as far as it answers strangers. */
+/** A service on another machine, with the answers that it gives to anonymous callers. */
 async function serviceElsewhere(answers: Record<string, { status: number; body: unknown }>) {
   const server = createServer((request, response) => {
     const { status, body } = answers[request.url ?? ''] ?? { status: 404, body: {} }
@@ -102,7 +102,7 @@ async function serviceElsewhere(answers: Record<string, { status: number; body: 
   }
 }
 
-/** A data directory of one service that runs by itself, as a container has it: its own keys, its own socket. */
+/** A data directory of one separate service, as in a container: its own keys, its own socket. */
 async function alone(folder: Folder, service: string) {
   installation(folder)
   mkdirSync(paths(folder.path).keys(service), { recursive: true })

@@ -78,7 +78,10 @@ const notHere = (service: string) => `not known here: ask where ${service} runs,
 
 const registrySchema = lenienceSchema.extend({ enrolled: z.boolean() })
 
-/** What approval alone knows; undefined where approval runs elsewhere, or by itself and does not answer, which `ready` says. */
+/**
+ * Facts that only approval knows; undefined if approval runs elsewhere, or is a separate service that does not answer, which `ready`
+ * reports.
+ */
 async function peopleOf(parts: readonly PartService[] | undefined, operator: Operator) {
   try {
     const { enrolled, recoveries } = expectAnswer(registrySchema, await operator.get('/operator/registry'))
@@ -92,7 +95,7 @@ async function peopleOf(parts: readonly PartService[] | undefined, operator: Ope
 
 const pointsSchema = z.object({ without_instance: z.array(z.string()) })
 
-/** Empty when no decision point answers, which `ready` reports, or when the one that answers has a version without this list. */
+/** Empty if no decision point answers, which `ready` reports, or if the version that answers does not have this list. */
 async function pointsWithoutInstance(operator: Operator): Promise<string[]> {
   const answer = pointsSchema.safeParse(await operator.get('/operator/points').catch(() => undefined))
   return answer.data?.without_instance ?? []
@@ -103,7 +106,7 @@ interface Log {
   says: string
 }
 
-/** What the log's own checkpoint says. Evidence says it to anybody, so what is not signed by this log is told as such. */
+/** The log's own checkpoint. Any caller may ask evidence for it, so one that this log did not sign is reported as such. */
 async function logOf(
   parts: readonly PartService[] | undefined,
   operator: Operator,
@@ -121,7 +124,7 @@ async function logOf(
   return { size, says: `${size.toLocaleString('en-US')} entries` }
 }
 
-/** Of the first instance that gives one: a standby does not. */
+/** The checkpoint of the first instance that returns one: a standby does not. */
 async function checkpointAt(addresses: readonly string[]): Promise<string | undefined> {
   for (const url of addresses) {
     const answer = await exchange({ url }, 'GET', '/log/checkpoint').catch(() => undefined)

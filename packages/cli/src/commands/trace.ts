@@ -24,7 +24,7 @@ const stepSchema = z.object({
   signed_by: z.array(z.string()).optional(),
   void: z.literal(true).optional(),
   data: z.unknown(),
-  /** What followed from it. */
+  /** The events that followed from it. */
   get steps() {
     return z.array(stepSchema)
   },
@@ -77,7 +77,7 @@ async function trace(id: string, { data, json, ...search }: Options, io: Io): Pr
   const steps = [...inOrder(trees)]
   const size = signedSize(checkpoint, trust)
   const outside = steps.filter(({ step }) => step.leaf_index >= (size ?? 0))
-  // Of nothing everything holds: a filter that hides all of it, or an id that nothing has, must not look like a proof.
+  // Every statement holds for an empty set: a filter that hides everything, or an unknown id, must not look like a proof.
   const verified = steps.length > 0 && told.verified && steps.every(({ step }) => step.verified) && outside.length === 0
   const loud = [
     ...(trust.software_approver ? [softwareApproverLine] : []),
@@ -107,7 +107,7 @@ async function trace(id: string, { data, json, ...search }: Options, io: Io): Pr
   return verified ? exitCodes.ok : exitCodes.fault
 }
 
-/** What came first stands first, and what followed from it below. */
+/** Earlier events first, and what followed from an event below it. */
 function* inOrder(steps: readonly Step[], depth = 0): Generator<{ step: Step; depth: number }> {
   for (const step of steps) {
     yield { step, depth }
@@ -115,7 +115,7 @@ function* inOrder(steps: readonly Step[], depth = 0): Generator<{ step: Step; de
   }
 }
 
-/** How long the log is by a checkpoint that it signed: what stands beyond is not committed to. */
+/** The log's length according to a checkpoint that it signed: entries beyond it are not committed to. */
 function signedSize(checkpoint: string, trust: Trust): number | undefined {
   const log = parseVkey(trust.log.vkey)
   const opened = log === undefined ? undefined : openCheckpoint(checkpoint, { log })
@@ -143,7 +143,7 @@ function linesOf({
   ]
 }
 
-/** Somebody's own words, in quotation marks and cut; or why there are none. */
+/** A person's or agent's own text, quoted and shortened; or why it is missing. */
 function wordsOf({ at, ...value }: Value): string {
   return `    ${at.slice(1)}: ${said(value)}`
 }
@@ -159,7 +159,7 @@ function said({ state, text, erased_at, by, reason }: Omit<Value, 'at'>): string
   return characters.length > longestWords ? `${shown} … (cut)` : shown
 }
 
-/** What of a decision, an outcome or a revocation people look for first. */
+/** The facts of a decision, an outcome or a revocation that people look for first. */
 function gistOf(data: unknown): string[] {
   const { action, reason, status } = Object(data)
   return [Object(Object(action).resource).id, reason, status].filter((word) => typeof word === 'string')

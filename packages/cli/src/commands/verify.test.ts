@@ -294,7 +294,7 @@ it('asks for the cosignatures of a policy, and says whose it found', async () =>
   })
   writeFileSync(path, addSignatures(note, ...lines))
   expect((await log.verify(...policy(2))).code).toBe(0)
-  // A witness may have two keys under one name, while it moves from one to the next.
+  // A witness may have two keys under one name during a key change.
   const c = new SignerKey('witness.example/1', seededRandom(9)(32), 4)
   writeFileSync(
     log.folder.at('both'),
@@ -304,7 +304,7 @@ it('asks for the cosignatures of a policy, and says whose it found', async () =>
   const { out: named } = await log.verify('--witness', log.folder.at('both'))
   for (const { verifier } of [a, c])
     expect(named).toContain(`by ${encodeVkey(verifier).split('+').slice(0, 2).join('+')}`)
-  // A cosignature that does not hold spoils the whole, whatever the quorum.
+  // An invalid cosignature invalidates the whole note, whatever the quorum.
   writeFileSync(path, addSignatures(note, first, cosign(parseNote(note)?.text.replace('600', '601') ?? '', b, 1)))
   expect(await log.verify(...policy(1))).toMatchObject({ code: 1, out: expect.stringContaining('signature_invalid') })
 })

@@ -52,7 +52,7 @@ async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
   const older = (options.old ?? []).map((name) => ({ name, note: readInput('--old', name, LARGEST_NOTE) }))
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
   const vkey = await logKeyOf(options, policy)
-  // Another log is of another installation, whose trust.json is not at hand: `audit --trust` checks that.
+  // Another log belongs to another installation, whose trust.json is not available here: `audit --trust` checks that.
   const trust =
     options.log === undefined && options.vkey === undefined ? readInstallation(options.data).trust : undefined
   const genesis = trust && new GenesisInLog(trust)
@@ -75,7 +75,7 @@ async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
   return report.ok && missing === undefined ? exitCodes.ok : exitCodes.fault
 }
 
-/** By a process of its own: what the story means is evidence's to know. */
+/** Runs in a separate process: evidence knows what the bundle's events mean. */
 async function verifyBundle(bundle: string, { log, old, ...options }: VerifyCommand, io: Io): Promise<ExitCode> {
   if (log !== undefined || old !== undefined)
     throw new ServiceError('config_invalid', 'a bundle is verified by itself, without --log and --old')
@@ -89,9 +89,9 @@ async function verifyBundle(bundle: string, { log, old, ...options }: VerifyComm
   return serve(bundleVerifier, io.env, { ...io, args })
 }
 
-/** The same log; each recovery that an entry of it registers is noted, retired since or not, as it passes by. */
+/** Passes the log through unchanged, and notes each recovery that an entry registers, even if it was retired later. */
 function watched(source: LogSource, recoveries: Map<string, string>): LogSource {
-  // Inside a text a quotation mark stands behind a backslash: nothing that an agent says can look like this.
+  // Inside a text a quotation mark is preceded by a backslash: nothing that an agent writes can match this.
   const registered = /"type":"recovery\.registered","time":"([^"]{1,40})","subject":"recovery ([^"]{1,200})"/g
   return {
     name: source.name,
@@ -112,7 +112,7 @@ const rollbackWarning =
 const genesisWarning =
   'trust.json was made by an earlier version: it does not sign the genesis as a whole, so a rule that was left out before the first start would not be missed.'
 
-/** How far a pass over a log is, where somebody watches. */
+/** The progress of a pass over a log, shown if a person is watching. */
 export function progressOf(
   { progress, clock }: Io,
   doing = '',
@@ -159,7 +159,7 @@ function cleanLines(log: string, { checkpoint, older, witnesses }: Extract<LogRe
   ]
 }
 
-/** What is wrong with a log, for people. */
+/** Describes a fault of a log, for people. */
 export function faultLines(log: string, fault: LogFault): string[] {
   return [`${log}: NOT what its key commits to`, `  ${fault.path}: ${explain(fault)} (${fault.reason})`]
 }

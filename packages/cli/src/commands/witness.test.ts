@@ -12,7 +12,7 @@ const main = join(import.meta.dirname, '../main.ts')
 const log = aLog()
 const fork = aLog({ word: 'other' })
 
-/** The command in a process of its own, once it listens. */
+/** The command in a separate process, once it listens. */
 async function running(...args: string[]) {
   const child = spawn(process.execPath, [main, 'witness', ...args, '--port', '0'], {
     stdio: ['ignore', 'pipe', 'ignore'],

@@ -1,10 +1,10 @@
 import { type Claim, claimOf, type Order, race, type TreeFact } from '@bailiwick/projection'
 
-/** What a report is made of, folded from the leaves of the log between two moments, ms since the epoch, both included. */
+/** The data of a report, folded from the leaves of the log between two times, ms since the epoch, both included. */
 export class FoldedEvents {
   readonly from: number
   readonly to: number
-  /** Per hour since the epoch; what was taken back is neither. */
+  /** Per hour since the epoch; a withdrawn decision counts as neither. */
   readonly hours = new Map<number, { allowed: number; denied: number }>()
   readonly denials = new Map<string, number>()
   readonly answers = { approved: 0, denied: 0, expired: 0, cancelled: 0 }
@@ -12,7 +12,7 @@ export class FoldedEvents {
   readonly findings = new Map<string, number>()
   revocations = 0
   allowed = 0
-  /** ALLOWs of the period that were taken back before anybody was answered. */
+  /** ALLOWs of the period that were withdrawn before any caller got them. */
   takenBack = 0
   missing = 0
   gapNumbers = 0
@@ -22,7 +22,7 @@ export class FoldedEvents {
   readonly #asked = new Map<string, number>()
   readonly #stopsAsked = new Map<string, number>()
   readonly #stops: { cause: string; at: number }[] = []
-  /** By decision: those that have no outcome yet, and those that were taken back before anybody was answered. */
+  /** By decision: those without an outcome so far, and those that were withdrawn before any caller got them. */
   readonly #open = new Map<string, Allowed>()
   readonly #abandoned = new Map<string, Allowed>()
   readonly #orders = new Map<string, Order>()
@@ -40,11 +40,11 @@ export class FoldedEvents {
     this.to = to
   }
 
-  /** One leaf of a log that was verified: its bytes are an event that a certified service signed. */
+  /** Adds one leaf of a verified log: its bytes are an event that a certified service signed. */
   add(bytes: Uint8Array): void {
     const event = JSON.parse(Buffer.from(bytes).toString()) as Leaf
     const at = Date.parse(event.time)
-    // What came later is not part of the period; what came before says what was open when it began.
+    // Later events are not part of the period; earlier ones show what was open when it began.
     if (at > this.to || this.#isLost(claimOf({ ...event }))) return
     const data = event.data ?? {}
     this.#follow(event, data, at)
@@ -57,24 +57,24 @@ export class FoldedEvents {
     return [...this.#alive.values()].filter(isAlive).length
   }
 
-  /** Grants and credentials that outlived what any rule may allow, by their own words. */
+  /** Grants and credentials whose stated life exceeds what any rule may allow. */
   get standing(): readonly string[] {
     return [...this.#standing]
   }
 
-  /** Decisions whose outcome was due by the end of the period, and neither came nor was told to be missing. */
+  /** Decisions whose outcome was due by the end of the period, and neither arrived nor was reported missing. */
   get unreconciled(): number {
     return [...this.#open.values()].filter(({ due }) => due <= this.to).length
   }
 
-  /** ms from a grant's revocation to the last ALLOW under it that somebody was answered; 0 where there was none after it. */
+  /** ms from a grant's revocation to the last ALLOW under it that a caller received; 0 if there was none after it. */
   get latestAllowAfterRevocation(): number {
     for (const allowed of this.#open.values()) this.#answered(allowed)
     const after = [...this.#revokedAt].map(([grant, at]) => (this.#lastAllow.get(grant) ?? 0) - at)
     return after.reduce((most, ms) => Math.max(most, ms), 0)
   }
 
-  /** From a person's click to the revocation; topics come into the log side by side, so the click may stand behind it. */
+  /** From a person's click to the revocation; topics enter the log side by side, so the click may come after it. */
   get revocationSeconds(): number[] {
     return this.#stops.flatMap(({ cause, at }) => {
       const asked = this.#stopsAsked.get(cause)
@@ -82,7 +82,7 @@ export class FoldedEvents {
     })
   }
 
-  /** What lost its place to another writer's has no effect for any reader. */
+  /** An event that lost its place to another writer's has no effect for any reader. */
   #isLost(claim: Claim | undefined): boolean {
     if (claim === undefined) return false
     const { isLost, order } = race(claim, this.#orders.get(claim.name), this.#facts)
@@ -90,7 +90,10 @@ export class FoldedEvents {
     return isLost
   }
 
-  /** By name for good; by kind what was approved before it (DESIGN §7.3). It may stand in the log before the grant. */
+  /**
+   * Revoked by name, for good; revoked by kind if it was approved before the revocation (DESIGN §7.3). The revocation may precede the grant
+   * in the log.
+   */
   #isRevoked({ id, agent = '', as_of = 0, statement, assertions = [] }: Grant): boolean {
     const approvers = assertions.map(({ credential_id }) => this.#approvers.get(credential_id))
     return this.#revoked.some(({ kind, target, version }) => {
@@ -148,7 +151,7 @@ export class FoldedEvents {
     }
   }
 
-  /** An ALLOW that was taken back and has an outcome all the same was answered, whatever the decision point says. */
+  /** A withdrawn ALLOW that has an outcome nevertheless was answered, whatever the decision point says. */
   #end(decisionId: string, wasAnswered: boolean): void {
     const allowed = this.#open.get(decisionId) ?? this.#abandoned.get(decisionId)
     if (allowed === undefined) return
@@ -227,7 +230,7 @@ export class FoldedEvents {
 
   #live(which: 'longestGrant' | 'longestCredential', id: string, from = '', to = '', most: number): void {
     const span = Date.parse(to) - Date.parse(from)
-    // A life without an end is longer than any.
+    // A life without a valid end is longer than any other.
     const ms = Number.isNaN(span) ? Number.POSITIVE_INFINITY : span
     if (ms > most) this.#standing.add(id)
     if (ms > (this[which]?.ms ?? -1)) this[which] = { id, ms }
@@ -251,7 +254,7 @@ export class FoldedEvents {
 }
 
 export const hourMs = 3_600_000
-/** What the schema of rules and the settings of the issuer allow at most. */
+/** The longest that the schema of rules and the issuer's settings allow. */
 const mostGrantMs = 8 * hourMs
 const mostCredentialMs = 10 * 60_000
 

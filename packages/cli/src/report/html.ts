@@ -10,14 +10,14 @@ export interface ReportHead {
   from: string
   to: string
   singleOperator: boolean
-  /** A program approved, and no person (`bailiwick dev`). */
+  /** A program approved instead of a person (`bailiwick dev`). */
   softwareApprover: boolean
 }
 
-/** Words of others: nothing in them is markup, acts, or is unseen. */
+/** Text from others: nothing in it is markup, is active, or is invisible. */
 const text = (value: string) => printable(value).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`)
 
-/** The report as one file that loads nothing and runs nothing. */
+/** The report as one file that loads and runs nothing. */
 export function htmlReport(head: ReportHead, measures: readonly Measure[], events: FoldedEvents): string {
   return `<!doctype html>
 <html lang="en">
@@ -62,7 +62,7 @@ const width = 960
 const height = 200
 const mostBars = 240
 
-/** Bars of what was allowed on what was denied, by the hour, or by as many hours as make a bar wide enough to see. */
+/** Stacked bars of allowed and denied decisions, by the hour, or by as many hours as make a bar wide enough to see. */
 function decisionsChart({ from, to, hours }: FoldedEvents): string {
   if (hours.size === 0) return '<p class="hint">No agent asked to act in this time.</p>'
   const first = Math.floor(from / hourMs)

@@ -4,15 +4,15 @@ import type { FoldedEvents, Life } from './fold-events.ts'
 export interface Measure {
   name: string
   value: string
-  /** What it says that is not in the number. */
+  /** Information that is not in the number. */
   note?: string
-  /** Set where the number has to be something: whether it is. */
+  /** Present if the number has a required value: whether it has it. */
   ok?: boolean
-  /** The items of docs/controls.md that it serves. */
+  /** The items of docs/controls.md that it supports. */
   serves: readonly string[]
 }
 
-/** What each number is evidence for; docs/controls.md names the same, and a test keeps the two alike. */
+/** What each number is evidence for; docs/controls.md lists the same, and a test compares the two. */
 export const servedBy = {
   Approvals: ['ASI03', 'ASI09', 'NHI5', 'GOVERN 3.2', 'PR.AA'],
   'Median time to approve': ['ASI09', 'GOVERN 3.2'],
@@ -32,7 +32,7 @@ type Name = keyof typeof servedBy
 
 const count = (n: number) => n.toLocaleString('en-US')
 
-/** The numbers of a period, in the order in which people read them. */
+/** The numbers of a period, in reading order. */
 export function measuresOf(events: FoldedEvents): Measure[] {
   const { answers, standing, unreconciled, missing, findings, takenBack: taken } = events
   const denied = [...events.denials.values()].reduce((sum, n) => sum + n, 0)
@@ -88,7 +88,7 @@ export function measuresOf(events: FoldedEvents): Measure[] {
   ]
 }
 
-/** The value that this share of them does not exceed; undefined of none. */
+/** The value that this share of them does not exceed; undefined if there are none. */
 export function quantile(values: readonly number[], share: number): number | undefined {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)]

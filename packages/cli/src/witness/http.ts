@@ -5,7 +5,7 @@ import { z } from 'zod'
 import type { Witness, WitnessedLogs, WitnessRefusal } from './witness.ts'
 import type { WitnessState } from './witness-state.ts'
 
-/** 63 hashes, and a checkpoint of 16 signatures of 5 kB each: what every implementation must take. */
+/** 63 hashes, and a checkpoint of 16 signatures of 5 kB each: every implementation must accept this much. */
 const bodyLimit = 128 * 1024
 const text = 'text/plain; charset=utf-8'
 const pathSchema = z.strictObject({ origin: z.string() })
@@ -37,7 +37,7 @@ export function witnessRoutes(
       case 'cosigned':
         return reply.type(text).send(answer.lines)
       case 'stale':
-        // The type without a parameter: clients compare it as it stands. A string would be given one.
+        // The type without a parameter, because clients compare it exactly. A string body would get one.
         return reply
           .code(409)
           .header('content-type', 'text/x.tlog.size')

@@ -3,8 +3,8 @@ import { encodeVkey, parseVkey, SIGNATURE_TYPE, type VerifierKey } from '@bailiw
 import type { WitnessedLogs } from './witness.ts'
 
 /**
- * Reads which logs to witness: a vkey a line, and behind it the origin where that is not the key's name. Lines of one origin
- * are keys of one log. Empty lines, and those that begin with `#`, say nothing. Throws `config_invalid` naming the line.
+ * Parses the list of logs to witness: one vkey per line, followed by the origin if that is not the key's name. Lines with the same origin
+ * are keys of one log. Empty lines, and lines that begin with `#`, are ignored. Throws `config_invalid` with the line.
  */
 export function parseLogs(text: string): WitnessedLogs {
   const logs = new Map<string, VerifierKey[]>()

@@ -33,11 +33,11 @@ export interface WitnessAdapters {
   logger: Logger
   metrics: Metrics
   fs?: DurableFs
-  /** The process must stop: whether the last record is on the disk is not known. */
+  /** Called when the process must stop: it is unknown whether the last record is on the disk. */
   onFatal: (error: unknown) => void
 }
 
-/** Starts a witness and listens. Throws as `openState` does, before it listens. */
+/** Starts a witness and listens. Throws the errors of `openState` before it listens. */
 export async function startWitness(
   config: WitnessConfig,
   adapters: WitnessAdapters,
@@ -65,7 +65,8 @@ export async function startWitness(
     },
   }
   const tls = readTls(config.tls)
-  // Whoever asks is told the same, and everything that it takes is signed: by what name it was found makes no difference.
+  // Every caller gets the same answer, and everything that is accepted is signed: the name by which the server was reached makes no
+  // difference.
   const server = started.use(
     await httpServer({
       ...adapters,
@@ -83,7 +84,7 @@ export async function startWitness(
 
 function tell(answer: WitnessAnswer, logger: Logger): void {
   if (answer.outcome === 'cosigned') logger.info({ origin: answer.origin, size: answer.size }, 'cosigned')
-  // Both are signed by the log: whoever has the two can show what it did.
+  // The log signed both: a person who has the two can prove what it did.
   else if (answer.outcome === 'refused' && answer.fork !== undefined)
     logger.error(answer.fork, 'A CHECKPOINT THAT IS NOT PROVED TO EXTEND THE LAST ONE')
 }

@@ -11,11 +11,11 @@ import {
 import { encodeVkey, openNote, parseCheckpoint, type TreeHead, type VerifierKey } from '@bailiwick/tlog'
 import { z } from 'zod'
 
-/** The last checkpoint that the witness cosigned of a log. */
+/** The last checkpoint of a log that the witness cosigned. */
 export interface CosignedCheckpoint extends TreeHead {
-  /** Of the cosignature: POSIX seconds. */
+  /** The time of the cosignature: POSIX seconds. */
   readonly timestamp: number
-  /** As the log signed it, and the witness's cosignature. */
+  /** The note as signed by the log, with the witness's cosignature. */
   readonly note: string
 }
 
@@ -23,8 +23,8 @@ export interface CosignedCheckpoint extends TreeHead {
 export interface WitnessState extends Disposable {
   last(origin: string): CosignedCheckpoint | undefined
   /**
-   * Makes this note, which holds a cosignature of the witness, the last one of its log. Resolves once that survives a power
-   * cut. After a rejection with `outcome_unknown` the file may say either: the process has to stop, and read it again.
+   * Makes this note, which contains a cosignature of the witness, the last one of its log. Resolves once that survives a power cut. After a
+   * rejection with `outcome_unknown` the file may have either state: the process must stop, and read it again.
    */
   record(note: string): Promise<void>
 }
@@ -32,25 +32,25 @@ export interface WitnessState extends Disposable {
 const schema = z.strictObject({
   v: z.literal(1),
   witness: z.string(),
-  /** One note a log. */
+  /** One note per log. */
   checkpoints: z.array(z.string()),
 })
 const LARGEST_STATE = 256 * 1024 * 1024
 
 export const statePath = (dir: string) => join(dir, 'state.json')
 
-/** The file of a witness that has cosigned these notes: none, when it is new. */
+/** The file of a witness that has cosigned these notes; none for a new witness. */
 export function encodeState(witness: VerifierKey, checkpoints: readonly string[] = []): Uint8Array {
   return Buffer.from(`${JSON.stringify({ v: 1, witness: encodeVkey(witness), checkpoints })}\n`)
 }
 
 /**
- * Opens the state in a folder. Throws `witness_state_invalid` when it is missing, cut short, of another witness, or holds
- * what this witness did not cosign; `witness_locked` while another process has it.
+ * Opens the state in a folder. Throws `witness_state_invalid` if it is missing, truncated, of another witness, or contains a note that this
+ * witness did not cosign; `witness_locked` while another process holds it.
  */
 export async function openState(dir: string, witness: VerifierKey, fs: DurableFs = systemFs): Promise<WitnessState> {
   const path = statePath(dir)
-  // Before the lock, which makes its file: a folder that is none of a witness stays as it is.
+  // Before taking the lock, which creates its file: a folder that does not belong to a witness stays as it is.
   if ((await readFileIfExists(path, fs)) === undefined) throw invalid(`${path} is missing`)
   const lock = lockFile(join(dir, 'state.lock'), 'witness_locked')
   try {

@@ -24,7 +24,7 @@ import { encodeState, statePath } from './witness-state.ts'
 
 export const witnessKey = new SignerKey('witness.example/w', seededRandom(99)(32), SIGNATURE_TYPE.COSIGNATURE)
 
-/** A log of 700 entries; with another `word`, one that has other entries from `differsFrom` on, and the same key. */
+/** A log of 700 entries. Another `word` gives a log with the same key, but other entries from `differsFrom` on. */
 export function aLog({ name = 'log.example/a', word = 'entry', differsFrom = 0 } = {}) {
   const key = new SignerKey(name, seededRandom(name.length)(32), SIGNATURE_TYPE.ED25519)
   const leaves = Array.from({ length: 700 }, (_, n) =>
@@ -38,7 +38,7 @@ export function aLog({ name = 'log.example/a', word = 'entry', differsFrom = 0 }
     name,
     checkpoint,
     proof,
-    /** The body that asks for a cosignature of the tree of `to` leaves after that of `from`. */
+    /** The body that requests a cosignature of the tree with `to` leaves after the one with `from`. */
     submission: (from: number, to: number, over: { checkpoint?: string; proof?: readonly Uint8Array[] } = {}) =>
       Buffer.from(
         encodeAddCheckpoint({
@@ -52,7 +52,7 @@ export function aLog({ name = 'log.example/a', word = 'entry', differsFrom = 0 }
 
 export type SomeLog = ReturnType<typeof aLog>
 
-/** The folder of a witness that has cosigned nothing, gone with its scope. */
+/** The folder of a witness that has cosigned nothing, deleted with its scope. */
 export function aWitnessFolder() {
   const dir = mkdtempSync(join(tmpdir(), 'witness-'))
   writeFileSync(statePath(dir), encodeState(witnessKey.verifier))

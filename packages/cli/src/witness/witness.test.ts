@@ -45,7 +45,7 @@ const otherKey = new SignerKey(log.name, seededRandom(5)(32), 1)
 const textOf = (note: string) => parseNote(note)?.text ?? ''
 const broken = (note: string) => note.replace(/(— \S+ .{30})(.)/, (_, start, c) => start + (c === 'A' ? 'B' : 'A'))
 
-/** Each is sent to a witness that has cosigned the log's tree of 300 leaves. */
+/** Each body is sent to a witness that has cosigned the log's tree of 300 leaves. */
 it.each<[what: string, status: number, body: Uint8Array<ArrayBuffer> | string]>([
   ['an empty body', 400, ''],
   ['no submission', 400, 'hello'],
@@ -95,7 +95,7 @@ it.each<[what: string, status: number, body: Uint8Array<ArrayBuffer> | string]>(
   const before = folder.state()
   const answer = await witness.add(body)
   expect(answer.status).toBe(status)
-  // A client compares the type as it stands, and reads the body as a number and a newline.
+  // A client compares the type exactly, and reads the body as a number and a newline.
   if (status === 409) expect(answer).toEqual({ status, type: 'text/x.tlog.size', text: '300\n' })
   expect(folder.state()).toBe(before)
   expect((await witness.add(log.submission(300, 400))).status).toBe(200)

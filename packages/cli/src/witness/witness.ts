@@ -15,10 +15,10 @@ import {
 } from '@bailiwick/tlog'
 import type { WitnessState } from './witness-state.ts'
 
-/** Whom a witness cosigns for: the keys that may sign each log's checkpoints, by the log's origin. */
+/** The logs that a witness cosigns: the keys that may sign each log's checkpoints, by the log's origin. */
 export type WitnessedLogs = ReadonlyMap<string, readonly VerifierKey[]>
 
-/** Why a submission is not cosigned; the state is as it was. */
+/** Why a submission is not cosigned; the state is unchanged. */
 export type WitnessRefusal =
   | 'body_malformed'
   | 'origin_unknown'
@@ -27,14 +27,14 @@ export type WitnessRefusal =
   | 'checkpoint_inconsistent'
 
 export type WitnessAnswer =
-  /** Signature lines of the witness, to be put behind the checkpoint's own. They are recorded, durably. */
+  /** Signature lines of the witness, to be appended to the checkpoint's own. They are durably recorded. */
   | { readonly outcome: 'cosigned'; readonly origin: string; readonly size: number; readonly lines: string }
-  /** The old size is not the one of the last checkpoint cosigned, which is `size`. */
+  /** The old size is not that of the last cosigned checkpoint, which is `size`. */
   | { readonly outcome: 'stale'; readonly origin: string; readonly size: number }
   | {
       readonly outcome: 'refused'
       readonly reason: WitnessRefusal
-      /** Of `checkpoint_inconsistent`: what the log signed, and the last checkpoint cosigned if any: proof of a fork. */
+      /** For `checkpoint_inconsistent`: the note that the log signed, and the last cosigned checkpoint if any: proof of a fork. */
       readonly fork?: { readonly offered: string; readonly cosigned: string | undefined }
     }
 
@@ -46,14 +46,14 @@ export interface WitnessOptions {
   now: () => number
 }
 
-/** Submissions that may wait; each is at most as long as the server takes. */
+/** The most waiting submissions; each is at most as long as the server accepts. */
 const waiting = { max: 1024, maxPerKey: 1024 }
 const turn = 'state'
 
 /**
- * A witness (C2SP tlog-witness): of each log it cosigns one line of growing trees, and of no size two roots. Submissions are
- * judged one after the other against what is recorded, and answered once the new record is durable: of two at once, one
- * finds the other's.
+ * A witness (C2SP tlog-witness). For each log it cosigns only one line of growing trees, and never two roots of one size. Submissions are
+ * judged one after another against the recorded state, and answered once the new record is durable: of two concurrent submissions, one sees
+ * the other's record.
  */
 export class Witness {
   readonly #options: WitnessOptions
@@ -64,8 +64,8 @@ export class Witness {
   }
 
   /**
-   * Answers the body of `add-checkpoint`, its checks in the order of the text. Rejects with `queue_full`, and with what the
-   * disk said when the record could not be written: then nothing is cosigned.
+   * Answers the body of `add-checkpoint`, with its checks in the order of the specification. Rejects with `queue_full`, and with the disk's
+   * error if the record could not be written: then nothing is cosigned.
    */
   async addCheckpoint(body: Uint8Array): Promise<WitnessAnswer> {
     const request = parseAddCheckpoint(body)
@@ -87,7 +87,7 @@ export class Witness {
         const fork = { offered: request.checkpoint, cosigned: last?.note }
         return { outcome: 'refused', reason: 'checkpoint_inconsistent', fork }
       }
-      // A clock that was set back must not make the larger tree the earlier statement.
+      // After a clock is set back, the larger tree must not become the earlier statement.
       const timestamp = Math.max(Math.floor(now() / 1000), last?.timestamp ?? 0)
       const cosignature = cosign(note.text, key, timestamp)
       await state.record(encodeNote({ text: note.text, signatures: [...signatures, cosignature] }))
@@ -96,7 +96,7 @@ export class Witness {
   }
 }
 
-/** The lines by the log's keys; undefined when there is none, or one of them does not hold. */
+/** The lines by the log's keys; undefined if there is none, or if one of them is invalid. */
 function trustedSignatures(checkpoint: string, origin: string, keys: readonly VerifierKey[]) {
   const signers = keys.map((log) => openCheckpoint(checkpoint, { log, origin }))
   if (signers.some((opened) => !opened.ok && opened.reason !== 'signature_missing')) return undefined
