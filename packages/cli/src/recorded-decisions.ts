@@ -37,8 +37,8 @@ const longestMs = 10_000
 const mostPolicies = 64
 
 /**
- * `before`: as in `RecordedLog.decisions`. undefined for an event that is not a decision, or in which policies had no part: it stands
- * whatever they say.
+ * `before`: as in `RecordedLog.decisions`. undefined for an event that is not a decision, or in which policies had no part: such a decision
+ * stands regardless of policies.
  */
 export async function recordedDecision(
   event: DecodedEvent<'decisions.v1'>,
@@ -190,8 +190,8 @@ async function contextOf(
 const isForbid = (set: PolicySet, id: string) => set.policies.get(id)?.json.effect === 'forbid'
 
 /**
- * What the record says of each policy of the set that decided: who is named decided, and of who is not it is known in the cases below
- * that it did not apply. Where several answered for one action it is not told of which the named said it.
+ * What the record says about each policy of the set that decided. A named policy decided. In the cases below it is known that an unnamed
+ * policy did not apply. If several agents answered for one action, the record does not say for which of them a named policy decided.
  */
 export function didOf(
   { passed, reason, policies, question: { requests } }: RecordedDecision,

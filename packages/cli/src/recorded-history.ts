@@ -4,13 +4,14 @@ import type { SpendView } from '@bailiwick/projection'
 type Tree = Pick<SpendView, 'labels' | 'taken' | 'depth'>
 type Known = NonNullable<RecordedQuestion['history']>
 
-/** Decisions of one batch are recognised by the times of their events, and those by the times of evaluation. */
+/** For calls decided together in one batch, the log has the times of their events, while the decision used the times of evaluation. */
 const batchMs = 2000
 
 /**
- * `context.history` of an ALLOW, as far as the log tells it exactly: what its task had done is what stood before it in its tree, since it
- * counts only behind that. How often it had been denied is not: denials are in no order with it. Nor what its agents, and others of their owners, did in
- * other tasks. `last` is, where it was the same second from `from` to `to`, ms: when it was decided, at the earliest and at the latest.
+ * `context.history` of an ALLOW, as far as the log determines it exactly. What its task had done is what precedes it in its tree, because
+ * the ALLOW counts only after that. The number of earlier denials is unknown, because denials have no order relative to it. What its
+ * agents, and others of their owners, did in other tasks is unknown too. `last` is known if it was the same second from `from` to `to`, in
+ * ms: the earliest and the latest time of the decision.
  */
 export function taskHistory(tree: Tree, depth: number, { from, to }: { from: number; to: number }): Known {
   return (shape) => {

@@ -25,9 +25,9 @@ interface Version<T> {
 const day = 24 * 3600 * 1000
 
 /**
- * An evidence log as it is read again: every entry as the checkpoint commits to it, every event signed by a key that leads back to the
- * trust anchor, and only what counts. What cannot be verified is left out, and counted. Two passes: what decisions stand on may
- * be in the log behind them.
+ * Reads an evidence log again: every entry as the checkpoint commits to it, every event signed by a key that traces back to the trust
+ * anchor, and only events that count. Unverifiable entries are left out and counted. Two passes are needed, because the log may contain the
+ * basis of a decision after the decision.
  */
 export class RecordedLog {
   readonly #options: RecordedLogOptions
@@ -58,8 +58,8 @@ export class RecordedLog {
   }
 
   /**
-   * Every event of `decisions.v1` that counts, in the log's order, which is that of each tree; `before`: of an ALLOW, its tree as it was
-   * evaluated on.
+   * Every event of `decisions.v1` that counts, in the log's order, which is that of each tree; `before`: for an ALLOW, the state of its
+   * tree on which it was evaluated.
    */
   async decisions(take: (event: DecodedEvent<'decisions.v1'>, before: SpendView | undefined) => Promise<void>) {
     let taken = 0

@@ -33,7 +33,7 @@ export function diffLines(diff: readonly EntityDiff[]): string[] {
   ])
 }
 
-/** The changes to existing entities; an entity that already is as wanted is left out. */
+/** The changes that would be made; an entity that already is as wanted is left out. */
 export function diffOf(
   wanted: readonly { type: EntityType; id: string; value?: unknown }[],
   present: (type: EntityType, id: string) => unknown,

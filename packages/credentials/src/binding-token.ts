@@ -26,7 +26,7 @@ const bindingTokenSchema = z
     action: actionSchema.optional(),
     /** The live grant that lacked only a human's approval of this action. */
     grant: grantIdSchema.optional(),
-    /** `task`: the grant lapsed, so a person must let the task go on. Absent, or `action`: only this action lacks an approval. */
+    /** `task`: `grant` lapsed, so a person must let the task go on. Absent, or `action`: only this action lacks an approval. */
     needs: z.enum(['action', 'task']).optional(),
   })
   .refine(livesAtMost(longestBindingSeconds), { path: ['exp'] })
