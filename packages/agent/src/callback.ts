@@ -2,7 +2,7 @@ import { parseStrictJson } from '@bailiwick/contracts'
 import { sha256, type VerifyingKey, verifyNotification } from '@bailiwick/credentials'
 import { z } from 'zod'
 
-/** What a callback says: news about a task. It allows nothing; ask for the status, and for a credential. */
+/** The content of a callback: news about a task. It allows nothing; ask for the status, and for a credential. */
 export interface CallbackNews {
   requestId: string
   status: string

@@ -14,7 +14,7 @@ import { errorCode, ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 import type { Credential, Credentials, GrantName } from './credentials.ts'
 
-/** What an agent passes on, from its own grant or from a delegation that it redeemed. */
+/** The part that an agent passes on, from its own grant or from a delegation that it redeemed. */
 export interface DelegationAsk {
   of: GrantName
   /** The sub-agent's instance: `<agent id>/<instance>`. */

@@ -3,7 +3,7 @@ import type { z } from 'zod'
 
 const longest = 65_536
 
-/** What the schema reads from an answer's body if it is a problem document (RFC 9457), otherwise undefined. The response stays readable. */
+/** Reads an answer's body with the schema if it is a problem document (RFC 9457); otherwise undefined. The response stays readable. */
 export async function problemOf<S extends z.ZodType>(response: Response, schema: S): Promise<z.output<S> | undefined> {
   // Outside the try block: reading a body twice is the caller's mistake, and must be reported.
   const copy = response.clone()

@@ -13,7 +13,7 @@ import {
 import { ServiceError } from '@bailiwick/errors'
 import type { Denial } from './denial.ts'
 
-/** What an agent asks to be allowed. */
+/** The access that an agent requests. */
 export interface AccessAsk {
   /** A `bailiwick_task` (DESIGN §7.1). */
   authority: unknown

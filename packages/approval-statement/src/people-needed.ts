@@ -26,7 +26,7 @@ export type WhyPeople = 'objection' | 'second' | 'single_operator' | 'rule' | 't
 
 export interface PeopleNeeded {
   quorum: number
-  /** Who may sign: this group; absent: every approver. */
+  /** The group whose members may sign; absent: every approver may. */
   group: string | undefined
   why: WhyPeople
 }

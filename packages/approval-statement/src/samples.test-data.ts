@@ -16,7 +16,7 @@ export const now = Date.parse('2026-11-24T12:00:00.000Z')
 
 type CBORType = Parameters<typeof isoCBOR.encode>[0]
 
-/** What a hostile browser or authenticator may forge; members that are not set stay correct. */
+/** The forgeries that a hostile browser or authenticator may try; members that are not set stay correct. */
 export interface Forged {
   type?: string
   challenge?: string

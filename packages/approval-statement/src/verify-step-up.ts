@@ -78,7 +78,7 @@ function statementProblem({ statement, grant, trust, at }: StepUpCheck): Refused
   return effectProblem(effectOf(statement), grant, at)
 }
 
-/** What approving this statement does. A statement from before the member existed does the least. */
+/** The effect of approving this statement. A statement from before the member existed does the least. */
 export function effectOf({ effect }: Pick<StepUpStatement, 'effect'>): StepUpEffect {
   return effect ?? { kind: 'action' }
 }

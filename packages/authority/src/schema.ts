@@ -19,7 +19,7 @@ const pointerSchema = z
   .regex(/^(\/([^~/]|~[01])*)+$/, 'not a JSON pointer')
   .refine(wellFormed, 'not well-formed Unicode')
 
-/** What one argument must satisfy: every given comparison, of which there is at least one. */
+/** The comparisons that one argument must satisfy; there is at least one. */
 const constraintSchema = z
   .strictObject({
     eq: z.exactOptional(scalarSchema),

@@ -182,7 +182,7 @@ export const authorities: fc.Arbitrary<Authority> = fc
     delegates.map((listed) => ({ ...authority, ...(listed === undefined ? {} : { delegates: listed }) })),
   )
 
-/** What was derived from `parent` by edits of which some narrow, some do nothing and some widen, so that both answers are common. */
+/** Authorities derived from `parent` by edits of which some narrow, some change nothing and some widen, so that both answers are common. */
 export function relatives(parent: Authority): fc.Arbitrary<Authority> {
   const edited = fc
     .tuple(
@@ -210,7 +210,7 @@ export function relatives(parent: Authority): fc.Arbitrary<Authority> {
     })
 }
 
-/** What was derived from `parent` by edits that can only narrow it. */
+/** Authorities derived from `parent` by edits that can only narrow it. */
 export function narrowed(parent: Authority): fc.Arbitrary<Authority> {
   return fc
     .tuple(

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-/** What the service reports about ways around the usual governance; an older service does not report it. */
+/** The service's report about ways around the usual governance; an older service does not give it. */
 export const lenienceSchema = z.object({
   single_operator: z.boolean().optional(),
   software_approver: z.boolean().optional(),

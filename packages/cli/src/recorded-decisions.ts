@@ -190,8 +190,9 @@ async function contextOf(
 const isForbid = (set: PolicySet, id: string) => set.policies.get(id)?.json.effect === 'forbid'
 
 /**
- * What the record says about each policy of the set that decided. A named policy decided. In the cases below it is known that an unnamed
- * policy did not apply. If several agents answered for one action, the record does not say for which of them a named policy decided.
+ * Reads from the record the effect of each policy of the set that decided. A named policy decided. In the cases below it is known that an
+ * unnamed policy did not apply. If several agents answered for one action, the record does not say for which of them a named policy
+ * decided.
  */
 export function didOf(
   { passed, reason, policies, question: { requests } }: RecordedDecision,

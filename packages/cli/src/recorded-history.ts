@@ -8,10 +8,10 @@ type Known = NonNullable<RecordedQuestion['history']>
 const batchMs = 2000
 
 /**
- * `context.history` of an ALLOW, as far as the log determines it exactly. What its task had done is what precedes it in its tree, because
- * the ALLOW counts only after that. The number of earlier denials is unknown, because denials have no order relative to it. What its
- * agents, and others of their owners, did in other tasks is unknown too. `last` is known if it was the same second from `from` to `to`, in
- * ms: the earliest and the latest time of the decision.
+ * `context.history` of an ALLOW, as far as the log determines it exactly. The task's earlier calls are known: they precede the ALLOW in its
+ * tree, because it counts only after them. The number of earlier denials is unknown, because denials have no order relative to it. Calls of
+ * its agents, and of others of their owners, in other tasks are unknown too. `last` is known if it was the same second from `from` to `to`,
+ * in ms: the earliest and the latest time of the decision.
  */
 export function taskHistory(tree: Tree, depth: number, { from, to }: { from: number; to: number }): Known {
   return (shape) => {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { lenienceSchema } from './lenience.ts'
 
-/** What the operator sees of a request; never the agent's own text. */
+/** The operator's view of a request; never the agent's own text. */
 export const requestSchema = z.object({
   id: z.string(),
   state: z.string(),

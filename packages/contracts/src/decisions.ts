@@ -18,7 +18,7 @@ import {
   timestampSchema,
 } from './primitives.ts'
 
-/** What a decision takes from the budget of its tree, or an outcome gives back to it. */
+/** The amounts that a decision takes from the budget of its tree, or an outcome gives back to it. */
 export const amountsSchema = z
   .strictObject({
     calls: z.int().min(0),
@@ -54,7 +54,7 @@ export function actionHash(action: z.infer<typeof allowedActionSchema>): string 
   return 'call' in action ? action.call.salted_sha256 : action.action_digest
 }
 
-/** Who acted, and under which grant. */
+/** The acting agent, and the grant under which it acted. */
 const actorSchema = z
   .strictObject({
     agent: spiffeIdSchema,
@@ -69,7 +69,7 @@ const actorSchema = z
   })
   .meta({ id: 'actor' })
 
-/** One link of the chain under which an action was allowed: what the action takes from the tree, it takes from each link. */
+/** One link of the chain under which an action was allowed: each link is charged like the tree. */
 const chainLinkSchema = z
   .strictObject({
     delegation_id: delegationIdSchema,
@@ -167,7 +167,7 @@ export const outcomeReported = z.strictObject({
   /** The enforcement point's own number. */
   sequence: z.int().min(1),
   status: z.enum(['succeeded', 'failed', 'not_executed', 'unknown']),
-  /** What goes back to the budget; empty unless the point may release and reports `not_executed`. */
+  /** The amounts that go back to the budget; empty unless the point may release and reports `not_executed`. */
   released: amountsSchema,
   /** Exactly what the enforcement point signed. */
   outcome: compactJwsSchema,

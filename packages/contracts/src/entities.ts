@@ -44,7 +44,7 @@ export const serviceKeySchema = z
     not_before: timestampSchema,
     not_after: timestampSchema,
     certificate: compactJwsSchema,
-    /** Absent: active, like the keys of the genesis. Of a purpose's active keys, the one that became active last signs. */
+    /** Absent: active, like the keys of the genesis. Among a purpose's active keys, the one that became active last signs. */
     state: z.enum(['prepared', 'active', 'tainted']).optional(),
   })
   .meta({ id: 'service-key' })
@@ -141,7 +141,7 @@ export const approverSchema = z
   })
   .meta({ id: 'approver' })
 
-/** Who may approve what. Rules are tried by `order`, then `id`, and the first match applies. Without a rule no one can approve. */
+/** Rules say who may approve what. They are tried by `order`, then `id`, and the first match applies. Without a rule no one can approve. */
 export const ruleSchema = z
   .strictObject({
     id: nameSchema,
@@ -165,7 +165,7 @@ export const ruleSchema = z
       .min(1)
       .max(8 * 3600),
     narrowing: z.boolean(),
-    /** What must stay fresh in mode continuous; without it the rule does not allow that mode. */
+    /** The freshness that mode continuous requires; without it the rule does not allow that mode. */
     continuous: continuousSchema.optional(),
     /**
      * Whether approvers must be shown all arguments of one exact action (`per_action`, a step-up) before they sign its digest. Absent, as
@@ -248,7 +248,7 @@ export const recoverySchema = z
   })
   .meta({ id: 'recovery' })
 
-/** What the registry holds, by entity type. */
+/** The contents of the registry, by entity type. */
 export const entitySchemas = {
   'service-key': serviceKeySchema,
   agent: agentSchema,

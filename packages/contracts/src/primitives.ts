@@ -125,7 +125,10 @@ export const decimalSchema = z.string().regex(/^(0|[1-9]\d{0,20})(\.\d{1,6})?$/,
 /** ISO 4217. */
 export const currencySchema = z.string().regex(/^[A-Z]{3}$/)
 
-/** What keeps a grant of mode continuous open: the workload must attest at least this often, and outcomes must arrive within this time. */
+/**
+ * The limits that keep a grant of mode continuous open: the workload must attest at least this often, and outcomes must arrive within this
+ * time.
+ */
 export const continuousSchema = z
   .strictObject({
     reattest_seconds: z

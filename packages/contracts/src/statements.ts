@@ -22,7 +22,7 @@ const nonceSchema = base64urlSchema.min(22).max(64)
  */
 const argumentsShownSchema = z.literal('shown').optional()
 
-/** What an approver of an access request signs (DESIGN §7.2): the passkey's challenge is SHA-256(JCS(statement)). */
+/** The statement that an approver of an access request signs (DESIGN §7.2): the passkey's challenge is SHA-256(JCS(statement)). */
 export const approvalStatementSchema = z
   .strictObject({
     v: z.literal(1),
@@ -55,7 +55,10 @@ export const approvalStatementSchema = z
   .meta({ id: 'approval-statement' })
 export type ApprovalStatement = z.infer<typeof approvalStatementSchema>
 
-/** What approvers of a registry change sign. `before` and `after` are JCS hashes; absent if the entity did not exist, or will not exist. */
+/**
+ * The statement that approvers of a registry change sign. `before` and `after` are JCS hashes; absent if the entity did not exist, or will
+ * not exist.
+ */
 export const registryStatementSchema = z
   .strictObject({
     /**
@@ -96,7 +99,7 @@ export const stepUpEffectSchema = z.discriminatedUnion('kind', [
 ])
 export type StepUpEffect = z.infer<typeof stepUpEffectSchema>
 
-/** What an approver of one more action of a live grant signs. */
+/** The statement that an approver of one more action of a live grant signs. */
 export const stepUpStatementSchema = z
   .strictObject({
     v: z.literal(1),

@@ -101,7 +101,7 @@ export const approvalsV1 = defineTopic({
   },
 })
 
-/** Who and what exists, and the rules; kept for ever. One partition, because entities authorise each other and need one order. */
+/** The registry: all entities and rules; kept for ever. One partition, because entities authorise each other and need one order. */
 export const registryV1 = defineTopic({
   name: 'registry.v1',
   about:
@@ -204,7 +204,7 @@ export const checkpointsV1 = defineTopic({
   events: { 'checkpoint.published': checkpointPublished },
 })
 
-/** What evidence noticed. */
+/** Findings of evidence. */
 export const findingsV1 = defineTopic({
   name: 'findings.v1',
   about:
@@ -308,6 +308,6 @@ export const producerMembers = (topic: Topic, type: string): Readonly<Record<Pro
   jws: topic.writer !== 'agents',
 })
 
-/** Who may write to a topic; its broker ACLs and the certificates of event keys say the same. */
+/** The permitted writers of a topic; its broker ACLs and the certificates of event keys say the same. */
 export const writersOf = (topic: Topic): readonly (ServiceName | 'agents')[] =>
   topic.writer === 'every service' ? services : [topic.writer]

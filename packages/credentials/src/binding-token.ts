@@ -31,7 +31,7 @@ const bindingTokenSchema = z
   })
   .refine(livesAtMost(longestBindingSeconds), { path: ['exp'] })
 
-/** What a requestable denial was about (AuthZEN Access Request and Approval Profile, Draft 1, "Requestable Denial Context"). */
+/** The subject of a requestable denial (AuthZEN Access Request and Approval Profile, Draft 1, "Requestable Denial Context"). */
 export type BindingToken = z.infer<typeof bindingTokenSchema>
 
 /** Throws `invariant_broken` if the token does not match its schema. */

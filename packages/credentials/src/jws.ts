@@ -161,7 +161,7 @@ export function verifyParsed<K extends Kind, C>(
     : refused('token_malformed', `${kind}: ${schemaDetail(claims.error)}`)
 }
 
-/** Members that carry a key, fetch one, or change what is signed or how it is read. None of them is ever followed. */
+/** Members that carry a key, fetch one, or change what is signed or how it is read. They are never followed. */
 const forbiddenMembers = ['crit', 'b64', 'zip', 'jku', 'jwk', 'x5u', 'x5c']
 const ownMembers = ['alg', 'kid', 'typ']
 const keyedMembers = ['alg', 'jwk', 'typ']

@@ -1,5 +1,5 @@
 /**
- * What a key is for. A key signs and verifies for its purpose only (V12). `log` belongs to the `tlog` package, whose keys are written as
+ * The purpose of a key. A key signs and verifies for its purpose only (V12). `log` belongs to the `tlog` package, whose keys are written as
  * vkeys.
  */
 export type Purpose =

@@ -5,7 +5,7 @@ import { signCompact, verifyCompact } from './jws.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
 import { refused, type Verified } from './verified.ts'
 
-/** Which service may hold a key of which purpose (DESIGN §3). The root certifies only these. */
+/** The service that may hold a key of each purpose (DESIGN §3). The root certifies only these. */
 export const serviceOfPurpose = {
   credential: 'issuer',
   'issuer-event': 'issuer',

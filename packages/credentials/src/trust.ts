@@ -82,7 +82,7 @@ export function anchorKey<P extends 'root' | 'invitation'>(trust: Trust, purpose
   return key
 }
 
-/** What the root key signs once, when an installation is made: every member except its signature, by their JCS hash. */
+/** The statement that the root key signs once, when an installation is made: every member except its signature, by their JCS hash. */
 const statementOf = (trust: Omit<Trust, 'jws'>) => ({
   installation: trust.installation,
   entity_type: 'trust-anchor',

@@ -2,7 +2,7 @@ import { parseStrictJson } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { redact } from './redact.ts'
 
-/** What the decision allows to leave in an answer. */
+/** The limits that the decision puts on an answer. */
 export interface Owed {
   /** Fields whose values may not leave (`answerFieldSchema`). */
   readonly redact: readonly string[]

@@ -78,11 +78,11 @@ export interface Permitted {
   readonly decisionId: string
   readonly callId: string
   readonly permit: Permit
-  /** What may leave of the answer. */
+  /** The limits on the answer. */
   readonly owed: Owed
 }
 
-/** What happened, for the outcome. Without it, a returned result is reported as `succeeded`. */
+/** The effect's report for the outcome. Without it, a returned result is reported as `succeeded`. */
 export type Effect = Pick<Outcome, 'cost' | 'egress_bytes' | 'http_status' | 'detail_hash'> & {
   status?: 'succeeded' | 'failed' | 'unknown'
 }

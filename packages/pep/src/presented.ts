@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { DenialReason } from '@bailiwick/errors'
 
-/** What a caller presented, not yet verified. */
+/** A caller's credential and proof, not yet verified. */
 export type Presented =
   | { ok: true; credential: string | undefined; proof: string | undefined; callId: string | undefined }
   | { ok: false; reason: DenialReason }

@@ -31,7 +31,10 @@ export function askCedar({ policies, schema }: Preparsed, request: PolicyRequest
   }
 }
 
-/** What counts of an answer. Cedar skips a forbid whose condition errors, so an answer in which any policy erred is not an answer (V13). */
+/**
+ * Turns Cedar's answer into ours. Cedar skips a forbid whose condition errors, so an answer in which any policy erred is not an answer
+ * (V13).
+ */
 export function judge(answer: CedarAnswer): PolicyAnswer {
   if (!answer.ok) return { outcome: 'invalid', why: answer.error }
   if (answer.errors.length > 0) return { outcome: 'error', policies: answer.errors.map(({ policyId }) => policyId) }

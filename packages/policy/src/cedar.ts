@@ -45,7 +45,7 @@ export const schemaToJsonWithResolvedTypes: Cedar['schemaToJsonWithResolvedTypes
   ask((cedar) => cedar.schemaToJsonWithResolvedTypes(schema))
 export const validate: Cedar['validate'] = (call) => ask((cedar) => cedar.validate(call))
 
-/** What is kept under a name, how to make it, and which instance has it. */
+/** Everything kept under a name, with the way to make it, and the instance that has it. */
 class Kept<T> {
   readonly #put: (cedar: Cedar, name: string, made: T) => CheckParseAnswer
   readonly #named = new Map<string, { make: () => T; in: Cedar }>()

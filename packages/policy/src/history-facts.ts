@@ -10,7 +10,7 @@ interface Label {
   lastAt: number
 }
 
-/** What a task, an agent or an owner's agents did, in total and by label (DESIGN §7.4 step 6). */
+/** The actions of a task, an agent or an owner's agents, in total and by label (DESIGN §7.4 step 6). */
 export interface Done {
   calls: number
   /** Micros by currency. */

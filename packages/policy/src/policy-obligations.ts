@@ -1,7 +1,7 @@
 import { answerFieldSchema, mostAnswerFields } from '@bailiwick/contracts'
 import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
 
-/** What a policy requires of the enforcement point whenever it decides; given by its annotations. */
+/** The obligations that a policy puts on the enforcement point whenever it decides; given by its annotations. */
 export interface Obliges {
   /** `@redact("iban, owner/email")`: fields of the answer, as `answerFieldSchema`. */
   redact: readonly string[]

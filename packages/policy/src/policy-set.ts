@@ -18,7 +18,7 @@ export interface Policy {
   text: string
   /** Cedar's own JSON form: effect, scope, conditions, annotations. */
   json: PolicyJson
-  /** What it requires of enforcement points; undefined: nothing. */
+  /** Its obligations for enforcement points; undefined: none. */
   obliges?: Obliges | undefined
 }
 

@@ -11,7 +11,7 @@ import { type Preparsed, preparse } from './preparse.ts'
 import { type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
 import { withUnknowns } from './unscoped.ts'
 
-/** What an old decision says about one policy: it `applied`, it did `not`, or it `erred`. */
+/** The effect of one policy according to an old decision: it `applied`, it did `not`, or it `erred`. */
 export type Did = 'applied' | 'not' | 'erred'
 
 /** An action that was decided earlier, as far as it is known. */

@@ -13,7 +13,7 @@ export type Shape =
   /** `optional`: the members that may be absent. */
   | { kind: 'Record'; members: ReadonlyMap<string, Shape>; optional: ReadonlySet<string> }
 
-/** What a schema declares. Asserted members that it does not declare are dropped. */
+/** The declarations of a schema. Asserted members that it does not declare are dropped. */
 export interface Shapes {
   /** Cedar's JSON form, with all names resolved. */
   json: SchemaJson<string>

@@ -7,7 +7,7 @@ import type { Policy } from './policy-set.ts'
 import { keyOf } from './schema-shapes.ts'
 
 type Scope = PolicyJson['principal'] | PolicyJson['action'] | PolicyJson['resource']
-/** What an entity is in, at any distance, in every request. */
+/** Everything that an entity is in, at any distance, in every request. */
 type Above = (name: EntityName) => readonly EntityName[]
 
 /**

@@ -34,8 +34,8 @@ const meaning: Record<Step, string> = {
 }
 
 /**
- * When a revocation takes effect, for purposes where it is not immediate. An enforcement point reads the keys of permits once a minute;
- * events are history.
+ * The meaning of a revocation for purposes where it differs from the general one. An enforcement point reads the keys of permits once a
+ * minute; events are history.
  */
 const ended: Readonly<Record<string, string>> = {
   permit:

@@ -12,7 +12,7 @@ export interface Measure {
   serves: readonly string[]
 }
 
-/** What each number is evidence for; docs/controls.md lists the same, and a test compares the two. */
+/** The controls for which each number is evidence; docs/controls.md lists the same, and a test compares the two. */
 export const servedBy = {
   Approvals: ['ASI03', 'ASI09', 'NHI5', 'GOVERN 3.2', 'PR.AA'],
   'Median time to approve': ['ASI09', 'GOVERN 3.2'],

@@ -19,7 +19,7 @@ export interface CosignedCheckpoint extends TreeHead {
   readonly note: string
 }
 
-/** What a witness must never forget. One process at a time. */
+/** The state that a witness must never forget. One process at a time. */
 export interface WitnessState extends Disposable {
   last(origin: string): CosignedCheckpoint | undefined
   /**

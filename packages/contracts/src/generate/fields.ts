@@ -67,7 +67,7 @@ function mapType({ propertyNames, additionalProperties }: JsonSchema): string {
   return `map from ${key} to ${typeOf(nested(additionalProperties))}`
 }
 
-/** What distinguishes this alternative from the others: its constant members. */
+/** The constant members that distinguish this alternative from the others. */
 function discriminator(alternative: JsonSchema, all: readonly JsonSchema[]): string {
   const constants = membersOf(alternative).filter(([, member]) => member.const !== undefined)
   const telling = constants.filter(([name, member]) =>

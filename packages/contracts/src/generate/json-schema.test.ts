@@ -37,7 +37,7 @@ it('refuses every event whose data or envelope is malformed, judged by another v
     const topic = topicNamed(name)
     if (topic === undefined || wantErr !== 'event_malformed' || !desc.includes(': ')) return false
     const event: Record<string, unknown> = JSON.parse(new TextDecoder().decode(bytes))
-    // Which members an event must carry depends on topic and type. The AsyncAPI document states that; these schemas cannot.
+    // The members that an event must carry depend on topic and type. The AsyncAPI document states them; these schemas cannot.
     return Object.entries(producerMembers(topic, desc.slice(0, desc.indexOf(':')))).every(
       ([member, required]) => required === member in event,
     )

@@ -8,8 +8,8 @@ export interface JsonSchema {
 }
 
 /**
- * What a writer must send: `io: 'input'`, because the output of a tolerant schema is closed, and would refuse the unknown members that
- * readers ignore. JSON Schema 2020-12 for separate files, draft-07 for AsyncAPI 3.0, where it is the default.
+ * The schema that a writer must follow: `io: 'input'`, because the output of a tolerant schema is closed, and would refuse the unknown
+ * members that readers ignore. JSON Schema 2020-12 for separate files, draft-07 for AsyncAPI 3.0, where it is the default.
  */
 function toJsonSchema(schema: z.ZodType, target: 'draft-2020-12' | 'draft-7'): JsonSchema {
   const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'input', target })

@@ -100,7 +100,7 @@ const authorizeSession = z
   })
   .refine(fits, misfit)
 
-/** What the registry holds; people and programs are kept apart. */
+/** The contents of the registry; people and programs are kept apart. */
 const entityManagement = z
   .strictObject({
     ...common('entity_management'),
@@ -151,7 +151,7 @@ const applicationLifecycle = z
   .strictObject({ ...common('application_lifecycle'), ...aiOperation, app: applicationSchema })
   .refine(fits, misfit)
 
-/** What evidence noticed. The profile `ai_operation` does not belong to this class: the agent is among `evidences`. */
+/** Findings of evidence. The profile `ai_operation` does not belong to this class: the agent is among `evidences`. */
 const detectionFinding = z
   .strictObject({
     ...common('detection_finding'),

@@ -36,7 +36,10 @@ export const ocsfExtensionSchema = z
     approvers: z.array(textSchema).optional(),
     /** No approver's signature over the grant was valid: an error code. */
     approval_problem: textSchema.optional(),
-    /** Who also approved this one action (step-up), verified again too. If that failed, there are no approvers, but an error code. */
+    /**
+     * The people who also approved this one action (step-up), verified again too. If that failed, the list is empty and `problem` has the
+     * error code.
+     */
     step_up: z
       .strictObject({ request_id: textSchema, approvers: z.array(textSchema), problem: textSchema.optional() })
       .optional(),
@@ -53,7 +56,7 @@ export const ocsfExtensionSchema = z
     outcome: z.enum(['succeeded', 'failed', 'not_executed', 'unknown', 'missing']).optional(),
     policy_set: sha256Schema.optional(),
     policies: z.array(textSchema).optional(),
-    /** What was changed, revoked or found, under the event's own names. */
+    /** The changed, revoked or found object, under the event's own names. */
     details: z.record(z.string(), z.unknown()).optional(),
   })
   .meta({ id: 'ocsf-bailiwick' })

@@ -2,7 +2,7 @@ import type { Agent } from '@bailiwick/contracts'
 import { expect, it } from 'vitest'
 import type { Attestor } from './attestor.ts'
 
-/** What a token of the adapter under test should say, apart from what makes it valid. */
+/** The content that a token of the adapter under test should have, apart from what makes it valid. */
 export interface TokenWishes {
   agent?: string
   instance?: string

@@ -1,7 +1,7 @@
 import type { Agent, Attestation } from '@bailiwick/contracts'
 import type { Refused } from '../verified.ts'
 
-/** What a workload presents together with its token, and to whom. */
+/** The evidence that a workload presents together with its token, and the service that receives it. */
 export interface Presented {
   /** The agent to which the token is said to belong, from the registry: its attestor is the judge. */
   readonly agent: Agent
@@ -15,7 +15,7 @@ export interface Presented {
   readonly key: string
 }
 
-/** Who a workload is. What is bound to the workload is bound to this instance and this key. */
+/** The identity of a workload. Everything bound to the workload is bound to this instance and this key. */
 export interface Attested {
   readonly ok: true
   /** The agent's SPIFFE ID. */

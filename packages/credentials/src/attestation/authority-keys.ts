@@ -15,7 +15,7 @@ export interface AuthorityKeys {
   readonly refreshSeconds: number | undefined
 }
 
-/** The algorithms of a key by its type; the first is the default if the record names none. None of them is symmetric. */
+/** The algorithms of a key by its type; the first is the default if the record names none. No algorithm is symmetric. */
 const algorithmsOf: Readonly<Record<string, readonly string[]>> = {
   'EC P-256': ['ES256'],
   'EC P-384': ['ES384'],

@@ -6,7 +6,7 @@ import { refused } from '../verified.ts'
 import type { Attestor } from './attestor.ts'
 import { instanceOf, nameIn } from './instance-name.ts'
 
-/** What an operator tells each service that will take a join token. Only the workload has the token itself. */
+/** The operator's order to each service that will take a join token. Only the workload has the token itself. */
 export const joinTokenOrderSchema = z.strictObject({
   /** `<agent id>/<instance>` */
   instance: spiffeIdSchema,

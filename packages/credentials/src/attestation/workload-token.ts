@@ -6,7 +6,7 @@ import { numericDateSchema } from '../lifetime.ts'
 import { type Refused, refused, type Verified } from '../verified.ts'
 import type { AuthorityKey } from './authority-keys.ts'
 
-/** Members that carry a key, fetch one, or change what is signed or how it is read. None of them is ever followed. */
+/** Members that carry a key, fetch one, or change what is signed or how it is read. They are never followed. */
 const forbiddenMembers = ['crit', 'b64', 'zip', 'jku', 'jwk', 'x5u', 'x5c']
 
 const claimsSchema = z.looseObject({
