@@ -60,7 +60,7 @@ export interface Agent {
    */
   delegate(ask: DelegationAsk): Promise<SignedDelegation>
   /**
-   * Ends a delegation and everything passed on under it. The delegation is one that this agent signed, one further down that chain, or its
+   * Ends a delegation and everything passed on under it. The delegation is one that this agent signed, one below such a one, or its
    * own. Name it by its id, or by its signed form if it may not have been redeemed yet. Throws `grant_unknown` if this key may not revoke
    * it.
    */
