@@ -23,7 +23,14 @@ const calls = blocks.flatMap(([, kind, text = '']) => {
     .split('\n')
     .map((line) => {
       const [, name = '', id = '', properties = '', result = ''] = /^(\S+) (\S+) (\{.*\}) +(\w+)$/.exec(line) ?? []
-      return { line: line.replaceAll(/ +/g, ' '), authority, name, id, properties: JSON.parse(properties) as unknown, result }
+      return {
+        line: line.replaceAll(/ +/g, ' '),
+        authority,
+        name,
+        id,
+        properties: JSON.parse(properties) as unknown,
+        result,
+      }
     })
 })
 
