@@ -11,7 +11,7 @@ import type { DenialReason } from '@bailiwick/errors'
 import type { Amounts as StoreAmounts, TreeState } from '@bailiwick/grant-store'
 import type { SpendView, TreeSpend } from '@bailiwick/projection'
 
-/** A grant's authority, parsed once; undefined when it is not understood, which denies. */
+/** A grant's authority, parsed once; undefined if it is not understood, which denies the call. */
 export function authorityOf(grant: Grant): Authority | undefined {
   const known = parsed.get(grant)
   if (known) return known.authority
@@ -23,37 +23,38 @@ export function authorityOf(grant: Grant): Authority | undefined {
 const parsed = new WeakMap<Grant, { authority: Authority | undefined }>()
 
 export type Reservation =
-  /** `permissions`: the one that is charged, of each level. */
+  /** `permissions`: the permission that is charged at each level. */
   | { ok: true; permissions: readonly [number, ...number[]]; reserved: BudgetAmounts; amounts: StoreAmounts }
   | { ok: false; reason: DenialReason }
 
-/** What is taken of a tree, or of a link's part of it, so far: what a budget looks at. */
+/** What was taken so far from a tree, or from a link's part of it; budgets are compared with it. */
 export type Taken = Pick<SpendView, 'taken' | 'uses' | 'open' | 'held' | 'unmeasured'>
 
-/** One authority that the call is under, the permissions of it that cover the call, and what was taken of it. */
+/** One authority that the call is under, its permissions that cover the call, and what was taken from it. */
 export interface Budgeted {
   authority: Authority
   covering: readonly CoveringPermission[]
   spent: Taken
 }
 
-/** What an answer may have, in bytes: as the enforcement point asks, and as policy limits it; undefined: neither says. */
+/** The size that an answer may have, in bytes: as the enforcement point asks, and as policy limits it. Undefined: not stated. */
 export interface AnswerBytes {
   asked: number | undefined
   most: number | undefined
 }
 
-/** Of a limit of bytes, what one call is given that does not say how much it needs: so many can be under way at once. */
+/** A call that does not say how many bytes it needs gets one of this many shares of the limit, so as many can be under way at once. */
 const shares = 8
 
 /**
- * DESIGN §7.4 step 7: what this call takes from the tree and from each link on the way to who acts, the same of all (V9). In
- * the narrowest authority, which comes last, the first covering permission with uses left is charged, and its cost counts;
- * above it, one that costs the same: else a link that must pay could act by a permission above it that is free. A permission's
- * uses, the calls and the cost are each an exact integer; nothing is ever a float. Bytes are reserved too, and the enforcement point
- * lets no more leave.
+ * DESIGN §7.4 step 7: what this call takes from the tree and from each link down to the acting agent, the same from all (V9). In
+ * the narrowest authority, which comes last, the first covering permission with uses left is charged, and its cost counts. Above it,
+ * a permission with the same cost is charged: otherwise a link that must pay could act by a permission above it that is free. A
+ * permission's uses, the calls and the cost are each an exact integer; nothing is ever a float. Bytes are reserved too, and the
+ * enforcement point lets no more leave.
  *
- * `*_exhausted` only where what is settled leaves too little. Where calls without an outcome hold it, some may come back: `*_reserved`.
+ * The reason is `*_exhausted` only if settled calls alone leave too little. If calls without an outcome hold the rest, some of it may
+ * come back, and the reason is `*_reserved`.
  */
 export function reserve(levels: readonly [Budgeted, ...Budgeted[]], answer?: AnswerBytes): Reservation {
   const reservation = reserveNow(levels, answer)
@@ -64,7 +65,7 @@ export function reserve(levels: readonly [Budgeted, ...Budgeted[]], answer?: Ans
   return { ok: false, reason: reservation.reason === 'uses_exhausted' ? 'uses_reserved' : 'budget_reserved' }
 }
 
-/** As if every call without an outcome gave back all that it holds. */
+/** The level as if every call without an outcome had given back all that it holds. */
 function settledOnly({ spent, ...level }: Budgeted): Budgeted {
   const { held } = spent
   const cost = [...spent.taken.cost].map(
@@ -107,7 +108,7 @@ function hasBudget({ authority: { budget }, spent }: Budgeted, cost: Cost | unde
   const { taken, open, unmeasured } = spent
   if (budget.calls !== undefined && taken.calls + 1n > BigInt(budget.calls)) return false
   const { egress_bytes } = budget
-  // What nothing was reserved for, and nobody measured, was all that was left. What is reserved may yet come back.
+  // A call with no reservation and no measurement counts as having used all that was left. Reserved bytes may still come back.
   const isSpent = egress_bytes !== undefined && taken.egressBytes >= BigInt(egress_bytes) && open === 0
   if (isSpent || (egress_bytes !== undefined && unmeasured > 0)) return false
   if (!cost) return true
@@ -116,8 +117,8 @@ function hasBudget({ authority: { budget }, spent }: Budgeted, cost: Cost | unde
 }
 
 /**
- * The bytes that this call may send: as many as it asks for, or its share of the least limit. 0: none are limited. Where less is left
- * it waits for the calls under way, which may give some back (undefined); once there are none it gets what is left.
+ * The bytes that this call may send: as many as it asks for, or its share of the least limit. 0: bytes are not limited. Undefined: less
+ * is left and the call waits for the calls under way, which may give some back. Once none are under way it gets what is left.
  */
 function bytesOf(levels: readonly Budgeted[], answer: AnswerBytes | undefined): number | undefined {
   const limited = levels.flatMap(({ authority: { budget }, spent: { taken, open } }) =>
@@ -144,7 +145,7 @@ export function storeAmounts(amounts: BudgetAmounts, permission: number, uses: b
   }
 }
 
-/** The tree as the store is refilled with it: limits less what the log says is taken. */
+/** The tree's state for refilling the store: limits less what the log says was taken. */
 export function treeStateOf(authority: Authority, spend: TreeSpend | undefined, expiresAt: number): TreeState {
   const { budget, permissions } = authority
   const left: Record<string, bigint> = {}

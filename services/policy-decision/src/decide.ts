@@ -45,21 +45,21 @@ export interface Denied {
   decisionId: string
   callId: string | undefined
   reason: DenialReason
-  /** What is known of who asked; for evidence. */
+  /** The verified credential, if there is one; for evidence. */
   token?: AccessToken
   /** The caller did not prove that it holds the credential's key. */
   unproven?: true
   digest?: string
   policies?: readonly string[]
-  /** Which set it was judged by, if it came so far. */
+  /** The policy set that judged the call, if the decision came that far. */
   policySet?: string
-  /** The living grant that lacks only a human's word for this action (step-up); its binding token names it. */
+  /** The living grant that lacks only a human's approval of this action (step-up). The binding token names this grant. */
   grant?: string
-  /** Of a step-up: whether the approver's yes must let this action through, or reopen the task as well. */
+  /** For a step-up: whether the approver's yes must only let this action through, or must also reopen the task. */
   needs?: StepUpNeeds
-  /** What is to be done although nothing happens. */
+  /** Duties that apply although the action is denied. */
   duties?: Duties
-  /** Of a step-up: the arguments that the authority names. */
+  /** For a step-up: the arguments that the authority names. */
   arguments?: Record<string, Scalar>
 }
 
@@ -67,21 +67,21 @@ export type Answer = Allowed | Denied
 
 const permitSeconds = 5
 
-/** How the call came. */
+/** How the call arrived. */
 export interface From {
-  /** Its place among those of one request. */
+  /** The call's place among the calls of one request. */
   turn?: Turn | undefined
-  /** Whether its caller no longer waits for the answer. */
+  /** Whether the caller no longer waits for the answer. */
   isGone?: (() => boolean) | undefined
 }
 
 type Deny = (reason: DenialReason, more?: Partial<Denied>) => Denied
 
 /**
- * One decision, by the steps of DESIGN §7.4 in their order; the first refusal wins. ALLOW only after its event is durable and
- * counts, and after freshness and life were seen to hold once more (V2, V7, V8). The deadline counts from when the call is begun.
- * Never throws for what a caller sent, but `queue_full` for an agent, or a tree, that has enough under way, and
- * `decision_quota_exceeded` for one that asks too much.
+ * Makes one decision by the steps of DESIGN §7.4, in their order; the first refusal wins. It answers ALLOW only after the event is
+ * durable and counts, and after it has checked freshness and life once more (V2, V7, V8). The deadline runs from when the call is begun.
+ * The content of a request never makes it throw. It throws `queue_full` for an agent, or a tree, that has too many calls under way,
+ * and `decision_quota_exceeded` for one that asks too often.
  */
 export async function decide(
   pdp: Pdp,
@@ -129,7 +129,7 @@ async function decideBegun(
   return pdp.agents.run(agent, () => decideClaim(pdp, queues, call, { left, deny, turn: from.turn, place }))
 }
 
-/** Whose it is and for what is known: steps 2 to 8. */
+/** Steps 2 to 8, once the credential and the action are known. */
 async function decideClaim(
   pdp: Pdp,
   queues: TreeQueues,
@@ -147,8 +147,8 @@ async function decideClaim(
 
   const { tree } = covered.standing
   const judge = (standing: Standing) => inTreeOrder(pdp, queues, { ...call, standing, levels }, left())
-  // Whatever holds another item up, this one has its own deadline.
-  // Those that it waits for must be able to begin.
+  // An item that waits for earlier items keeps its own deadline, however long they are held up.
+  // It gives up its place meanwhile: the items that it waits for must be able to begin.
   if (turn?.waits) place.leave()
   if (turn) await withDeadline(turn.come(), left()).catch(() => undefined)
   if (left() === 0) return deny('deadline_exceeded', known)
@@ -160,13 +160,13 @@ async function decideClaim(
   }
   if (answer.decision) return answer
   if (!isStepUpMissing(answer)) return { ...answer, ...known }
-  // What the authority names of its arguments, as an ALLOW would say it: a person must see what is to be done once more.
+  // The denial holds the arguments that the authority names, as an ALLOW would: the approver must see what to approve once more.
   return { ...answer, ...known, grant: tree.id, ...namedArguments(levels, firstCovering(levels), request) }
 }
 
 /**
- * Why an ALLOW that this instance gave is not given again to whoever asks so now: without the key, or for what was revoked meanwhile, it is
- * none (V7, V11). The very proof that it was given for may come again: it counted once.
+ * Why an ALLOW that this instance gave is not repeated for this request, or undefined if it may be. It is not repeated to a caller
+ * without the key, nor once the grant or credential was revoked (V7, V11). The same proof may come again: it is counted only once.
  */
 export async function whyNotAgain(
   pdp: Pdp,
@@ -219,14 +219,14 @@ class Decision implements Work {
   readonly #question: Question
   readonly #answer: (answer: Answer) => void
   #outcomeDue = ''
-  /** What the event of an ALLOW holds as a salted hash; the salt leaves in the permit, and with the call where calls are kept. */
+  /** The event of an ALLOW holds the call as a salted hash. The salt goes into the permit, and beside the call where calls are kept. */
   #call: SaltedText | undefined
-  /** One for a decision, also where it is evaluated again: its event that is void and the one that counts name the call alike. */
+  /** One salt per decision, also when it is evaluated again: the void event and the one that counts then name the call alike. */
   #salt: string | undefined
   #isKept = false
   #obligations: readonly Obligation[] = []
   #stepUp: StepUp | undefined
-  /** What a candidate is asked once this is answered. */
+  /** The question for a candidate policy set, asked once this decision is answered. */
   #shadow: Prepared | undefined
   #policySet: string | undefined
   #answered = false
@@ -244,7 +244,7 @@ class Decision implements Work {
     const earlier = view.byCall.get(callId)
     if (earlier !== undefined)
       return this.#deny(view.allows.get(earlier)?.standing === 'abandoned' ? 'call_abandoned' : 'call_elsewhere')
-    // Another instance may have counted it where the grant store could not say so: the log does (V10).
+    // Another instance may have counted this proof while the grant store was away. The log shows it (V10).
     if (view.byProof.has(claim.proofId)) return this.#deny('proof_replayed')
     const verdict = judgeSpend(this.#pdp, this.#question, view)
     this.#policySet = verdict.asked?.policySet
@@ -328,13 +328,13 @@ class Decision implements Work {
 
   recorded(): void {
     const { claim, standing, request, decisionId, callId, point } = this.#question
-    // A caller that has gone hears no answer, so the reservation of its call is given back.
+    // A caller that has gone gets no answer, so the reservation of its call is given back.
     const dead =
       this.#answered || this.#question.isGone?.()
         ? 'deadline_exceeded'
         : (coveredDeadReason(this.#pdp, standing, claim, request) ?? this.#humanGone())
     if (dead) {
-      // Without a step-up it was the task that lapsed meanwhile.
+      // If the decision used no step-up, the task itself lapsed meanwhile.
       this.#deny(dead, this.#stepUp === undefined ? { needs: 'task' } : {})
       this.#abandon()
       return
@@ -362,8 +362,8 @@ class Decision implements Work {
   }
 
   /**
-   * What the event names the action by. The digest has no salt, so that few possible arguments can be tried; it stands there only where
-   * a human signed it, and whoever audits must compare the two.
+   * How the event names the action. The digest has no salt, so a reader can guess arguments that have few possible values. The event
+   * therefore holds the digest only where a human signed it and an auditor must compare the two.
    */
   #named(mode: Mode): { action_digest: string } | { call: { salted_sha256: string } } {
     const { claim, request } = this.#question
@@ -381,7 +381,7 @@ class Decision implements Work {
     return this.#obligations.length === 0 ? {} : { obligations: [...this.#obligations] }
   }
 
-  /** While the decision became durable, the yes that it stands on was taken back, or was of somebody who was revoked (V7). */
+  /** Whether the yes that the decision relies on ended while it became durable: it was taken back, or its approver was revoked (V7). */
   #humanGone(): DenialReason | undefined {
     const stepUp = this.#stepUp
     const { standing, claim } = this.#question
@@ -397,7 +397,7 @@ class Decision implements Work {
     this.#deny(reason)
   }
 
-  /** It may count yet: nobody was told ALLOW, so if it does, it is taken back. */
+  /** The decision may still turn out to count. The caller was not told ALLOW, so it is taken back if it does. */
   unsure(): void {
     this.#deny('evidence_unavailable')
     this.#abandon()
@@ -430,12 +430,12 @@ class Decision implements Work {
     if (this.#answered) return
     this.#answered = true
     this.#answer(answer)
-    // Behind the answer, which nothing that a candidate says can reach.
+    // After the answer, so that a candidate's result cannot influence it.
     this.#pdp.shadow.ask(answer.decisionId, this.#shadow)
   }
 }
 
-/** The links that the action was allowed under, each with the permission of its own that is charged. */
+/** The links that the action was allowed under, each with the permission that is charged at that link. */
 function chained([, ...links]: Levels, permissions: readonly number[]) {
   const chain = links.map(({ holder: { id, agent } }, n) => ({
     delegation_id: id,
@@ -445,7 +445,7 @@ function chained([, ...links]: Levels, permissions: readonly number[]) {
   return chain.length === 0 ? {} : { chain }
 }
 
-/** Only the arguments that an authority names stand in events, so that an auditor can judge them by it; all others in the digest. */
+/** Events hold only the arguments that an authority names, so that an auditor can check them. All others are only in the digest. */
 function namedArguments(
   levels: Levels,
   permissions: readonly number[],

@@ -5,34 +5,34 @@ export interface IntakeOptions {
   perTurn: number
   /** How many calls of one lane may be begun and not over, at most. */
   atOnce: number
-  /** How many may be begun or wait. */
+  /** How many calls of one lane may be begun or wait, at most. */
   most: number
   /** How long a call may take from its beginning, in ms. */
   deadlineMs: number
-  /** Whether all of this process is slow, whatever is asked of it. A call that is late meanwhile need not be its own lane's fault. */
+  /** Whether the whole process is slow. A call that is late meanwhile need not be its own lane's fault. */
   isSlow: () => boolean
   /** ms */
   monotonic: () => number
 }
 
-/** What the intake asks of a call that waits. */
+/** The questions that the intake asks about a waiting call. */
 export interface Caller {
-  /** Whether it no longer waits for the answer. */
+  /** Whether the caller no longer waits for the answer. */
   isGone?: (() => boolean) | undefined
-  /** Whether it is asked together with others, in one request, which has more time. */
+  /** Whether the call came with others in one request, which has more time. */
   isOneOfMany?: (() => boolean) | undefined
 }
 
 /** A call that was begun. */
 export interface Place {
-  /** Again is no matter. */
+  /** Idempotent. */
   leave(): void
 }
 
 interface Waiting extends Caller {
   begin(place: Place): void
   turnAway(): void
-  /** How many sweeps it was there at. */
+  /** How many sweeps the call has waited through. */
   sweeps: number
 }
 
@@ -40,7 +40,7 @@ interface Begun {
   /** ms, monotonic */
   at: number
   isSwept: boolean
-  /** Whether it counts against the window of all lanes. */
+  /** Whether the call counts against the window of all lanes. */
   counts: boolean
 }
 
@@ -50,14 +50,14 @@ interface Lane {
   waiting: Set<Waiting>
 }
 
-/** Of a lane that nothing is known of yet, and of all lanes together. */
+/** The first window of a new lane, and the first window of all lanes together. */
 const [firstWindow, firstWindowOfAll] = [16, 64]
-/** Sweeps a deadline. */
+/** Sweeps per deadline. */
 const sweeps = 4
-/** How many sweeps a call may wait to be begun, and how many where the process is slow: its caller gives up after two deadlines. */
+/** How many sweeps a call may wait to be begun, and how many if the process is slow: its caller gives up after two deadlines. */
 const [mostSweeps, mostSweepsIfSlow] = [10 * sweeps, sweeps]
 
-/** One call in eight deadlines, of all lanes: by it a process learns that calls are in time again. */
+/** One call every eight deadlines, over all lanes: this call shows the process when calls are in time again. */
 const leastWindowOfAll = 1 / 16
 
 interface WindowBounds {
@@ -70,8 +70,8 @@ interface WindowBounds {
 }
 
 /**
- * How many calls may be under way at once. A call that took too long halves it, and one that did not adds one, as in TCP. Calls that were
- * begun before the last cut do not cut it again. Only calls that were too late make it less than one.
+ * How many calls may be under way at once. A call that took too long halves the window; any other call adds one, as in TCP. Calls that
+ * were begun before the last cut do not cut it again. Only calls that were too late make it less than one.
  */
 class Window {
   size: number
@@ -83,7 +83,7 @@ class Window {
     this.#bounds = bounds
   }
 
-  /** After a call that was begun `at`. */
+  /** Adjusts the window after a call that was begun at `at`. */
   over(at: number, now: number, may: { grow: boolean; shrink: () => boolean }): void {
     const { least, most, slowMs, lateMs } = this.#bounds
     const ms = now - at
@@ -98,21 +98,21 @@ class Window {
 }
 
 /**
- * Begins calls, so that those that were begun are answered before more are: of 500 that come at once, 500 signatures verified first
- * would leave no time for any decision. A few calls are begun each turn of the event loop, so that they share a durable write: the lanes
- * in turn (V18), and within a lane the oldest first. The number of calls of a lane that are begun at once follows from their duration: the
- * slower the machine, the store or the broker, the fewer. So does the number over all lanes, but only while the whole process is slow
- * (decision 57). A lane that is held up by itself holds up no other: its calls do not shrink the window of all lanes, and count against it
- * for half a deadline at most.
+ * Decides when each call begins, so that begun calls are answered before more begin. If 500 calls arrived at once and all 500 signatures
+ * were verified first, no time would be left for any decision. A few calls begin in each turn of the event loop, so that they share a
+ * durable write. Lanes take turns (V18), and within a lane the oldest call begins first. The number of calls that one lane may have begun
+ * follows from their duration: the slower the machine, the store or the broker, the fewer. The number over all lanes follows it as well,
+ * but only while the whole process is slow (decision 57). A lane that is slow by itself holds up no other lane: its calls do not shrink
+ * the window of all lanes, and count against it for at most half a deadline.
  */
 export class Intake implements Disposable {
   readonly #options: IntakeOptions
   readonly #lanes = new Map<string, Lane>()
-  /** Lanes that may begin a call, in their order. */
+  /** Lanes that may begin a call, in the order of their turns. */
   readonly #ready = new Set<string>()
   readonly #sweeper: NodeJS.Timeout
   readonly #window: Window
-  /** Calls that were begun and count against it. */
+  /** Begun calls that count against `#window`. */
   #counting = 0
   /** When the last call of any lane was begun. */
   #begunAt = Number.NEGATIVE_INFINITY
@@ -126,14 +126,14 @@ export class Intake implements Disposable {
     this.#sweeper = setInterval(() => this.#sweep(), deadlineMs / sweeps).unref()
   }
 
-  /** How many calls of all lanes may be begun, as things are. */
+  /** How many calls of all lanes may be begun now. */
   get window(): number {
     return this.#window.size
   }
 
   /**
-   * Resolves once the call may begin. Rejects with `queue_full` where too many of its lane are under way, where it waited too long, and
-   * where its caller has gone meanwhile: then nothing was begun.
+   * Resolves once the call may begin. Rejects with `queue_full` if too many calls of its lane are under way, if it waited too long, or
+   * if its caller has gone meanwhile. A rejected call was not begun.
    */
   async enter(key: string, caller: Caller = {}): Promise<Place> {
     const { atOnce, most, deadlineMs } = this.#options
@@ -151,7 +151,7 @@ export class Intake implements Disposable {
     return promise
   }
 
-  /** After a change of the lane: whether it may begin a call, and whether it is kept. */
+  /** Updates the bookkeeping after a lane changes: whether it may begin a call, and whether the lane is kept. */
   #settle(key: string, lane: Lane): void {
     if (this.#mayBegin(lane)) this.#ready.add(key)
     else this.#ready.delete(key)
@@ -159,7 +159,7 @@ export class Intake implements Disposable {
     this.#schedule()
   }
 
-  /** Once all that came in this turn is here: reading requests is no part of a decision's time. */
+  /** Begins calls once all requests of this turn were read: reading requests must not use up a decision's time. */
   #schedule(): void {
     if (this.#ready.size > 0 && this.#hasRoom) this.#turn ??= setImmediate(() => this.#beginSome())
   }
@@ -182,7 +182,7 @@ export class Intake implements Disposable {
     const { at } = begun
     const now = this.#options.monotonic()
     lane.window.over(at, now, { grow: true, shrink: () => true })
-    // One that limits nothing does not grow, or its first cuts would not be felt.
+    // A window that limits nothing does not grow. Otherwise its first cuts would have no effect.
     const grow = 2 * this.#counting >= this.#window.size
     this.#window.over(at, now, { grow, shrink: this.#options.isSlow })
     this.#discount(begun)
@@ -223,8 +223,9 @@ export class Intake implements Disposable {
   }
 
   /**
-   * One that was there at so many sweeps has had that long: by sweeps, since while the machine is held up no turn comes either. A call that
-   * was begun counts for all lanes up to its second sweep: one that waits for a broker that is held up must not keep others from beginning.
+   * Turns away calls that waited too long. It counts sweeps and not time, since no call gets a turn while the machine is held up.
+   * A begun call counts against the window of all lanes until its second sweep: a call that waits for a slow broker must not keep
+   * others from beginning.
    */
   #sweep(): void {
     const isSlow = this.#options.isSlow()

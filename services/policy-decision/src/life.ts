@@ -10,13 +10,13 @@ import type { EvaluationRequest } from './evaluation-request.ts'
 import type { StepUp } from './step-ups.ts'
 import type { Claim } from './verify-credential.ts'
 
-/** What a living claim stands on. */
+/** The facts that a living claim relies on. */
 export interface Standing {
   tree: Tree
-  /** The one whose signatures this PDP verified: what the tree holds later may be another. */
+  /** The grant whose signatures this PDP verified. The tree may hold another one later. */
   grant: Grant
   approverIds: readonly string[]
-  /** What humans said yes to once more, verified by this PDP. */
+  /** The step-ups that humans approved, verified by this PDP. */
   stepUps: readonly StepUp[]
 }
 
@@ -49,7 +49,7 @@ function recordedTree({ projection }: Pdp, { token }: Claim): Tree | undefined {
   return tree?.credentials.has(token.jti) ? tree : undefined
 }
 
-/** DESIGN §7.4 steps 2 and 3 as they stand this instant: asked before the decision is recorded, and again after (V7, V8). */
+/** DESIGN §7.4 steps 2 and 3 as of this instant: checked before the decision is recorded, and again after (V7, V8). */
 export function deadReason(
   pdp: Pdp,
   { tree, grant }: Standing,
@@ -57,11 +57,11 @@ export function deadReason(
   request: EvaluationRequest,
 ): DenialReason | undefined {
   if (!pdp.projection.fresh()) return 'state_stale'
-  // Moved while this waited: nobody verified what the tree holds now (V3).
+  // The grant changed while this call waited, and the signatures of the new one were not verified for it (V3).
   if (tree.grant !== grant) return 'grant_agent_mismatch'
   const { token } = claim
   if (grant.agent !== token.sub || request.subject.id !== token.sub) return 'grant_agent_mismatch'
-  // All of it asked each time: the grant may have ended or moved meanwhile.
+  // All of this is checked each time: the grant may have ended or changed meanwhile.
   const life = judgeLife(pdp.projection.ledger, {
     tree,
     delegationId: token.grant.delegation,
@@ -73,8 +73,8 @@ export function deadReason(
 }
 
 /**
- * The same of an action that the authority covers: then its tool is also the one that people meant. A server that was unknown when they
- * signed must be unknown now. An action that was never granted is denied for that reason, so it is not asked about its tool.
+ * The same check for an action that the authority covers, which must also use the tool that the humans meant. A server that was unknown
+ * when they signed must be unknown now. An action that was never granted is denied for that reason, so its tool is not checked.
  */
 export function coveredDeadReason(
   pdp: Pdp,
@@ -93,7 +93,7 @@ function reasonOf(pdp: Pdp, tree: Tree, end: End): DenialReason {
     case 'revoked':
       return revocationReasons[end.by.kind]
     case 'suspended':
-      // For its manifest, if it is: that is what an agent can act on.
+      // If the manifest is the cause, say so: an agent can act on that.
       return isManifestChanged(pdp, tree.grant) ? 'manifest_changed' : 'grant_not_active'
     case 'over':
       return isUsedUp(pdp, tree) ? 'uses_exhausted' : 'grant_not_active'
@@ -114,7 +114,7 @@ const endReasons = {
   manifest_changed: 'manifest_changed',
 } as const satisfies Partial<Record<End['why'], DenialReason>>
 
-/** One action, done: said as it was before the issuer had completed the grant, since what to do about it is the same. */
+/** The grant's one action was done. The reason is the same as before the issuer completed the grant, since the remedy is the same. */
 function isUsedUp({ projection }: Pdp, { id, grant, state }: Tree): boolean {
   const taken = projection.ledger.decisions.trees.get(id)?.taken.calls ?? 0n
   return grant.mode === 'per_action' && state === 'completed' && taken > 0n
@@ -130,14 +130,14 @@ const revocationReasons = {
   all: 'everything_revoked',
 } as const satisfies Record<string, DenialReason>
 
-/** A tool is what its server's manifest said when it was approved. */
+/** A tool is defined by its server's manifest as of the approval. */
 function isManifestChanged({ projection }: Pdp, { statement }: Grant): boolean {
   const { registry } = projection.ledger
   const named = Object.entries(statement.manifests)
   return named.some(([id, hash]) => registry.get('tool-server', id)?.manifest !== hash)
 }
 
-/** Whether the server of the tool has another manifest than people signed; one that they signed none of must have none. */
+/** Whether the tool's server has another manifest than the one that humans signed. If they signed none, the server must have none. */
 export function isToolUnapproved({ projection }: Pdp, { grant }: Standing, { resource }: EvaluationRequest): boolean {
   const server = toolServerOf(resource)
   if (server === undefined) return false
@@ -145,8 +145,9 @@ export function isToolUnapproved({ projection }: Pdp, { grant }: Standing, { res
 }
 
 /**
- * Whether a grant of mode continuous waits for a human: what must stay fresh did not, since one last said that the task goes on,
- * whose word still counts (V7). What its own agent shows and what whoever acts below it shows are two things: neither stands for the other.
+ * Whether a grant of mode continuous waits for a human. It does if something that must stay fresh went stale after a human, whose
+ * approval still counts, last said that the task goes on (V7). The grant's agent and a sub-agent attest separately: neither stands for
+ * the other.
  */
 export function waitsForHuman(
   { projection, stepUps: judged }: Pick<Pdp, 'projection' | 'stepUps'>,
@@ -158,13 +159,13 @@ export function waitsForHuman(
   const { mode, statement, not_before } = grant
   if (mode !== 'continuous') return false
   const { continuous } = statement
-  if (continuous === undefined) return true // no such statement is ever approved
+  if (continuous === undefined) return true // a statement without it is never approved
   const reopening = stepUps.filter((stepUp) => judged.reopens(tree, stepUp, now))
   const since = Math.max(createdAt, Date.parse(not_before), ...reopening.map(({ approvedAt }) => approvedAt))
   const allows = projection.ledger.decisions.trees.get(tree.id)?.allows.values() ?? []
   if (hasLapsed(continuous, { since, attestedAt: attestationsOf(tree), allows }, now)) return true
   if (named.delegation === undefined) return false
   const attestedAt = attestationsOf(tree, named.delegation)
-  // It was not there before it first showed what it is.
+  // The sub-agent did not exist before it first attested.
   return hasLapsed(continuous, { since: Math.max(since, Math.min(...attestedAt)), attestedAt, allows: [] }, now)
 }

@@ -7,16 +7,16 @@ export const proofMaxAgeMs = 60_000
 export const proofLeewayMs = 5000
 const windowMs = 5 * 60 * 1000
 const rememberedHere = 200_000
-/** A nonce that names it is one for an instance that cannot ask the others: they refuse it, so its own memory is enough. */
+/** Marks a nonce of an instance that cannot ask the others. They all refuse such a nonce, so that instance's own memory is enough. */
 const alonePrefix = 'alone.'
 
 export type ProofVerdict = 'accepted' | 'replayed' | 'nonce_required'
 
 /**
- * Counts each proof once over all instances (V10). The shared store remembers for all; that it lost something, its epoch
- * tells, and whatever was made until then needs a nonce made since. While the store is away, an instance accepts only proofs
- * with its *alone* nonce, which no other instance ever accepts: without that, a proof that it counted by itself would be new to
- * the next instance that reaches the store (DESIGN §5).
+ * Counts each proof once over all instances (V10). The shared store remembers proofs for all of them. Its epoch changes when it has
+ * lost something, and a proof made before then needs a nonce made since. While the store is away, an instance accepts only proofs
+ * with its *alone* nonce, which no other instance ever accepts. Otherwise a proof that it counted by itself would be new to the
+ * next instance that reaches the store (DESIGN §5).
  */
 export class Proofs {
   readonly #store: GrantStore
@@ -26,14 +26,14 @@ export class Proofs {
   readonly #adoptWithinMs: number
   readonly #here = new Map<string, number>()
   /**
-   * Of the nonces that all instances accept, once the store has said that the proof is new: the store's epoch, so that what one
-   * of them asks for is good at whichever the next call reaches. It names a memory that has lost nothing since it began, and a
-   * proof made with it is not older.
+   * The secret of the nonces that all instances accept, once the store has said that the proof is new. It is the store's epoch, so
+   * that a nonce that one instance asks for is good at any other. The epoch names a memory that has lost nothing since it began, and
+   * a proof made with such a nonce is not older than that memory.
    */
   #secret: Uint8Array | string
-  /** Of the nonces that this instance alone accepts: it holds for as long as its memory does. */
+  /** The secret of the nonces that this instance alone accepts. It is valid for as long as this instance's memory is. */
   #aloneSecret: Uint8Array
-  /** Proofs made before this moment (ms since the epoch) may have been seen by a memory that is lost. */
+  /** A memory that is now lost may have seen proofs made before this moment (ms since the epoch). */
   #lostUntil: number
   #alone = false
   #adopting: Promise<void> | undefined
@@ -55,8 +55,8 @@ export class Proofs {
   }
 
   /**
-   * Adopts the store as it is, once for all concurrent calls. From then on old proofs need a nonce, and old nonces are dead.
-   * Rejects with `outcome_unknown` when the store has not answered by the deadline; an answer that comes later still counts.
+   * Adopts the store as it is, once for all concurrent calls. From then on old proofs need a nonce, and old nonces are refused.
+   * Rejects with `outcome_unknown` if the store has not answered by the deadline; an answer that comes later still counts.
    */
   adopt(): Promise<void> {
     this.#adopting ??= this.#adopt().finally(() => {
@@ -65,7 +65,7 @@ export class Proofs {
     return this.#adopting
   }
 
-  /** `adopt`, unless somebody did so since the caller was told that the store is another. */
+  /** Calls `adopt`, unless another call has adopted the store since the caller learned that its epoch changed. */
   async readopt(): Promise<void> {
     if (this.#adopting || (await this.#store.epoch()) === undefined) await this.adopt()
   }
@@ -93,13 +93,13 @@ export class Proofs {
     this.#lostUntil = this.#clock.now() + proofLeewayMs
   }
 
-  /** The nonce that the next proof needs, as things stand. */
+  /** The nonce that the next proof needs now. */
   nonce(): string {
     const window = this.#window()
     return this.#alone ? this.#aloneNonce(window) : this.#sharedNonce(window)
   }
 
-  /** By the clock that all instances have; they may differ in it a little. */
+  /** Counted by wall-clock time, on which the instances may differ a little. */
   #window(): number {
     return Math.floor(this.#clock.now() / windowMs)
   }
@@ -123,7 +123,7 @@ export class Proofs {
     return nonce === this.#aloneNonce(window) || nonce === this.#aloneNonce(window - 1)
   }
 
-  /** Whole seconds: a proof of the second in which the memory was lost may be from before it. */
+  /** `madeAt` is in whole seconds: a proof of the second in which the memory was lost may be older than the loss. */
   #mayBeOld(madeAt: number, nonce: string | undefined): boolean {
     return madeAt <= this.#lostUntil && !this.#isOurs(nonce)
   }
@@ -133,22 +133,22 @@ export class Proofs {
     const now = this.#clock.now()
     const alone = this.#isAlone(nonce)
     if (!alone && nonce?.startsWith(alonePrefix)) {
-      // Once the store is back, the nonce that is asked for is good with all; else two instances would ask in turn, each for its own.
+      // Once the store is back, ask for a nonce that all instances accept. Otherwise two instances would ask in turn, each for its own.
       await this.#joinOthers()
       return 'nonce_required'
     }
     if (!alone && this.#mayBeOld(madeAt, nonce)) {
-      // The nonce may be of an epoch that others made; and the one that is asked for must be good with them.
+      // The nonce may belong to an epoch that other instances adopted. The nonce that is asked for must be good with them, too.
       await this.#joinOthers()
       if (this.#mayBeOld(madeAt, nonce)) return 'nonce_required'
     }
     if ((this.#here.get(id) ?? 0) > now) return 'replayed'
-    const until = now + proofMaxAgeMs + 2 * proofLeewayMs + 1 // past the last ms in which it is still taken
+    const until = now + proofMaxAgeMs + 2 * proofLeewayMs + 1 // past the last ms in which the proof is still accepted
     if (!this.#rememberHere(id, until, now)) return 'nonce_required'
     const shared = await this.#rememberShared(id, now, until, nonce)
     if (shared === 'seen') return 'replayed'
     if (alone) return 'accepted'
-    // Once more: the store may have been lost and adopted since this proof was looked at.
+    // Check the age once more: the store may have been lost and adopted since the first check.
     return shared === 'new' && !this.#mayBeOld(madeAt, nonce) ? 'accepted' : 'nonce_required'
   }
 
@@ -171,7 +171,7 @@ export class Proofs {
       let answer = await this.#store.remember(id, now, until)
       if (answer === undefined) {
         await this.readopt()
-        // A nonce of the epoch that was just adopted: the proof was made since, so this memory has lost nothing of it.
+        // With a nonce of the epoch that was just adopted, the proof is younger than this memory, which has lost nothing since.
         if (this.#isOurs(nonce)) answer = await this.#store.remember(id, now, until)
       }
       this.#alone = false
@@ -182,9 +182,9 @@ export class Proofs {
     }
   }
 
-  /** False when there was no room: then the memory starts anew, and what was accepted on its word is accepted no more. */
+  /** False if there was no room: then the memory starts empty, and nonces whose proofs it vouched for are no longer accepted. */
   #rememberHere(id: string, until: number, now: number): boolean {
-    // The oldest first.
+    // The map is in insertion order, so the oldest come first.
     if (this.#here.size >= this.#limit)
       for (const [old, end] of this.#here) {
         if (end > now) break

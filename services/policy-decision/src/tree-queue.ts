@@ -5,20 +5,23 @@ import type { Pdp } from './context.ts'
 import { halvesOf } from './halves.ts'
 import { StoreOrder, type Wanted } from './store-order.ts'
 
-/** One event that wants a place in a tree's order: a decision, an outcome, an abandonment. */
+/** One event to be placed in a tree's order: a decision, an outcome, an abandonment. */
 export interface Work {
   /**
-   * Evaluates on the tree as it will be; gives what to publish, or settles itself and gives nothing. Synchronous. `Outbid` is not
-   * settled yet: it is planned again where something is given back, and else refused.
+   * Evaluates itself on the tree as it will be. Returns what to publish, or settles itself and returns undefined. Synchronous.
+   * `Outbid` is not settled yet: it is planned again if another call gives something back, and refused otherwise.
    */
   plan(view: SpendView): Planned | Outbid | undefined
-  /** It counts. */
+  /** The event counts. */
   recorded(): void
-  /** It was refused after planning: outbid, by the grant store, as too large for an event, or because the tree changed three times. Nothing counts. */
+  /**
+   * The event was refused after planning, and nothing counts. It was outbid, the grant store refused it, it is too large for an event,
+   * or the tree changed three times.
+   */
   refused(reason: DenialReason): void
-  /** It may or may not count. */
+  /** The event may or may not count. */
   unsure(error: unknown): void
-  /** Takes back an ALLOW that was never answered: it goes first, since others wait for what it gives back. */
+  /** Takes back an ALLOW that was never answered. It goes first, since others wait for what it gives back. */
   givesBack?: true
 }
 
@@ -28,7 +31,7 @@ export interface Planned {
   take?: Wanted
 }
 
-/** Too little is left for a decision, since other calls hold it. */
+/** Too little is left for a decision, because other calls hold the rest. */
 export interface Outbid {
   outbid: DenialReason
 }
@@ -37,25 +40,25 @@ const longestBatch = 128
 const longestQueue = 2048
 const tries = 3
 
-/** The pause before an abandonment that the bus did not take is tried again, ms. */
+/** The pause before retrying an abandonment that the bus did not accept, in ms. */
 const givenBackAgainMs = 500
 
 /**
- * Puts a tree's events in one order: gathers what comes while the last batch is on its way, evaluates it one after the other
- * on the state that the ones before make, numbers it consecutively and publishes it together, so that many decisions share one
- * durable write. What turns out void, because another instance was first, is evaluated again on the new state.
+ * Puts a tree's events in one order, so that many decisions share one durable write. It gathers the events that arrive while the last
+ * batch is on its way, and evaluates each on the state that the earlier ones leave. It numbers them consecutively and publishes them
+ * together. An event that turns out void, because another instance was first, is evaluated again on the new state.
  */
 export class TreeQueues {
   readonly #pdp: Pdp
   readonly #queues = new Map<string, Work[]>()
-  /** Decisions that nobody was told and that may yet turn out to count, by id. */
+  /** Decisions that were never answered and may still turn out to count, by id. */
   readonly #unanswered = new Map<string, { root: string; callId: string }>()
 
   constructor(pdp: Pdp) {
     this.#pdp = pdp
   }
 
-  /** Takes back an ALLOW that was never answered: now if it counts, else as soon as it does. */
+  /** Takes back an ALLOW that was never answered: now if it already counts, otherwise as soon as it does. */
   abandonOnce(root: string, decisionId: string, callId: string): void {
     const record = this.#pdp.projection.ledger.decisions.trees.get(root)?.allows.get(decisionId)
     if (record?.standing === 'open') {
@@ -76,12 +79,12 @@ export class TreeQueues {
   }
 
   #giveBack(root: string, decisionId: string, callId: string): void {
-    // An outage of the bus must cost no budget: an abandonment that the bus does not take now is tried again later.
+    // An outage of the bus must not cost budget, so an abandonment that the bus does not accept is retried later.
     const again = () => void setTimeout(() => this.#giveBack(root, decisionId, callId), givenBackAgainMs).unref()
     this.#addFirst(root, abandonment(root, decisionId, { callId, again }))
   }
 
-  /** Events that wait, over all trees. */
+  /** The number of waiting events, over all trees. */
   get length(): number {
     return [...this.#queues.values()].reduce((sum, queue) => sum + queue.length, 0)
   }
@@ -98,12 +101,12 @@ export class TreeQueues {
     void this.#drain(root)
   }
 
-  /** For what nobody waits for, and what the next sweep finds again. */
+  /** For work that no caller waits for and that the next sweep finds again. */
   addIfRoom(root: string, work: Work): void {
     if ((this.#queues.get(root)?.length ?? 0) < longestQueue) this.add(root, work)
   }
 
-  /** One for an ALLOW at most, so no bound is needed. */
+  /** Needs no bound: each ALLOW adds at most one. */
   #addFirst(root: string, work: Work): void {
     const queue = this.#queues.get(root)
     if (queue) queue.unshift(work)
@@ -111,12 +114,12 @@ export class TreeQueues {
   }
 
   async #drain(root: string): Promise<void> {
-    await undefined // what is asked for in the same turn shares the first batch
+    await undefined // calls that arrive in the same turn share the first batch
     for (let queue = this.#queues.get(root); queue && queue.length > 0; ) {
-      // What is given back counts before others are planned: the grant store knows it only by the log.
+      // Events that give something back must count before others are planned: the grant store learns of them only from the log.
       const givenBack = queue.findIndex(({ givesBack }) => !givesBack)
       const batch = queue.splice(0, givenBack > 0 ? givenBack : longestBatch)
-      // Whatever is wrong with one batch, the next is heard.
+      // A batch that fails must not stop the next one.
       await this.#batch(root, batch).catch((error) => {
         this.#pdp.logger.error({ err: error, tree: root }, 'a batch of decisions failed')
         for (const work of batch) work.unsure(error)
@@ -134,12 +137,12 @@ export class TreeQueues {
       }
       const { again, contended } = await this.#attempt(root, left)
       left = again
-      // Waiting for another instance, as the store advised, is no try: each wait ends, and who waits has a deadline.
+      // A wait for another instance, as the store advised, does not count as a try: each wait ends, and each waiting call has a deadline.
       if (contended) tried++
     }
   }
 
-  /** Gives what has to be evaluated again, and whether the log itself said so. */
+  /** Returns what has to be evaluated again, and whether the log itself is the reason. */
   async #attempt(root: string, batch: readonly Work[]): Promise<{ again: Work[]; contended: boolean }> {
     const { decisions } = this.#pdp.projection.ledger
     const view = tentative(decisions.trees.get(root))
@@ -147,7 +150,7 @@ export class TreeQueues {
     const planned: { work: Work; draft: Draft<'decisions.v1'> }[] = []
     const again: Work[] = []
     const outbid: { work: Work; reason: DenialReason }[] = []
-    // The view reads through to the ledger, which other instances' events move while the store is asked.
+    // The view reads through to the ledger, which events of other instances may change while the store is asked.
     const isOvertaken = () => (decisions.trees.get(root)?.version ?? 0) !== begun
     const begun = view.version
     let overtaken = false
@@ -211,8 +214,8 @@ export class TreeQueues {
   }
 
   /**
-   * What lost to calls of its own batch is told once these are answered. An ALLOW that came too late for its caller is given back: what
-   * lost to it then waits for that, and has its own deadline.
+   * Refuses the calls that lost to other calls of their batch, once those are answered. An ALLOW that came too late for its caller is
+   * given back. The calls that lost to it wait for that, within their own deadlines.
    */
   #refuseOutbid(root: string, outbid: readonly { work: Work; reason: DenialReason }[]): void {
     const queue = this.#queues.get(root) ?? []
@@ -221,7 +224,7 @@ export class TreeQueues {
     else for (const { work, reason } of outbid) work.refused(reason)
   }
 
-  /** Nothing of it was published: whoever makes an event too large takes no other of its batch along. */
+  /** Nothing of the batch was published. An oversized event fails alone. */
   async #apart(root: string, planned: readonly { work: Work }[]): Promise<void> {
     if (planned.length === 1) planned[0]?.work.refused('request_too_large')
     else
@@ -251,7 +254,7 @@ export class TreeQueues {
       return published.map(({ verdict }) => verdict)
     } catch (error) {
       if (errorCode(error) === 'event_too_large') return 'too large'
-      // Nothing was numbered; what the grant store was asked for is known to it alone.
+      // No event was numbered, so only the grant store knows what was taken from it.
       if (errorCode(error) === 'bus_unavailable') order.forget()
       for (const { work } of planned) work.unsure(error)
       return 'unsure'
@@ -272,7 +275,7 @@ function abandonment(root: string, decisionId: string, { callId, again }: { call
             },
           }
         : undefined,
-    // Refused or unsure: the decision stays open and is settled in full when its outcome is missed.
+    // If this is refused or unsure, the decision stays open and is settled in full when its outcome is missed.
     recorded: () => undefined,
     refused: () => undefined,
     unsure: (error) => {
@@ -285,7 +288,7 @@ interface Place {
   id: string
   key: string
   version: number
-  /** The event that it was evaluated after: one whose predecessor turns out void is void with it (V9). */
+  /** The event that this one was evaluated after. If that one turns out void, this one is void too (V9). */
   after: string
 }
 
@@ -294,7 +297,7 @@ function placed({ data, ...draft }: Draft<'decisions.v1'>, { after, ...place }: 
   return { ...draft, ...place, data: named } as Draft<'decisions.v1'> & { id: string }
 }
 
-/** It counts, and whoever cannot say so to its caller must not have others of its batch go unheard. */
+/** The event counts. If its caller cannot be told, the rest of the batch must still be answered. */
 function tellSafely(work: Work): void {
   try {
     work.recorded()
