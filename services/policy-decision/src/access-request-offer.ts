@@ -13,9 +13,9 @@ export interface AccessRequestOffer {
 }
 
 /**
- * Where, until when and by which token a denial may be answered by a request (AuthZEN Access Request and Approval Profile,
- * Draft 1, "Requestable Denial Context"); undefined for a denial that asking cannot help. The token says what was denied,
- * to whom, and, of a step-up, under which grant; approval believes it by its signature alone and keeps it to its subject.
+ * Where, until when and with which token the agent may answer a denial with a request (AuthZEN Access Request and Approval Profile,
+ * Draft 1, "Requestable Denial Context"); undefined for a denial that a request cannot resolve. The token says what was denied, to
+ * whom and, for a step-up, under which grant. Approval trusts the token by its signature alone and accepts it only from its subject.
  */
 export function accessRequestOffer(
   { clock, trust, publicUrl, bindingKey }: Pick<Pdp, 'clock' | 'trust' | 'publicUrl' | 'bindingKey'>,
@@ -34,7 +34,7 @@ export function accessRequestOffer(
       iat,
       exp,
       reason,
-      // The humans are asked once more by whoever they granted it to; for more than it has, each agent asks itself.
+      // For a step-up, the agent that holds the grant asks the humans again. For more authority, each agent asks for itself.
       ...(token === undefined ? {} : { sub: grant === undefined ? actingAgent(token) : token.sub }),
       ...(digest === undefined
         ? {}
@@ -44,7 +44,7 @@ export function accessRequestOffer(
     },
     bindingKey,
   )
-  // The token's own expiry and no other: approval compares the two (profile, "Verifying the Denial Binding").
+  // Must equal the token's own expiry: approval compares the two (profile, "Verifying the Denial Binding").
   const expires_at = new Date(exp * 1000).toISOString()
   return { endpoint: `${trust.public_url}/access/v1/requests`, expires_at, binding_token }
 }

@@ -6,8 +6,8 @@ import { ByRegistry } from './by-registry.ts'
 export type VerifiedApproval = { ok: true; approverIds: string[] } | { ok: false; detail: string }
 
 /**
- * The humans' signatures over each grant, verified by this PDP itself (V3): begun when the grant is folded, awaited when it is
- * used. Judged by the registry of the time when the grant was created, so that people who join or leave later change nothing.
+ * The humans' signatures over each grant, verified by this PDP itself (V3). Verification begins when the grant is folded and is awaited
+ * when the grant is used. It uses the registry as of the grant's creation, so people who join or leave later change nothing.
  */
 export class Approvals {
   readonly #projection: Projection
@@ -21,7 +21,7 @@ export class Approvals {
     this.#verified = new ByRegistry(projection)
   }
 
-  /** Begins with each grant as it arrives, so that the first action need not wait for it. */
+  /** Begins to verify each grant as it arrives, so that the first action need not wait for it. */
   onFact({ topic, verdict, event }: Fact): void {
     if (topic !== 'grants.v1' || verdict !== 'counts' || !('grant' in event.data)) return
     const tree = this.#projection.ledger.grants.trees.get(event.partitionkey)

@@ -14,7 +14,7 @@ export interface AuthZenAction {
   properties?: JsonObject
 }
 
-/** What one evaluation asks (§6.1), defaults of a boxcar filled in. Unknown members are gone. */
+/** One evaluation's question (§6.1), with the defaults of its boxcar filled in and unknown members removed. */
 export interface AuthZenEvaluation {
   subject: AuthZenEntity
   action: AuthZenAction
@@ -22,13 +22,13 @@ export interface AuthZenEvaluation {
   context?: JsonObject
 }
 
-/** The answer to one (§5.5). */
+/** The answer to one evaluation (§5.5). */
 export interface AuthZenDecision {
   decision: boolean
   context?: JsonObject
 }
 
-/** Which permitted entities are asked for (§8.4 to §8.6). What is searched for has no id here: one that was sent is ignored. */
+/** Which permitted entities are asked for (§8.4 to §8.6). The entity searched for has no id here: an id that was sent is ignored. */
 export type AuthZenSearch = { context?: JsonObject } & (
   | { entity: 'subject'; subject: Omit<AuthZenEntity, 'id'>; action: AuthZenAction; resource: AuthZenEntity }
   | { entity: 'resource'; subject: AuthZenEntity; action: AuthZenAction; resource: Omit<AuthZenEntity, 'id'> }
@@ -36,38 +36,41 @@ export type AuthZenSearch = { context?: JsonObject } & (
 )
 
 export interface AuthZenCaller {
-  /** The header field. */
+  /** The `Authorization` header field. */
   authorization: string | undefined
-  /** Whether nobody on a network can have read it. */
+  /** Whether no network observer can have read the header field. */
   confidential: boolean
-  /** The address of whoever asks; '' on a Unix socket. */
+  /** The caller's address; '' on a Unix socket. */
   address: string
   /** Whether the caller no longer waits for an answer. Absent where the server cannot tell. */
   isGone?: () => boolean
 }
 
 /**
- * What answers AuthZEN requests: the pipeline of grants, or a set of policies alone. The HTTP layer (`http/authzen.ts`) reads
- * requests strictly, takes boxcars apart by their semantic, cuts pages and writes answers; a decider knows nothing of HTTP.
+ * Answers AuthZEN requests, by the pipeline of grants or by a set of policies alone. The HTTP layer (`http/authzen.ts`) reads
+ * requests strictly, splits boxcars according to their semantic, cuts pages and writes answers. A decider knows nothing of HTTP.
  */
 export interface AuthZenDecider {
-  /** Who calls, before the body is read. Throws `caller_unauthenticated`, and `queue_full` for whoever has enough under way. */
+  /**
+   * Authenticates the caller before the body is read. Throws `caller_unauthenticated`, and `queue_full` for a caller with too many calls
+   * under way.
+   */
   admit(caller: AuthZenCaller): AuthZenSession
 }
 
 /** One HTTP request of an admitted caller. */
 export interface AuthZenSession {
   /**
-   * Several may be asked at once: they take effect in the order in which they were asked, where it matters. A denial is an
-   * answer; what is thrown is an error of the request (`request_malformed`), or of the system: in a boxcar, of its item alone.
+   * Several may be asked at once. Where the order matters, they take effect in the order in which they were asked. A denial is an answer.
+   * Errors are thrown for a malformed request (`request_malformed`) or a system failure; in a boxcar they concern only their item.
    */
   evaluate(evaluation: AuthZenEvaluation): Promise<AuthZenDecision>
-  /** What an evaluation of the same would permit. Changes nothing. Throws rather than to leave some out. */
+  /** Finds what an evaluation of the same would permit. Changes nothing. Throws rather than leave some out. */
   search(search: AuthZenSearch): Promise<AuthZenFound>
 }
 
 export interface AuthZenFound {
-  /** Of actions: names. In any order. */
+  /** Ids, or names for actions, in any order. */
   ids: readonly string[]
   context?: JsonObject
 }

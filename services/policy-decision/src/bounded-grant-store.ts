@@ -1,7 +1,7 @@
 import type { GrantStore } from '@bailiwick/grant-store'
 import { withDeadline } from '@bailiwick/service-kit'
 
-/** A part of a decision's second: a store that does not answer by then is away, and the log alone decides (DESIGN §5). */
+/** A part of the second that a decision has. A store that does not answer in this time is away, and the log alone decides (DESIGN §5). */
 export const answerWithinMs = 250
 
 /**

@@ -2,13 +2,13 @@ import type { Projection } from '@bailiwick/projection'
 
 interface Judged<T> {
   verdict: Promise<T>
-  /** How many changes of the registry were looked at. */
+  /** How many registry changes the verdict took into account. */
   taken: number
 }
 
 /**
- * What was judged by the registry as it was at some time, kept as long as that registry is the same. `registry.v1` may come later
- * than what is judged by it: a verdict of before then, good or bad, does not outlive it (V3).
+ * Verdicts that depend on the registry as of some time, kept as long as that registry is the same. An event of `registry.v1` may arrive
+ * after the verdict that depends on it. An earlier verdict, good or bad, does not survive such an event (V3).
  */
 export class ByRegistry<T> {
   readonly #projection: Pick<Projection, 'ledger'>
@@ -18,7 +18,7 @@ export class ByRegistry<T> {
     this.#projection = projection
   }
 
-  /** `subject` is what does not change: whatever does is another object. */
+  /** `subject` never changes: a changed subject is another object. */
   of(subject: object, at: number, judge: () => Promise<T>): Promise<T> {
     const { registry } = this.#projection.ledger
     const known = this.#known.get(subject)

@@ -5,26 +5,27 @@ import { ServiceError } from '@bailiwick/errors'
 import type { AuthZenCaller } from './authzen.ts'
 import type { Pdp } from './context.ts'
 
-/** A registered enforcement point that asks, and which start of it; undefined: it states none, and must be one process. */
+/** A registered enforcement point, and which start of it is calling. Undefined: the point states no instance, and must be one process. */
 export type CallingPoint = EnforcementPoint & { readonly instance?: string | undefined }
 
 const leewayMs = 5000
 const remembered = 1000
 
-/** base64url of 32 bytes or more. What is shorter can be guessed from its hash, which is public; an assertion has dots. */
+/** base64url of 32 bytes or more. A shorter secret could be guessed from its hash, which is public. An assertion has dots. */
 const bearerSecret = /^[A-Za-z0-9_-]{43,512}$/
 
 /**
- * Who asks: a registered enforcement point, by an assertion of at most a minute signed with its caller key. The same assertion
- * may be sent again while it lives, so its signature is checked once; the registry is asked each time. Or, where its registration
- * has one, by its bearer secret. A point that states no instance is told of, once.
+ * Authenticates the calling enforcement point, which must be registered. It proves itself by an assertion that is valid for at most a
+ * minute, signed with its caller key, or by the bearer secret of its registration, if it has one. The same assertion may be sent again
+ * while it is valid, so its signature is checked once; the registry is checked each time. A point that states no instance is reported
+ * once.
  */
 export class Callers {
   readonly #pdp: Pdp
   readonly #onSingle: (point: string) => void
   readonly #verified = new Map<string, { point: string; caller: string; instance: string | undefined; until: number }>()
 
-  /** `onSingle`: told of each call by a point that states no instance. */
+  /** `onSingle` is called when a point that states no instance authenticates. */
   constructor(pdp: Pdp, onSingle: (point: string) => void) {
     this.#pdp = pdp
     this.#onSingle = onSingle
@@ -39,7 +40,7 @@ export class Callers {
     return point
   }
 
-  /** All are compared, each in constant time. A secret that two points share says of neither that it is the caller. */
+  /** Compares all secrets, each in constant time. A secret that two points share authenticates neither. */
   #pointOfBearer(secret: string): CallingPoint | undefined {
     const given = Buffer.from(sha256(secret))
     const found = this.#pdp.projection.ledger.registry
@@ -55,7 +56,7 @@ export class Callers {
     const known = this.#verified.get(name)
     if (known && now < known.until) {
       const point = registry.enforcementPoint(known.point)
-      // A key that was replaced meanwhile ends what it signed.
+      // An assertion is void once the key that signed it was replaced.
       return point && JSON.stringify(point.caller_jwk) === known.caller ? instanceOf(point, known.instance) : undefined
     }
     const id = claimedIssuer(assertion)

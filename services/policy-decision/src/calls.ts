@@ -5,7 +5,7 @@ import type { Answer } from './decide.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { isToRepeat } from './next-action.ts'
 
-/** Of an agent its ALLOWs, which a retry must find; of an enforcement point all else. */
+/** ALLOWs count against their agent, since a retry must find them. All other answers count against their enforcement point. */
 const remembered = { max: 50_000, maxEach: 10_000 }
 
 interface Remembered {
@@ -23,17 +23,18 @@ interface Remembered {
 type IsGone = () => boolean
 
 /**
- * Answers by call id, so that a caller whose answer was lost may ask again (V10). An instance knows only its own. The answer
- * belongs to one credential and one action: an agent that repeats another's call id is not given the other's permit. It belongs to one
- * instance of the enforcement point: two processes that are given one permit would each use it.
+ * Answers by call id, so that a caller whose answer was lost may ask again (V10). An instance knows only its own answers. An answer
+ * belongs to one credential and one action: an agent that repeats another's call id is not given the other's permit. An answer also
+ * belongs to one instance of the enforcement point: two processes with one permit would each use it.
  */
 export class Calls {
   readonly #answers = new OwnedEntries<Remembered>(remembered)
 
   /**
-   * The first answer for this id, or `conflict` when the id was used for something else, or `elsewhere` when another instance has asked,
-   * and was not denied; undefined: new here, or an ALLOW whose permit is over at `now` (ms since the epoch). Before an ALLOW is given
-   * again, `whyNotAgain` is asked. A request that finds the call being decided waits for it too; the call is given up once all callers have gone.
+   * The first answer for this id; `conflict` if the id was used for something else; `elsewhere` if another instance asked and was not
+   * denied; undefined if the id is new here, or is an ALLOW whose permit has expired at `now` (ms since the epoch). Call `whyNotAgain`
+   * before giving an ALLOW again. A request that finds the call being decided waits for it as well; the call is given up once all its
+   * callers have gone.
    */
   find(
     point: Pick<CallingPoint, 'id' | 'instance'>,
@@ -55,8 +56,8 @@ export class Calls {
   }
 
   /**
-   * Decides, and remembers the answer. `decide` can ask whether all callers that wait for the answer have gone.
-   * A call that was refused undecided, or denied for now, may be asked again as if it were new.
+   * Decides, and remembers the answer. `decide` can ask whether all callers that wait for the answer have gone. A call that was refused
+   * without a decision, or denied only for now, may be asked again as if it were new.
    */
   decide(
     point: Pick<CallingPoint, 'id' | 'instance'>,
@@ -68,7 +69,7 @@ export class Calls {
     const waiting = [isGone]
     const answer = decide(() => waiting.every((each) => each()))
     const entry: Remembered = { asked: askedBy(request), instance: point.instance, answer, waiting }
-    // The agent's name is proved only once the call is allowed: any caller can write it.
+    // The agent's name is proved only once the call is allowed: any caller can write a name.
     this.#answers.set(`point ${point.id}`, name, entry)
     answer.then(
       (given) => {
@@ -78,7 +79,7 @@ export class Calls {
           entry.endsAt = given.permitEndsAt
           this.#answers.set(`agent ${request.subject.id}`, name, entry)
         }
-        // No answer to keep: the same call comes back with the nonce, with a human's word, or a moment later.
+        // Do not keep this answer: the same call comes back with the nonce, with a human's approval, or a moment later.
         else if (isToRepeat(given.reason)) this.#answers.delete(name)
         else entry.isDenied = true
       },

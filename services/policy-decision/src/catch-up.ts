@@ -1,8 +1,8 @@
 import type { ActivePolicies } from './policies.ts'
 
 /**
- * Reads a topic up to its end of this moment. Who asks while one reading is on its way shares the next, so however many ask,
- * the bus is asked once at a time; never the one before, which may have begun too early.
+ * Reads a topic up to its current end. Callers that arrive during a reading share the next one, so the bus is asked once at a time,
+ * however many callers there are. They never share the reading under way, which may have begun too early.
  */
 export class CatchUp {
   readonly #readToEnd: () => Promise<void>
@@ -13,7 +13,7 @@ export class CatchUp {
     this.#readToEnd = readToEnd
   }
 
-  /** Resolves when all that was durable as it was called is folded; rejects as the reading does, or after `ms`. */
+  /** Resolves once all events that were durable at the time of the call are folded. Rejects as the reading does, or after `ms`. */
   async now(ms: number): Promise<void> {
     this.#next ??= this.#running.then(() => {
       this.#next = undefined
@@ -31,7 +31,7 @@ export class CatchUp {
   }
 }
 
-/** Whether policies may be asked: all is here that they may look at. Theirs alone, since it costs the bus a question. */
+/** Whether all events that policies may read are here. Only such policies need this, since it costs a request to the bus. */
 export function isCaughtUp(
   { policies, catchUp }: { policies: ActivePolicies; catchUp: CatchUp },
   ms: number,

@@ -6,8 +6,8 @@ import type { Budgeted, Taken } from './budget.ts'
 import type { Pdp } from './context.ts'
 
 /**
- * From the agent whose grant it is to who acts, each link verified by this PDP from what was signed (V5, V6): of a chain, neither the
- * issuer's word nor the credential's counts.
+ * The holders from the grant's agent down to the acting agent. This PDP verifies each link from the signatures themselves (V5, V6): for
+ * a chain, it trusts neither the issuer nor the credential.
  */
 export function holdersOf(
   { trust }: Pick<Pdp, 'trust'>,
@@ -22,21 +22,21 @@ export function holdersOf(
 export const chainReason = (fault: ChainFault): DenialReason =>
   fault === 'grant' ? 'authority_not_understood' : 'delegation_invalid'
 
-/** Where a sub-agent acts, who it is and by which delegation. */
+/** If a sub-agent acts: its name and its delegation. */
 export function actedAs({ act, grant }: AccessToken): { delegation_id?: string; sub_agent?: string } {
   return act === undefined || grant.delegation === undefined
     ? {}
     : { delegation_id: grant.delegation, sub_agent: act.sub }
 }
 
-/** Between the agent whose grant it is and who acts: in the credential who acts is outermost (RFC 8693 §4.1). */
+/** The agents between the grant's agent and the acting agent. In the credential the acting agent is outermost (RFC 8693 §4.1). */
 export function actedBetween({ act }: AccessToken): { between?: string[] } {
   const between: string[] = []
   for (let above = act?.act; above !== undefined; above = above.act) between.unshift(above.sub)
   return between.length === 0 ? {} : { between }
 }
 
-/** What one holder's authority has for an action. */
+/** One holder and the permissions of its authority that cover the action. */
 export interface Level {
   holder: Holder
   covering: readonly CoveringPermission[]
@@ -45,8 +45,8 @@ export interface Level {
 export type Levels = readonly [Level, ...Level[]]
 
 /**
- * DESIGN §7.4 step 4: `covers` for the grant and for every link. The first refusal wins, from the grant down. A permission by
- * which no event could say what was compared covers nothing: an auditor judges by what stands there (V3).
+ * DESIGN §7.4 step 4: `covers` for the grant and for every link. The first refusal wins, from the grant down. A permission covers
+ * nothing if an event could not hold the values that it compares: an auditor must be able to check them there (V3).
  */
 export function coverEach(
   holders: Holders,
@@ -69,7 +69,7 @@ export function coverEach(
   return grant ? { ok: true, levels: [grant, ...links] } : { ok: false, reason: 'action_not_granted' }
 }
 
-/** What an event has room for. */
+/** An argument value that an event has room for. */
 export type Scalar = string | number | boolean | null
 export const isScalar = (value: unknown): value is Scalar =>
   value === null ||
@@ -85,7 +85,7 @@ const nothing: Taken = {
   unmeasured: 0,
 }
 
-/** Each level with what was taken of it: of the grant's by the whole tree, of a link's by all at it and below it. */
+/** Each level with what was taken from it: from the grant by the whole tree, from a link by all agents at and below it. */
 export function budgeted([grant, ...links]: Levels, view: SpendView): readonly [Budgeted, ...Budgeted[]] {
   const of = ({ holder: { authority }, covering }: Level, spent: Taken) => ({ authority, covering, spent })
   return [of(grant, view), ...links.map((link) => of(link, view.links.get(link.holder.id) ?? nothing))]

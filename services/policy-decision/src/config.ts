@@ -1,28 +1,31 @@
 import { commonSettings, defaultQuotas, duration, quotaSettings } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
-/** What a PDP needs to know besides its adapters. */
+/** The settings of a PDP, besides its adapters. */
 export interface PolicyDecisionConfig {
   /** Unique for each start. */
   instance: string
-  /** Its outside address: `iss` of permits, audience of enforcement points' assertions. */
+  /** The PDP's outside address: `iss` of permits, audience of enforcement points' assertions. */
   publicUrl: string
   maxStalenessMs: number
   /** For one decision, evidence included (DESIGN §7.4). */
   decisionDeadlineMs?: number
   /** How long after an ALLOW its outcome is due. */
   outcomeSeconds?: number
-  /** How many calls may be under way of one enforcement point, and of one agent over all its instances. */
+  /** How many calls of one enforcement point, and of one agent over all its instances, may be under way. */
   pointCalls?: number
   agentCalls?: number
-  /** How many decisions one agent, and one grant, may have here in a minute. */
+  /** How many decisions one agent, and one grant, may get here per minute. */
   agentDecisionsPerMinute?: number
   grantDecisionsPerMinute?: number
   /** Whether calls go to evidence, which keeps them until they are erased. */
   keepCalls?: boolean
 }
 
-/** One agent has a whole boxcar and as much again, and never all that its point has; what is under way is decided within the deadline. */
+/**
+ * One agent may have a whole boxcar under way and as much again, but never all that its enforcement point may. Calls under way are
+ * decided within the deadline.
+ */
 export const defaults = {
   decisionDeadlineMs: 1000,
   outcomeSeconds: 60,

@@ -13,32 +13,32 @@ import type { Shadow } from './shadow.ts'
 import type { StepUps } from './step-ups.ts'
 import type { UnderWay } from './under-way.ts'
 
-/** Makes decisions durable and says which count; the bench wires one that does not. */
+/** Makes decisions durable and says which count. The bench wires one that does not make them durable. */
 export type RecordDecisions = (drafts: readonly Draft<'decisions.v1'>[]) => Promise<Published[]>
 
-/** What the decision pipeline works with. */
+/** The dependencies of the decision pipeline. */
 export interface Pdp {
   keyRing: Participant['keyRing']
   projection: Projection
   record: RecordDecisions
-  /** Folds `decisions.v1` up to its end of now: what an agent did in other tasks, by whichever instance. */
+  /** Folds `decisions.v1` up to its current end: what an agent did in other tasks, decided by any instance. */
   catchUp: CatchUp
   newEventId: () => string
   trust: Trust
   permitKey: SigningKey<'permit'>
-  /** Signs what a requestable denial was about. */
+  /** Signs the binding token of a requestable denial, which says what was denied. */
   bindingKey: SigningKey<'binding-token'>
   publicUrl: string
   grantStore: GrantStore
   policies: ActivePolicies
-  /** A candidate beside them, whose answers count for nothing. */
+  /** A candidate set that is asked as well. Its answers have no effect. */
   shadow: Pick<Shadow, 'candidate' | 'prepare' | 'ask'>
   approvals: Approvals
   stepUps: StepUps
-  /** Where the installation wants calls kept. */
+  /** Present if the installation wants calls kept. */
   keptCalls?: Pick<KeptCalls, 'takes' | 'keep'> | undefined
   proofs: Proofs
-  /** Where calls wait to be begun, by credential. */
+  /** Calls that wait to be begun, by credential. */
   intake: Intake
   /** Calls under way, by agent without instance. */
   agents: UnderWay

@@ -2,19 +2,22 @@ import type { Continuous } from '@bailiwick/contracts'
 import type { AllowRecord, Tree } from '@bailiwick/projection'
 
 export interface Signs {
-  /** When humans last said that it goes on: its creation or start, or the last step-up that says so; ms since the epoch, as all here. */
+  /**
+   * When humans last said that the task goes on: the grant's creation or start, or the last step-up that says so. All times here are in
+   * ms since the epoch.
+   */
   since: number
-  /** When one workload showed which instance it is, in any order. */
+  /** When one workload attested, in any order. */
   attestedAt: readonly number[]
-  /** What was allowed, and when its outcome was reported. */
+  /** The allowed calls, and when the outcome of each was reported. */
   allows: Iterable<Pick<AllowRecord, 'at' | 'standing' | 'reportedAt'>>
 }
 
 /**
- * Whether what a grant of mode continuous stands on has gone stale (DESIGN §1): the workload did not attest often enough, or
- * an outcome did not come in time, at any moment since humans last said yes. It stays so until they say it again: whoever
- * took a workload over while nobody looked must not heal it by looking well afterwards. Pure. A time that is none has lapsed, and
- * an attestation that is dated ahead is a gap like any other.
+ * Whether a grant of mode continuous has lapsed (DESIGN §1): at any moment since humans last said yes, the workload did not attest often
+ * enough, or an outcome did not come in time. It stays lapsed until they say yes again: an attacker who took the workload over in the gap
+ * must not repair it by attesting well afterwards. Pure. An invalid time counts as lapsed. An attestation dated in the future leaves a
+ * gap like any other.
  */
 export function hasLapsed({ reattest_seconds, outcome_seconds }: Continuous, signs: Signs, now: number): boolean {
   const { since, attestedAt, allows } = signs
@@ -29,8 +32,8 @@ export function hasLapsed({ reattest_seconds, outcome_seconds }: Continuous, sig
 }
 
 /**
- * When a workload attested, by the intents of its credentials: that of the grant's own agent, or of a sub-agent by its delegation.
- * What it showed is no younger than its intent.
+ * When a workload attested, according to the intents of its credentials: the workload of the grant's own agent or, with `delegation`,
+ * of that sub-agent. An attestation counts as no younger than the intent that records it.
  */
 export function attestationsOf({ credentials }: Pick<Tree, 'credentials'>, delegation?: string): number[] {
   const own = [...credentials.values()].filter(({ delegation_id }) => delegation_id === delegation)

@@ -22,7 +22,7 @@ export const resource = { type: 'tool', id: 'erp/read' }
 export const digest = actionDigest({ ...action, resource })
 export const point = { id: base, resources: [{ type: 'tool' }], base_urls: [base] }
 
-/** The living call, in the order of its tree, with a credential and a proof. Each test changes one thing. */
+/** The living call in its tree's order, with a credential and a proof. Each test changes one thing. */
 export function asked() {
   const w = world()
   const { pdp: ordered, ...order } = treeOrder()

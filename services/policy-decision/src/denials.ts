@@ -14,14 +14,14 @@ const longestQueue = 10_000
 const batch = 64
 const summaryEveryMs = 60_000
 const longestSummary = 200
-/** What one agent's denials may put on the log each second; the rest is counted (DESIGN §7.4, V18). */
+/** How many denials of one agent become events each second; the rest are counted (DESIGN §7.4, V18). */
 const eventsPerSecond = 10
 /** The share of a minute for a caller that has an agent's credential but not its key: the log shows that it tried, not how often. */
 const unprovenPerMinute = 20
-/** Stands in a full sum for all further subjects and reasons. */
+/** Stands for all further subjects and reasons once a sum is full. */
 const others = 'others'
 
-/** What an agent can ask for after such a denial (AuthZEN access request profile): asking again may help. */
+/** Denials that an agent may answer with an access request (AuthZEN access request profile). */
 const requestable: ReadonlySet<DenialReason> = new Set<DenialReason>([
   'credential_missing',
   'grant_unknown',
@@ -41,14 +41,14 @@ export const isRequestable = (reason: DenialReason): boolean => requestable.has(
 
 interface Queued {
   draft: Draft<'decisions.v1'>
-  /** What is said of it in a sum, where it cannot be an event of its own. */
+  /** How a sum counts the denial if it cannot be an event of its own. */
   counted?: { subject: string; reason: string }
 }
 
 /**
- * Denials as evidence: a denial is answered at once and published later. Calls that were never authenticated cannot fill the log: they are counted by
- * enforcement point and reason, and summarised once a minute (decision 43). Denials beyond an agent's share, and those that no event has
- * room for, are counted as well. The queue is bounded; a denial that finds it full is counted too.
+ * Denials as evidence: a denial is answered at once and published later. Calls that were never authenticated cannot fill the log: they
+ * are counted by enforcement point and reason, and summarised once a minute (decision 43). Denials beyond an agent's share, and those
+ * that an event has no room for, are counted as well. The queue is bounded; a denial that finds it full is counted too.
  */
 export class Denials implements AsyncDisposable {
   readonly #pdp: Pdp
@@ -110,12 +110,12 @@ export class Denials implements AsyncDisposable {
     this.#put({ draft, counted: { subject: caller, reason } })
   }
 
-  /** A caller that is nobody. */
+  /** A caller that did not authenticate. */
   unauthenticated(): void {
     this.#count('unauthenticated', 'caller_unauthenticated')
   }
 
-  /** A call of an agent, or under a grant, that asks for more than it may have. */
+  /** A call over the quota of its agent or grant. */
   overQuota(point: EnforcementPoint): void {
     this.#count(point.id, 'decision_quota_exceeded')
   }
@@ -186,14 +186,14 @@ export class Denials implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
     this.#stop.abort()
-    // Before the last sum: what turns out to be too large stands in it.
+    // Drain before the last sum, which counts the denials that turn out to be too large.
     await this.#draining
     this.#summarise()
     await this.#draining
   }
 }
 
-/** So many of each subject in a window of time. */
+/** A limit per subject and window of time. */
 class PerWindow {
   readonly #ms: number
   readonly #most: number

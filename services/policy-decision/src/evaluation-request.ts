@@ -10,10 +10,10 @@ const observedSchema = z.object({
   proof: z.string().max(8192).optional(),
   htm: z.string().min(1).max(32).optional(),
   htu: z.string().min(1).max(8192).optional(),
-  /** The digest of what the enforcement point will execute; computed again here. */
+  /** The digest of the action that the enforcement point will execute; computed again here. */
   action_digest: sha256Schema.optional(),
   call_id: callIdSchema.optional(),
-  /** How long the answer may become, in bytes: as much is reserved where the task's are limited. */
+  /** How long the answer may become, in bytes. This many are reserved if the task's bytes are limited. */
   answer_bytes: z.int().min(1).optional(),
 })
 
@@ -25,7 +25,7 @@ export interface EvaluationRequest {
   action: { name: string; properties: JsonObject }
   resource: { type: string; id: string }
   observed: z.infer<typeof observedSchema>
-  /** Whether it says which approval it comes with (access request profile, "Approval and Re-evaluation"). */
+  /** Whether the request names the approval that it comes with (access request profile, "Approval and Re-evaluation"). */
   withApproval: boolean
   /** Types of obligations that the enforcement point can do; undefined: it does not say. */
   supported?: readonly string[] | undefined
@@ -33,7 +33,7 @@ export interface EvaluationRequest {
   digest: string | undefined
 }
 
-/** Reads what an evaluation says of the call. Throws `request_malformed`; what is well formed but not allowed is for the decision. */
+/** Reads the call from an evaluation. Throws `request_malformed`. A request that is well formed but not allowed is left to the decision. */
 export function evaluationRequest({ subject, action, resource, context }: AuthZenEvaluation): EvaluationRequest {
   const observed = observedSchema.safeParse(context?.bailiwick ?? {})
   if (!observed.success) throw malformed(observed.error, 'context.bailiwick.')
@@ -52,7 +52,7 @@ export function evaluationRequest({ subject, action, resource, context }: AuthZe
   }
 }
 
-/** Whether events can name it; a request that they cannot is well formed, and is denied. */
+/** Whether events can name the request. If they cannot, it is well formed but denied. */
 export function isNameable({ subject, action, resource }: EvaluationRequest): boolean {
   return namesSchema.safeParse({ subject: subject.id, action: action.name, resource }).success
 }

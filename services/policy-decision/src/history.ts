@@ -2,7 +2,7 @@ import { labelsOfTool } from '@bailiwick/approval-statement'
 import { historyFacts, type Shape } from '@bailiwick/policy'
 import type { DecisionState, RegistryState, SpendView } from '@bailiwick/projection'
 
-/** What a tool does, by the registry; one that nobody described is treated as untrusted, private and external at once. */
+/** A tool's labels, from the registry. A tool without a description is treated as untrusted, private and external at once. */
 export function labelsOf(registry: RegistryState, resource: { type: string; id: string }): string[] {
   return [...labelsOfTool(resource, { get: (id) => registry.get('tool-server', id) })]
 }
@@ -10,21 +10,21 @@ export function labelsOf(registry: RegistryState, resource: { type: string; id: 
 export interface HistoryQuestion {
   decisions: DecisionState
   root: string
-  /** The tree, with what of it is still on its way to the log: two calls of one batch follow one another too. */
+  /** The tree, including events that are still on their way to the log: calls of one batch follow one another too. */
   tree: Pick<SpendView, 'labels' | 'taken' | 'depth' | 'ahead'>
-  /** Without instance. */
+  /** The agent id, without instance. */
   agent: string
-  /** As the registry has it now. */
+  /** The owner that the registry names now. */
   owner: string
-  /** Delegations between the grant's agent and whoever acts now. */
+  /** The number of delegations between the grant's agent and the acting agent. */
   depth: number
   /** ms since the epoch */
   now: number
 }
 
 /**
- * `context.history` (DESIGN §7.4 step 6): what this task (the tree), and in the last 8 h this agent (any instance, any task) and all agents
- * of its owner, have done, so far as the schema declares it: of labels and currencies, those that it lists.
+ * `context.history` (DESIGN §7.4 step 6): what this task (the tree) has done, and what this agent (any instance, any task) and all agents
+ * of its owner did in the last 8 h. It holds only what the schema declares, and only the labels and currencies that the schema lists.
  */
 export function historyOf(history: Shape | undefined, question: HistoryQuestion): Record<string, unknown> {
   const { decisions, root, tree, agent, owner, depth, now } = question

@@ -10,7 +10,7 @@ import type { Standing } from './life.ts'
 import type { PolicyQuestion } from './policy-question.ts'
 import type { Claim } from './verify-credential.ts'
 
-/** `asked`: absent where policies had no part in it. */
+/** `asked`: absent if policies had no part in the verdict. */
 export type PolicyVerdict = { asked?: PolicyQuestion } & (
   | Passed
   | { reason: DenialReason; policies?: string[]; duties?: Duties }
@@ -18,14 +18,14 @@ export type PolicyVerdict = { asked?: PolicyQuestion } & (
 
 interface Passed {
   labels: string[]
-  /** Of the agents of the chain, each once. */
+  /** The owners of the chain's agents, each once. */
   owners: string[]
   policies: string[]
   policySet: string
-  /** Only policies that want a human's word stand in the way. */
+  /** The only policies in the way are ones that require a human's approval. */
   stepUp: boolean
   duties: Duties
-  /** What those policies oblige to until there is one. */
+  /** The duties that those policies impose until there is an approval. */
   wanting: Duties
 }
 
@@ -34,13 +34,13 @@ interface Question {
   claim: Claim
   standing: Standing
   levels: Levels
-  /** A decision's unless told. */
+  /** Defaults to a decision. */
   purpose?: Purpose
 }
 
 /**
- * DESIGN §7.4 steps 5 and 6: what the active policies say of this action now, with each agent of the chain as the principal in turn. All must
- * be allowed: an agent that policy keeps from something does not get it from another, nor through a sub-agent.
+ * DESIGN §7.4 steps 5 and 6: how the active policies judge this action now, with each agent of the chain as the principal in turn. All
+ * must be allowed: no agent can get around a policy through another agent or a sub-agent.
  */
 export function judgePolicies(pdp: Pdp, question: Question, view: SpendView): PolicyVerdict {
   const active = pdp.policies.current()
@@ -74,10 +74,10 @@ export function judgePolicies(pdp: Pdp, question: Question, view: SpendView): Po
   }
 }
 
-/** What an event holds. */
+/** The number of policies that an event has room for. */
 const mostPolicies = 64
 
-/** A request for each agent of the chain; it ends before one that the registry no longer knows. */
+/** One request for each agent of the chain. Stops before the first agent that the registry no longer knows. */
 function requestsOf(
   { projection, clock }: Pdp,
   { request, claim, standing, levels, labels, view }: Question & { labels: string[]; view: SpendView },

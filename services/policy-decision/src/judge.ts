@@ -28,7 +28,7 @@ export interface Covered {
   levels: Levels
 }
 
-/** DESIGN §7.4 steps 2 to 4: what does not change with what the tree has taken. */
+/** DESIGN §7.4 steps 2 to 4: the part that does not depend on what the tree has taken. */
 export async function judgeCover(
   pdp: Pdp,
   claim: Claim,
@@ -37,7 +37,7 @@ export async function judgeCover(
 ): Promise<({ ok: true } & Covered) | { ok: false; reason: DenialReason }> {
   const refuse = (reason: DenialReason) => ({ ok: false, reason }) as const
   if (!pdp.projection.fresh()) return refuse('state_stale')
-  // Who must wait for the log does not hold up who comes after.
+  // A call that must wait for the log does not hold up the calls after it.
   if (!isRecorded(pdp, claim)) turn?.leave()
   const life = await findStanding(pdp, claim, deadlineMs)
   if (!life.ok) return life
@@ -56,16 +56,16 @@ export async function judgeCover(
 type Approved = Extract<PolicyVerdict, { labels: string[] }>
 type Reserved = Extract<Reservation, { ok: true }>
 
-/** What a person's yes must do: let this action through, or let a lapsed task go on as well. */
+/** What a human's yes must do: let this action through, or also let a lapsed task go on. */
 export type StepUpNeeds = 'action' | 'task'
 
-/** `asked`: absent where policies had no part in it. */
+/** `asked`: absent if policies had no part in the verdict. */
 export type SpendVerdict = { asked?: PolicyQuestion | undefined } & (
   | { reason: DenialReason; policies?: readonly string[] | undefined; duties?: Duties; needs?: StepUpNeeds }
   | { judged: Approved; reservation: Reserved; stepUp: StepUp | undefined; duties: Duties }
 )
 
-/** DESIGN §7.4 steps 3 and 5 to 7 on the tree as it is now: what the action would take, and under which human's word. */
+/** DESIGN §7.4 steps 3 and 5 to 7 on the tree as it is now: what the action would take, and under which step-up. */
 export function judgeSpend(
   pdp: Pdp,
   question: Covered & { claim: Claim; request: EvaluationRequest; purpose?: Purpose },
@@ -78,12 +78,12 @@ export function judgeSpend(
   if ('reason' in judged) return judged
   const { asked, policies } = judged
   const now = pdp.clock.now()
-  // Used where there is one, needed or not: humans said yes to this action once, and it happens once.
+  // A step-up is used if there is one, needed or not: humans said yes to this action once, so it happens once.
   const stepUp = pdp.stepUps.find(standing, claim.digest, view, now)
   const lapsed = !stepUp && waitsForHuman(pdp, standing, claim, now)
   if (lapsed || (!stepUp && judged.stepUp))
     return { reason: 'step_up_required', policies, duties: judged.wanting, asked, needs: lapsed ? 'task' : 'action' }
-  // One approval, one action, once: what was taken and not taken back is that once.
+  // An approval covers one action, once. A call that was taken and not given back is that one time.
   if (standing.tree.grant.mode === 'per_action' && view.taken.calls > 0n)
     return { reason: view.held.calls > 0n ? 'uses_reserved' : 'uses_exhausted', asked }
   const bytes = { asked: request.observed.answer_bytes, most: judged.duties.limitBytes }
@@ -94,7 +94,7 @@ export function judgeSpend(
   return { judged, reservation, stepUp, duties, asked }
 }
 
-/** What the grant's own limits oblige to, beside what policies do: no more bytes than were reserved, an outcome in time. */
+/** Adds the duties of the grant's own limits to those of policies: no more bytes than were reserved, and an outcome in time. */
 function withLimits(duties: Duties, { reserved }: Reserved, { mode, statement }: Grant): Duties {
   const limitBytes = reserved.egress_bytes > 0 ? reserved.egress_bytes : duties.limitBytes
   const own = mode === 'continuous' ? statement.continuous?.outcome_seconds : undefined

@@ -7,14 +7,14 @@ type Attachments = typeof topic
 
 const longestQueue = 1000
 const batch = 64
-/** Erased before they were handed over: more than an operator can name within the second that a decision may take to end. */
+/** Calls erased before they were handed over. An operator cannot name as many within the second that a decision may take. */
 const mostErased = 10_000
-/** Characters: what an attachment may hold (docs/events). A longer call stands in the log as its salted hash alone. */
+/** Characters that an attachment may hold (docs/events). The log holds a longer call only as its salted hash. */
 const longestText = 20_000
 
 /**
- * Calls that were allowed, with their salts, on their way to evidence, where the installation wants them kept: handed over behind the
- * answer, so that no decision waits. The queue is bounded; a decision that finds it full is not said to be kept.
+ * Allowed calls, with their salts, on their way to evidence, if the installation wants them kept. They are handed over after the answer,
+ * so that no decision waits. The queue is bounded; the event of a decision that finds it full does not say that its call is kept.
  */
 export class KeptCalls implements AsyncDisposable {
   readonly #producer: Pick<Producer, 'publish'>
@@ -42,10 +42,10 @@ export class KeptCalls implements AsyncDisposable {
     })
   }
 
-  /** Resolves when it is durably said; evidence then does it, and says so in the log. */
+  /** Resolves once the erasure is durable on the bus. Evidence then performs it and records that in the log. */
   async erase(erasures: readonly EventData<Attachments, 'attachment.erased'>[]): Promise<void> {
-    // What waits here, or comes only now since its decision is not answered yet, would come after its own erasure, and take its place on
-    // the bus.
+    // A call that waits here, or that comes later because its decision is not answered yet, must not follow its own erasure on the bus
+    // and take its place.
     for (const { attachment_id } of erasures) this.#erased.add(attachment_id)
     for (const oldest of this.#erased.values().take(Math.max(0, this.#erased.size - mostErased)))
       this.#erased.delete(oldest)
@@ -59,7 +59,7 @@ export class KeptCalls implements AsyncDisposable {
   async #drain(): Promise<void> {
     await undefined
     while (this.#queue.length > 0)
-      // What cannot be made durable in time is given up: a call that is said to be kept, and that evidence never had.
+      // A call that cannot be made durable in time is given up: its event says that it is kept, but evidence never gets it.
       await this.#producer.publish(topic, this.#queue.splice(0, batch)).catch(() => undefined)
   }
 

@@ -5,7 +5,7 @@ export const now = Date.parse('2026-07-01T12:00:00.000Z')
 export const spell = (ms: number) => new Date(ms).toISOString()
 const read = { type: 'tool', id: 'erp/read' }
 
-/** A living call, and the world around it as far as the steps of a decision look at it; each test changes one thing. */
+/** A living call, and as much of its surroundings as the steps of a decision read. Each test changes one thing. */
 export function world() {
   const grant = {
     id: 'grt_1',

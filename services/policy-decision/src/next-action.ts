@@ -7,5 +7,5 @@ export function nextAction(reason: DenialReason): { next_action: 'request' | 're
   return isTransient(reason) ? { next_action: 'retry', retry_after: denialRetrySeconds } : { next_action: 'none' }
 }
 
-/** Whether a denial says to repeat the call, at once or once something has happened: the next answer may be another one. */
+/** Whether the caller should repeat a denied call, at once or once something has happened: the next answer may differ. */
 export const isToRepeat = (reason: DenialReason): boolean => isTransient(reason) || reason === 'step_up_required'

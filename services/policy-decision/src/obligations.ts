@@ -1,7 +1,7 @@
 import type { Obligation, obligationTypes } from '@bailiwick/contracts'
 import type { Duties } from '@bailiwick/policy'
 
-/** What a notification says it is about. No arguments: what they hold is nobody's whom a policy tells. */
+/** The subject of a notification. It has no arguments: the recipients that a policy names have no right to them. */
 export interface About {
   subject: string
   action: string
@@ -10,7 +10,7 @@ export interface About {
   decisionId?: string
 }
 
-/** Spelled as the AuthZEN Profile for Obligations, Draft 1, has it. The same duties are always spelled alike. */
+/** Spells duties as the AuthZEN Profile for Obligations, Draft 1, defines them. The same duties are always spelled alike. */
 export function spellObligations(duties: Duties, about: About): Obligation[] {
   const { redact, limitBytes, reportSeconds, notify } = duties
   const vendor = 'bailiwick'
@@ -27,7 +27,7 @@ export function spellObligations(duties: Duties, about: About): Obligation[] {
   ]
 }
 
-/** What `step_up_required` asks for: enough of the people who may approve the grant, each with a passkey, for this very action. */
+/** `step_up_required` asks enough of the grant's approvers, each with a passkey, to approve this very action. */
 export const stepUpObligation: Obligation = {
   id: 'step-up',
   type: 'step-up',
@@ -35,8 +35,8 @@ export const stepUpObligation: Obligation = {
 }
 
 /**
- * Whether the enforcement point declares that it can do all of it ("Negotiation"). One that declares nothing says nothing; a type
- * that nobody here gives is as if it were not there.
+ * Whether the enforcement point's declaration covers all these duties ("Negotiation"). A point that declares nothing rules nothing out.
+ * Declared types that this PDP never uses are ignored.
  */
 export function isSupported(
   { redact, limitBytes, reportSeconds, notify }: Duties,
@@ -59,8 +59,8 @@ function inWords({ subject, action, resource, decision, decisionId }: About): st
   return `${decision ? 'Allowed' : 'Denied'}: ${call}${decisionId === undefined ? '' : ` (${decisionId})`}`
 }
 
-/** Whoever is told reads a name, not a document; the decision has it whole. */
+/** The recipient needs a name, not a document. The decision holds the whole name. */
 const cut = (name: string) => (name.length > 200 ? `${upTo(200, name)}…` : name)
 
-/** A character that was cut in half could not be signed, and no reader would take the event that holds it. */
+/** A character that was cut in half could not be signed, and every reader would refuse an event that holds it. */
 const upTo = (most: number, text: string) => text.slice(0, most).toWellFormed()

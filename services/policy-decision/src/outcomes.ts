@@ -13,10 +13,10 @@ const nothing = { calls: 0, egress_bytes: 0, cost: {} }
 const foldWaitMs = 1000
 
 /**
- * Relays what an enforcement point signed: one outcome a decision, once, and of an instance one under each number (V10). Gives back the reservation only for a signed
- * `not_executed` of a point that is registered as one that may release (DESIGN §7.4 step 7). Resolves when it counts; the
- * same outcome again is answered alike and changes nothing; another one of the same decision is `outcome_mismatch`, another one under the
- * same number `outcome_sequence_reused`, and both are told to `refused`.
+ * Relays an outcome that an enforcement point signed: one per decision, once, and one under each number of an instance (V10). Gives the
+ * reservation back only for a signed `not_executed` of a point that is registered as one that may release (DESIGN §7.4 step 7). Resolves
+ * once the outcome counts. The same outcome sent again gets the same answer and changes nothing. A different outcome of the same
+ * decision is `outcome_mismatch`; a different outcome under the same number is `outcome_sequence_reused`. Both are reported to `refused`.
  */
 export async function reportOutcome(
   pdp: Pdp,
@@ -60,12 +60,15 @@ async function relay(
     refused.tell({ decision_id, grant_id: root, enforcement_point: point.id, code, outcome: jws })
     return new ServiceError(code, detail)
   }
-  /** What does not count must not be said to: a point that contradicts itself is told so. By what it signed, whichever signature came. */
+  /**
+   * An outcome that does not count must not look accepted, so a point that contradicts itself gets an error. Compares the signed
+   * content, since several signatures of the same content may verify.
+   */
   const another = (known: AllowRecord['outcome']) =>
     known === hash ? undefined : contradicts('outcome_mismatch', 'the decision has another outcome')
   if (record.instance !== instance)
     throw contradicts('outcome_mismatch', 'the decision belongs to another instance of its enforcement point')
-  // So does every outcome of an enforcement point that does not know of salts: who runs it must be able to see it.
+  // Every outcome of an enforcement point that does not know of salts also fails here. Its operator must be able to see the cause.
   if (record.actionHash !== action_digest)
     throw new ServiceError('outcome_mismatch', 'the action is not named by the salted hash that its permit gives')
   if (record.standing === 'settled') {
@@ -75,7 +78,7 @@ async function relay(
   }
   if (instance !== undefined && pdp.projection.ledger.decisions.outcomeNumbers.has(instanceName(record), sequence))
     throw contradicts('outcome_sequence_reused', 'the instance gave this number to another outcome')
-  // What was approved as one action is used by its ALLOW: it is never given back.
+  // An approval of one action is used up by its ALLOW and never given back.
   const perAction = pdp.projection.ledger.grants.trees.get(root)?.grant.mode === 'per_action'
   const releasable = status === 'not_executed' && point.may_release && !perAction ? record.reserved : nothing
   let released: BudgetAmounts = nothing
@@ -141,14 +144,14 @@ function findAllow(pdp: Pdp, decisionId: string): Found | undefined {
   return root !== undefined && record ? { root, record } : undefined
 }
 
-/** What fell due in one second is said over most of the next: said faster, it would be what decisions wait for, and late is late already. */
+/** Outcomes that fell due in one second are reported over most of the next. Reported faster, they would hold up decisions. */
 const [pauseMs, pauses] = [10, 80]
-/** However much fell due while nobody looked. */
+/** The limit also holds if many outcomes fell due while no sweep ran. */
 const mostAtOnce = 32
 
 /**
- * Publishes `outcome.missing` for each ALLOW whose outcome is overdue; the ALLOW stays spent in full. Resolves when all these events wait in
- * their trees' queues. An outcome in hand is not missing: it is being recorded, however long that takes.
+ * Publishes `outcome.missing` for each ALLOW whose outcome is overdue; the ALLOW stays spent in full. Resolves when all these events wait
+ * in their trees' queues. An outcome in hand is not missing: it is being recorded, however long that takes.
  */
 export async function sweepMissing(pdp: Pdp, queues: TreeQueues, inHand: Pick<OutcomesInHand, 'has'>): Promise<void> {
   const now = pdp.clock.now()
@@ -157,7 +160,7 @@ export async function sweepMissing(pdp: Pdp, queues: TreeQueues, inHand: Pick<Ou
   for (const [n, { root, record }] of overdue.entries()) {
     if (n > 0 && n % atOnce === 0) await after(pauseMs)
     const due = new Date(record.outcomeDue).toISOString()
-    // A full queue is no reason to stop: what is overdue stays so, and is looked at again.
+    // A full queue must not stop the sweep: an overdue outcome stays overdue, and the next sweep finds it again.
     queues.addIfRoom(root, {
       plan: (view) =>
         view.allows.get(record.id)?.standing === 'open' && !inHand.has(record.id)

@@ -18,7 +18,7 @@ import { spellObligations, stepUpObligation } from './obligations.ts'
 import type { PolicyDecision } from './policy-decision.ts'
 import { Turns } from './turns.ts'
 
-/** Answers AuthZEN requests by the pipeline of grants (DESIGN §7.4): each evaluation is a decision, with its own evidence. */
+/** Answers AuthZEN requests with the pipeline of grants (DESIGN §7.4): each evaluation is a decision, with its own evidence. */
 export function pipelineDecider(service: PolicyDecision): AuthZenDecider {
   return { admit: (caller) => pipelineSession(service, service.admit(caller), caller.isGone) }
 }
@@ -44,7 +44,7 @@ function pipelineSession(
   }
 
   function answerOf(evaluation: EvaluationRequest, answer: Answer): AuthZenDecision {
-    // One identifier in the words of both: ours, and the access request profile's ("Evaluation Identifier").
+    // One identifier under two names: ours, and that of the access request profile ("Evaluation Identifier").
     const named = { decision_id: answer.decisionId, evaluation_id: answer.decisionId }
     if (answer.decision) {
       const { permit, outcomeDue: outcome_due, obligations } = answer
@@ -54,7 +54,7 @@ function pipelineSession(
     return { decision: false, context: { ...named, ...denialContext(evaluation, answer) } }
   }
 
-  /** Still a denial, and where to ask (access request profile, "Requestable Denial Context"). RFC 9449 §9: the nonce to use. */
+  /** Says where to request access (access request profile, "Requestable Denial Context") and which nonce to use (RFC 9449 §9). */
   function denialContext(evaluation: EvaluationRequest, denied: Denied): JsonObject {
     const { reason } = denied
     const offer = accessRequestOffer(pdp, evaluation, denied)

@@ -1,6 +1,6 @@
 /**
- * The steps of a decision without the service around them: for what plays histories through them (test/reference) and brings its own
- * ledger, clock and store. Everybody else starts the service.
+ * The steps of a decision without the service around them, for tests that play histories through them (test/reference) and bring their
+ * own ledger, clock and store. All other callers start the service.
  */
 export type { Pdp } from './context.ts'
 export { type Answer, decide } from './decide.ts'

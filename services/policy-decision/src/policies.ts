@@ -6,26 +6,26 @@ import type { Clock, Logger } from '@bailiwick/service-kit'
 export interface ActiveSet {
   hash: string
   engine: PolicyEngine
-  /** What these of its policies oblige enforcement points to. */
+  /** The duties that these policies of the set impose on enforcement points. */
   dutiesOf(policies: Iterable<string>): Duties
-  /** Whether a policy may look at what the agent, or others of its owner, did in other tasks, which other instances may be deciding. */
+  /** Whether a policy may read what the agent, or others of its owner, did in other tasks. Other instances may be deciding those tasks. */
   readsAgentHistory: boolean
 }
 
-/** The active policy set: the one that the registry names by its hash, and no other (DESIGN §3). */
+/** The active policy set: only the set that the registry names by its hash (DESIGN §3). */
 export interface ActivePolicies {
-  /** undefined: this instance lacks the set, cannot load it, or it is not what its hash says. */
+  /** undefined: this instance lacks the set, cannot load it, or the files do not match the hash. */
   current(): ActiveSet | undefined
 }
 
-/** What approvers signed of a set. */
+/** The facts about a set that approvers signed. */
 interface Named {
   hash: string
-  /** A set without a `permit` is loaded only where they signed that it is meant. */
+  /** A set without a `permit` is loaded only if the approvers signed that it is intended. */
   permitsNothing: boolean
 }
 
-/** Files that are not there, or not whole, are looked for again: who copies them may come after the registry. */
+/** Missing or incomplete files are looked for again after this pause: they may be copied after the registry changed. */
 const againAfterMs = 1000
 
 export function activePolicies(
@@ -37,11 +37,11 @@ export function activePolicies(
   let loaded: (Named & { set: ActiveSet | undefined; againAt: number }) | undefined
   const look = ({ hash, permitsNothing }: Named) => {
     const isAgain = loaded?.hash === hash
-    // Told once, however often it is looked for.
+    // Logged once, however often the files are looked for.
     const tell = (err: unknown) =>
       isAgain || logger.error({ err, policy_set: hash }, 'the active policy set cannot be loaded')
     const files = attempt(() => filesOf(data, hash), tell)
-    // The very files that were approved are the same the next time.
+    // Files that match the approved hash will be the same next time, so they are not read again.
     const againAt = files === undefined ? monotonic() + againAfterMs : Number.POSITIVE_INFINITY
     const set = files && attempt(() => load(files, permitsNothing), tell)
     if (isAgain && set) logger.info({ policy_set: hash }, 'the active policy set is here now')

@@ -12,11 +12,11 @@ export interface PolicyDecision extends AsyncDisposable {
   queues: Pick<TreeQueues, 'length'>
   /** Throws `caller_unauthenticated`. */
   authenticate(caller: AuthZenCaller): CallingPoint
-  /** The same of who is about to ask. Throws `queue_full` besides, for one that has enough under way. */
+  /** Authenticates a caller that is about to ask. Also throws `queue_full`, for a caller with too many calls under way. */
   admit(caller: AuthZenCaller): CallingPoint
-  /** Rejects with `queue_full` and `decision_quota_exceeded` alone. */
+  /** Rejects only with `queue_full` and `decision_quota_exceeded`. */
   decide(point: CallingPoint, request: EvaluationRequest, from?: From): Promise<Answer>
-  /** What decisions would permit now; decides and takes nothing. */
+  /** Finds what decisions would permit now. Decides nothing and takes nothing. */
   search(point: CallingPoint, search: AuthZenSearch): Promise<AuthZenFound>
   reportOutcome(point: CallingPoint, jws: string): Promise<void>
 }

@@ -2,18 +2,19 @@ import { ServiceError } from '@bailiwick/errors'
 import { type Clock, RateLimiter } from '@bailiwick/service-kit'
 
 export interface QuotaLimits {
-  /** Of one agent, over all its instances and tasks. */
+  /** For one agent, over all its instances and tasks. */
   agentDecisionsPerMinute: number
-  /** Of one grant, with all that was passed on of it. */
+  /** For one grant, including everything delegated from it. */
   grantDecisionsPerMinute: number
 }
 
-/** Agents and grants are remembered only once a proof held for them: strangers push none of them out. */
+/** Agents and grants are remembered only once a proof for them was verified, so strangers cannot push any of them out. */
 const maxKeys = 100_000
 
 /**
- * How many decisions one agent, and one grant, may have here: each is kept in memory and is a leaf, and an approved task need not
- * have a limit of its own (V18). A bucket each, a minute's worth deep; of this instance alone, so that no decision waits for a store.
+ * How many decisions one agent, and one grant, may get here (V18). Each decision is kept in memory and becomes a leaf, and an approved
+ * task need not have a limit of its own. Each agent and each grant has a bucket that holds one minute's worth. The buckets belong to this
+ * instance alone, so that no decision waits for a store.
  */
 export class Quotas {
   readonly #agents: RateLimiter
@@ -26,7 +27,7 @@ export class Quotas {
     this.#grants = bucket(grantDecisionsPerMinute)
   }
 
-  /** Throws `decision_quota_exceeded`, with how long to wait. */
+  /** Throws `decision_quota_exceeded`, which says how long to wait. */
   take(agent: string, grant: string): void {
     const ofGrant = this.#grants.take(grant)
     const rated = ofGrant.ok ? this.#agents.take(agent) : ofGrant

@@ -5,8 +5,8 @@ import type { RecordDecisions } from './context.ts'
 const againMs = 500
 
 /**
- * Records evidence for which no caller waits. While the bus is away no further event is numbered, so this tries again until `stop`. It passes
- * on every other rejection of `record`.
+ * Records evidence for which no caller waits. While the bus is away no further event is numbered, so this tries again until `stop`.
+ * It passes on every other rejection of `record`.
  */
 export async function recordOnceTaken(
   record: RecordDecisions,

@@ -6,14 +6,14 @@ import { recordOnceTaken } from './record-once-taken.ts'
 
 type Refused = EventData<'decisions.v1', 'outcome.refused'>
 
-/** Of each decision, what its enforcement point signed besides the outcome that counts: one is enough to accuse it. */
+/** How many refused outcomes are remembered. One per decision, beside the one that counts, is enough to accuse its enforcement point. */
 const remembered = 10_000
-/** Publishing, at once: an enforcement point that signs more gets its answer all the same. */
+/** How many are being published at once, at most. An enforcement point that signs more still gets its answer. */
 const mostUnderWay = 64
 
 /**
- * Records, behind the answer, each outcome that an enforcement point signed and the decision point refused, so that a second outcome is
- * never swallowed. Once for each decision and code: a point that goes on signing cannot fill the log.
+ * Records each outcome that an enforcement point signed and the decision point refused, so that a second outcome is never swallowed. It
+ * does so after the answer, and once for each decision and code: a point that goes on signing cannot fill the log.
  */
 export class RefusedOutcomes implements AsyncDisposable {
   readonly #pdp: Pick<Pdp, 'record'>
@@ -32,7 +32,7 @@ export class RefusedOutcomes implements AsyncDisposable {
     this.#told.add(name)
     if (this.#told.size > remembered) this.#told.delete(this.#told.values().next().value ?? name)
     const draft = { type: 'outcome.refused' as const, subject: data.decision_id, key: data.grant_id, data }
-    // As with denials: a numbered event stays in hand until it is durable, and one that is not read back in time is durable.
+    // As with denials, a numbered event stays in hand until it is durable, and an event that is not read back in time is durable.
     const telling = recordOnceTaken(this.#pdp.record, [draft], this.#stop.signal)
       .catch(() => undefined)
       .finally(() => this.#underWay.delete(telling))

@@ -9,13 +9,13 @@ import { type EvaluationRequest, evaluationRequest, isNameable } from './evaluat
 import { judgeCover, judgeSpend } from './judge.ts'
 import { readCredential, readToken } from './verify-credential.ts'
 
-/** Between this many candidates others are heard (V18). */
+/** After this many candidates other requests get a turn (V18). */
 const atOnce = 8
 
 /**
- * What decisions would permit now, of what the registry and the credential's own authority name (AuthZEN 1.0 §8): DESIGN §7.4
- * steps 1 to 7, and nothing is reserved, recorded or signed. The proof must hold and does not count: a search permits nothing.
- * Throws `state_stale` and `deadline_exceeded`: no answer, where part of one would look whole.
+ * Finds what decisions would permit now, among what the registry and the credential's own authority name (AuthZEN 1.0 §8). It takes the
+ * steps 1 to 7 of DESIGN §7.4, but reserves, records and signs nothing. The proof must be valid but is not counted: a search permits
+ * nothing. Throws `state_stale` and `deadline_exceeded`, because a partial answer would look complete.
  */
 export async function searchPermitted(pdp: Pdp, point: EnforcementPoint, search: AuthZenSearch): Promise<AuthZenFound> {
   const started = pdp.clock.monotonic()
@@ -64,7 +64,7 @@ interface Candidate {
   evaluation: AuthZenEvaluation
 }
 
-/** What can be asked about one by one: nothing that only a prefix names, since there is no end of it. */
+/** The candidates that can be checked one by one. A prefix gives none, since it matches endlessly many. */
 function candidatesOf(
   pdp: Pdp,
   point: EnforcementPoint,
@@ -87,7 +87,7 @@ function candidatesOf(
   switch (search.entity) {
     case 'subject': {
       const { type } = search.subject
-      // Who may act by a credential is whose it is, and nobody else.
+      // Only the credential's own subject may act with it.
       return each(type === 'agent' ? [token.sub] : [], (id) => ({ ...search, subject: { ...search.subject, id } }))
     }
     case 'resource': {
@@ -110,5 +110,5 @@ function candidatesOf(
 
 const toolIds = ({ id, tools }: { id: string; tools: object }) => Object.keys(tools).map((name) => `${id}/${name}`)
 
-/** Only the context of a search is read as a whole. */
+/** Placeholders for parsing: only the context of a search is read this way. */
 const placeholder = { subject: { type: '', id: '' }, action: { name: '' }, resource: { type: '', id: '' } }

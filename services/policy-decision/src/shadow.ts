@@ -16,12 +16,12 @@ import type { PolicyQuestion } from './policy-question.ts'
 
 type Answer = EventData<'decisions.v1', 'candidate.answered'>['answers'][number]
 
-/** What a candidate is asked of one decision: the very requests that the active set was asked. */
+/** The questions to a candidate about one decision: the very requests that the active set got. */
 export interface Prepared {
   candidate: string
   policySet: string
   active: PolicyQuestion['outcome']
-  /** undefined: more than a decision may look up for it. */
+  /** undefined: they need more facts than a decision may look up for a candidate. */
   requests: PolicyRequest[] | undefined
 }
 
@@ -32,7 +32,7 @@ export interface ShadowOptions {
   metrics: Metrics
   logger: Logger
   limits?: Partial<CandidateLimits>
-  /** How often the candidate's files are looked at, ms. */
+  /** How often the candidate's files are checked, in ms. */
   everyMs?: number
 }
 
@@ -42,9 +42,9 @@ const mostBytes = 48_000
 const mostWaiting = 4000
 
 /**
- * A candidate policy set in shadow: a set whose files lie in `policies/candidate` of the data directory is asked what the active one was
- * asked, behind each answer, and both answers become evidence (`candidate.answered`). Only the active one counts: nothing that is
- * here gives anything back to a decision, nor holds one up, and what goes wrong here is told and no more.
+ * A candidate policy set in shadow. A set whose files lie in `policies/candidate` of the data directory gets the same questions as the
+ * active set, after each answer, and both answers become evidence (`candidate.answered`). Only the active set's answer counts. The shadow
+ * neither influences nor delays a decision, and its errors are only reported.
  */
 export class Shadow implements AsyncDisposable {
   readonly #options: ShadowOptions
@@ -82,12 +82,12 @@ export class Shadow implements AsyncDisposable {
     this.#lookSoon()
   }
 
-  /** Names the candidate that is asked now. */
+  /** The hash of the candidate that is asked now. */
   get candidate(): string | undefined {
     return this.#thread?.loaded?.hash
   }
 
-  /** Takes down what the active set was asked: once others of the same task were decided, the history is another. Never throws. */
+  /** Copies the questions to the active set, since the history changes once other calls of the same task are decided. Never throws. */
   prepare(asked: PolicyQuestion | undefined): Prepared | undefined {
     const loaded = this.#thread?.loaded
     if (asked === undefined || loaded === undefined || loaded.hash === asked.policySet) return undefined
@@ -100,7 +100,7 @@ export class Shadow implements AsyncDisposable {
     }
   }
 
-  /** Costs decisions so many facts and no more, however long the chain is and whatever the candidate reads. */
+  /** Limits the facts that a decision looks up for a candidate, however long the chain is and however much history the candidate reads. */
   #requestsOf(asked: PolicyQuestion, { history }: LoadedCandidate): PolicyRequest[] | undefined {
     const { shape, facts = 0 } = history.get(asked.action) ?? {}
     const most = Math.floor(this.#limits.mostFacts / Math.max(1, facts))
@@ -113,7 +113,7 @@ export class Shadow implements AsyncDisposable {
     return requests
   }
 
-  /** After the decision was answered. Never throws, and gives nothing. */
+  /** Call it after the decision was answered. Never throws, and returns nothing. */
   ask(decisionId: string, prepared: Prepared | undefined): void {
     const thread = this.#thread
     if (prepared === undefined) return
@@ -145,7 +145,7 @@ export class Shadow implements AsyncDisposable {
         subject: `policy-set ${candidate}`,
         data: { candidate, answers },
       }
-      // A numbered event stays in hand until it is durable. One that the bus does not take now is dropped, because it counts for nothing.
+      // A numbered event stays in hand until it is durable. An event that the bus does not accept now is dropped, because it has no effect.
       await this.#options.record([draft]).catch(() => undefined)
     }
   }
@@ -170,7 +170,7 @@ export class Shadow implements AsyncDisposable {
       .catch((error: unknown) => this.#options.logger.warn({ err: error }, 'the candidate was not looked at'))
   }
 
-  /** Only names, sizes and times: the files themselves are read by the candidate's own thread. */
+  /** Checks only names, sizes and times. The candidate's own thread reads the files themselves. */
   async #look(): Promise<void> {
     const found = await this.#found()
     const isSame = found === this.#seen && (this.#thread !== undefined || this.#looks < this.#restAt)
@@ -184,7 +184,7 @@ export class Shadow implements AsyncDisposable {
     const names = await policyFileNames(this.#folder)
     if (names.length === 0) return ''
     const files = await Promise.all(names.map((name) => stat(join(this.#folder, name))))
-    // Reading what is no file, or has no end, would never come back.
+    // A read of something other than a regular file, or of an endless file, would never return.
     const isReadable =
       files.every((file) => file.isFile()) && files.reduce((sum, { size }) => sum + size, 0) <= this.#limits.mostBytes
     if (isReadable) return JSON.stringify(files.map(({ size, mtimeMs, ino }, n) => [names[n], size, mtimeMs, ino]))
@@ -221,7 +221,7 @@ export class Shadow implements AsyncDisposable {
   }
 }
 
-/** How many looks one that ended by itself is left alone, unless its files change: a slow one has a tenth of a core. */
+/** A candidate whose thread ended is not started again for this many checks, unless its files change: a slow one gets a tenth of a core. */
 const restLooks = 60
 const unreadable = 'unreadable'
 
@@ -230,7 +230,7 @@ function answersCounter(metrics: Metrics) {
   return metrics.counter('candidate_answers_total', about, ['active', 'candidate'])
 }
 
-/** The policies are named where the candidate says something else. */
+/** Names the policies only if the candidate's answer differs. */
 function answerOf(decisionId: string, { policySet, active }: Prepared, answer: CandidateAnswer | undefined): Answer {
   const candidate: Answer['candidate'] = answer?.outcome ?? 'unanswered'
   const named = answer !== undefined && 'policies' in answer && candidate !== active ? answer.policies : []

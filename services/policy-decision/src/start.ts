@@ -43,28 +43,28 @@ export type { PolicyDecision } from './policy-decision.ts'
 export interface PolicyDecisionAdapters extends Adapters {
   grantStore: Watched<GrantStore>
   keys: { event: SigningKey<'pdp-event'>; permit: SigningKey<'permit'>; bindingToken: SigningKey<'binding-token'> }
-  /** The bench alone replaces how decisions are recorded, to measure what evidence costs. */
+  /** Only the bench replaces how decisions are recorded, to measure the cost of evidence. */
   wrapRecord?: (record: RecordDecisions) => RecordDecisions
 }
 
-/** Its keys, from its folder of the data directory. */
+/** The PDP's keys, from its folder in the data directory. */
 export const policyDecisionKeys = ({ key }: Pick<Host, 'key'>): PolicyDecisionAdapters['keys'] => ({
   event: key('policy-decision', 'event', 'pdp-event'),
   permit: key('policy-decision', 'permit', 'permit'),
   bindingToken: key('policy-decision', 'binding-token', 'binding-token'),
 })
 
-/** Calls of one credential (decision 46). */
+/** How many calls of one credential may be begun at once (decision 46). */
 const begunAtOnce = 64
-/** Verifying so many calls takes about 10 ms. More a turn would not make the shared durable write larger. */
+/** Verifying this many calls takes about 10 ms. More per turn would not make the shared durable write larger. */
 const begunPerTurn = 32
-/** Refusals with 429 before anything is decided. They make no event: a caller that asks too much would fill the log. */
+/** Refusals with 429 before anything is decided. They make no event, because a caller that asks too often would fill the log. */
 const turnedAway: ReadonlySet<ErrorCode> = new Set(['queue_full', 'decision_quota_exceeded'])
 const sweepEveryMs = 1000
 const hourMs = 3600 * 1000
 const pageTokenLifeMs = 5 * 60 * 1000
 
-/** Starts a policy decision point: decides every action, and says ALLOW only after the decision is evidence. */
+/** Starts a policy decision point. It decides every action, and answers ALLOW only after the decision is evidence. */
 export async function startPolicyDecision(
   config: PolicyDecisionConfig,
   adapters: PolicyDecisionAdapters,
@@ -116,7 +116,7 @@ export async function startPolicyDecision(
       atOnce: begunAtOnce,
       most: config.agentCalls ?? defaults.agentCalls,
       deadlineMs,
-      // By its own heads, which no tree's partition holds up.
+      // Measured by the participant's own heads, which no tree's partition can hold up.
       isSlow: () => participant.latencyMs() > deadlineMs / 4,
       monotonic: clock.monotonic,
     }),
@@ -127,8 +127,8 @@ export async function startPolicyDecision(
     random,
     logger,
   }
-  pdp.policies.current() // loaded now: it takes 0.1 s and more, which the first decision would spend of its deadline
-  await pdp.proofs.adopt().catch(() => undefined) // a store that is away: decisions go on by the log alone
+  pdp.policies.current() // load now: it takes 0.1 s or more, which the first decision would lose from its deadline
+  await pdp.proofs.adopt().catch(() => undefined) // if the store is away, decisions go on by the log alone
   const queues = new TreeQueues(pdp)
   const single = metrics.counter(
     'callers_without_instance_total',
@@ -148,13 +148,13 @@ export async function startPolicyDecision(
   const inHand = new OutcomesInHand()
   const dropped = metrics.counter('denials_dropped_total', 'Denials that fell out of the full queue to the log')
   const denials = new Denials(pdp, () => dropped.inc())
-  // No check of readiness: while a Redis is away decisions go on by the log alone.
+  // Readiness does not depend on this: while Redis is away decisions go on by the log alone.
   const usable = 'Whether the grant store is used: 1; 0 while decisions go by the log alone'
   metrics.gauge('grant_store_usable', usable, [], (gauge) =>
     gauge.set(adapters.grantStore.unhealthy?.() === undefined ? 1 : 0),
   )
   const decisions = metrics.counter('decisions_total', 'Decisions by answer and reason', ['decision', 'reason'])
-  // A series that appears with 1 has not increased, to Prometheus: the first failure would go unnoticed.
+  // Prometheus sees no increase in a series that first appears with 1, so the first failure would go unnoticed.
   decisions.inc({ decision: 'deny', reason: 'internal' }, 0)
   metrics.gauge('calls_at_once', 'How many calls are begun at once at most, as things are', [], (gauge) =>
     gauge.set(pdp.intake.window),
@@ -166,7 +166,7 @@ export async function startPolicyDecision(
   })
   for (const tree of projection.ledger.grants.trees.values()) void pdp.approvals.of(tree)
 
-  /** Anything thrown is a denial (V13), and every denial is evidence. */
+  /** Any error becomes a denial (V13), and every denial is evidence. */
   const decideSafely = async (point: CallingPoint, request: EvaluationRequest, from: From): Promise<Answer> => {
     try {
       return await decide(pdp, queues, point, request, from)
@@ -216,7 +216,7 @@ export async function startPolicyDecision(
       return denied
     }
     if (known) {
-      from.turn?.leave() // the first answer may be that of another item of the same request, which would wait for this one
+      from.turn?.leave() // the first answer may belong to another item of the same request, which would wait for this one
       return again(point, request, await known)
     }
     return calls.decide(
@@ -227,10 +227,10 @@ export async function startPolicyDecision(
     )
   }
 
-  // What happened is told however much is asked for.
+  // Outcomes have a limit of their own, so that they are accepted however many decisions are asked for.
   const pointCalls = config.pointCalls ?? defaults.pointCalls
   const [points, outcomes] = [new UnderWay(pointCalls), new UnderWay(pointCalls)]
-  // A search costs as much as it has candidates: each caller has one at a time.
+  // The cost of a search grows with its candidates, so each caller runs one at a time.
   const searches = new SerialQueue({ maxPerKey: 8, max: 256 })
   const service: PolicyDecision = {
     pdp,

@@ -11,26 +11,26 @@ import {
 } from '@bailiwick/projection'
 import { ByRegistry } from './by-registry.ts'
 
-/** What enough of the right people said yes to once more: one action of one grant, by its digest. */
+/** A further approval by enough of the right humans: for one action of one grant, by its digest. */
 export interface StepUp {
   requestId: string
   actionDigest: string
-  /** ms since the epoch, both. */
+  /** Both in ms since the epoch. */
   approvedAt: number
   notAfter: number
   approverIds: readonly string[]
-  /** Until when a lapsed task goes on by this yes, ms; absent: the yes is to the one action and to nothing else. */
+  /** Until when this yes lets a lapsed task go on, in ms. Absent: the yes is only to the one action. */
   taskUntil?: number
 }
 
 /**
- * The step-ups of each grant whose signatures this PDP verified itself (V3): approval's word alone is none. Judged by the registry
- * of the time when they were approved.
+ * The step-ups of each grant whose signatures this PDP verified itself (V3): approval's word alone is not enough. They are judged by the
+ * registry as of their approval.
  */
 export class StepUps {
   readonly #projection: Projection
   readonly #trust: Trust
-  /** By approval: what is approved once does not change. */
+  /** By approval, since an approval does not change. */
   readonly #verified: ByRegistry<StepUp | undefined>
 
   constructor(projection: Projection, trust: Trust) {
@@ -45,13 +45,13 @@ export class StepUps {
     return found.filter((stepUp) => stepUp !== undefined)
   }
 
-  /** As soon as what this topic has now is folded: whoever has just heard of an approval is not told to ask again. */
+  /** Reads once the topic's current events are folded, so that an agent that has just learned of an approval need not ask again. */
   async newest(tree: Tree, deadlineMs: number): Promise<readonly StepUp[]> {
     await this.#projection.readToEnds(['approvals.v1'], deadlineMs).catch(() => undefined)
     return this.of(tree)
   }
 
-  /** The one that lets this very action happen now, and has not served yet (V10). */
+  /** The step-up that lets this very action happen now and has not been used yet (V10). */
   find(
     { tree, stepUps }: { tree: Tree; stepUps: readonly StepUp[] },
     actionDigest: string,
@@ -63,17 +63,20 @@ export class StepUps {
     )
   }
 
-  /** It is in time, and counts. */
+  /** Whether the step-up is in time and counts. */
   stands(tree: Tree, stepUp: StepUp, now: number): boolean {
     return now < stepUp.notAfter && this.counts(tree, stepUp)
   }
 
-  /** It says that a lapsed task goes on, that time is not over, and it counts. A yes to one action reopens nothing (V3). */
+  /** Whether the step-up lets a lapsed task go on, has not expired, and counts. A yes to one action reopens nothing (V3). */
   reopens(tree: Tree, stepUp: StepUp, now: number): boolean {
     return stepUp.taskUntil !== undefined && now < stepUp.taskUntil && this.counts(tree, stepUp)
   }
 
-  /** Nobody took it back, and nobody who gave it was revoked since the grant was made: also of what it once healed (V7). */
+  /**
+   * Whether the approval was neither taken back nor given by an approver who was revoked since the grant was made. A task that this
+   * step-up reopened also depends on this (V7).
+   */
   counts(tree: Tree, { requestId, approverIds }: Pick<StepUp, 'requestId' | 'approverIds'>): boolean {
     const { requests, revocations } = this.#projection.ledger
     return (
@@ -95,7 +98,7 @@ export class StepUps {
     if (approved?.statement.kind !== 'step_up') return undefined
     const { statement, statement_hash, assertions } = approved
     if (statement.request_id !== id || jcsHash(statement) !== statement_hash) return undefined
-    // `shown` exactly if the ask brought arguments.
+    // `shown` if and only if the request came with arguments.
     const bringsArguments = received?.kind === 'step_up' && received.arguments !== undefined
     if ((statement.arguments === 'shown') !== bringsArguments) return undefined
     const { registry } = this.#projection.ledger

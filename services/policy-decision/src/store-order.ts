@@ -3,22 +3,22 @@ import type { AdvanceOutcome, Take, TreeState } from '@bailiwick/grant-store'
 import { authorityOf, treeStateOf } from './budget.ts'
 import type { Pdp } from './context.ts'
 
-/** What a decision takes in the grant store. */
+/** What a decision takes from the grant store. */
 export type Wanted = Pick<Take, 'takeId' | 'amounts' | 'labels'>
 
-/** A store that is ahead this long is ahead of a writer that died (DESIGN §5). */
+/** A store that stays ahead for this long has counted events of a writer that died (DESIGN §5). */
 const aheadMs = 1000
 
-/** The grant store's part: settles races between instances before they cost a write to the log. Never the authority. */
+/** The grant store's part: settles races between instances before they cost a write to the log. It is never the authority. */
 export class StoreOrder {
   readonly #pdp: Pdp
   readonly #root: string
   #version: number
   #stale = false
-  /** One answer that others are ahead, or one call without an answer, holds for the whole batch: nobody waits again. */
+  /** One answer that others are ahead, or one call without an answer, applies to the whole batch, which does not wait again. */
   #ahead = false
   #away = false
-  /** By this batch: the projection has none of it yet. */
+  /** Taken by this batch. The projection has none of it yet. */
   readonly #taken = new Map<string, bigint>()
 
   constructor(pdp: Pdp, root: string, version: number) {
@@ -27,7 +27,7 @@ export class StoreOrder {
     this.#version = version
   }
 
-  /** `again`: the store knows of something that the projection has not folded. A store that is away decides nothing. */
+  /** `again`: the store knows of an event that the projection has not folded. A store that is away decides nothing. */
   async take(take: Wanted, to: number): Promise<'taken' | 'again' | DenialReason> {
     const answer = await this.#take(take, to)
     if (answer === 'taken')
@@ -51,7 +51,7 @@ export class StoreOrder {
           this.#version = to
           return 'taken'
         case 'exhausted':
-          // By the log there is enough: another call holds it, and by the log this one is told when that is spent.
+          // The log shows enough, so another call holds it. If that call spends it, the log will say so.
           return answer.resource.startsWith('uses:') ? 'uses_reserved' : 'budget_reserved'
         case 'expired':
           return 'grant_expired'
@@ -79,7 +79,7 @@ export class StoreOrder {
     return advance()
   }
 
-  /** The tree as the log will have it once what this batch took so far counts. */
+  /** The tree as the log will have it, once everything that this batch took so far counts. */
   #stateInBatch(): TreeState {
     const state = this.#state()
     const left = Object.entries(state.left).map(([resource, amount]): [string, bigint] => {
@@ -98,7 +98,7 @@ export class StoreOrder {
     return treeStateOf(authority, decisions.trees.get(this.#root), Date.parse(tree.grant.not_after))
   }
 
-  /** What was taken for events that are void must not stay taken: the next taker resets from the log. */
+  /** Amounts taken for void events must not stay taken: the next take resets the tree from the log. */
   forget(): void {
     if (this.#stale) return
     this.#stale = true

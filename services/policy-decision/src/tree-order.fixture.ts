@@ -19,22 +19,22 @@ export interface Numbers {
   add(instance: string, number: number, at: number): void
 }
 
-/** What orders the events of one tree: its log and its grant store, of which each test says how they answer. */
+/** The log and the grant store that order the events of one tree. Each test says how they answer. */
 export function treeOrder() {
   const trees = new Map<string, TreeSpend>()
-  /** Each durable write, as its events came. */
+  /** Each durable write, with its events in order. */
   const writes: Drafted[][] = []
-  /** What was logged, and about what. */
+  /** The logged messages and their fields. */
   const told: [what: string, about: object][] = []
   const store = {
     advances: [] as Take[],
     refills: [] as TreeState[],
     resets: [] as TreeState[],
     settled: [] as Settlement[],
-    /** How it answers next; then it takes. */
+    /** How the store answers next. Without an entry it takes. */
     answers: [] as (AdvanceOutcome | Error)[],
     resetFails: false,
-    /** What happens elsewhere while the store is asked, once. */
+    /** What happens elsewhere while the store is asked. Runs once. */
     during: undefined as (() => void) | undefined,
   }
   const grant = {
@@ -50,11 +50,11 @@ export function treeOrder() {
   }
   const order = {
     now,
-    /** What other instances were first with: as many events of the next writes as this are void. */
+    /** How many events of the next writes are void because other instances were first. */
     overtaken: 0,
-    /** Decisions whose next event is void, for whatever reason. */
+    /** Decisions whose next event is void, for any reason. */
     voids: new Set<string>(),
-    /** Before a write is durable. */
+    /** Runs before a write is durable. */
     before: async (): Promise<unknown> => undefined,
     readopted: 0,
     waits: [] as number[],
@@ -150,7 +150,7 @@ export function allowedDraft(id: string, more: object = {}): Draft<'decisions.v1
   } as never
 }
 
-/** An ALLOW that wants its place, and what became of it. */
+/** An ALLOW to be placed in the order, and its result. */
 export function anAllow(id: string, more: Partial<Work> & { data?: object } = {}) {
   const heard: unknown[] = []
   const { data, ...over } = more

@@ -1,18 +1,18 @@
 /** A place among the evaluations of one request. */
 export interface Turn {
-  /** Resolves once every other has come too, or has left: in the order in which places were taken. */
+  /** Resolves once every other place has come too, or has left. Places resolve in the order in which they were taken. */
   come(): Promise<void>
-  /** Whether others are waited for. */
+  /** Whether this place must still wait for others. */
   readonly waits: boolean
-  /** Whether its request has others. */
+  /** Whether the request has other evaluations. */
   readonly isOneOfMany: boolean
-  /** Is not waited for any longer; again is no matter. */
+  /** The others no longer wait for this place. Idempotent. */
   leave(): void
 }
 
 /**
- * All are verified at once, in whatever time each takes; then they enter their trees' queues together: what was asked first is
- * decided on first, and they share a durable write.
+ * All evaluations of a request are verified at once, however long each takes. Then they enter their trees' queues together: the first
+ * one asked is decided first, and they share a durable write.
  */
 export class Turns {
   #away = 0

@@ -1,8 +1,8 @@
 import { ServiceError } from '@bailiwick/errors'
 
 /**
- * What is under way of each key, and never more than `most` of one: whoever asks for more is told so at once, and waits for itself
- * and not before others (V18). Unlike a rate it takes all that a machine can do from whoever asks alone.
+ * Limits the calls under way to `most` for each key. A caller above its limit is refused at once, so that it waits on its own side and
+ * not ahead of others (V18). Unlike a rate limit, this lets a caller that is alone use the whole machine.
  */
 export class UnderWay {
   readonly #most: number
@@ -12,7 +12,7 @@ export class UnderWay {
     this.#most = most
   }
 
-  /** Throws `queue_full`, before there is anything to run. */
+  /** Throws `queue_full` if the key is at its limit, before there is anything to run. */
   requireRoom(key: string): void {
     if (this.#of(key) >= this.#most) throw new ServiceError('queue_full', 'too many calls of this caller are under way')
   }

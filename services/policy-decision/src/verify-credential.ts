@@ -14,16 +14,16 @@ import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { proofLeewayMs, proofMaxAgeMs } from './proofs.ts'
 
-/** A caller's claim whose signatures hold: which credential, for which exact action. */
+/** A caller's claim whose signatures are valid: which credential, for which exact action. */
 export interface Claim {
   token: AccessToken
-  /** Of the credential key that signed it. */
+  /** The id of the credential key that signed the token. */
   kid: string
   /** The digest of the action as this PDP computed it. */
   digest: string
-  /** Whether the agent itself signed the digest, or the enforcement point's word is all there is. */
+  /** Whether the agent itself signed the digest, or only the enforcement point asserts it. */
   proof: 'agent_signed' | 'point_asserted'
-  /** Names the proof, which counts once. */
+  /** The name of the proof, which counts once. */
   proofId: string
 }
 
@@ -51,7 +51,7 @@ export async function verifyCredential(
   return { ok: true, claim }
 }
 
-/** All of it but whether the proof is new. */
+/** Verifies everything except whether the proof is new. */
 export function readCredential(
   pdp: Pdp,
   point: EnforcementPoint,
@@ -96,8 +96,8 @@ function inScope(point: EnforcementPoint, resource: EvaluationRequest['resource'
 }
 
 /**
- * Whether the call was made to where the registry says that the point is. Else a proof that an agent made for an impostor's
- * address could be brought here by a point that believes a `Host` header, or that was taken over.
+ * Whether the call was made to an address that the registry has for the enforcement point. Otherwise a point that trusts a `Host`
+ * header, or that was taken over, could bring a proof here that an agent made for an impostor's address.
  */
 function isAtPoint({ base_urls }: EnforcementPoint, htu: string): boolean {
   const called = normalizeHtu(htu)
@@ -107,7 +107,7 @@ function isAtPoint({ base_urls }: EnforcementPoint, htu: string): boolean {
   })
 }
 
-/** The credential by itself, for whoever looks up what it is about: nothing is allowed by it. */
+/** Reads the credential by itself, for callers that only look up what it is about. It allows nothing. */
 export function readToken(
   pdp: Pdp,
   point: EnforcementPoint,
@@ -118,7 +118,7 @@ export function readToken(
   if (kid === undefined) return 'credential_malformed'
   const key = pdp.keyRing.find(kid, 'credential', now)
   if (!key.ok) return 'credential_invalid'
-  // An issuer whose clock is further ahead is not heard at all, and nothing is fresh.
+  // If an issuer's clock is further ahead than this, all its events are ignored, and nothing is fresh.
   const options = { token: credential, key: key.value, issuer: pdp.trust.public_url, now, leewayMs: maxHeadSkewMs }
   let code: ErrorCode = 'token_audience_wrong'
   for (const audience of [pdp.trust.public_url, ...point.base_urls]) {

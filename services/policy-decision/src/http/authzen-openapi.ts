@@ -10,7 +10,7 @@ const entity = z.strictObject({ type: z.string(), id: z.string() })
 const found = (result: z.ZodType) =>
   z.object({ page: z.exactOptional(page), context: z.exactOptional(objectSchema), results: z.array(result) })
 
-/** By the last part of their paths: what each is, and what it answers. */
+/** The operations, by the last part of their paths. */
 const operations: Record<keyof typeof authZenRequests, { path: string; summary: string; answer: z.ZodType }> = {
   evaluation: { path: 'evaluation', summary: 'One decision (§6)', answer: decision },
   evaluations: {

@@ -4,9 +4,8 @@ import { z } from 'zod'
 import type { AuthZenEvaluation, AuthZenSearch } from '../authzen.ts'
 
 /*
- * Requests of AuthZEN Authorization API 1.0, read strictly: a member of a wrong type or a required one that is missing is an
- * error, unknown members are ignored (§10.1.1), strings are taken verbatim. The body was read as strict JSON before: no equal
- * keys, bounded depth.
+ * Requests of AuthZEN Authorization API 1.0, read strictly. A member of a wrong type or a missing required member is an error, unknown
+ * members are ignored (§10.1.1), and strings are taken verbatim. The body was already read as strict JSON: no equal keys, bounded depth.
  */
 
 const objectSchema = z.record(z.string(), z.unknown())
@@ -50,7 +49,7 @@ const searchSchemas = {
   action: z.object({ subject: entitySchema, resource: entitySchema, context, page }),
 }
 
-/** What each endpoint takes, for its description: of an item what it should be, though one that is not costs only itself. */
+/** The request schema of each endpoint, for its description. It shows items as they should be, although an invalid item fails alone. */
 export const authZenRequests = {
   evaluation: evaluationSchema,
   evaluations: evaluationsSchema.extend({ evaluations: z.array(itemSchema).optional() }),
@@ -63,23 +62,23 @@ export function readEvaluation(body: unknown): AuthZenEvaluation {
 }
 
 export type EvaluationsRequest =
-  /** No array, or an empty one: as a single evaluation. */
+  /** Without an array, or with an empty one, the request is a single evaluation. */
   | { single: AuthZenEvaluation }
   | {
       semantic: EvaluationsSemantic
-      /** In their order; an item that cannot be read is its error. */
+      /** In the order of the request. An item that cannot be read is replaced by its error. */
       items: readonly (AuthZenEvaluation | ServiceError)[]
     }
 
 export interface BoxcarLimits {
   items: number
-  /** Bytes of all items with their defaults written out: a large default and many items are a large request. */
+  /** Bytes of all items with their defaults written out: a large default with many items makes a large request. */
   bytes: number
 }
 
 /**
- * `POST /access/v1/evaluations` (§7.1). An item's own key replaces the default of that name, whole. What is wrong with the
- * request, a default of a wrong type included, throws `request_malformed`; what is wrong with an item is that item's.
+ * `POST /access/v1/evaluations` (§7.1). An item's own key replaces the whole default of that name. An error of the request, including a
+ * default of a wrong type, throws `request_malformed`. An error of an item fails only that item.
  */
 export function readEvaluations(body: unknown, limits: BoxcarLimits): EvaluationsRequest {
   const { evaluations = [], options, ...defaults } = parse(evaluationsSchema, body)
@@ -113,8 +112,8 @@ function readItem(item: unknown, defaults: Defaults): AuthZenEvaluation | Servic
 }
 
 /**
- * A default that lacks a member that it must have names no entity: what an item says beside it is completed by it, though no
- * further than that, as the certification scenario has it (3.2.7). A whole default is replaced whole.
+ * A default that lacks a required member names no entity. Such a default only completes the required members of the item's own value, as
+ * in the certification scenario (3.2.7). A complete default is replaced as a whole.
  */
 function completed(own: unknown, part: object | undefined, names: readonly string[]): unknown {
   if (part === undefined || names.every((name) => name in part) || !objectSchema.safeParse(own).success) return own
@@ -151,7 +150,7 @@ function malformed(error: z.ZodError): ServiceError {
   return new ServiceError('request_malformed', `${issue?.path.join('.') || 'it'}: ${issue?.code}`)
 }
 
-/** Cedar reads these keys as references and extension values: in anything that a caller sends they are an attack, also where nobody reads it. */
+/** Cedar reads these keys as references and extension values. In a request they are an attack, even in parts that are never read. */
 function refuseCedarEscapes(value: unknown): void {
   if (typeof value !== 'object' || value === null) return
   for (const [key, member] of Object.entries(value)) {

@@ -11,10 +11,10 @@ export const subject = { type: 'user', id: 'alice' }
 export const action = { name: 'read' }
 export const resource = { type: 'doc', id: '1' }
 
-/** What the decider was asked in this test. */
+/** The questions to the decider in this test. */
 export const asked: AuthZenEvaluation[] = []
 export const searched: AuthZenSearch[] = []
-/** Documents with an odd id may be read; of the id 13 nobody can say, and 14 wants a nonce. */
+/** Documents with an odd id may be read. For id 13 the decider has no answer, and id 14 needs a nonce. */
 const decider: AuthZenDecider = {
   admit({ authorization, confidential }) {
     if (authorization !== 'Bearer friend' || !confidential) throw new ServiceError('caller_unauthenticated')
@@ -34,10 +34,10 @@ const decider: AuthZenDecider = {
   },
 }
 const pageTokens = new PageTokens({ key: new Uint8Array(32).fill(7), now: clock.now, lifeMs: 60_000 })
-/** The binding alone, before a decider that the tests can see through. */
+/** The binding alone, in front of a decider that the tests can inspect. */
 export let http: HttpServer
 
-/** Serves for the tests of a file: what modules hold is there for several. */
+/** Serves for the tests of one file. Test files may share module state. */
 export function serve(): void {
   beforeAll(async () => {
     http = await httpServer({

@@ -14,19 +14,19 @@ import type { PageTokens } from './page-tokens.ts'
 import { searchAnswer } from './search-page.ts'
 
 export interface AuthZenOptions {
-  /** Its own outside address. */
+  /** The server's own outside address. */
   publicUrl: string
   pageTokens: PageTokens
   clock: Clock
-  /** Of one boxcar. */
+  /** Items of one boxcar, at most. */
   mostItems?: number
-  /** Bytes of a boxcar. */
+  /** Bytes of a boxcar, at most. */
   boxcarBytes?: number
-  /** Whether callers need no credential, for the description; the decider admits them. */
+  /** Whether callers need no credential. Only for the description: the decider admits callers. */
   open?: boolean
 }
 
-/** After this no item of a boxcar is begun: whoever asked may have gone, and what is decided is spent. */
+/** After this time no item of a boxcar is begun: the caller may have gone, and each decision takes budget. */
 const boxcarMs = 10_000
 
 /** The default paths (§10.1); each is in the metadata. */
@@ -38,12 +38,12 @@ export const authZenPaths = {
   search_action_endpoint: '/access/v1/search/action',
 } as const
 
-/** The HTTPS JSON binding of AuthZEN Authorization API 1.0 (§10.1): 200 for every decision, 4xx and 5xx for what is none. */
+/** The HTTPS JSON binding of AuthZEN Authorization API 1.0 (§10.1): 200 for every decision, 4xx and 5xx for errors. */
 export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options: AuthZenOptions): void {
   const { publicUrl, pageTokens, clock, mostItems = 256, boxcarBytes = 1_048_576, open = false } = options
   const sessions = new WeakMap<HttpRequest, AuthZenSession>()
 
-  /** Before a byte of the body is read: strangers are told so and not listened to. */
+  /** Refuses unauthenticated callers before a byte of the body is read. */
   const admit = async (request: HttpRequest, reply: HttpReply) => {
     echoRequestId(request, reply)
     try {
@@ -55,7 +55,7 @@ export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options
       throw error
     }
   }
-  // §10.1.2 has no 415; the certification scenario, 2.4.3, wants 400.
+  // §10.1.2 has no 415; the certification scenario, 2.4.3, requires 400.
   const config = { otherTypesAre: 'request_malformed' } as const
   type Answer = (session: AuthZenSession, body: unknown) => Promise<object>
   const route = (path: string, answer: Answer, more: { bodyLimit?: number } = {}) =>
@@ -93,8 +93,8 @@ export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options
 }
 
 /**
- * §7.1.2.1. All at once, or one after the other up to the first that decides, and nothing after it: what would be decided ahead
- * would have been spent.
+ * §7.1.2.1. Evaluates all items at once, or one after the other up to the first that decides. Later items are then not decided: that
+ * would take budget.
  */
 async function evaluateEach<Item>(
   items: readonly Item[],
@@ -114,7 +114,7 @@ async function evaluateEach<Item>(
   return decisions
 }
 
-/** §7.2.1: an error of one item is its denial, and nobody else's. */
+/** §7.2.1: an error of one item becomes a denial of that item alone. */
 async function evaluateItem(
   session: AuthZenSession,
   item: AuthZenEvaluation | ServiceError,
@@ -135,8 +135,8 @@ function failed(error: unknown): AuthZenDecision {
 }
 
 /**
- * RFC 9449 §8.2: the nonce that the next proof needs stands in a header field too, where a server that passes answers on, and knows
- * nothing of ours, looks for it. Of a boxcar that of the first item that wants one: all want the same.
+ * RFC 9449 §8.2: the nonce that the next proof needs is also in a header field, where a server that passes answers on, and does not know
+ * our format, looks for it. For a boxcar it is the nonce of the first item that needs one: all need the same.
  */
 function nonceIn(given: object): string | undefined {
   const answers = 'evaluations' in given && Array.isArray(given.evaluations) ? given.evaluations : [given]
@@ -144,11 +144,11 @@ function nonceIn(given: object): string | undefined {
   return nonces.find((nonce) => typeof nonce === 'string')
 }
 
-/** Bytes: of a string fastify says a charset, which RFC 8259 §11 does not know. */
+/** Sends bytes: for a string, fastify adds a charset, which RFC 8259 §11 does not define. */
 export const sendJson = (reply: HttpReply, value: object) =>
   reply.type('application/json').send(Buffer.from(JSON.stringify(value)))
 
-/** What a request says of who sends it. */
+/** The facts about the caller in a request. */
 export const callerOf = (request: HttpRequest): AuthZenCaller => ({
   authorization: request.headers.authorization,
   confidential: isConfidential(request),
@@ -156,7 +156,7 @@ export const callerOf = (request: HttpRequest): AuthZenCaller => ({
   isGone: () => request.raw.socket?.destroyed === true,
 })
 
-/** §10.1.3: the identifier as it came, an arbitrary string; the log has one of ours where it could break a line. */
+/** §10.1.3: echoes the identifier as it came, an arbitrary string. The log uses one of ours if the caller's could break a line. */
 function echoRequestId({ headers }: HttpRequest, reply: HttpReply): void {
   const given = headers['x-request-id']
   if (typeof given === 'string' && given !== '') reply.header('x-request-id', given)

@@ -7,19 +7,19 @@ import { authZenPaths, sendJson } from './authzen.ts'
 
 const published: ReadonlySet<ServicePurpose> = new Set(['permit', 'binding-token'])
 
-/** Every endpoint that there is (AuthZEN 1.0 §9.1.1): one that is left out is one that nobody may ask. */
+/** Lists every endpoint (AuthZEN 1.0 §9.1.1): callers may not use an endpoint that is left out. */
 export const authZenEndpoints = (publicUrl: string) =>
   Object.fromEntries(Object.entries(authZenPaths).map(([parameter, path]) => [parameter, `${publicUrl}${path}`]))
 
-/** AuthZEN obligations profile, "PDP Metadata Extension"; of type `custom` we say besides which `properties.action` there are. */
+/** AuthZEN obligations profile, "PDP Metadata Extension". For type `custom` we also list the values of `properties.action`. */
 export const obligationsGiven = (types: readonly (typeof obligationTypes)[number][]) => ({
   supported_obligations: [...types],
   bailiwick_obligations: [...customObligations],
 })
 
 /**
- * AuthZEN metadata (1.0 §9), the keys of permits and of binding tokens. Each key carries the root's certificate, so that an enforcement point trusts
- * it by trust.json and not by where it came from.
+ * AuthZEN metadata (1.0 §9), the keys of permits and of binding tokens. Each key carries the root's certificate, so that an enforcement
+ * point trusts it because of trust.json and not because of its source.
  */
 export function metadataRoutes(http: HttpServer, pdp: Pdp): void {
   http.get('/.well-known/authzen-configuration', async (_, reply) => {

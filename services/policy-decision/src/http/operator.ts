@@ -4,9 +4,9 @@ import type { HttpServer } from '@bailiwick/service-kit'
 import type { KeptCalls } from '../kept-calls.ts'
 
 /**
- * For the CLI on this machine, over the operator's socket: it erases calls that were kept, and names the enforcement points that state no
- * instance; it can allow nothing. A decision point that is cut off refuses to erase at once (`state_stale`), so that
- * the CLI asks the next one without a wait.
+ * Routes for the CLI on this machine, over the operator's socket. They erase kept calls and name the enforcement points that state no
+ * instance; they can allow nothing. A decision point that is cut off immediately refuses to erase (`state_stale`), so that the CLI asks
+ * the next one without a wait.
  */
 export function operatorRoutes(
   operator: HttpServer,

@@ -71,7 +71,7 @@ it('answers each of a list by itself: one bad outcome takes no other along', asy
   })
   expect(JSON.stringify(results)).not.toContain('secret')
   expect(said).toEqual([at(1), at(5), at(1)])
-  // What is no list of at most so many is refused whole, before one of it is looked at.
+  // A body that is not a list of the allowed length is refused as a whole, before any item is read.
   const whole = [[], Array.from({ length: 129 }, (_, n) => at(n)), Array(10_000).fill('a.b.c'), 'a.b.c', { 0: at(1) }]
   for (const each of whole) expect((await tell(each)).statusCode).toBe(400)
   expect((await tell([at(1)], { outcome: at(1) })).statusCode).toBe(400)

@@ -15,17 +15,17 @@ import { callerOf } from './authzen.ts'
 const bodySchema = z.union([outcomeBodySchema, outcomesBodySchema])
 
 /**
- * `POST /v1/outcomes`: outcomes that an enforcement point signed. One outcome: 204 once it, and no other of its decision, is recorded and
- * counts. A list: 200 with a result for each, in the order of the list.
+ * `POST /v1/outcomes`: outcomes that an enforcement point signed. One outcome: 204 once it, and no other outcome of its decision, is
+ * recorded and counts. A list: 200 with a result for each, in the order of the list.
  */
 export function outcomesRoute(http: HttpServer, service: Pick<PolicyDecision, 'authenticate' | 'reportOutcome'>): void {
   const points = new WeakMap<HttpRequest, EnforcementPoint>()
-  /** Before a byte of the body is read: strangers are told so and not listened to. */
+  /** Refuses unauthenticated callers before a byte of the body is read. */
   const onRequest = async (request: HttpRequest) => {
     points.set(request, service.authenticate(callerOf(request)))
     request.callerVerified()
   }
-  /** An error of one outcome fails no other. */
+  /** An error of one outcome does not fail the others. */
   const resultOf = async (point: EnforcementPoint, item: unknown): Promise<OutcomeResult> => {
     const outcome = compactJwsSchema.safeParse(item)
     if (!outcome.success) return toProblem(new ServiceError('request_malformed', 'not a compact JWS'))
@@ -46,7 +46,7 @@ export function outcomesRoute(http: HttpServer, service: Pick<PolicyDecision, 'a
       await service.reportOutcome(point, body.outcome)
       return reply.status(204).send()
     }
-    // All enter in this turn: the outcomes of one tree share a batch, and all of them share a durable write.
+    // All outcomes enter in this turn: those of one tree share a batch, and all of them share a durable write.
     return { results: await Promise.all(body.outcomes.map((item) => resultOf(point, item))) }
   })
 }

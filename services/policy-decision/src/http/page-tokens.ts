@@ -2,9 +2,9 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 
-/** Where a page ends, and how long the next may be. */
+/** The position where a page ends, and the length of the next page. */
 export interface PageMark {
-  /** The last result that was given; undefined: none yet. */
+  /** The last result that was returned; undefined: none yet. */
   after?: string | undefined
   limit: number
 }
@@ -20,8 +20,8 @@ const markSchema = z.strictObject({
 const macBytes = 32
 
 /**
- * Page tokens (AuthZEN Authorization API 1.0 §8.2): opaque to a caller, for the request that they were given for and no other,
- * sealed so that nobody makes one, and over after `lifeMs`. Without a life they are the same whenever the same is asked.
+ * Page tokens (AuthZEN Authorization API 1.0 §8.2). A token is opaque to callers, sealed so that they cannot make one, valid only for the
+ * request that it was issued for, and expired after `lifeMs`. Without `lifeMs` the same request always gets the same token.
  */
 export class PageTokens {
   readonly #key: Uint8Array
@@ -41,7 +41,7 @@ export class PageTokens {
     return Buffer.concat([this.#mac(text), text]).toString('base64url')
   }
 
-  /** Throws `request_malformed` for a token that is not one of these, not for this request, or over. */
+  /** Throws `request_malformed` for a token that was not sealed here, belongs to another request, or has expired. */
   open(request: unknown, token: string): PageMark {
     const bytes = Buffer.from(token, 'base64url')
     const text = bytes.subarray(macBytes)
@@ -59,7 +59,7 @@ export class PageTokens {
   }
 }
 
-/** Of what a request says, in whatever order its members came (§10.1.1). */
+/** Hashes a request's content; the order of its members does not matter (§10.1.1). */
 function hashOf(request: unknown): string {
   return createHash('sha256').update(JSON.stringify(request, inOrder)).digest('base64url')
 }

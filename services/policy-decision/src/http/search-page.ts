@@ -4,8 +4,8 @@ import type { PageRequest } from './authzen-requests.ts'
 import type { PageTokens } from './page-tokens.ts'
 
 /**
- * The answer to a search (AuthZEN Authorization API 1.0 §8.3): results in the order of their code units, each once; all of
- * them unless a page is asked for. A later page is what follows the last result of the one before, whatever changed between.
+ * The answer to a search (AuthZEN Authorization API 1.0 §8.3): results in the order of their code units, each once; all of them unless a
+ * page is asked for. The next page begins after the last result of the previous one, even if the results changed meanwhile.
  */
 export function searchAnswer(
   search: AuthZenSearch,
@@ -28,7 +28,7 @@ export function searchAnswer(
   }
 }
 
-/** §8.2: a page goes on as it began; where it repeats its limit, it is the same. */
+/** §8.2: a later page keeps the limit of the first. A request that repeats the limit must repeat the same one. */
 function markOf(search: AuthZenSearch, { token, limit }: PageRequest, tokens: PageTokens) {
   if (token === undefined) return { after: undefined, limit }
   const mark = tokens.open(search, token)

@@ -23,7 +23,7 @@ it('a set that is held answers as it did, however often the directory is loaded 
     if (n === 3) again.release()
   }
   before.release()
-  // Its place is taken by the next: what is not held is not kept.
+  // The next set takes this one's slot: a set that is not held is not kept.
   await active.reload()
   await active.reload()
   expect(said(before.policies)).toEqual({ outcome: 'invalid' })
@@ -44,7 +44,7 @@ it('reads a large directory beside what is asked, and whoever asks for it meanwh
   const said = () => active.current().evaluate(request)
   put('1')
   const first = active.reload()
-  // Nobody is heard between these: a set that is there by then was read in their place.
+  // No other task runs between these, so a set that is loaded by then was read in one blocking step.
   for (let n = 0; n < 100; n++) await undefined
   expect(said()).toEqual({ outcome: 'deny', policies: ['0'] })
   put('2')

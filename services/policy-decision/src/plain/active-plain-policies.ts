@@ -8,10 +8,10 @@ import {
   requirePermit,
 } from '@bailiwick/policy'
 
-/** A set that is asked for a while, whatever is loaded meanwhile. */
+/** A set that stays usable until released, even if another is loaded meanwhile. */
 export interface HeldPolicies {
   policies: AuthZenPolicies
-  /** Once. */
+  /** Call it once. */
   release(): void
 }
 
@@ -21,12 +21,12 @@ interface Loaded {
   holders: number
 }
 
-/** The set that is active, of a directory that may be loaded again. */
+/** The active set of a directory that may be reloaded. */
 export class ActivePlainPolicies {
   readonly #directory: string
   readonly #name: string
   readonly #meant: PermitsNothing
-  /** Cedar forgets nothing but what is written over: a set is loaded where none is asked, and these are the places where none is. */
+  /** The slots without a set in use. Cedar forgets a set only when another overwrites it, so a new set is loaded into one of these. */
   readonly #free: PolicySlot[] = []
   #slots = 0
   #active: Loaded
@@ -34,7 +34,7 @@ export class ActivePlainPolicies {
   #reloading: Promise<unknown> = Promise.resolve()
   #next: Promise<string> | undefined
 
-  /** `name`: of this instance alone. Throws `config_invalid`. */
+  /** `name`: unique to this instance. Throws `config_invalid`. */
   constructor(directory: string, name: string, meant: PermitsNothing = {}) {
     this.#directory = directory
     this.#name = name
@@ -42,12 +42,12 @@ export class ActivePlainPolicies {
     this.#active = this.#load(readPolicyDirectory(directory))
   }
 
-  /** To be asked at once and not kept: after two reloads it denies everything. */
+  /** Use the set at once and do not keep it: after two reloads it denies everything. */
   current(): AuthZenPolicies {
     return this.#active.policies
   }
 
-  /** The active set, which nothing is written over before it is released. */
+  /** The active set, which is not overwritten before it is released. */
   hold(): HeldPolicies {
     const held = this.#active
     held.holders++
@@ -61,8 +61,8 @@ export class ActivePlainPolicies {
   }
 
   /**
-   * Everything or nothing: when it rejects (`config_invalid`), the set before is active as it was. Gives the hash of the new one. One at a
-   * time, and whoever asks while one is under way is answered by the next, which reads what is there then.
+   * Reloads everything or nothing: if it rejects (`config_invalid`), the previous set stays active. Resolves to the hash of the new set.
+   * Reloads run one at a time. A call during a reload is answered by the next one, which reads the directory as it is then.
    */
   reload(): Promise<string> {
     this.#next ??= this.#reloading.then(() => {

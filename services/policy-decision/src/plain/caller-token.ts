@@ -15,7 +15,7 @@ export function readCallerToken(file: string): string {
   )
 }
 
-/** In a time that does not depend on how much of it is right. */
+/** Compares in a time that does not depend on how much of the token is right. */
 export function isBearer(authorization: string | undefined, token: string): boolean {
   const given = /^Bearer +(.+)$/i.exec(authorization ?? '')?.[1]
   return given !== undefined && timingSafeEqual(hash(given), hash(token))

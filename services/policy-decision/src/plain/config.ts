@@ -14,7 +14,7 @@ const {
 
 /** The environment of `bailiwick serve policy-decision --plain`. */
 export const configSchema = z.object({
-  /** Where it exists, the operator's socket is made in it. */
+  /** If this directory exists, the operator's socket is created in it. */
   BAILIWICK_DATA,
   BAILIWICK_PUBLIC_URL,
   BAILIWICK_HOST,
@@ -25,12 +25,12 @@ export const configSchema = z.object({
   BAILIWICK_METRICS,
   /** The policy directory. */
   BAILIWICK_POLICIES: z.string().min(1),
-  /** `1`: a set that has no `permit`, and so denies every request, is meant. */
+  /** `1`: a set without a `permit`, which denies every request, is intended. */
   BAILIWICK_PERMITS_NOTHING: z
     .literal('1')
     .optional()
     .transform((value) => value !== undefined),
-  /** A file that holds the bearer token of callers and nothing else; without, callers on this machine need none. */
+  /** A file that holds the callers' bearer token and nothing else. Without it, callers on this machine need no token. */
   BAILIWICK_CALLER_TOKEN_FILE: z.string().optional(),
 })
 

@@ -33,7 +33,7 @@ it('hears others while it searches among many (V18)', async () => {
 })
 
 it('has one search of each caller under way and a bounded queue of them, and tells who asks for more so (V18)', async () => {
-  const few = setOf('permit (principal, action, resource);', 'few', 33) // no search is over before others were heard
+  const few = setOf('permit (principal, action, resource);', 'few', 33) // no search ends before others had a turn
   const decider = deciderOf(() => few)
   const session = decider.admit(caller)
   const full = expect.objectContaining({ code: 'queue_full' })
@@ -45,7 +45,7 @@ it('has one search of each caller under way and a bounded queue of them, and tel
     ),
   )
   await expect(session.search(search)).rejects.toEqual(full)
-  // Its evaluations, and whoever asks from elsewhere, do not wait behind that.
+  // Evaluations of this caller, and requests from other addresses, do not wait behind that search.
   const asked = { subject, action, resource: { type: 'Doc', id: 'd1' } }
   expect((await session.evaluate(asked)).decision).toBe(true)
   expect((await decider.admit({ ...caller, address: '192.0.2.2' }).search(search)).ids).toHaveLength(33)
@@ -93,7 +93,7 @@ it('remembers of decisions alone: a search leaves them what they have (V18)', as
   expect(purposes).toEqual([...Array.from({ length: count }, () => 'search'), 'decision'])
 })
 
-/** Each evaluation takes so long. */
+/** Makes each evaluation take this long. */
 const slow = (policies: AuthZenPolicies, ms: number) =>
   new Proxy(policies, {
     get: (of, name) =>
@@ -139,7 +139,7 @@ it('takes a bounded number of requests of one address, tells who asks for more s
   )
   const other = decider.admit({ ...caller, address: '192.0.2.2' }).evaluate(asked)
   await other.then(({ decision }) => order.push(`other ${decision}`))
-  // One turn each, whoever has how many waiting: that of the address which came first, and of the other one.
+  // Each address gets one turn at a time, however many requests it has waiting: first the flooding address, then the other.
   expect(order.filter((each) => each === 'flood true').length).toBeLessThan(5)
   await Promise.all(flood)
   expect(order.filter((each) => each === 'queue_full')).toHaveLength(9)
@@ -162,7 +162,7 @@ it('answers a short request at once, however long it took to arrive (V18)', asyn
   void evaluate({ subject, action, resource: { type: 'Doc', id: 'd1' } }).then(() => {
     decided = true
   })
-  // Nobody is heard between these: what waits for others is not over by then.
+  // No other task runs between these, so a decision that waits for other tasks would not be over by then.
   for (let n = 0; n < 100; n++) await undefined
   expect(decided).toBe(true)
 })

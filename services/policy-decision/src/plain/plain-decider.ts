@@ -13,18 +13,18 @@ import { isSupported, spellObligations } from '../obligations.ts'
 import type { ActivePlainPolicies, HeldPolicies } from './active-plain-policies.ts'
 import { isBearer } from './caller-token.ts'
 
-/** Of one address, and of all: how many searches run or wait. */
+/** How many searches of one address, and of all, may run or wait. */
 export const mostSearches = { maxPerKey: 256, max: 1024 }
-/** The same of requests for evaluations, of each of which one evaluation runs or waits: no more than a server has connections. */
+/** How many requests for evaluations may run or wait, each with one evaluation at a time: no more than a server has connections. */
 export const mostEvaluations = { maxPerKey: 1024, max: 4096 }
 
-/** `token`: what callers must show; without, the listener has to be one that only this machine reaches. */
+/** `token`: the token that callers must present. Without it, the listener must be reachable only from this machine. */
 export function plainDecider(
   policies: Pick<ActivePlainPolicies, 'current' | 'hold'>,
   token: string | undefined,
   clock: Pick<Clock, 'monotonic'>,
 ): AuthZenDecider {
-  // By address: all who have the token have the same one.
+  // By address, because all callers have the same token.
   const searches = new SerialQueue(mostSearches)
   const evaluations = new SerialQueue(mostEvaluations)
   const pace = new Pace(clock)
@@ -34,7 +34,7 @@ export function plainDecider(
       own ??= new Pace(clock)
       const { isLong } = own
       return evaluations.serially(address, async () => {
-        // A request that is short is over at once: however many come together, none waits for another.
+        // A short request finishes at once, so short requests never wait for each other, however many arrive together.
         if (isLong()) await pace.rest()
         return decide()
       })
@@ -45,13 +45,13 @@ export function plainDecider(
     for (;;) {
       const active = policies.current()
       const ids = await permittedBy(active, search, new Pace(clock), () => policies.current() === active)
-      // Another set became active meanwhile: of two sets an answer would be neither's.
+      // Otherwise another set became active meanwhile, and an answer from two sets would be true of neither. Search again.
       if (ids) return { ids, context: { policy_set: active.hash } }
     }
   }
   return {
     admit({ authorization, confidential, address }) {
-      // A token that others could read on its way may be theirs by now (V11).
+      // A token that others could read in transit may be in their hands by now (V11).
       if (token !== undefined && !(confidential && isBearer(authorization, token)))
         throw new ServiceError('caller_unauthenticated')
       return sessionOf(address)
@@ -59,7 +59,7 @@ export function plainDecider(
   }
 }
 
-/** The evaluations of one request: by one set, one after the other, and others have their turns between them (V18). */
+/** The evaluations of one request: all by one set, one after the other, with turns for other requests between them (V18). */
 function inTurn(
   policies: Pick<ActivePlainPolicies, 'hold'>,
   turn: (decide: () => AuthZenDecision) => Promise<AuthZenDecision>,
@@ -81,13 +81,13 @@ function inTurn(
     try {
       return await decided
     } finally {
-      // Whoever asks one after the other asks the next before that.
+      // A caller that evaluates one after the other begins the next evaluation before this release.
       if (--left === 0) setImmediate(release)
     }
   }
 }
 
-/** For so many ms everybody is held up at most, and as long as the longest evaluation. */
+/** A request holds up all others for at most this many ms plus its longest evaluation. */
 const pauseAfterMs = 10
 
 class Pace {
@@ -99,7 +99,7 @@ class Pace {
     this.#since = clock.monotonic()
   }
 
-  /** Whether it has gone on for so long without a rest. */
+  /** Whether the request has run this long without a rest. */
   readonly isLong = (): boolean => this.#clock.monotonic() - this.#since >= pauseAfterMs
 
   async rest(): Promise<void> {
@@ -109,10 +109,10 @@ class Pace {
   }
 }
 
-/** Between this many candidates others are heard (V18). */
+/** After this many candidates other requests get a turn (V18). */
 const atOnce = 32
 
-/** undefined: `goesOn` said no. */
+/** undefined: `goesOn` returned false. */
 async function permittedBy(
   active: AuthZenPolicies,
   search: AuthZenSearch,
@@ -130,7 +130,7 @@ async function permittedBy(
   return permitted
 }
 
-/** Nothing in it is of this moment: the same request gives the same body. */
+/** The body does not depend on the time: the same request gives the same body. */
 function decisionOf(active: AuthZenPolicies, evaluation: AuthZenEvaluation, purpose?: Purpose): AuthZenDecision {
   const answer = active.evaluate(evaluation, purpose)
   const policies = answer.outcome === 'invalid' ? [] : answer.policies
@@ -148,7 +148,7 @@ function decisionOf(active: AuthZenPolicies, evaluation: AuthZenEvaluation, purp
     : { decision: false, context: { reason: reasons[answer.outcome], ...obliged } }
 }
 
-/** What an enforcement point declares that it can do; what is no list of names may be some policy's own context. */
+/** The obligations that an enforcement point declares that it can do. A value that is not a list of names may be a policy's own context. */
 function declaredIn(context: AuthZenEvaluation['context']): readonly string[] | undefined {
   const declared = context?.supported_obligations
   return Array.isArray(declared) && declared.every((type) => typeof type === 'string') ? declared : undefined

@@ -49,7 +49,7 @@ it('needs a policy directory and nothing else, and stops when it is told to', as
   expect(await exited).toEqual([0, null])
 })
 
-/** What it logs is read to its end: a log that nobody reads ends the process. */
+/** Reads the process's log to its end: an unread log ends the process. */
 function addressOf(stderr: Readable): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>()
   let said = ''

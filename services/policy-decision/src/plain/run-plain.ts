@@ -5,7 +5,7 @@ import { startPlain } from './start-plain.ts'
 
 const name = 'policy-decision'
 
-/** The process of a plain decision point, until its stop signal. Gives the exit code; `complain` as of `runService`. */
+/** Runs a plain decision point until its stop signal. Resolves to the exit code. `complain` is as in `runService`. */
 export function runPlain(env: Env, complain: (line: string) => void): Promise<number> {
   return runProcess({
     name,

@@ -136,7 +136,7 @@ describe('a plain decision point', () => {
     }
     for (const host of [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`])
       expect(await told(host)).toEqual([`http://${host}`, `http://${host}${evaluation}`])
-    // A page's name that was made to point here among them.
+    // Among them, a web page's host name that was made to point to this machine.
     for (const host of ['pdp.example', `localhost.example:${port}`, '127.0.0.1.example', 'a b', 'x@127.0.0.1/x'])
       expect(await told(host)).toEqual([undefined, undefined])
     await using named = await running(set, { BAILIWICK_PUBLIC_URL: 'https://pdp.example' })
@@ -185,7 +185,7 @@ describe('a plain decision point', () => {
     expect(await decided('9007199254740993')).toBe(true)
     expect(await decided('9007199254740992')).toBe(false)
     expect(await decided('9007199254740994')).toBe(false)
-    // A double would make each of them the one integer that is permitted.
+    // As a double, each of them would become the one integer that is permitted.
     pdp.put({ 'a.cedar': policies.replace('9007199254740993', '1') })
     expect((await pdp.post('/admin/reload')).status).toBe(200)
     expect(await decided('1')).toBe(true)

@@ -31,14 +31,14 @@ export interface PlainAdapters {
 }
 
 export interface Plain extends AsyncDisposable {
-  /** Where it listens. */
+  /** The address that it listens on. */
   url: string
   policies: ActivePlainPolicies
 }
 
 /**
- * A plain AuthZEN decision point: a policy directory and nothing else, so no bus, no grants, no evidence, and the same request
- * gives the same answer. Throws `config_invalid` for a directory that does not load.
+ * A plain AuthZEN decision point. It has only a policy directory: no bus, no grants, no evidence, and the same request gives the same
+ * answer. Throws `config_invalid` for a directory that does not load.
  */
 export async function startPlain(config: PlainConfig, adapters: PlainAdapters): Promise<Plain> {
   const { BAILIWICK_HOST: host, BAILIWICK_PORT: port, BAILIWICK_DATA: data } = config
@@ -71,7 +71,7 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
   const http = started.use(await server())
   const operator = started.use(await server())
   let publicUrl = config.BAILIWICK_PUBLIC_URL ?? `http${typeof tls === 'object' ? 's' : ''}://localhost:${port}`
-  // Nothing but where to go on is in a token, and a random key would give the same request another body.
+  // A fixed key is enough: a token holds only the position to go on from, and a random key would give the same request another body.
   const pageTokens = new PageTokens({ key: Buffer.alloc(32), now: adapters.clock.now })
   const { clock } = adapters
   const decider = plainDecider(policies, token || undefined, clock)
@@ -92,7 +92,7 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
   return { url, policies, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
-/** §9.2.3: metadata that names another address than it was asked at MUST NOT be used, and this machine has several names for itself. */
+/** §9.2.3: metadata that names another address than the one it was fetched from MUST NOT be used. This machine has several names. */
 function loopbackOrigin(host: string | undefined, publicUrl: string): string | undefined {
   const { protocol } = new URL(publicUrl)
   const asked = host && URL.canParse(`${protocol}//${host}`) ? new URL(`${protocol}//${host}`) : undefined
@@ -100,17 +100,17 @@ function loopbackOrigin(host: string | undefined, publicUrl: string): string | u
   return asked && isLoopback(asked.hostname.replace(/^\[(.*)\]$/, '$1')) ? asked.origin : undefined
 }
 
-/** A large directory is read for that long, and whoever asks meanwhile is answered by the next. */
+/** Reading a large directory may take this long. A request during a reload is answered by the next one. */
 const reloadMs = 300_000
 
 /**
- * `POST /admin/reload`: reads the directory again. 200: it is active, for all of what is asked from then on; 422: it was refused, and
- * the set before stays, whole. On the operator's socket, and to callers of a listener that only this machine reaches.
+ * `POST /admin/reload`: reads the directory again. 200: the new set is active for all later requests. 422: it was refused, and the whole
+ * previous set stays. Served on the operator's socket, and on a listener that only this machine reaches.
  */
 function reloadRoute(server: HttpServer, policies: ActivePlainPolicies, logger: Logger): void {
-  // Whatever a client sends along says nothing: curl calls an empty body a form, and others call it JSON.
+  // The body and its content type are ignored: curl calls an empty body a form, and others call it JSON.
   server.post('/admin/reload', { config: { accepts: 'anything', handlerMs: reloadMs } }, async (request) => {
-    // A page in a browser on this machine is not its operator, nor is whoever a proxy speaks for; browsers always say where a POST comes from.
+    // A browser page on this machine is not its operator, and neither is the client of a proxy. Browsers always send the origin of a POST.
     if (request.headers.origin !== undefined || !isLocal(request)) throw new ServiceError('caller_forbidden')
     try {
       const policy_set = await policies.reload()
