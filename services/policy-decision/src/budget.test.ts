@@ -214,7 +214,7 @@ describe('under a delegation', () => {
     const cheaper = { ...cost, micros: 1n }
     expect(reserve([of(cheaper, cheaper), of(cost, cost)])).toEqual({ ok: false, reason: 'uses_exhausted' })
     expect(reserve([last, of(cheaper, cheaper), last])).toEqual({ ok: false, reason: 'uses_exhausted' })
-    const dollars = { ...cost, currency: 'USD' } // as many, but of something else
+    const dollars = { ...cost, currency: 'USD' } // the same amount in another currency
     expect(reserve([of(dollars, dollars), of(cost, cost)])).toEqual({ ok: false, reason: 'uses_exhausted' })
   })
 

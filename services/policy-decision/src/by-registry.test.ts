@@ -14,7 +14,7 @@ it('keeps a verdict until a change comes that it should have been judged by, als
   let judged = 0
   const verdict = () => verdicts.of(subject, 10, async () => ++judged)
   expect([await verdict(), await verdict()]).toEqual([1, 1])
-  changes.push(11) // of later: somebody joined or left since
+  changes.push(11) // a later change: an approver joined or left since
   expect([await verdict(), await verdict()]).toEqual([1, 1])
   changes.push(9)
   expect([await verdict(), await verdict()]).toEqual([2, 2])

@@ -28,7 +28,7 @@ it('gives an answer to the same call of the same point alone, and to no other cr
   const calls = new Calls()
   const answer = Promise.withResolvers<Answer>()
   remember(calls, point, request('one'), answer.promise)
-  const again = calls.find(point, request('one'), 0) // also while there is no answer yet
+  const again = calls.find(point, request('one'), 0) // finds the call before it is answered, too
   const denied = no('grant_expired')
   answer.resolve(denied)
   expect(await again).toBe(denied)
@@ -98,7 +98,7 @@ it('keeps an ALLOW of one agent, however many calls others make, in its name too
   remember(calls, point, request('one'), allowed)
   await allowed
   for (let n = 0; n < 20_000; n++) {
-    // What is denied may name any agent.
+    // A denied call may name any agent.
     remember(calls, point, request(`denied ${n}`), Promise.resolve(no('credential_invalid')))
     remember(calls, point, request(`loud ${n}`, { subject: { id: 'loud' } }), allow(`loud ${n}`))
     remember(calls, { id: `point ${n % 10}` }, request(`elsewhere ${n}`), Promise.resolve(no('grant_expired')))
@@ -123,7 +123,7 @@ it('is given up once all have gone that wait for its answer, the first and those
   expect(areGone()).toBe(false)
   gone.again = true
   expect(areGone()).toBe(true)
-  // One of which it is not known never has.
+  // A caller that cannot tell whether it has gone counts as waiting.
   calls.find(point, request('one'), 0)
   expect(areGone()).toBe(false)
 })

@@ -26,7 +26,7 @@ it('no permission covers by an argument that no event could hold (V3)', () => {
   const [fits, long] = [{ id: 'x'.repeat(2048) }, { id: 'x'.repeat(2049) }]
   expect(covering(fits, holder(named))).toEqual([[0]])
   expect(covering(long, holder(named))).toBe('argument_out_of_bounds')
-  expect(covering(long, holder(named, {}))).toEqual([[1]]) // what nothing compares may be as long as it likes
+  expect(covering(long, holder(named, {}))).toEqual([[1]]) // a value that is not compared may have any length
   expect(covering(long, holder({}), holder(named))).toBe('argument_out_of_bounds')
   const money = (amount: string) => ({ amount, currency: 'EUR' })
   expect(covering(money('1'), holder(priced))).toEqual([[0]])
@@ -42,7 +42,7 @@ it('the first holder whose authority does not cover it says why, from the grant 
   expect(covered({ n: 1 }, holder({}), bounded)).toBe(2)
   expect(covered({ n: 2 }, holder({}), bounded, other)).toBe('argument_out_of_bounds')
   expect(covered({ n: 2 }, other, bounded)).toBe('action_not_granted')
-  expect(covered({})).toBe('action_not_granted') // nobody at all has nothing
+  expect(covered({})).toBe('action_not_granted') // without holders there is no authority
 })
 
 it('an event has room for what JSON has no members of, and for texts of 2048', () => {

@@ -92,7 +92,7 @@ describe('whether a grant waits for a human', () => {
   const sub = { delegation_id: 'dlg_1' }
   const intent = (seconds: number, more: object = {}) => ({ issued_at: new Date(s(seconds)).toISOString(), ...more })
   const stepUp = { requestId: 'req_2', approvedAt: s(140), approverIds: ['eve'], taskUntil: s(161) }
-  /** At 160 s of a grant that was made at 0, once something happened. */
+  /** Whether a grant that was made at 0 s waits for a human at 160 s, after the given events. */
   function waits(intents: object[], over: { by?: string; stepUps?: object[]; revoked?: string; state?: string } = {}) {
     const revocations = new RevocationState({ base: true })
     const data = { revocation_id: 'rev_1', kind: 'approver', target: over.revoked ?? 'nobody' }
@@ -121,10 +121,10 @@ describe('whether a grant waits for a human', () => {
     const own = [1, 50, 100, 150].map((at) => intent(at))
     const other = [50, 100, 150].map((at) => intent(at, sub))
     expect(waits(own)).toBe(false)
-    expect(waits([intent(1), intent(150), ...other])).toBe(true) // what the workload was for two minutes, nobody knows
+    expect(waits([intent(1), intent(150), ...other])).toBe(true) // the workload did not attest for two minutes
     expect(waits([intent(1), intent(150), ...other], { by: 'dlg_1' })).toBe(true)
     expect(waits([...own, ...other], { by: 'dlg_1' })).toBe(false)
-    expect(waits([...own, intent(140, sub)], { by: 'dlg_1' })).toBe(false) // it came a moment ago
+    expect(waits([...own, intent(140, sub)], { by: 'dlg_1' })).toBe(false) // the sub-agent first attested a moment ago
     expect(waits([...own, intent(30, sub), intent(150, sub)], { by: 'dlg_1' })).toBe(true)
     expect(waits([...own, intent(30, sub), intent(150, sub)])).toBe(false)
     expect(waits(own, { by: 'dlg_1' })).toBe(true)

@@ -65,7 +65,7 @@ it('says yes with a permit for this very action, once its event is durable and c
   expect(w.writes[0]?.[0]?.data).toEqual({
     ...{ decision_id: decisionId, call_id: w.callId, enforcement_point: base },
     actor: { agent, credential_id: credentialId, grant_id: root, request_id: 'req_1', task: 't' },
-    // Of its arguments what the authority names, and no other.
+    // Only the arguments that the authority names.
     action: { name: 'tools/call', resource, call, arguments: { '/invoice': 'INV-1' } },
     ...{ permission: 0, proof: 'agent_signed', proof_id, reserved: { calls: 1, egress_bytes: 0, cost: {} } },
     ...{
@@ -201,7 +201,7 @@ it('takes back what counts and was not to be: revoked or gone stale meanwhile, o
     await expect.poll(() => w.writes.length, { timeout: 60_000, interval: 5 }).toBe(2)
     expect(w.writes[1]).toMatchObject([{ type: 'decision.abandoned', data: { call_id: w.callId, grant_id: root } }])
     await expect.poll(() => w.trees.get(root)?.taken.calls, { timeout: 60_000, interval: 5 }).toBe(0n)
-    expect(w.shadowed).toHaveLength(1) // one answer, whatever comes after it
+    expect(w.shadowed).toHaveLength(1) // the call is answered once, whatever happens later
   }
 })
 
@@ -234,7 +234,7 @@ it('says no where nobody knows whether it counts, and takes it back once it does
 })
 
 it.each<[reason: string | undefined, change: (w: Asked) => unknown]>([
-  [undefined, (w) => Object.assign(w.proofs, { accept: async () => 'replayed' })], // the very proof counted once
+  [undefined, (w) => Object.assign(w.proofs, { accept: async () => 'replayed' })], // this same proof was counted before
   ['credential_missing', (w) => Object.assign(w.request.observed, { credential: undefined })],
   ['grant_unknown', (w) => w.pdp.projection.ledger.grants.trees.clear()],
   ['grant_revoked', (w) => w.revoke('grant', root)],
@@ -266,7 +266,7 @@ it('is not decided before its turn, and not at all when that comes too late (V13
     const w = asked()
     const turns = new Turns()
     const [before, mine] = [turns.next(), turns.next()]
-    // The last that is waited for before its turn.
+    // The last step that the call waits for before its turn.
     w.active.readsAgentHistory = true
     const waits = Promise.withResolvers<void>()
     w.caughtUp.now = async () => waits.resolve()
@@ -401,7 +401,7 @@ it('keeps a call where the installation wants it kept, with the salt of its hash
   expect(kept).toEqual([[answer.decisionId, { salt, text: actionText({ ...action, resource }) }]])
   expect(isKept).toBe(true)
   expect(await called(false)).toMatchObject({ answer: { decision: true }, kept: [], isKept: false })
-  // What a human signed by its digest needs none.
+  // A call that a human signed by its digest needs no salted hash.
   expect(await called(true, 'per_action')).toMatchObject({ answer: { decision: true }, kept: [], isKept: false })
 })
 
@@ -441,9 +441,9 @@ it('tells who must ask a human for what: the grant, and the arguments that it na
     ...{ decision: false, reason: 'step_up_required', grant: root, arguments: { '/invoice': 'INV-1' } },
     ...{ token: { jti: credentialId }, digest, policies: ['y'], policySet: 'set' },
   })
-  expect(stepUp).toMatchObject({ judged: 1, waited: 1 }) // nobody said yes meanwhile: nothing to judge again
+  expect(stepUp).toMatchObject({ judged: 1, waited: 1 }) // no approval arrived meanwhile, so the call is not judged again
   const denied = await answered({ outcome: 'deny', policies: ['n'] })
-  expect(denied.waited).toBe(0) // no human could say yes
+  expect(denied.waited).toBe(0) // a human's yes could not change this denial
   expect(denied.answer).toMatchObject({ reason: 'policy_denied', token: { jti: credentialId }, digest })
   for (const member of ['grant', 'arguments']) expect(denied.answer).not.toHaveProperty(member)
 })

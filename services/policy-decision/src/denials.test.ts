@@ -21,7 +21,7 @@ function world() {
     clock,
     policies: { current: () => undefined },
     logger: logger({ service: 'test', level: 'silent' }),
-    // As the producer does: nothing of a batch is numbered when one of it cannot be signed.
+    // As the producer does: if one event of a batch cannot be signed, none of the batch is numbered.
     async record(drafts: readonly Draft<'decisions.v1'>[]) {
       if (bus.refuses-- > 0) throw new ServiceError('bus_unavailable')
       if (drafts.some((draft) => JSON.stringify(draft).length > roomBytes)) throw new ServiceError('event_too_large')

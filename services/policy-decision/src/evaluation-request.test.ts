@@ -26,7 +26,7 @@ it('is read of an evaluation: who, what, on what, what was observed, and the dig
   expect(asked({})).toMatchObject({ action: { name: 'n', properties: {} }, withApproval: false })
   expect(asked({ approval: null }).withApproval).toBe(true)
   expect(asked({ bailiwick: { htm: 'GET' } }).observed).toStrictEqual({ htm: 'GET' })
-  const named = { ...resource, properties: { x: 1 } } // the resource that is compared is its type and id alone
+  const named = { ...resource, properties: { x: 1 } } // only a resource's type and id are compared
   expect(evaluationRequest({ subject: { type: 'agent', id: 'a' }, action, resource: named } as never)).toStrictEqual(
     plain,
   )

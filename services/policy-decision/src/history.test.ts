@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { historyOf, labelsOf } from './history.ts'
 
 const shipped = readFileSync(join(import.meta.dirname, '../../../policies/schema.cedarschema'), 'utf8')
-/** As a security team would: with two labels of its own. */
+/** The shipped schema with two labels added, as a security team would add its own. */
 const schema = shipped
   .replaceAll('count: { ', 'count: { reviewed: Long, pays: Long, ')
   .replaceAll('last: { ', 'last: { pays?: Long, ')

@@ -86,7 +86,7 @@ it('begins half as many at once of a lane whose calls are slow, and one more for
   }
   await w.turns()
   expect(w.begun).toHaveLength(4)
-  // Two at once, however many of the four were slow; then one; then as many as all are in time.
+  // First two at once, however many of the four were slow; then one; then one more for each call that is in time.
   expect(await begunAfter(['0', '1', '2', '3'], 251)).toBe(2)
   expect(await begunAfter(['4', '5'], 251)).toBe(1)
   expect(await begunAfter(['6'], 251)).toBe(1)
@@ -178,7 +178,7 @@ describe('over all lanes', () => {
     expect(w.begun).toHaveLength(firstWindow)
     expect(await w.begunAfter(w.begun.slice(0, 64), 501)).toBe(32)
     expect(await w.begunAfter(w.begun.slice(64, 96), 501)).toBe(16)
-    // Six grow it; for the last two it has more room than is used.
+    // Six of these calls grow the window. For the last two it already has more room than is used.
     expect(await w.begunAfter(w.begun.slice(96, 104), 500)).toBe(14)
     expect(w.made.window).toBe(22)
   })
@@ -191,7 +191,7 @@ describe('over all lanes', () => {
   })
 
   describe('where even one at a time is too late', () => {
-    /** After six calls that were too late, each begun alone, and one more that was. */
+    /** The state after six rounds of calls that were too late, and one more such round. */
     async function hopeless() {
       const machine = { isSlow: true }
       const w = await crowd({ isSlow: () => machine.isSlow })
@@ -257,7 +257,7 @@ describe('over all lanes', () => {
     vi.advanceTimersByTime(250)
     await w.turns()
     expect(w.begun).toHaveLength(128)
-    // Their end makes no room a second time.
+    // Their end does not make room a second time.
     expect(await w.begunAfter(w.begun.slice(0, 64), 501)).toBe(0)
   })
 

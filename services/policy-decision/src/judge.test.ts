@@ -13,7 +13,7 @@ const errs =
   '@id("x") forbid (principal, action == Action::"tools/call", resource) when { 9223372036854775807 + context.grant.approvers > 0 };'
 const sub = 'spiffe://example.org/agent/b/i1'
 
-/** Loaded once: Cedar keeps each set for ever. */
+/** Each set is loaded once, because Cedar keeps it for ever. */
 const sets = new Map<string, { engine: PolicyEngine; dutiesOf: (ids: Iterable<string>) => Duties }>()
 function setOf(text: string) {
   const known = sets.get(text)
@@ -69,14 +69,14 @@ describe('what a call is covered by', () => {
     ['grant_expired', (w) => Object.assign(w.grant, { not_after: spell(now) })],
     ['action_not_granted', (w) => Object.assign(w.request.action, { name: 'other' })],
     ['action_not_granted', (w) => Object.assign(w.grant, { mode: 'per_action' })],
-    // A registered server that nobody granted anything of.
+    // A registered server that the grant does not cover.
     [
       'action_not_granted',
       (w) =>
         Object.assign(w.servers, { new: { manifest: 'm' } }) &&
         Object.assign(w.request, { resource: { type: 'tool', id: 'new/x' } }),
     ],
-    // Granted while its server was unknown: what it is now nobody has seen.
+    // Granted while the server was unknown: no approver has seen its present manifest.
     ['manifest_changed', (w) => Object.assign(w.grant.statement, { manifests: {} })],
     ['manifest_changed', (w) => Object.assign(w.servers, { erp: { manifest: 'm2' } })],
   ])('or there is none: %s', async (reason, change) => {
@@ -301,7 +301,7 @@ describe('what an action would take', () => {
     expect(due(40)).toBe(30)
     Object.assign(w.grant.statement, { continuous: { reattest_seconds: 1, outcome_seconds: 1 } })
     expect(spend(w)).toMatchObject({ reason: 'step_up_required', needs: 'task' })
-    Object.assign(w.grant.statement, { continuous: undefined }) // nobody approves such a statement
+    Object.assign(w.grant.statement, { continuous: undefined }) // such a statement is never approved
     expect(reasonOf(spend(w))).toBe('step_up_required')
     Object.assign(w.grant, { mode: 'window' })
     const verdict = spend(w)

@@ -61,7 +61,7 @@ it('hands over no call that was erased before its decision was answered (V17)', 
   } as never)
   const attachment_id = `att_${saltedHash(call(1))}`
   const erased = calls.erase([{ attachment_id, about: 'dec_1', by: 'operator', reason: 'secret' }])
-  // The event stands in the log as soon as it is durable; the answer, and with it the call, comes a little later.
+  // The decision's event is in the log as soon as it is durable. The answer, and the call with it, come a little later.
   calls.keep('dec_1', call(1))
   calls.keep('dec_2', call(2))
   await erased
@@ -77,7 +77,7 @@ it('takes no call that an attachment cannot hold, and none when a thousand wait 
   expect([calls.takes('x'.repeat(20_000)), calls.takes('x'.repeat(20_001))]).toEqual([true, false])
   for (let n = 0; n < 1000; n++) calls.keep(`dec_${n}`, call(n % 256))
   expect(calls.takes('{}')).toBe(false)
-  // The first batch leaves; there is room again.
+  // Once the first batch leaves, there is room again.
   await expect.poll(() => published.length, { timeout: 60_000 }).toBe(1)
   expect(calls.takes('{}')).toBe(true)
   for (let n = 0; n < 16; n++) {

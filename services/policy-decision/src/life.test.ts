@@ -34,12 +34,12 @@ describe('why a call is dead, each for its own reason', () => {
     ['grant_not_active', (w) => Object.assign(w.tree, { state: 'suspended' })],
     ['grant_not_active', (w) => Object.assign(w.tree, { state: 'completed' })],
     ['manifest_changed', (w) => Object.assign(w.servers, { erp: { manifest: 'm2' } })],
-    // What an agent can act on, though the grant is suspended for it.
+    // The grant is suspended because of this, but the reason names the cause that an agent can act on.
     [
       'manifest_changed',
       (w) => Object.assign(w.tree, { state: 'suspended' }) && Object.assign(w.servers, { erp: { manifest: 'm2' } }),
     ],
-    // Of any server whose manifest people signed, whatever is called.
+    // The manifest of any server that humans signed counts, even if the call uses another resource.
     [
       'manifest_changed',
       (w) =>
@@ -55,7 +55,7 @@ describe('why a call is dead, each for its own reason', () => {
         Object.assign(w.grant.statement.manifests, { gone: 'm1' }) &&
         Object.assign(w.call, { resource: { type: 'api', id: 'https://h/' } }),
     ],
-    // A server that was unknown when people signed must be unknown now.
+    // A server that was unknown when the humans signed must be unknown now.
     [
       'manifest_changed',
       (w) =>

@@ -14,7 +14,7 @@ const [decisionId, callId] = [newId('dec', now, systemRandom), newId('call', now
 const point = { id: 'https://pep.example/', may_release: true, outcome_jwk: key.publicJwk as never }
 type Point = typeof point
 
-/** An ALLOW that counts, and its point, which reports. */
+/** An ALLOW that counts, and its enforcement point, which reports. */
 async function allowed(data: object = {}) {
   const world = treeOrder()
   const queues = new TreeQueues(world.pdp)
@@ -240,7 +240,7 @@ describe('what is none', () => {
     const w = await allowed()
     const call_id = newId('call', now, systemRandom)
     await expect(w.report({ call_id })).rejects.toEqual(code('outcome_mismatch', 'the decision is another one'))
-    // So does one that knows of no salts: who runs it must see why.
+    // An enforcement point that does not know of salts also fails here. Its operator must see why.
     await expect(w.report({ action_digest: `${'B'.repeat(42)}A` })).rejects.toEqual(
       code('outcome_mismatch', 'the action is not named by the salted hash that its permit gives'),
     )
@@ -270,7 +270,7 @@ describe('what is none', () => {
   it('of an ALLOW that was taken back', async () => {
     const w = await allowed()
     w.queues.abandonOnce('grt_1', decisionId, callId)
-    // Both wait for the same write: whoever comes second finds what the first made of it.
+    // Both events wait for the same write. The second one is judged by the result of the first.
     await expect(w.report()).rejects.toEqual(code('outcome_mismatch', 'the decision was taken back'))
     expect(w.outcomes()).toEqual([])
     await expect(w.report()).rejects.toEqual(code('outcome_mismatch', 'the decision was taken back'))
@@ -336,7 +336,7 @@ describe('an outcome that is overdue', () => {
     w.order.before = () => write.promise
     const reported = w.report()
     await setImmediate()
-    w.order.before = async () => undefined // of what is written next
+    w.order.before = async () => undefined // applies to the next write
     w.order.now = now + 1000
     await sweepMissing(w.pdp, w.queues, w.inHand)
     write.reject(new Error('away'))

@@ -7,7 +7,7 @@ import { Proofs, type ProofVerdict, proofLeewayMs, proofMaxAgeMs } from './proof
 
 type Clock = ReturnType<typeof testClock>
 type Asked = 'epoch' | 'adopt' | 'remember'
-/** How a call arrives: not at all, wholly, or with its answer lost. */
+/** What happens to a call: it gets through with its answer, it does not arrive, or its answer is lost. */
 type Line = 'whole' | 'cut' | 'answer lost'
 
 /** The part of a grant store that remembers proofs, for several instances, as its port describes it. */
@@ -61,10 +61,10 @@ class Memory {
 }
 
 const startedAt = Date.UTC(2100, 0, 1)
-/** Past the seconds in which an instance that has just adopted asks everybody for a nonce. */
+/** Longer than the seconds in which an instance that has just adopted the store asks every caller for a nonce. */
 const settledMs = proofLeewayMs + 1000
 
-/** As long as a nonce names. */
+/** The length of the window that a nonce names. */
 const windowMs = 5 * 60 * 1000
 const opened = (memory: Memory, clock: Clock, line: (asked: Asked) => Line = () => 'whole', seed = 1) =>
   new Proofs(memory.connect(line), clock, seededRandom(seed))
@@ -88,7 +88,7 @@ async function instances(count: number, limits: { limit?: number } = {}) {
   return { clock, memory, lines, a, b }
 }
 
-/** An instance whose store answers nothing until `gate` opens, and that has waited for it to the end. */
+/** An instance whose store does not answer until `gate` opens, and whose wait for it has already timed out. */
 async function adoptedLate(clock: Clock, memory: Memory) {
   const gate = Promise.withResolvers<void>()
   const store = memory.connect(
@@ -122,7 +122,7 @@ describe('a proof', () => {
     const alone = a.nonce()
     expect(await a.accept('three', iat, alone)).toBe('accepted')
     expect(await a.accept('three', iat, alone)).toBe('replayed')
-    // The store never heard of it, and the other instance reaches the store.
+    // The store does not know this proof, although the other instance reaches the store.
     expect(await b.accept('three', iat, alone)).toBe('nonce_required')
     lines[0] = 'whole'
     expect(await a.accept('three', iat, alone)).toBe('replayed')
@@ -176,7 +176,7 @@ describe('a proof', () => {
       memory.lose()
       expect(await one.accept(`${memory.epoch} first`, seconds(clock), other.nonce())).toBe('nonce_required')
       const nonce = one.nonce()
-      // The other learns of the loss by this very call: the nonce is of the new epoch, so the proof is not older than that.
+      // The other instance learns of the loss from this very call. The nonce is of the new epoch, so the proof is not older than that.
       expect(await other.accept(`proof ${nonce}`, seconds(clock), nonce)).toBe('accepted')
       expect(await one.accept(`proof ${nonce}`, seconds(clock), nonce)).toBe('replayed')
     }
@@ -295,7 +295,7 @@ describe('a proof', () => {
 })
 
 describe('a nonce', () => {
-  const old = 0 // made long ago: asks for a nonce, whatever happens
+  const old = 0 // made so long ago that the proof always needs a nonce
 
   it('of all instances is good in its window and in those beside it, since clocks differ, and in no other', async () => {
     const memory = new Memory()
@@ -362,7 +362,7 @@ describe('a nonce', () => {
     expect(await proofs.accept('two', startedAt + proofLeewayMs + 1, undefined)).toBe('accepted')
     expect(asked).toEqual(['adopt', 'epoch', 'remember', 'remember'])
     clock.advance(settledMs)
-    await proofs.readopt() // nothing was lost: nothing becomes old
+    await proofs.readopt() // nothing was lost, so no proof becomes too old
     expect(await proofs.accept('three', seconds(clock), undefined)).toBe('accepted')
   })
 })
@@ -372,7 +372,7 @@ describe('what an instance remembers', () => {
 
   it('it knows as long as a proof could be taken, and not a millisecond longer', async () => {
     const { clock, a } = await instances(1)
-    const madeAt = clock.now() + 1_000_000 // whose age others judge
+    const madeAt = clock.now() + 1_000_000 // the age of a proof is checked elsewhere
     expect(await a.accept('one', madeAt, undefined)).toBe('accepted')
     clock.advance(life - 1)
     expect(await a.accept('one', madeAt, undefined)).toBe('replayed')
@@ -389,7 +389,7 @@ describe('what an instance remembers', () => {
     const nonce = a.nonce()
     expect([await show('one'), await show('two')]).toEqual(['accepted', 'accepted'])
     clock.advance(life - 1000)
-    // `zero` is over, `one` and `two` are not.
+    // `zero` has expired, `one` and `two` have not.
     expect([await show('three'), await show('one'), await show('two')]).toEqual(['accepted', 'replayed', 'replayed'])
     expect(a.nonce()).toBe(nonce)
     expect(await show('four')).toBe('nonce_required')
@@ -464,7 +464,7 @@ it('is never accepted twice, whatever is lost, cut off, answered late or started
             if (!proof || age > proofMaxAgeMs + proofLeewayMs || age < -proofLeewayMs) continue
             const life = alive[it.at]
             void running[it.at]?.accept(proof.id, proof.madeAt, proof.nonce).then((verdict) => {
-              // What a process that is gone would have said, nobody heard.
+              // The answer of a process that has ended reaches no caller.
               if (verdict !== 'accepted' || alive[it.at] !== life) return
               accepted++
               counted.set(proof.id, (counted.get(proof.id) ?? 0) + 1)
@@ -484,5 +484,5 @@ it('is never accepted twice, whatever is lost, cut off, answered late or started
     ),
     { numRuns: 600 },
   )
-  expect(accepted).toBeGreaterThan(500) // else nothing was shown
+  expect(accepted).toBeGreaterThan(500) // otherwise the test would have shown nothing
 }, 30_000)

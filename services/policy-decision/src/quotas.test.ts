@@ -25,7 +25,7 @@ it('a grant, and an agent over all its grants, has so many decisions a minute an
   expect(taken('one', 'grt_2', 100)).toBe(30)
   expect(taken('one', 'grt_3', 100)).toBe(0)
   clock.advance(30_000)
-  // What its agent was refused took nothing from this grant.
+  // The calls that its agent was refused took nothing from this grant.
   expect(taken('one', 'grt_3', 100)).toBe(30)
 })
 

@@ -120,7 +120,7 @@ it('throws nothing at a decision, whatever goes wrong with what it is to be aske
     throw new Error('no history of this kind')
   }
   expect(beside.shadow.prepare({ ...asked, requests })).toBeUndefined()
-  // What cannot be handed over to a thread, and what is not asked any more.
+  // A request that cannot be handed over to a thread, and a candidate that is no longer asked.
   const unsendable = [request({ task: () => undefined })]
   const prepared = { candidate, policySet: asked.policySet, active: 'allow' as const, requests: unsendable }
   beside.shadow.ask(dec(1), prepared)

@@ -24,7 +24,7 @@ const yes: StepUp = {
   approverIds: ['eve'],
 }
 
-/** What is found for the action, once something happened. */
+/** The step-up that is found for the action, after the given events. */
 function found(
   over: { stepUps?: StepUp[]; digest?: string; at?: number; state?: string; revoked?: string; standing?: string } = {},
 ) {
@@ -50,7 +50,7 @@ it('a yes counts for the action that it was given to, in time, while it stands (
   expect(found({ state: 'withdrawn' })).toBeUndefined()
   expect(found({ revoked: 'eve' })).toBeUndefined()
   expect(found({ revoked: 'mallory' })).toBe(yes)
-  expect(found({ stepUps: [{ ...yes, requestId: 'req_2' }] })).toBeUndefined() // of which nobody heard
+  expect(found({ stepUps: [{ ...yes, requestId: 'req_2' }] })).toBeUndefined() // this request is unknown
   expect(found({ stepUps: [{ ...yes, actionDigest: 'another' }, yes] })).toBe(yes)
 })
 
@@ -130,7 +130,7 @@ describe('whose yes this PDP verified itself (V3)', () => {
       const { stepUps, tree } = world({ ...record, approved: signed })
       return stepUps.of(tree)
     }
-    const { effect: _, ...silent } = statement // as they were before statements said it
+    const { effect: _, ...silent } = statement // a statement from before the `effect` member existed
     expect(await asSigned(silent)).toStrictEqual([verified])
     const until = iso(signedAt + 1_200_000)
     const goesOn = { ...statement, effect: { kind: 'task' as const, until } }

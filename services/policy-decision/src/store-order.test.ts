@@ -5,7 +5,7 @@ import { spell } from './living-call.fixture.ts'
 import { StoreOrder } from './store-order.ts'
 import { allowedDraft, treeOrder } from './tree-order.fixture.ts'
 
-/** A tree at version 3, of which one call, a use and EUR 2.50 are taken. */
+/** A tree at version 3, from which one call, a use and EUR 2.50 were taken. */
 function ordered(root = 'grt_1') {
   const world = treeOrder()
   const spend = { ...emptySpend(), version: 3, head: 'evt_3' }
@@ -50,7 +50,7 @@ it('a store that lost the tree is told what the log has, and what this batch too
   w.store.answers.push({ outcome: 'absent' })
   expect(await w.take(6)).toBe('taken')
   expect(w.order.readopted).toBe(1)
-  // What was taken beyond what is left leaves nothing, not less.
+  // If more was taken than is left, the remainder is zero, not negative.
   const left = { calls: 5n, 'cost:EUR': 97_000_000n, 'uses:0': 0n }
   expect(w.store.refills).toEqual([{ version: 5, left, labels: ['l'], expiresAt: w.order.now + 60_000 }])
   expect(w.store.advances.slice(2)).toMatchObject([
@@ -78,13 +78,13 @@ it('one that is ahead is waited for, once a batch, for as long as a writer may t
   expect([await w.take(4), await w.take(4)]).toEqual(['again', 'again'])
   expect(w.store.advances).toHaveLength(1)
   expect(w.order.waits).toEqual([1000])
-  expect(w.store.resets).toEqual([]) // the projection has come so far
+  expect(w.store.resets).toEqual([]) // the projection has caught up with the store
 })
 
 it.each(['grt_1', 'grt_2'])('and where nothing comes, its writer died: %s', async (root) => {
   const w = ordered(root)
   w.store.answers.push({ outcome: 'ahead', version: 4 })
-  // A tree without a grant has nothing that it could be set to: then the log alone decides.
+  // A tree without a grant has no state to reset it to, so the log alone decides.
   expect(await w.take(4)).toBe(root === 'grt_1' ? 'again' : 'taken')
   expect(w.store.resets).toMatchObject(root === 'grt_1' ? [{ version: 3, left: asLogged }] : [])
 })

@@ -15,9 +15,9 @@ function queued() {
     add: (...works: ReturnType<typeof anAllow>[]) => {
       for (const { work } of works) queues.add('grt_1', work)
     },
-    /** Nothing here waits for anything but a turn of its own. */
+    /** One turn is enough: the work here waits only for a turn of the event loop. */
     idle: () => setImmediate(),
-    /** What was written, by id of the event's decision. */
+    /** The written events, each by the id of its decision. */
     written: () => world.writes.map((drafts) => drafts.map(({ subject }) => subject)),
   }
 }
@@ -40,7 +40,7 @@ describe('what is asked for in one turn', () => {
       { takeId: 'b', from: 1, to: 2 },
       { takeId: 'c', from: 2, to: 3 },
     ])
-    // Each was evaluated on what the ones before would make of the tree.
+    // Each was evaluated on the tree as the earlier ones would leave it.
     expect(works.map(({ heard }) => heard)).toEqual([
       [0, 'recorded'],
       [1, 'recorded'],
@@ -86,7 +86,7 @@ describe('what is asked for in one turn', () => {
     expect(w.queues.length).toBe(2049)
     await w.idle()
     expect(heard).toHaveLength(2049)
-    expect(w.writes).toEqual([]) // nothing was planned, nothing is written
+    expect(w.writes).toEqual([]) // nothing was planned, so nothing is written
   })
 })
 
@@ -175,7 +175,7 @@ describe('what another instance was first with', () => {
 })
 
 describe('what lost to calls of its own batch', () => {
-  /** Fits once nothing is taken. */
+  /** A call that fits only while nothing is taken. */
   const loser = (name: string) => {
     const allow = anAllow(name)
     const { plan } = allow.work
@@ -215,7 +215,7 @@ describe('what lost to calls of its own batch', () => {
       ['decision.allowed b'],
     ])
     expect([b.heard, c.heard, d.heard]).toEqual([['recorded'], ['uses_reserved'], ['uses_reserved']])
-    // The store is asked by what the log has: it was told nothing of what came back.
+    // The store is asked with the log's version: it was not told what was given back.
     expect(w.store.advances.at(-1)).toMatchObject({ from: 2, to: 3 })
   })
 
@@ -271,7 +271,7 @@ describe('whatever is wrong with one', () => {
         works.map((_, n) => (n === at ? 'request_too_large' : 'recorded')),
       )
       expect(w.trees.get('grt_1')?.version).toBe(6)
-      // Whatever the store took for what was not written, it was told to forget.
+      // The store was told to forget everything that it took for events that were not written.
       const [last] = w.store.resets.slice(-1)
       expect(last?.left.calls).toBe(9n - BigInt(at))
       expect(w.told).toEqual([])
@@ -283,7 +283,7 @@ describe('whatever is wrong with one', () => {
     const tree = emptySpend()
     w.trees.set('grt_1', tree)
     const proof_id = 'p'.repeat(43)
-    // Their ALLOW for the same proof is folded between the plan and the answer of the store.
+    // The other instance's ALLOW for the same proof is folded between the plan and the answer of the store.
     w.store.during = () => {
       const { type, data } = allowedDraft('theirs', { proof_id })
       change(tree, { type, data, time: spell(now) } as DecisionFacts)
@@ -387,7 +387,7 @@ describe('an ALLOW that nobody was told', () => {
     await w.idle()
     expect(w.writes[1]).toMatchObject([{ ...back('a'), version: 2 }])
     expect(w.trees.get('grt_1')?.taken.calls).toBe(0n)
-    // It was noted for no later.
+    // The decision is not remembered for later.
     w.queues.onFact(fact('a'))
     await w.idle()
     expect(w.writes).toHaveLength(2)

@@ -21,14 +21,14 @@ const orders = labels.flatMap((first) =>
     .map((second) => [first, second, ...labels.filter((each) => each !== first && each !== second)]),
 )
 
-/** Who acts: under which grant, with which sub-agents between. */
+/** The acting agent: its grant, and the sub-agents in between. */
 interface Actor {
   tree: string
-  /** From the agent of the grant down to who acts. */
+  /** From the grant's agent down to the acting agent. */
   agents: readonly [string, ...string[]]
 }
 
-/** All are one person's, except these. */
+/** All agents have the same owner, except these. */
 const ownerOf = (name: string) => (name.startsWith('their') ? 'otto' : 'olga')
 
 const inOne: Actor = { tree: 'one', agents: ['a'] }
@@ -69,12 +69,12 @@ const splits: Record<string, readonly Actor[]> = {
 const instance = (name: string) => `spiffe://example.org/agent/${name}/i1`
 const agent = (name: string) => `spiffe://example.org/agent/${name}`
 
-/** One decision point that knows of the log what it was given to read. */
+/** One decision point that knows only the part of the log that it was given to read. */
 class Instance {
   readonly state = new DecisionState({ base: false })
   #read = 0
 
-  /** As a decision does first, since the starter policies read the agent's history. */
+  /** A decision does this first, since the starter policies read the agent's history. */
   readToEnd(log: readonly DecodedEvent<'decisions.v1'>[]): void {
     for (const event of log.slice(this.#read)) expect(this.state.apply(event)).toBe('counts')
     this.#read = log.length
@@ -146,9 +146,9 @@ describe('the lethal trifecta in all six orders, each step by another of two ins
         }
         const outcomes = order.map((label, n) => step(n, actors[n] as Actor, label))
         expect(outcomes, order.join()).toEqual(['allow', 'allow', order[2] === 'external_send' ? 'deny' : 'allow'])
-        // Of the one who took part in all of it; who was elsewhere meanwhile is not to blame.
+        // Denied for the agent that took part in all of it. An agent that worked elsewhere meanwhile is not blamed.
         expect(step(3, actors[2] as Actor, 'external_send')).toBe('deny')
-        // An instance that starts now reads the same.
+        // An instance that starts now reads the same history.
         const fresh = new Instance()
         fresh.readToEnd(log)
         expect(fresh.decide(actors[2] as Actor, 'external_send')).toBe('deny')

@@ -118,7 +118,7 @@ it.each<[reason: string, call: Call]>([
   ['credential_audience_wrong', { token: { aud: 'https://another.example/' } }],
   ['credential_audience_wrong', { token: { iss: 'https://another.example' } }],
   ['credential_expired', { token: { exp: now / 1000 } }],
-  // The issuer's clock may be ahead by as much as its heads may, and what it has just signed is good at once.
+  // The issuer's clock may be ahead by as much as its heads may, and a credential that it has just signed is valid at once.
   ['agent_signed', { token: { iat: now / 1000 + 1 } }],
   ['credential_expired', { token: { iat: now / 1000 + 2 } }],
   ['proof_missing', { observed: { proof: undefined } }],
@@ -174,5 +174,5 @@ it('takes a proof once, by its key and its id (V10)', async () => {
     ok: false,
     reason: 'pep_out_of_scope',
   })
-  expect(none).toEqual([]) // what is refused before costs no proof
+  expect(none).toEqual([]) // a call that is refused before the proof uses up no proof
 })
