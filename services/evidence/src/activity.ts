@@ -4,10 +4,10 @@ import type { Answer } from './leaf-facts.ts'
 
 export const hourMs = 3_600_000
 
-/** What one picture is made of, at most. */
+/** How many entries one picture reads, at most. */
 const mostRead = 50_000
 
-/** Counts the answers that one event tells of. Within a transaction. */
+/** Counts the answers that one event reports. Call it within a transaction. */
 export function countAnswers(db: RootDatabase<Value, Key>, at: number, answers: readonly Answer[]): void {
   const hour = Math.floor(at / hourMs)
   for (const { agent, verdict, count } of answers) {
@@ -17,7 +17,7 @@ export function countAnswers(db: RootDatabase<Value, Key>, at: number, answers: 
   }
 }
 
-/** The newest first. */
+/** The activity per hour, newest first. */
 export function hoursBetween(db: RootDatabase<Value, Key>, from: number, to: number): ActivityHour[] {
   const start: Key = ['hour', Math.floor(to / hourMs), '~']
   const end: Key = ['hour', Math.floor(from / hourMs), ' ']

@@ -3,12 +3,12 @@ import type { Producer } from '@bailiwick/projection'
 import { withDeadline } from '@bailiwick/service-kit'
 import type { Published } from './log.ts'
 
-/** How long a stop waits for what it has under way. */
+/** How long a stop waits for the announcement under way. */
 const lastWordMs = 1000
 
 /**
- * Publishes each new checkpoint on `checkpoints.v1`; while one is on its way only the newest of those that follow waits, so
- * a slow bus never slows the log. What a crash swallows is made up for by the next one.
+ * Publishes each new checkpoint on `checkpoints.v1`. While one is on its way only the newest of the later ones waits, so a slow bus never
+ * slows the log. If a crash loses a checkpoint, the next one makes up for it.
  */
 export class CheckpointAnnouncer implements AsyncDisposable {
   readonly #producer: Pick<Producer, 'publish'>
@@ -28,7 +28,7 @@ export class CheckpointAnnouncer implements AsyncDisposable {
     this.#running ??= this.#run()
   }
 
-  /** The lock must not wait for a bus that does not answer: whoever goes on announces a newer one. */
+  /** Bounded, since the lock must not wait for a bus that does not answer: the next writer announces a newer checkpoint. */
   async [Symbol.asyncDispose](): Promise<void> {
     await withDeadline(this.#running ?? Promise.resolve(), lastWordMs).catch(() => undefined)
   }

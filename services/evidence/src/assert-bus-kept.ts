@@ -3,8 +3,8 @@ import { ServiceError } from '@bailiwick/errors'
 import type { Consumed } from './tree-head.ts'
 
 /**
- * Refuses (`log_inconsistent`) a bus that ends before what the log has had of it: it was put back to an earlier state, or is
- * another one. Its readers would hold alive what was revoked since, and nothing on the bus could tell them (V7).
+ * Refuses (`log_inconsistent`) a bus that ends before the messages that the log has read from it: it was restored to an earlier state,
+ * or is another bus. Its readers would treat grants as alive that were revoked since, and nothing on the bus could correct them (V7).
  */
 export async function assertBusKept(bus: Pick<Bus, 'ends'>, consumed: Consumed): Promise<void> {
   for (const [topic, partitions] of Object.entries(consumed)) {

@@ -13,9 +13,10 @@ export interface KeptSource {
 }
 
 /**
- * Refuses (`log_inconsistent`) a log that has not all that it last announced on the bus: all of its folder was put back from an older
- * copy, or an older copy went on already. Its next checkpoint would be a second history under the same name (V14), and since the bus
- * does not deliver again what was committed, it would lack leaves for good (V2). A checkpoint of an older size says the same of what is before it.
+ * Refuses (`log_inconsistent`) a log that lacks a part of what it last announced on the bus: its whole folder was restored from an older
+ * copy, or an older copy was already continued. Its next checkpoint would be a second history under the same name (V14). It would also
+ * lack leaves for good (V2), since the bus does not deliver committed messages again. A checkpoint of an older size proves the same about
+ * the leaves before it.
  */
 export async function assertLogKept({ bus, storage, key, now }: KeptSource, head: TreeHead): Promise<void> {
   for (const announced of await lastAnnounced(bus, key, now)) {
@@ -27,11 +28,11 @@ export async function assertLogKept({ bus, storage, key, now }: KeptSource, head
   }
 }
 
-/** A log that is not what it was: its files are older than what was said of them. */
+/** The error for a log whose files are older than the statements about them. */
 export const lost = (detail: string): ServiceError =>
   new ServiceError('log_inconsistent', `the log is older than the bus: ${detail}`)
 
-/** Announced before the log is opened, so no other instance adds to it now. What the log's key did not sign says nothing. */
+/** Read before the log is opened, so no other instance is adding to it now. A checkpoint without the log key's signature proves nothing. */
 async function lastAnnounced(bus: Pick<Bus, 'follow'>, log: VerifierKey, now: number): Promise<TreeHead[]> {
   const heads: TreeHead[] = []
   await using follower = await bus.follow(['checkpoints.v1'], { time: now, orLast: true }, async (batch) => {

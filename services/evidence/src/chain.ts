@@ -1,40 +1,40 @@
-/** Numbers from one to another, both included; what the event of the first names as the one before it, and the hash of the last. */
+/** A range of numbers, both ends included; the hash that its first event names as its predecessor; the hash of its last event. */
 export type Stretch = readonly [from: number, to: number, previous?: string | undefined, hash?: string | undefined]
 
 /** A number, and the base64url SHA-256 of an event that bears it. */
 export type Link = readonly [sequence: number, hash: string]
 
 /**
- * What the log has of a producer's numbers: all up to `whole`, and above it those from one to another, in order. As
- * ranges, since behind a number that never comes stands all that follows.
+ * The numbers of a producer that the log has: all up to `whole`, and above it the ranges in `ahead`, in order. They are ranges because
+ * one number that never comes keeps all later numbers from becoming part of `whole`.
  */
 export interface Chain {
   whole: number
   /** The hash of the event `whole`. */
   end?: string
   ahead: readonly Stretch[]
-  /** Numbers whose events are not those that the next ones name: somebody else's stands in their place. */
+  /** Numbers whose event is not the one that the next event names: a foreign event took its place. */
   broken?: readonly Link[]
-  /** What came under a number that was there already. Of two, the next one names at most one. */
+  /** Further events under a number that the log already had. The next event names at most one of the two. */
   more?: readonly Link[]
 }
 
-/** One event of a producer, as its chain sees it. */
+/** One event of a producer, reduced to what its chain needs. */
 export interface Numbered {
   sequence: number
-  /** What it names as the event before it; not looked at of the first, which names another producer. */
+  /** The hash that the event names as its predecessor. Ignored for the first event, which names another producer. */
   previous: string | undefined
   hash: string
 }
 
-/** Of each kind: whoever has the producer's key can make as many as he likes, and the oldest are told by then. */
+/** How many of each kind are kept. A holder of the producer's key can make any number; the oldest are already reported by then. */
 const mostLinks = 100
 
-/** Topics come into the log side by side, so a producer's numbers come in any order. */
+/** Adds an event to a chain. Topics enter the log in parallel, so a producer's numbers come in any order. */
 export function extended(chain: Chain, { sequence, previous, hash }: Numbered): Chain {
   const { whole, end, ahead, broken = [], more = [] } = chain
   const stretches: Stretch[] = [[0, whole, undefined, end], ...ahead]
-  // Number 0 too, which there is not: who has the key may write it all the same, and it moves nothing.
+  // This includes number 0, which does not exist: a holder of the key may still write it, and it changes nothing.
   if (stretches.some(([from, to]) => from <= sequence && sequence <= to))
     return { ...chain, ...further(chain, [sequence, hash]) }
   const joined: Stretch[] = []
@@ -59,7 +59,7 @@ export function extended(chain: Chain, { sequence, previous, hash }: Numbered): 
   }
 }
 
-/** A second event under one number: the missing one, or somebody's. */
+/** A second event under one number: the missing one, or a foreign one. */
 function further({ broken = [], more = [] }: Chain, link: Link): Pick<Chain, 'broken' | 'more'> {
   if (has(more, link)) return {}
   const left = broken.filter((each) => !same(each, link))
@@ -69,7 +69,10 @@ function further({ broken = [], more = [] }: Chain, link: Link): Pick<Chain, 'br
 const same = (a: Link, b: Link) => a[0] === b[0] && a[1] === b[1]
 const has = (links: readonly Link[], link: Link) => links.some((each) => same(each, link))
 
-/** The ranges of numbers up to `end` of which the chain has not the events that its producer named; `hash`: of the event `end`, as a head names it. */
+/**
+ * The ranges of numbers up to `end` for which the chain lacks the events that the producer named. `hash`: the hash of the event `end`,
+ * as a head names it.
+ */
 export function missingOf(chain: Chain, end: number, hash?: string): (readonly [from: number, to: number])[] {
   const { whole, ahead, broken = [], more = [] } = chain
   const ranges: (readonly [number, number])[] = broken.filter(([at]) => at <= end).map(([at]) => [at, at])

@@ -1,17 +1,17 @@
 import { commonSettings, type SinksConfig, sinkSettings } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
-/** What evidence needs to know besides its adapters. */
+/** The settings of evidence, besides its adapters. */
 export interface EvidenceConfig {
   /** Unique for each start. */
   instance: string
   publicUrl: string
   maxStalenessMs: number
-  /** Whether anybody may read tiles, proofs and traces; else only the operator of this machine. */
+  /** Whether tiles, proofs and traces are public. Otherwise only the operator of this machine may read them. */
   logPublic: boolean
-  /** File of the policy (C2SP tlog-policy) that says which witnesses are asked, where, and how many are enough. */
+  /** The policy file (C2SP tlog-policy): which witnesses are asked, where, and how many are enough. */
   witnessPolicy?: string | undefined
-  /** Where the leaves go besides the bus. */
+  /** Where leaves are sent besides the bus. */
   sinks: SinksConfig
 }
 
@@ -19,7 +19,7 @@ export interface EvidenceConfig {
 export const configSchema = z.object({
   ...commonSettings(8424),
   ...sinkSettings,
-  /** `1`: tiles, proofs and traces are public; else only on the operator's socket. */
+  /** `1`: tiles, proofs and traces are public. Otherwise they are only on the operator's socket. */
   BAILIWICK_LOG_PUBLIC: z
     .enum(['0', '1'])
     .default('0')

@@ -4,7 +4,7 @@ import { decodeEntryBundle, encodeEntries } from '@bailiwick/tlog'
 import { z } from 'zod'
 import { type Consumed, consumedSchema } from './tree-head.ts'
 
-/** Leaves that have their places and are not part of the tree yet, and what of the bus these and all before them cover. */
+/** Leaves that have their places but are not part of the tree yet, and how far these and all earlier ones cover the bus. */
 export interface Entered {
   readonly entries: readonly Uint8Array[]
   readonly consumed: Consumed
@@ -12,12 +12,12 @@ export interface Entered {
 
 const schema = z.strictObject({ v: z.literal(1), consumed: consumedSchema })
 
-/** What stands in the journal: a line of JSON, then the entries as in a bundle. */
+/** The journal's format: a line of JSON, then the entries as in a bundle. */
 export function encodeEntered({ entries, consumed }: Entered): Uint8Array {
   return Buffer.concat([Buffer.from(`${JSON.stringify({ v: 1, consumed })}\n`), encodeEntries(entries)])
 }
 
-/** Throws `log_inconsistent` for anything that `encodeEntered` did not write of so many entries. */
+/** Throws `log_inconsistent` for bytes that `encodeEntered` did not write for this many entries. */
 export function decodeEntered(bytes: Uint8Array, count: number): Entered {
   const line = bytes.indexOf(0x0a)
   try {
@@ -25,7 +25,7 @@ export function decodeEntered(bytes: Uint8Array, count: number): Entered {
     const entries = decodeEntryBundle(bytes.subarray(line + 1), count)
     if (entries !== undefined) return { entries, consumed }
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new ServiceError('log_inconsistent', 'a record of the journal cannot be read')
 }

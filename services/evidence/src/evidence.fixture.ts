@@ -24,7 +24,7 @@ import { type Evidence, type EvidenceAdapters, startEvidence } from './start.ts'
 const silent = logger({ service: 'evidence-test', level: 'silent' })
 const eventPurposes = { issuer: 'issuer-event', approval: 'approval-event', 'policy-decision': 'pdp-event' } as const
 
-/** An installation in a folder of its own, with its keys, and no service yet. */
+/** An installation in a folder of its own, with its keys but without a service yet. */
 export class Installed implements Disposable {
   readonly data = mkdtempSync(join(tmpdir(), 'evidence-'))
   readonly trust: Trust
@@ -47,7 +47,7 @@ export class Installed implements Disposable {
     return paths(this.data)
   }
 
-  /** A service's voice on the bus, signing with its own key. */
+  /** A service's participant on the bus, which signs with the service's own key. */
   participant(bus: Bus, service: Exclude<ServiceName, 'evidence'>): Promise<Participant> {
     const purpose = eventPurposes[service]
     return openParticipant({
@@ -64,7 +64,7 @@ export class Installed implements Disposable {
     })
   }
 
-  /** Publishes the first registry, as the issuer does, and gives the issuer's voice. */
+  /** Publishes the first registry, as the issuer does, and returns the issuer's participant. */
   async registered(bus: Bus): Promise<Participant> {
     const issuer = await this.participant(bus, 'issuer')
     const drafts = readGenesis(this.data).entities.map(({ type, id, value, jws }) => {
@@ -76,7 +76,7 @@ export class Installed implements Disposable {
     return issuer
   }
 
-  /** Starts evidence. A failure of its log is given by `fatal`, and never ends the test's process. */
+  /** Starts evidence. `fatal` reports a failure of its log, which never ends the test's process. */
   async evidence(
     bus: Bus,
     options: Partial<EvidenceConfig> & Pick<EvidenceAdapters, 'wrapStorage'> = {},
@@ -120,7 +120,7 @@ export class Installed implements Disposable {
     return Object.assign(evidence, { http, operator, health, fatal: fatal.promise })
   }
 
-  /** The log's files, read as a stranger would: by the vkey and nothing else. */
+  /** The log's files, read as an outsider would: with only the vkey. */
   async verified(): Promise<Verified> {
     const opened = openCheckpoint(readFileSync(join(this.at.log, 'checkpoint')), { log: this.log })
     if (!opened.ok) throw new Error(opened.reason)
@@ -148,7 +148,7 @@ export type Running = Evidence & { http: HttpServer; operator: HttpServer; healt
 
 export interface Verified {
   head: TreeHead
-  /** Every leaf's text, in order, proved to be in the tree. */
+  /** The text of every leaf, in order, proved to be in the tree. */
   entries: string[]
 }
 

@@ -1,6 +1,6 @@
 import type { LogStorage } from './log-storage.ts'
 
-/** `before`: nothing happened. `after`: it all happened, and only the answer was lost. `partly`: some of the files. */
+/** `before`: nothing happened. `after`: it all happened, and only the answer was lost. `partly`: only some of the files were written. */
 export type Break = 'before' | 'partly' | 'after'
 
 export interface StorageWrite {

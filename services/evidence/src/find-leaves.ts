@@ -1,37 +1,37 @@
 import { everyLeaf, type Term } from './terms.ts'
 
-/** Where a leaf stands in time: ms since the epoch, and its index among those of the same ms. */
+/** A leaf's position in time: ms since the epoch, and its index among those of the same ms. */
 export interface LeafPlace {
   at: number
   index: number
 }
 
 export interface LeafQuery {
-  /** A leaf must have one of each of these. None: every leaf. */
+  /** A leaf must have one term of each of these lists. An empty list matches every leaf. */
   each: readonly (readonly Term[])[]
   /** ms since the epoch, both included. */
   from?: number | undefined
   to?: number | undefined
-  /** Only what is older than this place. */
+  /** Only leaves older than this position. */
   before?: LeafPlace | undefined
 }
 
 export interface LeavesFound {
   /** Newest first. */
   leaves: LeafPlace[]
-  /** Where the search goes on: there is more, or there was too much to look at in one go. */
+  /** Where the next search continues: there is more, or one search could not read everything. */
   next?: LeafPlace
 }
 
 /** The newest leaf with this term that is older than `before` and no older than `from`. */
 export type NewestOf = (term: Term, before: LeafPlace, from: number) => LeafPlace | undefined
 
-/** How often one search may look into the index: one that matches little hands the rest to the next page. */
+/** How many lookups one search may make in the index. A search with few matches leaves the rest to the next page. */
 const mostLooks = 5000
 
 /**
- * The newest leaves that a query matches. Each term's leaves are in order of time, so the lists are walked side by side, and what
- * one of them skips the others skip without a look.
+ * The newest leaves that a query matches. Each term's leaves are in order of time, so the lists are walked side by side. Leaves that one
+ * list skips, the others skip without a lookup.
  */
 export function findLeaves(newestOf: NewestOf, query: LeafQuery, limit: number, looksLeft = mostLooks): LeavesFound {
   const { each, from = 0, to = Number.MAX_SAFE_INTEGER, before } = query
@@ -52,7 +52,7 @@ export function findLeaves(newestOf: NewestOf, query: LeafQuery, limit: number, 
       agreed = found !== undefined && found.index === newest.index ? agreed + 1 : 1
       found = newest
     }
-    // One more than was asked for says that there is more.
+    // Finding one more leaf than was asked for shows that there is more.
     const last = leaves.at(-1)
     if (leaves.length === limit && last !== undefined) return { leaves, next: last }
     if (found === undefined) return { leaves }

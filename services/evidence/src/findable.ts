@@ -9,8 +9,8 @@ export interface FindableOptions {
 }
 
 /**
- * Gives what says, asked again and again, whether the index finds all that is consumed by now. What was consumed may be in the batch
- * that is being written, or on its way into the index.
+ * Returns a function that says whether the index finds all that was consumed by the time of this call. Call that function repeatedly:
+ * consumed leaves may still be in the batch that is being written, or on their way into the index.
  */
 export function findable({ log, index, sequencer }: FindableOptions): () => boolean {
   const { size } = log

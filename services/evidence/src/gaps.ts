@@ -2,7 +2,7 @@ import { type DecodedEvent, formatSequence } from '@bailiwick/contracts'
 import { type Chain, missingOf } from './chain.ts'
 import type { Consumed } from './tree-head.ts'
 
-/** A range of a producer's numbers that should be in the log and is not. */
+/** A range of a producer's numbers that the log should have but lacks. */
 export interface Gap {
   producer: string
   service: string
@@ -14,29 +14,32 @@ export interface Gap {
 
 type Range = readonly [from: number, to: number]
 
-/** Where the partitions of each topic end: the offset that the next message will have. */
+/** The end of each topic's partitions: the offset that the next message will have. */
 export type Ends = Readonly<Record<string, readonly number[]>>
 
-/** How long a number may be missing after evidence has read past a head that names it, ms. */
+/** How long a number may be missing after evidence has read past a head that names it, in ms. */
 const patienceMs = 60_000
-/** Producers are new with each start, and some lack a number for ever: beyond so many, those of which all is told are forgotten. */
+/**
+ * Each start is a new producer, and some lack a number for ever. Above this many producers, those whose gaps are all reported are
+ * forgotten.
+ */
 const remembered = 1000
 /**
- * Of each service, producers of which something is waited for. Whoever has a service's key can name as many as he likes: he crowds
- * out those of that service alone, and that is told.
+ * How many producers of one service may be waited for. An attacker with a service's key can name any number of producers. That crowds out
+ * only producers of that service, and it is reported.
  */
 const waitedForAtMost = 2000
-/** Readings that evidence has not come to the end of: enough for one a second, for as long as a number is waited for. */
+/** How many readings may be unfinished: enough for one a second, for as long as a number is waited for. */
 const unfinishedAtMost = 60
 
-/** `<source>#<sequence>:<hash>`: the last event that was known of whoever acted before. */
+/** `<source>#<sequence>:<hash>`: the last known event of the preceding producer. */
 const predecessor = /^(.+)#(\d{16}):([\w-]{43})$/
 
 export interface GapsOptions {
-  /** What the log has of a producer's numbers. */
+  /** The numbers of a producer that the log has. */
   chainOf: (source: string) => Chain
   monotonic: () => number
-  /** More producers of a service lack something than are waited for: the gap of one that comes now may stay unseen. */
+  /** Called when more producers of a service lack events than can be waited for: the gap of a further producer may go unnoticed. */
   onCrowded: (service: string) => void
 }
 
@@ -48,7 +51,7 @@ interface Named {
   time: string
 }
 
-/** What heads had named when it was looked up where the bus ends: up to there stands all that they name. */
+/** The numbers that heads had named when the ends of the bus were looked up. All events with these numbers are before those ends. */
 interface Reading {
   named: Map<string, Named>
   ends: Ends
@@ -57,18 +60,18 @@ interface Reading {
 }
 
 /**
- * Compares what producers' signed heads have named with what the log has of their chains: no event is lost unseen, the last
- * one included (V15). A head names what its producer has published, so whoever has read on to where the bus ended after that
- * head has met all of it: only then, and a minute later, is a number missing. A bus that is down, or is still being read, is no gap.
+ * Compares the numbers in producers' signed heads with the log's chains, so that no event is lost unnoticed, not even the last one
+ * (V15). A head names only events that its producer has published. A reader that has reached the end that the bus had after that head has
+ * therefore seen them all. A number counts as missing one minute after that. A bus that is down, or is still being read, is not a gap.
  */
 export class Gaps {
-  /** The newest head of each producer whose chain the log did not have up to there when it was last looked at. */
+  /** The newest head of each producer whose chain was incomplete up to that head when it was last checked. */
   readonly #heads = new Map<string, Named>()
   readonly #waitedFor = new Map<string, number>()
   #readings: Reading[] = []
   /**
-   * What findings have said of each producer since the start, lowest first: while more of it goes missing, only that is said. A gap that grew
-   * is said once more, whole, by the next start.
+   * The ranges that findings have reported for each producer since the start, lowest first. If more numbers go missing, only those are
+   * reported. The next start reports a gap that grew once more, as a whole.
    */
   readonly #told = new Map<string, readonly Range[]>()
   readonly #options: GapsOptions
@@ -77,14 +80,14 @@ export class Gaps {
     this.#options = options
   }
 
-  /** A signed head: the producer has numbered its events up to `sequence`; before its first it names its predecessor's last. */
+  /** Takes a signed head: its producer has numbered events up to `sequence`. Before its first event it names its predecessor's last. */
   head({ data: { producer, service, sequence, hash }, time }: DecodedEvent<'heads.v1'>): void {
     this.name(producer, { service, sequence, hash, time })
     const [, before = '', last = '', of = ''] = (sequence === 0 && predecessor.exec(hash)) || []
     if (before.startsWith(`/${service}/`)) this.name(before, { service, sequence: Number(last), hash: of, time })
   }
 
-  /** Somebody numbered up to `sequence`. */
+  /** Notes that a producer has numbered its events up to `sequence`. */
   name(producer: string, { service, sequence, hash, time }: Named): void {
     const known = this.#heads.get(producer)
     if (known === undefined ? this.#isWhole(producer, { sequence, hash }) : known.sequence >= sequence) return
@@ -97,7 +100,7 @@ export class Gaps {
     this.#heads.set(producer, { service, sequence, hash, time })
   }
 
-  /** To be called before it is looked up where the bus ends; what it gives takes the answer. */
+  /** Call it before looking up the ends of the bus, and pass those ends to the function that it returns. */
   reading(): (ends: Ends) => void {
     for (const [producer, named] of this.#heads) if (this.#isWhole(producer, named)) this.#forget(producer)
     const named = new Map(this.#heads)
@@ -123,12 +126,12 @@ export class Gaps {
     for (const { named } of this.#readings) named.delete(producer)
   }
 
-  /** To be called once the log says so, now or since before this start. */
+  /** Call it for each gap that the log reports, whether since or before this start. */
   told({ producer, from, to }: Gap): void {
     this.#told.set(producer, joined([...(this.#told.get(producer) ?? []), [from, to]]))
   }
 
-  /** To be called now and then with what the log has of the bus. Gives a gap again until it is closed or told. */
+  /** Call it regularly, with how much of the bus the log has. Returns a gap again until it is closed or passed to `told`. */
   due(consumed: Consumed): Gap[] {
     this.#forgetTold()
     const now = this.#options.monotonic()
@@ -156,14 +159,14 @@ export class Gaps {
   }
 }
 
-/** Whether the log has all that the bus had when it ended there. */
+/** Whether the log has every message before these ends of the bus. */
 export function covers(consumed: Consumed, ends: Ends): boolean {
   return Object.entries(ends).every(([topic, partitions]) =>
     partitions.every((end, partition) => (consumed[topic]?.[partition] ?? -1) >= end - 1),
   )
 }
 
-/** The parts of a range that these, which do not overlap and are lowest first, leave over. */
+/** The parts of a range outside `taken`, whose ranges do not overlap and are lowest first. */
 function without([from, to]: Range, taken: readonly Range[]): Range[] {
   const left: Range[] = []
   let next = from
@@ -175,7 +178,7 @@ function without([from, to]: Range, taken: readonly Range[]): Range[] {
   return next > to ? left : [...left, [next, to]]
 }
 
-/** The same numbers in as few ranges as there can be, lowest first. */
+/** The same numbers in as few ranges as possible, lowest first. */
 function joined(ranges: readonly Range[]): Range[] {
   const joined: Range[] = []
   for (const [from, to] of ranges.toSorted(([a], [b]) => a - b)) {
@@ -186,6 +189,6 @@ function joined(ranges: readonly Range[]): Range[] {
   return joined
 }
 
-/** A gap's name: the subject of its finding, by which it is told once. */
+/** A gap's name: the subject of its finding. By this name it is reported only once. */
 export const gapName = ({ producer, from, to }: Gap): string =>
   `${producer}#${formatSequence(from)}-${formatSequence(to)}`

@@ -36,10 +36,10 @@ export type Key =
   | [kind: 'hour', hour: number, agentHash: string]
   | [kind: 'meta']
 
-/** What is kept, and how. An index of another format is made again. */
+/** The version of the index's format. An index of another format is rebuilt. */
 export const format = 8
 
-/** What one agent, all its instances together, was told in one hour. */
+/** The answers that one agent, all its instances together, got in one hour. */
 export interface ActivityHour {
   agent: string
   /** Hours since the epoch. */

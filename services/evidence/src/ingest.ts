@@ -14,29 +14,32 @@ export interface IngestOptions {
   sequencer: Sequencer
   index: Pick<LeafIndex, 'isTold'>
   onParked: (topic: string) => void
-  /** Told of each change of the registry that nobody authorised. */
+  /** Called for each change of the registry that was not authorised. */
   onRefused: (type: string) => void
-  /** Given what an enforcement point signed and the decision point did not take. */
+  /** Called with each outcome that an enforcement point signed and the decision point refused. */
   onOutcomeRefused: (jws: string) => Promise<void>
-  /** This log must not go on: it lacks what it had. */
+  /** Called if this log must not go on, because it lacks leaves that it had. */
   onFatal: (error: unknown) => void
 }
 
-/** More than the bus delivers twice before the log has it. */
+/** More messages than the bus delivers twice before the log has them. */
 const remembered = 10_000
-/** How long a partition rests when the log has too much to write, or a key cannot be looked up, ms. */
+/** How long a partition rests when the log has too much to write, or a key cannot be looked up, in ms. */
 const restMs = 200
 
 /**
- * Takes every event of every leaf topic into the log. A message is committed on the bus only once its leaf has its place
- * for good, or what stands for it is on its parked topic; so nothing is lost, and what comes twice is one leaf.
+ * Takes every event of every leaf topic into the log. A message is committed on the bus only once its leaf has its final place, or an
+ * event that stands for it is on the parked topic. No message is therefore lost, and a message that comes twice is one leaf.
  */
 export async function startIngest(options: IngestOptions): Promise<Subscription> {
   const ingest = { ...options, told: new Map<string, Promise<void>>(), begun: new Set<string>() }
   return options.bus.consume(leafTopics, 'evidence', (batch) => takeBatch(batch, ingest))
 }
 
-/** `told`: what this process tells or told of, of which the log may not know yet. `begun`: partitions that it reads from where the log ends. */
+/**
+ * `told`: messages that this process reports or has reported, and that the log may not know of yet. `begun`: partitions that it reads from
+ * where the log ends.
+ */
 type Ingest = IngestOptions & { told: Map<string, Promise<void>>; begun: Set<string> }
 
 async function takeBatch(batch: readonly Message[], options: Ingest): Promise<readonly Handled[]> {
@@ -48,11 +51,11 @@ async function takeBatch(batch: readonly Message[], options: Ingest): Promise<re
     taken.push(take(message, verdict, options))
   }
   const answers = await Promise.all(taken)
-  // Behind an `again` everything comes again.
+  // After an `again`, all later messages are delivered again.
   return batch.map((_, n) => answers[n] ?? { again: restMs })
 }
 
-/** Where a partition begins, for the bus, must be where it ends, for the log. Only once: from then on this process moves both. */
+/** The bus must deliver a partition from where the log ends. Checked only once: from then on this process moves both positions. */
 async function begin(first: Message | undefined, options: Ingest): Promise<void> {
   const { bus, sequencer, begun, onFatal } = options
   const partition = `${first?.topic}/${first?.partition}`
@@ -93,7 +96,7 @@ async function take(message: Message, verdict: LeafVerdict, options: Ingest): Pr
       if (errorCode(error) === 'queue_full') return { again: restMs }
       throw error
     }
-    // Before the message is committed: it comes again where this process dies in between.
+    // Before the message is committed, so that it comes again if this process dies in between.
     if (event.type === 'outcome.refused') await options.onOutcomeRefused(event.data.outcome)
   } else {
     await once(message, options, async () => {
@@ -106,8 +109,8 @@ async function take(message: Message, verdict: LeafVerdict, options: Ingest): Pr
 }
 
 /**
- * Delivered again, it is not told again, unless telling failed: a message is not done before what stands for it is durable. A crash
- * between the two, or an outage of the bus, can make it be told twice, and both then say the same.
+ * Reports a message once. If it is delivered again it is not reported again, unless reporting failed: a message is not done before the
+ * event that stands for it is durable. A crash between the two, or an outage of the bus, can cause two reports, which then say the same.
  */
 async function once(message: Message, { index, told }: Ingest, tell: () => Promise<void>): Promise<void> {
   const id = parkedId(message)

@@ -4,9 +4,9 @@ import type { ErrorCode } from '@bailiwick/errors'
 import type { Participant } from '@bailiwick/projection'
 
 /**
- * Whether a message may be a leaf. `unreadable`: nobody can decode it. `unsigned`: it reads as an event, but no key that is
- * certified for this topic signed it: somebody forged it. An event that has no effect (void) is signed, and is a leaf;
- * `refused`: it would have changed the registry, and nobody who may had authorised it.
+ * Whether a message may be a leaf. `unreadable`: it cannot be decoded. `unsigned`: it decodes as an event, but no key that is certified
+ * for this topic signed it, so it is a forgery. An event without effect (void) is signed, and is a leaf. `refused`: the event would have
+ * changed the registry without a valid authorisation.
  */
 export type LeafVerdict =
   | { kind: 'leaf'; event: DecodedEvent; refused?: ErrorCode }
@@ -15,10 +15,10 @@ export type LeafVerdict =
 
 export type Refusal = Exclude<LeafVerdict, { kind: 'leaf' }>
 
-/** How long a key may take to arrive by the registry, ms: it is a topic of its own. */
+/** How long a key may take to arrive through the registry, in ms: the registry is a topic of its own. */
 const registryMs = 5000
 
-/** Rejects with `deadline_exceeded` when the registry cannot be read: then nobody can say. */
+/** Rejects with `deadline_exceeded` if the registry cannot be read: then there is no verdict. */
 export async function judgeLeaf(
   message: Message,
   { keyRing, projection }: Pick<Participant, 'keyRing' | 'projection'>,
@@ -31,7 +31,7 @@ export async function judgeLeaf(
   const event = decoded.event as DecodedEvent
   if (event.partitionkey !== message.key) return { kind: 'unreadable', code: 'event_malformed' }
   const verify = () => keyRing.verifyEvent(message.bytes, message.topic, Date.parse(event.time), message.timestamp)
-  // The registry certifies keys, its own first: it is folded up to this event before this event is judged.
+  // The registry certifies keys, its own first. It is therefore folded up to this event before the event is judged.
   const folded = async (offset: number) =>
     projection.waitFor({ topic: 'registry.v1', partition: 0, offset }, registryMs)
   if (message.topic === 'registry.v1') await folded(message.offset)
@@ -48,7 +48,7 @@ export async function judgeLeaf(
     : { kind: 'leaf', event }
 }
 
-/** Said once more, by a standby say, it changes nothing and tells of nobody. */
+/** Whether the registry already holds this. A repetition, for example by a standby, changes nothing and is not suspicious. */
 function stands({ ledger }: Participant['projection'], { data, version }: DecodedEvent<'registry.v1'>): boolean {
   return ledger.registry.stands(data, version ?? 0)
 }

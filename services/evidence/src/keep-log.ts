@@ -29,7 +29,7 @@ import { watchOutcomes } from './watch-outcomes.ts'
 import { watchPolicies } from './watch-policies.ts'
 import { witnessedBy } from './witnesses/witnessed-by.ts'
 
-/** How long a stop waits for what is still on the bus, ms. */
+/** How long a stop waits for messages that are still on the bus, in ms. */
 const drainMs = 3000
 const drainStepMs = 20
 
@@ -43,8 +43,9 @@ export interface KeptLog extends AsyncDisposable {
 }
 
 /**
- * Opens the log, by the same steps whether this process wrote it last, or one that died in the middle of it, and takes
- * everything into it that the bus has. Throws `log_inconsistent` for a log or a bus that lost something. Disposing takes in what the bus holds, as far as a few seconds reach.
+ * Opens the log and takes everything on the bus into it. The steps are the same whether the last writer stopped properly or died in the
+ * middle of a write. Throws `log_inconsistent` for a log or a bus that lost something. Disposing takes in what the bus still holds, for a
+ * few seconds at most.
  */
 export async function keepLog(
   storage: LogStorage,
@@ -83,14 +84,14 @@ export async function keepLog(
   const lag = started.use(new Lag(bus, leafTopics, () => sequencer.consumed))
   const watch = started.use(startWatch({ ...adapters, participant: voice, index, checkpoint, lag }))
   started.use(watchOutcomes({ ...adapters, participant: voice, index, lag }))
-  // Before the watch goes, which is told of what is written.
+  // Stop the sequencer before the watch, which is called for every batch that is written.
   started.defer(() => sequencer[Symbol.asyncDispose]())
   const reader = logReader(storage, index, checkpoint, () => witnessed?.witnessed)
   const origin = key.verifier.name
   const feeds = started.use(startFeeds({ ...adapters, participant: voice, origin, storage, reader, ...writer }))
   started.use(watchPolicies({ data, participant: voice, index, logger }))
   const parked = metrics.counter('evidence_parked_total', 'Messages that could not become leaves', ['topic'])
-  // A series that appears with 1 has not increased, to Prometheus: the first one would go unnoticed.
+  // Prometheus sees no increase in a series that first appears with 1, so the first parked message would go unnoticed.
   for (const topic of leafTopics) parked.inc({ topic }, 0)
   const onParked = (topic: string) => {
     parked.inc({ topic })
@@ -142,7 +143,7 @@ export async function keepLog(
   started.use(inBackground(ingest, onFatal))
   started.use(inBackground(takeValues({ bus, participant: voice, values, index }), onFatal))
   started.use(sweepValues({ values, index, lag, findable: () => findable(writer), clock, logger }))
-  // Services stop one after the other, evidence last: what they said at the end still becomes evidence now.
+  // Services stop one after the other, evidence last, so the last events of the others still become evidence here.
   started.defer(() => caughtUp(lag, sequencer))
   const owned = started.move()
   return {
@@ -155,7 +156,7 @@ export async function keepLog(
   }
 }
 
-/** What the decision point reported of a decision: one outcome, or more when it answers wrongly; and what it did not take. */
+/** The outcomes that the decision point reported for a decision: one, or more if it misbehaves; and the outcomes that it refused. */
 async function reportedOf(decisionId: string, index: LeafIndex, reader: LogReader): Promise<Uint8Array[]> {
   const query = {
     each: [[termOf('id', decisionId)], [termOf('type', 'outcome.reported'), termOf('type', 'outcome.refused')]],
@@ -165,7 +166,7 @@ async function reportedOf(decisionId: string, index: LeafIndex, reader: LogReade
   return leaves.filter((leaf) => leaf !== undefined)
 }
 
-/** Resolves when the log has all that the bus has, or has had its time: the rest waits on the bus for the next start. */
+/** Resolves when the log has all that the bus has, or when the time is over. The rest waits on the bus for the next start. */
 async function caughtUp(lag: Lag, sequencer: Sequencer): Promise<void> {
   for (let waitedMs = 0; waitedMs < drainMs; waitedMs += drainStepMs) {
     const behind = await lag.measure().catch(() => 0)

@@ -2,11 +2,11 @@ import type { Bus } from '@bailiwick/bus'
 import type { Ends } from './gaps.ts'
 import type { Consumed } from './tree-head.ts'
 
-/** How many messages may wait before evidence says that it is not ready: no retention is near, but something is wrong. */
+/** How many messages may wait before evidence reports that it is not ready: far from any retention limit, but a sign of a fault. */
 const bound = 20_000
 const everyMs = 1000
 
-/** How far evidence is behind the bus, looked up each second. */
+/** How far evidence is behind the bus, measured each second. */
 export class Lag implements Disposable {
   readonly #bus: Bus
   readonly #topics: readonly string[]
@@ -24,29 +24,29 @@ export class Lag implements Disposable {
     look()
   }
 
-  /** Messages on the bus that are not in the log; undefined when the bus does not say. */
+  /** Messages on the bus that are not in the log; undefined if the bus does not answer. */
   get messages(): number | undefined {
     return this.#messages
   }
 
-  /** `begins` is called before it is looked up where the bus ends, and what it gives gets the answer. Gives what stops it. */
+  /** Calls `begins` before each lookup of the bus's ends, and passes the ends to the function that it returned. Returns how to stop. */
   onReading(begins: () => (ends: Ends) => void): () => void {
     this.#readings.add(begins)
     return () => void this.#readings.delete(begins)
   }
 
-  /** What the log has of the bus. */
+  /** How far the log has read the bus. */
   get consumed(): Consumed {
     return this.#consumed()
   }
 
-  /** A readiness check (V13: what cannot be measured is not well). */
+  /** A readiness check (V13: a lag that cannot be measured counts as not ready). */
   readonly check = (): string | undefined => {
     if (this.#messages === undefined) return 'how far the log is behind is not known'
     return this.#messages > bound ? `the log is ${this.#messages} events behind` : undefined
   }
 
-  /** Looks now. Rejects when the bus does not answer. */
+  /** Measures now. Rejects if the bus does not answer. */
   async measure(): Promise<number> {
     const answered = [...this.#readings].map((begins) => begins())
     const ends: Record<string, readonly number[]> = {}

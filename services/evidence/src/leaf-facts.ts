@@ -6,25 +6,25 @@ import { type Lineage, lineageOf } from './lineage.ts'
 import { type OutcomeLink, outcomeLink } from './outcome-links.ts'
 import { type Facet, type Term, termOf } from './terms.ts'
 
-/** What of an event the index needs, read from a leaf's bytes. */
+/** The facts about an event that the index needs, read from a leaf's bytes. */
 export interface LeafFacts {
   eventId: string
   type: string
   source: string
-  /** Its place among its producer's events. */
+  /** The event's place among its producer's events. */
   numbered: Numbered | undefined
-  /** Its place among its enforcement point's outcomes, where it relays one. */
+  /** If the event relays an outcome: its place among the outcomes of its enforcement point. */
   outcome: OutcomeLink | undefined
-  /** By what name evidence tells in it of what is no leaf, or is missing. */
+  /** If the event is a finding of evidence about a missing leaf or a message that is not a leaf: the name of its subject. */
   tells: string | undefined
-  /** ms since the epoch, as its producer signed it. */
+  /** ms since the epoch, as the event's producer signed it. */
   at: number
-  /** Everything that the event says itself, each once. */
+  /** All terms that the event itself states, each once. */
   terms: ReadonlySet<Term>
   lineage: Lineage
-  /** Whose versions it counts with, if anybody's. */
+  /** The thing whose versions the event counts with, if any. */
   claim: Claim | undefined
-  /** Agents that were told yes or no, with how often. */
+  /** The agents that got a yes or a no, and how often. */
   answers: readonly Answer[]
 }
 
@@ -34,7 +34,7 @@ export interface Answer {
   count: number
 }
 
-/** Members whose values name something that a person may ask about, wherever in `data` they stand. */
+/** Members whose values name something that a person may search for, anywhere in `data`. */
 const naming: Readonly<Record<string, Facet>> = {
   request_id: 'id',
   grant_id: 'id',
@@ -59,7 +59,10 @@ const naming: Readonly<Record<string, Facet>> = {
 }
 const longestName = 2100
 
-/** By what evidence tells of what is no leaf, or is missing; each names it as its subject, and who told of nothing yet asks for that. */
+/**
+ * The types of findings about a missing leaf or a message that is not a leaf. Each has the name as its subject, and evidence looks that
+ * name up before it reports the same again.
+ */
 const telling: ReadonlySet<string> = new Set([
   'event.parked',
   'event.refused',
@@ -73,7 +76,7 @@ const telling: ReadonlySet<string> = new Set([
 ])
 const reasonCode = /^[a-z]+(_[a-z]+)*$/
 
-/** The facts of a leaf; its bytes were decoded before they became one. */
+/** The facts of a leaf. Its bytes were decoded before they became a leaf. */
 export function leafFacts(bytes: Uint8Array): LeafFacts {
   const event = parseStrictJson(bytes) as Record<string, unknown>
   const terms = termsOf(event)
@@ -106,7 +109,7 @@ function termsOf(event: Record<string, unknown>): Set<Term> {
     if (typeof value !== 'string' || value === '' || value.length > longestName) return
     if (!value.startsWith('spiffe://')) return void terms.add(termOf(facet, value))
     terms.add(termOf('agent', value))
-    // Who asks about an agent means all its instances.
+    // A search for an agent means all its instances.
     const cut = value.lastIndexOf('/')
     if (cut > 'spiffe://'.length) terms.add(termOf('agent', value.slice(0, cut)))
   }
@@ -132,11 +135,11 @@ function termsOf(event: Record<string, unknown>): Set<Term> {
 
 function facetOf(member: string, beside: Record<string, unknown>, holder: string): Facet | undefined {
   switch (member) {
-    case 'credential_id': // of assertions it names a passkey, and so whose hand it was
+    case 'credential_id': // in assertions it names a passkey, and so the approver
       return String(beside.credential_id).startsWith('crd_') ? 'id' : 'approver'
-    case 'salted_sha256': // few calls are kept, and those have their decision's name: a million hashes that nobody looks for are none
+    case 'salted_sha256': // not indexed for calls: few are kept, those are found by their decision, and a million hashes would be useless
       return holder === 'call' ? undefined : 'id'
-    case 'task': // the task of an item is the request that it is a part of
+    case 'task': // the task of an item is the request that it belongs to
       return holder === 'item' ? 'id' : 'task'
     case 'subject':
       return holder === 'denials' ? 'id' : undefined
@@ -164,7 +167,7 @@ function answersIn(type: string, data: unknown): Answer[] {
   return answer(actor.sub_agent ?? actor.agent, type === 'decision.allowed' ? 'allowed' : 'denied', 1)
 }
 
-/** By the agent, not by its instance. */
+/** Counted by agent, not by instance. */
 function answer(instance: unknown, verdict: Answer['verdict'], count: number): Answer[] {
   if (typeof instance !== 'string' || !instance.startsWith('spiffe://') || instance.length > longestName) return []
   return [{ agent: instance.slice(0, instance.lastIndexOf('/')), verdict, count }]

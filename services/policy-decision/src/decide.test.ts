@@ -201,7 +201,7 @@ it('takes back what counts and was not to be: revoked or gone stale meanwhile, o
     await expect.poll(() => w.writes.length, { timeout: 60_000, interval: 5 }).toBe(2)
     expect(w.writes[1]).toMatchObject([{ type: 'decision.abandoned', data: { call_id: w.callId, grant_id: root } }])
     await expect.poll(() => w.trees.get(root)?.taken.calls, { timeout: 60_000, interval: 5 }).toBe(0n)
-    expect(w.shadowed).toHaveLength(1) // the call is answered once, whatever happens later
+    expect(w.shadowed).toHaveLength(1) // the call is answered only once
   }
 })
 

@@ -191,7 +191,7 @@ describe('over all lanes', () => {
   })
 
   describe('where even one at a time is too late', () => {
-    /** The state after six rounds of calls that were too late, and one more such round. */
+    /** The state after six rounds of calls that were too late: only one call at a time may be begun. */
     async function hopeless() {
       const machine = { isSlow: true }
       const w = await crowd({ isSlow: () => machine.isSlow })
