@@ -16,13 +16,13 @@ import { everyLeaf, type Term, termOf } from './terms.ts'
 const caughtUpAtOnce = 4096
 
 /**
- * Finds leaves: by their hash, by event id, by what they say and when. It is made of the log and made again from the log
- * whenever the two differ; what is in the log is never learned from here.
+ * Finds leaves: by their hash, by event id, by their content and time. The index is built from the log, and rebuilt from it whenever the
+ * two differ. It is never the source for what is in the log.
  */
 export class LeafIndex implements AsyncDisposable {
   readonly #db: RootDatabase<Value, Key>
   readonly #facts: TreeFacts
-  /** Of the outcomes' chains those that lack something, by name. */
+  /** The chains of outcomes that lack something, by name. */
   readonly #unwhole = new Map<string, OutcomeChain>()
   readonly #doubled = new Map<string, DoubledOutcome>()
   #size: number
@@ -38,7 +38,7 @@ export class LeafIndex implements AsyncDisposable {
 
   /** Opens the index in `dir` and brings it up to `head`. */
   static async open(dir: string, storage: Pick<LogStorage, 'read'>, head: TreeHead): Promise<LeafIndex> {
-    // A commit is whole at once, and durable soon: what a power cut takes back is made again.
+    // A commit is atomic at once and durable soon: what a power cut takes back is indexed again.
     const db = open<Value, Key>({ path: dir, overlappingSync: true })
     const index = new LeafIndex(db, 0)
     if (!(await index.#fits(storage, head))) db.clearSync()
@@ -55,37 +55,37 @@ export class LeafIndex implements AsyncDisposable {
     return index
   }
 
-  /** The newest leaves, in order: findable when this returns. Throws when they cannot be written. */
+  /** Adds the newest leaves, in order. They can be found when this returns. Throws if they cannot be written. */
   add(leaves: readonly Uint8Array[], head: TreeHead): void {
     this.#apply(leaves, head)
   }
 
-  /** How many leaves can be found. */
+  /** How many leaves the index has. */
   get size(): number {
     return this.#size
   }
 
-  /** The leaf of this hash. */
+  /** The index of the leaf with this hash. */
   indexOf(leaf: Uint8Array): number | undefined {
     return this.#db.get(['leaf', encodeBase64url(leaf)]) as number | undefined
   }
 
-  /** The first leaf of this event id: an id with other bytes has a leaf of its own behind it and no effect. */
+  /** The first leaf of this event id. Other bytes with the same id have a later leaf of their own, and no effect. */
   indexOfEvent(eventId: string): number | undefined {
     return this.#db.get(['event', keyOf(eventId)]) as number | undefined
   }
 
-  /** The leaf that brought a thing into being: the first to claim it, whatever time it gives itself. */
+  /** The leaf that brought a thing into being: the first to claim it, regardless of the time that it states. */
   beginningOf(thing: string): number | undefined {
     return this.#db.get(['beginning', keyOf(thing)]) as number | undefined
   }
 
-  /** Whether it lost its place to another writer's: it is there, and has no effect for anybody (DESIGN §5). */
+  /** Whether the leaf lost its place to another writer's event: it is in the log, but no reader gives it an effect (DESIGN §5). */
   isVoid(index: number): boolean {
     return this.#db.doesExist(['void', index])
   }
 
-  /** The newest leaves that a query matches, by the time that their events give. */
+  /** The newest leaves that a query matches, by the time that their events state. */
   find(query: LeafQuery, limit: number): LeavesFound {
     return findLeaves((term, before, from) => this.#newestOf(term, before, from), query, limit)
   }
@@ -98,32 +98,32 @@ export class LeafIndex implements AsyncDisposable {
     return undefined
   }
 
-  /** How often each agent was told yes and no, by the hour; both ends included. */
+  /** How often each agent got a yes and a no, by the hour; both ends included. */
   activity(from: number, to: number): ActivityHour[] {
     return hoursBetween(this.#db, from, to)
   }
 
   /**
-   * Whether evidence itself has told of what has this name, as the subject of its finding. Others mention whatever they like, in what a finding
-   * repeats of them too: an agent that calls its task like the place of a forgery, or a stolen service that erases a value "about" a gap,
-   * must not keep evidence silent about it.
+   * Whether evidence itself has a finding with this name as its subject. Mentions by others do not count, not even where a finding repeats
+   * them: an agent that names its task after the place of a forgery, or a stolen service that erases a value "about" a gap, must not keep
+   * evidence silent about it.
    */
   isTold(name: string): boolean {
     return this.#db.doesExist(['told', keyOf(name)])
   }
 
-  /** All leaves with this id, oldest first; read as they are asked for. */
+  /** All leaves with this id, oldest first; read lazily. */
   #leavesNaming(id: string) {
     const hash = keyOf(termOf('id', id))
     return this.#db.getRange({ start: ['term', hash, 0, 0], end: ['term', hash, Number.MAX_SAFE_INTEGER, 0] })
   }
 
-  /** What the log has of the events of this producer (`source`). */
+  /** The chain of the events that the log has from this producer (`source`). */
   chainOf(source: string): Chain {
     return (this.#db.get(['chain', keyOf(source)]) as Chain | undefined) ?? { whole: 0, ahead: [] }
   }
 
-  /** What the log has of the outcomes of an enforcement point's instance, by `chainName`. */
+  /** The chain of the outcomes that the log has from an enforcement point's instance, by `chainName`. */
   outcomeChainOf(name: string): Chain {
     return (this.#db.get(['outcomes', keyOf(name)]) as OutcomeChain | undefined) ?? { whole: 0, ahead: [] }
   }
@@ -133,7 +133,7 @@ export class LeafIndex implements AsyncDisposable {
     return this.#unwhole.values()
   }
 
-  /** Numbers that an instance gave to a second outcome. */
+  /** Numbers that an instance reused for a second outcome. */
   get doubledOutcomes(): Iterable<DoubledOutcome> {
     return this.#doubled.values()
   }
@@ -147,7 +147,7 @@ export class LeafIndex implements AsyncDisposable {
     await this.#db.close()
   }
 
-  /** Of a commit that fails only a synchronous transaction tells: lmdb leaves the promise of another pending, and ends the process. */
+  /** Only a synchronous transaction reports a failed commit: with others lmdb leaves the promise pending, and ends the process. */
   #apply(leaves: readonly Uint8Array[], head?: TreeHead): void {
     const begin = this.#size
     this.#db.transactionSync(() => {
@@ -160,7 +160,7 @@ export class LeafIndex implements AsyncDisposable {
   #put(index: number, hash: Uint8Array, facts: LeafFacts): void {
     const { eventId, type, source, numbered, outcome, tells, at, terms, lineage, claim, answers } = facts
     const leaf: Key = ['leaf', encodeBase64url(hash)]
-    // A start after a crash may bring a leaf again that is in here.
+    // A start after a crash may add a leaf again that the index has already.
     if (!this.#db.doesExist(leaf)) {
       if (claim !== undefined) this.#race(index, claim)
       if (!this.isVoid(index)) countAnswers(this.#db, at, answers)
@@ -174,7 +174,7 @@ export class LeafIndex implements AsyncDisposable {
     for (const term of new Set([...inherited, ...[everyLeaf, ...terms].map(keyOf)]))
       this.#db.put(['term', term, at, index], type)
     if (lineage.begins !== undefined && !this.isVoid(index)) this.#first(['beginning', keyOf(lineage.begins)], index)
-    // What claims a thing that there is has no effect, here as everywhere.
+    // An event that claims a thing that already exists has no effect, here as everywhere.
     if (lineage.begins !== undefined && this.beginningOf(lineage.begins) === index) this.#pass(facts, inherited)
   }
 
@@ -228,7 +228,7 @@ export class LeafIndex implements AsyncDisposable {
     return (this.#db.get(['passed', keyOf(thing)]) as string[] | undefined) ?? []
   }
 
-  /** Topics come into the log side by side: what was done under a grant may stand before the grant, which says who approved it. */
+  /** Topics enter the log in parallel: an action under a grant may come before the grant, which names the approvers. */
   #passToEarlier(thing: string, passed: Iterable<string>): void {
     for (const { key, value } of [...this.#leavesNaming(thing)])
       for (const term of passed) this.#db.put(['term', term, Number(key[2]), Number(key[3])], value)
@@ -246,7 +246,7 @@ export class LeafIndex implements AsyncDisposable {
     return this.#db.get(['meta']) as Meta | undefined
   }
 
-  /** Whether this is an index of the beginning of that very log. */
+  /** Whether this is an index of the beginning of this very log. */
   async #fits(storage: Pick<LogStorage, 'read'>, head: TreeHead): Promise<boolean> {
     const meta = this.#meta()
     if (meta === undefined || meta.format !== format || meta.size > head.size) return false

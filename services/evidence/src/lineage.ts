@@ -1,26 +1,26 @@
 import type { Facet, Term } from './terms.ts'
 
 /**
- * How an event hangs together with others. An outcome names its decision and its grant and no more: that it is the agent's, the
- * task's and the approver's too it has from what it follows from.
+ * How an event relates to others. An outcome names only its decision and its grant. It gets its agent, task and approvers from the events
+ * that it follows from.
  */
 export interface Lineage {
-  /** The thing that it brings into being, as later events follow from it. */
+  /** The thing that the event brings into being, under the name by which later events follow from it. */
   begins?: string
-  /** What it says of a thing that holds for all that follows from that. */
+  /** The terms of a thing that also apply to everything that follows from it. */
   passes?: Passes
-  /** The things that it follows from. */
+  /** The things that the event follows from. */
   from: readonly string[]
 }
 
 interface Passes {
   of: string
   terms: readonly Term[]
-  /** Whether it passes on what it has from others, too. */
+  /** Whether the event also passes on the terms that it inherited. */
   inherited: boolean
 }
 
-/** Members that name what an event follows from. Their form is the schema's: no agent puts a name of its choice there. */
+/** Members that name what an event follows from. The schema fixes their form, so an agent cannot put a name of its choice there. */
 const descending = [
   'request_id',
   'grant_id',
@@ -33,7 +33,7 @@ const descending = [
 ]
 const thingId = /^id (req|grt|dlg|crd|dec)_/
 
-/** An approval shares its request's id; what follows from it names it by that. */
+/** An approval has the id of its request. This name tells the two apart. */
 export const approvalOf = (requestId: string) => `approval of ${requestId}`
 
 export function lineageOf(type: string, data: unknown, terms: ReadonlySet<Term>): Lineage {
@@ -53,12 +53,12 @@ export function lineageOf(type: string, data: unknown, terms: ReadonlySet<Term>)
     const facet = term.slice(0, term.indexOf(' ')) as Facet
     return facets.includes(facet) && (facet !== 'id' || thingId.test(term))
   }
-  // An outcome names its grant beside its decision, and has the rest from there; but for who said yes to that one action.
+  // An outcome also names its grant and inherits the rest from there. Only the approver of a step-up must come from the decision.
   const inherited = type !== 'decision.allowed' || members.step_up !== undefined
   return { begins, passes: { of, terms: [...terms].filter(ofFacets), inherited }, from: [...from] }
 }
 
-/** The events that bring a thing into being, and where each names it. */
+/** The events that bring a thing into being, and the member in which each names it. */
 const idOf: Readonly<Record<string, string>> = {
   'request.received': 'request_id',
   'request.approved': 'request_id',
@@ -69,7 +69,7 @@ const idOf: Readonly<Record<string, string>> = {
   'decision.denied': 'decision_id',
 }
 
-/** Which of its terms hold for what follows; `id`: the names of things, not every name. Nothing follows from a denial. */
+/** Which terms of an event also apply to what follows from it. `id`: only names of things. Nothing follows from a denial. */
 const passed: Readonly<Record<string, readonly Facet[]>> = {
   'request.received': ['agent', 'task', 'id'],
   'request.approved': ['approver'],

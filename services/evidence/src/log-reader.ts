@@ -16,13 +16,13 @@ import type { LogStorage } from './log-storage.ts'
 /** The log as readers see it: nothing beyond the published checkpoint. */
 export interface LogReader {
   checkpoint(): Published
-  /** The newest checkpoint that the witnesses' quorum cosigned; without one, the newest. */
+  /** The newest checkpoint that the witnesses' quorum cosigned. If there is none, the newest checkpoint. */
   vouched(): Published
   /** A tile or entry bundle that the checkpoint covers, by its path; undefined for every other path. */
   tile(path: string): Promise<Uint8Array | undefined>
   /** A leaf's bytes. */
   leaf(index: number): Promise<Uint8Array | undefined>
-  /** The receipt (C2SP tlog-proof) of an event's leaf; undefined when it has none yet. */
+  /** The receipt (C2SP tlog-proof) of an event's leaf; undefined if there is none yet. */
   proof(eventId: string): Promise<string | undefined>
 }
 
@@ -36,7 +36,7 @@ export function logReader(
   async function tile(path: string): Promise<Uint8Array | undefined> {
     const parsed = parseTilePath(path)
     if (parsed === undefined) return undefined
-    // Beyond the checkpoint there may be what a crash takes back, and this answer may be cached for ever.
+    // A crash may take back leaves beyond the checkpoint, and this answer may be cached for ever.
     const level = parsed.level === 'entries' ? 0 : parsed.level
     if (parsed.index * TILE_WIDTH + parsed.width > hashesAtLevel(checkpoint().size, level)) return undefined
     return storage.read(path)
@@ -65,14 +65,14 @@ export function logReader(
     async proof(eventId) {
       const at = index.indexOfEvent(eventId)
       const vouched = witnessed()
-      // A receipt is for whoever asks for the quorum: the newest checkpoint only while the leaf is under no vouched one.
+      // Receipts are for verifiers that require the quorum: use the newest checkpoint only while no cosigned one covers the leaf.
       const { size, root, note } =
         vouched !== undefined && at !== undefined && at < vouched.size ? vouched : checkpoint()
       if (at === undefined || at >= size) return undefined
       const entry = await leaf(at)
       if (entry === undefined) return undefined
       const proof = await inclusionProof(storage.read, at, size)
-      // Tiles are believed only as far as they prove what was signed.
+      // Trust tiles only as far as they prove what was signed.
       if (!verifyInclusion({ leafHash: leafHash(entry), index: at, proof }, { size, root })) return undefined
       return encodeTlogProof({ index: at, proof, checkpoint: note })
     },
@@ -81,7 +81,7 @@ export function logReader(
 
 const mostKept = 16 * 1024 * 1024
 
-/** The bundles that were read last: 256 leaves stand in one, and what belongs together came in together. A path's bytes never change. */
+/** The most recently read bundles. A bundle has 256 leaves, and related leaves arrived together. The bytes of a path never change. */
 class RecentBundles {
   /** In order of last use. */
   readonly #bundles = new Map<string, Uint8Array>()

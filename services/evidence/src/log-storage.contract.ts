@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { JournalRecord, LogStorage } from './log-storage.ts'
 
-/** A place that can be opened again, as after a crash: opening does not wait for the storage before to be disposed of. */
+/** A place that can be opened again, as after a crash: opening does not wait until the previous storage is disposed of. */
 export interface StoragePlace extends Disposable {
   open(): Promise<LogStorage>
 }
@@ -9,7 +9,7 @@ export interface StoragePlace extends Disposable {
 const bytes = (text: string) => Buffer.from(text)
 const text = (read: Uint8Array | undefined) => read && Buffer.from(read).toString()
 
-/** What the log relies on, for every storage. */
+/** The guarantees that the log relies on, for every storage. */
 export function logStorageContract(aPlace: () => StoragePlace): void {
   it('gives back what was written, after a restart too, and nothing for what was not', async () => {
     using place = aPlace()
@@ -87,7 +87,7 @@ export function logStorageContract(aPlace: () => StoragePlace): void {
 
   it('gives back what was entered behind a tree, after a restart, and nothing of what the tree has (V2)', async () => {
     using place = aPlace()
-    // Of many lengths: a shorter record leaves some of an older one behind it.
+    // Records of many lengths: a shorter record leaves a part of an older one after it.
     const of = (from: number, to: number) => ({ from, to, bytes: bytes(`${from}-${to} `.repeat((from % 7) + 1)) })
     let size = 0
     const said = (records: readonly JournalRecord[]) => records.map((each) => ({ ...each, bytes: text(each.bytes) }))
@@ -135,7 +135,7 @@ export function logStorageContract(aPlace: () => StoragePlace): void {
     await using storage = await place.open()
     const outgrown = ['tile/0/998.p/3', 'tile/0/998.p/255', 'tile/entries/998.p/3', 'tile/0/x001/000.p/7']
     const full = ['tile/0/998', 'tile/entries/998', 'tile/0/x001/000', 'tile/1/002', 'tile/0/x001/001']
-    // One whose full tile is missing, one of the edge, and one that is full in a larger tree alone.
+    // One whose full tile is missing, one at the edge, and one that is full only in a larger tree.
     const needed = ['tile/0/999.p/3', 'tile/1/003.p/234', 'tile/0/x001/001.p/9']
     await storage.write([...outgrown, ...full, ...needed].map((path) => ({ path, bytes: bytes(path) })))
     const found = (await storage.outgrown(1001 * 256 + 9)).map(({ level, index }) => `${level} ${index}`)

@@ -8,7 +8,7 @@ import { Sequencer } from './sequencer.ts'
 export interface LogWriterOptions {
   storage: LogStorage
   key: SignerKey
-  /** A folder for the index, which can be made again from the log. */
+  /** A folder for the index, which can be rebuilt from the log. */
   index: string
   clock: Clock
   /** The log can no longer be written: the process must stop, and recover at its start. */
@@ -16,14 +16,14 @@ export interface LogWriterOptions {
   onPublished: (checkpoint: Published, leaves: number) => void
 }
 
-/** A log with what gives each event its one leaf in it. */
+/** A log, with the sequencer that gives each event its one leaf. */
 export interface LogWriter extends AsyncDisposable {
   log: Log
   index: LeafIndex
   sequencer: Sequencer
 }
 
-/** Opens the log, by the same steps whoever wrote it last and however that ended. Rejects as `Log.open` does. */
+/** Opens the log, by the same steps regardless of its last writer and how that writer ended. Rejects as `Log.open` does. */
 export async function openLogWriter(options: LogWriterOptions): Promise<LogWriter> {
   const { storage, key, clock, onFatal, onPublished } = options
   const log = await Log.open(storage, key, () => clock.now())

@@ -9,7 +9,7 @@ import type { LogStorage } from './log-storage.ts'
 
 export const logKey = new SignerKey('log.example/1', new Uint8Array(32).fill(7), SIGNATURE_TYPE.ED25519)
 
-/** No test here cuts the power; that everything is synced is the storage's own test to see. */
+/** Tests that use this do not cut the power. The storage's own tests check that everything is synced. */
 export const unsynced: LogFs = {
   ...systemLogFs,
   open: async (path, flags, mode) => {
@@ -19,7 +19,7 @@ export const unsynced: LogFs = {
   },
 }
 
-/** A folder for a log, and what a stranger sees of it. */
+/** A folder for a log, and an outsider's view of it. */
 export class LogFolder implements Disposable {
   readonly dir = mkdtempSync(join(tmpdir(), 'evidence-log-'))
   readonly log = join(this.dir, 'log')
@@ -42,7 +42,7 @@ export class LogFolder implements Disposable {
     return files
   }
 
-  /** Checks the log from its files and public key alone; gives its entries' texts, or the fault. */
+  /** Checks the log using only its files and public key. Returns the texts of its entries, or the fault. */
   async check() {
     const opened = openCheckpoint(readFileSync(join(this.log, 'checkpoint')), { log: logKey.verifier })
     if (!opened.ok) return { ...opened, entries: [] }
@@ -65,7 +65,7 @@ function mth(leaves: readonly Uint8Array[]): Uint8Array {
   return sha256(Uint8Array.of(1), mth(leaves.slice(0, k)), mth(leaves.slice(k)))
 }
 
-/** The files of a log of these entries as C2SP tlog-tiles defines them, sharing nothing with the code under test. */
+/** The files of a log of these entries as C2SP tlog-tiles defines them. Shares no code with the code under test. */
 export function naiveFiles(entries: readonly Uint8Array[]): Map<string, Buffer> {
   const files = new Map<string, Buffer>()
   let hashes: Uint8Array[] = entries.map((entry) => sha256(Uint8Array.of(0), entry))

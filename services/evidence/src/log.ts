@@ -30,19 +30,19 @@ export interface Published extends TreeHead {
   readonly note: string
 }
 
-/** Leaves that become part of the tree at once, or one record's: readers wait no longer for the next checkpoint. */
+/** How many leaves become part of the tree at once (one record may have more), so that readers do not wait longer for a checkpoint. */
 const mostAtOnce = 4096
 
-/** How far behind the last head the clock may be for a batch to wait for it, ms: it is often in the same one. */
+/** How far behind the last head the clock may be for a batch to wait for it, in ms. The two are often in the same millisecond. */
 const clockWaitMs = 1000
 const clockTries = 5
 
 /**
- * The log as its one writer has it. The order of an append is the whole of its safety (V14): entered in the journal, which no
- * crash takes back → tiles and entries durable and read back → the tree head swapped in → the checkpoint signed and published.
- * Whatever dies in between, the lock says what is part of the tree: tiles beyond it are nothing, and what the journal has
- * beyond it becomes part of it at the next start, in the places that it had. A rejected write ends this object, and so does a
- * clock that stands or goes back: open another one.
+ * The log as seen by its only writer. Its safety rests entirely on the order of an append (V14): the leaves are entered in the journal,
+ * which no crash takes back → tiles and entries are durable and read back → the tree head is swapped in → the checkpoint is signed and
+ * published. If the process dies in between, the lock says what is part of the tree. Tiles beyond it do not count. Leaves that the journal
+ * has beyond it become part of the tree at the next start, in the same places. A rejected write ends this object, and so does a clock that
+ * stands still or goes back. Open another one then.
  */
 export class Log {
   readonly #storage: LogStorage
@@ -54,10 +54,10 @@ export class Log {
   #head: LockedHead
   #headBytes: Uint8Array
   #published: Published
-  /** What is in the journal and not in the tree. */
+  /** The records that are in the journal but not in the tree. */
   #entered: Entered[] = []
   #size: number
-  /** Places whose partial tiles nobody needs once the tree head is published: it has their full tiles. */
+  /** Places whose partial tiles are no longer needed once the tree head is published, since it has their full tiles. */
   #outgrown: Place[] = []
 
   private constructor(fields: {
@@ -82,9 +82,9 @@ export class Log {
   }
 
   /**
-   * Opens the log, or begins an empty one. Throws `log_inconsistent` when lock, tiles and checkpoint do not agree: somebody
-   * changed files, took some away, or put a copy in their place, and to go on would sign a second history. Throws `clock_behind` when the
-   * newest head was made later than `now` (ms since the epoch) says.
+   * Opens the log, or begins an empty one. Throws `log_inconsistent` if lock, tiles and checkpoint do not agree: files were changed,
+   * removed or replaced by a copy, and to go on would sign a second history. Throws `clock_behind` if the newest head was made later than
+   * `now` (ms since the epoch).
    */
   static async open(storage: LogStorage, key: SignerKey, now: () => number): Promise<Log> {
     const origin = key.verifier.name
@@ -103,12 +103,12 @@ export class Log {
     try {
       if (last !== undefined && !sameHash(await rootFromTiles(storage.read, last.size), last.root))
         throw inconsistent('the tiles do not give the root of the checkpoint')
-      // The last bundle too, while it is partial: the next one is made of it.
+      // Check the last bundle too while it is partial, since the next one is built from it.
       const lastBundle = head.size - (head.size % TILE_WIDTH)
       await checkStored(storage, Math.min(last?.size ?? 0, lastBundle), head)
       const records = await storage.readJournal(head.size)
       const entered = records.map(({ from, to, bytes }) => decodeEntered(bytes, to - from))
-      // Only now: what is beyond a tree head that does not belong here may be all that is left of the log.
+      // Not earlier: if the tree head does not belong here, the files beyond it may be all that is left of the log.
       await storage.discardBeyond(head.size)
       const edge = await RightEdge.read(storage.read, head.size)
       const tail = await tailOf(storage, head.size)
@@ -128,7 +128,7 @@ export class Log {
     return this.#size
   }
 
-  /** What of the bus the tree covers. */
+  /** How far the tree covers the bus. */
   get consumed(): Consumed {
     return this.#head.consumed
   }
@@ -143,7 +143,7 @@ export class Log {
     return this.publish()
   }
 
-  /** Resolves once all entries have their places for good: whatever dies now, they are part of the log. One call at a time. */
+  /** Resolves once all entries have their final places. From then on they are part of the log after any crash. One call at a time. */
   async enter(entries: readonly Uint8Array[], consumed: Consumed): Promise<void> {
     const bytes = encodeEntered({ entries, consumed })
     await this.#storage.enter({ from: this.#size, to: this.#size + entries.length, bytes }, this.#head.size)
@@ -151,8 +151,8 @@ export class Log {
   }
 
   /**
-   * Makes what was entered part of the tree, or the oldest 4,096 leaves of it, signs the tree head and publishes it; resolves
-   * once readers see it, and what it made needless is gone. One call at a time; the next entries may be entered meanwhile.
+   * Makes the entered leaves part of the tree, at most the oldest 4,096 of them, then signs the tree head and publishes it. Resolves once
+   * readers see it and the files that it made unnecessary are gone. One call at a time; the next entries may be entered meanwhile.
    */
   async publish(): Promise<Published> {
     const entered = this.#take()
@@ -169,7 +169,7 @@ export class Log {
     return this.#published
   }
 
-  /** The records that come next, oldest first. */
+  /** Takes the next records, oldest first. */
   #take(): Entered[] {
     let leaves = 0
     const end = this.#entered.findIndex(({ entries }) => {
@@ -233,7 +233,7 @@ async function publish(storage: LogStorage, key: SignerKey, { size, root }: Tree
   return { size, root, note }
 }
 
-/** What is signed is what is stored: leaf hashes anew from the stored entries, the root anew from the stored tiles. */
+/** Checks that what is signed is what is stored: recomputes leaf hashes from the stored entries and the root from the stored tiles. */
 async function checkStored(storage: LogStorage, from: number, head: TreeHead): Promise<void> {
   for (const bundle of bundlesToWrite(from, head.size)) {
     const path = tilePath({ ...bundle, level: 0 })
@@ -261,7 +261,7 @@ async function readBundle(storage: Pick<LogStorage, 'read'>, bundle: ReturnType<
   return entries
 }
 
-/** Where a tile was partial in a tree of `from` leaves and is full in one of `to`. */
+/** The places where a tile is partial in a tree of `from` leaves and full in a tree of `to` leaves. */
 function outgrownBetween(from: number, to: number): Place[] {
   return Array.from({ length: tileLevels(from) }, (_, level) => level).flatMap((level) => {
     const [before, now] = [hashesAtLevel(from, level), hashesAtLevel(to, level)]

@@ -1,6 +1,6 @@
 import type { Bus, Message } from '@bailiwick/bus'
 
-/** A bus whose topics hold these messages, and get no more. */
+/** A bus whose topics have these messages and get no more. */
 export const having = (messages: readonly Message[]): Pick<Bus, 'follow'> => ({
   follow: async (_topics, _since, handler) => ({
     caughtUp: handler(messages),

@@ -8,21 +8,24 @@ export interface OutcomeLink {
   point: string
   instance: string
   decisionId: string
-  /** `outcomeHash` is its hash, and what the next one names. */
+  /** Its hash is `outcomeHash`, which the next outcome names. */
   numbered: Numbered
-  /** All outcomes of the instance up to this number had their last answer when this one was signed; undefined: all before it, because each waited for the one before. */
+  /**
+   * All outcomes of the instance up to this number had their last answer when this one was signed. Undefined: all earlier ones, because
+   * each waited for the previous one.
+   */
   answered: number | undefined
 }
 
-/** What the log has of the outcomes of an instance. */
+/** The outcomes of an instance that the log has. */
 export interface OutcomeChain extends Chain {
   point: string
   instance: string
-  /** The highest number up to which no outcome waits any more, and the hash of its outcome where the outcome itself says so. */
+  /** The highest number up to which no outcome waits any more; and the hash of that outcome, if the outcome itself says so. */
   last: readonly [sequence: number, hash: string | undefined]
 }
 
-/** A number that an instance gave to a second outcome. Both count, since their decisions are two. */
+/** A number that an instance reused for a second outcome. Both count, since they belong to two decisions. */
 export interface DoubledOutcome {
   point: string
   instance: string
@@ -40,7 +43,7 @@ const saidSchema = z.object({
   answered: z.int().min(0).optional(),
 })
 
-/** By what the point signed, which the decision point verified. undefined where the point states no instance: it has no chain. */
+/** Reads what the enforcement point signed and the decision point verified. Undefined if the point states no instance: it has no chain. */
 export function outcomeLink(type: string, data: unknown): OutcomeLink | undefined {
   const jws: unknown = type === 'outcome.reported' ? Object(data).outcome : undefined
   if (typeof jws !== 'string') return undefined
@@ -53,9 +56,9 @@ export function outcomeLink(type: string, data: unknown): OutcomeLink | undefine
   }
 }
 
-/** Neither a point's name nor an instance has a space in it. */
+/** Unambiguous, because neither a point's name nor an instance contains a space. */
 export const chainName = ({ point, instance }: Pick<OutcomeLink, 'point' | 'instance'>): string =>
   `${point} ${instance}`
 
-/** Whether the next look has something to find there. */
+/** Whether the chain has no gap and no broken link. */
 export const isWhole = ({ ahead, broken = [] }: Chain): boolean => ahead.length === 0 && broken.length === 0

@@ -5,14 +5,14 @@ import type { ErrorCode } from '@bailiwick/errors'
 import type { Producer } from '@bailiwick/projection'
 import type { Refusal } from './judge-leaf.ts'
 
-/** How a parked message is found again: the id under which the log mentions it. */
+/** The id under which the log mentions a parked message, so that it can be found again. */
 export const parkedId = ({ topic, partition, offset }: Pick<Message, 'topic' | 'partition' | 'offset'>): string =>
   `${topic}/${partition}/${offset}`
 
 /**
- * Publishes what stands in the log for a message that cannot be a leaf: its place, hash, size and why; of a forged event,
- * or of one on a topic of evidence's own, a finding too. Nothing of its content, which anybody may have put there (V17):
- * not even its key.
+ * Publishes the event that stands in the log for a message that cannot be a leaf: its place, hash, size and the reason. For a forged event,
+ * or one on a topic of evidence's own, it publishes a finding too. Neither holds any of the message's content, not even its key: anyone may
+ * have written it (V17).
  */
 export async function park(message: Message, verdict: Refusal, producer: Pick<Producer, 'publish'>): Promise<void> {
   const { topic, partition, offset, bytes } = message
@@ -35,7 +35,7 @@ export async function park(message: Message, verdict: Refusal, producer: Pick<Pr
   await tellRefused(message, { eventId, code }, producer)
 }
 
-/** Publishes the finding that this message cannot count, and why. */
+/** Publishes the finding that this message cannot count, with the reason. */
 export async function tellRefused(
   message: Message,
   { eventId, code }: { eventId: string; code: ErrorCode },

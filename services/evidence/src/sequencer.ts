@@ -6,7 +6,7 @@ import type { LeafIndex } from './leaf-index.ts'
 import type { Log, Published } from './log.ts'
 import type { Consumed } from './tree-head.ts'
 
-/** A place on the bus whose message is in the log, or stands parked there. */
+/** A place on the bus whose message is in the log, or is parked there. */
 export interface Place {
   topic: string
   partition: number
@@ -21,9 +21,9 @@ export interface SequencerOptions {
   /** The log can no longer be written: the process must stop, and recover at its start. */
   onFatal: (error: unknown) => void
   onPublished?: (checkpoint: Published, leaves: number) => void
-  /** How far apart two batches begin while more keeps coming, and for how long publications rest at most, ms; at most 500. */
+  /** The time between the begins of two batches while more keeps coming, and the longest rest between publications. In ms; at most 500. */
   paceMs?: number
-  /** Leaves that may wait, over all partitions. */
+  /** How many leaves may wait, over all partitions. */
   maxWaiting?: number
 }
 
@@ -36,24 +36,24 @@ interface Waiting {
   index: PromiseWithResolvers<number>
 }
 
-/** Of the event loop: all who were answered at once are heard before the next batch is cut. */
+/** A turn of the event loop. All callers that were answered together can act before the next batch is cut. */
 const aTurn = () => new Promise(setImmediate)
 
-/** One batch: bounds what a start after a crash may have to take away, and how long a checkpoint takes. */
+/** The leaves of one batch. Limits how much a start after a crash may have to remove, and how long a checkpoint takes. */
 const batchLeaves = 8192
-/** What may be entered before the tree, readers and the index have it: then the log waits for them. */
+/** How many leaves may be entered before the tree, readers and the index have them. Beyond that the log waits for them. */
 const mostUnpublished = 2 * batchLeaves
-/** Of the time that a publication took, so many times the next one rests, up to the pace. */
+/** The rest before the next publication, as a multiple of the time that the last one took, up to the pace. */
 const restFactor = 3
-/** What may wait, over all partitions. */
+/** How many bytes may wait, over all partitions. */
 const maxWaitingBytes = 128 * 1024 * 1024
 
 /**
- * Gives each distinct event exactly one leaf (V2): one that is in the log or on its way gets the index that it has, however
- * often it is delivered, and however its signature is spelled. Leaves are entered in batches, each of which costs one flush and is answered then; behind that,
- * what is entered becomes part of the tree and is published, which costs a dozen, whatever it holds. What finds the log at
- * rest is entered and published at once. Publications rest in between, since others need that disk; and while more comes than
- * whoever waits for an answer sends, batches are paced too.
+ * Gives each distinct event exactly one leaf (V2). An event that is in the log or on its way keeps its index, however often it is delivered
+ * and however its signature is spelled. Leaves are entered in batches. Each batch costs one flush and is answered after it. Later the
+ * entered leaves become part of the tree and are published, which costs a dozen flushes, regardless of their number. A leaf that finds the
+ * log at rest is entered and published at once. Publications rest in between, since others need the disk. While events arrive that are not
+ * sent in response to an answer, batches are paced too.
  */
 export class Sequencer implements AsyncDisposable {
   readonly #options: SequencerOptions & typeof defaults
@@ -68,9 +68,9 @@ export class Sequencer implements AsyncDisposable {
   #running: Promise<void> | undefined
   #failure: ServiceError | undefined
   #lastBegan = Number.NEGATIVE_INFINITY
-  /** Whether something came while the last batch was written: then it did not come because of an answer. */
+  /** Whether leaves arrived while the last batch was written, so that they were not sent in response to an answer. */
   #streaming = false
-  /** Entered, and on the way into the tree, to readers and into the index; known as under way until then. */
+  /** Leaves that are entered, but still on the way into the tree, to readers and into the index. They count as under way until then. */
   #unpublished: Waiting[] = []
   #publishing: Promise<void> | undefined
 
@@ -95,8 +95,8 @@ export class Sequencer implements AsyncDisposable {
   }
 
   /**
-   * Resolves with the leaf's index once the leaf has it for good, which no crash takes back; the checkpoint over it follows
-   * by itself. The bytes are kept as they are. Rejects with `queue_full` when too much waits, and with `outcome_unknown` when the log cannot be written.
+   * Resolves with the leaf's index once that is final and no crash can take it back. A checkpoint over the leaf follows by itself. The
+   * bytes are kept as they are. Rejects with `queue_full` if too much waits, and with `outcome_unknown` if the log cannot be written.
    */
   async add(bytes: Uint8Array, place: Place): Promise<number> {
     if (this.#failure !== undefined) throw this.#failure
@@ -120,7 +120,7 @@ export class Sequencer implements AsyncDisposable {
     return promise
   }
 
-  /** Whether the log has this event's leaf, or will at once. */
+  /** Whether the log has this event's leaf, or will have it shortly. */
   has(bytes: Uint8Array): boolean {
     return (this.#indexOf(leafHash(bytes)) ?? this.#indexOfOther(bytes)) !== undefined
   }
@@ -129,13 +129,13 @@ export class Sequencer implements AsyncDisposable {
     return this.#underway.get(key) ?? this.#options.index.indexOf(hash)
   }
 
-  /** Anybody can spell a signature of ECDSA in its other way: the event is the same, and has its leaf. */
+  /** Anyone can rewrite an ECDSA signature into its other spelling. The event is the same, and keeps its leaf. */
   #indexOfOther(bytes: Uint8Array): Promise<number> | number | undefined {
     const other = otherSpellingOf(bytes)
     return other && this.#indexOf(leafHash(other))
   }
 
-  /** Notes a message that needs no further leaf. The lock says so with the next batch. */
+  /** Notes a message that needs no further leaf. The lock records this with the next batch. */
   cover({ topic, partition, offset }: Place): void {
     const offsets = this.#consumed[topic] ?? {}
     offsets[partition] = Math.max(offsets[partition] ?? 0, offset)
@@ -166,7 +166,7 @@ export class Sequencer implements AsyncDisposable {
     }
   }
 
-  /** Stops pacing: what waits is written at once, and all that was added is in the log when this resolves. */
+  /** Stops pacing, so that waiting leaves are written at once. All leaves that were added are in the log when this resolves. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true
     this.#hurry.abort()
@@ -208,7 +208,7 @@ export class Sequencer implements AsyncDisposable {
       this.#streaming = this.#waiting.length > 0
       for (const [at, waiting] of batch.entries()) waiting.index.resolve(first + at)
       this.#unpublished.push(...batch)
-      // What is entered is safe, but the tree can no longer be written.
+      // Entered leaves are safe, but the tree can no longer be written.
       if (this.#failure !== undefined) return
       this.#publishing ??= this.#publish()
       if (this.#unpublished.length >= batchLeaves) this.#rest.abort()
@@ -219,7 +219,7 @@ export class Sequencer implements AsyncDisposable {
     }
   }
 
-  /** Publishes what is entered, as often as disk, readers and index can follow. */
+  /** Publishes entered leaves, as often as the disk, readers and the index can follow. */
   async #publish(): Promise<void> {
     const { log, index, monotonic, onPublished } = this.#options
     try {
@@ -241,7 +241,7 @@ export class Sequencer implements AsyncDisposable {
     }
   }
 
-  /** Until then, or until so much waits that there is no time for it. */
+  /** Rests for `ms`, or until so many leaves wait that there is no time to rest. */
   async #restFor(ms: number): Promise<void> {
     if (this.#stopping || this.#unpublished.length >= batchLeaves) return
     this.#rest = new AbortController()
@@ -249,7 +249,7 @@ export class Sequencer implements AsyncDisposable {
     await after(Math.min(ms, this.#options.paceMs), signal).catch(() => undefined)
   }
 
-  /** A batch that was under way when another write failed comes here with its own failure. */
+  /** A batch that was under way when another write failed also ends here, with its own failure. */
   #fail(error: unknown): void {
     const isFirst = this.#failure === undefined
     this.#failure ??= new ServiceError('outcome_unknown', 'the log cannot be written', { cause: error })

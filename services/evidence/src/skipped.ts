@@ -10,9 +10,10 @@ export interface SkippedOptions {
 }
 
 /**
- * Refuses (`log_inconsistent`) to go on where the bus does, when events before that place are no leaves of this log: they were, since they
- * were committed, so the log's files are an older copy (V2). Not so of what needed no leaf (parked, or delivered twice): the files learn of
- * such a place with the next leaf. Nor of what the bus keeps no longer: nobody can tell that from what nobody read in time, which heads tell of (V15).
+ * Refuses (`log_inconsistent`) to continue at the bus's position if events before it are not leaves of this log. They were committed, so
+ * they were leaves, and the log's files are an older copy (V2). Messages that needed no leaf (parked, or delivered twice) are exempt: the
+ * files record such a place with the next leaf. Events that the bus no longer keeps are exempt too: they look the same as events that were
+ * not read in time, which heads reveal (V15).
  */
 export async function assertNoneSkipped({ bus, sequencer, judge }: SkippedOptions, next: Position): Promise<void> {
   const { topic, partition, offset: to } = next

@@ -23,11 +23,11 @@ import { readPolicy } from './witnesses/read-policy.ts'
 export interface EvidenceAdapters extends Adapters {
   /** `log` is the text of the log's key file: `PRIVATE+KEY+…`. */
   keys: { event: SigningKey<'evidence-event'>; log: string }
-  /** Wraps the log's storage before anything uses it: faults in tests. */
+  /** Wraps the log's storage before its first use, so that tests can inject faults. */
   wrapStorage?: (storage: LogStorage) => LogStorage
 }
 
-/** Its keys, from the data directory. */
+/** The keys of evidence, from the data directory. */
 export const evidenceKeys = ({ key, data }: Pick<Host, 'key' | 'data'>): EvidenceAdapters['keys'] => ({
   event: key('evidence', 'event', 'evidence-event'),
   log: readSecretFile(paths(data).logKey).toString(),
@@ -44,9 +44,9 @@ export interface Evidence extends AsyncDisposable {
 }
 
 /**
- * Starts evidence: sole writer of the log. One instance writes, which is this one when it resolves unless another one does; a
- * second one stands by until it is the active one and has the lock of the log's folder: a process that is stopped, and not
- * dead, keeps that. Disposing takes in what the bus holds, as far as a few seconds reach.
+ * Starts evidence, the only writer of the log. One instance writes: this one, once this resolves, unless another instance does. A second
+ * instance stands by until it is the active one and has the lock of the log's folder, which a suspended process keeps until it is dead.
+ * Disposing takes in what the bus still holds, for a few seconds at most.
  */
 export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAdapters): Promise<Evidence> {
   const { bus, trust, keys, data, clock, random, logger, health, metrics, http, operator, onFatal } = adapters
@@ -101,7 +101,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     if (server === operator || config.logPublic) tileRoutes(server, reader, { read: admit, sending })
     else closedTileRoutes(server)
     traceRoutes(server, admit, { ...successor, log, trust })
-    // Strangers and auditors read the log. What it holds as salted hashes is for whoever has the operator's socket.
+    // Outsiders and auditors read the log. The values behind its salted hashes are only available on the operator's socket.
     const values = () => (server === operator ? log().values : undefined)
     bundleRoute(server, admit, () => {
       const { keyRing } = successor

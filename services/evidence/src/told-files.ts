@@ -6,7 +6,7 @@ import { outcomeHash, sha256 } from '@bailiwick/credentials'
 import { writeFileDurably } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
-/** A file with outcomes that a point told together. */
+/** A file with outcomes that an enforcement point sent together. */
 export interface ToldFile {
   path: string
   /** Hashes of the outcomes that are still looked for. The file is removed with the last one. */
@@ -41,7 +41,7 @@ export function readTold(dir: string): Kept[] {
   })
 }
 
-/** The file for outcomes told together. Its name follows from them, so the same outcomes told again have the same file. */
+/** The file for outcomes sent together. Its name is derived from them, so the same outcomes sent again have the same file. */
 export function toldFile(dir: string, hashes: readonly string[], answered: boolean): ToldFile {
   return { path: join(dir, `${sha256(`${answered} ${hashes.join(' ')}`)}.json`), left: new Set(hashes) }
 }
@@ -51,7 +51,7 @@ export function writeTold(file: ToldFile, { at, answered, outcomes }: Omit<Kept,
   return writeFileDurably(file.path, Buffer.from(JSON.stringify({ told_at: at, answered, outcomes })))
 }
 
-/** Drops one outcome of the file, which is no longer looked for. */
+/** Drops an outcome that is no longer looked for from its file. */
 export async function dropFrom({ path, left }: ToldFile, hash: string): Promise<void> {
   if (left.delete(hash) && left.size === 0) await rm(path, { force: true })
 }

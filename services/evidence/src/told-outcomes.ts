@@ -18,29 +18,29 @@ import { dropFrom, readTold, type ToldFile, toldFile, writeTold } from './told-f
 import { contradictionName, tellContradicted } from './watch-outcomes.ts'
 
 export interface ToldOutcomesOptions {
-  /** A folder for what is not relayed yet, there and durable. */
+  /** A folder for outcomes that are not relayed yet. It exists and is durable. */
   dir: string
   trust: Pick<Trust, 'installation'>
   participant: Pick<Voice, 'projection' | 'producer'>
-  /** The leaves of outcomes that the decision point reported of a decision, and of those that it did not take. */
+  /** The leaves of the outcomes that the decision point reported for a decision, and of those that it refused. */
   reported: (decisionId: string) => Promise<readonly Uint8Array[]>
   /** The hash of the first outcome that the log has under this number of an instance. */
   outcomeUnder: (instance: string, sequence: number) => string | undefined
   /** Whether the log has a finding of this name. */
   isTold: (name: string) => boolean
-  /** Gives what says whether the index finds all that the log has consumed by now. */
+  /** Returns a function that says whether the index finds all that the log has consumed by the time of this call. */
   findable: () => () => boolean
   lag: Pick<Lag, 'consumed' | 'onReading'>
   clock: Clock
   logger: Logger
   metrics: Metrics
-  /** The most outcomes of one enforcement point that may wait to be relayed, so that no point takes the room of the others; 5,000 by default. */
+  /** How many outcomes of one enforcement point may wait to be relayed, so that no point takes the others' room; 5,000 by default. */
   mostOfOnePoint?: number
 }
 
-/** How long the decision point may take to relay an outcome that it has answered, ms. */
+/** How long the decision point may take to relay an outcome that it has answered, in ms. */
 const patienceMs = 60_000
-/** How long evidence keeps an outcome that no decision point has answered: it may wait, or its point may be gone. */
+/** How long evidence keeps an outcome that no decision point has answered: it may still wait, or its enforcement point may be gone. */
 const untakenMs = 3600_000
 const everyMs = 1000
 /** The most outcomes that may wait to be relayed, in all. */
@@ -54,26 +54,29 @@ interface Told {
   files: ToldFile[]
   jws: string
   outcome: Outcome
-  /** `outcomeHash`: another signature over the same is the same. */
+  /** `outcomeHash`: another signature over the same content gives the same hash. */
   hash: string
-  /** Once it is durable. */
+  /** Resolves once the outcome is durable. */
   kept: Promise<void>
   /** ms since the epoch. */
   at: number
-  /** When the enforcement point said that the decision point had given its last answer, ms since the epoch; undefined while the outcome waits. */
+  /**
+   * When the enforcement point said that the decision point had given its last answer, in ms since the epoch. Undefined while the outcome
+   * waits.
+   */
   answeredAt: number | undefined
-  /** Where the bus ended once its minute was over: a relay is before that, or there is none. */
+  /** The ends of the bus once the outcome's minute was over: a relay comes before them, or there is none. */
   ends: Ends | undefined
-  /** Whether a relay before that would be found; once the log has read so far. */
+  /** Whether the index would find a relay before those ends. Set once the log has read that far. */
   isFindable?: () => boolean
 }
 
 /**
- * Outcomes that enforcement points told evidence directly, each kept durably until the decision point has relayed the same one. Where the
- * point says that the decision point has answered an outcome, `outcome.unrelayed` accuses the decision point after a minute, once the log
- * has read past it: a decision point cannot suppress what happened. An outcome that waits accuses neither side, however long. Where the
- * log has another outcome of the same decision, or under the same number of the instance, it is the enforcement point that says two
- * things: `outcome.contradicted`.
+ * Outcomes that enforcement points sent to evidence directly. Each is kept durably until the decision point has relayed the same one. If
+ * the enforcement point says that the decision point has answered an outcome, `outcome.unrelayed` accuses the decision point after a
+ * minute, once the log has read past it: a decision point cannot suppress what happened. An outcome that still waits accuses neither side,
+ * however long it waits. If the log has another outcome of the same decision, or under the same number of the instance, the enforcement
+ * point contradicts itself: `outcome.contradicted`.
  */
 export class ToldOutcomes implements AsyncDisposable {
   readonly #options: ToldOutcomesOptions
@@ -100,7 +103,7 @@ export class ToldOutcomes implements AsyncDisposable {
     metrics.gauge('evidence_outcomes_waiting', 'Outcomes told by points that are not on the log yet', [], (gauge) =>
       gauge.set(this.#waiting.size),
     )
-    // They were verified when they were taken. A thief who can write here could also delete them.
+    // They were verified when they were accepted. An attacker who can write here could also delete them.
     for (const { file, at, answered, outcomes } of readTold(dir))
       for (const jws of outcomes) this.#add(jws, file, { at, answeredAt: answered ? at : undefined })
     this.#stopReading = lag.onReading(() => this.#reading())
@@ -112,10 +115,10 @@ export class ToldOutcomes implements AsyncDisposable {
   }
 
   /**
-   * Takes outcomes that an enforcement point told together. Resolves once all of them are looked for, with an error for each that the decision
-   * point would refuse too, and `queue_full` for each that finds no room. The same outcome again changes nothing, except that it may now be
-   * `answered`: the decision point has given its last answer. Rejects where more are invalid than an honest point can have told. `onVerified`
-   * is called when every outcome is signed by a registered point.
+   * Takes outcomes that an enforcement point sent together. Resolves once all of them are looked for, with an error for each that the
+   * decision point would refuse too, and `queue_full` for each that finds no room. The same outcome again changes nothing, except that it
+   * may now be `answered`: the decision point has given its last answer. Rejects if more are invalid than an honest point can have sent.
+   * `onVerified` is called once it is known that every outcome is signed by a registered point.
    */
   async tell(
     signed: readonly string[],
@@ -135,12 +138,12 @@ export class ToldOutcomes implements AsyncDisposable {
       errors.push(outcome instanceof ServiceError ? outcome : await this.#sort({ jws, outcome, answered }, fresh))
     }
     const keeping = fresh.size > 0 ? this.#keep(fresh, answered) : undefined
-    // Await also what another request told meanwhile: it is taken only once it is durable.
+    // Also wait for outcomes that another request sent meanwhile: they are accepted only once they are durable.
     await Promise.all([keeping, ...signed.map((jws) => this.#waiting.get(outcomeHash(jws))?.kept)])
     return errors
   }
 
-  /** Puts the outcome into `fresh`, unless it is settled or told before. Returns an error where there is no room. */
+  /** Puts the outcome into `fresh`, unless it is settled or was sent before. Returns an error if there is no room. */
   async #sort(
     { jws, outcome, answered }: { jws: string; outcome: Outcome; answered: boolean },
     fresh: Map<string, string>,
@@ -154,7 +157,7 @@ export class ToldOutcomes implements AsyncDisposable {
     return undefined
   }
 
-  /** Nothing is left to say of it. */
+  /** Whether the outcome needs no further check and no finding. */
   async #isSettled(told: Pick<Told, 'hash' | 'outcome'>): Promise<boolean> {
     const { isTold } = this.#options
     return isTold(contradictionOf(told)) || isTold(nameOf(told.outcome)) || (await this.#saidOf(told)) === 'relayed'
@@ -177,7 +180,7 @@ export class ToldOutcomes implements AsyncDisposable {
     return kept
   }
 
-  /** An outcome that another file holds too is still looked for. */
+  /** Removes the outcome from this file. If another file holds it too, it is still looked for. */
   async #undo(hash: string, file: ToldFile): Promise<void> {
     const told = this.#waiting.get(hash)
     if (told === undefined) return
@@ -196,7 +199,7 @@ export class ToldOutcomes implements AsyncDisposable {
     if (known) {
       known.files.push(file)
       known.kept = Promise.all([known.kept, kept]).then(() => undefined)
-      // The decision point's minute begins with the answer.
+      // The minute that the decision point has begins with the answer.
       if (answeredAt !== undefined && known.answeredAt === undefined)
         Object.assign(known, { answeredAt, ends: undefined, isFindable: undefined })
       return
@@ -207,7 +210,7 @@ export class ToldOutcomes implements AsyncDisposable {
     this.#waitingOf.set(point, (this.#waitingOf.get(point) ?? 0) + 1)
   }
 
-  /** The outcome is no longer looked for. */
+  /** Stops looking for the outcome. */
   async #forget(hash: string): Promise<void> {
     const told = this.#waiting.get(hash)
     if (told === undefined) return
@@ -225,7 +228,7 @@ export class ToldOutcomes implements AsyncDisposable {
     await this.#looking
   }
 
-  /** What a registered point signed, or why it is none. */
+  /** The outcome that a registered enforcement point signed, or the error. */
   #verified(jws: string): Outcome | ServiceError {
     const { trust, participant } = this.#options
     const point = participant.projection.ledger.registry.enforcementPoint(claimedPoint(jws) ?? '')
@@ -251,12 +254,12 @@ export class ToldOutcomes implements AsyncDisposable {
 
   async #look(): Promise<void> {
     for (const [hash, told] of this.#waiting) {
-      // Before it is looked for: what can be found by now is found then.
+      // Before the lookup, which then finds everything that can be found by now.
       const isRead = this.#isRead(told)
       const said = await this.#saidOf(told)
       if (said === 'unsaid' && !isRead) continue
       if (said === 'decision' || said === 'sequence') await this.#tellContradicted(told, said)
-      // What it did not take it put on the log all the same. Which outcome that contradicts may come later.
+      // The decision point refused the outcome but put it on the log. The outcome that it contradicts may come later.
       if (said === 'refused' && !isRead) continue
       if (said === 'unsaid' && told.answeredAt === undefined) {
         if (!this.#isOver(told.at, untakenMs)) continue
@@ -300,8 +303,9 @@ export class ToldOutcomes implements AsyncDisposable {
   }
 
   /**
-   * What the log says of it. By what the point signed: what the decision point says beside that, it may make up. Not by the signature's
-   * text: whoever reads the log can write another one that verifies as well, and would accuse a decision point that relayed it.
+   * What the log says about the outcome. Compares the content that the enforcement point signed, because the decision point may make up
+   * anything beside it. Does not compare the signature's text: a reader of the log can write another one that also verifies, and would
+   * falsely accuse a decision point that relayed the outcome.
    */
   async #saidOf({
     hash,
@@ -325,11 +329,11 @@ export class ToldOutcomes implements AsyncDisposable {
   }
 }
 
-/** A decision point that lies relays another point's outcome, or another decision's, and must not accuse this one by it. */
+/** A lying decision point may relay an outcome of another enforcement point or decision, which must not accuse this one. */
 const isOf = (other: Outcome, { decision_id, enforcement_point }: Outcome): boolean =>
   other.decision_id === decision_id && other.enforcement_point === enforcement_point
 
-/** The name of its finding. The number alone would not do: a point that states no instance may count from 1 again. */
+/** The name of the outcome's finding. The number alone is not enough: a point that states no instance may count from 1 again. */
 const nameOf = ({ decision_id, enforcement_point, instance, sequence }: Outcome): string =>
   `${decision_id} ${enforcement_point}${instance === undefined ? '' : `/${instance}`}#${sequence}`
 const contradictionOf = ({ hash, outcome }: Pick<Told, 'hash' | 'outcome'>): string =>

@@ -7,10 +7,10 @@ import { z } from 'zod'
 /** Offsets of the last messages whose events are leaves, by topic and partition. */
 export type Consumed = Record<string, Record<string, number>>
 
-/** What the lock holds: how far this log goes, and what of the bus that covers. */
+/** The content of the lock: how far this log goes, and how far that covers the bus. */
 export interface LockedHead extends TreeHead {
   readonly origin: string
-  /** When it was made, ms since the epoch: each head's is later than the one before. */
+  /** When the head was made, in ms since the epoch. Later than the time of the previous head. */
   readonly time: number
   readonly consumed: Consumed
 }
@@ -26,14 +26,14 @@ const schema = z.strictObject({
   consumed: consumedSchema,
 })
 
-/** Written before heads had a time: any time is later. */
+/** The format from before heads had a time. Any time counts as later. */
 const untimed = schema.omit({ time: true }).extend({ v: z.literal(1) })
 
 export function encodeTreeHead({ origin, time, size, root, consumed }: LockedHead): Uint8Array {
   return Buffer.from(`${JSON.stringify({ v: 2, origin, time, size, root: encodeBase64url(root), consumed })}\n`)
 }
 
-/** Throws `log_inconsistent` for anything that `encodeTreeHead` did not write: then nobody knows what the log is. */
+/** Throws `log_inconsistent` for bytes that `encodeTreeHead` did not write: then the state of the log is unknown. */
 export function parseTreeHead(bytes: Uint8Array): LockedHead {
   try {
     const { root, v: _, ...head } = z.union([schema, untimed]).parse(parseStrictJson(bytes))

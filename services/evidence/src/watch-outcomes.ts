@@ -18,10 +18,10 @@ export interface WatchOutcomesOptions {
 const everyMs = 1000
 
 /**
- * Checks how enforcement points number their outcomes. An instance has several outcomes on their way at once, and each states the number up
- * to which all had their last answer of a decision point. A number missing up to there, a minute after evidence has read on to where the bus
- * ended by then, was lost or never delivered (`outcome.skipped`). A number missing above it may still wait, and is no gap. A number with two
- * outcomes is `outcome.contradicted`.
+ * Checks how enforcement points number their outcomes. An instance has several outcomes on their way at once, and each states the number
+ * up to which all had their last answer from a decision point. Evidence reads on to where the bus ended by then, and waits one more
+ * minute. A number up to the stated one that is still missing was lost or never delivered (`outcome.skipped`). A missing number above it
+ * may still wait, and is not a gap. A number with two outcomes is `outcome.contradicted`.
  */
 export function watchOutcomes(options: WatchOutcomesOptions): AsyncDisposable {
   const { participant, index, lag, clock, logger, metrics } = options
@@ -40,7 +40,7 @@ export function watchOutcomes(options: WatchOutcomesOptions): AsyncDisposable {
     return gaps.reading()
   })
 
-  /** Since the start: of two outcomes under one number. */
+  /** The findings since the start about two outcomes under one number. */
   const said = new Set<string>()
 
   async function look(): Promise<void> {
@@ -84,7 +84,7 @@ export function watchOutcomes(options: WatchOutcomesOptions): AsyncDisposable {
 
 type Contradicted = EventData<'findings.v1', 'outcome.contradicted'>
 
-/** Once for each outcome that contradicts another. */
+/** Publishes one finding for each outcome that contradicts another. */
 export async function tellContradicted(
   { producer }: WatchOutcomesOptions['participant'],
   index: { isTold(name: string): boolean },

@@ -15,8 +15,8 @@ export interface PolicyWatchOptions {
 const everyMs = 5000
 
 /**
- * Tells when the active policy set's files, where they lie beside this log, are not what people approved. No decision point
- * loads such a set; but who edited it wanted something, and would else be seen only at the next start.
+ * Reports if the active policy set's files, where they lie beside this log, are not the approved ones. Decision points do not load such a
+ * set, but the edit may be an attack and would otherwise be noticed only at the next start.
  */
 export function watchPolicies({ data, participant, index, logger }: PolicyWatchOptions): AsyncDisposable {
   const { projection, producer } = participant
@@ -26,7 +26,7 @@ export function watchPolicies({ data, participant, index, logger }: PolicyWatchO
     const active = projection.ledger.registry.policySet?.hash
     if (active === undefined) return
     const folder = paths(data).policies(active)
-    if (!existsSync(folder)) return // decision points have it, elsewhere
+    if (!existsSync(folder)) return // the files are with the decision points, elsewhere
     const found = hashOf(folder)
     const name = `policy-set ${active} ${found ?? 'unreadable'}`
     if (found === active || told.has(name) || index.isTold(name)) return
@@ -36,7 +36,7 @@ export function watchPolicies({ data, participant, index, logger }: PolicyWatchO
     try {
       await producer.publish('findings.v1', [{ type: 'policy-files.changed', subject: name, data: put }])
     } catch (error) {
-      // A numbered event stays in hand until it is durable; anything else is told again.
+      // A numbered event stays in hand until it is durable. Any other finding is published again.
       if (errorCode(error) !== 'outcome_unknown') told.delete(name)
       throw error
     }

@@ -19,7 +19,7 @@ export interface WatchOptions {
 
 const everyMs = 1000
 
-/** What evidence says of itself: lag and size as metrics and readiness, and gaps in producers' chains as findings (V15). */
+/** Reports lag and size as metrics and readiness, and gaps in producers' chains as findings (V15). */
 export function startWatch(options: WatchOptions): AsyncDisposable & { published(leaves: number): void } {
   const { participant, index, checkpoint, lag, clock, logger, health, metrics } = options
   const leaves = metrics.counter('evidence_leaves_total', 'Leaves appended since the start')
@@ -54,7 +54,7 @@ export function startWatch(options: WatchOptions): AsyncDisposable & { published
       logger.error({ of: service }, 'TOO MANY PRODUCERS LACK EVENTS: A GAP MAY STAY UNSEEN')
     crowded.clear()
     for (const gap of gaps.due(lag.consumed)) {
-      // What was told stands in the log, also for the next start.
+      // Reported gaps are in the log, so the next start knows them too.
       if (index.isTold(gapName(gap))) {
         gaps.told(gap)
         continue
