@@ -3,12 +3,12 @@ import { hashesAtLevel, parseTilePath, TILE_WIDTH, type Tile, tilePath } from '@
 import type { Place } from '../log-storage.ts'
 import type { LogFs } from './log-fs.ts'
 
-/** Tiles whose indexes differ in the last three digits only share a folder. */
+/** Tiles whose indexes differ only in the last three digits share a folder. */
 const tilesInFolder = 1000
 
 /**
- * Removes the files of tiles that a tree of `size` leaves does not have. It looks only from the tree's right edge on, so a
- * long log starts as fast as a short one. Not synced: what a power cut brings back, the next start removes again.
+ * Removes the files of tiles that a tree of `size` leaves does not have. It looks only from the tree's right edge on, so a long log starts
+ * as fast as a short one. Not synced: if a power cut brings files back, the next start removes them again.
  */
 export async function discardBeyond(log: string, size: number, fs: LogFs): Promise<void> {
   for (const level of (await namesIn(join(log, 'tile'), fs)).map(levelOf)) {
@@ -21,13 +21,13 @@ export async function discardBeyond(log: string, size: number, fs: LogFs): Promi
         const tile = parseTilePath(path)
         if (tile !== undefined && isBeyond(tile, size)) await fs.unlink(join(log, path))
       }
-      // A batch is far shorter than a folder: behind an empty one there is nothing.
+      // A batch is far shorter than a folder, so there is nothing after an empty folder.
       if (index > edge && names.length === 0) break
     }
   }
 }
 
-/** Where a full tile of a tree of `size` leaves has partial ones beside it, in the last folder of each level and the one before. */
+/** The places where a tree of `size` leaves has partial tiles beside a full one, in the last two folders of each level. */
 export async function outgrownIn(log: string, size: number, fs: LogFs): Promise<Place[]> {
   const places: Place[] = []
   for (const level of (await namesIn(join(log, 'tile'), fs)).map(levelOf)) {
@@ -47,7 +47,7 @@ export async function outgrownIn(log: string, size: number, fs: LogFs): Promise<
   return places
 }
 
-/** Removes a folder of partial tiles and what is in it. Not synced: what a power cut brings back is right, and harms nobody. */
+/** Removes a folder of partial tiles with its content. Not synced: tiles that a power cut brings back are correct and harmless. */
 export async function discardPartial(folder: string, fs: LogFs): Promise<void> {
   const names = await namesIn(folder, fs)
   if (names.length === 0) return
@@ -73,7 +73,7 @@ function levelOf(name: string): Tile['level'] | undefined {
   return /^\d{1,2}$/.test(name) ? Number(name) : undefined
 }
 
-/** What a folder holds; nothing where there is none. */
+/** The names in a folder; empty if the folder does not exist. */
 export async function namesIn(folder: string, fs: LogFs): Promise<string[]> {
   try {
     return await fs.readdir(folder)

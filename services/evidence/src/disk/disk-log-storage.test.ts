@@ -68,7 +68,7 @@ it.each([
   for (const name of ['checkpoint', 'tile/0/001', 'tile/0/000.p/1']) expect([name, modeOf(name)]).toEqual([name, 0o600])
 })
 
-/** The real file system, which notes what was made durable, in order. */
+/** The real file system, which records what was made durable, in order. */
 function notingFs(synced: string[]): LogFs {
   return {
     ...systemLogFs,
@@ -108,7 +108,7 @@ it('syncs each file and its folder before a write resolves, a full tile before i
   ])
   expect(synced.lastIndexOf(join(place.log, 'tile/0'))).toBeGreaterThan(synced.indexOf(`renamed ${full}`))
   for (const name of ['tile/0/000.p/1', 'tile/0/000.p']) expect(synced).toContain(join(place.log, name))
-  // A folder that a power cut takes away takes the file along: each is in its parent before the file is.
+  // If a power cut removes a folder, its files are lost too. Each folder is therefore durable in its parent before the file is.
   for (const parent of ['.', 'tile', 'tile/0']) expect(synced).toContain(join(place.log, parent))
 })
 
@@ -135,7 +135,7 @@ it('changes the tree head in place with one flush, in the half that the newest i
   await storage.swapHead(Buffer.from('two'), Buffer.from('three'))
   expect(synced).toEqual([file])
   const whole = readFileSync(file)
-  // Torn where it was written last: the one before counts.
+  // The last write is torn, so the previous head counts.
   const at = whole.indexOf('three')
   writeFileSync(file, Buffer.concat([whole.subarray(0, at), Buffer.from('thr\0\0'), whole.subarray(at + 5)]))
   expect(String(await storage.readHead())).toBe('two')

@@ -17,22 +17,22 @@ import { journalIn } from './journal.ts'
 import { type LogFs, systemLogFs } from './log-fs.ts'
 
 export interface DiskLogStorageOptions {
-  /** The log's own folder, of which anybody may be given a copy: C2SP tlog-tiles' layout and nothing else. */
+  /** The log's own folder, which may be copied and given to anyone: it has the layout of C2SP tlog-tiles and nothing else. */
   log: string
-  /** Keeps the lock, the journal and the tree head: outside `log`, so that a copy of the log put in its place is noticed. */
+  /** The folder of the lock, the journal and the tree head. It is outside `log`, so that a log replaced by a copy is noticed. */
   dir: string
   fs?: LogFs
 }
 
-/** Open files are scarce, and one disk syncs no faster for more of them. */
+/** How many files are written at once. Open files are scarce, and more of them do not make a disk sync faster. */
 const filesAtOnce = 64
-/** Evidence serves the log, and decides to whom: no other user of this machine reads it past that, whatever the data directory's mode is. */
+/** Evidence decides who may read the log. Other users of this machine must not bypass that, even if the data directory's mode allows it. */
 const modes = { folder: 0o700, file: 0o600 }
 
 /** A log on this machine's disk. One process at a time: a second one gets `log_locked`. */
 export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStorageOptions): Promise<LogStorage> {
   await ensureDir(dir, modes.folder, fs)
-  // Made by an earlier version, it was open to others, and so was all of the log below it.
+  // Earlier versions created this folder open to others, and the whole log below it as well.
   await chmod(dir, modes.folder)
   await ensureDir(log, modes.folder, fs)
   await syncDirectory(dirname(log), fs)
@@ -41,10 +41,10 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
   const journal = journalIn(dir, fs)
   const checkpointPath = join(log, 'checkpoint')
   const hot = { ...fs, readFile: fs.readHot }
-  /** Of each level, the files that were written last: what is read back, and where the tree ends. */
+  /** The files of each level that were written last: they are read back, and they are the end of the tree. */
   const edge = new Map<string, Set<string>>()
 
-  /** Made and synced by this process: one that died may have made a folder and not have synced it. */
+  /** Folders that this process created and synced. A process that died may have created a folder without syncing it. */
   const folders = new Map<string, Promise<void>>([[log, Promise.resolve()]])
 
   function folderFor(folder: string): Promise<void> {
@@ -57,7 +57,7 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
     return made
   }
 
-  /** Until a checkpoint has its very width, nobody reads a partial tile: it need not appear at once. */
+  /** A partial tile is not read until a checkpoint has exactly its width, so it need not appear atomically. */
   async function createPartial(file: string, bytes: Uint8Array): Promise<DurableHandle> {
     const handle = await fs.open(file, 'w', modes.file)
     try {
@@ -76,12 +76,12 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
     const touched = [...new Set(places.map(({ file }) => dirname(file)))]
     await allSettled(touched.map(folderFor))
     const whole = places.filter(({ partial }) => !partial)
-    // A reader of an older checkpoint may look for the full tile: it is durable before it has its name.
+    // A reader of an older checkpoint may look for the full tile, so it must be durable before it gets its name.
     for (let at = 0; at < whole.length; at += filesAtOnce)
       await allSettled(
         whole.slice(at, at + filesAtOnce).map(({ file, bytes }) => replaceFile(file, bytes, { mode: modes.file, fs })),
       )
-    // At most one a level: a batch ends at one edge.
+    // At most one per level, since a batch has only one end.
     const open: DurableHandle[] = []
     try {
       await allSettled(
@@ -114,13 +114,13 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
   }
 }
 
-/** Rejects only when nothing is under way any more, so that no write of a call outlives it. */
+/** Rejects only once no write is under way any more, so that the writes of a call never outlive it. */
 async function allSettled(writes: readonly Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(writes)).find((result) => result.status === 'rejected')
   if (failed !== undefined) throw failed.reason
 }
 
-/** A path comes from a URL: only what names a tile leads anywhere. */
+/** The path comes from a URL, so only the name of a tile or bundle is accepted. */
 function placeOf(log: string, path: string): string {
   if (parseTilePath(path) === undefined) throw new RangeError('not the path of a tile')
   return join(log, path)

@@ -1,6 +1,6 @@
 import type { LogFs } from './log-fs.ts'
 
-/** A call that changes something, or makes it durable. */
+/** A call that changes the file system, or makes a change durable. */
 export interface FsWrite {
   call: 'open' | 'write' | 'sync' | 'rename' | 'unlink' | 'mkdir' | 'rmdir'
   path: string
@@ -8,7 +8,7 @@ export interface FsWrite {
   n: number
 }
 
-/** `before`: nothing happened. `after`: it happened, and was answered with an error. */
+/** `before`: nothing happened. `after`: it happened, but an error was returned. */
 export type Side = 'before' | 'after'
 
 /** A real file system whose calls fail where `plan` says so. */

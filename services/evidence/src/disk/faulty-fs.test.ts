@@ -8,7 +8,7 @@ const entries = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, n) => Buffer.from(`entry ${from + n}`))
 const now = () => systemClock.now()
 
-/** Appends until something breaks, as a process does that then ends; what it found, how much was acknowledged, and whether it ended so. */
+/** Appends until something breaks, like a process that then ends. Returns what it found, how much was acknowledged and whether it ended. */
 async function grow(folder: LogFolder, plan: (write: FsWrite) => Side | undefined) {
   let [found, acknowledged, ended] = [0, 0, true]
   const storage = await folder.open(faultyFs(unsynced, plan)).catch(() => undefined)
@@ -16,7 +16,7 @@ async function grow(folder: LogFolder, plan: (write: FsWrite) => Side | undefine
   try {
     const log = await Log.open(storage, logKey, now)
     found = acknowledged = log.size
-    // Over the end of a tile, and on to the batch that takes its partial tiles away.
+    // Appends past the end of a tile, and on to the batch that removes its partial tiles.
     for (const to of [3, 255, 260, 261, 262]) {
       if (to <= log.size) continue
       await log.append(entries(log.size, to), {})
@@ -48,9 +48,9 @@ it.each<[Side]>([['before'], ['after']])(
         met.set(write.call, (met.get(write.call) ?? 0) + 1)
         return side
       })
-      // A folder that is there after all is there.
+      // If mkdir reported an error but the folder exists, going on is correct.
       if (broke && !ended && call !== 'mkdir') goneOn.add(call)
-      // What the next start finds, it mends by what every start does.
+      // The next start repairs what it finds by the steps of every start.
       const mended = await grow(folder, () => undefined)
       expect(mended.acknowledged, `${n}`).toBe(262)
       expect(mended.found, `${n}`).toBeGreaterThanOrEqual(acknowledged)
@@ -58,9 +58,9 @@ it.each<[Side]>([['before'], ['after']])(
       expect(checked, `${n}`).toMatchObject({ ok: true, size: 262 })
       expect(checked.entries, `${n}`).toEqual(entries(0, 262).map(String))
     }
-    // After a failed fsync nobody knows what is durable: what goes on acknowledges what a power cut takes back.
+    // After a failed fsync it is unknown what is durable. A process that goes on would acknowledge leaves that a power cut takes back.
     expect([...goneOn]).toEqual([])
-    // That everything was met at all.
+    // Checks that each kind of call happened at all.
     for (const call of ['open', 'write', 'sync', 'rename', 'unlink', 'mkdir', 'rmdir'])
       expect(met.get(call), call).toBeGreaterThan(0)
     expect(met.get('sync')).toBeGreaterThan(20)

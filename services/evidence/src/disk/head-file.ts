@@ -6,7 +6,7 @@ import { ensureDir, readFileIfExists, writeFileDurably, writeWhole } from '@bail
 import { z } from 'zod'
 import type { LogFs } from './log-fs.ts'
 
-/** Two places for a head, each at most this long: what is written never lies where the newest one does. */
+/** The file has two places for a head, each at most this long. A write never touches the place of the newest head. */
 const placeBytes = 64 * 1024
 
 const frameSchema = z.strictObject({
@@ -20,20 +20,20 @@ interface Framed {
   content: Uint8Array
 }
 
-/** The newest of the file's contents that was written whole. */
+/** A file that gives the newest content that was written completely. */
 export interface HeadFile {
   read(): Promise<Uint8Array | undefined>
   /**
-   * Puts `next` where `expected` is; resolves once it survives a power cut. Rejects with `log_locked`, and changes nothing,
-   * when another content is there. Any other rejection says nothing: either may be what `read` gives next.
+   * Replaces `expected` with `next`; resolves once that survives a power cut. Rejects with `log_locked`, and changes nothing, if another
+   * content is there. After any other rejection, `read` may give either of the two.
    */
   swap(expected: Uint8Array | undefined, next: Uint8Array): Promise<void>
 }
 
 /**
- * A small file that changes with every batch of the log. It is written in place, into the one of its two halves that is the
- * older, so that one fdatasync makes it durable and a torn write leaves the other half. Before there were two halves the
- * file was its content; such a file is read, and rewritten with the first change.
+ * A small file that changes with every batch of the log. It is written in place, into the older of its two halves, so that one fdatasync
+ * makes it durable and a torn write leaves the other half intact. In earlier versions the file was just its content. Such a file is read,
+ * and rewritten with the first change.
  */
 export function headFile(path: string, fs: LogFs): HeadFile {
   const hot = { ...fs, readFile: fs.readHot }
@@ -73,7 +73,7 @@ export function headFile(path: string, fs: LogFs): HeadFile {
   }
 }
 
-/** A line that says which one this is and what it must hash to, then the content, then a newline. */
+/** A line with the number and the hash of the content, then the content, then a newline. */
 function frame({ n, content }: Framed): Uint8Array {
   const head = JSON.stringify({ n, bytes: content.length, sha256: hashOf(content) })
   const framed = Buffer.concat([Buffer.from(`${head}\n`), content, Buffer.from('\n')])

@@ -29,7 +29,7 @@ it('makes a record durable with one flush, once its files are there (V2)', async
   }
   const journal = journalIn(folder.dir, fs)
   for (let n = 0; n < 2; n++) await journal.append(record(n), n)
-  // A file whose name is not durable holds nothing.
+  // After a power cut, a file whose name is not durable is gone.
   for (const half of ['journal.0', 'journal.1'])
     expect(flushed.filter((path) => path === folder.dir || path.endsWith(half)).length).toBeGreaterThan(1)
   flushed.length = 0
@@ -48,7 +48,7 @@ it('never writes over what the tree does not have, whenever that grows (V2)', as
         let size = 0
         for (const [n, { length, grows }] of steps.entries()) {
           await journal.append(record(n, length), size)
-          // As if it died here.
+          // As if the process died here.
           const found = await journalIn(folder.dir, systemLogFs).read(size)
           expect(found.map(({ from }) => from)).toEqual(Array.from({ length: n + 1 - size }, (_, at) => size + at))
           for (const { from, bytes } of found) expect(bytes).toEqual(record(from, steps[from]?.length).bytes)
@@ -64,7 +64,7 @@ it('never writes over what the tree does not have, whenever that grows (V2)', as
 it('leaves out what was torn at the end, and refuses what is damaged before the end (V2, V14)', async () => {
   using folder = aFolder()
   const journal = journalIn(folder.dir, systemLogFs)
-  // The tree has nothing of it: the first is in one file, the others follow one another in the second.
+  // The tree has none of the records: the first is in one file, the others are in the second, one after the other.
   for (let n = 0; n < 4; n++) await journal.append(record(n), 0)
   await journal.close()
   const read = () => journalIn(folder.dir, systemLogFs).read(0)

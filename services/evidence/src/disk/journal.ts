@@ -14,16 +14,16 @@ const headSchema = z.strictObject({
   sha256: z.string(),
 })
 
-/** A longer half is cut when its turn comes again; a shorter one keeps its size, and a flush need not change it. */
+/** A longer half is truncated when its turn comes again. A shorter one keeps its size, so that a flush need not change it. */
 const keptBytes = 4 * 1024 * 1024
 
-/** One of the two files; what is in it behind `end` is of an earlier turn, and part of the tree. */
+/** One of the two files. The bytes after `end` are from an earlier turn, and already part of the tree. */
 interface Half {
   path: string
   file?: DurableHandle
   /** Where the next record goes. */
   end: number
-  /** How many leaves a tree must have that has all of it. */
+  /** How many leaves a tree must have to include this whole half. */
   to: number
 }
 
@@ -36,9 +36,9 @@ export interface Journal {
 }
 
 /**
- * Two files in `dir` that are written in turns, from their beginning: whenever the tree has all of the one that is not being
- * written, that one is next. One fdatasync makes a record durable. What a torn or an older record leaves is known by its
- * hash and its place; nothing is ever cut off behind a record.
+ * Two files in `dir` that are written in turns, each from its beginning. The other file is next as soon as the tree has all of its records.
+ * One fdatasync makes a record durable. The remains of torn or older records are recognised by their hash and place; nothing after a record
+ * is ever cut off.
  */
 export function journalIn(dir: string, fs: LogFs): Journal {
   const halves: [Half, Half] = [
@@ -70,7 +70,7 @@ export function journalIn(dir: string, fs: LogFs): Journal {
       const newer = records.filter(({ to }) => to > size).sort((a, b) => a.from - b.from)
       let next = size
       for (const { from, to } of newer) {
-        // It was entered when what comes before it was durable.
+        // A record is entered only once all earlier ones are durable, so a missing one was lost later.
         if (from !== next) throw new ServiceError('log_inconsistent', `the journal does not go on at ${next}`)
         next = to
       }
@@ -91,13 +91,13 @@ export function journalIn(dir: string, fs: LogFs): Journal {
   }
 }
 
-/** A line that says where it belongs and what it must hash to, then the content, then a newline. */
+/** A line with the place and the hash of the record, then the content, then a newline. */
 function frame({ from, to, bytes }: JournalRecord): Uint8Array {
   const head = JSON.stringify({ from, to, bytes: bytes.length, sha256: hashOf({ from, to, bytes }) })
   return Buffer.concat([Buffer.from(`${head}\n`), bytes, Buffer.from('\n')])
 }
 
-/** Those that were written whole. Behind a damaged one may be others: that one is missing then, and is seen to be. */
+/** The records that were written completely. Others may follow a damaged one, which is then noticed as missing. */
 function recordsIn(file: Uint8Array): JournalRecord[] {
   const records: JournalRecord[] = []
   for (let at = 0; at < file.length; ) {

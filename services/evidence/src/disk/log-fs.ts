@@ -13,9 +13,9 @@ import {
 import { promisify } from 'node:util'
 import { type DurableFs, systemFs } from '@bailiwick/service-kit'
 
-/** What the log does with a file system beyond writing files: a test can break any of it. */
+/** The file system calls of the log, beyond writing files. A test can make any of them fail. */
 export interface LogFs extends DurableFs {
-  /** As `readFile`, of what was written a moment ago: it is in memory. */
+  /** Like `readFile`, for a file that was written a moment ago and is still in memory. */
   readHot(path: string): Promise<Uint8Array>
   readdir(path: string): Promise<string[]>
   /** Removes an empty directory. */
@@ -25,8 +25,8 @@ export interface LogFs extends DurableFs {
 const flush = { all: promisify(fsync), data: promisify(fdatasync) }
 
 /**
- * The machine's file system, for whoever syncs many small files: what waits for the disk (flushes, reads, removals) goes to
- * other threads. The rest ends in memory, sooner than a thread is woken.
+ * The machine's file system, for code that syncs many small files. Calls that wait for the disk (flushes, reads, removals) run on other
+ * threads. All other calls finish in memory, sooner than a thread could be woken.
  */
 export const systemLogFs: LogFs = {
   readFile: systemFs.readFile,

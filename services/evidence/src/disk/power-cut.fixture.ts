@@ -16,8 +16,8 @@ interface DirNode {
 }
 
 /**
- * A disk in memory that promises no more than POSIX does: what was not synced, file or name, may be there after a power cut,
- * in part or not at all, and each by itself. It is cut at the `cutAt`-th step, before or after which nothing works any more.
+ * A disk in memory that promises no more than POSIX does. After a power cut, each file or name that was not synced may be there, partly
+ * there or gone, independently of the others. The power is cut before or after the `cutAt`-th step, and nothing works from then on.
  */
 export class PowerCutDisk implements LogFs {
   readonly #root: DirNode = aDir()
@@ -26,7 +26,7 @@ export class PowerCutDisk implements LogFs {
   readonly #cutAt: number
   readonly #side: 'before' | 'after'
 
-  /** `home` is the folder that is on this disk; it is there, durably. */
+  /** `home` is the folder on this disk. It exists durably. */
   constructor(home: string, cutAt = Number.POSITIVE_INFINITY, side: 'before' | 'after' = 'before') {
     this.#home = home
     this.#cutAt = cutAt
@@ -105,7 +105,7 @@ export class PowerCutDisk implements LogFs {
 
   readonly readHot = (path: string): Promise<Uint8Array> => this.readFile(path)
 
-  /** What is there when the power is back, put into a folder; `random` gives numbers from 0 to below 1. */
+  /** Puts what exists once the power is back into a folder. `random` returns numbers from 0 to below 1. */
   recover(into: string, random: () => number): void {
     const put = (node: Node, path: string): void => {
       if (node.kind === 'file') {
@@ -173,7 +173,7 @@ function keep(node: Node): void {
   else node.synced = new Map(node.now)
 }
 
-/** Old, new, or sector by sector one of both: a file system may have grown the file before its bytes arrived. */
+/** Old, new, or one of the two for each sector. A file system may have grown the file before its bytes arrived. */
 function contentAfter({ now, synced }: FileNode, random: () => number): Buffer {
   if (now.equals(synced)) return now
   const which = random()

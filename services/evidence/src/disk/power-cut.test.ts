@@ -13,7 +13,7 @@ const entries = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, n) => Buffer.from(`entry ${from + n}`))
 const now = () => systemClock.now()
 
-/** Appends batches on a disk until its power is gone; what was acknowledged, and what was under way. */
+/** Appends batches on a disk until its power is gone. Returns what was acknowledged, and what was under way. */
 async function growOn(disk: PowerCutDisk, home: string, batches: readonly number[]) {
   const grown = { acknowledged: 0, underway: 0 }
   const storage = await diskLogStorage({ log: join(home, 'log'), dir: home, fs: disk }).catch(() => undefined)
@@ -58,7 +58,7 @@ it('has all that was acknowledged, and verifies before it is started again, afte
           const { acknowledged, underway } = await growOn(disk, home, batches)
           using folder = new LogFolder()
           disk.recover(folder.dir, random)
-          // A file server serves it as it is, before anybody mends it.
+          // A file server may serve the files as they are, before a start repairs them.
           const found = acknowledged === 0 ? undefined : await folder.check()
           if (found !== undefined) expect(found).toMatchObject({ ok: true })
           await using storage = await folder.open()

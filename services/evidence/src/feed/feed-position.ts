@@ -3,7 +3,7 @@ import { parseStrictJson } from '@bailiwick/contracts'
 import { type DurableFs, ensureDir, readFileIfExists, writeFileDurably } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
-/** Leaves that a feed dropped, of which nobody has been told yet. */
+/** Leaves that a feed dropped and that are not reported yet. */
 const droppedSchema = z.strictObject({
   reason: z.enum(['backlog', 'refused']),
   from: z.int().min(0),
@@ -25,7 +25,7 @@ export interface Position {
   dropped: readonly Dropped[]
 }
 
-/** Where one feed is in the log, in a file of its own. */
+/** The position of one feed in the log, in a file of its own. */
 export class FeedPosition {
   readonly #path: string
   readonly #origin: string
@@ -38,8 +38,8 @@ export class FeedPosition {
   }
 
   /**
-   * Undefined where there is none, or what is there says nothing of this log: cut off, edited, of another log, beyond its
-   * end. Whoever reads then begins anew, and tells again what has the same ids.
+   * Undefined if there is no file, or if its content is not a position in this log: truncated, edited, of another log, or beyond the end.
+   * The feed then begins anew and sends the same leaves again, under the same ids.
    */
   async read(size: number): Promise<Position | undefined> {
     const bytes = await readFileIfExists(this.#path, this.#fs)

@@ -16,7 +16,7 @@ export function aRecord(index: number, change: Partial<OcsfEvent['metadata']> = 
 
 export const records = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => aRecord(from + n))
 
-/** A feed from a log of so many leaves, without a log. */
+/** A feed as from a log of the given size, but without a log. */
 export function aFeed(
   destination: Destination,
   size: number,
@@ -56,7 +56,7 @@ export function aFeed(
   return { feed, log, told, position: () => position, counted, text: () => meter.text() }
 }
 
-/** Waits for what comes by itself. */
+/** Waits until the condition becomes true by itself. */
 export async function eventually(check: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await check())) await new Promise((resolve) => setTimeout(resolve, 5))
 }

@@ -10,7 +10,7 @@ import { FeedPosition } from './feed-position.ts'
 const folder = mkdtempSync(join(tmpdir(), 'feed-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** Keeps what it is given, and answers as told. */
+/** A destination that keeps what it gets, and answers as the test says. */
 function aDestination(
   answer: (indexes: readonly number[], nth: number) => Delivered | Promise<Delivered>,
   bound = 1e9,
@@ -108,7 +108,7 @@ it('does not ask again for what was refused, and makes it evidence, once for all
   await eventually(() => position()?.next === 30)
   await feed[Symbol.asyncDispose]()
   expect(given.flat()).toEqual(upTo(30))
-  // The first is told at once; the others wait for their minute, and are not forgotten by a stop.
+  // The first is reported at once. The others wait for their minute, and a stop does not forget them.
   expect(told).toEqual([{ reason: 'refused', from: 0, to: 9, count: 2 }])
   expect(position()).toEqual({ next: 30, dropped: [{ reason: 'refused', from: 10, to: 29, count: 20 }] })
 })

@@ -9,13 +9,13 @@ import type { FeedRecord, Records } from './records.ts'
 export type Delivered = { taken: number; refused?: number } | { again: number }
 
 export interface Destination {
-  /** Names the feed: in metrics, in findings, and as the file of its position. */
+  /** The feed's name: in metrics, in findings, and as the file of its position. */
   name: string
   /** Leaves of one batch. */
   batch: number
-  /** How many leaves it may be behind; what is older then is dropped. */
+  /** How many leaves the feed may be behind. Older leaves are dropped. */
   bound: number
-  /** One call at a time, in the order of the log. What it throws is an `again`. Settles soon after the signal. */
+  /** Called once at a time, in the order of the log. A rejection counts as `again`. Settles soon after the signal. */
   deliver(records: readonly FeedRecord[], signal: AbortSignal): Promise<Delivered>
 }
 
@@ -23,28 +23,28 @@ export interface FeedOptions {
   destination: Destination
   records: Pick<Records, 'read' | 'size'>
   position: Pick<FeedPosition, 'read' | 'write'>
-  /** Makes it evidence that leaves were dropped: once, however often it is asked to after a crash. */
+  /** Records as evidence that leaves were dropped: once, even if it is called again after a crash. */
   tellDropped: (name: string, dropped: Dropped) => Promise<void>
   metrics: Metrics
   logger: Logger
   random: RandomSource
   monotonic: () => number
-  /** For tests: how often at most a position is written and a finding told, and the least wait after a failure. */
+  /** For tests: how often at most a position is written and a finding published, and the shortest wait after a failure. */
   paces?: Partial<typeof paces>
 }
 
 const paces = { positionMs: 1000, tellMs: 60_000, leastWaitMs: 1000, mostWaitMs: 60_000 }
 /** How long an idle feed sleeps when nothing wakes it. */
 const idleMs = 1000
-/** Of the time that telling leaves took, so many times it rests: the log's writer has the same thread. */
+/** After sending leaves the feed rests for this multiple of the time that it took, because the log's writer shares the thread. */
 const restFactor = 3
 const longestRestMs = 100
-/** What says that leaves were dropped is not told of when it is dropped itself: that would never end. */
+/** If the finding about dropped leaves is itself dropped, that is not reported: it would never end. */
 const aboutFeeds = 'leaves.dropped'
 
 /**
- * Passes the leaves on to one destination: in order, each at least once, from where it was. It never holds the log up, nor
- * another feed: it reads what is in the log already, and what it has not passed on waits there.
+ * Passes the leaves on to one destination, in order, each at least once, from its last position. It never holds up the log or another
+ * feed: it reads leaves that are already in the log, and leaves that it has not passed on wait there.
  */
 export class Feed implements AsyncDisposable {
   readonly #options: FeedOptions
@@ -88,7 +88,7 @@ export class Feed implements AsyncDisposable {
     this.#running = this.#run()
   }
 
-  /** There may be more in the log. */
+  /** Tells the feed that the log may have more leaves. */
   wake(): void {
     this.#wake.resolve()
   }
@@ -109,7 +109,7 @@ export class Feed implements AsyncDisposable {
     if (this.#begun) await this.#writePosition()
   }
 
-  /** Whatever goes wrong with a feed is no end: it says so, waits, and goes on. */
+  /** An error never ends a feed: it logs the error, waits, and goes on. */
   async #persistently(act: () => Promise<number | undefined>): Promise<void> {
     let waitMs: number | undefined
     try {
@@ -123,14 +123,14 @@ export class Feed implements AsyncDisposable {
   async #begin(): Promise<undefined> {
     const { records, position, destination } = this.#options
     const found = await position.read(records.size)
-    // A destination that is new gets what it may have; that the rest is not for it is no loss.
+    // A new destination gets the leaves within its bound. The older ones do not count as dropped.
     this.#next = found?.next ?? Math.max(0, records.size - destination.bound)
     this.#dropped = [...(found?.dropped ?? [])]
     this.#written = found
     this.#begun = true
   }
 
-  /** Gives how long to wait before the next one. */
+  /** Returns how long to wait before the next step. */
   async #step(): Promise<number | undefined> {
     const { records, destination, monotonic } = this.#options
     await this.#keepBound()
@@ -148,7 +148,7 @@ export class Feed implements AsyncDisposable {
     const taken = batch.slice(0, answer.taken)
     const refused = Math.min(answer.refused ?? 0, taken.length)
     await this.#passed(taken, refused)
-    // Not asked again for what it refuses; but it may be that it refuses all, and each batch is lost to it for ever.
+    // Refused leaves are not sent again. But the destination may refuse everything, and every batch would be lost to it for ever.
     if (refused === taken.length) return this.#backOff()
     this.#recovered()
     return this.#next < records.size ? Math.min(longestRestMs, tookMs * restFactor) : undefined
@@ -166,7 +166,7 @@ export class Feed implements AsyncDisposable {
     if (this.#isDue()) await this.#writePosition()
   }
 
-  /** What is too far behind is dropped, so that a destination that never answers costs no more than its bound. */
+  /** Drops leaves that are too far behind, so that a destination that never answers costs no more than its bound. */
   async #keepBound(): Promise<void> {
     const { records, destination } = this.#options
     const first = records.size - destination.bound
@@ -184,7 +184,7 @@ export class Feed implements AsyncDisposable {
       ...this.#dropped.filter((other) => other !== same),
       same === undefined ? dropped : { ...same, to: dropped.to, count: same.count + dropped.count },
     ]
-    // Before anything else: after a crash it must still be known.
+    // Before anything else, because the drop must still be known after a crash.
     await this.#writePosition()
   }
 
@@ -201,7 +201,7 @@ export class Feed implements AsyncDisposable {
     return this.#options.monotonic() - this.#writtenAt >= this.#paces.positionMs
   }
 
-  /** A position that is too old makes what was passed on come again, under the same ids. */
+  /** If a stored position is too old, leaves are passed on again, under the same ids. */
   async #writePosition(): Promise<void> {
     const position = { next: this.#next, dropped: this.#dropped }
     if (this.#written?.next === position.next && this.#written.dropped === position.dropped) return
@@ -222,7 +222,7 @@ export class Feed implements AsyncDisposable {
     this.#wake = Promise.withResolvers<void>()
   }
 
-  /** The wait doubles with each failure, and has a random part: many that failed together do not come back together. */
+  /** The wait doubles with each failure. Its random part keeps feeds that failed together from returning together. */
   #backOff(error?: unknown, afterMs = 0): number {
     const { destination, logger, random } = this.#options
     this.#failed()

@@ -126,7 +126,7 @@ describe('where it cannot write', () => {
 
   it('on a full disk writes whole lines or none, and goes on when there is space', () => {
     const child = fileURLToPath(new URL('./full-disk-child.ts', import.meta.url))
-    // A limit on the size of files stops a write in the middle, as a full disk does: 64 blocks of 1 KiB.
+    // A limit on the size of files (64 blocks of 1 KiB) stops a write in the middle, as a full disk does.
     const limited = (blocks: string) =>
       JSON.parse(
         execFileSync(

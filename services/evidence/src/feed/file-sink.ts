@@ -8,9 +8,9 @@ import type { FeedRecord } from './records.ts'
 
 export interface FileSinkOptions {
   path: string
-  /** A file that would grow beyond this is put aside first. */
+  /** A file that would grow beyond this size is put aside first. */
   maxBytes: number
-  /** How many are kept that were put aside. */
+  /** How many of the files that were put aside are kept. */
   keep: number
   /** The log whose leaves these are. */
   origin: string
@@ -18,17 +18,17 @@ export interface FileSinkOptions {
 }
 
 const batch = 128
-/** The last line is looked for in so much of the end; no line is longer. */
+/** The last line is searched in this much of the file's end. Lines are never longer. */
 const tailBytes = 512 * 1024
 const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW } = constants
 
 /**
- * JSON lines in one file, an event a line, fsynced; whatever ships logs follows it by name. A full file is put aside as
- * `<name>.<index of the leaf that comes after it>`. What a crash or a full disk left of a line is taken away before the next
- * one is written, and a leaf whose line is there already is not written again.
+ * JSON lines in one file, one event per line, fsynced. A log shipper follows the file by name. A full file is put aside as
+ * `<name>.<index of the leaf that comes after it>`. An incomplete line that a crash or a full disk left is removed before the next line is
+ * written. A leaf whose line exists already is not written again.
  */
 export function fileSink({ path, maxBytes, keep, origin, bound }: FileSinkOptions): Destination {
-  /** How long the file was when it was left whole, and the last leaf in it. */
+  /** The file's length after the last complete write, and the last leaf in it. */
   let whole: { bytes: number; last: number | undefined } | undefined
 
   async function append(file: FileHandle, bytes: Buffer, from: number): Promise<void> {
@@ -39,11 +39,11 @@ export function fileSink({ path, maxBytes, keep, origin, bound }: FileSinkOption
         written += bytesWritten
       }
       await file.datasync()
-      // The name of a new file, and that of the one that was put aside for it.
+      // Makes the name of a new file durable, and the name of the file that was put aside for it.
       if (from === 0) await syncDirectory(dirname(path))
     } catch (error) {
       whole = undefined
-      await file.truncate(from).catch(() => undefined) // else the next one does
+      await file.truncate(from).catch(() => undefined) // if this fails, the next write truncates
       throw error
     }
   }
@@ -56,7 +56,7 @@ export function fileSink({ path, maxBytes, keep, origin, bound }: FileSinkOption
     for (const name of old.slice(0, Math.max(0, old.length - keep))) await unlink(join(dirname(path), name))
   }
 
-  /** Undefined when the file was put aside instead: there is room in a new one. */
+  /** Undefined if the file was put aside instead. A new one has room. */
   async function write(records: readonly FeedRecord[]): Promise<Delivered | undefined> {
     const file = await openFile(path)
     try {
@@ -86,7 +86,7 @@ export function fileSink({ path, maxBytes, keep, origin, bound }: FileSinkOption
   }
 }
 
-/** Throws `config_invalid` for a path where no such file can be. */
+/** Throws `config_invalid` for a path where such a file cannot exist. */
 export async function assertFileSink(path: string): Promise<void> {
   try {
     await (await openFile(path)).close()
@@ -96,7 +96,7 @@ export async function assertFileSink(path: string): Promise<void> {
   }
 }
 
-/** Not through a link that somebody put there, and nothing but a file. */
+/** Opens only a regular file, and never through a symbolic link, which an attacker may have put there. */
 async function openFile(path: string): Promise<FileHandle> {
   const file = await open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o640)
   if ((await file.stat()).isFile()) return file
@@ -104,7 +104,7 @@ async function openFile(path: string): Promise<FileHandle> {
   throw new Error('not a file')
 }
 
-/** Takes away the beginning of a line that has no end, and reads which leaf the last whole line is. */
+/** Removes an incomplete line at the end, and reads the leaf index of the last complete line. */
 async function mended(
   file: FileHandle,
   size: number,
@@ -120,7 +120,7 @@ async function mended(
   return { bytes: from + end, last: leafOf(tail.subarray(begin, end).toString(), origin) }
 }
 
-/** Undefined for a line that is not of this log: whoever wrote it, the next one stands behind it. */
+/** Undefined for a line that is not from this log. The next line is written after it. */
 function leafOf(line: string, origin: string): number | undefined {
   try {
     const { log_name: name, sequence } = (JSON.parse(line) as { metadata: Record<string, unknown> }).metadata

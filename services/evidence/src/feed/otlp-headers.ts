@@ -2,7 +2,7 @@ import { readSecretFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 
 const setting = 'BAILIWICK_SINK_OTLP_HEADERS_FILE'
-/** RFC 9110 §5.6.2 and §5.5, without what only the message itself may say. */
+/** RFC 9110 §5.6.2 and §5.5, without the headers that only the message itself may set. */
 const name = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$/
 const value = /^[\x21-\x7e]([\x20-\x7e]{0,4094}[\x21-\x7e])?$/
 const ours = new Set([
@@ -20,8 +20,8 @@ const ours = new Set([
 const mostHeaders = 16
 
 /**
- * Headers for an endpoint, a line each: `authorization: Bearer …`. Throws `config_invalid` that names the line, and nothing
- * of what stands in it. Read anew for each request, so that a token may be replaced.
+ * Headers for an endpoint, one per line: `authorization: Bearer …`. Throws `config_invalid` with the number of the line, but none of its
+ * content. The file is read anew for each request, so that a token can be replaced.
  */
 export async function readOtlpHeaders(path: string): Promise<Record<string, string>> {
   const text = readSecretFile(path, { setting }).toString()

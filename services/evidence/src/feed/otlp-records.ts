@@ -53,7 +53,7 @@ function logRecord({ event, traceparent }: FeedRecord, now: number) {
     eventName: event.metadata.event_code,
     body: anyValue(event),
     attributes: keyValues({
-      // Semantic convention: records of one uid are the same one, and all but one may go.
+      // Semantic convention: records with the same uid are duplicates, and all but one may be dropped.
       'log.record.uid': event.metadata.uid,
       'ocsf.class_uid': event.class_uid,
       'ocsf.type_uid': event.type_uid,

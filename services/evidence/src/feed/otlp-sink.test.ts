@@ -19,7 +19,7 @@ interface Request {
   body: string
 }
 
-/** A collector on this machine that does as it is told, well or badly. */
+/** A collector on this machine that answers as the test says, correctly or not. */
 async function aCollector(answer: (response: ServerResponse, nth: number, request: IncomingMessage) => void) {
   const requests: Request[] = []
   const server = createServer(async (request, response) => {
@@ -55,7 +55,7 @@ function deliver(url: string, sent: readonly FeedRecord[], more: Partial<OtlpSin
   return otlpSink({ ...options, deadlineMs: 500, ...more }).deliver(sent, never)
 }
 
-/** What a receiver reads out of an `AnyValue` (OTLP common.proto, JSON encoding). */
+/** The value that a receiver reads from an `AnyValue` (OTLP common.proto, JSON encoding). */
 function plain(value: Record<string, unknown>): unknown {
   const [kind, inner] = Object.entries(value)[0] ?? []
   const list = () => (inner as { values: Record<string, unknown>[] }).values

@@ -14,15 +14,15 @@ export interface OtlpSinkOptions {
   installation: string
   bound: number
   clock: Clock
-  /** For one request, the answer's last byte included; 10 s unless told. */
+  /** For one request, including the last byte of the answer; 10 s by default. */
   deadlineMs?: number
 }
 
 const batch = 128
-/** Of one request, about, bytes: a fifth of what OTLP recommends as a server's limit (20 MiB), since some have a smaller one. */
+/** The approximate bytes of one request: a fifth of the server limit that OTLP recommends (20 MiB), since some servers have less. */
 const longestRequest = 4 * 1024 * 1024
 const longestAnswer = 65_536
-/** Whoever asks to be left alone for longer is asked again all the same. */
+/** A server that asks for a longer pause is still contacted again after this time. */
 const longestRetryAfterMs = 300_000
 /** "All other 4xx or 5xx response status codes MUST NOT be retried" (OTLP/HTTP, Retryable Response Codes). */
 const retryable: ReadonlySet<number> = new Set([429, 502, 503, 504])
@@ -38,8 +38,8 @@ type Answer =
   | { kind: 'later'; ms: number }
 
 /**
- * OTLP/HTTP logs in JSON, one request at a time, to where the operator said and nowhere else: no redirect is followed, no
- * proxy asked, and a certificate that does not verify is an end. Nothing that the other side says goes anywhere but a count.
+ * OTLP/HTTP logs in JSON, one request at a time, sent only to the operator's address: it follows no redirect, uses no proxy, and fails on a
+ * certificate that does not verify. Nothing that the other side answers is used except a count.
  */
 export function otlpSink(options: OtlpSinkOptions): Destination {
   const { url, headersFile, installation, bound, clock, deadlineMs = 10_000 } = options
@@ -90,7 +90,7 @@ export function otlpSink(options: OtlpSinkOptions): Destination {
           case 'refused':
             return { taken: chunk.length, refused: chunk.length }
           case 'too large':
-            // The same request is not sent again: a smaller one is.
+            // Do not send the same request again, but a smaller one.
             if (chunk.length === 1) return { taken: 1, refused: 1 }
             most = Math.ceil(chunk.length / 2)
         }
@@ -99,7 +99,7 @@ export function otlpSink(options: OtlpSinkOptions): Destination {
   }
 }
 
-/** As many as one request may hold, one at least; OTLP's own encoding takes about twice as much. */
+/** As many records as one request may hold, at least one. OTLP's own encoding takes about twice as much. */
 function fitting(records: readonly FeedRecord[]): readonly FeedRecord[] {
   let length = 0
   const beyond = records.findIndex(({ json }) => {
@@ -109,7 +109,7 @@ function fitting(records: readonly FeedRecord[]): readonly FeedRecord[] {
   return beyond < 0 ? records : records.slice(0, Math.max(1, beyond))
 }
 
-/** Undefined: longer than any answer of OTLP. */
+/** Undefined: the body is longer than any OTLP answer. */
 async function bodyOf(answer: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = []
   let length = 0
@@ -129,12 +129,12 @@ function judge(answer: IncomingMessage, body: string | undefined, now: number): 
   if (status === 413) return { kind: 'too large' }
   if (retryable.has(status)) return { kind: 'later', ms: retryAfter(answer.headers['retry-after'], now) }
   if (status >= 400) return { kind: 'refused' }
-  // A page that greets everybody with 200, or leads elsewhere, is no collector: what it swallowed would be lost unseen.
+  // A web page that answers every request with 200, or redirects, is not a collector: records sent to it would be lost unnoticed.
   const rejected = status >= 200 && status < 300 ? rejectedOf(body) : undefined
   return rejected === undefined ? { kind: 'later', ms: 0 } : { kind: 'accepted', rejected }
 }
 
-/** How many of the records an answer rejects; undefined for what is no answer of OTLP. */
+/** How many of the records an answer rejects; undefined if it is not an OTLP answer. */
 function rejectedOf(body: string | undefined): number | undefined {
   if (body === '') return 0
   let json: unknown

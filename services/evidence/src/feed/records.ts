@@ -10,7 +10,7 @@ import { isUnread, unreadEvent } from '../ocsf/tell-unread.ts'
 import type { LeafEvent } from '../ocsf/told.ts'
 import { traceLeaf } from '../trace/trace-leaf.ts'
 
-/** A leaf as feeds pass it on. */
+/** A leaf, as feeds pass it on. */
 export interface FeedRecord {
   index: number
   traceparent: string | undefined
@@ -28,10 +28,10 @@ export interface RecordsOptions {
   origin: string
 }
 
-/** Characters of JSON that are kept for feeds that follow close behind, so that each leaf is told once for all of them. */
+/** Characters of JSON that are kept for feeds that follow close behind, so that each leaf is converted once for all of them. */
 const keptCharacters = 2 * 1024 * 1024
 
-/** The leaves of the log in OCSF, made when they are asked for: the log itself is what feeds are spooled in. */
+/** The leaves of the log in OCSF, converted on request. The log itself is the spool of the feeds. */
 export class Records {
   readonly #options: RecordsOptions
   readonly #log: OcsfLog
@@ -45,12 +45,12 @@ export class Records {
     this.#log = { installation: trust.installation, origin, vkey: trust.log.vkey }
   }
 
-  /** Leaves under the published checkpoint of which it is known whether they have effect: what feeds may tell of. */
+  /** Leaves that feeds may pass on: those under the published checkpoint for which it is known whether they have effect. */
   get size(): number {
     return Math.min(this.#options.checkpoint().size, this.#options.index.size)
   }
 
-  /** At most `most` leaves from `from` on; one call at a time does the work. */
+  /** At most `most` leaves from `from` on. Calls run one at a time. */
   read(from: number, most: number): Promise<FeedRecord[]> {
     const mine = this.#turn.then(() => this.#read(from, most))
     this.#turn = mine.catch(() => undefined)
@@ -100,7 +100,7 @@ export class Records {
   }
 }
 
-/** Leaves of a log of so many, from `from` up to `to`. A bundle is there as wide as that log has it, or full: it may have grown. */
+/** Leaves `from` up to `to` of a log of `size` leaves. A bundle may meanwhile be full: it has the width for that size, or it has grown. */
 async function* leavesOf(storage: Pick<LogStorage, 'read'>, from: number, to: number, size: number) {
   for (let bundle = Math.floor(from / TILE_WIDTH); bundle * TILE_WIDTH < to; bundle++) {
     const read = async (width: number) => {

@@ -38,7 +38,7 @@ const denials = (count: number) =>
     },
   }))
 
-/** A collector that answers as it is told to at that time. */
+/** A collector whose answer the test can change at any time. */
 async function aCollector() {
   const leaves: number[] = []
   const collector = {
@@ -94,7 +94,7 @@ it('bring each leaf to both, from where each was, whatever the other does', asyn
   }
   expect(sequencesOf(file)).toEqual(upTo(size))
   expect(collector.leaves).toEqual([])
-  // What a stalled sink costs: where it is.
+  // A stalled sink costs only its stored position.
   const feeds = join(installed.at.evidence, 'feeds')
   for (const name of readdirSync(feeds)) expect(statSync(join(feeds, name)).size).toBeLessThan(1000)
   collector.answer = (response) => response.writeHead(200).end()

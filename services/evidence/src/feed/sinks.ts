@@ -4,7 +4,7 @@ import { assertFileSink, fileSink } from './file-sink.ts'
 import { readOtlpHeaders } from './otlp-headers.ts'
 import { otlpSink } from './otlp-sink.ts'
 
-/** Throws `config_invalid` for what could never work: no such folder, no such file, a line that is no header. */
+/** Throws `config_invalid` for settings that cannot work: a missing folder, a missing file, a line that is not a header. */
 export async function assertSinks({ otlp, file }: SinksConfig): Promise<void> {
   if (otlp?.headersFile !== undefined) await readOtlpHeaders(otlp.headersFile)
   if (file !== undefined) await assertFileSink(file.path)

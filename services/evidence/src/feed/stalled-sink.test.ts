@@ -14,7 +14,7 @@ import { Records } from './records.ts'
 
 const nightly = process.env.BAILIWICK_NIGHTLY === '1'
 const perSecond = 300
-/** The promise is 64 MiB for three minutes; CI has one of them, in no time, and is strict in proportion. */
+/** The promise is 64 MiB for three minutes. CI plays one of these minutes without waiting, with a limit in proportion. */
 const seconds = nightly ? 180 : 60
 const mostMiB = (64 * seconds) / 180
 const bound = nightly ? 1_000_000 : 6000
@@ -31,7 +31,7 @@ function heldMiB(): number {
   return (heapUsed + external) / 2 ** 20
 }
 
-/** A collector that takes requests in and never answers, until it does. */
+/** A collector that accepts requests and does not answer, until the test lets it. */
 async function aStalledCollector() {
   const [taken, hanging] = [new Set<number>(), new Set<ServerResponse>()]
   let [stalled, attempts] = [true, 0]
@@ -60,7 +60,7 @@ async function aStalledCollector() {
   }
 }
 
-/** A log of as many leaves as it is said to have, each an event of its own. */
+/** A log whose number of leaves the test sets, each an event of its own. */
 function aLog(size: () => number) {
   using installed = new Installed()
   const { trust } = installed
@@ -102,7 +102,7 @@ it(`costs ${Math.round(mostMiB)} MiB at most for ${seconds} s of ${perSecond} le
     size = second * perSecond
     feed.wake()
     if (nightly) await pause(1000)
-    // Measured while it hangs on a request.
+    // Measured while the sink hangs on a request.
     else await eventually(() => collector.attempts() > met)
     if (second % 10 === 0) most = Math.max(most, heldMiB() - before)
   }

@@ -43,13 +43,13 @@ export interface FeedsOptions {
   sinks: SinksConfig
 }
 
-/** What a leaf may follow from. */
+/** The topics of the events that a leaf may follow from. */
 const causes = ['approvals.v1', 'grants.v1', 'decisions.v1'] as const
 const lookEveryMs = 50
-/** How long the beginning of a story is waited for while the log catches up with the bus, ms. */
+/** How long feeds wait for the beginning of a story while the log catches up with the bus, in ms. */
 const patienceMs = 60_000
 
-/** Starts what passes the log on: `evidence.v1`, and the sinks that are configured, each from where it was. */
+/** Starts the feeds: `evidence.v1` and the configured sinks, each from its last position. */
 export function startFeeds(options: FeedsOptions): AsyncDisposable & { wake(): void } {
   const { data, trust, origin, storage, reader, index, participant, clock, random, logger, metrics } = options
   const stop = new AbortController()
@@ -86,7 +86,7 @@ export function startFeeds(options: FeedsOptions): AsyncDisposable & { wake(): v
   }
 }
 
-/** Resolves when the log has what the bus had of all that a leaf may follow from; or in a minute, with what there is. */
+/** Resolves once the log has every event on the bus that a leaf may follow from, or after a minute at the latest. */
 async function caughtUp({ bus, log, sequencer, index, clock }: FeedsOptions, signal: AbortSignal): Promise<void> {
   const until = clock.monotonic() + patienceMs
   const ends = await Promise.all(causes.map(async (topic) => ({ topic, ends: await bus.ends(topic) })))
@@ -99,7 +99,7 @@ async function caughtUp({ bus, log, sequencer, index, clock }: FeedsOptions, sig
   while (!isFound() && clock.monotonic() < until) await after(lookEveryMs, signal)
 }
 
-/** Made evidence once: what was told stands in the log, also for the next start. */
+/** Reports dropped leaves once. The report is in the log, so the next start knows it too. */
 async function tellDropped(sink: string, dropped: Dropped, { index, participant }: FeedsOptions): Promise<void> {
   const { reason, from, to, count } = dropped
   const subject = `${sink}#${reason}/${formatSequence(from)}-${formatSequence(to)}`

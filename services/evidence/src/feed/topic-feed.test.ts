@@ -19,7 +19,7 @@ const openBus = (story: Story): Promise<Bus> =>
 
 type Appended = DecodedEvent<'evidence.v1'>
 
-/** What stands on evidence.v1, as it stands there. */
+/** The events on evidence.v1, exactly as they are there. */
 async function stream(bus: Bus): Promise<Appended[]> {
   const topic = topicNamed('evidence.v1') ?? expect.fail('no topic')
   const events: Appended[] = []
@@ -34,7 +34,7 @@ async function stream(bus: Bus): Promise<Appended[]> {
   return events
 }
 
-/** As a reader folds them: the first of each id. */
+/** Folds events as a reader does: keeps the first of each id. */
 const folded = (events: readonly Appended[]) =>
   [...new Map(events.toReversed().map((event) => [event.id, event])).values()].reverse()
 
@@ -46,7 +46,7 @@ async function until<T>(what: () => Promise<T | undefined>): Promise<T> {
   }
 }
 
-/** Waits until the stream tells of all of the log. */
+/** Waits until the stream has the whole log. */
 async function toldAll(bus: Bus, size: () => number): Promise<Appended[]> {
   return until(async () => {
     const events = await stream(bus)

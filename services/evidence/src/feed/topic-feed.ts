@@ -2,10 +2,10 @@ import type { Producer } from '@bailiwick/projection'
 import { unlessAborted, withDeadline } from '@bailiwick/service-kit'
 import type { Destination } from './feed.ts'
 
-/** How long a stop waits for what is under way. */
+/** How long a stop waits for the batch under way. */
 const lastWordMs = 1000
 
-/** `evidence.v1`: signed, in the order of the log; whoever reads it folds by id. Nothing of it is ever dropped. */
+/** `evidence.v1`: signed, in the order of the log. Readers fold it by id. Its leaves are never dropped. */
 export const topicFeed = (producer: Pick<Producer, 'publish'>): Destination => ({
   name: 'evidence.v1',
   batch: 64,
@@ -21,7 +21,7 @@ export const topicFeed = (producer: Pick<Producer, 'publish'>): Destination => (
     const published = producer.publish('evidence.v1', drafts)
     await unlessAborted(published, signal).catch((error: unknown) => {
       if (!signal.aborted) throw error
-      // A bus that does not answer must not hold up a stop: what arrives all the same has the same ids the next time.
+      // A bus that does not answer must not hold up a stop. If the batch still arrives, it has the same ids the next time.
       return withDeadline(published, lastWordMs)
     })
     return { taken: records.length }
