@@ -13,12 +13,12 @@ const names = z
 const querySchema = z.strictObject({ reveal: names, withhold: names })
 const paramsSchema = z.strictObject({ '*': z.string().min(1).max(2100) })
 
-/** A whole story, and every entry about who was who. */
+/** The cost of a whole story, and of every entry about keys, rules and people. */
 const bundleCost = 25
 
 /**
- * `GET /v1/bundle/{id}`: all entries that an action rests on, each proved to be in the log, for an outsider to verify. What they hold
- * as salted hashes is withheld unless `reveal` names it.
+ * `GET /v1/bundle/{id}`: all entries that an action rests on, each proved to be in the log, for an outsider to verify. Values behind their
+ * salted hashes are withheld unless `reveal` names them.
  */
 export function bundleRoute(server: HttpServer, admit: Admit, options: () => ProveOptions): void {
   server.get('/v1/bundle/*', { schema: { params: paramsSchema, querystring: querySchema } }, async (request, reply) => {

@@ -23,7 +23,7 @@ import { Sending } from './sending.ts'
 const bundle = Buffer.from('an event, '.repeat(1000))
 const tile = randomBytes(8192)
 
-/** The routes of a log that has one tile and one bundle; time stands. */
+/** The routes of a log with one tile and one bundle, at a time that stands still. */
 async function aLog() {
   const clock = testClock()
   const server = await httpServer({
@@ -117,7 +117,7 @@ it('bounds what one network tells of outcomes, and all that strangers fetch (V18
   expect(ask(outcomeRate, '2001:db8:1::2')).toBe(true)
   for (let n = 0; n < 40_000; n++) ask(fileRate, `192.0.2.${n % 250}`)
   expect(ask(fileRate, '198.51.100.1')).toBe(false)
-  // Also what is no outcome, and no JSON.
+  // This includes bodies that are not outcomes, and not JSON.
   for (let n = 0; n < 5000; n += 50)
     await Promise.all(
       Array.from({ length: 50 }, (_, m) => log.tell('192.0.2.1', ['{', {}, { outcome: 'a.b.c' }][m % 3])),

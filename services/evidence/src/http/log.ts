@@ -13,7 +13,7 @@ const immutable = 'public, max-age=31536000, immutable'
 export const eventIdSchema = z.strictObject({ eventId: z.string().regex(/^[0-9A-Za-z_-]{8,128}$/, 'not an event id') })
 const pathSchema = z.strictObject({ '*': z.string().max(200) })
 
-/** The log's key and checkpoint, which say no more than that there is a log of some size (DESIGN §8). */
+/** The log's key and checkpoint, which reveal only that there is a log of some size (DESIGN §8). */
 export function checkpointRoutes(server: HttpServer, reader: () => LogReader, vkey: string): void {
   server.get('/log/vkey', async (_, reply) => {
     reply.header('cache-control', 'public, max-age=3600').type(text)
@@ -25,7 +25,7 @@ export function checkpointRoutes(server: HttpServer, reader: () => LogReader, vk
   })
 }
 
-/** Tiles and entry bundles (C2SP tlog-tiles), and receipts (C2SP tlog-proof): all that was logged. */
+/** Tiles and entry bundles (C2SP tlog-tiles), and receipts (C2SP tlog-proof). They reveal everything that was logged. */
 export function tileRoutes(
   server: HttpServer,
   reader: () => LogReader,
@@ -53,7 +53,7 @@ export function tileRoutes(
   })
 }
 
-/** Of a log that is not public: who may not read must not take it for one whose tiles are lost. */
+/** For a log that is not public: a client that may not read must not conclude that the tiles are lost. */
 export function closedTileRoutes(server: HttpServer): void {
   for (const path of ['/log/tile/*', '/log/proof/*'])
     server.get(path, () => {
@@ -64,8 +64,8 @@ export function closedTileRoutes(server: HttpServer): void {
 const squeeze = promisify(gzip)
 
 /**
- * Compresses one bundle at a time, and gives undefined meanwhile: whoever asks then gets it as it is. The log's flushes wait for
- * the same threads.
+ * Compresses one bundle at a time. A call meanwhile gets undefined, and its bundle is sent uncompressed: the log's flushes need the same
+ * threads.
  */
 function bundleCompressor(): (bytes: Uint8Array) => Promise<Uint8Array | undefined> {
   let busy = false

@@ -21,8 +21,8 @@ const bodySchema = z.union([
 ])
 
 /**
- * `POST /log/outcomes`: outcomes that an enforcement point signed, told past the decision point. One outcome, which waits for its answer:
- * 204 once evidence keeps it and looks for its relay. A list: 200 with a result for each.
+ * `POST /log/outcomes`: outcomes that an enforcement point signed, sent to evidence past the decision point. One outcome, which still
+ * waits for the decision point's answer: 204 once evidence keeps it and looks for its relay. A list: 200 with a result for each.
  */
 export function outcomesRoute(server: HttpServer, told: () => Pick<ToldOutcomes, 'tell'>): void {
   const options = { config: { strangers: outcomeRate }, bodyLimit: outcomesBytes, schema: { body: bodySchema } }

@@ -2,7 +2,7 @@ import { ServiceError } from '@bailiwick/errors'
 import type { RateLimiter, StrangerRate } from '@bailiwick/service-kit'
 
 /**
- * Of the log's files. A monitor that begins with a million leaves fetches 7,900 of them as fast as it can. All callers together get
+ * The rate of the log's files. A monitor that begins with a million leaves fetches 7,900 files as fast as it can. All callers together get
  * a few times that.
  */
 export const fileRate: StrangerRate = {
@@ -11,12 +11,12 @@ export const fileRate: StrangerRate = {
 }
 
 /**
- * Of outcomes, for what is none: it costs a signature to be seen. What points do behind one address in a rush; of one point only
- * 2,000 wait.
+ * The rate of outcomes, to limit invalid ones: it takes a signature check to recognise those. Enough for a rush of enforcement points
+ * behind one address; of one point only 2,000 outcomes wait.
  */
 export const outcomeRate: StrangerRate = { name: 'outcomes', perSecond: 500, burst: 5000 }
 
-/** Throws `rate_limited` when the bucket has not so much. */
+/** Throws `rate_limited` if the bucket has fewer than `cost` tokens. */
 export function take(bucket: RateLimiter, key: string, cost = 1): void {
   const rated = bucket.take(key, cost)
   if (!rated.ok)

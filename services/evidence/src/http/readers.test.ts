@@ -90,7 +90,7 @@ describe('who reads past the machine (V18)', () => {
     expect(await from('192.0.2.1', 10, seen)).toBe('read')
     const { answers } = await replayed(70, () => from('192.0.2.66', 10, seen))
     expect(answers).toEqual(new Set(['token_replayed']))
-    // To the last ms in which it would be taken.
+    // Up to the last ms in which the assertion would be accepted.
     clock.advance(64_999)
     expect(await from('192.0.2.66', 10, seen)).toBe('token_replayed')
     clock.advance(2)

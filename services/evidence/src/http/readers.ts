@@ -12,15 +12,15 @@ import { take } from './rates.ts'
 
 export interface ReadersOptions {
   clock: Clock
-  /** What an auditor's assertion must be for: the log's origin, which no other server goes by. */
+  /** The audience of an auditor's assertion: the log's origin, which no other server accepts. */
   audience: string
-  /** Whether strangers may read at all. */
+  /** Whether unauthenticated callers may read at all. */
   logPublic: boolean
   /** The registered auditor's public JWK. */
   auditorKey: (id: string) => object | undefined
 }
 
-/** Of one request: where it comes from, and who it says that it is. */
+/** One request: its origin, and its claimed identity. */
 export interface Asking {
   caller: string
   headers: { authorization?: string | undefined }
@@ -28,22 +28,22 @@ export interface Asking {
   callerVerified?: () => void
 }
 
-/** Does `work`, or throws instead. `cost`: about 20 leaves each that `work` may read and verify. */
+/** Runs `work`, or throws instead. `cost`: one unit for about 20 leaves that `work` may read and verify. */
 export type Admit = <T>(request: Asking, cost: number, work: () => Promise<T>) => Promise<T>
 
-/** Who may open the operator's socket may read the files, too. */
+/** Any user who may open the operator's socket may read the files, too. */
 export const admitAll: Admit = (_, __, work) => work()
 
 const leewayMs = 5000
-/** What strangers wait for runs on the thread of the log's writer: all of them together get a part of it. */
+/** Requests of unauthenticated callers run on the thread of the log's writer, so all of them together get only a part of it. */
 const rates = { caller: { perSecond: 10, burst: 200 }, strangers: { perSecond: 20, burst: 400 } }
 const mostAtOnce = 8
 
 /**
- * Who reads what the log holds over the network: a registered auditor (`Authorization: Bearer` with a client assertion of RFC
- * 7523 for this log, another one for each request), and, where the log is public, strangers. Each
- * caller has a bucket of its own, an IPv6 network of /64 being one caller; strangers share another one, so that many of them take
- * nothing from auditors and little from the log.
+ * Admits readers of the log over the network: registered auditors (`Authorization: Bearer` with a client assertion of RFC 7523 for this
+ * log, a new one for each request) and, if the log is public, unauthenticated callers. Each caller has a bucket of its own; an IPv6 network
+ * of /64 is one caller. Unauthenticated callers also share one bucket, so that many of them take nothing from auditors and little from the
+ * log.
  */
 export class Readers {
   readonly #options: ReadersOptions
@@ -62,12 +62,15 @@ export class Readers {
     this.#strangers = new RateLimiter({ ...rates.strangers, maxKeys: 1, clock })
   }
 
-  /** From now on assertions count here. `isFirst`: no instance before this one ever had the log. */
+  /** From now on this instance accepts assertions. `isFirst`: no earlier instance ever had the log. */
   begin({ isFirst }: { isFirst: boolean }): void {
     this.#countsSince = countsFrom(this.#options.clock.now(), { isFirst, leewayMs })
   }
 
-  /** Throws `caller_unauthenticated`, `token_life_too_long`, `token_replayed`, `service_unready` for what may have been used before it began, and `rate_limited` for who asks for too much. */
+  /**
+   * Throws `caller_unauthenticated`, `token_life_too_long`, `token_replayed`, `service_unready` for an assertion that may have been used
+   * before this instance began, and `rate_limited` for a caller that asks for too much.
+   */
   readonly read: Admit = async (request, cost, work) => {
     const { authorization } = request.headers
     if (authorization !== undefined) {
@@ -110,7 +113,7 @@ export class Readers {
           retryAfterSeconds: 1,
         },
       )
-    // Before it costs the auditor anything: who stole it must not use up the rate either.
+    // Before it costs the auditor anything: a thief who replays the assertion must not use up the auditor's rate.
     const counted = this.#replay.remember(id, jti, exp * 1000 + leewayMs + 1, clock.now())
     if (counted === 'seen')
       throw new ServiceError('token_replayed', 'the assertion was used before: make one for each request')

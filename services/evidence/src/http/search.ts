@@ -8,7 +8,7 @@ const moment = z.iso
   .datetime({ offset: true })
   .transform((text) => Date.parse(text))
   .optional()
-/** A cursor is a place, and no more secret than the log: who makes one up begins elsewhere, and sees nothing else. */
+/** A cursor is a position, and no more secret than the log: a made-up cursor starts elsewhere, but reveals nothing else. */
 const cursor = z
   .string()
   .regex(/^\d{1,15}_\d{1,15}$/, 'not a cursor')
@@ -20,7 +20,7 @@ const cursor = z
 
 export const cursorOf = ({ at, index }: LeafPlace): string => `${at}_${index}`
 
-/** What every search takes; each once. A member that is not known is refused, or a misspelt filter would match everything. */
+/** The members of every search, each at most once. Unknown members are refused: otherwise a misspelt filter would match everything. */
 export const searchMembers = {
   agent: name,
   approver: name,
@@ -37,7 +37,7 @@ type Members = z.output<z.ZodObject<typeof searchMembers>>
 
 export function searchOf({ cursor: before, ...members }: Members & { id?: string | undefined }): Search {
   const { from, to } = members
-  // Nothing would be found, as if nothing had happened.
+  // The search would find nothing, as if nothing had happened.
   if (from !== undefined && to !== undefined && from > to)
     throw new ServiceError('request_malformed', 'from is later than to')
   return { ...members, before }

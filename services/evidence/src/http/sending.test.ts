@@ -4,7 +4,7 @@ import { Sending } from './sending.ts'
 
 const file = (bytes: number) => async () => new Uint8Array(bytes)
 
-/** Who asks for a file of so many bytes, and reads nothing until `over`. */
+/** A caller that asks for a file of this many bytes, and reads nothing until `over`. */
 function stalled(sending: Sending, caller: string, bytes: number) {
   const response = new EventEmitter()
   const answer = sending.read(caller, response as never, file(bytes)).then(

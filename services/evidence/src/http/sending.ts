@@ -8,16 +8,16 @@ export interface SendingLimits {
   all: number
 }
 
-/** A bundle of 256 entries has up to 16 MiB, which stay in memory until its reader has them, or is cut off because it takes too long. */
+/** A bundle of 256 entries has up to 16 MiB. They stay in memory until the reader has them, or is cut off because it takes too long. */
 const strangers: SendingLimits = { caller: 16 << 20, all: 64 << 20 }
-/** Who may open the operator's socket may read the files, too. */
+/** Any user who may open the operator's socket may read the files, too. */
 export const everything: SendingLimits = { caller: Number.POSITIVE_INFINITY, all: Number.POSITIVE_INFINITY }
 const atOnce = 2
 const mostWaiting = 1000
 
 /**
- * Bounds what is kept in memory for whoever reads slowly, for each caller and for all of them (V18). One file is always let through to
- * who has none under way, however large it is.
+ * Limits the bytes that are kept in memory for slow readers, per caller and for all callers (V18). A caller with no file under way always
+ * gets one, however large it is.
  */
 export class Sending {
   readonly #limits: SendingLimits
@@ -29,7 +29,7 @@ export class Sending {
     this.#limits = limits
   }
 
-  /** What `read` gives, counted until `response` is over. Throws `rate_limited`. */
+  /** Returns what `read` gives, and counts its bytes until `response` is over. Throws `rate_limited`. */
   async read(
     caller: string,
     response: Pick<ServerResponse, 'once'>,
@@ -37,7 +37,7 @@ export class Sending {
   ): Promise<Uint8Array | undefined> {
     let release = () => {}
     let over = false
-    // Before anything is waited for: who hangs up meanwhile holds nothing.
+    // Before the first wait, so that a caller that hangs up meanwhile holds no bytes.
     response.once('close', () => {
       over = true
       release()

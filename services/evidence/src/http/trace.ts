@@ -17,7 +17,7 @@ import { cursorOf, searchMembers, searchOf } from './search.ts'
 /** Ids may be SPIFFE IDs, with slashes, percent-encoded or not. */
 const paramsSchema = z.strictObject({ '*': z.string().min(1).max(2100) })
 const limit = (most: number, usual: number) => z.coerce.number().int().min(1).max(most).default(usual)
-/** Every step of a trace is verified anew, some by several signatures. */
+/** The limit is low because every step of a trace is verified anew, some with several signatures. */
 const traceQuery = z.strictObject({ ...searchMembers, limit: limit(500, 200) })
 const eventsQuery = z.strictObject({
   id: z.string().min(1).max(2100).optional(),
@@ -39,11 +39,12 @@ interface Asked extends Pick<Voice, 'projection' | 'keyRing'> {
 }
 
 /**
- * What happened, read from the log. `GET /v1/trace/{id}`: the story of an action, call, credential, grant, request, agent, approver
- * or task, as trees in time (`trees`) and one step after the other, newest first (`steps`); `verified` says whether every step's
- * signatures hold, and all of it could be read. `GET /v1/events`: the events that a search finds, newest first, not verified. `GET /v1/events/{event id}`: the
- * exact text of its leaf, and its receipt (C2SP tlog-proof). `GET /v1/activity`: how often each agent was told yes and no, by
- * the hour. Lists give `next` where there is more, and in `unread` the indices of leaves that a newer version wrote and this one cannot read.
+ * What happened, read from the log. `GET /v1/trace/{id}`: the story of an action, call, credential, grant, request, agent, approver or
+ * task, as trees in time (`trees`) and one step after the other, newest first (`steps`). Its `verified` says whether every step's
+ * signatures are valid and every leaf could be read. `GET /v1/events`: the events that a search finds, newest first, not verified.
+ * `GET /v1/events/{event id}`: the exact text of its leaf, and its receipt (C2SP tlog-proof). `GET /v1/activity`: how often each agent got
+ * a yes and a no, by the hour. Lists have `next` if there is more. Their `unread` has the indices of leaves that a newer version wrote and
+ * this one cannot read.
  */
 export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, projection, trust }: Asked): void {
   const { registry } = projection.ledger

@@ -13,13 +13,14 @@ const query = z.strictObject({
 })
 
 /**
- * `GET /v1/values/{id}`: what the events of a request, action, agent or task, one event, or one attachment, hold as salted hashes, and
- * whether the words can still be had; with `causes=true` also those that these followed from. For the operator's socket alone: what is public is the log.
+ * `GET /v1/values/{id}`: the values behind the salted hashes in the events of a request, action, agent or task, in one event, or of one
+ * attachment, and whether each value is still available. With `causes=true`, also those of the events that these followed from. Only on
+ * the operator's socket: only the log itself may be public.
  */
 export function valuesRoute(operator: HttpServer, from: () => { log: LogView; values: ValueStore }): void {
   operator.get('/v1/values/*', { schema: { params: paramsSchema, querystring: query } }, async (request) => {
     const { log, values } = from()
-    // An attachment is named by the hash that events hold.
+    // The name of an attachment is the hash that events hold.
     const id = request.params['*'].replace(/^att_(?=[\w-]{43}$)/, '')
     const { causes, limit, ...search } = request.query
     const { found, leaves, next } = await gather(searchOf({ ...search, id }), log, limit)

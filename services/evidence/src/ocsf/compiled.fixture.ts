@@ -22,14 +22,14 @@ interface Compiled {
 }
 
 const root = join(import.meta.dirname, '../../../..')
-// Beside the project; beside a working tree of it, too.
+// The folder is beside the project, or beside one of its working trees.
 const places = ['..', '../..'].map((up) => join(root, up, 'shared/data/ocsf-1.9/compiled.json'))
 const place = places.find((path) => existsSync(path))
 
-/** OCSF as its own compiler has it, where it lies beside the project; it is no part of it. */
+/** OCSF as its own compiler outputs it, if that file exists beside the project. It is not part of the project. */
 export const compiled = place === undefined ? undefined : (JSON.parse(readFileSync(place, 'utf8')) as Compiled)
 
-/** Judges an event by the compiled schema alone: what is wrong with it, a line each. */
+/** Checks an event against the compiled schema alone. Returns one line for each fault. */
 export function judgedByOcsf(event: Record<string, unknown>, { classes, objects, types }: Compiled): string[] {
   const wrong: string[] = []
   const found = Object.values(classes).find(({ uid }) => uid === event.class_uid)

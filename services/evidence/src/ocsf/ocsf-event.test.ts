@@ -53,7 +53,7 @@ describe('of what lost its place to another writer', () => {
   })
 })
 
-/** Where in an event's data a text stands. */
+/** The paths of all texts in an event's data. */
 function texts(value: unknown, at: readonly string[] = []): (readonly string[])[] {
   if (typeof value === 'string') return [at]
   if (typeof value !== 'object' || value === null) return []

@@ -19,19 +19,19 @@ import type { LeafEvent, Told } from './told.ts'
 import { withoutEffect } from './without-effect.ts'
 import { fitted, printable, stated } from './words.ts'
 
-/** A leaf and where it stands. */
+/** A leaf and its place in the log. */
 export interface OcsfLeaf {
   index: number
   /** base64url. */
   hash: string
   topic: TopicName | 'unknown'
-  /** `UnreadEvent` where this version does not know what it says. */
+  /** `UnreadEvent` if this version does not know the event's type or form. */
   event: LeafEvent | UnreadEvent
-  /** Another writer's took its place (DESIGN §5). */
+  /** Another writer's event took its place (DESIGN §5). */
   isVoid?: boolean
 }
 
-/** The log that it stands in, as far as its events name that. */
+/** The leaf's log, as far as events name it. */
 export interface OcsfLog {
   installation: string
   origin: string
@@ -43,7 +43,7 @@ const longestBytes = 60_000
 const version = '0.1.0'
 const severities = ['', 'Informational', 'Low', 'Medium', 'High', 'Critical'] as const
 
-/** `metadata.uid`, and the id of the event on evidence.v1: what is told twice has one id. */
+/** `metadata.uid`, and the id of the event on evidence.v1. A leaf that is sent twice has the same id. */
 export const ocsfId = (hash: string): string => `evt_${hash}`
 
 /** The leaf in OCSF 1.9. Pure: the same leaf, story and checkpoint give the same event. */

@@ -34,7 +34,7 @@ export const grant = {
   approvers: ['fiona', 'frank'],
 }
 export const decision = exampleEvent('decisions.v1', 'decision.allowed').data as NonNullable<Story['decision']>
-/** All that can lead up to a leaf. */
+/** A story with everything that can lead up to a leaf. */
 export const whole: Story = {
   grant,
   decision,

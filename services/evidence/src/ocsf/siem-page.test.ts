@@ -9,7 +9,7 @@ import type { Received, Story } from './story.ts'
 
 const page = readFileSync(join(import.meta.dirname, '../../../../docs/operations/siem.md'), 'utf8')
 
-/** An answer is told by what was asked. */
+/** The mapping of an answer depends on the request that it answers. */
 const stories: Story[] = [
   {},
   ...Object.values(examplesOf(topicNamed('approvals.v1') ?? expect.fail('no topic'), 'request.received')).map(
@@ -19,7 +19,7 @@ const stories: Story[] = [
 
 const cells = ({ class_name, class_uid, activity_name, activity_id, type_name, severity, status }: OcsfEvent) => [
   `${class_name} ${class_uid}`,
-  // Actions are named by whoever acts.
+  // The name of an action is the agent's choice.
   activity_id === 99 && class_uid !== 6003 ? `99 ${activity_name}` : `${activity_id} ${type_name.split(': ')[1]}`,
   severity,
   status ?? '–',
@@ -63,7 +63,7 @@ it('searches for fields that decisions have', () => {
   for (const field of named(splunk)) expect([field, known.has(field)]).toEqual([field, true])
 })
 
-/** Every path in an event; those of arrays are those of their members. */
+/** Every path in an event. The members of an array have the array's path. */
 function fieldsOf(value: unknown, path = ''): string[] {
   if (Array.isArray(value)) return [path, ...value.flatMap((inner) => fieldsOf(inner, path))]
   if (typeof value !== 'object' || value === null) return [path]

@@ -29,7 +29,7 @@ export interface StoryTellerOptions {
   readLeaf: (index: number) => Promise<Uint8Array | undefined>
   projection: Pick<Voice['projection'], 'ledger' | 'readToEnds'>
   trust: Trust
-  /** Resolves when the log has all that was on the bus before: what something follows from was there before it. */
+  /** Resolves once the log has all that is on the bus now. An event's causes were on the bus before the event. */
   caughtUp: () => Promise<void>
 }
 
@@ -45,7 +45,7 @@ type Beginning =
   | 'decision.allowed'
   | 'decision.denied'
 
-/** Finds in the log what leads up to a leaf, and who signed the grant. */
+/** Finds in the log what led to a leaf, and who signed the grant. */
 export class StoryTeller {
   readonly #options: StoryTellerOptions
   readonly #grants = new Map<string, GrantFacts>()
@@ -55,7 +55,7 @@ export class StoryTeller {
     this.#options = options
   }
 
-  /** To be called before each batch of leaves: what was missing may be there by now. */
+  /** Call it before each batch of leaves: events that were missing may be there by now. */
   begin(): void {
     this.#fresh = false
   }
@@ -87,7 +87,7 @@ export class StoryTeller {
     return found
   }
 
-  /** Which grant, and which link of its chain. */
+  /** The grant that the event is under, and the link of its chain. */
   async #under(causes: Causes, decision: Decision | undefined) {
     const { credential } = causes
     const intended = credential === undefined ? undefined : await this.#find(credential, 'credential.intended')
@@ -141,7 +141,7 @@ export class StoryTeller {
     return facts
   }
 
-  /** Nobody is named whose signature was not verified here: a stolen issuer would name whom it likes (V3). */
+  /** Names only approvers whose signatures were verified here: a stolen issuer could name anyone (V3). */
   async #signers(grant: Grant, at: number): Promise<Pick<GrantFacts, 'approvers' | 'problem'>> {
     const content = verifyGrantContent(grant)
     if (!content.ok) return { approvers: [], problem: content.code }
@@ -153,7 +153,7 @@ export class StoryTeller {
     return verified.ok ? { approvers: verified.approverIds } : { approvers: [], problem: verified.code }
   }
 
-  /** As for a grant: nobody is named whose signature was not verified here (V3). */
+  /** As for a grant, names only approvers whose signatures were verified here (V3). */
   async #yes(requestId: string, digest: string, grant: GrantFacts | undefined): Promise<YesFacts> {
     const nobody = (problem: string): YesFacts => ({ requestId, approvers: [], problem })
     const approved = await this.#find(approvalOf(requestId), 'request.approved')
@@ -175,7 +175,7 @@ export class StoryTeller {
   async #find<T extends Beginning>(id: string, ...types: readonly T[]): Promise<LeafEventOf<T> | undefined> {
     const found = await this.#look(id, types)
     if (found !== undefined || this.#fresh) return found
-    // Topics come into the log side by side: a decision may stand before its grant.
+    // Topics enter the log in parallel, so a decision may come before its grant.
     await this.#options.caughtUp()
     this.#fresh = true
     return this.#look(id, types)
@@ -189,7 +189,7 @@ export class StoryTeller {
   }
 }
 
-/** Of what has no grant. */
+/** The agent of an event without a grant. */
 function agentNamed(event: LeafEvent): string | undefined {
   if (event.type === 'request.received' && event.data.kind !== 'registry') return event.data.agent
   if (event.type === 'decision.denied') return event.data.actor?.sub_agent ?? event.data.actor?.agent

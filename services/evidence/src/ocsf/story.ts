@@ -4,7 +4,7 @@ import type { LeafEvent } from './told.ts'
 export type Decision = Extract<DecodedEvent<'decisions.v1'>, { type: 'decision.allowed' | 'decision.denied' }>['data']
 export type Received = Extract<DecodedEvent<'approvals.v1'>, { type: 'request.received' }>['data']
 
-/** What is known of a grant, and who signed it. */
+/** The known facts about a grant, and who signed it. */
 export interface GrantFacts {
   grantId: string
   requestId: string
@@ -15,12 +15,12 @@ export interface GrantFacts {
   authority: object
   notBefore: string
   notAfter: string
-  /** Those whose signatures over it hold; empty with `problem`. */
+  /** The approvers whose signatures over the grant are valid; empty with `problem`. */
   approvers: readonly string[]
   problem?: string
 }
 
-/** That people said yes to one action besides (step-up): those whose signatures hold; empty with `problem`. */
+/** A step-up: humans also said yes to this one action. `approvers`: those whose signatures are valid; empty with `problem`. */
 export interface YesFacts {
   requestId: string
   approvers: readonly string[]
@@ -33,21 +33,21 @@ export interface LineageStep {
   delegation_id?: string
 }
 
-/** What leads up to a leaf, as far as the log has it. */
+/** What led to a leaf, as far as the log has it. */
 export interface Story {
   grant?: GrantFacts
   decision?: Decision
   yes?: YesFacts
   /** The request that an answer is about. */
   request?: Received
-  /** From the agent of the grant to who acted. */
+  /** From the grant's agent to the acting agent. */
   lineage?: readonly LineageStep[]
-  /** Of the registry: the agent's name, and the human who is accountable for it. */
+  /** From the registry: the agent's name, and the human who is accountable for it. */
   agentName?: string
   owner?: string
 }
 
-/** The names of what an event follows from. */
+/** The names of the things that an event follows from. */
 export interface Causes {
   grant?: string | undefined
   decision?: string | undefined

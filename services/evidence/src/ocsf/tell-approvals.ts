@@ -23,7 +23,7 @@ const words = {
   'request.withdrawn': ['Withdrawn', 'A person withdrew what was approved'],
 } as const
 
-/** What is asked of people, and what they say. A change of the registry is about entities, all else about an agent. */
+/** Requests to humans, and their answers. A change of the registry is about entities, every other request about an agent. */
 export function tellRequest(event: RequestEvent, story: Story): Told {
   const request = event.type === 'request.received' ? event.data : story.request
   const [activityName, said] = words[event.type]
@@ -78,7 +78,7 @@ function statusOf(type: RequestEvent['type']) {
   return type === 'request.approved' || type === 'request.withdrawn' ? success : failure(type.slice('request.'.length))
 }
 
-/** What people narrowed it to. */
+/** The authority to which the approvers narrowed the request. */
 const approvedAuthority = (event: RequestEvent) =>
   (event.type === 'request.approved' || event.type === 'request.endorsed') && event.data.statement.kind === 'approval'
     ? event.data.statement.authority
@@ -96,7 +96,7 @@ function actorOf(event: RequestEvent, request: Received | undefined) {
   return { actor: { user: request.kind === 'registry' ? person(request.proposer) : agentUser(request.agent) } }
 }
 
-/** A passkey that somebody brought. */
+/** An offered passkey. */
 export function tellEnrolment({ data }: LeafEventOf<'enrolment.offered'>): Told<'user_management'> {
   const { approver_id, groups, enrolment_id } = data
   return {
@@ -114,12 +114,12 @@ export function tellEnrolment({ data }: LeafEventOf<'enrolment.offered'>): Told<
 
 const unknown = { id: 0, caption: 'Unknown', code: 'requested' } as const
 
-/** A SIEM is told codes, and of what a person wrote not even the hash. */
+/** A SIEM gets codes only. It does not even get the hash of a text that a person wrote. */
 const codeOf = ({ reason }: { reason: unknown }) => (typeof reason === 'string' ? { reason } : {})
 
 type Revoked = LeafEventOf<'revocation.declared'> | LeafEventOf<'revocation.requested'>
 
-/** Something is withdrawn from an agent, a person or everybody, or somebody at the console asks for it. */
+/** A revocation for an agent, a person or everyone; or the request for one at the console. */
 export function tellRevocation(event: Revoked, story: Story): Told {
   const { kind, target, revocation_id } = event.data
   const declared = event.type === 'revocation.declared'

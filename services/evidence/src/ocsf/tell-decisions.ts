@@ -6,7 +6,7 @@ import { printable } from './words.ts'
 type Action = NonNullable<Decision['action']>
 type Activity = Told<'api_activity'>
 
-/** What HTTP methods do (RFC 9110 §9); tools are called, and nobody knows what they do. */
+/** The activities of HTTP methods (RFC 9110 §9). Tools are only called; their activity is unknown. */
 const activities: Readonly<Record<string, Activity['activity']>> = {
   GET: 2,
   HEAD: 2,
@@ -22,7 +22,7 @@ const verdicts = {
   OBSERVED: { action_id: 3, action: 'Observed', disposition_id: 17, disposition: 'Logged' },
 } as const
 
-/** The PDP let an action pass, or did not, or took back that it had. */
+/** The PDP allowed an action, denied it, or took an ALLOW back. */
 export function tellDecision(
   event: LeafEventOf<'decision.allowed'> | LeafEventOf<'decision.denied'> | LeafEventOf<'decision.abandoned'>,
   story: Story,
@@ -56,7 +56,7 @@ const outcomes: Record<LeafEventOf<'outcome.reported'>['data']['status'], [Sever
   unknown: [3, { id: 0, caption: 'Unknown', code: 'unknown' }],
 }
 
-/** What an enforcement point signed about what happened. */
+/** An enforcement point's signed report of what happened. */
 export function tellOutcome({ data }: LeafEventOf<'outcome.reported'>, story: Story): Activity {
   const { decision_id, enforcement_point, grant_id, status: outcome } = data
   const [severity, status] = outcomes[outcome]
@@ -75,7 +75,7 @@ export function tellOutcome({ data }: LeafEventOf<'outcome.reported'>, story: St
   }
 }
 
-/** Refusals of a minute that were counted and not told one by one. */
+/** The denials of one minute that were counted instead of reported one by one. */
 export function tellDenials({ data }: LeafEventOf<'denials.summarised'>): Activity {
   const told = activity(undefined, {}, { verdict: 'DENY', requestUid: data.from })
   const count = data.denials.reduce((sum, denial) => sum + denial.count, 0)
@@ -95,7 +95,7 @@ export function tellDenials({ data }: LeafEventOf<'denials.summarised'>): Activi
   }
 }
 
-/** What a candidate policy set would have said of decisions: nothing was decided by it. */
+/** What a candidate policy set would have decided. It had no effect on decisions. */
 export function tellCandidate({ data: { candidate, answers } }: LeafEventOf<'candidate.answered'>): Activity {
   const told = activity(undefined, {}, { verdict: 'OBSERVED', requestUid: candidate })
   const otherwise = answers.filter((answer) => answer.candidate !== answer.active).length

@@ -20,7 +20,7 @@ export type FindingEvent = Extract<
   }
 >
 
-/** The compiler asks for the row of a finding that is new. */
+/** The compiler requires a row for every new type of finding. */
 const findings: Record<FindingEvent['type'], [title: string, desc: string, severity: Severity]> = {
   'gap.detected': [
     'Events of a producer are missing',

@@ -17,7 +17,7 @@ const lives: Record<GrantEvent['type'], [activityName: string, severity: Severit
   'grant.rebound': ['Rebound', 2],
 }
 
-/** A grant's own life. */
+/** An event in a grant's own life. */
 export function tellGrant(event: GrantEvent, story: Story): Told<'authorize_session'> {
   const { grant, cause } = event.data
   const [activityName, severity] = lives[event.type]
@@ -43,7 +43,7 @@ export function tellGrant(event: GrantEvent, story: Story): Told<'authorize_sess
   }
 }
 
-/** A sub-agent has part of a grant from now on. */
+/** A sub-agent got a part of a grant. */
 export function tellDelegation(
   { data, time }: LeafEventOf<'delegation.redeemed'>,
   story: Story,
@@ -71,7 +71,7 @@ export function tellDelegation(
 
 type CredentialEvent = Extract<LeafEvent, { type: `credential.${string}` }>
 
-/** A credential is about to be signed, was signed, or was not. */
+/** A credential is about to be signed, was signed, or was not signed. */
 export function tellCredential(event: CredentialEvent, story: Story): Told<'authorize_session'> {
   const { grant_id, credential_id } = event.data
   const agent = 'agent' in event.data ? event.data.agent : (story.lineage?.at(-1)?.agent ?? story.grant?.agent)

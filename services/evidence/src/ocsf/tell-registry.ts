@@ -15,7 +15,7 @@ const kinds = {
   'enforcement-point': 'Enforcement Point',
 } as const
 
-/** An entity of the registry begins, changes or ends. The value stays in the log: here stands its hash. */
+/** An entity of the registry begins, changes or ends. The value stays in the log; the OCSF event has only its hash. */
 export function tellRegistry(event: RegistryEvent): Told {
   const { type, id } = event.data.entity
   const verb = event.type.slice(event.type.lastIndexOf('.') + 1) as 'registered' | 'changed' | 'retired'

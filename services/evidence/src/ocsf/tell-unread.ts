@@ -1,12 +1,12 @@
 import { parseStrictJson } from '@bailiwick/contracts'
 import type { LeafEvent, Told } from './told.ts'
 
-/** What every event says of itself, whoever wrote it: enough to find its leaf and its producer. */
+/** The members of every event, from any version: enough to find its leaf and its producer. */
 export type UnreadEvent = Pick<LeafEvent, 'id' | 'source' | 'subject' | 'time'> & { type: string; dataschema: string }
 
 export const isUnread = (event: LeafEvent | UnreadEvent): event is UnreadEvent => !('data' in event)
 
-/** The envelope of a leaf whose event this version does not know. It was decoded once, so it is JSON: nothing else of it is believed. */
+/** The envelope of a leaf whose event this version does not know. It was decoded once, so it is JSON; nothing else about it is trusted. */
 export function unreadEvent(bytes: Uint8Array): UnreadEvent {
   const members = parseStrictJson(bytes) as Record<string, unknown>
   const text = (member: string) => {
@@ -25,8 +25,9 @@ export function unreadEvent(bytes: Uint8Array): UnreadEvent {
 }
 
 /**
- * A leaf of a type, or of a form, that this version does not know: a newer one wrote it, and an older one took its place. That it is
- * there is told, since a stream that stops at it, or passes over it, would hide all that follows, or this. What it says is not guessed.
+ * A leaf with a type or form that this version does not know: a newer version wrote it, and was then replaced by an older one. The leaf
+ * is reported, since a stream that stopped at it would hide all later leaves, and one that skipped it would hide this one. Its content is
+ * not guessed.
  */
 export function tellUnread({ id, type, subject, time, dataschema }: UnreadEvent): Told<'detection_finding'> {
   const title = 'A leaf that this version cannot read'

@@ -13,7 +13,7 @@ export type LeafTopic = Exclude<
 export type LeafEvent = DecodedEvent<LeafTopic>
 export type LeafEventOf<T extends LeafEvent['type']> = Extract<LeafEvent, { type: T }>
 
-/** What every class has, and is not a teller's to say. */
+/** The members that every class has, and that a teller does not set. */
 type Common =
   | 'class_uid'
   | 'class_name'
@@ -36,18 +36,18 @@ type Common =
 
 export type Severity = 1 | 2 | 3 | 4 | 5
 
-/** A leaf in the words of one OCSF class, before its place in the log and what leads up to it are added. */
+/** A leaf as an event of one OCSF class, before its place in the log and its story are added. */
 export type Told<N extends OcsfClassName = OcsfClassName> = N extends OcsfClassName
   ? {
       class: N
       activity: OcsfEvents[N]['activity_id']
-      /** Of activity 99. */
+      /** For activity 99. */
       activityName?: string
       severity: Severity
       status?: { id: 0 | 1 | 2 | 99; caption: string; code?: string }
       message: string
       body: Omit<OcsfEvents[N], Common>
-      /** What the event itself says for our extension. */
+      /** The members of our extension that the event itself states. */
       says: Partial<Omit<OcsfExtension, 'log' | 'topic' | 'producer'>>
     }
   : never

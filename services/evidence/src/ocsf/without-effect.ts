@@ -1,6 +1,6 @@
 import type { Told } from './told.ts'
 
-/** What lost its place to another writer's happened in nobody's eyes: whoever searches for an ALLOW must not find this one. */
+/** An event that lost its place to another writer's has no effect for any reader: a search for ALLOWs must not find this one. */
 export function withoutEffect(told: Told): Told {
   const { outcome: _, decision, ...others } = told.says
   const says: Told['says'] = decision === undefined ? others : { ...others, decision: 'VOID' }

@@ -1,6 +1,6 @@
 import type { OcsfEvent } from '@bailiwick/contracts'
 
-/** Without what would begin a new line, move a cursor, reorder or hide text on the screen of whoever reads the message. */
+/** The text without characters that would begin a new line, move a cursor, or reorder or hide text on the reader's screen. */
 export const printable = (text: string): string =>
   text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu, '\u{fffd}')
 
@@ -10,7 +10,7 @@ export const agentOf = (instance: string): string => {
   return cut > 'spiffe://'.length ? instance.slice(0, cut) : instance
 }
 
-/** What an authority permits, a line for each action on each resource. It is read, not judged: nothing follows from it. */
+/** What an authority permits, one line for each action on each resource. For reading only: no decision depends on it. */
 export function privilegesOf(authority: object | undefined): string[] {
   const permissions = authority !== undefined && 'permissions' in authority ? authority.permissions : []
   const lines = (Array.isArray(permissions) ? permissions : []).flatMap((permission: unknown) => {
@@ -22,12 +22,12 @@ export function privilegesOf(authority: object | undefined): string[] {
   return lines.length > 0 ? lines : ['none']
 }
 
-/** What callers named: in their own words, and of any form. */
+/** Members that callers fill in: in their own words, and in any form. */
 const theirs: ReadonlySet<string> = new Set(['data', 'details'])
 
 /**
- * Without texts that say nothing and times of before 1970, which OCSF has no place for: whoever writes the events may say such things, and
- * a reader that is strict would refuse all of it.
+ * The value without empty texts and times before 1970, which OCSF does not allow. Writers of events may use them, and a strict reader would
+ * refuse the whole event.
  */
 export function stated<T>(value: T): T {
   if (Array.isArray(value)) return value.filter((item) => item !== '').map(stated) as T
@@ -46,8 +46,8 @@ const limits = [
 ]
 
 /**
- * The event in at most `most` bytes of JSON, cut where it must be; what is cut is marked. The leaf is whole in the log. A
- * checkpoint that were cut would verify no more: it is left out instead.
+ * The event in at most `most` bytes of JSON, cut where necessary, with each cut marked. The log has the whole leaf. A cut checkpoint would
+ * no longer verify, so it is left out instead.
  */
 export function fitted(event: OcsfEvent, most: number): OcsfEvent {
   const size = bytesOf(event)
@@ -78,7 +78,7 @@ function cut(value: unknown, limit: { text: number; items: number }): unknown {
   if (Array.isArray(value)) return value.slice(0, limit.items).map((item) => cut(item, limit))
   if (typeof value !== 'object' || value === null) return value
   const members = Object.entries(value)
-  // Our own objects have less; arguments are named by whoever calls.
+  // Our own objects have fewer members, but callers choose the names of arguments.
   const kept = members.length > 48 ? members.slice(0, limit.items) : members
   return Object.fromEntries(kept.map(([name, inner]) => [name, cut(inner, limit)]))
 }

@@ -13,23 +13,23 @@ export interface ProvedLeaf {
 }
 
 /**
- * All that one action rests on, to be verified by somebody who has the log's key and nothing else of it. Nothing in it is
- * believed: leaves are proved by the checkpoint, and that by the log's and the witnesses' keys.
+ * All entries that one action rests on, for a verifier who has only the log's key. The verifier trusts nothing in the bundle: the
+ * checkpoint proves the leaves, and the keys of the log and of the witnesses prove the checkpoint.
  */
 export interface Bundle {
-  /** The id that was asked about. */
+  /** The id that the bundle was requested for. */
   readonly about: string
-  /** The anchor that signatures lead back to, as whoever made the bundle says it is. */
+  /** The anchor that signatures lead back to, according to the maker of the bundle. */
   readonly trust: Trust
-  /** A signed note, with the cosignatures that there are. */
+  /** A signed note, with its cosignatures. */
   readonly checkpoint: string
   readonly leaves: readonly ProvedLeaf[]
-  /** Revealed: each is the value of a salted hash in one of the leaves. All others are withheld. */
+  /** The revealed values. Each belongs to a salted hash in one of the leaves. All others are withheld. */
   readonly values: readonly SaltedText[]
 }
 
 const KIND = 'bailiwick-bundle'
-/** In its one spelling: bits that no decoder reads could be changed unseen. */
+/** Only the canonical spelling is accepted: otherwise bits that decoders ignore could be changed unnoticed. */
 const hash = z.string().transform((text, context) => {
   const bytes = decodeBase64(text)
   if (bytes?.length === HASH_BYTES) return bytes
@@ -68,8 +68,8 @@ export function encodeBundle({ about, trust, checkpoint, leaves, values }: Bundl
 }
 
 /**
- * Takes a bundle apart, strictly: unknown members, and other spellings of its hashes, are refused. Throws `request_malformed`, or
- * `trust_invalid` for its `trust`; the detail says where in the file the fault is, and which entry of the log that belongs to.
+ * Parses a bundle strictly: unknown members and non-canonical hashes are refused. Throws `request_malformed`, or `trust_invalid` for its
+ * `trust`. The detail says where in the file the fault is, and which entry of the log it belongs to.
  */
 export function parseBundle(file: Uint8Array): Bundle {
   const json = jsonOf(file)

@@ -4,7 +4,7 @@ import { distinctName, parsePolicy, parseVkey } from '@bailiwick/tlog'
 import { tell, tellMissing, tellValues } from './tell.ts'
 import { type BundleReport, verifyBundleFile } from './verify-bundle.ts'
 
-/** Of `bailiwick verify BUNDLE`: a process of its own, which reads these files and talks to nobody. */
+/** The process of `bailiwick verify BUNDLE`. It only reads these files and makes no connections. */
 async function main([file = '', vkey = '', policyFile = '', root = '', json]: readonly string[]): Promise<number> {
   const log = parseVkey(vkey)
   const policy = policyFile === '' ? undefined : parsePolicy(readFileSync(policyFile))
@@ -48,12 +48,12 @@ function linesOf(file: string, about: string, report: BundleReport): string[] {
   ]
 }
 
-/** Names come from agents: none may act on a terminal. */
+/** Names come from agents, so they must not be able to control the terminal. */
 function printable(line: string): string {
   return line.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
 }
 
-// Whoever reads no further, such as `head`, has what he wanted.
+// A reader that stops early, such as `head`, is not an error.
 process.stdout.on('error', () => undefined)
 process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
   const { code, title, detail = title } = toProblem(error)

@@ -14,32 +14,32 @@ import { type Bundle, encodeBundle, type ProvedLeaf } from './bundle.ts'
 
 export interface ProveOptions extends TraceTrust, Pick<LogView, 'index' | 'readLeaf'> {
   readTile: TileReader
-  /** The newest checkpoint that the quorum cosigned, else the newest. */
+  /** The newest checkpoint that the quorum cosigned. If there is none, the newest checkpoint. */
   checkpoint: Published
-  /** undefined where nobody may see them. */
+  /** undefined if the values must not be shown here. */
   values?: Pick<ValueStore, 'find'> | undefined
 }
 
-/** Which values go along: by the name under which an event holds them, by their salted hash, or `all`. Unless told, none. */
+/** Which values are included: by the name under which an event holds them, by their salted hash, or `all`. By default none. */
 export interface Revealing {
   readonly reveal: readonly string[]
-  /** Stronger than `reveal`. */
+  /** Takes precedence over `reveal`. */
   readonly withhold: readonly string[]
 }
 
-/** Of one story, and of one entity. */
+/** The limit for one story, and for one entity. */
 const mostLeaves = 500
-/** Of these every entry goes along: who was who, which key was whose, and who had to be asked. */
+/** Every entry about these is included: the people, the owners of keys, and the required approvers. */
 const governing: ReadonlySet<string> = new Set(['service-key', 'rule', 'approver', 'recovery'])
 
 /**
- * The bundle of an action, or of a grant, request or credential. Throws `entity_unknown` for what the log does not name, or
- * not yet under the checkpoint, and `request_malformed` for what is too long a story to be handed to anybody.
+ * The bundle of an action, or of a grant, request or credential. Throws `entity_unknown` for an id that the log does not name, or not yet
+ * under the checkpoint, and `request_malformed` for a story that is too long for a bundle.
  */
 export async function proveAction(id: string, options: ProveOptions, revealing: Revealing): Promise<string> {
   const { index, readLeaf, registry, trust, checkpoint } = options
   const { found: named, leaves, next } = await gather({ id }, { index, readLeaf, registry }, mostLeaves)
-  // Whoever verifies a bundle has not the other entries of the tree, and could not see that these lost their places.
+  // The verifier of a bundle does not have the other entries of the tree, and could not see that these lost their places.
   const found = named.filter((leaf) => !leaf.void)
   if (found.length === 0 && named.length > 0)
     throw new ServiceError('entity_unknown', 'it has no effect: another decision point was first. `trace` tells of it')
@@ -52,7 +52,7 @@ export async function proveAction(id: string, options: ProveOptions, revealing: 
     if (governing.has(type) || told.some((text) => names(text, entity)))
       for (const place of index.find({ each: [[termOf('id', `${type} ${entity}`)]] }, mostLeaves).leaves)
         wanted.add(place.index)
-  // All of it: who verifies sees that no rule of the beginning was left out, and else could believe nothing that came after it.
+  // Include the whole genesis: otherwise the verifier could not see that no initial rule was left out, nor trust anything later.
   for (const { type, id: entity } of registry.view().first.slice(0, trust.genesis?.count ?? 0))
     wanted.add(firstLeafOf(`${type} ${entity}`, index))
   const proved: ProvedLeaf[] = []
@@ -66,7 +66,7 @@ export async function proveAction(id: string, options: ProveOptions, revealing: 
   return encodeBundle(bundle)
 }
 
-/** The leaf that registered an entity: of those that name it, the oldest. */
+/** The leaf that registered an entity: the oldest of those that name it. */
 function firstLeafOf(entity: string, index: ProveOptions['index']): number {
   let oldest: number | undefined
   for (let before: LeafPlace | undefined, more = true; more; ) {
@@ -79,7 +79,7 @@ function firstLeafOf(entity: string, index: ProveOptions['index']): number {
   return oldest
 }
 
-/** What is asked for and cannot be had is refused: nobody must believe that he shows what he does not. */
+/** Refuses to reveal a value that is not available: the caller must not believe that the bundle shows it. */
 async function revealed(
   commitments: readonly (Commitment & { data: unknown })[],
   { reveal, withhold }: Revealing,
@@ -96,12 +96,12 @@ async function revealed(
     if (!isNamedBy(reveal) || isNamedBy(withhold)) continue
     const { at, salted_sha256: hash, data } = commitment
     const kept = await values.find(attachmentTopicOf(commitment), hash)
-    // A verifier would refuse the bundle; whoever reads it has seen the text by then.
+    // A verifier would refuse the bundle, but its reader would have seen the text by then.
     if (kept.state === 'held' && isAnotherCall(commitment, kept.text, data))
       throw new ServiceError('value_contradicted', `${at} ${hash}`)
     if (kept.state === 'held') shown.set(hash, { salt: kept.salt, text: kept.text })
     else if (kept.state === 'altered') throw new ServiceError('value_altered', `${at} ${hash}`)
-    // Whoever wants all gets what there is; whoever names one wants that.
+    // `all` reveals the available values. A value that is named must be available.
     else if (!reveal.includes('all')) throw new ServiceError('value_gone', `${at} ${hash}: ${kept.state}`)
   }
   return [...shown.values()]
@@ -121,7 +121,7 @@ async function proveLeaf(at: number, { readLeaf, readTile, checkpoint }: ProveOp
   const bytes = at < checkpoint.size ? await readLeaf(at) : undefined
   if (bytes === undefined) throw new ServiceError('entity_unknown', 'not all of it is under a checkpoint yet')
   const proof = await inclusionProof(readTile, at, checkpoint.size)
-  // Tiles are believed only as far as they prove what was signed.
+  // Trust tiles only as far as they prove what was signed.
   if (!verifyInclusion({ leafHash: leafHash(bytes), index: at, proof }, checkpoint))
     throw new ServiceError('log_inconsistent', `entry ${at} is not in the tree that was signed`)
   return { index: at, proof, bytes }

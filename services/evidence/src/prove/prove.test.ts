@@ -13,7 +13,7 @@ import { type Bundle, encodeBundle, parseBundle } from './bundle.ts'
 import { tell, tellMissing } from './tell.ts'
 import { type Step, verifyBundle, verifyBundleFile } from './verify-bundle.ts'
 
-/** The bundle of a story's first decision, as evidence gives it. */
+/** The bundle of a story's first decision, as evidence returns it. */
 async function proved(lies: Lies, use: (bundle: Bundle, story: Story) => Promise<void>): Promise<void> {
   await tellStory(lies, async (story, { decisions }, evidence) => {
     const { statusCode, body } = await evidence.http.inject({ method: 'GET', url: `/v1/bundle/${decisions[0]}` })
@@ -45,7 +45,7 @@ it('proves one action from the log’s key alone, and tells it in plain words (V
     )
     expect(told).toContain('ALLOWED tools/call on tool invoices.read')
     expect(told).toContain('erp-gateway reported what came of it: succeeded')
-    // The other action of the task, and the other credential, are nobody's business.
+    // The bundle must not reveal the other action of the task, or the other credential.
     expect(bundle.leaves.filter(isOf('decision.allowed'))).toHaveLength(1)
     expect(bundle.leaves.filter(isOf('credential.intended'))).toHaveLength(1)
   })
@@ -155,7 +155,7 @@ it('shows a rule of the genesis that was left out, and cannot show a stricter on
     expect(await verifyBundle(bundle, { log })).toMatchObject({ ok: false })
     const leaves = bundle.leaves.filter((leaf) => !textOf(leaf).includes('"two-people"'))
     expect(leaves).toHaveLength(bundle.leaves.length - 1)
-    // Only a reader of the whole log sees that one: the page and the command say so.
+    // Only a reader of the whole log can see that one. The page and the command say so.
     expect(await verifyBundle({ ...bundle, leaves }, { log })).toMatchObject({ ok: true })
   })
 })
@@ -203,7 +203,7 @@ it('names the entry whose hash is spelled in another way, which decodes to the s
   await proved({}, async (bundle, { log }) => {
     const text = JSON.parse(encodeBundle(bundle))
     const at = bundle.leaves.findLastIndex(({ proof }) => proof.length > 0)
-    // 32 bytes leave two bits of the last character that no decoder reads.
+    // In base64, 32 bytes leave two bits of the last character that decoders ignore.
     const respelt = (hash: string) => hash.replace(/(.)=$/, (_all, last) => `${nextCharacter(last)}=`)
     text.leaves[at].proof[0] = respelt(text.leaves[at].proof[0])
     expect(Buffer.from(text.leaves[at].proof[0], 'base64')).toEqual(Buffer.from(bundle.leaves[at]?.proof[0] ?? []))

@@ -1,12 +1,12 @@
 import type { DecodedEvent, EventData } from '@bailiwick/contracts'
 import type { Step } from './verify-bundle.ts'
 
-/** One step of a verified story in plain words, for somebody who has never heard of Bailiwick. */
+/** One step of a verified story in plain words, for a reader who has never heard of Bailiwick. */
 export function tell(step: Step): string {
   return `${step.time}  ${whatHappened(step)} (entry ${step.leaf_index})`
 }
 
-/** The words that an event holds as salted hashes: somebody's own, so in quotation marks. */
+/** The words behind an event's salted hashes. They are a person's or an agent's own words, so they are in quotation marks. */
 export function tellValues({ values = [] }: Step): string[] {
   return values.map(({ at, text }) =>
     text === undefined
@@ -15,7 +15,7 @@ export function tellValues({ values = [] }: Step): string[] {
   )
 }
 
-/** What came of an ALLOW can be left out of a bundle unseen, since nothing follows from it: whoever reads it is told that it is not there. */
+/** The outcome of an ALLOW can be left out of a bundle unnoticed, since nothing follows from it. The reader is told if it is missing. */
 export function tellMissing(steps: readonly Step[]): string[] {
   const endings = new Set(['outcome.reported', 'outcome.missing', 'decision.abandoned'])
   const ended = new Set(steps.filter(({ type }) => endings.has(type)).map(({ subject }) => subject))
@@ -68,7 +68,7 @@ function whatHappened({ type, subject, data, signed_by = [] }: Step): string {
   }
 }
 
-/** Who did it, and whose grant it is where that is somebody else. */
+/** The acting agent, and the grant's agent if that is another. */
 function acting({ agent, sub_agent }: { agent?: string | undefined; sub_agent?: string | undefined }): string {
   return sub_agent === undefined ? String(agent) : `${sub_agent}, to whom ${agent} had passed it on`
 }
@@ -79,7 +79,7 @@ function asked(data: EventData<'approvals.v1', 'request.received'>): string {
   return `${data.agent} asked for ${what}, and signed that with its own key`
 }
 
-/** In the statement's words and not in the ask's: people may narrow what they are asked for. */
+/** Taken from the statement, not from the request: approvers may narrow a request. */
 function approved(statement: EventData<'approvals.v1', 'request.approved'>['statement']): string {
   if (statement.kind === 'step_up') {
     const goesOn =
@@ -90,7 +90,7 @@ function approved(statement: EventData<'approvals.v1', 'request.approved'>['stat
   return `${authority(statement.authority)}, from ${statement.not_before} to ${statement.not_after}${exactly(statement)}`
 }
 
-/** What the approvers saw of the one exact action. */
+/** What the approvers saw of the exact action. */
 function exactly({
   action_digest,
   arguments: shown,

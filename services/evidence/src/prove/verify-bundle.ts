@@ -19,7 +19,7 @@ import { type TraceLeaf, traceLeaf } from '../trace/trace-leaf.ts'
 import { isAnotherCall } from '../values/another-call.ts'
 import { type Bundle, parseBundle } from './bundle.ts'
 
-/** One that an event holds as a salted hash; without its text it is withheld, or was erased. */
+/** A value that an event holds as a salted hash. Without `text` it is withheld, or was erased. */
 export type ProvedValue = Commitment & { readonly text?: string }
 
 export type Step = Omit<TraceStep, 'steps'> & { readonly values?: readonly ProvedValue[] }
@@ -33,7 +33,7 @@ export type BundleReport =
       readonly witnesses: readonly NoteSigner[]
       /** `x` of the root key that all signatures lead back to. */
       readonly root: string
-      /** Whether that is the key that the verifier was given. Else it is only what the bundle brought, which anybody can make. */
+      /** Whether that is the key that the verifier was given. Otherwise it only comes from the bundle, and anyone can make one. */
       readonly root_checked: boolean
       /** Oldest first. */
       readonly steps: readonly Step[]
@@ -42,9 +42,9 @@ export type BundleReport =
       readonly ok: false
       /** An error code, or what a checkpoint or a proof lacks. */
       readonly reason: string
-      /** Of one entry: its index. */
+      /** If one entry is at fault: its index. */
       readonly index?: number
-      /** Where in the file, and what is wrong there: of a file that is no bundle. */
+      /** For a file that is not a bundle: where the fault is, and what it is. */
       readonly detail?: string
     }
 
@@ -57,14 +57,14 @@ const no = (reason: string, index?: number): BundleReport => ({
 export interface BundleTrust {
   readonly log: VerifierKey
   readonly policy?: Policy | undefined
-  /** `x` of the root key. The log's key does not sign the anchor: whoever has that key could make up another. */
+  /** `x` of the root key. The log's key does not sign the anchor: an attacker with that key could make up another anchor. */
   readonly root?: string | undefined
 }
 
 /**
- * Verifies a bundle from the log's key and root key and, with a policy, its witnesses': the checkpoint is theirs, each entry is
- * in its tree, the registry among them leads back to the anchor, and each step of the story holds: signatures of services, agent,
- * people and enforcement point. What it cannot show is that nothing else happened.
+ * Verifies a bundle with the log's key and root key and, given a policy, the keys of its witnesses. The checkpoint must be signed by them,
+ * each entry must be in its tree, the registry entries must lead back to the anchor, and each step of the story must have valid signatures
+ * of services, agent, people and enforcement point. A bundle cannot show that nothing else happened.
  */
 export async function verifyBundle(bundle: Bundle, { log, policy, root }: BundleTrust): Promise<BundleReport> {
   const opened = openCheckpoint(bundle.checkpoint, { log, witnesses: policy?.witnesses.map(({ key }) => key) ?? [] })
@@ -95,7 +95,7 @@ export async function verifyBundle(bundle: Bundle, { log, policy, root }: Bundle
   const values = new Map<string | undefined, string>()
   for (const value of bundle.values) values.set(saltedHash(value), value.text)
   const told = steps.map((step): Step => ({ ...step, ...valuesOf(step.data, values) }))
-  // A text that no event committed to would be told beside a story that is proved.
+  // Otherwise a text that no event committed to would appear beside a proved story.
   const proved = new Set(told.flatMap((step) => step.values ?? []).map(({ salted_sha256 }) => salted_sha256))
   if ([...values.keys()].some((hash) => hash === undefined || !proved.has(hash))) return no('value_unproved')
   const contradicted = told.find(({ data, values: shown = [] }) =>
@@ -114,8 +114,8 @@ export async function verifyBundle(bundle: Bundle, { log, policy, root }: Bundle
 }
 
 /**
- * As `verifyBundle`, of a file's bytes. A file that was changed so that it is no bundle any more proves nothing, like one whose
- * signatures do not hold: the report names the fault (`request_malformed`, `trust_invalid`) and where it is.
+ * Like `verifyBundle`, for the bytes of a file. A file that was changed so that it is no longer a bundle proves nothing, like one with
+ * invalid signatures. The report names the fault (`request_malformed`, `trust_invalid`) and its place.
  */
 export async function verifyBundleFile(
   file: Uint8Array,
@@ -140,7 +140,7 @@ function valuesOf(data: unknown, texts: ReadonlyMap<string | undefined, string>)
   return values.length > 0 ? { values } : {}
 }
 
-/** What names it, and what followed from that: an outcome names its decision and its grant, and no request. */
+/** The leaves that name the id, and those that followed from them: an outcome names its decision and its grant, but no request. */
 function storyOf(about: string, leaves: readonly TraceLeaf[]): TraceLeaf[] {
   const found = new Set(leaves.filter((leaf) => isAbout(leaf, about)))
   const begun = new Set<string>()
@@ -159,7 +159,7 @@ function isAbout({ bytes }: TraceLeaf, about: string): boolean {
   return [...leafFacts(bytes).terms].some((term) => term.slice(term.indexOf(' ') + 1) === about)
 }
 
-/** The registry as these leaves make it; what the anchor does not bear out has no effect. */
+/** The registry that these leaves make. A change that does not lead back to the anchor has no effect. */
 async function registryOf(leaves: readonly TraceLeaf[], keyRing: KeyRing): Promise<RegistryState> {
   const registry = new RegistryState(judgeByAnchor(keyRing))
   for (const { topic, event, bytes, index } of leaves.toSorted((a, b) => a.index - b.index)) {
