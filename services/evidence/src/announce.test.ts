@@ -8,7 +8,7 @@ const root = new Uint8Array(32).fill(1)
 const aCheckpoint = (size: number): Published => ({ size, root, note: `note ${size}` })
 const turn = () => new Promise((done) => setImmediate(done))
 
-/** A bus that takes a checkpoint when it is told to. */
+/** A bus that accepts a checkpoint when the test lets it. */
 function anAnnouncer() {
   const published: unknown[] = []
   const errors: unknown[] = []

@@ -61,7 +61,7 @@ function announcement(checkpoint: string): string {
   return eventText({ ...example, data: { ...Object(example.data), checkpoint } })
 }
 
-/** A log of these leaves. */
+/** A log with these leaves. */
 async function grown(folder: LogFolder, leaves: readonly string[], key: SignerKey): Promise<Published> {
   await using storage = await folder.open()
   const log = await Log.open(storage, key, () => systemClock.now())

@@ -57,7 +57,7 @@ it('pages through exactly what matches, newest first, however little it may look
 
 it('stops looking where lists that share nothing are long, and says where it goes on', () => {
   let looks = 0
-  // Each list is endless, and they never meet: one has the even places, the other the odd ones.
+  // Both lists are endless and never meet: one has the even positions, the other the odd ones.
   const newestOf: NewestOf = (one, { at }) => {
     looks++
     const even = (at - 1) % 2 === 0

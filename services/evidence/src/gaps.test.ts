@@ -19,7 +19,7 @@ function aGaps() {
     monotonic: () => clock.monotonic(),
     onCrowded: (service) => void crowded.push(service),
   })
-  /** What the bus has, and what of it the log has. */
+  /** The end of the bus, and how much of it the log has. */
   const bus = { end: 0, had: 0 }
   const read = () => gaps.reading()({ 'grants.v1': [bus.end] })
   const due = () => gaps.due(bus.had === 0 ? {} : { 'grants.v1': { 0: bus.had - 1 } })
@@ -55,7 +55,7 @@ it('calls nothing a gap while the bus is down or still being read (V15)', () => 
   const { clock, chain, gaps, bus, read, due } = aGaps()
   gaps.head(head(3))
   for (let n = 0; n < 10; n++) {
-    // Nobody says where it ends.
+    // No head says where the chain ends.
     clock.advance(60_000)
     expect(due()).toEqual([])
   }
@@ -75,7 +75,7 @@ it('calls nothing a gap while the bus is down or still being read (V15)', () => 
 it('finds a lost number under a load that never lets the log catch up, and calls nothing lost that is on its way (V15)', () => {
   const { clock, chain, gaps, bus, read, due } = aGaps()
   const found = new Set<string>()
-  // Ten a second, of which the log has all but the last five whenever it is looked at; number 100 was lost.
+  // Ten events a second. At each check the log has all except the last five. Number 100 was lost.
   for (let second = 1; second <= 300; second++) {
     const published = second * 10
     bus.end = published
@@ -89,7 +89,7 @@ it('finds a lost number under a load that never lets the log catch up, and calls
     read()
     clock.advance(1000)
     for (const gap of due()) found.add(gapName(gap))
-    // Its head came in second 10, and was read past a second later.
+    // Its head came in second 10, and evidence had read past it a second later.
     expect(found.size, `second ${second}`).toBe(second < 71 ? 0 : 1)
   }
   expect([...found]).toEqual([`${producer}#${'0'.repeat(13)}100-${'0'.repeat(13)}100`])
@@ -214,7 +214,7 @@ it('tells what was told no more, and of what goes missing around it that alone',
   pass()
   expect(found()).toEqual([[10, 12]])
   tellAll()
-  // Put back to before, the log lacks more: what was told stays told.
+  // A restored older log lacks more, but ranges that were reported stay reported.
   Object.assign(chain, { whole: 2, ahead: [] })
   pass()
   expect(found()).toEqual([
@@ -235,14 +235,14 @@ it('asks for the last event of a producer that died before its head, by the head
     }) as DecodedEvent<'heads.v1'>
   chains.set('/issuer/a', { whole: 6, end: 'another', ahead: [] })
   gaps.head(named(0, `/issuer/a#0000000000000007:${hash}`))
-  // Nobody speaks of another service's events.
+  // A head of one service must not name events of another.
   gaps.head(named(0, `/approval/a#0000000000000009:${hash}`))
   gaps.head(named(0, 'none'))
   read()
   due()
   clock.advance(60_000)
   expect(due().map(gapName)).toEqual(['/issuer/a#0000000000000007-0000000000000007'])
-  // There, but not the one that was named.
+  // The number is there, but its event is not the one that was named.
   chains.set('/issuer/a', { whole: 7, end: 'another', ahead: [] })
   expect(due().map(gapName)).toEqual(['/issuer/a#0000000000000007-0000000000000007'])
   chains.set('/issuer/a', { whole: 7, end: hash, ahead: [] })

@@ -23,7 +23,7 @@ function aRegistryChange(n: number): Message {
   return aMessage(n, eventText(event), { topic: 'registry.v1', key: event.partitionkey })
 }
 
-/** Evidence's reader of the bus, between a bus, a log and a registry that do as they are told. */
+/** Evidence's reader of the bus, with a bus, a log and a registry that the test controls. */
 async function anIngest({ onTheBus = [] as Message[], consumed = {} } = {}) {
   const seen: string[] = []
   const published: { topic: string; type: string; subject: string; data: object }[] = []

@@ -48,7 +48,7 @@ function aMessage(more: { source?: string; key?: string; changed?: boolean } = {
   return { topic, partition: 0, offset: 0, key: more.key ?? 'agent', bytes, timestamp: 0 }
 }
 
-/** A reader of the registry, which is folded when it is waited for. */
+/** A reader of the registry, which is folded when the reader waits for it. */
 function aReader(folds: 'the keys' | 'nothing' | 'never', stands = true) {
   const ledger = { registry: { stands: () => stands } }
   const keyRing = new KeyRing(trust)
@@ -105,7 +105,7 @@ it('folds the registry up to an event of its own before it judges it: a key may 
   const message = { topic: 'registry.v1', partition: 0, offset: 5, key: subject, bytes, timestamp: 0 }
   expect(await judge(message)).toEqual({ kind: 'leaf', event: expect.anything() })
   expect(waited).toEqual([5])
-  // Signed by the issuer's own key, and in nobody's registry: a leaf, and a finding (V3).
+  // Signed by the issuer's own key, but not valid in any reader's registry: a leaf, and a finding (V3).
   expect(await aReader('the keys', false).judge(message)).toMatchObject({
     kind: 'leaf',
     refused: 'registry_change_refused',

@@ -10,7 +10,7 @@ it('counts what is on the bus and not in the log', async () => {
     ['a', 'b'],
     () => ({ a: { 0: 4, 2: 0 } }),
   )
-  // a: nothing in partition 0, two in partition 2. b: all of it.
+  // Behind by: topic a, nothing in partition 0 and two in partition 2; topic b, everything.
   expect(await lag.measure()).toBe(2 + 8)
   expect(lag.check()).toBe(undefined)
 })

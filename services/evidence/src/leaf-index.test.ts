@@ -37,7 +37,7 @@ async function withIndex<T>(
   return await use(index)
 }
 
-/** Newest first. */
+/** The indexes of the leaves found, newest first. */
 const found = (index: LeafIndex, ...terms: Term[]) =>
   index.find({ each: terms.map((term) => [term]) }, 100).leaves.map((place) => place.index)
 
@@ -73,14 +73,14 @@ it('finds leaves by hash, event id and everything that they name', async () => {
     expect(found(index)).toEqual([1, 0])
     expect(index.find({ each: [], to: Date.parse(second(0)) }, 9).leaves.map((place) => place.index)).toEqual([0])
     expect(index.find({ each: [], from: Date.parse(second(1)) }, 9).leaves.map((place) => place.index)).toEqual([1])
-    expect(index.isTold('q3')).toBe(false) // an agent's word for its task is not evidence's
+    expect(index.isTold('q3')).toBe(false) // an agent's name for its task is not a finding of evidence
   })
 })
 
 it('keeps evidence silent about nothing that others only mention, in its own findings too (V15)', async () => {
   using folder = new LogFolder()
   const [gap, forgery] = ['/policy-decision/a#0000000000000005-0000000000000005', 'decisions.v1/0/7']
-  // Whoever has a service's key says what an erasure, and a forged event, is about.
+  // An attacker with a service's key chooses what an erasure, and a forged event, is about.
   const added = [
     event(0, { about: gap, by: forgery }, undefined, 'value.erased'),
     event(1, { event_id: gap, topic: forgery }, undefined, 'event.refused'),
@@ -146,7 +146,7 @@ it('lets nobody who claims a grant that there is say who approved it (V3)', asyn
   const stolen = { grant: { ...granted.grant, assertions: [{ credential_id: 'passkey of mallory' }] } }
   const added = [
     event(3, granted, undefined, 'grant.created'),
-    event(0, stolen, undefined, 'grant.created'), // it gives itself an earlier time
+    event(0, stolen, undefined, 'grant.created'), // it states an earlier time
     ...acted(5),
   ]
   await withIndex(folder, added, (index) => {
@@ -180,7 +180,7 @@ it('counts what agents were told by the hour, each leaf once', async () => {
     { agent, hour, allowed: 2, denied: 1 },
   ]
   await withIndex(folder, added, async (index) => {
-    // As after a crash between what was indexed and the mark of it: the same leaves come once more.
+    // As after a crash between indexing and marking it: the same leaves come once more.
     index.add(added, { size: added.length, root: emptyRoot() })
     expect(index.activity(hour * 3_600_000, (hour + 1) * 3_600_000)).toEqual(counts)
     expect(index.activity((hour + 1) * 3_600_000, (hour + 1) * 3_600_000)).toEqual(counts.slice(0, 1))
@@ -198,7 +198,7 @@ it('is made again from the log when it is lost, behind, or of another log', asyn
   expect(await withIndex(folder, [], (index) => [index.size, index.indexOfEvent('evt_2')])).toEqual([3, 2])
   rmSync(join(folder.dir, 'index'), { recursive: true })
   expect(await withIndex(folder, [], (index) => [index.size, index.indexOfEvent('evt_1')])).toEqual([3, 1])
-  // A log of other events was put in its place, with all that is its own: what was indexed is not there.
+  // A log of other events, with all its files, replaced this one, so the indexed leaves are not in it.
   for (const name of ['log', 'tree-head.json', 'journal.0']) rmSync(join(folder.dir, name), { recursive: true })
   {
     await using storage = await folder.open()
@@ -219,8 +219,8 @@ it('is made again where it is of an older format', async () => {
   {
     await using db = new Opened(join(folder.dir, 'index'))
     const { format: _, ...meta } = db.open.get(['meta'])
-    await db.open.clearAsync() // nothing of it is in its place …
-    await db.open.put(['meta'], meta) // … but what says that all is there
+    await db.open.clearAsync() // the index is empty …
+    await db.open.put(['meta'], meta) // … except for the mark that says that it is complete
   }
   expect(await withIndex(folder, [], (index) => [index.size, index.indexOfEvent('evt_1')])).toEqual([2, 1])
 })

@@ -21,7 +21,7 @@ it('reads a bundle once for the leaves in it, and keeps no more than some bundle
   expect(reads).toEqual([tilePath({ level: 'entries', index: 0, width: 256 })])
   for (let n = 1; n < 40; n++) await reader.leaf(n * 256)
   expect(reads).toHaveLength(40)
-  // The newest are there; the first went for them.
+  // The newest bundles are still kept. The first ones were dropped for them.
   for (let n = 30; n < 40; n++) await reader.leaf(n * 256 + 1)
   expect(reads).toHaveLength(40)
   await reader.leaf(0)
@@ -30,7 +30,7 @@ it('reads a bundle once for the leaves in it, and keeps no more than some bundle
 
 const texts = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `entry ${from + n}`)
 
-/** A log that was published at these sizes, and a reader of it as of the last; event `evt_3` is leaf 3. */
+/** A log that was published at these sizes, and a reader of the last one. Event `evt_3` is leaf 3. */
 async function aLog(folder: LogFolder, sizes: readonly number[], change = (bytes: Uint8Array, _: string) => bytes) {
   const published: Published[] = []
   {

@@ -59,7 +59,7 @@ it('lets full tiles stand for the partial ones of smaller sizes, in which older 
   await log.append(entries(log.size, log.size + 1), {})
   const partial = [...folder.files().keys()].filter((path) => path.includes('.p/'))
   const places = new Set(partial.map((path) => path.replace(/\/[0-9]+$/, '')))
-  // One place a level, and one of entries: where the log now ends.
+  // One place per level, and one for entries: the end of the log.
   expect(places.size).toBe(4)
   const checked = await fsck({ read: folder.read, checkpoint: log.checkpoint, older })
   expect(checked).toMatchObject({ ok: true })
@@ -81,7 +81,7 @@ it('stops when time does not progress, and is opened again only when it does (V1
   await expect(Log.open(storage, logKey, () => time)).rejects.toMatchObject({ code: 'clock_behind' })
   time += 5000
   const log = await Log.open(storage, logKey, () => time++)
-  // What was entered is not lost by it.
+  // The entered leaves are not lost.
   expect(await folder.check()).toMatchObject({ ok: true, size: 4 })
   await log.append(entries(4, 5), {})
   expect((await folder.check()).entries).toEqual(texts(0, 5))
@@ -160,13 +160,13 @@ it.each(everyBreak)(
         const plan = (write: StorageWrite) => (write.method === method && write.n === n ? where : undefined)
         await using storage = faultyLogStorage(await folder.open(), plan)
         const log = await Log.open(storage, logKey, now).catch(() => undefined)
-        // 60 a batch: the fifth completes a tile. Some breaks are further than it ever gets.
+        // Batches of 60: the fifth completes a tile. Some breaks are never reached.
         for (; log !== undefined && before < 600; before += 60) {
           const failed = await log.append(entries(before, before + 60), {}).catch(() => 'failed')
           if (failed === 'failed') break
         }
       }
-      // Other entries than those of the broken batch come first now: nothing of it may show through.
+      // Other entries than those of the broken batch come first now. Nothing of the broken batch may show through.
       await using storage = await folder.open()
       const log = await Log.open(storage, logKey, now)
       const { size } = log
@@ -176,7 +176,7 @@ it.each(everyBreak)(
       const checked = await folder.check()
       expect(checked).toMatchObject({ ok: true, size: size + 2 })
       expect(checked.entries).toEqual([...texts(0, size), 'entry other', 'entry another'])
-      // What the broken one would have taken away has gone all the same.
+      // The files that the broken batch should have removed are gone as well.
       const files = [...folder.files().keys()]
       expect(files.filter((path) => files.includes(path.replace(/\.p\/.*/, '')) && path.includes('.p/'))).toEqual([])
     }
@@ -296,7 +296,7 @@ it('shows a stranger where one byte was changed (V14)', async () => {
   expect(await folder.check()).toMatchObject({ ok: false, path: 'tile/entries/000', reason: 'entry_differs', index: 4 })
 })
 
-/** Every file of the log and beside it, but for the lock's. */
+/** Every file of the log and beside it, except the lock's. */
 function everything({ dir }: LogFolder): Map<string, string> {
   const files = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((file) => file.isFile())
   return new Map(

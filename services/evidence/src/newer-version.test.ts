@@ -17,7 +17,7 @@ import { unreadEvent } from './ocsf/tell-unread.ts'
 const known = exampleEvent('decisions.v1', 'denials.summarised')
 const schema = 'urn:bailiwick:schema:decisions.v1:decision.deferred'
 const secret = 'WHAT-IT-SAYS'
-/** As a newer version may write them: a type, a topic, or a member that this one does not know. */
+/** Events as a newer version may write them: with a type, a topic, or a member that this version does not know. */
 const newer = [
   eventText({ ...known, id: 'evt_NEWER_TYPE_1', type: 'decision.deferred', dataschema: schema, data: { secret } }),
   eventText({
@@ -78,7 +78,7 @@ it('goes on behind leaves of a newer version, in every feed, and says that they 
     return { statusCode, ...JSON.parse(payload) }
   }
   expect(await get(`/v1/events?type=${known.type}&limit=200`)).toMatchObject({ statusCode: 200, unread: [3] })
-  // A name that this version has for nothing is a mistake, as far as it can know.
+  // For this version, a type that it does not know is a mistake.
   expect(await get('/v1/events?type=promise.given')).toMatchObject({ statusCode: 400 })
   expect(await get(`/v1/trace/${ids[2]}`)).toMatchObject({ statusCode: 200, verified: false, unread: [2], steps: [] })
   const all = await get('/v1/events?limit=200')

@@ -31,11 +31,11 @@ interface World {
   bus: Bus
   /** The log as it was before the older copy took its place. */
   newer: Verified
-  /** Publishes an event, and gives its id. */
+  /** Publishes an event, and returns its id. */
   deny: () => Promise<string>
 }
 
-/** `during` finds a folder of evidence that is a copy from before the log's last leaf. */
+/** Runs `during` with a folder of evidence that is a copy from before the log's last leaf. */
 async function olderCopy(during: (world: World) => Promise<void>): Promise<void> {
   using installed = new Installed()
   await using bus = await openBus(installed)
@@ -61,7 +61,7 @@ async function olderCopy(during: (world: World) => Promise<void>): Promise<void>
   await during({ installed, bus, newer, deny })
 }
 
-/** The bus with no checkpoint announced, as after `kafka-delete-records`; and with evidence's group at its beginning. */
+/** The bus without announced checkpoints, as after `kafka-delete-records`, and with evidence's group at its beginning. */
 const forgetful = (bus: Bus, group = (name: string) => name): Bus => ({
   publish: (topic, events) => bus.publish(topic, events),
   ends: (topic) => bus.ends(topic),
@@ -80,7 +80,7 @@ it('refuses an older copy of all of evidence: its next checkpoint would be anoth
       message: expect.stringContaining(`announced a checkpoint of ${newer.head.size}`),
     })
     expect(await installed.verified()).toEqual(older)
-    // Nor does it begin again from nothing.
+    // It does not begin again from nothing either.
     rmSync(join(installed.at.evidence, 'log'), { recursive: true })
     for (const file of ['tree-head.json', 'journal.0', 'journal.1'])
       rmSync(join(installed.at.evidence, file), { force: true })

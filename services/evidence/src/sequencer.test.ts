@@ -96,7 +96,7 @@ it('answers only when no crash can take the leaf back, and a checkpoint follows 
   using folder = new LogFolder()
   const published = Promise.withResolvers<Published>()
   {
-    // It dies before it publishes anything.
+    // The process dies before it publishes anything.
     await using it = await aSequencer(folder, {
       plan: ({ method, n }) => (method === 'publishCheckpoint' && n === 1 ? 'before' : undefined),
     })
@@ -161,7 +161,7 @@ it('publishes checkpoints at most a second apart under load, and at once after a
   const times: number[] = []
   const monotonic = () => systemClock.monotonic()
   const onPublished = (_: Published) => void times.push(monotonic())
-  // As it runs: with the pace that it has by itself.
+  // As in production, with the default pace.
   await using it = await aSequencer(folder, { onPublished }, {})
   const began = monotonic()
   await it.sequencer.add(event(-1), place(0))
@@ -185,7 +185,7 @@ it('writes at once while nothing comes but answers to answers, and paces what st
     return undefined
   }
   await using it = await aSequencer(folder, { plan }, { paceMs: 60_000 })
-  // Each writer sends its next leaf when the last one is in: nobody else is waited for.
+  // Each writer sends its next leaf once its last one is in, without waiting for the other writers.
   const batches = new Set<number>()
   const writer = async (w: number) => {
     for (let n = 0; n < 5; n++) {

@@ -7,7 +7,7 @@ import { assertNoneSkipped, type SkippedOptions } from './skipped.ts'
 
 const textOf = (bytes: Uint8Array) => Buffer.from(bytes).toString()
 
-/** A log that has had the partition up to offset 2, and has each message with the text `leaf`. */
+/** A log that has consumed the partition up to offset 2, and has each message with the text `leaf`. */
 const aLog: Omit<SkippedOptions, 'bus'> = {
   sequencer: { consumed: { 'decisions.v1': { 0: 2 } }, has: (bytes) => textOf(bytes) === 'leaf' },
   judge: async ({ bytes }) =>

@@ -37,7 +37,7 @@ const denials = (from: number, to: number) => Array.from({ length: to - from }, 
 
 const parse = (entry: string) => JSON.parse(entry) as DecodedEvent
 const idsOf = (entries: readonly string[]) => entries.map((entry) => parse(entry).id)
-/** Every event of every leaf topic, as it stands on the bus. */
+/** Every event of every leaf topic, exactly as it is on the bus. */
 async function onTheBus(bus: Bus): Promise<Set<string>> {
   const events = new Set<string>()
   const topics = ['registry.v1', 'decisions.v1', 'findings.v1', 'decisions.v1.parked', 'grants.v1.parked']
@@ -290,7 +290,7 @@ it('serves the log as C2SP tlog-tiles says: what is under the checkpoint, unchan
     })
     expect(tile.rawPayload.equals((await installed.read(path)) as Buffer), path).toBe(true)
   }
-  // What a batch under way has written is not part of the log yet.
+  // The files of a batch under way are not part of the log yet.
   writeFileSync(join(installed.at.log, 'tile/0/001'), Buffer.alloc(8192))
   const beyond = [
     'tile/0/001',
@@ -363,7 +363,7 @@ it('shows strangers no more than key and checkpoint unless the log is public', a
   await using evidence = await installed.evidence(bus, { logPublic: false })
   const entities = issuer.projection.ledger.registry.records()
   const id = encodeURIComponent(entities[0]?.id ?? '')
-  // Topics reach the log in no order, and their events its index a little later.
+  // Topics reach the log in any order, and their events reach its index a little later.
   const traced = () => evidence.operator.inject({ method: 'GET', url: `/v1/trace/${id}` })
   await expect.poll(async () => (await traced()).statusCode, { timeout: 20_000 }).toBe(200)
   for (const [url, status] of [

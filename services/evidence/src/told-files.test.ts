@@ -44,7 +44,7 @@ it('takes the file away with the last outcome that is looked for', async () => {
   expect(existsSync(file.path)).toBe(true)
   await dropFrom(file, hashes[1] ?? '')
   expect(existsSync(file.path)).toBe(false)
-  // And what is not there any more, another time.
+  // Dropping from a file that no longer exists does nothing.
   const again = toldFile(dir, hashes.slice(1), false)
   await dropFrom(again, hashes[1] ?? '')
   expect(readdirSync(dir)).toEqual([])

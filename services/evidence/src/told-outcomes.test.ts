@@ -36,7 +36,7 @@ const outcome = (sequence: number, by = key, more: Partial<Outcome> = {}) =>
     by,
   )
 
-/** What the point signed under this number: once, for evidence and for the decision point. */
+/** The outcome that the point signed under this number. Signed once, for both evidence and the decision point. */
 const signedOnce = new Map<number, string>()
 const signed = (sequence: number) => {
   const jws = signedOnce.get(sequence) ?? outcome(sequence)
@@ -44,7 +44,7 @@ const signed = (sequence: number) => {
   return jws
 }
 
-/** Evidence's side of it: a log that has what the decision point reported, and a bus. */
+/** Evidence's side: a log that has the outcomes that the decision point reported, and a bus. */
 function aWorld() {
   const clock = testClock()
   const findings: object[] = []
@@ -100,9 +100,9 @@ function aWorld() {
       await vi.advanceTimersByTimeAsync(1000)
       await new Promise(setImmediate)
     }
-    await new Promise((resolve) => setTimeout(resolve, 200)) // files go
+    await new Promise((resolve) => setTimeout(resolve, 200)) // time for files to be removed
   }
-  /** What passes at once. */
+  /** Lets time pass in one jump. */
   const jump = async (seconds: number) => {
     clock.advance((seconds - 3) * 1000)
     await pass(3)
@@ -112,7 +112,7 @@ function aWorld() {
   return { open, relay, refuse, under, pass, jump, bus, findings }
 }
 
-/** As its enforcement point tells it once the decision point has answered. */
+/** Sends an outcome as its enforcement point does once the decision point has answered. */
 async function tell(outcomes: ToldOutcomes, jws: string, answered = true): Promise<void> {
   const [error] = await outcomes.tell([jws], { answered })
   if (error) throw error
@@ -192,7 +192,7 @@ it('accuses nobody of what a decision point relays under another decision, or of
   expect(outcomes).toBeDefined()
 })
 
-/** ECDSA takes (r, s) and (r, n - s) alike: what was signed, in a second text that anybody can write. */
+/** ECDSA accepts both (r, s) and (r, n - s), so anyone can write the same signed content as a second text. */
 function twinOf(jws: string): string {
   const n = BigInt('0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551')
   const cut = jws.lastIndexOf('.')
@@ -315,7 +315,7 @@ it('accuses nobody of an outcome that waits, however long, and its decision poin
     await world.pass(59)
     expect(world.findings).toEqual([])
   }
-  // What was told of it outlives the process.
+  // The outcomes that were sent outlive the process.
   await using _again = world.open()
   await world.pass(5)
   expect(world.findings).toMatchObject([{ type: 'outcome.unrelayed', data: { sequence: 1 } }])

@@ -4,7 +4,7 @@ import type { ActivityHour } from '../index-format.ts'
 /** Agents that have a line of their own; the others share one. */
 const mostAgents = 20
 
-/** For each hour from the first to the last, in order. */
+/** One agent's answers, one number for each hour from the first to the last, in order. */
 interface AgentActivity {
   /** null: all others together. */
   agent: string | null
@@ -12,7 +12,7 @@ interface AgentActivity {
   denied: number[]
 }
 
-/** What a picture is drawn from: the busiest agents first. */
+/** The data for the activity picture, busiest agents first. */
 export function activityOf(hours: readonly ActivityHour[], { from, to }: { from: number; to: number }) {
   const first = Math.floor(from / hourMs)
   const count = Math.floor(to / hourMs) - first + 1

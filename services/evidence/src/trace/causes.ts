@@ -5,15 +5,15 @@ import type { TraceLeaf } from './trace-leaf.ts'
 
 export type EventOf<T extends DecodedEvent['type']> = Extract<DecodedEvent, { type: T }>
 
-/** The nearest of a type that a step follows from. */
+/** The nearest event of a type that a step follows from. */
 export function causeOf<T extends DecodedEvent['type']>(type: T, causes: readonly TraceLeaf[]): EventOf<T> | undefined {
   return causes.find(({ event }) => event.type === type)?.event as EventOf<T> | undefined
 }
 
 /**
- * From the agent of the grant to whoever a delegation was for (none: the agent itself), each link verified from what its maker signed (V5,
- * V6). More than one where the grant moved to another key about then, none where no chain holds. What a bundle cannot show
- * is not asked: how many others the same maker passed something on to.
+ * The chains from the grant's agent to the agent that a delegation was for (without a delegation: the grant's agent itself). Each link is
+ * verified from the signature of its maker (V5, V6). There are several if the grant moved to another key around that time, and none if no
+ * chain is valid. It does not check to how many others the same maker passed something on: a bundle cannot show that.
  */
 export function chainsAt(
   causes: readonly TraceLeaf[],
@@ -27,7 +27,7 @@ export function chainsAt(
   })
 }
 
-/** The grant as it may have been held then: what people signed, and whose key it was bound to. */
+/** The grant as it may have been held at that time: what the humans signed, and the key that it was bound to. */
 function grantsAt(causes: readonly TraceLeaf[], at: number): Omit<Passing, 'id' | 'delegations'>[] {
   const created = causeOf('grant.created', causes)?.data.grant
   if (created === undefined) return []

@@ -16,7 +16,7 @@ it('takes what an event does not say from all that it followed from, the nearest
   const granted = leafOf(1, 'grants.v1', 'grant.created', ({ grant }: { grant: { authority: object } }) => ({
     grant: { ...grant, id: grant_id, agent, authority: { ...grant.authority, task: 'month-end' } },
   }))
-  // An intent names its agent and its grant, and no task.
+  // An intent names its agent and its grant, but no task.
   const intended = leafOf(2, 'grants.v1', 'credential.intended', () => ({ credential_id, grant_id, agent: instance }))
   const denied = leafOf(3, 'decisions.v1', 'decision.denied', () => ({
     decision_id,

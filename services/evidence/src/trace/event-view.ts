@@ -3,7 +3,7 @@ import type { RegistryState } from '@bailiwick/projection'
 import { effectOf, placeOf, type StepKind } from './place.ts'
 import type { TraceLeaf } from './trace-leaf.ts'
 
-/** One line of a list of events. What the event does not say itself is what it followed from, or absent. */
+/** One line of a list of events. Members that the event does not state come from the events that it followed from, or are absent. */
 export interface EventView {
   leaf_index: number
   event_id: string
@@ -13,20 +13,20 @@ export interface EventView {
   subject: string
   agent?: string
   task?: string
-  /** Whose hand it was, where there was one. */
+  /** The humans who acted, if any. */
   approvers?: readonly string[]
   resource?: string
-  /** Of a denial, a refusal or a finding: its stable code. */
+  /** For a denial, a refusal or a finding: its stable code. */
   reason?: string
-  /** Of an outcome: what the enforcement point says. */
+  /** For an outcome: the status that the enforcement point reported. */
   status?: string
-  /** Another writer's took its place: it has no effect. */
+  /** Another writer's event took its place, so it has no effect. */
   void?: true
 }
 
 type Said = Pick<EventView, 'agent' | 'task' | 'approvers' | 'resource' | 'reason' | 'status'>
 
-/** What each leaf brought into being: the first to claim a thing has it. */
+/** The leaf that brought each thing into being: the first one that claimed it. */
 export function beginningsAmong(leaves: readonly TraceLeaf[]): Map<string, TraceLeaf> {
   const beginnings = new Map<string, TraceLeaf>()
   for (const leaf of [...leaves].sort((a, b) => a.index - b.index)) {
@@ -36,7 +36,7 @@ export function beginningsAmong(leaves: readonly TraceLeaf[]): Map<string, Trace
   return beginnings
 }
 
-/** `beginnings`: what it followed from among them. */
+/** `beginnings`: the leaves among which its causes are looked up. */
 export function eventView(
   { index, event, void: isVoid }: TraceLeaf,
   beginnings: ReadonlyMap<string, TraceLeaf>,
@@ -89,7 +89,7 @@ function ownWords({ type, data }: DecodedEvent, registry: Pick<RegistryState, 'p
   })
 }
 
-/** What an event may say of these; its schema was checked when it was decoded. */
+/** The members that an event may have. Its schema was checked when it was decoded. */
 interface Members {
   agent?: string
   authority?: { task?: string }

@@ -7,13 +7,13 @@ import { queryOf, type Search } from './search.ts'
 import { type TraceLeaf, traceLeaf } from './trace-leaf.ts'
 
 export interface Gathered {
-  /** What was asked for, newest first. */
+  /** The leaves that the search matched, newest first. */
   found: readonly TraceLeaf[]
-  /** That, and what it followed from. */
+  /** Those leaves, and the leaves that they followed from. */
   leaves: readonly TraceLeaf[]
-  /** Leaves that were found too, and that this version cannot read: a newer one wrote them. */
+  /** Leaves that were found too, but that this version cannot read because a newer one wrote them. */
   unread: readonly number[]
-  /** Where the next page begins, when there is more. */
+  /** Where the next page begins, if there is more. */
   next?: LeafPlace
 }
 
@@ -23,13 +23,13 @@ export interface LogView {
   registry: Pick<RegistryState, 'passkeysOf'>
 }
 
-/** One that found more ends its page there, after one leaf at least: 500 of the largest would be 32 MB, verified and sent. */
+/** A page ends at this size, after at least one leaf: 500 of the largest leaves would be 32 MB to verify and send. */
 const mostBytes = 4 * 1024 * 1024
 
-/** Of one grant. */
+/** How many moves of one grant are read. */
 const mostMoves = 500
 
-/** Reads from the log the newest `limit` leaves that a search finds, and what those followed from, back to the requests. */
+/** Reads from the log the newest `limit` leaves that a search finds, and the leaves that those followed from, back to the requests. */
 export async function gather(search: Search, from: LogView, limit: number): Promise<Gathered> {
   const leaves = new Map<number, TraceLeaf>()
   const asked = new Set<string>()
@@ -64,7 +64,7 @@ export async function gather(search: Search, from: LogView, limit: number): Prom
     }
   }
 
-  /** A grant that moved to another key was held by another: whoever acted then is found by that. */
+  /** Reads the moves of a grant from one key to another, which show who held it when. */
   async function readMoves(grant: string | undefined): Promise<void> {
     if (grant === undefined || asked.has(`moves of ${grant}`)) return
     asked.add(`moves of ${grant}`)

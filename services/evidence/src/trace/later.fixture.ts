@@ -21,7 +21,7 @@ type Allowed = EventData<'decisions.v1', 'decision.allowed'>
 type Intended = EventData<'grants.v1', 'credential.intended'>
 type Redeemed = EventData<'grants.v1', 'delegation.redeemed'>
 
-/** Somebody besides the agent of the story. */
+/** An agent other than the agent of the story. */
 export interface Helper {
   id: string
   key: SigningKey<'agent'>
@@ -34,7 +34,7 @@ export const mayCall = (...ids: string[]) => ids.map((id) => ({ actions: ['tools
 const iso = (ms: number) => new Date(systemClock.now() + ms).toISOString()
 const id = (prefix: string) => newId(prefix as 'dec', systemClock.now(), systemRandom)
 
-/** What happens to a task after its story was told: each in its turn, the way the services say it, or a service that lies. */
+/** What happens to a task after its story: one event after the other, as honest services publish them, or as a lying one does. */
 export class Later {
   readonly #story: Story
   readonly #ids: Told
@@ -65,7 +65,7 @@ export class Later {
     for (const { id: eventId } of said) await this.#evidence.integrated(eventId, 60_000)
   }
 
-  /** The agent passes a part of its grant on, and the issuer writes down that it was redeemed. */
+  /** The agent passes a part of its grant on, and the issuer records that it was redeemed. */
   async passesOn(to: Helper, signed: Partial<Delegation>, says: Partial<Redeemed> = {}, by = this.#story.agentKey) {
     const { grant } = this
     const now = Math.floor(systemClock.now() / 1000)
@@ -102,7 +102,7 @@ export class Later {
     await this.#say('issuer', 'grants.v1', { type: 'grant.rebound', subject: grant.id, version: ++this.#grants, data })
   }
 
-  /** Somebody gets a credential, and acts by it; gives the decision's id. */
+  /** An agent gets a credential and acts with it. Returns the decision's id. */
   async acts(
     by: Helper,
     intends: Partial<Intended> = {},
@@ -147,7 +147,7 @@ export class Later {
     return decision_id
   }
 
-  /** The agent asks for one more action of its grant, and the approver says yes to it; gives the request's id. */
+  /** The agent asks for one more action of its grant, and the approver says yes to it. Returns the request's id. */
   async saysYes(action_digest: string, signedAbout = action_digest, passkey?: string): Promise<string> {
     const { grant } = this
     const { installation } = this.#story.trust
@@ -188,7 +188,7 @@ export class Later {
     return request_id
   }
 
-  /** The approver signs that an entity is another from now on, or is no more. */
+  /** The approver signs that an entity changes from now on, or is retired. */
   async changes<T extends EntityType>(type: T, before: Entity<T>, value?: Entity<T>): Promise<void> {
     const { installation } = this.#story.trust
     const entity = { type, id: before.id }

@@ -21,7 +21,7 @@ const traced = (evidence: Running, id: string) =>
   get<{ verified: boolean; steps: TraceStep[] }>(evidence, `/v1/trace/${id}`)
 const proved = async (evidence: Running, id: string) =>
   parseBundle(Buffer.from(JSON.stringify(await get<object>(evidence, `/v1/bundle/${id}`))))
-/** Which steps do not hold, and why. */
+/** The steps that do not verify, and why. */
 const problems = ({ steps }: { steps: TraceStep[] }) =>
   steps.flatMap(({ type, verified, problem }) => (verified ? [] : [[type, problem]]))
 const verified = ({ log }: Story, bundle: Bundle) => verifyBundle(bundle, { log })

@@ -10,7 +10,7 @@ import type { TraceStep } from './trace.ts'
 
 type Allowed = EventData<'decisions.v1', 'decision.allowed'>
 
-/** What the log holds of the first ALLOW. */
+/** The first ALLOW, as the log holds it. */
 async function firstAllow(story: Story, { decisions }: Told): Promise<Allowed> {
   const { entries } = await story.verified()
   const events = entries.map((entry) => JSON.parse(entry) as { type: string; data: Allowed })
@@ -35,7 +35,7 @@ it('tells an ALLOW that lost its place to another decision point for none, every
     const late = { ...allow, decision_id, call_id }
     const denied = exampleEvent('decisions.v1', 'decision.denied').data as EventData<'decisions.v1', 'decision.denied'>
     const key = ids.grant_id
-    // On a state that is gone: version 2 is an outcome's. Evaluated again, the budget is used up.
+    // The state for this is gone: version 2 belongs to an outcome. Evaluated again, the budget is used up.
     const said = await pdp.producer.publish('decisions.v1', [
       { type: 'decision.allowed', subject: decision_id, key, version: 2, data: late },
       {
@@ -143,7 +143,7 @@ it('tells an honest ALLOW as what it is though a stolen decision point wrote its
     ]
     const place = { key: ids.grant_id, version: 5 }
     const data = reported?.data as EventData<'decisions.v1', 'outcome.reported'>
-    // No reader takes a second outcome of an action: version 5 is still to be had.
+    // Readers ignore a second outcome of an action, so version 5 is still free.
     const lies = await thief.producer.publish('decisions.v1', [
       { type: 'outcome.reported', subject: data.decision_id, ...place, data },
     ])

@@ -14,13 +14,13 @@ export type StepKind =
   | 'registry'
   | 'finding'
 
-/** Where an event stands in the story: what it is the beginning of, and what it follows from, nearest first. */
+/** An event's place in the story: the thing that it begins, and the things that it follows from, nearest first. */
 export interface Place {
   kind: StepKind
   /** The thing that this event brings into being, as others name it. */
   is?: string
   from: readonly string[]
-  /** What it rests on besides: other things, which did not lead to it. */
+  /** Other things that it rests on, but that did not lead to it. */
   beside?: readonly string[]
 }
 
@@ -86,19 +86,19 @@ export function placeOf(event: DecodedEvent): Place {
   }
 }
 
-/** Nothing follows from what lost its place: what bears the same name is another writer's. */
+/** Nothing follows from an event that lost its place: the thing with the same name is another writer's. */
 export function effectOf({ event, void: isVoid }: TraceLeaf): Place {
   const { is, ...place } = placeOf(event)
   return is === undefined || isVoid ? place : { ...place, is }
 }
 
-/** The grant that an event is under, whoever holds it: that it moved to another key tells who that was. */
+/** The grant that an event is under, for events whose actor holds it. Its moves to other keys show who held it at that time. */
 export function grantHeldBy(event: DecodedEvent): string | undefined {
   if (event.type === 'decision.allowed') return event.data.actor.grant_id
   return event.type === 'credential.intended' || event.type === 'delegation.redeemed' ? event.data.grant_id : undefined
 }
 
-/** A step-up asks for one more action of a grant that there is. */
+/** A step-up asks for one more action of an existing grant. */
 const ofLivingGrant = (data: object) => ('grant_id' in data ? [String(data.grant_id)] : [])
 const some = (id: string | undefined): readonly string[] => (id === undefined ? [] : [id])
 const afterRequest = (requestId: string) => [approvalOf(requestId), requestId]

@@ -37,7 +37,7 @@ it('finds events by agent, approver, task, resource, kind and time, and by all o
     expect(counted(await search(evidence, { agent: story.agent.id }))).toMatchObject(whole)
     expect(counted(await search(evidence, { id: grant_id, type: 'outcome' }))).toEqual({ 'outcome.reported': 2 })
     expect(counted(await search(evidence, { id: request_id }))).toEqual(whole)
-    // What an approver approved, and everything that came of it; by name, although assertions name passkeys.
+    // The approvals of an approver, and everything that followed from them; found by name, although assertions name passkeys.
     const { 'request.received': _, ...approved } = whole
     expect(counted(await search(evidence, { approver: 'fiona' }))).toMatchObject(approved)
     expect(counted(await search(evidence, { approver: 'fiona', type: 'decision', resource: 'invoices.read' }))).toEqual(
@@ -72,7 +72,7 @@ it('gives page after page, and takes a cursor that somebody made up for a place 
       cursor = page.next
     } while (cursor !== undefined)
     expect(paged).toEqual(all)
-    // A made-up place shows what stands before it, and nothing that the log does not have.
+    // A made-up cursor shows the leaves before it, and nothing that the log does not have.
     expect(await search(evidence, { task, cursor: '999999999999999_999999999999999' })).toEqual(all)
     expect(await search(evidence, { task, cursor: '0_0' })).toEqual([])
     for (const made of [

@@ -4,16 +4,16 @@ import type { RegistryState } from '@bailiwick/projection'
 import type { LeafPlace, LeafQuery } from '../find-leaves.ts'
 import { type Facet, type Term, termOf } from '../terms.ts'
 
-/** What events are asked for; all that is given must hold. */
+/** The criteria of a search. An event must match all of those given. */
 export interface Search {
-  /** Whatever has this name. */
+  /** Any thing with this name. */
   id?: string | undefined
   agent?: string | undefined
   approver?: string | undefined
   task?: string | undefined
   resource?: string | undefined
   reason?: string | undefined
-  /** An event type, or the first word of some: `decision`. */
+  /** An event type, or the first word of several, such as `decision`. */
   type?: string | undefined
   /** ms since the epoch, both included. */
   from?: number | undefined
@@ -24,7 +24,7 @@ export interface Search {
 const leafTypes = topics.filter(({ leaf }) => leaf).flatMap(({ events }) => Object.keys(events))
 const simple = ['agent', 'task', 'resource', 'reason'] as const
 
-/** The search as the index understands it. An approver is also known by passkeys: assertions name those. */
+/** The search as a query of the index. An approver is also found by passkeys, since assertions name those. */
 export function queryOf(search: Search, registry: Pick<RegistryState, 'passkeysOf'>): LeafQuery {
   const { id, approver, type, from, to, before } = search
   const hand = (name: string) => [name, ...registry.passkeysOf(name)].map((each) => termOf('approver', each))
@@ -37,7 +37,7 @@ export function queryOf(search: Search, registry: Pick<RegistryState, 'passkeysO
   return { each, from, to, before }
 }
 
-/** An agent may call its task, or a call, like the grant of another: who asks for a grant does not mean those. */
+/** An agent may name its task, or a call, like another agent's grant. A search for a grant must not find those. */
 function facetsOf(name: string): readonly Facet[] {
   if (name.startsWith('spiffe://')) return ['agent']
   if (/^(req|grt|dlg|crd|dec|evt|rev|enr)_/.test(name)) return ['id']
@@ -46,7 +46,7 @@ function facetsOf(name: string): readonly Facet[] {
 
 function typesOf(word: string): string[] {
   const types = leafTypes.filter((type) => type === word || type.startsWith(`${word}.`))
-  // Misspelt it would find nothing, as if nothing had happened.
+  // A misspelt type would find nothing, as if nothing had happened.
   if (types.length === 0) throw new ServiceError('request_malformed', `type: there are no events of the type ${word}`)
   return types
 }

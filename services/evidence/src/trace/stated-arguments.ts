@@ -1,6 +1,6 @@
 /**
- * A document that has these values at these JSON pointers (RFC 6901): what an event says of a call's arguments. Never throws: a decision
- * point that was taken over may name a place inside of a text, and every object's prototype.
+ * A document that has these values at these JSON pointers (RFC 6901): the arguments of a call that an event states. Never throws: a
+ * decision point that was taken over may name a place inside a text, or the prototype of every object.
  */
 export function statedArguments(values: Readonly<Record<string, unknown>>): object {
   const root: Record<string, unknown> = Object.create(null)

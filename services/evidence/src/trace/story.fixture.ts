@@ -33,7 +33,7 @@ import { Installed, type Running } from '../evidence.fixture.ts'
 const rpId = 'localhost'
 const origin = 'http://localhost:8420'
 
-/** A passkey by hand: what a browser and an authenticator make of a statement. */
+/** A hand-made passkey: it produces what a browser and an authenticator make of a statement. */
 function aPasskey() {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const { x = '', y = '' } = publicKey.export({ format: 'jwk' })
@@ -68,31 +68,31 @@ const aCall = (who: string) => ({
   text: actionText({ name: 'tools/call', properties: { invoice: 'INV-1', of: `CUSTOMER-${who}` }, resource: tool }),
 })
 
-/** What a service that was taken over says instead. */
+/** False statements of a service that was taken over. */
 export interface Lies {
   received?: (data: Extract<EventData<'approvals.v1', 'request.received'>, { kind: 'access' }>) => object
   assertion?: (assertion: Assertion) => Assertion
-  /** The hash of the ask that the statement names. */
+  /** The hash of the request that the statement names. */
   answerTo?: string
-  /** Bounds of arguments in what is asked for. */
+  /** Bounds of arguments in the requested authority. */
   bound?: Record<string, { max: string }>
-  /** More of what is asked for: how often it may be passed on, other permissions. */
+  /** More members of the requested authority: how often it may be passed on, other permissions. */
   authority?: object
   rebind?: 'attested'
   grant?: (grant: Grant) => Grant
   outcomeKey?: ReturnType<typeof generateKey<'outcome'>>
-  /** What the outcomes are signed about. */
+  /** The action that the signed outcomes name. */
   outcomeAbout?: { action_digest: string }
   withoutIntent?: boolean
-  /** What the decision point says of an ALLOW instead. */
+  /** Changes what the decision point says about an ALLOW. */
   allowed?: (data: EventData<'decisions.v1', 'decision.allowed'>) => object
-  /** A rule that wants two people was registered before the approval, which one person gave by the older rule. */
+  /** A rule that requires two people was registered before the approval, which one person gave under the older rule. */
   stricter?: true
-  /** What the decisions say that the calls were about. */
+  /** The invoice that the decisions name. */
   invoice?: string
 }
 
-/** One agent, one approver, one enforcement point; and a task from the request to two outcomes, as the services tell it. */
+/** One agent, one approver, one enforcement point, and a task from the request to two outcomes, as the services publish it. */
 export class Story extends Installed {
   readonly agentKey: ReturnType<typeof generateKey<'agent'>>
   readonly pointKey: ReturnType<typeof generateKey<'outcome'>>
@@ -104,7 +104,7 @@ export class Story extends Installed {
   /** Why the agent asks, in its own words. */
   readonly purpose = { salt: randomBytes(16).toString('base64url'), text: 'Reconcile, says OUR-AGENTS-WORDS' }
 
-  /** What it does in the first and the second action; the second is one that the decision point hands over. */
+  /** The calls of the first and the second action. The decision point hands over only the second. */
   readonly calls = [aCall('ONE'), aCall('TWO')] as const
 
   constructor() {
@@ -152,7 +152,7 @@ export class Story extends Installed {
     this.point = point
   }
 
-  /** The first approver comes by the invitation. */
+  /** The first approver enrols with the invitation. */
   #enrolment(): Draft<'registry.v1'> {
     const { id, name, groups } = this.approver
     const { credential_id, public_key } = this.passkey.credential
@@ -169,7 +169,7 @@ export class Story extends Installed {
     return { type: 'approver.registered', subject: `approver ${id}`, version: 1, data }
   }
 
-  /** Registered by the root key, after the genesis and before anybody was enrolled. */
+  /** Registered with the root key, after the genesis and before the first enrolment. */
   #stricterRule(): Draft<'registry.v1'> {
     const value: Rule = { ...this.rule, id: 'two-people', order: 0, approvers: { group: 'finance', quorum: 2 } }
     const [entity_type, entity_id] = ['rule', value.id]
@@ -190,14 +190,14 @@ export class Story extends Installed {
     return saltedHash(this.purpose) ?? ''
   }
 
-  /** The agent's words as approval hands them over. */
+  /** The agent's words, as approval hands them over. */
   attachment(about: string): Draft<'attachments.approval.v1'> {
     const attachment_id = `att_${this.purposeHash}`
     const data = { attachment_id, about, ...this.purpose, salted_sha256: this.purposeHash }
     return { type: 'attachment.stored', subject: attachment_id, data }
   }
 
-  /** The second call as the decision point hands it over. */
+  /** The second call, as the decision point hands it over. */
   callAttachment(about: string): Draft<'attachments.policy-decision.v1'> {
     const [, call] = this.calls
     const salted_sha256 = saltedHash(call) ?? ''
@@ -205,7 +205,7 @@ export class Story extends Installed {
     return { type: 'attachment.stored', subject: attachment_id, data: { attachment_id, about, ...call, salted_sha256 } }
   }
 
-  /** Publishes the whole story; gives the ids of what it is about. */
+  /** Publishes the whole story. Returns the ids of the things in it. */
   async tell(bus: Bus, lies: Lies = {}) {
     await using issuer = await this.registered(bus)
     await using approval = await this.participant(bus, 'approval')
@@ -384,7 +384,7 @@ export class Story extends Installed {
 
 export type Told = Awaited<ReturnType<Story['tell']>>
 
-/** Tells the story on a bus of its own, and uses an evidence service that has all of it in its log. */
+/** Publishes the story on a bus of its own, and runs the test with an evidence service that has all of it in its log. */
 export async function told(
   lies: Lies,
   use: (story: Story, ids: Told, evidence: Running, bus: Bus) => Promise<void>,

@@ -3,7 +3,7 @@ import { leewayMs, type StepCheck, type TraceTrust } from './step-check.ts'
 import type { TraceLeaf } from './trace-leaf.ts'
 import { verifyStep } from './verify-step.ts'
 
-/** One step of a story; what followed from it stands below it. */
+/** One step of a story. The steps that followed from it are below it. */
 export interface TraceStep extends StepCheck {
   kind: StepKind
   leaf_index: number
@@ -13,7 +13,7 @@ export interface TraceStep extends StepCheck {
   subject: string
   /** The event's own data, signatures included, so that a reader can verify them too. */
   data: unknown
-  /** Its place was another writer's: it happened in nobody's eyes. */
+  /** Another writer's event took its place, so it has no effect for any reader. */
   void?: true
   steps: TraceStep[]
 }
@@ -23,13 +23,13 @@ interface Node {
   place: Place
   parent: Node | undefined
   children: Node[]
-  /** What it rests on, and does not follow from. */
+  /** The nodes that it rests on but does not follow from. */
   beside: readonly Node[]
 }
 
 /**
- * The story of what was found, told by these leaves: trees in time, from the request at the root to outcomes at the tips. Kept is
- * what was found and what it followed from; nothing beside it. Every step is verified anew.
+ * The story of the found leaves: trees in time, from the request at the root to outcomes at the tips. It keeps only the found leaves and
+ * those that they followed from. Every step is verified anew.
  */
 export async function traceOf(
   found: readonly TraceLeaf[],
@@ -38,7 +38,7 @@ export async function traceOf(
 ): Promise<TraceStep[]> {
   const nodes = [...leaves].sort((a, b) => a.index - b.index).map(nodeOf)
   const beginnings = new Map<string, Node>()
-  // The first to claim a thing has it: what comes later under its name has no effect.
+  // A thing belongs to the first leaf that claims it. Later leaves under its name have no effect.
   for (const node of nodes)
     if (node.place.is !== undefined && !beginnings.has(node.place.is)) beginnings.set(node.place.is, node)
   for (const node of nodes) adopt(node, beginnings)
@@ -57,8 +57,8 @@ export async function traceOf(
 }
 
 /**
- * The steps of a story one after the other, newest first: outcome, decision, credential, grant, approval, request. By time,
- * since topics come into the log side by side; what followed within a millisecond stands deeper in the tree.
+ * The steps of a story one after the other, newest first: outcome, decision, credential, grant, approval, request. They are sorted by time,
+ * since topics enter the log in parallel. Within the same millisecond, the later step is the one deeper in the tree.
  */
 export function flatten(steps: readonly TraceStep[]): Omit<TraceStep, 'steps'>[] {
   const flat: { step: Omit<TraceStep, 'steps'>; depth: number }[] = []
@@ -79,13 +79,13 @@ function nodeOf(leaf: TraceLeaf): Node {
 
 function adopt(node: Node, beginnings: ReadonlyMap<string, Node>): void {
   const found = node.place.from.map((from) => beginnings.get(from)).find((cause) => cause !== undefined)
-  // Names come from whoever wrote the events: a circle would never end.
+  // Names come from the writers of the events, and a circle would never end.
   for (let at = found; at !== undefined; at = at.parent) if (at === node) return
   node.parent = found
   found?.children.push(node)
 }
 
-/** The yes to one more action, and each move of the grant to another key before it. */
+/** The yes to one more action (step-up), and each earlier move of the grant to another key. */
 function besideOf({ leaf, place }: Node, beginnings: ReadonlyMap<string, Node>, moves: readonly Node[]): Node[] {
   const named = (place.beside ?? []).flatMap((name) => beginnings.get(name) ?? [])
   const grant = grantHeldBy(leaf.event)
@@ -115,7 +115,7 @@ async function stepOf(node: Node, kept: ReadonlySet<Node>, by: TraceTrust): Prom
   }
 }
 
-/** What it follows from, nearest first; behind that what else it rests on. */
+/** The leaves that a node follows from, nearest first; then the others that it rests on. */
 function causesOf(node: Node): TraceLeaf[] {
   const causes: TraceLeaf[] = []
   for (let at = node.parent; at !== undefined; at = at.parent) causes.push(at.leaf)

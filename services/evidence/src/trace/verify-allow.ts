@@ -8,8 +8,9 @@ import type { TraceLeaf } from './trace-leaf.ts'
 type Allowed = EventOf<'decision.allowed'>
 
 /**
- * By a credential of this grant, while both lived, for whom it was given to; and each who passed it on could do the action: by the arguments
- * that stand in the event, all that a permission names. What else was taken from a budget before, the story of one action does not say.
+ * Verifies that the action was allowed with a credential of this grant, while both were alive, for the agent that it was issued to. Each
+ * agent that passed the grant on must also have been allowed the action, judged by the arguments in the event, which are all that a
+ * permission names. The story of one action does not show what was taken from a budget before.
  */
 export function verifyAllow({ data, time }: Allowed, causes: readonly TraceLeaf[], { trust }: TraceTrust): StepCheck {
   const { actor, action } = data
@@ -43,7 +44,7 @@ export function verifyAllow({ data, time }: Allowed, causes: readonly TraceLeaf[
   return data.step_up === undefined || isSaidYesTo(data, at, causes) ? { verified: true } : no('statement_unknown')
 }
 
-/** People said yes to this very action, under this grant, not long before (V3); that they did is a step of its own. */
+/** Whether humans said yes to this very action, under this grant, not long before (V3). Their approval is verified as a step of its own. */
 function isSaidYesTo({ step_up, actor, action }: Allowed['data'], at: number, causes: readonly TraceLeaf[]): boolean {
   return causes.some(({ event }) => {
     if (event.type !== 'request.approved' || event.data.request_id !== step_up) return false

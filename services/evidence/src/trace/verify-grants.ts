@@ -5,7 +5,7 @@ import { causeOf, chainsAt, type EventOf } from './causes.ts'
 import { no, type StepCheck, type TraceTrust } from './step-check.ts'
 import type { TraceLeaf } from './trace-leaf.ts'
 
-/** The grant is what those people approved, and nothing more. */
+/** Verifies that the grant is exactly what those humans approved. */
 export function verifyGrant({ data: { grant } }: EventOf<'grant.created'>, causes: readonly TraceLeaf[]): StepCheck {
   const content = verifyGrantContent(grant)
   if (!content.ok) return no(content.code)
@@ -13,7 +13,7 @@ export function verifyGrant({ data: { grant } }: EventOf<'grant.created'>, cause
   return approval?.data.statement_hash === grant.statement_hash ? { verified: true } : no('statement_unknown')
 }
 
-/** Another instance of the same agent holds it from then on, as people said that one may; nothing else of it changed. */
+/** Verifies a move: another instance of the same agent holds the grant, the approval permits that, and nothing else changed. */
 export function verifyMove({ data: { grant } }: EventOf<'grant.rebound'>, causes: readonly TraceLeaf[]): StepCheck {
   const created = causeOf('grant.created', causes)?.data.grant
   if (created === undefined) return no('grant_unknown')
@@ -23,7 +23,7 @@ export function verifyMove({ data: { grant } }: EventOf<'grant.rebound'>, causes
   return isTheSame && mayMove ? { verified: true } : no('grant_agent_mismatch')
 }
 
-/** Whoever has it passed on this part of it, by the key that its own credential confirms (V5, V6). */
+/** Verifies that the grant's holder passed on this part of it, with the key that its own credential confirms (V5, V6). */
 export function verifyPassedOn(leaf: TraceLeaf, causes: readonly TraceLeaf[], { trust }: TraceTrust): StepCheck {
   const { data, time } = leaf.event as EventOf<'delegation.redeemed'>
   const { delegation_id: delegationId } = data
@@ -33,7 +33,7 @@ export function verifyPassedOn(leaf: TraceLeaf, causes: readonly TraceLeaf[], { 
   return maker === undefined ? no('delegation_invalid') : { verified: true, signed_by: [maker.agent] }
 }
 
-/** For whoever holds the grant, or what was passed on of it, by its key, and no longer (V4). */
+/** Verifies that an intent is for the holder of the grant, or of a part passed on, bound to its key, and that it ends in time (V4). */
 export function verifyIntent(
   { data, time }: EventOf<'credential.intended'>,
   causes: readonly TraceLeaf[],

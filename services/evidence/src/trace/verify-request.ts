@@ -6,9 +6,9 @@ import { asItWas, leewayMs, no, type StepCheck, type TraceTrust } from './step-c
 
 type Received = EventData<'approvals.v1', 'request.received'>
 
-/** The agent asked for exactly this, and these are its words. */
+/** Verifies that the agent asked for exactly this, in these words. */
 export function verifyRequest(data: Received, at: number, by: TraceTrust): StepCheck {
-  if (data.kind === 'registry') return { verified: true } // proposed over the operator's socket: a proposer signs nothing
+  if (data.kind === 'registry') return { verified: true } // proposed over the operator's socket, where proposers do not sign
   const checks = asItWas(by.registry, 'agent', agentIdOf(data.agent), at).map((agent) => verifyAsk(data, agent, at, by))
   return checks.find(({ verified }) => verified) ?? checks[0] ?? no('agent_unknown')
 }
@@ -25,14 +25,17 @@ function verifyAsk(
   if (key === undefined) return no('agent_unknown')
   const { installation } = trust
   const { request, agent: subject } = data
-  // Asked again because policy changed: the agent's signature was judged when it first asked.
+  // If approval asks again because policy changed, the agent's signature was judged at the first request.
   const now = data.kind === 'access' && data.reopened !== undefined ? askedAt(request) : at
   const verified = verifyAccessRequest({ request, key, subject, installation, now, leewayMs })
   if (!verified.ok) return no(verified.code)
   return isAsked(data, verified.value) ? { verified: true, signed_by: [subject] } : no('access_request_conflict')
 }
 
-/** What approval says of an ask is what the agent signed, or a part of it where rules split it: readers are told approval's words. */
+/**
+ * Whether approval's account of a request is what the agent signed, or a part of it if rules split the request. Readers see approval's
+ * account.
+ */
 function isAsked(told: Exclude<Received, { kind: 'registry' }>, asked: AccessRequest): boolean {
   if (jcsHash(asked) !== told.request_hash || asked.purpose?.salted_sha256 !== told.purpose?.salted_sha256) return false
   if (asked.arguments?.salted_sha256 !== told.arguments?.salted_sha256) return false
@@ -49,7 +52,7 @@ function isAsked(told: Exclude<Received, { kind: 'registry' }>, asked: AccessReq
     : request_id === itemIdOf(request, item.index) && narrows(part.authority, whole.authority).narrower
 }
 
-/** When an agent says that it signed; NaN for what says nothing of the kind. */
+/** When the agent states that it signed; NaN if the request does not state a time. */
 function askedAt(request: string): number {
   try {
     const claims: unknown = JSON.parse(Buffer.from(request.split('.')[1] ?? '', 'base64url').toString('utf8'))

@@ -9,8 +9,8 @@ import { verifyGrant, verifyIntent, verifyMove, verifyPassedOn } from './verify-
 import { verifyRequest } from './verify-request.ts'
 
 /**
- * Verifies a step again, from its bytes: the service's signature, and then that of whoever is behind it. `causes` are the
- * steps that it follows from, nearest first.
+ * Verifies a step again, from its bytes: first the service's signature, then those of the people, agent or enforcement point behind it.
+ * `causes` are the steps that it follows from, nearest first.
  */
 export async function verifyStep(leaf: TraceLeaf, causes: readonly TraceLeaf[], by: TraceTrust): Promise<StepCheck> {
   const { event, topic, bytes } = leaf
@@ -39,7 +39,7 @@ export async function verifyStep(leaf: TraceLeaf, causes: readonly TraceLeaf[], 
   }
 }
 
-/** Enough of the right people approved exactly this statement, by the registry as it was (V3). */
+/** Verifies that enough of the right humans approved exactly this statement, according to the registry of that time (V3). */
 async function verifyHumans(
   { data }: EventOf<'request.approved'>,
   at: number,
@@ -66,20 +66,20 @@ async function verifyHumans(
   return verified.ok ? { verified: true, signed_by: verified.approverIds } : no(verified.code)
 }
 
-/** What people signed names the ask that it stands behind. */
+/** Whether the statement that humans signed names the request that it belongs to. */
 function isAnswerTo(
   asked: EventOf<'request.received'>['data'],
   statement: Exclude<Statement, { kind: 'registry' }>,
 ): boolean {
   if (asked.request_id !== statement.request_id || asked.kind === 'registry') return false
-  // `shown` exactly if the ask brought arguments. Events from before this member have neither.
+  // `shown` if and only if the request came with arguments. Events from before this member existed have neither.
   if ((statement.arguments === 'shown') !== (asked.arguments !== undefined)) return false
   if (statement.kind === 'step_up')
     return asked.kind === 'step_up' && asked.action.action_digest === statement.action_digest
   return asked.kind === 'access' && asked.request_hash === statement.request_hash
 }
 
-/** The enforcement point said so, about this decision. */
+/** Verifies that the enforcement point signed this outcome, about this decision. */
 function verifyReport(
   { data, time }: EventOf<'outcome.reported'>,
   causes: readonly TraceLeaf[],
@@ -102,7 +102,7 @@ function verifyReport(
   return isAbout ? { verified: true, signed_by: [enforcementPoint] } : no('action_digest_mismatch')
 }
 
-/** Whether the registry was changed so: what its people, or the root key, did not authorise is void for every reader (V3). */
+/** Verifies that the registry holds this change. A change that neither its people nor the root key authorised is void for readers (V3). */
 function verifyChange(event: DecodedEvent<'registry.v1'>, { registry }: TraceTrust): StepCheck {
   return registry.stands(event.data, event.version ?? 0) ? { verified: true } : no('registry_change_refused')
 }

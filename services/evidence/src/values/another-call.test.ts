@@ -44,7 +44,7 @@ it('accepts as the arguments of an ask only the text whose hash is its digest (V
       expect(isAnotherCall({ at }, each, data), each).toBe(true)
     expect(isAnotherCall({ at }, text, {})).toBe(true)
   }
-  // A text that is no action, and a denial that names another action than its digest.
+  // A text that is not an action, and a denial that names another action than its digest.
   expect(isAnotherCall({ at }, 'words', { action_digest: sha256('words') })).toBe(true)
   expect(isAnotherCall({ at }, text, { action: { ...named, arguments: { '/invoice': 'INV-40' } } })).toBe(true)
 })

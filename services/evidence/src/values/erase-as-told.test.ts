@@ -20,7 +20,7 @@ async function stateOf({ operator }: Running, { request_id }: Told): Promise<str
 
 const fileOf = (story: Story) => join(story.at.evidence, 'values/attachments.approval.v1', story.purposeHash)
 
-/** The bus when it has no finding any more: it keeps them for 30 days. Who follows findings to know its own place still reads them. */
+/** The bus once its findings are gone: it keeps them for 30 days. A reader that follows findings for its own place still gets them. */
 const forgetful = (bus: Bus): Bus => ({
   publish: (topic, events) => bus.publish(topic, events),
   ends: (topic) => bus.ends(topic),
@@ -83,7 +83,7 @@ it('an older folder of evidence erases what its bus says was erased since, howev
     rmSync(story.at.evidence, { recursive: true })
     cpSync(backup, story.at.evidence, { recursive: true })
     expect(readFileSync(fileOf(story), 'utf8')).toContain(words)
-    // The log would not start; where an administrator of the bus lets it, this goes on behind the start.
+    // The log would not start. If an administrator of the bus lets it start, this continues after the start.
     const values = await ValueStore.open(join(story.at.evidence, 'values'), attachmentTopics)
     await using participant = await story.participant(bus, 'approval')
     await using _erasing = await eraseAsTold({

@@ -16,7 +16,7 @@ type Values = Pick<ValueStore, 'has' | 'find' | 'erase'>
 const atOnce = 500
 const againMs = 100
 
-/** Erases what the log says was erased and lies here all the same: an older copy of the folder was put beside a newer log. */
+/** Erases values that the log says were erased but that are still here: an older copy of the folder was put beside a newer log. */
 export async function eraseAllTold(
   index: Pick<LeafIndex, 'find'>,
   leafAt: LogReader['leaf'],
@@ -34,7 +34,7 @@ export async function eraseAllTold(
   }
 }
 
-/** The same by the bus, which goes back for as long as its topic keeps findings: the log may be the older copy. */
+/** Does the same from the bus, as far back as its topic keeps findings: the log itself may be the older copy. */
 export async function eraseAsTold(options: {
   bus: Bus
   participant: Voice
@@ -44,7 +44,7 @@ export async function eraseAsTold(options: {
   const { bus, participant, values, onFatal } = options
   const registryEnd = async () => (await bus.ends('registry.v1'))[0] ?? 0
   let ended = false
-  /** Waits as long as the registry cannot be read: a finding that was skipped would leave words here that must be erased. */
+  /** Waits as long as the registry cannot be read: a skipped finding would leave words here that must be erased. */
   const judge = async (message: Message): Promise<LeafVerdict | undefined> => {
     for (; !ended; await pause(againMs))
       try {

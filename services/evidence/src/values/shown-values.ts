@@ -3,9 +3,9 @@ import { isAnotherCall } from './another-call.ts'
 import type { Erasure, ValueStore } from './value-store.ts'
 
 /**
- * A value that an event commits to, as its operator sees it: the words themselves, or why they cannot be had. `unkept`: the call of an
- * ALLOW, whose salt went to its enforcement point and to nobody else. `contradicted`: a call that is not the one that its event tells of, which a
- * decision point can commit to that was taken over.
+ * A value that an event commits to, as the operator sees it: the words themselves, or why they are not available. `unkept`: the call of an
+ * ALLOW whose salt went only to its enforcement point. `contradicted`: a call that is not the one in its event; a decision point that was
+ * taken over can commit to one.
  */
 export type ShownValue = Commitment &
   (

@@ -64,7 +64,7 @@ async function sweeping(ages: readonly number[], committed: () => readonly numbe
     reads()
     clock.advance(ms)
     await vi.advanceTimersByTimeAsync(10_000)
-    // What it has begun ends before what comes behind it on the same chain.
+    // A sweep under way ends before the next one on the same chain of promises.
     await vi.advanceTimersByTimeAsync(10_000)
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
@@ -87,7 +87,7 @@ it('deletes words that no event commits to once they are old and the log has rea
   age(topic, 3, 9)
   await values.keep('attachments.policy-decision.v1', hashOf(0), words(0))
   age('attachments.policy-decision.v1', 0, 30)
-  // The event that commits to them may still be on the bus, or on its way into the index.
+  // The event that commits to these values may still be on the bus, or on its way into the index.
   await pass()
   expect(left()).toEqual([0, 1, 2, 3])
   committed = [1]
@@ -99,7 +99,7 @@ it('deletes words that no event commits to once they are old and the log has rea
   await expect.poll(left, { timeout: 60_000 }).toEqual([1, 2, 3])
   expect(await values.find(topic, hashOf(3))).toMatchObject({ state: 'erased' })
   expect(await values.find('attachments.policy-decision.v1', hashOf(0))).toMatchObject({ state: 'held' })
-  // A day later it looks again.
+  // It sweeps again a day later.
   await pass()
   expect(left()).toEqual([1, 2, 3])
   await pass(2 * dayMs)

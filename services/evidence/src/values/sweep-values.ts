@@ -9,7 +9,7 @@ export interface SweepValuesOptions {
   values: Pick<ValueStore, 'sweep'>
   index: Pick<LeafIndex, 'find'>
   lag: Pick<Lag, 'consumed' | 'onReading'>
-  /** Gives what says whether the index finds all that is consumed when it is asked for. */
+  /** Returns a function that says whether the index finds all that was consumed by the time of this call. */
   findable: () => () => boolean
   clock: Clock
   logger: Logger
@@ -17,14 +17,14 @@ export interface SweepValuesOptions {
 
 const everyMs = 10_000
 const dayMs = 24 * 60 * 60 * 1000
-/** Longer than words wait for their event, and than their topic keeps them. */
+/** Longer than words may wait for their event, and longer than their topic keeps them. */
 const keptMs = 8 * dayMs
-/** Words alone. A call comes behind its decision, and the index does not know it by its hash. */
+/** Only words. A call comes after its decision, and the index does not find it by its hash. */
 const topic = 'attachments.approval.v1'
 
 /**
- * Deletes words that no event commits to, so that nobody would find them to erase them: of a stop that failed, say. Looks once the log
- * has all that stood on the bus at the start, and then once a day.
+ * Deletes words that no event commits to, for example those of a failed stop: they could not be found in order to erase them. Runs once the
+ * log has all that was on the bus at the start, and then once a day.
  */
 export function sweepValues({ values, index, lag, findable, clock, logger }: SweepValuesOptions): AsyncDisposable {
   let dueAt = 0

@@ -14,13 +14,13 @@ export interface TakeValuesOptions {
   index: Pick<LeafIndex, 'isTold'>
 }
 
-/** How long a partition rests when a key cannot be looked up, ms. */
+/** How long a partition rests when a key cannot be looked up, in ms. */
 const restMs = 200
 const attachment = /^att_([\w-]{43})$/
 
 /**
- * Keeps beside the log what services hand over, until the service that wrote it erases it: then it goes here, and the log says that
- * it went (`value.erased`). A message is committed once that is durable.
+ * Keeps the values that services hand over beside the log, until the service that wrote a value erases it. The value is then deleted here,
+ * and the log records that (`value.erased`). A message is committed once its effect is durable.
  */
 export function takeValues(options: TakeValuesOptions): Promise<Subscription> {
   return options.bus.consume(attachmentTopics, 'evidence-values', async (batch) => {
@@ -51,7 +51,7 @@ async function take(message: Message, { bus, participant, values, index }: TakeV
     return event.data.salted_sha256 === hash && (await values.keep(topic, hash, event.data)) ? 'done' : 'refused'
   const { by, reason } = event.data
   await values.erase(topic, hash, { erased_at: event.time, by, reason })
-  // Delivered again, it is not told again; only a crash between the two can make it so, and both then say the same.
+  // A message that is delivered again is not reported again. Only a crash between the two can cause that, and both reports then agree.
   const subject = `${topic} ${event.data.attachment_id}`
   if (!index.isTold(subject))
     await participant.producer.publish('findings.v1', [

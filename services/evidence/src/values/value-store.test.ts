@@ -15,7 +15,7 @@ const value = (n: number) => ({ salt: Buffer.alloc(16, n).toString('base64url'),
 const hashOf = (n: number) => saltedHash(value(n)) ?? ''
 const mark = (reason: string) => ({ erased_at: '2026-11-27T08:00:00.000Z', by: 'operator', reason })
 
-/** What the bus brings, in order: each is done with only once it is acknowledged, else it comes again after a start. */
+/** The messages of the bus, in order. Each is done only once it is acknowledged; otherwise it comes again after a start. */
 const brought: ((store: ValueStore) => Promise<unknown>)[] = [
   (store) => store.keep(topic, hashOf(0), value(0)),
   (store) => store.keep(topic, hashOf(1), value(1)),
@@ -31,7 +31,7 @@ const statesAfter = (acknowledged: number) => [
   acknowledged < 6 ? 'any' : 'erased',
 ]
 
-/** Takes what is brought until something breaks, as a process does that then ends; gives up to where it was acknowledged. */
+/** Takes messages until something breaks, like a process that then ends. Returns how many were acknowledged. */
 async function take(fs: LogFs, home: string, from: number): Promise<number> {
   let acknowledged = from
   try {
@@ -46,7 +46,7 @@ async function take(fs: LogFs, home: string, from: number): Promise<number> {
   return acknowledged
 }
 
-/** What a start finds when the power was cut now: whatever was not synced may be there or not. */
+/** Checks what a start finds if the power is cut now: anything that was not synced may be there or not. */
 async function expectDurable(disk: PowerCutDisk, acknowledged: number, about: string): Promise<void> {
   const draws: (() => number)[] = [() => 0, () => 0.99]
   for (const seed of [1, 2]) {
@@ -60,7 +60,7 @@ async function expectDurable(disk: PowerCutDisk, acknowledged: number, about: st
       const store = await ValueStore.open(join(home, 'values'), [topic], unsynced)
       for (const [n, expected] of statesAfter(acknowledged).entries()) {
         const { state } = await store.find(topic, hashOf(n))
-        // Its erasure may have come, and not been acknowledged.
+        // Its erasure may have arrived without being acknowledged.
         if (expected === 'kept') expect(['held', 'erased'], about).toContain(state)
         else if (expected !== 'any') expect(state, about).toBe(expected)
         if (expected !== 'erased') continue

@@ -6,7 +6,7 @@ import { ensureDir, readFileIfExists, syncDirectory, writeFileDurably } from '@b
 import { z } from 'zod'
 import { type LogFs, systemLogFs } from '../disk/log-fs.ts'
 
-/** What is known of a value that an event holds as a salted hash. `altered`: what lies here is not what was committed to. */
+/** The state of a value that an event holds as a salted hash. `altered`: the stored value is not the one that was committed to. */
 export type KeptValue =
   | ({ readonly state: 'held' } & SaltedText)
   | ({ readonly state: 'erased' } & Erasure)
@@ -25,8 +25,8 @@ const fileSchema = z.union([
 ])
 
 /**
- * The values beside the log, a file each, below the topic that brought them: nobody erases what another service wrote. Nothing here
- * is believed but under its hash. An erased value leaves a mark, so that it never comes back.
+ * The values beside the log, one file each, in a folder for their topic, so that no service can erase a value of another. A value is
+ * trusted only if it matches its hash. An erased value leaves a mark, so that it never comes back.
  */
 export class ValueStore {
   readonly #folders: ReadonlyMap<string, string>
@@ -37,42 +37,41 @@ export class ValueStore {
     this.#fs = fs
   }
 
-  /** `topics`: of attachments. What a crash left half-written goes: it may be a value that nobody finds to erase it. */
+  /** `topics`: the topics of attachments. Deletes files that a crash left half-written: such a value could not be found to erase it. */
   static async open(dir: string, topics: readonly string[], fs: LogFs = systemLogFs): Promise<ValueStore> {
     const folders = new Map(topics.map((topic) => [topic, join(dir, topic)]))
     for (const folder of folders.values()) {
       await ensureDir(folder, 0o700, fs)
-      // One that is there may have been made by a process that died before it was durable.
+      // An existing folder may have been created by a process that died before the folder was durable.
       for (const parent of [dir, dirname(dir)]) await syncDirectory(parent, fs)
       for (const name of await fs.readdir(folder)) if (name.startsWith('.')) await fs.unlink(join(folder, name))
     }
     return new ValueStore(folders, fs)
   }
 
-  /** Resolves once it is durable; what was erased stays erased. False for what is not of this hash. */
+  /** Resolves once the value is durable. An erased value stays erased. False for a value that does not match the hash. */
   async keep(topic: string, hash: string, { salt, text }: SaltedText): Promise<boolean> {
     if (saltedHash({ salt, text }) !== hash) return false
     const { state } = await this.#read(topic, hash)
-    // Also where it is there: whoever wrote it may have died before it was durable.
+    // Write even if the value exists: the process that wrote it may have died before it was durable.
     if (state !== 'erased') await this.#write(topic, hash, { salt, text })
     return true
   }
 
-  /** Resolves once the value is gone and its mark durable. Erased twice, the first word stays. */
+  /** Resolves once the value is gone and its mark is durable. If a value is erased twice, the first mark stays. */
   async erase(topic: string, hash: string, erasure: Erasure): Promise<void> {
     const there = await this.#read(topic, hash)
     const { erased_at, by, reason } = there.state === 'erased' ? there : erasure
     await this.#write(topic, hash, { erased_at, by, reason })
   }
 
-  /** Whether this store has values of such a topic, by such a hash. */
+  /** Whether this store may have a value for this topic and hash. */
   has(topic: string, hash: string): boolean {
     return this.#folders.has(topic) && isHash(hash)
   }
 
   /**
-   * Deletes the values of a topic that were brought before `before` (ms since the epoch) and that nothing needs; gives how many. Marks
-   * stay.
+   * Deletes the values of a topic that arrived before `before` (ms since the epoch) and are not needed. Returns how many. Marks stay.
    */
   async sweep(topic: string, before: number, isNeeded: (hash: string) => boolean): Promise<number> {
     const folder = this.#folders.get(topic) ?? ''
@@ -88,7 +87,7 @@ export class ValueStore {
     return swept
   }
 
-  /** What the service brought that wrote it. Another's word for the same hash, or a copy of it, is neither an erasure nor a way back. */
+  /** The value that the service of this topic stored. Another service's value or mark for the same hash neither erases nor restores it. */
   find(topic: string, hash: string): Promise<KeptValue> {
     return this.#read(topic, hash)
   }

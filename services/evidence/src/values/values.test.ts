@@ -16,7 +16,7 @@ const get = async (server: Running['operator'], url: string) => {
   return { status: statusCode, text: body, body: JSON.parse(body) }
 }
 
-/** Uses a story whose words evidence has. */
+/** Runs the test with a story whose words evidence has. */
 function kept(use: (story: Story, ids: Told, evidence: Running, bus: Bus) => Promise<void>): Promise<void> {
   return told({}, async (story, ids, evidence, bus) => {
     await vi.waitFor(async () => expect(await stateOf(evidence, ids)).toBe('held'), { timeout: 20_000 })
@@ -75,7 +75,7 @@ it('withholds words unless they are asked for, and proves those that are reveale
             reason: 'value_unproved',
           })
     }
-    // Where the log is public, the words are not.
+    // The log is public, but the words are not.
     expect((await get(http, `/v1/trace/${request_id}`)).text).not.toContain(words)
     const { body: before } = await get(operator, `/v1/values/${decisions[0]}?causes=true`)
     expect(before.values.filter(({ at }: { at: string }) => at !== '/action/call')).toMatchObject([
@@ -84,7 +84,7 @@ it('withholds words unless they are asked for, and proves those that are reveale
     expect((await get(operator, `/v1/values/${decisions[0]}`)).body.values).toMatchObject([
       { type: 'decision.allowed', at: '/action/call', state: 'unkept' },
     ])
-    // Whoever is signed in at the console reads traces too.
+    // Users who are signed in at the console read traces too.
     expect((await get(operator, `/v1/trace/${request_id}`)).text).not.toContain(words)
     expect(await get(http, `/v1/values/${request_id}`)).toMatchObject({ status: 404 })
     expect(await get(http, `/v1/bundle/${decisions[0]}?reveal=all`)).toMatchObject({
@@ -125,7 +125,7 @@ it('erases at the word of the service that wrote it alone, everywhere, and every
     const data = erasure(story, request_id)
     const erased = { type: 'attachment.erased' as const, subject: data.attachment_id, data }
     const erasedBy = (key: string) => ({ ...erased, key })
-    // Keyed otherwise, the bus itself takes nothing away.
+    // With another key, the bus itself removes nothing.
     await issuer.producer.publish('attachments.approval.v1', [erasedBy('issuer')])
     await pdp.producer.publish('attachments.approval.v1', [erasedBy('pdp')])
     await pdp.producer.publish('attachments.policy-decision.v1', [erased])
@@ -146,14 +146,14 @@ it('erases at the word of the service that wrote it alone, everywhere, and every
       salted_sha256: story.purposeHash,
     })
 
-    // Nobody brings it back by sending it again.
+    // Sending the value again does not bring it back.
     await approval.producer.publish('attachments.approval.v1', [story.attachment(request_id)])
     await approval.producer.publish('attachments.approval.v1', [erased])
     const another = `att_${'A'.repeat(43)}`
     const behind = { ...erased, subject: another, data: { ...data, attachment_id: another } }
     await approval.producer.publish('attachments.approval.v1', [behind])
     await leafOf(evidence, 'value.erased', ({ subject }) => subject.endsWith(another))
-    // It is not told again either: that one stands behind it on its topic, and is told after it.
+    // The repeated erasure is not reported either: the next one follows it on the topic, and would be reported after it.
     const { body: told } = await get(evidence.operator, '/v1/events?type=value.erased')
     expect(told.events.filter(isApprovals)).toHaveLength(2)
     expect((await get(evidence.operator, `/v1/trace/${request_id}`)).body.verified).toBe(true)
@@ -194,7 +194,7 @@ function leafOf({ operator }: Running, type: string, fits: (event: Found) => boo
 
 const customer = 'CUSTOMER-TWO'
 
-/** Uses a story whose second call the decision point handed over. */
+/** Runs the test with a story whose second call the decision point handed over. */
 function keptCall(
   lies: Lies,
   use: (story: Story, ids: Told, evidence: Running, pdp: Handing, bus: Bus) => Promise<void>,
@@ -240,7 +240,7 @@ it('withholds a call with its arguments unless it is asked for, proves what is r
         ok: false,
         reason: 'value_unproved',
       })
-    // Of a call that nobody kept there is nothing to reveal, and nothing in the log to guess from.
+    // A call that was not kept cannot be revealed, and the log holds nothing to guess it from.
     expect(await get(operator, `/v1/bundle/${first}?reveal=call`)).toMatchObject({ status: 410 })
     const entries = (await story.verified()).entries.join('\n')
     for (const { text: each, salt } of story.calls)
@@ -255,10 +255,10 @@ it('withholds a call with its arguments unless it is asked for, proves what is r
     expect(await get(operator, `/v1/bundle/${second}?reveal=call`)).toMatchObject({ body: { code: 'value_gone' } })
     expect((await get(operator, `/v1/trace/${second}`)).body.verified).toBe(true)
     expect((await verified('?reveal=all')).report).toMatchObject({ ok: true })
-    // What was given away before still verifies.
+    // A bundle that was handed out earlier still verifies.
     expect(await verifyBundle(bundle, { log: story.log })).toMatchObject({ ok: true })
 
-    // Sent again by another instance whose queue held it, it stays erased; a copy that another service has is no way back.
+    // If another instance sends it again from its queue, it stays erased. A copy from another service does not restore it.
     await pdp.publish('attachments.policy-decision.v1', [story.callAttachment(second ?? '')])
     await using approval = await story.participant(bus, 'approval')
     const copy = { attachment_id, about: 'a copy', ...call, salted_sha256: saltedHash(call) ?? '' }

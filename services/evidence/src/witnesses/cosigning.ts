@@ -3,18 +3,18 @@ import { isQuorumMet, type NoteSignature, type Policy, type VerifierKey } from '
 import type { Published } from '../log.ts'
 import type { Submitted, WitnessClient } from './submit.ts'
 
-/** A checkpoint, as the log alone signed it, and the cosignatures that came in. */
+/** A checkpoint with only the log's signature, and the cosignatures that have arrived. */
 export interface Round {
   readonly checkpoint: Published
   readonly signatures: ReadonlyMap<VerifierKey, readonly NoteSignature[]>
-  /** Whether the cosignatures are those that the policy asks for. */
+  /** Whether the cosignatures satisfy the policy. */
   readonly isQuorum: boolean
 }
 
 export interface CosigningOptions {
   policy: Policy
   witnesses: ReadonlyMap<VerifierKey, WitnessClient>
-  /** Told with each cosignature that comes in. */
+  /** Called for each cosignature that arrives. */
   onCosigned: (round: Round) => void
   onSubmitted: (witness: string, submitted: Submitted, checkpoint: Published) => void
 }
@@ -24,9 +24,9 @@ const roundMs = 2000
 const backOffMs = { first: 500, most: 30_000 }
 
 /**
- * Gathers cosignatures in rounds: all witnesses are asked about the same checkpoint, else each would cosign another one and
- * none would have its quorum. The next round, about the newest checkpoint then, begins with the quorum, or after 2 s. Who is
- * slow or fails is left behind, and asked about the round that there is then.
+ * Gathers cosignatures in rounds. All witnesses of a round are asked about the same checkpoint: otherwise each would cosign another one,
+ * and none would get a quorum. The next round, about the checkpoint that is then the newest, begins with the quorum or after 2 s. It does
+ * not wait for witnesses that are slow or fail; they are asked about a later round.
  */
 export class Cosigning implements AsyncDisposable {
   readonly #options: CosigningOptions
@@ -41,7 +41,7 @@ export class Cosigning implements AsyncDisposable {
     this.#options = options
   }
 
-  /** Asks for cosignatures of this one, the newest, as soon as it is its turn; `known` were given before. */
+  /** Asks for cosignatures of this newest checkpoint as soon as it is its turn. `known`: cosignatures that it already has. */
   announce(checkpoint: Published, known: ReadonlyMap<VerifierKey, readonly NoteSignature[]> = new Map()): void {
     this.#newest = checkpoint
     if (this.#round === undefined || this.#round.settled) this.#begin(checkpoint, known)
@@ -81,11 +81,11 @@ export class Cosigning implements AsyncDisposable {
       const wait = Math.min(backOffMs.most, backOffMs.first * 2 ** failures++)
       await after(wait, this.#stop.signal).catch(() => undefined)
     }
-    // In the same step as the last look at the round: one that begins now asks again.
+    // In the same step as the last check of the round, so that a round that begins now asks this witness again.
     this.#asking.delete(key)
   }
 
-  /** Asks nobody any more. What is under way may still come in, and changes nothing. */
+  /** Asks no witness any more. Answers under way may still arrive, but change nothing. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     await Promise.all(this.#asking.values())

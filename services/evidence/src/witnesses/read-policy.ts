@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { ServiceError } from '@bailiwick/errors'
 import { encodeVkey, type Policy, parsePolicy, type VerifierKey } from '@bailiwick/tlog'
 
-/** Reads the policy of a log's own witnesses. Throws `config_invalid` for one that it cannot go by. */
+/** Reads the policy of a log's own witnesses. Throws `config_invalid` for a policy that it cannot use. */
 export function readPolicy(path: string, log: VerifierKey): Policy {
   const read = parsePolicy(fileOf(path))
   if (!read.ok) throw wrong(`${path}, line ${read.line}: ${read.reason}`)

@@ -10,20 +10,20 @@ import {
 } from '@bailiwick/tlog'
 import type { Published } from '../log.ts'
 
-/** What came of a submission to a witness. */
+/** The result of a submission to a witness. */
 export type Submitted =
   /** Verified cosignatures by the witness's key. */
   | { readonly outcome: 'cosigned'; readonly signatures: readonly NoteSignature[] }
-  /** It says that it cosigned a larger tree than there is: this log was rolled back, or the witness is wrong. */
+  /** The witness says that it cosigned a larger tree than this log has: the log was rolled back, or the witness is wrong. */
   | { readonly outcome: 'ahead'; readonly size: number }
-  /** It will not cosign this: a 4xx of the standard. With 422, or 409 without a size, it holds another history of this log. */
+  /** The witness refuses to cosign, with a 4xx of the standard. With 422, or 409 without a size, it has another history of this log. */
   | { readonly outcome: 'refused'; readonly status: number }
-  /** It may work later. */
+  /** A later attempt may succeed. */
   | { readonly outcome: 'failed'; readonly why: string }
 
 export interface WitnessOptions {
   party: PolicyParty & { readonly url: string }
-  /** What it is called where its key's name is not its own alone. */
+  /** The witness's display name, for when the name of its key is not unique. */
   name?: string
   /** The log's tiles. */
   read: TileReader
@@ -31,16 +31,16 @@ export interface WitnessOptions {
   fetch?: typeof fetch
 }
 
-/** 63 hashes and a checkpoint that the log alone has signed are far below. */
+/** A submission has 63 hashes and a checkpoint with only the log's signature, which is far below this limit. */
 const longestSubmission = 10 * 1024
 const longestAnswer = 64 * 1024
-/** One to learn what the witness has, one to submit, one in case that somebody else submitted in between. */
+/** One to learn which tree the witness has, one to submit, one in case another submission came in between. */
 const attempts = 3
 
 /** One witness as its log sees it (C2SP tlog-witness, add-checkpoint). */
 export class WitnessClient {
   readonly #options: WitnessOptions
-  /** What it is thought to have cosigned last; it corrects that itself. */
+  /** The size that the witness presumably cosigned last. Its answers correct this. */
   #oldSize = 0
 
   constructor(options: WitnessOptions) {
@@ -51,7 +51,7 @@ export class WitnessClient {
     return this.#options.name ?? this.#options.party.key.name
   }
 
-  /** Asks for a cosignature of a checkpoint that the log signed and nobody else. Never rejects, and ends by its deadline. */
+  /** Asks for a cosignature of a checkpoint with only the log's signature. Never rejects, and ends by its deadline. */
   async submit(checkpoint: Published, stop: AbortSignal): Promise<Submitted> {
     try {
       const deadline = AbortSignal.timeout(this.#options.deadlineMs ?? 5000)
@@ -77,7 +77,7 @@ export class WitnessClient {
         return status >= 400 && status < 500 && status !== 429
           ? { outcome: 'refused', status }
           : { outcome: 'failed', why: `status ${status}` }
-      // Never remembered when it is beyond the log: one lie would silence the witness until the log has grown that far.
+      // Never remember a size beyond the log: one false answer would silence the witness until the log has grown that far.
       if (size > checkpoint.size) return { outcome: 'ahead', size }
       this.#oldSize = size
     }
@@ -108,14 +108,14 @@ export class WitnessClient {
       if (length > longestAnswer) throw new RangeError('the answer is too long')
       parts.push(part)
     }
-    // Without its parameters, which some servers put behind every text (RFC 9110 §8.3.1: case does not matter either).
+    // Without parameters, which some servers add to every text (RFC 9110 §8.3.1: case does not matter either).
     const [type = ''] = (answer.headers.get('content-type') ?? '').split(';')
     return { status: answer.status, type: type.trim().toLowerCase(), body: Buffer.concat(parts) }
   }
 
   /**
-   * A line by the witness's own key, of whose lines every one must hold; undefined when there is none. Others are ignored. One is
-   * enough: a note holds 100 lines, and a witness that sends as many leaves no room for those of others.
+   * A signature line by the witness's own key; undefined if there is none. Every line by that key must be valid; lines by other keys are
+   * ignored. One line is enough: a note holds 100, and a witness that sends as many would leave no room for other witnesses.
    */
   #cosignatures(note: string, lines: Uint8Array): NoteSignature[] | undefined {
     const { key } = this.#options.party

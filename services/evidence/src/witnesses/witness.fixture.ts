@@ -21,7 +21,7 @@ export interface WitnessReply {
   body?: string
 }
 
-/** Says something else than an honest witness would; undefined: what that says. `'hang'` never answers. */
+/** Gives another answer than an honest witness would; undefined: the honest answer. `'hang'` never answers. */
 export type Misbehaviour = (request: {
   body: Buffer
   honest: WitnessReply
@@ -30,7 +30,7 @@ export type Misbehaviour = (request: {
 export const witnessKeyOf = (n: number) =>
   new SignerKey(`witness.example/${n}`, new Uint8Array(32).fill(100 + n), SIGNATURE_TYPE.COSIGNATURE)
 
-/** A witness of the test log on a port of its own, as the standard has it, unless told to misbehave. */
+/** A witness of the test log on a port of its own, which follows the standard unless the test makes it misbehave. */
 export async function aWitness(
   n: number,
   misbehave: Misbehaviour = () => undefined,
@@ -78,7 +78,7 @@ export async function aWitness(
 
 export type SomeWitness = Awaited<ReturnType<typeof aWitness>>
 
-/** `threshold` of these. */
+/** A policy that requires `threshold` of these witnesses. */
 export function policyOf(threshold: number, ...witnesses: readonly Pick<SomeWitness, 'party'>[]): Policy {
   const parties = witnesses.map(({ party }) => party)
   return { logs: [], witnesses: parties, quorum: { threshold, members: parties.map(({ key }) => key) } }

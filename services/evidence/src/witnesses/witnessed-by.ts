@@ -16,7 +16,7 @@ export interface WitnessedByOptions {
   onFatal: (error: unknown) => void
 }
 
-/** The checkpoints of a log whose witnesses this policy names, each with where it is asked; what they say is counted. */
+/** The checkpoints of a log whose witnesses, with their addresses, this policy names. Counts the answers of the witnesses. */
 export function witnessedBy(options: WitnessedByOptions): WitnessedCheckpoints {
   const { policy, storage, logger, metrics } = options
   const submissions = metrics.counter('evidence_witness_submissions_total', 'Checkpoints submitted to witnesses', [
@@ -30,7 +30,7 @@ export function witnessedBy(options: WitnessedByOptions): WitnessedCheckpoints {
   const nameOf = ({ key }: PolicyParty) => distinctName(key, keys)
   const silent = new Map<string, string>()
 
-  /** Each change once: a witness that is gone for a day is no news every half minute. */
+  /** Reports each change once, so that a witness that is away for a day is not reported every half minute. */
   function tell(witness: string, submitted: Submitted): void {
     const { outcome } = submitted
     if (silent.get(witness) === outcome) return

@@ -16,7 +16,7 @@ import { Log, type Published } from '../log.ts'
 import { aWitness, type Misbehaviour, policyOf } from './witness.fixture.ts'
 import { witnessedBy } from './witnessed-by.ts'
 
-/** A log in a folder with these witnesses, as evidence runs it. */
+/** A log in a folder with the witnesses of this policy, as evidence runs it. */
 async function aWitnessedLog(folder: LogFolder, policy: Policy) {
   const lines: string[] = []
   const fatal: unknown[] = []
@@ -39,7 +39,7 @@ async function aWitnessedLog(folder: LogFolder, policy: Policy) {
       Array.from({ length: count }, (_, n) => Buffer.from(`entry ${log.size + n}`)),
       {},
     )
-  /** What a stranger finds in the folder, with who cosigned. */
+  /** The checkpoint that an outsider finds in the folder, with its cosigners. */
   const published = () => {
     const note = readFileSync(join(folder.log, 'checkpoint'))
     const opened = openCheckpoint(note, { log: logKey.verifier, witnesses: policy.witnesses.map(({ key }) => key) })
@@ -70,7 +70,7 @@ it('keeps the partial tiles of the checkpoint that readers see until they see th
   using folder = new LogFolder()
   await using witness = await aWitness(1)
   const policy = policyOf(1, witness)
-  await witness[Symbol.asyncDispose]() // nobody cosigns: readers see a checkpoint only when patience ends
+  await witness[Symbol.asyncDispose]() // without a cosigner, readers see a checkpoint only when patience ends
   await using system = await aWitnessedLog(folder, policy)
   const partial = join(folder.log, 'tile/0/000.p/200')
   await system.append(200)
@@ -115,7 +115,7 @@ it('publishes each checkpoint with the cosignatures of its witnesses, and the lo
   for (const { bodies } of [first, second])
     for (const body of bodies) {
       expect(body.length).toBeLessThan(10 * 1024)
-      // The log's own signature: what the others said is none of a witness's business.
+      // Only the log's own signature: a witness does not get the cosignatures of the others.
       expect(parseNote(body.subarray(body.indexOf('\n\n') + 2))?.signatures).toHaveLength(1)
     }
 })
@@ -211,7 +211,7 @@ it('goes on without its quorum: readers see each checkpoint, and the log waits f
   await system.until(() => system.published().size === 20)
   expect(system.published().isQuorum).toBe(false)
   expect(system.witnessed.witnessed).toBeUndefined()
-  // The same tree once more, which readers see already: nobody waits for it.
+  // The same tree once more. Readers see it already, so it is not waited for.
   await system.log.publish()
   await new Promise((resolve) => setTimeout(resolve, 800))
   await system.append(1)
@@ -231,7 +231,7 @@ it('never takes readers back to the smaller tree that a late quorum cosigned (V1
   await system.append(10)
   await system.until(() => !first)
   await system.append(10)
-  // Patience is over: the larger one without its quorum.
+  // Patience is over, so the larger checkpoint is published without its quorum.
   await system.until(() => system.published().size === 20)
   released.resolve(undefined)
   await system.until(() => system.witnessed.witnessed !== undefined)

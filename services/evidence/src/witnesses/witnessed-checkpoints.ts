@@ -19,10 +19,10 @@ export interface WitnessedOptions extends Pick<CosigningOptions, 'policy' | 'wit
   storage: LogStorage
   key: SignerKey
   clock: Clock
-  /** Told of each checkpoint that readers see from now on. */
+  /** Called for each checkpoint that readers see from now on. */
   onPublished: (checkpoint: Published) => void
   onFatal: (error: unknown) => void
-  /** How long a checkpoint waits for its quorum before readers see it without, ms. */
+  /** How long a checkpoint waits for its quorum before readers see it without one, in ms. */
   patienceMs?: number
 }
 
@@ -36,23 +36,23 @@ interface Candidate extends Published {
 }
 
 /**
- * What readers see of a log whose checkpoints are witnessed: the newest one that its quorum cosigned, as long as that comes
- * within 700 ms; else the newest one, with what cosignatures it has, since the log waits for nobody. Stands between the log
- * and its storage: for the log, a checkpoint is published once it is handed over here. What a crash loses of that the next
- * start signs again, the same bytes.
+ * The checkpoints that readers see of a witnessed log: the newest one with a quorum of cosignatures, as long as that comes within 700 ms.
+ * Otherwise it is the newest one with the cosignatures that it has, since the log does not wait for witnesses. This sits between the log
+ * and its storage: for the log, a checkpoint is published once it is handed over here. If a crash loses it, the next start signs the same
+ * bytes again.
  */
 export class WitnessedCheckpoints implements AsyncDisposable {
   readonly #options: WitnessedOptions
   readonly #cosigning: Cosigning
   readonly #stop = new AbortController()
   #published: Candidate | undefined
-  /** Places whose full tiles the log has, and readers see only under a checkpoint to come. */
+  /** Places whose full tiles the log has, but that readers see only under a later checkpoint. */
   #outgrown: Place[] = []
   #witnessed: Published | undefined
   #newest: Candidate | undefined
   #wanted: Candidate | undefined
   #writing: Promise<void> | undefined
-  /** Handed over and not seen by readers yet, oldest first. */
+  /** Checkpoints that were handed over but that readers do not see yet, oldest first. */
   #waiting: { size: number; since: number }[] = []
   #patient = false
   #quorum = Promise.withResolvers<void>()
@@ -63,7 +63,7 @@ export class WitnessedCheckpoints implements AsyncDisposable {
     this.#cosigning = new Cosigning({ policy, witnesses, onSubmitted, onCosigned: (round) => this.#cosigned(round) })
   }
 
-  /** The log's storage: everything but the checkpoint goes through. */
+  /** The log's storage. Everything except the checkpoint is passed through. */
   get storage(): LogStorage {
     const { storage } = this.#options
     return {
@@ -83,17 +83,17 @@ export class WitnessedCheckpoints implements AsyncDisposable {
     }
   }
 
-  /** Goes on with the checkpoint that the log was opened with, on which readers and witnesses may not be. */
+  /** Continues with the checkpoint that the log was opened with, which readers and witnesses may not have yet. */
   begin(checkpoint: Published): void {
     if (this.#newest === undefined) this.#handOver(checkpoint.note, true)
   }
 
-  /** What readers see; undefined until the first is written. */
+  /** The checkpoint that readers see; undefined until the first is written. */
   get published(): Published | undefined {
     return this.#published
   }
 
-  /** The newest that its quorum cosigned since the start: what a receipt should carry. */
+  /** The newest checkpoint that a quorum cosigned since the start. Receipts should carry this one. */
   get witnessed(): Published | undefined {
     return this.#witnessed
   }
@@ -111,7 +111,7 @@ export class WitnessedCheckpoints implements AsyncDisposable {
     if (isPublished) this.#published = candidate
     else if (this.#published === undefined && this.#wanted === undefined) this.#publish(candidate)
     else this.#wait(size)
-    // The root of the empty tree says nothing that a witness could vouch for.
+    // The empty tree has nothing that a witness could vouch for.
     const alone = encodeNote({ text: parseNote(note)?.text ?? '', signatures: linesBy(note, key.verifier) })
     if (size > 0) this.#cosigning.announce({ size, root, note: alone }, known)
   }
@@ -122,7 +122,7 @@ export class WitnessedCheckpoints implements AsyncDisposable {
     const candidate = { ...checkpoint, note: addSignatures(checkpoint.note, ...lines), cosignatures: signatures.size }
     if (isQuorum) this.#met(candidate)
     if (checkpoint.size === this.#newest?.size) this.#newest = candidate
-    // Who was late for a quorum still stands behind the checkpoint that readers see.
+    // A cosignature that was too late for a quorum is still added to the checkpoint that readers see.
     if (isQuorum || checkpoint.size === this.#published?.size) this.#publish(candidate)
   }
 
@@ -136,7 +136,7 @@ export class WitnessedCheckpoints implements AsyncDisposable {
     if (!this.#patient) void this.#losePatience()
   }
 
-  /** Sees to it that no checkpoint stays unseen for longer than the patience, one timer at a time. */
+  /** Ensures that no checkpoint stays unpublished for longer than the patience, with one timer at a time. */
   async #losePatience(): Promise<void> {
     this.#patient = true
     const { clock, patienceMs = patience } = this.#options
@@ -151,7 +151,7 @@ export class WitnessedCheckpoints implements AsyncDisposable {
 
   /** Only forward: a larger tree, or the same one with more cosignatures. */
   #publish(candidate: Candidate): void {
-    // Whether it is this one or a later one, readers see these: who waits for them would wait for ever.
+    // Readers will see these under this checkpoint or a later one, so they must not stay in the list of waiting ones.
     this.#waiting = this.#waiting.filter(({ size }) => size > candidate.size)
     const before = this.#wanted ?? this.#published
     if (before !== undefined && !isAfter(candidate, before)) return
@@ -187,7 +187,7 @@ export class WitnessedCheckpoints implements AsyncDisposable {
     const isMet = this.#witnessed?.size === this.#newest?.size || this.#newest?.size === 0
     if (!isMet) await withDeadline(this.#quorum.promise, lastWordMs).catch(() => undefined)
     this.#stop.abort()
-    // First, so that nothing is published behind the last word.
+    // First, so that nothing is published after the last checkpoint.
     await this.#cosigning[Symbol.asyncDispose]()
     if (this.#newest !== undefined) this.#publish(this.#newest)
     await this.#writing
