@@ -69,7 +69,7 @@ const idOf: Readonly<Record<string, string>> = {
   'decision.denied': 'decision_id',
 }
 
-/** Which terms of an event also apply to what follows from it. `id`: only names of things. Nothing follows from a denial. */
+/** The facets of an event's terms that also apply to its consequences. `id`: only names of things. Nothing follows from a denial. */
 const passed: Readonly<Record<string, readonly Facet[]>> = {
   'request.received': ['agent', 'task', 'id'],
   'request.approved': ['approver'],

@@ -135,7 +135,7 @@ export function logStorageContract(aPlace: () => StoragePlace): void {
     await using storage = await place.open()
     const outgrown = ['tile/0/998.p/3', 'tile/0/998.p/255', 'tile/entries/998.p/3', 'tile/0/x001/000.p/7']
     const full = ['tile/0/998', 'tile/entries/998', 'tile/0/x001/000', 'tile/1/002', 'tile/0/x001/001']
-    // One whose full tile is missing, one at the edge, and one that is full only in a larger tree.
+    // A tile whose full one is missing, a tile at the edge, and a tile that is full only in a larger tree.
     const needed = ['tile/0/999.p/3', 'tile/1/003.p/234', 'tile/0/x001/001.p/9']
     await storage.write([...outgrown, ...full, ...needed].map((path) => ({ path, bytes: bytes(path) })))
     const found = (await storage.outgrown(1001 * 256 + 9)).map(({ level, index }) => `${level} ${index}`)

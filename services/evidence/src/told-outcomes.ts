@@ -303,7 +303,7 @@ export class ToldOutcomes implements AsyncDisposable {
   }
 
   /**
-   * What the log says about the outcome. Compares the content that the enforcement point signed, because the decision point may make up
+   * How the log reports the outcome. Compares the content that the enforcement point signed, because the decision point may make up
    * anything beside it. Does not compare the signature's text: a reader of the log can write another one that also verifies, and would
    * falsely accuse a decision point that relayed the outcome.
    */

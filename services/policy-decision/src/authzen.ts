@@ -28,7 +28,7 @@ export interface AuthZenDecision {
   context?: JsonObject
 }
 
-/** Which permitted entities are asked for (§8.4 to §8.6). The entity searched for has no id here: an id that was sent is ignored. */
+/** A search for permitted entities (§8.4 to §8.6). The entity searched for has no id here: an id that was sent is ignored. */
 export type AuthZenSearch = { context?: JsonObject } & (
   | { entity: 'subject'; subject: Omit<AuthZenEntity, 'id'>; action: AuthZenAction; resource: AuthZenEntity }
   | { entity: 'resource'; subject: AuthZenEntity; action: AuthZenAction; resource: Omit<AuthZenEntity, 'id'> }

@@ -162,7 +162,7 @@ export class Denials implements AsyncDisposable {
       const drafts = queued.map(({ draft }) => draft)
       await recordOnceTaken(this.#pdp.record, drafts, this.#stop.signal)
     } catch (error) {
-      // A numbered denial stays in hand until it is durable. One that is not read back in time is durable.
+      // A numbered denial stays in hand until it is durable. A denial that is not read back in time is durable.
       if (errorCode(error) !== 'event_too_large') return
       // Nothing of it was published. An oversized denial fails alone.
       for (const part of queued.length > 1 ? halvesOf(queued) : []) await this.#publish(part)

@@ -4,7 +4,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 import type { AuthZenEvaluation, JsonObject } from './authzen.ts'
 
-/** What the enforcement point saw of the call (DESIGN §7.4), in `context.bailiwick`. */
+/** The enforcement point's view of the call (DESIGN §7.4), in `context.bailiwick`. */
 const observedSchema = z.object({
   credential: z.string().max(16_384).optional(),
   proof: z.string().max(8192).optional(),
@@ -17,7 +17,7 @@ const observedSchema = z.object({
   answer_bytes: z.int().min(1).optional(),
 })
 
-/** What the enforcement point can do (AuthZEN obligations profile, "Negotiation"). */
+/** The obligations that the enforcement point can fulfil (AuthZEN obligations profile, "Negotiation"). */
 const supportedSchema = z.array(z.string().max(256)).max(64).optional()
 
 export interface EvaluationRequest {

@@ -56,7 +56,7 @@ export async function judgeCover(
 type Approved = Extract<PolicyVerdict, { labels: string[] }>
 type Reserved = Extract<Reservation, { ok: true }>
 
-/** What a human's yes must do: let this action through, or also let a lapsed task go on. */
+/** The effect that a human's yes must have: let this action through, or also let a lapsed task go on. */
 export type StepUpNeeds = 'action' | 'task'
 
 /** `asked`: absent if policies had no part in the verdict. */

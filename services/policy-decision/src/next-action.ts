@@ -1,7 +1,7 @@
 import { type DenialReason, denialRetrySeconds, isTransient } from '@bailiwick/errors'
 import { isRequestable } from './denials.ts'
 
-/** What to do after a denial that came with an approval (access request profile, "Approval and Re-evaluation"). */
+/** The next step after a denial of a request that named an approval (access request profile, "Approval and Re-evaluation"). */
 export function nextAction(reason: DenialReason): { next_action: 'request' | 'retry' | 'none'; retry_after?: number } {
   if (isRequestable(reason)) return { next_action: 'request' }
   return isTransient(reason) ? { next_action: 'retry', retry_after: denialRetrySeconds } : { next_action: 'none' }

@@ -7,9 +7,9 @@ export interface OutcomeGraceOptions {
 }
 
 /**
- * When an overdue outcome may be said to be missing. While a decision point cannot take outcomes, they wait at their enforcement points, which
- * try again within 5 s. The decision point therefore reports none as missing for a sixth of the time in which an outcome is due (10 s of a
- * minute), after its start and after each time in which it was not fresh.
+ * Decides when an overdue outcome may be reported as missing. While a decision point cannot take outcomes, they wait at their enforcement
+ * points, which try again within 5 s. The decision point therefore reports none as missing for a sixth of the time in which an outcome is
+ * due (10 s of a minute), after its start and after each time in which it was not fresh.
  */
 export class OutcomeGrace {
   readonly #options: OutcomeGraceOptions
@@ -20,7 +20,7 @@ export class OutcomeGrace {
     this.#ableSince = options.monotonic()
   }
 
-  /** Call it at least once a second: it notices by these calls when the decision point is not fresh. */
+  /** Call it at least once a second: these calls detect when the decision point is not fresh. */
   isOver(): boolean {
     const { fresh, monotonic, dueMs } = this.#options
     const now = monotonic()

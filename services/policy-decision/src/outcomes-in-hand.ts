@@ -4,9 +4,9 @@ interface InHand {
 }
 
 /**
- * Outcomes that this decision point is recording, one at a time for each decision and for each number of an instance. A copy, in one list or
- * by a repeated request, gets the answer of the first, and not before the first is durable. A different outcome waits, and is judged by the
- * result of the first. An outcome in hand is not missing.
+ * Outcomes that this decision point is recording, one at a time for each decision and for each number of an instance. A copy, in one list
+ * or by a repeated request, gets the answer of the first, and not before the first is durable. A different outcome waits, and is judged by
+ * the result of the first. An outcome in hand is not missing.
  */
 export class OutcomesInHand {
   readonly #byName = new Map<string, InHand>()

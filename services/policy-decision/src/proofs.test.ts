@@ -7,7 +7,7 @@ import { Proofs, type ProofVerdict, proofLeewayMs, proofMaxAgeMs } from './proof
 
 type Clock = ReturnType<typeof testClock>
 type Asked = 'epoch' | 'adopt' | 'remember'
-/** What happens to a call: it gets through with its answer, it does not arrive, or its answer is lost. */
+/** The fate of a call: it gets through with its answer, it does not arrive, or its answer is lost. */
 type Line = 'whole' | 'cut' | 'answer lost'
 
 /** The part of a grant store that remembers proofs, for several instances, as its port describes it. */

@@ -3,7 +3,7 @@ import type { AdvanceOutcome, Take, TreeState } from '@bailiwick/grant-store'
 import { authorityOf, treeStateOf } from './budget.ts'
 import type { Pdp } from './context.ts'
 
-/** What a decision takes from the grant store. */
+/** The part of the grant store that a decision takes. */
 export type Wanted = Pick<Take, 'takeId' | 'amounts' | 'labels'>
 
 /** A store that stays ahead for this long has counted events of a writer that died (DESIGN §5). */

@@ -34,7 +34,7 @@ export function treeOrder() {
     /** How the store answers next. Without an entry it takes. */
     answers: [] as (AdvanceOutcome | Error)[],
     resetFails: false,
-    /** What happens elsewhere while the store is asked. Runs once. */
+    /** Simulates events elsewhere while the store is asked. Runs once. */
     during: undefined as (() => void) | undefined,
   }
   const grant = {

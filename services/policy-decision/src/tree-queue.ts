@@ -27,7 +27,7 @@ export interface Work {
 
 export interface Planned {
   draft: Draft<'decisions.v1'>
-  /** What to take in the grant store, for a decision. */
+  /** For a decision: the amounts to take from the grant store. */
   take?: Wanted
 }
 

@@ -25,7 +25,7 @@ export interface Position {
   dropped: readonly Dropped[]
 }
 
-/** The position of one feed in the log, in a file of its own. */
+/** The position of one feed in the log, kept in a file of its own. */
 export class FeedPosition {
   readonly #path: string
   readonly #origin: string

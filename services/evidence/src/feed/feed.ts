@@ -3,8 +3,8 @@ import type { Dropped, FeedPosition, Position } from './feed-position.ts'
 import type { FeedRecord, Records } from './records.ts'
 
 /**
- * What became of a batch: so many leaves of its beginning were `taken` off our hands, of which the other side will never have
- * `refused`. Or not now: `again` as soon as a back-off has passed, and no sooner than in so many ms.
+ * The result of a batch. `taken`: how many leaves of its beginning are done; of these, the other side will never have `refused`. Or
+ * `again`: nothing was taken; try again once a back-off has passed, and not before this many ms.
  */
 export type Delivered = { taken: number; refused?: number } | { again: number }
 

@@ -33,7 +33,7 @@ export interface LineageStep {
   delegation_id?: string
 }
 
-/** What led to a leaf, as far as the log has it. */
+/** The history that led to a leaf, as far as the log has it. */
 export interface Story {
   grant?: GrantFacts
   decision?: Decision

@@ -95,7 +95,7 @@ export function tellDenials({ data }: LeafEventOf<'denials.summarised'>): Activi
   }
 }
 
-/** What a candidate policy set would have decided. It had no effect on decisions. */
+/** The answers that a candidate policy set would have given. They had no effect on decisions. */
 export function tellCandidate({ data: { candidate, answers } }: LeafEventOf<'candidate.answered'>): Activity {
   const told = activity(undefined, {}, { verdict: 'OBSERVED', requestUid: candidate })
   const otherwise = answers.filter((answer) => answer.candidate !== answer.active).length

@@ -10,7 +10,7 @@ export const agentOf = (instance: string): string => {
   return cut > 'spiffe://'.length ? instance.slice(0, cut) : instance
 }
 
-/** What an authority permits, one line for each action on each resource. For reading only: no decision depends on it. */
+/** The privileges in an authority, one line for each action on each resource. For reading only: no decision depends on it. */
 export function privilegesOf(authority: object | undefined): string[] {
   const permissions = authority !== undefined && 'permissions' in authority ? authority.permissions : []
   const lines = (Array.isArray(permissions) ? permissions : []).flatMap((permission: unknown) => {

@@ -20,7 +20,7 @@ export interface ProveOptions extends TraceTrust, Pick<LogView, 'index' | 'readL
   values?: Pick<ValueStore, 'find'> | undefined
 }
 
-/** Which values are included: by the name under which an event holds them, by their salted hash, or `all`. By default none. */
+/** The values to include: by the name under which an event holds them, by their salted hash, or `all`. By default none. */
 export interface Revealing {
   readonly reveal: readonly string[]
   /** Takes precedence over `reveal`. */

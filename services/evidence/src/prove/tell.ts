@@ -90,7 +90,7 @@ function approved(statement: EventData<'approvals.v1', 'request.approved'>['stat
   return `${authority(statement.authority)}, from ${statement.not_before} to ${statement.not_after}${exactly(statement)}`
 }
 
-/** What the approvers saw of the exact action. */
+/** The exact action as the approvers saw it. */
 function exactly({
   action_digest,
   arguments: shown,

@@ -34,7 +34,7 @@ export const mayCall = (...ids: string[]) => ids.map((id) => ({ actions: ['tools
 const iso = (ms: number) => new Date(systemClock.now() + ms).toISOString()
 const id = (prefix: string) => newId(prefix as 'dec', systemClock.now(), systemRandom)
 
-/** What happens to a task after its story: one event after the other, as honest services publish them, or as a lying one does. */
+/** The continuation of a task after its story: one event after the other, as honest services publish them, or as a lying one does. */
 export class Later {
   readonly #story: Story
   readonly #ids: Told

@@ -34,7 +34,7 @@ export interface WitnessOptions {
 /** A submission has 63 hashes and a checkpoint with only the log's signature, which is far below this limit. */
 const longestSubmission = 10 * 1024
 const longestAnswer = 64 * 1024
-/** One to learn which tree the witness has, one to submit, one in case another submission came in between. */
+/** The first attempt shows which tree the witness has, the second submits, and the third helps if another submission came in between. */
 const attempts = 3
 
 /** One witness as its log sees it (C2SP tlog-witness, add-checkpoint). */
