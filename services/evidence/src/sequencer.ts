@@ -21,7 +21,7 @@ export interface SequencerOptions {
   /** The log can no longer be written: the process must stop, and recover at its start. */
   onFatal: (error: unknown) => void
   onPublished?: (checkpoint: Published, leaves: number) => void
-  /** The time between the begins of two batches while more keeps coming, and the longest rest between publications. In ms; at most 500. */
+  /** The time between the starts of two batches while more keeps coming, and the longest rest between publications. In ms; at most 500. */
   paceMs?: number
   /** How many leaves may wait, over all partitions. */
   maxWaiting?: number

@@ -36,7 +36,7 @@ export interface Allowed {
   /** ms since the epoch */
   permitEndsAt: number
   outcomeDue: string
-  /** As they stand in the permit, signed. */
+  /** The obligations, as they stand in the signed permit. */
   obligations: readonly Obligation[]
 }
 
@@ -45,7 +45,7 @@ export interface Denied {
   decisionId: string
   callId: string | undefined
   reason: DenialReason
-  /** The verified credential, if there is one; for evidence. */
+  /** The caller's credential, as far as it is known; for evidence. */
   token?: AccessToken
   /** The caller did not prove that it holds the credential's key. */
   unproven?: true
@@ -166,7 +166,7 @@ async function decideClaim(
 
 /**
  * Why an ALLOW that this instance gave is not repeated for this request, or undefined if it may be. It is not repeated to a caller
- * without the key, nor once the grant or credential was revoked (V7, V11). The same proof may come again: it is counted only once.
+ * without the key, nor for anything that was revoked meanwhile (V7, V11). The same proof may come again: it was counted once.
  */
 export async function whyNotAgain(
   pdp: Pdp,

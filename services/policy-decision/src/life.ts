@@ -57,11 +57,11 @@ export function deadReason(
   request: EvaluationRequest,
 ): DenialReason | undefined {
   if (!pdp.projection.fresh()) return 'state_stale'
-  // The grant changed while this call waited, and the signatures of the new one were not verified for it (V3).
+  // The grant moved while this call waited, and the signatures of what the tree holds now are not verified (V3).
   if (tree.grant !== grant) return 'grant_agent_mismatch'
   const { token } = claim
   if (grant.agent !== token.sub || request.subject.id !== token.sub) return 'grant_agent_mismatch'
-  // All of this is checked each time: the grant may have ended or changed meanwhile.
+  // All of this is checked each time: the grant may have ended or moved meanwhile.
   const life = judgeLife(pdp.projection.ledger, {
     tree,
     delegationId: token.grant.delegation,

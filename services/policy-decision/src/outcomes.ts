@@ -144,7 +144,7 @@ function findAllow(pdp: Pdp, decisionId: string): Found | undefined {
   return root !== undefined && record ? { root, record } : undefined
 }
 
-/** Outcomes that fell due in one second are reported over most of the next. Reported faster, they would hold up decisions. */
+/** Outcomes that fell due in one second are reported over most of the next. Faster reports would hold up decisions, and late is late. */
 const [pauseMs, pauses] = [10, 80]
 /** The limit also holds if many outcomes fell due while no sweep ran. */
 const mostAtOnce = 32

@@ -182,7 +182,7 @@ export class Proofs {
     }
   }
 
-  /** False if there was no room: then the memory starts empty, and nonces whose proofs it vouched for are no longer accepted. */
+  /** False if there was no room: then the memory starts empty, and proofs with its previous alone nonce are no longer accepted. */
   #rememberHere(id: string, until: number, now: number): boolean {
     // The map is in insertion order, so the oldest come first.
     if (this.#here.size >= this.#limit)
