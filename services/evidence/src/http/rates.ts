@@ -12,7 +12,7 @@ export const fileRate: StrangerRate = {
 
 /**
  * The rate of outcomes, to limit invalid ones: it takes a signature check to recognise those. Enough for a rush of enforcement points
- * behind one address; of one point only 2,000 outcomes wait.
+ * behind one address; of one point only 5,000 outcomes wait.
  */
 export const outcomeRate: StrangerRate = { name: 'outcomes', perSecond: 500, burst: 5000 }
 
