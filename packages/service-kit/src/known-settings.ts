@@ -53,6 +53,7 @@ export const knownSettings: readonly string[] = [
   'BAILIWICK_DEV_MAX_MINUTES',
   'BAILIWICK_DEV_MAX_CALLS',
   'BAILIWICK_DEV_POLICIES',
+  'BAILIWICK_DEV_ENTITIES',
   'BAILIWICK_DEV_ENV',
   ...developerNames,
   // For test runs, whose processes inherit them.

@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { createAgent } from '@bailiwick/agent'
-import { encodeTrust, parseTrust, readKeyFile } from '@bailiwick/credentials'
+import { encodeTrust, generateKey, parseTrust, readKeyFile } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
@@ -134,18 +134,43 @@ it('leaves an installation that is there as it was', async () => {
   using real = temporaryFolder()
   installation(real)
   const before = readFileSync(real.at('trust.json'))
-  const again = start(['dev', '--data', real.path, '--port', '0'])
+  const again = start(['dev', '--data', real.path, '--port', String(await freePort())])
   expect(await ended(again.child)).toBe(1)
   expect(again.output).toContain('there is an installation')
   expect(readFileSync(real.at('trust.json')).equals(before)).toBe(true)
   expect(readdirSync(real.path)).toEqual(['trust.json'])
 })
 
-it('refuses a file of rules that is wrong before anything is made', async () => {
+const registry = `
+agents:
+  - id: spiffe://bailiwick.local/agent/ledger
+    name: Ledger
+    owner: owner
+    attestor: { kind: registered_key, keys: [{ instance: i1, jwk: ${JSON.stringify(generateKey('agent').publicJwk)} }] }
+    labels: []
+    proactive_requests: true
+`
+
+it('begins with the registry of a file instead of the sample, and ends with its signal', async () => {
+  using own = temporaryFolder()
+  writeFileSync(own.at('registry.yaml'), registry)
+  const data = own.at('data')
+  const args = ['--data', data, '--port', String(await freePort()), '--registry', own.at('registry.yaml')]
+  const begun = start(['dev', ...args])
+  await expect.poll(() => begun.output).toContain('Bailiwick is ready')
+  expect(begun.output).not.toContain('BAILIWICK_AGENT=')
+  const { out } = await bailiwick(['registry', 'list', 'agent', '--data', data])
+  expect(out.trim()).toMatch(/^agent +v1 +spiffe:\/\/bailiwick\.local\/agent\/ledger$/)
+  begun.child.kill('SIGTERM')
+  expect(await ended(begun.child)).toBe(0)
+})
+
+it('refuses a wrong file of rules before it makes anything, also with a registry', async () => {
   using other = temporaryFolder()
   writeFileSync(other.at('answers.yaml'), 'requests: [{ answer: maybe }]')
-  const args = ['--data', other.at('data'), '--port', '0', '--approve', other.at('answers.yaml')]
-  const wrong = start(['dev', ...args])
+  writeFileSync(other.at('registry.yaml'), registry)
+  const files = ['--approve', other.at('answers.yaml'), '--registry', other.at('registry.yaml')]
+  const wrong = start(['dev', '--data', other.at('data'), '--port', String(await freePort()), ...files])
   expect(await ended(wrong.child)).toBe(1)
   expect(wrong.output).toContain('requests.0.answer')
   expect(existsSync(other.at('data'))).toBe(false)

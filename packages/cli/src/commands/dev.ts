@@ -1,12 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { initialise, readPolicyFiles } from '@bailiwick/installation'
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import { initialEntities } from '../initial-entities.ts'
 import type { ExitCode, Io } from '../io.ts'
-import { port as portIn, wholeNumber } from '../options.ts'
-import { defaultPolicies, devMain } from '../repository.ts'
+import { wholeNumber } from '../options.ts'
+import { devMain } from '../repository.ts'
 import { serve } from './serve.ts'
 
 interface DevOptions {
@@ -30,7 +29,7 @@ export function devCommand(program: Command, io: Io, done: (code: ExitCode) => v
         'unless --registry names others. trust.json, the console and every report say that a program approves; such an installation runs on ' +
         'this machine alone, and can never be used for anything else.',
     )
-    .option('--port <port>', 'where it listens', portIn, 8420)
+    .option('--port <port>', 'where it listens', wholeNumber(1, 65_535), 8420)
     .option('--data <dir>', 'a folder that is kept; a temporary one unless given')
     .option('--approve <file>', 'rules by which requests are answered (YAML)')
     .option(
@@ -51,37 +50,30 @@ export function devCommand(program: Command, io: Io, done: (code: ExitCode) => v
 
 async function dev(options: DevOptions, io: Io): Promise<ExitCode> {
   const { port, approve, maxCalls, maxMinutes, registry, policies, env } = options
-  const data = options.data ?? mkdtempSync(join(tmpdir(), 'bailiwick-dev-'))
+  const scratch = mkdtempSync(join(tmpdir(), 'bailiwick-dev-'))
   const setting = (name: string, value: string | number | undefined) =>
     value === undefined ? {} : { [name]: String(value) }
   try {
-    if (registry !== undefined)
-      initialise({
-        data,
-        publicUrl: `http://localhost:${port}`,
-        singleOperator: true,
-        softwareApprover: true,
-        now: io.clock.now(),
-        randomBytes: io.random,
-        policies: readPolicyFiles(policies ?? defaultPolicies),
-        entities: initialEntities(registry),
-      })
+    const entities = registry === undefined ? undefined : join(scratch, 'entities.json')
+    if (entities !== undefined && registry !== undefined)
+      writeFileSync(entities, JSON.stringify(initialEntities(registry)), { mode: 0o600 })
     return await serve(
       devMain,
       {
         BAILIWICK_LOG_LEVEL: 'warn',
         ...io.env,
-        BAILIWICK_DATA: data,
+        BAILIWICK_DATA: options.data ?? join(scratch, 'data'),
         BAILIWICK_PORT: String(port),
         ...setting('BAILIWICK_DEV_APPROVE', approve),
         ...setting('BAILIWICK_DEV_MAX_CALLS', maxCalls),
         ...setting('BAILIWICK_DEV_MAX_MINUTES', maxMinutes),
-        ...setting('BAILIWICK_DEV_POLICIES', policies === undefined ? undefined : resolve(policies)),
-        ...setting('BAILIWICK_DEV_ENV', env === undefined ? undefined : resolve(env)),
+        ...setting('BAILIWICK_DEV_POLICIES', policies),
+        ...setting('BAILIWICK_DEV_ENTITIES', entities),
+        ...setting('BAILIWICK_DEV_ENV', env),
       },
       io,
     )
   } finally {
-    if (options.data === undefined) rmSync(data, { recursive: true, force: true })
+    rmSync(scratch, { recursive: true, force: true })
   }
 }

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { keyFilePath } from '@bailiwick/credentials'
-import { ServiceError } from '@bailiwick/errors'
-import { initialise, isInitialised, paths, readInstallation, readPolicyFiles } from '@bailiwick/installation'
+import { initialise, paths, readPolicyFiles } from '@bailiwick/installation'
 import { openGrantStore, runService } from '@bailiwick/service-host'
 import { type developerNames, systemClock } from '@bailiwick/service-kit'
 import type { z } from 'zod'
@@ -30,12 +29,12 @@ process.exitCode = await runService({
   env: process.env,
   schema: configSchema,
   prepare(config) {
-    const { BAILIWICK_DATA: data, BAILIWICK_PORT: port, BAILIWICK_DEV_APPROVE: file } = config
+    const { BAILIWICK_DATA: data, BAILIWICK_PORT: port } = config
+    const { BAILIWICK_DEV_APPROVE: file, BAILIWICK_DEV_ENTITIES: entities } = config
     rules =
       file === undefined
         ? rulesWithin({ minutes: config.BAILIWICK_DEV_MAX_MINUTES, calls: config.BAILIWICK_DEV_MAX_CALLS })
         : readAnswerRules(file)
-    if (isInitialised(data)) return refuseUsed(data)
     initialise({
       data,
       publicUrl: `http://localhost:${port}`,
@@ -44,7 +43,7 @@ process.exitCode = await runService({
       now: systemClock.now(),
       randomBytes,
       policies: readPolicyFiles(config.BAILIWICK_DEV_POLICIES),
-      entities: () => sampleEntities(data),
+      entities: entities === undefined ? () => sampleEntities(data) : JSON.parse(readFileSync(entities, 'utf8')),
     })
   },
   async start(config, host) {
@@ -62,7 +61,7 @@ process.exitCode = await runService({
     // Without a counter (0), like many authenticators: a browser may use the exported passkey at the same time as this process.
     const passkey = softwarePasskey({ rpId: trust.rp_id, origin: url }).raw({ signCount: 0 })
     const approver = await enrolApprover({ url, data }, { id: sample.owner, name: 'Software approver' }, passkey)
-    rmSync(invitationKey(data))
+    rmSync(keyFilePath(paths(data).keys('invitation'), 'invitation'))
     const passkeyFile = join(data, 'approver.json')
     writeFileSync(passkeyFile, `${JSON.stringify(approver.passkey.exported())}\n`, { mode: 0o600 })
     const names = namesOf(data, trust, passkeyFile)
@@ -72,20 +71,6 @@ process.exitCode = await runService({
   },
   complain: console.error,
 })
-
-function invitationKey(data: string): string {
-  return keyFilePath(paths(data).keys('invitation'), 'invitation')
-}
-
-/** `bailiwick dev --registry` has just made the installation. Any other has an approver already, whose passkey is gone. */
-function refuseUsed(data: string): void {
-  const { trust } = readInstallation(data)
-  if (trust.software_approver === true && existsSync(invitationKey(data))) return
-  throw new ServiceError(
-    'config_invalid',
-    `--data: there is an installation in ${data} already; bailiwick dev begins anew each time: give it another folder, or none`,
-  )
-}
 
 /** The names that a program needs. Those of the sample are included only if the sample exists. */
 function namesOf(data: string, trust: { public_url: string; installation: string }, passkeyFile: string): Names {
