@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 BASE_URL = "http://localhost:8430"
 RESOURCE = {"type": "tool", "id": "invoices/read"}
+PERMIT_MEMBERS = {"iss", "aud", "instance", "jti", "iat", "exp", "action_digest", "action_salt", "grant", "obligations"}
 
 
 def b64(data: bytes) -> str:
@@ -107,7 +108,9 @@ class Point:
         self.signer = Key(env["BAILIWICK_POINT_OUTCOME_KEY"])
         self.instance = b64(secrets.token_bytes(16))  # rule 1
         self.used: dict[str, float] = {}
-        self.lock = threading.Lock()
+        self.using = threading.Lock()
+        self.reporting = threading.Lock()
+        self.unverified = False
         self.sequence = 0
         self.previous: str | None = None
 
@@ -131,6 +134,8 @@ class Point:
 
     def decide(self, action: dict, presented: dict) -> tuple[dict | None, dict]:
         """A permit and its call, or None and why not. No answer, or one that is unclear, is a "no"."""
+        if self.unverified:
+            return None, {"reason": "outcomes_unverified"}
         text = canonical({"action": {"name": action["name"], "properties": action["properties"]}, "resource": RESOURCE})
         call_id = presented.pop("call_id") or "call_" + secrets.token_hex(13)
         try:
@@ -158,17 +163,19 @@ class Point:
         """Rules 3 and 4."""
         kid = strict_json(unb64(jws.split(".")[0]))["kid"]
         permit = verified(jws, "bailiwick-permit+jwt", self.permit_key(kid))
-        now = time.time()
+        if unknown := permit.keys() - PERMIT_MEMBERS:
+            raise ValueError(f"a permit with {unknown}, which this enforcement point does not understand")
         expected = {"iss": self.pdp, "aud": self.id, "instance": self.instance}
         expected |= {"action_digest": digest, "jti": decision_id}
         for name, value in expected.items():
             if permit.get(name) != value:
                 raise ValueError(f"the permit is for another {name}")
-        if not permit["iat"] - 1 <= now < permit["exp"] + 1 or permit["exp"] - permit["iat"] > 5:
-            raise ValueError("the permit is not valid now")
         if permit.get("obligations"):
             raise ValueError("this enforcement point fulfils no obligations")
-        with self.lock:
+        with self.using:
+            now = time.time()
+            if not permit["iat"] - 1 <= now < permit["exp"] + 1 or permit["exp"] - permit["iat"] > 5:
+                raise ValueError("the permit is not valid now")
             self.used = {name: until for name, until in self.used.items() if until > now}
             if decision_id in self.used:
                 raise ValueError("the permit was used")
@@ -194,7 +201,7 @@ class Point:
 
     def report(self, call: dict, status: str, http_status: int, sent: int) -> None:
         """Rule 6: numbered from 1, chained, delivered one after the other, each until it has its answer."""
-        with self.lock:
+        with self.reporting:
             self.sequence += 1
             outcome = {"installation": self.trust["installation"], "enforcement_point": self.id, "instance": self.instance}
             outcome |= {"sequence": self.sequence} | ({"previous": self.previous} if self.previous else {})
@@ -207,6 +214,7 @@ class Point:
                     code, problem = self.send("/v1/outcomes", {"outcome": jws})
                 except (OSError, ValueError):
                     code, problem = 503, None
+                self.unverified = code == 401
                 if code == 204:
                     return
                 if code not in (401, 404, 429) and code < 500:
@@ -231,6 +239,7 @@ class Handler(BaseHTTPRequestHandler):
             body = strict_json(self.rfile.read(min(int(self.headers.get("content-length") or 0), 65536)) or b"{}")
             if not isinstance(body, dict):
                 raise ValueError("an object is expected")
+            canonical(body).encode()  # what has no canonical form cannot be decided
         except ValueError as error:
             return self.answer(400, {"code": "request_malformed", "detail": str(error)})
         if len(self.headers.get_all("authorization") or []) > 1 or len(self.headers.get_all("dpop") or []) > 1:
@@ -242,9 +251,14 @@ class Handler(BaseHTTPRequestHandler):
         permit, call = self.point.decide({"name": "tools/call", "properties": body}, presented)
         if permit is None:
             return self.refuse(call)
-        answer = {"invoice": body.get("invoice"), "total": "120.00"}  # the effect
-        sent = self.answer(200, answer, {"bailiwick-decision-id": call["decision_id"]})
-        self.point.report(call, "succeeded", 200, sent)
+        # The effect is reported also if it fails, and if the agent no longer reads the answer.
+        status, http_status, sent = "failed", 500, 0
+        try:
+            answer = {"invoice": body.get("invoice"), "total": "120.00"}  # the effect
+            status, http_status = "succeeded", 200
+            sent = self.answer(200, answer, {"bailiwick-decision-id": call["decision_id"]})
+        finally:
+            self.point.report(call, status, http_status, sent)
 
     def refuse(self, context: dict) -> None:
         reason = context.get("reason", "internal")
@@ -252,7 +266,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = {}
         if missing:
             error = 'error="use_dpop_nonce", ' if reason == "proof_nonce_required" else ""
-            headers["www-authenticate"] = f'DPoP {error}algs="ES256 EdDSA"'
+            headers["www-authenticate"] = f'DPoP {error}algs="ES256 Ed25519 EdDSA"'
         if "dpop_nonce" in context:
             headers["dpop-nonce"] = context["dpop_nonce"]
         problem = {"type": f"urn:bailiwick:denial:{reason}", "title": "The action is denied", "code": reason}

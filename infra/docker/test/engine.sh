@@ -1,13 +1,21 @@
 #!/bin/bash
 # Starts a Docker engine for the tests, with everything below FOLDER, and leaves it running. `stop` ends it and removes what
-# it made, except its images: containers, volumes, networks, mounts and firewall rules.
+# it made, except its images: containers, volumes, networks, mounts, bridges and firewall rules. It leaves what the kernel was set to:
+# ip_forward, IPv6 rules, a mounted cgroup2. `stop` does nothing for a folder that `start` did not make.
 #   infra/docker/test/engine.sh start|stop FOLDER
 # Needs root, dockerd and iptables (Debian: docker.io iptables). It listens only on FOLDER/docker.sock.
 set -euo pipefail
 verb=$1 folder=$2
+[[ $folder =~ ^/[^/].*[^/]$ && $folder != */../* ]] || {
+  echo "engine.sh: $folder is no absolute path" >&2
+  exit 2
+}
 export DOCKER_HOST=unix://$folder/docker.sock
-cgroup=bailiwick-engine
+marker=$folder/bailiwick-engine
+cgroup=bailiwick-engine-$(printf %s "$folder" | sha256sum | cut -c1-8)
 first_policy=$folder/forward-policy # of the firewall before the engine; absent where another engine had changed it already
+first_bridges=$folder/bridges       # that were there before the engine
+boot=/proc/sys/kernel/random/boot_id
 
 answers() { docker info >/dev/null 2>&1; }
 
@@ -29,7 +37,7 @@ finish() {
   kill "$pid"
   within 30 gone "$pid" || kill -9 "$pid" || true
 }
-ours() { tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep -qF "$folder"; }
+ours() { tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep -qE "(^|[ =:/])${folder#/}/"; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # What an engine leaves that was killed, or whose machine was.
@@ -42,7 +50,7 @@ clean() {
     name=$(cat "$left/comm" 2>/dev/null) || continue
     case $name in containerd-shim* | docker-proxy) if ours "${left#/proc/}"; then kill -9 "${left#/proc/}" || true; fi ;; esac
   done
-  cut -d' ' -f2 /proc/mounts | grep -F "$folder/" | sort -r | while read -r left; do umount -l "$left"; done || true
+  awk -v below="$folder/" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | while read -r left; do umount -l "$left"; done || true
   rm -rf "$folder/pid" "$folder/docker.sock" "$folder/exec"
 }
 
@@ -60,10 +68,16 @@ usable_iptables() {
 start() {
   local options=() device
   mkdir -p "$folder"
+  touch "$marker"
   answers && return
   clean
   usable_iptables
-  [[ $(iptables -S) == *DOCKER* ]] || iptables -S FORWARD | sed -n 's/^-P FORWARD //p' >"$first_policy"
+  rm -f "$first_policy"
+  [[ $(iptables -S) == *DOCKER* ]] || {
+    iptables -S FORWARD | sed -n 's/^-P FORWARD //p'
+    cat "$boot"
+  } >"$first_policy"
+  bridges >"$first_bridges"
   mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup
   # On cgroup v1, all containers together would get as much of a busy machine as one process.
   if [ -d /sys/fs/cgroup/cpu ] && mkdir -p "/sys/fs/cgroup/cpu/$cgroup"; then
@@ -79,7 +93,10 @@ start() {
   return 1
 }
 
+bridges() { find /sys/class/net -mindepth 1 -printf '%f\n' | { grep -xE 'docker0|br-[0-9a-f]{12}' || true; } | sort; }
+
 stop() {
+  [ -e "$marker" ] || return 0
   if answers; then
     docker ps -aq | xargs -r docker rm -f -v >/dev/null
     docker network prune -f >/dev/null
@@ -87,16 +104,17 @@ stop() {
     docker image prune -f --filter until=48h >/dev/null # what a newer build replaced; the newest is the next build's cache
   fi
   clean
-  [ -e "$first_policy" ] || return 0
+  # After a reboot, rules and bridges are another engine's.
+  [ "$(tail -1 "$first_policy" 2>/dev/null)" = "$(cat "$boot")" ] || return 0
   # Another engine, started since, has rules in the same chains.
   ! grep -qx dockerd /proc/[0-9]*/comm 2>/dev/null || return 0
   usable_iptables
   for table in filter nat; do
     iptables-save -t "$table" | grep -v -E 'DOCKER|docker0|br-[0-9a-f]{12}' |
-      sed "s/^:FORWARD [A-Z]*/:FORWARD $(cat "$first_policy")/" | iptables-restore -T "$table"
+      sed "s/^:FORWARD [A-Z]*/:FORWARD $(head -1 "$first_policy")/" | iptables-restore -T "$table"
   done
-  find /sys/class/net -mindepth 1 -printf '%f\n' | { grep -xE 'docker0|br-[0-9a-f]{12}' || true; } | xargs -r -n1 ip link delete
-  rm -f "$first_policy"
+  bridges | comm -13 "$first_bridges" - | xargs -r -n1 ip link delete
+  rm -f "$first_policy" "$first_bridges"
 }
 
 case $verb in

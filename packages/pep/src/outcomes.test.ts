@@ -261,7 +261,7 @@ describe('outcomes', () => {
     await using point = await aPoint(pdp, { now: () => now, onProblem: ({ code }) => problems.push(code) })
     await act(point)
     await point.delivered()
-    expect([tries, problems]).toEqual([3, ['decision_unknown']])
+    expect([tries, problems]).toEqual([4, ['decision_unknown']])
   })
 
   it.each([[401], [403], [408], [429], [500], [502]])('are kept when the PDP answers %i', async (status) => {

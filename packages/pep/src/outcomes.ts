@@ -174,8 +174,7 @@ export class OutcomeReporter implements AsyncDisposable {
 
   /** Never throws. */
   async #deliver(batch: readonly PendingOutcome[]): Promise<void> {
-    const { pdp, now } = this.#options
-    for (const each of batch) each.firstTriedAt ??= now()
+    const { pdp } = this.#options
     const answers = await deliverOutcomes(
       pdp,
       batch.map(({ jws }) => jws),
@@ -197,7 +196,8 @@ export class OutcomeReporter implements AsyncDisposable {
    */
   #settle(each: PendingOutcome, answer: OutcomeAnswer | undefined): boolean {
     const { now, maxPauseMs } = this.#options
-    const verdict = answer && verdictOf(answer.status, now() - (each.firstTriedAt ?? now()))
+    if (answer?.status === 404) each.unknownSince ??= now()
+    const verdict = answer && verdictOf(answer.status, now() - (each.unknownSince ?? now()))
     if (answer === undefined || verdict === 'again') {
       if (answer?.status === 401) this.#setUnverified(each, answer)
       const pauseMs = answer === undefined ? 0 : Math.min(each.pauseMs, maxPauseMs)
@@ -265,9 +265,9 @@ export class OutcomeReporter implements AsyncDisposable {
 }
 
 /** Only the PDP can judge an outcome: an outcome is given up only if the PDP calls the outcome itself wrong. */
-function verdictOf(status: number, triedForMs: number): 'done' | 'again' | 'refused' {
+function verdictOf(status: number, unknownMs: number): 'done' | 'again' | 'refused' {
   if (status >= 200 && status < 300) return 'done'
-  if (status === 404 && triedForMs < unknownForMs) return 'again'
+  if (status === 404 && unknownMs < unknownForMs) return 'again'
   return isRefusal(status) ? 'refused' : 'again'
 }
 

@@ -24,6 +24,8 @@ export interface PdpClientOptions {
 /** Pauses before the PDP is asked again about a call whose answer was lost. */
 const againAfterMs = [50, 250]
 const assertionSeconds = 60
+/** For how long the PDP's word that it does not know this enforcement point is believed. */
+const unknownForMs = 5000
 /** An assertion is reused while it has at least this long to live, so that the PDP verifies one instead of hundreds. */
 const assertionMarginMs = 15_000
 /** The longest answers are permit keys, a kilobyte each with its certificate. */
@@ -41,15 +43,18 @@ export interface PdpAnswer {
 export class PdpClient {
   readonly #options: PdpClientOptions
   #assertion = { text: '', until: 0 }
-  #isKnown = true
+  /** ms since the epoch: when the PDP last answered that it does not know this enforcement point. */
+  #unknownAt: number | undefined
 
   constructor(options: PdpClientOptions) {
     this.#options = options
   }
-
-  /** Whether the PDP knew this enforcement point when it last answered. */
+  /**
+   * Whether the PDP knew this enforcement point when it last answered. A "no" holds for a few seconds: then the next call asks again, and a
+   * point that no call reaches while it is not ready finds out that it was registered.
+   */
   get isKnown(): boolean {
-    return this.#isKnown
+    return this.#unknownAt === undefined || this.#options.now() - this.#unknownAt >= unknownForMs
   }
 
   /** Throws `pdp_unavailable` if there is no usable answer: a refused connection, a timeout, a body that is not strict JSON. */
@@ -102,11 +107,11 @@ export class PdpClient {
   /** Reports the first answer in which the PDP does not know this enforcement point: its key was changed, or it is no longer registered. */
   #setKnown({ status, body }: PdpAnswer): void {
     const isKnown = status !== 401 || errorCode(body) !== 'caller_unauthenticated'
-    if (this.#isKnown && !isKnown)
+    if (this.#unknownAt === undefined && !isKnown)
       this.#options.onProblem(
         new ServiceError('caller_unauthenticated', 'the PDP does not know this enforcement point'),
       )
-    this.#isKnown = isKnown
+    this.#unknownAt = isKnown ? undefined : this.#options.now()
   }
 
   #currentAssertion(): string {

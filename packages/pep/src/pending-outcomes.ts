@@ -11,8 +11,8 @@ export interface PendingOutcome {
   isTold: boolean
   /** How long it waits if the decision point asks to get it again later. */
   pauseMs: number
-  /** ms since the epoch */
-  firstTriedAt?: number
+  /** ms since the epoch: when the PDP first answered that it does not know the decision. */
+  unknownSince?: number
 }
 
 const firstPauseMs = 50

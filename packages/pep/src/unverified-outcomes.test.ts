@@ -72,3 +72,48 @@ it('an enforcement point that the PDP does not know says so once, keeps its outc
   expect(pdp.outcomes).toHaveLength(1)
   expect(problems).toEqual(['caller_unauthenticated: the PDP does not know this enforcement point'])
 })
+
+it('an enforcement point that no call reaches while it is unknown asks again after a few seconds (V13)', async () => {
+  await using pdp = await FakePdp.start()
+  let later = 0
+  const now = () => Date.now() + later
+  pdp.now = now
+  await using point = await aPoint(pdp, { now })
+  pdp.knows = false
+  expect(await act(point)).toEqual({ allowed: false, reason: 'pdp_unavailable' })
+  later = 4000
+  expect(point.obstacle).toBe('caller_unauthenticated')
+  later = 6000
+  expect(point.obstacle).toBeUndefined()
+  expect(await act(point)).toEqual({ allowed: false, reason: 'pdp_unavailable' })
+  expect(point.obstacle).toBe('caller_unauthenticated')
+  later = 12_000
+  pdp.knows = true
+  expect(await act(point)).toMatchObject({ allowed: true })
+  expect(point.obstacle).toBeUndefined()
+})
+
+it('an outcome that could not be verified for long is not given up for one PDP that does not know its decision yet (V15)', async () => {
+  await using pdp = await FakePdp.start()
+  let later = 0
+  const now = () => Date.now() + later
+  pdp.now = now
+  const answers = [
+    ...[
+      { status: 401, body: { code: 'key_unknown' } },
+      { status: 404, body: { code: 'decision_unknown' } },
+    ],
+    { status: 204 },
+  ]
+  pdp.outcome = () => {
+    const answer = answers.shift() ?? { status: 204 }
+    if (answer.status === 401) later = 600_000
+    return answer
+  }
+  const problems: string[] = []
+  await using point = await aPoint(pdp, { now, onProblem: ({ message }) => problems.push(message) })
+  expect(await act(point)).toMatchObject({ allowed: true })
+  await point.delivered()
+  expect(answers).toEqual([])
+  expect(problems).toEqual([expect.stringMatching(/^key_unknown/)])
+})

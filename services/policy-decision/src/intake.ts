@@ -182,8 +182,8 @@ export class Intake implements Disposable {
     const { at } = begun
     const now = this.#options.monotonic()
     lane.window.over(at, now, { grow: true, shrink: () => true })
-    // A window that limits nothing does not grow. Otherwise its first cuts would have no effect.
-    const grow = 2 * this.#counting >= this.#window.size
+    // A window that limits nothing does not grow. Otherwise its first cuts would have no effect. Below 1 it limits by pacing alone.
+    const grow = this.#window.size < 1 || 2 * this.#counting >= this.#window.size
     this.#window.over(at, now, { grow, shrink: this.#options.isSlow })
     this.#discount(begun)
     this.#settle(key, lane)
@@ -237,7 +237,8 @@ export class Intake implements Disposable {
         begun.isSwept = true
       }
       for (const waiting of lane.waiting) {
-        if (++waiting.sweeps < (waiting.isOneOfMany?.() === true ? mostSweeps : most)) continue
+        const mayWaitLonger = this.#window.size >= 1 && waiting.isOneOfMany?.() === true
+        if (++waiting.sweeps < (mayWaitLonger ? mostSweeps : most)) continue
         lane.waiting.delete(waiting)
         waiting.turnAway()
       }

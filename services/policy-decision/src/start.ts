@@ -254,9 +254,8 @@ export async function startPolicyDecision(
       outcomes.run(point.id, async () => {
         try {
           await reportOutcome(pdp, queues, point, jws, refused, inHand)
-          unverified.end(point.id)
         } catch (error) {
-          if (errorKinds[errorCode(error)].status === 401) unverified.begin(point.id, errorCode(error))
+          if (errorKinds[errorCode(error)].status === 401) unverified.add(point, errorCode(error))
           throw error
         }
       }),

@@ -1,11 +1,13 @@
+import type { EnforcementPoint } from '@bailiwick/contracts'
+import { thumbprint } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
 import type { Logger, Metrics } from '@bailiwick/service-kit'
 
-/** The enforcement points whose outcomes this decision point cannot verify. Such a point lets no call through (decision 55). */
+/** The outcomes that this decision point cannot verify. A point lets no call through while one of its own start is among them (decision 55). */
 export class UnverifiedOutcomes {
   readonly #count: { inc(labels: { enforcement_point: string }): void }
   readonly #logger: Pick<Logger, 'warn'>
-  readonly #points = new Set<string>()
+  readonly #told = new Set<string>()
 
   constructor(metrics: Pick<Metrics, 'counter'>, logger: Pick<Logger, 'warn'>) {
     this.#logger = logger
@@ -16,16 +18,12 @@ export class UnverifiedOutcomes {
     )
   }
 
-  /** Logs the first one since an outcome of this point was verified. */
-  begin(point: string, code: ErrorCode): void {
-    this.#count.inc({ enforcement_point: point })
-    if (this.#points.has(point)) return
-    this.#points.add(point)
-    this.#logger.warn({ enforcement_point: point, code }, 'outcomes of this enforcement point cannot be verified')
-  }
-
-  /** An outcome of this point was verified and counts. */
-  end(point: string): void {
-    this.#points.delete(point)
+  /** Counts it, and logs the first of each point and outcome key: an earlier start may have left outcomes that never verify. */
+  add({ id, outcome_jwk: jwk }: Pick<EnforcementPoint, 'id' | 'outcome_jwk'>, code: ErrorCode): void {
+    this.#count.inc({ enforcement_point: id })
+    const told = `${id} ${thumbprint(jwk)}`
+    if (this.#told.has(told)) return
+    this.#told.add(told)
+    this.#logger.warn({ enforcement_point: id, code }, 'outcomes of this enforcement point cannot be verified')
   }
 }

@@ -43,8 +43,7 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
   const event = (id: string) => ({ key: 'one-key', bytes: Buffer.from(id) })
   const present = async (topic: string) => (await wholeTopic(connection(), topic)).map(textOf).sort()
 
-  /** Freezes a broker for so long, and lets it go on; resolves when it knows what happened meanwhile. */
-  /** Resolves once the node stands still, which takes a moment where it runs in a container. */
+  /** Freezes a broker for so long. Resolves once it stands still, which takes a moment if it runs in a container. */
   async function frozen(node: KafkaNode, ms: number): Promise<{ thawed: Promise<void> }> {
     await node.kill('SIGSTOP')
     const thaw = async () => {

@@ -130,6 +130,36 @@ it.each([
   expect(served.output).toContain(why)
 })
 
+it.each([
+  [
+    'a grant store that others share',
+    { BAILIWICK_GRANT_STORE: 'rediss://redis.example:6379' },
+    'BAILIWICK_GRANT_STORE',
+  ],
+  ['another name', { BAILIWICK_HOSTS: 'agents.example.com' }, 'BAILIWICK_HOSTS'],
+  ['a proxy in front', { BAILIWICK_TRUSTED_PROXIES: '10.0.0.0/8' }, 'BAILIWICK_TRUSTED_PROXIES'],
+])('is refused with %s by serve', async (_, env, why) => {
+  using another = temporaryFolder()
+  writeFileSync(another.at('trust.json'), readFileSync(names.BAILIWICK_TRUST ?? ''))
+  const served = start(['serve', '--data', another.path, '--port', String(await freePort())], {
+    ...env,
+    BAILIWICK_PUBLIC_URL: names.BAILIWICK_URL ?? '',
+  })
+  expect(await ended(served.child)).toBe(1)
+  expect(served.output).toContain(why)
+})
+
+it('overwrites no file that holds anything else', async () => {
+  using own = temporaryFolder()
+  writeFileSync(own.at('.env'), 'API_KEY=mine\n')
+  const args = ['--data', own.at('data'), '--port', String(await freePort()), '--env', own.at('.env')]
+  const refused = start(['dev', ...args])
+  expect(await ended(refused.child)).toBe(1)
+  expect(refused.output).toContain('API_KEY')
+  expect(readFileSync(own.at('.env'), 'utf8')).toBe('API_KEY=mine\n')
+  expect(existsSync(own.at('data'))).toBe(false)
+})
+
 it('leaves an installation that is there as it was', async () => {
   using real = temporaryFolder()
   installation(real)

@@ -60,8 +60,9 @@ async function dev(options: DevOptions, io: Io): Promise<ExitCode> {
     return await serve(
       devMain,
       {
-        BAILIWICK_LOG_LEVEL: 'warn',
-        ...io.env,
+        // What a shell has of a real installation, such as a webhook or a collector, is not for this one.
+        ...Object.fromEntries(Object.entries(io.env).filter(([name]) => !name.startsWith('BAILIWICK_'))),
+        BAILIWICK_LOG_LEVEL: io.env.BAILIWICK_LOG_LEVEL ?? 'warn',
         BAILIWICK_DATA: options.data ?? join(scratch, 'data'),
         BAILIWICK_PORT: String(port),
         ...setting('BAILIWICK_DEV_APPROVE', approve),

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { entitySchemas } from '@bailiwick/contracts'
 import { generateKey, keyFilePath, writeKeyFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
@@ -45,6 +46,9 @@ export function keysPointCommand(keys: Command, io: Io, done: (code: ExitCode) =
       })
       const name = fileNameOf(id)
       const files = [`${name}-caller`, `${name}-outcome`] as const
+      for (const file of files)
+        if (existsSync(keyFilePath(out, file)))
+          throw new ServiceError('config_invalid', `there is a key file ${keyFilePath(out, file)} already`)
       writeKeyFile(out, files[0], caller)
       writeKeyFile(out, files[1], outcome)
       io.err(

@@ -20,6 +20,9 @@ async function main([file = '', vkey = '', policyFile = '', root = '', json]: re
 const notChecked = (root: string) =>
   `THE ROOT KEY WAS NOT CHECKED: ${root} is what the bundle brought, and a stranger's bundle brings a stranger's. Compare it with the one that you were given, or pass that as --root.`
 
+const softwareApprover =
+  'SOFTWARE APPROVER: a program approved here, and no person (bailiwick dev). This proves nothing about people.'
+
 function machine(report: BundleReport): object {
   if (!report.ok) return report
   const names = namesOf(report)
@@ -44,6 +47,7 @@ function linesOf(file: string, about: string, report: BundleReport): string[] {
     ...report.steps.flatMap((step) => [tell(step), ...tellValues(step)]),
     ...tellMissing(report.steps),
     `Every signature holds, and leads back to the root key ${report.root}, ${report.root_checked ? 'which is the one that you trust' : 'which only the bundle names'}.`,
+    ...(report.software_approver ? [softwareApprover] : []),
     'A bundle cannot show that nothing else happened: a withdrawal, a stricter rule that was registered later, a person or a key that was retired.',
   ]
 }

@@ -35,6 +35,8 @@ export type BundleReport =
       readonly root: string
       /** Whether that is the key that the verifier was given. Otherwise it only comes from the bundle, and anyone can make one. */
       readonly root_checked: boolean
+      /** A program approved, and no person (`bailiwick dev`). */
+      readonly software_approver: boolean
       /** Oldest first. */
       readonly steps: readonly Step[]
     }
@@ -109,6 +111,7 @@ export async function verifyBundle(bundle: Bundle, { log, policy, root }: Bundle
     witnesses,
     root: bundle.trust.root.jwk.x,
     root_checked: root !== undefined,
+    software_approver: bundle.trust.software_approver === true,
     steps: told.reverse(),
   }
 }

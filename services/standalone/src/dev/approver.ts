@@ -30,7 +30,7 @@ export interface Approver {
    * cannot sign in yet.
    */
   invite(person: Invitee): Promise<{ requestId: string; invited: Approver }>
-  /** Asks again until `check` returns something, for the pending requests, grants and changes of `/console/api/state`. */
+  /** What waits, and the grants, as `/console/api/state` has them. */
   state(): Promise<ConsoleState>
   /** Any other path that the console reads. */
   get<T>(path: string): Promise<T>

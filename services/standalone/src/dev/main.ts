@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseEnv } from 'node:util'
 import { keyFilePath } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
 import { initialise, paths, readPolicyFiles } from '@bailiwick/installation'
 import { openGrantStore, runService } from '@bailiwick/service-host'
-import { type developerNames, systemClock } from '@bailiwick/service-kit'
+import { developerNames, systemClock } from '@bailiwick/service-kit'
 import type { z } from 'zod'
 import { sample, sampleAgentId, sampleEntities, sampleKeyFile } from '../sample.ts'
 import { startStandalone } from '../start.ts'
@@ -30,6 +32,7 @@ process.exitCode = await runService({
   schema: configSchema,
   prepare(config) {
     const { BAILIWICK_DATA: data, BAILIWICK_PORT: port } = config
+    refuseForeignEnv(config.BAILIWICK_DEV_ENV)
     const { BAILIWICK_DEV_APPROVE: file, BAILIWICK_DEV_ENTITIES: entities } = config
     rules =
       file === undefined
@@ -96,8 +99,21 @@ function namesOf(data: string, trust: { public_url: string; installation: string
 }
 
 function writeEnv(file: string, names: Names): void {
-  const lines = Object.entries(names).map(([name, value]) => `${name}=${value}\n`)
+  const lines = Object.entries(names).map(([name, value]) => `${name}=${/\s/.test(value) ? `"${value}"` : value}\n`)
+  rmSync(file, { force: true })
   writeFileSync(file, lines.join(''), { mode: 0o600 })
+}
+
+/** A file of the user's own is not overwritten. */
+function refuseForeignEnv(file: string | undefined): void {
+  if (file === undefined || !existsSync(file)) return
+  const known: readonly string[] = ['BAILIWICK_DATA', ...developerNames]
+  const foreign = Object.keys(parseEnv(readFileSync(file, 'utf8'))).find((name) => !known.includes(name))
+  if (foreign !== undefined)
+    throw new ServiceError(
+      'config_invalid',
+      `--env: ${file} holds ${foreign}, which is not of bailiwick dev: name another file`,
+    )
 }
 
 function banner(names: Names, config: Config): string {

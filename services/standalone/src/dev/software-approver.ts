@@ -64,8 +64,8 @@ export async function answerRequests(options: SoftwareApproverOptions): Promise<
     const about = `${request.id}  ${request.agent} for ${request.authority.task}`
     if (found === undefined) return say(`left      ${about}: no rule matches; sign in at the console to answer`)
     const { rule, number } = found
-    if (rule.answer === 'approve') await approver.approve(request.id)
-    else await approver.deny(request.id, rule.reason)
-    say(`${rule.answer === 'approve' ? 'approved' : 'denied  '}  ${about} (rule ${number})`)
+    if (rule.answer === 'deny') await approver.deny(request.id, rule.reason)
+    const answered = rule.answer === 'deny' ? 'denied' : (await approver.approve(request.id)).status
+    say(`${answered.padEnd(8)}  ${about} (rule ${number})`)
   }
 }
