@@ -102,7 +102,7 @@ export default {
       from: {
         path: '^(services|packages)/',
         pathNot: [
-          '^packages/service-host/src/adapters\\.ts$',
+          '^packages/host/src/process/adapters\\.ts$',
           '^packages/cli/src/commands/kafka\\.ts$', // makes what the adapter needs; chooses nothing
           tests,
           '^packages/testkit/',

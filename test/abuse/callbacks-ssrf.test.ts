@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
-import { isPublicAddress, safePost } from '@bailiwick/service-kit'
+import { isPublicAddress, safePost } from '@bailiwick/host'
 import { sampleAgentId, sampleAuthority } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { answered, eventually, pause, Scene } from './scene.ts'

@@ -11,7 +11,7 @@ import {
 } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
-import { newId } from '@bailiwick/service-kit'
+import { newId } from '@bailiwick/kit'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { type CallAnswer, Point } from '../e2e/agent-side.ts'
 import { by, type SubAgent, SubAgents } from '../e2e/sub-agents.ts'

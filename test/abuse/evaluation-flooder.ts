@@ -1,5 +1,5 @@
 import { actionDigest, makeDpopProof, signCallerAssertion } from '@bailiwick/credentials'
-import { newId, systemRandom } from '@bailiwick/service-kit'
+import { newId, systemRandom } from '@bailiwick/kit'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
 
 /** A flood through the sample enforcement point. */

@@ -13,7 +13,7 @@ import {
   type Trust,
 } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
-import { logger } from '@bailiwick/service-kit'
+import { logger } from '@bailiwick/host'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it, onTestFinished } from 'vitest'
 import { holding, operatorAt } from './operator.ts'

@@ -13,7 +13,7 @@ import { eventually, pause, Scene } from './scene.ts'
 
 /** A self-signed certificate for `localhost` that no authority vouches for. */
 async function selfSigned(): Promise<{ cert: string; key: string }> {
-  const { testTls } = await import(join(import.meta.dirname, '../../packages/service-kit/src/tls.fixture.ts'))
+  const { testTls } = await import(join(import.meta.dirname, '../../packages/host/src/http/tls.fixture.ts'))
   return { cert: testTls.certificate, key: testTls.key }
 }
 

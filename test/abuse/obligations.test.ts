@@ -1,17 +1,9 @@
 import { Readable } from 'node:stream'
 import { type Notification, parseStrictJson } from '@bailiwick/contracts'
+import { Health, type HttpReply, type HttpServer, httpServer, logger, metrics } from '@bailiwick/host'
 import { paths } from '@bailiwick/installation'
+import { systemClock, systemRandom } from '@bailiwick/kit'
 import { bailiwickPep, type EnforcementPoint, memoryOutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
-import {
-  Health,
-  type HttpReply,
-  type HttpServer,
-  httpServer,
-  logger,
-  metrics,
-  systemClock,
-  systemRandom,
-} from '@bailiwick/service-kit'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type Approver, enrolApprover, type System, startSystem } from '@bailiwick/testkit'

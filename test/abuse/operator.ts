@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from '@bailiwick/cli'
-import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { systemClock, systemRandom } from '@bailiwick/kit'
 import { expect } from 'vitest'
 import { eventually } from './scene.ts'
 

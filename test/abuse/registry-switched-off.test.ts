@@ -16,7 +16,7 @@ import {
   signTrust,
 } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
-import { type Clock, systemClock, systemRandom } from '@bailiwick/service-kit'
+import { type Clock, systemClock, systemRandom } from '@bailiwick/kit'
 import { sample } from '@bailiwick/standalone/sample'
 import { enrolApprover, freePort, recoverApprover, startSystem } from '@bailiwick/testkit'
 import { expect, inject, it } from 'vitest'

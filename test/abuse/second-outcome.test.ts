@@ -1,5 +1,5 @@
 import { generateKey, outcomeHash, signCallerAssertion, signOutcome } from '@bailiwick/credentials'
-import { newId } from '@bailiwick/service-kit'
+import { newId } from '@bailiwick/kit'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { eventually, Scene } from './scene.ts'

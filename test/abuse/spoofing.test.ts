@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { run } from '@bailiwick/cli'
 import { sha256, signAccessRequest } from '@bailiwick/credentials'
-import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { systemClock, systemRandom } from '@bailiwick/kit'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Person } from './person.ts'

@@ -1,6 +1,6 @@
 import { globSync } from 'node:fs'
 import { join } from 'node:path'
-import { developerNames, knownSettings } from '@bailiwick/service-kit'
+import { developerNames, knownSettings } from '@bailiwick/host'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 

@@ -1,5 +1,5 @@
 import { run } from '@bailiwick/cli'
-import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { systemClock, systemRandom } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { audit } from '../audit.ts'
 import { type GoodLog, goodLog } from './good-log.ts'

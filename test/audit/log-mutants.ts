@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path'
 import { diskLogStorage } from '@bailiwick/evidence/disk-log-storage'
 import { openLogWriter } from '@bailiwick/evidence/log-writer'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { decodeEntryBundle, encodeEntryBundle, type SignerKey } from '@bailiwick/tlog'
 
 export type Random = () => number

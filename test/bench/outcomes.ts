@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { type Bench, type Measure, median, percentile } from './measure.ts'
 import { type Granted, World } from './world.ts'
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { embeddedBus } from '@bailiwick/bus/embedded'
-import { topicSettings } from '@bailiwick/service-host'
+import { topicSettings } from '@bailiwick/host/process'
 import { type Bench, inFlight, type Measure, median, percentile, perSecond, timed } from './measure.ts'
 import { AppendedFile } from './physical.ts'
 

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { RevocationKind } from '@bailiwick/contracts'
 import { errorCode } from '@bailiwick/errors'
-import { Semaphore } from '@bailiwick/service-kit'
+import { Semaphore } from '@bailiwick/kit'
 import { passing, persistently } from './patience.ts'
 import type { Granted } from './world.ts'
 

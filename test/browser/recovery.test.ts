@@ -11,7 +11,7 @@ import {
   signGenesisStatement,
 } from '@bailiwick/credentials'
 import { paths, recoveryAddress } from '@bailiwick/installation'
-import { type Clock, systemClock } from '@bailiwick/service-kit'
+import { type Clock, systemClock } from '@bailiwick/kit'
 import { sample } from '@bailiwick/standalone/sample'
 import { freePort, type System, startSystem } from '@bailiwick/testkit'
 import type { Browser } from 'playwright-core'

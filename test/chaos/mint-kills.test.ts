@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { systemClock, systemRandom } from '@bailiwick/kit'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { enrolApprover, preparePlace } from '@bailiwick/testkit'

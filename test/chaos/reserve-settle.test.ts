@@ -1,5 +1,5 @@
+import { newId } from '@bailiwick/kit'
 import { missingParts, startRedis } from '@bailiwick/native'
-import { newId } from '@bailiwick/service-kit'
 import { describe, expect, it } from 'vitest'
 import { adjust, credentialFor, limitOf } from '../e2e/agent-side.ts'
 import { callsOnly, type TwoPoints, twoPoints } from '../e2e/two-points.ts'

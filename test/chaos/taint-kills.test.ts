@@ -1,6 +1,6 @@
 import type { Agent } from '@bailiwick/agent'
 import { jcsHash } from '@bailiwick/credentials'
-import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { systemClock, systemRandom } from '@bailiwick/kit'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { enrolApprover, preparePlace } from '@bailiwick/testkit'

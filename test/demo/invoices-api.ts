@@ -1,5 +1,7 @@
 import type { Action } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import { Health, httpServer, logger as makeLogger, metrics } from '@bailiwick/host'
+import { type Clock, systemClock, systemRandom } from '@bailiwick/kit'
 import {
   bailiwickPep,
   type GuardedHandler,
@@ -7,15 +9,6 @@ import {
   type OutcomeStore,
   openEnforcementPoint,
 } from '@bailiwick/pep'
-import {
-  type Clock,
-  Health,
-  httpServer,
-  logger as makeLogger,
-  metrics,
-  systemClock,
-  systemRandom,
-} from '@bailiwick/service-kit'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import type { RunningSystem } from '@bailiwick/testkit'
 import { z } from 'zod'

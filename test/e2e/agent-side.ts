@@ -12,7 +12,7 @@ import {
   signOutcome,
 } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
-import { newId } from '@bailiwick/service-kit'
+import { newId } from '@bailiwick/kit'
 import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
 import { eventually, type World } from './world.ts'
 

@@ -1,6 +1,6 @@
 import { faultyBus } from '@bailiwick/bus'
 import { generateKey, sha256, signClientAssertion } from '@bailiwick/credentials'
-import { newId } from '@bailiwick/service-kit'
+import { newId } from '@bailiwick/kit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Point, read } from './agent-side.ts'
 import { People } from './people.ts'

@@ -1,4 +1,4 @@
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 
 /** Answers over a service's own server, without a network between. */
 export const inside =

@@ -6,19 +6,12 @@ import type { ServiceName } from '@bailiwick/contracts'
 import { generateKey, type SigningKey, writeKeyFile } from '@bailiwick/credentials'
 import { evidenceKeys, startEvidence } from '@bailiwick/evidence/start'
 import type { GrantStore } from '@bailiwick/grant-store'
+import { commonSettings, logger as makeLogger, type Metrics, metrics as makeMetrics, readConfig } from '@bailiwick/host'
+import { type Host, openHost } from '@bailiwick/host/process'
 import { paths, readGenesis } from '@bailiwick/installation'
 import { issuerKeys, startIssuer } from '@bailiwick/issuer/start'
+import { systemClock, systemRandom } from '@bailiwick/kit'
 import { policyDecisionKeys, startPolicyDecision } from '@bailiwick/policy-decision/start'
-import { type Host, openHost } from '@bailiwick/service-host'
-import {
-  commonSettings,
-  type Metrics,
-  logger as makeLogger,
-  metrics as makeMetrics,
-  readConfig,
-  systemClock,
-  systemRandom,
-} from '@bailiwick/service-kit'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { type Approver, enrolApprover, freePort, openFront, type Place, preparePlace } from '@bailiwick/testkit'
 import { z } from 'zod'

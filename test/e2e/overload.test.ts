@@ -1,5 +1,5 @@
 import { generateKey, signCallerAssertion } from '@bailiwick/credentials'
-import { newId } from '@bailiwick/service-kit'
+import { newId } from '@bailiwick/kit'
 import { sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { agentId, askTokenWithNonce, type CallAsk, credentialFor, read } from './agent-side.ts'

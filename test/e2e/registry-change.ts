@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { buildRegistryStatement, statementChallenge, statementHash } from '@bailiwick/approval-statement'
 import type { EntityChange, EventData, RegistryStatement } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
-import { newId } from '@bailiwick/service-kit'
+import { newId } from '@bailiwick/kit'
 import { sample } from '@bailiwick/standalone/sample'
 import type { Granted } from './granted.ts'
 

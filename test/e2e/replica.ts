@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs'
 import type { Action, Trust } from '@bailiwick/credentials'
+import { after, systemClock, systemRandom } from '@bailiwick/kit'
 import { fileOutcomeStore, type Guarded, openEnforcementPoint } from '@bailiwick/pep'
-import { after, systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
 
 /** One replica of the sample's enforcement point. */

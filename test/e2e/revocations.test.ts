@@ -1,7 +1,7 @@
 import { faultyBus } from '@bailiwick/bus'
 import { signClientAssertion } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
-import { newId } from '@bailiwick/service-kit'
+import { newId } from '@bailiwick/kit'
 import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { askTokenWithNonce, credentialFor, Point, read } from './agent-side.ts'

@@ -10,7 +10,7 @@ import {
 import type { Assertion, Rule } from '@bailiwick/contracts'
 import { actionDigest, jcsHash, publicKeyOf, signAccessRequest, verifyBindingToken } from '@bailiwick/credentials'
 import { readPolicyFiles } from '@bailiwick/installation'
-import { newId } from '@bailiwick/service-kit'
+import { newId } from '@bailiwick/kit'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { softwarePasskey } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { verifyRegistration } from '@bailiwick/approval-statement'
 import { generateKey, jcsHash, type SigningKey, signAccessToken, signClientAssertion } from '@bailiwick/credentials'
-import { newId } from '@bailiwick/service-kit'
+import { newId } from '@bailiwick/kit'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { softwarePasskey } from '@bailiwick/testkit'
 import * as client from 'openid-client'

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { serialize } from 'node:v8'
 import { faultyBus } from '@bailiwick/bus'
-import { newId } from '@bailiwick/service-kit'
+import { newId } from '@bailiwick/kit'
 import { sampleKey } from '@bailiwick/standalone/sample'
 import { describe, expect, it } from 'vitest'
 import { agentId, askTokenWithNonce, type CallAnswer, credentialFor, Point } from './agent-side.ts'

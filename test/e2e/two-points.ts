@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type RedisGrantStore, redisGrantStore } from '@bailiwick/grant-store/redis'
-import { logger } from '@bailiwick/service-kit'
+import { logger } from '@bailiwick/host'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { adjust, type CallAnswer, type CallAsk, Point } from './agent-side.ts'
 import { type Granted, granted } from './granted.ts'

@@ -1,5 +1,5 @@
 import type { InitialEntities } from '@bailiwick/installation'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { sample } from '@bailiwick/standalone/sample'
 import { type Approver, enrolApprover, type System, type SystemOptions, startSystem } from '@bailiwick/testkit'
 import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'

@@ -6,6 +6,7 @@ import type { Bus } from '@bailiwick/bus'
 import type { EventData, EventTypeOf, TopicName } from '@bailiwick/contracts'
 import { type EventPurpose, readKeyFile, type SigningKey, type Trust } from '@bailiwick/credentials'
 import type { GrantStore } from '@bailiwick/grant-store'
+import { Health, type HttpServer, httpServer, logger as makeLogger, metrics as makeMetrics } from '@bailiwick/host'
 import {
   type Genesis,
   type InitialEntities,
@@ -16,19 +17,10 @@ import {
   readPolicyFiles,
 } from '@bailiwick/installation'
 import { type StartedIssuer, startIssuer } from '@bailiwick/issuer/start'
+import { newId, systemClock, systemRandom } from '@bailiwick/kit'
 import type { PolicyDecisionConfig } from '@bailiwick/policy-decision/config'
 import { type PolicyDecision, type PolicyDecisionAdapters, startPolicyDecision } from '@bailiwick/policy-decision/start'
 import { openParticipant, type Participant } from '@bailiwick/projection'
-import {
-  Health,
-  type HttpServer,
-  httpServer,
-  logger as makeLogger,
-  metrics as makeMetrics,
-  newId,
-  systemClock,
-  systemRandom,
-} from '@bailiwick/service-kit'
 import { sampleEntities } from '@bailiwick/standalone/sample'
 import { freePort } from '@bailiwick/testkit'
 import { openAdapters } from './adapters-under-test.ts'

@@ -50,10 +50,10 @@ describe('the workshop', () => {
   it('distinguishes a killed mutant, a surviving one, one that other tests see, and one that does not apply', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'audit-workshop-'))
     const path = join(folder, 'x.patch')
-    const tests = ['--project', 'unit', 'packages/service-kit/src/rate.test.ts']
+    const tests = ['--project', 'unit', 'packages/kit/src/rate.test.ts']
     using workshop = new Workshop()
     const fate = (invariant: string, was: string, is: string) => {
-      const file = 'packages/service-kit/src/rate.ts'
+      const file = 'packages/kit/src/rate.ts'
       writeFileSync(
         path,
         `--- a/${file}\n+++ b/${file}\n@@ -33,3 +33,3 @@\n   /** Takes \`cost\` tokens or, when there are fewer, none. A cost over the burst is never met. */\n-${was}\n+${is}\n     const { perSecond, burst, maxKeys, clock } = this.#limits\n`,

@@ -21,6 +21,8 @@ import {
   signServiceKeyCertificate,
   type Trust,
 } from '@bailiwick/credentials'
+import { logger } from '@bailiwick/host'
+import { systemRandom } from '@bailiwick/kit'
 import {
   type ActivePolicies,
   type Answer,
@@ -35,7 +37,6 @@ import {
   UnderWay,
 } from '@bailiwick/policy-decision/pipeline'
 import { Ledger, type Published } from '@bailiwick/projection'
-import { logger, systemRandom } from '@bailiwick/service-kit'
 
 // The decision point's own pipeline over a real ledger, real credentials and the real Cedar. The world around it is
 // simplified: the bus is a call of the ledger, the grant store is away so that only the log decides, and the humans'

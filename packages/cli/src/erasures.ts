@@ -1,5 +1,5 @@
 import { callAt, type erasureReasonSchema } from '@bailiwick/contracts'
-import { after } from '@bailiwick/service-kit'
+import { after } from '@bailiwick/kit'
 import { z } from 'zod'
 import { expectAnswer } from './expect-answer.ts'
 import type { Io } from './io.ts'

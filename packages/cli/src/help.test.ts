@@ -1,4 +1,4 @@
-import { seededRandom, testClock } from '@bailiwick/service-kit'
+import { seededRandom, testClock } from '@bailiwick/kit'
 import type { Command } from 'commander'
 import { expect, it } from 'vitest'
 import { examples, roles } from './help.ts'

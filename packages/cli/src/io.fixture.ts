@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { seededRandom, testClock } from '@bailiwick/service-kit'
+import { seededRandom, testClock } from '@bailiwick/kit'
 import type { Io } from './io.ts'
 import { run } from './run.ts'
 

@@ -1,4 +1,4 @@
-import type { Clock, RandomSource } from '@bailiwick/service-kit'
+import type { Clock, RandomSource } from '@bailiwick/kit'
 
 /** The parts of its process that a command may use: main.ts passes the real ones, a test its own. */
 export interface Io {

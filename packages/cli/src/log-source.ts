@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
-import { after } from '@bailiwick/service-kit'
+import { after } from '@bailiwick/kit'
 import { MAX_ENTRY_BYTES, TILE_WIDTH, type TileReader } from '@bailiwick/tlog'
 
 /** The location of a log's files: a folder, or an address that serves them (C2SP tlog-tiles). Its content is not trusted. */

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { seededRandom } from '@bailiwick/service-kit'
+import { seededRandom } from '@bailiwick/kit'
 import {
   bundlesToWrite,
   encodeEntryBundle,

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { systemClock, systemRandom } from '@bailiwick/kit'
 import { run } from './run.ts'
 
 const { stdout, stderr } = process

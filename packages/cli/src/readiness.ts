@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
+import type { ServiceAddress } from '@bailiwick/host'
 import { paths } from '@bailiwick/installation'
-import type { ServiceAddress } from '@bailiwick/service-kit'
 import { operatorOf, type PartService, partsIn, socketsOf } from './operator-client.ts'
 import { failingAt, nameOf, type Place, reasonOf } from './operator-exchange.ts'
 import { services } from './repository.ts'

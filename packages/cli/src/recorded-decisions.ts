@@ -1,8 +1,8 @@
 import { labelsOfTool, toolServerOf } from '@bailiwick/approval-statement'
 import { type Agent, agentIdOf, type DecodedEvent, type EventData, type ToolServer } from '@bailiwick/contracts'
+import { timeOfId } from '@bailiwick/kit'
 import type { Did, PolicyRequest, PolicySet, RecordedQuestion } from '@bailiwick/policy'
 import type { SpendView } from '@bailiwick/projection'
-import { timeOfId } from '@bailiwick/service-kit'
 import { taskHistory } from './recorded-history.ts'
 import type { RecordedLog } from './recorded-log.ts'
 

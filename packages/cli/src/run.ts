@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorCode, errorKinds } from '@bailiwick/errors'
-import { misspeltSettings } from '@bailiwick/service-kit'
+import { misspeltSettings } from '@bailiwick/host'
 import { Command, CommanderError } from 'commander'
 import { agentsCommand } from './commands/agents.ts'
 import { auditCommand } from './commands/audit.ts'

@@ -1,6 +1,6 @@
 import { type Action, actionDigest, actionText, generateKey, saltedHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { describe, expect, it } from 'vitest'
 import type { Permitted } from './enforcement-point.ts'
 import { memoryOutcomeStore } from './outcome-store.ts'

@@ -11,7 +11,7 @@ import {
   verifyPermit,
 } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { newId, withDeadline } from '@bailiwick/service-kit'
+import { newId, withDeadline } from '@bailiwick/kit'
 import { type ActionSnapshot, snapshotAction } from './action-snapshot.ts'
 import { type Held, holdAnswer, type Owed } from './answer.ts'
 import { askPdp, type ClaimedAllow, type Observed } from './decision.ts'

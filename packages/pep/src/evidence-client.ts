@@ -1,6 +1,6 @@
 import { mostOutcomes, outcomeResultsSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { after } from '@bailiwick/service-kit'
+import { after } from '@bailiwick/kit'
 
 export interface EvidenceClientOptions {
   /** Evidence's public URL, without a slash at the end. */

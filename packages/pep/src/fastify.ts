@@ -1,6 +1,6 @@
 import { type Action, agentAlgorithms } from '@bailiwick/credentials'
 import { errorKinds, ServiceError } from '@bailiwick/errors'
-import { parseStrictJson } from '@bailiwick/service-kit'
+import { parseStrictJson } from '@bailiwick/kit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AnswerGate } from './answer-gate.ts'
 import type { Effect, EnforcementPoint, Permitted } from './enforcement-point.ts'
@@ -41,7 +41,7 @@ export function bailiwickPep(
   { point, baseUrl, toAction, mostBytes, egressBytes }: BailiwickPepOptions,
 ): (handler: GuardedHandler) => RouteHandler {
   const { origin } = new URL(baseUrl)
-  // A server of service-kit already reads strictly.
+  // A server of `host` already reads strictly.
   if (!app.hasRequestDecorator('rawBody')) readJsonStrictly(app)
   const gates = new WeakMap<FastifyReply, AnswerGate>()
   app.addHook('onSend', async (_request, reply, payload) => gates.get(reply)?.hold(reply, payload) ?? payload)

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Notification, Obligation } from '@bailiwick/contracts'
 import { errorCode } from '@bailiwick/errors'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { describe, expect, it } from 'vitest'
 import type { EnforcementPointOptions } from './enforcement-point.ts'
 import { aCall, aPoint, FakePdp } from './pdp.fixture.ts'

@@ -1,6 +1,6 @@
 import { type Notification, type Obligation, obligationSchema } from '@bailiwick/contracts'
 import { jcs } from '@bailiwick/credentials'
-import { withDeadline } from '@bailiwick/service-kit'
+import { withDeadline } from '@bailiwick/kit'
 import type { Owed } from './answer.ts'
 
 /**

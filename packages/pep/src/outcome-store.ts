@@ -1,7 +1,7 @@
 import { dirname } from 'node:path'
 import { compactJwsSchema, parseStrictJson } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { ensureDir, lockFile, readFileIfExists, writeFileDurably } from '@bailiwick/service-kit'
+import { ensureDir, lockFile, readFileIfExists, writeFileDurably } from '@bailiwick/kit'
 import { z } from 'zod'
 
 const stateSchema = z.strictObject({

@@ -1,6 +1,6 @@
 import { type Outcome, outcomeHash, type SigningKey, signOutcome } from '@bailiwick/credentials'
 import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
-import { after } from '@bailiwick/service-kit'
+import { after } from '@bailiwick/kit'
 import { deliverOutcomes, isRefusal, type OutcomeAnswer } from './deliver-outcomes.ts'
 import type { EvidenceClient } from './evidence-client.ts'
 import type { OutcomeState, OutcomeStore } from './outcome-store.ts'

@@ -1,7 +1,7 @@
 import { parseStrictJson } from '@bailiwick/contracts'
 import { type SigningKey, signCallerAssertion } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { after } from '@bailiwick/service-kit'
+import { after } from '@bailiwick/kit'
 import { encodeRandom } from './random-text.ts'
 
 export interface PdpClientOptions {

@@ -15,7 +15,7 @@ import {
   verifyCallerAssertion,
   verifyOutcome,
 } from '@bailiwick/credentials'
-import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { systemClock, systemRandom } from '@bailiwick/kit'
 import { type EnforcementPoint, type EnforcementPointOptions, openEnforcementPoint } from './enforcement-point.ts'
 import { memoryOutcomeStore } from './outcome-store.ts'
 

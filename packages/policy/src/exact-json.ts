@@ -1,5 +1,5 @@
 import { parseJson } from '@bailiwick/contracts'
-import { parseStrictJsonText } from '@bailiwick/service-kit'
+import { parseStrictJsonText } from '@bailiwick/kit'
 
 const maxBytes = 64 * 1024 * 1024
 const maxDepth = 128

@@ -1,4 +1,4 @@
-import { parseStrictJsonText } from '@bailiwick/service-kit'
+import { parseStrictJsonText } from '@bailiwick/kit'
 import { z } from 'zod'
 import type { PlainRequest } from './authzen-policies.ts'
 

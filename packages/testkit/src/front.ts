@@ -1,6 +1,6 @@
 import type { ServiceName } from '@bailiwick/contracts'
 import { ServiceError, toProblem } from '@bailiwick/errors'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import proxy from '@fastify/http-proxy'
 import fastify from 'fastify'
 

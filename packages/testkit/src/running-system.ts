@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
 import type { Trust } from '@bailiwick/credentials'
+import type { Logger } from '@bailiwick/host'
 import {
   type InitialEntities,
   initialise,
@@ -12,8 +13,8 @@ import {
   readInstallation,
   readPolicyFiles,
 } from '@bailiwick/installation'
+import { type Clock, type RandomSource, systemClock } from '@bailiwick/kit'
 import { freePorts } from '@bailiwick/native'
-import { type Clock, type Logger, type RandomSource, systemClock } from '@bailiwick/service-kit'
 import { sampleEntities } from '@bailiwick/standalone/sample'
 
 /** The parts of a running system that agents, people and enforcement points use, in whichever processes it runs. */

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { nodeArguments } from '@bailiwick/service-kit'
+import { nodeArguments } from '@bailiwick/host'
 import { expect, it } from 'vitest'
 import { freePort } from './running-system.ts'
 

@@ -2,8 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { ServiceName } from '@bailiwick/contracts'
+import { nodeArguments } from '@bailiwick/host'
+import { systemClock } from '@bailiwick/kit'
 import { endWithThis } from '@bailiwick/native'
-import { nodeArguments, systemClock } from '@bailiwick/service-kit'
 
 const keptCharacters = 20_000
 const keptErrors = 200

@@ -2,16 +2,10 @@ import type { Bus } from '@bailiwick/bus'
 import { embeddedBus } from '@bailiwick/bus/embedded'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
+import { type Logger, logger as makeLogger, metrics, readConfig } from '@bailiwick/host'
+import { type Host, openHost, topicSettings } from '@bailiwick/host/process'
 import { paths } from '@bailiwick/installation'
-import { type Host, openHost, topicSettings } from '@bailiwick/service-host'
-import {
-  type Logger,
-  logger as makeLogger,
-  metrics,
-  readConfig,
-  systemClock,
-  systemRandom,
-} from '@bailiwick/service-kit'
+import { systemClock, systemRandom } from '@bailiwick/kit'
 import { configSchema } from '@bailiwick/standalone/config'
 import { type Standalone, type StandaloneAdapters, startStandalone } from '@bailiwick/standalone/start'
 import { type PlaceOptions, preparePlace, type RunningSystem } from './running-system.ts'

@@ -1,5 +1,5 @@
 import { type DpopProof, generateKey, makeDpopProof, verifyDpopProof } from '@bailiwick/credentials'
-import { seededRandom, testClock } from '@bailiwick/service-kit'
+import { seededRandom, testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { AgentProofs, NonceNeeded, proofLeewayMs, proofMaxAgeMs } from './agent-proofs.ts'
 

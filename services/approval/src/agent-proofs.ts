@@ -1,6 +1,7 @@
 import { countsFrom, type DpopProof, proofId } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { type Clock, type DpopNonces, dpopNonces, type RandomSource, ReplayMemory } from '@bailiwick/service-kit'
+import { type DpopNonces, dpopNonces } from '@bailiwick/host'
+import { type Clock, type RandomSource, ReplayMemory } from '@bailiwick/kit'
 
 export const proofMaxAgeMs = 60_000
 export const proofLeewayMs = 5000

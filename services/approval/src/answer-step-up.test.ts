@@ -1,6 +1,6 @@
 import { requestIdOf } from '@bailiwick/approval-statement'
 import { actionDigest, actionText, jcsHash, saltedHash } from '@bailiwick/credentials'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { agentId, agentOf, authority, aWorld, type World } from './approval.fixture.ts'
 import { aPerson, type Person } from './browser.fixture.ts'

@@ -1,5 +1,5 @@
 import { verifyApproval } from '@bailiwick/approval-statement'
-import { testClock } from '@bailiwick/service-kit'
+import { testClock } from '@bailiwick/kit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { agentId, agentOf, answering, authority, aWorld, type World } from './approval.fixture.ts'
 import { aPerson, type Person } from './browser.fixture.ts'

@@ -14,22 +14,11 @@ import {
   signAccessRequest,
   type Trust,
 } from '@bailiwick/credentials'
+import { Health, type HttpServer, httpServer, logger, type Metrics, metrics, type SafePost } from '@bailiwick/host'
+import { topicSettings } from '@bailiwick/host/process'
 import { initialise, paths, readGenesis } from '@bailiwick/installation'
+import { newId, systemClock, systemRandom, type TestClock } from '@bailiwick/kit'
 import { type Participant, Producer } from '@bailiwick/projection'
-import { topicSettings } from '@bailiwick/service-host'
-import {
-  Health,
-  type HttpServer,
-  httpServer,
-  logger,
-  type Metrics,
-  metrics,
-  newId,
-  type SafePost,
-  systemClock,
-  systemRandom,
-  type TestClock,
-} from '@bailiwick/service-kit'
 import type { ApprovalConfig } from './config.ts'
 import { standInIssuer } from './issuer.fixture.ts'
 import { startApproval } from './start.ts'

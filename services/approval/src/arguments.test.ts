@@ -1,5 +1,5 @@
 import { type Action, actionDigest, actionText, saltedHash, sha256 } from '@bailiwick/credentials'
-import { systemRandom } from '@bailiwick/service-kit'
+import { systemRandom } from '@bailiwick/kit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { agentOf, aRule, authority, aWorld, type World } from './approval.fixture.ts'
 import { aPerson, type Person } from './browser.fixture.ts'

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Agent } from '@bailiwick/contracts'
 import { encodeBase64url, generateKey } from '@bailiwick/credentials'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { origin } from './approval.fixture.ts'
 
 /** A SPIFFE authority with its trust bundle in a file, and agents that it vouches for. */

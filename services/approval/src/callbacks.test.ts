@@ -1,5 +1,6 @@
 import { generateKey, sha256, verifyingKey, verifyNotification } from '@bailiwick/credentials'
-import { metrics, type Post, type Posted, RateLimiter, systemClock, testClock } from '@bailiwick/service-kit'
+import { metrics, type Post, type Posted } from '@bailiwick/host'
+import { RateLimiter, systemClock, testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { agentOf, aWorld, type World } from './approval.fixture.ts'
 import { aPerson } from './browser.fixture.ts'

@@ -1,4 +1,4 @@
-import { systemRandom, testClock } from '@bailiwick/service-kit'
+import { systemRandom, testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { Challenges } from './challenges.ts'
 

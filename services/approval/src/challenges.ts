@@ -1,5 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import type { Clock, RandomSource } from '@bailiwick/service-kit'
+import type { Clock, RandomSource } from '@bailiwick/kit'
 import { Transient } from './transient.ts'
 
 // 48 bytes, so that a name has the 64 characters that an enrolment id may have.

@@ -1,4 +1,4 @@
-import { askSettings, commonSettings, type NotificationFormat, notifySettings } from '@bailiwick/service-kit'
+import { askSettings, commonSettings, type NotificationFormat, notifySettings } from '@bailiwick/host'
 import { z } from 'zod'
 
 /** Settings of an approval service, apart from its adapters. */

@@ -1,6 +1,7 @@
 import type { Trust } from '@bailiwick/credentials'
+import type { Logger } from '@bailiwick/host'
+import type { Clock, RandomSource, RateLimiter, SerialQueue } from '@bailiwick/kit'
 import type { Voice } from '@bailiwick/projection'
-import type { Clock, Logger, RandomSource, RateLimiter, SerialQueue } from '@bailiwick/service-kit'
 import type { OwnRequests } from './own-requests.ts'
 import type { ReadPolicyText } from './policy-texts.ts'
 import type { Prose } from './prose.ts'

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type SigningKey, signClientAssertion, type Trust, thumbprint } from '@bailiwick/credentials'
+import type { Clock } from '@bailiwick/kit'
 import type { Voice } from '@bailiwick/projection'
-import type { Clock } from '@bailiwick/service-kit'
 import type { EvidenceAuthorization } from './evidence-reader.ts'
 
 const lifeSeconds = 60

@@ -1,6 +1,6 @@
 import { jcsHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import type { Clock } from '@bailiwick/service-kit'
+import type { Clock } from '@bailiwick/kit'
 import { Transient } from './transient.ts'
 
 /** Longer than a task's life plus a day (access request profile, "Access Request Submission"). */

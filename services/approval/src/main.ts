@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { keyFilePath } from '@bailiwick/credentials'
+import { runService } from '@bailiwick/host/process'
 import { paths } from '@bailiwick/installation'
-import { runService } from '@bailiwick/service-host'
 import { configSchema } from './config.ts'
 import { approvalKeys, startApproval } from './start.ts'
 

@@ -1,5 +1,5 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
-import type { Metrics } from '@bailiwick/service-kit'
+import type { Metrics } from '@bailiwick/host'
 import type { Approval } from './context.ts'
 
 /** Counts events of requests, and shows how many requests are unanswered. */

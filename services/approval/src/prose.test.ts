@@ -1,5 +1,5 @@
 import { saltedHash, sha256 } from '@bailiwick/credentials'
-import { systemRandom } from '@bailiwick/service-kit'
+import { systemRandom } from '@bailiwick/kit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { agentOf, aWorld, type World } from './approval.fixture.ts'
 import { aPerson } from './browser.fixture.ts'

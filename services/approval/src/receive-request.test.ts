@@ -1,6 +1,6 @@
 import { encodeEnvelope } from '@bailiwick/contracts'
 import { generateKey, saltedHash, signAccessRequest } from '@bailiwick/credentials'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { agentId, agentOf, anAsk, authority, aWorld, otherAgentId, type World } from './approval.fixture.ts'
 

@@ -1,17 +1,8 @@
 import type { SigningKey } from '@bailiwick/credentials'
+import { type NotificationFormat, observeProjection, type SafePost, safePost, showStanding } from '@bailiwick/host'
+import type { Adapters, Host } from '@bailiwick/host/process'
+import { inBackground, newId, RateLimiter, SerialQueue } from '@bailiwick/kit'
 import { openSuccessor } from '@bailiwick/projection'
-import type { Adapters, Host } from '@bailiwick/service-host'
-import {
-  inBackground,
-  type NotificationFormat,
-  newId,
-  observeProjection,
-  RateLimiter,
-  type SafePost,
-  SerialQueue,
-  safePost,
-  showStanding,
-} from '@bailiwick/service-kit'
 import { AgentProofs } from './agent-proofs.ts'
 import { Callbacks } from './callbacks.ts'
 import type { ApprovalConfig } from './config.ts'

@@ -1,7 +1,7 @@
 import { type Approver, agentIdOf, type Rule } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
+import { newId } from '@bailiwick/kit'
 import { approversOf, chainOf, type Tree } from '@bailiwick/projection'
-import { newId } from '@bailiwick/service-kit'
 import type { Approval } from './context.ts'
 import { keptReason } from './refuse.ts'
 

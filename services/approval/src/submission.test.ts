@@ -1,6 +1,6 @@
 import type { Agent } from '@bailiwick/contracts'
 import { type BindingToken, generateKey, sha256, signBindingToken } from '@bailiwick/credentials'
-import { systemClock, testClock } from '@bailiwick/service-kit'
+import { systemClock, testClock } from '@bailiwick/kit'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { agentId, agentOf, answering, authority, aWorld, type World } from './approval.fixture.ts'

@@ -1,4 +1,4 @@
-import { type Clock, OwnedEntries } from '@bailiwick/service-kit'
+import { type Clock, OwnedEntries } from '@bailiwick/kit'
 
 export interface TransientOptions {
   lifeMs: number

@@ -1,6 +1,6 @@
 import { type Agent, encodeEnvelope } from '@bailiwick/contracts'
 import { generateKey, sha256, signAccessRequest, thumbprint } from '@bailiwick/credentials'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { agentOf, anAsk, authority, aWorld, type World } from './approval.fixture.ts'
 import { Spire } from './authority.fixture.ts'

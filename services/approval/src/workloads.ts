@@ -2,7 +2,7 @@ import type { Agent, Attestation, PublicJwk } from '@bailiwick/contracts'
 import { jcsHash, parsePublicJwk, thumbprint } from '@bailiwick/credentials'
 import { Attestors, audiencesOf } from '@bailiwick/credentials/attestation'
 import { ServiceError } from '@bailiwick/errors'
-import type { Clock } from '@bailiwick/service-kit'
+import type { Clock } from '@bailiwick/kit'
 import { Transient } from './transient.ts'
 
 /** A workload's addition to its signed ask: a token that says which instance it is, and its own key. */

@@ -1,5 +1,5 @@
 import { eventText, exampleEvent } from '@bailiwick/contracts/examples'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import { assertLogKept } from './assert-log-kept.ts'

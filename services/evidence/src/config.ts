@@ -1,4 +1,4 @@
-import { commonSettings, type SinksConfig, sinkSettings } from '@bailiwick/service-kit'
+import { commonSettings, type SinksConfig, sinkSettings } from '@bailiwick/host'
 import { z } from 'zod'
 
 /** The settings of evidence, besides its adapters. */

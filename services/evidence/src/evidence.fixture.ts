@@ -5,18 +5,10 @@ import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
 import type { Entity, EntityType, ServiceName } from '@bailiwick/contracts'
 import { jcsHash, readKeyFile, type Trust } from '@bailiwick/credentials'
+import { Health, type HttpServer, httpServer, logger, metrics } from '@bailiwick/host'
 import { initialise, keyFileNames, paths, readGenesis } from '@bailiwick/installation'
+import { newId, systemClock, systemRandom } from '@bailiwick/kit'
 import { type Draft, openParticipant, type Participant } from '@bailiwick/projection'
-import {
-  Health,
-  type HttpServer,
-  httpServer,
-  logger,
-  metrics,
-  newId,
-  systemClock,
-  systemRandom,
-} from '@bailiwick/service-kit'
 import { fsck, openCheckpoint, parseVkey, type TreeHead, type VerifierKey } from '@bailiwick/tlog'
 import type { EvidenceConfig } from './config.ts'
 import { type Evidence, type EvidenceAdapters, startEvidence } from './start.ts'

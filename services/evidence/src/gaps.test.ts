@@ -1,5 +1,5 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
-import { testClock } from '@bailiwick/service-kit'
+import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import type { Chain } from './chain.ts'
 import { Gaps, gapName } from './gaps.ts'

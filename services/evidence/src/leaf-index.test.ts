@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { outcomeHash } from '@bailiwick/credentials'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { emptyRoot, leafHash } from '@bailiwick/tlog'
 import { open } from 'lmdb'
 import { expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { encodeEntryBundle, leafHash, openTlogProof, tilePath } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import { LogFolder, logKey } from './log.fixture.ts'

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { testClock } from '@bailiwick/service-kit'
+import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { LogFolder, logKey } from './log.fixture.ts'
 import type { Published } from './log.ts'

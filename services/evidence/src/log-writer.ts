@@ -1,4 +1,4 @@
-import type { Clock } from '@bailiwick/service-kit'
+import type { Clock } from '@bailiwick/kit'
 import type { SignerKey } from '@bailiwick/tlog'
 import { LeafIndex } from './leaf-index.ts'
 import { Log, type Published } from './log.ts'

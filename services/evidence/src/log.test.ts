@@ -1,6 +1,6 @@
 import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { fsck, signCheckpoint, type TreeHead } from '@bailiwick/tlog'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'

@@ -1,5 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import { after } from '@bailiwick/service-kit'
+import { after } from '@bailiwick/kit'
 import {
   bundlesToWrite,
   type Checkpoint,

@@ -1,5 +1,5 @@
-import { runService } from '@bailiwick/service-host'
-import { sinksOf } from '@bailiwick/service-kit'
+import { sinksOf } from '@bailiwick/host'
+import { runService } from '@bailiwick/host/process'
 import { configSchema } from './config.ts'
 import { evidenceKeys, startEvidence } from './start.ts'
 

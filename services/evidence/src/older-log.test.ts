@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
 import { embeddedBus } from '@bailiwick/bus/embedded'
 import { topicNamed } from '@bailiwick/contracts'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { Installed, type Verified } from './evidence.fixture.ts'
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { generateKey, otherSpellingOf, signEvent } from '@bailiwick/credentials'
-import { after, systemClock } from '@bailiwick/service-kit'
+import { after, systemClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
 import { LeafIndex } from './leaf-index.ts'

@@ -1,6 +1,6 @@
 import { encodeBase64url, otherSpellingOf } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { after } from '@bailiwick/service-kit'
+import { after } from '@bailiwick/kit'
 import { leafHash } from '@bailiwick/tlog'
 import type { LeafIndex } from './leaf-index.ts'
 import type { Log, Published } from './log.ts'

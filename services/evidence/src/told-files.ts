@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseStrictJson } from '@bailiwick/contracts'
 import { outcomeHash, sha256 } from '@bailiwick/credentials'
-import { writeFileDurably } from '@bailiwick/service-kit'
+import { writeFileDurably } from '@bailiwick/kit'
 import { z } from 'zod'
 
 /** A file with outcomes that an enforcement point sent together. */

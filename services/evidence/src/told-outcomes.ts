@@ -8,8 +8,9 @@ import {
   verifyOutcome,
 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import type { Logger, Metrics } from '@bailiwick/host'
+import type { Clock } from '@bailiwick/kit'
 import type { Voice } from '@bailiwick/projection'
-import type { Clock, Logger, Metrics } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { covers, type Ends } from './gaps.ts'
 import type { Lag } from './lag.ts'

@@ -1,5 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
-import { logger, metrics, testClock } from '@bailiwick/service-kit'
+import { logger, metrics } from '@bailiwick/host'
+import { testClock } from '@bailiwick/kit'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import type { Chain } from './chain.ts'
 import type { Ends } from './gaps.ts'

@@ -1,6 +1,7 @@
 import type { EventData } from '@bailiwick/contracts'
+import type { Logger, Metrics } from '@bailiwick/host'
+import type { Clock } from '@bailiwick/kit'
 import type { Voice } from '@bailiwick/projection'
-import type { Clock, Logger, Metrics } from '@bailiwick/service-kit'
 import { Gaps } from './gaps.ts'
 import type { Lag } from './lag.ts'
 import type { LeafIndex } from './leaf-index.ts'

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { errorCode } from '@bailiwick/errors'
+import type { Logger } from '@bailiwick/host'
 import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
 import type { Voice } from '@bailiwick/projection'
-import type { Logger } from '@bailiwick/service-kit'
 import type { LeafIndex } from './leaf-index.ts'
 
 export interface PolicyWatchOptions {

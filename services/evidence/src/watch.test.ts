@@ -1,6 +1,7 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
+import { Health, logger, metrics } from '@bailiwick/host'
+import { testClock } from '@bailiwick/kit'
 import type { Fact, Participant } from '@bailiwick/projection'
-import { Health, logger, metrics, testClock } from '@bailiwick/service-kit'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import type { Chain } from './chain.ts'
 import type { Ends } from './gaps.ts'

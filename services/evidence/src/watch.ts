@@ -1,6 +1,7 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
+import type { Health, Logger, Metrics } from '@bailiwick/host'
+import type { Clock } from '@bailiwick/kit'
 import type { Voice } from '@bailiwick/projection'
-import type { Clock, Health, Logger, Metrics } from '@bailiwick/service-kit'
 import { Gaps, gapName } from './gaps.ts'
 import type { Lag } from './lag.ts'
 import type { LeafIndex } from './leaf-index.ts'

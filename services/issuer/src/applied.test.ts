@@ -1,5 +1,5 @@
+import { testClock } from '@bailiwick/kit'
 import { Heads } from '@bailiwick/projection'
-import { testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { whenApplied } from './applied.ts'
 import type { Issuer } from './context.ts'

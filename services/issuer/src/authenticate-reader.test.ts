@@ -1,5 +1,5 @@
 import { generateKey, signClientAssertion } from '@bailiwick/credentials'
-import { ReplayMemory, testClock } from '@bailiwick/service-kit'
+import { ReplayMemory, testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { authenticateReader, countAssertions } from './authenticate-reader.ts'
 import type { OAuthEndpoint } from './client-call.ts'

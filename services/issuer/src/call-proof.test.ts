@@ -1,5 +1,6 @@
 import { generateKey, makeDpopProof } from '@bailiwick/credentials'
-import { dpopNonces, ReplayMemory } from '@bailiwick/service-kit'
+import { dpopNonces } from '@bailiwick/host'
+import { ReplayMemory } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { countProof, type ProofJudge, readProof } from './call-proof.ts'
 import { countAssertion } from './client-call.ts'

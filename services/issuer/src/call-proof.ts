@@ -1,6 +1,7 @@
 import { type DpopProof, proofId, verifyDpopProof } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import type { DpopNonces, Remembered, ReplayMemory } from '@bailiwick/service-kit'
+import type { DpopNonces } from '@bailiwick/host'
+import type { Remembered, ReplayMemory } from '@bailiwick/kit'
 import type { Issuer } from './context.ts'
 
 const maxAgeMs = 60_000

@@ -1,6 +1,6 @@
 import { type DpopProof, mayHaveCounted } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import type { RateLimiter } from '@bailiwick/service-kit'
+import type { RateLimiter } from '@bailiwick/kit'
 import { z } from 'zod'
 import { type AssertionType, assertionTypes, authenticateClient, type Client } from './authenticate-client.ts'
 import { countProof, ownerOf, type ProofJudge, readProof } from './call-proof.ts'
@@ -12,7 +12,7 @@ const leewayMs = 5000
 /** The longest life of an assertion, plus twice the greatest difference between clocks. */
 const assertionMemoryMs = 310_000
 
-/** A form posted to an OAuth endpoint. Its parameters are read strictly (service-kit's `parseForm`). */
+/** A form posted to an OAuth endpoint. Its parameters are read strictly (`parseForm` of `host`). */
 export interface FormCall {
   form: Readonly<Record<string, string>>
   /** The DPoP header; undefined if there is none. Several are joined by a comma, so that they are not a valid proof. */

@@ -1,4 +1,4 @@
-import { commonSettings, keySettings } from '@bailiwick/service-kit'
+import { commonSettings, keySettings } from '@bailiwick/host'
 import { z } from 'zod'
 
 /** Settings of an issuer, apart from its adapters. */

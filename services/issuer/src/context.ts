@@ -1,7 +1,8 @@
 import type { Signer, Trust } from '@bailiwick/credentials'
 import type { Attestors } from '@bailiwick/credentials/attestation'
+import type { Logger } from '@bailiwick/host'
+import type { Clock, RandomSource } from '@bailiwick/kit'
 import type { Voice } from '@bailiwick/projection'
-import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 
 /** The context of every use case of the issuer. */
 export interface Issuer extends Voice {

@@ -1,5 +1,5 @@
+import { runService } from '@bailiwick/host/process'
 import { readGenesis } from '@bailiwick/installation'
-import { runService } from '@bailiwick/service-host'
 import { configSchema } from './config.ts'
 import { restoredFrom } from './declare-restored.ts'
 import { issuerKeys, startIssuer } from './start.ts'

@@ -1,6 +1,6 @@
 import type { RevocationKind } from '@bailiwick/contracts'
+import { newId } from '@bailiwick/kit'
 import { approversOf, chainOf, type Lineage, lineageOf, RevocationState, type Tree } from '@bailiwick/projection'
-import { newId } from '@bailiwick/service-kit'
 import type { Issuer } from './context.ts'
 
 export interface Target {

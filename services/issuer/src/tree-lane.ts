@@ -1,4 +1,4 @@
-import { SerialQueue, systemClock } from '@bailiwick/service-kit'
+import { SerialQueue, systemClock } from '@bailiwick/kit'
 import type { Issuer } from './context.ts'
 import { Shares } from './shares.ts'
 

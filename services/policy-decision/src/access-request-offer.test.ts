@@ -1,6 +1,6 @@
 import { type AccessToken, generateKey, publicKeyOf, type Trust, verifyBindingToken } from '@bailiwick/credentials'
 import { denialReasons } from '@bailiwick/errors'
-import { testClock } from '@bailiwick/service-kit'
+import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { accessRequestOffer } from './access-request-offer.ts'
 import type { Denied } from './decide.ts'

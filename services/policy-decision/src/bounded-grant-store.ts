@@ -1,5 +1,5 @@
 import type { GrantStore } from '@bailiwick/grant-store'
-import { withDeadline } from '@bailiwick/service-kit'
+import { withDeadline } from '@bailiwick/kit'
 
 /** A part of the second that a decision has. A store that does not answer in this time is away, and the log alone decides (DESIGN §5). */
 export const answerWithinMs = 250

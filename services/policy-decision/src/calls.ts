@@ -1,5 +1,5 @@
 import { sha256 } from '@bailiwick/credentials'
-import { OwnedEntries } from '@bailiwick/service-kit'
+import { OwnedEntries } from '@bailiwick/kit'
 import type { CallingPoint } from './callers.ts'
 import type { Answer } from './decide.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'

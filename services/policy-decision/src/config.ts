@@ -1,4 +1,4 @@
-import { commonSettings, defaultQuotas, duration, quotaSettings } from '@bailiwick/service-kit'
+import { commonSettings, defaultQuotas, duration, quotaSettings } from '@bailiwick/host'
 import { z } from 'zod'
 
 /** The settings of a PDP, besides its adapters. */

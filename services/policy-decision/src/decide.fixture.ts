@@ -1,5 +1,5 @@
 import { actionDigest, generateKey, makeDpopProof, publicKeyOf, signAccessToken } from '@bailiwick/credentials'
-import { newId, systemRandom } from '@bailiwick/service-kit'
+import { newId, systemRandom } from '@bailiwick/kit'
 import { decide } from './decide.ts'
 import { Intake } from './intake.ts'
 import { agent, now, world } from './living-call.fixture.ts'

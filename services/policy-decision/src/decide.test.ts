@@ -11,7 +11,7 @@ import {
   signDelegation,
   verifyPermit,
 } from '@bailiwick/credentials'
-import { newId, systemRandom } from '@bailiwick/service-kit'
+import { newId, systemRandom } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import {
   type Asked,

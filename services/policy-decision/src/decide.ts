@@ -9,9 +9,9 @@ import {
   signPermit,
 } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
+import { newId, withDeadline } from '@bailiwick/kit'
 import type { Duties } from '@bailiwick/policy'
 import { actingAgent, type Draft, type SpendView } from '@bailiwick/projection'
-import { newId, withDeadline } from '@bailiwick/service-kit'
 import type { CallingPoint } from './callers.ts'
 import { isCaughtUp } from './catch-up.ts'
 import { actedAs, isScalar, type Levels, type Scalar } from './chain.ts'

@@ -1,4 +1,4 @@
-import { openGrantStore, type Process, runService } from '@bailiwick/service-host'
+import { openGrantStore, type Process, runService } from '@bailiwick/host/process'
 import type { z } from 'zod'
 import { configSchema } from './config.ts'
 import { runPlain } from './plain/run-plain.ts'

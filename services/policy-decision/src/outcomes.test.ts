@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { generateKey, signOutcome } from '@bailiwick/credentials'
-import { newId, systemRandom } from '@bailiwick/service-kit'
+import { newId, systemRandom } from '@bailiwick/kit'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { now, spell } from './living-call.fixture.ts'
 import { reportOutcome, sweepMissing } from './outcomes.ts'

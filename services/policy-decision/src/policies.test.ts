@@ -1,9 +1,10 @@
 import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { logger } from '@bailiwick/host'
 import { paths, policySetOf, readPolicyFiles, storePolicyFiles } from '@bailiwick/installation'
+import { testClock } from '@bailiwick/kit'
 import type { RegistryState } from '@bailiwick/projection'
-import { logger, testClock } from '@bailiwick/service-kit'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { activePolicies } from './policies.ts'
 

@@ -1,7 +1,8 @@
+import type { Logger } from '@bailiwick/host'
 import { type PolicyFiles, paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
+import type { Clock } from '@bailiwick/kit'
 import { contextReads, type Duties, decisionSet, dutiesOf, type PolicyEngine } from '@bailiwick/policy'
 import type { RegistryState } from '@bailiwick/projection'
-import type { Clock, Logger } from '@bailiwick/service-kit'
 
 export interface ActiveSet {
   hash: string

@@ -1,6 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { GrantStore } from '@bailiwick/grant-store'
-import { seededRandom, testClock } from '@bailiwick/service-kit'
+import { seededRandom, testClock } from '@bailiwick/kit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Proofs, type ProofVerdict, proofLeewayMs, proofMaxAgeMs } from './proofs.ts'

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import type { GrantStore } from '@bailiwick/grant-store'
-import { type Clock, type RandomSource, withDeadline } from '@bailiwick/service-kit'
+import { type Clock, type RandomSource, withDeadline } from '@bailiwick/kit'
 import { answerWithinMs } from './bounded-grant-store.ts'
 
 export const proofMaxAgeMs = 60_000

@@ -1,4 +1,4 @@
-import { testClock } from '@bailiwick/service-kit'
+import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { Quotas } from './quotas.ts'
 

@@ -1,5 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import { type Clock, RateLimiter } from '@bailiwick/service-kit'
+import { type Clock, RateLimiter } from '@bailiwick/kit'
 
 export interface QuotaLimits {
   /** For one agent, over all its instances and tasks. */

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { EventData } from '@bailiwick/contracts'
+import type { Logger, Metrics } from '@bailiwick/host'
 import { paths, policyFileNames } from '@bailiwick/installation'
 import {
   type CandidateAnswer,
@@ -11,7 +12,6 @@ import {
   type PolicyRequest,
 } from '@bailiwick/policy'
 import type { Draft } from '@bailiwick/projection'
-import type { Logger, Metrics } from '@bailiwick/service-kit'
 import type { PolicyQuestion } from './policy-question.ts'
 
 type Answer = EventData<'decisions.v1', 'candidate.answered'>['answers'][number]

@@ -1,5 +1,5 @@
 import { generateKey } from '@bailiwick/credentials'
-import { metrics } from '@bailiwick/service-kit'
+import { metrics } from '@bailiwick/host'
 import { expect, it } from 'vitest'
 import { UnverifiedOutcomes } from './unverified-outcomes.ts'
 

@@ -1,7 +1,7 @@
 import type { EnforcementPoint } from '@bailiwick/contracts'
 import { thumbprint } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
-import type { Logger, Metrics } from '@bailiwick/service-kit'
+import type { Logger, Metrics } from '@bailiwick/host'
 
 /** The outcomes that this decision point cannot verify. A point lets no call through while one of its own start is among them (decision 55). */
 export class UnverifiedOutcomes {

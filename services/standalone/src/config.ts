@@ -6,7 +6,7 @@ import {
   notifySettings,
   quotaSettings,
   sinkSettings,
-} from '@bailiwick/service-kit'
+} from '@bailiwick/host'
 import { z } from 'zod'
 
 /** The environment of `bailiwick serve`: all four services in one process, on embedded adapters (DESIGN §3). */

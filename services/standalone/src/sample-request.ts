@@ -1,5 +1,5 @@
 import { createAgent } from '@bailiwick/agent'
-import type { Host } from '@bailiwick/service-host'
+import type { Host } from '@bailiwick/host/process'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from './sample.ts'
 
 /** A sample agent of this installation, made with its SDK. */

@@ -1,6 +1,8 @@
 import { approvalKeys, startApproval } from '@bailiwick/approval/start'
 import { evidenceKeys, startEvidence } from '@bailiwick/evidence/start'
 import type { GrantStore } from '@bailiwick/grant-store'
+import { sinksOf } from '@bailiwick/host'
+import type { Host } from '@bailiwick/host/process'
 import { readGenesis } from '@bailiwick/installation'
 import { issuerKeys, restoredFrom, type StartedIssuer, startIssuer } from '@bailiwick/issuer/start'
 import {
@@ -9,8 +11,6 @@ import {
   policyDecisionKeys,
   startPolicyDecision,
 } from '@bailiwick/policy-decision/start'
-import type { Host } from '@bailiwick/service-host'
-import { sinksOf } from '@bailiwick/service-kit'
 import type { StandaloneConfig } from './config.ts'
 
 export interface Standalone extends AsyncDisposable {

@@ -11,7 +11,7 @@ import {
 } from '@bailiwick/contracts'
 import { readKeyFile, type SigningKey, sha256, signEvent, signOutcome } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
-import { newId } from '@bailiwick/service-kit'
+import { newId } from '@bailiwick/kit'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import type { Processes } from '@bailiwick/testkit'
 

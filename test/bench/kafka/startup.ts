@@ -1,5 +1,5 @@
 import { kafkaBus } from '@bailiwick/bus/kafka'
-import { logger as makeLogger } from '@bailiwick/service-kit'
+import { logger as makeLogger } from '@bailiwick/host'
 import { type Measure, type Row, timed } from '../measure.ts'
 import { readDecision, writeHistory } from './history.ts'
 import { residentMiB } from './resident.ts'

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
+import { nodeArguments } from '@bailiwick/host'
 import { endWithThis } from '@bailiwick/native'
-import { nodeArguments } from '@bailiwick/service-kit'
 import type { TwoCores } from './cores.ts'
 
 const keptCharacters = 4000

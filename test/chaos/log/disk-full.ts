@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { errorCode } from '@bailiwick/errors'
 import { diskLogStorage } from '@bailiwick/evidence/disk-log-storage'
 import { type LogWriter, openLogWriter } from '@bailiwick/evidence/log-writer'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { encodeVkey, leafHash, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
 import { readLog } from '../../audit/read-log.ts'
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { diskLogStorage } from '@bailiwick/evidence/disk-log-storage'
 import { openLogWriter } from '@bailiwick/evidence/log-writer'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { parseSkey, type SignerKey } from '@bailiwick/tlog'
 import { generator } from '../seed.ts'
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { embeddedBus } from '@bailiwick/bus/embedded'
 import { backUp, initialise, paths } from '@bailiwick/installation'
-import { lockFile } from '@bailiwick/service-kit'
+import { lockFile } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { bailiwick, temporaryFolder } from '../io.fixture.ts'
 

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { testClock } from '@bailiwick/service-kit'
+import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { bailiwick, temporaryFolder } from '../io.fixture.ts'
 import { bench, benchLog } from '../repository.ts'

@@ -7,7 +7,7 @@ import {
 } from '@bailiwick/bus/kafka'
 import { type KafkaAcl, type KafkaTopic, kafkaAcls, kafkaTopics } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { commonSettings, readConfig } from '@bailiwick/service-kit'
+import { commonSettings, readConfig } from '@bailiwick/host'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'

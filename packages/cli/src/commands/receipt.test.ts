@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { seededRandom } from '@bailiwick/service-kit'
+import { seededRandom } from '@bailiwick/kit'
 import {
   addSignatures,
   cosign,

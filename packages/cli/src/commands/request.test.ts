@@ -10,7 +10,7 @@ import {
   verifyingKey,
   writeKeyFile,
 } from '@bailiwick/credentials'
-import { testClock } from '@bailiwick/service-kit'
+import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { installation } from '../installation.fixture.ts'
 import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'

@@ -1,4 +1,4 @@
-import { testClock } from '@bailiwick/service-kit'
+import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { bailiwick, temporaryFolder } from '../io.fixture.ts'
 import { operatorAt } from '../operator.fixture.ts'

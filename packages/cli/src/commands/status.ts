@@ -1,7 +1,7 @@
 import type { Trust } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
+import { commonSettings, readConfig, type ServiceAddress } from '@bailiwick/host'
 import { readInstallation } from '@bailiwick/installation'
-import { commonSettings, readConfig, type ServiceAddress } from '@bailiwick/service-kit'
 import { openCheckpoint, parseVkey } from '@bailiwick/tlog'
 import type { Command } from 'commander'
 import { z } from 'zod'

@@ -2,7 +2,7 @@ import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
-import { seededRandom } from '@bailiwick/service-kit'
+import { seededRandom } from '@bailiwick/kit'
 import { addSignatures, cosign, encodeVkey, parseNote, SignerKey } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import { installation } from '../installation.fixture.ts'

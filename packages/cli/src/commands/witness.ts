@@ -2,15 +2,8 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { readSecretFile } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import {
-  commonSettings,
-  ensureDir,
-  logger as makeLogger,
-  metrics,
-  readConfig,
-  untilStopped,
-  writeFileDurably,
-} from '@bailiwick/service-kit'
+import { commonSettings, logger as makeLogger, metrics, readConfig, untilStopped } from '@bailiwick/host'
+import { ensureDir, writeFileDurably } from '@bailiwick/kit'
 import { encodeVkey, isKeyName, parseSkey, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
 import type { Command } from 'commander'
 import { z } from 'zod'

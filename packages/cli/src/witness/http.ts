@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
 import type { Witness, WitnessedLogs, WitnessRefusal } from './witness.ts'
 import type { WitnessState } from './witness-state.ts'

@@ -1,16 +1,6 @@
 import { errorCode } from '@bailiwick/errors'
-import {
-  type Clock,
-  type DurableFs,
-  Health,
-  httpServer,
-  type Logger,
-  type Metrics,
-  type RandomSource,
-  readTls,
-  systemFs,
-  type TlsSetting,
-} from '@bailiwick/service-kit'
+import { Health, httpServer, type Logger, type Metrics, readTls, type TlsSetting } from '@bailiwick/host'
+import { type Clock, type DurableFs, type RandomSource, systemFs } from '@bailiwick/kit'
 import type { SignerKey } from '@bailiwick/tlog'
 import { witnessRoutes } from './http.ts'
 import { Witness, type WitnessAnswer, type WitnessedLogs } from './witness.ts'

@@ -1,13 +1,6 @@
 import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
-import {
-  type DurableFs,
-  lockFile,
-  parseStrictJson,
-  readFileIfExists,
-  systemFs,
-  writeFileDurably,
-} from '@bailiwick/service-kit'
+import { type DurableFs, lockFile, parseStrictJson, readFileIfExists, systemFs, writeFileDurably } from '@bailiwick/kit'
 import { encodeVkey, openNote, parseCheckpoint, type TreeHead, type VerifierKey } from '@bailiwick/tlog'
 import { z } from 'zod'
 

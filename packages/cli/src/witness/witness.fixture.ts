@@ -1,15 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  type DurableFs,
-  logger,
-  metrics,
-  seededRandom,
-  systemRandom,
-  type TestClock,
-  testClock,
-} from '@bailiwick/service-kit'
+import { logger, metrics } from '@bailiwick/host'
+import { type DurableFs, seededRandom, systemRandom, type TestClock, testClock } from '@bailiwick/kit'
 import {
   consistencyProofOf,
   encodeAddCheckpoint,

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { seededRandom, systemFs, testClock } from '@bailiwick/service-kit'
+import { seededRandom, systemFs, testClock } from '@bailiwick/kit'
 import { addSignatures, openCheckpoint, parseCheckpoint, parseNote, SignerKey, signNote } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import { aLog, aWitness, aWitnessFolder, type SomeLog, witnessKey } from './witness.fixture.ts'

@@ -1,4 +1,4 @@
-import { SerialQueue } from '@bailiwick/service-kit'
+import { SerialQueue } from '@bailiwick/kit'
 import {
   cosign,
   emptyRoot,

@@ -1,4 +1,4 @@
-import { testClock } from '@bailiwick/service-kit'
+import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { agentOf, answering, authority, aWorld, otherAgentId } from '../approval.fixture.ts'
 import { aPerson } from '../browser.fixture.ts'

@@ -1,5 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Sessions, sessionSeconds } from '../sessions.ts'
 

@@ -1,5 +1,5 @@
 import { requestIdSchema } from '@bailiwick/contracts'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { GrantIndex } from '../console/grant-index.ts'

@@ -1,5 +1,5 @@
 import type { Trust } from '@bailiwick/credentials'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { EvidenceReader } from '../evidence-reader.ts'

@@ -1,5 +1,5 @@
 import { compactJwsSchema, lineSchema, nameSchema } from '@bailiwick/contracts'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
 import type { Approval } from '../context.ts'
 import type { Enrolment } from '../enrol.ts'

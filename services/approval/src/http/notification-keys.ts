@@ -1,5 +1,5 @@
 import { jwkSet, verifyingKey } from '@bailiwick/credentials'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import type { Approval } from '../context.ts'
 
 /**

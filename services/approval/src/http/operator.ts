@@ -8,8 +8,8 @@ import {
   saltedTextSchema,
 } from '@bailiwick/contracts'
 import { joinTokenOrderSchema } from '@bailiwick/credentials/attestation'
+import type { HttpServer } from '@bailiwick/host'
 import type { RequestRecord } from '@bailiwick/projection'
-import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { subjectOf } from '../console/request-list.ts'
 import type { Approval } from '../context.ts'

@@ -1,7 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Health, httpServer, logger, metrics, systemClock } from '@bailiwick/service-kit'
+import { Health, httpServer, logger, metrics } from '@bailiwick/host'
+import { systemClock } from '@bailiwick/kit'
 import { expect, it, onTestFinished } from 'vitest'
 import { pageRoutes } from './page.ts'
 

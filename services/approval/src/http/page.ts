@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 
 /** Built by Vite from `packages/console`. Only its index.html names the files that it contains. */
 const built = join(import.meta.dirname, '../../../../packages/console/dist')

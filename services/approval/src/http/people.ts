@@ -1,5 +1,5 @@
 import { base64urlSchema, lineSchema, nameSchema } from '@bailiwick/contracts'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { People } from '../people.ts'

@@ -1,6 +1,6 @@
 import { agentAlgorithms } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
-import { answerWith, problemOf } from '@bailiwick/service-kit'
+import { answerWith, problemOf } from '@bailiwick/host'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { NonceNeeded } from '../agent-proofs.ts'
 

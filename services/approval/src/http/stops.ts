@@ -1,4 +1,4 @@
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
 import type { Approval } from '../context.ts'
 import type { Sessions } from '../sessions.ts'

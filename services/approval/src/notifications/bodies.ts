@@ -1,4 +1,4 @@
-import type { NotificationFormat } from '@bailiwick/service-kit'
+import type { NotificationFormat } from '@bailiwick/host'
 import type { Notice } from './notice.ts'
 
 /** The body of a delivery, as in docs/operations/notifications.md. The same notice has the same bytes at each attempt. */

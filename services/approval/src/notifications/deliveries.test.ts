@@ -1,4 +1,4 @@
-import { logger } from '@bailiwick/service-kit'
+import { logger } from '@bailiwick/host'
 import { expect, it, vi } from 'vitest'
 import { type Delivered, Deliveries, type DeliveriesOptions } from './deliveries.ts'
 import { aNotice } from './sink.contract.ts'

@@ -1,4 +1,5 @@
-import { after, type Logger, Semaphore } from '@bailiwick/service-kit'
+import type { Logger } from '@bailiwick/host'
+import { after, Semaphore } from '@bailiwick/kit'
 import type { Notice } from './notice.ts'
 import type { NotificationSink } from './sink.ts'
 

@@ -1,5 +1,5 @@
 import { saltedHash } from '@bailiwick/credentials'
-import { testClock } from '@bailiwick/service-kit'
+import { testClock } from '@bailiwick/kit'
 import { describe, expect, it, vi } from 'vitest'
 import { agentId, agentOf, answering, aWorld, type World } from '../approval.fixture.ts'
 import { aPerson } from '../browser.fixture.ts'

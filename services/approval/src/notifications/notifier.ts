@@ -1,7 +1,7 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
 import { errorCode } from '@bailiwick/errors'
+import type { Metrics } from '@bailiwick/host'
 import type { Fact, RequestRecord } from '@bailiwick/projection'
-import type { Metrics } from '@bailiwick/service-kit'
 import type { Approval } from '../context.ts'
 import { type Ask, askerOf, whoCouldAnswer } from './addressees.ts'
 import { alarmNotice } from './alarm-notices.ts'

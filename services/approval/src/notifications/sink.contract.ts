@@ -1,4 +1,4 @@
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import type { Notice } from './notice.ts'
 import type { NotificationSink } from './sink.ts'

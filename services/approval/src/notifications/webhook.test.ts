@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { generateKey, publicKeyOf, verifyNotification } from '@bailiwick/credentials'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { describe, expect, it } from 'vitest'
 import { bodyOf } from './bodies.ts'
 import { plainLine, plainLines } from './notice.ts'

@@ -8,7 +8,7 @@ import {
   replaceFile,
   syncDirectory,
   writeWhole,
-} from '@bailiwick/service-kit'
+} from '@bailiwick/kit'
 import { parseTilePath, TILE_WIDTH, tilePath } from '@bailiwick/tlog'
 import type { LogFile, LogStorage } from '../log-storage.ts'
 import { discardBeyond, discardPartial, namesIn, outgrownIn } from './discard.ts'

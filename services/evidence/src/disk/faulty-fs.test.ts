@@ -1,4 +1,4 @@
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { LogFolder, logKey, unsynced } from '../log.fixture.ts'
 import { Log } from '../log.ts'

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
 import { parseStrictJson } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { ensureDir, readFileIfExists, writeFileDurably, writeWhole } from '@bailiwick/service-kit'
+import { ensureDir, readFileIfExists, writeFileDurably, writeWhole } from '@bailiwick/kit'
 import { z } from 'zod'
 import type { LogFs } from './log-fs.ts'
 

@@ -11,7 +11,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { promisify } from 'node:util'
-import { type DurableFs, systemFs } from '@bailiwick/service-kit'
+import { type DurableFs, systemFs } from '@bailiwick/kit'
 
 /** The file system calls of the log, beyond writing files. A test can make any of them fail. */
 export interface LogFs extends DurableFs {

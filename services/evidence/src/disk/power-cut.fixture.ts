@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
-import type { DurableHandle } from '@bailiwick/service-kit'
+import type { DurableHandle } from '@bailiwick/kit'
 import type { LogFs } from './log-fs.ts'
 
 type Node = FileNode | DirNode

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { LogFolder, logKey } from '../log.fixture.ts'

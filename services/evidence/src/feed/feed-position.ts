@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { parseStrictJson } from '@bailiwick/contracts'
-import { type DurableFs, ensureDir, readFileIfExists, writeFileDurably } from '@bailiwick/service-kit'
+import { type DurableFs, ensureDir, readFileIfExists, writeFileDurably } from '@bailiwick/kit'
 import { z } from 'zod'
 
 /** Leaves that a feed dropped and that are not reported yet. */

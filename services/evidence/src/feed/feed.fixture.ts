@@ -1,6 +1,7 @@
 import type { OcsfEvent } from '@bailiwick/contracts'
 import { exampleEvent } from '@bailiwick/contracts/examples'
-import { logger, metrics, seededRandom, systemClock } from '@bailiwick/service-kit'
+import { logger, metrics } from '@bailiwick/host'
+import { seededRandom, systemClock } from '@bailiwick/kit'
 import { type Destination, Feed, type FeedOptions } from './feed.ts'
 import type { Dropped, Position } from './feed-position.ts'
 import type { FeedRecord } from './records.ts'

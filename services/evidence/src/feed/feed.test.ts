@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemFs } from '@bailiwick/service-kit'
+import { systemFs } from '@bailiwick/kit'
 import { afterAll, describe, expect, it } from 'vitest'
 import { aFeed, eventually } from './feed.fixture.ts'
 import type { Delivered, Destination } from './feed.ts'

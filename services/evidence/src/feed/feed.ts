@@ -1,4 +1,5 @@
-import { after, type Logger, type Metrics, type RandomSource } from '@bailiwick/service-kit'
+import type { Logger, Metrics } from '@bailiwick/host'
+import { after, type RandomSource } from '@bailiwick/kit'
 import type { Dropped, FeedPosition, Position } from './feed-position.ts'
 import type { FeedRecord, Records } from './records.ts'
 

@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
-import { syncDirectory } from '@bailiwick/service-kit'
+import { syncDirectory } from '@bailiwick/kit'
 import type { Delivered, Destination } from './feed.ts'
 import type { FeedRecord } from './records.ts'
 

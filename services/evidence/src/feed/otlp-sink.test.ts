@@ -3,7 +3,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { afterAll, describe, expect, it } from 'vitest'
 import { aRecord, records } from './feed.fixture.ts'
 import { anyValue, logsRequest } from './otlp-records.ts'

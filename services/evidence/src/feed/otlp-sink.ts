@@ -1,6 +1,6 @@
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
-import { answerTo, type Clock } from '@bailiwick/service-kit'
+import { answerTo, type Clock } from '@bailiwick/kit'
 import { z } from 'zod'
 import type { Delivered, Destination } from './feed.ts'
 import { readOtlpHeaders } from './otlp-headers.ts'

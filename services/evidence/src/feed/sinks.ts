@@ -1,4 +1,5 @@
-import type { Clock, SinksConfig } from '@bailiwick/service-kit'
+import type { SinksConfig } from '@bailiwick/host'
+import type { Clock } from '@bailiwick/kit'
 import type { Destination } from './feed.ts'
 import { assertFileSink, fileSink } from './file-sink.ts'
 import { readOtlpHeaders } from './otlp-headers.ts'

@@ -2,16 +2,10 @@ import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
 import { formatSequence } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
+import type { Logger, Metrics, SinksConfig } from '@bailiwick/host'
 import { paths } from '@bailiwick/installation'
+import { after, type Clock, type RandomSource } from '@bailiwick/kit'
 import type { Voice } from '@bailiwick/projection'
-import {
-  after,
-  type Clock,
-  type Logger,
-  type Metrics,
-  type RandomSource,
-  type SinksConfig,
-} from '@bailiwick/service-kit'
 import { findable } from '../findable.ts'
 import type { LeafIndex } from '../leaf-index.ts'
 import type { Log } from '../log.ts'

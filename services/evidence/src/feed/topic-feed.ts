@@ -1,5 +1,5 @@
+import { unlessAborted, withDeadline } from '@bailiwick/kit'
 import type { Producer } from '@bailiwick/projection'
-import { unlessAborted, withDeadline } from '@bailiwick/service-kit'
 import type { Destination } from './feed.ts'
 
 /** How long a stop waits for the batch under way. */

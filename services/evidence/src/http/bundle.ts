@@ -1,4 +1,4 @@
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
 import { type ProveOptions, proveAction } from '../prove/prove-action.ts'
 import type { Admit } from './readers.ts'

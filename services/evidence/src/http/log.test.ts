@@ -1,16 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
-import {
-  Health,
-  httpServer,
-  logger,
-  metrics,
-  networkOf,
-  StrangerBuckets,
-  type StrangerRate,
-  systemRandom,
-  testClock,
-} from '@bailiwick/service-kit'
+import { Health, httpServer, logger, metrics, networkOf, StrangerBuckets, type StrangerRate } from '@bailiwick/host'
+import { systemRandom, testClock } from '@bailiwick/kit'
 import { bundlesToWrite, tilesToWrite } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import type { LogReader } from '../log-reader.ts'

@@ -1,7 +1,7 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { ServiceError } from '@bailiwick/errors'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
 import type { LogReader } from '../log-reader.ts'
 import { fileRate } from './rates.ts'

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { embeddedBus } from '@bailiwick/bus/embedded'
 import { topicNamed } from '@bailiwick/contracts'
 import { generateKey, type SigningKey, sha256, signOutcome } from '@bailiwick/credentials'
-import { systemClock } from '@bailiwick/service-kit'
+import { systemClock } from '@bailiwick/kit'
 import { expect, it, vi } from 'vitest'
 import { Installed } from '../evidence.fixture.ts'
 

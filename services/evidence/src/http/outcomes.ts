@@ -7,7 +7,7 @@ import {
   outcomesBytes,
 } from '@bailiwick/contracts'
 import { toProblem } from '@bailiwick/errors'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
 import type { ToldOutcomes } from '../told-outcomes.ts'
 import { outcomeRate } from './rates.ts'

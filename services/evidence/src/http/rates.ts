@@ -1,5 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
-import type { RateLimiter, StrangerRate } from '@bailiwick/service-kit'
+import type { StrangerRate } from '@bailiwick/host'
+import type { RateLimiter } from '@bailiwick/kit'
 
 /**
  * The rate of the log's files. A monitor that begins with a million leaves fetches 7,900 files as fast as it can. All callers together get

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { generateKey, type SigningKey, signClientAssertion } from '@bailiwick/credentials'
-import { testClock } from '@bailiwick/service-kit'
+import { testClock } from '@bailiwick/kit'
 import { describe, expect, it } from 'vitest'
 import { told } from '../trace/story.fixture.ts'
 import { Readers, type ReadersOptions } from './readers.ts'

@@ -7,7 +7,8 @@ import {
   verifyingKey,
 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { type Clock, networkOf, RateLimiter, ReplayMemory } from '@bailiwick/service-kit'
+import { networkOf } from '@bailiwick/host'
+import { type Clock, RateLimiter, ReplayMemory } from '@bailiwick/kit'
 import { take } from './rates.ts'
 
 export interface ReadersOptions {

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { ServiceError } from '@bailiwick/errors'
-import { networkOf, Semaphore } from '@bailiwick/service-kit'
+import { networkOf } from '@bailiwick/host'
+import { Semaphore } from '@bailiwick/kit'
 
 /** Bytes that may be on their way at once. */
 export interface SendingLimits {

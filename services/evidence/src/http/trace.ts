@@ -1,6 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
+import type { HttpServer } from '@bailiwick/host'
 import type { Voice } from '@bailiwick/projection'
-import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { hourMs } from '../activity.ts'
 import type { LeafIndex } from '../leaf-index.ts'

@@ -1,4 +1,4 @@
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
 import { gather, type LogView } from '../trace/gather.ts'
 import { shownValues } from '../values/shown-values.ts'

@@ -12,8 +12,8 @@ import {
   signAccessRequest,
   signDelegation,
 } from '@bailiwick/credentials'
+import { newId, systemClock, systemRandom } from '@bailiwick/kit'
 import type { Draft } from '@bailiwick/projection'
-import { newId, systemClock, systemRandom } from '@bailiwick/service-kit'
 import type { Running } from '../evidence.fixture.ts'
 import type { Story, Told } from './story.fixture.ts'
 

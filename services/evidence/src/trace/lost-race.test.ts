@@ -1,7 +1,7 @@
 import { actionHash, type EventData } from '@bailiwick/contracts'
 import { exampleEvent } from '@bailiwick/contracts/examples'
 import { signOutcome } from '@bailiwick/credentials'
-import { newId, systemClock, systemRandom } from '@bailiwick/service-kit'
+import { newId, systemClock, systemRandom } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import type { Running } from '../evidence.fixture.ts'
 import { parseBundle } from '../prove/bundle.ts'

@@ -1,4 +1,5 @@
-import type { Clock, Logger } from '@bailiwick/service-kit'
+import type { Logger } from '@bailiwick/host'
+import type { Clock } from '@bailiwick/kit'
 import { covers, type Ends } from '../gaps.ts'
 import type { Lag } from '../lag.ts'
 import type { LeafIndex } from '../leaf-index.ts'

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseStrictJson } from '@bailiwick/contracts'
 import { type SaltedText, saltedHash } from '@bailiwick/credentials'
-import { ensureDir, readFileIfExists, syncDirectory, writeFileDurably } from '@bailiwick/service-kit'
+import { ensureDir, readFileIfExists, syncDirectory, writeFileDurably } from '@bailiwick/kit'
 import { z } from 'zod'
 import { type LogFs, systemLogFs } from '../disk/log-fs.ts'
 

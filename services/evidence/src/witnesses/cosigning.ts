@@ -1,4 +1,4 @@
-import { after } from '@bailiwick/service-kit'
+import { after } from '@bailiwick/kit'
 import { isQuorumMet, type NoteSignature, type Policy, type VerifierKey } from '@bailiwick/tlog'
 import type { Published } from '../log.ts'
 import type { Submitted, WitnessClient } from './submit.ts'

@@ -1,4 +1,5 @@
-import type { Clock, Logger, Metrics } from '@bailiwick/service-kit'
+import type { Logger, Metrics } from '@bailiwick/host'
+import type { Clock } from '@bailiwick/kit'
 import { distinctName, type Policy, type PolicyParty, type SignerKey } from '@bailiwick/tlog'
 import type { Published } from '../log.ts'
 import type { LogStorage } from '../log-storage.ts'

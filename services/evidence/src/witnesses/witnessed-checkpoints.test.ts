@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { logger, metrics, systemClock } from '@bailiwick/service-kit'
+import { logger, metrics } from '@bailiwick/host'
+import { systemClock } from '@bailiwick/kit'
 import {
   encodeVkey,
   isQuorumMet,

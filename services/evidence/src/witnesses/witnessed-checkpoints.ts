@@ -1,4 +1,4 @@
-import { after, type Clock, withDeadline } from '@bailiwick/service-kit'
+import { after, type Clock, withDeadline } from '@bailiwick/kit'
 import {
   addSignatures,
   encodeNote,

@@ -1,6 +1,6 @@
 import { compactJwsSchema, delegationIdSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
 import { readProof, refuseReplay } from '../call-proof.ts'
 import { type OAuthEndpoint, refuseFlood } from '../client-call.ts'

@@ -1,5 +1,5 @@
 import { joinTokenOrderSchema } from '@bailiwick/credentials/attestation'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import type { Issuer } from '../context.ts'
 
 /** `POST /operator/join-tokens/issuer`, only on the operator's socket. From then on the token endpoint accepts this token once. */

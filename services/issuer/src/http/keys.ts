@@ -1,5 +1,5 @@
 import { compactJwsSchema, entitySchemas } from '@bailiwick/contracts'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
 import type { Issuer } from '../context.ts'
 import { keyStandings, moveKey, registerKey } from '../keys.ts'

@@ -1,7 +1,7 @@
 import { agentAlgorithms, jwkSet, type ServicePurpose } from '@bailiwick/credentials'
 import { authorityAlgorithms } from '@bailiwick/credentials/attestation'
+import type { HttpServer } from '@bailiwick/host'
 import { publishedKeys } from '@bailiwick/projection'
-import type { HttpServer } from '@bailiwick/service-kit'
 import type { assertionTypes } from '../authenticate-client.ts'
 import type { OAuthEndpoint } from '../client-call.ts'
 import { grantTypes } from '../token-endpoint.ts'

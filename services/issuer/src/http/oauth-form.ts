@@ -1,4 +1,4 @@
-import { type answerWith, type HttpServer, problemOf } from '@bailiwick/service-kit'
+import { type answerWith, type HttpServer, problemOf } from '@bailiwick/host'
 import type { FormCall, OAuthEndpoint } from '../client-call.ts'
 import { challenge, OAuthError, oauthErrorBody, oauthErrorOf } from '../oauth-error.ts'
 

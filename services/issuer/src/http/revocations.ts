@@ -1,6 +1,6 @@
 import { revocationKindSchema, saltedHashSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
 import { whenApplied } from '../applied.ts'
 import type { Issuer } from '../context.ts'

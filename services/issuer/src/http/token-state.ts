@@ -1,4 +1,4 @@
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import type { OAuthEndpoint } from '../client-call.ts'
 import { introspect } from '../introspect.ts'
 import { revokeCredential } from '../revoke-credential.ts'

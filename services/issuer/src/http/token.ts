@@ -1,4 +1,4 @@
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import type { OAuthEndpoint } from '../client-call.ts'
 import { answerToken } from '../token-endpoint.ts'
 import { oauthFormRoute } from './oauth-form.ts'

@@ -1,5 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import { serviceErrorOf } from '@bailiwick/service-kit'
+import { serviceErrorOf } from '@bailiwick/host'
 import { z } from 'zod'
 import type { AuthZenEvaluation, AuthZenSearch } from '../authzen.ts'
 

@@ -1,5 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
-import { Health, type HttpServer, httpServer, logger, metrics, testClock } from '@bailiwick/service-kit'
+import { Health, type HttpServer, httpServer, logger, metrics } from '@bailiwick/host'
+import { testClock } from '@bailiwick/kit'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
 import type { AuthZenDecider, AuthZenEvaluation, AuthZenSearch } from '../authzen.ts'
 import { authZenRoutes } from './authzen.ts'

@@ -1,12 +1,6 @@
 import { errorCode, ServiceError, toProblem } from '@bailiwick/errors'
-import {
-  type Clock,
-  type HttpReply,
-  type HttpRequest,
-  type HttpServer,
-  isConfidential,
-  serviceErrorOf,
-} from '@bailiwick/service-kit'
+import { type HttpReply, type HttpRequest, type HttpServer, isConfidential, serviceErrorOf } from '@bailiwick/host'
+import type { Clock } from '@bailiwick/kit'
 import type { AuthZenCaller, AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSession } from '../authzen.ts'
 import { authZenOpenApi } from './authzen-openapi.ts'
 import { type EvaluationsSemantic, readEvaluation, readEvaluations, readSearch } from './authzen-requests.ts'

@@ -1,7 +1,7 @@
 import { customObligations, obligationTypes } from '@bailiwick/contracts'
 import { jwkSet, type ServicePurpose } from '@bailiwick/credentials'
+import type { HttpServer } from '@bailiwick/host'
 import { publishedKeys } from '@bailiwick/projection'
-import type { HttpServer } from '@bailiwick/service-kit'
 import type { Pdp } from '../context.ts'
 import { authZenPaths, sendJson } from './authzen.ts'
 

@@ -1,4 +1,5 @@
-import { Health, httpServer, logger, metrics, testClock } from '@bailiwick/service-kit'
+import { Health, httpServer, logger, metrics } from '@bailiwick/host'
+import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { operatorRoutes } from './operator.ts'
 

@@ -1,6 +1,6 @@
 import { erasureOrderSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/host'
 import type { KeptCalls } from '../kept-calls.ts'
 
 /**

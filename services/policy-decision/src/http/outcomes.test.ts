@@ -1,6 +1,7 @@
 import { type EnforcementPoint, outcomeResultsSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { Health, httpServer, logger, metrics, testClock } from '@bailiwick/service-kit'
+import { Health, httpServer, logger, metrics } from '@bailiwick/host'
+import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { outcomesRoute } from './outcomes.ts'
 

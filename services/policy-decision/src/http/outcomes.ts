@@ -7,7 +7,7 @@ import {
   outcomesBytes,
 } from '@bailiwick/contracts'
 import { errorCode, ServiceError, toProblem } from '@bailiwick/errors'
-import { type HttpRequest, type HttpServer, serviceErrorOf } from '@bailiwick/service-kit'
+import { type HttpRequest, type HttpServer, serviceErrorOf } from '@bailiwick/host'
 import { z } from 'zod'
 import type { PolicyDecision } from '../policy-decision.ts'
 import { callerOf } from './authzen.ts'

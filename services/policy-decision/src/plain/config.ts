@@ -1,4 +1,4 @@
-import { commonSettings } from '@bailiwick/service-kit'
+import { commonSettings } from '@bailiwick/host'
 import { z } from 'zod'
 
 const {

@@ -1,5 +1,5 @@
+import { testClock } from '@bailiwick/kit'
 import { AuthZenPolicies, PolicySlot, parsePolicySet } from '@bailiwick/policy'
-import { testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { mostEvaluations, mostSearches, plainDecider } from './plain-decider.ts'
 

@@ -1,6 +1,6 @@
 import { type DenialReason, ServiceError } from '@bailiwick/errors'
+import { type Clock, SerialQueue } from '@bailiwick/kit'
 import type { AuthZenPolicies, PolicyAnswer, Purpose } from '@bailiwick/policy'
-import { type Clock, SerialQueue } from '@bailiwick/service-kit'
 import type {
   AuthZenDecider,
   AuthZenDecision,

@@ -1,5 +1,6 @@
-import { runProcess } from '@bailiwick/service-host'
-import { type Env, metrics, systemClock, systemRandom, untilStopped } from '@bailiwick/service-kit'
+import { type Env, metrics, untilStopped } from '@bailiwick/host'
+import { runProcess } from '@bailiwick/host/process'
+import { systemClock, systemRandom } from '@bailiwick/kit'
 import { configSchema } from './config.ts'
 import { startPlain } from './start-plain.ts'
 

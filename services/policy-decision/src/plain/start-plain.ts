@@ -1,9 +1,7 @@
 import { existsSync } from 'node:fs'
 import { ServiceError } from '@bailiwick/errors'
-import { paths } from '@bailiwick/installation'
 import {
   assertListenerAllowed,
-  type Clock,
   Health,
   type HttpServer,
   httpServer,
@@ -12,9 +10,10 @@ import {
   type Logger,
   listenOperator,
   type Metrics,
-  type RandomSource,
   readTls,
-} from '@bailiwick/service-kit'
+} from '@bailiwick/host'
+import { paths } from '@bailiwick/installation'
+import type { Clock, RandomSource } from '@bailiwick/kit'
 import { authZenRoutes, sendJson } from '../http/authzen.ts'
 import { authZenEndpoints, obligationsGiven } from '../http/metadata.ts'
 import { PageTokens } from '../http/page-tokens.ts'

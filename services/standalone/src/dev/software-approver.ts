@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errorCode, errorKinds } from '@bailiwick/errors'
-import type { Clock, Logger } from '@bailiwick/service-kit'
+import type { Logger } from '@bailiwick/host'
+import type { Clock } from '@bailiwick/kit'
 import { type AnswerRules, ruleFor } from './answer-rules.ts'
 import type { Approver, ConsoleState } from './approver.ts'
 

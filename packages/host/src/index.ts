@@ -1,0 +1,48 @@
+export { type DpopNonces, dpopNonces } from './http/dpop-nonces.ts'
+export { type Form, type FormLimits, formLimits, parseForm } from './http/form.ts'
+export { type HttpServerOptions, httpServer } from './http/http.ts'
+export type { MediaType } from './http/http-body.ts'
+export { networkOf } from './http/http-caller.ts'
+export { type HttpLimits, httpLimits, type TlsFiles } from './http/http-connection.ts'
+export { isConfidential, isLocal } from './http/http-privacy.ts'
+export { answerWith, problemOf, sendProblem, serviceErrorOf } from './http/http-problem.ts'
+export type { HttpReply, HttpRequest, HttpServer } from './http/http-server.ts'
+export { StrangerBuckets, type StrangerLimits, type StrangerRate, strangerLimits } from './http/http-strangers.ts'
+export { assertListenerAllowed, assertSocketPath, isLoopback, listenOperator, type Tls } from './http/listener.ts'
+export { readTls } from './http/read-tls.ts'
+export { type Check, type Failing, Health } from './observe/health.ts'
+export { type Logger, type LoggerOptions, type LogLevel, logger, logLevels } from './observe/logger.ts'
+export { type Metrics, type MetricsOptions, metrics } from './observe/metrics.ts'
+export { type ObservedProjection, observeProjection } from './observe/observe-projection.ts'
+export { type Standing, showStanding } from './observe/standing.ts'
+export { isPublicAddress } from './outgoing/public-address.ts'
+export {
+  type Lookup,
+  type Post,
+  type Posted,
+  type SafePost,
+  type SafePostOptions,
+  safePost,
+  safeUrl,
+} from './outgoing/safe-post.ts'
+export { nodeArguments } from './process/node-arguments.ts'
+export { type SignalHost, untilStopped } from './process/until-stopped.ts'
+export { readConfig } from './settings/config.ts'
+export { developerNames, type Env, knownSettings, misspeltSettings } from './settings/known-settings.ts'
+export {
+  askSettings,
+  type BusSetting,
+  commonSettings,
+  defaultQuotas,
+  duration,
+  type GrantStoreSetting,
+  keySettings,
+  type NotificationFormat,
+  notifySettings,
+  quotaSettings,
+  type ServiceAddress,
+  type SinksConfig,
+  sinkSettings,
+  sinksOf,
+  type TlsSetting,
+} from './settings/settings.ts'

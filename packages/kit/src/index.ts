@@ -1,0 +1,24 @@
+export { answerTo, unlessAborted } from './answer-to.ts'
+export { type Clock, systemClock, type TestClock, testClock } from './clock.ts'
+export { after, withDeadline } from './deadline.ts'
+export {
+  type DurableFs,
+  type DurableHandle,
+  ensureDir,
+  readFileIfExists,
+  replaceFile,
+  syncDirectory,
+  systemFs,
+  type WriteOptions,
+  writeFileDurably,
+  writeWhole,
+} from './durable-file.ts'
+export { type IdPrefix, newId, timeOfId } from './ids.ts'
+export { inBackground } from './in-background.ts'
+export { lockFile } from './lock-file.ts'
+export { OwnedEntries, type OwnedEntriesOptions } from './owned-entries.ts'
+export { type QueueBounds, Semaphore, SerialQueue } from './queue.ts'
+export { type RandomSource, seededRandom, systemRandom } from './random.ts'
+export { type Rated, RateLimiter, type RateLimits } from './rate.ts'
+export { type Remembered, ReplayMemory } from './replay-memory.ts'
+export { parseStrictJson, parseStrictJsonText, type StrictJson, type StrictJsonOptions } from './strict-json.ts'
