@@ -59,6 +59,17 @@ export default {
       to: { path: '^(node:)?(fs|net|http|https|child_process|dgram|tls|dns)(/|$)' },
     },
     {
+      name: 'agents-and-points-install-no-server',
+      comment:
+        'Others install these in their own programs. The plug-in of pep takes only the types of fastify, which its user brings.',
+      severity: 'error',
+      from: { path: '^packages/(agent|pep|kit)/src/', pathNot: tests },
+      to: {
+        path: '(^|/)node_modules/(fastify|@fastify|fastify-type-provider-zod|helmet|pino|prom-client|lmdb|kafkajs|ioredis)/|^(node:)?sqlite$|^packages/(host|bus|grant-store|installation)/',
+        reachable: true,
+      },
+    },
+    {
       name: 'kafka-client-has-one-owner',
       severity: 'error',
       from: { pathNot: '^packages/bus/src/kafka/' },

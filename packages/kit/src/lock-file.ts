@@ -1,13 +1,14 @@
-import { DatabaseSync } from 'node:sqlite'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 
 const SQLITE_BUSY = 5
 
 /**
  * Takes a file for this process only, or throws ServiceError(`code`). As in the embedded bus: the operating system ends
- * SQLite's exclusive lock with the process, however it dies. No process ids are compared, because they may be reused.
+ * SQLite's exclusive lock with the process, however it dies. No process ids are compared, because they may be reused. Needs Node.js 22.13 or
+ * later, else throws `config_invalid`.
  */
 export function lockFile(file: string, code: ErrorCode): Disposable {
+  const { DatabaseSync } = sqlite(file)
   const lock = new DatabaseSync(file, { timeout: 0 })
   try {
     lock.exec('BEGIN EXCLUSIVE')
@@ -18,4 +19,11 @@ export function lockFile(file: string, code: ErrorCode): Disposable {
     throw error
   }
   return { [Symbol.dispose]: () => lock.close() }
+}
+
+/** Loaded only by a process that locks: Node.js 20, which an agent or an enforcement point may run on, has no SQLite. */
+function sqlite(file: string): typeof import('node:sqlite') {
+  const found: typeof import('node:sqlite') | undefined = process.getBuiltinModule('node:sqlite')
+  if (found !== undefined) return found
+  throw new ServiceError('config_invalid', `${file}: locking a file needs Node.js 22.13 or later`)
 }
