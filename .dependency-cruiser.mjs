@@ -55,7 +55,7 @@ export default {
       name: 'pure-packages-do-no-io',
       comment: 'What carries the security argument can be read, tested and ported without a file or a socket.',
       severity: 'error',
-      from: { path: '^packages/(contracts|errors|authority|tlog)/src/', pathNot: [tests, '/(examples|generate)/'] },
+      from: { path: '^packages/(contracts|errors|authority|tlog|kit/src/json)/', pathNot: [tests, '/(examples|generate)/'] },
       to: { path: '^(node:)?(fs|net|http|https|child_process|dgram|tls|dns)(/|$)' },
     },
     {
@@ -102,9 +102,10 @@ export default {
     },
     {
       name: 'contracts-import-zod-only',
+      comment: 'Except the one strict JSON parser.',
       severity: 'error',
       from: { path: '^packages/contracts/src/', pathNot: [tests, '/generate/'] },
-      to: { pathNot: ['^packages/contracts/src/', '(^|/)node_modules/zod/'] },
+      to: { pathNot: ['^packages/contracts/src/', '^packages/kit/src/json/', '(^|/)node_modules/zod/'] },
     },
     {
       name: 'adapters-are-chosen-in-one-place',

@@ -1,6 +1,6 @@
+import { parseStrictJson } from '@bailiwick/kit/json'
 import type { z } from 'zod'
 import { type Envelope, envelopeSchema, maxEventBytes } from './envelope.ts'
-import { parseStrictJson } from './strict-json.ts'
 import {
   type EventData,
   type EventTypeOf,

@@ -15,10 +15,18 @@ export {
 } from './durable-file.ts'
 export { type IdPrefix, newId, timeOfId } from './ids.ts'
 export { inBackground } from './in-background.ts'
+export {
+  JsonMalformed,
+  parseJson,
+  parseStrictJson,
+  readStrictJson,
+  readStrictJsonText,
+  type StrictJson,
+  type StrictJsonOptions,
+} from './json/index.ts'
 export { lockFile } from './lock-file.ts'
 export { OwnedEntries, type OwnedEntriesOptions } from './owned-entries.ts'
 export { type QueueBounds, Semaphore, SerialQueue } from './queue.ts'
 export { type RandomSource, seededRandom, systemRandom } from './random.ts'
 export { type Rated, RateLimiter, type RateLimits } from './rate.ts'
 export { type Remembered, ReplayMemory } from './replay-memory.ts'
-export { parseStrictJson, parseStrictJsonText, type StrictJson, type StrictJsonOptions } from './strict-json.ts'

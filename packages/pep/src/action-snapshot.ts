@@ -1,6 +1,6 @@
-import { parseJson } from '@bailiwick/contracts'
 import { type Action, actionText, jcs, sha256 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import { parseJson } from '@bailiwick/kit'
 
 /** An action that can no longer change, its canonical text, and the hash of that text: the decided action is the executed action. */
 export interface ActionSnapshot {

@@ -1,6 +1,6 @@
 import { type Action, agentAlgorithms } from '@bailiwick/credentials'
 import { errorKinds, ServiceError } from '@bailiwick/errors'
-import { parseStrictJson } from '@bailiwick/kit'
+import { readStrictJson } from '@bailiwick/kit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AnswerGate } from './answer-gate.ts'
 import type { Effect, EnforcementPoint, Permitted } from './enforcement-point.ts'
@@ -103,7 +103,7 @@ function challenge(error: string | undefined): string {
 function readJsonStrictly(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, bytes: Buffer, done) => {
-    const json = parseStrictJson(bytes, { maxBytes: bytes.length })
+    const json = readStrictJson(bytes, { maxBytes: bytes.length })
     if (json.ok) done(null, json.value)
     else done(withStatus(new ServiceError(json.code, json.detail)))
   })

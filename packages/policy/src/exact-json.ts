@@ -1,5 +1,4 @@
-import { parseJson } from '@bailiwick/contracts'
-import { parseStrictJsonText } from '@bailiwick/kit'
+import { parseJson, readStrictJsonText } from '@bailiwick/kit'
 
 const maxBytes = 64 * 1024 * 1024
 const maxDepth = 128
@@ -25,7 +24,7 @@ export const isExactInteger = (value: unknown): value is ExactInteger => json.is
  * JSON.stringify passes it to Cedar digit for digit: a Long has 64 bits, a double 53.
  */
 export function parseExactJson(text: string): unknown {
-  if (!parseStrictJsonText(text, { maxBytes, maxDepth, exactNumbers: false }).ok) return undefined
+  if (!readStrictJsonText(text, { maxBytes, maxDepth, exactNumbers: false }).ok) return undefined
   return parseJson(text, (_, value, { source }) =>
     typeof value === 'number' && source !== undefined && String(value) !== source ? json.rawJSON(source) : value,
   )

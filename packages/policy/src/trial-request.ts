@@ -1,4 +1,4 @@
-import { parseStrictJsonText } from '@bailiwick/kit'
+import { readStrictJsonText } from '@bailiwick/kit'
 import { z } from 'zod'
 import type { PlainRequest } from './authzen-policies.ts'
 
@@ -17,6 +17,6 @@ const maxBytes = 1 << 20
 
 /** Parses JSON as the plain decision point reads a body; undefined if it is not valid. */
 export function readRequest(text: string): PlainRequest | undefined {
-  const body = parseStrictJsonText(text, { maxBytes, bigIntegers: true })
+  const body = readStrictJsonText(text, { maxBytes, bigIntegers: true })
   return body.ok ? requestSchema.safeParse(body.value).data : undefined
 }

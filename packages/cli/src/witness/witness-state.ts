@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
-import { type DurableFs, lockFile, parseStrictJson, readFileIfExists, systemFs, writeFileDurably } from '@bailiwick/kit'
+import { type DurableFs, lockFile, readFileIfExists, readStrictJson, systemFs, writeFileDurably } from '@bailiwick/kit'
 import { encodeVkey, openNote, parseCheckpoint, type TreeHead, type VerifierKey } from '@bailiwick/tlog'
 import { z } from 'zod'
 
@@ -73,7 +73,7 @@ export async function openState(dir: string, witness: VerifierKey, fs: DurableFs
 }
 
 function readState(path: string, bytes: Uint8Array, witness: VerifierKey): Map<string, CosignedCheckpoint> {
-  const json = parseStrictJson(bytes, { maxBytes: LARGEST_STATE })
+  const json = readStrictJson(bytes, { maxBytes: LARGEST_STATE })
   const read = json.ok ? schema.safeParse(json.value) : undefined
   if (!read?.success) throw invalid(`${path} is cut short, or was changed`)
   if (read.data.witness !== encodeVkey(witness)) throw invalid(`${path} is the state of ${read.data.witness}`)

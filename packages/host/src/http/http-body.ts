@@ -1,5 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import { parseStrictJson } from '@bailiwick/kit'
+import { readStrictJson } from '@bailiwick/kit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { parseForm } from './form.ts'
 
@@ -27,7 +27,7 @@ type Read = { ok: true; value: unknown } | { ok: false; code: ServiceError['code
 /** Makes the server read bodies strictly, each route only those of its media types, and keep their bytes. */
 export function readBodies(app: FastifyInstance, { bigIntegers = false }: { bigIntegers?: boolean } = {}): void {
   const readers: Record<MediaType, (bytes: Buffer, maxBytes: number) => Read> = {
-    'application/json': (bytes, maxBytes) => parseStrictJson(bytes, { maxBytes, bigIntegers }),
+    'application/json': (bytes, maxBytes) => readStrictJson(bytes, { maxBytes, bigIntegers }),
     'application/x-www-form-urlencoded': (bytes) => parseForm(bytes),
     'application/jose': readJose,
   }

@@ -1,4 +1,4 @@
-import { parseJson } from '@bailiwick/contracts'
+import { endOfString, parseJson } from './parse-json.ts'
 
 /**
  * JSON as an edge must read it (DESIGN §9; RFC 8259 and, where that leaves a choice, I-JSON, RFC 7493): one text has one meaning for
@@ -32,10 +32,10 @@ export type StrictJson =
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Reads UTF-8 bytes: no byte order mark, no overlong form, no encoded surrogate. Then continues as `parseStrictJsonText`. Never
+ * Reads UTF-8 bytes: no byte order mark, no overlong form, no encoded surrogate. Then continues as `readStrictJsonText`. Never
  * throws, for any bytes. Takes time and memory in proportion to their number.
  */
-export function parseStrictJson(bytes: Uint8Array, options: StrictJsonOptions): StrictJson {
+export function readStrictJson(bytes: Uint8Array, options: StrictJsonOptions): StrictJson {
   if (bytes.length > options.maxBytes) return tooLarge(options.maxBytes)
   let text: string
   try {
@@ -47,7 +47,7 @@ export function parseStrictJson(bytes: Uint8Array, options: StrictJsonOptions): 
 }
 
 /** Reads a text: no equal keys in one object (compared unescaped), no `__proto__`, no lone surrogate, bounded depth. */
-export function parseStrictJsonText(text: string, options: StrictJsonOptions): StrictJson {
+export function readStrictJsonText(text: string, options: StrictJsonOptions): StrictJson {
   // A UTF-16 unit takes 1 to 3 bytes, so most texts need no count.
   if (text.length > options.maxBytes) return tooLarge(options.maxBytes)
   if (text.length * 3 > options.maxBytes && Buffer.byteLength(text) > options.maxBytes)
@@ -59,7 +59,7 @@ export function parseStrictJsonText(text: string, options: StrictJsonOptions): S
 function parse(text: string, options: StrictJsonOptions): StrictJson {
   const { maxDepth = 32, bigIntegers = false, exactNumbers = !bigIntegers } = options
   if (text.charCodeAt(0) === 0xfeff) return malformed('a byte order mark')
-  const scanned = scan(text, maxDepth, exactNumbers)
+  const scanned = scan(text, { maxDepth, exactNumbers, bigIntegers })
   if (typeof scanned === 'string') return malformed(scanned)
   let value: unknown
   try {
@@ -70,7 +70,7 @@ function parse(text: string, options: StrictJsonOptions): StrictJson {
   const kept = count(value, text.includes('\\u'))
   if (typeof kept === 'string') return malformed(kept)
   // JSON.parse keeps one of several equal keys. Then the value has fewer members than the text.
-  return kept === scanned.members ? { ok: true, value } : malformed('a key that appears twice in one object')
+  return kept === scanned.members ? { ok: true, value } : malformed('a duplicate key')
 }
 
 /** A reviver that takes the source text, which ECMAScript has and TypeScript's library does not have yet. */
@@ -83,7 +83,7 @@ function wholeAsWritten(_: string, value: unknown, { source = '' }: { source?: s
 interface Scanned {
   /** Colons outside strings. */
   members: number
-  /** Whether every number is an integer with so few digits that a double holds it as written. */
+  /** Whether every number is an integer with so few digits that a double holds it as written. Known only for `bigIntegers`. */
   areSmall: boolean
 }
 
@@ -91,7 +91,11 @@ interface Scanned {
  * One pass over the text: what it contains, or why it is refused. It only needs to be right for JSON: JSON.parse refuses every other text
  * afterwards.
  */
-function scan(text: string, maxDepth: number, exactNumbers: boolean): Scanned | string {
+function scan(
+  text: string,
+  { maxDepth, exactNumbers, bigIntegers }: { maxDepth: number; exactNumbers: boolean; bigIntegers: boolean },
+): Scanned | string {
+  const readsNumbers = exactNumbers || bigIntegers
   let members = 0
   let depth = 0
   let areSmall = true
@@ -106,7 +110,7 @@ function scan(text: string, maxDepth: number, exactNumbers: boolean): Scanned | 
       if (++depth > maxDepth) return `more than ${maxDepth} levels at character ${at}`
     } else if (char === 0x7d || char === 0x5d) {
       depth--
-    } else if (char === 0x2d || (char >= 0x30 && char <= 0x39)) {
+    } else if (readsNumbers && (char === 0x2d || (char >= 0x30 && char <= 0x39))) {
       const start = at
       while (isNumberPart(text.charCodeAt(at + 1))) at++
       const token = text.slice(start, at + 1)
@@ -115,16 +119,6 @@ function scan(text: string, maxDepth: number, exactNumbers: boolean): Scanned | 
     }
   }
   return { members, areSmall }
-}
-
-/** The index of the closing quote, or -1. A quote closes the string unless an odd number of backslashes precedes it. */
-function endOfString(text: string, open: number): number {
-  for (let quote = text.indexOf('"', open + 1); quote !== -1; quote = text.indexOf('"', quote + 1)) {
-    let before = quote - 1
-    while (text.charCodeAt(before) === 0x5c) before--
-    if ((quote - before) % 2 === 1) return quote
-  }
-  return -1
 }
 
 /** Digits, `+`, `-`, `.`, `E`, `e`. At the end of the text the code is NaN. */

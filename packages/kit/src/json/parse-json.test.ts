@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { parseJson } from './parse-json.ts'
-import { parseStrictJson } from './strict-json.ts'
+import { parseStrictJson } from './parse-strict-json.ts'
 
 const escaped = (key: string) =>
   Array.from({ length: key.length }, (_, n) => `\\u${key.charCodeAt(n).toString(16).padStart(4, '0')}`).join('')

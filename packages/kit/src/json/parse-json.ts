@@ -57,11 +57,12 @@ function* keysIn(text: string): Generator<[open: number, close: number]> {
 
 const isSpace = (code: number) => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
 
-/** A quote closes the string unless it is preceded by an odd number of backslashes. */
+/** The index of the closing quote, or -1. A quote closes the string unless an odd number of backslashes precedes it. */
 export function endOfString(text: string, open: number): number {
-  for (let quote = text.indexOf('"', open + 1); ; quote = text.indexOf('"', quote + 1)) {
+  for (let quote = text.indexOf('"', open + 1); quote !== -1; quote = text.indexOf('"', quote + 1)) {
     let before = quote - 1
     while (text.charCodeAt(before) === 0x5c) before--
     if ((quote - before) % 2 === 1) return quote
   }
+  return -1
 }
