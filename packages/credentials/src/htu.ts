@@ -1,3 +1,5 @@
+import { parseUrl } from './parse-url.ts'
+
 /**
  * Normalises a target URI, so that two spellings of one URI become the same text (RFC 9449 §4.3 check 9, RFC 3986 §6.2.2 and §6.2.3):
  * scheme and host in lower case, no default port, no dot segments, percent-encoding in upper case and only where needed, without query and
@@ -7,7 +9,7 @@ export function normalizeHtu(uri: string): string | undefined {
   // The WHATWG parser repairs what RFC 3986 does not allow (backslashes, white space, a missing slash). Such text is refused first, so that
   // parser and peer cannot understand it differently.
   if (typeof uri !== 'string' || uri.length > 8192 || !absoluteHttpUri.test(uri)) return undefined
-  const url = URL.parse(uri)
+  const url = parseUrl(uri)
   if (url === null) return undefined
   return `${url.protocol}//${url.host}${url.pathname.replace(/%[0-9a-f]{2}/gi, normalizeOctet)}`
 }

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { jcsHash } from './canonical.ts'
 import { genesisCommitmentSchema, signGenesisStatement, verifyGenesisStatement } from './genesis-statement.ts'
 import { type SigningKey, type VerifyingKey, verifyingKey } from './keys.ts'
+import { parseUrl } from './parse-url.ts'
 import { schemaDetail } from './verified.ts'
 
 const keySchema = z.strictObject({
@@ -49,7 +50,7 @@ const trustSchema = z
   .refine((t) => isUsable('invitation', t.invitation.jwk), { path: ['invitation', 'jwk'] })
   .refine((t) => t.root.jwk.x !== t.invitation.jwk.x, { path: ['invitation', 'jwk'] })
   .refine((t) => t.origins.every((origin) => isOriginIn(origin, t.rp_id)), { path: ['origins'] })
-  .refine((t) => /^https?:$/.test(URL.parse(t.public_url)?.protocol ?? ''), { path: ['public_url'] })
+  .refine((t) => /^https?:$/.test(parseUrl(t.public_url)?.protocol ?? ''), { path: ['public_url'] })
 
 /** trust.json (DESIGN §3): public, given to every process and verifier; everything believed traces back to it. */
 export type Trust = z.infer<typeof trustSchema>
@@ -107,7 +108,7 @@ function isUsable(purpose: 'root' | 'invitation', jwk: unknown): boolean {
 }
 
 function isOriginIn(origin: string, rpId: string): boolean {
-  const url = URL.parse(origin)
+  const url = parseUrl(origin)
   if (url === null || url.origin !== origin) return false
   return url.hostname === rpId || url.hostname.endsWith(`.${rpId}`)
 }

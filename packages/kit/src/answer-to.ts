@@ -1,4 +1,5 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
+import { withResolvers } from './with-resolvers.ts'
 
 /**
  * Sends the body, if any, of a request made with `signal`, and resolves with the head of the response. Rejects if there is none, at the
@@ -11,7 +12,7 @@ export function answerTo(
   body: string | Uint8Array,
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  const { promise, resolve, reject } = withResolvers<IncomingMessage>()
   sent.on('error', reject) // for as long as it lives: an unhandled error would end the process
   sent.once('close', () => reject(new Error('closed')))
   sent.once('response', (answer) => {
@@ -24,7 +25,7 @@ export function answerTo(
 
 /** Settles as `promise` does, or rejects with the signal's reason once that is aborted. The work behind the promise is not stopped. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const { promise: aborted, reject } = withResolvers<never>()
   const abort = () => reject(signal.reason)
   if (signal.aborted) abort()
   signal.addEventListener('abort', abort, { once: true })

@@ -1,4 +1,5 @@
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
+import { withResolvers } from './with-resolvers.ts'
 
 /** Node turns a longer timer into one of 1 ms, which would make a distant deadline an immediate one. */
 const LONGEST_TIMER_MS = 2_147_483_647
@@ -37,7 +38,7 @@ export async function withDeadline<T>(
 ): Promise<T> {
   if (!(ms <= LONGEST_TIMER_MS)) throw new RangeError('a deadline in more than 24 days')
   // Not an AbortSignal: each abort creates an error that is never used, and this is on the path of every decision.
-  const late = Promise.withResolvers<never>()
+  const late = withResolvers<never>()
   const timer = setTimeout(() => late.reject(new ServiceError(code)), Math.max(0, ms))
   try {
     return await Promise.race([promise, late.promise])

@@ -1,4 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
+import { withResolvers } from './with-resolvers.ts'
 
 export interface QueueBounds {
   /** How many calls of one key may be waiting or running. */
@@ -91,7 +92,7 @@ export class SerialQueue {
       tookMs: 0,
     }
     this.#lanes.set(key, lane)
-    const { promise: turn, resolve } = Promise.withResolvers<void>()
+    const { promise: turn, resolve } = withResolvers<void>()
     if (lane.length === 0) resolve()
     else (first ? lane.urgent : lane.waiting).push(resolve)
     lane.length++

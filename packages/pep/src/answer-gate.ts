@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { errorKinds } from '@bailiwick/errors'
+import { withResolvers } from '@bailiwick/kit'
 import type { FastifyReply } from 'fastify'
 import { type Owed, redactBytes, withheld, withholding } from './answer.ts'
 
@@ -19,7 +20,7 @@ export class AnswerGate {
   #isPassing = false
   #sent = 0
   /** Resolves when the last byte is handed over: nothing more is sent, however slowly the client reads. */
-  readonly #ended = Promise.withResolvers<void>()
+  readonly #ended = withResolvers<void>()
   #timer: NodeJS.Timeout | undefined
   #isLate = false
   #isAnswering = false

@@ -1,6 +1,6 @@
 import { type Outcome, outcomeHash, type SigningKey, signOutcome } from '@bailiwick/credentials'
 import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
-import { after } from '@bailiwick/kit'
+import { after, withResolvers } from '@bailiwick/kit'
 import { deliverOutcomes, isRefusal, type OutcomeAnswer } from './deliver-outcomes.ts'
 import type { EvidenceClient } from './evidence-client.ts'
 import type { OutcomeState, OutcomeStore } from './outcome-store.ts'
@@ -60,7 +60,7 @@ export class OutcomeReporter implements AsyncDisposable {
   #pauseMs = firstPauseMs
   #pausing: Promise<void> | undefined
   /** Resolves when the loop must look again. */
-  #change = Promise.withResolvers<void>()
+  #change = withResolvers<void>()
   /** The lock of the store. */
   readonly #lock: Disposable | undefined
 
@@ -131,7 +131,7 @@ export class OutcomeReporter implements AsyncDisposable {
 
   #changed(): void {
     this.#change.resolve()
-    this.#change = Promise.withResolvers()
+    this.#change = withResolvers()
   }
 
   async #deliverAll(): Promise<void> {
