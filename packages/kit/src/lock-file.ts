@@ -22,8 +22,8 @@ export function lockFile(file: string, code: ErrorCode): Disposable {
 }
 
 /** Loaded only by a process that locks: Node.js 20, which an agent or an enforcement point may run on, has no SQLite. */
-function sqlite(file: string): typeof import('node:sqlite') {
-  const found: typeof import('node:sqlite') | undefined = process.getBuiltinModule('node:sqlite')
+function sqlite(file: string) {
+  const found = process.getBuiltinModule('node:sqlite')
   if (found !== undefined) return found
   throw new ServiceError('config_invalid', `${file}: locking a file needs Node.js 22.13 or later`)
 }
