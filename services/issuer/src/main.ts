@@ -1,7 +1,7 @@
 import { runService } from '@bailiwick/host/process'
 import { readGenesis } from '@bailiwick/installation'
 import { configSchema } from './config.ts'
-import { restoredFrom } from './declare-restored.ts'
+import { restoredFrom } from './revocations/declare-restored.ts'
 import { issuerKeys, startIssuer } from './start.ts'
 
 process.exitCode = await runService({

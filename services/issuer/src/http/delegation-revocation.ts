@@ -2,10 +2,10 @@ import { compactJwsSchema, delegationIdSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
-import { readProof, refuseReplay } from '../call-proof.ts'
-import { type OAuthEndpoint, refuseFlood } from '../client-call.ts'
-import { challenge } from '../oauth-error.ts'
-import { ownDelegation, revokeDelegation } from '../revoke-delegation.ts'
+import { ownDelegation, revokeDelegation } from '../revocations/revoke-delegation.ts'
+import { readProof, refuseReplay } from '../tokens/call-proof.ts'
+import { type OAuthEndpoint, refuseFlood } from '../tokens/client-call.ts'
+import { challenge } from '../tokens/oauth-error.ts'
 
 const paramsSchema = z.object({ id: delegationIdSchema })
 const bodySchema = z.strictObject({ delegation: compactJwsSchema.optional() })

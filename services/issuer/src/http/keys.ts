@@ -2,7 +2,7 @@ import { compactJwsSchema, entitySchemas } from '@bailiwick/contracts'
 import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
 import type { Issuer } from '../context.ts'
-import { keyStandings, moveKey, registerKey } from '../keys.ts'
+import { keyStandings, moveKey, registerKey } from '../keys/keys.ts'
 
 const preparedSchema = z.strictObject({ value: entitySchemas['service-key'], jws: compactJwsSchema })
 const stateSchema = z.strictObject({

@@ -2,9 +2,9 @@ import { agentAlgorithms, jwkSet, type ServicePurpose } from '@bailiwick/credent
 import { authorityAlgorithms } from '@bailiwick/credentials/attestation'
 import type { HttpServer } from '@bailiwick/host'
 import { publishedKeys } from '@bailiwick/projection'
-import type { assertionTypes } from '../authenticate-client.ts'
-import type { OAuthEndpoint } from '../client-call.ts'
-import { grantTypes } from '../token-endpoint.ts'
+import type { assertionTypes } from '../tokens/authenticate-client.ts'
+import type { OAuthEndpoint } from '../tokens/client-call.ts'
+import { grantTypes } from '../tokens/token-endpoint.ts'
 
 const published: ReadonlySet<ServicePurpose> = new Set(['credential'])
 

@@ -1,6 +1,6 @@
 import { type answerWith, type HttpServer, problemOf } from '@bailiwick/host'
-import type { FormCall, OAuthEndpoint } from '../client-call.ts'
-import { challenge, OAuthError, oauthErrorBody, oauthErrorOf } from '../oauth-error.ts'
+import type { FormCall, OAuthEndpoint } from '../tokens/client-call.ts'
+import { challenge, OAuthError, oauthErrorBody, oauthErrorOf } from '../tokens/oauth-error.ts'
 
 type Request = Parameters<typeof problemOf>[0]
 type Reply = Parameters<typeof answerWith>[0]

@@ -1,8 +1,8 @@
 import { compactJwsSchema, entitySchemas } from '@bailiwick/contracts'
 import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
-import { registerRecovery } from '../change-registry.ts'
 import type { Issuer } from '../context.ts'
+import { registerRecovery } from '../registry/change-registry.ts'
 
 const bodySchema = z.strictObject({ value: entitySchemas.recovery, jws: compactJwsSchema })
 

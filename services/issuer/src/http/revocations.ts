@@ -2,10 +2,10 @@ import { revocationKindSchema, saltedHashSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
-import { whenApplied } from '../applied.ts'
 import type { Issuer } from '../context.ts'
-import { casualtiesOf, isThere } from '../revocation-targets.ts'
-import { revoke } from '../revoke.ts'
+import { whenApplied } from '../revocations/applied.ts'
+import { casualtiesOf, isThere } from '../revocations/revocation-targets.ts'
+import { revoke } from '../revocations/revoke.ts'
 
 const targetSchema = z.strictObject({ kind: revocationKindSchema, target: z.string().min(1).max(2100) })
 const bodySchema = targetSchema.extend({

@@ -1,7 +1,7 @@
 import type { HttpServer } from '@bailiwick/host'
-import type { OAuthEndpoint } from '../client-call.ts'
-import { introspect } from '../introspect.ts'
-import { revokeCredential } from '../revoke-credential.ts'
+import { revokeCredential } from '../revocations/revoke-credential.ts'
+import type { OAuthEndpoint } from '../tokens/client-call.ts'
+import { introspect } from '../tokens/introspect.ts'
 import { oauthFormRoute } from './oauth-form.ts'
 
 /** `POST /oauth/introspect` (RFC 7662) and `POST /oauth/revoke` (RFC 7009). */

@@ -1,6 +1,6 @@
 import type { HttpServer } from '@bailiwick/host'
-import type { OAuthEndpoint } from '../client-call.ts'
-import { answerToken } from '../token-endpoint.ts'
+import type { OAuthEndpoint } from '../tokens/client-call.ts'
+import { answerToken } from '../tokens/token-endpoint.ts'
 import { oauthFormRoute } from './oauth-form.ts'
 
 /** `POST /oauth/token` (RFC 6749 §5.1, RFC 9449 §5, RFC 9396 §7). */
