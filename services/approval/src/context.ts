@@ -2,12 +2,12 @@ import type { Trust } from '@bailiwick/credentials'
 import type { Logger } from '@bailiwick/host'
 import type { Clock, RandomSource, RateLimiter, SerialQueue } from '@bailiwick/kit'
 import type { Voice } from '@bailiwick/projection'
+import type { Workloads } from './asks/workloads.ts'
 import type { OwnRequests } from './own-requests.ts'
-import type { ReadPolicyText } from './policy-texts.ts'
+import type { SignCounts } from './people/sign-counts.ts'
 import type { Prose } from './prose.ts'
-import type { SignCounts } from './sign-counts.ts'
+import type { ReadPolicyText } from './registry/policy-texts.ts'
 import type { Transient } from './transient.ts'
-import type { Workloads } from './workloads.ts'
 
 /** The context of every use case of approval. */
 export interface Approval extends Voice {

@@ -1,6 +1,6 @@
 import { describe, narrows } from '@bailiwick/authority'
+import { authorityOf } from '../answers/who-may-answer.ts'
 import type { AccessAsk } from '../requests.ts'
-import { authorityOf } from '../who-may-answer.ts'
 
 /** The relation of one ask to another, and their differences. */
 export interface Difference {

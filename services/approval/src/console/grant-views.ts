@@ -9,9 +9,9 @@ import {
   spellAmounts,
   type Tree,
 } from '@bailiwick/projection'
+import { mayStopDelegation } from '../answers/stop.ts'
+import { authorityOf, mayRefuse } from '../answers/who-may-answer.ts'
 import type { Approval } from '../context.ts'
-import { mayStopDelegation } from '../stop.ts'
-import { authorityOf, mayRefuse } from '../who-may-answer.ts'
 import type { GrantIndex } from './grant-index.ts'
 import { type Page, pageOf } from './ordered.ts'
 import { agentView, says, spelled } from './words.ts'

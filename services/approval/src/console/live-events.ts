@@ -3,9 +3,9 @@ import type { DecodedEvent } from '@bailiwick/contracts'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import type { Fact } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
-import { askerOf, whoCouldAnswer } from '../notifications/addressees.ts'
-import { Prompts } from '../notifications/prompts.ts'
-import type { Sessions } from '../sessions.ts'
+import { askerOf, whoCouldAnswer } from '../notify/addressees.ts'
+import { Prompts } from '../notify/prompts.ts'
+import type { Sessions } from '../people/sessions.ts'
 
 /** Names the data that may have changed. The page then fetches it again with its session; the event never contains it. */
 type Subject = 'requests' | 'grants' | 'registry'

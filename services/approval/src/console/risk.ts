@@ -2,7 +2,7 @@ import { countsCost } from '@bailiwick/approval-statement'
 import { type Authority, type Permission, parseAuthority } from '@bailiwick/authority'
 import type { ToolServer } from '@bailiwick/contracts'
 import type { RegistryState } from '@bailiwick/projection'
-import { unexplained } from '../inspect.ts'
+import { unexplained } from '../answers/inspect.ts'
 import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
 
 export type RiskLevel = 'high' | 'medium' | 'low'

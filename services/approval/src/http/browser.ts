@@ -1,7 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Sessions, sessionSeconds } from '../sessions.ts'
+import { type Sessions, sessionSeconds } from '../people/sessions.ts'
 
 /** `__Host-`: it cannot have been set by another host, for another path or over a plain connection (RFC 6265bis §4.1.3.2). */
 const cookieName = '__Host-bailiwick'

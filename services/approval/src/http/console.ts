@@ -11,8 +11,8 @@ import { requestDetail } from '../console/request-detail.ts'
 import { RequestIndex } from '../console/request-index.ts'
 import { listRequests } from '../console/request-list.ts'
 import type { Approval } from '../context.ts'
-import { pendingRecoveries } from '../people.ts'
-import { type Sessions, sessionSeconds } from '../sessions.ts'
+import { pendingRecoveries } from '../people/people.ts'
+import { type Sessions, sessionSeconds } from '../people/sessions.ts'
 import { notFromElsewhere, sessionCookie } from './browser.ts'
 
 const words = z.string().trim().min(1).max(200).optional()

@@ -2,8 +2,8 @@ import type { Trust } from '@bailiwick/credentials'
 import type { HttpServer } from '@bailiwick/host'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import type { EvidenceReader } from '../evidence-reader.ts'
-import type { Sessions } from '../sessions.ts'
+import type { EvidenceReader } from '../console/evidence-reader.ts'
+import type { Sessions } from '../people/sessions.ts'
 import { notFromElsewhere, sessionCookie } from './browser.ts'
 
 const idSchema = z.strictObject({ '*': z.string().min(1).max(2100) })

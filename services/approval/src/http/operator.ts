@@ -13,8 +13,8 @@ import type { RequestRecord } from '@bailiwick/projection'
 import { z } from 'zod'
 import { subjectOf } from '../console/request-list.ts'
 import type { Approval } from '../context.ts'
-import { pendingRecoveries } from '../people.ts'
-import { proposeChange } from '../propose-change.ts'
+import { pendingRecoveries } from '../people/people.ts'
+import { proposeChange } from '../registry/propose-change.ts'
 import { requestNamed } from '../requests.ts'
 
 const types = Object.keys(entitySchemas) as [EntityType, ...EntityType[]]

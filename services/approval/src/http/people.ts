@@ -2,8 +2,8 @@ import { base64urlSchema, lineSchema, nameSchema } from '@bailiwick/contracts'
 import type { HttpServer } from '@bailiwick/host'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import type { People } from '../people.ts'
-import type { Sessions } from '../sessions.ts'
+import type { People } from '../people/people.ts'
+import type { Sessions } from '../people/sessions.ts'
 import { fromOurPage, sessionCookie } from './browser.ts'
 
 const invitedSchema = z.strictObject({

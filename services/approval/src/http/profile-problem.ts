@@ -2,7 +2,7 @@ import { agentAlgorithms } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
 import { answerWith, problemOf } from '@bailiwick/host'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { NonceNeeded } from '../agent-proofs.ts'
+import { NonceNeeded } from './agent-proofs.ts'
 
 /** The access request profile's problem types ("Error Responses"), by our codes. */
 const types: Partial<Record<ErrorCode, string>> = {

@@ -1,8 +1,8 @@
 import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
+import { stop, stoppable } from '../answers/stop.ts'
 import type { Approval } from '../context.ts'
-import type { Sessions } from '../sessions.ts'
-import { stop, stoppable } from '../stop.ts'
+import type { Sessions } from '../people/sessions.ts'
 import { fromOurPage, sessionCookie } from './browser.ts'
 
 const stopSchema = z.strictObject({

@@ -1,0 +1,64 @@
+import { errorCode, errorKinds } from '@bailiwick/errors'
+import { type Fact, type RequestRecord, voidedBy } from '@bailiwick/projection'
+import type { Approval } from '../context.ts'
+import { inTurn } from '../requests.ts'
+
+const againMs = 500
+
+/**
+ * Asks people again for approvals that had no effect because policy or a tool's manifest changed before the issuer made the grant. It does
+ * so once for each refusal, since the request is then pending. It derives the work from state, so that a start does what was left to do.
+ * The ask itself stays the same, to the letter; its statement is rendered and signed again.
+ */
+export function reopenRequests(approval: Approval): AsyncDisposable {
+  const { projection, logger } = approval
+  const { grants, requests } = projection.ledger
+  const waiting = new Set<NodeJS.Timeout>()
+  const running = new Set<Promise<void>>()
+  let stopping = false
+  const look = (record: RequestRecord): void => {
+    if (voidedBy(record, grants, approval.clock.now()) === undefined) return
+    const work = inTurn(approval, record.id, () => reopen(approval, record))
+      .catch((error) => {
+        const code = errorCode(error)
+        logger.warn({ error_code: code, request_id: record.id }, 'could not ask again')
+        if (stopping || !errorKinds[code].retryable) return
+        const timer = setTimeout(() => {
+          waiting.delete(timer)
+          look(record)
+        }, againMs)
+        waiting.add(timer)
+      })
+      .finally(() => running.delete(work))
+    running.add(work)
+  }
+  const all = () => {
+    for (const record of requests.requests.values()) look(record)
+  }
+  const unsubscribe = projection.onFact(({ topic, verdict, event }: Fact) => {
+    if (topic === 'grants.v1' && verdict === 'counts' && event.type === 'credential.refused') all()
+  })
+  all()
+  return {
+    async [Symbol.asyncDispose]() {
+      stopping = true
+      unsubscribe()
+      for (const timer of waiting) clearTimeout(timer)
+      await Promise.all(running)
+    },
+  }
+}
+
+async function reopen({ projection, producer, clock, requestLifeMs }: Approval, record: RequestRecord): Promise<void> {
+  const now = clock.now()
+  const reopened = voidedBy(record, projection.ledger.grants, now)
+  const { received } = record
+  if (reopened === undefined || received?.kind !== 'access') return // it was asked again while this waited for its turn
+  const expires_at = new Date(Math.min(now + requestLifeMs, Date.parse(received.not_after))).toISOString()
+  await producer.publishOne('approvals.v1', {
+    type: 'request.received',
+    subject: record.id,
+    version: record.version + 1,
+    data: { ...received, reopened, expires_at },
+  })
+}
