@@ -225,7 +225,7 @@ const runs: Run[] = [
       'unit',
       'test/chaos/log',
       'test/audit/log-mutants.test.ts',
-      'services/evidence/src/feed/stalled-sink.test.ts',
+      'services/evidence/src/feeds/stalled-sink.test.ts',
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^(log kills|disk full|clean logs|log mutants|stalled sink): /),

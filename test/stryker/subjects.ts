@@ -74,14 +74,18 @@ export const subjects: Record<string, Subject> = {
   evidence: {
     mutate: sources(
       evidence,
-      `log log-reader log-writer tree-head entered sequencer announce assert-bus-kept assert-log-kept skipped
-       ingest judge-leaf park
-       chain gaps lag watch watch-outcomes watch-policies told-outcomes told-files outcome-links`,
+      `log/log log/log-reader log/log-writer log/tree-head log/entered log/sequencer log/announce log/assert-bus-kept log/assert-log-kept
+       ingest/ingest ingest/judge-leaf ingest/park ingest/skipped
+       findings/gaps findings/lag findings/watch findings/watch-outcomes findings/watch-policies findings/told-outcomes findings/told-files
+       index/chain index/outcome-links`,
     ),
     tests: testsOf(
       evidence,
-      `chain gaps lag watch watch-outcomes watch-policies outcome-links told-files told-outcomes skipped ingest judge-leaf
-       assert-bus-kept assert-log-kept tree-head entered announce log-reader log-writer sequencer log`,
+      `index/chain findings/gaps findings/lag findings/watch
+       findings/watch-outcomes findings/watch-policies index/outcome-links
+       findings/told-files findings/told-outcomes ingest/skipped ingest/ingest ingest/judge-leaf
+       log/assert-bus-kept log/assert-log-kept log/tree-head log/entered log/announce
+       log/log-reader log/log-writer log/sequencer log/log`,
     ),
   },
   /** The state that every service folds from the events on the bus. */

@@ -374,7 +374,7 @@ export interface Me {
   recoveries: Recovery[]
 }
 
-/** One line of `/evidence/events` (services/evidence/src/trace/event-view.ts). */
+/** One line of `/evidence/events` (services/evidence/src/index/event-view.ts). */
 export interface EventRow {
   leaf_index: number
   event_id: string

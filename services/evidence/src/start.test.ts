@@ -7,10 +7,10 @@ import { generateKey, sha256, signEvent } from '@bailiwick/credentials'
 import { systemClock } from '@bailiwick/kit'
 import { encodeVkey, leafHash, openCheckpoint, openTlogProof } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
-import { diskLogStorage } from './disk/disk-log-storage.ts'
 import { Installed } from './evidence.fixture.ts'
-import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
-import { logKey } from './log.fixture.ts'
+import { diskLogStorage } from './log/disk/disk-log-storage.ts'
+import { type Break, faultyLogStorage, type StorageWrite } from './log/faulty-log-storage.ts'
+import { logKey } from './log/log.fixture.ts'
 import { aWitness, witnessKeyOf } from './witnesses/witness.fixture.ts'
 
 const OTHER_LOG = encodeVkey(logKey.verifier)

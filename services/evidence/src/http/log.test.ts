@@ -4,7 +4,7 @@ import { Health, httpServer, logger, metrics, networkOf, StrangerBuckets, type S
 import { systemRandom, testClock } from '@bailiwick/kit'
 import { bundlesToWrite, tilesToWrite } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
-import type { LogReader } from '../log-reader.ts'
+import type { LogReader } from '../log/log-reader.ts'
 import { tileRoutes } from './log.ts'
 import { outcomesRoute } from './outcomes.ts'
 import { fileRate, outcomeRate } from './rates.ts'

@@ -9,7 +9,7 @@ import {
 import { toProblem } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
-import type { ToldOutcomes } from '../told-outcomes.ts'
+import type { ToldOutcomes } from '../findings/told-outcomes.ts'
 import { outcomeRate } from './rates.ts'
 
 const bodySchema = z.union([

@@ -1,7 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
-import type { LeafPlace } from '../find-leaves.ts'
-import type { Search } from '../trace/search.ts'
+import type { LeafPlace } from '../index/find-leaves.ts'
+import type { Search } from '../index/search.ts'
 
 const name = z.string().min(1).max(2100).optional()
 const moment = z.iso

@@ -1,8 +1,8 @@
 import type { HttpServer } from '@bailiwick/host'
 import { z } from 'zod'
-import { gather, type LogView } from '../trace/gather.ts'
-import { shownValues } from '../values/shown-values.ts'
-import type { ValueStore } from '../values/value-store.ts'
+import { gather, type LogView } from '../index/gather.ts'
+import { shownValues } from '../words/shown-values.ts'
+import type { ValueStore } from '../words/value-store.ts'
 import { cursorOf, searchMembers, searchOf } from './search.ts'
 
 const paramsSchema = z.strictObject({ '*': z.string().min(1).max(2100) })

@@ -12,11 +12,11 @@ import {
   type VerifierKey,
   verifyInclusion,
 } from '@bailiwick/tlog'
-import { leafFacts } from '../leaf-facts.ts'
+import { leafFacts } from '../index/leaf-facts.ts'
 import { placeOf } from '../trace/place.ts'
 import { flatten, type TraceStep, traceOf } from '../trace/trace.ts'
 import { type TraceLeaf, traceLeaf } from '../trace/trace-leaf.ts'
-import { isAnotherCall } from '../values/another-call.ts'
+import { isAnotherCall } from '../words/another-call.ts'
 import { type Bundle, parseBundle } from './bundle.ts'
 
 /** A value that an event holds as a salted hash. Without `text` it is withheld, or was erased. */

@@ -1,5 +1,5 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
-import { approvalOf } from '../lineage.ts'
+import { approvalOf } from '../index/lineage.ts'
 import type { TraceLeaf } from './trace-leaf.ts'
 
 export type StepKind =

@@ -1,6 +1,6 @@
 import { after } from '@bailiwick/kit'
 import { isQuorumMet, type NoteSignature, type Policy, type VerifierKey } from '@bailiwick/tlog'
-import type { Published } from '../log.ts'
+import type { Published } from '../log/log.ts'
 import type { Submitted, WitnessClient } from './submit.ts'
 
 /** A checkpoint with only the log's signature, and the cosignatures that have arrived. */

@@ -8,7 +8,7 @@ import {
   parseNote,
   type TileReader,
 } from '@bailiwick/tlog'
-import type { Published } from '../log.ts'
+import type { Published } from '../log/log.ts'
 
 /** The result of a submission to a witness. */
 export type Submitted =

@@ -13,7 +13,7 @@ import {
   type TreeHead,
   verifyConsistency,
 } from '@bailiwick/tlog'
-import { logKey } from '../log.fixture.ts'
+import { logKey } from '../log/log.fixture.ts'
 
 export interface WitnessReply {
   status: number

@@ -1,8 +1,8 @@
 import type { Logger, Metrics } from '@bailiwick/host'
 import type { Clock } from '@bailiwick/kit'
 import { distinctName, type Policy, type PolicyParty, type SignerKey } from '@bailiwick/tlog'
-import type { Published } from '../log.ts'
-import type { LogStorage } from '../log-storage.ts'
+import type { Published } from '../log/log.ts'
+import type { LogStorage } from '../log/log-storage.ts'
 import { type Submitted, WitnessClient } from './submit.ts'
 import { WitnessedCheckpoints } from './witnessed-checkpoints.ts'
 

@@ -12,8 +12,8 @@ import {
   SignerKey,
 } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
-import { LogFolder, logKey } from '../log.fixture.ts'
-import { Log, type Published } from '../log.ts'
+import { LogFolder, logKey } from '../log/log.fixture.ts'
+import { Log, type Published } from '../log/log.ts'
 import { aWitness, type Misbehaviour, policyOf } from './witness.fixture.ts'
 import { witnessedBy } from './witnessed-by.ts'
 

@@ -11,8 +11,8 @@ import {
   TILE_WIDTH,
   type VerifierKey,
 } from '@bailiwick/tlog'
-import type { Published } from '../log.ts'
-import type { LogStorage, Place } from '../log-storage.ts'
+import type { Published } from '../log/log.ts'
+import type { LogStorage, Place } from '../log/log-storage.ts'
 import { Cosigning, type CosigningOptions, type Round } from './cosigning.ts'
 
 export interface WitnessedOptions extends Pick<CosigningOptions, 'policy' | 'witnesses' | 'onSubmitted'> {

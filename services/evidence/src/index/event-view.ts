@@ -1,0 +1,110 @@
+import type { Assertion, DecodedEvent } from '@bailiwick/contracts'
+import type { RegistryState } from '@bailiwick/projection'
+import { effectOf, placeOf, type StepKind } from '../trace/place.ts'
+import type { TraceLeaf } from '../trace/trace-leaf.ts'
+
+/** One line of a list of events. Members that the event does not state come from the events that it followed from, or are absent. */
+export interface EventView {
+  leaf_index: number
+  event_id: string
+  kind: StepKind
+  type: string
+  time: string
+  subject: string
+  agent?: string
+  task?: string
+  /** The humans who acted, if any. */
+  approvers?: readonly string[]
+  resource?: string
+  /** For a denial, a refusal or a finding: its stable code. */
+  reason?: string
+  /** For an outcome: the status that the enforcement point reported. */
+  status?: string
+  /** Another writer's event took its place, so it has no effect. */
+  void?: true
+}
+
+type Said = Pick<EventView, 'agent' | 'task' | 'approvers' | 'resource' | 'reason' | 'status'>
+
+/** The leaf that brought each thing into being: the first one that claimed it. */
+export function beginningsAmong(leaves: readonly TraceLeaf[]): Map<string, TraceLeaf> {
+  const beginnings = new Map<string, TraceLeaf>()
+  for (const leaf of [...leaves].sort((a, b) => a.index - b.index)) {
+    const { is } = effectOf(leaf)
+    if (is !== undefined && !beginnings.has(is)) beginnings.set(is, leaf)
+  }
+  return beginnings
+}
+
+/** `beginnings`: the leaves among which its causes are looked up. */
+export function eventView(
+  { index, event, void: isVoid }: TraceLeaf,
+  beginnings: ReadonlyMap<string, TraceLeaf>,
+  registry: Pick<RegistryState, 'passkey'>,
+): EventView {
+  const { kind } = placeOf(event)
+  const { id: event_id, type, time, subject } = event
+  return {
+    leaf_index: index,
+    event_id,
+    kind,
+    type,
+    time,
+    subject,
+    ...saidOf(event, beginnings, registry),
+    ...(isVoid ? { void: true } : {}),
+  }
+}
+
+function saidOf(
+  event: DecodedEvent,
+  beginnings: ReadonlyMap<string, TraceLeaf>,
+  registry: Pick<RegistryState, 'passkey'>,
+): Said {
+  let said = ownWords(event, registry)
+  for (const cause of placeOf(event).from) {
+    if (said.agent !== undefined && said.task !== undefined) break
+    const leaf = beginnings.get(cause)
+    if (leaf === undefined || leaf.event === event) continue
+    const { agent, task, resource } = ownWords(leaf.event, registry)
+    said = { ...defined({ agent, task, resource }), ...said }
+  }
+  return said
+}
+
+function ownWords({ type, data }: DecodedEvent, registry: Pick<RegistryState, 'passkey'>): Said {
+  const members = data as Members
+  const { actor, grant, action } = members
+  const statement = members.statement ?? grant?.statement
+  const assertions = members.assertions ?? (members.assertion === undefined ? [] : [members.assertion])
+  const hands = assertions.map(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? credential_id)
+  if (typeof members.by === 'string' && !members.by.startsWith('spiffe://')) hands.push(members.by)
+  return defined({
+    agent: actor?.sub_agent ?? actor?.agent ?? members.agent ?? grant?.agent ?? statement?.agent,
+    task: actor?.task ?? members.authority?.task ?? grant?.authority?.task ?? statement?.authority?.task,
+    approvers: hands.length > 0 && !type.startsWith('grant.') ? hands : undefined,
+    resource: action?.resource.id,
+    reason: members.reason instanceof Object ? undefined : (members.reason ?? members.code),
+    status: members.status,
+  })
+}
+
+/** The members that an event may have. Its schema was checked when it was decoded. */
+interface Members {
+  agent?: string
+  authority?: { task?: string }
+  actor?: { agent?: string; sub_agent?: string; task?: string }
+  action?: { resource: { id: string } }
+  grant?: Members
+  statement?: Members
+  assertions?: Assertion[]
+  assertion?: Assertion
+  by?: string | object
+  reason?: string | object
+  code?: string
+  status?: string
+}
+
+function defined(said: { [K in keyof Said]: Said[K] | undefined }): Said {
+  return Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined)) as Said
+}

@@ -1,0 +1,256 @@
+import { encodeBase64url } from '@bailiwick/credentials'
+import { type Claim, type Order, race, type TreeFact, type TreeFacts } from '@bailiwick/projection'
+import { leafHash, rootFromTiles, sameHash, type TreeHead } from '@bailiwick/tlog'
+import { open, type RootDatabase } from 'lmdb'
+import { entriesOf } from '../log/log.ts'
+import type { LogStorage } from '../log/log-storage.ts'
+import { countAnswers, hoursBetween } from './activity.ts'
+import { type Chain, extended } from './chain.ts'
+import { findLeaves, type LeafPlace, type LeafQuery, type LeavesFound } from './find-leaves.ts'
+import { type ActivityHour, format, type Key, keyOf, type Meta, type Value } from './index-format.ts'
+import { type LeafFacts, leafFacts } from './leaf-facts.ts'
+import { chainName, type DoubledOutcome, isWhole, type OutcomeChain, type OutcomeLink } from './outcome-links.ts'
+import { everyLeaf, type Term, termOf } from './terms.ts'
+
+/** Leaves of one transaction while the index catches up. */
+const caughtUpAtOnce = 4096
+
+/**
+ * Finds leaves: by their hash, by event id, by their content and time. The index is built from the log, and rebuilt from it whenever the
+ * two differ. It is never the source for what is in the log.
+ */
+export class LeafIndex implements AsyncDisposable {
+  readonly #db: RootDatabase<Value, Key>
+  readonly #facts: TreeFacts
+  /** The chains of outcomes that lack something, by name. */
+  readonly #unwhole = new Map<string, OutcomeChain>()
+  readonly #doubled = new Map<string, DoubledOutcome>()
+  #size: number
+
+  private constructor(db: RootDatabase<Value, Key>, size: number) {
+    this.#db = db
+    this.#size = size
+    this.#facts = {
+      get: (name) => db.get(['fact', keyOf(name)]) as TreeFact | undefined,
+      set: (name, fact) => db.put(['fact', keyOf(name)], fact),
+    }
+  }
+
+  /** Opens the index in `dir` and brings it up to `head`. */
+  static async open(dir: string, storage: Pick<LogStorage, 'read'>, head: TreeHead): Promise<LeafIndex> {
+    // A commit is atomic at once and durable soon: what a power cut takes back is indexed again.
+    const db = open<Value, Key>({ path: dir, overlappingSync: true })
+    const index = new LeafIndex(db, 0)
+    if (!(await index.#fits(storage, head))) db.clearSync()
+    index.#size = index.#meta()?.size ?? 0
+    index.#recallOutcomes()
+    let leaves: Uint8Array[] = []
+    for await (const { bytes } of entriesOf(storage, index.#size, head.size)) {
+      leaves.push(bytes)
+      if (leaves.length < caughtUpAtOnce) continue
+      index.#apply(leaves)
+      leaves = []
+    }
+    index.add(leaves, head)
+    return index
+  }
+
+  /** Adds the newest leaves, in order. They can be found when this returns. Throws if they cannot be written. */
+  add(leaves: readonly Uint8Array[], head: TreeHead): void {
+    this.#apply(leaves, head)
+  }
+
+  /** How many leaves the index has. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** The index of the leaf with this hash. */
+  indexOf(leaf: Uint8Array): number | undefined {
+    return this.#db.get(['leaf', encodeBase64url(leaf)]) as number | undefined
+  }
+
+  /** The first leaf of this event id. Other bytes with the same id have a later leaf of their own, and no effect. */
+  indexOfEvent(eventId: string): number | undefined {
+    return this.#db.get(['event', keyOf(eventId)]) as number | undefined
+  }
+
+  /** The leaf that brought a thing into being: the first to claim it, regardless of the time that it states. */
+  beginningOf(thing: string): number | undefined {
+    return this.#db.get(['beginning', keyOf(thing)]) as number | undefined
+  }
+
+  /** Whether the leaf lost its place to another writer's event: it is in the log, but no reader gives it an effect (DESIGN §5). */
+  isVoid(index: number): boolean {
+    return this.#db.doesExist(['void', index])
+  }
+
+  /** The newest leaves that a query matches, by the time that their events state. */
+  find(query: LeafQuery, limit: number): LeavesFound {
+    return findLeaves((term, before, from) => this.#newestOf(term, before, from), query, limit)
+  }
+
+  #newestOf(term: Term, { at, index }: LeafPlace, from: number): LeafPlace | undefined {
+    const hash = keyOf(term)
+    const start: Key = ['term', hash, at, index - 1]
+    for (const key of this.#db.getKeys({ start, end: ['term', hash, from, -1], reverse: true, limit: 1 }))
+      return { at: Number(key[2]), index: Number(key[3]) }
+    return undefined
+  }
+
+  /** How often each agent got a yes and a no, by the hour; both ends included. */
+  activity(from: number, to: number): ActivityHour[] {
+    return hoursBetween(this.#db, from, to)
+  }
+
+  /**
+   * Whether evidence itself has a finding with this name as its subject. Mentions by others do not count, not even where a finding repeats
+   * them: an agent that names its task after the place of a forgery, or a stolen service that erases a value "about" a gap, must not keep
+   * evidence silent about it.
+   */
+  isTold(name: string): boolean {
+    return this.#db.doesExist(['told', keyOf(name)])
+  }
+
+  /** All leaves with this id, oldest first; read lazily. */
+  #leavesNaming(id: string) {
+    const hash = keyOf(termOf('id', id))
+    return this.#db.getRange({ start: ['term', hash, 0, 0], end: ['term', hash, Number.MAX_SAFE_INTEGER, 0] })
+  }
+
+  /** The chain of the events that the log has from this producer (`source`). */
+  chainOf(source: string): Chain {
+    return (this.#db.get(['chain', keyOf(source)]) as Chain | undefined) ?? { whole: 0, ahead: [] }
+  }
+
+  /** The chain of the outcomes that the log has from an enforcement point's instance, by `chainName`. */
+  outcomeChainOf(name: string): Chain {
+    return (this.#db.get(['outcomes', keyOf(name)]) as OutcomeChain | undefined) ?? { whole: 0, ahead: [] }
+  }
+
+  /** The chains of outcomes that lack something. */
+  get unwholeOutcomes(): Iterable<OutcomeChain> {
+    return this.#unwhole.values()
+  }
+
+  /** Numbers that an instance reused for a second outcome. */
+  get doubledOutcomes(): Iterable<DoubledOutcome> {
+    return this.#doubled.values()
+  }
+
+  /** The hash of the first outcome that the log has under this number of an instance. */
+  outcomeUnder(name: string, sequence: number): string | undefined {
+    return this.#db.get(['outcome', keyOf(`${name} ${sequence}`)]) as string | undefined
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#db.close()
+  }
+
+  /** Only a synchronous transaction reports a failed commit: with others lmdb leaves the promise pending, and ends the process. */
+  #apply(leaves: readonly Uint8Array[], head?: TreeHead): void {
+    const begin = this.#size
+    this.#db.transactionSync(() => {
+      for (const [at, bytes] of leaves.entries()) this.#put(begin + at, leafHash(bytes), leafFacts(bytes))
+      if (head) this.#mark(head)
+    })
+    this.#size += leaves.length
+  }
+
+  #put(index: number, hash: Uint8Array, facts: LeafFacts): void {
+    const { eventId, type, source, numbered, outcome, tells, at, terms, lineage, claim, answers } = facts
+    const leaf: Key = ['leaf', encodeBase64url(hash)]
+    // A start after a crash may add a leaf again that the index has already.
+    if (!this.#db.doesExist(leaf)) {
+      if (claim !== undefined) this.#race(index, claim)
+      if (!this.isVoid(index)) countAnswers(this.#db, at, answers)
+      if (outcome !== undefined && !this.isVoid(index)) this.#chainOutcome(outcome)
+      if (numbered !== undefined) this.#db.put(['chain', keyOf(source)], extended(this.chainOf(source), numbered))
+    }
+    this.#first(leaf, index)
+    this.#first(['event', keyOf(eventId)], index)
+    if (tells !== undefined) this.#first(['told', keyOf(tells)], index)
+    const inherited = new Set(lineage.from.flatMap((thing) => this.#passedBy(thing)))
+    for (const term of new Set([...inherited, ...[everyLeaf, ...terms].map(keyOf)]))
+      this.#db.put(['term', term, at, index], type)
+    if (lineage.begins !== undefined && !this.isVoid(index)) this.#first(['beginning', keyOf(lineage.begins)], index)
+    // An event that claims a thing that already exists has no effect, here as everywhere.
+    if (lineage.begins !== undefined && this.beginningOf(lineage.begins) === index) this.#pass(facts, inherited)
+  }
+
+  #chainOutcome({ point, instance, decisionId, numbered, answered }: OutcomeLink): void {
+    const name = chainName({ point, instance })
+    const { sequence, hash } = numbered
+    const under = this.outcomeUnder(name, sequence)
+    if (under === hash) return
+    if (under !== undefined) {
+      const doubled = { point, instance, decisionId, sequence, hash }
+      this.#db.put(['doubled', keyOf(hash)], doubled)
+      this.#doubled.set(hash, doubled)
+    } else this.#db.put(['outcome', keyOf(`${name} ${sequence}`)], hash)
+    const before = this.outcomeChainOf(name)
+    const known = 'last' in before ? (before as OutcomeChain).last : undefined
+    const own: OutcomeChain['last'] = answered === undefined ? [sequence, hash] : [answered, undefined]
+    const last = known !== undefined && known[0] >= own[0] ? known : own
+    const chain: OutcomeChain = { ...extended(before, numbered), point, instance, last }
+    this.#db.put(['outcomes', keyOf(name)], chain)
+    if (isWhole(chain)) this.#unwhole.delete(name)
+    else this.#unwhole.set(name, chain)
+  }
+
+  #recallOutcomes(): void {
+    for (const { value } of this.#db.getRange({ start: ['outcomes', ''], end: ['outcomes', '~'] })) {
+      const chain = value as OutcomeChain
+      if (!isWhole(chain)) this.#unwhole.set(chainName(chain), chain)
+    }
+    for (const { value } of this.#db.getRange({ start: ['doubled', ''], end: ['doubled', '~'] })) {
+      const doubled = value as DoubledOutcome
+      this.#doubled.set(doubled.hash, doubled)
+    }
+  }
+
+  #race(index: number, claim: Claim): void {
+    const key: Key = ['order', keyOf(claim.name)]
+    const { isLost, order } = race(claim, this.#db.get(key) as Order | undefined, this.#facts)
+    if (order !== undefined) this.#db.put(key, order)
+    if (isLost) this.#db.put(['void', index], 1)
+  }
+
+  #pass({ lineage: { passes } }: LeafFacts, inherited: ReadonlySet<string>): void {
+    if (passes === undefined) return
+    const more = passes.inherited ? inherited : []
+    const passed = new Set([...this.#passedBy(passes.of), ...more, ...passes.terms.map(keyOf)])
+    this.#db.put(['passed', keyOf(passes.of)], [...passed])
+    if (passes.inherited) this.#passToEarlier(passes.of, passed)
+  }
+
+  #passedBy(thing: string): string[] {
+    return (this.#db.get(['passed', keyOf(thing)]) as string[] | undefined) ?? []
+  }
+
+  /** Topics enter the log in parallel: an action under a grant may come before the grant, which names the approvers. */
+  #passToEarlier(thing: string, passed: Iterable<string>): void {
+    for (const { key, value } of [...this.#leavesNaming(thing)])
+      for (const term of passed) this.#db.put(['term', term, Number(key[2]), Number(key[3])], value)
+  }
+
+  #first(key: Key, index: number): void {
+    if (!this.#db.doesExist(key)) this.#db.put(key, index)
+  }
+
+  #mark({ size, root }: TreeHead): void {
+    this.#db.put(['meta'], { format, size, root: encodeBase64url(root) })
+  }
+
+  #meta(): Meta | undefined {
+    return this.#db.get(['meta']) as Meta | undefined
+  }
+
+  /** Whether this is an index of the beginning of this very log. */
+  async #fits(storage: Pick<LogStorage, 'read'>, head: TreeHead): Promise<boolean> {
+    const meta = this.#meta()
+    if (meta === undefined || meta.format !== format || meta.size > head.size) return false
+    const root = await rootFromTiles(storage.read, meta.size).catch(() => undefined)
+    return root !== undefined && sameHash(root, Buffer.from(meta.root, 'base64url'))
+  }
+}
