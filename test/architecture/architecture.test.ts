@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { filesAt, readText, references, workspaces } from './repository.ts'
 import {
   codesInTable,
+  crowdedFolders,
   difference,
   invariantPageProblems,
   lengthProblems,
@@ -29,6 +30,14 @@ it('no source file is over 500 lines', () => {
   const files = filesAt(['{packages,services,scripts,test,lint}/**/*.{ts,tsx,mjs,js,lua,cedar,css,html}', '*.{ts,mjs}'])
   expect(files.length).toBeGreaterThan(50)
   expect(lengthProblems(files.filter(({ path }) => !generated.test(path)))).toEqual([])
+})
+
+it('no folder of a service has more than 15 source files', () => {
+  const files = filesAt(['services/*/src/**/*.{ts,tsx}'])
+  expect(files.length).toBeGreaterThan(50)
+  // Its steps are about to get folders of their own.
+  const exception = /^services\/policy-decision\/src\/[^/]+$/
+  expect(crowdedFolders(files.filter(({ path }) => !exception.test(path)))).toEqual([])
 })
 
 it('docs/errors.md lists every error code, and no other', async ({ annotate }) => {

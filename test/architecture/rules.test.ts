@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import type { SourceFile } from './repository.ts'
 import {
   codesInTable,
+  crowdedFolders,
   decisionIndexProblems,
   invariantPageProblems,
   invariants,
@@ -44,6 +45,15 @@ it('sees a missing and a superfluous reference', () => {
 it('counts lines as wc does', () => {
   expect(lengthProblems([file('x\n'.repeat(500))])).toEqual([])
   expect(lengthProblems([file('x\n'.repeat(501))])).toEqual(['a.ts has 501 lines'])
+})
+
+it('sees a folder with more than 15 source files, and counts no tests and nothing of its subfolders', () => {
+  const sources = (folder: string, count: number, end = '.ts') =>
+    Array.from({ length: count }, (_, n) => file('', `${folder}/f${n}${end}`))
+  expect(crowdedFolders([...sources('a', 15), ...sources('a', 9, '.test.ts'), ...sources('a/b', 15)])).toEqual([])
+  expect(crowdedFolders([...sources('a', 15), ...sources('a/b', 16), ...sources('a', 9, '.fixture.ts')])).toEqual([
+    'a/b has 16 source files',
+  ])
 })
 
 it('reads codes from a table, and finds those that no source names', () => {

@@ -33,6 +33,15 @@ export function lengthProblems(files: readonly SourceFile[], limit = 500): strin
     .map(({ path, lines }) => `${path} has ${lines} lines`)
 }
 
+/** A folder with more source files than one looks over at once. Tests and what only they need are not counted. */
+export function crowdedFolders(files: readonly SourceFile[], limit = 15): string[] {
+  const sources = files.filter(({ path }) => !/\.(test|fixture|contract)\.tsx?$/.test(path))
+  const folders = Map.groupBy(sources, ({ path }) => path.slice(0, path.lastIndexOf('/')))
+  return [...folders]
+    .filter(([, inside]) => inside.length > limit)
+    .map(([folder, inside]) => `${folder} has ${inside.length} source files`)
+}
+
 /** The codes in the first column of a Markdown table. */
 export function codesInTable(page: string): string[] {
   return [...page.matchAll(/^\| `([a-z0-9_]+)` \|/gm)].map(([, code]) => code ?? '')
