@@ -56,16 +56,19 @@ export const subjects: Record<string, Subject> = {
       ...sources(policy, 'evaluate-each history-facts known-history'),
       ...sources(
         pdp,
-        `judge judge-policies life chain history budget obligations continuity evaluation-request access-request-offer
-       proofs catch-up calls by-registry turns decide tree-queue store-order outcomes step-ups verify-credential`,
+        `decide steps/judge steps/judge-policies steps/life steps/chain steps/budget steps/verify-credential
+       state/history state/continuity state/proofs state/by-registry state/step-ups
+       record/obligations record/access-request-offer http/evaluation-request
+       order/catch-up order/calls order/turns order/tree-queue order/store-order outcomes/outcomes`,
       ),
     ],
     tests: [
       ...testsOf(policy, 'evaluate-each history-facts known-history'),
       ...testsOf(
         pdp,
-        `tree-queue store-order outcomes decide by-registry turns calls life judge chain step-ups verify-credential evaluation-request catch-up obligations access-request-offer continuity budget
-         trifecta-orders proofs history`,
+        `order/tree-queue order/store-order outcomes/outcomes decide state/by-registry order/turns order/calls
+         steps/life steps/judge steps/chain state/step-ups steps/verify-credential http/evaluation-request order/catch-up
+         record/obligations record/access-request-offer state/continuity steps/budget steps/trifecta-orders state/proofs state/history`,
       ),
       'test/reference/decide.test.ts',
     ],
@@ -92,6 +95,9 @@ export const subjects: Record<string, Subject> = {
   projection: {
     mutate: sourcesIn(projection),
     // Who is alive, and what a credential must say, is tested where it is decided.
-    tests: [...globSync(`${projection}/*.test.ts`, { cwd: root }), ...testsOf(pdp, 'life chain verify-credential')],
+    tests: [
+      ...globSync(`${projection}/*.test.ts`, { cwd: root }),
+      ...testsOf(pdp, 'steps/life steps/chain steps/verify-credential'),
+    ],
   },
 }

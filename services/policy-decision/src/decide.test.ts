@@ -30,9 +30,9 @@ import {
   root,
 } from './decide.fixture.ts'
 import { type Answer, whyNotAgain } from './decide.ts'
-import { agent, now, spell } from './living-call.fixture.ts'
-import { spellObligations } from './obligations.ts'
-import { Turns } from './turns.ts'
+import { Turns } from './order/turns.ts'
+import { spellObligations } from './record/obligations.ts'
+import { agent, now, spell } from './steps/living-call.fixture.ts'
 
 it('says yes with a permit for this very action, once its event is durable and counts (V1, V2)', async () => {
   const w = asked()

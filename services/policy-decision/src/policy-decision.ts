@@ -1,9 +1,9 @@
-import type { AuthZenCaller, AuthZenFound, AuthZenSearch } from './authzen.ts'
-import type { CallingPoint } from './callers.ts'
 import type { Pdp } from './context.ts'
 import type { Answer, From } from './decide.ts'
-import type { EvaluationRequest } from './evaluation-request.ts'
-import type { TreeQueues } from './tree-queue.ts'
+import type { AuthZenCaller, AuthZenFound, AuthZenSearch } from './http/authzen-decider.ts'
+import type { CallingPoint } from './http/callers.ts'
+import type { EvaluationRequest } from './http/evaluation-request.ts'
+import type { TreeQueues } from './order/tree-queue.ts'
 
 /** The running service, as its routes see it. */
 export interface PolicyDecision extends AsyncDisposable {

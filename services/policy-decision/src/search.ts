@@ -1,13 +1,13 @@
 import type { EnforcementPoint } from '@bailiwick/contracts'
 import { type DenialReason, denialReasons, ServiceError } from '@bailiwick/errors'
 import { tentative } from '@bailiwick/projection'
-import type { AuthZenEvaluation, AuthZenFound, AuthZenSearch } from './authzen.ts'
-import { isCaughtUp } from './catch-up.ts'
-import { holdersOf } from './chain.ts'
 import type { Pdp } from './context.ts'
-import { type EvaluationRequest, evaluationRequest, isNameable } from './evaluation-request.ts'
-import { judgeCover, judgeSpend } from './judge.ts'
-import { readCredential, readToken } from './verify-credential.ts'
+import type { AuthZenEvaluation, AuthZenFound, AuthZenSearch } from './http/authzen-decider.ts'
+import { type EvaluationRequest, evaluationRequest, isNameable } from './http/evaluation-request.ts'
+import { isCaughtUp } from './order/catch-up.ts'
+import { holdersOf } from './steps/chain.ts'
+import { judgeCover, judgeSpend } from './steps/judge.ts'
+import { readCredential, readToken } from './steps/verify-credential.ts'
 
 /** After this many candidates other requests get a turn (V18). */
 const atOnce = 8

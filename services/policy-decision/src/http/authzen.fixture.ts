@@ -2,8 +2,8 @@ import { ServiceError } from '@bailiwick/errors'
 import { Health, type HttpServer, httpServer, logger, metrics } from '@bailiwick/host'
 import { testClock } from '@bailiwick/kit'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
-import type { AuthZenDecider, AuthZenEvaluation, AuthZenSearch } from '../authzen.ts'
 import { authZenRoutes } from './authzen.ts'
+import type { AuthZenDecider, AuthZenEvaluation, AuthZenSearch } from './authzen-decider.ts'
 import { PageTokens } from './page-tokens.ts'
 
 export const clock = testClock(1_800_000_000_000)

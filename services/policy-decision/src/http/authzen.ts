@@ -1,7 +1,13 @@
 import { errorCode, ServiceError, toProblem } from '@bailiwick/errors'
 import { type HttpReply, type HttpRequest, type HttpServer, isConfidential, serviceErrorOf } from '@bailiwick/host'
 import type { Clock } from '@bailiwick/kit'
-import type { AuthZenCaller, AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSession } from '../authzen.ts'
+import type {
+  AuthZenCaller,
+  AuthZenDecider,
+  AuthZenDecision,
+  AuthZenEvaluation,
+  AuthZenSession,
+} from './authzen-decider.ts'
 import { authZenOpenApi } from './authzen-openapi.ts'
 import { type EvaluationsSemantic, readEvaluation, readEvaluations, readSearch } from './authzen-requests.ts'
 import type { PageTokens } from './page-tokens.ts'

@@ -1,7 +1,7 @@
 import { erasureOrderSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
-import type { KeptCalls } from '../kept-calls.ts'
+import type { KeptCalls } from '../record/kept-calls.ts'
 
 /**
  * Routes for the CLI on this machine, over the operator's socket. They erase kept calls and name the enforcement points that state no

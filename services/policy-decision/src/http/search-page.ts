@@ -1,5 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import type { AuthZenFound, AuthZenSearch } from '../authzen.ts'
+import type { AuthZenFound, AuthZenSearch } from './authzen-decider.ts'
 import type { PageRequest } from './authzen-requests.ts'
 import type { PageTokens } from './page-tokens.ts'
 

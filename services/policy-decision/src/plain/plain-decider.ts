@@ -8,8 +8,8 @@ import type {
   AuthZenFound,
   AuthZenSearch,
   AuthZenSession,
-} from '../authzen.ts'
-import { isSupported, spellObligations } from '../obligations.ts'
+} from '../http/authzen-decider.ts'
+import { isSupported, spellObligations } from '../record/obligations.ts'
 import type { ActivePlainPolicies, HeldPolicies } from './active-plain-policies.ts'
 import { isBearer } from './caller-token.ts'
 
