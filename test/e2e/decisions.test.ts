@@ -268,13 +268,12 @@ it('denies when the policies cannot be evaluated, and when they are not the set 
   const active = policies.current()
   if (!active) throw new Error('no active set')
   const ask = async (current: typeof policies.current) => {
-    world.pdp.pdp.policies = { current }
+    policies.current = current
     return (await point.call({ credential, ...read })).reason
   }
   expect(await ask(failing)).toBe('internal')
   const logged: unknown[] = []
-  const { logger } = world.pdp.pdp
-  world.pdp.pdp.logger = Object.assign(Object.create(logger), { error: (fields: unknown) => logged.push(fields) })
+  world.logger.error = (fields: unknown) => void logged.push(fields)
   expect(await ask(() => ({ ...active, engine: { ...active.engine, evaluate: failing } }))).toBe('internal')
   // The denial says nothing about the cause, so the operator must be able to find it in the log.
   expect(logged).toMatchObject([{ err: { detail: 'broken on purpose' }, tree: expect.stringMatching(/^grt_/) }])

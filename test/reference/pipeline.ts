@@ -26,10 +26,11 @@ import { systemRandom } from '@bailiwick/kit'
 import {
   type ActivePolicies,
   type Answer,
+  type Deciding,
   Denials,
   decide,
   OutcomesInHand,
-  type Pdp,
+  type Recording,
   reportOutcome,
   StepUps,
   sweepMissing,
@@ -109,7 +110,7 @@ export type Told =
 
 export class Pipeline {
   readonly ledger = new Ledger({ judge: async () => true, base: false })
-  readonly #pdp: Pdp
+  readonly #pdp: Deciding & Recording
   readonly #queues: TreeQueues
   readonly #inHand = new OutcomesInHand()
   readonly #denials: Denials
@@ -136,7 +137,7 @@ export class Pipeline {
     this.#pdp = {
       keyRing,
       projection,
-      record: (drafts: Parameters<Pdp['record']>[0]) => this.#record(drafts),
+      record: (drafts: Parameters<Recording['record']>[0]) => this.#record(drafts),
       catchUp: { now: async () => undefined },
       agents: new UnderWay(512),
       intake: { enter: async () => ({ leave: () => undefined }) },
@@ -158,7 +159,7 @@ export class Pipeline {
       clock: { now: () => this.#now, monotonic: () => this.#asked * 1000 },
       random: systemRandom,
       logger: silent,
-    } as unknown as Pdp
+    } as unknown as Deciding & Recording
     this.#queues = new TreeQueues(this.#pdp)
     this.#denials = new Denials(this.#pdp, () => undefined)
   }
@@ -195,7 +196,7 @@ export class Pipeline {
     return this.tell('registry.v1', `${entity}.${type}` as EventTypeOf<'registry.v1'>, `${entity} ${value.id}`, data)
   }
 
-  async #record(drafts: Parameters<Pdp['record']>[0]): Promise<Published[]> {
+  async #record(drafts: Parameters<Recording['record']>[0]): Promise<Published[]> {
     const published: { verdict: string }[] = []
     for (const { type, key = '', data, version = 0, id } of drafts) {
       if (type === 'decision.allowed') this.#allowed = data as EventData<'decisions.v1', 'decision.allowed'>

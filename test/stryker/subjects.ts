@@ -56,10 +56,14 @@ export const subjects: Record<string, Subject> = {
       ...sources(policy, 'evaluate-each history-facts known-history'),
       ...sources(
         pdp,
-        `decide steps/judge steps/judge-policies steps/life steps/chain steps/budget steps/verify-credential
-       state/history state/continuity state/proofs state/by-registry state/step-ups
-       record/obligations record/access-request-offer http/evaluation-request
-       order/catch-up order/calls order/turns order/tree-queue order/store-order outcomes/outcomes`,
+        `decide why-not-again
+         steps/steps steps/table steps/enforcement-point steps/credential steps/proof steps/recorded steps/alive steps/authority
+         steps/call steps/policy steps/policy-requests steps/step-up steps/budget steps/reserve steps/duties
+         state/history state/continuity state/proofs state/by-registry state/step-ups
+         record/allowed-event record/permit record/named-arguments record/acted-as record/obligations
+         record/access-request-offer http/evaluation-request
+         order/decision order/catch-up order/calls order/turns order/tree-queue order/store-order order/store-amounts
+         outcomes/outcomes`,
       ),
     ],
     tests: [
@@ -67,8 +71,9 @@ export const subjects: Record<string, Subject> = {
       ...testsOf(
         pdp,
         `order/tree-queue order/store-order outcomes/outcomes decide state/by-registry order/turns order/calls
-         steps/life steps/judge steps/chain state/step-ups steps/verify-credential http/evaluation-request order/catch-up
-         record/obligations record/access-request-offer state/continuity steps/budget steps/trifecta-orders state/proofs state/history`,
+         steps/steps steps/alive steps/table steps/authority record/acted-as state/step-ups steps/verified
+         http/evaluation-request order/catch-up record/obligations record/access-request-offer state/continuity
+         steps/reserve steps/trifecta-orders state/proofs state/history`,
       ),
       'test/reference/decide.test.ts',
     ],
@@ -97,7 +102,7 @@ export const subjects: Record<string, Subject> = {
     // Who is alive, and what a credential must say, is tested where it is decided.
     tests: [
       ...globSync(`${projection}/*.test.ts`, { cwd: root }),
-      ...testsOf(pdp, 'steps/life steps/chain steps/verify-credential'),
+      ...testsOf(pdp, 'steps/alive steps/authority steps/verified'),
     ],
   },
 }

@@ -13,6 +13,7 @@ import {
 } from '@bailiwick/credentials'
 import { newId, systemRandom } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
+import type { Answer } from './answer.ts'
 import {
   type Asked,
   action,
@@ -29,10 +30,10 @@ import {
   resource,
   root,
 } from './decide.fixture.ts'
-import { type Answer, whyNotAgain } from './decide.ts'
 import { Turns } from './order/turns.ts'
 import { spellObligations } from './record/obligations.ts'
 import { agent, now, spell } from './steps/living-call.fixture.ts'
+import { whyNotAgain } from './why-not-again.ts'
 
 it('says yes with a permit for this very action, once its event is durable and counts (V1, V2)', async () => {
   const w = asked()

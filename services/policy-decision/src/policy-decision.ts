@@ -1,13 +1,14 @@
-import type { Pdp } from './context.ts'
-import type { Answer, From } from './decide.ts'
+import type { Answer } from './answer.ts'
+import type { From } from './decide.ts'
 import type { AuthZenCaller, AuthZenFound, AuthZenSearch } from './http/authzen-decider.ts'
 import type { CallingPoint } from './http/callers.ts'
 import type { EvaluationRequest } from './http/evaluation-request.ts'
 import type { TreeQueues } from './order/tree-queue.ts'
+import type { Clocked, Judges, Signing, State } from './ports.ts'
 
 /** The running service, as its routes see it. */
 export interface PolicyDecision extends AsyncDisposable {
-  pdp: Pdp
+  pdp: Pick<Clocked, 'clock'> & State & Judges & Pick<Signing, 'bindingKey'>
   /** The events that wait for their turn in their tree. */
   queues: Pick<TreeQueues, 'length'>
   /** Throws `caller_unauthenticated`. */

@@ -1,13 +1,15 @@
 import type { EnforcementPoint } from '@bailiwick/contracts'
 import { type DenialReason, denialReasons, ServiceError } from '@bailiwick/errors'
 import { tentative } from '@bailiwick/projection'
-import type { Pdp } from './context.ts'
 import type { AuthZenEvaluation, AuthZenFound, AuthZenSearch } from './http/authzen-decider.ts'
 import { type EvaluationRequest, evaluationRequest, isNameable } from './http/evaluation-request.ts'
 import { isCaughtUp } from './order/catch-up.ts'
-import { holdersOf } from './steps/chain.ts'
-import { judgeCover, judgeSpend } from './steps/judge.ts'
-import { readCredential, readToken } from './steps/verify-credential.ts'
+import type { Admission, Clocked, Judges, Logged, State } from './ports.ts'
+import { holdersOf } from './steps/authority.ts'
+import { readToken } from './steps/credential.ts'
+import { covered, permitted, verifiedForSearch } from './steps/table.ts'
+
+type Ports = Clocked & State & Judges & Logged & Pick<Admission, 'catchUp' | 'decisionDeadlineMs'>
 
 /** After this many candidates other requests get a turn (V18). */
 const atOnce = 8
@@ -17,18 +19,22 @@ const atOnce = 8
  * steps 1 to 7 of DESIGN §7.4, but reserves, records and signs nothing. The proof must be valid but is not counted: a search permits
  * nothing. Throws `state_stale` and `deadline_exceeded`, because a partial answer would look complete.
  */
-export async function searchPermitted(pdp: Pdp, point: EnforcementPoint, search: AuthZenSearch): Promise<AuthZenFound> {
-  const started = pdp.clock.monotonic()
-  const left = () => pdp.decisionDeadlineMs - (pdp.clock.monotonic() - started)
-  const candidates = candidatesOf(pdp, point, search)
+export async function searchPermitted(
+  ports: Ports,
+  point: EnforcementPoint,
+  search: AuthZenSearch,
+): Promise<AuthZenFound> {
+  const started = ports.clock.monotonic()
+  const left = () => ports.decisionDeadlineMs - (ports.clock.monotonic() - started)
+  const candidates = candidatesOf(ports, point, search)
   if (!Array.isArray(candidates)) return nothing(candidates.reason)
-  if (!(await isCaughtUp(pdp, left()))) throw new ServiceError('state_stale')
+  if (!(await isCaughtUp(ports, left()))) throw new ServiceError('state_stale')
   const ids: string[] = []
   const reasons = new Set<DenialReason>()
   for (const [n, { id, evaluation }] of candidates.entries()) {
     if (n % atOnce === 0) await new Promise(setImmediate)
     if (left() <= 0) throw new ServiceError('deadline_exceeded')
-    const reason = await whyNot(pdp, point, evaluationRequest(evaluation), left())
+    const reason = await whyNot(ports, point, evaluationRequest(evaluation), left())
     if (reason === 'state_stale') throw new ServiceError('state_stale')
     if (reason === undefined) ids.push(id)
     else reasons.add(reason)
@@ -43,20 +49,18 @@ const nothing = (reason: DenialReason): AuthZenFound => ({
 })
 
 async function whyNot(
-  pdp: Pdp,
+  ports: Ports,
   point: EnforcementPoint,
   request: EvaluationRequest,
-  deadlineMs: number,
+  withinMs: number,
 ): Promise<DenialReason | undefined> {
   if (!isNameable(request)) return 'request_invalid'
-  const read = readCredential(pdp, point, request)
-  if (!read.ok) return read.reason
-  const { claim } = read
-  const covered = await judgeCover(pdp, claim, request, { deadlineMs })
-  if (!covered.ok) return covered.reason
-  const view = tentative(pdp.projection.ledger.decisions.trees.get(covered.standing.tree.id))
-  const verdict = judgeSpend(pdp, { ...covered, claim, request, purpose: 'search' }, view)
-  return 'reason' in verdict ? verdict.reason : undefined
+  const caller = verifiedForSearch.take({ point, request }, ports)
+  if (caller.refused !== undefined) return caller.refused
+  const cover = await covered.takeWaiting({ ...caller.facts, withinMs }, ports)
+  if (cover.refused !== undefined) return cover.refused
+  const view = tentative(ports.projection.ledger.decisions.trees.get(cover.facts.tree.id))
+  return permitted.take({ ...cover.facts, view, purpose: 'search' }, ports).refused
 }
 
 interface Candidate {
@@ -66,19 +70,19 @@ interface Candidate {
 
 /** The candidates that can be checked one by one. A prefix gives none, since it matches endlessly many. */
 function candidatesOf(
-  pdp: Pdp,
+  ports: Ports,
   point: EnforcementPoint,
   search: AuthZenSearch,
 ): Candidate[] | { reason: DenialReason } {
   const { observed } = evaluationRequest({ ...placeholder, ...(search.context ? { context: search.context } : {}) })
   if (observed.credential === undefined) return { reason: 'credential_missing' }
-  const signed = readToken(pdp, point, observed.credential)
+  const signed = readToken(ports, point, observed.credential)
   if (typeof signed === 'string') return { reason: signed }
   const { token } = signed
-  const { grants, registry } = pdp.projection.ledger
+  const { grants, registry } = ports.projection.ledger
   const tree = grants.trees.get(token.grant.root)
   if (!tree) return { reason: 'grant_unknown' }
-  const chain = holdersOf(pdp, tree, token)
+  const chain = holdersOf(ports, tree, token)
   if (!chain.ok) return { reason: chain.reason }
   const { permissions } = (chain.holders.at(-1) ?? chain.holders[0]).authority
   const each = (ids: Iterable<string>, evaluationOf: (id: string) => AuthZenEvaluation): Candidate[] =>

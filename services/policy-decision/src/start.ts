@@ -5,9 +5,9 @@ import { observeProjection } from '@bailiwick/host'
 import type { Adapters, Host, Watched } from '@bailiwick/host/process'
 import { newId, SerialQueue } from '@bailiwick/kit'
 import { openParticipant } from '@bailiwick/projection'
+import type { Answer } from './answer.ts'
 import { defaults, type PolicyDecisionConfig } from './config.ts'
-import type { Pdp, RecordDecisions } from './context.ts'
-import { type Answer, decide, type From, whyNotAgain } from './decide.ts'
+import { type Deciding, decide, type From } from './decide.ts'
 import { authZenRoutes } from './http/authzen.ts'
 import { Callers, type CallingPoint } from './http/callers.ts'
 import type { EvaluationRequest } from './http/evaluation-request.ts'
@@ -30,6 +30,7 @@ import { pointsWithoutInstance } from './outcomes/points-without-instance.ts'
 import { RefusedOutcomes } from './outcomes/refused-outcomes.ts'
 import { UnverifiedOutcomes } from './outcomes/unverified-outcomes.ts'
 import type { PolicyDecision } from './policy-decision.ts'
+import type { Clocked, Judges, Logged, RecordDecisions, Recording, State } from './ports.ts'
 import { Denials } from './record/denials.ts'
 import { KeptCalls } from './record/kept-calls.ts'
 import { searchPermitted } from './search.ts'
@@ -38,6 +39,7 @@ import { Approvals } from './state/approvals.ts'
 import { activePolicies } from './state/policies.ts'
 import { Proofs } from './state/proofs.ts'
 import { StepUps } from './state/step-ups.ts'
+import { whyNotAgain } from './why-not-again.ts'
 
 export type { PolicyDecision } from './policy-decision.ts'
 
@@ -95,22 +97,25 @@ export async function startPolicyDecision(
   const deadlineMs = config.decisionDeadlineMs ?? defaults.decisionDeadlineMs
   const keptCalls = new KeptCalls(producer)
   const shadow = new Shadow({ data: adapters.data, record: recordDecisions, metrics, logger })
-  const pdp: Pdp = {
-    keyRing,
-    projection,
-    record: recordDecisions,
-    catchUp: new CatchUp(() => projection.readToEnds(['decisions.v1'], deadlineMs)),
-    newEventId,
-    trust,
-    permitKey: keys.permit,
-    bindingKey: keys.bindingToken,
-    grantStore,
+  const base: Clocked & Logged = { clock, random, logger }
+  const state: State = { projection, keyRing, trust, publicUrl: config.publicUrl }
+  const recording: Recording = { record: recordDecisions, newEventId, grantStore }
+  const judges: Judges = {
     policies: activePolicies(adapters.data, projection.ledger.registry, logger, clock),
-    shadow,
-    keptCalls: config.keepCalls === true ? keptCalls : undefined,
     approvals: new Approvals(projection, trust),
     stepUps: new StepUps(projection, trust),
     proofs: new Proofs(grantStore, clock, random),
+    shadow,
+  }
+  const deciding: Deciding = {
+    ...base,
+    ...state,
+    ...judges,
+    permitKey: keys.permit,
+    keptCalls: config.keepCalls === true ? keptCalls : undefined,
+    outcomeSeconds: config.outcomeSeconds ?? defaults.outcomeSeconds,
+    decisionDeadlineMs: deadlineMs,
+    catchUp: new CatchUp(() => projection.readToEnds(['decisions.v1'], deadlineMs)),
     agents: new UnderWay(config.agentCalls ?? defaults.agentCalls),
     intake: new Intake({
       perTurn: begunPerTurn,
@@ -122,22 +127,17 @@ export async function startPolicyDecision(
       monotonic: clock.monotonic,
     }),
     quotas: new Quotas({ ...defaults, ...config }, clock),
-    ...defaults,
-    ...config,
-    clock,
-    random,
-    logger,
   }
-  pdp.policies.current() // load now: it takes 0.1 s or more, which the first decision would lose from its deadline
-  await pdp.proofs.adopt().catch(() => undefined) // if the store is away, decisions go on by the log alone
-  const queues = new TreeQueues(pdp)
+  judges.policies.current() // load now: it takes 0.1 s or more, which the first decision would lose from its deadline
+  await judges.proofs.adopt().catch(() => undefined) // if the store is away, decisions go on by the log alone
+  const queues = new TreeQueues({ ...base, ...recording, projection, proofs: judges.proofs })
   const single = metrics.counter(
     'callers_without_instance_total',
     'Calls of enforcement points that state no instance: each such point must be one process',
     ['enforcement_point'],
   )
   const told = new Set<string>()
-  const callers = new Callers(pdp, (point) => {
+  const callers = new Callers({ clock, projection, publicUrl: config.publicUrl }, (point) => {
     single.inc({ enforcement_point: point })
     if (told.has(point)) return
     told.add(point)
@@ -145,10 +145,10 @@ export async function startPolicyDecision(
   })
   const unverified = new UnverifiedOutcomes(metrics, logger)
   const calls = new Calls()
-  const refused = new RefusedOutcomes(pdp)
+  const refused = new RefusedOutcomes(recording)
   const inHand = new OutcomesInHand()
   const dropped = metrics.counter('denials_dropped_total', 'Denials that fell out of the full queue to the log')
-  const denials = new Denials(pdp, () => dropped.inc())
+  const denials = new Denials({ ...base, policies: judges.policies, record: recordDecisions }, () => dropped.inc())
   // Readiness does not depend on this: while Redis is away decisions go on by the log alone.
   const usable = 'Whether the grant store is used: 1; 0 while decisions go by the log alone'
   metrics.gauge('grant_store_usable', usable, [], (gauge) =>
@@ -158,19 +158,19 @@ export async function startPolicyDecision(
   // Prometheus sees no increase in a series that first appears with 1, so the first failure would go unnoticed.
   decisions.inc({ decision: 'deny', reason: 'internal' }, 0)
   metrics.gauge('calls_at_once', 'How many calls are begun at once at most, as things are', [], (gauge) =>
-    gauge.set(pdp.intake.window),
+    gauge.set(deciding.intake.window),
   )
   const seconds = metrics.histogram('decision_seconds', 'Time of one decision, evidence included')
   const unsubscribe = projection.onFact((fact) => {
-    pdp.approvals.onFact(fact)
+    judges.approvals.onFact(fact)
     queues.onFact(fact)
   })
-  for (const tree of projection.ledger.grants.trees.values()) void pdp.approvals.of(tree)
+  for (const tree of projection.ledger.grants.trees.values()) void judges.approvals.of(tree)
 
   /** Any error becomes a denial (V13), and every denial is evidence. */
   const decideSafely = async (point: CallingPoint, request: EvaluationRequest, from: From): Promise<Answer> => {
     try {
-      return await decide(pdp, queues, point, request, from)
+      return await decide(deciding, queues, point, request, from)
     } catch (error) {
       const code = errorCode(error)
       if (code === 'decision_quota_exceeded') denials.overQuota(point)
@@ -202,7 +202,7 @@ export async function startPolicyDecision(
   }
   const again = async (point: CallingPoint, request: EvaluationRequest, first: Answer): Promise<Answer> => {
     if (!first.decision) return first
-    const why = await whyNotAgain(pdp, point, request).catch((): DenialReason => 'internal')
+    const why = await whyNotAgain(deciding, point, request).catch((): DenialReason => 'internal')
     if (why === undefined && clock.now() < first.permitEndsAt) return first
     const denied = deny(why ?? 'call_elsewhere')
     tell(point, request, denied)
@@ -234,7 +234,7 @@ export async function startPolicyDecision(
   // The cost of a search grows with its candidates, so each caller runs one at a time.
   const searches = new SerialQueue({ maxPerKey: 8, max: 256 })
   const service: PolicyDecision = {
-    pdp,
+    pdp: { clock, ...state, ...judges, bindingKey: keys.bindingToken },
     queues,
     authenticate(caller) {
       try {
@@ -250,11 +250,11 @@ export async function startPolicyDecision(
       return point
     },
     decide: (point, request, from = {}) => points.run(point.id, () => answer(point, request, from)),
-    search: (point, search) => searches.serially(point.id, () => searchPermitted(pdp, point, search)),
+    search: (point, search) => searches.serially(point.id, () => searchPermitted(deciding, point, search)),
     reportOutcome: (point, jws) =>
       outcomes.run(point.id, async () => {
         try {
-          await reportOutcome(pdp, queues, point, jws, refused, inHand)
+          await reportOutcome({ projection, trust, grantStore }, queues, point, jws, refused, inHand)
         } catch (error) {
           if (errorKinds[errorCode(error)].status === 401) unverified.add(point, errorCode(error))
           throw error
@@ -262,7 +262,7 @@ export async function startPolicyDecision(
       }),
     async [Symbol.asyncDispose]() {
       clearInterval(sweep)
-      pdp.intake[Symbol.dispose]()
+      deciding.intake[Symbol.dispose]()
       await sweeping
       await denials[Symbol.asyncDispose]()
       await refused[Symbol.asyncDispose]()
@@ -276,11 +276,11 @@ export async function startPolicyDecision(
   const grace = new OutcomeGrace({
     fresh: () => projection.fresh(),
     monotonic: clock.monotonic,
-    dueMs: pdp.outcomeSeconds * 1000,
+    dueMs: deciding.outcomeSeconds * 1000,
   })
   const sweep = setInterval(() => {
     if (grace.isOver())
-      sweeping ??= sweepMissing(pdp, queues, inHand).finally(() => {
+      sweeping ??= sweepMissing({ projection, clock }, queues, inHand).finally(() => {
         sweeping = undefined
       })
     projection.ledger.forgetEndedBefore(clock.now() - hourMs)
@@ -292,8 +292,8 @@ export async function startPolicyDecision(
     isFresh: () => projection.fresh(),
     pointsWithoutInstance: () => pointsWithoutInstance(projection, clock.now()),
   })
-  metadataRoutes(http, pdp)
+  metadataRoutes(http, { ...state, clock })
   health.check('pdp-fresh', () => (projection.fresh() ? undefined : 'the state is not proved fresh'))
-  health.check('pdp-policies', () => (pdp.policies.current() ? undefined : 'the active policy set is not here'))
+  health.check('pdp-policies', () => (judges.policies.current() ? undefined : 'the active policy set is not here'))
   return service
 }

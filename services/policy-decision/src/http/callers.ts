@@ -2,8 +2,10 @@ import { timingSafeEqual } from 'node:crypto'
 import type { EnforcementPoint } from '@bailiwick/contracts'
 import { claimedIssuer, sha256, verifyCallerAssertion, verifyingKey } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import type { Pdp } from '../context.ts'
+import type { Clocked, State } from '../ports.ts'
 import type { AuthZenCaller } from './authzen-decider.ts'
+
+type Ports = Pick<Clocked, 'clock'> & Pick<State, 'projection' | 'publicUrl'>
 
 /** A registered enforcement point, and which start of it is calling. Undefined: the point states no instance, and must be one process. */
 export type CallingPoint = EnforcementPoint & { readonly instance?: string | undefined }
@@ -21,13 +23,13 @@ const bearerSecret = /^[A-Za-z0-9_-]{43,512}$/
  * once.
  */
 export class Callers {
-  readonly #pdp: Pdp
+  readonly #ports: Ports
   readonly #onSingle: (point: string) => void
   readonly #verified = new Map<string, { point: string; caller: string; instance: string | undefined; until: number }>()
 
   /** `onSingle` is called when a point that states no instance authenticates. */
-  constructor(pdp: Pdp, onSingle: (point: string) => void) {
-    this.#pdp = pdp
+  constructor(ports: Ports, onSingle: (point: string) => void) {
+    this.#ports = ports
     this.#onSingle = onSingle
   }
 
@@ -43,15 +45,15 @@ export class Callers {
   /** Compares all secrets, each in constant time. A secret that two points share authenticates neither. */
   #pointOfBearer(secret: string): CallingPoint | undefined {
     const given = Buffer.from(sha256(secret))
-    const found = this.#pdp.projection.ledger.registry
+    const found = this.#ports.projection.ledger.registry
       .all('enforcement-point')
       .filter(({ bearer_sha256: known }) => known !== undefined && timingSafeEqual(Buffer.from(known), given))
     return found.length === 1 ? found[0] : undefined
   }
 
   #pointOf(assertion: string): CallingPoint | undefined {
-    const now = this.#pdp.clock.now()
-    const { registry } = this.#pdp.projection.ledger
+    const now = this.#ports.clock.now()
+    const { registry } = this.#ports.projection.ledger
     const name = sha256(assertion)
     const known = this.#verified.get(name)
     if (known && now < known.until) {
@@ -63,7 +65,7 @@ export class Callers {
     const point = id === undefined ? undefined : registry.enforcementPoint(id)
     const key = point && verifyingKey('pep-caller', point.caller_jwk)
     if (!point || !key) return undefined
-    const audience = this.#pdp.publicUrl
+    const audience = this.#ports.publicUrl
     const verified = verifyCallerAssertion({ assertion, key, enforcementPoint: point.id, audience, now, leewayMs })
     if (!verified.ok) return undefined
     if (this.#verified.size >= remembered) this.#verified.delete(this.#verified.keys().next().value ?? '')

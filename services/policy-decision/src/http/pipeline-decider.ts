@@ -1,7 +1,7 @@
 import type { Obligation } from '@bailiwick/contracts'
 import { denialReasons, denialRetrySeconds, isTransient } from '@bailiwick/errors'
 import { actingAgent } from '@bailiwick/projection'
-import type { Answer, Denied } from '../decide.ts'
+import type { Answer, Denied } from '../answer.ts'
 import { Turns } from '../order/turns.ts'
 import type { PolicyDecision } from '../policy-decision.ts'
 import { accessRequestOffer } from '../record/access-request-offer.ts'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Allowed, Answer } from '../decide.ts'
+import type { Allowed, Answer } from '../answer.ts'
 import { Calls } from './calls.ts'
 
 const request = (call_id: string, over: object = {}, observed: object = {}) =>

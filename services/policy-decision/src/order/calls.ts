@@ -1,6 +1,6 @@
 import { sha256 } from '@bailiwick/credentials'
 import { OwnedEntries } from '@bailiwick/kit'
-import type { Answer } from '../decide.ts'
+import type { Answer } from '../answer.ts'
 import type { CallingPoint } from '../http/callers.ts'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
 import { isToRepeat } from '../record/next-action.ts'

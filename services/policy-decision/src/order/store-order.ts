@@ -1,7 +1,13 @@
 import { type DenialReason, ServiceError } from '@bailiwick/errors'
 import type { AdvanceOutcome, Take, TreeState } from '@bailiwick/grant-store'
-import type { Pdp } from '../context.ts'
-import { authorityOf, treeStateOf } from '../steps/budget.ts'
+import type { Clocked, Judges, Logged, Recording, State } from '../ports.ts'
+import { authorityOf, treeStateOf } from './store-amounts.ts'
+
+export type OrderPorts = Pick<Clocked, 'clock'> &
+  Logged &
+  Pick<State, 'projection'> &
+  Pick<Judges, 'proofs'> &
+  Pick<Recording, 'grantStore'>
 
 /** The part of the grant store that a decision takes. */
 export type Wanted = Pick<Take, 'takeId' | 'amounts' | 'labels'>
@@ -11,7 +17,7 @@ const aheadMs = 1000
 
 /** The grant store's part: settles races between instances before they cost a write to the log. It is never the authority. */
 export class StoreOrder {
-  readonly #pdp: Pdp
+  readonly #ports: OrderPorts
   readonly #root: string
   #version: number
   #stale = false
@@ -21,8 +27,8 @@ export class StoreOrder {
   /** Taken by this batch. The projection has none of it yet. */
   readonly #taken = new Map<string, bigint>()
 
-  constructor(pdp: Pdp, root: string, version: number) {
-    this.#pdp = pdp
+  constructor(ports: OrderPorts, root: string, version: number) {
+    this.#ports = ports
     this.#root = root
     this.#version = version
   }
@@ -40,7 +46,7 @@ export class StoreOrder {
     if (this.#away) return 'taken'
     if (this.#ahead) return 'again'
     const { takeId, amounts, labels } = take
-    const { grantStore, clock, projection } = this.#pdp
+    const { grantStore, clock, projection } = this.#ports
     const advance = () =>
       grantStore.advance(this.#root, { takeId, from: this.#version, to, amounts, labels, now: clock.now() })
     try {
@@ -73,7 +79,7 @@ export class StoreOrder {
   }
 
   async #refilled({ outcome }: AdvanceOutcome, advance: () => Promise<AdvanceOutcome>): Promise<AdvanceOutcome> {
-    const { grantStore, proofs } = this.#pdp
+    const { grantStore, proofs } = this.#ports
     if (outcome === 'absent') await proofs.readopt()
     await grantStore.refill(this.#root, this.#stateInBatch())
     return advance()
@@ -91,7 +97,7 @@ export class StoreOrder {
 
   /** The tree as the log has it. */
   #state(): TreeState {
-    const { grants, decisions } = this.#pdp.projection.ledger
+    const { grants, decisions } = this.#ports.projection.ledger
     const tree = grants.trees.get(this.#root)
     const authority = tree && authorityOf(tree.grant)
     if (!tree || !authority) throw new ServiceError('grant_unknown')
@@ -102,7 +108,7 @@ export class StoreOrder {
   forget(): void {
     if (this.#stale) return
     this.#stale = true
-    const { grantStore, logger } = this.#pdp
+    const { grantStore, logger } = this.#ports
     Promise.resolve()
       .then(() => grantStore.reset(this.#root, this.#state()))
       .catch(() => logger.warn({ tree: this.#root }, 'the grant store could not be reset'))

@@ -1,9 +1,9 @@
 import type { DenialReason } from '@bailiwick/errors'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { change, type DecisionFacts, type Draft, type Fact, type SpendView, tentative } from '@bailiwick/projection'
-import type { Pdp } from '../context.ts'
+import type { Recording } from '../ports.ts'
 import { halvesOf } from './halves.ts'
-import { StoreOrder, type Wanted } from './store-order.ts'
+import { type OrderPorts, StoreOrder, type Wanted } from './store-order.ts'
 
 /** One event to be placed in a tree's order: a decision, an outcome, an abandonment. */
 export interface Work {
@@ -49,18 +49,18 @@ const givenBackAgainMs = 500
  * together. An event that turns out void, because another instance was first, is evaluated again on the new state.
  */
 export class TreeQueues {
-  readonly #pdp: Pdp
+  readonly #ports: OrderPorts & Recording
   readonly #queues = new Map<string, Work[]>()
   /** Decisions that were never answered and may still turn out to count, by id. */
   readonly #unanswered = new Map<string, { root: string; callId: string }>()
 
-  constructor(pdp: Pdp) {
-    this.#pdp = pdp
+  constructor(ports: OrderPorts & Recording) {
+    this.#ports = ports
   }
 
   /** Takes back an ALLOW that was never answered: now if it already counts, otherwise as soon as it does. */
   abandonOnce(root: string, decisionId: string, callId: string): void {
-    const record = this.#pdp.projection.ledger.decisions.trees.get(root)?.allows.get(decisionId)
+    const record = this.#ports.projection.ledger.decisions.trees.get(root)?.allows.get(decisionId)
     if (record?.standing === 'open') {
       this.#giveBack(root, decisionId, callId)
       return
@@ -121,7 +121,7 @@ export class TreeQueues {
       const batch = queue.splice(0, givenBack > 0 ? givenBack : longestBatch)
       // A batch that fails must not stop the next one.
       await this.#batch(root, batch).catch((error) => {
-        this.#pdp.logger.error({ err: error, tree: root }, 'a batch of decisions failed')
+        this.#ports.logger.error({ err: error, tree: root }, 'a batch of decisions failed')
         for (const work of batch) work.unsure(error)
       })
     }
@@ -144,9 +144,9 @@ export class TreeQueues {
 
   /** Returns what has to be evaluated again, and whether the log itself is the reason. */
   async #attempt(root: string, batch: readonly Work[]): Promise<{ again: Work[]; contended: boolean }> {
-    const { decisions } = this.#pdp.projection.ledger
+    const { decisions } = this.#ports.projection.ledger
     const view = tentative(decisions.trees.get(root))
-    const order = new StoreOrder(this.#pdp, root, view.version)
+    const order = new StoreOrder(this.#ports, root, view.version)
     const planned: { work: Work; draft: Draft<'decisions.v1'> }[] = []
     const again: Work[] = []
     const outbid: { work: Work; reason: DenialReason }[] = []
@@ -166,15 +166,15 @@ export class TreeQueues {
       if (taken === 'again') again.push(work)
       else if (taken !== 'taken') work.refused(taken)
       else {
-        const draft = placed(plan.draft, { id: this.#pdp.newEventId(), key: root, version, after: view.head })
-        const time = new Date(this.#pdp.clock.now()).toISOString()
+        const draft = placed(plan.draft, { id: this.#ports.newEventId(), key: root, version, after: view.head })
+        const time = new Date(this.#ports.clock.now()).toISOString()
         if (!change(view, { type: draft.type, data: draft.data, time } as DecisionFacts)) {
           if (isOvertaken()) {
             overtaken = true
             again.push(work)
             continue
           }
-          this.#pdp.logger.error({ tree: root, type: draft.type }, 'what was planned does not fit its tree')
+          this.#ports.logger.error({ tree: root, type: draft.type }, 'what was planned does not fit its tree')
           work.refused('internal')
           continue
         }
@@ -239,7 +239,7 @@ export class TreeQueues {
     try {
       return work.plan(view)
     } catch (err) {
-      this.#pdp.logger.error({ err, tree: root }, 'a decision could not be evaluated')
+      this.#ports.logger.error({ err, tree: root }, 'a decision could not be evaluated')
       work.refused('internal')
       return undefined
     }
@@ -250,7 +250,7 @@ export class TreeQueues {
     order: StoreOrder,
   ): Promise<string[] | 'unsure' | 'too large'> {
     try {
-      const published = await this.#pdp.record(planned.map(({ draft }) => draft))
+      const published = await this.#ports.record(planned.map(({ draft }) => draft))
       return published.map(({ verdict }) => verdict)
     } catch (error) {
       if (errorCode(error) === 'event_too_large') return 'too large'

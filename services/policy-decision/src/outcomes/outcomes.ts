@@ -3,11 +3,13 @@ import { claimedEgress, type Outcome, outcomeHash, verifyingKey, verifyOutcome }
 import { ServiceError } from '@bailiwick/errors'
 import { after } from '@bailiwick/kit'
 import { type AllowRecord, instanceName, unsentOf } from '@bailiwick/projection'
-import type { Pdp } from '../context.ts'
+import { storeAmounts } from '../order/store-amounts.ts'
 import type { TreeQueues } from '../order/tree-queue.ts'
-import { storeAmounts } from '../steps/budget.ts'
+import type { Clocked, Recording, State } from '../ports.ts'
 import type { OutcomesInHand } from './outcomes-in-hand.ts'
 import type { RefusedOutcomes } from './refused-outcomes.ts'
+
+type Ports = Pick<State, 'projection' | 'trust'> & Pick<Recording, 'grantStore'>
 
 const nothing = { calls: 0, egress_bytes: 0, cost: {} }
 const foldWaitMs = 1000
@@ -19,7 +21,7 @@ const foldWaitMs = 1000
  * decision is `outcome_mismatch`; a different outcome under the same number is `outcome_sequence_reused`. Both are reported to `refused`.
  */
 export async function reportOutcome(
-  pdp: Pdp,
+  ports: Ports,
   queues: TreeQueues,
   point: EnforcementPoint,
   jws: string,
@@ -28,27 +30,27 @@ export async function reportOutcome(
 ): Promise<void> {
   const key = verifyingKey('outcome', point.outcome_jwk)
   if (!key) throw new ServiceError('key_unknown', 'the outcome key is none')
-  const { installation } = pdp.trust
+  const { installation } = ports.trust
   const verified = verifyOutcome({ outcome: jws, key, installation, enforcementPoint: point.id })
   if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
   const { decision_id, instance, sequence } = verified.value
-  const find = () => findAllow(pdp, decision_id)
+  const find = () => findAllow(ports, decision_id)
   // The decision is nearly always known. The outcome then enters its queue in this turn, together with all of its list.
-  const found = find() ?? (await pdp.projection.until(find, foldWaitMs))
+  const found = find() ?? (await ports.projection.until(find, foldWaitMs))
   if (!found) throw new ServiceError('decision_unknown')
   const names = [decision_id, ...(instance === undefined ? [] : [`${point.id} ${instance} ${sequence}`])]
-  await inHand.once(names, outcomeHash(jws), () => relay({ pdp, queues, point, refused }, jws, verified.value, found))
+  await inHand.once(names, outcomeHash(jws), () => relay({ ports, queues, point, refused }, jws, verified.value, found))
 }
 
 interface Relaying {
-  pdp: Pdp
+  ports: Ports
   queues: TreeQueues
   point: EnforcementPoint
   refused: Pick<RefusedOutcomes, 'tell'>
 }
 
 async function relay(
-  { pdp, queues, point, refused }: Relaying,
+  { ports, queues, point, refused }: Relaying,
   jws: string,
   { decision_id, call_id, action_digest, instance, status, sequence }: Outcome,
   { root, record }: Found,
@@ -76,10 +78,10 @@ async function relay(
     if (contradicted) throw contradicted
     return
   }
-  if (instance !== undefined && pdp.projection.ledger.decisions.outcomeNumbers.has(instanceName(record), sequence))
+  if (instance !== undefined && ports.projection.ledger.decisions.outcomeNumbers.has(instanceName(record), sequence))
     throw contradicts('outcome_sequence_reused', 'the instance gave this number to another outcome')
   // An approval of one action is used up by its ALLOW and never given back.
-  const perAction = pdp.projection.ledger.grants.trees.get(root)?.grant.mode === 'per_action'
+  const perAction = ports.projection.ledger.grants.trees.get(root)?.grant.mode === 'per_action'
   const releasable = status === 'not_executed' && point.may_release && !perAction ? record.reserved : nothing
   let released: BudgetAmounts = nothing
   const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -123,7 +125,7 @@ async function relay(
         ...(released === nothing ? {} : storeAmounts(released, record.permission, 1n)),
         egress_bytes: BigInt(unsent),
       }
-      pdp.grantStore.settle(root, { takeId: decision_id, to: version, giveBack }).catch(() => undefined)
+      ports.grantStore.settle(root, { takeId: decision_id, to: version, giveBack }).catch(() => undefined)
       resolve()
     },
     refused: (reason) => reject(new ServiceError('state_contended', reason)),
@@ -137,10 +139,9 @@ interface Found {
   record: AllowRecord
 }
 
-function findAllow(pdp: Pdp, decisionId: string): Found | undefined {
-  const root = pdp.projection.ledger.decisions.rootOf(decisionId)
-  const record =
-    root === undefined ? undefined : pdp.projection.ledger.decisions.trees.get(root)?.allows.get(decisionId)
+function findAllow({ projection }: Pick<State, 'projection'>, decisionId: string): Found | undefined {
+  const root = projection.ledger.decisions.rootOf(decisionId)
+  const record = root === undefined ? undefined : projection.ledger.decisions.trees.get(root)?.allows.get(decisionId)
   return root !== undefined && record ? { root, record } : undefined
 }
 
@@ -153,9 +154,13 @@ const mostAtOnce = 32
  * Publishes `outcome.missing` for each ALLOW whose outcome is overdue; the ALLOW stays spent in full. Resolves when all these events wait
  * in their trees' queues. An outcome in hand is not missing: it is being recorded, however long that takes.
  */
-export async function sweepMissing(pdp: Pdp, queues: TreeQueues, inHand: Pick<OutcomesInHand, 'has'>): Promise<void> {
-  const now = pdp.clock.now()
-  const overdue = pdp.projection.ledger.decisions.overdue(now).filter(({ record }) => !inHand.has(record.id))
+export async function sweepMissing(
+  { projection, clock }: Pick<State, 'projection'> & Pick<Clocked, 'clock'>,
+  queues: TreeQueues,
+  inHand: Pick<OutcomesInHand, 'has'>,
+): Promise<void> {
+  const now = clock.now()
+  const overdue = projection.ledger.decisions.overdue(now).filter(({ record }) => !inHand.has(record.id))
   const atOnce = Math.min(mostAtOnce, Math.ceil(overdue.length / pauses))
   for (const [n, { root, record }] of overdue.entries()) {
     if (n > 0 && n % atOnce === 0) await after(pauseMs)

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import type { EventData } from '@bailiwick/contracts'
 import { sha256 } from '@bailiwick/credentials'
-import type { Pdp } from '../context.ts'
+import type { Recording } from '../ports.ts'
 import { recordOnceTaken } from '../record/record-once-taken.ts'
 
 type Refused = EventData<'decisions.v1', 'outcome.refused'>
@@ -16,13 +16,13 @@ const mostUnderWay = 64
  * does so after the answer, and once for each decision and code: a point that goes on signing cannot fill the log.
  */
 export class RefusedOutcomes implements AsyncDisposable {
-  readonly #pdp: Pick<Pdp, 'record'>
+  readonly #recording: Pick<Recording, 'record'>
   readonly #told = new Set<string>()
   readonly #underWay = new Set<Promise<unknown>>()
   readonly #stop = new AbortController()
 
-  constructor(pdp: Pick<Pdp, 'record'>) {
-    this.#pdp = pdp
+  constructor(recording: Pick<Recording, 'record'>) {
+    this.#recording = recording
     setMaxListeners(mostUnderWay, this.#stop.signal)
   }
 
@@ -33,7 +33,7 @@ export class RefusedOutcomes implements AsyncDisposable {
     if (this.#told.size > remembered) this.#told.delete(this.#told.values().next().value ?? name)
     const draft = { type: 'outcome.refused' as const, subject: data.decision_id, key: data.grant_id, data }
     // As with denials, a numbered event stays in hand until it is durable, and an event that is not read back in time is durable.
-    const telling = recordOnceTaken(this.#pdp.record, [draft], this.#stop.signal)
+    const telling = recordOnceTaken(this.#recording.record, [draft], this.#stop.signal)
       .catch(() => undefined)
       .finally(() => this.#underWay.delete(telling))
     this.#underWay.add(telling)

@@ -2,7 +2,7 @@ import { type AccessToken, generateKey, publicKeyOf, type Trust, verifyBindingTo
 import { denialReasons } from '@bailiwick/errors'
 import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
-import type { Denied } from '../decide.ts'
+import type { Denied } from '../answer.ts'
 import { evaluationRequest } from '../http/evaluation-request.ts'
 import { accessRequestOffer } from './access-request-offer.ts'
 import { isRequestable } from './denials.ts'

@@ -1,8 +1,8 @@
 import { longestBindingSeconds, signBindingToken } from '@bailiwick/credentials'
 import { actingAgent } from '@bailiwick/projection'
-import type { Pdp } from '../context.ts'
-import type { Denied } from '../decide.ts'
+import type { Denied } from '../answer.ts'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
+import type { Clocked, Signing, State } from '../ports.ts'
 import { isRequestable } from './denials.ts'
 
 /** `context.access_request` of a requestable denial. */
@@ -18,7 +18,12 @@ export interface AccessRequestOffer {
  * whom and, for a step-up, under which grant. Approval trusts the token by its signature alone and accepts it only from its subject.
  */
 export function accessRequestOffer(
-  { clock, trust, publicUrl, bindingKey }: Pick<Pdp, 'clock' | 'trust' | 'publicUrl' | 'bindingKey'>,
+  {
+    clock,
+    trust,
+    publicUrl,
+    bindingKey,
+  }: Pick<Clocked, 'clock'> & Pick<State, 'trust' | 'publicUrl'> & Pick<Signing, 'bindingKey'>,
   request: EvaluationRequest,
   { decisionId, reason, token, grant, needs, arguments: named }: Denied,
 ): AccessRequestOffer | undefined {

@@ -5,8 +5,7 @@ import { logger } from '@bailiwick/host'
 import { testClock } from '@bailiwick/kit'
 import type { Draft } from '@bailiwick/projection'
 import { expect, it } from 'vitest'
-import type { Pdp } from '../context.ts'
-import type { Denied } from '../decide.ts'
+import type { Denied } from '../answer.ts'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
 import { Denials } from './denials.ts'
 
@@ -29,8 +28,8 @@ function world() {
       recorded.push(...drafts)
       return []
     },
-  } as unknown as Pdp
-  const denials = new Denials(pdp, () => dropped++)
+  }
+  const denials = new Denials(pdp as never, () => dropped++)
   const deny = (agent: string, decisionId: string, policies: string[] = []) =>
     denials.add(
       point,

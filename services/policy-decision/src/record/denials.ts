@@ -3,11 +3,11 @@ import { type DenialReason, errorCode } from '@bailiwick/errors'
 import type { Draft } from '@bailiwick/projection'
 
 import { actingAgent } from '@bailiwick/projection'
-import type { Pdp } from '../context.ts'
-import type { Denied } from '../decide.ts'
+import type { Denied } from '../answer.ts'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
 import { halvesOf } from '../order/halves.ts'
-import { actedAs, actedBetween } from '../steps/chain.ts'
+import type { Clocked, Judges, Logged, Recording } from '../ports.ts'
+import { actedAs, actedBetween } from './acted-as.ts'
 import { recordOnceTaken } from './record-once-taken.ts'
 
 const longestQueue = 10_000
@@ -39,6 +39,8 @@ const requestable: ReadonlySet<DenialReason> = new Set<DenialReason>([
 ])
 export const isRequestable = (reason: DenialReason): boolean => requestable.has(reason)
 
+type Ports = Pick<Clocked, 'clock'> & Logged & Pick<Judges, 'policies'> & Pick<Recording, 'record'>
+
 interface Queued {
   draft: Draft<'decisions.v1'>
   /** How a sum counts the denial if it cannot be an event of its own. */
@@ -51,7 +53,7 @@ interface Queued {
  * that an event has no room for, are counted as well. The queue is bounded; a denial that finds it full is counted too.
  */
 export class Denials implements AsyncDisposable {
-  readonly #pdp: Pdp
+  readonly #ports: Ports
   readonly #dropped: () => void
   readonly #queue: Queued[] = []
   readonly #counts = new Map<string, { subject: string; reason: string; count: number }>()
@@ -62,10 +64,10 @@ export class Denials implements AsyncDisposable {
   #draining: Promise<void> | undefined
   readonly #stop = new AbortController()
 
-  constructor(pdp: Pdp, dropped: () => void) {
-    this.#pdp = pdp
+  constructor(ports: Ports, dropped: () => void) {
+    this.#ports = ports
     this.#dropped = dropped
-    this.#since = pdp.clock.now()
+    this.#since = ports.clock.now()
     this.#timer = setInterval(() => this.#summarise(), summaryEveryMs)
   }
 
@@ -81,7 +83,7 @@ export class Denials implements AsyncDisposable {
       return
     }
     const caller = actingAgent(token)
-    const now = this.#pdp.clock.monotonic()
+    const now = this.#ports.clock.monotonic()
     const flood = (unproven && !this.#unproven.hasRoom(caller, now)) || !this.#proven.hasRoom(caller, now)
     if (flood) {
       // The sum names the point, not the agent: others used its credential.
@@ -102,7 +104,7 @@ export class Denials implements AsyncDisposable {
       },
       ...actedBetween(token),
       ...(request.digest === undefined ? {} : { action: { name: request.action.name, resource: request.resource } }),
-      ...policySetOf(denied.policySet ?? this.#pdp.policies.current()?.hash),
+      ...policySetOf(denied.policySet ?? this.#ports.policies.current()?.hash),
       ...(denied.policies && denied.policies.length > 0 ? { policies: denied.policies.slice(0, 64) } : {}),
       requestable: isRequestable(reason),
     }
@@ -134,7 +136,7 @@ export class Denials implements AsyncDisposable {
   #summarise(): void {
     const denials = [...this.#counts.values()]
     const from = new Date(this.#since).toISOString()
-    this.#since = this.#pdp.clock.now()
+    this.#since = this.#ports.clock.now()
     if (denials.length === 0) return
     this.#counts.clear()
     const to = new Date(this.#since).toISOString()
@@ -160,7 +162,7 @@ export class Denials implements AsyncDisposable {
   async #publish(queued: readonly Queued[]): Promise<void> {
     try {
       const drafts = queued.map(({ draft }) => draft)
-      await recordOnceTaken(this.#pdp.record, drafts, this.#stop.signal)
+      await recordOnceTaken(this.#ports.record, drafts, this.#stop.signal)
     } catch (error) {
       // A numbered denial stays in hand until it is durable. A denial that is not read back in time is durable.
       if (errorCode(error) !== 'event_too_large') return
@@ -175,7 +177,7 @@ export class Denials implements AsyncDisposable {
       for (const denials of halvesOf(draft.data.denials)) await this.#publish([summaryOf({ ...draft.data, denials })])
       return
     }
-    this.#pdp.logger.error(
+    this.#ports.logger.error(
       { error_code: 'event_too_large', subject: draft.subject, ...counted },
       'a denial is no event',
     )

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { errorCode } from '@bailiwick/errors'
-import type { RecordDecisions } from '../context.ts'
+import type { RecordDecisions } from '../ports.ts'
 
 const againMs = 500
 

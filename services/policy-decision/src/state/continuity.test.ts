@@ -1,7 +1,7 @@
 import { RevocationState } from '@bailiwick/projection'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { waitsForHuman } from '../steps/life.ts'
+import { waitsForHuman } from '../steps/step-up.ts'
 import { attestationsOf, hasLapsed, type Signs } from './continuity.ts'
 import { StepUps } from './step-ups.ts'
 
@@ -112,9 +112,9 @@ describe('whether a grant waits for a human', () => {
       statement: { continuous: fresh, manifests: {}, agent: 'spiffe://a/agent/root/one' },
     }
     const tree = { id: grantId, createdAt: start, grant, credentials: new Map(intents.entries()), heldBefore: [] }
-    const standing = { tree, stepUps: over.stepUps ?? [] } as never
     const token = { grant: over.by === undefined ? {} : { delegation: over.by } }
-    return waitsForHuman({ projection, stepUps: new StepUps(projection, {} as never) }, standing, { token }, s(160))
+    const facts = { tree, stepUps: over.stepUps ?? [], token } as never
+    return waitsForHuman({ projection, stepUps: new StepUps(projection, {} as never) }, facts, s(160))
   }
 
   it('a sub-agent that attests does not stand for the workload whose grant it is, nor that one for it (V3)', () => {

@@ -1,166 +1,45 @@
-import {
-  type Authority,
-  type Cost,
-  type CoveringPermission,
-  formatMicros,
-  parseAuthority,
-  parseMicros,
-} from '@bailiwick/authority'
-import type { BudgetAmounts, Grant } from '@bailiwick/contracts'
-import type { DenialReason } from '@bailiwick/errors'
-import type { Amounts as StoreAmounts, TreeState } from '@bailiwick/grant-store'
-import type { SpendView, TreeSpend } from '@bailiwick/projection'
+import type { SpendView } from '@bailiwick/projection'
+import type { EvaluationRequest } from '../http/evaluation-request.ts'
+import type { Level, Levels } from './authority.ts'
+import type { Permitted } from './policy.ts'
+import type { Recorded } from './recorded.ts'
+import { type Budgeted, type Reservation, reserve, type Taken } from './reserve.ts'
+import { refuse, type Verdict } from './steps.ts'
 
-/** A grant's authority, parsed once; undefined if it is not understood, which denies the call. */
-export function authorityOf(grant: Grant): Authority | undefined {
-  const known = parsed.get(grant)
-  if (known) return known.authority
-  const result = parseAuthority(grant.authority)
-  const authority = result.ok ? result.authority : undefined
-  parsed.set(grant, { authority })
-  return authority
-}
-const parsed = new WeakMap<Grant, { authority: Authority | undefined }>()
-
-export type Reservation =
-  /** `permissions`: the permission that is charged at each level. */
-  | { ok: true; permissions: readonly [number, ...number[]]; reserved: BudgetAmounts; amounts: StoreAmounts }
-  | { ok: false; reason: DenialReason }
-
-/** What was taken so far from a tree, or from a link's part of it; budgets are compared with it. */
-export type Taken = Pick<SpendView, 'taken' | 'uses' | 'open' | 'held' | 'unmeasured'>
-
-/** One authority that the call is under, its permissions that cover the call, and what was taken from it. */
-export interface Budgeted {
-  authority: Authority
-  covering: readonly CoveringPermission[]
-  spent: Taken
+/** An approval covers one action, once. A call that was taken and not given back is that one time. */
+export function oneAction({ tree, view }: Pick<Recorded, 'tree'> & { view: SpendView }): Verdict {
+  if (tree.grant.mode !== 'per_action' || !(view.taken.calls > 0n)) return undefined
+  return refuse(view.held.calls > 0n ? 'uses_reserved' : 'uses_exhausted')
 }
 
-/** The size that an answer may have, in bytes: as the enforcement point asks, and as policy limits it. Undefined: not stated. */
-export interface AnswerBytes {
-  asked: number | undefined
-  most: number | undefined
+export type Reserved = Extract<Reservation, { ok: true }>
+
+/** The tree, and each link down to the acting agent, has enough left for the action (V9). */
+export function budget({
+  levels,
+  view,
+  request,
+  imposed,
+}: Pick<Permitted, 'imposed'> & {
+  levels: Levels
+  view: SpendView
+  request: EvaluationRequest
+}): Verdict<{ reservation: Reserved }> {
+  const bytes = { asked: request.observed.answer_bytes, most: imposed.limitBytes }
+  const reservation = reserve(budgeted(levels, view), bytes)
+  return reservation.ok ? { reservation } : refuse(reservation.reason)
 }
 
-/** A call that does not say how many bytes it needs gets one of this many shares of the limit, so as many can be under way at once. */
-const shares = 8
-
-/**
- * DESIGN §7.4 step 7: what this call takes from the tree and from each link down to the acting agent, the same from all (V9). In
- * the narrowest authority, which comes last, the first covering permission with uses left is charged, and its cost counts. Above it,
- * a permission with the same cost is charged: otherwise a link that must pay could act by a permission above it that is free. A
- * permission's uses, the calls and the cost are each an exact integer; nothing is ever a float. Bytes are reserved too, and the
- * enforcement point lets no more leave.
- *
- * The reason is `*_exhausted` only if settled calls alone leave too little. If calls without an outcome hold the rest, some of it may
- * come back, and the reason is `*_reserved`.
- */
-export function reserve(levels: readonly [Budgeted, ...Budgeted[]], answer?: AnswerBytes): Reservation {
-  const reservation = reserveNow(levels, answer)
-  if (reservation.ok || reservation.reason === 'budget_held') return reservation
-  const [grant, ...links] = levels
-  const later = reserveNow([settledOnly(grant), ...links.map(settledOnly)], answer)
-  if (!later.ok && later.reason !== 'budget_held') return later
-  return { ok: false, reason: reservation.reason === 'uses_exhausted' ? 'uses_reserved' : 'budget_reserved' }
+const nothing: Taken = {
+  taken: { calls: 0n, egressBytes: 0n, cost: new Map() },
+  uses: new Map(),
+  open: 0,
+  held: { calls: 0n, cost: new Map(), uses: new Map() },
+  unmeasured: 0,
 }
 
-/** The level as if every call without an outcome had given back all that it holds. */
-function settledOnly({ spent, ...level }: Budgeted): Budgeted {
-  const { held } = spent
-  const cost = [...spent.taken.cost].map(
-    ([currency, micros]) => [currency, micros - (held.cost.get(currency) ?? 0n)] as const,
-  )
-  const uses = [...spent.uses].map(([index, count]) => [index, count - (held.uses.get(index) ?? 0)] as const)
-  const taken = { ...spent.taken, calls: spent.taken.calls - held.calls, cost: new Map(cost) }
-  return { ...level, spent: { ...spent, taken, uses: new Map(uses) } }
-}
-
-function reserveNow(levels: readonly [Budgeted, ...Budgeted[]], answer: AnswerBytes | undefined): Reservation {
-  const narrowest = levels.at(-1) ?? levels[0]
-  for (const { cost, index } of narrowest.covering.filter((each) => hasUses(narrowest, each))) {
-    const chosen = levels.map((level) =>
-      level === narrowest
-        ? index
-        : level.covering.find((each) => hasUses(level, each) && sameCost(each.cost, cost))?.index,
-    )
-    const [first, ...others] = chosen.filter((each) => each !== undefined)
-    if (first === undefined || others.length + 1 < levels.length) continue
-    if (!levels.every((level) => hasBudget(level, cost))) return { ok: false, reason: 'budget_exhausted' }
-    const bytes = bytesOf(levels, answer)
-    if (bytes === undefined) return { ok: false, reason: 'budget_held' }
-    const reserved = { calls: 1, egress_bytes: bytes, cost: cost ? { [cost.currency]: formatMicros(cost.micros) } : {} }
-    return { ok: true, permissions: [first, ...others], reserved, amounts: storeAmounts(reserved, first, 1n) }
-  }
-  return { ok: false, reason: 'uses_exhausted' }
-}
-
-function hasUses({ authority, spent }: Budgeted, { index }: CoveringPermission): boolean {
-  const max = authority.permissions[index]?.max_uses
-  return max === undefined || (spent.uses.get(index) ?? 0) < max
-}
-
-function sameCost(a: Cost | undefined, b: Cost | undefined): boolean {
-  return a?.currency === b?.currency && a?.micros === b?.micros
-}
-
-function hasBudget({ authority: { budget }, spent }: Budgeted, cost: Cost | undefined): boolean {
-  const { taken, open, unmeasured } = spent
-  if (budget.calls !== undefined && taken.calls + 1n > BigInt(budget.calls)) return false
-  const { egress_bytes } = budget
-  // A call with no reservation and no measurement counts as having used all that was left. Reserved bytes may still come back.
-  const isSpent = egress_bytes !== undefined && taken.egressBytes >= BigInt(egress_bytes) && open === 0
-  if (isSpent || (egress_bytes !== undefined && unmeasured > 0)) return false
-  if (!cost) return true
-  const limit = parseMicros(budget.cost?.[cost.currency] ?? '0') ?? 0n
-  return (taken.cost.get(cost.currency) ?? 0n) + cost.micros <= limit
-}
-
-/**
- * The bytes that this call may send: as many as it asks for, or its share of the least limit. 0: bytes are not limited. Undefined: less
- * is left and the call waits for the calls under way, which may give some back. Once none are under way it gets what is left.
- */
-function bytesOf(levels: readonly Budgeted[], answer: AnswerBytes | undefined): number | undefined {
-  const limited = levels.flatMap(({ authority: { budget }, spent: { taken, open } }) =>
-    budget.egress_bytes === undefined
-      ? []
-      : [{ limit: budget.egress_bytes, left: budget.egress_bytes - Number(taken.egressBytes), open }],
-  )
-  if (limited.length === 0) return 0
-  const share = Math.ceil(Math.min(...limited.map(({ limit }) => limit)) / shares)
-  const wanted = Math.min(answer?.asked ?? share, answer?.most ?? Number.MAX_SAFE_INTEGER)
-  if (limited.some(({ left, open }) => left < wanted && open > 0)) return undefined
-  return Math.min(wanted, ...limited.map(({ left }) => left))
-}
-
-/** A reservation in the grant store's terms. `uses` is the sign of one use: taken, or given back. */
-export function storeAmounts(amounts: BudgetAmounts, permission: number, uses: bigint): StoreAmounts {
-  return {
-    calls: BigInt(amounts.calls),
-    egress_bytes: BigInt(amounts.egress_bytes),
-    [`uses:${permission}`]: uses,
-    ...Object.fromEntries(
-      Object.entries(amounts.cost).map(([currency, amount]) => [`cost:${currency}`, parseMicros(amount) ?? 0n]),
-    ),
-  }
-}
-
-/** The tree's state for refilling the store: limits less what the log says was taken. */
-export function treeStateOf(authority: Authority, spend: TreeSpend | undefined, expiresAt: number): TreeState {
-  const { budget, permissions } = authority
-  const left: Record<string, bigint> = {}
-  const put = (resource: string, limit: bigint | undefined, taken: bigint) => {
-    if (limit !== undefined) left[resource] = limit > taken ? limit - taken : 0n
-  }
-  put('calls', budget.calls === undefined ? undefined : BigInt(budget.calls), spend?.taken.calls ?? 0n)
-  put(
-    'egress_bytes',
-    budget.egress_bytes === undefined ? undefined : BigInt(budget.egress_bytes),
-    spend?.taken.egressBytes ?? 0n,
-  )
-  for (const [currency, amount] of Object.entries(budget.cost ?? {}))
-    put(`cost:${currency}`, parseMicros(amount), spend?.taken.cost.get(currency) ?? 0n)
-  for (const [index, { max_uses }] of permissions.entries())
-    put(`uses:${index}`, max_uses === undefined ? undefined : BigInt(max_uses), BigInt(spend?.uses.get(index) ?? 0))
-  return { version: spend?.version ?? 0, left, labels: [...(spend?.labels.keys() ?? [])], expiresAt }
+/** Each level with what was taken from it: from the grant by the whole tree, from a link by all agents at and below it. */
+export function budgeted([grant, ...links]: Levels, view: SpendView): readonly [Budgeted, ...Budgeted[]] {
+  const of = ({ holder: { authority }, covering }: Level, spent: Taken) => ({ authority, covering, spent })
+  return [of(grant, view), ...links.map((link) => of(link, view.links.get(link.holder.id) ?? nothing))]
 }

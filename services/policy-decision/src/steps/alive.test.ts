@@ -1,13 +1,21 @@
 import { emptySpend } from '@bailiwick/projection'
 import { describe, expect, it } from 'vitest'
-import { authorityOf } from './budget.ts'
-import { chainReason, holdersOf } from './chain.ts'
-import { coveredDeadReason, deadReason, findStanding, isRecorded, type Standing } from './life.ts'
+import { authorityOf } from '../order/store-amounts.ts'
+import { alive, fresh, toolApproved } from './alive.ts'
+import { chainReason, holdersOf } from './authority.ts'
 import { agent, now, spell, type World, world } from './living-call.fixture.ts'
+import { approved, recorded } from './recorded.ts'
+import { Steps } from './steps.ts'
 
-const reasonIn = ({ pdp, standing, token, call, kid }: World, reasonOf = coveredDeadReason) =>
-  reasonOf(pdp as never, standing as unknown as Standing, { token, kid } as never, call as never)
-const foundIn = ({ pdp, token, kid }: World) => findStanding(pdp as never, { token, kid } as never, 0)
+const living = Steps.from<never>().step(fresh).step(alive)
+const reasonIn = ({ pdp, standing, token, call, kid }: World, steps = living.step(toolApproved)) =>
+  steps.take({ ...standing, token, kid, request: call } as never, pdp as never).refused
+const found = Steps.from<never>().waits(recorded).waits(approved)
+const foundIn = async ({ pdp, token, kid }: World, turn?: object) => {
+  const { refused, facts } = await found.takeWaiting({ token, kid, withinMs: 0, turn } as never, pdp as never)
+  const { tree, grant, approverIds, stepUps } = facts
+  return refused ?? { tree, grant, approverIds, stepUps }
+}
 
 describe('why a call is dead, each for its own reason', () => {
   it.each<[reason: string | undefined, change: (w: World) => unknown]>([
@@ -74,7 +82,7 @@ describe('why a call is dead, each for its own reason', () => {
     const w = world()
     Object.assign(w.call, { resource: { type: 'tool', id: 'new/x' } })
     Object.assign(w.servers, { new: { manifest: 'm' } })
-    expect(reasonIn(w, deadReason)).toBeUndefined()
+    expect(reasonIn(w, living as never)).toBeUndefined()
     expect(reasonIn(w)).toBe('manifest_changed')
   })
 
@@ -98,11 +106,7 @@ describe('why a call is dead, each for its own reason', () => {
 describe('what a call stands on', () => {
   it('is the tree, the grant that was verified and who signed it', async () => {
     const w = world()
-    expect(await foundIn(w)).toEqual({
-      ok: true,
-      standing: { tree: w.tree, grant: w.grant, approverIds: ['eve'], stepUps: [] },
-    })
-    expect(isRecorded(w.pdp as never, w as never)).toBe(true)
+    expect(await foundIn(w)).toEqual({ tree: w.tree, grant: w.grant, approverIds: ['eve'], stepUps: [] })
   })
 
   it.each<[reason: string, change: (w: World) => unknown]>([
@@ -113,15 +117,20 @@ describe('what a call stands on', () => {
   ])('there is nothing: %s', async (reason, change) => {
     const w = world()
     change(w)
-    expect(await foundIn(w)).toEqual({ ok: false, reason })
+    expect(await foundIn(w)).toBe(reason)
   })
 
-  it('is not recorded before its intent is folded (V4)', () => {
+  it('is not recorded before its intent is folded (V4), and a call that waits for it leaves its turn to others (V18)', async () => {
     const w = world()
+    let left = 0
+    const turn = { leave: () => left++ }
+    expect(await foundIn(w, turn)).toMatchObject({ approverIds: ['eve'] })
+    expect(left).toBe(0)
     w.tree.credentials.clear()
-    expect(isRecorded(w.pdp as never, w as never)).toBe(false)
+    expect(await foundIn(w, turn)).toBe('credential_unrecorded')
     Object.assign(w.token.grant, { root: 'grt_2' })
-    expect(isRecorded(w.pdp as never, w as never)).toBe(false)
+    expect(await foundIn(w, turn)).toBe('grant_unknown')
+    expect(left).toBe(2)
   })
 })
 

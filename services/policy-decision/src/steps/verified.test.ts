@@ -9,8 +9,9 @@ import {
   signAccessToken,
 } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
+import { readToken } from './credential.ts'
 import { agent, now } from './living-call.fixture.ts'
-import { readCredential, readToken, verifyCredential } from './verify-credential.ts'
+import { verified, verifiedForSearch } from './table.ts'
 
 const issuer = 'https://bailiwick.example'
 const base = 'https://pep.example/erp/'
@@ -94,8 +95,8 @@ function asked({ token, proof, key = agentKey, observed, ...over }: Call) {
 
 const reasonOf = (call: Call) => {
   const { point, request } = asked(call)
-  const read = readCredential(world().pdp, point, request)
-  return read.ok ? read.claim.proof : read.reason
+  const read = verifiedForSearch.take({ point, request }, world().pdp)
+  return read.refused ?? read.facts.proof
 }
 
 it.each<[reason: string, call: Call]>([
@@ -144,11 +145,14 @@ it('names whose credential it was once its signature holds, and nobody before', 
   const { pdp } = world()
   const refused = (call: Call) => {
     const { point, request } = asked(call)
-    return readCredential(pdp, point, request)
+    return verifiedForSearch.take({ point, request }, pdp)
   }
-  expect(refused({ observed: { proof: undefined } })).toMatchObject({ ok: false, token: { sub: agent } })
-  expect(refused({ key: otherKey })).toMatchObject({ ok: false, token: { sub: agent } })
-  expect(refused({ token: { exp: now / 1000 } })).not.toHaveProperty('token')
+  expect(refused({ observed: { proof: undefined } })).toMatchObject({
+    refused: 'proof_missing',
+    facts: { token: { sub: agent } },
+  })
+  expect(refused({ key: otherKey })).toMatchObject({ facts: { token: { sub: agent } } })
+  expect(refused({ token: { exp: now / 1000 } })).not.toHaveProperty('facts.token')
   expect(readToken(pdp, point, signAccessToken(claims, credentialKey))).toEqual({
     token: claims,
     kid: credentialKey.kid,
@@ -157,22 +161,44 @@ it('names whose credential it was once its signature holds, and nobody before', 
 
 it('takes a proof once, by its key and its id (V10)', async () => {
   const { point, request } = asked({ proof: { nonce: 'nonce' } })
-  const verdict = (pdp: never) => verifyCredential(pdp, point, request)
+  const verdict = (pdp: never) => verified.takeWaiting({ point, request }, pdp)
   const { pdp, shown } = world()
-  expect(await verdict(pdp)).toMatchObject({ ok: true, claim: { digest, kid: credentialKey.kid, token: claims } })
   const id = proofId({ jkt: agentKey.kid, jti: 'proof-1-proof-1-proof-1' })
+  expect(await verdict(pdp)).toMatchObject({ facts: { digest, kid: credentialKey.kid, token: claims, proofId: id } })
   expect(shown).toEqual([[id, expect.any(Number), 'nonce']])
-  expect(await verdict(world('replayed').pdp)).toMatchObject({ ok: false, reason: 'proof_replayed', token: claims })
-  expect(await verdict(world('nonce_required').pdp)).toEqual({
-    ok: false,
-    reason: 'proof_nonce_required',
-    token: claims,
+  expect(await verdict(world('replayed').pdp)).toMatchObject({ refused: 'proof_replayed', facts: { token: claims } })
+  expect(await verdict(world('nonce_required').pdp)).toMatchObject({
+    refused: 'proof_nonce_required',
+    facts: { token: claims },
   })
   const { shown: none, pdp: other } = world()
   const outside = asked({ resource: { type: 'tool', id: 'x' } })
-  expect(await verifyCredential(other, outside.point, outside.request)).toEqual({
-    ok: false,
-    reason: 'pep_out_of_scope',
-  })
+  expect((await verified.takeWaiting(outside, other)).refused).toBe('pep_out_of_scope')
   expect(none).toEqual([]) // a call that is refused before the proof uses up no proof
+})
+
+it.each([
+  ['pep_out_of_scope', 'credential_malformed', 'proof_missing', 'action_digest_mismatch'],
+  ['pep_out_of_scope', 'proof_missing', 'action_digest_mismatch', 'proof_invalid'],
+  ['credential_malformed', 'action_digest_mismatch', 'proof_key_mismatch'],
+  ['proof_missing', 'wrong address', 'action_digest_mismatch', 'proof_invalid'],
+  ['wrong address', 'action_digest_mismatch', 'proof_key_mismatch'],
+  ['proof_invalid', 'proof_key_mismatch', 'proof_action_mismatch'],
+])('the first refusal wins: %s', (...faults) => {
+  const calls: Record<string, Call> = {
+    pep_out_of_scope: { point: { resources: [] } },
+    credential_malformed: { credential: 'x' },
+    proof_missing: { observed: { htm: undefined } },
+    'wrong address': { observed: { htu: 'https://pep.example/' } },
+    action_digest_mismatch: { observed: { action_digest: hash } },
+    proof_invalid: { proof: { now: now - 3_600_000 } },
+    proof_key_mismatch: { key: otherKey },
+    proof_action_mismatch: { proof: { actionDigest: hash } },
+  }
+  const merged: Call = {}
+  for (const fault of faults) {
+    const { observed, proof, ...more } = calls[fault] ?? {}
+    Object.assign(merged, more, { observed: { ...merged.observed, ...observed }, proof: { ...merged.proof, ...proof } })
+  }
+  expect(reasonOf(merged)).toBe(faults[0] === 'wrong address' ? 'pep_out_of_scope' : faults[0])
 })

@@ -1,16 +1,28 @@
 import { type Action, type CoveringPermission, covers, lookup, namedPointers } from '@bailiwick/authority'
 import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
-import { type ChainFault, chainOf, type Holder, type Holders, type SpendView, type Tree } from '@bailiwick/projection'
-import type { Pdp } from '../context.ts'
-import type { Budgeted, Taken } from './budget.ts'
+import { type ChainFault, chainOf, type Holder, type Holders, type Tree } from '@bailiwick/projection'
+import type { EvaluationRequest } from '../http/evaluation-request.ts'
+import type { State } from '../ports.ts'
+import type { Credential } from './credential.ts'
+import type { Recorded } from './recorded.ts'
+import { refuse, type Verdict } from './steps.ts'
+
+/** Each link of the chain is signed by the key that the link above it confirms. */
+export function chain(
+  { tree, token }: Pick<Recorded, 'tree'> & Pick<Credential, 'token'>,
+  ports: Pick<State, 'trust'>,
+): Verdict<{ holders: Holders }> {
+  const found = holdersOf(ports, tree, token)
+  return found.ok ? { holders: found.holders } : refuse(found.reason)
+}
 
 /**
  * The holders from the grant's agent down to the acting agent. This PDP verifies each link from the signatures themselves (V5, V6): for
  * a chain, it trusts neither the issuer nor the credential.
  */
 export function holdersOf(
-  { trust }: Pick<Pdp, 'trust'>,
+  { trust }: Pick<State, 'trust'>,
   tree: Tree,
   token: AccessToken,
 ): { ok: true; holders: Holders } | { ok: false; reason: DenialReason } {
@@ -22,20 +34,6 @@ export function holdersOf(
 export const chainReason = (fault: ChainFault): DenialReason =>
   fault === 'grant' ? 'authority_not_understood' : 'delegation_invalid'
 
-/** If a sub-agent acts: its name and its delegation. */
-export function actedAs({ act, grant }: AccessToken): { delegation_id?: string; sub_agent?: string } {
-  return act === undefined || grant.delegation === undefined
-    ? {}
-    : { delegation_id: grant.delegation, sub_agent: act.sub }
-}
-
-/** The agents between the grant's agent and the acting agent. In the credential the acting agent is outermost (RFC 8693 §4.1). */
-export function actedBetween({ act }: AccessToken): { between?: string[] } {
-  const between: string[] = []
-  for (let above = act?.act; above !== undefined; above = above.act) between.unshift(above.sub)
-  return between.length === 0 ? {} : { between }
-}
-
 /** One holder and the permissions of its authority that cover the action. */
 export interface Level {
   holder: Holder
@@ -44,9 +42,21 @@ export interface Level {
 
 export type Levels = readonly [Level, ...Level[]]
 
+/** The grant covers the action, and so does every link of the chain. */
+export function authority({
+  holders,
+  request,
+}: {
+  holders: Holders
+  request: EvaluationRequest
+}): Verdict<{ levels: Levels }> {
+  const covered = coverEach(holders, { ...request.action, resource: request.resource })
+  return covered.ok ? { levels: covered.levels } : refuse(covered.reason)
+}
+
 /**
- * DESIGN §7.4 step 4: `covers` for the grant and for every link. The first refusal wins, from the grant down. A permission covers
- * nothing if an event could not hold the values that it compares: an auditor must be able to check them there (V3).
+ * The first refusal wins, from the grant down. A permission covers nothing if an event could not hold the values that it compares: an
+ * auditor must be able to check them there (V3).
  */
 export function coverEach(
   holders: Holders,
@@ -77,16 +87,8 @@ export const isScalar = (value: unknown): value is Scalar =>
   typeof value === 'boolean' ||
   (typeof value === 'string' && value.length <= 2048)
 
-const nothing: Taken = {
-  taken: { calls: 0n, egressBytes: 0n, cost: new Map() },
-  uses: new Map(),
-  open: 0,
-  held: { calls: 0n, cost: new Map(), uses: new Map() },
-  unmeasured: 0,
-}
-
-/** Each level with what was taken from it: from the grant by the whole tree, from a link by all agents at and below it. */
-export function budgeted([grant, ...links]: Levels, view: SpendView): readonly [Budgeted, ...Budgeted[]] {
-  const of = ({ holder: { authority }, covering }: Level, spent: Taken) => ({ authority, covering, spent })
-  return [of(grant, view), ...links.map((link) => of(link, view.links.get(link.holder.id) ?? nothing))]
+/** `per_action`: the humans approved one exact action, by its digest. */
+export function exactAction({ tree, digest }: Pick<Recorded, 'tree'> & { digest: string }): Verdict {
+  const { mode, statement } = tree.grant
+  return mode !== 'per_action' || statement.action_digest === digest ? undefined : refuse('action_not_granted')
 }

@@ -4,8 +4,8 @@ import { cedarEngine, type Duties, dutiesOf, type PolicyEngine, parsePolicySet, 
 import { emptySpend } from '@bailiwick/projection'
 import { describe, expect, it } from 'vitest'
 import type { StepUp } from '../state/step-ups.ts'
-import { type Covered, judgeCover, judgeSpend, type SpendVerdict } from './judge.ts'
 import { agent, now, spell, type World, world } from './living-call.fixture.ts'
+import { covered, permitted } from './table.ts'
 
 const permit = '@id("all") permit (principal, action, resource);'
 const schema = readFileSync(join(import.meta.dirname, '../../../../policies/schema.cedarschema'))
@@ -40,27 +40,25 @@ function asked(...policies: string[]) {
     stepUps: { of: async () => [], find: () => found[0], counts: () => true },
   })
   for (const agents of w.instances.values()) Object.assign(agents.agent, { owner: 'o', labels: ['trusted'] })
-  const claim = { token: w.token, kid: w.kid, digest: 'digest', proof: 'agent_signed' }
+  const claim = { token: w.token, kid: w.kid, digest: 'digest', proof: 'agent_signed', proofId: 'proof' }
   const request = { ...w.call, action: { name: 'tools/call', properties: {} }, observed: {}, supported: undefined }
-  return { ...w, claim, request, active, warned, found, turns: 0 }
+  return { ...w, claim, request, active, warned, found }
 }
 type Asked = ReturnType<typeof asked>
 
 describe('what a call is covered by', () => {
-  const cover = (w: Asked) =>
-    judgeCover(w.pdp as never, w.claim as never, w.request as never, {
-      deadlineMs: 0,
-      turn: { leave: () => w.turns++ } as never,
-    })
+  const cover = async (w: Asked, turn?: object) => {
+    const given = { ...w.claim, request: w.request, withinMs: 0, turn }
+    const { refused, facts } = await covered.takeWaiting(given as never, w.pdp as never)
+    return refused ?? { approverIds: facts.approverIds, levels: facts.levels }
+  }
 
   it('is the authority of every holder, on what stands', async () => {
     const w = asked()
     expect(await cover(w)).toMatchObject({
-      ok: true,
-      standing: { approverIds: ['eve'] },
+      approverIds: ['eve'],
       levels: [{ holder: { agent }, covering: [{ index: 0 }] }],
     })
-    expect(w.turns).toBe(0)
   })
 
   it.each<[reason: string, change: (w: Asked) => unknown]>([
@@ -82,41 +80,49 @@ describe('what a call is covered by', () => {
   ])('or there is none: %s', async (reason, change) => {
     const w = asked()
     change(w)
-    expect(await cover(w)).toEqual({ ok: false, reason })
+    expect(await cover(w)).toBe(reason)
+  })
+
+  it('is refused by the first step that refuses', async () => {
+    const faults: [reason: string, change: (w: Asked) => unknown][] = [
+      ['state_stale', (w) => Object.assign(w.pdp, { fresh: false })],
+      ['credential_unrecorded', (w) => Object.assign(w.claim, { kid: 'another' })],
+      ['approval_unverified', (w) => Object.assign(w.pdp.approvals, { of: async () => ({ ok: false }) })],
+      ['grant_expired', (w) => Object.assign(w.grant, { not_after: spell(now) })],
+      ['argument_out_of_bounds', (w) => Object.assign(w.grant.authority, { permissions: [bounded] })],
+      ['action_not_granted', (w) => Object.assign(w.grant, { mode: 'per_action' })],
+      ['manifest_changed', (w) => Object.assign(w.grant.statement, { manifests: {} })],
+    ]
+    const bounded = {
+      ...{ actions: ['tools/call'], resource: { type: 'tool', id: 'erp/read' } },
+      where: { '/n': { max: '1' } },
+    }
+    for (const [n, [reason]] of faults.entries()) {
+      const w = asked()
+      for (const [, change] of faults.slice(n)) change(w)
+      expect(await cover(w)).toBe(reason)
+    }
   })
 
   it('of a grant for one action is that action, by its digest (V3)', async () => {
     const w = asked()
     Object.assign(w.grant, { mode: 'per_action' })
     Object.assign(w.grant.statement, { action_digest: 'digest' })
-    expect(await cover(w)).toMatchObject({ ok: true })
+    expect(await cover(w)).toMatchObject({ approverIds: ['eve'] })
     Object.assign(w.claim, { digest: 'another' })
-    expect(await cover(w)).toEqual({ ok: false, reason: 'action_not_granted' })
+    expect(await cover(w)).toBe('action_not_granted')
   })
 
   it('of state that is stale waits for nothing', async () => {
     const w = asked()
     w.tree.credentials.clear()
     Object.assign(w.pdp, { fresh: false })
-    expect(await cover(w)).toEqual({ ok: false, reason: 'state_stale' })
-    expect(w.turns).toBe(0)
-  })
-
-  it('needs no turn', async () => {
-    const w = asked()
-    const covered = await judgeCover(w.pdp as never, w.claim as never, w.request as never, { deadlineMs: 0 })
-    expect(covered).toMatchObject({ ok: true })
-    w.tree.credentials.clear()
-    expect(await judgeCover(w.pdp as never, w.claim as never, w.request as never, { deadlineMs: 0 })).toEqual({
-      ...{ ok: false, reason: 'credential_unrecorded' },
-    })
-  })
-
-  it('who must wait for the log leaves its turn to others (V18)', async () => {
-    const w = asked()
-    w.tree.credentials.clear()
-    expect(await cover(w)).toEqual({ ok: false, reason: 'credential_unrecorded' })
-    expect(w.turns).toBe(1)
+    let left = 0
+    expect(await cover(w, { leave: () => left++ })).toBe('state_stale')
+    expect(left).toBe(0)
+    Object.assign(w.pdp, { fresh: true })
+    expect(await cover(w, { leave: () => left++ })).toBe('credential_unrecorded')
+    expect(left).toBe(1)
   })
 })
 
@@ -128,25 +134,25 @@ describe('what an action would take', () => {
     max_depth: 0,
     max_children: 0,
   })
-  function spend(w: Asked, view = emptySpend(), agents = [agent], budget = {}): SpendVerdict {
+  function spend(w: Asked, view = emptySpend(), agents = [agent], budget = {}) {
     const levels = agents.map((each, n) => ({
       holder: { id: n === 0 ? 'grt_1' : `dlg_${n}`, agent: each, authority: { ...authority(w), budget } },
       covering: [{ index: 0 }],
     }))
-    const question = { claim: w.claim, standing: w.standing, levels, request: w.request }
-    return judgeSpend(w.pdp as never, question as unknown as Covered & { claim: never; request: never }, view)
+    const question = { ...w.claim, ...w.standing, levels, request: w.request, view }
+    return permitted.take(question as never, w.pdp as never)
   }
-  const reasonOf = (verdict: SpendVerdict) => ('reason' in verdict ? verdict.reason : 'allow')
+  const reasonOf = ({ refused }: ReturnType<typeof spend>) => refused ?? 'allow'
 
   it('is judged by the policies, which the answer names, with the hash of their set', () => {
     const w = asked()
-    expect(spend(w)).toMatchObject({
-      judged: { labels: ['unlabelled'], policies: ['all'], policySet: 'set', stepUp: false },
+    expect(spend(w).facts).toMatchObject({
+      ...{ labels: ['unlabelled'], policies: ['all'], wantsHuman: false },
       reservation: { permissions: [0] },
       duties: { redact: [], notify: [] },
       asked: { policySet: 'set', action: 'tools/call', outcome: 'allow' },
     })
-    expect((spend(w) as { duties: object }).duties).toStrictEqual({ redact: [], notify: [] })
+    expect(spend(w).facts.duties).toStrictEqual({ redact: [], notify: [] })
   })
 
   it.each<[reason: string, policies: string[], change: (w: Asked) => unknown]>([
@@ -166,15 +172,36 @@ describe('what an action would take', () => {
     expect(reasonOf(spend(w))).toBe(reason)
   })
 
+  it('is refused by the first step that refuses', () => {
+    const faults: [reason: string, change: (w: Asked) => unknown][] = [
+      ['state_stale', (w) => Object.assign(w.pdp, { fresh: false })],
+      ['grant_expired', (w) => Object.assign(w.grant, { not_after: spell(now) })],
+      ['manifest_changed', (w) => Object.assign(w.grant.statement, { manifests: {} })],
+      ['policy_denied', (w) => Object.assign(w.active, setOf('@id("x") forbid (principal, action, resource);'))],
+      ['step_up_required', (w) => Object.assign(w.active, setOf(`${permit} ${wantsHuman}`))],
+      ['uses_exhausted', (w) => Object.assign(w.grant, { mode: 'per_action' })],
+      ['budget_exhausted', () => undefined],
+    ]
+    const wantsHuman = '@id("x") @step_up("y") forbid (principal, action, resource);'
+    const view = emptySpend()
+    view.taken.calls = 1n
+    for (const [n, [reason]] of faults.entries()) {
+      const w = asked('@id("o") @redact("a") permit (principal, action, resource);')
+      Object.assign(w.request, { supported: [] })
+      for (const [, change] of faults.slice(n).toReversed()) change(w)
+      expect(reasonOf(spend(w, view, [agent], { calls: 1 }))).toBe(reason)
+      if (n === faults.length - 1) expect(reasonOf(spend(w))).toBe('obligation_unsupported')
+    }
+  })
+
   it('says by which policies it was refused, and what was asked of them', () => {
     expect(spend(asked('@id("x") forbid (principal, action, resource);'))).toMatchObject({
-      policies: ['x'],
-      duties: { redact: [] },
-      asked: { outcome: 'deny' },
+      because: { policies: ['x'], duties: { redact: [] } },
+      facts: { asked: { outcome: 'deny' } },
     })
     expect(spend(asked(errs))).toMatchObject({
-      policies: ['x'],
-      asked: { outcome: 'error' },
+      because: { policies: ['x'] },
+      facts: { asked: { outcome: 'error' } },
     })
     const w = asked()
     Object.assign(w.request.action, { name: '' })
@@ -184,7 +211,7 @@ describe('what an action would take', () => {
       })
     }
     invalid({ why: 'x'.repeat(400) })
-    expect(spend(w)).toMatchObject({ reason: 'request_invalid', asked: { outcome: 'invalid' } })
+    expect(spend(w)).toMatchObject({ refused: 'request_invalid', facts: { asked: { outcome: 'invalid' } } })
     expect(w.warned).toEqual([{ policy_set: 'set', why: 'x'.repeat(300) }])
     invalid({})
     expect(reasonOf(spend(w))).toBe('request_invalid')
@@ -202,8 +229,7 @@ describe('what an action would take', () => {
     const w = asked()
     const ownersOf = (owner: string) => {
       w.instances.set(sub, { agent: { id: 'spiffe://example.org/agent/b', owner, labels: [] } as never })
-      const verdict = spend(w, emptySpend(), [agent, sub])
-      return 'judged' in verdict ? verdict.judged.owners : verdict
+      return spend(w, emptySpend(), [agent, sub]).facts.owners
     }
     expect([ownersOf('another'), ownersOf('o')]).toEqual([['o', 'another'], ['o']])
   })
@@ -213,7 +239,7 @@ describe('what an action would take', () => {
     Object.assign(w.grant.authority, { task: 't' })
     Object.assign(w.grant, { not_after: spell(now + 59_999) })
     const verdict = spend(w)
-    const [first, ...others] = [...(verdict.asked?.requests(undefined) ?? [])]
+    const [first, ...others] = [...(verdict.facts.asked?.requests(undefined) ?? [])]
     expect(others).toEqual([])
     expect(first).toEqual({
       principal: {
@@ -231,7 +257,7 @@ describe('what an action would take', () => {
       },
     })
     Object.assign(w.request, { resource: { type: 'api', id: 'https://erp.example/v1/a' } })
-    const [api] = [...(spend(w).asked?.requests(undefined) ?? [])]
+    const [api] = [...(spend(w).facts.asked?.requests(undefined) ?? [])]
     expect(api?.resource.attributes).toEqual({ labels: [], server: '' })
   })
 
@@ -244,7 +270,7 @@ describe('what an action would take', () => {
     })
     const task = record({ depth: { kind: 'Long' }, denials: { kind: 'Long' } })
     const depths = (...agents: string[]) => {
-      const asked = spend(w, emptySpend(), agents).asked?.requests(record({ task })) ?? []
+      const asked = spend(w, emptySpend(), agents).facts.asked?.requests(record({ task })) ?? []
       return [...asked].map(({ context }) => context)
     }
     expect(depths(agent)).toMatchObject([{ history: { task: { depth: 0, denials: 4 } } }])
@@ -259,20 +285,18 @@ describe('what an action would take', () => {
       engine: { context: () => undefined, evaluate: () => ({ outcome: 'allow', policies }) },
       dutiesOf: () => ({ redact: [], notify: [] }),
     })
-    expect(spend(w)).toMatchObject({ judged: { policies: policies.slice(0, 64) } })
+    expect(spend(w).facts.policies).toEqual(policies.slice(0, 64))
   })
 
   it('that policies want a human for is allowed once there is one (V10)', () => {
     const w = asked('@id("x") @step_up("y") @notify("ops") forbid (principal, action, resource);')
     expect(spend(w)).toMatchObject({
-      reason: 'step_up_required',
-      policies: ['x'],
-      duties: { notify: [{ to: 'ops' }] },
-      needs: 'action',
+      refused: 'step_up_required',
+      because: { policies: ['x'], duties: { notify: [{ to: 'ops' }] }, needs: 'action' },
     })
     const stepUp = { requestId: 'req_1', approvedAt: now, approverIds: [] } as unknown as StepUp
     w.found.push(stepUp)
-    expect(spend(w)).toMatchObject({ stepUp, judged: { stepUp: true }, duties: { notify: [] } })
+    expect(spend(w)).toMatchObject({ refused: undefined, facts: { stepUp, wantsHuman: true, duties: { notify: [] } } })
   })
 
   it('of one approved action is taken once (V10)', () => {
@@ -281,9 +305,9 @@ describe('what an action would take', () => {
     view.taken.calls = 1n
     expect(reasonOf(spend(w, view))).toBe('allow')
     Object.assign(w.grant, { mode: 'per_action' })
-    expect(spend(w, view)).toMatchObject({ reason: 'uses_exhausted', asked: { outcome: 'allow' } })
+    expect(spend(w, view)).toMatchObject({ refused: 'uses_exhausted', facts: { asked: { outcome: 'allow' } } })
     view.held.calls = 1n
-    expect(spend(w, view)).toMatchObject({ reason: 'uses_reserved', asked: { outcome: 'allow' } })
+    expect(spend(w, view)).toMatchObject({ refused: 'uses_reserved', facts: { asked: { outcome: 'allow' } } })
     view.held.calls = 0n
     view.taken.calls = 0n
     expect(reasonOf(spend(w, view))).toBe('allow')
@@ -295,24 +319,24 @@ describe('what an action would take', () => {
       Object.assign(w.grant, { mode: 'continuous' })
       Object.assign(w.grant.statement, { continuous: { reattest_seconds: 90, outcome_seconds: seconds } })
       const verdict = spend(w)
-      return 'judged' in verdict ? verdict.duties.reportSeconds : verdict.reason
+      return verdict.refused ?? verdict.facts.duties.reportSeconds
     }
     expect(due(20)).toBe(20)
     expect(due(40)).toBe(30)
     Object.assign(w.grant.statement, { continuous: { reattest_seconds: 1, outcome_seconds: 1 } })
-    expect(spend(w)).toMatchObject({ reason: 'step_up_required', needs: 'task' })
+    expect(spend(w)).toMatchObject({ refused: 'step_up_required', because: { needs: 'task' } })
     Object.assign(w.grant.statement, { continuous: undefined }) // such a statement is never approved
     expect(reasonOf(spend(w))).toBe('step_up_required')
     Object.assign(w.grant, { mode: 'window' })
     const verdict = spend(w)
-    expect('judged' in verdict && verdict.duties.reportSeconds).toBe(30)
+    expect(verdict.facts.duties?.reportSeconds).toBe(30)
   })
 
   it('leaves no more bytes than are reserved, or than policies let out', () => {
     const limited = asked('@id("x") @limit("7") permit (principal, action, resource);')
     const limitOf = (w: Asked, budget: object) => {
       const verdict = spend(w, emptySpend(), [agent], budget)
-      return 'judged' in verdict ? verdict.duties.limitBytes : verdict.reason
+      return verdict.refused ?? verdict.facts.duties.limitBytes
     }
     expect(limitOf(limited, {})).toBe(7)
     expect(limitOf(limited, { egress_bytes: 80 })).toBe(7)

@@ -1,7 +1,8 @@
 import { namedPointers, parseAuthority } from '@bailiwick/authority'
 import { emptySpend, type Holders } from '@bailiwick/projection'
 import { expect, it } from 'vitest'
-import { actedAs, actedBetween, budgeted, coverEach, isScalar } from './chain.ts'
+import { coverEach, isScalar } from './authority.ts'
+import { budgeted } from './budget.ts'
 
 const resource = { type: 'tool', id: 'invoices/read' }
 function holder(...permissions: object[]) {
@@ -57,21 +58,6 @@ it('names what a permission looks at: the arguments that it bounds, and where it
   }).authority.permissions
   expect(permission && namedPointers(permission)).toEqual(['/a', '/b', '/n', '/c'])
   expect(namedPointers({ actions: ['x'], resource })).toEqual([])
-})
-
-it('who acts under a delegation is named by both, or not at all', () => {
-  const acting = (act: object | undefined, delegation: string | undefined) =>
-    actedAs({ ...(act ? { act } : {}), grant: { ...(delegation ? { delegation } : {}) } } as never)
-  expect(acting({ sub: 'sub' }, 'dlg_1')).toEqual({ delegation_id: 'dlg_1', sub_agent: 'sub' })
-  expect(acting(undefined, 'dlg_1')).toEqual({})
-  expect(acting({ sub: 'sub' }, undefined)).toEqual({})
-})
-
-it('between the agent whose grant it is and who acts stands everybody but these two, the first above first', () => {
-  const between = (act?: object) => actedBetween({ ...(act ? { act } : {}) } as never)
-  expect(between()).toStrictEqual({})
-  expect(between({ sub: 'who acts' })).toStrictEqual({})
-  expect(between({ sub: 'who acts', act: { sub: 'b', act: { sub: 'a' } } })).toStrictEqual({ between: ['a', 'b'] })
 })
 
 it('each link is held to what was taken at it and below it, the grant to what the whole tree took (V9)', () => {

@@ -2,7 +2,8 @@ import { type Authority, parseAuthority, parseMicros } from '@bailiwick/authorit
 import { emptySpend } from '@bailiwick/projection'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { reserve, storeAmounts, treeStateOf } from './budget.ts'
+import { storeAmounts, treeStateOf } from '../order/store-amounts.ts'
+import { reserve } from './reserve.ts'
 
 function authority(budget: object, permissions: object[] = [{}]): Authority {
   const resource = { type: 'tool', id: 'invoices/adjust' }
