@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { contractFiles, generatedFolders, generatedFrom, table } from '@bailiwick/contracts/generate'
-import { denialReasons, errorKinds } from '@bailiwick/errors'
+import { type DenialReason, denialReasons, errorKinds, isRequestable, retrySecondsOf } from '@bailiwick/errors'
 
 const { values: options } = parseArgs({ options: { check: { type: 'boolean' }, root: { type: 'string' } } })
 const root = options.root ?? fileURLToPath(new URL('..', import.meta.url))
@@ -28,15 +28,28 @@ ${table(
 )}
 `
 
+const reasons = Object.entries(denialReasons) as [DenialReason, (typeof denialReasons)[DenialReason]][]
+
 const reasonsPage = `# Why a decision is DENY
 
 ${generatedFrom('packages/errors/src/denial-reasons.ts')}
 
-In the order in which a decision is made; the first refusal wins. Codes are stable.
+In the order in which a decision is made; the first refusal wins. Codes are stable. *Step*: of DESIGN §7.4. *Request*: the agent may
+answer the denial with an access request. *Retry*: the reason passes by itself, or once the same call is made again with a newer proof,
+credential or call id; how long to wait before that.
 
 ${table(
-  ['Reason', 'What to do'],
-  Object.entries(denialReasons).map(([reason, remedy]) => [`\`${reason}\``, remedy]),
+  ['Step', 'Reason', 'What to do', 'Request', 'Retry'],
+  reasons.map(([reason, { step, remedy }]) => {
+    const seconds = retrySecondsOf(reason)
+    return [
+      String(step),
+      `\`${reason}\``,
+      remedy,
+      isRequestable(reason) ? 'yes' : '',
+      seconds === undefined ? '' : `${seconds} s`,
+    ]
+  }),
 )}
 `
 

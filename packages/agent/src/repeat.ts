@@ -1,3 +1,4 @@
+import { isDenialReason, isReserved, mayHaveActed } from '@bailiwick/errors'
 import { z } from 'zod'
 import { problemOf } from './problem-body.ts'
 
@@ -13,11 +14,8 @@ const problemSchema = z.object({
 })
 const defaultSeconds = 1
 
-/** Calls without an outcome reserve the remaining uses or budget, and may give some back: the same call may succeed a moment later. */
-const reserved: ReadonlySet<string> = new Set(['uses_reserved', 'budget_reserved'])
-
-/** Refusals of a call that took effect earlier, or may have. */
-const maybeMade: ReadonlySet<string> = new Set(['permit_used', 'permit_invalid', 'call_elsewhere', 'call_conflict'])
+/** An enforcement point's own refusals of a call that took effect earlier, or may have. */
+const maybeMadeThere: ReadonlySet<string> = new Set(['permit_used', 'permit_invalid'])
 
 /** The refusal in an enforcement point's answer; undefined if the answer is not a refusal. The response stays readable. */
 export async function refusedOf(response: Response): Promise<Refused | undefined> {
@@ -41,11 +39,14 @@ export function nextCall(
 ): { afterMs: number; newId?: true } | 'outcome_unknown' | undefined {
   if (refused === undefined) return undefined
   const { code, retryAfterMs } = refused
-  if (reserved.has(code)) return { afterMs: retryAfterMs }
+  const denial = isDenialReason(code) ? code : undefined
+  // Nothing was done, and the same call may succeed a moment later.
+  if (denial !== undefined && isReserved(denial)) return { afterMs: retryAfterMs }
   // Nothing was done under the id, and nothing will be. Only the caller may replace an id that it chose itself.
   if (code === 'call_abandoned' && isOurId) return { afterMs: 0, newId: true }
   if (!wasLost) return undefined
   if (code === 'call_in_progress') return { afterMs: retryAfterMs }
   // The call whose answer was lost has been made, or may have been.
-  return maybeMade.has(code) ? 'outcome_unknown' : undefined
+  const maybeMade = denial === undefined ? maybeMadeThere.has(code) : mayHaveActed(denial)
+  return maybeMade ? 'outcome_unknown' : undefined
 }

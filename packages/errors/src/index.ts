@@ -1,3 +1,11 @@
-export { type DenialReason, denialReasons, denialRetrySeconds, isTransient } from './denial-reasons.ts'
+export {
+  type DenialReason,
+  denialReasons,
+  isDenialReason,
+  isRequestable,
+  isReserved,
+  mayHaveActed,
+  retrySecondsOf,
+} from './denial-reasons.ts'
 export { type ErrorCode, errorKinds } from './error-kinds.ts'
 export { errorCode, type Problem, ServiceError, toProblem } from './service-error.ts'

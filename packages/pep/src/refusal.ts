@@ -1,10 +1,10 @@
 import {
   type DenialReason,
   denialReasons,
-  denialRetrySeconds,
   type ErrorCode,
   errorKinds,
-  isTransient,
+  isDenialReason,
+  retrySecondsOf,
 } from '@bailiwick/errors'
 
 /** Why this enforcement point itself refuses, regardless of the PDP's answer. */
@@ -51,7 +51,7 @@ export function refusal(reason: Refusal['reason'], more: Omit<Refusal, 'allowed'
 
 /** The PDP's reason. A code unknown to this version is still a denial, but gives no reason. */
 export function denialReasonOf(code: string): DenialReason {
-  return Object.hasOwn(denialReasons, code) ? (code as DenialReason) : 'internal'
+  return isDenialReason(code) ? code : 'internal'
 }
 
 /** RFC 9449 §7.1: the `error` of the challenge that answers this reason; undefined if the reason does not concern authentication. */
@@ -76,24 +76,27 @@ const challenges: Partial<Record<Refusal['reason'], 'invalid_token' | 'invalid_d
   proof_nonce_required: 'use_dpop_nonce',
 }
 
+/** How long to wait before a call is made again that this enforcement point itself refused for now. */
+const ownRetrySeconds = 1
+
 /** In how many seconds repeating the same call may succeed; undefined: it would be refused again. */
 export function retryAfterOf({ reason, retryAfterSeconds }: Refusal): number | undefined {
   if (retryAfterSeconds !== undefined) return retryAfterSeconds
-  if (!(reason in denialReasons)) return errorKinds[reason as PointReason].retryable ? denialRetrySeconds : undefined
-  return isTransient(reason as DenialReason) ? denialRetrySeconds : undefined
+  if (isDenialReason(reason)) return retrySecondsOf(reason)
+  return errorKinds[reason].retryable ? ownRetrySeconds : undefined
 }
 
 /** The problem document (RFC 9457) of a refusal. Extension members say where to ask, and when to try again. */
 export function problemOfRefusal(refusal: Refusal): { status: number; [member: string]: unknown } {
   const { reason, decisionId, accessRequest } = refusal
-  const own = reason in denialReasons ? undefined : errorKinds[reason as PointReason]
+  const own = isDenialReason(reason) ? undefined : errorKinds[reason]
   const unauthenticated = reason === 'credential_missing' || challengeError(reason) !== undefined
   return {
     type: `urn:bailiwick:${own ? 'error' : 'denial'}:${reason}`,
     title: own?.title ?? 'The action is denied',
     status: own?.status ?? (unauthenticated ? 401 : 403),
     code: reason,
-    detail: own ? undefined : denialReasons[reason as DenialReason],
+    detail: isDenialReason(reason) ? denialReasons[reason].remedy : undefined,
     decision_id: decisionId,
     access_request: accessRequest,
     retry_after: retryAfterOf(refusal),

@@ -45,7 +45,7 @@ export async function searchPermitted(
 
 const nothing = (reason: DenialReason): AuthZenFound => ({
   ids: [],
-  context: { reason, reason_user: { en: denialReasons[reason] } },
+  context: { reason, reason_user: { en: denialReasons[reason].remedy } },
 })
 
 async function whyNot(

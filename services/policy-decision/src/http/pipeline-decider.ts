@@ -1,5 +1,5 @@
 import type { Obligation } from '@bailiwick/contracts'
-import { denialReasons, denialRetrySeconds, isTransient } from '@bailiwick/errors'
+import { denialReasons, retrySecondsOf } from '@bailiwick/errors'
 import { actingAgent } from '@bailiwick/projection'
 import type { Answer, Denied } from '../answer.ts'
 import { Turns } from '../order/turns.ts'
@@ -59,14 +59,15 @@ function pipelineSession(
     const { reason } = denied
     const offer = accessRequestOffer(pdp, evaluation, denied)
     const obligations = obligationsOf(evaluation, denied)
+    const retry_after = retrySecondsOf(reason)
     return {
       evaluated_at: new Date(pdp.clock.now()).toISOString(),
       reason,
-      reason_user: { en: denialReasons[reason] },
+      reason_user: { en: denialReasons[reason].remedy },
       ...(reason === 'proof_nonce_required' ? { dpop_nonce: pdp.proofs.nonce() } : {}),
       ...(offer === undefined ? {} : { access_request: offer }),
       ...(obligations.length === 0 ? {} : { obligations }),
-      ...(isTransient(reason) ? { retry_after: denialRetrySeconds } : {}),
+      ...(retry_after === undefined ? {} : { retry_after }),
       ...(evaluation.withApproval ? nextAction(reason) : {}),
     }
   }

@@ -1,5 +1,5 @@
 import { encodeBase64url } from '@bailiwick/credentials'
-import type { DenialReason } from '@bailiwick/errors'
+import { type DenialReason, isReserved } from '@bailiwick/errors'
 import type { SpendView } from '@bailiwick/projection'
 import type { Answer } from '../answer.ts'
 import type { CallingPoint } from '../http/callers.ts'
@@ -21,8 +21,6 @@ export type Question = Known<typeof covered> & {
 }
 
 export type DecisionPorts = Clocked & State & Judges & Allowing & Logged & Pick<Signing, 'permitKey'>
-
-const isReserved = (reason: DenialReason) => reason === 'uses_reserved' || reason === 'budget_reserved'
 
 /** Answers the question in its tree's order, or denies it once the deadline has passed. */
 export async function inTreeOrder(

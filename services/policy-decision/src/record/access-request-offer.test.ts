@@ -1,11 +1,10 @@
 import { type AccessToken, generateKey, publicKeyOf, type Trust, verifyBindingToken } from '@bailiwick/credentials'
-import { denialReasons } from '@bailiwick/errors'
+import { denialReasons, isRequestable } from '@bailiwick/errors'
 import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import type { Denied } from '../answer.ts'
 import { evaluationRequest } from '../http/evaluation-request.ts'
 import { accessRequestOffer } from './access-request-offer.ts'
-import { isRequestable } from './denials.ts'
 import { nextAction } from './next-action.ts'
 
 const key = generateKey('binding-token')

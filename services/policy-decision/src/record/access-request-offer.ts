@@ -1,9 +1,9 @@
 import { longestBindingSeconds, signBindingToken } from '@bailiwick/credentials'
+import { isRequestable } from '@bailiwick/errors'
 import { actingAgent } from '@bailiwick/projection'
 import type { Denied } from '../answer.ts'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
 import type { Clocked, Signing, State } from '../ports.ts'
-import { isRequestable } from './denials.ts'
 
 /** `context.access_request` of a requestable denial. */
 export interface AccessRequestOffer {

@@ -1,8 +1,6 @@
 import type { EnforcementPoint } from '@bailiwick/contracts'
-import { type DenialReason, errorCode } from '@bailiwick/errors'
-import type { Draft } from '@bailiwick/projection'
-
-import { actingAgent } from '@bailiwick/projection'
+import { errorCode, isRequestable } from '@bailiwick/errors'
+import { actingAgent, type Draft } from '@bailiwick/projection'
 import type { Denied } from '../answer.ts'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
 import { halvesOf } from '../order/halves.ts'
@@ -20,24 +18,6 @@ const eventsPerSecond = 10
 const unprovenPerMinute = 20
 /** Stands for all further subjects and reasons once a sum is full. */
 const others = 'others'
-
-/** Denials that an agent may answer with an access request (AuthZEN access request profile). */
-const requestable: ReadonlySet<DenialReason> = new Set<DenialReason>([
-  'credential_missing',
-  'grant_unknown',
-  'grant_not_active',
-  'grant_expired',
-  'grant_revoked',
-  'approver_revoked',
-  'everything_revoked',
-  'manifest_changed',
-  'step_up_required',
-  'action_not_granted',
-  'argument_out_of_bounds',
-  'uses_exhausted',
-  'budget_exhausted',
-])
-export const isRequestable = (reason: DenialReason): boolean => requestable.has(reason)
 
 type Ports = Pick<Clocked, 'clock'> & Logged & Pick<Judges, 'policies'> & Pick<Recording, 'record'>
 
