@@ -24,6 +24,8 @@ function aPublisher() {
     drafts: [] as object[],
     errors: [] as unknown[],
     answer: async (): Promise<Verdict | undefined> => 'counts',
+    /** The head that the place was kept by last. */
+    keptBy: undefined as string | undefined,
     tell: (_: Partial<Fact>): void => undefined,
     isSubscribed: true,
   }
@@ -33,13 +35,15 @@ function aPublisher() {
     publish: async (topic: string, [draft]: [{ type: string; subject: string; data: SaidHead }]) => {
       world.drafts.push({ topic, ...draft })
       world.heads.push(draft.data)
+      const id = `head ${world.heads.length}`
       const verdict = await world.answer()
-      return verdict === undefined ? [] : [{ verdict }]
+      return verdict === undefined ? [] : [{ id, verdict }]
     },
   } as unknown as Producer
   const projection = {
     follows: (topic: string) => topic !== 'approvals.v1',
     counted: (topics: string[]) => ({ topics }),
+    heads: { leader: () => (world.keptBy === undefined ? undefined : { producer: '/issuer/a', id: world.keptBy }) },
     positions: () => ({ 'grants.v1': 3 }),
     onFact: (listener: typeof world.tell) => {
       world.tell = listener
@@ -136,8 +140,9 @@ it('has one head for a revocation that comes right before the next', async () =>
   await end()
 })
 
-it('says up to when others have heard of it: since it began the newest head that counts', async () => {
+it('says up to when it kept its place: when it began the newest head that counts', async () => {
   const { world, heads, pass, end } = aPublisher()
+  world.isActive = true
   expect(heads.provedAt()).toBe(1000)
   await pass(500)
   expect(heads.provedAt()).toBe(1500)
@@ -157,6 +162,41 @@ it('says up to when others have heard of it: since it began the newest head that
   await asked
   expect(heads.provedAt()).toBe(3000)
   await end()
+})
+
+it('of an active instance that is void has kept the place if the topic says so, however late it comes back (V8)', async () => {
+  const { world, heads, pass, end } = aPublisher()
+  world.isActive = true
+  world.answer = async () => 'void'
+  world.keptBy = 'head 2'
+  await pass(500)
+  expect(heads.provedAt()).toBe(1500)
+  await pass(1000)
+  expect(world.heads).toHaveLength(4)
+  expect(heads.provedAt()).toBe(1500)
+  world.keptBy = 'head 5'
+  await pass(500)
+  expect(heads.provedAt()).toBe(3000)
+  world.keptBy = undefined
+  world.answer = async () => undefined
+  await pass(500)
+  expect(heads.provedAt()).toBe(3000)
+  expect(world.errors).toEqual([])
+  await end()
+})
+
+it('of an instance that stands by, or its last one, keeps no place (V8)', async () => {
+  const { world, heads, pass, end } = aPublisher()
+  await pass(500)
+  expect(world.heads).toHaveLength(2)
+  expect(heads.provedAt()).toBe(1000)
+  world.isActive = true
+  await pass(500)
+  expect(heads.provedAt()).toBe(2000)
+  world.now += 100
+  await end()
+  expect(world.heads.at(-1)).toMatchObject({ active: true, stopping: true })
+  expect(heads.provedAt()).toBe(2000)
 })
 
 it('tells of the first head of an outage that could not be published, and of none after it', async () => {

@@ -11,9 +11,9 @@ export interface HeadPublisher extends AsyncDisposable {
   /** Publishes a head at once. Resolves when the head was read back, or could not be. */
   now(): Promise<void>
   /**
-   * The monotonic time up to which others have certainly heard of this instance: when it began to publish its newest head that was read
-   * back and counts. Before its first such head: when it began to publish at all. A head of the active instance that is read back too
-   * late to prove freshness still keeps the instance's place.
+   * The monotonic time up to which this instance certainly kept the active instance's place: when it began to publish its newest head that
+   * was read back and kept that place. Before its first such head: when it began to publish at all. A head that is read back too late to
+   * prove freshness can still have kept the place. Where all instances of a service act, each `active` head that counts does this.
    */
   provedAt(): number
   /**
@@ -44,6 +44,7 @@ export function publishHeads(options: {
   let tookMs = 0
   const publish = async (stopping: boolean) => {
     const { sequence, hash } = producer.end
+    const isActive = active()
     const began = monotonic()
     const [head] = await producer.publish('heads.v1', [
       {
@@ -52,7 +53,7 @@ export function publishHeads(options: {
         data: {
           service,
           producer: producer.source,
-          active: active(),
+          active: isActive,
           sequence,
           hash,
           counted: projection.counted(
@@ -64,8 +65,11 @@ export function publishHeads(options: {
       },
     ])
     isFailing = false
-    const isHeard = head?.verdict === 'counts' || projection.heads.leader(service)?.producer === producer.source
-    if (!isHeard || began < provedAt) return
+    if (head === undefined || began < provedAt) return
+    // A void head may be late only, and have kept the place. Or it kept nothing, and other instances may claim the place meanwhile.
+    const keptPlace =
+      head.verdict === 'counts' ? isActive && !stopping : projection.heads.leader(service)?.id === head.id
+    if (!keptPlace) return
     provedAt = began
     tookMs = monotonic() - began
   }

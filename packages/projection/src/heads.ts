@@ -37,6 +37,8 @@ export interface Instance {
 /** The one instance of a service that acts. */
 export interface Leader {
   producer: string
+  /** The id of its newest head: the head that took the place, or the last one that kept it. */
+  id: string
   /**
    * The key that signs its heads. No other key can speak in this instance's name. The only exception is a key of its service that became
    * the signing key later.
@@ -77,8 +79,8 @@ export class Heads {
   apply(event: DecodedEvent<'heads.v1'>, { kid, takenAt, now, monotonic, succeeds }: Hearing): boolean {
     const { data } = event
     const time = Date.parse(event.time)
-    if (actsAlone.has(data.service) && !this.#follows(data, { producer: data.producer, kid, time, takenAt }, succeeds))
-      return false
+    const said = { producer: data.producer, id: event.id, kid, time, takenAt }
+    if (actsAlone.has(data.service) && !this.#follows(data, said, succeeds)) return false
     if (Math.abs(time - now) > maxHeadSkewMs) return false
     const received = { head: data, receivedAt: monotonic - Math.max(0, now - time) }
     this.#remember(received, kid, monotonic)

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { DecodedEvent, ServiceName } from '@bailiwick/contracts'
 import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import type { HeadPublisher } from './head-publisher.ts'
-import { takeoverMs } from './heads.ts'
+import { type Leader, takeoverMs } from './heads.ts'
 import type { Projection, Time } from './projection.ts'
 
 /** `succeeds`: the instance that was silent for too long; undefined when it stopped in order, or when there was none. */
@@ -28,8 +28,8 @@ export interface SuccessionOptions {
 }
 
 /**
- * How long the active instance acts after the last head that others certainly heard. Shorter than `takeoverMs`, which others wait from
- * when they heard that head. So it stops before they begin, and its pending writes have the remaining time to arrive.
+ * How long the active instance acts after it began to publish the last head that certainly kept its place. Shorter than `takeoverMs`, which
+ * others wait from when they heard that head. So it stops before they begin, and its pending writes have the remaining time to arrive.
  */
 const leaseMs = 2500
 /** In a longer gap between its own heads on the topic, the bus may have taken no heads at all. Silence of others then proves nothing. */
@@ -57,6 +57,8 @@ export class Succession implements AsyncDisposable {
   #silentMs: number
   /** The time up to which the silence is measured, ms since the epoch: when the bus took the newest head of either instance. */
   #silentUpTo: number | undefined
+  /** When this instance heard the last head that kept the active instance's place, monotonic ms. */
+  #heardAt: number
   #shown: string | undefined = 'nothing yet'
   /** Why the active instance's work could not begin yet. */
   #lapse: string | undefined
@@ -70,6 +72,7 @@ export class Succession implements AsyncDisposable {
     const { time, projection, service } = options
     const leader = projection.heads.leader(service)
     this.#silentMs = leader ? time.now() - leader.takenAt : 0
+    this.#heardAt = time.monotonic() - this.#silentMs
   }
 
   /** Whether its heads say that it is active. */
@@ -113,14 +116,16 @@ export class Succession implements AsyncDisposable {
   }
 
   #hear({ data, source }: DecodedEvent<'heads.v1'>, takenAt: number): void {
-    const { service, producer, projection } = this.#options
+    const { service, producer, projection, time } = this.#options
     if (data.service !== service) return
-    const leader = projection.heads.leader(service)?.producer
-    if (this.mayPublish && leader !== undefined && leader !== producer) this.#stepDown(leader)
+    const leader = projection.heads.leader(service)
+    if (this.mayPublish && leader !== undefined && leader.producer !== producer) this.#stepDown(leader.producer)
     if (source === producer) this.#measureSilence(takenAt)
-    else if (source === leader) {
+    // A void or repeated head keeps no place. A thief who sent such heads could otherwise keep all others from following a dead instance.
+    else if (source === leader?.producer && takenAt === leader.takenAt) {
       this.#silentMs = 0
       this.#silentUpTo = takenAt
+      this.#heardAt = time.monotonic()
       this.#obstacle = undefined
     }
     if (this.#state === 'standby' && this.#mayClaim()) this.#try()
@@ -140,11 +145,15 @@ export class Succession implements AsyncDisposable {
     if (this.#state === 'standby' && this.#mayClaim()) this.#try()
   }
 
-  /** Only a guess, for claiming at the right moment. The order of heads on the topic decides. */
+  /**
+   * Only a guess, for claiming at the right moment. The order of heads on the topic decides. The silence must be long enough by this
+   * instance's clock too: the bus's clock may leap, while the active instance measures how long it may act by its own clock.
+   */
   #mayClaim(): boolean {
-    const { projection, service, producer } = this.#options
+    const { projection, service, producer, time } = this.#options
     const leader = projection.heads.leader(service)?.producer
-    return leader === undefined || leader === producer || this.#silentMs >= takeoverMs
+    if (leader === undefined || leader === producer) return true
+    return Math.min(this.#silentMs, time.monotonic() - this.#heardAt) >= takeoverMs
   }
 
   #try(): void {
@@ -169,7 +178,6 @@ export class Succession implements AsyncDisposable {
   async #claim(): Promise<void> {
     const { service, producer, projection, heads, writes, hold, time, onStanding } = this.#options
     this.#notBefore = time.monotonic() + againAfterMs
-    const before = projection.heads.leader(service)?.producer
     await using taken = new AsyncDisposableStack()
     const held = await hold?.()
     if (held) taken.use(held)
@@ -177,6 +185,7 @@ export class Succession implements AsyncDisposable {
     await projection.readToEnds([...writes, 'heads.v1'], readWithinMs)
     if (!this.#mayClaim()) return
     this.#state = 'claiming'
+    const before = projection.heads.leader(service)
     await heads.now()
     await this.#untilJudged(before)
     this.#state = projection.heads.leader(service)?.producer === producer ? 'taking over' : 'standby'
@@ -187,19 +196,21 @@ export class Succession implements AsyncDisposable {
     if (!this.mayPublish || this.#closed) return
     this.#state = 'active'
     this.#shown = undefined
-    onStanding?.({ active: true, succeeds: before === producer ? undefined : before })
+    onStanding?.({ active: true, succeeds: before?.producer === producer ? undefined : before?.producer })
   }
 
   /**
    * Waits until the claim is judged, even if it is read back late. Meanwhile no head of this instance may say that it is not active: that
    * would give up the claimed place, and leave it empty.
    */
-  async #untilJudged(before: string | undefined): Promise<void> {
+  async #untilJudged(before: Leader | undefined): Promise<void> {
     const { projection, service } = this.#options
     const isJudged = () => {
-      if (projection.heads.leader(service)?.producer !== before) return true
-      // Its predecessor is publishing again.
-      return before !== undefined && this.#silentMs < takeoverMs ? true : undefined
+      const leader = projection.heads.leader(service)
+      // The predecessor stopped. The claim, or the next head of this instance, takes the empty place.
+      if (leader === undefined) return undefined
+      // The claim counts, another instance was first, or the predecessor kept its place.
+      return leader.producer !== before?.producer || leader.takenAt !== before.takenAt ? true : undefined
     }
     await projection.until(isJudged, takeoverMs)
   }
