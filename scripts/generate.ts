@@ -53,7 +53,11 @@ ${table(
 )}
 `
 
-const files = new Map([...contractFiles(), ['docs/errors.md', errorsPage], ['docs/decision-reasons.md', reasonsPage]])
+const files = new Map([
+  ...contractFiles(),
+  ['docs/reference/errors.md', errorsPage],
+  ['docs/reference/decision-reasons.md', reasonsPage],
+])
 
 const current = (path: string): string | undefined => {
   try {

@@ -2,7 +2,7 @@
 # Starts one Kafka broker inside the official image (which cannot make SCRAM users by itself): SASL_SSL with SCRAM-SHA-512
 # for every client, ACLs, no anonymous access; packages/bus/KAFKA.md §6 adapted to one node. At its first start it makes
 # the broker's certificate and formats its storage with the users whose passwords are in USERS.
-# One broker has one copy of everything, which is enough for a trial. In production run three (docs/operations/kafka.md).
+# One broker has one copy of everything, which is enough for a trial. In production run three (docs/operate/kafka.md).
 set -euo pipefail
 umask 077
 KAFKA=${KAFKA:-/opt/kafka}

@@ -12,7 +12,7 @@ import { by, passedOn, reconcilerOf, SubAgents, sdkOf } from '../e2e/sub-agents.
 import { eventually, type World } from '../e2e/world.ts'
 import type { Flood, Told } from './evaluation-flooder.ts'
 
-/** The limit for one agent; a point has twice as many (docs/operations/authzen.md). */
+/** The limit for one agent; a point has twice as many (docs/how-to/authzen.md). */
 const most = 512
 const tooMany = 64
 const other = { id: 'other-point', key: generateKey('pep-caller') }

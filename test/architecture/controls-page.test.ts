@@ -2,7 +2,7 @@ import { servedBy } from '@bailiwick/cli'
 import { expect, it } from 'vitest'
 import { readText } from './repository.ts'
 
-const page = readText('docs/controls.md') ?? ''
+const page = readText('docs/audit/controls.md') ?? ''
 
 /** The rows of the table below a heading, without the header, each as its cells. */
 function rows(heading: string): string[][] {
@@ -74,7 +74,7 @@ it('has a number for each test, and cites each', () => {
 })
 
 it('names existing invariants that are tested', () => {
-  const known = readText('docs/invariants.md') ?? ''
+  const known = readText('docs/explain/invariants.md') ?? ''
   const named = new Set(items.flatMap(([, , , proof = '']) => proof.match(/V\d+/g) ?? []))
   expect(named.size).toBeGreaterThan(10)
   for (const invariant of named) expect(known).toMatch(new RegExp(`^\\| ${invariant} \\|.*\\| tested \\|$`, 'm'))

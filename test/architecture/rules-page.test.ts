@@ -6,7 +6,7 @@ import { parseRegistry } from '@bailiwick/cli'
 import type { Agent, Rule, ToolServer } from '@bailiwick/contracts'
 import { expect, it } from 'vitest'
 
-const page = readFileSync(join(import.meta.dirname, '../../docs/operations/rules.md'), 'utf8')
+const page = readFileSync(join(import.meta.dirname, '../../docs/how-to/rules.md'), 'utf8')
 const { entities: wanted } = parseRegistry(/```yaml\n(.*?)```/s.exec(page)?.[1] ?? '', 'rules.md')
 const of = <T>(type: string) =>
   new Map(wanted.flatMap((each) => (each.type === type ? [[each.id, each.value as T] as const] : [])))

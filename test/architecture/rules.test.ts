@@ -69,7 +69,7 @@ it('sees an invariant missing on the page, one that does not exist, and a meanin
   expect(invariantPageProblems(page(() => 'not yet: issue 5'))).toEqual([])
   expect(invariantPageProblems('')).toHaveLength(18)
   expect(invariantPageProblems(`${page(() => 'tested')}| **V19** | more | tested |\n`)).toEqual([
-    'docs/invariants.md: row V19 is too much',
+    'docs/explain/invariants.md: row V19 is too much',
   ])
   expect(invariantPageProblems(page((name) => (name === 'V3' ? 'soon' : 'tested')))).toEqual([
     'V3 is neither "tested" nor "not yet …", but "soon"',

@@ -52,7 +52,7 @@ export function unusedCodes(codes: readonly string[], sources: readonly SourceFi
   return codes.filter((code) => !sources.some(({ text }) => new RegExp(`['"\`]${code}['"\`]`).test(text)))
 }
 
-/** A row of docs/invariants.md. */
+/** A row of docs/explain/invariants.md. */
 interface InvariantRow {
   name: string
   /** The last cell: `tested`, or `not yet` and when. */
@@ -72,7 +72,7 @@ export function invariantPageProblems(page: string): string[] {
   const rows = invariantRows(page)
   return [
     ...difference(
-      'docs/invariants.md: row',
+      'docs/explain/invariants.md: row',
       invariants,
       rows.map(({ name }) => name),
     ),

@@ -54,7 +54,7 @@ leaves it to be checked (\`bailiwick bench log --help\`).
   --seconds N     of outcomes: for how long calls fall due (60). Begins no revocation of a kind after so many, however few there were; the page says how many
   --count N       revocations of each kind (2,000); of outcomes: calls a second (500); of pdp: decisions that its memory is watched over (20,000)
   --json          the report in JSON
-  --write         writes what it measured into docs/benchmarks.md; other sections stay
+  --write         writes what it measured into docs/explain/benchmarks.md; other sections stay
   --dir DIR       a folder on the disk to measure (default: ${tmpdir()})
   --only MEASURE  as MEASURE by itself; any number of them: ${Object.keys(embedded).join(', ')};
                   with --kafka ${Object.keys(kafka).join(', ')}`
@@ -71,7 +71,7 @@ const seconds = positive('seconds')
 for (const kind of values.kind ?? []) if (!kinds.includes(kind)) refuse(`--kind ${kind}: there is ${kinds.join(', ')}`)
 for (const name of values.only ?? [])
   if (!Object.hasOwn(measures, name)) refuse(`${name}: there is ${Object.keys(measures).join(', ')}`)
-const documented = join(import.meta.dirname, '../../docs/benchmarks.md')
+const documented = join(import.meta.dirname, '../../docs/explain/benchmarks.md')
 
 if (values.kafka) {
   const missing = await missingParts('kafka', 'redis')

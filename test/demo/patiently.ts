@@ -16,7 +16,7 @@ export async function repeating<T>(
   }
 }
 
-/** Repeats `run` while it throws an error that docs/errors.md calls retryable; throws any other one, and the last one. */
+/** Repeats `run` while it throws an error that docs/reference/errors.md calls retryable; throws any other one, and the last one. */
 export async function patiently<T>(run: () => Promise<T>): Promise<T> {
   const settled = () =>
     run().then(

@@ -26,7 +26,7 @@ interface Page {
 }
 
 function readPage(name: string, instance: string): Page {
-  const text = readFileSync(join(import.meta.dirname, `../../docs/integrations/${name}.md`), 'utf8')
+  const text = readFileSync(join(import.meta.dirname, `../../docs/how-to/integrations/${name}.md`), 'utf8')
   const blocks = [...text.matchAll(/^```json (\w+)\n(.*?)^```$/gms)].map(([, kind, json = '']) => [
     kind,
     JSON.parse(json),

@@ -127,8 +127,8 @@ describe('the alerts', () => {
     }
   })
 
-  it('are all in docs/operations/kafka.md', () => {
-    const page = readFileSync(join(repository, 'docs/operations/kafka.md'), 'utf8')
+  it('are all in docs/operate/kafka.md', () => {
+    const page = readFileSync(join(repository, 'docs/operate/kafka.md'), 'utf8')
     for (const { alert } of alerts) expect(page).toContain(`\`${alert}\``)
   })
 })

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// refused says that an event is nobody's word: a code of docs/errors.md.
+// refused says that an event is nobody's word: a code of docs/reference/errors.md.
 type refused string
 
 func (code refused) Error() string { return string(code) }

@@ -1,4 +1,4 @@
-"""Whose word is this event? Keys and signatures, from trust.json down (docs/events, DESIGN sections 3 and 4).
+"""Whose word is this event? Keys and signatures, from trust.json down (docs/reference/events, DESIGN sections 3 and 4).
 
 Trust starts at one key: the root's, in trust.json, which you got by a way that you trust and not from the broker.
 The root certifies services' keys; the certificates stand in registry.v1; and every event on decisions.v1 carries a
@@ -54,7 +54,7 @@ TYPES = {
 
 
 class Refused(Exception):
-    """The event is nobody's word. `code` is one of docs/errors.md."""
+    """The event is nobody's word. `code` is one of docs/reference/errors.md."""
 
     def __init__(self, code: str):
         super().__init__(code)

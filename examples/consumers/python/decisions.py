@@ -26,7 +26,7 @@ class Decisions:
         try:
             return self._line(event, data)
         except (AttributeError, KeyError, TypeError):
-            # Signed, and still not of docs/events: a decision point that was taken over must not stop its readers.
+            # Signed, and still not of docs/reference/events: a decision point that was taken over must not stop its readers.
             raise Refused("event_malformed") from None
 
     def _line(self, event: dict, data: bytes) -> str | None:

@@ -30,7 +30,7 @@ class Actions:
             elif ours.get("decision") == "ABANDONED":
                 self._outcomes[decision] = "abandoned"
         except (AttributeError, KeyError, TypeError):
-            # Signed, and still not of docs/events: an evidence service that was taken over must not stop its readers.
+            # Signed, and still not of docs/reference/events: an evidence service that was taken over must not stop its readers.
             raise Refused("event_malformed") from None
 
     def lines(self, about: str | None = None) -> list[str]:

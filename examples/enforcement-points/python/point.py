@@ -2,7 +2,7 @@
 
     python point.py            reads its settings from the environment, as `bailiwick dev --env FILE` writes them
 
-It keeps the rules of docs/operations/own-enforcement-point.md; the numbers in the comments are theirs. It is an example: it keeps undelivered
+It keeps the rules of docs/how-to/own-enforcement-point.md; the numbers in the comments are theirs. It is an example: it keeps undelivered
 outcomes in memory, fulfils no obligations, and serves one process.
 """
 

@@ -1,4 +1,4 @@
-"""Takes a bundle of `bailiwick prove` apart, and proves that each of its entries is in the log (docs/operations/bundles.md)."""
+"""Takes a bundle of `bailiwick prove` apart, and proves that each of its entries is in the log (docs/audit/bundles.md)."""
 
 import base64
 import hashlib

@@ -65,7 +65,7 @@ class Verifier:
             except (Fault, Refused) as fault:
                 self._say(bad(index, event, str(fault)))
             except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-                # Signed, and still not of docs/events: a service that was taken over must not stop its auditors.
+                # Signed, and still not of docs/reference/events: a service that was taken over must not stop its auditors.
                 self._say(bad(index, event, "event_malformed"))
 
     def _read(self, topic: str, entry: bytes, event: dict) -> None:

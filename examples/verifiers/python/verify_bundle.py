@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Verifies bundles of `bailiwick prove` from the log's key and the root key alone (docs/operations/bundles.md).
+"""Verifies bundles of `bailiwick prove` from the log's key and the root key alone (docs/audit/bundles.md).
 
 Prints the story by tabs: time, what, who, entry. Exit status: 0 proved; 1 it proves nothing, with the reason; 2 it could not run.
 Witnesses' cosignatures are not asked for here.
@@ -39,7 +39,7 @@ def judge(file: Path, vkey: str, root: str) -> int:
         print(f"{file}: proves NOTHING ({printable(str(fault))})")
         return 1
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        # Signed or not, it is not of docs/events: a file that makes a reader stumble proves nothing.
+        # Signed or not, it is not of docs/reference/events: a file that makes a reader stumble proves nothing.
         print(f"{file}: proves NOTHING (malformed: {type(error).__name__})")
         return 1
     for time, what, who, entry in sorted(story.lines):

@@ -87,8 +87,8 @@ describe('an access request', () => {
   })
 })
 
-it('is shown in docs/operations/asking.md as one that is taken, whoever makes it', () => {
-  const page = readFileSync(join(import.meta.dirname, '../../../docs/operations/asking.md'), 'utf8')
+it('is shown in docs/how-to/asking.md as one that is taken, whoever makes it', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/how-to/asking.md'), 'utf8')
   const shown = (what: string) =>
     JSON.parse(new RegExp(`^\`\`\`json ${what}\\n(.*?)^\`\`\``, 'ms').exec(page)?.[1] ?? '')
   const claims = shown('claims')

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { covers } from './covers.ts'
 import { parseAuthority } from './parse-authority.ts'
 
-const page = readFileSync(join(import.meta.dirname, '../../../docs/operations/authority.md'), 'utf8')
+const page = readFileSync(join(import.meta.dirname, '../../../docs/reference/authority.md'), 'utf8')
 const blocks = [...page.matchAll(/^```(json authority|text calls)\n([\s\S]*?)^```/gm)]
 
 let authority: ReturnType<typeof read> | undefined

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { bailiwick } from './io.fixture.ts'
 
-const page = readFileSync(join(import.meta.dirname, '../../../docs/operations/cli.md'), 'utf8')
+const page = readFileSync(join(import.meta.dirname, '../../../docs/reference/cli.md'), 'utf8')
 const shown = [...page.matchAll(/^\$ npx bailiwick (.*)$/gm)].map(([, words = '']) => words)
 
 /** The number of words that name a command in these groups. */

@@ -234,8 +234,8 @@ it('throws nothing but config_invalid, whatever the text', () => {
 it.each([
   ['authzen.md', 'enforcement-point'],
   ['tokens.md', 'auditor'],
-])('takes the entry that docs/operations/%s shows', (name, type) => {
-  const page = readFileSync(join(import.meta.dirname, '../../../docs/operations', name), 'utf8')
+])('takes the entry that docs/how-to/%s shows', (name, type) => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/how-to', name), 'utf8')
   const shown = /^```yaml\n(# bailiwick registry apply .*?)^```/ms.exec(page)?.[1] ?? ''
   const withKeys = shown.replaceAll('x: …, y: …', () => {
     const { x, y } = jwk() as { x: string; y: string }

@@ -20,7 +20,7 @@ import {
 } from './primitives.ts'
 import { assertionSchema, statementSchema } from './statements.ts'
 
-/** The most characters of a text stored outside the log (docs/events). A longer text is refused, never shortened. */
+/** The most characters of a text stored outside the log (docs/reference/events). A longer text is refused, never shortened. */
 export const longestText = 20_000
 
 /** A text with its salt, sent next to the signed hash that represents it; never in a leaf. */

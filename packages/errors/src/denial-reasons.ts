@@ -19,7 +19,7 @@ interface DenialReasonRow {
 
 /**
  * Why a decision is DENY, in the order of DESIGN §7.4 (the first refusal wins), with what follows from it.
- * Stable: policies, dashboards and tests name them. docs/decision-reasons.md is generated from here.
+ * Stable: policies, dashboards and tests name them. docs/reference/decision-reasons.md is generated from here.
  */
 export const denialReasons = {
   // 1 caller and credential

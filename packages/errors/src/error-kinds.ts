@@ -1,6 +1,6 @@
 /**
  * Every error code that may leave a process, with the HTTP status of its problem document (RFC 9457), whether repeating
- * the same call can succeed, and its title. Codes are stable: `<noun>_<condition>`. docs/errors.md is generated from here.
+ * the same call can succeed, and its title. Codes are stable: `<noun>_<condition>`. docs/reference/errors.md is generated from here.
  */
 export const errorKinds = {
   // What a caller sent

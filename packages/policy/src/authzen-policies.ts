@@ -40,7 +40,7 @@ export class PolicySlot {
   }
 }
 
-/** Answers AuthZEN requests from a policy set alone, by the mapping of docs/operations/plain-pdp.md. */
+/** Answers AuthZEN requests from a policy set alone, by the mapping of docs/how-to/plain-pdp.md. */
 export class AuthZenPolicies {
   readonly hash: string
   /** The options with which an engine asks about the same set. */

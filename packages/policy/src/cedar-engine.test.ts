@@ -245,8 +245,8 @@ describe('a policy that wants a human’s word', () => {
     expect(of(all, silent).evaluate(dangerous)).toMatchObject({ outcome: 'step_up' })
   })
 
-  it('is shown in docs/operations/rules.md as one that loads', () => {
-    const page = readFileSync(join(policies, '../docs/operations/rules.md'), 'utf8')
+  it('is shown in docs/how-to/rules.md as one that loads', () => {
+    const page = readFileSync(join(policies, '../docs/how-to/rules.md'), 'utf8')
     const engine = of(all, /```cedar\n(.*?)```/s.exec(page)?.[1] ?? '')
     const sending = asked({ labels: ['external_send'] })
     const history = { task: did(['reads_private']), agent: did([]), owner: ofOwner(did([])) }

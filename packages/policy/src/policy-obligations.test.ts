@@ -115,8 +115,8 @@ describe('obligations of policies', () => {
     })
   })
 
-  it('are shown in docs/operations/obligations.md as ones that load', () => {
-    const page = readFileSync(join(import.meta.dirname, '../../../docs/operations/obligations.md'), 'utf8')
+  it('are shown in docs/how-to/obligations.md as ones that load', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../../docs/how-to/obligations.md'), 'utf8')
     const duties = asked(/```cedar\n(.*?)```/s.exec(page)?.[1] ?? '')
     expect(duties).toMatchObject({ redact: ['iban', 'owner/name'], limitBytes: 65_536 })
     expect(duties.notify).toEqual([{ to: 'security@example.com', policies: ['no-deletes'] }])

@@ -91,7 +91,7 @@ const codes = {
   invalid: 'request_invalid',
 } as const
 
-/** The decision point's reason code (docs/decision-reasons.md). */
+/** The decision point's reason code (docs/reference/decision-reasons.md). */
 const codesOf = ({ outcome }: TrialAnswer): string[] => (codes[outcome] === undefined ? [] : [codes[outcome]])
 
 function hasReasons({ policies }: PolicySet, answer: TrialAnswer, wanted: readonly string[]): boolean {

@@ -24,6 +24,6 @@ export const configSchema = z.object({
     .enum(['0', '1'])
     .default('0')
     .transform((value) => value === '1'),
-  /** A policy file (docs/operations/witness.md): checkpoints are cosigned by its witnesses. */
+  /** A policy file (docs/audit/witness.md): checkpoints are cosigned by its witnesses. */
   BAILIWICK_WITNESS_POLICY: z.string().optional(),
 })

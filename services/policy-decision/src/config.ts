@@ -40,7 +40,7 @@ export const configSchema = z.object({
   ...quotaSettings,
   /** For one decision, evidence included; an enforcement point must wait longer. */
   BAILIWICK_DECISION_DEADLINE: duration(100, 10_000).default(defaults.decisionDeadlineMs),
-  /** `1`: the arguments of allowed calls are kept beside the log until they are erased (docs/operations/erasure.md). */
+  /** `1`: the arguments of allowed calls are kept beside the log until they are erased (docs/audit/erasure.md). */
   BAILIWICK_KEEP_CALLS: z
     .enum(['0', '1'])
     .default('0')

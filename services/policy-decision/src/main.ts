@@ -33,6 +33,6 @@ const service: Process<z.output<typeof configSchema>> = {
   complain,
 }
 
-/** `--plain`: decides by policies alone (docs/operations/plain-pdp.md). */
+/** `--plain`: decides by policies alone (docs/how-to/plain-pdp.md). */
 const plain = process.argv.includes('--plain')
 process.exitCode = plain ? await runPlain(process.env, complain) : await runService(service)

@@ -22,7 +22,7 @@ export const configSchema = z.object({
     .enum(['0', '1'])
     .default('0')
     .transform((value) => value === '1'),
-  /** A policy file (docs/operations/witness.md): checkpoints are cosigned by its witnesses. */
+  /** A policy file (docs/audit/witness.md): checkpoints are cosigned by its witnesses. */
   BAILIWICK_WITNESS_POLICY: z.string().optional(),
   /** Seconds that a credential lives. */
   BAILIWICK_CREDENTIAL_SECONDS: z.coerce.number().int().min(10).max(600).default(300),
@@ -30,7 +30,7 @@ export const configSchema = z.object({
   BAILIWICK_AGENT_CALLS_PER_SECOND: z.coerce.number().int().min(1).max(1_000_000).default(100),
   /** Time limit for one decision, evidence included. */
   BAILIWICK_DECISION_DEADLINE: duration(100, 10_000).default(1000),
-  /** `1`: the arguments of allowed calls are kept beside the log until they are erased (docs/operations/erasure.md). */
+  /** `1`: the arguments of allowed calls are kept beside the log until they are erased (docs/audit/erasure.md). */
   BAILIWICK_KEEP_CALLS: z
     .enum(['0', '1'])
     .default('0')

@@ -42,7 +42,7 @@ export function restoreCommand(program: Command, io: Io, done: (code: ExitCode) 
     for (const line of [
       `Restored ${data} from the backup of ${made_at}.`,
       'The first start revokes everything that it remembers. Keys that were revoked since then are not: revoke them again.',
-      'Words and calls that were erased since then are back: bailiwick erase --again FILE erases them (docs/operations/erasure.md).',
+      'Words and calls that were erased since then are back: bailiwick erase --again FILE erases them (docs/audit/erasure.md).',
     ])
       io.out(line)
     done(exitCodes.ok)

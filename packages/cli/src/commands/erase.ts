@@ -29,7 +29,7 @@ export function eraseCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .description(
       'Deletes what people and agents wrote in their own words, and calls with their arguments that were kept, about a request, decision, agent or task, or one text by its salted ' +
         'hash, wherever Bailiwick keeps it. The log keeps the hashes, so every proof still holds, and an event that ' +
-        'says what was erased. Not to be undone; a backup from before has them still: --again erases what came back with it. docs/operations/erasure.md says what it does not reach.',
+        'says what was erased. Not to be undone; a backup from before has them still: --again erases what came back with it. docs/audit/erasure.md says what it does not reach.',
     )
     .argument('[id]', 'a request, event, decision, agent or task; or the salted hash (att_…) of one value')
     .addOption(new Option('--reason <code>', 'why; it stays in the log').choices(erasureReasonSchema.options))

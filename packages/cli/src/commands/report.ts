@@ -29,7 +29,7 @@ export function reportCommand(program: Command, io: Io, done: (code: ExitCode) =
     .description(
       'Counts, from the entries of the evidence log, what auditors ask for: approvals and how long they took, denials, ' +
         'standing access, lives of credentials, revocations, outcomes that are missing, gaps; each beside the items of ' +
-        'docs/controls.md that it serves. The log is verified first. 1 when a number is not as it should be.',
+        'docs/audit/controls.md that it serves. The log is verified first. 1 when a number is not as it should be.',
     )
     .option('--from <time>', 'begin of the period: RFC 3339, or a date in UTC (default: 30 days before its end)')
     .option('--to <time>', 'end of the period, or its last day (default: now)')

@@ -35,7 +35,7 @@ export function htmlReport(head: ReportHead, measures: readonly Measure[], event
 <p>${text(head.installation)}, from <time>${text(head.from)}</time> to <time>${text(head.to)}</time></p>
 ${head.softwareApprover ? '<p class="warn"><strong>Software approver.</strong> A program approved here, and no person. This proves nothing about people.</p>' : ''}
 ${head.singleOperator ? '<p class="warn"><strong>Single operator.</strong> One person’s passkey was enough for everything here.</p>' : ''}
-<p class="hint">Every number is counted from the log itself: all ${head.size.toLocaleString('en-US')} entries of ${text(head.origin)} were verified first, up to the root <code>${text(head.root)}</code>. Items are those of docs/controls.md.</p>
+<p class="hint">Every number is counted from the log itself: all ${head.size.toLocaleString('en-US')} entries of ${text(head.origin)} were verified first, up to the root <code>${text(head.root)}</code>. Items are those of docs/audit/controls.md.</p>
 <table>
 <caption>Numbers, and the items that each serves</caption>
 <thead><tr><th scope="col">What</th><th scope="col">Number</th><th scope="col">Serves</th></tr></thead>

@@ -8,11 +8,11 @@ export interface Measure {
   note?: string
   /** Present if the number has a required value: whether it has it. */
   ok?: boolean
-  /** The items of docs/controls.md that it supports. */
+  /** The items of docs/audit/controls.md that it supports. */
   serves: readonly string[]
 }
 
-/** The controls for which each number is evidence; docs/controls.md lists the same, and a test compares the two. */
+/** The controls for which each number is evidence; docs/audit/controls.md lists the same, and a test compares the two. */
 export const servedBy = {
   Approvals: ['ASI03', 'ASI09', 'NHI5', 'GOVERN 3.2', 'PR.AA'],
   'Median time to approve': ['ASI09', 'GOVERN 3.2'],

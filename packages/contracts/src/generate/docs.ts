@@ -72,7 +72,7 @@ export function topicPage(topic: Topic): string {
       Object.keys(topic.events).map((type) => [
         `\`${type}\``,
         isVersioned(topic, type) ? 'yes' : 'no',
-        `[${type}.schema.json](../../packages/contracts/generated/${topic.name}/${type}.schema.json)`,
+        `[${type}.schema.json](../../../packages/contracts/generated/${topic.name}/${type}.schema.json)`,
       ]),
     ),
     '## Data',

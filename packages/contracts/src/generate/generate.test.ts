@@ -27,15 +27,15 @@ it('names each file that is stale, missing or left over, and mends them', () => 
   const inside = (path: string) => join(dir.path, path)
   expect(generate('--root', dir.path)).toMatchObject({ status: 0 })
 
-  appendFileSync(inside('docs/errors.md'), '\n')
+  appendFileSync(inside('docs/reference/errors.md'), '\n')
   rmSync(inside('infra/kafka/acls.json'))
-  writeFileSync(inside('docs/events/gone.v1.md'), '')
+  writeFileSync(inside('docs/reference/events/gone.v1.md'), '')
   const { status, stderr } = generate('--root', dir.path, '--check')
   expect(status).toBe(1)
   expect(stderr.trimEnd().split('\n').sort()).toEqual([
     'Run `npm run generate`.',
-    'left over: docs/events/gone.v1.md',
-    'stale: docs/errors.md',
+    'left over: docs/reference/events/gone.v1.md',
+    'stale: docs/reference/errors.md',
     'stale: infra/kafka/acls.json',
   ])
 
@@ -51,13 +51,13 @@ it('gives the same text each time, each file ending with one line break', () => 
 
 it('documents every topic and every event type', () => {
   for (const topic of topics) {
-    const page = readFileSync(join(root, 'docs/events', `${topic.name}.md`), 'utf8')
+    const page = readFileSync(join(root, 'docs/reference/events', `${topic.name}.md`), 'utf8')
     for (const type of Object.keys(topic.events)) expect(page).toContain(`| \`${type}\` |`)
   }
 })
 
 it('leads every link of the documents somewhere', () => {
-  const folder = join(root, 'docs/events')
+  const folder = join(root, 'docs/reference/events')
   for (const name of readdirSync(folder)) {
     for (const [, path = '', anchor] of readFileSync(join(folder, name), 'utf8').matchAll(
       /\]\(([^)#]+)(?:#([^)]+))?\)/g,

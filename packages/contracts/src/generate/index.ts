@@ -10,7 +10,11 @@ export { generatedFrom, table } from './docs.ts'
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
 /** Folders that hold only generated files: any other file there is a leftover. */
-export const generatedFolders = ['packages/contracts/generated', 'docs/events', 'test/vectors/events'] as const
+export const generatedFolders = [
+  'packages/contracts/generated',
+  'docs/reference/events',
+  'test/vectors/events',
+] as const
 
 /** Everything generated from the declaration of the topics: text by path from the root of the repository. */
 export function contractFiles(): ReadonlyMap<string, string> {
@@ -19,14 +23,14 @@ export function contractFiles(): ReadonlyMap<string, string> {
     for (const type of Object.keys(topic.events)) {
       files.set(`packages/contracts/generated/${topic.name}/${type}.schema.json`, json(dataSchemaDocument(topic, type)))
     }
-    files.set(`docs/events/${topic.name}.md`, topicPage(topic))
+    files.set(`docs/reference/events/${topic.name}.md`, topicPage(topic))
   }
   for (const [topic, vectors] of allEventVectors()) files.set(`test/vectors/events/${topic}.json`, json(vectors))
   files.set('packages/contracts/generated/envelope.schema.json', json(envelopeDocument()))
   files.set('packages/contracts/generated/asyncapi.json', json(asyncApi()))
   files.set('infra/kafka/topics.json', json(kafkaTopics()))
   files.set('infra/kafka/acls.json', json(kafkaAcls()))
-  files.set('docs/events/README.md', topicsIndex())
-  files.set('docs/events/types.md', typesPage())
+  files.set('docs/reference/events/README.md', topicsIndex())
+  files.set('docs/reference/events/types.md', typesPage())
   return files
 }

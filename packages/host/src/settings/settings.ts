@@ -158,7 +158,7 @@ export const commonSettings = (defaultPort: number) => ({
   BAILIWICK_REDIS_CA: z.string().optional(),
   /** `1`: a single broker is enough, and Kafka and Redis may be used without TLS and login. For development. */
   BAILIWICK_DEV: flag,
-  /** File with the secret, random or a passphrase, that private keys are encrypted with (docs/operations/keys.md). */
+  /** File with the secret, random or a passphrase, that private keys are encrypted with (docs/operate/keys.md). */
   BAILIWICK_KEYS_SECRET_FILE: z.string().optional(),
   BAILIWICK_LOG_LEVEL: z.enum(logLevels).default('info'),
   /** ms. How old the last head may be (DESIGN §5). A larger value widens the window of V7 by as much. */
@@ -187,7 +187,7 @@ export const quotaSettings = {
   BAILIWICK_DECISIONS_PER_MINUTE_GRANT: whole(1, 10_000_000).default(defaultQuotas.grantDecisionsPerMinute),
 }
 
-/** For a process in which the issuer runs (docs/operations/keys.md). */
+/** For a process in which the issuer runs (docs/operate/keys.md). */
 export const keySettings = {
   /** Days that a key signs until a prepared key replaces it automatically; `0`: never. */
   BAILIWICK_KEY_ROTATION_DAYS: z.coerce.number().int().min(0).max(3650).default(30),
@@ -195,7 +195,7 @@ export const keySettings = {
 
 export type NotificationFormat = 'json' | 'slack'
 
-/** For a process in which approval runs: how people are notified of waiting requests (docs/operations/notifications.md). */
+/** For a process in which approval runs: how people are notified of waiting requests (docs/how-to/notifications.md). */
 export const notifySettings = {
   /** Where notifications are posted: https, or http to this machine. A secret: its holder can post there. */
   BAILIWICK_NOTIFY_WEBHOOK: webhook.optional(),
@@ -208,7 +208,7 @@ export const askSettings = {
   BAILIWICK_REQUEST_SECONDS: whole(60, 8 * 3600).default(3600),
 }
 
-/** For a process in which evidence runs: where its events go in addition to the bus (docs/operations/siem.md). */
+/** For a process in which evidence runs: where its events go in addition to the bus (docs/audit/siem.md). */
 export const sinkSettings = {
   /** OTLP/HTTP endpoint for logs: https, or http to this machine. `/v1/logs` is added if it has no path. */
   BAILIWICK_SINK_OTLP: otlpEndpoint.optional(),

@@ -1,7 +1,7 @@
 import type { NotificationFormat } from '@bailiwick/host'
 import type { Notice } from './notice.ts'
 
-/** The body of a delivery, as in docs/operations/notifications.md. The same notice has the same bytes at each attempt. */
+/** The body of a delivery, as in docs/how-to/notifications.md. The same notice has the same bytes at each attempt. */
 export function bodyOf(notice: Notice, format: NotificationFormat, installation: string): string {
   return JSON.stringify(format === 'slack' ? slackBody(notice) : jsonBody(notice, installation))
 }

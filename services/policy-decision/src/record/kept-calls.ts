@@ -9,7 +9,7 @@ const longestQueue = 1000
 const batch = 64
 /** Calls erased before they were handed over. An operator cannot name as many within the second that a decision may take. */
 const mostErased = 10_000
-/** Characters that an attachment may hold (docs/events). The log holds a longer call only as its salted hash. */
+/** Characters that an attachment may hold (docs/reference/events). The log holds a longer call only as its salted hash. */
 const longestText = 20_000
 
 /**

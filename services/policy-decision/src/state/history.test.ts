@@ -149,8 +149,8 @@ describe('rules over history are plain Cedar', () => {
     expect(judged(policy, denied, ['reads_private'])).toBe('allow')
   })
 
-  it('those of docs/operations/rules.md load', () => {
-    const page = readFileSync(join(import.meta.dirname, '../../../../docs/operations/rules.md'), 'utf8')
+  it('those of docs/how-to/rules.md load', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../../../docs/how-to/rules.md'), 'utf8')
     const texts = Array.from(page.matchAll(/```cedar\n(.*?)```/gs), ([, text]) => text ?? '')
     expect(texts.length).toBeGreaterThan(1)
     expect(judged(texts.join('\n'), { task: { writes: { secondsAgo: 59 } } }, ['writes'])).toBe('deny')

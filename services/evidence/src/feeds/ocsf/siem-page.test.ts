@@ -7,7 +7,7 @@ import { expect, it } from 'vitest'
 import { leaves, tellExample, whole } from './ocsf.fixture.ts'
 import type { Received, Story } from './story.ts'
 
-const page = readFileSync(join(import.meta.dirname, '../../../../../docs/operations/siem.md'), 'utf8')
+const page = readFileSync(join(import.meta.dirname, '../../../../../docs/audit/siem.md'), 'utf8')
 
 /** The mapping of an answer depends on the request that it answers. */
 const stories: Story[] = [
