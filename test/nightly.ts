@@ -7,7 +7,7 @@ import { commitNow, freePage, machine, plain } from './run-page.ts'
 
 // npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
 // npm run nightly -- kills --count 10000: a campaign that goes on where it was interrupted; its options stand in test/chaos/campaign.ts.
-// The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
+// The long counts, whose smoke counts CI runs: each writes test/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
 
 const root = join(import.meta.dirname, '..')
 const seed = Number(process.env.BAILIWICK_SEED ?? randomBytes(4).readUInt32BE())

@@ -12,15 +12,15 @@ export function commitNow(): string {
   return `${git('rev-parse', 'HEAD')}${changed}`
 }
 
-/** The machine, as a page of docs/runs names it. */
+/** The machine, as a page of test/runs names it. */
 export function machine(): string {
   const [cpu] = cpus()
   return `${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()} ${release()}, Node ${process.version}`
 }
 
-/** A page of docs/runs that does not exist yet: no run overwrites another's results. The second of a day ends in `-2`. */
+/** A page of test/runs that does not exist yet: no run overwrites another's results. The second of a day ends in `-2`. */
 export function freePage(name: string, began: Date): string {
-  const folder = join(root, 'docs/runs')
+  const folder = join(root, 'test/runs')
   mkdirSync(folder, { recursive: true })
   const path = join(folder, `${began.toISOString().slice(0, 10)}-${name}`)
   for (let n = 1; ; n++) {

@@ -20,7 +20,7 @@ export interface Campaign {
   count: number
   /** RFC 3339 */
   began: string
-  /** In docs/runs. */
+  /** In test/runs. */
   page: string
   slices: Slice[]
 }
@@ -56,7 +56,7 @@ export function rowOf({ kind, seed, rounds, held, ms, faults, found }: Slice): s
   return `${kind}: ${faultsIn([{ faults }])} in ${rounds} rounds, seed ${seed}, ${Math.round(ms / 1000)} s, ${held ? 'held' : 'DID NOT HOLD'}${said}`
 }
 
-/** The campaign's page in docs/runs. */
+/** The campaign's page in test/runs. */
 export function pageOf({ seed, count, began, slices }: Campaign, kinds: readonly KillKind[], machine: string): string {
   const failed = slices.filter(({ held }) => !held)
   const done = faultsIn(slices)

@@ -18,7 +18,7 @@ const campaign = (...slices: Slice[]): Campaign => ({
   seed: 7,
   count: 1000,
   began: '2026-11-29T01:00:00.000Z',
-  page: 'docs/runs/x.md',
+  page: 'test/runs/x.md',
   slices,
 })
 

@@ -18,7 +18,7 @@ import { type KillKind, killKinds } from './kill-kinds.ts'
 
 // npm run nightly -- kills [--count 10000] [--minutes M] [--kinds a,b] [--mode embedded|distributed] [--seed N] [--new]
 // A campaign of kills in slices, each a run of vitest with a seed of its own. What was found is kept after every slice in out/kills and in
-// the campaign's page in docs/runs, so a campaign that was interrupted goes on: the slice that was under way is run again.
+// the campaign's page in test/runs, so a campaign that was interrupted goes on: the slice that was under way is run again.
 
 const root = join(import.meta.dirname, '../..')
 const folder = join(root, 'out/kills')

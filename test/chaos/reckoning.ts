@@ -26,7 +26,7 @@ export async function reckon(data: string, about: object, told: Told): Promise<A
   const report = await audit({ logDir, trustPath })
   const { leaves: size, void: lost, counted } = report
   const refusals = Object.fromEntries(acknowledged.refusals)
-  // One line, for docs/runs.
+  // One line, for test/runs.
   console.log(
     `chaos: ${JSON.stringify({ ...about, leaves: size, void: lost, counted, refusals, gaps: report.gaps.length })}`,
   )
