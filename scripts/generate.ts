@@ -10,22 +10,30 @@ import { type DenialReason, denialReasons, errorKinds, isRequestable, retrySecon
 const { values: options } = parseArgs({ options: { check: { type: 'boolean' }, root: { type: 'string' } } })
 const root = options.root ?? fileURLToPath(new URL('..', import.meta.url))
 
+const errorTable = (kinds: (typeof errorGroups)[string]): string =>
+  table(
+    ['Code', 'Status', 'Again', 'Title', 'Usual cause', 'What to do'],
+    Object.entries(kinds).map(([code, { status, retryable, title, cause, fix }]) => [
+      `\`${code}\``,
+      String(status),
+      retryable ? 'yes' : 'no',
+      title,
+      cause,
+      fix,
+    ]),
+  )
+
 const errorsPage = `# Errors
 
-${generatedFrom('packages/errors/src/error-kinds.ts')}
+${generatedFrom('packages/errors/src/kinds')}
 
-A refusal over HTTP is a problem document (RFC 9457): \`type\` is \`urn:bailiwick:error:<code>\`, \`code\` repeats it. Codes are
-stable. *Retryable*: the same call, repeated, can succeed. OAuth endpoints use the error names of OAuth instead.
+A refusal over HTTP is a problem document (RFC 9457): \`type\` is \`urn:bailiwick:error:<code>\`, \`code\` repeats it, and \`detail\` says more where it can.
+Codes are stable. *Again*: whether the same call, repeated, can succeed. OAuth endpoints use the error names of OAuth instead.
+A decision that is DENY is no error: its reasons have [a page of their own](decision-reasons.md).
 
-${table(
-  ['Code', 'Status', 'Retryable', 'Title'],
-  Object.entries(errorKinds).map(([code, { status, retryable, title }]) => [
-    `\`${code}\``,
-    String(status),
-    retryable ? 'yes' : 'no',
-    title,
-  ]),
-)}
+${Object.entries(errorGroups)
+  .map(([group, kinds]) => `## ${group}\n\n${errorTable(kinds)}`)
+  .join('\n\n')}
 `
 
 const reasons = Object.entries(denialReasons) as [DenialReason, (typeof denialReasons)[DenialReason]][]
