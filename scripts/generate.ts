@@ -1,5 +1,5 @@
 // Writes what follows from declarations in code: schemas, AsyncAPI, Kafka's topics and ACLs, event vectors, and the pages on
-// events, errors and reasons. `--check` writes nothing, names what is stale, and exits with 1 then. `--root DIR`: elsewhere.
+// events, errors, reasons, settings, metrics and log lines. `--check` writes nothing, names what is stale, and exits with 1 then. `--root DIR`: elsewhere.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -65,6 +65,9 @@ const files = new Map([
   ...contractFiles(),
   ['docs/reference/errors.md', errorsPage],
   ['docs/reference/decision-reasons.md', reasonsPage],
+  ['docs/reference/settings.md', await settingsPage()],
+  ['docs/reference/metrics.md', metricsPage()],
+  ['docs/reference/log-lines.md', logPage()],
 ])
 
 const current = (path: string): string | undefined => {

@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { metrics } from '@bailiwick/host'
 import { freePort, startSystem } from '@bailiwick/testkit'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { metricRows } from '../../scripts/reference-pages.ts'
 import { eventually } from '../e2e/world.ts'
 import { readCompose, readYaml, repository, servesOf } from './compose-file.ts'
 
@@ -29,10 +30,15 @@ const run = promisify(execFile)
 /** The metrics of a running system: names, each with its labels and, where it declares them, their values. */
 const shown = new Map<string, Map<string, Set<string>>>()
 
+/** The type of each. */
+const types = new Map<string, string>()
+
 function learn(text: string): void {
-  for (const [, name = '', kind] of text.matchAll(/^# TYPE (\S+) (\S+)$/gm))
+  for (const [, name = '', kind = ''] of text.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {
+    types.set(name, kind)
     for (const suffix of kind === 'histogram' ? ['_bucket', '_sum', '_count'] : [''])
       shown.set(name + suffix, shown.get(name + suffix) ?? new Map())
+  }
   for (const [, name = '', labels = ''] of text.matchAll(/^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? \S+$/gm))
     for (const [, label = '', value = ''] of labels.matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g)) {
       const known = shown.get(name)
@@ -83,6 +89,13 @@ describe('a running system', () => {
       '',
     ])
     for (const label of grouped) expect([...all]).toContain(label)
+  })
+
+  it('exports no metric of its own that docs/reference/metrics.md does not list, with its type', () => {
+    const listed = new Map(metricRows().map(({ name, type }) => [name, type]))
+    const own = [...types].filter(([name]) => name.startsWith('bailiwick_'))
+    expect(own.length).toBeGreaterThan(30)
+    expect(own.filter(([name, type]) => listed.get(name) !== type)).toEqual([])
   })
 
   it('exports at 0 every counter whose increase an alert watches, or the first increase would be missed', () => {

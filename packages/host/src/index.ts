@@ -29,20 +29,19 @@ export { nodeArguments } from './process/node-arguments.ts'
 export { type SignalHost, untilStopped } from './process/until-stopped.ts'
 export { readConfig } from './settings/config.ts'
 export { developerNames, type Env, knownSettings, misspeltSettings } from './settings/known-settings.ts'
+export { type DescribedSetting, describedSettings, setting } from './settings/setting.ts'
+export type { BusSetting, GrantStoreSetting, ServiceAddress, TlsSetting } from './settings/setting-values.ts'
 export {
   askSettings,
-  type BusSetting,
   commonSettings,
+  decisionSettings,
+  defaultDecisionDeadlineMs,
   defaultQuotas,
-  duration,
-  type GrantStoreSetting,
-  keySettings,
+  issuerSettings,
+  logSettings,
   type NotificationFormat,
   notifySettings,
-  quotaSettings,
-  type ServiceAddress,
   type SinksConfig,
   sinkSettings,
   sinksOf,
-  type TlsSetting,
 } from './settings/settings.ts'

@@ -1,4 +1,4 @@
-import { askSettings, commonSettings, type NotificationFormat, notifySettings } from '@bailiwick/host'
+import { askSettings, commonSettings, type NotificationFormat, notifySettings, setting } from '@bailiwick/host'
 import { z } from 'zod'
 
 /** Settings of an approval service, apart from its adapters. */
@@ -21,9 +21,12 @@ export const configSchema = z.object({
   ...commonSettings(8421),
   ...notifySettings,
   ...askSettings,
-  /** Source of the console's *Evidence* page: an evidence service on another machine, read as an auditor (`bailiwick keys auditor`). */
-  BAILIWICK_EVIDENCE_URL: z
-    .url({ protocol: /^https?$/ })
-    .transform((value) => new URL(value).origin)
-    .optional(),
+  BAILIWICK_EVIDENCE_URL: setting(
+    'The evidence service on another machine that the console’s page *Evidence* reads, as a registered auditor (`bailiwick keys auditor`).',
+    'https://evidence.example',
+    z
+      .url({ protocol: /^https?$/ })
+      .transform((value) => new URL(value).origin)
+      .optional(),
+  ),
 })

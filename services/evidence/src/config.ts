@@ -1,4 +1,4 @@
-import { commonSettings, type SinksConfig, sinkSettings } from '@bailiwick/host'
+import { commonSettings, logSettings, type SinksConfig, sinkSettings } from '@bailiwick/host'
 import { z } from 'zod'
 
 /** The settings of evidence, besides its adapters. */
@@ -19,11 +19,5 @@ export interface EvidenceConfig {
 export const configSchema = z.object({
   ...commonSettings(8424),
   ...sinkSettings,
-  /** `1`: tiles, proofs and traces are public. Otherwise they are only on the operator's socket. */
-  BAILIWICK_LOG_PUBLIC: z
-    .enum(['0', '1'])
-    .default('0')
-    .transform((value) => value === '1'),
-  /** A policy file (docs/audit/witness.md): checkpoints are cosigned by its witnesses. */
-  BAILIWICK_WITNESS_POLICY: z.string().optional(),
+  ...logSettings,
 })

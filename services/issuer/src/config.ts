@@ -1,4 +1,4 @@
-import { commonSettings, keySettings } from '@bailiwick/host'
+import { commonSettings, issuerSettings } from '@bailiwick/host'
 import { z } from 'zod'
 
 /** Settings of an issuer, apart from its adapters. */
@@ -19,9 +19,5 @@ export interface IssuerConfig {
 /** The environment of `bailiwick serve issuer`. */
 export const configSchema = z.object({
   ...commonSettings(8422),
-  ...keySettings,
-  /** Seconds that a credential lives. */
-  BAILIWICK_CREDENTIAL_SECONDS: z.coerce.number().int().min(10).max(600).default(300),
-  /** Calls per second that one agent may make over all its instances, with bursts of ten times that. */
-  BAILIWICK_AGENT_CALLS_PER_SECOND: z.coerce.number().int().min(1).max(1_000_000).default(100),
+  ...issuerSettings,
 })

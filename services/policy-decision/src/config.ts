@@ -1,4 +1,4 @@
-import { commonSettings, defaultQuotas, duration, quotaSettings } from '@bailiwick/host'
+import { commonSettings, decisionSettings, defaultDecisionDeadlineMs, defaultQuotas } from '@bailiwick/host'
 import { z } from 'zod'
 
 /** The settings of a PDP, besides its adapters. */
@@ -27,7 +27,7 @@ export interface PolicyDecisionConfig {
  * decided within the deadline.
  */
 export const defaults = {
-  decisionDeadlineMs: 1000,
+  decisionDeadlineMs: defaultDecisionDeadlineMs,
   outcomeSeconds: 60,
   pointCalls: 1024,
   agentCalls: 512,
@@ -37,12 +37,5 @@ export const defaults = {
 /** The environment of `bailiwick serve policy-decision`. */
 export const configSchema = z.object({
   ...commonSettings(8423),
-  ...quotaSettings,
-  /** For one decision, evidence included; an enforcement point must wait longer. */
-  BAILIWICK_DECISION_DEADLINE: duration(100, 10_000).default(defaults.decisionDeadlineMs),
-  /** `1`: the arguments of allowed calls are kept beside the log until they are erased (docs/audit/erasure.md). */
-  BAILIWICK_KEEP_CALLS: z
-    .enum(['0', '1'])
-    .default('0')
-    .transform((value) => value === '1'),
+  ...decisionSettings,
 })

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { readSecretFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import type { TlsSetting } from '../settings/settings.ts'
+import type { TlsSetting } from '../settings/setting-values.ts'
 import type { Tls } from './listener.ts'
 
 /** Reads the certificate and its key. Throws `config_invalid`. */

@@ -1,4 +1,12 @@
-import { commonSettings, quotaSettings } from './settings.ts'
+import {
+  askSettings,
+  commonSettings,
+  decisionSettings,
+  issuerSettings,
+  logSettings,
+  notifySettings,
+  sinkSettings,
+} from './settings.ts'
 
 /** An environment, such as process.env, which main.ts passes. */
 export type Env = Readonly<Record<string, string | undefined>>
@@ -27,27 +35,11 @@ export const developerNames = [
  */
 export const knownSettings: readonly string[] = [
   ...Object.keys(commonSettings(0)),
-  ...Object.keys(quotaSettings),
-  'BAILIWICK_REQUEST_SECONDS',
+  ...[decisionSettings, askSettings, notifySettings, issuerSettings, logSettings, sinkSettings].flatMap(Object.keys),
   'BAILIWICK_EVIDENCE_URL',
-  'BAILIWICK_NOTIFY_WEBHOOK',
-  'BAILIWICK_NOTIFY_FORMAT',
-  'BAILIWICK_CREDENTIAL_SECONDS',
-  'BAILIWICK_AGENT_CALLS_PER_SECOND',
-  'BAILIWICK_KEY_ROTATION_DAYS',
-  'BAILIWICK_DECISION_DEADLINE',
-  'BAILIWICK_KEEP_CALLS',
   'BAILIWICK_POLICIES',
   'BAILIWICK_PERMITS_NOTHING',
   'BAILIWICK_CALLER_TOKEN_FILE',
-  'BAILIWICK_LOG_PUBLIC',
-  'BAILIWICK_WITNESS_POLICY',
-  'BAILIWICK_SINK_OTLP',
-  'BAILIWICK_SINK_OTLP_HEADERS_FILE',
-  'BAILIWICK_SINK_FILE',
-  'BAILIWICK_SINK_FILE_BYTES',
-  'BAILIWICK_SINK_FILE_KEEP',
-  'BAILIWICK_SINK_BACKLOG',
   // Of `bailiwick dev`.
   'BAILIWICK_DEV_APPROVE',
   'BAILIWICK_DEV_MAX_MINUTES',
