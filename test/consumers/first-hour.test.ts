@@ -80,6 +80,13 @@ async function expectGovernedCall(dev: Awaited<ReturnType<typeof startDev>>): Pr
   expect(trace).toMatch(/All \d+ steps verified/)
 }
 
+it.each([
+  ['docs/start/guard-an-api.md', api],
+  ['docs/start/first-agent.md', agent],
+])('%s has the same code as the README', (page, code) => {
+  expect(readFileSync(join(root, page), 'utf8')).toContain(`\`\`\`ts\n${code}\`\`\``)
+})
+
 it('the README’s API and agent are short, and work as they stand', async () => {
   for (const code of [api, agent]) expect(code.trimEnd().split('\n').length).toBeLessThanOrEqual(27)
   await using dev = await startDev()

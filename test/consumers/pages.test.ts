@@ -1,0 +1,269 @@
+import { cpSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { freePort, type System, startSystem } from '@bailiwick/testkit'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { tell } from '../demo/story.ts'
+import { readYaml } from '../infra/compose-file.ts'
+import { type ConsoleBlock, consoleBlocks, replay, type Scenario, Terminal } from './console-blocks.ts'
+
+// Every `console` block of every page is replayed here: each command as it stands, with ids of this run in place of the page's.
+
+const root = join(import.meta.dirname, '../..')
+const textOf = (page: string) => readFileSync(join(root, page), 'utf8')
+const pages = globSync(['*.md', '{docs,examples,infra,packages,policies,services,test}/**/*.md'], {
+  cwd: root,
+  exclude: (path) => /(^|\/)(node_modules|dist|\.venv|venv)$/.test(path),
+}).toSorted()
+const blocks = new Map(pages.flatMap((page) => consoleBlocks(page, textOf(page))).map((block) => [block.name, block]))
+
+const cliPage = 'docs/reference/cli.md'
+/** The fenced block of a page that has this in it. */
+const fenced = (page: string, language: string, has: string): string =>
+  [...textOf(page).matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))]
+    .map(([, body = '']) => body)
+    .find((body) => body.includes(has)) ?? ''
+
+/** Needs no installation. */
+const alone: Scenario[] = [
+  { block: `${cliPage}: npx bailiwick init --data company --public-url https://bailiwick.example`, upTo: 'Next:' },
+  {
+    block: 'docs/operate/backup.md: npx bailiwick backup /mnt/backups/2026-11-26 --data company',
+    before: (at) => void mkdirSync(at.at('backups')),
+    as: (command) => command.replace('/mnt/backups', 'backups'),
+    after: (n, at) => n === 0 && renameSync(at.at('company'), at.at('company-before')),
+  },
+  {
+    block: 'docs/audit/witness.md: npx bailiwick witness init witness.example/audit --state audit-witness',
+    before: (at) => writeFileSync(at.at('company.vkey'), `${JSON.parse(at.read('company/trust.json')).log.vkey}\n`),
+    as: (command) => command.replace('--port 8426', '--port 0'),
+    staysOn: true,
+  },
+  {
+    block: 'docs/how-to/policies.md: npx bailiwick policy check company',
+    before(at) {
+      rmSync(at.at('company'), { recursive: true })
+      cpSync(at.at('policies'), at.at('company'), { recursive: true })
+      writeFileSync(
+        at.at('company/mine.cedar'),
+        `@id("also-granted") permit (principal is agent, action, resource) when { context.grant.seconds_left > 1 };
+@id("too-late") forbid (principal, action, resource) when { 9223372036854775807 + 1 > 0 };`,
+      )
+    },
+  },
+  {
+    block: 'docs/how-to/policies.md: npx bailiwick policy test company',
+    before(at) {
+      rmSync(at.at('company/mine.cedar'))
+      const [, reads = '', sends = ''] = at.read('company/tests/starter.yaml').split(/^(?=- name: )/m)
+      for (const file of globSync('*.yaml', { cwd: at.at('company/tests') })) rmSync(at.at('company/tests', file))
+      const wrong = sends.replace(/^- name: .*/, '- name: one is still reading').replace(/expect: .*/, 'expect: { decision: deny }')
+      writeFileSync(at.at('company/tests/trifecta.yaml'), reads + wrong)
+    },
+  },
+  {
+    block: 'docs/how-to/policies.md: npx bailiwick policy explain policies request.json',
+    before(at) {
+      const tests = readYaml<{ request: object; expect: object }[]>('policies/tests/starter.yaml')
+      const denied = tests.find((test) => JSON.stringify(test.expect).includes('destructive-needs'))
+      writeFileSync(at.at('request.json'), JSON.stringify(denied?.request))
+    },
+  },
+  {
+    block: `docs/how-to/plain-pdp.md: echo '{"id":1,"policies":"policies","requests":[]}' | npx bailiwick policy evaluate --batch -`,
+  },
+  { block: `${cliPage}: npx bailiwick verify --log copy` },
+]
+
+/** As after the first `npm start`: nobody is enrolled, and the sample request waits. */
+const first: Scenario[] = [
+  { block: `${cliPage}: npx bailiwick status` },
+  { block: `${cliPage}: npx bailiwick serve issuer` },
+  {
+    block: `${cliPage}: npx bailiwick request --key .bailiwick/sample/forecaster.json --agent spiffe://bailiwick.local/agent/forecaster/i1 --authority authority.json --purpose 'Month-end forecast'`,
+    before: (at) => writeFileSync(at.at('authority.json'), fenced(cliPage, 'json', 'bailiwick_task')),
+  },
+  {
+    block:
+      'examples/consumers/shell/README.md: examples/consumers/shell/ask.sh .bailiwick/sample/forecaster.json spiffe://bailiwick.local/agent/forecaster/i1',
+  },
+  {
+    block: `${cliPage}: npx bailiwick registry apply registry.yaml`,
+    before: (at) => writeFileSync(at.at('registry.yaml'), fenced(cliPage, 'yaml', 'A second tool server')),
+  },
+  {
+    block: `${cliPage}: npx bailiwick verify`,
+    after: (_, at) => cpSync(at.at('.bailiwick/evidence/log/checkpoint'), at.at('kept-checkpoint')),
+  },
+  {
+    block: 'docs/operate/keys.md: npx bailiwick keys prepare credential',
+    as(command, shown) {
+      const kid = (line: RegExp) => shown.flatMap((each) => line.exec(each)?.[1] ?? [])[0]?.slice(0, 8) ?? ''
+      const prepared = kid(/^credential key (\S+) is prepared/)
+      const replaced = kid(/^credential +(\S+) +replaced/)
+      return command.replace('J-cZPLls', prepared).replace('82UNYfmw', replaced)
+    },
+  },
+  {
+    block: `${cliPage}: npx bailiwick verify --old kept-checkpoint`,
+    before: (at) =>
+      expect.poll(() => at.read('.bailiwick/evidence/log/checkpoint')).not.toBe(at.read('kept-checkpoint')),
+  },
+  {
+    block: `${cliPage}: npx bailiwick verify --log copy --vkey .bailiwick/evidence/log.vkey --old kept-checkpoint`,
+    before(at) {
+      cpSync(at.at('.bailiwick/evidence/log'), at.at('copy'), { recursive: true })
+      const tile = tileOf(at)
+      const bytes = readFileSync(tile)
+      bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
+      writeFileSync(tile, bytes)
+    },
+    after: (n, at) => n === 0 && rmSync(tileOf(at)),
+  },
+]
+
+const tileOf = (at: Terminal): string => {
+  const [tile = ''] = globSync('tile/entries/000.p/*', { cwd: at.at('copy') })
+    .toSorted((a, b) => Number(a.split('/').at(-1)) - Number(b.split('/').at(-1)))
+    .slice(-1)
+  return at.at('copy', tile)
+}
+
+/** After the story that `npm run demo` tells. */
+const afterTheStory: Scenario[] = [
+  { block: `${cliPage}: npx bailiwick events --agent spiffe://bailiwick.local/agent/reconciler --approver owner --type outcome --limit 2` },
+  {
+    block: `${cliPage}: npx bailiwick trace grt_vH2jv68UWxHiexMgJzwyx3qKzNLe6OdSXcvd-_ocQxM --type decision.denied --reason action_not_granted --limit 1`,
+    as: (command) => command.replace(/grt_\S+/, story.grant),
+  },
+  { block: `${cliPage}: npx bailiwick report --from 2026-11-01 --html > report.html` },
+  {
+    block: 'docs/audit/erasure.md: npx bailiwick erase req_… --reason data_subject_request',
+    as: (command) => command.replace('req_…', story.request),
+  },
+  {
+    block: `${cliPage}: npx bailiwick revoke grant grt_lGOUxPYFrN9F2gISgeVzPaOGfehs03HkNWFu3Yrf34A --reason 'laptop lost'`,
+    as: (command) => command.replace(/grt_\S+/, story.grant),
+  },
+]
+const story = { grant: '', request: '' }
+
+/** In an installation of `bailiwick dev`, which the first block starts. */
+const withAProgram: Scenario[] = [
+  {
+    block: 'docs/start/dev.md: npx bailiwick dev --env .env.dev',
+    as: (command) => `${command} --port ${devPort}`,
+    staysOn: true,
+    after: (_, at) => at.use(/^BAILIWICK_DATA=(.*)$/m.exec(at.read('.env.dev'))?.[1] ?? ''),
+  },
+  {
+    block:
+      'docs/start/register.md: npx bailiwick keys agent spiffe://bailiwick.local/agent/ledger --owner owner --out keys > registry.yaml',
+  },
+  {
+    block:
+      'docs/start/register.md: npx bailiwick keys point ledger-api --resource tool:ledger/read --resource tool:ledger/post --base-url http://localhost:8440 --out keys >> registry.yaml',
+    after: (_, at) =>
+      writeFileSync(at.at('registry.yaml'), fenced('docs/start/register.md', 'yaml', 'tool_servers'), { flag: 'a' }),
+  },
+  { block: 'docs/start/register.md: npx bailiwick registry apply registry.yaml --wait' },
+  {
+    block: `${cliPage}: npx bailiwick registry apply registry.yaml --wait`,
+    before: (at) => writeFileSync(at.at('registry.yaml'), fenced(cliPage, 'yaml', 'A second tool server')),
+  },
+]
+let devPort = 0
+
+/** Blocks that are not replayed, and why. */
+const notReplayed: Record<string, string> = {
+  'docs/audit/witness.md: BAILIWICK_WITNESS_POLICY=witnesses.policy npx bailiwick serve --data site --port 18420':
+    'two witnesses and a log that they cosign: services/evidence and packages/cli test these programs with one another',
+  'docs/audit/witness.md: npx bailiwick verify --log site/evidence/log --witness witnesses.policy':
+    'a log that two witnesses cosigned, as above',
+  'docs/audit/witness.md: npx bailiwick receipt evt_01M8DSEVXNSZDT28FC32FGXER5 --data site > registered.tlog-proof':
+    'a log that two witnesses cosigned, as above',
+  'docs/audit/witness.md: npx bailiwick prove dec_01M8E8SNWKN5V72BQXYA125PHB --data demo > action.json':
+    'a log that a witness cosigned, as above',
+  'docs/how-to/attestation.md: npx bailiwick agents join-token spiffe://acme.example/agent/ledger --instance laptop --minutes 10':
+    'an agent that is registered for join tokens, in an installation named acme.example',
+  'docs/how-to/plain-pdp.md: npx bailiwick serve policy-decision --policies company-policies --port 8423 --plain':
+    'curl, which a bare Debian lacks, and policies that the page does not show whole',
+  'docs/how-to/policies.md: npx bailiwick policy replay company --day 2026-11-27':
+    'a day of recorded decisions, and a policy set that differs from the active one',
+  'docs/how-to/policies.md: npx bailiwick policy shadow company':
+    'thousands of decisions while a candidate is asked beside the active set',
+  [`${cliPage}: npx bailiwick recover --root-key /media/offline/root.json --approver olga --name Olga --groups owners`]:
+    'the offline root key, and people who lost all passkeys: packages/cli/src/commands/recover.test.ts',
+  [`${cliPage}: npx bailiwick kafka topics apply`]: 'Kafka: packages/cli/src/commands/kafka.int.test.ts',
+  [`${cliPage}: npx bailiwick kafka topics check`]: 'Kafka: packages/cli/src/commands/kafka.int.test.ts',
+  [`${cliPage}: npx bailiwick kafka acls check`]: 'Kafka: packages/cli/src/commands/kafka.int.test.ts',
+}
+
+it('each console block of each page is replayed below, or it says why not', () => {
+  const replayed = [...alone, ...first, ...afterTheStory, ...withAProgram].map(({ block }) => block)
+  expect([...replayed, ...Object.keys(notReplayed)].toSorted()).toEqual([...blocks.keys()].toSorted())
+})
+
+const blockOf = (name: string): ConsoleBlock => {
+  const block = blocks.get(name)
+  if (block === undefined) throw new Error(`no page has ${name}`)
+  return block
+}
+
+describe('the commands that a page shows', () => {
+  describe('without an installation', () => {
+    let terminal: Terminal
+    beforeAll(() => void (terminal = new Terminal()))
+    afterAll(() => terminal[Symbol.asyncDispose]())
+    it.each(alone)('$block', (scenario) => play(terminal, scenario))
+  })
+
+  describe('after the first start', () => {
+    let system: System
+    let terminal: Terminal
+    beforeAll(async () => {
+      system = await startSystem()
+      terminal = new Terminal()
+      terminal.use(system.data)
+    })
+    afterAll(async () => {
+      await terminal[Symbol.asyncDispose]()
+      await system[Symbol.asyncDispose]()
+    })
+    it.each(first)('$block', (scenario) => play(terminal, scenario))
+  })
+
+  describe('after the story of the demo', () => {
+    let system: System
+    let terminal: Terminal
+    beforeAll(async () => {
+      system = await startSystem()
+      terminal = new Terminal()
+      terminal.use(system.data)
+      await tell(system, async (_, tellIt) => {
+        const [said] = [await tellIt()]
+        story.request ||= /req_[\w-]+/.exec(said)?.[0] ?? ''
+        story.grant ||= /grt_[\w-]+/.exec(said)?.[0] ?? ''
+      })
+    })
+    afterAll(async () => {
+      await terminal[Symbol.asyncDispose]()
+      await system[Symbol.asyncDispose]()
+    })
+    it.each(afterTheStory)('$block', (scenario) => play(terminal, scenario))
+  })
+
+  describe('where a program approves', () => {
+    let terminal: Terminal
+    beforeAll(async () => {
+      devPort = await freePort()
+      terminal = new Terminal()
+    })
+    afterAll(() => terminal[Symbol.asyncDispose]())
+    it.each(withAProgram)('$block', (scenario) => play(terminal, scenario))
+  })
+})
+
+async function play(terminal: Terminal, scenario: Scenario): Promise<void> {
+  await scenario.before?.(terminal)
+  await replay(terminal, blockOf(scenario.block), scenario)
+}
