@@ -15,7 +15,7 @@ const habits = /\b(whoever|nobody|somebody|everybody|whatever|of before|but for|
 const prose = /\.(md|ts|tsx|mjs|lua|py|go|sh|ya?ml)$/
 /** Generated, or about words themselves. */
 const left =
-  /(^|\/)(generated|dist)\/|^scripts\/prose|^(CHANGELOG|CONTRIBUTING)\.md$|^test\/runs\/|^docs\/reference\/(errors\.md|events\/types\.md)/
+  /(^|\/)(generated|dist)\/|^scripts\/prose|^(CHANGELOG|CONTRIBUTING)\.md$|^test\/runs\/|^docs\/reference\/((errors|log-lines|metrics|settings)\.md|events\/types\.md)/
 
 interface Hit {
   file: string

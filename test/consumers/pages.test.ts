@@ -74,7 +74,7 @@ const alone: Scenario[] = [
   { block: `${cliPage}: npx bailiwick verify --log copy` },
 ]
 
-/** As after the first `npm start`: nobody is enrolled, and the sample request waits. */
+/** As after the first `npm start`: no approver is enrolled, and the sample request waits. */
 const first: Scenario[] = [
   { block: `${cliPage}: npx bailiwick status` },
   { block: `${cliPage}: npx bailiwick serve issuer` },
