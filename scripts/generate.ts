@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { contractFiles, generatedFolders, generatedFrom, table } from '@bailiwick/contracts/generate'
-import { type DenialReason, denialReasons, errorKinds, isRequestable, retrySecondsOf } from '@bailiwick/errors'
+import { type DenialReason, denialReasons, errorGroups, isRequestable, retrySecondsOf } from '@bailiwick/errors'
+import { logPage, metricsPage, settingsPage } from './reference-pages.ts'
 
 const { values: options } = parseArgs({ options: { check: { type: 'boolean' }, root: { type: 'string' } } })
 const root = options.root ?? fileURLToPath(new URL('..', import.meta.url))

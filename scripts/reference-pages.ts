@@ -102,12 +102,22 @@ export async function settingsPage(): Promise<string> {
 
 // Metrics and log lines
 
-const partsInOrder = ['every process', 'approval', 'issuer', 'policy-decision', '`--plain`', 'evidence', 'standalone', 'witness']
+const partsInOrder = [
+  'every process',
+  'approval',
+  'issuer',
+  'policy-decision',
+  '`--plain`',
+  'evidence',
+  'standalone',
+  'witness',
+]
 
 /** The process in which a source runs, as far as its folder says. */
 const partOf = (path: string): string => {
   const [, kind, name = ''] = /^(packages|services)\/([^/]+)\//.exec(path) ?? []
-  if (kind === 'services') return name === 'plain-pdp' || /^services\/[^/]+\/src\/plain\//.test(path) ? '`--plain`' : name
+  if (kind === 'services')
+    return name === 'plain-pdp' || /^services\/[^/]+\/src\/plain\//.test(path) ? '`--plain`' : name
   return path.startsWith('packages/cli/src/') && path.includes('witness') ? 'witness' : 'every process'
 }
 

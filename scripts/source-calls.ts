@@ -68,7 +68,10 @@ function argumentsAt(source: string, code: string, from: number, end = ')'): str
   for (let at = from; at < code.length; at++) {
     const letter = code[at] ?? ''
     if (open.length === 0 && (letter === ',' || letter === end)) {
-      const text = source.slice(start, at).replace(/^(\s*\/\/[^\n]*\n)+/, '').trim()
+      const text = source
+        .slice(start, at)
+        .replace(/^(\s*\/\/[^\n]*\n)+/, '')
+        .trim()
       if (text !== '') args.push(text)
       start = at + 1
       if (letter === end) return args
@@ -80,7 +83,8 @@ function argumentsAt(source: string, code: string, from: number, end = ')'): str
 
 /** The same length, with strings and comments blanked out, so that brackets and commas in them do not count. */
 function blanked(source: string): string {
-  return source.replace(/\/\/[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g, (text) =>
-    text.replace(/[^\n]/g, ' '),
+  return source.replace(
+    /\/\/[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g,
+    (text) => text.replace(/[^\n]/g, ' '),
   )
 }

@@ -61,8 +61,7 @@ describe('the check of links', () => {
   })
 
   it('makes anchors as GitHub does', () => {
-    const text =
-      '# The `bailiwick` command\n## When [it](x.md) fails…\n## Twice\n## Twice\n```sh\n# no heading\n```\n'
+    const text = '# The `bailiwick` command\n## When [it](x.md) fails…\n## Twice\n## Twice\n```sh\n# no heading\n```\n'
     expect([...anchorsOf(text)]).toEqual(['the-bailiwick-command', 'when-it-fails', 'twice', 'twice-1'])
   })
 

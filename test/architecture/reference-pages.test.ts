@@ -7,7 +7,8 @@ import { filesAt, readText } from './repository.ts'
 describe('the pages that are generated from the sources', () => {
   it('list every setting that a process reads', async () => {
     const page = await settingsPage()
-    const ofNoOperator = /^BAILIWICK_(DEV_|URL|INSTALLATION|TRUST$|APPROVER|AGENT$|AGENT_(INSTANCE|KEY)|POINT|CHAOS|NIGHTLY|SEED)/
+    const ofNoOperator =
+      /^BAILIWICK_(DEV_|URL|INSTALLATION|TRUST$|APPROVER|AGENT$|AGENT_(INSTANCE|KEY)|POINT|CHAOS|NIGHTLY|SEED)/
     const listed = knownSettings.filter((name) => page.includes(`| \`${name}\` |`))
     expect(knownSettings.filter((name) => !listed.includes(name) && !ofNoOperator.test(name))).toEqual([])
     expect(listed.length).toBeGreaterThan(35)
@@ -27,7 +28,9 @@ describe('the pages that are generated from the sources', () => {
   })
 
   it('list log lines with their fields', () => {
-    expect(logPage()).toContain('| THE FILES OF THE ACTIVE POLICY SET WERE CHANGED | `policy_set`, `found` | evidence |')
+    expect(logPage()).toContain(
+      '| THE FILES OF THE ACTIVE POLICY SET WERE CHANGED | `policy_set`, `found` | evidence |',
+    )
   })
 
   it('docs/operate/when-things-fail.md says what each health check means', () => {

@@ -34,7 +34,8 @@ it('reads commands, their output and their exit codes', () => {
 })
 
 it('compares lines without what differs from run to run, and with everything else', () => {
-  const line = '2026-11-27T06:35:08.095Z  request  req_sV5gwKdz8MJuoo4WQkpCtE8nXrHM4vLfZbkqCiaRB6g of 106 at http://localhost:8420'
+  const line =
+    '2026-11-27T06:35:08.095Z  request  req_sV5gwKdz8MJuoo4WQkpCtE8nXrHM4vLfZbkqCiaRB6g of 106 at http://localhost:8420'
   expect(shapeOf(line)).toBe('TIME request req_ID of N at http://localhost:N')
   expect(shapeOf('root     ChJDHz15TlxuxMOkYkMAnJFAca7znBITfbS47QzmvVc=')).toBe('root HASH')
   expect(shapeOf('destructive-needs-its-own-approval (starter.cedar)')).toBe(

@@ -77,7 +77,9 @@ export function misfit(page: readonly string[], output: readonly string[]): stri
 
 /** `…` in a line of the page stands for any text. */
 function agrees(wanted: string, line: string): boolean {
-  const parts = shapeOf(wanted).split('…').map((part) => RegExp.escape(part))
+  const parts = shapeOf(wanted)
+    .split('…')
+    .map((part) => RegExp.escape(part))
   return new RegExp(`^${parts.join('.*')}$`).test(shapeOf(line))
 }
 

@@ -56,7 +56,9 @@ const alone: Scenario[] = [
       rmSync(at.at('company/mine.cedar'))
       const [, reads = '', sends = ''] = at.read('company/tests/starter.yaml').split(/^(?=- name: )/m)
       for (const file of globSync('*.yaml', { cwd: at.at('company/tests') })) rmSync(at.at('company/tests', file))
-      const wrong = sends.replace(/^- name: .*/, '- name: one is still reading').replace(/expect: .*/, 'expect: { decision: deny }')
+      const wrong = sends
+        .replace(/^- name: .*/, '- name: one is still reading')
+        .replace(/expect: .*/, 'expect: { decision: deny }')
       writeFileSync(at.at('company/tests/trifecta.yaml'), reads + wrong)
     },
   },
@@ -130,7 +132,9 @@ const tileOf = (at: Terminal): string => {
 
 /** After the story that `npm run demo` tells. */
 const afterTheStory: Scenario[] = [
-  { block: `${cliPage}: npx bailiwick events --agent spiffe://bailiwick.local/agent/reconciler --approver owner --type outcome --limit 2` },
+  {
+    block: `${cliPage}: npx bailiwick events --agent spiffe://bailiwick.local/agent/reconciler --approver owner --type outcome --limit 2`,
+  },
   {
     block: `${cliPage}: npx bailiwick trace grt_vH2jv68UWxHiexMgJzwyx3qKzNLe6OdSXcvd-_ocQxM --type decision.denied --reason action_not_granted --limit 1`,
     as: (command) => command.replace(/grt_\S+/, story.grant),
@@ -212,7 +216,9 @@ const blockOf = (name: string): ConsoleBlock => {
 describe('the commands that a page shows', () => {
   describe('without an installation', () => {
     let terminal: Terminal
-    beforeAll(() => void (terminal = new Terminal()))
+    beforeAll(() => {
+      terminal = new Terminal()
+    })
     afterAll(() => terminal[Symbol.asyncDispose]())
     it.each(alone)('$block', (scenario) => play(terminal, scenario))
   })

@@ -7,5 +7,5 @@ export {
   mayHaveActed,
   retrySecondsOf,
 } from './denial-reasons.ts'
-export { type ErrorCode, errorKinds } from './error-kinds.ts'
+export { type ErrorCode, errorGroups, errorKinds } from './error-kinds.ts'
 export { errorCode, type Problem, ServiceError, toProblem } from './service-error.ts'

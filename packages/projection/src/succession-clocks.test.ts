@@ -161,7 +161,9 @@ describe('the silence of the active one', () => {
     const { scene } = await Scene.withTwo()
     await using _ = scene
     const { time } = scene.installation
-    await scene.pass(3, async () => void (time.wall += 900))
+    await scene.pass(3, async () => {
+      time.wall += 900
+    })
     expect([time.wall - (scene.projection.heads.leader('issuer')?.takenAt ?? 0), scene.tries]).toEqual([4200, 0])
     time.ticks += 1499
     vi.advanceTimersByTime(100)

@@ -83,7 +83,8 @@ export const approvingErrors = {
     status: 403,
     retryable: false,
     title: 'The passkey registration does not verify',
-    cause: 'The authenticator offers no algorithm or no user verification that is accepted, or answered for another address.',
+    cause:
+      'The authenticator offers no algorithm or no user verification that is accepted, or answered for another address.',
     fix: 'Open the invitation at the public address, with an authenticator that asks for a PIN or a fingerprint.',
   },
   statement_unknown: {
@@ -132,7 +133,8 @@ export const approvingErrors = {
     status: 403,
     retryable: false,
     title: 'The registry change is not authorised',
-    cause: 'The signatures are too few or not by approvers, or the change would leave the registry without what it needs.',
+    cause:
+      'The signatures are too few or not by approvers, or the change would leave the registry without what it needs.',
     fix: 'Correct what `detail` names, and have two approvers sign (one where `single_operator` holds).',
   },
 } as const satisfies Record<string, ErrorKind>

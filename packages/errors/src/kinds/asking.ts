@@ -104,7 +104,8 @@ export const askingErrors = {
     status: 400,
     retryable: false,
     title: 'The arguments are not those of the requested action',
-    cause: 'The digest of the arguments that were sent is not the one that was signed, or the authority is for another action.',
+    cause:
+      'The digest of the arguments that were sent is not the one that was signed, or the authority is for another action.',
     fix: 'Compute the digest over exactly the arguments that you send. `test/vectors` has examples.',
   },
   arguments_too_long: {
@@ -125,7 +126,8 @@ export const askingErrors = {
     status: 400,
     retryable: false,
     title: 'The agent is not registered for this callback',
-    cause: 'The address is not https, is on this machine, or lies below none of the `callbacks` in the agent’s registration.',
+    cause:
+      'The address is not https, is on this machine, or lies below none of the `callbacks` in the agent’s registration.',
     fix: 'Add the address to `callbacks` in the registration, or poll the task handle instead.',
   },
 } as const satisfies Record<string, ErrorKind>

@@ -6,7 +6,8 @@ export const callerErrors = {
     status: 401,
     retryable: false,
     title: 'The caller did not prove who it is',
-    cause: 'The assertion, the session or the proof is missing, expired, signed by an unknown key, or for another address.',
+    cause:
+      'The assertion, the session or the proof is missing, expired, signed by an unknown key, or for another address.',
     fix: 'Sign with the registered key, for exactly this address, with a clock that is right. In the console, sign in again.',
   },
   caller_forbidden: {
@@ -20,7 +21,8 @@ export const callerErrors = {
     status: 403,
     retryable: false,
     title: 'The request does not come from an allowed origin',
-    cause: 'A page of another site made the request, or the console was opened under another address than the public one.',
+    cause:
+      'A page of another site made the request, or the console was opened under another address than the public one.',
     fix: 'Open the console at the installation’s public address.',
   },
   signature_invalid: {

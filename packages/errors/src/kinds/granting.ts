@@ -20,7 +20,8 @@ export const grantingErrors = {
     status: 400,
     retryable: false,
     title: 'The delegation does not verify, or passes on more than its parent has',
-    cause: 'A link of the chain is wider, lives longer, goes deeper or is signed by another key than its parent allows. `detail` names the fault.',
+    cause:
+      'A link of the chain is wider, lives longer, goes deeper or is signed by another key than its parent allows. `detail` names the fault.',
     fix: 'Have the delegating agent sign a narrower delegation.',
   },
   decision_unknown: {
@@ -34,7 +35,8 @@ export const grantingErrors = {
     status: 409,
     retryable: false,
     title: 'The outcome does not belong to the decision',
-    cause: 'The outcome names another action or another instance, the decision was taken back, or has another outcome already.',
+    cause:
+      'The outcome names another action or another instance, the decision was taken back, or has another outcome already.',
     fix: 'Report one outcome for each permit, over the action that the permit signs. The finding in the log names both.',
   },
   outcome_sequence_reused: {
@@ -55,7 +57,8 @@ export const grantingErrors = {
     status: 403,
     retryable: false,
     title: 'The permit does not verify for this action, here and now',
-    cause: 'The permit is expired, for another enforcement point or action, or signed by an unknown key. Often a clock is wrong, or the point is older than the decision point.',
+    cause:
+      'The permit is expired, for another enforcement point or action, or signed by an unknown key. Often a clock is wrong, or the point is older than the decision point.',
     fix: 'Compare the clocks and the versions of both. Then make the call again.',
   },
   permit_used: {

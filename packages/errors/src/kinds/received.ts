@@ -69,7 +69,8 @@ export const receivedErrors = {
     status: 400,
     retryable: false,
     title: 'The event does not match its schema',
-    cause: 'A member of the event is wrong, its key is not the key of its message, or its signature is not its last member.',
+    cause:
+      'A member of the event is wrong, its key is not the key of its message, or its signature is not its last member.',
     fix: 'Compare the event with the page of its topic, and with the vectors in `test/vectors/events`.',
   },
   event_too_large: {
@@ -97,7 +98,8 @@ export const receivedErrors = {
     status: 400,
     retryable: false,
     title: 'The authority has a member that is not understood',
-    cause: 'A member is misspelt, or newer than this service. A limit that is not understood cannot be kept, so it is refused.',
+    cause:
+      'A member is misspelt, or newer than this service. A limit that is not understood cannot be kept, so it is refused.',
     fix: 'Remove or correct the member that `detail` points to.',
   },
   prefix_not_a_path: {

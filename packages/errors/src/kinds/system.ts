@@ -6,7 +6,8 @@ export const systemErrors = {
     status: 503,
     retryable: true,
     title: 'The state is not proved fresh',
-    cause: 'This process has not heard recently enough from the services whose state it needs: a service or the bus is away, or it started a moment ago.',
+    cause:
+      'This process has not heard recently enough from the services whose state it needs: a service or the bus is away, or it started a moment ago.',
     fix: 'Wait and repeat. If it lasts, `/readyz` names the service that is not heard.',
   },
   state_contended: {

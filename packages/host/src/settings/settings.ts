@@ -24,11 +24,7 @@ import {
  * them into its schema: `z.object({ ...commonSettings(8422), … })`.
  */
 export const commonSettings = (defaultPort: number) => ({
-  BAILIWICK_DATA: setting(
-    'Folder for all stored data.',
-    '/var/lib/bailiwick',
-    z.string().default('.bailiwick'),
-  ),
+  BAILIWICK_DATA: setting('Folder for all stored data.', '/var/lib/bailiwick', z.string().default('.bailiwick')),
   BAILIWICK_PUBLIC_URL: setting(
     'The public address, for which the installation was made: an origin. Without it: the one that `trust.json` names, and `http://localhost:<port>` for all in one and for `--plain`.',
     'https://bailiwick.example',

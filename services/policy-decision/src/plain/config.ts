@@ -14,7 +14,11 @@ const {
 
 /** The environment of `bailiwick serve policy-decision --plain`. */
 export const configSchema = z.object({
-  BAILIWICK_DATA: setting('If this folder exists, the operator’s socket is made in it.', '/run/bailiwick', BAILIWICK_DATA),
+  BAILIWICK_DATA: setting(
+    'If this folder exists, the operator’s socket is made in it.',
+    '/run/bailiwick',
+    BAILIWICK_DATA,
+  ),
   BAILIWICK_PUBLIC_URL,
   BAILIWICK_HOST,
   BAILIWICK_PORT,
