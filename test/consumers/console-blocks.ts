@@ -148,11 +148,11 @@ export interface Scenario {
   /** The block's name. */
   block: string
   /** What a reader has done before. */
-  before?: (terminal: Terminal) => Promise<void> | void
+  before?: (terminal: Terminal) => unknown
   /** The command with names of this run in place of the page's; `shown`: all lines of the block so far. */
   as?: (command: string, shown: readonly string[], n: number) => string
   /** Done after the command with this number. */
-  after?: (n: number, terminal: Terminal) => Promise<void> | void
+  after?: (n: number, terminal: Terminal) => unknown
   /** The last command goes on until the terminal is closed. */
   staysOn?: true
   /** Only the lines above the one that begins so are compared: below, a terminal shows what a file does not. */

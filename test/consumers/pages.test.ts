@@ -28,7 +28,7 @@ const alone: Scenario[] = [
   { block: `${cliPage}: npx bailiwick init --data company --public-url https://bailiwick.example`, upTo: 'Next:' },
   {
     block: 'docs/operate/backup.md: npx bailiwick backup /mnt/backups/2026-11-26 --data company',
-    before: (at) => void mkdirSync(at.at('backups')),
+    before: (at) => mkdirSync(at.at('backups')),
     as: (command) => command.replace('/mnt/backups', 'backups'),
     after: (n, at) => n === 0 && renameSync(at.at('company'), at.at('company-before')),
   },
@@ -246,7 +246,7 @@ describe('the commands that a page shows', () => {
       terminal = new Terminal()
       terminal.use(system.data)
       await tell(system, async (_, tellIt) => {
-        const [said] = [await tellIt()]
+        const said = await tellIt()
         story.request ||= /req_[\w-]+/.exec(said)?.[0] ?? ''
         story.grant ||= /grt_[\w-]+/.exec(said)?.[0] ?? ''
       })

@@ -21,7 +21,7 @@ export interface DescribedSetting {
 /** The settings of a process, in the order of its schema. Throws for one that says nothing of itself. */
 export function describedSettings(schema: z.ZodObject): DescribedSetting[] {
   return Object.entries(schema.shape as Record<string, z.ZodType>).map(([name, field]) => {
-    const said: { description?: string; example?: unknown } = field.meta() ?? {}
+    const said: { description?: string | undefined; example?: unknown } = field.meta() ?? {}
     const { description: does, example } = said
     if (does === undefined || typeof example !== 'string') throw new Error(`${name}: nothing is said of it`)
     if (!field.safeParse(example).success) throw new Error(`${name}: its example is not taken`)
