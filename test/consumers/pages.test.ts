@@ -224,17 +224,15 @@ describe('the commands that a page shows', () => {
   })
 
   describe('after the first start', () => {
-    let system: System
     let terminal: Terminal
     beforeAll(async () => {
-      system = await startSystem()
+      const port = await freePort()
       terminal = new Terminal()
-      terminal.use(system.data)
+      const shown = terminal.start(`env BAILIWICK_PORT=${port} npx bailiwick serve`)
+      const requests = async () => (await terminal.run('npx bailiwick requests')).lines.join('\n')
+      await expect.poll(requests, { message: shown().join('\n') }).toContain('reconcile-q3-invoices')
     })
-    afterAll(async () => {
-      await terminal[Symbol.asyncDispose]()
-      await system[Symbol.asyncDispose]()
-    })
+    afterAll(() => terminal[Symbol.asyncDispose]())
     it.each(first)('$block', (scenario) => play(terminal, scenario))
   })
 
