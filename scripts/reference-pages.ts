@@ -40,7 +40,7 @@ async function settingRows(): Promise<SettingRow[]> {
     if (schema === undefined) throw new Error(`no settings of ${reader}`)
     for (const setting of describedSettings(schema)) {
       const key = `${setting.name} ${setting.does}`
-      const row = rows.get(key) ?? { ...setting, readers: [], defaults: new Map() }
+      const row: SettingRow = rows.get(key) ?? { ...setting, readers: [], defaults: new Map() }
       row.readers.push(reader)
       if (setting.default !== undefined) row.defaults.set(reader, setting.default)
       rows.set(key, row)
