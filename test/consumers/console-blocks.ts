@@ -53,12 +53,12 @@ export function shapeOf(line: string): string {
     .trim()
 }
 
-/** Lines that depend on how an installation was made, and that pages leave out. */
-const ofTheInstallation = /^(SINGLE OPERATOR|SOFTWARE APPROVER)\b/
+/** Lines that depend on how an installation was made, and log lines: pages leave them out. */
+const leftOut = /^(SINGLE OPERATOR|SOFTWARE APPROVER)\b|^\{"level":/
 
 /** The first line of the page that the output lacks, or the first that the page lacks; `undefined` where they agree. */
 export function misfit(page: readonly string[], output: readonly string[]): string | undefined {
-  const counts = (line: string) => line.trim() !== '' && !ofTheInstallation.test(line.trim())
+  const counts = (line: string) => line.trim() !== '' && !leftOut.test(line.trim())
   const said = output.filter(counts)
   let at = 0
   let anyLines = false
@@ -151,6 +151,8 @@ export interface Scenario {
   before?: (terminal: Terminal) => unknown
   /** The command with names of this run in place of the page's; `shown`: all lines of the block so far. */
   as?: (command: string, shown: readonly string[], n: number) => string
+  /** A folder of the page outside its own, which is one of the terminal's here. */
+  elsewhere?: string
   /** Done after the command with this number. */
   after?: (n: number, terminal: Terminal) => unknown
   /** The last command goes on until the terminal is closed. */
@@ -162,10 +164,12 @@ export interface Scenario {
 /** Replays a block; fails where the output is not what the page shows. */
 export async function replay(terminal: Terminal, block: ConsoleBlock, scenario: Scenario): Promise<void> {
   const shown: string[] = []
+  const { elsewhere } = scenario
+  const here = (text: string) => (elsewhere === undefined ? text : text.replaceAll(elsewhere, terminal.at('elsewhere')))
   for (const [n, { command, output, code }] of block.commands.entries()) {
-    const typed = scenario.as?.(command, shown, n) ?? command
+    const typed = here(scenario.as?.(command, shown, n) ?? command)
     const cut = output.findIndex((line) => scenario.upTo !== undefined && line.startsWith(scenario.upTo))
-    const wanted = cut < 0 ? output : [...output.slice(0, cut), '…']
+    const wanted = (cut < 0 ? output : [...output.slice(0, cut), '…']).map(here)
     if (scenario.staysOn && n === block.commands.length - 1) {
       const lines = terminal.start(typed)
       await expect.poll(() => misfit(wanted, lines()), { message: typed }).toBeUndefined()

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { freePort, type System, startSystem } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { tell } from '../demo/story.ts'
+import { eventually } from '../e2e/world.ts'
 import { readYaml } from '../infra/compose-file.ts'
 import { type ConsoleBlock, consoleBlocks, replay, type Scenario, Terminal } from './console-blocks.ts'
 
@@ -28,8 +29,8 @@ const alone: Scenario[] = [
   { block: `${cliPage}: npx bailiwick init --data company --public-url https://bailiwick.example`, upTo: 'Next:' },
   {
     block: 'docs/operate/backup.md: npx bailiwick backup /mnt/backups/2026-11-26 --data company',
-    before: (at) => mkdirSync(at.at('backups')),
-    as: (command) => command.replace('/mnt/backups', 'backups'),
+    before: (at) => mkdirSync(at.at('elsewhere')),
+    elsewhere: '/mnt/backups',
     after: (n, at) => n === 0 && renameSync(at.at('company'), at.at('company-before')),
   },
   {
@@ -45,7 +46,7 @@ const alone: Scenario[] = [
       cpSync(at.at('policies'), at.at('company'), { recursive: true })
       writeFileSync(
         at.at('company/mine.cedar'),
-        `@id("also-granted") permit (principal is agent, action, resource) when { context.grant.seconds_left > 1 };
+        `@id("also-granted") permit (principal is agent, action == Action::"tools/call", resource);
 @id("too-late") forbid (principal, action, resource) when { 9223372036854775807 + 1 > 0 };`,
       )
     },
@@ -142,11 +143,7 @@ const afterTheStory: Scenario[] = [
   { block: `${cliPage}: npx bailiwick report --from 2026-11-01 --html > report.html` },
   {
     block: 'docs/audit/erasure.md: npx bailiwick erase req_… --reason data_subject_request',
-    as: (command) => command.replace('req_…', story.request),
-  },
-  {
-    block: `${cliPage}: npx bailiwick revoke grant grt_lGOUxPYFrN9F2gISgeVzPaOGfehs03HkNWFu3Yrf34A --reason 'laptop lost'`,
-    as: (command) => command.replace(/grt_\S+/, story.grant),
+    as: (command) => `echo ERASE | ${command.replace('req_…', story.request)}`,
   },
 ]
 const story = { grant: '', request: '' }
@@ -173,6 +170,16 @@ const withAProgram: Scenario[] = [
   {
     block: `${cliPage}: npx bailiwick registry apply registry.yaml --wait`,
     before: (at) => writeFileSync(at.at('registry.yaml'), fenced(cliPage, 'yaml', 'A second tool server')),
+  },
+  {
+    block: `${cliPage}: npx bailiwick revoke grant grt_lGOUxPYFrN9F2gISgeVzPaOGfehs03HkNWFu3Yrf34A --reason 'laptop lost'`,
+    async before(at) {
+      writeFileSync(at.at('authority.json'), fenced(cliPage, 'json', 'bailiwick_task'))
+      const agent = '--agent spiffe://bailiwick.local/agent/forecaster/i1 --key .bailiwick/sample/forecaster.json'
+      const { lines } = await at.run(`npx bailiwick request ${agent} --authority authority.json --wait`)
+      story.grant = /grt_[\w-]+/.exec(lines.join('\n'))?.[0] ?? ''
+    },
+    as: (command) => command.replace(/grt_\S+/, story.grant),
   },
 ]
 let devPort = 0
@@ -228,9 +235,9 @@ describe('the commands that a page shows', () => {
     beforeAll(async () => {
       const port = await freePort()
       terminal = new Terminal()
-      const shown = terminal.start(`env BAILIWICK_PORT=${port} npx bailiwick serve`)
+      terminal.start(`env BAILIWICK_PORT=${port} npx bailiwick serve`)
       const requests = async () => (await terminal.run('npx bailiwick requests')).lines.join('\n')
-      await expect.poll(requests, { message: shown().join('\n') }).toContain('reconcile-q3-invoices')
+      await eventually(async () => (await requests()).includes('reconcile-q3-invoices'))
     })
     afterAll(() => terminal[Symbol.asyncDispose]())
     it.each(first)('$block', (scenario) => play(terminal, scenario))

@@ -33,15 +33,15 @@ export interface Compose {
 }
 
 interface Yaml {
-  parse(text: string, options: { merge: boolean }): unknown
+  parse(text: string, options: { merge: boolean; maxAliasCount?: number }): unknown
   parseAllDocuments(text: string): { toJS(): unknown }[]
 }
 // The CLI's YAML parser: the root has none of its own.
 const { parse, parseAllDocuments }: Yaml = createRequire(join(repository, 'packages/cli/package.json'))('yaml')
 
-/** A YAML file of the repository, with merge keys merged. */
+/** A YAML file of the repository, with merge keys merged, and as many aliases as it wants. */
 export function readYaml<T>(path: string): T {
-  return parse(readFileSync(join(repository, path), 'utf8'), { merge: true }) as T
+  return parse(readFileSync(join(repository, path), 'utf8'), { merge: true, maxAliasCount: -1 }) as T
 }
 
 /** The documents of a text, without empty ones. */
