@@ -1,6 +1,10 @@
-import { expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { complete } from './complete.ts'
 import { inTreeLane } from './tree-lane.ts'
+
+// The bound of a wait is measured time: no load of the machine may be taken for one.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }))
+afterEach(() => void vi.useRealTimers())
 
 const issuer = (over: object = {}) =>
   ({ producer: { source: '/issuer/lanes', publishOne: async () => undefined }, ...over }) as never
