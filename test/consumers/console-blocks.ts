@@ -45,7 +45,8 @@ export function shapeOf(line: string): string {
   return line
     .replace(/\b\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
     .replace(/\b\d{4}-\d\d-\d\d\b/g, 'DATE')
-    .replace(/\b(req|grt|dlg|crd|dec|out|evt|apr|rev|rcv|ins)_[\w-]+/g, '$1_ID')
+    .replace(/\b(req|grt|dlg|crd|dec|out|evt|apr|rev|ins)_[\w-]+/g, '$1_ID')
+    .replace(/\brcv-[0-9a-f]{20}\b/g, 'rcv-ID')
     .replace(/\bbailiwick-dev-\w+/g, 'bailiwick-dev-ID')
     .replace(/(?<![\w+/-])(?=[\w+/-]*[A-Z])(?=[\w+/-]*[0-9])[\w+/-]{20,}={0,2}/g, 'HASH')
     .replace(/\d+(\.\d+)?/g, 'N')
@@ -83,7 +84,7 @@ function agrees(wanted: string, line: string): boolean {
   return new RegExp(`^${parts.join('.*')}$`).test(shapeOf(line))
 }
 
-/** A folder with `policies` and `examples`, in which `npx bailiwick` is this repository's. */
+/** A folder with `policies` and `examples`, in which `npx bailiwick` is this repository's, and `curl` is there on a bare Debian too. */
 export class Terminal implements AsyncDisposable {
   readonly folder: string
   readonly #env: NodeJS.ProcessEnv
@@ -98,7 +99,11 @@ export class Terminal implements AsyncDisposable {
       this.at('bin/npx'),
       `#!/bin/sh\n[ "$1" = bailiwick ] || exit 127\nshift\nexec '${process.execPath}' '${cli}' "$@"\n`,
     )
-    chmodSync(this.at('bin/npx'), 0o755)
+    writeFileSync(
+      this.at('bin/curl'),
+      `#!/bin/sh\nexec '${process.execPath}' '${join(import.meta.dirname, 'curl.ts')}' "$@"\n`,
+    )
+    for (const name of ['npx', 'curl']) chmodSync(this.at('bin', name), 0o755)
     cpSync(join(root, 'policies'), this.at('policies'), { recursive: true })
     symlinkSync(join(root, 'examples'), this.at('examples'))
     const others = Object.entries(process.env).filter(([name]) => !name.startsWith('BAILIWICK_'))
@@ -116,6 +121,11 @@ export class Terminal implements AsyncDisposable {
   /** `.bailiwick` is this data directory from now on. */
   use(data: string): void {
     symlinkSync(data, this.at('.bailiwick'))
+  }
+
+  /** One folder under a second name. */
+  link(name: string, second: string): void {
+    symlinkSync(this.at(name), this.at(second))
   }
 
   /** Runs a command as a person would, and gives what a terminal shows. */
@@ -151,12 +161,12 @@ export interface Scenario {
   before?: (terminal: Terminal) => unknown
   /** The command with names of this run in place of the page's; `shown`: all lines of the block so far. */
   as?: (command: string, shown: readonly string[], n: number) => string
-  /** A folder of the page outside its own, which is one of the terminal's here. */
-  elsewhere?: string
+  /** Names of the page, in its commands and in what they show, each with the one that stands for it here. */
+  names?: (terminal: Terminal) => Readonly<Record<string, string>>
   /** Done after the command with this number. */
   after?: (n: number, terminal: Terminal) => unknown
-  /** The last command goes on until the terminal is closed. */
-  staysOn?: true
+  /** The command with this number goes on until the terminal is closed. */
+  staysOn?: number
   /** Only the lines above the one that begins so are compared: below, a terminal shows what a file does not. */
   upTo?: string
 }
@@ -164,13 +174,13 @@ export interface Scenario {
 /** Replays a block; fails where the output is not what the page shows. */
 export async function replay(terminal: Terminal, block: ConsoleBlock, scenario: Scenario): Promise<void> {
   const shown: string[] = []
-  const { elsewhere } = scenario
-  const here = (text: string) => (elsewhere === undefined ? text : text.replaceAll(elsewhere, terminal.at('elsewhere')))
+  const names = Object.entries(scenario.names?.(terminal) ?? {})
+  const here = (text: string) => names.reduce((said, [name, own]) => said.replaceAll(name, own), text)
   for (const [n, { command, output, code }] of block.commands.entries()) {
     const typed = here(scenario.as?.(command, shown, n) ?? command)
     const cut = output.findIndex((line) => scenario.upTo !== undefined && line.startsWith(scenario.upTo))
     const wanted = (cut < 0 ? output : [...output.slice(0, cut), '…']).map(here)
-    if (scenario.staysOn && n === block.commands.length - 1) {
+    if (n === scenario.staysOn) {
       const lines = terminal.start(typed)
       await expect.poll(() => misfit(wanted, lines()), { message: typed }).toBeUndefined()
       shown.push(...lines())

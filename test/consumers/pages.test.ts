@@ -30,14 +30,14 @@ const alone: Scenario[] = [
   {
     block: 'docs/operate/backup.md: npx bailiwick backup /mnt/backups/2026-11-26 --data company',
     before: (at) => mkdirSync(at.at('elsewhere')),
-    elsewhere: '/mnt/backups',
+    names: (at) => ({ '/mnt/backups': at.at('elsewhere') }),
     after: (n, at) => n === 0 && renameSync(at.at('company'), at.at('company-before')),
   },
   {
     block: 'docs/audit/witness.md: npx bailiwick witness init witness.example/audit --state audit-witness',
     before: (at) => writeFileSync(at.at('company.vkey'), `${JSON.parse(at.read('company/trust.json')).log.vkey}\n`),
     as: (command) => command.replace('--port 8426', '--port 0'),
-    staysOn: true,
+    staysOn: 2,
   },
   {
     block: 'docs/how-to/policies.md: npx bailiwick policy check company',
@@ -74,8 +74,28 @@ const alone: Scenario[] = [
   {
     block: `docs/how-to/plain-pdp.md: echo '{"id":1,"policies":"policies","requests":[]}' | npx bailiwick policy evaluate --batch -`,
   },
+  {
+    block:
+      'docs/how-to/plain-pdp.md: npx bailiwick serve policy-decision --policies company-policies --port 8423 --plain',
+    async before(at) {
+      mkdirSync(at.at('company-policies'))
+      const policy = '@id("readers") permit (principal is user, action == Action::"read", resource is doc);'
+      writeFileSync(at.at('company-policies/readers.cedar'), policy)
+      plainPort = await freePort()
+    },
+    as: (command) => command.replace('8423', String(plainPort)),
+    staysOn: 0,
+    after: (n) => n === 0 && eventually(() => isHealthy(plainPort)),
+  },
   { block: `${cliPage}: npx bailiwick verify --log copy` },
 ]
+let plainPort = 0
+
+const isHealthy = (port: number) =>
+  fetch(`http://localhost:${port}/healthz`).then(
+    ({ ok }) => ok,
+    () => false,
+  )
 
 /** As after the first `npm start`: no approver is enrolled, and the sample request waits. */
 const first: Scenario[] = [
@@ -117,10 +137,15 @@ const first: Scenario[] = [
       cpSync(at.at('.bailiwick/evidence/log'), at.at('copy'), { recursive: true })
       const tile = tileOf(at)
       const bytes = readFileSync(tile)
-      bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
+      bytes.write('S', bytes.indexOf('specversion', bytes.length >> 1))
       writeFileSync(tile, bytes)
     },
     after: (n, at) => n === 0 && rmSync(tileOf(at)),
+  },
+  {
+    block: `${cliPage}: npx bailiwick recover --root-key /media/offline/root.json --approver olga --name Olga --groups owners`,
+    as: (command) => command.replace('/media/offline/root.json', '.bailiwick/keys/root/root.json'),
+    upTo: 'From then on',
   },
 ]
 
@@ -142,18 +167,74 @@ const afterTheStory: Scenario[] = [
   },
   { block: `${cliPage}: npx bailiwick report --from 2026-11-01 --html > report.html` },
   {
+    block:
+      'docs/audit/witness.md: BAILIWICK_WITNESS_POLICY=witnesses.policy npx bailiwick serve --data site --port 18420',
+    before: haveWitnesses,
+    as: (command) => command.replace('18420', new URL(story.url).port).replace(/^BAILIWICK_/, 'env BAILIWICK_'),
+    staysOn: 0,
+    after: (n, at) =>
+      n === 0 &&
+      eventually(async () => {
+        const { lines } = await at.run(`curl -s ${story.url}/log/checkpoint`)
+        return lines.some((line) => line.startsWith('— witness.example/audit2 '))
+      }),
+  },
+  { block: 'docs/audit/witness.md: npx bailiwick verify --log site/evidence/log --witness witnesses.policy' },
+  {
+    block:
+      'docs/audit/witness.md: npx bailiwick receipt evt_01M8DSEVXNSZDT28FC32FGXER5 --data site > registered.tlog-proof',
+    async before(at) {
+      const { lines } = await at.run('npx bailiwick events --type service-key --limit 1 --json')
+      story.event = /evt_\w+/.exec(lines.join('\n'))?.[0] ?? ''
+    },
+    as: (command) => command.replace(/evt_\w+/, story.event),
+  },
+  {
+    block: 'docs/audit/witness.md: npx bailiwick prove dec_01M8E8SNWKN5V72BQXYA125PHB --data demo > action.json',
+    async before(at) {
+      const { lines } = await at.run('npx bailiwick events --type outcome.reported --limit 200')
+      const done = lines.flatMap((line) => /(dec_\w+) +succeeded +invoices\/read /.exec(line)?.[1] ?? [])
+      story.decision = done.at(-1) ?? ''
+      at.link('site', 'demo')
+      cpSync(at.at('site/trust.json'), at.at('trust.json'))
+    },
+    as: (command) => command.replace(/dec_\w+/, story.decision),
+  },
+  {
     block: 'docs/audit/erasure.md: npx bailiwick erase req_… --reason data_subject_request',
     as: (command) => `echo ERASE | ${command.replace('req_…', story.request)}`,
   },
 ]
-const story = { grant: '', request: '' }
+const story = { url: '', grant: '', request: '', decision: '', event: '' }
+let system: System | undefined
+
+/** Ends the system, and starts two witnesses of its log, which two policies name. */
+async function haveWitnesses(at: Terminal): Promise<void> {
+  await system?.[Symbol.asyncDispose]()
+  system = undefined
+  const { vkey } = JSON.parse(at.read('site/trust.json')).log
+  const lines = await Promise.all(
+    ['audit', 'audit2'].map(async (name) => {
+      const port = await freePort()
+      await at.run(`npx bailiwick witness init witness.example/${name} --state ${name}`)
+      writeFileSync(at.at(name, 'logs'), `${vkey}\n`)
+      at.start(`npx bailiwick witness --state ${name} --port ${port}`)
+      return `witness ${name} ${at.read(name, 'witness.vkey').trim()} http://127.0.0.1:${port}`
+    }),
+  )
+  writeFileSync(
+    at.at('witnesses.policy'),
+    [`log ${vkey}`, ...lines, 'group both 2 audit audit2', 'quorum both', ''].join('\n'),
+  )
+  writeFileSync(at.at('demo.policy'), [`log ${vkey}`, lines[0], 'quorum audit', ''].join('\n'))
+}
 
 /** In an installation of `bailiwick dev`, which the first block starts. */
 const withAProgram: Scenario[] = [
   {
     block: 'docs/start/dev.md: npx bailiwick dev --env .env.dev',
     as: (command) => `${command} --port ${devPort}`,
-    staysOn: true,
+    staysOn: 0,
     after: (_, at) => at.use(/^BAILIWICK_DATA=(.*)$/m.exec(at.read('.env.dev'))?.[1] ?? ''),
   },
   {
@@ -172,6 +253,16 @@ const withAProgram: Scenario[] = [
     before: (at) => writeFileSync(at.at('registry.yaml'), fenced(cliPage, 'yaml', 'A second tool server')),
   },
   {
+    block:
+      'docs/how-to/attestation.md: npx bailiwick agents join-token spiffe://acme.example/agent/ledger --instance laptop --minutes 10',
+    async before(at) {
+      const agent = { id: joiner, name: 'joiner', owner: 'owner', attestor: { kind: 'join_token' }, labels: [] }
+      writeFileSync(at.at('joiner.yaml'), JSON.stringify({ agents: [{ ...agent, proactive_requests: true }] }))
+      await at.run('npx bailiwick registry apply joiner.yaml --wait')
+    },
+    names: () => ({ 'spiffe://acme.example/agent/ledger': joiner }),
+  },
+  {
     block: `${cliPage}: npx bailiwick revoke grant grt_lGOUxPYFrN9F2gISgeVzPaOGfehs03HkNWFu3Yrf34A --reason 'laptop lost'`,
     async before(at) {
       writeFileSync(at.at('authority.json'), fenced(cliPage, 'json', 'bailiwick_task'))
@@ -183,27 +274,14 @@ const withAProgram: Scenario[] = [
   },
 ]
 let devPort = 0
+const joiner = 'spiffe://bailiwick.local/agent/joiner'
 
 /** Blocks that are not replayed, and why. */
 const notReplayed: Record<string, string> = {
-  'docs/audit/witness.md: BAILIWICK_WITNESS_POLICY=witnesses.policy npx bailiwick serve --data site --port 18420':
-    'two witnesses and a log that they cosign: services/evidence and packages/cli test these programs with one another',
-  'docs/audit/witness.md: npx bailiwick verify --log site/evidence/log --witness witnesses.policy':
-    'a log that two witnesses cosigned, as above',
-  'docs/audit/witness.md: npx bailiwick receipt evt_01M8DSEVXNSZDT28FC32FGXER5 --data site > registered.tlog-proof':
-    'a log that two witnesses cosigned, as above',
-  'docs/audit/witness.md: npx bailiwick prove dec_01M8E8SNWKN5V72BQXYA125PHB --data demo > action.json':
-    'a log that a witness cosigned, as above',
-  'docs/how-to/attestation.md: npx bailiwick agents join-token spiffe://acme.example/agent/ledger --instance laptop --minutes 10':
-    'an agent that is registered for join tokens, in an installation named acme.example',
-  'docs/how-to/plain-pdp.md: npx bailiwick serve policy-decision --policies company-policies --port 8423 --plain':
-    'curl, which a bare Debian lacks, and policies that the page does not show whole',
   'docs/how-to/policies.md: npx bailiwick policy replay company --day 2026-11-27':
     'a day of recorded decisions, and a policy set that differs from the active one',
   'docs/how-to/policies.md: npx bailiwick policy shadow company':
     'thousands of decisions while a candidate is asked beside the active set',
-  [`${cliPage}: npx bailiwick recover --root-key /media/offline/root.json --approver olga --name Olga --groups owners`]:
-    'the offline root key, and people who lost all passkeys: packages/cli/src/commands/recover.test.ts',
   [`${cliPage}: npx bailiwick kafka topics apply`]: 'Kafka: packages/cli/src/commands/kafka.int.test.ts',
   [`${cliPage}: npx bailiwick kafka topics check`]: 'Kafka: packages/cli/src/commands/kafka.int.test.ts',
   [`${cliPage}: npx bailiwick kafka acls check`]: 'Kafka: packages/cli/src/commands/kafka.int.test.ts',
@@ -244,12 +322,12 @@ describe('the commands that a page shows', () => {
   })
 
   describe('after the story of the demo', () => {
-    let system: System
     let terminal: Terminal
     beforeAll(async () => {
-      system = await startSystem()
       terminal = new Terminal()
+      system = await startSystem({ data: terminal.at('site') })
       terminal.use(system.data)
+      story.url = system.url
       await tell(system, async (_, tellIt) => {
         const said = await tellIt()
         story.request ||= /req_[\w-]+/.exec(said)?.[0] ?? ''
@@ -257,8 +335,8 @@ describe('the commands that a page shows', () => {
       })
     })
     afterAll(async () => {
+      await system?.[Symbol.asyncDispose]()
       await terminal[Symbol.asyncDispose]()
-      await system[Symbol.asyncDispose]()
     })
     it.each(afterTheStory)('$block', (scenario) => play(terminal, scenario))
   })

@@ -57,9 +57,9 @@ async function recover(options: RecoverCommand, io: Io): Promise<ExitCode> {
   if (json) io.out(JSON.stringify({ ...answer, ...('file' in shown ? { recovery_file: shown.file } : {}) }))
   else
     for (const line of [
-      `RECOVERY ${value.id} is registered, for everybody to see.`,
+      `RECOVERY ${value.id} is registered, and every page announces it.`,
       `  who     ${name} (${approver}), in ${value.groups.join(', ')}`,
-      `  from    ${answer.usable_from}: until then it lets nobody in`,
+      `  from    ${answer.usable_from}: until then it opens nothing`,
       '  undo    registry apply a file with retire: [{ type: recovery, id: … }]; an approver signs it',
       '',
       'file' in shown
