@@ -71,7 +71,7 @@ export default {
         pathNot: [tests, '^packages/pep/src/(fastify|answer-gate)\\.ts$'], // import types of fastify alone
       },
       to: {
-        path: '(^|/)node_modules/(fastify|@fastify|fastify-type-provider-zod|helmet|pino|prom-client|lmdb|kafkajs|ioredis)/|^(node:)?sqlite$|^packages/(host|bus|grant-store|installation)/',
+        path: '(^|/)node_modules/(fastify|@fastify|fastify-type-provider-zod|helmet|pino|prom-client|lmdb|kafkajs|ioredis|undici)/|^(node:)?sqlite$|^packages/(host|bus|grant-store|installation|relay)/',
       },
     },
     {
@@ -104,6 +104,13 @@ export default {
       severity: 'error',
       from: { pathNot: '^packages/policy/src/' },
       to: { path: '(^|/)node_modules/@cedar-policy/' },
+    },
+    {
+      name: 'undici-has-one-owner',
+      comment: 'Requests to what stands behind a relay. All others use fetch, or outgoing of host.',
+      severity: 'error',
+      from: { pathNot: '^packages/relay/src/http/' },
+      to: { path: '(^|/)node_modules/undici/' },
     },
     {
       name: 'contracts-import-zod-only',

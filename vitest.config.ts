@@ -120,6 +120,7 @@ export default defineConfig({
             'poison',
             'proof-replay',
             'registry-switched-off',
+            'relayed-streams',
             'retired-approver',
             'revocation-races',
             'revoked-stays-dead',

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
-import { isPublicAddress, safePost } from '@bailiwick/host'
+import { safePost } from '@bailiwick/host'
+import { isPublicAddress } from '@bailiwick/kit'
 import { sampleAgentId, sampleAuthority } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { answered, eventually, pause, Scene } from './scene.ts'

@@ -43,6 +43,15 @@ const fieldsSchema = z.strictObject({
   /** The bytes sent out. If absent, the number is unknown: where bytes are limited, it counts as everything that was left. */
   egress_bytes: z.int().min(0).optional(),
   http_status: z.int().min(100).max(599).optional(),
+  /**
+   * Why the answer was cut off before its end: the reason with which the decision point ended the call, or the point's own. The effect may
+   * have happened in part, so the status is then `unknown`.
+   */
+  cut: z
+    .string()
+    .max(64)
+    .regex(/^[a-z]+(_[a-z]+)*$/)
+    .optional(),
   /** SHA-256 of any record that the enforcement point keeps about the effect. */
   detail_hash: sha256Schema.optional(),
 })

@@ -5,7 +5,9 @@ import type { ErrorKind } from './kinds/error-kind.ts'
 import { grantingErrors } from './kinds/granting.ts'
 import { logErrors } from './kinds/log.ts'
 import { receivedErrors } from './kinds/received.ts'
+import { relayedErrors } from './kinds/relayed.ts'
 import { systemErrors } from './kinds/system.ts'
+import { upstreamErrors } from './kinds/upstream.ts'
 
 /**
  * Every error code that may leave a process, with the HTTP status of its problem document (RFC 9457), whether repeating
@@ -14,11 +16,13 @@ import { systemErrors } from './kinds/system.ts'
  */
 export const errorKinds = {
   ...receivedErrors,
+  ...relayedErrors,
   ...callerErrors,
   ...askingErrors,
   ...approvingErrors,
   ...grantingErrors,
   ...logErrors,
+  ...upstreamErrors,
   ...systemErrors,
 } as const satisfies Record<string, ErrorKind>
 

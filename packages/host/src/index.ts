@@ -15,7 +15,6 @@ export { type Logger, type LoggerOptions, type LogLevel, logger, logLevels } fro
 export { type Metrics, type MetricsOptions, metrics } from './observe/metrics.ts'
 export { type ObservedProjection, observeProjection } from './observe/observe-projection.ts'
 export { type Standing, showStanding } from './observe/standing.ts'
-export { isPublicAddress } from './outgoing/public-address.ts'
 export {
   type Lookup,
   type Post,

@@ -26,6 +26,7 @@ export {
 } from './json/index.ts'
 export { lockFile } from './lock-file.ts'
 export { OwnedEntries, type OwnedEntriesOptions } from './owned-entries.ts'
+export { isPublicAddress } from './public-address.ts'
 export { type QueueBounds, Semaphore, SerialQueue } from './queue.ts'
 export { type RandomSource, seededRandom, systemRandom } from './random.ts'
 export { type Rated, RateLimiter, type RateLimits } from './rate.ts'

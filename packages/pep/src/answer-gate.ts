@@ -5,6 +5,8 @@ import { errorKinds } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
 import type { FastifyReply } from 'fastify'
 import { type Owed, redactBytes, withheld, withholding } from './answer.ts'
+import { cutReasonOf } from './call-life.ts'
+import type { Permitted } from './enforcement-point.ts'
 
 /**
  * Stands between a handler's answer and the wire. A whole answer is checked against what is owed before it leaves, and is withheld rather
@@ -26,6 +28,7 @@ export class AnswerGate {
   #isAnswering = false
   /** The handler's status, if its answer was withheld. */
   #status: number | undefined
+  #cut: string | undefined
 
   /** The status that the handler answered, whatever was sent. */
   get status(): number {
@@ -37,8 +40,13 @@ export class AnswerGate {
     return this.#sent
   }
 
-  /** Call it as soon as the permit is given. */
-  constructor(reply: FastifyReply, owed: Owed) {
+  /** Why the answer was cut off while it flowed. */
+  get cut(): string | undefined {
+    return this.#cut
+  }
+
+  /** Call it as soon as the permit is given. `signal` cuts an answer that flows, with its connection; a whole answer leaves at once. */
+  constructor(reply: FastifyReply, { owed, signal }: Pick<Permitted, 'owed' | 'signal'>) {
     const { raw } = reply
     this.#raw = raw
     this.#owed = owed
@@ -47,6 +55,7 @@ export class AnswerGate {
     raw.write = this.#through(write as Send) as unknown as typeof raw.write
     raw.end = this.#ending(this.#through(end as Send)) as unknown as typeof raw.end
     if (owed.withinMs !== undefined) this.#timer = setTimeout(() => this.#late(), owed.withinMs).unref()
+    signal.addEventListener('abort', () => this.#cutOff(signal.reason), { once: true })
     // biome-ignore lint/suspicious/noThenProperty: fastify's own, by which a handler that returns `reply` would wait for the reader.
     reply.then = (fulfilled) => void this.over().then(fulfilled)
   }
@@ -57,6 +66,12 @@ export class AnswerGate {
     const closed = finished(this.#raw, { readable: false }).catch(() => undefined)
     await Promise.race([this.#ended.promise, closed])
     clearTimeout(this.#timer)
+  }
+
+  #cutOff(reason: unknown): void {
+    if (!this.#raw.headersSent || this.#raw.writableEnded) return
+    this.#cut = cutReasonOf(reason)
+    this.#raw.destroy()
   }
 
   /**

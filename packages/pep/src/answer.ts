@@ -8,7 +8,7 @@ export interface Owed {
   readonly redact: readonly string[]
   /** In bytes; undefined: no limit. */
   readonly mostBytes: number | undefined
-  /** In ms from the permit on. A slower reader is cut off, so that the outcome is reported in time. undefined: no limit. */
+  /** In ms from the permit on. A slower reader is cut off, so that the outcome is reported in time. The signal of a call knows nothing of it. undefined: no limit. */
   readonly withinMs?: number | undefined
 }
 

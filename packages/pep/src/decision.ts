@@ -17,6 +17,11 @@ export interface Observed {
   htu: string
   /** How long the answer may become, in bytes, where the task limits answers; if left out, the decision point chooses. */
   mostBytes?: number | undefined
+  /**
+   * How long the answer may flow, in seconds, at most 8 h, if that is longer than the PDP usually waits for an outcome (1 minute). The
+   * reservation is held for as long if no outcome comes. After this time the call is cut. Default: the effect ends within the minute.
+   */
+  answerSeconds?: number | undefined
 }
 
 /** An ALLOW as received: worth nothing before its permit is verified. */
@@ -77,7 +82,7 @@ const denySchema = z.object({
 export async function askPdp(
   pdp: PdpClient,
   { action, digest }: ActionSnapshot,
-  { credential, proof, htm, htu, mostBytes }: Observed,
+  { credential, proof, htm, htu, mostBytes, answerSeconds }: Observed,
   callId: string,
   supported: readonly string[],
 ): Promise<ClaimedAllow | ClaimedDenial> {
@@ -87,7 +92,10 @@ export async function askPdp(
     resource: action.resource,
     context: {
       supported_obligations: supported,
-      bailiwick: { credential, proof, htm, htu, action_digest: digest, call_id: callId, answer_bytes: mostBytes },
+      bailiwick: {
+        ...{ credential, proof, htm, htu, action_digest: digest, call_id: callId },
+        ...{ answer_bytes: mostBytes, answer_seconds: answerSeconds },
+      },
     },
   })
   return readAnswer(answer)

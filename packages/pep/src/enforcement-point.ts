@@ -10,13 +10,15 @@ import {
   type Trust,
   verifyPermit,
 } from '@bailiwick/credentials'
-import { errorCode, ServiceError } from '@bailiwick/errors'
+import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 import { newId, withDeadline } from '@bailiwick/kit'
 import { type ActionSnapshot, snapshotAction } from './action-snapshot.ts'
 import { type Held, holdAnswer, type Owed } from './answer.ts'
+import { CallLife, cutReasonOf } from './call-life.ts'
 import { askPdp, type ClaimedAllow, type Observed } from './decision.ts'
 import { EvidenceClient } from './evidence-client.ts'
 import { type Duties, doneHere, isSigned, type Notify, readDuties, sendAll } from './obligations.ts'
+import { OpenCalls } from './open-calls.ts'
 import type { OutcomeStore } from './outcome-store.ts'
 import { OutcomeReporter } from './outcomes.ts'
 import { PdpClient } from './pdp-client.ts'
@@ -46,6 +48,11 @@ export interface EnforcementPointOptions {
   maxPendingOutcomes?: number
   /** The longest pause between two attempts to deliver an outcome; default 5 s. */
   maxRetryPauseMs?: number
+  /**
+   * How long a call that goes on may continue without a word of the PDP that its grant still stands; default 2 s. Then it is cut
+   * (`Permitted.signal`).
+   */
+  maxSilenceMs?: number
   /** Sends the notifications that policies require (`@notify`). Without it, a decision with such an obligation is refused. */
   notify?: Notify
   /**
@@ -59,9 +66,14 @@ export interface Call extends Observed {
   callId?: string | undefined
   /**
    * The action, read twice: for the decision, and again after the permit, for what is about to be executed. Give a function if other code
-   * can reach the arguments in between; a difference is refused.
+   * can reach the arguments in between; a difference is refused. The function gets the copy of `bytes`.
    */
-  action: Action | (() => Action)
+  action: Action | ((bytes: Uint8Array) => Action)
+  /**
+   * The bytes that are forwarded, of which the action is a view. They are copied before the action is read for the first time, and the
+   * effect finds that copy in `Permitted.bytes`: what was decided on is what is sent, even if the original changes.
+   */
+  bytes?: Uint8Array
   /**
    * The effect itself checks its answer against `Permitted.owed`, because it streams. Otherwise `guard` checks it, and returns only the
    * checked answer.
@@ -78,12 +90,20 @@ export interface Permitted {
   readonly decisionId: string
   readonly callId: string
   readonly permit: Permit
+  /** The copy of `Call.bytes`: send these. Empty if there were none. */
+  readonly bytes: Uint8Array
   /** The limits on the answer. */
   readonly owed: Owed
+  /**
+   * Aborted when the call must end before its outcome: its grant was withdrawn or is over, nothing fresh was heard of it, its time is over,
+   * or this point closes. The reason is a ServiceError `stream_cut` whose `detail` is the reason code. An effect that goes on for more than
+   * a moment, its description included, must then stop sending and answering, and throw that reason or report it as `cut`.
+   */
+  readonly signal: AbortSignal
 }
 
 /** The effect's report for the outcome. Without it, a returned result is reported as `succeeded`. */
-export type Effect = Pick<Outcome, 'cost' | 'egress_bytes' | 'http_status' | 'detail_hash'> & {
+export type Effect = Pick<Outcome, 'cost' | 'egress_bytes' | 'http_status' | 'detail_hash' | 'cut'> & {
   status?: 'succeeded' | 'failed' | 'unknown'
 }
 
@@ -103,8 +123,10 @@ export interface EnforcementPoint extends AsyncDisposable {
   /**
    * Runs `effect` once if, and only if, the PDP allowed exactly this action and the permit that says so is valid here and now (V1); then
    * reports what happened, signed. A denial is a value and means that nothing was executed. Rejects with what `effect` threw, and with
-   * `request_malformed` for arguments without a canonical form. The effect's own errors are reported as `failed`, and those with code
-   * `outcome_unknown` as `unknown`.
+   * `request_malformed` for arguments without a canonical form. The effect's own errors are reported as `failed`, those that leave open
+   * whether anything happened as `unknown` (`outcome_unknown`, `stream_cut`, `upstream_timed_out`, `upstream_failed`), and those that say
+   * that certainly nothing did as `not_executed` (`upstream_unreachable`, `upstream_busy`, `upstream_address_forbidden`,
+   * `secret_unavailable`).
    */
   guard<R>(
     call: Call,
@@ -115,7 +137,13 @@ export interface EnforcementPoint extends AsyncDisposable {
   delivered(): Promise<void>
 }
 
-type Allowed = Permitted & { readonly allowed: true }
+type Allowed = { readonly allowed: true; readonly permitted: Permitted; readonly life: CallLife }
+
+/** A call's action, and the bytes that it was read from: a copy that nothing else can change. */
+interface Read {
+  readonly snapshot: ActionSnapshot
+  readonly bytes: Uint8Array
+}
 
 /** How far the PDP's clock may be off. */
 const leewayMs = 1000
@@ -172,6 +200,9 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   const permitKeys = new PermitKeys(pdp, trust, now)
   const used = new SingleUse()
   const deciding = new Set<string>()
+  const openCalls = new OpenCalls({ pdp, maxSilenceMs: options.maxSilenceMs ?? 2000 })
+  /** Calls whose outcome is not reported yet. */
+  const lives = new Set<CallLife>()
   /** Descriptions that have not resolved yet. */
   const describing = new Set<Promise<void>>()
 
@@ -181,12 +212,12 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   }
 
   /** Otherwise a caller that repeats another's call id before the permit is used up would get the answer meant for the other caller. */
-  async function permitOf(call: Call, snapshot: ActionSnapshot, callId: string): Promise<Allowed | Refusal> {
+  async function permitOf(call: Call, { snapshot, bytes }: Read, callId: string): Promise<Allowed | Refusal> {
     if (deciding.has(callId)) return refusal('call_in_progress')
     deciding.add(callId)
     try {
       const claimed = await askPdp(pdp, snapshot, call, callId, doneHere(notify))
-      if ('allowed' in claimed) return await redeem(claimed, call, snapshot, callId)
+      if ('allowed' in claimed) return await redeem(claimed, call, { snapshot, bytes }, callId)
       await sendDue(readDuties(claimed.conditions, notify))
       return claimed.refusal
     } catch (error) {
@@ -208,7 +239,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   async function redeem(
     claimed: ClaimedAllow,
     call: Call,
-    snapshot: ActionSnapshot,
+    { snapshot, bytes }: Read,
     callId: string,
   ): Promise<Allowed | Refusal> {
     const { decisionId } = claimed
@@ -239,17 +270,29 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     const sent = await sendDue(duties)
     if (!isSigned(claimed.conditions, obligations) || !duties.complete) return notExecuted('obligation_unknown')
     if (!sent || isOver(permit, duties)) return notExecuted('obligation_failed')
-    if (!isUnchanged(call, snapshot)) return notExecuted('permit_action_mismatch')
+    if (!isUnchanged(call, snapshot, bytes)) return notExecuted('permit_action_mismatch')
+    const life = new CallLife(openCalls, decisionId, answerMsOf(call))
+    lives.add(life)
     return {
       allowed: true,
-      decisionId,
-      callId,
-      permit,
-      action: snapshot.action,
-      actionDigest: snapshot.digest,
-      actionHash,
-      owed: duties.owed,
+      life,
+      permitted: {
+        decisionId,
+        callId,
+        permit,
+        action: snapshot.action,
+        actionDigest: snapshot.digest,
+        actionHash,
+        bytes,
+        owed: duties.owed,
+        signal: life.signal,
+      },
     }
+  }
+
+  function end(life: CallLife): void {
+    life[Symbol.dispose]()
+    lives.delete(life)
   }
 
   /** Whether the preparations took so long that the permit has expired, or the time for the outcome is over. */
@@ -266,8 +309,15 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   }
 
   /** The effect has happened. A description that fails, or that no outcome can hold, must not hide that. */
-  function reportResult(permitted: Permitted, describe: () => Effect | Promise<Effect>, measured: Effect): void {
-    const tell = (effect: Effect) => report(permitted, { status: 'succeeded', ...effect })
+  function reportResult(
+    { permitted, life }: Allowed,
+    describe: () => Effect | Promise<Effect>,
+    measured: Effect,
+  ): void {
+    const tell = (effect: Effect) => {
+      report(permitted, { status: 'succeeded', ...effect })
+      end(life)
+    }
     const undescribed = (cause: unknown) => {
       tell(measured)
       onProblem(new ServiceError('internal', 'an effect could not be described', { cause }))
@@ -289,12 +339,12 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   }
 
   /** Throws `answer_withheld`, once it is reported that the effect happened and that nothing left. */
-  function held<R>({ holdsAnswer }: Call, permitted: Permitted, result: R, describe: (result: R) => object): Held<R> {
+  function held<R>({ holdsAnswer }: Call, allowed: Allowed, result: R, describe: (result: R) => object): Held<R> {
     if (holdsAnswer) return { answer: result, bytes: undefined }
     try {
-      return holdAnswer(result, permitted.owed)
+      return holdAnswer(result, allowed.permitted.owed)
     } catch (error) {
-      reportResult(permitted, async () => ({ ...(await describe(result)), egress_bytes: 0 }), { egress_bytes: 0 })
+      reportResult(allowed, async () => ({ ...(await describe(result)), egress_bytes: 0 }), { egress_bytes: 0 })
       throw error
     }
   }
@@ -310,17 +360,20 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       return pdp.isKnown ? outcomes.obstacle : 'caller_unauthenticated'
     },
     async guard(call, effect, describe = () => ({})) {
-      const snapshot = snapshotAction(readAction(call))
+      const bytes = new Uint8Array(call.bytes ?? [])
+      const snapshot = snapshotAction(readAction(call, bytes))
       if (outcomes.obstacle) return refusal(outcomes.obstacle)
       const callId = callIdOf(call.callId)
-      const permitted = await permitOf(call, snapshot, callId)
-      if (!permitted.allowed) return permitted
+      const allowed = await permitOf(call, { snapshot, bytes }, callId)
+      if (!allowed.allowed) return allowed
+      const { permitted, life } = allowed
       const result = await run(effect, permitted).catch((error: unknown) => {
-        report(permitted, { status: errorCode(error) === 'outcome_unknown' ? 'unknown' : 'failed' })
+        report(permitted, statusOf(error))
+        end(life)
         throw error
       })
-      const { answer, bytes } = held(call, permitted, result, describe)
-      reportResult(permitted, () => describe(result), bytes === undefined ? {} : { egress_bytes: bytes })
+      const { answer, bytes: sent } = held(call, allowed, result, describe)
+      reportResult(allowed, () => describe(result), sent === undefined ? {} : { egress_bytes: sent })
       return { allowed: true, decisionId: permitted.decisionId, callId, result: answer }
     },
     async delivered() {
@@ -328,6 +381,8 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       await outcomes.delivered()
     },
     async [Symbol.asyncDispose]() {
+      for (const life of lives) life.cut('point_closed')
+      openCalls[Symbol.dispose]()
       await withDeadline(allDescribed(), graceMs).catch(() => undefined)
       await outcomes[Symbol.asyncDispose]()
     },
@@ -339,14 +394,39 @@ async function run<R>(effect: (permitted: Permitted) => Promise<R>, permitted: P
   return effect(permitted)
 }
 
-function readAction({ action }: Call): Action {
-  return typeof action === 'function' ? action() : action
+function readAction({ action }: Call, bytes: Uint8Array): Action {
+  return typeof action === 'function' ? action(bytes) : action
 }
 
+/** The status of an effect that threw. */
+function statusOf(error: unknown): Pick<Outcome, 'status' | 'cut'> {
+  const cut = cutReasonOf(error)
+  if (cut !== undefined) return { status: 'unknown', cut }
+  const code = errorCode(error)
+  return { status: notBegun.has(code) ? 'not_executed' : unclear.has(code) ? 'unknown' : 'failed' }
+}
+
+const notBegun: ReadonlySet<ErrorCode> = new Set([
+  'upstream_unreachable',
+  'upstream_busy',
+  'upstream_address_forbidden',
+  'secret_unavailable',
+])
+const unclear: ReadonlySet<ErrorCode> = new Set([
+  'outcome_unknown',
+  'stream_cut',
+  'upstream_timed_out',
+  'upstream_redirected',
+  'upstream_too_large',
+  'upstream_failed',
+])
+
+const answerMsOf = ({ answerSeconds }: Call) => (answerSeconds === undefined ? undefined : answerSeconds * 1000)
+
 /** An action that can no longer be read, or has no canonical form, also counts as changed. */
-function isUnchanged(call: Call, { digest }: ActionSnapshot): boolean {
+function isUnchanged(call: Call, { digest }: ActionSnapshot, bytes: Uint8Array): boolean {
   try {
-    return snapshotAction(readAction(call)).digest === digest
+    return snapshotAction(readAction(call, bytes)).digest === digest
   } catch {
     return false
   }

@@ -1,11 +1,11 @@
-import { type Action, agentAlgorithms } from '@bailiwick/credentials'
+import type { Action } from '@bailiwick/credentials'
 import { errorKinds, ServiceError } from '@bailiwick/errors'
 import { readStrictJson } from '@bailiwick/kit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AnswerGate } from './answer-gate.ts'
 import type { Effect, EnforcementPoint, Permitted } from './enforcement-point.ts'
 import { readPresented } from './presented.ts'
-import { challengeError, problemOfRefusal, type Refusal, retryAfterOf } from './refusal.ts'
+import { challengeOf, problemOfRefusal, type Refusal, retryAfterOf } from './refusal.ts'
 
 export interface BailiwickPepOptions {
   point: EnforcementPoint
@@ -21,6 +21,8 @@ export interface BailiwickPepOptions {
   toAction: (request: FastifyRequest) => Action
   /** How long an answer may become, in bytes, where a task limits answers: this much is requested from its budget. */
   mostBytes?: number
+  /** How long an answer may flow, in seconds, if that is longer than the usual minute until an outcome (`Observed.answerSeconds`). */
+  answerSeconds?: number
   /** Bytes that a handler sent elsewhere than in its answer; the answer's own bytes are counted here. */
   egressBytes?: (result: unknown, reply: FastifyReply) => number
 }
@@ -38,7 +40,7 @@ type RouteHandler = (request: FastifyRequest, reply: FastifyReply) => Promise<un
  */
 export function bailiwickPep(
   app: FastifyInstance,
-  { point, baseUrl, toAction, mostBytes, egressBytes }: BailiwickPepOptions,
+  { point, baseUrl, toAction, mostBytes, answerSeconds, egressBytes }: BailiwickPepOptions,
 ): (handler: GuardedHandler) => RouteHandler {
   const { origin } = new URL(baseUrl)
   // A server of `host` already reads strictly.
@@ -56,10 +58,11 @@ export function bailiwickPep(
         action: () => toAction(request),
         holdsAnswer: true,
         mostBytes,
+        answerSeconds,
       },
       async (permitted) => {
         reply.header('bailiwick-decision-id', permitted.decisionId)
-        gates.set(reply, new AnswerGate(reply, permitted.owed))
+        gates.set(reply, new AnswerGate(reply, permitted))
         return handler(permitted, request, reply)
       },
       async (result): Promise<Effect> => {
@@ -67,6 +70,8 @@ export function bailiwickPep(
         await gate?.over()
         const status = (gate?.status ?? reply.statusCode) < 400 ? 'succeeded' : 'failed'
         const egress_bytes = (gate?.sent ?? 0) + (egressBytes?.(result, reply) ?? 0)
+        if (gate?.cut !== undefined)
+          return { status: 'unknown', http_status: reply.raw.statusCode, egress_bytes, cut: gate.cut }
         return { status, http_status: reply.raw.statusCode, egress_bytes }
       },
     )
@@ -83,7 +88,7 @@ function pathOf(request: FastifyRequest): string {
 
 function refuse(reply: FastifyReply, refusal: Refusal): FastifyReply {
   const { status, ...problem } = problemOfRefusal(refusal)
-  if (status === 401) reply.header('www-authenticate', challenge(challengeError(refusal.reason)))
+  if (status === 401) reply.header('www-authenticate', challengeOf(refusal))
   if (refusal.dpopNonce !== undefined) reply.header('dpop-nonce', refusal.dpopNonce)
   const seconds = retryAfterOf(refusal)
   if (seconds !== undefined && status !== 401) reply.header('retry-after', String(seconds))
@@ -92,11 +97,6 @@ function refuse(reply: FastifyReply, refusal: Refusal): FastifyReply {
     .header('cache-control', 'no-store')
     .type('application/problem+json')
     .send(Buffer.from(JSON.stringify({ ...problem, status })))
-}
-
-/** RFC 9449 §7.1; without a credential there is no `error` (RFC 6750 §3.1). */
-function challenge(error: string | undefined): string {
-  return `DPoP ${error === undefined ? '' : `error="${error}", `}algs="${agentAlgorithms.join(' ')}"`
 }
 
 /** Accepts only JSON: a body that two readers could understand differently is refused (DESIGN §9). */

@@ -1,4 +1,5 @@
-export type { Owed } from './answer.ts'
+export { type Owed, redactBytes } from './answer.ts'
+export { cutReasonOf } from './call-life.ts'
 export type { Observed } from './decision.ts'
 export {
   type Call,
@@ -12,4 +13,13 @@ export {
 export { type BailiwickPepOptions, bailiwickPep, type GuardedHandler } from './fastify.ts'
 export type { Notify } from './obligations.ts'
 export { fileOutcomeStore, memoryOutcomeStore, type OutcomeState, type OutcomeStore } from './outcome-store.ts'
-export { type AccessRequestOffer, type PointReason, problemOfRefusal, type Refusal } from './refusal.ts'
+export { type Presented, readPresented } from './presented.ts'
+export {
+  type AccessRequestOffer,
+  challengeOf,
+  type PointReason,
+  problemOfRefusal,
+  type Refusal,
+  refusal,
+  retryAfterOf,
+} from './refusal.ts'

@@ -94,6 +94,8 @@ export class FakePdp implements AsyncDisposable {
     keys: [{ ...jwkSet([publicKeyOf(this.permitKey)]).keys[0], certificate: certify(this.permitKey) }],
   })
   outcome: (outcome: Outcome, jws: string) => Reply = () => ({ status: 204 })
+  /** The answer about the calls that go on. By default all of them stand. */
+  openCalls: (decisions: readonly string[]) => Reply | Promise<Reply> = () => ({ body: { over: [], unknown: [] } })
   /** Whether the enforcement point is registered. */
   knows = true
   /** The answer to a list as a whole. Without it, each item gets its own answer. */
@@ -163,6 +165,12 @@ export class FakePdp implements AsyncDisposable {
       if (body.outcomes) return this.#takeAll(body.outcomes)
       await this.single()
       return this.#take(body.outcome)
+    }
+    if (request.url === '/v1/open-calls') {
+      const reply = await this.openCalls(body.decisions)
+      // A real one would wait until something changes.
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      return reply
     }
     this.evaluations.push(body)
     return this.answer(body)

@@ -1,3 +1,4 @@
+import { agentAlgorithms } from '@bailiwick/credentials'
 import {
   type DenialReason,
   denialReasons,
@@ -55,10 +56,16 @@ export function denialReasonOf(code: string): DenialReason {
 }
 
 /** RFC 9449 §7.1: the `error` of the challenge that answers this reason; undefined if the reason does not concern authentication. */
-export function challengeError(
+function challengeError(
   reason: Refusal['reason'],
 ): 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce' | undefined {
   return challenges[reason]
+}
+
+/** The `WWW-Authenticate` field for a refusal with 401 (RFC 9449 §7.1); without a credential it has no `error` (RFC 6750 §3.1). */
+export function challengeOf({ reason }: Pick<Refusal, 'reason'>): string {
+  const error = challengeError(reason)
+  return `DPoP ${error === undefined ? '' : `error="${error}", `}algs="${agentAlgorithms.join(' ')}"`
 }
 
 const challenges: Partial<Record<Refusal['reason'], 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce'>> = {

@@ -52,6 +52,8 @@ export interface LifeQuestion {
   delegationId: string | undefined
   /** The credential that is presented, its signature verified. Absent when one is about to be minted. */
   token?: AccessToken
+  /** An action is under way: its agents must still be registered. Needed only without a token, which implies it. */
+  isActing?: boolean
   installation: string
   /** ms since the epoch */
   now: number
@@ -80,7 +82,7 @@ function isHeldAsMinted({ credentials, moves }: Tree, { jti, cnf }: AccessToken,
 /** The same judgement for a chain that is known to hold, whether its last link is redeemed or not. */
 export function endOf(
   { registry, revocations }: Ledger,
-  { tree, token, now, holders }: Omit<LifeQuestion, 'delegationId' | 'installation'> & { holders: Holders },
+  { tree, token, isActing, now, holders }: Omit<LifeQuestion, 'delegationId' | 'installation'> & { holders: Holders },
 ): End | undefined {
   const { grant, state } = tree
   const approvers = approversOf(registry, tree)
@@ -94,8 +96,8 @@ export function endOf(
   if (state !== 'active') return { why: 'over' }
   if (!holders.every(({ expiresAt }) => now < expiresAt)) return { why: 'delegation_expired' }
   if (token && !(now < token.exp * 1000)) return { why: 'credential_expired' }
-  // Without a token and a chain, the holder has just proved who it is, or the grant is about to move to an instance that has.
-  const mustBeThere = token || holders.length > 1 ? holders : []
+  // Otherwise the holder has just proved who it is, or the grant is about to move to an instance that has.
+  const mustBeThere = token || isActing || holders.length > 1 ? holders : []
   if (!mustBeThere.every((holder) => isRegistered(registry, holder))) return { why: 'unregistered' }
   const manifests = Object.entries(grant.statement.manifests)
   const changed = manifests.some(([id, hash]) => registry.get('tool-server', id)?.manifest !== hash)

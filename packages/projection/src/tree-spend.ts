@@ -23,6 +23,8 @@ export interface AllowRecord {
   enforcementPoint: string
   /** The start of the enforcement point that asked. Only this start may report the outcome. Absent if the point stated none. */
   instance?: string
+  /** The credential that came with it. */
+  credential: string
   /** The digest, or the salted hash, by which its event names the action. */
   actionHash: string
   permission: number
@@ -212,6 +214,7 @@ function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowe
     outcomeDue: Date.parse(data.outcome_due),
     enforcementPoint: data.enforcement_point,
     ...(data.instance === undefined ? {} : { instance: data.instance }),
+    credential: data.actor.credential_id,
     actionHash: actionHash(data.action),
     permission: data.permission,
     reserved: data.reserved,

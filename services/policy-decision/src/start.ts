@@ -12,6 +12,7 @@ import { authZenRoutes } from './http/authzen.ts'
 import { Callers, type CallingPoint } from './http/callers.ts'
 import type { EvaluationRequest } from './http/evaluation-request.ts'
 import { metadataRoutes } from './http/metadata.ts'
+import { openCallsRoute } from './http/open-calls.ts'
 import { operatorRoutes } from './http/operator.ts'
 import { outcomesRoute } from './http/outcomes.ts'
 import { PageTokens } from './http/page-tokens.ts'
@@ -23,6 +24,7 @@ import { Intake } from './order/intake.ts'
 import { Quotas } from './order/quotas.ts'
 import { TreeQueues } from './order/tree-queue.ts'
 import { UnderWay } from './order/under-way.ts'
+import { OpenCalls } from './outcomes/open-calls.ts'
 import { OutcomeGrace } from './outcomes/outcome-grace.ts'
 import { reportOutcome, sweepMissing } from './outcomes/outcomes.ts'
 import { OutcomesInHand } from './outcomes/outcomes-in-hand.ts'
@@ -161,8 +163,10 @@ export async function startPolicyDecision(
     gauge.set(deciding.intake.window),
   )
   const seconds = metrics.histogram('decision_seconds', 'Time of one decision, evidence included')
+  const openCalls = new OpenCalls({ ...state, clock })
   const unsubscribe = projection.onFact((fact) => {
     judges.approvals.onFact(fact)
+    openCalls.onFact(fact)
     queues.onFact(fact)
   })
   for (const tree of projection.ledger.grants.trees.values()) void judges.approvals.of(tree)
@@ -231,6 +235,8 @@ export async function startPolicyDecision(
   // Outcomes have a limit of their own, so that they are accepted however many decisions are asked for.
   const pointCalls = config.pointCalls ?? defaults.pointCalls
   const [points, outcomes] = [new UnderWay(pointCalls), new UnderWay(pointCalls)]
+  // Each start of a point asks about all its calls at once.
+  const watching = new UnderWay(4)
   // The cost of a search grows with its candidates, so each caller runs one at a time.
   const searches = new SerialQueue({ maxPerKey: 8, max: 256 })
   const service: PolicyDecision = {
@@ -251,6 +257,8 @@ export async function startPolicyDecision(
     },
     decide: (point, request, from = {}) => points.run(point.id, () => answer(point, request, from)),
     search: (point, search) => searches.serially(point.id, () => searchPermitted(deciding, point, search)),
+    openCalls: (point, asked, isGone) =>
+      watching.run(`${point.id} ${point.instance}`, () => openCalls.ask(point, asked, isGone)),
     reportOutcome: (point, jws) =>
       outcomes.run(point.id, async () => {
         try {
@@ -288,6 +296,7 @@ export async function startPolicyDecision(
   const pageTokens = new PageTokens({ key: random(32), now: clock.now, lifeMs: pageTokenLifeMs })
   authZenRoutes(http, pipelineDecider(service), { publicUrl: config.publicUrl, pageTokens, clock })
   outcomesRoute(http, service)
+  openCallsRoute(http, service)
   operatorRoutes(operator, keptCalls, {
     isFresh: () => projection.fresh(),
     pointsWithoutInstance: () => pointsWithoutInstance(projection, clock.now()),

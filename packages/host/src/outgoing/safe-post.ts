@@ -2,8 +2,7 @@ import { lookup as systemLookup } from 'node:dns/promises'
 import { request } from 'node:http'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
-import { answerTo, unlessAborted } from '@bailiwick/kit'
-import { isPublicAddress } from './public-address.ts'
+import { answerTo, isPublicAddress, unlessAborted } from '@bailiwick/kit'
 
 /** The addresses of a name, as `dns.lookup` with `all` gives them. */
 export type Lookup = (host: string) => Promise<readonly { address: string }[]>

@@ -1,7 +1,8 @@
 import { isIP } from 'node:net'
 import type { Agent } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { isPublicAddress, safeUrl } from '@bailiwick/host'
+import { safeUrl } from '@bailiwick/host'
+import { isPublicAddress } from '@bailiwick/kit'
 
 /**
  * Throws `callback_forbidden` unless the agent's registration allows the address: https, the same origin as one of its prefixes, and a path

@@ -1,4 +1,4 @@
-import { callIdSchema, sha256Schema } from '@bailiwick/contracts'
+import { callIdSchema, longestAnswerSeconds, sha256Schema } from '@bailiwick/contracts'
 import { type Action, actionDigest } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
@@ -15,6 +15,8 @@ const observedSchema = z.object({
   call_id: callIdSchema.optional(),
   /** How long the answer may become, in bytes. This many are reserved if the task's bytes are limited. */
   answer_bytes: z.int().min(1).optional(),
+  /** How long the answer may flow. The outcome is due that much later, and the reservation is held as long if none comes. */
+  answer_seconds: z.int().min(1).max(longestAnswerSeconds).optional(),
 })
 
 /** The obligations that the enforcement point can fulfil (AuthZEN obligations profile, "Negotiation"). */

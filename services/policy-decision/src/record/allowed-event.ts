@@ -81,9 +81,13 @@ function obligationsOf({ decisionId, token, request, duties }: Permitted): Oblig
   return spellObligations(duties, about)
 }
 
-function outcomeDueOf({ duties }: Permitted, { outcomeSeconds, clock }: Ports): string {
-  const seconds = least(outcomeSeconds, duties.reportSeconds) ?? 0
-  return new Date(clock.now() + seconds * 1000).toISOString()
+/** An answer that flows ends with its grant at the latest, and then its outcome has the usual time. */
+function outcomeDueOf({ duties, request, tree }: Permitted, { outcomeSeconds, clock }: Ports): string {
+  const { answer_seconds: flows = 0 } = request.observed
+  const seconds = least(outcomeSeconds + flows, duties.reportSeconds) ?? 0
+  const due = clock.now() + seconds * 1000
+  const last = flows === 0 ? due : Date.parse(tree.grant.not_after) + outcomeSeconds * 1000
+  return new Date(Math.min(due, last)).toISOString()
 }
 
 /**

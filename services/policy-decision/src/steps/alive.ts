@@ -47,7 +47,8 @@ export function toolApproved(
   return isApproved ? undefined : refuse('manifest_changed')
 }
 
-function reasonOf(ledger: Ledger, tree: Tree, end: End): DenialReason {
+/** The reason of a denial, or of a cut, for an end. */
+export function reasonOf(ledger: Ledger, tree: Tree, end: End): DenialReason {
   switch (end.why) {
     case 'chain':
       return chainReason(end.fault)

@@ -1,0 +1,133 @@
+import { longestOpenCallsWaitMs, mostOpenCalls, openCallsAnswerSchema } from '@bailiwick/contracts'
+import { errorCode } from '@bailiwick/errors'
+import { after, systemClock } from '@bailiwick/kit'
+import type { PdpClient } from './pdp-client.ts'
+
+/**
+ * Why a call ends before its effect does: the reason with which the decision point would deny it now, or this point's own: nothing fresh was
+ * heard of the call for too long, its time was over, or the point closes.
+ */
+export type CutReason = string
+
+export interface OpenCallsOptions {
+  pdp: Pick<PdpClient, 'call'>
+  /** How long a call may go on without a word that it stands, ms. */
+  maxSilenceMs: number
+}
+
+/** Most calls are over before they are asked about. V7 leaves 1 s. */
+const youngMs = 300
+const waitMs = Math.min(500, longestOpenCallsWaitMs)
+/** For the way there and back, and a busy process at either end. */
+const slackMs = 1000
+const pauseMs = 100
+const lookMs = 100
+
+interface OpenCall {
+  decisionId: string
+  cut: (why: CutReason) => void
+  /** When the newest word that it stands was asked for; at first, when it was allowed. By a clock that never goes back, ms. */
+  confirmedAt: number
+}
+
+/**
+ * Keeps asking the decision point about the calls that go on, and cuts each whose grant was withdrawn or is over, and each of which nothing
+ * fresh was heard for `maxSilenceMs` (V7, V8, V13). Asks nothing while no call goes on.
+ */
+export class OpenCalls implements Disposable {
+  readonly #options: OpenCallsOptions
+  readonly #open = new Map<string, OpenCall>()
+  readonly #stop = new AbortController()
+  #asking: Promise<void> | undefined
+  #looking: NodeJS.Timeout | undefined
+
+  constructor(options: OpenCallsOptions) {
+    this.#options = options
+  }
+
+  /** Watches a call that was just allowed, until it is disposed of. `cut` is called at most once. */
+  watch(decisionId: string, cut: (why: CutReason) => void): Disposable {
+    const call: OpenCall = { decisionId, cut, confirmedAt: systemClock.monotonic() }
+    const timer = setTimeout(() => this.#add(call), youngMs)
+    return {
+      [Symbol.dispose]: () => {
+        clearTimeout(timer)
+        this.#remove(call)
+      },
+    }
+  }
+
+  #add(call: OpenCall): void {
+    if (this.#stop.signal.aborted) return
+    this.#open.set(call.decisionId, call)
+    this.#looking ??= setInterval(() => this.#cutSilent(), lookMs).unref()
+    this.#asking ??= this.#askAll().finally(() => {
+      this.#asking = undefined
+      // A call may have come after the last look at the list.
+      if (this.#open.size > 0) this.#add([...this.#open.values()][0] as OpenCall)
+    })
+  }
+
+  #remove({ decisionId }: OpenCall): void {
+    this.#open.delete(decisionId)
+    if (this.#open.size > 0) return
+    clearInterval(this.#looking)
+    this.#looking = undefined
+  }
+
+  #cut(call: OpenCall, why: CutReason): void {
+    if (this.#open.get(call.decisionId) !== call) return
+    this.#remove(call)
+    call.cut(why)
+  }
+
+  #cutSilent(): void {
+    const since = systemClock.monotonic() - this.#options.maxSilenceMs
+    for (const call of this.#open.values()) if (call.confirmedAt < since) this.#cut(call, 'pdp_unavailable')
+  }
+
+  async #askAll(): Promise<void> {
+    const { signal } = this.#stop
+    while (this.#open.size > 0 && !signal.aborted) {
+      const calls = [...this.#open.values()]
+      const lists = Array.from({ length: Math.ceil(calls.length / mostOpenCalls) }, (_, n) =>
+        calls.slice(n * mostOpenCalls, (n + 1) * mostOpenCalls),
+      )
+      const answered = await Promise.all(lists.map((each) => this.#ask(each)))
+      if (answered.includes(false)) await after(pauseMs, signal).catch(() => undefined)
+    }
+  }
+
+  /** Whether there was an answer. Never throws: silence cuts the calls in time. */
+  async #ask(calls: readonly OpenCall[]): Promise<boolean> {
+    const askedAt = systemClock.monotonic()
+    const body = { decisions: calls.map(({ decisionId }) => decisionId), wait_ms: waitMs }
+    const enough = new AbortController()
+    const stop = () => enough.abort()
+    const timer = setTimeout(stop, waitMs + slackMs)
+    this.#stop.signal.addEventListener('abort', stop, { once: true })
+    const { status, body: answer } = await this.#options.pdp
+      .call('POST', '/v1/open-calls', body, enough.signal)
+      .catch(() => ({ status: 0, body: undefined }))
+    clearTimeout(timer)
+    this.#stop.signal.removeEventListener('abort', stop)
+    // The decision point itself cannot know whether they stand, and it has waited already.
+    if (errorCode(answer) === 'state_stale') for (const call of calls) this.#cut(call, 'state_stale')
+    const read = openCallsAnswerSchema.safeParse(answer)
+    if (status !== 200 || !read.success) return false
+    const over = new Map(read.data.over.map(({ decision_id, reason }) => [decision_id, reason]))
+    const unknown = new Set(read.data.unknown)
+    for (const call of calls) {
+      const reason = over.get(call.decisionId)
+      if (reason !== undefined) this.#cut(call, reason)
+      else if (!unknown.has(call.decisionId)) call.confirmedAt = Math.max(call.confirmedAt, askedAt)
+    }
+    return true
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop.abort()
+    clearInterval(this.#looking)
+    this.#open.clear()
+  }
+}

@@ -1,0 +1,5 @@
+import type { ErrorCode } from '@bailiwick/errors'
+import type { Refused } from '../upstream.ts'
+
+/** `detail` says which part is wrong, and quotes nothing of it. */
+export const refuse = (refused: ErrorCode, detail: string): Refused => ({ refused, detail })

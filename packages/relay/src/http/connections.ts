@@ -1,0 +1,90 @@
+import { ServiceError } from '@bailiwick/errors'
+import { Client } from 'undici'
+import { guardedLookup, type Resolve } from './lookup.ts'
+
+export interface ConnectionOptions {
+  /** Scheme, host and port. */
+  origin: string
+  /** Whether the name may lead to private addresses. */
+  isPrivate: boolean
+  /** Calls under way at the same time, each on a connection of its own. */
+  mostCalls: number
+  connectMs: number
+  headMs: number
+  /** The longest pause between two parts of an answer. */
+  idleMs: number
+  /** A certificate authority to trust instead of the system's. */
+  ca?: string | undefined
+  resolve?: Resolve | undefined
+}
+
+/** Connections without a call are closed after this time. A server that closes one at that moment loses the call that is just sent. */
+const keepAliveMs = 4000
+const mostIdle = 64
+const longestHead = 32_768
+
+/**
+ * The connections to one upstream with one secret. A call has its connection alone, and no call waits inside a connection for another one:
+ * an answer that was not asked for then finds no call that it could be taken for, and ends the connection.
+ */
+export class Connections implements AsyncDisposable {
+  readonly #options: ConnectionOptions
+  readonly #idle: Client[] = []
+  readonly #busy = new Set<Client>()
+  #closed = false
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+  }
+
+  /** A connection for one call. Throws `upstream_busy`. Give it back by `release`. */
+  take(): Client {
+    if (this.#closed) throw new ServiceError('upstream_busy', 'the upstream is being closed')
+    if (this.#busy.size >= this.#options.mostCalls) throw new ServiceError('upstream_busy')
+    const client = this.#idle.pop() ?? this.#open()
+    this.#busy.add(client)
+    return client
+  }
+
+  /** `isWhole`: the answer ended as it should, so that the connection may serve another call. */
+  release(client: Client, isWhole: boolean): void {
+    this.#busy.delete(client)
+    if (!isWhole || this.#closed || this.#idle.length >= mostIdle) void destroy(client)
+    // Only in a later turn: an answer too many that came in the same packet must end the connection before it is used again.
+    else setImmediate(() => (this.#closed ? void destroy(client) : this.#idle.push(client)))
+  }
+
+  #open(): Client {
+    const { origin, isPrivate, connectMs, headMs, idleMs, ca, resolve } = this.#options
+    return new Client(origin, {
+      allowH2: false,
+      pipelining: 1,
+      strictContentLength: true,
+      maxHeaderSize: longestHead,
+      headersTimeout: headMs,
+      bodyTimeout: idleMs,
+      keepAliveTimeout: keepAliveMs,
+      keepAliveMaxTimeout: keepAliveMs,
+      connect: {
+        timeout: connectMs,
+        lookup: guardedLookup(isPrivate, resolve),
+        minVersion: 'TLSv1.2',
+        rejectUnauthorized: true, // even if the environment disables it
+        ...(ca === undefined ? {} : { ca }),
+      },
+    })
+  }
+
+  /** Lets the calls under way end, and closes the others. */
+  async retire(): Promise<void> {
+    this.#closed = true
+    await Promise.all(this.#idle.splice(0).map(destroy))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.retire()
+    await Promise.all([...this.#busy].map(destroy))
+  }
+}
+
+const destroy = (client: Client): Promise<void> => client.destroy().catch(() => undefined)

@@ -1,0 +1,201 @@
+import { errorCode, ServiceError } from '@bailiwick/errors'
+import { withResolvers } from '@bailiwick/kit'
+import type { Client, Dispatcher } from 'undici'
+import type { RawHeaders } from '../upstream.ts'
+
+export interface Sent {
+  method: string
+  target: string
+  /** Names and values alternate. The connection adds `host`, `connection` and `content-length`, and nothing else. */
+  headers: RawHeaders
+  body: Uint8Array
+}
+
+export interface ExchangeLimits {
+  /** From the first byte sent until the head of the answer has come. */
+  headMs: number
+  /** The longest answer, in bytes. */
+  mostBytes: number
+}
+
+/** The head of an answer, and the answer as it arrives. */
+export interface Answered {
+  status: number
+  /** As received, without the informational answers before it. */
+  headers: RawHeaders
+  body: AsyncIterableIterator<Uint8Array>
+}
+
+/** Unread bytes after which the upstream is no longer read. */
+const mostUnread = 65_536
+/** An upstream may send any number of informational answers, each of which is a sign of life. */
+const mostInformational = 8
+
+/**
+ * Sends one request on a connection of its own, once. `ended` is called once, with whether the connection may be used again. Rejects with
+ * `upstream_unreachable` or `upstream_address_forbidden` if nothing was sent; otherwise with `upstream_timed_out`, `upstream_failed`, or
+ * the signal's reason. After the head, `body` fails with the same codes, and with `upstream_too_large`.
+ */
+export function exchange(
+  client: Client,
+  { method, target, headers, body }: Sent,
+  { headMs, mostBytes }: ExchangeLimits,
+  signal: AbortSignal,
+  ended: (isWhole: boolean) => void,
+): Promise<Answered> {
+  const call = new Exchange(headMs, mostBytes, signal, ended)
+  if (signal.aborted) call.fail(signal.reason)
+  else
+    client.dispatch(
+      {
+        method,
+        path: target,
+        headers: [...headers],
+        body: body.length === 0 ? null : Buffer.from(body.buffer, body.byteOffset, body.length),
+      },
+      call,
+    )
+  return call.head
+}
+
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #head = withResolvers<Answered>()
+  readonly #signal: AbortSignal
+  readonly #ended: (isWhole: boolean) => void
+  readonly #headMs: number
+  readonly #mostBytes: number
+  readonly #abort = () => this.fail(this.#signal.reason)
+  readonly #unread: Uint8Array[] = []
+  #unreadBytes = 0
+  #bytes = 0
+  #informational = 0
+  #timer: NodeJS.Timeout | undefined
+  #controller: Dispatcher.DispatchController | undefined
+  #isAnswered = false
+  #over: { error?: unknown } | undefined
+  /** Resolves when there is something new to read. */
+  #more = withResolvers<void>()
+
+  constructor(headMs: number, mostBytes: number, signal: AbortSignal, ended: (isWhole: boolean) => void) {
+    this.#headMs = headMs
+    this.#mostBytes = mostBytes
+    this.#signal = signal
+    this.#ended = ended
+    signal.addEventListener('abort', this.#abort, { once: true })
+  }
+
+  get head(): Promise<Answered> {
+    return this.#head.promise
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#over) {
+      controller.abort(new Error('given up'))
+      return
+    }
+    this.#timer = setTimeout(() => this.fail(new ServiceError('upstream_timed_out')), this.#headMs)
+  }
+
+  onRequestUpgrade(): void {
+    this.fail(new ServiceError('upstream_failed', 'an upgrade that was not asked for'))
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (status < 200) {
+      this.#informational++
+      if (this.#informational > mostInformational)
+        this.fail(new ServiceError('upstream_failed', 'too many informational answers'))
+      return
+    }
+    clearTimeout(this.#timer)
+    this.#isAnswered = true
+    this.#head.resolve({ status, headers: rawOf(controller.rawHeaders), body: this.#body() })
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.length
+    if (this.#bytes > this.#mostBytes) {
+      this.fail(new ServiceError('upstream_too_large'))
+      return
+    }
+    this.#unread.push(chunk)
+    this.#unreadBytes += chunk.length
+    if (this.#unreadBytes >= mostUnread) controller.pause()
+    this.#wake()
+  }
+
+  onResponseEnd(): void {
+    this.#end({}, true)
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.#end({ error: this.#named(error) }, false)
+  }
+
+  /** Gives the call up; a connection with half an answer is not used again. */
+  fail(error: unknown): void {
+    if (this.#over) return
+    this.#end({ error }, false)
+    this.#controller?.abort(new Error('given up'))
+  }
+
+  #named(error: Error): unknown {
+    if (errorCode(error) === 'upstream_address_forbidden') return error
+    if (this.#controller === undefined) return new ServiceError('upstream_unreachable', undefined, { cause: error })
+    const isLate =
+      'code' in error && (error.code === 'UND_ERR_HEADERS_TIMEOUT' || error.code === 'UND_ERR_BODY_TIMEOUT')
+    return new ServiceError(isLate ? 'upstream_timed_out' : 'upstream_failed', undefined, { cause: error })
+  }
+
+  #end(over: { error?: unknown }, isWhole: boolean): void {
+    if (this.#over) return
+    this.#over = over
+    clearTimeout(this.#timer)
+    this.#signal.removeEventListener('abort', this.#abort)
+    if (!this.#isAnswered) this.#head.reject(over.error)
+    this.#wake()
+    this.#ended(isWhole)
+  }
+
+  #wake(): void {
+    this.#more.resolve()
+    this.#more = withResolvers()
+  }
+
+  /** No generator: giving one up that was never read, or that is waiting, would not reach the connection. */
+  #body(): AsyncIterableIterator<Uint8Array> {
+    const body: AsyncIterableIterator<Uint8Array> = {
+      next: () => this.#next(),
+      return: async () => {
+        this.fail(new ServiceError('upstream_failed', 'the reader has gone'))
+        return { done: true, value: undefined }
+      },
+      [Symbol.asyncIterator]: () => body,
+    }
+    return body
+  }
+
+  async #next(): Promise<IteratorResult<Uint8Array>> {
+    for (;;) {
+      const more = this.#more.promise
+      // A call that is cut shows nothing more of what has arrived already.
+      if (this.#signal.aborted) throw this.#signal.reason
+      const chunk = this.#unread.shift()
+      if (chunk !== undefined) {
+        this.#unreadBytes -= chunk.length
+        if (this.#unreadBytes < mostUnread && this.#controller?.paused) this.#controller.resume()
+        return { done: false, value: chunk }
+      }
+      if (this.#over && 'error' in this.#over) throw this.#over.error
+      if (this.#over) return { done: true, value: undefined }
+      await more
+    }
+  }
+}
+
+function rawOf(headers: Dispatcher.DispatchController['rawHeaders']): string[] {
+  return Array.isArray(headers)
+    ? headers.map((each) => (typeof each === 'string' ? each : each.toString('latin1')))
+    : []
+}

@@ -1,0 +1,84 @@
+import type { ServerResponse } from 'node:http'
+import { errorKinds, toProblem } from '@bailiwick/errors'
+import { withResolvers } from '@bailiwick/kit'
+import { challengeOf, problemOfRefusal, type Refusal, retryAfterOf } from '@bailiwick/pep'
+import type { Relayed } from '../relay.ts'
+import type { Executed, Refused } from '../upstream.ts'
+
+/** Aborted when the client has gone before its answer was whole. Take it before the call is decided. */
+export function clientGone(response: ServerResponse): AbortSignal {
+  const gone = new AbortController()
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort()
+  })
+  return gone.signal
+}
+
+/**
+ * Sends an answer as it arrives. If it breaks off, the connection is destroyed, so that the part does not pass for the whole. Never rejects;
+ * resolves when nothing more is sent.
+ */
+export async function sendExecuted(
+  response: ServerResponse,
+  { decisionId, executed, over }: Pick<Relayed, 'decisionId' | 'executed' | 'over'>,
+): Promise<void> {
+  const { status, headers, body } = executed
+  try {
+    response.writeHead(status, [...headers, 'bailiwick-decision-id', decisionId])
+    response.flushHeaders()
+    await pour(response, body, over)
+    response.end()
+  } catch {
+    response.destroy()
+  }
+}
+
+async function pour(response: ServerResponse, body: Executed['body'], over: Promise<unknown>): Promise<void> {
+  let goOn: () => void = () => undefined
+  for (const event of ['drain', 'close']) response.on(event, () => goOn())
+  // A client that does not read must not keep a call that was cut.
+  void over.then(() => goOn())
+  for await (const chunk of body) {
+    if (response.destroyed) return
+    const { promise, resolve } = withResolvers<void>()
+    goOn = resolve
+    if (!response.write(chunk)) await promise
+  }
+}
+
+/** Sends the refusal of the gate or of an adapter as a problem document (RFC 9457). Closes the connection: a body may be unread. */
+export function sendRefused(response: ServerResponse, { refused, detail }: Refused): void {
+  const { status, title } = errorKinds[refused]
+  response.setHeader('connection', 'close')
+  sendProblem(response, status, { type: `urn:bailiwick:error:${refused}`, title, status, code: refused, detail })
+}
+
+/** Sends a denial, with a challenge where the credential is the reason (RFC 9449 §7.1). */
+export function sendRefusal(response: ServerResponse, refusal: Refusal): void {
+  const { status, ...problem } = problemOfRefusal(refusal)
+  if (status === 401) response.setHeader('www-authenticate', challengeOf(refusal))
+  if (refusal.dpopNonce !== undefined) response.setHeader('dpop-nonce', refusal.dpopNonce)
+  const seconds = retryAfterOf(refusal)
+  if (seconds !== undefined && status !== 401) response.setHeader('retry-after', String(seconds))
+  sendProblem(response, status, { ...problem, status })
+}
+
+/** Sends what went wrong after the permit. */
+export function sendError(response: ServerResponse, error: unknown): void {
+  const problem = toProblem(error)
+  sendProblem(response, problem.status, problem)
+}
+
+function sendProblem(response: ServerResponse, status: number, problem: object): void {
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  const bytes = Buffer.from(JSON.stringify(problem))
+  response.writeHead(status, {
+    'content-type': 'application/problem+json',
+    'cache-control': 'no-store',
+    'content-length': String(bytes.length),
+  })
+  response.end(bytes)
+}

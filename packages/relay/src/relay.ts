@@ -1,0 +1,144 @@
+import type { Action } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { unlessAborted } from '@bailiwick/kit'
+import type { EnforcementPoint, Permitted, Refusal } from '@bailiwick/pep'
+import { type Answer, answerOf } from './answer.ts'
+import type { Executed, Refused, RelayRequest, Upstream } from './upstream.ts'
+
+/** What the caller proved or claims: made by the gate, from fields that it takes out of the request. */
+export interface Caller {
+  readonly credential: string | undefined
+  readonly proof: string | undefined
+  readonly callId: string | undefined
+  /** The URI that the proof was made for: the configured address and the path as received. Never taken from a Host field. */
+  readonly htu: string
+}
+
+export interface RelayOptions {
+  point: EnforcementPoint
+  upstream: Upstream
+  /** The longest answer, in bytes, streams included; default 64 MiB. A decision may lower it. */
+  mostAnswerBytes?: number
+  /** The longest answer that is held because fields must be hidden in it, in bytes; default 4 MiB. */
+  mostHeldBytes?: number
+  /** How many bytes are requested from a task's budget for an answer; if left out, the decision point chooses. */
+  askedBytes?: number
+  /** How long an answer may flow, in seconds; default 3600. The call is cut after that. */
+  answerSeconds?: number
+}
+
+/** An allowed call. `executed.body` already obeys the decision's obligations; its end reports the outcome. */
+export interface Relayed {
+  readonly allowed: true
+  readonly decisionId: string
+  readonly callId: string
+  readonly executed: Executed
+  /** Resolves once nothing more leaves, also if the answer was cut while its reader waited for something else. Never rejects. */
+  readonly over: Promise<unknown>
+}
+
+export interface Relay {
+  /**
+   * Decides and, if allowed, executes once. A denial and a request that stands for no action are values: nothing was sent. Rejects with a
+   * ServiceError for what went wrong after the permit (`upstream_failed`, `answer_withheld`, `stream_cut`, …), once its outcome is reported.
+   *
+   * Read `executed.body` to its end, or call `return` on it: only then is the outcome reported. `clientGone` is aborted when the client
+   * went away; the upstream is then given up, and the outcome says `unknown`.
+   */
+  run(request: RelayRequest, caller: Caller, clientGone?: AbortSignal): Promise<Relayed | Refusal | Refused>
+}
+
+const defaults = { mostAnswerBytes: 64 * 1024 * 1024, mostHeldBytes: 4 * 1024 * 1024, answerSeconds: 3600 }
+
+/**
+ * Puts an enforcement point before an upstream: the action is read from the very bytes that are then sent, they are sent once and only under
+ * a permit for that action, and the answer flows under the decision's obligations until it ends or its grant does.
+ */
+export function openRelay(options: RelayOptions): Relay {
+  const { point, upstream, mostAnswerBytes, mostHeldBytes, askedBytes, answerSeconds } = { ...defaults, ...options }
+
+  async function execute(permitted: Permitted, request: RelayRequest, gone: AbortSignal | undefined): Promise<Answer> {
+    const life = lifeOf(permitted, gone)
+    const alive = { ...permitted, signal: life.signal }
+    try {
+      const executing = upstream.execute(alive, { ...request, body: permitted.bytes })
+      // An adapter that does not heed the signal must not hold up the outcome; what it still brings is given up.
+      executing.then(
+        ({ body }) => (life.signal.aborted ? body[Symbol.asyncIterator]().return?.() : undefined),
+        () => undefined,
+      )
+      const executed = await unlessAborted(executing, life.signal)
+      const answer = await answerOf(executed, {
+        owed: permitted.owed,
+        signal: life.signal,
+        mostBytes: mostAnswerBytes,
+        mostHeldBytes,
+      })
+      void answer.over.finally(life.end)
+      return answer
+    } catch (error) {
+      life.end()
+      throw error
+    }
+  }
+
+  return {
+    async run(request, caller, clientGone) {
+      const first = upstream.toAction(request)
+      if ('refused' in first) return first
+      const { credential, proof, callId, htu } = caller
+      const call = {
+        ...{ credential, proof, callId, htu, htm: request.method },
+        bytes: request.body,
+        action: (bytes: Uint8Array) => actionOf(upstream, { ...request, body: bytes }),
+        holdsAnswer: true,
+        mostBytes: askedBytes,
+        answerSeconds,
+      }
+      const guarded = await point
+        .guard(
+          call,
+          (permitted) => execute(permitted, request, clientGone),
+          ({ over }) => over,
+        )
+        .catch((error: unknown) => {
+          throw serviceErrorOf(error)
+        })
+      if (!guarded.allowed) return guarded
+      const { decisionId, callId: id, result } = guarded
+      if ('withheld' in result) throw serviceErrorOf(result.withheld)
+      return { allowed: true, decisionId, callId: id, executed: result.executed, over: result.over }
+    },
+  }
+}
+
+/** The second reading, of the copy that will be sent: it must give an action as well. */
+function actionOf(upstream: Upstream, request: RelayRequest): Action {
+  const action = upstream.toAction(request)
+  if ('refused' in action) throw new ServiceError(action.refused, action.detail)
+  return action
+}
+
+/** Ends with the permit's life, when the outcome would be late, or when the client has gone. Call `end` when none of it matters any more. */
+function lifeOf({ signal, owed }: Permitted, gone: AbortSignal | undefined): { signal: AbortSignal; end: () => void } {
+  const life = new AbortController()
+  const cut = () => life.abort(signal.reason)
+  const leave = () => life.abort(new ServiceError('outcome_unknown', 'the client has gone'))
+  const late = () => life.abort(new ServiceError('stream_cut', 'deadline_exceeded'))
+  if (signal.aborted) cut()
+  else if (gone?.aborted) leave()
+  signal.addEventListener('abort', cut, { once: true })
+  gone?.addEventListener('abort', leave, { once: true })
+  const timer = owed.withinMs === undefined ? undefined : setTimeout(late, owed.withinMs)
+  const end = () => {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', cut)
+    gone?.removeEventListener('abort', leave)
+  }
+  return { signal: life.signal, end }
+}
+
+/** Errors of an adapter that are not ours say nothing to a client. */
+function serviceErrorOf(error: unknown): ServiceError {
+  return error instanceof ServiceError ? error : new ServiceError('internal', undefined, { cause: error })
+}

@@ -1,0 +1,90 @@
+import { readSecretFile } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { type Clock, systemClock } from '@bailiwick/kit'
+import { runForSecret } from './exec.ts'
+import { Secret, type SecretPort } from './secret-port.ts'
+import { readVault, type VaultOptions } from './vault.ts'
+
+export interface SecretsOptions {
+  /** The environment that `env:` reads. Pass a copy with the names that may be read, not all of it. */
+  env?: Readonly<Record<string, string | undefined>>
+  /** A server that speaks the HTTP API of Vault's KV version 2. Without it, `vault:` is refused. */
+  vault?: VaultOptions
+  /** How long a value counts before it is read again; default 30 s. */
+  freshMs?: number
+  /** How long the last value counts if it cannot be read again; default 5 min. */
+  staleMs?: number
+  clock?: Pick<Clock, 'monotonic'>
+}
+
+type Read = (place: string) => string | Promise<string>
+
+interface Kept {
+  secret: Secret
+  readAt: number
+}
+
+/** Visible ASCII: what a header field can hold, and no line end that would begin another one. */
+const usable = /^[\x21-\x7e](?:[\x20-\x7e]{0,16382}[\x21-\x7e])?$/
+
+/**
+ * Reads secrets by the scheme of their reference. A reference is read once at a time, however many calls wait for it, and kept in memory
+ * alone.
+ */
+export function openSecrets(options: SecretsOptions = {}): SecretPort {
+  const { env = {}, vault, freshMs = 30_000, staleMs = 300_000, clock = systemClock } = options
+  const schemes: Record<string, Read | undefined> = {
+    file: (path) =>
+      readSecretFile(path, { setting: 'secret' })
+        .toString()
+        .replace(/\r?\n$/, ''),
+    env: (name) => env[name] ?? missing(),
+    exec: (command) => runForSecret(command),
+    vault: vault && ((place) => readVault(vault, place, (reference) => port.read(reference))),
+  }
+  const kept = new Map<string, Kept>()
+  const reading = new Map<string, Promise<Secret>>()
+
+  function split(reference: string): { read: Read; place: string } {
+    const [, scheme = '', place = ''] = /^([a-z]+):(.+)$/s.exec(reference) ?? []
+    const read = Object.hasOwn(schemes, scheme) ? schemes[scheme] : undefined
+    if (read === undefined || place === '')
+      throw new ServiceError('config_invalid', `no secret can be read here as ${scheme === '' ? 'that' : scheme}`)
+    return { read, place }
+  }
+
+  async function readNow(reference: string): Promise<Secret> {
+    const { read, place } = split(reference)
+    const was = kept.get(reference)
+    try {
+      const value = await read(place)
+      if (!usable.test(value)) throw new Error('not visible ASCII in one line')
+      const secret = was?.secret.reveal() === value ? was.secret : new Secret(value)
+      kept.set(reference, { secret, readAt: clock.monotonic() })
+      return secret
+    } catch {
+      if (was && clock.monotonic() - was.readAt < staleMs) return was.secret
+      kept.delete(reference)
+      // Without the cause: a message of another program may quote the secret.
+      throw new ServiceError('secret_unavailable', `${reference} cannot be read`)
+    }
+  }
+
+  const port: SecretPort = {
+    check: (reference) => void split(reference),
+    async read(reference) {
+      const known = kept.get(reference)
+      if (known && clock.monotonic() - known.readAt < freshMs) return known.secret
+      const under = reading.get(reference)
+      if (under) return under
+      const read = readNow(reference).finally(() => reading.delete(reference))
+      reading.set(reference, read)
+      return read
+    },
+  }
+  return port
+}
+
+function missing(): never {
+  throw new Error('not set')
+}

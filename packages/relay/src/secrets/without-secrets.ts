@@ -1,0 +1,57 @@
+import { ServiceError } from '@bailiwick/errors'
+
+/** Whether a secret can be looked for: a shorter one would be found where it is not. */
+export const isFindable = (secret: string): boolean => secret.length >= 8
+
+/**
+ * Passes an answer on unless it contains one of the secrets that were sent with the request, as written or in base64: then it throws
+ * `answer_withheld` before the last byte of the secret is passed on. Holds back no more than an end that may be the beginning of a secret.
+ */
+export function withoutSecrets(
+  body: AsyncIterable<Uint8Array>,
+  secrets: readonly string[],
+): AsyncIterableIterator<Uint8Array> {
+  const hidden = secrets.filter(isFindable).flatMap((secret) => [Buffer.from(secret), ...base64Of(secret)])
+  const source = body[Symbol.asyncIterator]()
+  let held = Buffer.alloc(0)
+  const checked: AsyncIterableIterator<Uint8Array> = {
+    async next() {
+      for (;;) {
+        const { done, value } = await source.next()
+        const known = done ? held : Buffer.concat([held, value])
+        if (hidden.some((secret) => known.includes(secret))) {
+          await source.return?.()
+          throw new ServiceError('answer_withheld', 'the answer contains a secret of the upstream')
+        }
+        const keep = done ? 0 : longestBeginning(known, hidden)
+        held = known.subarray(known.length - keep)
+        const shown = known.subarray(0, known.length - keep)
+        if (shown.length > 0) return { done: false, value: shown }
+        if (done) return { done: true, value: undefined }
+      }
+    },
+    async return() {
+      await source.return?.()
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]: () => checked,
+  }
+  return hidden.length === 0 ? (source as AsyncIterableIterator<Uint8Array>) : checked
+}
+
+/** How many bytes at the end may be the beginning of a secret. */
+function longestBeginning(bytes: Buffer, hidden: readonly Buffer[]): number {
+  let longest = 0
+  for (const secret of hidden)
+    for (let length = Math.min(secret.length - 1, bytes.length); length > longest; length--)
+      if (bytes.subarray(bytes.length - length).equals(secret.subarray(0, length))) longest = length
+  return longest
+}
+
+/** The part of each of the three alignments in base64 that does not depend on what stands around it. */
+function base64Of(secret: string): Buffer[] {
+  return [0, 1, 2].map((before) => {
+    const text = Buffer.from(`${' '.repeat(before)}${secret}`).toString('base64')
+    return Buffer.from(text.slice(Math.ceil((before * 4) / 3), Math.floor(((before + secret.length) * 8) / 6)))
+  })
+}

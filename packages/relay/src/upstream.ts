@@ -1,0 +1,72 @@
+import type { Action } from '@bailiwick/credentials'
+import type { ErrorCode } from '@bailiwick/errors'
+import type { Permitted } from '@bailiwick/pep'
+
+/** Names and values alternate, as received. A field that comes twice stands here twice, in order. */
+export type RawHeaders = readonly string[]
+
+/**
+ * A request as it was received, after the canonical gate (`readRequest`) let it through: every part has one reading. Nothing in it was
+ * rewritten. What is sent on is made of these very values.
+ */
+export interface RelayRequest {
+  /** A token, spelled as received: `POST`, never `post`. */
+  readonly method: string
+  /** Origin form, as received: an absolute path and an optional query (RFC 9112 §3.2.1). */
+  readonly target: string
+  /** Without the fields that the gate takes for itself: framing, hop-by-hop fields, credential, proof and call id. */
+  readonly headers: RawHeaders
+  /** The whole content, after the framing was removed. Empty if there was none. Its length is bounded by the gate. */
+  readonly body: Uint8Array
+}
+
+/** Why these bytes ask for no action. The code names the rule (docs/errors.md); `detail` quotes nothing of the request. */
+export interface Refused {
+  readonly refused: ErrorCode
+  readonly detail: string
+}
+
+/** What the other side answered. */
+export interface Executed {
+  /** The status of HTTP, or the one that stands for the answer of another protocol. */
+  readonly status: number
+  /** Without hop-by-hop fields. Never contains a secret that was injected. */
+  readonly headers: RawHeaders
+  /**
+   * The content as it arrives, unchanged and unbuffered; read once. Ends when the answer is whole. Throws when it is not: `stream_cut` if
+   * `Permitted.signal` was aborted, `upstream_failed` if the other side broke off, `upstream_too_large` at a limit. The reader must read to
+   * the end or call `return`, which gives up the connection.
+   */
+  readonly body: AsyncIterable<Uint8Array>
+  /**
+   * Whether the answer reports that the effect failed, although it is a whole answer with a good status: a JSON-RPC error, for example.
+   * Asked once, after `body` ended. Without it, a status of 400 or more means failed.
+   */
+  readonly failed?: () => boolean
+}
+
+/**
+ * One kind of other side: an HTTP API, an MCP server, a model. Each adapter passes `upstreamContract`.
+ *
+ * The types cannot say this:
+ * - The adapter forwards the very bytes that it was decided on, or it refuses. It never parses and writes again.
+ * - It holds the secrets of its upstream, and adds them to what it sends in a place of their own. A request never names a secret.
+ * - It does not know the caller's credential: `RelayRequest` does not contain it.
+ */
+export interface Upstream extends AsyncDisposable {
+  /**
+   * The action that these bytes ask for, or why there is none. Pure: the same bytes always give the same action, in any order.
+   * It is called before the decision and again after the permit, for the copy that is sent; a difference is refused. The action must contain everything in the
+   * request that the other side acts on. What it cannot express is refused here, not left out.
+   */
+  toAction(request: RelayRequest): Action | Refused
+  /**
+   * Sends exactly that request, at most once, and resolves with the head of the answer. Called only with a permit for
+   * `toAction(request)`, once for each permit. It stops sending and reading as soon as `permitted.signal` is aborted.
+   *
+   * Rejects with `upstream_unreachable`, `upstream_busy`, `upstream_address_forbidden` or `secret_unavailable` if certainly no byte of the
+   * request was sent: that is reported as `not_executed`. Every other rejection means that the effect may have happened. It never repeats
+   * by itself.
+   */
+  execute(permitted: Permitted, request: RelayRequest): Promise<Executed>
+}
