@@ -31,10 +31,12 @@ export type ErrorCode = keyof typeof errorKinds
 /** The same table by subject, under the headings of its page. */
 export const errorGroups: Readonly<Record<string, Readonly<Record<string, ErrorKind>>>> = {
   'The request': receivedErrors,
+  'A request through a relay': relayedErrors,
   'The caller': callerErrors,
   'Asking for access': askingErrors,
   'Approving, and the registry': approvingErrors,
   'Grants, calls and outcomes': grantingErrors,
   'The log and its witnesses': logErrors,
+  'Behind a relay': upstreamErrors,
   'The system': systemErrors,
 }

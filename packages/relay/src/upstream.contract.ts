@@ -69,7 +69,7 @@ export function upstreamContract(name: string, open: () => Promise<UpstreamUnder
   }
 
   describe(`${name} upstream`, () => {
-    it('sends exactly the bytes that were decided on', async () => {
+    it('sends exactly the bytes that were decided on (V1)', async () => {
       await using w = await world()
       const request = w.it.effect(1)
       await read(await w.run(request))
@@ -80,7 +80,7 @@ export function upstreamContract(name: string, open: () => Promise<UpstreamUnder
       expect(w.it.arrived()[0]).toContain(w.it.written(request))
     })
 
-    it('sends them even if their buffer is overwritten while the decision is made', async () => {
+    it('sends them even if their buffer is overwritten while the decision is made (V1)', async () => {
       await using w = await world()
       const request = w.it.effect(1)
       const written = w.it.written(request)

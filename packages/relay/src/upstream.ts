@@ -20,7 +20,7 @@ export interface RelayRequest {
   readonly body: Uint8Array
 }
 
-/** Why these bytes ask for no action. The code names the rule (docs/errors.md); `detail` quotes nothing of the request. */
+/** Why these bytes ask for no action. The code names the rule (docs/reference/errors.md); `detail` quotes nothing of the request. */
 export interface Refused {
   readonly refused: ErrorCode
   readonly detail: string

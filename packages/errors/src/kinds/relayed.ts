@@ -68,7 +68,7 @@ export const relayedErrors = {
     cause: 'The client writes `%c3` instead of `%C3`.',
     fix: 'Write escapes with capital letters (RFC 3986 §2.1), as `encodeURIComponent` does.',
   },
-  path_not_utf8: {
+  path_encoding_unknown: {
     status: 400,
     retryable: false,
     title: 'The escapes of the path are not UTF-8',

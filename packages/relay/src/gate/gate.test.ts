@@ -87,11 +87,11 @@ describe('a path', () => {
     ['/%7Ea', 'path_escape_needless'],
     ['/%30', 'path_escape_needless'],
     ['/a%2D', 'path_escape_needless'],
-    ['/%C0%AF', 'path_not_utf8'], // an overlong `/`
-    ['/%E0%80%AF', 'path_not_utf8'],
-    ['/%ED%A0%80', 'path_not_utf8'], // a surrogate
-    ['/%FF', 'path_not_utf8'],
-    ['/%C3', 'path_not_utf8'],
+    ['/%C0%AF', 'path_encoding_unknown'], // an overlong `/`
+    ['/%E0%80%AF', 'path_encoding_unknown'],
+    ['/%ED%A0%80', 'path_encoding_unknown'], // a surrogate
+    ['/%FF', 'path_encoding_unknown'],
+    ['/%C3', 'path_encoding_unknown'],
   ])('that servers read differently is refused: %j, %s', (path, code) => {
     expect(checkPath(path)?.refused).toBe(code)
     expect(errorKinds).toHaveProperty(code)

@@ -47,6 +47,6 @@ function checkEscapes(path: string): Refused | undefined {
     decodeURIComponent(path)
     return undefined
   } catch {
-    return refuse('path_not_utf8', 'the path')
+    return refuse('path_encoding_unknown', 'the path')
   }
 }

@@ -1,4 +1,11 @@
-import { mostOutcomes, outcomeBodySchema, outcomeResultsSchema, outcomesBodySchema } from '@bailiwick/contracts'
+import {
+  mostOutcomes,
+  openCallsAnswerSchema,
+  openCallsBodySchema,
+  outcomeBodySchema,
+  outcomeResultsSchema,
+  outcomesBodySchema,
+} from '@bailiwick/contracts'
 import { type ErrorCode, errorKinds } from '@bailiwick/errors'
 import { z } from 'zod'
 import { authZenRequests } from './authzen-requests.ts'
@@ -59,6 +66,15 @@ const outcomeErrors = [
   'state_contended',
 ] as const satisfies readonly ErrorCode[]
 
+const openCallsErrors = [
+  'request_malformed',
+  'caller_unauthenticated',
+  'body_too_large',
+  'content_type_unsupported',
+  'queue_full',
+  'state_stale',
+] as const satisfies readonly ErrorCode[]
+
 /**
  * OpenAPI 3.1 of the AuthZEN endpoints, from the same schemas that parse requests. `open`: callers need no credential, and report no
  * outcomes.
@@ -94,12 +110,27 @@ export function authZenOpenApi(publicUrl: string, open: boolean): object {
       ...problems(outcomeErrors),
     },
   }
+  const openCalls = {
+    operationId: 'openCalls',
+    summary: 'Which calls of an enforcement point that go on must end: as soon as there is one, or after `wait_ms`',
+    requestBody: { required: true, content: json(openCallsBodySchema) },
+    responses: {
+      200: {
+        description: 'Those that must end, and those that are not known here',
+        content: json(openCallsAnswerSchema),
+      },
+      ...problems(openCallsErrors),
+    },
+  }
   return {
     openapi: '3.1.0',
     info: { title: 'AuthZEN Authorization API 1.0', version: '1.0' },
     servers: [{ url: publicUrl }],
     security: open ? [] : [{ caller: [] }],
-    paths: { ...Object.fromEntries(paths), ...(open ? {} : { '/v1/outcomes': { post: outcomes } }) },
+    paths: {
+      ...Object.fromEntries(paths),
+      ...(open ? {} : { '/v1/outcomes': { post: outcomes }, '/v1/open-calls': { post: openCalls } }),
+    },
     components: {
       schemas: { Problem: schemaOf(problem) },
       securitySchemes: { caller: { type: 'http', scheme: 'bearer' } },

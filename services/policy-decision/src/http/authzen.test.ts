@@ -156,12 +156,13 @@ it('describes every endpoint in OpenAPI, by the schemas that requests are read b
   const answer = await http.inject({ method: 'GET', url: '/access/v1/openapi.json' })
   expect(answer.headers['content-type']).toContain('application/json')
   const { openapi, paths: all, components } = answer.json()
-  const { '/v1/outcomes': outcomes, ...paths } = all
+  const { '/v1/outcomes': outcomes, '/v1/open-calls': openCalls, ...paths } = all
   expect(outcomes.post.requestBody.content['application/json'].schema.anyOf).toMatchObject([
     { required: ['outcome'], additionalProperties: false },
     { required: ['outcomes'], properties: { outcomes: { type: 'array', minItems: 1, maxItems: 128 } } },
   ])
   expect(Object.keys(outcomes.post.responses)).toContain('200')
+  expect(openCalls.post.requestBody.content['application/json'].schema.required).toEqual(['decisions', 'wait_ms'])
   expect(openapi).toBe('3.1.0')
   expect(Object.keys(paths).sort()).toEqual(Object.values(authZenPaths).sort())
   const required = Object.fromEntries(
