@@ -23,8 +23,11 @@ export interface RelayOptions {
   mostHeldBytes?: number
   /** How many bytes are requested from a task's budget for an answer; if left out, the decision point chooses. */
   askedBytes?: number
-  /** How long an answer may flow, in seconds; default 3600. The call is cut after that. */
-  answerSeconds?: number
+  /**
+   * How long an answer may flow, in seconds, at most 8 h; default 300. The call is cut after that. If no outcome comes, its reservation is
+   * held for as long: ask for more only where a request is known to begin a long stream.
+   */
+  answerSeconds?: number | ((request: RelayRequest) => number)
 }
 
 /** An allowed call. `executed.body` already obeys the decision's obligations; its end reports the outcome. */
@@ -48,7 +51,7 @@ export interface Relay {
   run(request: RelayRequest, caller: Caller, clientGone?: AbortSignal): Promise<Relayed | Refusal | Refused>
 }
 
-const defaults = { mostAnswerBytes: 64 * 1024 * 1024, mostHeldBytes: 4 * 1024 * 1024, answerSeconds: 3600 }
+const defaults = { mostAnswerBytes: 64 * 1024 * 1024, mostHeldBytes: 4 * 1024 * 1024, answerSeconds: 300 }
 
 /**
  * Puts an enforcement point before an upstream: the action is read from the very bytes that are then sent, they are sent once and only under
@@ -93,7 +96,7 @@ export function openRelay(options: RelayOptions): Relay {
         action: (bytes: Uint8Array) => actionOf(upstream, { ...request, body: bytes }),
         holdsAnswer: true,
         mostBytes: askedBytes,
-        answerSeconds,
+        answerSeconds: typeof answerSeconds === 'number' ? answerSeconds : answerSeconds(request),
       }
       const guarded = await point
         .guard(

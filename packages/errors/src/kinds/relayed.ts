@@ -8,7 +8,7 @@ export const relayedErrors = {
   http_version_forbidden: {
     status: 505,
     retryable: false,
-    title: 'The request is in a version of HTTP before 1.1, or in 1.0 with a transfer coding',
+    title: 'The request is in a version of HTTP before 1.1',
     cause: 'A proxy in between speaks HTTP/1.0, as nginx does by default, or the request line has no version.',
     fix: 'Send HTTP/1.1. In nginx: `proxy_http_version 1.1`.',
   },

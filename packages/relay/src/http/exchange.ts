@@ -142,10 +142,12 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #named(error: Error): unknown {
     if (errorCode(error) === 'upstream_address_forbidden') return error
-    if (this.#controller === undefined) return new ServiceError('upstream_unreachable', undefined, { cause: error })
+    // The library's error may hold what the upstream sent, and so a secret that it repeats.
+    const cause = new Error(`${error.name}: ${error.message}`)
+    if (this.#controller === undefined) return new ServiceError('upstream_unreachable', undefined, { cause })
     const isLate =
       'code' in error && (error.code === 'UND_ERR_HEADERS_TIMEOUT' || error.code === 'UND_ERR_BODY_TIMEOUT')
-    return new ServiceError(isLate ? 'upstream_timed_out' : 'upstream_failed', undefined, { cause: error })
+    return new ServiceError(isLate ? 'upstream_timed_out' : 'upstream_failed', undefined, { cause })
   }
 
   #end(over: { error?: unknown }, isWhole: boolean): void {

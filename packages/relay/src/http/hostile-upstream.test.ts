@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import type { Permitted } from '@bailiwick/pep'
 import { describe, expect, it } from 'vitest'
@@ -170,7 +171,7 @@ describe('an upstream that does not answer as it should', () => {
       { mostAnswerBytes: 1000 },
     ],
     ['repeats the secret', whole(`{"headers":{"x-api-key":"${secret}"}}`), 'answer_withheld'],
-  ])('because it %s: %s', async (_, answer, code, options) => {
+  ])('because it %s', async (_, answer, code, options) => {
     await using w = await before(({ socket }) => socket.write(answer, 'latin1'), options)
     expect(await w.codeOf('/a')).toBe(code)
     expect(w.server.arrived).toHaveLength(1)
@@ -187,6 +188,17 @@ describe('an upstream that does not answer as it should', () => {
     expect(await w.codeOf('/a')).toBe('upstream_failed')
     expect(w.server.arrived).toHaveLength(1)
     expect(w.server.connections).toBe(1)
+  })
+
+  it.each<[string, string]>([
+    ['before its head', `${secret}\r\n\r\n`],
+    ['in a broken head', `HTTP/1.1 200 OK\r\nx-a: ${secret}\r\n${secret}\r\n\r\n`],
+    ['in a broken chunk', `${chunkedHead('text/plain')}${secret}\r\n`],
+  ])('and repeats the secret %s shows it in no error (V17)', async (_, answer) => {
+    await using w = await before(({ socket }) => socket.write(answer))
+    const error: unknown = await w.call('/a').catch((thrown: unknown) => thrown)
+    expect(errorCode(error)).toBe('upstream_failed')
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain(secret)
   })
 
   it('is not asked for a packed answer', async () => {

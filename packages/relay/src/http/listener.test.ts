@@ -135,11 +135,8 @@ describe('bytes that two servers would read differently', () => {
     ],
     ['CONNECT', `CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n${auth}\r\n`],
     ['TRACE', `TRACE /a HTTP/1.1\r\nHost: a\r\n${auth}Connection: close\r\n\r\n`, 'method_not_allowed'],
-    ['no version', `GET /a\r\n\r\n`],
-    [
-      'a transfer coding in HTTP/1.0',
-      post(`${json}Transfer-Encoding: chunked\r\n`, '2\r\n{}\r\n0\r\n\r\n').replace('HTTP/1.1', 'HTTP/1.0'),
-    ],
+    ['no version', `GET /a\r\n\r\n`, 'http_version_forbidden'],
+    ['HTTP/1.0', post(`${json}Content-Length: 2\r\n`, '{}').replace('HTTP/1.1', 'HTTP/1.0'), 'http_version_forbidden'],
     ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ])('reach nothing: %s', async (_, bytes, code) => {
     await using w = await proxy()
@@ -258,6 +255,14 @@ describe('an answer', () => {
       .poll(() => w.pdp.outcomes)
       .toMatchObject([{ status: 'unknown', cut: 'grant_revoked', http_status: 200 }])
     await expect.poll(() => w.behind.arrived[0]?.socket.destroyed).toBe(true)
+  })
+
+  it('flows for as long as its request may', async () => {
+    await using w = await proxy(flowing, { answerSeconds: ({ target }) => (target === '/a' ? 1 : 600) })
+    const answer = await w.send(post(`${json}Content-Length: 2\r\n`, '{}'))
+    expect(answer).toContain('"tick":1')
+    expect(w.pdp.evaluations[0]?.context.bailiwick).toMatchObject({ answer_seconds: 1 })
+    await expect.poll(() => w.pdp.outcomes).toMatchObject([{ status: 'unknown', cut: 'deadline_exceeded' }])
   })
 
   it('is given up when the client goes', async () => {

@@ -34,8 +34,8 @@ export async function receive(
 ): Promise<Received | Refused | Refusal> {
   const { baseUrl, mostBytes, bodyMs } = { ...defaults, ...options }
   const { method = '', url: target = '', rawHeaders } = incoming
-  const version = checkVersion(incoming)
-  if (version) return version
+  // An answer in HTTP/1.0 may end with its connection alone: one that is cut would pass for a whole one.
+  if (incoming.httpVersion !== '1.1') return refuse('http_version_forbidden', 'the version')
   const head = checkHead({ method, target, rawHeaders }, baseUrl)
   if ('refused' in head) return head
   if ('ok' in head) return refusal(head.reason)
@@ -43,12 +43,6 @@ export async function receive(
   if ('refused' in body) return body
   if (incoming.rawTrailers.length > 0) return refuse('trailers_forbidden', 'the body')
   return { request: requestOf(head, body), caller: head.caller }
-}
-
-/** HTTP/0.9 has no header fields, and HTTP/1.0 no codings of transfer: what a server makes of them there is its own affair. */
-function checkVersion({ httpVersion, headers }: IncomingMessage): Refused | undefined {
-  const isKnown = httpVersion === '1.1' || (httpVersion === '1.0' && headers['transfer-encoding'] === undefined)
-  return isKnown ? undefined : refuse('http_version_forbidden', 'the version')
 }
 
 async function readBody(incoming: IncomingMessage, mostBytes: number, bodyMs: number): Promise<Uint8Array | Refused> {
