@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
@@ -24,14 +24,24 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0
 }
 
+const outputs = temporaryFolder()
+let starts = 0
+
+/** Both streams go to one file: it holds their lines in the order in which a terminal shows them. */
 function start(args: readonly string[], env: Record<string, string> = {}) {
+  const file = outputs.at(`output-${starts++}`)
+  const output = openSync(file, 'w')
   const child = spawn(process.execPath, [cli, ...args], {
     env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', output, output],
   })
-  const started = { child, output: '' }
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (started.output += String(chunk)))
-  return started
+  closeSync(output)
+  return {
+    child,
+    get output() {
+      return readFileSync(file, 'utf8')
+    },
+  }
 }
 
 async function ended(child: ChildProcess): Promise<number | null> {
@@ -58,6 +68,7 @@ afterAll(async () => {
   dev?.child.kill('SIGTERM')
   if (dev !== undefined) await ended(dev.child)
   folder?.[Symbol.dispose]()
+  outputs[Symbol.dispose]()
 })
 
 /** An agent that knows only the content of the file. */
@@ -96,6 +107,12 @@ it('answers by the file of rules, as a person would: a grant gives a credential,
   await expect.poll(async () => (await agent().status(no.requestId)).status).toBe('denied')
   await expect.poll(() => dev.output).toContain(`approved  ${yes.requestId}`)
   await expect.poll(() => dev.output).toContain(`denied    ${no.requestId}`)
+})
+
+it('shows a person the text first; the warning for the log follows', async () => {
+  const warning = '"msg":"SOFTWARE APPROVER'
+  await expect.poll(() => dev.output).toContain(warning)
+  expect(dev.output.indexOf('Bailiwick is ready')).toBeLessThan(dev.output.indexOf(warning))
 })
 
 it('says everywhere that a program approves', async () => {

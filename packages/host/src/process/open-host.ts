@@ -83,8 +83,6 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const data = config.BAILIWICK_DATA
   const { trust } = readInstallation(data)
   assertSoftwareApproverContained(trust, config)
-  if (trust.software_approver)
-    logger.warn({ installation: trust.installation }, 'SOFTWARE APPROVER: a program approves, and no person')
   const secretFile = config.BAILIWICK_KEYS_SECRET_FILE
   const secret = secretFile === undefined ? undefined : readKeysSecret(secretFile)
   const health = new Health()

@@ -78,6 +78,9 @@ async function serveUntilStopped<C extends CommonConfig>(
   const url = await host.listen()
   logger.info({ url }, 'ready')
   await options.ready?.(config, host)
+  // On a terminal, a person should read the text of `ready` first. It says the same in words.
+  const { installation, software_approver } = host.trust
+  if (software_approver) logger.warn({ installation }, 'SOFTWARE APPROVER: a program approves, and no person')
   const signal = await stopped
   stopping()
   logger.info({ signal }, 'stopping')
