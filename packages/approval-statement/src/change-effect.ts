@@ -71,7 +71,7 @@ const rule: Wordings<Rule> = {
       : `${peopleOf(approvers)} can approve ${requestsOf(match)}`,
   gone: (id, { match }) =>
     id === registryRuleId
-      ? 'any approvers can approve changes of the registry, whatever their group'
+      ? 'approvers of any group can approve changes of the registry'
       : `the rule ${quote(id)} is gone: ${requestsOf(match)} go by the next rule that matches, or cannot be approved`,
   members: {
     approvers: (_, before) => (before === null ? undefined : `before, it took ${peopleOf(before.approvers)}`),
@@ -174,7 +174,7 @@ const agent: Wordings<Agent> = {
 
 const toolServer: Wordings<ToolServer> = {
   is: (id) => `the tools of ${quote(id)} are what this change says`,
-  gone: (id) => `nobody knows what the tools of ${quote(id)} do, so that they count as unlabelled`,
+  gone: (id) => `the tools of ${quote(id)} are no longer described, so they count as unlabelled`,
   members: {
     url: ({ url }, before) => `it is at ${quote(url)}${was(before === null ? undefined : quote(before.url))}`,
     manifest: (_, before) =>
@@ -186,7 +186,7 @@ const toolServer: Wordings<ToolServer> = {
         tool === undefined ? 'not described' : list(tool.labels, 'no labels')
       const words = differ.map((name) => {
         const [then, now] = [before?.tools[name], tools[name]]
-        const cost = before !== null && !same(then?.cost, now?.cost) ? ', its cost is told by other arguments' : ''
+        const cost = before !== null && !same(then?.cost, now?.cost) ? ', its cost comes from other arguments' : ''
         return `${quote(name)}: ${labelsOf(now)}${was(before === null ? undefined : labelsOf(then))}${cost}`
       })
       return `labelled so: ${words.join('; ') || 'none'}`
@@ -208,13 +208,13 @@ const enforcementPoint: Wordings<EnforcementPoint> = {
     caller_jwk: (_, before) => (before === null ? undefined : 'another key makes its calls'),
     outcome_jwk: (_, before) => (before === null ? undefined : 'another key signs its outcomes'),
     bearer_sha256: ({ bearer_sha256: secret }) =>
-      secret === undefined ? 'no secret makes its calls' : 'whoever holds a secret can make its calls',
+      secret === undefined ? 'no secret makes its calls' : 'any holder of its secret can make its calls',
   },
 }
 
 const recovery: Wordings<Recovery> = {
   is: (id, { name, approver_id: person }) => `the recovery ${id} lets ${quote(name)} (${person}) in after 24 hours`,
-  gone: (id, { name, approver_id: person }) => `the recovery ${id} lets nobody in, ${quote(name)} (${person}) neither`,
+  gone: (id, { name, approver_id: person }) => `the recovery ${id} no longer lets ${quote(name)} (${person}) in`,
   members: {},
 }
 

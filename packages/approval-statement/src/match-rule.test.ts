@@ -54,13 +54,13 @@ it('takes the first rule that holds, by order, then by id', () => {
 })
 
 it.each<[string, Rule['match'], string]>([
-  ['any agent, when none is named', {}, 'r'],
+  ['any agent, when the rule names no agents', {}, 'r'],
   ['any agent, by *', { agents: ['*'] }, 'r'],
   ["an agent's instance, by the agent", { agents: [agent.id] }, 'r'],
   ['one instance', { agents: [instance] }, 'r'],
   ['no agent whose name only begins alike', { agents: ['spiffe://acme.example/agent/led'] }, none],
   ['no other agent', { agents: ['spiffe://acme.example/agent/other'] }, none],
-  ['nobody, when the list is empty', { agents: [] }, none],
+  ['no agent, when the list is empty', { agents: [] }, none],
 ])('holds for %s', (_, match, expected) => {
   expect(ruleFor([rule('r', 1, match)], read)).toBe(expected)
 })
@@ -122,7 +122,7 @@ it('lets no request evade a strict rule by asking for something broader', () => 
   expect(ruleFor([below, one, broken, lax], api('https://erp.example/test/', 'GET'))).toBe('rest')
 })
 
-it('holds for nobody whom the registry does not know', () => {
+it('holds for no agent that the registry does not know', () => {
   const view = { rules: byId(rule('r', 1, {})), agents: byId<Agent>(), toolServers: byId<ToolServer>() }
   expect(matchRule(view, { agent: instance, authority: authorityOf(read) })).toMatchObject({ code: 'agent_unknown' })
 })
@@ -160,7 +160,7 @@ describe('labels of tools', () => {
   })
 })
 
-describe('one ask costs one look at each tool that it may reach, whatever the rules are (V18)', () => {
+describe('one ask costs one look at each tool that it may reach, however many rules there are (V18)', () => {
   const prefixes = Array.from({ length: 64 }, (_, n) => ({
     actions: ['tools/call'],
     resource: { type: 'tool', id_prefix: `https://h${n}.example/` },
@@ -214,8 +214,8 @@ describe('a cost above which a rule holds', () => {
     ['another currency', { ...tool('erp/pay'), cost: { ...cost, currency: '/decoy' } }],
     ['another spelling', { ...tool('erp/pay'), cost: { ...cost, amount: '/amount/' } }],
     ['its own, of a tool that declares none', { ...tool('erp/ping'), cost }],
-    ['its own, of a tool that nobody described', { ...tool('erp/else'), cost }],
-    ['its own, of a server that nobody knows', { ...tool('other/pay'), cost }],
+    ['its own, of a tool without a description', { ...tool('erp/else'), cost }],
+    ['its own, of a server that is not registered', { ...tool('other/pay'), cost }],
     ['that of one tool, of all below a prefix', { ...below, cost }],
     ['that of a tool, of what is none', { ...tool('erp/pay'), resource: { type: 'api', id: 'erp/pay' }, cost }],
   ])('is not evaded by naming for the cost %s (V3)', (_, permission) => {
@@ -224,13 +224,13 @@ describe('a cost above which a rule holds', () => {
     expect(of({ EUR: '1' }, spend)).toBe('rest')
   })
 
-  it('is not evaded by leaving out where the cost stands: nobody could count it', () => {
+  it('is not evaded by leaving out where the cost stands: the cost could not be counted', () => {
     expect(of({ EUR: '1' }, tool('erp/pay'))).toBe('dear')
     expect(of({ EUR: '1' }, spend, tool('erp/pay'))).toBe(partly('dear'))
   })
 })
 
-it('gives no rule where something is missing, unknown or only partly held: then nobody can approve (V13)', () => {
+it('gives no rule where something is missing, unknown or only partly held: then the request cannot be approved (V13)', () => {
   const strict = rule('strict', 1, { labels: ['destructive'] })
   const loose = rule('loose', 2, { resources: [{ type: 'tool', id: 'erp/ping' }] })
   const view = { rules: byId(strict, loose), agents: byId({ ...agent, labels: [] }), toolServers: byId(erp) }

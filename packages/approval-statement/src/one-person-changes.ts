@@ -35,5 +35,5 @@ export function byOneOfOld(
   if (people.length < quorum) return refused('approval_quorum_missing', `${people.length} of ${quorum}`)
   return alone || singleOperator || people.some(({ id }) => id !== proposer)
     ? { ok: true }
-    : no('approvers: nobody but the proposer')
+    : no('approvers: only the proposer')
 }

@@ -53,7 +53,7 @@ function policiesIn(files: PolicyFiles): Map<string, FoundPolicy> {
   return found
 }
 
-/** Each policy as its tokens, without comments and white space. Quoted text is one token, whatever it contains. */
+/** Each policy as its tokens, without comments and white space. Quoted text is one token, including white space and comment marks. */
 function statementsOf(text: string): string[][] {
   const statements: string[][] = [[]]
   for (const [word] of text.matchAll(/\/\/[^\n]*|"(?:[^"\\]|\\[\s\S])*"|[A-Za-z0-9_]+|[^\s]/g)) {

@@ -47,7 +47,7 @@ it('leaves whole what one rule holds for', () => {
   expect(splitByRule(all, { agent: instance, authority })).toEqual({ ok: true, items: [{ authority, rule: rest }] })
 })
 
-it('gives each rule its part, and the budget to nobody twice (V3)', () => {
+it('gives each rule its part, and the budget to only one of them (V3)', () => {
   const authority = asked(
     { calls: 10, cost: { EUR: '500' } },
     permission('erp/read'),

@@ -109,7 +109,7 @@ it('derives ids that are ids, one for each content', () => {
   expect(changeRequestId([{ id: 'x' }], 'n1')).toBe(changeRequestId([{ id: 'x' }], 'n1'))
 })
 
-it('names a group by its members and their passkeys, whoever else is enrolled, in any order', () => {
+it('names a group by its members and their passkeys, in any order, and ignores other approvers', () => {
   const [first, second, third] = [aPasskey(), aPasskey(), aPasskey()]
   const anna = anApprover('anna', ['finance', 'registry'], first, second)
   const ben = anApprover('ben', ['finance'], third)

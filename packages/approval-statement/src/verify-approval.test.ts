@@ -77,13 +77,13 @@ it('takes a passkey that two approvers hold for neither of them (V10)', async ()
 })
 
 it.each<[string, Over, string]>([
-  ['nobody who is enrolled signed', { by: [aPasskey()] }, 'approver_unknown'],
+  ['no enrolled approver signed', { by: [aPasskey()] }, 'approver_unknown'],
   ['one of several signers is not in the group', { by: [keys.anna, keys.carl] }, 'approver_not_in_group'],
   ['the owner of the agent signed', { by: [keys.olga] }, 'approver_is_owner'],
   ['the owner is one of the quorum', { rule: two, by: [keys.anna, keys.olga] }, 'approver_is_owner'],
   ['a signer was removed since', { enrolled: [ben, carl, olga] }, 'approver_group_changed'],
   [
-    'somebody joined the group since',
+    'another approver joined the group since',
     { enrolled: [...approvers, anApprover('dora', ['finance'], aPasskey())] },
     'approver_group_changed',
   ],

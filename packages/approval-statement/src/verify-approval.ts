@@ -113,6 +113,6 @@ export function peopleProblem(
   if (!people.every(({ groups }) => groups.includes(group))) return refused('approver_not_in_group', 'a signer')
   const ownerMay = rule.owner_may_approve || trust.single_operator
   if (!ownerMay && people.some(({ id }) => id === agent.owner))
-    return refused('approver_is_owner', 'the rule wants somebody else')
+    return refused('approver_is_owner', 'the rule requires approvers other than the owner')
   return people.length >= quorum ? undefined : refused('approval_quorum_missing', `${people.length} of ${quorum}`)
 }

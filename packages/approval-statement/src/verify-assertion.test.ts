@@ -126,7 +126,7 @@ it('refuses every second spelling of the same bytes', async () => {
   }
 })
 
-it('refuses keys that are no passkey keys, whoever enrolled them (V12)', async () => {
+it('refuses keys that are not passkey keys, even if an approver enrolled them (V12)', async () => {
   const [x, y] = ['00'.repeat(32), '00'.repeat(32)]
   const keys = {
     'EC2 under EdDSA': `a5010203272001215820${x}225820${y}`,
@@ -157,7 +157,7 @@ it('refuses a signature whose DER length is not what is there', async () => {
   }
 })
 
-it('answers whatever is sent, and never throws', async () => {
+it('answers any input, and never throws', async () => {
   const genuine = passkey.sign(statement)
   const members = fc.constantFrom<keyof Assertion>('authenticator_data', 'client_data_json', 'signature')
   await fc.assert(

@@ -80,14 +80,14 @@ it.each([
   ['active', 'prepared'],
   ['tainted', 'active'],
   ['tainted', 'prepared'],
-] as const)('nobody leads a key back that was %s and would be %s (V12)', async (from, to) => {
+] as const)('no signer leads a key back that was %s and would be %s (V12)', async (from, to) => {
   const known = keyIn(from)
   const back = moved(known, keyIn(to)) as Change
   for (const by of [byIssuer, byRoot(back), byApprovers([back])])
     expect(await verify(back, by, having(known))).toEqual(no('value: a key does not go back'))
 })
 
-it('nobody brings back a key that was revoked (V12)', async () => {
+it('no signer brings back a key that was revoked (V12)', async () => {
   const back = change('service-key', keyIn('prepared'), { version: 3 })
   for (const by of [byIssuer, byRoot(back)]) expect(await verify(back, by)).toEqual(no('value: a key that was revoked'))
 })
@@ -194,7 +194,7 @@ it.each<[string, Change]>([
 })
 
 it.each<[string, Authorization, string]>([
-  ['nobody who is enrolled signed', byApprovers([rule], [aPasskey()]), 'approver_unknown'],
+  ['no enrolled approver signed', byApprovers([rule], [aPasskey()]), 'approver_unknown'],
   [
     'it is for another installation',
     byApprovers([rule], [keys.anna], { installation: 'ins_9876543210' }),
@@ -233,7 +233,7 @@ it('lets the proposer count beside another person, and alone where one person ru
   expect(await verify(rule, alone, { anchor: singleOperator })).toEqual(ok)
 })
 
-it('counts nobody for a name: whoever is said to propose a change of any kind, two people sign it (V3)', async () => {
+it('requires two signers for a change of any kind: the proposer’s name alone counts for nothing (V3)', async () => {
   const missing = { code: 'approval_quorum_missing', detail: '1 of 2' }
   const kinds = [
     rule,
@@ -257,7 +257,7 @@ function ofOld(changes: Change[], by: TestPasskey[], proposer = 'olga') {
 it('takes what one person signed before changes took two, and never after the first that did (V3)', async () => {
   const old = ofOld([rule], [keys.anna])
   expect(await verify(rule, old)).toEqual(ok)
-  expect(await verify(rule, ofOld([rule], [keys.anna], 'anna'))).toEqual(no('approvers: nobody but the proposer'))
+  expect(await verify(rule, ofOld([rule], [keys.anna], 'anna'))).toEqual(no('approvers: only the proposer'))
   const dora = change('approver', anApprover('dora', [], aPasskey()))
   expect(await verify(dora, ofOld([dora], [keys.anna]))).toMatchObject({ detail: '1 of 2' })
   const downgrade = { code: 'statement_unknown', detail: 'v: changes take two people by now' }
@@ -323,7 +323,7 @@ it.each<[string, Change, string]>([
   ['nothing is left, yet hashed', { ...retiredRule, after: jcsHash('x') }, 'after: of nothing'],
   ['there is nothing to retire', { ...retiredRule, before: undefined }, 'nothing to retire'],
   ['a first version replaces something', { ...changedRule, version: 1 }, 'version 1 of something that is there'],
-])('refuses, whoever signed it, a change when %s', async (_, event, detail) => {
+])('refuses a change, even if approvers or the root key signed it, when %s', async (_, event, detail) => {
   expect(await verify(event, byApprovers([event]))).toEqual(no(detail))
   expect(await verify(event, byRoot(event), { registry: genesis })).toEqual(no(detail))
 })
@@ -346,18 +346,18 @@ it('answers a value that cannot be hashed', async () => {
   expect(await verify(hostile, byApprovers([rule]))).toEqual(no('after: not the hash of the value'))
 })
 
-it('lets the first approver enrol the second alone, whatever the rule asks for, and nothing else (V3)', async () => {
+it('lets the first approver enrol the second alone, even if the rule asks for two, and do nothing else alone (V3)', async () => {
   const first = { ...living, approvers: byId(anna) }
   const second = change('approver', ben)
   const alone = (of: Change, ...more: Change[]) => byApprovers([of, ...more], [keys.anna], { proposer: 'anna' })
   expect(await verify(second, alone(second), { registry: first })).toEqual(ok)
   const rules = byId(aRule({ id: 'registry', approvers: { group: 'registry', quorum: 2 } }))
   expect(await verify(second, alone(second), { registry: { ...first, rules } })).toEqual(ok)
-  const nobody = { code: 'approval_quorum_missing', detail: '1 of 2' }
-  expect(await verify(rule, alone(rule), { registry: first })).toMatchObject(nobody)
+  const tooFew = { code: 'approval_quorum_missing', detail: '1 of 2' }
+  expect(await verify(rule, alone(rule), { registry: first })).toMatchObject(tooFew)
   // Smuggled in together with the second approver, or after there are two.
-  expect(await verify(rule, alone(second, rule), { registry: first })).toMatchObject(nobody)
-  expect(await verify(second, alone(second, rule), { registry: first })).toMatchObject(nobody)
+  expect(await verify(rule, alone(second, rule), { registry: first })).toMatchObject(tooFew)
+  expect(await verify(second, alone(second, rule), { registry: first })).toMatchObject(tooFew)
   expect(await verify(second, alone(second), { registry: { ...living, approvers: byId(anna, carl) } })).toMatchObject({
     code: 'approval_quorum_missing',
   })
@@ -365,7 +365,7 @@ it('lets the first approver enrol the second alone, whatever the rule asks for, 
     version: 2,
     before: jcsHash(anna),
   })
-  expect(await verify(more, alone(more), { registry: first })).toMatchObject(nobody)
+  expect(await verify(more, alone(more), { registry: first })).toMatchObject(tooFew)
   // A newly admitted approver still needs the group's passkey.
   const governors = byId(aRule({ id: 'registry', approvers: { group: 'governors', quorum: 1 } }))
   expect(await verify(second, alone(second), { registry: { ...first, rules: governors } })).toMatchObject({
@@ -373,7 +373,7 @@ it('lets the first approver enrol the second alone, whatever the rule asks for, 
   })
 })
 
-it('takes two people for a passkey once there are two, whoever proposed it: nobody becomes two alone (V3)', async () => {
+it('requires two people for a new passkey once there are two, whichever of them proposes it: no one becomes two people alone (V3)', async () => {
   const next = (of: Approver, ...passkeys: TestPasskey[]) => {
     const credentials = passkeys.map(({ record }) => record)
     return change('approver', { ...of, credentials }, { version: 2, before: jcsHash(of) })
@@ -421,7 +421,7 @@ it('lets any one approver object to a recovery, the proposer too, and do nothing
   }
 })
 
-it('leaves somebody who can approve, whoever signed: the last approver and the last passkey stay (V3)', async () => {
+it('keeps the last approver and the last passkey, even if a quorum signed their removal (V3)', async () => {
   const end = (of: Approver) => ({ ...change('approver', of, { version: 2, before: jcsHash(of) }), ...nothing })
   const nothing = { value: undefined, after: undefined }
   const last = { ...living, approvers: byId(anna) }

@@ -74,7 +74,7 @@ it('enrols whom the root named with the passkey that the recovery’s holder sig
   expect(await verify(again, by(signed()), { version: 1, before: undefined, registry: gone })).toEqual(ok)
 })
 
-it('enrols nobody before the 24 h are over, by the event’s time and by the bus’s (V3)', async () => {
+it('enrols no approver before the 24 h are over, by the event’s time and by the bus’s (V3)', async () => {
   const early = no('recovery: its 24 h are not over')
   expect(await verify(again, by(signed()), { at: now - 1 })).toEqual(early)
   expect(await verify(again, by(signed()), { takenAt: now - 1 })).toEqual(early)
@@ -102,7 +102,7 @@ it.each<[string, string]>([
   ['another public key', signed(again, { public_key: 'AAAA' })],
   ['another person', signed(again, { approver_id: 'ben' })],
   ['another installation', signed(again, { installation: 'ins_9876543210' })],
-  ['nobody: another key signed', signed(again, {}, generateKey('invitation'))],
+  ['the right person, but by another key', signed(again, {}, generateKey('invitation'))],
 ])('takes no signature of the holder for %s (V3)', async (_, jws) => {
   expect(await verify(again, by(jws))).toMatchObject({ ok: false })
 })

@@ -57,7 +57,7 @@ it('takes the genesis that trust.json commits to, whole and in its order (V3)', 
   expect(await next(four, [one, two])).toEqual(other)
 })
 
-it('takes nothing else while a part of the genesis is missing, so that nobody is enrolled (V3)', async () => {
+it('takes nothing else while a part of the genesis is missing, so no approver is enrolled (V3)', async () => {
   const judge = judgeIn([one, two, three])
   const { credential_id = '', public_key = '' } = anna.credentials[0] ?? {}
   const person = { approver_id: anna.id, name: anna.name, groups: anna.groups, credential_id, public_key }

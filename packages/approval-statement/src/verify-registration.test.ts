@@ -42,7 +42,7 @@ it.each<[string, Forged, string]>([
   ['brings a certificate', packed([new Uint8Array(8)]), 'attestationObject: attestation is not none'],
   ['attests itself wrongly', packed(), 'attestationObject: does not verify'],
   [
-    'makes a key that everybody can sign for',
+    'makes a key that anyone can sign for',
     { coseKey: everybodys },
     'attestationObject: not a key that passkeys may have',
   ],

@@ -20,7 +20,7 @@ export async function verifySigners(check: {
   const signers = new Map<string, Approver>()
   for (const assertion of check.assertions) {
     const [holder, ...others] = holdersOf(assertion.credential_id, check.approvers.values())
-    if (holder === undefined) return refused('approver_unknown', 'a passkey that nobody enrolled has')
+    if (holder === undefined) return refused('approver_unknown', 'a passkey that no enrolled approver has')
     if (others.length > 0) return refused('approver_unknown', 'a passkey that more than one approver has')
     const { approver, credential } = holder
     const { rp_id: rpId, origins } = trust
