@@ -45,7 +45,7 @@ describe('asking over HTTP', () => {
     expect(fake.received).toHaveLength(4)
   })
 
-  it('stops waiting when it is told to, and for an answer that no waiting changes', async () => {
+  it('stops waiting when its signal aborts, or when the answer is one that waiting cannot change', async () => {
     await using fake = await FakeInstallation.start()
     fake.requests = (received) => task(idIn(received), 'pending')
     const stop = new AbortController()

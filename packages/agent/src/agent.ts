@@ -51,7 +51,7 @@ export interface Agent {
    */
   request(ask: AccessAsk | SignedRequest): Promise<AccessTask>
   status(requestId: string): Promise<AccessTask>
-  /** Resolves once the request is answered, whatever the answer. Rejects with the signal's reason. */
+  /** Resolves once the request is answered, approved or not. Rejects with the signal's reason. */
   waitForDecision(requestId: string, options?: { signal?: AbortSignal }): Promise<AccessTask>
   cancel(requestId: string): Promise<void>
   /**

@@ -14,7 +14,7 @@ const signed = (over: object = {}) =>
   )
 const options = { signature: signed(), body, url, key: publicKeyOf(key), installation, now }
 
-it('reads the news of whoever signed this body for this URL, a while ago at most', () => {
+it('accepts a callback signed for this body and this URL, if the signature is recent', () => {
   expect(verifyCallback(options)).toEqual({ requestId: 'req_1', status: 'approved', state: 's-1', deliveryId: 'dlv-1' })
 })
 

@@ -70,7 +70,7 @@ describe('a credential', () => {
     await expect(agent.credential({ grantId })).rejects.toMatchObject({ code: 'service_unready' })
   })
 
-  it('is not asked for in vain without a word: who asks too often is told so, not that the issuer is away', async () => {
+  it('fails with rate_limited, not as if the issuer were away, when it is asked for too often', async () => {
     await using fake = await FakeInstallation.start()
     fake.token = refuse('temporarily_unavailable', 429)
     await expect(fake.agent().credential({ grantId })).rejects.toMatchObject({ code: 'rate_limited' })
@@ -85,7 +85,7 @@ describe('a credential', () => {
     await expect(agent.credential({ grantId })).rejects.toMatchObject({ code: 'access_request_refused' })
   })
 
-  it('is waited for while nobody has answered, when the caller wants to wait', async () => {
+  it('is waited for while the request has no answer, when the caller wants to wait', async () => {
     await using fake = await FakeInstallation.start()
     const pending = refuse('authorization_pending')
     fake.token = pending

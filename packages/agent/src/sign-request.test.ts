@@ -87,7 +87,7 @@ describe('an access request', () => {
   })
 })
 
-it('is shown in docs/how-to/asking.md as one that is taken, whoever makes it', () => {
+it('docs/how-to/asking.md shows a request that is accepted, even if it was made without this SDK', () => {
   const page = readFileSync(join(import.meta.dirname, '../../../docs/how-to/asking.md'), 'utf8')
   const shown = (what: string) =>
     JSON.parse(new RegExp(`^\`\`\`json ${what}\\n(.*?)^\`\`\``, 'ms').exec(page)?.[1] ?? '')

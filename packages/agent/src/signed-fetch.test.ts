@@ -52,7 +52,7 @@ describe('a signed call', () => {
     ['names no nonce', challenge('use_dpop_nonce')],
     ['names another error', challenge('invalid_dpop_proof', 'api-1')],
     ['is a denial', { status: 403, headers: { 'dpop-nonce': 'api-1' }, body: { code: 'policy_denied' } }],
-    ['is a redirect to somebody else', { status: 307, headers: { location: 'http://elsewhere.example/' } }],
+    ['is a redirect to another server', { status: 307, headers: { location: 'http://elsewhere.example/' } }],
   ])('is not made again when the answer %s', async (_, reply) => {
     await using fake = await FakeInstallation.start()
     fake.api = () => reply

@@ -26,7 +26,7 @@ const scaled = (text: string): bigint => {
 }
 const read = (text: string): Decimal => parseDecimal(text) ?? expect.unreachable(text)
 
-it('compares decimals exactly, whatever their spelling', () => {
+it('compares decimals exactly, in any spelling', () => {
   fc.assert(
     fc.property(decimalTexts, decimalTexts, (a, b) => {
       const [x, y] = [scaled(a), scaled(b)]

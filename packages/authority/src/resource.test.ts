@@ -217,7 +217,7 @@ it('refuses an id that would deceive its reader', () => {
   }
 })
 
-it('holds no scope of another type, whatever lies below what', () => {
+it('holds no scope of another type, even when one prefix lies below the other', () => {
   const [outer, inner] = ['https://h/', 'https://h/a/'].map((id_prefix) => ({ type: 'x', id_prefix })) as [
     ResourceScope,
     ResourceScope,

@@ -77,7 +77,7 @@ const delegateSchema = z
   .max(2048)
   .regex(/^spiffe:\/\/[a-z0-9._-]{1,255}(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+)+$/, 'not a SPIFFE ID')
 
-/** The most delegations that may follow one another, whatever was approved. */
+/** The most delegations that may follow one another. An approval cannot raise it. */
 export const longestChain = 8
 
 /**

@@ -14,7 +14,7 @@ const comparing = (where: Authority['permissions'][number]['where']): Authority 
   max_children: 0,
 })
 
-it('tells where something stands that nobody can see, in a name as in a value', () => {
+it('tells where an invisible character stands, in a name as in a value', () => {
   for (const hidden of ['\u202e', '\u200b', '\u3164', '\ufe0f', '\n', '\u2028', '\ue000', '\u{e0041}']) {
     for (const where of [
       { [`/a${hidden}`]: { eq: true } },
@@ -28,7 +28,7 @@ it('tells where something stands that nobody can see, in a name as in a value', 
   expect(unseenIn(comparing(undefined))).toBeUndefined()
 })
 
-it('spells what nobody can see, and what is no printable ASCII, as JSON does, unit by unit', () => {
+it('spells invisible characters and all but printable ASCII as JSON does, unit by unit', () => {
   expect(spellUnseen('a\u202eb\n\u{e0041}é東')).toBe('a\\u202eb\\u000a\\udb40\\udc41é東')
   expect(spellForeign('aé\u200b~ \u{1f600}')).toBe('a\\u00e9\\u200b~ \\ud83d\\ude00')
   expect([spellUnseen('Straße 1'), spellForeign('Strasse 1')]).toEqual(['Straße 1', 'Strasse 1'])

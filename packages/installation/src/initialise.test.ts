@@ -87,7 +87,7 @@ it('certifies each service key for its own purpose and topics (V12)', () => {
   }
 })
 
-it('keeps keys and folders from everybody else (V17)', () => {
+it('keeps keys and folders from all other users (V17)', () => {
   make()
   const files = readdirSync(paths(data).keys(''), { recursive: true, withFileTypes: true })
   for (const entry of files) {

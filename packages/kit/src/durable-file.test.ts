@@ -47,7 +47,7 @@ describe('a durable write', () => {
     expect(await readdir(dir)).toEqual(['trust.json'])
   })
 
-  it('has the permissions asked for, 0600 unless told, whatever the old file had', async () => {
+  it('has the permissions asked for, or 0600, and never those of the old file', async () => {
     const path = join(dir, 'key')
     await writeFile(path, 'old')
     await chmod(path, 0o644)
@@ -103,7 +103,7 @@ describe('a durable write', () => {
     expect(await readFile(join(dir, 'f'), 'utf8')).toBe('new')
   })
 
-  it('does not write through what somebody put at its temporary name', async () => {
+  it('does not write through a link at its temporary name', async () => {
     await writeFile(join(dir, 'elsewhere'), 'untouched')
     await symlink(join(dir, 'elsewhere'), join(dir, '.f.0000000000000000.tmp'))
     const write = writeFileDurably(join(dir, 'f'), text('new'), { random: (n) => new Uint8Array(n) })

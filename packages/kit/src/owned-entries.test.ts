@@ -15,7 +15,7 @@ it('one that fills it up pushes out its own oldest, and nothing of others (V18)'
   expect(memory.get('q')).toBe(0)
 })
 
-it('gives nobody more than its share', () => {
+it('gives each owner no more than its share', () => {
   const memory = new OwnedEntries<number>({ max: 10, maxEach: 2 })
   for (let n = 0; n < 5; n++) memory.set('one', `${n}`, n)
   expect(['2', '3', '4'].map((key) => memory.get(key))).toEqual([undefined, 3, 4])
@@ -35,7 +35,7 @@ it('lets go of what is over first', () => {
   expect(['a1', 'b1', 'b2', 'b3'].map((key) => memory.get(key))).toEqual([undefined, 10, 11, 20])
 })
 
-it('holds no more than its bounds, and always what came last, whatever is set and deleted', () => {
+it('holds no more than its bounds, and always the newest entry, after any sets and deletions', () => {
   const step = fc.record({ owner: fc.constantFrom('a', 'b', 'c'), key: fc.nat(20), gone: fc.boolean() })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 100 }), (steps) => {

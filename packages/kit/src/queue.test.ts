@@ -155,7 +155,7 @@ describe('a semaphore', () => {
     expect(semaphore.waiting).toBe(0)
   })
 
-  it('lets nobody who comes later take the place that is handed on', async () => {
+  it('hands its place to the first that waits, and to none that comes later', async () => {
     const semaphore = new Semaphore(1, 100)
     let inside = 0
     let most = 0
@@ -194,7 +194,7 @@ describe('a semaphore', () => {
     await first
   })
 
-  it('refuses bounds that let nobody through', () => {
+  it('refuses bounds that let nothing through', () => {
     expect(() => new Semaphore(0, 1)).toThrow(RangeError)
   })
 })

@@ -119,7 +119,7 @@ export class Semaphore {
   #running = 0
 
   constructor(limit: number, maxWaiting: number) {
-    if (!(limit >= 1 && maxWaiting >= 0)) throw new RangeError('a semaphore that lets nobody through')
+    if (!(limit >= 1 && maxWaiting >= 0)) throw new RangeError('a semaphore that lets nothing through')
     this.#limit = limit
     this.#maxWaiting = maxWaiting
   }

@@ -49,7 +49,7 @@ it('never lets more through than burst and rate allow, and not less to one that 
   )
 })
 
-it('does not give tokens because somebody set the clock', () => {
+it('does not give tokens because the clock was set', () => {
   const { clock, rate } = limiter()
   taken(rate, 'a', 5)
   clock.jump(3_600_000)

@@ -21,7 +21,7 @@ it('takes nothing new rather than forget what still counts, and has room again o
   expect(memory.remember('x', 'e', 200, 100)).toBe('full')
 })
 
-it('whoever fills his share stops himself alone (V18)', () => {
+it('a caller that fills its share stops only itself (V18)', () => {
   const memory = new ReplayMemory(10, 2)
   const flood = Array.from({ length: 50 }, (_, n) => memory.remember('flooder', `${n}`, 100, 0))
   expect(flood).toEqual(['new', 'new', ...Array.from({ length: 48 }, () => 'full')])

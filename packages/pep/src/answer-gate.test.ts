@@ -111,7 +111,7 @@ describe('bytes', () => {
     ],
     ['a raw end', (reply) => void reply.hijack().raw.end('a'.repeat(100))],
     ['raw writes in another encoding', (reply) => void reply.hijack().raw.end('61'.repeat(30), 'hex')],
-  ])('of %s over the limit are cut off with the connection: nobody takes them for all (V9)', async (_, answer) => {
+  ])('of %s over the limit are cut off with the connection, so they do not look whole (V9)', async (_, answer) => {
     const { isWhole, text, outcome } = await got([limit(25)], answer)
     expect(isWhole).toBe(false)
     expect(text.length).toBeLessThanOrEqual(25)
@@ -125,7 +125,7 @@ describe('bytes', () => {
     expect(text).not.toContain('leak')
   })
 
-  it('that a handler sent elsewhere are told besides, and what is no number of bytes counts as nobody said', async () => {
+  it('that a handler sent elsewhere are added; a value that is not a number of bytes counts as none reported', async () => {
     const { outcome } = await got([limit(50)], () => 'abc', { egressBytes: (result) => String(result).length * 10 })
     expect(outcome).toMatchObject({ egress_bytes: 33 })
     for (const wrong of [-10, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60]) {

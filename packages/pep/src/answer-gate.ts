@@ -30,7 +30,7 @@ export class AnswerGate {
   #status: number | undefined
   #cut: string | undefined
 
-  /** The status that the handler answered, whatever was sent. */
+  /** The status that the handler answered, even if another one was sent. */
   get status(): number {
     return this.#status ?? this.#raw.statusCode
   }

@@ -52,7 +52,7 @@ function heldBytes(bytes: Uint8Array, { redact: fields }: Owed) {
   return { answer, bytes: answer.byteLength }
 }
 
-/** A copy: the measured value is the returned value, whatever a getter returns the next time. */
+/** A copy: the measured value is the returned value, even if a getter returns another one the next time. */
 function heldValue(value: unknown, { redact: fields }: Owed) {
   if (value === undefined) return { answer: value, bytes: 0 }
   if (!isJson(value)) throw new Error('no JSON value')

@@ -49,7 +49,7 @@ const allowSchema = z.object({
   }),
 })
 
-// A denial stays a denial whatever else it contains: a member that cannot be read is left out.
+// A denial stays a denial even if one of its members cannot be read: that member is left out.
 const denySchema = z.object({
   decision: z.literal(false),
   context: z

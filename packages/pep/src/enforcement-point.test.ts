@@ -59,7 +59,7 @@ describe('guard', () => {
     expect(JSON.stringify(pdp.outcomes)).not.toContain(actionDigest(anAction()))
   })
 
-  it('gives the effect arguments that nobody can change any more (V1)', async () => {
+  it('gives the effect arguments that can no longer be changed (V1)', async () => {
     await using pdp = await FakePdp.start()
     await using point = await aPoint(pdp)
     const action = anAction()
@@ -123,7 +123,7 @@ describe('guard', () => {
       'permit_invalid',
       (pdp, e) => pdp.allow(e, { iat: second() + 60, exp: second() + 65 }),
     ],
-    ['signs with a key that nobody certified', 'permit_invalid', (pdp, e) => pdp.allow(e, {}, generateKey('permit'))],
+    ['signs with an uncertified key', 'permit_invalid', (pdp, e) => pdp.allow(e, {}, generateKey('permit'))],
     [
       'names another decision than its permit',
       'permit_invalid',
@@ -311,7 +311,7 @@ describe('guard', () => {
     expect(pdp.outcomes).toMatchObject([{ status: 'succeeded' }])
   })
 
-  it('gives nobody the answer to a call of the same id that is still being decided (V10)', async () => {
+  it('gives no caller the answer to a call of the same id that is still being decided (V10)', async () => {
     await using pdp = await FakePdp.start()
     let now = systemClock.now()
     pdp.now = () => now

@@ -217,7 +217,7 @@ describe('the fastify plug-in', () => {
     expect(api.effects).toHaveLength(0)
   })
 
-  it('refuses other media types, which nobody here reads', async () => {
+  it('refuses other media types, which it cannot read', async () => {
     await using pdp = await FakePdp.start()
     await using api = await anApi(pdp)
     expect((await api.call('{}', { 'content-type': 'text/plain' })).status).toBe(415)

@@ -36,13 +36,13 @@ async function tried(obligations: unknown[], result: unknown, options: Partial<E
 
 describe('an obligation', () => {
   it.each<[string, unknown[]]>([
-    ['of a type that nobody here does', [{ id: 'x', type: 'session_termination', properties: { subject: 's' } }]],
+    ['of a type that is not supported here', [{ id: 'x', type: 'session_termination', properties: { subject: 's' } }]],
     [
       'of another vendor',
       [{ id: 'x', type: 'custom', properties: { vendor: 'dlp', action: 'redact', fields: ['a'] } }],
     ],
     ['of an action that is none', [custom({ action: 'watermark', fields: ['a'] })]],
-    ['with a member that nobody knows', [custom({ action: 'limit', bytes: 9, unless: 'small' })]],
+    ['with an unknown member', [custom({ action: 'limit', bytes: 9, unless: 'small' })]],
     ['without properties', [{ id: 'x', type: 'custom' }]],
     ['without an id', [{ ...limit(9), id: undefined }]],
     ['that is no object', ['limit']],
@@ -54,10 +54,10 @@ describe('an obligation', () => {
     ['that limits to what no number is', [limit(2 ** 53)]],
     ['that hides nothing', [redact()]],
     ['that hides what is no field', [redact('/a')]],
-    ['that notifies, where nobody can', [notify('ops')]],
+    ['that notifies, where notifications are not supported', [notify('ops')]],
     ['that wants a step-up after it', [{ id: 'x', type: 'step-up', properties: { acr_value: 'a' } }]],
     ['beside one that is understood', [limit(9, 'a'), { id: 'b', type: 'x', properties: {} }]],
-  ])('%s: nothing happens, and that is told (V1, V13)', async (_, obligations) => {
+  ])('%s: nothing happens, and the outcome says so (V1, V13)', async (_, obligations) => {
     const { answer, effects, outcome } = await tried(obligations, 'x')
     expect([answer, effects]).toEqual([{ reason: 'obligation_unknown' }, 0])
     expect(outcome).toMatchObject({ status: 'not_executed' })
@@ -79,7 +79,7 @@ describe('an obligation', () => {
     expect([guarded, effects]).toMatchObject([{ allowed: false, reason: 'obligation_unknown' }, 0])
   })
 
-  it('is declared to be done here, notifications where somebody sends them', async () => {
+  it('is declared as supported, notifications only if the point can send them', async () => {
     const declared = async (options: Partial<EnforcementPointOptions>) =>
       (await tried([], 'x', options)).evaluation?.context.supported_obligations
     expect(await declared({})).toEqual(['custom', 'step-up'])
@@ -116,7 +116,7 @@ describe('a limit', () => {
     ['a value that spells itself', { toJSON: () => 'a'.repeat(100) }],
     ['a big integer', 10n ** 100n],
     ['a value in itself', circular],
-  ])('keeps %s inside: nobody knows how long it is (V9, V13)', async (_, result) => {
+  ])('keeps %s inside, because its length cannot be known (V9, V13)', async (_, result) => {
     expect((await tried([limit(1000)], result)).answer).toEqual({ thrown: 'answer_withheld' })
     expect((await tried([redact('a')], result)).answer).toEqual({ thrown: 'answer_withheld' })
   })

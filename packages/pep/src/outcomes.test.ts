@@ -231,7 +231,7 @@ describe('outcomes', () => {
     await reporter[Symbol.asyncDispose]()
   })
 
-  it('that the PDP refuses for good do not hold up the others, and somebody is told', async () => {
+  it('that the PDP refuses for good do not hold up the others, and are reported as a problem', async () => {
     await using pdp = await FakePdp.start()
     pdp.outcome = ({ sequence }) =>
       sequence === 1

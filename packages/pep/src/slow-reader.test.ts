@@ -56,7 +56,7 @@ it.each<[string, (reply: FastifyReply) => unknown]>([
   ['a whole answer', () => Buffer.alloc(large, 'a')],
   ['an answer that is sent on its own', (reply) => reply.send(Buffer.alloc(large, 'a'))],
   ['a stream that has ended', (reply) => void reply.hijack().raw.end(Buffer.alloc(large, 'a'))],
-])('of %s its outcome is told once all was handed over, however slowly it is read (V9)', async (_, answer) => {
+])('reports the outcome of %s once all was handed over, however slowly it is read (V9)', async (_, answer) => {
   expect(await toldOf(answer)).toMatchObject({ status: 'succeeded', http_status: 200, egress_bytes: large })
 })
 

@@ -10,7 +10,7 @@ it.each([
   ['alone', 1],
   ['in a list', 3],
 ])(
-  'outcomes that come %s and that the PDP cannot verify let no call through until it can, and none is lost (V13, V15)',
+  'outcomes that come %s and that the PDP cannot verify let no call through until it can, and are all kept (V13, V15)',
   async (_, count) => {
     await using pdp = await FakePdp.start()
     const first = Promise.withResolvers<void>()

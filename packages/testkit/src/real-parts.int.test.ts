@@ -5,7 +5,7 @@ import { realKafka, realRedis } from './real-parts.ts'
 afterEach(() => vi.unstubAllEnvs())
 
 describe.skipIf(lacks('kafka', 'redis'))('real parts on a machine that has their programs', () => {
-  it('are started where none is named and no engine is wanted', async () => {
+  it('are started where the environment names no part and no engine', async () => {
     for (const name of ['KAFKA_BROKERS', 'REDIS_URL', 'DOCKER_HOST']) vi.stubEnv(name, '')
     await using kafka = await realKafka()
     await using redis = await realRedis()

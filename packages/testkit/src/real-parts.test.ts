@@ -22,7 +22,7 @@ describe('real parts', () => {
     expect(await missingParts('kafka', 'redis')).toEqual([])
   })
 
-  it('are started for tests that kill them or log in to them, whatever the environment names', async () => {
+  it('are started for tests that kill them or log in to them, even if the environment names others', async () => {
     vi.stubEnv('KAFKA_BROKERS', 'one:9092')
     vi.stubEnv('REDIS_URL', 'redis://there:6379')
     await expect(realKafka({ nodes: 3 })).rejects.toThrow(/service_unready: java is missing/)

@@ -92,7 +92,7 @@ it('ignores signers that it does not know, also those that share a name or an id
   expect(openNote(note, [])).toEqual({ ok: false, reason: 'signature_missing' })
 })
 
-it('rejects the whole note when one known key did not sign it, whatever others did', () => {
+it('rejects the whole note when one known key did not sign it, even if others did', () => {
   const { name, keyId } = bob.verifier
   const forged = addSignatures(signNote('text\n', alice), { name, keyId, signature: new Uint8Array(64).fill(7) })
   expect(openNote(forged, [alice.verifier, bob.verifier])).toEqual({ ok: false, reason: 'signature_invalid' })
@@ -106,7 +106,7 @@ it('counts a key once, however often it signed', () => {
   expect(openNote(note, [alice.verifier])).toMatchObject({ ok: true, signers: { length: 1 } })
 })
 
-it('opens no note with any bit changed, but for lines of unknown signers', () => {
+it('opens no note with any bit changed, except in lines of unknown signers', () => {
   const note = Buffer.from(signNote('è subito sera\n\nsecond part\n', alice))
   for (let bit = 0; bit < note.length * 8; bit++) {
     const changed = Buffer.from(note)

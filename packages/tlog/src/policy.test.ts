@@ -67,7 +67,7 @@ it.each([
   ['no quorum', A, 2],
   ['two quorums', 'quorum none\nquorum none\n', 2],
   ['an unknown line', 'wittness a\nquorum none\n', 1],
-  ['a quorum of nobody', 'quorum a\n', 1],
+  ['a quorum of an unknown witness', 'quorum a\n', 1],
   ['a quorum before its witness', `quorum a\n${A}`, 1],
   ['a member before it is defined', `${A}group g all a b\n${B}quorum g\n`, 2],
   ['a group that holds itself', `${A}group g all a g\nquorum g\n`, 2],

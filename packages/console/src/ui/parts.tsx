@@ -66,7 +66,7 @@ export const taskWords = (task: string) => (/^[A-Za-z0-9._:/@#+-]+$/.test(task) 
 export const notEnrolled = (owner: string) => `${owner}: not an enrolled approver`
 
 export function OwnerName({ from }: { from: AgentView }) {
-  return <Visible text={from.owner_name ?? (from.owner === null ? 'nobody' : notEnrolled(from.owner))} />
+  return <Visible text={from.owner_name ?? (from.owner === null ? 'no one' : notEnrolled(from.owner))} />
 }
 
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {

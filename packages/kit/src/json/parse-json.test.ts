@@ -6,7 +6,7 @@ import { parseStrictJson } from './parse-strict-json.ts'
 const escaped = (key: string) =>
   Array.from({ length: key.length }, (_, n) => `\\u${key.charCodeAt(n).toString(16).padStart(4, '0')}`).join('')
 
-it('reads an escaped key for what it is, whatever was parsed before (V1, V13)', () => {
+it('reads an escaped key for what it is, after any earlier text (V1, V13)', () => {
   JSON.parse('{"a":1,"\\\\":1}')
   expect(parseJson('{"a":1,"\\u0062":2}')).toEqual({ a: 1, b: 2 })
   expect(parseStrictJson('{"a":1,"\\u0062":2}')).toEqual({ a: 1, b: 2 })

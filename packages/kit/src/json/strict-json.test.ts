@@ -7,7 +7,7 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 const text = (json: string) => readStrictJsonText(json, limits)
 const malformed = (detail: string) => ({ ok: false, code: 'json_malformed', detail })
 
-it('gives the value of whatever JSON.stringify wrote', () => {
+it('gives the value of any text that JSON.stringify wrote', () => {
   const value = fc.jsonValue({ maxDepth: 6 })
   fc.assert(
     fc.property(value, (value) => {
