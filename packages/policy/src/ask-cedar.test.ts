@@ -45,7 +45,7 @@ it('hands over what principal and resource assert as theirs, beside what is stor
   expect(judge(askCedar(set, asked))).toEqual({ outcome: 'error', policies: ['a.cedar#0'] })
 })
 
-it('wants a request that fits the schema, unless it is told not to: values must fit in any case (V13)', () => {
+it('wants a request that fits the schema, unless the caller waives that: values must fit in any case (V13)', () => {
   const set = names(`permit ${all};`, true)
   expect(askCedar(set, asked)).toMatchObject({ ok: true, decision: 'allow' })
   const swapped = { ...asked, principal: { type: 'R', id: 'r' }, resource: { type: 'U', id: 'u' } }

@@ -68,7 +68,7 @@ describe('as it came, without a schema', () => {
     expect(JSON.stringify(untyped(value))).toBe(as)
   })
 
-  it('but for a fraction, or what no Long holds', () => {
+  it('except a fraction, or a number that is too large for a Long', () => {
     for (const value of [1.5, largest + 1, most + 1n, -most - 2n])
       for (const inside of [value, [value], { a: value }]) expect(() => untyped(inside)).toThrow(TypeMismatch)
   })

@@ -69,7 +69,7 @@ asserted: { subject: false }
     )
   })
 
-  it('has a default for whatever it does not say', () => {
+  it('has a default for each member that it leaves out', () => {
     const none = { types: new Map(), actions: new Map(), actionProperties: 'action' }
     const asserted = (subject: boolean, resource: boolean) => ({ ...none, asserted: { subject, resource } })
     for (const text of [undefined, '', '{}', 'asserted: {}']) expect(readMapping(text)).toEqual(asserted(true, true))

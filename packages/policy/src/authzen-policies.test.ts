@@ -265,7 +265,7 @@ it('action.properties replaces context.action, whole', () => {
   expect(holds(`${n} == 2 && !(context.action has why)`, request)).toBe('allow')
 })
 
-describe('an evaluation error in any policy denies, whatever else permits (V13)', () => {
+describe('an evaluation error in any policy denies, even if others permit (V13)', () => {
   // Without a schema, only the evaluation itself can notice a missing value or one of another type.
   const policies = `@id("all") permit (principal, action, resource);
 @id("guard") forbid (principal, action, resource) when {

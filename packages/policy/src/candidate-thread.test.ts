@@ -68,7 +68,7 @@ function countOf(labels: number): string {
   return Array.from({ length: labels }, (_, n) => `l${n}: Long`).join(', ')
 }
 
-it('one that is slow to load, or to answer, ends; what waited is told that there is no answer', async () => {
+it('a candidate that is slow to load, or to answer, ends; requests that waited get no answer', async () => {
   await using never = await started(slow.join('\n'), { loadMs: 1 })
   expect(await never.ended).toBe('slow')
   await using late = await started(slow.join('\n'), { answerMs: 1 })
@@ -101,7 +101,7 @@ it('holds so many questions and no more, and never calls back at once', async ()
   expect(await candidate.ask(request(1))).toMatchObject({ outcome: 'allow' })
 })
 
-it('is over when its owner ends it, and nobody waits for ever', async () => {
+it('is over when its owner ends it: no request waits for ever', async () => {
   const candidate = await started(positive)
   const waiting = candidate.ask(request(1))
   await candidate.thread[Symbol.asyncDispose]()

@@ -98,9 +98,9 @@ describe('the starter policies', () => {
       'granted',
       { labels: ['reads_private'], touched: ['reads_private', 'reads_untrusted'] },
     ],
-    ['a first tool that nobody described', 'deny', 'described-tools-only', { labels: ['unlabelled'] }],
+    ['a first tool without a description', 'deny', 'described-tools-only', { labels: ['unlabelled'] }],
     [
-      'sending, after a tool that nobody described',
+      'sending, after a tool without a description',
       'deny',
       'no-exfiltration',
       { labels: ['external_send'], touched: ['unlabelled'] },
@@ -167,7 +167,7 @@ it.each<[why: string, files: Record<string, string | Uint8Array>, where: string]
   expect(() => cedarEngine(filesOf(files))).toThrow(where)
 })
 
-it('answers with its own policies, whatever else was loaded since', () => {
+it('answers with its own policies, even if other sets were loaded since', () => {
   const texts = Array.from({ length: 12 }, (_, n) => `@id("policy-${n}") permit (principal, action, resource);`)
   const engines = texts.map(engineOf)
   const answers = engines.map((engine) => engine.evaluate(asked()))
@@ -220,17 +220,17 @@ describe('a policy that wants a human’s word', () => {
     expect(answer).toEqual({ outcome: 'step_up', policies: ['ask'], permits: ['all', 'obliging'] })
   })
 
-  it('is asked of its own set, whatever else was loaded since (V13)', () => {
+  it('is asked of its own set, even if other sets were loaded since (V13)', () => {
     const [first, second] = [of(all, stepUp), of('@id("other") permit (principal, action, resource);', stepUp)]
     const permits = [first, second].map((engine) => engine.evaluate(dangerous))
     expect(permits).toEqual(['all', 'other'].map((id) => ({ outcome: 'step_up', policies: ['ask'], permits: [id] })))
   })
 
-  it('waives nothing where nobody permits', () => {
+  it('waives nothing where no policy permits', () => {
     expect(of(stepUp).evaluate(dangerous)).toEqual({ outcome: 'deny', policies: ['ask'] })
   })
 
-  it('is an error where it cannot be evaluated: then nobody knows whom to ask (V13)', () => {
+  it('is an error where it cannot be evaluated: then it is not known whom to ask (V13)', () => {
     const broken =
       '@id("b") @step_up("x") forbid (principal, action == Action::"tools/call", resource) when { 9223372036854775807 + context.grant.approvers > 0 };'
     expect(of(all, broken).evaluate(asked())).toEqual({ outcome: 'error', policies: ['b'] })

@@ -199,7 +199,7 @@ it('asks without a schema about any action and any context, and has nothing to m
   expect(policies.evaluate(about('other'))).toEqual({ outcome: 'deny', policies: [] })
 })
 
-it('wants, and looks at, all of a history unless it is told what is read, and of an action that is not declared nothing', () => {
+it('requires and checks the whole history unless it knows which parts are read, and rejects an undeclared action', () => {
   const text =
     'entity U; action use appliesTo { principal: U, resource: U, context: { history: { n: Long, m: Long } } };'
   const set = loadPolicySet(

@@ -30,7 +30,7 @@ const decided = (policies: string, withSchema?: string) => {
   return answer.type === 'success' ? answer.response.decision : answer.errors[0]?.message
 }
 
-it('an instance that trapped is replaced: what was kept by name answers as before, and whatever else is asked is answered (V13)', () => {
+it('replaces an instance that trapped: what was kept by name answers as before, and so does every other request (V13)', () => {
   let made = 0
   const permit = () => ({
     staticPolicies: { p: `permit (principal, action, resource) when { context.n == ${++made && 7} };` },

@@ -62,7 +62,7 @@ it('finds what the schema does not validate, and says when there is none', () =>
   expect(said(`@id("p") permit ${all};`, {})).toEqual([expect.stringMatching(/^warning undefined: there is none/)])
 })
 
-it('finds one mistake once, whatever number of actions it is made for', () => {
+it('finds one mistake once, for any number of actions', () => {
   const found = said(`@id("p") permit ${all} when { context.z == 1 && context.z == 2 };`)
   expect(found).toEqual(['error p: attribute `z` in context for 2 actions (Action::"a", Action::"b") not found'])
   expect(said('@id("p") permit (principal, action == Action::"a", resource) when { context.z == 1 };')).toEqual([

@@ -167,7 +167,7 @@ it('leaves what is in sets, which Cedar cannot take out of them: a list of a tho
   expect([...store.reachable([{ context: readers }]).keys()]).toEqual([])
 })
 
-it('takes for a name whatever may be one, and nothing else', () => {
+it('finds each value that may be a name, and no other', () => {
   const name = { type: 'E', id: '0' }
   expect(namesIn([{ ...name, in: [{ x: { type: 'F', id: '1' } }] }])).toEqual([name, { type: 'F', id: '1' }])
   for (const none of [

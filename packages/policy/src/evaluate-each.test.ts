@@ -42,7 +42,7 @@ it('wants a human where anybody needs one, and tells those policies from those t
   expect(each(stepUp, allow)).toMatchObject({ ...wanted, policies: ['ask', 'all', 'own'] })
 })
 
-it('refuses what one refuses, as that one does, and asks nobody after it (V13)', () => {
+it('refuses with the first refusal, and asks nothing after it (V13)', () => {
   for (const refusal of [deny, error, invalid]) {
     expect(each(allow, refusal, allow)).toEqual({ ...refusal, asked: 2 })
     expect(each(stepUp, refusal)).toEqual({ ...refusal, asked: 2 })

@@ -28,7 +28,7 @@ const asked = (history: string, over: Partial<Done> = {}, depth = 0, now = 12_00
 }
 const taskOf = (facts: Record<string, unknown>) => facts.task as Record<string, unknown>
 
-it('says what is declared and nothing else, and asks for nobody else', () => {
+it('says only what is declared, and asks only for the owners that this needs', () => {
   const { facts, whose } = asked(
     '{ task: { calls: Long, denials: Long, labels: Set<String>, count: { secret: Long, never: Long }, last: { secret?: Long, never?: Long } } }',
   )

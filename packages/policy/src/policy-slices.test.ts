@@ -116,7 +116,7 @@ it.each([
   },
 )
 
-it('makes no slice for each of the names that nobody knows', () => {
+it('makes no slice for each unknown name', () => {
   const texts = [
     'permit (principal is U, action == Action::"a", resource);',
     ...Array.from({ length: 9 }, (_, n) => `permit (principal, action == Action::"p${n}", resource);`),

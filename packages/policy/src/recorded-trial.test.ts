@@ -55,14 +55,14 @@ function ask(
 }
 
 describe('what does not depend on what is not known', () => {
-  it('is told exactly', () => {
+  it('is answered exactly', () => {
     expect(ask(granted)).toEqual({ passes: true, policies: ['granted'] })
     expect(ask(granted + bad, { labels: ['bad'] })).toEqual({ passes: false, policies: ['bad'] })
     expect(ask(bad)).toEqual({ passes: false, policies: [] })
     expect(ask(granted + night, { hour: 5 })).toEqual({ passes: false, policies: ['night'] })
   })
 
-  it('is told whatever else is open: a forbid that applies, no permit at all, a part of a condition that is false', () => {
+  it('is answered even if the rest is open: a forbid that applies, no permit at all, a part of a condition that is false', () => {
     expect(ask(granted + tainted + bad, { labels: ['bad'] })).toEqual({ passes: false, policies: ['bad'] })
     expect(ask(tainted)).toMatchObject({ passes: false })
     const both =
@@ -71,7 +71,7 @@ describe('what does not depend on what is not known', () => {
     expect(ask(granted + both, { labels: ['bad'] })).toMatchObject({ needs: ['context.history'], policies: ['both'] })
   })
 
-  it('is told of a long policy as of a short one, unless it looks at what is not known', () => {
+  it('is answered for a long policy as for a short one, unless that reads what is not known', () => {
     const any = (of: string) => Array(100).fill(of).join(' || ')
     const long = (of: string) => `@id("long") forbid (principal, action, resource) when { ${any(of)} };`
     expect(ask(granted + tainted + long('context.time.hour == 12'))).toMatchObject({

@@ -86,7 +86,7 @@ it('loses nothing to what searches ask, however much they ask: what is asked les
   expect(() => remembered.answer(asked({ n: 2 }), never, 'decision')).toThrow('asked again')
 })
 
-it('gives everybody what nobody can change, and forgets the oldest', () => {
+it('gives all callers an answer that they cannot change, and forgets the oldest', () => {
   const remembered = new RememberedAnswers(2)
   const answer = remembered.answer(asked({ n: 1 }), allow, 'decision') as { policies: string[] }
   expect(() => answer.policies.push('x')).toThrow(TypeError)

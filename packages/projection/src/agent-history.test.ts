@@ -17,7 +17,7 @@ const act = (labels: readonly string[], at: number, euros = '0', agents = ['agen
 const touch = (history: AgentHistory, labels: readonly string[], at: number) => history.add(act(labels, at))
 const said = ({ calls, labels }: Touched) => ({ calls, labels: new Set(labels.keys()) })
 
-it('forgets a touch up to a minute late and never early, in whatever order touches arrive and time is asked', () => {
+it('forgets a touch up to a minute late and never early, in any order of touches and questions', () => {
   const labels = fc.uniqueArray(fc.constantFrom('reads_private', 'reads_untrusted', 'writes', 'external_send'))
   const step = fc.record({ at: fc.integer({ min: 0, max: 20 * 60 * minute }), labels })
   fc.assert(

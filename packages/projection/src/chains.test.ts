@@ -13,7 +13,7 @@ it("gives a service's newest producer as the predecessor, however they were read
   expect(chains.newestOf('approval')).toBeUndefined()
 })
 
-it('goes on along one producer by its numbers, whatever its clock says, and by the newest time to another one (V15)', () => {
+it('follows one producer by its numbers, even if its clock goes back, and passes to another one by the newest time (V15)', () => {
   const chains = new Chains()
   chains.apply('/issuer/one', 4, hash, 1000)
   chains.apply('/issuer/one', 5, 'later', 900)

@@ -207,7 +207,7 @@ const someStep: fc.Arbitrary<Step> = fc.record({
 })
 const euros = ({ cost }: BudgetAmounts) => parseMicros(cost.EUR ?? '0') ?? 0n
 
-it('holds what its ALLOWs reserved less what was given back, whatever a stolen PDP writes (V9, V10)', () => {
+it('holds what its ALLOWs reserved less what was given back, even if a stolen PDP writes (V9, V10)', () => {
   fc.assert(
     fc.property(fc.array(someStep, { maxLength: 40 }), (steps) => {
       const state = new DecisionState({ base: false })
@@ -305,7 +305,7 @@ describe("a human's yes to one action (V10)", () => {
   const first: Step = { type: 'decision.allowed', n: 1, stepUp: 1 }
   const second: Step = { type: 'decision.allowed', n: 2, stepUp: 1 }
 
-  it('serves one ALLOW, whoever decides: a second is void, in a batch too', () => {
+  it('serves one ALLOW of any decision point: a second is void, in a batch too', () => {
     const state = fold([first])
     expect(state.apply(event({ ...second, version: 2 }))).toBe('void')
     expect(state.apply(event({ ...second, version: 2, stepUp: 2 }))).toBe('counts')
@@ -314,7 +314,7 @@ describe("a human's yes to one action (V10)", () => {
     expect(change(view, event(second))).toBe(false)
   })
 
-  it('is used by an outcome of any kind, and not by an ALLOW that nobody was told', () => {
+  it('is used by an outcome of any kind, and not by an ALLOW that was taken back before its answer', () => {
     for (const type of ['outcome.reported', 'outcome.missing'] as const)
       expect(fold([first, { type, n: 1 }]).apply(event({ ...second, version: 3 }))).toBe('void')
     const back = fold([first, { type: 'decision.abandoned', n: 1 }, second])
@@ -361,7 +361,7 @@ describe('what was done under delegations', () => {
     )
   it.each<[string, Step[], string | undefined, object]>([
     ['the bytes that its outcome reports', [], outcome('succeeded', 7), { sent: 7n, open: 1, unmeasured: 0 }],
-    ['all, when nobody says', [], outcome('succeeded'), { sent: 0n, open: 1, unmeasured: 1 }],
+    ['all, when no figure is reported', [], outcome('succeeded'), { sent: 0n, open: 1, unmeasured: 1 }],
     ['none, when nothing happened', [], outcome('not_executed'), { sent: 0n, open: 1, unmeasured: 0 }],
     ['all, when no outcome came', [{ type: 'outcome.missing', n: 1 }], undefined, { sent: 0n, open: 1, unmeasured: 1 }],
     [
@@ -385,7 +385,7 @@ describe('what was done under delegations', () => {
     ['all of it, when the outcome does not say', [], outcome('succeeded'), 10n],
     ['nothing of it, when nothing happened', [], outcome('not_executed'), 0n],
     ['all of it, when no outcome came', [{ type: 'outcome.missing', n: 1 }], undefined, 10n],
-    ['all of it, whatever a late outcome says', [{ type: 'outcome.missing', n: 1 }], outcome('succeeded', 7), 10n],
+    ['all of it, even if a late outcome says less', [{ type: 'outcome.missing', n: 1 }], outcome('succeeded', 7), 10n],
     ['what was sent beyond it', [], outcome('succeeded', 12), 12n],
     ['what was sent beyond it, late', [{ type: 'outcome.missing', n: 1 }], outcome('succeeded', 12), 12n],
     ['nothing of it, when it was taken back', [{ type: 'decision.abandoned', n: 1 }], undefined, 0n],
@@ -411,7 +411,7 @@ describe('a proof (V10)', () => {
   const first: Step = { type: 'decision.allowed', n: 1, proof: 1 }
   const second: Step = { type: 'decision.allowed', n: 2, proof: 1 }
 
-  it('serves one ALLOW of its tree, whatever became of that: a second is void, in a batch too', () => {
+  it('serves one ALLOW of its tree, however that ended: a second is void, in a batch too', () => {
     const ends = ['decision.abandoned', 'outcome.reported', 'outcome.missing'] as const
     for (const past of [[], ...ends.map((type): Step[] => [{ type, n: 1 }])]) {
       const state = fold([first, ...past])

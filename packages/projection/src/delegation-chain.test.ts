@@ -74,7 +74,7 @@ describe('one link that is not as it must be', () => {
 
   it.each(wider)('is refused with %s (V5)', (_, change) => expect(bad(clean(change))).toBe('wider'))
 
-  it('is refused when it is wider in several ways at once, whatever else it narrows (V5)', () => {
+  it('is refused when it is wider in several ways at once, even if it is narrower in others (V5)', () => {
     fc.assert(
       fc.property(fc.subarray(wider, { minLength: 1 }), fc.boolean(), (changes, less) => {
         const merged = less ? { budget: { calls: 1, cost: { EUR: '1' }, egress_bytes: 1 }, max_depth: 0 } : {}
@@ -204,7 +204,7 @@ it('ends with the key that signed it: a grant that moved takes no link of the ol
   expect([faultOf(tree, first), faultOf(tree, second)]).toEqual(['signature', 'signature'])
 })
 
-it('never comes round to whoever is in it already', () => {
+it('never comes back to an agent that is already in it', () => {
   const tree = treeOf(ada)
   const first = link(tree, ada, ben)
   const second = link(tree, ben, cleo, first)

@@ -66,7 +66,7 @@ describe('who is the active one', () => {
     expect(heads.leader('issuer')?.producer).toBe('/issuer/two')
   })
 
-  it('who was succeeded keeps nobody fresh, whenever it comes back (V8)', () => {
+  it('an instance that was succeeded does not keep others fresh, even if it comes back (V8)', () => {
     const heads = new Heads()
     say(heads, 0, '/issuer/one')
     say(heads, 3000, '/issuer/two')
@@ -170,12 +170,12 @@ describe('who is the active one', () => {
   })
 })
 
-describe('more instances of a service than are told apart', () => {
+describe('more instances of a service than it keeps heads of', () => {
   const crowd = (heads: Heads, ms: number, from: number, to: number) => {
     for (let n = from; n < to; n++) say(heads, ms, `/policy-decision/${n}`, { service: 'policy-decision' })
   }
 
-  it('are not remembered, and that is told; nobody who is alive is forgotten for them, of any service (V7, V18)', () => {
+  it('are left out and reported, and push out no live instance of any service (V7, V18)', () => {
     const heads = new Heads()
     say(heads, 0, '/approval/real', { service: 'approval' })
     say(heads, 0, '/policy-decision/real', { service: 'policy-decision' })

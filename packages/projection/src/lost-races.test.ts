@@ -30,7 +30,7 @@ it.each([
   expect(lost(...claims)).toEqual([])
 })
 
-it('asks whoever writes a tree, a request or a revocation, and nobody else', () => {
+it('asks only the services that write trees, requests and revocations', () => {
   const event = { id: 'evt_1', version: 2, partitionkey: 'grt_1', data: { after: 'evt_0' } }
   const of = (dataschema: string, more: object = {}) => claimOf({ ...event, dataschema, ...more })
   expect(of('urn:bailiwick:schema:decisions.v1:decision.allowed')).toEqual({
@@ -80,7 +80,7 @@ it.each([
     allow('lie', 3, 9, { proof_id: 'p1' }),
   ],
   ['a step-up that was used', [allow('a1', 1, 1, { step_up: 'req_1' })], allow('lie', 2, 9, { step_up: 'req_1' })],
-])('lets nobody take the place of the next event with %s (V2)', (_, before, lie) => {
+])('keeps the place of the next event from a liar with %s (V2)', (_, before, lie) => {
   const honest = [allow('honest', lie.version, 2), outcome('then', lie.version + 1, 2)]
   expect(lost(...before, lie, ...honest)).toEqual([])
   // A place that is taken stays taken.

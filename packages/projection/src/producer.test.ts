@@ -166,7 +166,7 @@ describe('what it answers', () => {
     expect(projection.ledger.revocations.sequence).toBe(1)
   })
 
-  it('durable, but not read back in time: whether it counts is unknown, and nobody says that it does', async () => {
+  it('durable, but not read back in time: whether it counts is unknown, and the producer does not say that it does', async () => {
     await using installation = await Installation.open()
     const bus = faultyBus(installation.bus, () => undefined)
     const { projection } = await installation.reader(['revocations.v1'], { bus })
@@ -208,7 +208,7 @@ describe('while the bus is away (decision 49)', () => {
   const breaks = ['before', 'after', 'bus_unavailable'] as const
   const lengths = [31_000, 300_000, 3_600_000]
   it.each(lengths.flatMap((ms) => breaks.map((how) => [ms, how] as const)))(
-    'for %i ms (%s): nobody ends, nothing further is numbered, and the chain goes on whole (V15)',
+    'for %i ms (%s): no process ends, nothing further is numbered, and the chain goes on whole (V15)',
     async (ms, how) => {
       let broken: (typeof breaks)[number] | undefined
       const { installation, projection, producer, fatal } = await scene(() => broken, {
@@ -256,7 +256,7 @@ describe('while the bus is away (decision 49)', () => {
     expect(chainOf(await leaves(installation), producer.source)).toHaveLength(2)
   })
 
-  it('a numbered event that the bus will never take stops the process: its gap nobody could explain (V15)', async () => {
+  it('stops the process when the bus will never take a numbered event, since its gap could not be explained (V15)', async () => {
     const { installation, producer, fatal } = await scene(() => 'event_too_large')
     await using _ = installation
     const refused = producer.publish('registry.v1', [keyDraft('issuer')])
@@ -291,7 +291,7 @@ describe('while the bus is away (decision 49)', () => {
     producer[Symbol.dispose]()
   })
 
-  it('heads do not gather: the newest is not behind those that nobody needs any more (V8)', async () => {
+  it('heads do not gather: the newest does not wait for older ones that are no longer needed (V8)', async () => {
     let tries = 0
     const away = Promise.withResolvers<never>()
     await using installation = await Installation.open()
@@ -312,7 +312,7 @@ describe('while the bus is away (decision 49)', () => {
     expect(tries).toBe(4)
   })
 
-  it('stops nobody when it was a head: it is told, and heads go on once the bus is back (V8)', async () => {
+  it('does not stop the process when the event was a head: it reports the error, and heads go on once the bus is back (V8)', async () => {
     let down = false
     const { installation, projection, producer, fatal } = await scene(() => (down ? 'before' : undefined))
     await using _ = installation

@@ -43,7 +43,7 @@ describe('what can never count (V12)', () => {
     ['bytes that are no UTF-8', 'revocations.v1', { key: 'k', bytes: Buffer.from([0xff, 0xfe]) }, 'json_malformed'],
     ['an event under another key', 'revocations.v1', { ...good, key: 'elsewhere' }, 'event_malformed'],
     ['an event of another topic', 'approvals.v1', good, 'event_type_unknown'],
-    ['a signature by nobody we know', 'revocations.v1', signed(declared(1), stranger), 'key_unknown'],
+    ['a signature by an unknown key', 'revocations.v1', signed(declared(1), stranger), 'key_unknown'],
     ['a signature by another service', 'revocations.v1', signed(declared(1), keys.approval), 'key_purpose_wrong'],
     ["another service's name", 'approvals.v1', signed(approvalSays, keys.approval), 'key_purpose_wrong'],
     [
@@ -333,7 +333,7 @@ describe('fresh (V8)', () => {
     return { issuer, projection, say }
   }
 
-  it('only while a young head of the active issuer is here, by a clock that nobody can set', async () => {
+  it('only while a young head of the active issuer is here, by a clock that cannot be set', async () => {
     await using installation = await Installation.open()
     const { projection, say } = await scene(installation)
     const { time } = installation

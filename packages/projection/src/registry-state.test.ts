@@ -30,7 +30,7 @@ function change<T extends EntityType>(
 }
 const named = (name: string): Entity<'approver'> => ({ ...approver, name })
 
-it('knows every passkey that somebody ever had, and none that nobody authorised', async () => {
+it('knows every passkey that an approver ever had, and none that was never authorised', async () => {
   const [first] = approver.credentials
   if (first === undefined) throw new Error('no passkey')
   const second = { ...first, credential_id: 'second' }
@@ -204,7 +204,7 @@ describe('a recovery', () => {
   const registered = (time: number) => change('registered', 'recovery', recovery, { time })
   const known = (registry: RegistryState) => registry.view().recoveries.get(recovery.id)
 
-  it('runs from when it was there to be seen, whatever time its writer gave it (V3)', async () => {
+  it('runs from when it was there to be seen, even if its writer gave an earlier time (V3)', async () => {
     const registry = new RegistryState(yes)
     await registry.apply(registered(-1_000_000), noon + 5)
     expect(known(registry)).toEqual({ value: recovery, takenAt: noon + 5, used: false })

@@ -145,7 +145,7 @@ it('an enrolment is offered once (V10)', () => {
   expect(requests.enrolments.get(enrolment)?.name).toBe('Fiona')
 })
 
-it('is approved at most once, and never again after it was closed, whatever comes in whatever order (V10)', () => {
+it('is approved at most once, and never again after it was closed, for any events in any order (V10)', () => {
   const step = fc.record({ type: fc.constantFrom(...types), version: fc.integer({ min: 1, max: 7 }) })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {

@@ -33,7 +33,7 @@ describe('kinds that kill by name (V7)', () => {
     ['delegation', 'dlg_1'],
     ['grant', 'grt_root'],
     ['grant', 'grt_1'],
-  ])('%s %s is dead whatever its approvers knew, for good', (kind, target) => {
+  ])('%s %s is dead for good, even if its approvers knew of the revocation', (kind, target) => {
     const state = revoked([kind, target], noise, [kind, target])
     expect(state.kills({ ...lineage, asOf: 1_000_000 })).toMatchObject({ kind, target, version: 1 })
     expect(state.find(kind, target)?.version).toBe(1)

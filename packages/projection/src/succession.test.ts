@@ -229,7 +229,7 @@ describe.concurrent('one instance acts', () => {
     expect(projection.heads.leader('issuer')?.producer).toBe(two.name)
   })
 
-  it('with nobody to succeed it, it pauses while it is cut off, and goes on by itself', async () => {
+  it('pauses while it is cut off if no instance can succeed it, and goes on by itself', async () => {
     await using scene = await Scene.open()
     await using one = await scene.cuttable()
     await eventually('it acts', one.acts)
@@ -245,7 +245,7 @@ describe.concurrent('one instance acts', () => {
     })
   })
 
-  it('that is not heard while it begins answers nobody, does not end, and begins once it is heard (V8, V13)', async () => {
+  it('an instance that is not heard while it begins answers no call, does not end, and begins once it is heard (V8, V13)', async () => {
     await using scene = await Scene.open()
     const { bus, cut, mend } = scene.line()
     const [ended, told]: [unknown[], string[]] = [[], []]
@@ -353,7 +353,7 @@ describe.concurrent('one instance acts', () => {
     await one[Symbol.asyncDispose]()
   }, 150_000)
 
-  it('the chain of whoever takes over goes on from the last event of the one before, not from what it saw at its start (V15)', async () => {
+  it('the successor continues the chain from the predecessor’s last event, not from what it saw at its start (V15)', async () => {
     await using scene = await Scene.open()
     const one = await scene.instance()
     await using two = await scene.instance()
@@ -393,7 +393,7 @@ describe.concurrent('one instance acts', () => {
     expect(owner).toBe('two')
   })
 
-  it('what keeps it from ever acting is told at its start, and gives back what it had', async () => {
+  it('reports at its start what keeps it from ever acting, and gives back what it held', async () => {
     await using scene = await Scene.open()
     let held = 0
     const hold = async () => {
@@ -446,7 +446,7 @@ describe.concurrent('a stolen key of one that stands by (V8, V12)', () => {
       for (const more of [{}, { stopping: true }, { active: false }, { counted: far }]) await say(producer, more)
   }
 
-  it('ends nobody’s time, keeps nobody fresh, and makes nobody stale', async () => {
+  it('ends no instance’s time, keeps no instance fresh, and makes none stale', async () => {
     await using scene = await Scene.open()
     const stolen = generateKey('issuer-event')
     const { projection } = await scene.installation.reader()

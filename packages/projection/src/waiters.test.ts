@@ -31,7 +31,7 @@ describe('until', () => {
     expect(asked).toBe(3)
   })
 
-  it('gives undefined when its time is over, or nobody reads any more', async () => {
+  it('gives undefined when its time is over, or once the waiters are closed', async () => {
     const waiters = new Waiters()
     expect(await waiters.until(() => undefined, 1)).toBeUndefined()
     const waiting = waiters.until(() => undefined, longMs)
@@ -82,7 +82,7 @@ describe('verdict', () => {
     expect(await patient).toBe('counts')
   })
 
-  it('rejects when nobody reads any more, also at once', async () => {
+  it('rejects once the waiters are closed, at once if they already are', async () => {
     const waiters = new Waiters()
     const waiting = waiters.verdict('evt_1', longMs)
     waiters.close()

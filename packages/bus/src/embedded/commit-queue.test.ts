@@ -64,7 +64,7 @@ it('carries in one commit all that was added in one turn, by callbacks that foll
   expect(commits).toEqual([['a', 'b', 'c']])
 })
 
-it('answers nobody before the commit is durable, and shows it before it answers (V2)', async () => {
+it('answers no call before the commit is durable, and shows it before it answers (V2)', async () => {
   const { pending, seen, add, committing } = queueOnSlowDisk()
   const calls = [add('a'), add('b')]
   await committing(1)
@@ -102,7 +102,7 @@ it('splits what gathered into commits of bounded size, and lets a larger write g
   expect(commits).toEqual([['a', 'b'], ['c'], ['d']])
 })
 
-it('answers nobody while a commit is late, and goes on by its own answer, minutes later (V2)', async () => {
+it('answers no call while a commit is late, and goes on once that commit is answered, even minutes later (V2)', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())
   const { queue, pending, seen, add, committing } = queueOnSlowDisk()

@@ -59,7 +59,7 @@ it('lets the process do other work during a long backlog', async () => {
   expect(turns).toBeGreaterThan(5)
 })
 
-it('rejects caughtUp when it is disposed of before, and leaves failed alone', async () => {
+it('rejects caughtUp when it is disposed of first, and leaves failed alone', async () => {
   await using bus = await open()
   await bus.publish('topic', events(1, 10))
   const gate = Promise.withResolvers<void>()

@@ -25,7 +25,7 @@ it('finds no difference where the rules are the declared ones', () => {
 
 it.each<[string, Partial<AclRule>]>([
   ['another writer of a topic of ours', { principal: mallory }],
-  ['everybody as writer', { principal: 'User:*' }],
+  ['all users as writers', { principal: 'User:*' }],
   ['a reader that was not declared', { principal: mallory, operation: 'READ' }],
   ['a denial', { permissionType: 'DENY' }],
   [
@@ -54,7 +54,7 @@ it.each<[string, Partial<AclRule>]>([
     { principal: mallory, resourceType: 'GROUP', resourcePatternType: 'PREFIXED', resourceName: 'iss' },
   ],
   [
-    'everybody with a right to the cluster',
+    'a right of all users to the cluster',
     { principal: 'User:*', operation: 'ALTER', resourceType: 'CLUSTER', resourceName: 'kafka-cluster' },
   ],
 ])('names %s, which others may live by', (_, over) => {

@@ -33,7 +33,7 @@ export function aclDifferences(declared: readonly AclRule[], present: readonly A
   for (const rule of present) {
     if (wanted.has(textOf(rule))) continue
     if (principals.has(rule.principal) || declared.some((ours) => within(rule, ours))) foreign.push(rule)
-    else if (rule.principal === EVERYBODY && rule.resourceType === 'CLUSTER') wider.push(rule)
+    else if (rule.principal === ALL_USERS && rule.resourceType === 'CLUSTER') wider.push(rule)
     else if (declared.some((ours) => touches(rule, ours))) wider.push(rule)
   }
   return { missing: declared.filter((rule) => !have.has(textOf(rule))), foreign, wider }
@@ -54,7 +54,7 @@ export function aclLines({ missing, foreign, wider }: AclDifferences): string[] 
   ]
 }
 
-const EVERYBODY = 'User:*'
+const ALL_USERS = 'User:*'
 
 /** Whether everything that `rule` is about belongs to the declared resource. */
 function within(rule: AclRule, ours: AclRule): boolean {

@@ -75,7 +75,7 @@ it("meets a development's declaration with a production's topic, and not the oth
 it('says that a topic which wants more copies in sync than it has takes no writes', () => {
   const single = { ...asDeclared, replication: 1 }
   expect(topicDifferences({ ...spec, replication: 1 }, single)).toEqual([
-    'grants.v1: min.insync.replicas is 2 of 1: nobody can write',
+    'grants.v1: min.insync.replicas is 2 of 1: no service can write',
   ])
 })
 

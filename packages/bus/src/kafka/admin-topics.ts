@@ -45,7 +45,7 @@ export function topicDifferences(spec: TopicSpec, present: PresentTopic | undefi
   }
   const insync = Number(present.settings.get('min.insync.replicas')?.value)
   if (insync > present.replication)
-    said.push(`${spec.name}: min.insync.replicas is ${insync} of ${present.replication}: nobody can write`)
+    said.push(`${spec.name}: min.insync.replicas is ${insync} of ${present.replication}: no service can write`)
   return said
 }
 

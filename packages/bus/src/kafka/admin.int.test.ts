@@ -39,7 +39,7 @@ describe.skipIf(lacks('kafka'))('the kafka admin', () => {
     expect(await admin.applyTopics(specs)).toEqual({ created: [], altered: [], differences: [] })
   })
 
-  it('sets what is set differently, and keeps what else somebody set on the topic', async () => {
+  it('changes the settings that differ, and keeps the other settings that an operator made on the topic', async () => {
     const before = aTopic({ 'compression.type': 'zstd' })
     await admin.applyTopics([before])
     const { 'compression.type': _, ...config } = before.config

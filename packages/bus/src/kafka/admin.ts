@@ -223,7 +223,7 @@ async function asked<T>(what: string, ask: () => Promise<T>): Promise<T> {
     if (types.includes('KafkaJSSASLAuthenticationError'))
       throw new ServiceError('caller_unauthenticated', 'Kafka does not take this user and password', { cause })
     if (types.includes('SECURITY_DISABLED'))
-      throw new ServiceError('config_invalid', 'Kafka: this broker has no authorizer: everybody may do everything', {
+      throw new ServiceError('config_invalid', 'Kafka: this broker has no authorizer: any client may do anything', {
         cause,
       })
     if (cause instanceof TypeError) throw cause

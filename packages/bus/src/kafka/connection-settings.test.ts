@@ -46,7 +46,7 @@ it("takes the machine's own authorities by name, and says so where it has none",
   else expect(open(settings).tls?.ca).toContain('BEGIN CERTIFICATE')
 })
 
-it('goes without TLS, and as nobody, in development only', () => {
+it('goes without TLS and without a user in development only', () => {
   expect(open({ BAILIWICK_DEV: true })).toEqual({ brokers: ['b:9093'], clientId: 'issuer' })
   expect(refused({})).toMatch(/^BAILIWICK_KAFKA_CA: missing/)
   expect(refused({ BAILIWICK_KAFKA_PASSWORD_FILE: at('password') })).toMatch(/^BAILIWICK_KAFKA_CA: missing/)

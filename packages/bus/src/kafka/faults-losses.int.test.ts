@@ -92,7 +92,7 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
     }, partitions.length)
   })
 
-  it('B: of concurrent sends around a request that timed out, none is lost', async () => {
+  it('B: loses no concurrent send around a request that timed out', async () => {
     await losesOnce(async (topic) => {
       await using naive = await naiveProducer(kafka.brokers, { requestTimeout: 1000, idempotent: true })
       await naive.send({ topic, acks: -1, messages: [{ value: 'warm' }] })

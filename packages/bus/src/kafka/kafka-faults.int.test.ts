@@ -115,7 +115,7 @@ describe.skipIf(skipped)('the kafka bus, when its broker fails', () => {
 })
 
 describe.skipIf(skipped)('the kafka bus, when it is cut off while it logs in', () => {
-  it('takes that for no refusal: followers, groups and publishers go on once somebody listens to them', async () => {
+  it('does not take that for a refusal: followers, groups and publishers go on once a broker listens again', async () => {
     await using secure = await startKafka({ nodes: 1, secure: { users: [] }, sideDoors: true })
     const { caFile, passwordFile } = secure.security as NonNullable<typeof secure.security>
     const sasl = { username: 'admin', password: readFileSync(passwordFile('admin'), 'utf8').trim() }
@@ -191,7 +191,7 @@ async function rottenLine(from: number, to: number) {
 }
 
 describe.skipIf(skipped)('the kafka bus, when it may not', () => {
-  it('says so at once, and as nobody can heal by waiting: topics, groups, passwords (V13)', async () => {
+  it('reports at once what waiting cannot heal: topics, groups, passwords (V13)', async () => {
     await using secure = await startKafka({ nodes: 1, secure: { users: ['writer', 'reader'] } })
     const { caFile, passwordFile } = secure.security as NonNullable<typeof secure.security>
     const tls = { ca: readFileSync(caFile, 'utf8') }

@@ -111,7 +111,7 @@ describe('readBatches', () => {
     expect(readBatches(batch)[0]?.records.map(({ bytes }) => String(bytes))).toEqual(['a', 'b'])
   })
 
-  it('shows what nobody can read, and goes on behind it (V13)', async () => {
+  it('reports batches that it cannot read, and goes on behind them (V13)', async () => {
     const snappy = await batchOf(0, [record('a')])
     snappy[ATTRIBUTES + 1] = 2
     const plain = await batchOf(1, [record('x'.repeat(17 << 20))])

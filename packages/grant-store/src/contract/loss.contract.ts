@@ -57,7 +57,7 @@ export function lossContract(open: OpenUnderTest): void {
       expect(await after.adopt()).not.toBe(before)
     })
 
-    it('has no tree of before, and takes what the projection knows (V9)', async () => {
+    it('starts without the earlier trees, and takes what the projection knows (V9)', async () => {
       await using subject = await open()
       const { store, root } = await withTree(subject)
       await subject.snapshot()

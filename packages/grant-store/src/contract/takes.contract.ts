@@ -80,7 +80,7 @@ export function takesContract(open: OpenUnderTest): void {
       expect(await real.get(root)).toEqual(aTree({ version: 3, left: { calls: 7n } }))
     })
 
-    it('gives back once, whoever repeats it and with whatever amounts (V9)', async () => {
+    it('gives back once, even if others repeat it with other amounts (V9)', async () => {
       await using subject = await open()
       const { store, root } = await withTree(subject)
       const take = aTake({ amounts: { calls: 5n } })

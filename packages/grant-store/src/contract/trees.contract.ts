@@ -143,7 +143,7 @@ export function treesContract(open: OpenUnderTest): void {
       expect(tree?.labels.toSorted()).toEqual(['external', 'private', 'untrusted'])
     })
 
-    it('is refused from expiresAt on, by the time given, whatever the version, a repeated take included', async () => {
+    it('refuses a take of any version from expiresAt on, by the time given, a repeated take included', async () => {
       await using subject = await open()
       const { store, root } = await withTree(subject)
       const take = aTake({ now: ENDS_AT - 1 })
@@ -154,7 +154,7 @@ export function treesContract(open: OpenUnderTest): void {
       expect(await store.advance(root, aTake({ from: 2, now: ENDS_AT - 1 }))).toEqual({ outcome: 'advanced' })
     })
 
-    it('that nobody put is absent', async () => {
+    it('is absent until it is put', async () => {
       await using subject = await open()
       const { store } = await withTree(subject)
       const root = aRoot()
@@ -207,7 +207,7 @@ export function treesContract(open: OpenUnderTest): void {
     })
   })
 
-  it('a reset replaces the tree, whatever its version, its reservations included', async () => {
+  it('a reset replaces a tree of any version, its reservations included', async () => {
     await using subject = await open()
     const { store, root } = await withTree(subject, { version: 3 })
     const dead = aTake({ from: 3, amounts: { calls: 4n }, labels: ['private'] })

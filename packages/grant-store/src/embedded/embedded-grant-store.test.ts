@@ -72,7 +72,7 @@ describe('the embedded grant store', () => {
     expect(await store.remember('jti', START, START + 1_000)).toBe(false)
   })
 
-  it('counts a proof once among all that comes in one turn, whatever of it cannot wait (V10)', async () => {
+  it('counts a proof once among all that comes in one turn, also if a part of it cannot wait (V10)', async () => {
     await using subject = await underTest()
     const store = await subject.connect()
     await store.adopt()

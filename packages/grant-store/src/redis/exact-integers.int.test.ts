@@ -31,7 +31,7 @@ describe.skipIf(skipped)('amounts in Redis, whose scripts count in doubles', () 
     ),
   )
 
-  it('are compared, taken and given back to the last unit, whatever their size (V9)', async () => {
+  it('are compared, taken and given back to the last unit, at any size (V9)', async () => {
     await using store = await openStore(server)
     await store.adopt()
     await fc.assert(

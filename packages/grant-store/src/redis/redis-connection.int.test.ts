@@ -149,7 +149,7 @@ describe.skipIf(skipped)('the connection to Redis', () => {
     expect(logger.lines.join()).toContain('allkeys-lru')
   })
 
-  it('knows that a key was evicted by the next call, whatever the policy says by then (V10)', async () => {
+  it('notices an evicted key by the next call, even if the policy was changed back by then (V10)', async () => {
     await using it = await adopted({ watchMs: 3_600_000 })
     const { store, root } = it
     const proof = aProof()
