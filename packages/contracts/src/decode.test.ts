@@ -77,7 +77,7 @@ it('answers to an event with any value in any place, and never throws (V13)', ()
   )
 })
 
-it('names a member that nobody knows in no more than a line', () => {
+it('names an unknown member in no more than a line', () => {
   const { data, ...head } = exampleEvent('heads.v1', 'head.published')
   const event = { ...head, data: { ...Object(data), [`${'x'.repeat(150)}${'😀'.repeat(10_000)}`]: 1 } }
   const { decoded } = decode('heads.v1', utf8.encode(eventText(event)))
@@ -146,7 +146,7 @@ it('gives a version to the events that advance an entity or a tree, and to no ot
   )
 })
 
-it('writes the members in one order with data last, whatever order they came in, and leaves jws to the signer', () => {
+it('writes the members in one order with data last, for any order of its input, and leaves jws to the signer', () => {
   const anyOrder = fc.shuffledSubarray(Object.entries(exampleEvent('grants.v1', 'credential.issued')), {
     minLength: 15,
   })

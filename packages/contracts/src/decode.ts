@@ -30,7 +30,7 @@ const firstIssue = (root: string, { issues: [issue] }: z.ZodError): string =>
 
 /**
  * Strictly decodes one event from the bytes on the bus: size, strict JSON, envelope, a type of this topic, data, and which of the
- * producer's members (`version`, `sequence`, `previous`, `jws`) must, and must not, be present. Never throws, whatever the bytes are.
+ * producer's members (`version`, `sequence`, `previous`, `jws`) must, and must not, be present. Never throws, for any bytes.
  */
 export function decodeEvent(topic: Topic, bytes: Uint8Array): Decoded {
   if (bytes.length > maxEventBytes) return { ok: false, code: 'event_too_large', detail: `${bytes.length} bytes` }

@@ -9,7 +9,7 @@ const may = (operation: KafkaAcl['operation'], topic: string) =>
     .filter((acl) => acl.resourceType === 'TOPIC' && acl.operation === operation && acl.resourceName === topic)
     .map(({ principal }) => principal)
 
-it('lets nobody write to a topic but its writer, and nobody read it but its readers', () => {
+it('lets only its writer write to a topic, and only its readers read it', () => {
   for (const topic of topics) {
     const writers = topic.writer === 'every service' ? services : [topic.writer]
     expect(may('WRITE', topic.name)).toEqual(writers.map((writer) => `User:${writer}`))

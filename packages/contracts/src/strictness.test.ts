@@ -64,7 +64,7 @@ it('leaves an unknown member of an authority to the one who judges authorities',
   }
 })
 
-it('ignores an unknown member of the envelope and of an agent’s report, and hands it to nobody', () => {
+it('ignores an unknown member of the envelope and of an agent’s report, and does not pass it on', () => {
   for (const topic of topics) {
     const [type = ''] = Object.keys(topic.events)
     const event = exampleEvent(topic.name, type)

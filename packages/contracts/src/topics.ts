@@ -183,7 +183,7 @@ export const headsV1 = defineTopic({
 export const evidenceV1 = defineTopic({
   name: 'evidence.v1',
   about:
-    'One OCSF 1.9 event for each leaf, in the order of the log, keyed by leaf index. What is told twice has one id.',
+    'One OCSF 1.9 event for each leaf, in the order of the log, keyed by leaf index. An event that is sent twice has the same id both times.',
   writer: 'evidence',
   readers: [],
   partitions: 1,

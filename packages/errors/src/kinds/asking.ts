@@ -112,7 +112,7 @@ export const askingErrors = {
     status: 413,
     retryable: false,
     title: 'The arguments are over 20,000 characters',
-    cause: 'No person can judge arguments of that length, and none is kept.',
+    cause: 'No person can judge arguments of that length, and they are not kept.',
     fix: 'Split the action, or use a rule that says `arguments: digest_only`.',
   },
   arguments_gone: {
