@@ -10,7 +10,7 @@ const chainOf = (length: number): Actor =>
     undefined,
   ) as Actor
 
-it('takes no credential of a chain for whose denial an event has no room, whoever signed it (V6)', () => {
+it('refuses a signed credential whose chain is so long that its denial would not fit into an event (V6)', () => {
   const { header } = sampleOf('accessToken')
   const verify = (actors: number) => {
     const claims = { ...accessTokenClaims, act: chainOf(actors) }

@@ -11,7 +11,7 @@ const sign = (change: object = {}, by: SigningKey<'agent'> = key) =>
 const verify = (delegation: string, change: object = {}) =>
   verifyDelegation({ delegation, delegator: { agent: agentId, jkt: key.kid }, grant, installation, ...change })
 
-it('is of whoever has the key that the credential of its maker confirms, and of nobody else (V6)', () => {
+it('verifies only with the key that the credential of its maker confirms (V6)', () => {
   const other = generateKey('agent')
   expect(verify(sign())).toEqual({ ok: true, value: delegationClaims })
   expect(verify(sign({}, other))).toMatchObject({ ok: false, code: 'key_unknown' })
@@ -42,7 +42,7 @@ it('never lives over 8 hours, and passes on one authority', () => {
   expect(() => sign({ resources: [] })).toThrow(refused)
 })
 
-it('has one name, however its signature is written: nobody makes a second of what was revoked (V7)', () => {
+it('has one name in every form of its signature: a revoked delegation has no second name (V7)', () => {
   const first = sign()
   const [header, payload, signature = ''] = first.split('.')
   const second = [header, payload, encodeBase64url(mirrored(decodeBase64url(signature) ?? new Uint8Array()))].join('.')
@@ -53,7 +53,7 @@ it('has one name, however its signature is written: nobody makes a second of wha
   expect(delegationId(sign({ jti: 'another' }))).not.toBe(delegationId(first))
 })
 
-it('says where it claims to belong, of whatever comes', () => {
+it('says where it claims to belong, for any input', () => {
   expect(claimedPlace(sign())).toEqual({ grant, parentHash: delegationClaims.parent_hash })
   for (const text of ['', 'a.b.c', 'x', `${encodeBase64url('{}')}.${encodeBase64url('[]')}.AAAA`]) {
     expect(claimedPlace(text)).toBeUndefined()

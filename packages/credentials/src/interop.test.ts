@@ -92,7 +92,7 @@ describe("a client assertion by other people's software", () => {
   })
 })
 
-describe('what is meant for somebody else', () => {
+describe('a token for another recipient', () => {
   const token = sampleOf('accessToken').sign()
   const key = publicKeyOf(keyFor('credential'))
 

@@ -118,7 +118,7 @@ it('finds the key and the issuer that a token claims, and nothing in what is no 
   }
 })
 
-it('reads a header by its every character, however often, and gives it to nobody to change (V12)', () => {
+it('reads a header by its every character, however often, and freezes what it returns (V12)', () => {
   const segmentOf = (n: number) => encodeBase64url(JSON.stringify({ alg: 'ES256', jwk: { x: 'x' }, n }))
   const segment = segmentOf(0)
   const read = parseHeader(segment)

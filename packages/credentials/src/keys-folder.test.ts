@@ -23,7 +23,7 @@ afterEach(() => rmSync(join(folder, '..'), { recursive: true }))
 
 const coded = (code: string) => expect.objectContaining({ code })
 
-it('reads back the key that it wrote, which nobody else can read', () => {
+it('reads back the key that it wrote, which no other user can read', () => {
   const key = generateKey('permit')
   writeKeyFile(folder, 'permit', key)
   expect(readKeyFile(folder, 'permit', 'permit').kid).toBe(key.kid)

@@ -57,7 +57,7 @@ it('gives no purpose but agent an Ed25519 key (V12)', () => {
   }
 })
 
-it.each(algorithms)('shows its private half (%s) to nobody but exportPrivateKey (V17)', (alg) => {
+it.each(algorithms)('shows its private half (%s) to exportPrivateKey only (V17)', (alg) => {
   const key = generateKey('agent', alg)
   const { d } = exportPrivateKey(key)
   const shown = [JSON.stringify(key), inspect(key, { depth: 9, showHidden: true }), JSON.stringify({ ...key })]

@@ -23,7 +23,7 @@ describe.each(['accessRequest', 'clientAssertion', 'accessToken', 'callerAsserti
       expect(verify(sign(), { leewayMs: Number.NaN })).toMatchObject({ ok: false, code: 'token_expired' })
     })
 
-    it('lives no longer than its kind may, whoever signed it', () => {
+    it('lives no longer than its kind may, even if its signature is valid', () => {
       const longest = { accessRequest: 3600, clientAssertion: 300, accessToken: 600, callerAssertion: 60, permit: 5 }[
         kind
       ]

@@ -19,7 +19,7 @@ const coded = (code: string) => expect.objectContaining({ code })
 const secret = 'a passphrase of a good many words'
 const place = () => ({ folder, name: 'credential', purpose: 'credential' as const, secret })
 
-it('keeps a key encrypted, for whoever has the secret alone', () => {
+it('keeps a key encrypted: only a holder of the secret can read it', () => {
   const key = generateKey('credential')
   writeKeyFile(folder, 'credential', key, secret)
   const text = readFileSync(keyFilePath(folder, 'credential'), 'utf8')
@@ -31,7 +31,7 @@ it('keeps a key encrypted, for whoever has the secret alone', () => {
   expect(() => readKeyFile(folder, 'credential', 'permit', secret)).toThrow(coded('key_purpose_wrong'))
 })
 
-it('refuses a key in plain text where there is a secret: somebody put it there', () => {
+it('refuses a key in plain text where there is a secret: the service did not write that file', () => {
   writeKeyFile(folder, 'credential', generateKey('credential'))
   expect(() => openRotatingKey(place())).toThrow(coded('config_invalid'))
 })
@@ -55,7 +55,7 @@ it('can be opened by openssl, as any encrypted PKCS#8', () => {
   expect(told.replaceAll(/[\s:]/g, '')).toContain(Buffer.from(x, 'base64url').toString('hex'))
 })
 
-it('takes a secret that is long enough, from a file that nobody else can read', () => {
+it('takes a secret that is long enough, from a file that no other user can read', () => {
   const file = join(folder, 'secret')
   writeFileSync(file, `${secret}\n`, { mode: 0o600 })
   expect(readKeysSecret(file)).toBe(secret)
@@ -122,7 +122,7 @@ it.each<[string, (path: string, key: SigningKey) => void, RegExp]>([
   expect(key.choose([later.kid, first.kid])).toBe(later.kid)
 })
 
-it('opens without its first key once that is revoked and its file deleted, and signs nothing until it is told by which', () => {
+it('opens without its first key once that is revoked and its file deleted, and signs nothing until it is given a key to sign with', () => {
   const [first, later] = [generateKey('credential'), generateKey('credential')]
   expect(() => openRotatingKey(place())).toThrow(coded('config_invalid'))
   keepLaterKey(place(), later)

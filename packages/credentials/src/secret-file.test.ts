@@ -32,7 +32,7 @@ it.each([0o640, 0o440, 0o644, 0o604, 0o660, 0o700, 0o666])(
 )
 
 // As mounted by a container's orchestrator; only root can make such a file.
-it.runIf(process.geteuid?.() === 0)('takes a mounted secret that its group may read, and nobody else', () => {
+it.runIf(process.geteuid?.() === 0)('takes a mounted secret that its group may read, but no other user', () => {
   chownSync(file, 1000, 1000)
   for (const mode of [0o440, 0o640, 0o400]) {
     chmodSync(file, mode)

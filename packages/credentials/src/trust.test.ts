@@ -60,13 +60,13 @@ it.each<[string, object]>([
   ['another log', { log: { vkey: 'localhost/log+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW' } }],
   ['another installation', { installation: 'ins_fedcba9876543210' }],
   ['another day', { created_at: '2026-01-02T00:00:00.000Z' }],
-  ['nobody’s word', { single_operator: false }],
-])('takes %s by the root key’s word alone, whoever edits the file (V3)', (_, change) => {
+  ['the rule of two people', { single_operator: false }],
+])('takes %s only if the root key signed it: editing the file is not enough (V3)', (_, change) => {
   expect(() => parse(change)).toThrow(unsigned)
   expect(parseSigned(change)).toMatchObject(change)
 })
 
-it('lets one person be enough by the root key’s word alone, whoever edits the file (V3)', () => {
+it('lets one person suffice only if the root key says so: editing the file is not enough (V3)', () => {
   const governed = signTrust({ ...facts, single_operator: false }, keyFor('root'))
   expect(parseTrust(encodeTrust(governed))).toEqual(governed)
   const lax = { ...governed, single_operator: true }

@@ -23,7 +23,7 @@ export interface AttestorWorkshop {
   token(wishes?: TokenWishes): Promise<string>
 }
 
-/** The guarantees of every attestor, whatever its tokens are. */
+/** The guarantees of every attestor, for every kind of token. */
 export function attestorContract(open: () => Promise<AttestorWorkshop>): void {
   const attest = async (wishes: TokenWishes, change: { key?: string; audience?: string; agent?: Agent } = {}) => {
     const { attestor, agent, audience, now, key, token } = await open()
@@ -74,7 +74,7 @@ export function attestorContract(open: () => Promise<AttestorWorkshop>): void {
     expect(await attestor.attest(shown, { ...presented, key })).toMatchObject({ ok: true })
   })
 
-  it('lets nobody name an instance that reaches into another agent', async () => {
+  it('accepts no instance name that reaches into another agent', async () => {
     for (const instance of ['..', '.', 'a/b', '', 'x'.repeat(65), 'ünïcode'])
       expect(await attest({ instance })).toMatchObject({ ok: false })
   })

@@ -108,7 +108,7 @@ describe('over https', () => {
     expect(server.asked).toEqual(['/bundle', '/.well-known/openid-configuration', '/keys'])
   })
 
-  it('an answer that does not end is left when it is longer than 1 MiB, whatever its header says', async () => {
+  it('leaves an endless answer after 1 MiB, even if its header states less', async () => {
     let sent = 0
     const gone = Promise.withResolvers<void>()
     server.answers.set('/bundle', (_, response) => {
@@ -135,7 +135,7 @@ describe('over https', () => {
     expect(took).toBeGreaterThan(answerWithinMs - 100)
   })
 
-  it('a certificate of another name, or of an authority that nobody trusts, is none', async () => {
+  it('refuses a certificate of another name, or of an authority that it does not trust', async () => {
     await using stranger = await HttpsAuthority.start()
     for (const each of [server, stranger]) each.serve('/bundle', () => spire.set('jwt-svid'))
     const { attest } = attestors()

@@ -5,7 +5,7 @@ const maxTokens = 100_000
 
 /**
  * Remembers the key with which each token was first shown, while the token lives. A token is text that travels; the key is never sent.
- * Tokens are told apart by the signed content and by half of the signature. With ECDSA, (r, n - s) verifies wherever (r, s) does, and
+ * The signed content and half of the signature identify a token. With ECDSA, (r, n - s) verifies wherever (r, s) does, and
  * anyone can write it; and one authority may say the same of two workloads in one second.
  */
 export class OneKeyEach {

@@ -46,7 +46,7 @@ describe('refuses (V12)', () => {
     ['HS256 with the public key', macWithPublicKey],
     ['another algorithm of the same key', () => first.sign(claims, { alg: 'PS256' }).catch(() => 'PS256')],
     ['the kid of another key', () => first.sign(claims, { kid: 'second' })],
-    ['a kid that nobody has', () => first.sign(claims, { kid: 'third' })],
+    ['a kid that no key has', () => first.sign(claims, { kid: 'third' })],
     ['no kid', () => first.sign(claims, { kid: undefined })],
     ['a key in the header', () => first.sign(claims, { jwk: { ...second.jwk } })],
     ['an address of keys in the header', () => first.sign(claims, { jku: 'https://evil.example/keys' })],

@@ -4,7 +4,7 @@ import { dpopNonces } from './dpop-nonces.ts'
 
 const minuteMs = 60_000
 
-it('accepts a nonce for its window and the next, whatever somebody does to the clock on the wall (V10)', () => {
+it('accepts a nonce for its window and the next, even if the wall clock is changed (V10)', () => {
   const clock = testClock()
   const nonces = dpopNonces(clock, seededRandom(1))
   const first = nonces.current()

@@ -49,6 +49,6 @@ it('takes as much as its limits allow', () => {
   expect(read('a=b=c+d')).toEqual({ ok: true, value: { a: 'b=c d' } })
 })
 
-it('never throws, whatever the bytes (V13)', () => {
+it('never throws, for any bytes (V13)', () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => void parseForm(bytes)))
 })

@@ -132,7 +132,7 @@ function statusOf(port: number, tls: TlsFiles | undefined, localAddress = '127.0
 
 // Other systems have only one loopback address.
 it.skipIf(process.platform !== 'linux').each([undefined, testTls])(
-  'nobody who holds all the connections that one network may keeps another out (V18)',
+  'a client with all the connections that one network may have keeps no other client out (V18)',
   async (tls) => {
     await using fixture = await aServer({ limits: { maxConnections: 8, maxConnectionsOfOne: 2 }, tls })
     const port = await listening(fixture)

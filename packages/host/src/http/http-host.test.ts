@@ -52,7 +52,7 @@ describe('a server that goes by its names', () => {
     expect(await ask('GET /items/1 HTTP/1.0\r\n\r\n')).toEqual([421, 'host_unknown'])
   })
 
-  it('answers probes by whatever address they know, and a collector of metrics where anybody may read them', async () => {
+  it('answers probes under any address, and a collector of metrics where anyone may read them', async () => {
     for (const path of ['/healthz', '/readyz']) expect(await ask(get(path, 'Host: 10.1.2.3:8422'))).toEqual([200])
     expect(await ask(get('/metrics', 'Host: 10.1.2.3:8422'), { metricsFor: 'anyone' })).toEqual([200])
   })

@@ -309,7 +309,7 @@ it('logs a request once, without path, query, headers or body (V17)', async () =
   ])
 })
 
-it('leaves it to whoever polls to notice that it is not ready', async () => {
+it('logs an unready answer at debug only: the poller notices', async () => {
   await using fixture = await aServer()
   fixture.health.check('state', () => 'stale')
   await fixture.server.inject({ url: '/readyz' })

@@ -76,7 +76,7 @@ describe('a secret in a line (V17)', () => {
     expect(text().match(/\[redacted\]/g)?.length).toBeGreaterThanOrEqual(6)
   })
 
-  it('is not written with a request or a reply that somebody logs whole', () => {
+  it('is not written when code logs a whole request or reply', () => {
     const { log, text, last } = recorder('trace')
     const raw = {
       method: 'POST',

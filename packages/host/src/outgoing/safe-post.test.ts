@@ -62,7 +62,7 @@ it('delivers to a public address, under the name that was asked for', async () =
   expect(dialled).toEqual([publicAddress])
 })
 
-it('connects to what it looked up, whatever the name says a moment later', async () => {
+it('connects to the address that it looked up, even if the name changes a moment later', async () => {
   const answers = [publicAddress, '127.0.0.1']
   const lookup = async () => [{ address: answers.shift() ?? '10.0.0.1' }]
   expect(await post(undefined, { lookup })).toMatchObject({ outcome: 'delivered' })
@@ -150,7 +150,7 @@ it('is held by no answer that Node is silent about, nor by one that is never who
   expect(await post(undefined, { deadlineMs: 200 })).toEqual({ outcome: 'failed', why: 'late' })
 })
 
-it('ends with whoever sends it', async () => {
+it('ends when its sender aborts', async () => {
   const stop = new AbortController()
   answer = () => stop.abort()
   expect(await post(undefined, { deadlineMs: 10_000 }, {}, stop.signal)).toMatchObject({ outcome: 'failed' })
@@ -164,7 +164,7 @@ it('reads no more of an answer than it must, and sends no more than it may', asy
   expect(await post(undefined, {}, { body: 'x'.repeat(70_000) })).toMatchObject({ outcome: 'forbidden' })
 })
 
-it('says that nobody is there', async () => {
+it('says that the address is unreachable', async () => {
   expect(await post(undefined, { lookup: async () => [] })).toEqual({ outcome: 'failed', why: 'unreachable' })
   const closed = { dial: () => connect({ host: '127.0.0.1', port: 1 }) }
   expect(await post(undefined, closed)).toEqual({ outcome: 'failed', why: 'unreachable' })

@@ -34,7 +34,7 @@ it('a process that starts is live, not ready, names what it waits for, and serve
   await expect(ask('/healthz')).rejects.toThrow()
 })
 
-it('without a fixed port there is none: nobody could ask', async () => {
+it('opens no lobby without a fixed port: clients could not find it', async () => {
   expect(
     await openLobby(() => Promise.reject(new Error('not reached')), { host: '127.0.0.1', port: 0 }),
   ).toBeUndefined()

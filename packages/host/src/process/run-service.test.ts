@@ -49,7 +49,7 @@ it('says that there is no installation, and how to make one', async () => {
   expect(said).toContain('bailiwick init')
 })
 
-it('serves nothing from a backup that nobody declared (V7, V13)', async () => {
+it('serves nothing from a backup before everything in it was declared revoked (V7, V13)', async () => {
   initialise({
     data,
     ...{ publicUrl: 'http://localhost:8420', singleOperator: true, now: 0, randomBytes, entities: [] },
@@ -184,7 +184,7 @@ describe('an orderly stop', () => {
     expect(code).toBe(0)
   })
 
-  it('ends the process, whatever a library left open', async () => {
+  it('ends the process, even if a library left something open', async () => {
     const { code, said } = await stopped(0, [['SIGTERM', 0]], 'open')
     expect(said).toEqual(['info: stopping SIGTERM', 'info: stopped', 'warn: leaving what is still open'])
     expect(code).toBe(0)

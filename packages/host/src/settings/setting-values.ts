@@ -57,7 +57,7 @@ export const duration = (least: number, most: number) =>
 export const networks = z.string().transform((value, context): BlockList => {
   const read = readNetworks(value)
   if (read !== undefined) return read
-  context.addIssue('the addresses of proxies, or their networks, but not everybody: 10.1.0.0/16,2001:db8::7')
+  context.addIssue('the addresses of proxies, or their networks, but not every address: 10.1.0.0/16,2001:db8::7')
   return z.NEVER
 })
 
