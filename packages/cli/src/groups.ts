@@ -32,7 +32,7 @@ export function starvedLines(entities: readonly Held[]): string[] {
       .filter(({ quorum }) => quorum > members.length)
       .map(
         ({ id: rule, quorum }) =>
-          `TOO FEW PEOPLE: rule ${rule} takes ${quorum} of group ${id}, which has ${members.join(', ') || 'nobody'}: ` +
+          `TOO FEW PEOPLE: rule ${rule} takes ${quorum} of group ${id}, which has ${members.join(', ') || 'no members'}: ` +
           'nothing can be approved under it.',
       ),
   )

@@ -9,7 +9,10 @@ import { readRegistryFile } from './registry-file.ts'
 export function initialEntities(file: string): InitialEntities {
   const { entities: changes, groups } = readRegistryFile(file)
   if (groups.length > 0)
-    throw new ServiceError('config_invalid', '--registry: groups: nobody is enrolled yet: the invitation does that')
+    throw new ServiceError(
+      'config_invalid',
+      '--registry: groups: no approver is enrolled yet: the invitation does that',
+    )
   const [person] = changes.filter((change) => change.person !== undefined)
   if (person !== undefined)
     throw new ServiceError('config_invalid', `--registry: ${person.id} is not enrolled yet: the invitation does that`)

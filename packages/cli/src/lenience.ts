@@ -22,7 +22,7 @@ export function lenienceLines({ single_operator, software_approver, recoveries =
     ...recoveries.map(
       ({ id, approver_id, name, usable_from }) =>
         `RECOVERY PENDING: ${id} makes ${name} (${approver_id}) an approver from ${usable_from} on, by a new passkey. ` +
-        'If nobody asked for it: retire it.',
+        'If no approver asked for it, retire it.',
     ),
   ]
 }

@@ -19,7 +19,7 @@ function aLog(): Folder {
 }
 
 it.each(['checkpoint', 'tile/0/000', 'tile/entries/002.p/88'])(
-  'takes a folder, or a pipe that nobody writes to, in the place of %s for nothing',
+  'reports %s as missing where it is a folder, or a pipe without a writer',
   async (path) => {
     using folder = aLog()
     const place = folder.at('log', path)
@@ -73,7 +73,7 @@ it.each<[what: string, says: string, answer: (response: ServerResponse) => void]
     (response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end('not gzip'),
   ],
   [
-    'sends whoever asks to another place',
+    'redirects the client to another place',
     'it answers 302 to tile/entries/001',
     (response) => response.writeHead(302, { location: '/log/tile/entries/000' }).end(),
   ],

@@ -18,7 +18,7 @@ const LARGEST_ANSWER = 64 * 1024 * 1024
 export const nameOf = (place: Place): string => ('url' in place ? place.url : place.socketPath)
 
 /**
- * Sends one request and reads the whole answer, whatever its status. Rejects with `service_unready` if nothing answers, and with
+ * Sends one request and reads the whole answer, with any status. Rejects with `service_unready` if nothing answers, and with
  * `outcome_unknown` if a change was sent and its answer is missing.
  */
 export function exchange(place: Place, method: string, path: string, body?: string): Promise<Answer> {

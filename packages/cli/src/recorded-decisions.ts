@@ -120,7 +120,7 @@ function whatPoliciesSaid(
   const { reason, policy_set, policies = [] } = data as Denied
   if (reason === 'request_invalid') return undefined
   if (reason !== 'step_up_required') return 'refused'
-  // Mode continuous also requires human approval, whatever policies say.
+  // Mode continuous also requires human approval, even if no policy asks for it.
   const set = policy_set === undefined ? undefined : setOf(policy_set)
   if (set === undefined) return undefined
   return policies.some((id) => isForbid(set, id)) ? 'refused' : 'passed'

@@ -34,7 +34,7 @@ it('shows what is retired', () => {
   expect(diffLines(diff)).toEqual(['- rule tasks'])
 })
 
-it('leaves out what is already as wanted, whatever the order of its members', () => {
+it('leaves out what is already as wanted, in any order of its members', () => {
   const same = { modes: ['window'], approvers: { quorum: 1, group: 'owners' }, order: 100, id: 'tasks' }
   expect(diffOf([{ type: 'rule', id: 'tasks', value: same }], () => before)).toEqual([])
 })

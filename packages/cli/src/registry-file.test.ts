@@ -214,7 +214,7 @@ it('is not fooled by aliases that multiply', () => {
   expect(refusal(bomb)).toContain('config_invalid: registry.yaml: Excessive alias count')
 })
 
-it('throws nothing but config_invalid, whatever the text', () => {
+it('throws only config_invalid, for any text', () => {
   fc.assert(
     fc.property(
       fc.oneof(

@@ -19,7 +19,7 @@ it('says of people what a file may say, and keeps the passkeys that they have', 
   ])
 })
 
-it('makes of a group a change of everybody who comes or goes, and of nobody else', () => {
+it('turns a group into one change for each person who joins or leaves it, and for no other', () => {
   expect(groupsIn('groups: [{ id: finance, members: [vera, olga] }]')).toEqual([
     ['olga', ['owners', 'finance']],
     ['paul', ['owners']],
@@ -35,7 +35,7 @@ it('makes of a group a change of everybody who comes or goes, and of nobody else
   })
 })
 
-it('leaves out of a group whoever is retired with it', () => {
+it('leaves out of a group each person who is retired by the same file', () => {
   const text = 'groups: [{ id: finance, members: [olga] }]\nretire: [{ type: approver, id: paul }]'
   expect(groupsIn(text)).toEqual([
     ['paul', undefined],
@@ -44,11 +44,8 @@ it('leaves out of a group whoever is retired with it', () => {
 })
 
 it.each([
-  ['approvers:\n  - { id: eve, name: Eve, groups: [] }', ':2: approvers: nobody called eve is enrolled'],
-  [
-    'groups:\n  - { id: a, members: [] }\n  - { id: b, members: [eve] }',
-    ':3: groups: b: nobody called eve is enrolled',
-  ],
+  ['approvers:\n  - { id: eve, name: Eve, groups: [] }', ':2: approvers: eve is not enrolled'],
+  ['groups:\n  - { id: a, members: [] }\n  - { id: b, members: [eve] }', ':3: groups: b: eve is not enrolled'],
   [
     'groups: [{ id: a, members: [olga] }]\nretire: [{ type: approver, id: olga }]',
     'olga is to be retired by the same file',

@@ -20,7 +20,7 @@ export function withPeople({ entities, groups }: WantedRegistry, present: Presen
   )
   const at = (line: number | undefined) => `${name}${line === undefined ? '' : `:${line}`}`
   const mustBeEnrolled = (id: string, section: string, line: number | undefined) => {
-    if (!enrolled.has(id)) fail(`${at(line)}: ${section}: nobody called ${id} is enrolled: ${whyInvite}`)
+    if (!enrolled.has(id)) fail(`${at(line)}: ${section}: ${id} is not enrolled: ${whyInvite}`)
     if (leaving.has(id)) fail(`${at(line)}: ${section}: ${id} is to be retired by the same file`)
   }
   for (const { id, members, line } of groups)
@@ -52,7 +52,7 @@ function groupsAfter(groups: readonly WantedGroup[], { id, groups: before }: App
   return [...kept, ...groups.flatMap((group) => (named.get(group.id) && !kept.includes(group.id) ? [group.id] : []))]
 }
 
-const whyInvite = 'somebody who is invites that person on the console, since only a browser makes a passkey'
+const whyInvite = 'an enrolled approver invites new ones on the console, because only a browser makes a passkey'
 
 function fail(detail: string): never {
   throw new ServiceError('config_invalid', detail)

@@ -25,7 +25,7 @@ export function whoApproves(
   const registry = { approvers: named<Approver>(present, 'approver'), rules: named<Rule>(present, 'rule') }
   const { quorum, group, why } = peopleNeededFor(changes, registry, { singleOperator })
   const able = [...registry.approvers.values()].filter(({ groups }) => group === undefined || groups.includes(group))
-  const of = `${able.map(({ id }) => id).join(', ') || 'NOBODY'}${group === undefined ? '' : ` (group ${group})`}`
+  const of = `${able.map(({ id }) => id).join(', ') || 'NO APPROVERS'}${group === undefined ? '' : ` (group ${group})`}`
   const passkeys = quorum === 1 ? 'the passkey of one' : `the passkeys of ${quorum}`
   const short =
     able.length < quorum

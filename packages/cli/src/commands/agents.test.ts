@@ -6,7 +6,7 @@ import { operatorAt } from '../operator.fixture.ts'
 const agent = 'spiffe://acme.example/agent/ledger'
 const argv = ['agents', 'join-token', agent, '--instance', 'laptop']
 
-it('makes a join token: each service is told the hash of its own half, and nobody the token', async () => {
+it('makes a join token: each service gets the hash of its own half, and no service gets the token', async () => {
   using folder = temporaryFolder()
   const expires_at = '2026-11-24T18:00:00.000Z'
   await using operator = await operatorAt(folder.path, () => ({ body: { instance: `${agent}/laptop`, expires_at } }))

@@ -25,7 +25,7 @@ export function agentsCommand(program: Command, io: Io, done: (code: ExitCode) =
     .command('join-token')
     .summary('make a token by which one instance joins, once')
     .description(
-      'Makes a join token, for development: whoever has it first is that instance of the agent, with a key of its own. ' +
+      'Makes a join token, for development: the first process to use it becomes that instance of the agent, with a key of its own. ' +
         'The agent must be registered with the attestor `join_token`. It is kept nowhere but in what is printed here.',
     )
     .argument('<agent>', 'the SPIFFE ID of the agent')

@@ -22,7 +22,7 @@ export function auditCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .summary('check what the evidence log means, from its files and the trust anchor alone')
     .description(
       'Reads the log from leaf 0 with code that shares nothing of how the services keep state, and names, with its leaf, ' +
-        'whatever is not as it must be: a credential without an earlier intent, a grant without the passkeys of people over ' +
+        'each fault that it finds: a credential without an earlier intent, a grant without the passkeys of people over ' +
         'exactly it, an ALLOW outside its grant or budget or after a revocation, a decision without its outcome.',
     )
     .option('--log <dir>', "the log's folder (default: the data directory's)")

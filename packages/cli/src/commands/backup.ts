@@ -13,7 +13,7 @@ export function backupCommand(program: Command, io: Io, done: (code: ExitCode) =
     .command('backup')
     .summary('copy the data directory of a stopped installation')
     .description(
-      'Copies everything, keys included, into a folder that is not there yet. The copy is marked: whatever is started ' +
+      'Copies everything, keys included, into a folder that is not there yet. The copy is marked: an installation that starts ' +
         'from it first revokes everything.',
     )
     .argument('<folder>', 'where to')
@@ -34,7 +34,7 @@ export function restoreCommand(program: Command, io: Io, done: (code: ExitCode) 
     .summary('put a backup back; everything that it remembers is revoked at the first start')
     .description(
       'Checks the backup file by file, and copies it into an empty data directory. The first start declares everything ' +
-        'revoked before it serves: nobody knows what was withdrawn since the backup.',
+        'revoked before it serves, because the backup does not know what was withdrawn after it was made.',
     )
     .argument('<folder>', 'the backup')
   withData(command, io).action(async (source: string, { data }: DataOption) => {

@@ -57,7 +57,7 @@ async function erase(
 
 const reason = ['--reason', 'personal_data'] as const
 
-it('erases all that there is once somebody typed it, each value once', async () => {
+it('erases all that there is once the operator typed it, each value once', async () => {
   const has = [
     [value(hash('a')), value(hash('a'), { type: 'request.denied' })],
     [value(hash('b'), { at: '/reason' }), value(hash('c'), { state: 'erased' })],
@@ -74,7 +74,7 @@ it('erases all that there is once somebody typed it, each value once', async () 
   expect(code).toBe(0)
 })
 
-it('tells the service that wrote each value, and leaves what nobody kept', async () => {
+it('tells the service that wrote each value, and leaves values that were not kept', async () => {
   const call = { type: 'decision.allowed', subject: 'dec_1', at: '/action/call' }
   const has = [[value(hash('a')), value(hash('b'), call), value(hash('c'), { ...call, state: 'unkept' })]]
   const { code, orders, paths } = await erase(['req_1', ...reason, '--yes'], has)
@@ -85,7 +85,7 @@ it('tells the service that wrote each value, and leaves what nobody kept', async
   ])
   expect(code).toBe(0)
   const unkept = await erase(['dec_2', ...reason, '--yes'], [[value(hash('c'), { ...call, state: 'unkept' })]])
-  expect(unkept).toMatchObject({ code: 2, orders: [], err: expect.stringContaining('kept by nobody here') })
+  expect(unkept).toMatchObject({ code: 2, orders: [], err: expect.stringContaining('its call was not kept here') })
 })
 
 it.each(['', 'erase\n', 'y\n', 'ERASE all\n'])('erases nothing at the word %j', async (answer) => {

@@ -59,7 +59,7 @@ async function erase(id: string, options: EraseOptions & { reason: ErasureReason
   if (values.length === 0) {
     const isUnkept = named.length > 0 && named.every(({ state }) => state === 'unkept')
     const why = isUnkept
-      ? 'its call was kept by nobody here'
+      ? 'its call was not kept here'
       : named.length > 0
         ? 'everything there is erased already'
         : 'no event there holds a salted hash'

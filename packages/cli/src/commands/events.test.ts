@@ -57,7 +57,7 @@ it('says what the service refused', async () => {
 })
 
 it.each(['abc', '', '0', '201', '1.5', '1e2', '0x10'])(
-  'says what --limit takes, and asks nobody for %j',
+  'says what --limit takes, and sends no request for %j',
   async (limit) => {
     const { code, err, paths } = await events({ body: { events: [row] } }, '--limit', limit)
     expect(code).toBe(2)

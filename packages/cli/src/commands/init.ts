@@ -21,7 +21,7 @@ export function initCommand(program: Command, io: Io, done: (code: ExitCode) => 
     .summary('make an installation, once')
     .description(
       'Makes an installation, once: keys with one purpose each, the trust anchor (trust.json), and the first registry, ' +
-        'signed by the root key. Nobody is enrolled by it: it prints an invitation for the first approver on a terminal, ' +
+        'signed by the root key. It enrols no one: it prints an invitation for the first approver on a terminal, ' +
         'else the name of the file that holds it.',
     )
     .option(
@@ -79,7 +79,7 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
     `Next: ${serve}, then open ${'file' in invitation ? 'the address in this file' : 'this address'} to enrol the first approver. It is a secret, and works once:`,
     `  ${'file' in invitation ? (read?.(invitation.file) ?? invitation.file) : invitation.address}`,
     ...(registry === undefined
-      ? ['', `The registry is empty: once somebody is enrolled, add agents and rules with ${applyRegistry}.`]
+      ? ['', `The registry is empty: once the first approver is enrolled, add agents and rules with ${applyRegistry}.`]
       : []),
   ])
     io.out(line)

@@ -50,7 +50,7 @@ describe.skipIf(lacks('secure-kafka'))('bailiwick kafka', () => {
   /** Gives a principal the right that only approval has: to write approvals. */
   async function giveRight(principal: string): Promise<void> {
     const right = rights.find(({ operation, resourceName }) => operation === 'WRITE' && resourceName === 'approvals.v1')
-    if (right === undefined) throw new Error('nobody may write approvals')
+    if (right === undefined) throw new Error('no user may write approvals')
     const settings = { ...env, BAILIWICK_DEV: false }
     await using admin = await kafkaAdmin(
       kafkaConnection(kafka.brokers, settings, { clientId: 'kafka-int-test', user: 'admin' }),
@@ -58,7 +58,7 @@ describe.skipIf(lacks('secure-kafka'))('bailiwick kafka', () => {
     await admin.applyAcls([{ ...right, principal }])
   }
 
-  it('gives the rights that are declared, and takes away those that are not when it is told to', async () => {
+  it('gives the rights that are declared, and takes away the others when the operator asks for it', async () => {
     const given = await bailiwick(['kafka', 'acls', 'apply', '--json'], { env })
     expect(given.code).toBe(0)
     expect(JSON.parse(given.out)).toEqual({ created: expect.any(Array), deleted: [], differences: [] })

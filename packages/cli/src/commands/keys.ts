@@ -75,7 +75,7 @@ export function keysCommand(program: Command, io: Io, done: (code: ExitCode) => 
     .summary('make a key for a day to come, certified by the root key')
     .description(
       'Makes a key, puts its file into the key folder of the service on this machine, has the root key certify it for its ' +
-        'one purpose, and publishes it, so that whoever verifies has it before it signs.',
+        'one purpose, and publishes it, so that verifiers have it before it signs.',
     )
     .addArgument(new Argument('<purpose>', 'what it is to sign').choices(Object.keys(keyFileNames)))
     .option('--root-key <file>', 'the root key (default: root.json in the data directory’s keys/root)')

@@ -37,7 +37,7 @@ const decided = {
   allow: 'Allowed. It is permitted by',
   deny: 'Denied. It is forbidden by',
   step_up: 'Denied until a human says yes to this very action, which is what these want',
-  error: 'Denied: a policy errs, whatever the others say',
+  error: 'Denied: a policy could not be evaluated, so no other policy counts',
   invalid: 'Denied: the request does not fit the schema',
 } as const
 

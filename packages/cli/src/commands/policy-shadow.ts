@@ -23,7 +23,7 @@ export function policyShadowCommand(policy: Command, io: Io, done: (code: ExitCo
     .command('shadow')
     .summary('ask a candidate beside the active set, and see what it says')
     .description(
-      'With a policy directory: puts it where the decision points of this data directory ask it whatever they ask the active set, ' +
+      'With a policy directory: puts it where the decision points of this data directory ask it everything that they ask the active set, ' +
         'behind each answer; it decides nothing. Without: what candidates said so far, by the evidence log: 0 when nothing ' +
         'would change, 1 when something would, 2 when it could not run.',
     )

@@ -33,7 +33,7 @@ function evaluateCommand(policy: Command, io: Io, done: (code: ExitCode) => void
     .description(
       'Reads a JSON object a line, {"id", "policies": DIR, "requests": [{"principal", "action", "resource", "context", ' +
         '"validateRequest"}]}, and answers each with one, in order; a line that is wrong is answered so. Requests are ' +
-        'Cedar JSON, and trusted. 0 once every line has its answer, whatever it says.',
+        'Cedar JSON, and trusted. 0 once every line has its answer, also if that is a denial or an error.',
     )
     .requiredOption('--batch <file>', 'the lines; - for standard input')
     .action(async ({ batch }: { batch: string }) => {

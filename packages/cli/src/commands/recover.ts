@@ -22,8 +22,8 @@ export function recoverCommand(program: Command, io: Io, done: (code: ExitCode) 
     .command('recover')
     .summary('all passkeys are lost: enrol an approver on the root key’s word, after 24 h')
     .description(
-      'Registers a recovery, signed by the offline root key: whoever has its address can make one new ' +
-        'passkey for this approver, once, from 24 h later on. Everybody who is enrolled sees it until then, on every ' +
+      'Registers a recovery, signed by the offline root key: the holder of its address can make one new ' +
+        'passkey for this approver, once, from 24 h later on. Until then, all enrolled approvers see it, on every ' +
         'page and report, and can have it retired. The approver’s other passkeys count no longer once it was used. The ' +
         'address is printed on a terminal only; elsewhere its file is named.',
     )

@@ -53,7 +53,7 @@ it('shows the difference, proposes exactly that, and says where it is approved',
     '    order: 100 becomes 5',
     'After this, one person of "owners" can approve all requests; tried at place 5 (before: 100), so that other rules may hold.',
     `Proposed as req_1. It holds once it is approved with a passkey at ${approve_at}`,
-    'It takes the passkeys of 2 of these: NOBODY. Each change takes two people; the proposer counts only by signing it, since a name proves nothing. TOO FEW: bring in a second approver first.',
+    'It takes the passkeys of 2 of these: NO APPROVERS. Each change takes two people; the proposer counts only by signing it, since a name proves nothing. TOO FEW: bring in a second approver first.',
   ])
   expect(operator.calls.at(-1)).toEqual({
     method: 'POST',
@@ -198,7 +198,7 @@ it('proposes a group as the people who come and go, and says which rules it leav
   expect(operator.calls.at(-1)?.body).toMatchObject({ entities: [{ id: 'olga' }, { id: 'paul' }, { id: 'vera' }] })
 })
 
-it('says that a rule is changed towards a group with nobody in it, before it is proposed', async () => {
+it('says before the proposal that the changed rule names an empty group', async () => {
   using folder = temporaryFolder()
   const registry = [entity(rule), approver('olga', 'owners')]
   await using operator = await operatorAt(folder.path, answering(['pending'], registry))
@@ -206,7 +206,7 @@ it('says that a rule is changed towards a group with nobody in it, before it is 
   const path = file(folder, JSON.stringify({ rules: [emptied] }))
   const { err } = await bailiwick(['registry', 'apply', path, '--dry-run', '--data', folder.path])
   expect(err).toBe(
-    'TOO FEW PEOPLE: rule tasks takes 1 of group finanse, which has nobody: nothing can be approved under it.',
+    'TOO FEW PEOPLE: rule tasks takes 1 of group finanse, which has no members: nothing can be approved under it.',
   )
   expect(operator.calls.every(({ method }) => method === 'GET')).toBe(true)
 })

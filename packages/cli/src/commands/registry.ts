@@ -84,7 +84,7 @@ async function listGroups({ data, json }: Options, io: Io): Promise<ExitCode> {
   if (json) io.out(JSON.stringify(groups))
   else
     for (const { id, members, rules } of groups) {
-      io.out(`${id}: ${members.join(', ') || 'nobody'}`)
+      io.out(`${id}: ${members.join(', ') || 'no members'}`)
       for (const rule of rules) io.out(`    rule ${rule.id} takes ${rule.quorum}`)
     }
   return exitCodes.ok
@@ -146,7 +146,7 @@ async function applyFile(file: string, options: ApplyCommand, io: Io): Promise<E
   const applied = options.wait && id !== null ? await settled(operator, id, wanted) : undefined
   if (json) io.out(JSON.stringify({ request_id: id, diff, effects, approve_at, approvers, applied }))
   else if (applied !== undefined)
-    io.out(applied ? 'Applied.' : 'Not applied: it was refused, or nobody answered in time.')
+    io.out(applied ? 'Applied.' : 'Not applied: it was refused, or no approver answered in time.')
   return applied === false ? exitCodes.fault : exitCodes.ok
 }
 

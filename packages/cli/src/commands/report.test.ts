@@ -63,7 +63,7 @@ type Machine = {
 }
 const numbers = ({ measures }: Machine) => Object.fromEntries(measures.map(({ name, value }) => [name, value]))
 
-it('counts from the log what a report says, and nothing of before or after its period', async () => {
+it('counts from the log what a report says, and nothing outside its period', async () => {
   const { code, out } = await report(quiet, '--json')
   const told = JSON.parse(out) as Machine
   expect(numbers(told)).toEqual({
@@ -87,13 +87,13 @@ it('counts from the log what a report says, and nothing of before or after its p
 
 it.each([
   [
-    'no ALLOW, for nobody was answered',
+    'no ALLOW, because no caller got it',
     [],
     ['0 ms', '1 decisions allowed, 1 allowed and taken back before anybody was answered'],
   ],
   ['an ALLOW once it has an outcome all the same', [outcome('dec_9', '18:30:07')], ['5,000 ms', '2 decisions allowed']],
   [
-    'one that was taken back, however often that is told',
+    'one that was taken back, even if the log says so twice',
     [leaf('decision.abandoned', '18:30:07', { decision_id: 'dec_9' })],
     ['0 ms', '1 decisions allowed, 1 allowed and taken back before anybody was answered'],
   ],
@@ -108,7 +108,7 @@ it.each([
   expect(told.measures.find(({ name }) => name === 'Denials by reason')?.note).toBe(note)
 })
 
-it('counts no ALLOW less for one of before its period that was taken back in it', async () => {
+it('subtracts nothing for an earlier ALLOW that was taken back in its period', async () => {
   const late = [allowed('dec_0', '17:59:59'), leaf('decision.abandoned', '18:00:00', { decision_id: 'dec_0' })]
   const { out } = await report([...quiet, ...late], '--json')
   const { measures } = JSON.parse(out) as Machine
@@ -161,7 +161,7 @@ it('counts nothing that lost its place to another decision point (V2)', async ()
   expect(code).toBe(0)
 })
 
-it('finds an ALLOW of its period after a revocation of before it, and none of before it (V7)', async () => {
+it('finds an ALLOW in its period after an earlier revocation, and no earlier ALLOW (V7)', async () => {
   const before = [
     granted('grt_0', '16:00:00'),
     leaf('revocation.declared', '17:00:00', { revocation_id: 'rev_0', kind: 'grant', target: 'grt_0' }),
@@ -249,7 +249,7 @@ it('counts nothing from a log that is not what its key commits to (V14)', async 
   expect(err).toContain('NOT what its key commits to')
 })
 
-it('is one page that loads and runs nothing, whatever the log says', async () => {
+it('is one page that loads and runs nothing, even if the log contains HTML', async () => {
   const hostile = '<img src=x onerror=alert(1)>"\'&\u202e\u0007'
   const { code, out } = await report(
     [...quiet, denied(hostile, '18:06:00'), granted(hostile, '18:07:00', 'never')],

@@ -110,7 +110,7 @@ it.each([
     'a duplicate key',
   ],
   [
-    'an authority that nobody understands',
+    'an authority that cannot be understood',
     (f: Folder) => writeFileSync(f.at('authority.json'), '{"type":"x"}'),
     'authority_',
   ],

@@ -57,7 +57,7 @@ export function requestCommand(program: Command, io: Io, done: (code: ExitCode) 
       'the one action, of mode per_action: {name, properties, resource} in JSON; approvers see all of it',
     )
     .option('--action-digest <digest>', 'instead: only its digest, if the rule says `arguments: digest_only`')
-    .option('--expires <seconds>', 'how long it shall hold, at most 28800', wholeNumber(1, 28_800), 3600)
+    .option('--expires <seconds>', 'how long it lasts, at most 28800', wholeNumber(1, 28_800), 3600)
     .option('--purpose <text>', "why, in the agent's own words")
     .addOption(
       new Option(

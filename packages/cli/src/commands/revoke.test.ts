@@ -28,7 +28,7 @@ it('revokes by name, with the reason as a salted hash, and hands its words to ap
   expect(JSON.parse(json.out)).toEqual({ kind: 'grant', target: 'grt_1', sequence: 7, is_new: true, acknowledged_at })
 })
 
-it('revokes although nobody keeps the words, and says so', async () => {
+it('revokes although no service keeps the words, and says so', async () => {
   using folder = temporaryFolder()
   const refused = { status: 503, body: { code: 'service_standby' } }
   const answer = answering({})
@@ -38,7 +38,7 @@ it('revokes although nobody keeps the words, and says so', async () => {
   expect(code).toBe(0)
   expect(out).toContain('Revoked grant grt_1: number 7')
   expect(err).toBe(
-    'bailiwick: revoked, but nobody keeps the words of the reason (service_standby): the log has their salted hash alone',
+    'bailiwick: revoked, but no service keeps the words of the reason (service_standby): the log has their salted hash alone',
   )
 })
 

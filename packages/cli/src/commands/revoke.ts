@@ -102,7 +102,7 @@ async function revoke(
   })
   const { sequence, is_new, acknowledged_at, applied } = expectAnswer(answerSchema, answer)
   if (seconds !== undefined && applied === undefined)
-    throw new ServiceError('answer_malformed', 'nobody was waited for')
+    throw new ServiceError('answer_malformed', 'the answer does not say which services applied it')
   const lost = is_new ? await whyNotKept(operator, named, words) : undefined
   const late = applied?.filter(({ ms }) => ms === null) ?? []
   if (json) io.out(JSON.stringify({ ...named, sequence, is_new, acknowledged_at, ...(applied ? { applied } : {}) }))
@@ -119,7 +119,7 @@ async function revoke(
   }
   if (lost !== undefined)
     io.err(
-      `bailiwick: revoked, but nobody keeps the words of the reason (${lost}): the log has their salted hash alone`,
+      `bailiwick: revoked, but no service keeps the words of the reason (${lost}): the log has their salted hash alone`,
     )
   for (const { producer } of late)
     io.err(`bailiwick: ${producer} was not heard to apply it within ${seconds} s; cut off, it allows nothing after 2 s`)

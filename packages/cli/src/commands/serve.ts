@@ -91,7 +91,9 @@ export async function serve(
   try {
     const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
     if (signal !== null && last === undefined)
-      err(`bailiwick: its process was ended by ${signal}, by somebody else or for want of memory: start it again`)
+      err(
+        `bailiwick: its process was ended by ${signal}, either by another process or because memory ran out: start it again`,
+      )
     return code ?? 128 + (signal === null ? 0 : constants.signals[signal])
   } catch (cause) {
     throw new ServiceError('config_invalid', `${main} could not be started`, { cause })

@@ -46,7 +46,7 @@ it('says that all is well, and how long the log is', async () => {
   expect(out.split('\n')).toEqual([
     'ins_0123456789abcdef0123 at http://localhost:8420 (SINGLE OPERATOR)',
     '  ready     yes',
-    '  enrolled  nobody yet: open the invitation',
+    '  enrolled  no one yet: open the invitation',
     '  requests  1 pending',
     '  evidence  1,234 entries',
   ])

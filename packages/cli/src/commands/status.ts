@@ -53,7 +53,7 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
     for (const line of [
       `${installation} at ${public_url}${single_operator ? ' (SINGLE OPERATOR)' : ''}`,
       ...readyLines(found),
-      `  enrolled  ${people === undefined ? notHere('approval') : enrolled ? 'yes' : 'nobody yet: open the invitation'}`,
+      `  enrolled  ${people === undefined ? notHere('approval') : enrolled ? 'yes' : 'no one yet: open the invitation'}`,
       `  requests  ${people === undefined ? notHere('approval') : `${pending} pending`}`,
       `  evidence  ${log.says}`,
       ...single.map((point) => `  point     ${point} states no instance: run it as ONE process, or update it`),

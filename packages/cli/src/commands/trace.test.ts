@@ -127,7 +127,7 @@ it('lets nothing that an event says act on the terminal', async () => {
   expect(out.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
 })
 
-it('shows what was said in somebody’s own words below its event, cut and in quotation marks, or why not', async () => {
+it('shows a person’s or an agent’s own words below the event, cut and in quotation marks, or says why it cannot', async () => {
   const value = (over: object) => ({ event_id: 'evt_1', at: '/purpose', state: 'held', ...over })
   const { out } = await traceWith(
     [

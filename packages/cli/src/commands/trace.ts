@@ -57,7 +57,7 @@ export function traceCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .summary('who let this happen: from an action back to the human and the request')
     .description(
       'Shows what the evidence log says of an action, call, decision, credential, grant, request, agent, approver or ' +
-        'task, as a tree in time: from the request and whoever signed it down to what was done, each step with its ' +
+        'task, as a tree in time: from the request and its signers down to what was done, each step with its ' +
         'signatures verified again: 0 when all of them hold, 1 when one does not, or nothing matches the filters; 2 for an id that the log does not have.',
     )
     .argument('<id>')
@@ -150,7 +150,7 @@ function wordsOf({ at, ...value }: Value): string {
 
 function said({ state, text, erased_at, by, reason }: Omit<Value, 'at'>): string {
   if (state === 'erased') return `erased ${erased_at} by ${by} (${reason})`
-  if (state === 'unkept') return 'kept by nobody here: its salt went to the enforcement point alone'
+  if (state === 'unkept') return 'not kept here: only the enforcement point got its salt'
   if (state === 'altered') return 'NOT SHOWN: what is kept is not what was committed to'
   if (state === 'contradicted') return 'NOT SHOWN: it is another call than the event says'
   if (text === undefined) return 'not kept here'

@@ -252,7 +252,7 @@ it('waits as long as the log says, takes compressed bundles, and gives up on a l
   expect(never.err).toContain('it answers 503 to checkpoint')
 })
 
-it('says loudly that somebody may come in by a recovery, and that one person governs (V3)', async () => {
+it('warns that a recovery may let a person in, and that one person governs (V3)', async () => {
   using folder = temporaryFolder()
   installation(folder)
   const event = { type: 'recovery.registered', time: '2026-11-25T12:00:00.000Z', subject: 'recovery rcv-1' }
@@ -304,7 +304,7 @@ it('asks for the cosignatures of a policy, and says whose it found', async () =>
   const { out: named } = await log.verify('--witness', log.folder.at('both'))
   for (const { verifier } of [a, c])
     expect(named).toContain(`by ${encodeVkey(verifier).split('+').slice(0, 2).join('+')}`)
-  // An invalid cosignature invalidates the whole note, whatever the quorum.
+  // An invalid cosignature invalidates the whole note, even if the others meet the quorum.
   writeFileSync(path, addSignatures(note, first, cosign(parseNote(note)?.text.replace('600', '601') ?? '', b, 1)))
   expect(await log.verify(...policy(1))).toMatchObject({ code: 1, out: expect.stringContaining('signature_invalid') })
 })
@@ -359,7 +359,7 @@ it('tells a stranger that a bundle needs the key of its log, and not to make an 
   const { code, err } = await bailiwick(['verify', folder.at('bundle.json'), '--data', folder.at('none')])
   expect([code, err]).toEqual([
     2,
-    'bailiwick: a bundle needs --vkey: the key of the log, from whoever runs it (config_invalid)',
+    'bailiwick: a bundle needs --vkey: the key of the log, from its operator (config_invalid)',
   ])
 })
 

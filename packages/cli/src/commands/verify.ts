@@ -69,7 +69,7 @@ async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
   if (trust !== undefined && trust.genesis === undefined) io.err(genesisWarning)
   for (const [id, time] of report.ok ? recoveries : [])
     io.err(
-      `RECOVERY: the log has ${id} of ${time}: 24 h later the root key lets somebody in by it, unless it was retired.`,
+      `RECOVERY: the log has ${id} of ${time}: 24 h later the root key lets a person in by it, unless it was retired.`,
     )
   if (older.length === 0) io.err(rollbackWarning)
   return report.ok && missing === undefined ? exitCodes.ok : exitCodes.fault
@@ -82,7 +82,7 @@ async function verifyBundle(bundle: string, { log, old, ...options }: VerifyComm
   readInput('bundle', bundle, LARGEST_BUNDLE)
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
   if (options.vkey === undefined && policy === undefined && !existsSync(paths(options.data).trust))
-    throw new ServiceError('config_invalid', 'a bundle needs --vkey: the key of the log, from whoever runs it')
+    throw new ServiceError('config_invalid', 'a bundle needs --vkey: the key of the log, from its operator')
   const vkey = encodeVkey(await logKeyOf(options, policy))
   const json = options.json ? ['--json'] : []
   const args = [bundle, vkey, options.witness ?? '', trustedRoot(options), ...json]
@@ -185,7 +185,7 @@ function explain({ reason, index, older, witnesses = [] }: LogFault): string {
       return `is cosigned by ${
         cosigners(witnesses)
           .map(({ name }) => name)
-          .join(', ') || 'nobody'
+          .join(', ') || 'no witness'
       } of the policy, which is not enough`
     case 'note_malformed':
     case 'checkpoint_malformed':

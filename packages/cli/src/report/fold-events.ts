@@ -151,7 +151,7 @@ export class FoldedEvents {
     }
   }
 
-  /** A withdrawn ALLOW that has an outcome nevertheless was answered, whatever the decision point says. */
+  /** A withdrawn ALLOW that has an outcome nevertheless was answered, even if the decision point says that it was not. */
   #end(decisionId: string, wasAnswered: boolean): void {
     const allowed = this.#open.get(decisionId) ?? this.#abandoned.get(decisionId)
     if (allowed === undefined) return

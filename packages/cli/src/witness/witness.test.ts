@@ -131,7 +131,7 @@ it.each([
   { 'content-type': 'text/plain' },
   { 'content-type': 'application/x-www-form-urlencoded' },
   { 'content-type': 'application/octet-stream' },
-])('takes a submission whatever type it is said to have: %j', async (headers) => {
+])('takes a submission of any content type: %j', async (headers) => {
   using folder = aWitnessFolder()
   await using witness = await aWitness(folder.dir, [log])
   expect((await witness.add(Uint8Array.from(log.submission(0, 300)), headers)).status).toBe(200)
@@ -149,7 +149,7 @@ it('gives one of many at once its cosignature, and tells the others what it cosi
   expect(answers.filter(({ status, text }) => status === 409 && text === `${size}\n`)).toHaveLength(19)
 })
 
-it('never cosigns two roots of one size, nor a smaller tree than before, whatever it is sent (V14)', async () => {
+it('never cosigns two roots of one size, nor a smaller tree than before, for any submission (V14)', async () => {
   using folder = aWitnessFolder()
   const random = seededRandom(Number(process.env.BAILIWICK_SEED ?? 8))
   const below = (n: number) => Buffer.from(random(4)).readUInt32BE() % n
