@@ -9,7 +9,7 @@ export function observeRequestsOf(
 ): { countFromTopic: (result: string) => void } {
   const events = metrics.counter('approval_events_total', 'Events of requests that count, by type', ['type'])
   const fromTopic = metrics.counter('access_requests_total', 'Access requests read from the topic', ['result'])
-  const pending = metrics.gauge('requests_pending', 'Requests that nobody has answered yet')
+  const pending = metrics.gauge('requests_pending', 'Requests without an answer')
   const show = () => {
     let waiting = 0
     for (const { state } of projection.ledger.requests.requests.values()) if (state === 'pending') waiting++

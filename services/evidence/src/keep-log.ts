@@ -98,10 +98,10 @@ export async function keepLog(
     parked.inc({ topic })
     logger.warn({ topic }, 'parked')
   }
-  const refused = metrics.counter('evidence_registry_refused_total', 'Changes of the registry that nobody authorised')
+  const refused = metrics.counter('evidence_registry_refused_total', 'Unauthorised changes of the registry')
   const onRefused = (type: string) => {
     refused.inc()
-    logger.error({ type }, 'A CHANGE OF THE REGISTRY THAT NOBODY AUTHORISED')
+    logger.error({ type }, 'AN UNAUTHORISED CHANGE OF THE REGISTRY')
   }
   const values = await ValueStore.open(join(paths(data).evidence, 'values'), attachmentTopics)
   await eraseAllTold(index, reader.leaf, values)

@@ -120,7 +120,7 @@ it('makes one leaf of an event, and parks a message once, that the bus delivers 
   await using _issuer = await installed.registered(bus)
   await using pdp = await installed.participant(bus, 'policy-decision')
   const published = await pdp.producer.publish('decisions.v1', denials(0, 50))
-  await bus.publish('grants.v1', [{ key: 'nobody', bytes: unreadable }])
+  await bus.publish('grants.v1', [{ key: 'unknown', bytes: unreadable }])
   {
     await using evidence = await installed.evidence(bus)
     for (const { id } of published) await evidence.integrated(id, 20_000)
@@ -136,7 +136,7 @@ it('parks once what it parked just before it died', async () => {
   using installed = new Installed()
   await using real = await openBus(installed)
   await using _issuer = await installed.registered(real)
-  const publish = (text: string) => real.publish('grants.v1', [{ key: 'nobody', bytes: Buffer.from(text) }])
+  const publish = (text: string) => real.publish('grants.v1', [{ key: 'unknown', bytes: Buffer.from(text) }])
   const parked = async (count: number) => {
     for (;;) {
       const found = (await installed.verified()).entries.map(parse).filter(({ type }) => type === 'event.parked')
@@ -176,7 +176,7 @@ it('stands by while another process writes the log, and says so (V14)', async ()
   expect((await second.http.inject({ method: 'GET', url: '/healthz' })).statusCode).toBe(200)
 })
 
-it('does not take over a log whose lock somebody has who is silent, and does once it is free (V14)', async () => {
+it('takes over a log only once its lock is free, even if the holder is silent (V14)', async () => {
   using installed = new Installed()
   await using bus = await openBus(installed)
   await using _issuer = await installed.registered(bus)
@@ -198,7 +198,7 @@ it('refuses the key of another log', async () => {
   await expect(installed.evidence(bus, {}, log)).rejects.toMatchObject({ code: 'trust_invalid' })
 })
 
-it('parks what nobody can read by place, hash and size, never its content, and goes on (V17)', async () => {
+it('parks an unreadable message by place, hash and size, never its content, and goes on (V17)', async () => {
   using installed = new Installed()
   await using bus = await openBus(installed)
   await using _issuer = await installed.registered(bus)
@@ -347,7 +347,7 @@ it.each([
   ['is missing', undefined],
   ['is about another log', (witness: string) => `log ${OTHER_LOG}\n${witness} http://127.0.0.1:1\nquorum w\n`],
   ['says not where a witness is', (witness: string) => `${witness}\nquorum w\n`],
-  ['is malformed', (witness: string) => `${witness} http://127.0.0.1:1\nquorum nobody\n`],
+  ['is malformed', (witness: string) => `${witness} http://127.0.0.1:1\nquorum unknown\n`],
 ])('does not start with a policy that %s', async (_, policy) => {
   using installed = new Installed()
   await using bus = await openBus(installed)

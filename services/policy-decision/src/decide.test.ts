@@ -126,7 +126,7 @@ it.each<[string, (w: Asked) => unknown]>([
       Object.assign(w.pdp.stepUps, { find: () => yes })
     },
   ],
-])('records the digest that humans signed, %s, so that whoever audits can compare the two (V3)', async (_, change) => {
+])('records the digest that humans signed, %s, so that an auditor can compare the two (V3)', async (_, change) => {
   const w = asked()
   change(w)
   expect(permitOf(await w.ask())).not.toHaveProperty('action_salt')
@@ -220,7 +220,7 @@ it('says of a call that it took back that nothing was done under its id, which n
   expect(w.writes).toHaveLength(2)
 })
 
-it('says no where nobody knows whether it counts, and takes it back once it does (V2, V9)', async () => {
+it('denies if it is unknown whether the ALLOW counts, and takes it back once it does (V2, V9)', async () => {
   const w = asked()
   w.order.before = async () => Promise.reject(new Error('away'))
   const answer = await w.ask()
@@ -239,7 +239,7 @@ it.each<[reason: string | undefined, change: (w: Asked) => unknown]>([
   ['credential_missing', (w) => Object.assign(w.request.observed, { credential: undefined })],
   ['grant_unknown', (w) => w.pdp.projection.ledger.grants.trees.clear()],
   ['grant_revoked', (w) => w.revoke('grant', root)],
-])('gives an ALLOW again to nobody who could not have it now: %s (V7, V11)', async (reason, change) => {
+])('does not repeat an ALLOW to a caller who could not get it now: %s (V7, V11)', async (reason, change) => {
   const w = asked()
   change(w)
   expect(await whyNotAgain(w.pdp as never, point as never, w.request as never)).toBe(reason)

@@ -38,7 +38,7 @@ it('names its file, for its owner alone, where the output may be kept (V17)', ()
   expect(statSync(paths(data).invitation).mode & 0o777).toBe(0o600)
 })
 
-it('says nothing of it once somebody is enrolled', () => {
+it('does not print it once an approver is enrolled', () => {
   for (const terminal of [true, false]) expect(greet({ enrolled: true, terminal })).not.toMatch(/invitation/)
 })
 

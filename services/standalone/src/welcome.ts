@@ -31,7 +31,7 @@ export function welcome(
   const next = enrolled
     ? [`Open ${trust.public_url}/ and sign in with your passkey to answer requests.`]
     : [
-        'Nobody is enrolled yet. Next:',
+        'No approver is enrolled yet. Next:',
         ...invitation(),
         sample
           ? '  2. Register a passkey, then answer the sample request that is waiting.'

@@ -143,7 +143,7 @@ it('has nothing that could be narrowed', async () => {
   expect((await olga.post(`/requests/${id}/deny`)).body).toEqual({ status: 'denied' })
 })
 
-it('is asked of nobody once the grant is withdrawn (V7)', async () => {
+it('cannot be approved once the grant is withdrawn (V7)', async () => {
   const { id, requestId } = await stepUp()
   expect((await olga.post(`/requests/${requestId}/withdraw`)).status).toBe(200)
   expect((await olga.statement(id)).body).toMatchObject({ code: 'grant_not_active' })
@@ -165,7 +165,7 @@ async function paulIn(): Promise<Person> {
   return paul
 }
 
-it('takes no yes of somebody who was revoked since the grant was made, since no decision point would (V7)', async () => {
+it('refuses a yes from an approver who was revoked after the grant was made, as a decision point would (V7)', async () => {
   const { id } = await stepUp()
   const paul = await paulIn()
   const { status, body } = await paul.statement(id)

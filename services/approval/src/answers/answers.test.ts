@@ -46,7 +46,7 @@ describe('approving', () => {
     expect(Object.keys(statement.manifests)).toEqual(['invoices'])
   })
 
-  it('lets the approver narrow, and nobody widen', async () => {
+  it('lets the approver narrow an ask, but not widen it', async () => {
     const { id, agent } = await asked()
     const wider = [
       withBudget(21),
@@ -118,10 +118,13 @@ describe('approving', () => {
 
   it.each([
     ['another challenge', (person: Person) => person.passkey.sign(Buffer.alloc(32, 1).toString('base64url'))],
-    ['a passkey of nobody', (_: Person, challenge: string) => aPerson(world).passkey.sign(challenge)],
+    ['an unregistered passkey', (_: Person, challenge: string) => aPerson(world).passkey.sign(challenge)],
     ['a page elsewhere', (p: Person, c: string) => p.passkey.sign(c, { origin: 'http://localhost:9999' })],
     ['another site', (p: Person, c: string) => p.passkey.sign(c, { rpId: 'evil.example' })],
-    ['somebody unverified', (p: Person, c: string) => p.passkey.sign(c, { userVerified: false })],
+    [
+      'a person whom the authenticator did not verify',
+      (p: Person, c: string) => p.passkey.sign(c, { userVerified: false }),
+    ],
   ])('refuses the signature of %s, and grants nothing (V3)', async (_, sign) => {
     const { id, agent } = await asked()
     const { body } = await olga.statement(id)
@@ -136,14 +139,14 @@ describe('approving', () => {
 describe('who is at the console', () => {
   it('needs a session for everything that shows or answers', async () => {
     const { id, agent } = await asked()
-    const nobody = aPerson(world)
-    expect((await nobody.get('/state')).body).toMatchObject({ code: 'caller_unauthenticated' })
+    const stranger = aPerson(world)
+    expect((await stranger.get('/state')).body).toMatchObject({ code: 'caller_unauthenticated' })
     for (const verb of ['statement', 'deny', 'withdraw'])
-      expect((await nobody.post(`/requests/${id}/${verb}`)).body).toMatchObject({ code: 'caller_unauthenticated' })
-    nobody.cookie = '__Host-bailiwick=AAAA'
-    expect((await nobody.get('/state')).status).toBe(401)
-    nobody.cookie = `${olga.cookie}; __Host-bailiwick=AAAA`
-    expect((await nobody.get('/state')).status).toBe(401)
+      expect((await stranger.post(`/requests/${id}/${verb}`)).body).toMatchObject({ code: 'caller_unauthenticated' })
+    stranger.cookie = '__Host-bailiwick=AAAA'
+    expect((await stranger.get('/state')).status).toBe(401)
+    stranger.cookie = `${olga.cookie}; __Host-bailiwick=AAAA`
+    expect((await stranger.get('/state')).status).toBe(401)
     await agent.cancel(id)
   })
 
@@ -171,7 +174,7 @@ describe('who is at the console', () => {
     await agent.cancel(id)
   })
 
-  it('tells nobody who is an approver: a name that is nobody’s has passkeys, too (V17)', async () => {
+  it('does not reveal who is an approver: an unknown name seems to have passkeys, too (V17)', async () => {
     const stranger = aPerson(world)
     const passkeysOf = async (name: string) => {
       const { body } = await stranger.post('/session/options', { approver_id: name })
@@ -181,11 +184,11 @@ describe('who is at the console', () => {
     }
     const mine = await passkeysOf('olga')
     expect(mine).toEqual([olga.passkey.id])
-    const [nobodys, others] = [await passkeysOf('nobody'), await passkeysOf('nobody-else')]
+    const [unknown, others] = [await passkeysOf('unknown'), await passkeysOf('unknown-too')]
     const shape = (ids: string[]) => ids.map(({ length }) => length)
-    expect([shape(nobodys), shape(others)]).toEqual([shape(mine), shape(mine)])
-    expect(await passkeysOf('nobody')).toEqual(nobodys)
-    expect(new Set([...mine, ...nobodys, ...others]).size).toBe(3)
+    expect([shape(unknown), shape(others)]).toEqual([shape(mine), shape(mine)])
+    expect(await passkeysOf('unknown')).toEqual(unknown)
+    expect(new Set([...mine, ...unknown, ...others]).size).toBe(3)
   })
 
   it('gives a cookie that scripts, other sites and plain connections never see, and ends it', async () => {
@@ -279,7 +282,7 @@ it('shows prose as data, cut, and the canonical fields in plain words', async ()
   await agent.cancel(id)
 })
 
-it('lets nobody narrow where the rule says so', async () => {
+it('lets no approver narrow an ask when the rule forbids narrowing', async () => {
   await using strict = await aWorld({ rule: { narrowing: false } })
   const person = aPerson(strict)
   await person.enrol()
@@ -290,7 +293,7 @@ it('lets nobody narrow where the rule says so', async () => {
   expect((await person.approve(id)).body).toMatchObject({ grant: 'active' })
 })
 
-it('lets the owner of an agent deny it and not approve it, where the rule wants somebody else', async () => {
+it('lets the owner of an agent deny it and not approve it, where the rule excludes owners', async () => {
   await using strict = await aWorld({ singleOperator: false, rule: { owner_may_approve: false } })
   const owner = aPerson(strict)
   await owner.enrol('olga')

@@ -62,7 +62,7 @@ export function unexplained(ask: AccessAsk | StepUpAsk): string[] {
   const parsed = parseAuthority(ask.authority)
   if (!parsed.ok) return [...strange, `authority: ${parsed.detail}`]
   const unseen = unseenIn(parsed.authority)
-  if (unseen !== undefined) strange.push(`authority: ${unseen}: characters that nobody can see`)
+  if (unseen !== undefined) strange.push(`authority: ${unseen}: invisible characters`)
   if (lengthOf(parsed.authority) > mostCharacters) strange.push('authority: longer than anybody reads')
   return strange
 }

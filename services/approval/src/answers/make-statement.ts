@@ -115,7 +115,7 @@ function approvalStatement(approval: Approval, ask: AccessAsk, narrowed: Narrowe
   if (Date.parse(notAfter) > Date.parse(ask.not_after)) throw new ServiceError('approval_not_narrower', '/not_after')
   const rule = ruleFor(approval, ask.agent, authority)
   if (!rule.narrowing && isNarrowed(narrowed))
-    throw new ServiceError('approval_rule_mismatch', 'the rule lets nobody narrow')
+    throw new ServiceError('approval_rule_mismatch', 'the rule does not allow narrowing')
   const policySet = registry.policySet
   if (!policySet) throw new ServiceError('service_unready', 'there is no active policy set')
   return buildApprovalStatement({

@@ -7,14 +7,14 @@ import { Spire } from '../asks/authority.fixture.ts'
 import { aPerson, type Person } from '../browser.fixture.ts'
 
 const spire = new Spire()
-const othersAgent = 'spiffe://acme.example/agent/somebody-elses'
+const othersAgent = 'spiffe://acme.example/agent/of-another-owner'
 let world: World
 let olga: Person
 beforeAll(async () => {
   const somebodyElses = { ...spire.agent(othersAgent), owner: 'otto' }
   world = await aWorld({
     agents: [somebodyElses],
-    rule: { match: { agents: [agentId] }, approvers: { group: 'nobody', quorum: 1 } },
+    rule: { match: { agents: [agentId] }, approvers: { group: 'empty', quorum: 1 } },
   })
   olga = aPerson(world)
   expect((await olga.enrol()).status).toBe(200)
@@ -43,7 +43,7 @@ async function redeemed(agent: string): Promise<string> {
 
 const revocations = () => world.issuer.projection.ledger.revocations
 
-describe('somebody at the console stops', () => {
+describe('a person at the console stops', () => {
   it.each([
     ['all', '*'],
     ['tool-server', 'invoices'],
@@ -78,7 +78,7 @@ describe('somebody at the console stops', () => {
       'entity_unknown',
     ],
     ['everything, misspelt', { kind: 'all', target: 'all' }, 404, 'entity_unknown'],
-    ['a delegation that nobody redeemed', { kind: 'delegation', target: aDelegation() }, 404, 'entity_unknown'],
+    ['a delegation that was never redeemed', { kind: 'delegation', target: aDelegation() }, 404, 'entity_unknown'],
     ['what no stop is for', { kind: 'rule', target: 'tasks' }, 400, 'request_malformed'],
   ])('not %s', async (_, order, status, code) => {
     const before = revocations().sequence
@@ -104,7 +104,7 @@ describe('somebody at the console stops', () => {
     expect(revocations().sequence).toBe(before + 1)
   })
 
-  it('nobody who is not signed in, and no page of another origin', async () => {
+  it('refuses a person who is not signed in, and a page of another origin', async () => {
     const order = { kind: 'all', target: '*' }
     expect((await aPerson(world).post('/stops', order)).status).toBe(401)
     expect((await olga.post('/stops', order, { origin: 'https://evil.example' })).body).toMatchObject({

@@ -61,7 +61,7 @@ export function boundDenial(
   const { agent, asked } = ask
   if (items.every(({ denial }) => denial === undefined)) {
     if (asked.binding_token_hash !== undefined || asked.grant_id !== undefined)
-      throw invalid('the signed ask answers a denial, and none is shown')
+      throw invalid('the signed ask answers a denial, but the request shows no denial')
     if (!agent.proactive_requests) throw new ServiceError('denial_not_requestable', 'the agent may only answer denials')
     return undefined
   }

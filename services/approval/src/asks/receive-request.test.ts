@@ -32,7 +32,7 @@ describe('over HTTP', () => {
   })
 
   const cases: [string, (agent: ReturnType<typeof agentOf>) => string, string][] = [
-    ['by a key of nobody', () => signAccessRequest(anAsk(world.trust), generateKey('agent')), 'key_unknown'],
+    ['by an unregistered key', () => signAccessRequest(anAsk(world.trust), generateKey('agent')), 'key_unknown'],
     ['by another agent in its name', () => signAccessRequest(anAsk(world.trust), world.keys.other), 'key_unknown'],
     ['by another instance in its name', () => signAccessRequest(anAsk(world.trust), world.keys.two), 'key_unknown'],
     [
@@ -119,7 +119,7 @@ describe('over HTTP', () => {
   })
 })
 
-it('an agent that asks and takes back again and again is told to wait, like one that only asks (V18)', async () => {
+it('an agent that asks and cancels again and again must wait, like one that only asks (V18)', async () => {
   await using later = await aWorld()
   const agent = agentOf(later)
   const askAndCancel = async (by: typeof agent, n: number) => {
@@ -135,7 +135,7 @@ it('an agent that asks and takes back again and again is told to wait, like one 
   expect((await askAndCancel(other, 0)).statusCode).toBe(202)
 })
 
-it('an agent has a bucket of its own for asks, and nobody else empties it (V18)', async () => {
+it('each agent has its own bucket for asks, which no other agent can empty (V18)', async () => {
   await using busy = await aWorld()
   const agent = agentOf(busy)
   // An ask that no rule allows, which is judged once the agent is known. It leaves nothing behind, so it is not recognised when repeated.
@@ -188,9 +188,9 @@ describe('the handle of a request', () => {
     const proof = agent.proof('GET', `/access/v1/requests/${id}`)
     expect((await agent.status(id, proof)).statusCode).toBe(200)
     expect((await agent.status(id, proof)).json()).toMatchObject({ code: 'token_replayed' })
-    const nobody = await agent.status(id, '')
-    expect(nobody.json()).toMatchObject({ code: 'caller_unauthenticated' })
-    expect(nobody.headers['www-authenticate']).toBe('DPoP algs="ES256 EdDSA Ed25519"')
+    const anonymous = await agent.status(id, '')
+    expect(anonymous.json()).toMatchObject({ code: 'caller_unauthenticated' })
+    expect(anonymous.headers['www-authenticate']).toBe('DPoP algs="ES256 EdDSA Ed25519"')
     expect((await agent.status(id, agent.proof('POST', `/access/v1/requests/${id}`))).statusCode).toBe(401)
     expect((await agent.status(id, agent.proof('GET', '/access/v1/requests/x'))).statusCode).toBe(401)
     expect((await agentOf(world, world.keys.two).status(id)).statusCode).toBe(200)

@@ -118,7 +118,7 @@ async function verifiedAsk(approval: Approval, submission: Submission): Promise<
   const parsed = parseAuthority(asked.authority)
   if (!parsed.ok) throw new ServiceError(parsed.code, parsed.detail)
   const unseen = unseenIn(parsed.authority)
-  if (unseen !== undefined) throw new ServiceError('request_malformed', `${unseen}: characters that nobody can see`)
+  if (unseen !== undefined) throw new ServiceError('request_malformed', `${unseen}: invisible characters`)
   const misleading = misleadingPrefix(parsed.authority)
   if (misleading !== undefined) throw new ServiceError('prefix_not_a_path', misleading)
   const { authority } = parsed

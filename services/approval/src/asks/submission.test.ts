@@ -81,7 +81,7 @@ describe('items', () => {
     ['another action', { action: { name: 'GET' } }],
     ['another subject', { subject: { type: 'agent', id: carefulId } }],
     ['a person', { subject: { type: 'user', id: 'olga' } }],
-    ['an actor whom nobody verified', { client: { actor: { id: 'olga' } } }],
+    ['an unverified actor', { client: { actor: { id: 'olga' } } }],
     ['a chain of actors', { client: { actor: { id: 'spiffe://acme.example/agent/ledger', act: { sub: 'x' } } } }],
   ])('what names %s than was signed is refused', async (_, around) => {
     const agent = agentOf(world)
@@ -120,7 +120,7 @@ describe('Idempotency-Key', () => {
 })
 
 describe('the bytes of an ask, which stand in the log', () => {
-  it('tell nobody but their agent what became of it, and plant no Idempotency-Key (V11, V18)', async () => {
+  it('reveal the outcome to their agent only, and plant no Idempotency-Key (V11, V18)', async () => {
     const clock = testClock(0)
     await using late = await aWorld({ clock })
     const agent = agentOf(late)
@@ -197,7 +197,7 @@ describe('an agent that may only answer denials', () => {
     expect((await answer(denial)).json()).toMatchObject({ type: urn('invalid_denial_binding'), status: 400 })
   })
 
-  it('answers no denial of another instance, whoever signed its hash (V12)', async () => {
+  it('refuses the denial of another instance, even if this one signed its hash (V12)', async () => {
     const other = await answer(aDenial({ sub: 'spiffe://acme.example/agent/ledger/one' }))
     expect(other.json()).toMatchObject({ code: 'denial_binding_invalid' })
     const foreign = aDenial()
@@ -205,7 +205,7 @@ describe('an agent that may only answer denials', () => {
     expect((await agent().send(request, { denial: foreign })).json()).toMatchObject({ code: 'denial_binding_invalid' })
   })
 
-  it('is told why in the words of the profile', async () => {
+  it('learns the reason in the terms of the profile', async () => {
     const now = Math.floor(systemClock.now() / 1000)
     const late = await answer(aDenial({ iat: now - 700, exp: now - 100 }))
     expect(late.json()).toMatchObject({ type: urn('expired_denial'), status: 410 })
@@ -289,7 +289,7 @@ describe('the same ask again', () => {
     await two.cancel(other)
   })
 
-  it('rests after a denial, twice as long after each, whatever its task is called', async () => {
+  it('rests after a denial, twice as long after each, even under another task name', async () => {
     const clock = testClock(0)
     await using late = await aWorld({ clock })
     const olga = aPerson(late)

@@ -75,7 +75,7 @@ export function taskOf(
   return states.length === 1 ? { task, ...resultOf(first, task.status) } : { task }
 }
 
-/** Says only that an ask was received: it is made of what the caller sent, whatever the request's outcome. */
+/** Says only that an ask was received: it is made of what the caller sent, and does not depend on the request's outcome. */
 export function receiptOf({ publicUrl }: Approval, id: string, presented: readonly PresentedItem[]): Task {
   const endpoint = `${publicUrl}${taskPath(id)}`
   const items = presented.map(({ resource: { type, id }, action: { name } }): TaskItem => {

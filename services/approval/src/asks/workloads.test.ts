@@ -100,7 +100,7 @@ describe('a workload without a registered key', () => {
     expect((await old.status(id)).statusCode).toBe(404)
   })
 
-  it('two instances of one agent are told apart', async () => {
+  it('two instances of one agent have names of their own', async () => {
     const [one, two] = [aPod(), aPod(`${podAgent}/two`)]
     const ids = [(await one.submit()).json().task.id, (await two.submit()).json().task.id]
     const asks = ids.map((id) => received().find((record) => record.id === id)?.received)
@@ -120,7 +120,7 @@ describe('a workload without a registered key', () => {
       () => aPod().submit({ token: spire.svid(`${podAgent}/one`, { exp: 1_700_000_000 }) }),
       'token_expired',
     ],
-    ['and the key of somebody else', () => aPod().submit({ jwk: generateKey('agent').publicJwk }), 'key_unknown'],
+    ['and the key of another agent', () => aPod().submit({ jwk: generateKey('agent').publicJwk }), 'key_unknown'],
     ['that is none', () => aPod().submit({ token: 'token' }), 'token_malformed'],
   ]
   it.each(cases)('is refused with a token %s, and nothing changes', async (_, submit, code) => {
@@ -129,7 +129,7 @@ describe('a workload without a registered key', () => {
     expect(received()).toHaveLength(before)
   })
 
-  it('is told nothing of rules before it has attested, and has none matched (V18)', async () => {
+  it('learns nothing of rules before it has attested, and no rule is matched (V18)', async () => {
     const [permission] = authority.permissions
     for (const actions of [permission.actions, ['no/such-rule']]) {
       const pod = aPod()
@@ -156,7 +156,7 @@ describe('a workload without a registered key', () => {
     expect((await agent.submit(agent.sign(), { attestation })).json()).toMatchObject({ code: 'request_malformed' })
   })
 
-  it('sees its own requests by any key that its agent attested, and those of nobody else', async () => {
+  it('sees its own requests, and no others, by any key that its agent attested', async () => {
     const [one, two] = [aPod(), aPod(`${podAgent}/two`)]
     const { id } = (await one.submit()).json().task
     const stranger = aPod(`${otherPodAgent}/one`)
@@ -222,7 +222,7 @@ describe('a join token', () => {
   })
 
   it('is made for agents that join by one, and for no others', async () => {
-    for (const instance of [`${podAgent}/one`, 'spiffe://acme.example/agent/nobody/one'])
+    for (const instance of [`${podAgent}/one`, 'spiffe://acme.example/agent/unknown/one'])
       expect((await offer('x', instance)).json()).toMatchObject({ code: 'entity_unknown' })
   })
 })

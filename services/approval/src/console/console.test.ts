@@ -27,7 +27,7 @@ const list = async (query = '') => (await olga.get(`/requests${query}`)).body as
 const detail = async (id: string) => (await olga.get(`/requests/${id}`)).body
 
 describe('what the console reads', () => {
-  it('is for whoever is signed in, and nobody else', async () => {
+  it('is only for people who are signed in', async () => {
     const stranger = aPerson(world)
     for (const path of [
       'me',
@@ -114,7 +114,7 @@ describe('what the console reads', () => {
     await olga.post(`/requests/${second?.id}/deny`)
   })
 
-  it('renders no statement of what nobody can read, which can be denied all the same (V3)', async () => {
+  it('renders no statement of an unreadable ask, which can still be denied (V3)', async () => {
     const values = Array.from({ length: 8 }, (_, n) => `${n}`.repeat(900))
     const where = { '/to': { in: values } }
     const [permission] = authority.permissions
@@ -123,7 +123,7 @@ describe('what the console reads', () => {
       may_approve: false,
       may_deny: true,
       why_not: 'request_not_inspectable',
-      risk: { level: 'high', reasons: [{ text: 'Says what nobody here can explain' }] },
+      risk: { level: 'high', reasons: [{ text: 'Contains something that Bailiwick cannot explain' }] },
       unexplained: ['authority: longer than anybody reads'],
     })
     expect(await olga.statement(id)).toMatchObject({ status: 422, body: { code: 'request_not_inspectable' } })

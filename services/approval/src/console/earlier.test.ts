@@ -44,6 +44,6 @@ it.each<[string, Partial<AccessAsk>, Partial<AccessAsk>, string, string[], strin
     ['At most 1 call in all', 'Within 480 min'],
     ['At most 20 calls in all', 'Within 60 min'],
   ],
-])('is no ask of before when the same is asked %s (V3)', (_, now, then, relation, added, removed) => {
+])('differs from an earlier ask when the same is asked %s (V3)', (_, now, then, relation, added, removed) => {
   expect(differenceOf(anAsk(now), anAsk(then))).toEqual({ relation, added, removed })
 })

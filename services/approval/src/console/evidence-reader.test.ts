@@ -40,7 +40,7 @@ it('follows nowhere, and reads no answer that does not end', async () => {
   await expect(endless.reader.get('/v1/events')).rejects.toMatchObject({ code: 'service_unreachable' })
 })
 
-it('says to evidence who it is, and signs nobody out when evidence does not know it', async () => {
+it('authenticates to evidence, and ends no session when evidence does not know it', async () => {
   let named = 'Bearer one'
   await using evidence = await at(
     ({ headers }, response) =>

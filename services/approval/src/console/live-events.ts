@@ -130,7 +130,7 @@ export class LiveEvents implements Disposable {
     })
   }
 
-  /** A listener whose session has ended is told that, and gets nothing more. */
+  /** Tells a listener that its session has ended; it gets nothing more. */
   #send(textFor: (listener: Listener) => string): void {
     for (const listener of this.#listeners) {
       if (!this.#lives(listener)) {

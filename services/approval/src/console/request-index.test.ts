@@ -11,7 +11,7 @@ const asked = (id: string, receivedAt: number) => {
   return { id, state: 'denied', received, receivedAt, changedAt: receivedAt } as unknown as RequestRecord
 }
 
-it('has what was asked last before it, in whatever order a restart reads the topic', () => {
+it('has what was asked last before it, in any order in which a restart reads the topic', () => {
   const at = { a: 3, b: 1, c: 4, d: 2 }
   const requests = new Map(Object.entries(at).map(([id, time]) => [id, asked(id, time)]))
   const ledger = { requests: { requests }, registry: {} }

@@ -97,7 +97,7 @@ export class RequestIndex implements Disposable {
     return this.#others(ask, 0)
   }
 
-  /** This agent's other requests to do the same things, whatever their task is called, newest first. */
+  /** This agent's other requests to do the same things under any task name, newest first. */
   ofSameKind(ask: AccessAsk): RequestRecord[] {
     return this.#others(ask, 1)
   }

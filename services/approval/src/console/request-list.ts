@@ -87,7 +87,7 @@ export function subjectOf(ask: Ask): string {
   }
   if (ask.kind === 'step_up') return `${ask.action.name} on ${ask.action.resource.type} ${ask.action.resource.id}`
   const parsed = parseAuthority(ask.authority)
-  return parsed.ok ? parsed.authority.task : 'a task that nobody here can explain'
+  return parsed.ok ? parsed.authority.task : 'a task that Bailiwick cannot explain'
 }
 
 /** The task under which it is grouped with related requests. A step-up belongs to the task of its grant. */

@@ -9,7 +9,7 @@ const erp = { tools: { pay: { labels: ['writes'], cost }, ping: { labels: ['writ
 const registry = { get: (_: string, id: string) => (id === 'erp' ? erp : undefined) } as never as RegistryState
 const said = (ask: object) => riskOf(registry, ask as never).reasons.map(({ text }) => text)
 
-it('says where an agent names for its cost what nobody declared (V3)', () => {
+it('warns where an agent takes its cost from an argument that the registry does not declare (V3)', () => {
   const asked = (id: string, named?: object) => {
     const permission = { actions: ['tools/call'], resource: { type: 'tool', id }, ...(named ? { cost: named } : {}) }
     const authority = { type: 'bailiwick_task', task: 't', permissions: [permission], budget: { calls: 1 } }
@@ -17,7 +17,7 @@ it('says where an agent names for its cost what nobody declared (V3)', () => {
       Record<keyof AccessAsk, unknown>
     >)
   }
-  const reason = 'Names for its cost what nobody declared'
+  const reason = 'Takes its cost from an argument that the registry does not declare'
   for (const ask of [asked('erp/pay', decoy), asked('erp/ping', cost), asked('other/pay', cost)])
     expect(ask).toContain(reason)
   for (const ask of [asked('erp/pay', cost), asked('erp/pay')]) expect(ask).not.toContain(reason)

@@ -42,7 +42,8 @@ function rated(reasons: Reason[]): Risk {
 
 function accessReasons(registry: RegistryState, ask: AccessAsk): Reason[] {
   const parsed = parseAuthority(ask.authority)
-  if (!parsed.ok || unexplained(ask).length > 0) return [{ level: 'high', text: 'Says what nobody here can explain' }]
+  if (!parsed.ok || unexplained(ask).length > 0)
+    return [{ level: 'high', text: 'Contains something that Bailiwick cannot explain' }]
   const { authority } = parsed
   const labels = new Set(authority.permissions.flatMap((permission) => labelsOf(registry, permission) ?? []))
   return [
@@ -101,13 +102,15 @@ function strangers(registry: RegistryState, { permissions }: Authority): Reason[
   const names = [...new Set(unknown.map(({ resource }) => resource.id ?? `${resource.id_prefix}…`))]
   if (names.length === 0) return []
   const more = names.length > 2 ? ` and ${names.length - 2} more` : ''
-  return [{ level: 'medium', text: `Nobody described ${names.slice(0, 2).join(', ').slice(0, 120)}${more}` }]
+  return [
+    { level: 'medium', text: `Not described in the registry: ${names.slice(0, 2).join(', ').slice(0, 120)}${more}` },
+  ]
 }
 
 function ownPrices(registry: RegistryState, { permissions }: Authority): Reason[] {
   const servers = { get: (id: string) => registry.get('tool-server', id) }
   const own = permissions.some((permission) => permission.cost !== undefined && !countsCost(permission, servers))
-  return when(own, 'medium', 'Names for its cost what nobody declared')
+  return when(own, 'medium', 'Takes its cost from an argument that the registry does not declare')
 }
 
 function limitReasons({ budget, max_depth, max_children }: Authority, ask: AccessAsk): Reason[] {

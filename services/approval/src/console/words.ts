@@ -29,7 +29,7 @@ export function signersOf({ projection }: Approval, { endorsements }: RequestRec
   const newest = endorsements.at(-1)?.statement_hash
   return endorsements
     .filter(({ statement_hash }) => statement_hash === newest)
-    .map(({ assertion }) => registry.passkey(assertion.credential_id)?.approver.id ?? 'somebody no longer enrolled')
+    .map(({ assertion }) => registry.passkey(assertion.credential_id)?.approver.id ?? 'a person no longer enrolled')
 }
 
 /** The agent of an instance, as the registry has it now. */

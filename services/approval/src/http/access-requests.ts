@@ -20,7 +20,7 @@ import { sendProfileProblem } from './profile-problem.ts'
 
 /** A JWS and a token of 32 Ki characters each, prose and arguments of 20,000 characters of up to three bytes, and AuthZEN's additions. */
 const bodyLimit = 262_144
-/** A handle is opaque to its holder (profile, "Task Handle Authorization"). One that belongs to no task is unknown, whatever its form. */
+/** A handle is opaque to its holder (profile, "Task Handle Authorization"). A handle of any form that belongs to no task is unknown. */
 const paramsSchema = z.object({ id: z.string().max(256) })
 const listSchema = z.strictObject({
   agent: spiffeIdSchema,
@@ -72,7 +72,7 @@ export function accessRequestRoutes(http: HttpServer, approval: Approval, proofs
     request.callerVerified()
     return shown(parts)
   })
-  // The body may be absent, whatever its header says. Its content is ignored, so that nothing keeps an agent from giving back.
+  // The body may be absent, even if a header announces it. Its content is ignored, so that nothing keeps an agent from giving back.
   const config = { accepts: 'anything' } as const
   http.post(`${path}/:id/cancel`, { errorHandler, config, schema: { params: paramsSchema } }, async (request) => {
     const { id: taskId } = request.params

@@ -75,7 +75,7 @@ it('takes no nonce of the time before another instance acted: that one may have 
   expect(show(proof)).toMatch(/^nonce /)
 })
 
-it('wants no nonce where there was nobody before', () => {
+it('wants no nonce where no instance ran before', () => {
   const { proofs, made, show } = world()
   proofs.begin(true)
   const proof = made()

@@ -40,7 +40,7 @@ async function evidence(answer: (path: string) => Answer | 'hang up', name = 'ev
 
 const places = ['events', 'events?type=decision', 'activity', 'trace/grt_1', 'events/evt_0123456789']
 
-it('shows nobody anything who is not signed in, and asks evidence nothing for them', async () => {
+it('shows nothing to a person who is not signed in, and asks evidence nothing', async () => {
   await using asked = await evidence(() => ({ body: { events: [] } }))
   for (const place of places) {
     const { status, body } = await aPerson(world).get(`/evidence/${place}`)
@@ -49,7 +49,7 @@ it('shows nobody anything who is not signed in, and asks evidence nothing for th
   expect(asked.paths).toEqual([])
 })
 
-it('passes on what whoever is signed in asks, and no more than that', async () => {
+it('passes on exactly what a signed-in person asks', async () => {
   await using asked = await evidence(() => ({ body: { events: [1] } }))
   const agent = 'spiffe://a.example/agent/b'
   expect(await olga.get(`/evidence/events?agent=${encodeURIComponent(agent)}&task=a%26id%3Dx`)).toEqual({
@@ -63,7 +63,7 @@ it('passes on what whoever is signed in asks, and no more than that', async () =
   ])
 })
 
-it('leads to no other path of evidence, or of the operator, whatever is asked', async () => {
+it('leads to no other path of evidence, or of the operator, for any path', async () => {
   await using asked = await evidence(() => ({ body: {} }))
   for (const place of [
     '../../operator/revocations',
@@ -115,7 +115,7 @@ it('asks the instance that is active', async () => {
   expect([standby.paths.length, active.paths.length]).toEqual([1, 1])
 })
 
-it('puts the log’s key beside a receipt by its own knowledge, whatever key comes with it (V12)', async () => {
+it('puts the log’s key beside a receipt by its own knowledge, not the one that comes with it (V12)', async () => {
   await using _ = await evidence(() => ({ body: { entry: '{}', receipt: 'r', vkey: 'of a stranger' } }))
   const { body } = await olga.get('/evidence/events/evt_0123456789')
   expect(body).toEqual({ entry: '{}', receipt: 'r', vkey: world.trust.log.vkey })

@@ -17,7 +17,7 @@ export function whoCouldAnswer(approval: Approval, ask: Ask): string[] {
 export const askerOf = (ask: Ask): string => (ask.kind === 'registry' ? 'registry' : agentIdOf(ask.agent))
 
 /** All enrolled approvers. */
-export const everybody = ({ projection }: Approval): string[] => namesOf(projection.ledger.registry.approvers)
+export const allApprovers = ({ projection }: Approval): string[] => namesOf(projection.ledger.registry.approvers)
 
 const namesOf = (people: readonly Approver[]) => people.map(({ id }) => id).sort()
 

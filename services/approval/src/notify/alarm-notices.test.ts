@@ -32,7 +32,7 @@ it.each([
 ] as const)('tells all approvers of one whom one person let in alone: %s (V3)', (type, subject) => {
   const told = alarmNotice(approvalOf(), 'registry.v1', changed(type, ['olga', 'olga']))
   expect(told).toMatchObject({ kind: 'approver_enrolled_alone', subject, to: ['anna', 'olga', 'paul'] })
-  expect(told?.lines.join()).toContain('nobody but olga said yes')
+  expect(told?.lines.join()).toContain('only olga approved that')
 })
 
 it.each(['approver.registered', 'approver.changed'] as const)('says nothing of what two signed: %s', (type) => {

@@ -1,6 +1,6 @@
 import type { Approver, DecodedEvent, EventData, Recovery } from '@bailiwick/contracts'
 import type { Approval } from '../context.ts'
-import { everybody } from './addressees.ts'
+import { allApprovers } from './addressees.ts'
 import { type Notice, plainLine, plainLines } from './notice.ts'
 import { noticeId } from './request-notices.ts'
 
@@ -22,7 +22,7 @@ export function alarmNotice(approval: Approval, topic: string, event: DecodedEve
     lines: plainLines(words.lines),
     id: noticeId(event.id),
     at: Date.parse(event.time),
-    to: everybody(approval),
+    to: allApprovers(approval),
     url: `${approval.publicUrl}/console`,
   }
 }
@@ -73,7 +73,7 @@ function governance(approval: Approval, { type, data }: DecodedEvent<'registry.v
       ? `${signer} enrolled the second approver, ${id}, alone`
       : `${signer} let ${id} into the group that may change the registry, alone`,
     lines: [
-      `${id} (${name}) may ${isNew ? 'approve' : 'change the registry'} from now on; nobody but ${signer} said yes to that`,
+      `${id} (${name}) may ${isNew ? 'approve' : 'change the registry'} from now on; only ${signer} approved that`,
     ],
   }
 }

@@ -33,7 +33,7 @@ function slackBody({ subject, lines, to, url }: Notice) {
     blocks: [
       { type: 'header', text: plain(subject.slice(0, 150)) },
       { type: 'section', text: plain(lines.join('\n').slice(0, 3000) || '–') },
-      { type: 'context', elements: [plain(`For ${to.join(', ') || 'nobody'}`.slice(0, 2000))] },
+      { type: 'context', elements: [plain(`For ${to.join(', ') || 'no approver'}`.slice(0, 2000))] },
       { type: 'actions', elements: [{ type: 'button', text: plain('Open the console'), url }] },
     ],
   }

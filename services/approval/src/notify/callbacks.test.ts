@@ -110,7 +110,7 @@ it('tells once more after a start what ended shortly before, under the same deli
   expect(JSON.parse(String(again[0]?.body))).toMatchObject({ task: { id, status: 'cancelled' } })
 })
 
-it('never tries again what is forbidden, and tells no event that nobody wished', async () => {
+it('does not retry a forbidden callback, and sends no event that the agent did not ask for', async () => {
   const { world, agent, posts, asked } = await telling({ outcome: 'forbidden', why: 'address' })
   await using _ = world
   await agent.cancel(await asked({ endpoint, events: ['approved', 'denied'] }))
@@ -120,7 +120,7 @@ it('never tries again what is forbidden, and tells no event that nobody wished',
   expect(await world.metrics.text()).toContain('callbacks_total{result="forbidden",service="test"} 1')
 })
 
-it('stops while somebody’s server has not answered, and does not count it as told (V18)', async () => {
+it('stops while a server has not answered, and does not count the callback as delivered (V18)', async () => {
   const { world, agent, posts, asked } = await telling(new Promise(() => undefined))
   await agent.cancel(await asked())
   await expect.poll(() => posts).toHaveLength(1)

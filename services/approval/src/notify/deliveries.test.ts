@@ -56,7 +56,7 @@ it('keeps no more than its bound, drops what comes then, and stops at once', asy
   await vi.waitFor(() => expect(watch.sends()).toBe(4))
 })
 
-it('tells nobody while it stops', async () => {
+it('delivers nothing while it stops', async () => {
   const watch = watched(() => 'later', { pausesMs: [60_000] })
   watch.deliveries.add(aNotice())
   await vi.waitFor(() => expect(watch.sends()).toBe(1))

@@ -15,7 +15,7 @@ async function asked(world: World, over: object = {}) {
   return { agent, id: submitted.json().task.id as string }
 }
 
-describe('what people are told', () => {
+describe('a notification', () => {
   it('is what waits, in the words of the console, and what became of it', async () => {
     await using hook = await aWebhook()
     await using world = await aWorld({ notify: { webhook: hook.url, format: 'json' } })
@@ -43,7 +43,7 @@ describe('what people are told', () => {
     expect(JSON.stringify(told(hook))).not.toContain('not for anybody else')
   })
 
-  it('is told of a task by its name, which cannot pass for our words (V3)', async () => {
+  it('quotes the name of a task, which cannot pass for our words (V3)', async () => {
     await using hook = await aWebhook()
     await using world = await aWorld({ notify: { webhook: hook.url, format: 'slack' } })
     await aPerson(world).enrol()
@@ -93,7 +93,7 @@ describe('what people are told', () => {
     expect(kinds(hook).filter((kind) => kind === 'request_waiting')).toHaveLength(10)
   })
 
-  it('is that nobody answered in time: both sides learn that nothing was approved', async () => {
+  it('says that a request expired: both sides learn that nothing was approved', async () => {
     const clock = testClock(0)
     await using hook = await aWebhook()
     await using world = await aWorld({ notify: { webhook: hook.url, format: 'json' }, clock, requestLifeSeconds: 60 })
@@ -103,7 +103,7 @@ describe('what people are told', () => {
     clock.advance(61_000)
     await answering(world)
     await vi.waitFor(() => expect(kinds(hook)).toEqual(['request_waiting', 'request_expired']), 5000)
-    expect(told(hook)[1].text).toMatch(/^Expired, since nobody answered: nothing was approved\n/)
+    expect(told(hook)[1].text).toMatch(/^Expired without an answer: nothing was approved\n/)
     expect((await agent.status(id)).json()).toMatchObject({ task: { status: 'expired' } })
   })
 

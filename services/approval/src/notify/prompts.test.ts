@@ -3,8 +3,8 @@ import { digestEveryMs, Prompts, promptsPerHour } from './prompts.ts'
 
 const start = digestEveryMs * 1000
 
-describe('how often somebody is asked', () => {
-  it('is 20 times an hour one by one; the others are told as before', () => {
+describe('how often an approver is prompted', () => {
+  it('is 20 times an hour one by one; other approvers still get theirs', () => {
     const prompts = new Prompts()
     for (let n = 0; n < promptsPerHour; n++)
       expect(prompts.ask(`a${n}`, ['olga'], start + n, `agent ${n}`)).toEqual(['olga'])
@@ -33,7 +33,7 @@ describe('how often somebody is asked', () => {
     expect(prompts.digest(start + 3 * digestEveryMs)?.people).toEqual(new Map([['olga', { waiting: 30, withheld: 1 }]]))
   })
 
-  it('tells of the end of a request whoever knew of it, once', () => {
+  it('announces the end of a request once, to each approver who knew of it', () => {
     const prompts = new Prompts()
     for (let n = 0; n < promptsPerHour; n++) prompts.ask(`a${n}`, ['olga'], start, `agent ${n}`)
     prompts.ask('b', ['olga', 'otto'], start, 'b')

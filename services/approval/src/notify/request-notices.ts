@@ -21,7 +21,7 @@ export function waitingNotice(approval: Approval, event: Event, ask: Ask, to: re
     lines: [
       ...lines,
       ...effectsOf(approval, ask),
-      `Nobody answers by waiting: at ${ask.expires_at} it expires, and nothing is approved`,
+      `Without an answer it expires at ${ask.expires_at}, and nothing is approved`,
     ],
   })
 }
@@ -54,7 +54,7 @@ function endWords({ projection }: Approval, event: Event): string | undefined {
     case 'request.cancelled':
       return 'Cancelled by the agent'
     case 'request.expired':
-      return 'Expired, since nobody answered: nothing was approved'
+      return 'Expired without an answer: nothing was approved'
     default:
       return undefined
   }

@@ -7,7 +7,7 @@ export type Sent = 'sent' | 'later' | 'never'
 export interface NotificationSink {
   /**
    * Tries once to hand a notice over. `sent` when the other side said that it has it; the same notice may be handed over
-   * again, under the same id. Never rejects. Resolves within 5 s whatever the other side does, and at once after the abort.
+   * again, under the same id. Never rejects. Resolves within 5 s even if the other side does not answer, and at once after the abort.
    */
   send(notice: Notice, signal: AbortSignal): Promise<Sent>
 }

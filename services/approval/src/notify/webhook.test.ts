@@ -15,7 +15,7 @@ const running = new AbortController().signal
 const sinkTo = (url: string, more: { deadlineMs?: number } = {}) =>
   webhookSink({ url, format: 'json', installation, key, clock: systemClock, ...more })
 
-describe('telling nobody', () => {
+describe('a silent sink', () => {
   notificationSinkContract(async () => ({ ...silentSink(), [Symbol.asyncDispose]: async () => undefined }))
 })
 

@@ -20,7 +20,7 @@ export interface WebhookOptions {
 
 /**
  * Posts to the operator's address, which may well be an internal one. The post goes nowhere else: no redirect is followed, no proxy is
- * used, and a certificate that does not verify ends the attempt, whatever the environment says. Only the answer's status is read.
+ * used, and a certificate that does not verify ends the attempt. No environment variable changes that. Only the answer's status is read.
  * The signature in `bailiwick-signature` covers the body and this URL.
  */
 export function webhookSink(options: WebhookOptions): NotificationSink {

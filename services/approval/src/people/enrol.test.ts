@@ -16,7 +16,7 @@ it.each([
   ['another key', { public_key: 'AAAA' }],
   ['another person', { approver_id: 'paul' }],
   ['another installation', { installation: 'ins_0000000000' }],
-])('refuses an invitation that was signed for %s, and enrols nobody', async (_, over) => {
+])('refuses an invitation that was signed for %s, and enrols no one', async (_, over) => {
   expect((await aPerson(world).enrol('olga', over)).body).toMatchObject({ code: 'invitation_invalid' })
   expect(enrolled()).toBe(false)
 })

@@ -88,7 +88,7 @@ export class Enrolment {
     })
     const approver = await projection.until(() => word.decided(credential_id), enrolledWithinMs)
     if (approver === undefined) throw new ServiceError('deadline_exceeded', 'offered, and not yet enrolled')
-    if (approver !== approver_id) throw new ServiceError('invitation_invalid', 'somebody else was quicker')
+    if (approver !== approver_id) throw new ServiceError('invitation_invalid', 'another person was quicker')
     return { approverId: approver, credentialId: credential_id }
   }
 

@@ -39,7 +39,7 @@ async function accept(person: Person, code: string) {
   return person.post('/enrolment', { enrolment_id, response: person.passkey.register(options.challenge), code })
 }
 
-it('who is invited registers a passkey, and is nobody until people approved exactly that (V3)', async () => {
+it('an invited person registers a passkey, which counts only once people approved exactly that one (V3)', async () => {
   const { world, olga, registry } = await aStrictWorld()
   await using _ = world
   const { code, link } = await invited(olga)
@@ -67,7 +67,7 @@ it('who is invited registers a passkey, and is nobody until people approved exac
   expect((await olga.approve(next)).body).toEqual({ status: 'approved', applied: true })
 })
 
-it('an approver who takes the link that a colleague made for somebody else does not become two people (V3)', async () => {
+it('an approver who takes the link that a colleague made for another person does not become two people (V3)', async () => {
   const { world, olga, registry } = await aStrictWorld()
   await using _ = world
   const him = aPerson(world)
@@ -81,7 +81,7 @@ it('an approver who takes the link that a colleague made for somebody else does 
   expect((await him.get(`/requests/${stolen}`)).body).toMatchObject({ rule: { quorum: 2 } })
   expect((await olga.approve(stolen)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
   await expect.poll(() => registry.get('approver', 'paul')).toBeDefined()
-  // A further passkey of Paul's does not help either, whatever proposer the operator names.
+  // A further passkey of Paul's does not help either, under any proposer that the operator names.
   const value = registry.get('approver', 'paul') as Approver
   const [passkey] = (registry.get('approver', 'olga') as Approver).credentials
   const { id: credential_id, publicKey: public_key } = aPerson(world).passkey
@@ -93,7 +93,7 @@ it('an approver who takes the link that a colleague made for somebody else does 
   expect([registry.get('approver', 'vera'), registry.record('approver', 'paul')?.version]).toEqual([undefined, 1])
 })
 
-it('an invitation is for its person alone, ends, and needs somebody who is signed in (V10)', async () => {
+it('an invitation is for its person alone, ends, and can only be made by a signed-in person (V10)', async () => {
   const clock = testClock(0)
   const { world, olga } = await aStrictWorld({ clock })
   await using _ = world
@@ -216,7 +216,7 @@ it('a recovery gives its one person a passkey after 24 h, once, in place of thos
   expect(registry.passkey(olga.passkey.id)).toBeUndefined()
 })
 
-it('whoever is still there has a recovery retired, and it lets nobody in (V3)', async () => {
+it('the remaining people can retire a recovery, which then lets no one in (V3)', async () => {
   const clock = testClock(0)
   const { world, olga, registry } = await aStrictWorld({ clock })
   await using _ = world

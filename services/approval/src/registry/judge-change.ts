@@ -113,7 +113,7 @@ export function changeProblem(approval: Approval, entities: readonly EntityChang
 }
 
 /**
- * Whether an agent's owner would not be an enrolled approver, but for example a group or a misspelt name. A rule's
+ * Whether an agent's owner would not be an enrolled approver: for example, a group or a misspelt name. A rule's
  * `owner_may_approve: false` would then keep no one out, unnoticed. An owner who left later stays until another one is named.
  */
 function strayOwner(

@@ -37,7 +37,7 @@ export async function proposeChange(
 ): Promise<{ request_id: string | null; diff: Diff[] }> {
   const { registry } = approval.projection.ledger
   if (!registry.view().enrolled)
-    throw new ServiceError('registry_change_refused', 'nobody is enrolled who could approve it')
+    throw new ServiceError('registry_change_refused', 'no approver is enrolled yet who could approve it')
   const names = wanted.map(({ type, id }) => `${type} ${id}`)
   if (new Set(names).size < names.length) throw new ServiceError('request_malformed', 'entities: one of them twice')
   const entities = wanted.flatMap((entity) => changeOf(approval, entity))

@@ -43,7 +43,7 @@ const approverOf = (id: string, groups: string[], { passkey }: Person): Approver
   ],
 })
 
-it('takes no proposal while nobody could approve one', async () => {
+it('refuses every proposal while no approver is enrolled', async () => {
   const refused = await propose([{ type: 'rule', id: 'more', value: aRule({ id: 'more' }) }])
   expect(refused.body).toMatchObject({ code: 'registry_change_refused' })
   expect((await olga.enrol()).status).toBe(200)
@@ -89,7 +89,7 @@ it('shows what a change would do, applies it after a passkey signature, and neve
   expect((await paul.approve(id)).body).toMatchObject({ status: 'approved', grant: 'active' })
 })
 
-it('retires nobody’s last passkey and not the last approver, and says so before anybody signs (V3)', async () => {
+it('refuses to retire a person’s last passkey, or the last approver, before a signature is asked for (V3)', async () => {
   const both = ['olga', 'paul'].map((id) => ({ type: 'approver', id, value: null }))
   expect((await propose(both)).body).toMatchObject({
     code: 'registry_change_refused',
@@ -101,11 +101,11 @@ it('retires nobody’s last passkey and not the last approver, and says so befor
   })
 })
 
-it('does not let the registry’s own rule take more people than there are, which nobody could undo', async () => {
+it('refuses a rule for registry changes that takes more people than there are, since no one could undo it', async () => {
   const ruleOf = (quorum: number, group = 'owners') =>
     aRule({ id: 'registry', match: { actions: ['registry/change'] }, approvers: { group, quorum } })
   const locked = { code: 'registry_change_refused', detail: expect.stringContaining('the rule registry would take') }
-  for (const value of [ruleOf(3), ruleOf(1, 'nobodys')])
+  for (const value of [ruleOf(3), ruleOf(1, 'empty')])
     expect((await propose([{ type: 'rule', id: 'registry', value }])).body).toMatchObject(locked)
   const moved = { ...registry().get('approver', 'paul'), groups: [] }
   const both = [
@@ -116,7 +116,7 @@ it('does not let the registry’s own rule take more people than there are, whic
   expect((await propose(both.slice(0, 1))).status).toBe(200)
 })
 
-it('says to whoever signs which rules would have too few people to approve anything', async () => {
+it('shows the signer which rules would have too few people to approve anything', async () => {
   const starvedBy = async (...entities: object[]) => {
     const { body } = await propose(entities)
     return (await olga.get(`/requests/${body.request_id}`)).body.starved as object[]
@@ -125,9 +125,9 @@ it('says to whoever signs which rules would have too few people to approve anyth
   const paulIn = (...groups: string[]) => {
     return { type: 'approver', id: 'paul', value: { ...registry().get('approver', 'paul'), groups } }
   }
-  const late = { rule: 'late', group: 'nobodys', quorum: 1, members: [] }
-  expect(await starvedBy(rule({ group: 'nobodys', quorum: 1 }))).toEqual([late])
-  expect(await starvedBy(rule({ group: 'nobodys', quorum: 1 }), paulIn('owners', 'nobodys'))).toEqual([])
+  const late = { rule: 'late', group: 'empty', quorum: 1, members: [] }
+  expect(await starvedBy(rule({ group: 'empty', quorum: 1 }))).toEqual([late])
+  expect(await starvedBy(rule({ group: 'empty', quorum: 1 }), paulIn('owners', 'empty'))).toEqual([])
   expect(await starvedBy(rule({ group: 'owners', quorum: 2 }))).toEqual([])
   const short = { group: 'owners', quorum: 2, members: ['olga'] }
   const left = await starvedBy(paulIn())
@@ -137,7 +137,7 @@ it('says to whoever signs which rules would have too few people to approve anyth
   expect(left.length).toBeGreaterThan(0)
 })
 
-it('takes no agent whose owner is nobody who could be kept from approving (V3)', async () => {
+it('refuses an agent whose owner is not an enrolled approver (V3)', async () => {
   const { callbacks: _, ...known } = registry().get('agent', agentId) as Agent
   const id = 'spiffe://acme.example/agent/new'
   const owned = (owner: string) => ({ type: 'agent', id, value: { ...known, id, owner } })
@@ -278,7 +278,7 @@ describe('a change of the policy set', () => {
 
   const files = { 'all.cedar': 'A'.repeat(43) }
   it.each<[string, () => object]>([
-    ['nobody has here', () => ({ id: 'active', hash: 'A'.repeat(43), files })],
+    ['that are not stored here', () => ({ id: 'active', hash: 'A'.repeat(43), files })],
     ['whose list of files is of another set', () => ({ ...laid('// listed\n'), files })],
     [
       'that were edited where they lie',
@@ -297,7 +297,7 @@ describe('a change of the policy set', () => {
         return set
       },
     ],
-  ])('is signed by nobody for policies %s (V3)', async (_, value) => {
+  ])('cannot be approved for policies %s (V3)', async (_, value) => {
     const { body } = await propose([{ type: 'policy-set', id: 'active', value: value() }])
     const id = body.request_id as string
     expect((await olga.get(`/requests/${id}`)).body).toMatchObject({

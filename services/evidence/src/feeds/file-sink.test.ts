@@ -38,7 +38,7 @@ it('writes a line an event, and each the event as it is', async () => {
   expect(linesOf('evidence.jsonl').map((line) => JSON.parse(line))).toEqual(records(0, 3).map(({ event }) => event))
 })
 
-it('puts a full file aside and keeps as many as it shall', async () => {
+it('puts a full file aside and keeps as many as configured', async () => {
   const line = aRecord(0).json.length + 1
   const one = sink(line * 4, 2)
   for (let from = 0; from < 30; from += 3) await one.deliver(records(from, from + 3), never)
@@ -53,7 +53,7 @@ it('goes on in a batch that is larger than a file may be', async () => {
   expect(readdirSync(folder).sort().map(indexesOf)).toEqual([[5], upTo(5)])
 })
 
-it('does not write again what is there, whatever it is told where it is', async () => {
+it('does not write a line twice, from any position that it is given', async () => {
   const one = sink()
   await one.deliver(records(0, 5), never)
   await one.deliver(records(2, 7), never)
@@ -87,7 +87,7 @@ it('notices while it runs that the file was emptied, cut or taken away', async (
   expect(indexesOf('evidence.jsonl')).toEqual([6])
 })
 
-it('leaves lines alone that somebody else wrote, and writes behind them', async () => {
+it('leaves the lines of another writer alone, and appends after them', async () => {
   writeFileSync(path, 'not ours\n')
   await sink().deliver(records(0, 2), never)
   appendFileSync(path, '{"metadata":{"log_name":"another log","sequence":99999}}\n')

@@ -136,7 +136,7 @@ describe('what an endpoint answers', () => {
     ['502', status(502, { 'retry-after': 'soon' }), { again: 0 }],
     ['504 for a year', status(504, { 'retry-after': '31536000' }), { again: 300_000 }],
     ['503 in the past', status(503, { 'retry-after': 'Fri, 31 Dec 1999 23:59:59 GMT' }), { again: 0 }],
-    ['a page that greets everybody', status(200, { 'content-type': 'text/html' }, '<html>Log in'), { again: 0 }],
+    ['a login page with status 200', status(200, { 'content-type': 'text/html' }, '<html>Log in'), { again: 0 }],
     ['an absurd count', status(200, json, '{"partialSuccess":{"rejectedLogRecords":"-1"}}'), { again: 0 }],
     ['another absurd count', status(200, json, '{"partialSuccess":{"rejectedLogRecords":"1e9x"}}'), { again: 0 }],
     ['deep nesting', status(200, json, '['.repeat(60_000)), { again: 0 }],
@@ -206,7 +206,7 @@ describe('what an endpoint answers', () => {
     await expect(deliver(collector.url, records(0, 3))).rejects.toThrow()
   })
 
-  it('nobody there', async () => {
+  it('a collector that does not listen', async () => {
     const collector = await aCollector(status(200))
     await collector[Symbol.asyncDispose]()
     await expect(deliver(collector.url, records(0, 3))).rejects.toThrow()

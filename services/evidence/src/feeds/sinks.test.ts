@@ -73,7 +73,7 @@ const linesOf = (path: string) => readFileSync(path, 'utf8').split('\n').slice(0
 const sequencesOf = (path: string) => linesOf(path).map((line) => JSON.parse(line).metadata.sequence as number)
 const upTo = (end: number) => Array.from({ length: end }, (_, n) => n)
 
-it('bring each leaf to both, from where each was, whatever the other does', async () => {
+it('deliver each leaf to both, from the position of each, independently of the other', async () => {
   using installed = new Installed()
   await using bus = await openBus(installed)
   await using _issuer = await installed.registered(bus)

@@ -86,7 +86,7 @@ it('tells each leaf once, in the order of the log, with who let it happen (V2)',
   )
 })
 
-it('names nobody whose assertion does not hold (V3)', async () => {
+it('names no person whose assertion does not hold (V3)', async () => {
   using story = new Story()
   await using bus = await openBus(story)
   await story.tell(bus, {
@@ -128,7 +128,7 @@ async function idsOn(bus: Bus, topic: string): Promise<string[]> {
   return ids
 }
 
-it('goes on where it was after a restart, and tells the same again, under the same ids, where nobody knows', async () => {
+it('resumes at its position after a restart, and repeats events under the same ids if the position is lost', async () => {
   using story = new Story()
   await using bus = await openBus(story)
   await story.tell(bus)

@@ -152,7 +152,7 @@ it('forgets no producer that lacks a number, however many come after it that lac
   expect(crowded).toEqual([])
 })
 
-it('forgets no producer before all that it lacks is told, and tells it once; then makes room (V15)', () => {
+it('forgets no producer before it has reported each of its gaps once; then makes room (V15)', () => {
   const { clock, chains, crowded, gaps, read, due } = aGaps()
   gaps.head(headOf('/policy-decision/victim', 1))
   const found: string[] = []
@@ -176,7 +176,7 @@ it('forgets no producer before all that it lacks is told, and tells it once; the
   expect(due()).toEqual([])
 })
 
-it('says when more producers of a service lack numbers than it waits for: they crowd out nobody else’s (V15)', () => {
+it('says when more producers of a service lack numbers than it waits for; they crowd out no other service’s (V15)', () => {
   const { clock, crowded, gaps, read, due } = aGaps()
   for (let n = 0; n < 5000; n++) gaps.head(headOf(`/policy-decision/${n}`, 1))
   expect(crowded).toEqual(Array.from({ length: 3000 }, () => 'policy-decision'))

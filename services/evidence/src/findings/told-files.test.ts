@@ -23,7 +23,7 @@ it('reads what was written, with what is looked for of it', async () => {
   ])
 })
 
-it('has a file for what was told together, another once it is answered, and the same when it is told again', () => {
+it('has one file for outcomes reported together, another once they are answered, and the same if they are reported again', () => {
   const paths = [
     toldFile(dir, hashes, true),
     toldFile(dir, hashes, true),

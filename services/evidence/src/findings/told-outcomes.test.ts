@@ -183,7 +183,7 @@ it('accuses no decision point that put on the log what it did not take (V15)', a
   expect(readdirSync(dir)).toEqual([])
 })
 
-it('accuses nobody of what a decision point relays under another decision, or of another point (V10)', async () => {
+it('ignores what a decision point relays under another decision, or of another point (V10)', async () => {
   const world = aWorld()
   await using outcomes = await told(world, 1)
   world.relay(1, outcome(1, key, { decision_id: `dec_${'9'.repeat(20)}` }))
@@ -202,7 +202,7 @@ function twinOf(jws: string): string {
   return `${jws.slice(0, cut)}.${Buffer.concat([signature.subarray(0, 32), Buffer.from(s, 'hex')]).toString('base64url')}`
 }
 
-it('accuses nobody because a stranger spells a signature of the log in another way (V15)', async () => {
+it('accuses no one because a stranger spells a signature of the log in another way (V15)', async () => {
   const world = aWorld()
   await using outcomes = world.open()
   world.relay(1)
@@ -245,7 +245,7 @@ it('remembers over a restart what it was told', async () => {
   expect(world.findings).toHaveLength(1)
 })
 
-it('accuses nobody while the bus is away, or not read as far as a relay may stand', async () => {
+it('accuses no one while the bus is away, or not read as far as a relay may stand', async () => {
   const world = aWorld()
   await using _outcomes = await told(world, 1)
   world.bus.answers = false
@@ -261,7 +261,7 @@ it('accuses nobody while the bus is away, or not read as far as a relay may stan
   expect(readdirSync(dir)).toEqual([])
 })
 
-it('accuses nobody while a relay may be on its way into the index', async () => {
+it('accuses no one while a relay may be on its way into the index', async () => {
   const world = aWorld()
   await using _outcomes = await told(world, 1)
   world.bus.isFindable = false
@@ -278,7 +278,7 @@ it('takes nothing that a registered point has not signed for this installation (
   await using outcomes = aWorld().open()
   const refused = (jws: string) => expect(tell(outcomes, jws)).rejects
   await refused(outcome(1, generateKey('outcome'))).toMatchObject({ code: 'key_unknown' })
-  await refused(outcome(1, key, { enforcement_point: 'nobody' })).toMatchObject({ code: 'key_unknown' })
+  await refused(outcome(1, key, { enforcement_point: 'unknown' })).toMatchObject({ code: 'key_unknown' })
   await refused(outcome(1, key, { installation: 'ins_another00000000000000' })).toMatchObject({
     code: 'token_audience_wrong',
   })
@@ -303,7 +303,7 @@ it('keeps room for other enforcement points from one that tells too much', async
   await expect(tell(outcomes, outcome(6))).rejects.toEqual(queue_full)
 })
 
-it('accuses nobody of an outcome that waits, however long, and its decision point a minute after it was answered (V15)', async () => {
+it('accepts that an outcome waits, however long, and accuses its decision point a minute after it was answered (V15)', async () => {
   const world = aWorld()
   {
     await using outcomes = world.open()
@@ -357,7 +357,7 @@ it('keeps a list in one file, and takes each of it by itself: only strangers are
   expect([readdirSync(dir), world.findings]).toEqual([[], []])
 })
 
-it('reads what a version kept that knew no lists: it waits, and accuses nobody', async () => {
+it('reads the file of a version that knew no lists: it waits, and accuses no one', async () => {
   const world = aWorld()
   writeFileSync(join(dir, `${outcomeHash(signed(1))}.json`), JSON.stringify({ told_at: 0, outcome: signed(1) }))
   await using _outcomes = world.open()

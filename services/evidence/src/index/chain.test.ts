@@ -12,7 +12,7 @@ const own = (...numbers: number[]) => numbers.map((sequence) => event(sequence))
 const chainOf = (events: readonly Numbered[]) => events.reduce<Chain>(extended, { whole: 0, ahead: [] })
 const missing = (events: readonly Numbered[], end: number, hash = hashOf(end)) => missingOf(chainOf(events), end, hash)
 
-it('lacks nothing where every event is the one that the next names, in whatever order they came, and came again (V15)', () => {
+it('lacks nothing where each event is the one that the next one names, in any order, and with repeats (V15)', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 12 }).chain((end) =>
@@ -33,7 +33,7 @@ it('lacks nothing where every event is the one that the next names, in whatever 
   )
 })
 
-it('lacks what was left out, and nothing else, in whatever order the others came (V15)', () => {
+it('lacks exactly what was left out, in any order of the others (V15)', () => {
   const some = fc.shuffledSubarray([1, 2, 3, 4, 5, 6, 7, 8])
   fc.assert(
     fc.property(some, (numbers) => {
@@ -85,7 +85,7 @@ it('is moved by no number that there is not (V15)', () => {
   }
 })
 
-it('stays small, whatever whoever has the key writes (V18)', () => {
+it('stays small under anything that the holder of the key can write (V18)', () => {
   const many = Array.from({ length: 1000 }, (_, n) => [
     event(n + 1, `a${n}`, 'own'),
     event(n + 1, `b${n}`, 'own'),

@@ -5,7 +5,7 @@ import { gather, type LogView } from './gather.ts'
 
 const largest = Buffer.from(eventOfSize(65_535))
 
-it('ends a page where it holds enough, whatever was asked for, and the next one goes on there (V18)', async () => {
+it('ends a page at its size limit, even if more was asked for, and the next one goes on there (V18)', async () => {
   let reads = 0
   const all = Array.from({ length: 500 }, (_, n) => ({ at: 1000 - n, index: 500 - n }))
   const from: LogView = {

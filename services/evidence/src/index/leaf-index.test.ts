@@ -69,7 +69,7 @@ it('finds leaves by hash, event id and everything that they name', async () => {
     expect(found(index, `agent ${agent}`)).toEqual([1])
     expect(found(index, 'type grant.expired')).toEqual([1, 0])
     expect(found(index, 'id req_1', 'task q3')).toEqual([0])
-    expect(found(index, 'id nobody')).toEqual([])
+    expect(found(index, 'id unknown')).toEqual([])
     expect(found(index)).toEqual([1, 0])
     expect(index.find({ each: [], to: Date.parse(second(0)) }, 9).leaves.map((place) => place.index)).toEqual([0])
     expect(index.find({ each: [], from: Date.parse(second(1)) }, 9).leaves.map((place) => place.index)).toEqual([1])
@@ -141,7 +141,7 @@ it('finds what followed by what it followed from, whichever came into the log fi
   })
 })
 
-it('lets nobody who claims a grant that there is say who approved it (V3)', async () => {
+it('does not believe a second event of a grant about who approved it (V3)', async () => {
   using folder = new LogFolder()
   const stolen = { grant: { ...granted.grant, assertions: [{ credential_id: 'passkey of mallory' }] } }
   const added = [
@@ -237,7 +237,7 @@ class Opened implements AsyncDisposable {
   }
 }
 
-it('knows which numbers of a producer are in the log, in whatever order they came (V15)', async () => {
+it('knows which numbers of a producer are in the log, in any order of arrival (V15)', async () => {
   using folder = new LogFolder()
   const numbers = [2, 1, 5, 4, 5, 9, 1, 7, 6]
   await withIndex(

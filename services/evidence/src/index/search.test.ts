@@ -45,7 +45,7 @@ it('finds events by agent, approver, task, resource, kind and time, and by all o
         'decision.allowed': 2,
       },
     )
-    expect(await search(evidence, { approver: 'nobody' })).toEqual([])
+    expect(await search(evidence, { approver: 'unknown' })).toEqual([])
     expect(await search(evidence, { task, reason: 'budget_exhausted' })).toEqual([])
     expect(await search(evidence, { task, to: '2026-01-01T00:00:00Z' })).toEqual([])
     expect(counted(await search(evidence, { task, from: '2026-01-01T01:00:00+01:00' }))).toEqual(whole)
@@ -60,7 +60,7 @@ it('finds events by agent, approver, task, resource, kind and time, and by all o
   })
 })
 
-it('gives page after page, and takes a cursor that somebody made up for a place like any other', async () => {
+it('gives page after page, and treats a made-up cursor like any other position', async () => {
   await told({}, async (_story, { task }, evidence) => {
     const all = await search(evidence, { task })
     const paged: EventView[] = []

@@ -107,7 +107,7 @@ it('is done with a message once its leaf has its place (V2)', async () => {
   expect(world.published).toEqual([])
 })
 
-it('parks what nobody can read, by its place, hash and size, and covers its place (V17)', async () => {
+it('parks an unreadable message by its place, hash and size, and covers its place (V17)', async () => {
   const world = await anIngest()
   expect(await world.take([aMessage(0, 'secret', { key: 'secret' }), aDecision(1)])).toEqual(['done', 'done'])
   expect(world.seen.slice(1).toSorted()).toEqual(['covers 0', 'leaf 1', 'parked of decisions.v1'])
@@ -143,7 +143,7 @@ it('tells of a forged event besides, under its own id (V12)', async () => {
   expect(world.published[1]).toMatchObject({ subject: 'decisions.v1/0/4', data })
 })
 
-it('tells of what nobody can read on a topic of its own, which has no parked one', async () => {
+it('reports an unreadable message of its own topic, which has no parked topic', async () => {
   const world = await anIngest()
   const message = aMessage(2, 'junk', { topic: 'findings.v1', partition: 3 })
   expect(await world.take([message])).toEqual(['done'])
@@ -177,7 +177,7 @@ it('remembers the 10,000 messages that it told of last', async () => {
   expect(world.published).toHaveLength(10_002)
 })
 
-it('takes a change of the registry that nobody authorised as a leaf, and tells of it once (V3)', async () => {
+it('logs an unauthorised change of the registry as a leaf, and reports it once (V3)', async () => {
   const world = await anIngest()
   const change = aRegistryChange(5)
   expect(await world.take([change])).toEqual(['done'])

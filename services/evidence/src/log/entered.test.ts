@@ -4,7 +4,7 @@ import { decodeEntered, encodeEntered } from './entered.ts'
 const entries = ['a', '', 'a\nb'].map((text) => Buffer.from(text))
 const consumed = { 'grants.v1': { 0: 4 } }
 
-it('reads what it wrote, whatever the entries hold (V2)', () => {
+it('reads back what it wrote, for any entries (V2)', () => {
   const bytes = encodeEntered({ entries, consumed })
   expect(bytes.subarray(0, bytes.indexOf(0x0a)).toString()).toBe(JSON.stringify({ v: 1, consumed }))
   const read = decodeEntered(bytes, 3)

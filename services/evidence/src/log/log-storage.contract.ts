@@ -60,7 +60,7 @@ export function logStorageContract(aPlace: () => StoragePlace): void {
     }
   })
 
-  it('swaps the tree head for whoever knows it, and for nobody else (V14)', async () => {
+  it('swaps the tree head only for a caller that names the present one (V14)', async () => {
     using place = aPlace()
     {
       await using storage = await place.open()

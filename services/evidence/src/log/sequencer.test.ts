@@ -128,7 +128,7 @@ it('answers while the tree cannot be written, and has it all as soon as it can (
   expect((await folder.check()).entries).toEqual(Array.from({ length: 50 }, (_, n) => event(n).toString()))
 })
 
-it('leaves nobody without an answer when a second write fails after the one that ended it (V13)', async () => {
+it('answers every caller when a second write fails after the one that ended it (V13)', async () => {
   using folder = new LogFolder()
   const [ended, entering] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   let fatal = 0
@@ -235,7 +235,7 @@ it('remembers with the tree head what of the bus it covers', async () => {
   expect(it.sequencer.consumed).toEqual({ 'grants.v1': { 2: 8 }, 'approvals.v1': { 0: 3 } })
 })
 
-it('stops for good when a write fails: nothing more is answered, and the process is told once (V13)', async () => {
+it('stops for good when a write fails: it answers nothing more, and notifies the process once (V13)', async () => {
   using folder = new LogFolder()
   let fatal = 0
   await using it = await aSequencer(folder, {

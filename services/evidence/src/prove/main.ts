@@ -43,7 +43,7 @@ function linesOf(file: string, about: string, report: BundleReport): string[] {
   }
   const by = namesOf(report).join(', ')
   return [
-    `${file}: proved. The story of ${about}, from the log ${report.origin} of ${report.size} entries, cosigned by ${by || 'nobody that you asked for'}:`,
+    `${file}: proved. The story of ${about}, from the log ${report.origin} of ${report.size} entries, cosigned by ${by || 'none of the witnesses that you named'}:`,
     ...report.steps.flatMap((step) => [tell(step), ...tellValues(step)]),
     ...tellMissing(report.steps),
     `Every signature holds, and leads back to the root key ${report.root}, ${report.root_checked ? 'which is the one that you trust' : 'which only the bundle names'}.`,

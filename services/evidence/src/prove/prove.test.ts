@@ -93,7 +93,7 @@ it('says so when what came of the action is not in the bundle', async () => {
   })
 })
 
-it('proves nothing once anything of it was changed, left out, or is of somebody else (V3, V14)', async () => {
+it('proves nothing once any part was changed, left out, or taken from another story (V3, V14)', async () => {
   await proved({}, async (bundle, story) => {
     const check = (change: Partial<Bundle>, by: Parameters<typeof verifyBundle>[1] = { log: story.log }) =>
       verifyBundle({ ...bundle, ...change }, by)

@@ -15,7 +15,7 @@ export function tellValues({ values = [] }: Step): string[] {
   )
 }
 
-/** The outcome of an ALLOW can be left out of a bundle unnoticed, since nothing follows from it. The reader is told if it is missing. */
+/** The outcome of an ALLOW can be left out of a bundle unnoticed, since nothing follows from it. This tells the reader if it is missing. */
 export function tellMissing(steps: readonly Step[]): string[] {
   const endings = new Set(['outcome.reported', 'outcome.missing', 'decision.abandoned'])
   const ended = new Set(steps.filter(({ type }) => endings.has(type)).map(({ subject }) => subject))
@@ -58,7 +58,7 @@ function whatHappened({ type, subject, data, signed_by = [] }: Step): string {
     case 'outcome.reported':
       return `${by} reported what came of it: ${event.data.status}`
     case 'outcome.missing':
-      return 'nobody reported what came of it in time'
+      return 'no outcome was reported in time'
     case 'revocation.declared':
       return `it was WITHDRAWN: ${event.data.kind} ${event.data.target}`
     case 'revocation.acknowledged':

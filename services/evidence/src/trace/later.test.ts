@@ -60,7 +60,7 @@ it('proves nothing that was not passed on, or done by whom it was not passed on 
         [['decision.allowed', 'action_not_granted']],
       ],
       [
-        'by a delegation that nobody but the issuer made',
+        'by a delegation that the issuer made up',
         await later.acts(other, { delegation_id: await later.passesOn(other, {}, {}, other.key) }),
         [
           ['decision.allowed', 'delegation_invalid'],
@@ -93,7 +93,7 @@ it('proves nothing that was not passed on, or done by whom it was not passed on 
         [['decision.allowed', 'credential_expired']],
       ],
       [
-        'by the credential of somebody whom nothing was passed on to',
+        'by the credential of an agent without a delegation',
         await later.acts(other, { delegation_id }),
         [
           ['decision.allowed', 'grant_agent_mismatch'],
@@ -150,7 +150,7 @@ it('brings along who said yes to this one action, and proves none without (V3)',
   })
 })
 
-it('tells a SIEM who said yes to this one action, and nobody whose signature is for another, or is none (V3)', async () => {
+it('tells a SIEM who said yes to this one action, but not who signed another one or not validly (V3)', async () => {
   await told({}, async (story, ids, evidence, bus) => {
     const later = new Later(story, ids, evidence, bus)
     const own = { id: later.grant.agent, key: story.agentKey }
@@ -220,7 +220,7 @@ it('proves what was done although its agent was retired since, and its enforceme
   })
 })
 
-it('does not verify a change of the registry that nobody authorised (V3)', async () => {
+it('does not verify an unauthorised change of the registry (V3)', async () => {
   await told({}, async (story, ids, evidence, bus) => {
     const later = new Later(story, ids, evidence, bus)
     await later.changes('agent', { ...story.agent, owner: 'mallory' })

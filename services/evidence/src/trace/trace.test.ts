@@ -119,7 +119,7 @@ it.each<[string, Lies, TraceStep['kind'], string]>([
   ],
   ['an issuer that grants more', { grant: (grant) => ({ ...grant, as_of: 9 }) }, 'grant', 'statement_unknown'],
   [
-    'an issuer that grants what nobody approved',
+    'an issuer that grants what was not approved',
     { grant: ({ statement, assertions }) => grantOf({ ...statement, nonce: 'A'.repeat(22) }, assertions) },
     'grant',
     'statement_unknown',
@@ -132,7 +132,7 @@ it.each<[string, Lies, TraceStep['kind'], string]>([
     'action_digest_mismatch',
   ],
   [
-    'a decision point that allows what nobody granted',
+    'a decision point that allows what was not granted',
     { allowed: ({ action }) => ({ action: { ...action, resource: { type: 'tool', id: 'invoices.burn' } } }) },
     'decision',
     'action_not_granted',

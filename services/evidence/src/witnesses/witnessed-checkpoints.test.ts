@@ -173,7 +173,7 @@ const misbehaviours: [what: string, outcome: string, Misbehaviour][] = [
     }),
   ],
   [
-    'signs for somebody else',
+    'signs under the name of another',
     'cosignature_invalid',
     ({ honest }) => ({ ...honest, body: honest.body?.replace('example/3', 'example/1') ?? '' }),
   ],
@@ -202,7 +202,7 @@ it.each(misbehaviours)('keeps its quorum with two others when a witness %s', asy
   await system.until(() => system.lines().includes(told))
 })
 
-it('goes on without its quorum: readers see each checkpoint, and the log waits for nobody', async () => {
+it('goes on without its quorum: readers see each checkpoint, and the log waits for no witness', async () => {
   using folder = new LogFolder()
   await using first = await aWitness(1)
   await using second = await aWitness(2, () => 'hang')
@@ -272,7 +272,7 @@ it('learns from a witness that knows more of it than it remembers, after a resta
   await system.until(() => system.published().size === 310 && system.published().isQuorum)
 })
 
-it('has its last checkpoint cosigned before it stops, and shows it without when nobody does', async () => {
+it('has its last checkpoint cosigned before it stops, and shows it without cosignatures if no witness answers', async () => {
   using folder = new LogFolder()
   await using witness = await aWitness(1)
   await using silent = await aWitness(2, () => 'hang')

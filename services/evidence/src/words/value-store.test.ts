@@ -101,7 +101,7 @@ it.each<[Side]>([['before'], ['after']])(
   },
 )
 
-it('forgets what a crash left half-written, since nobody would find it to erase it (V17)', async () => {
+it('removes what a crash left half-written, since no erasure would find it (V17)', async () => {
   const disk = new PowerCutDisk('/disk')
   await take(disk, '/disk', 0)
   const folder = `/disk/values/${topic}`

@@ -10,7 +10,7 @@ const issuer = (over: object = {}) =>
   ({ producer: { source: '/issuer/lanes', publishOne: async () => undefined }, ...over }) as never
 const codeOf = (error: { code: string }) => error.code
 
-it('an agent that asks for as many credentials as it can keeps nobody from ending the task (V18)', async () => {
+it('an agent that asks for as many credentials as it can does not delay the end of its task (V18)', async () => {
   const tree = { id: 'grt_1', state: 'active', version: 1, grant: {} }
   const order: string[] = []
   const publishOne = async () => {

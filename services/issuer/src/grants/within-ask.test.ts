@@ -92,7 +92,7 @@ it('lets through what was asked, and less', () => {
 })
 
 describe('the parts of one ask', () => {
-  it('may share its budget out, in whatever way (V3)', () => {
+  it('may share its budget out in any way (V3)', () => {
     expect(outside({ given: part(0, 4), ...itemOf(0) })).toBeUndefined()
     expect(outside({ given: part(1, 6), ...itemOf(1), granted: [[part(0, 4)]] })).toBeUndefined()
   })
@@ -123,7 +123,7 @@ describe('the parts of one ask', () => {
   })
 })
 
-describe('where the rule lets nobody narrow', () => {
+describe('where the rule does not allow narrowing', () => {
   const strict = { narrowing: false }
 
   it('what was asked is granted as it was asked', () => {
@@ -140,7 +140,7 @@ describe('where the rule lets nobody narrow', () => {
       'words that the agent did not use',
       { given: authorityOf({ calls: 5 }, { ...tool('erp/read'), max_uses: 1 }), ...itemOf(0) },
     ],
-  ])('%s is refused, whatever was signed (V3)', (_, over) => {
+  ])('%s is refused, even if it was signed (V3)', (_, over) => {
     expect(outside({ ...strict, ...over })).toBe('approval_rule_mismatch')
   })
 })

@@ -20,7 +20,7 @@ function anIssuer(heard: readonly { producer: string; offset: number; agoMs?: nu
   return { clock, projection } as unknown as Issuer
 }
 
-it('waits for whoever judges by revocations and is alive, and names who does not apply it (V7)', async () => {
+it('waits for each live service that judges by revocations, and names those that do not apply it (V7)', async () => {
   const issuer = anIssuer([
     { producer: '/approval/one', offset: 0 },
     { producer: '/evidence/one', offset: -1 },
@@ -34,7 +34,7 @@ it('waits for whoever judges by revocations and is alive, and names who does not
   ])
 })
 
-it('says of more instances than are told apart that nobody heard the rest of them apply it (V7)', async () => {
+it('counts the instances beyond those it can list as unconfirmed (V7)', async () => {
   const many = Array.from({ length: 1001 }, (_, n) => ({ producer: `/policy-decision/${n}`, offset: 0 }))
   const applied = await whenApplied(anIssuer(many), 1)
   expect(applied.filter(({ ms }) => ms === null)).toEqual([

@@ -67,7 +67,7 @@ it('takes no assertion that the issuer before it may have taken, whose maker may
   expect(ask(assertion(seconds(), seconds() + 60))).toBe('siem')
 })
 
-it('takes whatever is right where nobody could read before it', () => {
+it('accepts any valid assertion when no instance ran before it', () => {
   const { endpoint, ask, seconds } = anIssuer()
   countAssertions(endpoint)
   const now = seconds()

@@ -185,7 +185,7 @@ it.each<[what: string, fault: string, spoil: (it: Situation) => void]>([
   ['with more budget than was passed on', 'authority', saying({ authorization_details: [authorityOf(read, 6)] })],
   ['with all that the grant may do', 'authority', saying({ authorization_details: [authorityOf(all, 5)] })],
   ['that leaves out who acts', 'act', ({ claims }) => void delete claims.act],
-  ['with somebody more in the chain', 'act', saying({ act: { sub, act: { sub } } })],
+  ['with one more actor in the chain', 'act', saying({ act: { sub, act: { sub } } })],
 ])('keeps back a credential %s (V4, V5)', async (_, fault, spoil) => {
   const it = situation()
   spoil(it)
@@ -226,7 +226,7 @@ it('lets out the whole of what was approved, and what is less, and no more (V4, 
   await expect(saying(authorityOf(all, 11))).rejects.toMatchObject({ detail: expect.stringMatching(/: authority$/) })
 })
 
-it('keeps back the very words that were approved where nobody understands them (V4)', async () => {
+it('withholds a credential with the approved authority if it has an unknown member (V4)', async () => {
   const own = ownSituation({ ...authorityOf(all, 10), only_on: 'sundays' })
   await expect(lint(own)).rejects.toMatchObject({ detail: expect.stringMatching(/: authority$/) })
 })

@@ -33,7 +33,7 @@ it.each<[ErrorCode, error: string, status: number, waitSeconds: number | undefin
   expect(oauthErrorOf(toProblem(new ServiceError(code)), 7)).toMatchObject({ error, status, waitSeconds })
 })
 
-it('says which parameter is wrong, and tells nobody what is wrong inside', () => {
+it('says which parameter is wrong, and reveals nothing of internal faults', () => {
   const said = (code: ErrorCode) =>
     oauthErrorOf(toProblem(new ServiceError(code, 'resource: given more than once'))).message
   expect(said('request_malformed')).toBe(`${errorKinds.request_malformed.title}: resource: given more than once.`)

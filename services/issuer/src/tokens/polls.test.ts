@@ -17,7 +17,7 @@ it('slows down who asks too often, by 5 s each time, and keeps to it (RFC 8628 Â
   expect(asked(polls, 33 * second, 'req_2')).toEqual(['authorization_pending', 5])
 })
 
-it('asks nobody to wait longer than a minute, and remembers no more than it has room for', () => {
+it('asks no client to wait longer than a minute, and remembers no more than it has room for', () => {
   const polls = new Polls(2)
   const last = Array.from({ length: 20 }, () => asked(polls, 0)).at(-1)
   expect(last).toEqual(['slow_down', 60])

@@ -33,8 +33,8 @@ export class Polls {
     this.#last.set(name, { at: now, intervalSeconds: wait })
     if (this.#last.size > this.#most) this.#last.delete(this.#last.keys().next().value ?? name)
     return tooSoon
-      ? new OAuthError('slow_down', `Nobody has decided the request yet: ask every ${wait} s.`, { waitSeconds: wait })
-      : new OAuthError('authorization_pending', 'Nobody has decided the request yet: ask again later.', {
+      ? new OAuthError('slow_down', `The request is not decided yet: ask every ${wait} s.`, { waitSeconds: wait })
+      : new OAuthError('authorization_pending', 'The request is not decided yet: ask again later.', {
           waitSeconds: wait,
         })
   }

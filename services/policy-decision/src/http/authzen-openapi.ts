@@ -96,7 +96,7 @@ export function authZenOpenApi(publicUrl: string, open: boolean): object {
       summary,
       parameters: [{ name: 'X-Request-ID', in: 'header', schema: { type: 'string' } }],
       requestBody: { required: true, content: json(request) },
-      responses: { 200: { description: 'The answer, whatever it is', content: json(answer) }, ...refused },
+      responses: { 200: { description: 'The answer: allow or deny', content: json(answer) }, ...refused },
     }
     return [`/access/v1/${path}`, { post }]
   })

@@ -23,7 +23,7 @@ describe('searches (§8)', () => {
     expect(byAction).toEqual({ status: 200, results: names.map((name) => ({ name })) })
   })
 
-  it('ignore the id of what is searched for, whatever it is', async () => {
+  it('ignore any id of what is searched for', async () => {
     for (const id of ['1', 7, null, {}]) {
       expect((await post('search/subject', { subject: { type: 'user', id }, action, resource })).statusCode).toBe(200)
       expect((await post('search/resource', { subject, action, resource: { type: 'doc', id } })).statusCode).toBe(200)
@@ -63,7 +63,7 @@ describe('searches (§8)', () => {
     expect(await find({ limit: 0 })).toMatchObject({ page: { count: 0, total: 5 }, results: [] })
   })
 
-  it('a token serves for the request that it was given for, in whatever order it is written, and for no other', async () => {
+  it('a token is valid only for the request that it was given for, with members in any order', async () => {
     const { token } = { token: (await find({ limit: 2 })).page.next_token }
     const reordered = { resource: { type: 'doc' }, subject: { id: 'alice', type: 'user' }, action }
     expect(await find({ token }, 'search/resource', reordered)).toMatchObject({ status: 200 })

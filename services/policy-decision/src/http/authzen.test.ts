@@ -66,13 +66,13 @@ describe('an evaluation (§6)', () => {
     ['a context that is text', { subject, action, resource, context: 'x' }],
     ['null for a context', { subject, action, resource, context: null }],
     ['an entity reference', { subject, action, resource, context: { a: [{ __entity: {} }] } }],
-    ['an entity reference where nobody reads it', { subject, action, resource, note: [{ __entity: {} }] }],
+    ['an entity reference in an unknown member', { subject, action, resource, note: [{ __entity: {} }] }],
     ['an extension value', { subject: { ...subject, properties: { __extn: {} } }, action, resource }],
     ['two keys that are equal', '{"subject":{"type":"a","id":"b"},"subject":{"type":"a","id":"c"}}'],
     ['two keys that are equal unescaped', '{"subject":1,"s\\u0075bject":2}'],
     ['a nest that is too deep', `{"context":${'['.repeat(40)}${']'.repeat(40)}}`],
     ['a lone surrogate', '{"context":{"a":"\\ud800"}}'],
-    ['a number that nobody reads exactly', '{"context":{"a":9007199254740993}}'],
+    ['a number beyond exact precision', '{"context":{"a":9007199254740993}}'],
   ])('that is malformed is answered 400: %s', async (_, body) => {
     for (const path of ['evaluation', 'evaluations']) {
       const answer = await post(path, body)
@@ -87,7 +87,7 @@ describe('the binding (§10.1)', () => {
   const good = { subject, action, resource }
 
   it.each(['', 'Bearer stranger', 'Basic friend'])(
-    'says 401 to whoever is nobody, and how to be somebody: %j',
+    'answers 401 to an unknown caller, and names the scheme to use: %j',
     async (authorization) => {
       for (const body of [good, 'no JSON']) {
         const answer = await post('evaluation', body, { ...json, authorization })
@@ -98,7 +98,7 @@ describe('the binding (§10.1)', () => {
   )
 
   it.each(['bfe9eb29-ab87-4ca3-be83-a1d5d8305716', 'any thing; {at} "all"', 'é', 'x'.repeat(2000)])(
-    'gives a request id back as it came, whatever the answer: %s',
+    'returns a request id unchanged with every answer: %s',
     async (id) => {
       const answers = [
         await post('evaluation', good, { ...json, 'x-request-id': id }),
@@ -145,7 +145,7 @@ describe('the binding (§10.1)', () => {
     expect((await post('search/subjects', good)).statusCode).toBe(404)
   })
 
-  it('says 500 without a word of why, for what nobody can say', async () => {
+  it('answers an internal error with 500, without details', async () => {
     const answer = await post('evaluation', { subject, action, ...doc('13') })
     expect(answer.statusCode).toBe(500)
     expect(answer.body).not.toContain('secret')
@@ -243,7 +243,7 @@ describe('evaluations (§7)', () => {
     ['an array that is none', { evaluations: {} }],
     ['null for an array', { evaluations: null }],
     ['options that are none', { evaluations: [{}], options: 'x' }],
-    ['a semantic that nobody knows', { evaluations: [{}], options: { evaluations_semantic: 'first' } }],
+    ['an unknown semantic', { evaluations: [{}], options: { evaluations_semantic: 'first' } }],
     ['a semantic in a list', { evaluations: [{}], options: { evaluations_semantic: ['execute_all'] } }],
     ['a default of a wrong type', { subject: 'alice', evaluations: [{}] }],
     ['a member of a default of a wrong type', { subject: { type: 7 }, evaluations: [{ subject }] }],
@@ -254,7 +254,7 @@ describe('evaluations (§7)', () => {
     expect(asked).toEqual([])
   })
 
-  it('an error of one item is its denial, and nobody else’s (V13)', async () => {
+  it('an error in one item denies that item only (V13)', async () => {
     const bad = [
       null,
       7,

@@ -91,7 +91,7 @@ it('takes a number of bytes that an answer may have, and nothing else for one (V
 })
 
 it('takes a list of what an enforcement point can do, and nothing else for one', () => {
-  expect(asked({ supported_obligations: ['custom', 'of somebody'] }).supported).toEqual(['custom', 'of somebody'])
+  expect(asked({ supported_obligations: ['custom', 'of others'] }).supported).toEqual(['custom', 'of others'])
   expect(asked({}).supported).toBeUndefined()
   for (const wrong of ['custom', null, {}, [1], [['custom']]])
     expect(() => asked({ supported_obligations: wrong })).toThrow('supported_obligations')

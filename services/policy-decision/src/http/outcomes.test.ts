@@ -24,7 +24,7 @@ async function aServer(report: (point: EnforcementPoint['id'], jws: string) => P
   return http
 }
 
-it('tells a stranger so whatever is said, and reads nothing of it', async () => {
+it('answers 401 to a stranger for every body, and reads none', async () => {
   const said: [EnforcementPoint['id'], string][] = []
   await using http = await aServer(async (point, jws) => void said.push([point, jws]))
   const tell = async (authorization: string, payload: string) => {

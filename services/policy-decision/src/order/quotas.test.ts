@@ -29,7 +29,7 @@ it('a grant, and an agent over all its grants, has so many decisions a minute an
   expect(taken('one', 'grt_3', 100)).toBe(30)
 })
 
-it('what one has used up is nobody else’s (V18)', () => {
+it('a task that used up its quota takes nothing from another (V18)', () => {
   const { taken } = world()
   taken('one', 'grt_1', 1000)
   expect(taken('two', 'grt_2', 30)).toBe(30)

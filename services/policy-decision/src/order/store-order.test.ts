@@ -43,7 +43,7 @@ it.each([
   expect(w.store.refills).toMatchObject([{ version: 3, left: asLogged }])
 })
 
-it('a store that lost the tree is told what the log has, and what this batch took (V9)', async () => {
+it('a store that lost the tree gets what the log has, and what this batch took (V9)', async () => {
   const w = ordered()
   await w.take(4, { calls: 2n, 'cost:EUR': 500_000n })
   await w.take(5, { calls: 1n, 'uses:0': 9n })

@@ -122,7 +122,7 @@ describe('what another instance was first with', () => {
     expect(b.heard).toEqual([3, 4, 5, 'recorded'])
   })
 
-  it('nobody is told of by the store in vain: to wait for it is no try', async () => {
+  it('waiting for the store does not count as an attempt', async () => {
     const w = queued()
     w.store.answers.push(...Array.from({ length: 5 }, () => ({ outcome: 'ahead', version: 1 }) as const))
     const a = anAllow('a')
@@ -133,7 +133,7 @@ describe('what another instance was first with', () => {
     expect(w.told).toEqual([])
   })
 
-  it('nor is a write that was lost a try of whoever waited meanwhile', async () => {
+  it('nor does a lost write count as an attempt of the calls that waited meanwhile', async () => {
     const w = queued()
     w.store.answers.push({ outcome: 'advanced' }, { outcome: 'ahead', version: 1 })
     w.order.before = async () => {
@@ -189,7 +189,7 @@ describe('what lost to calls of its own batch', () => {
     return { work, heard }
   }
 
-  it('is told once these are answered', async () => {
+  it('is answered after these', async () => {
     const w = queued()
     const [a, b] = [anAllow('a'), loser('b')]
     w.order.before = async () => expect(b.heard).toEqual([])
@@ -230,8 +230,8 @@ describe('what lost to calls of its own batch', () => {
   })
 })
 
-describe('whatever is wrong with one', () => {
-  it('is told to it, and the others are written: what the store refuses', async () => {
+describe('a fault of one call', () => {
+  it('is answered to that call, and the others are written: what the store refuses', async () => {
     const w = queued()
     w.store.answers.push({ outcome: 'exhausted', resource: 'calls' })
     const [a, b] = [anAllow('a'), anAllow('b')]
@@ -331,7 +331,7 @@ describe('whatever is wrong with one', () => {
     expect(b.heard).toEqual([1, 'recorded'])
   })
 
-  it('a write whose outcome is unknown: none of it is told to count, and what comes next is heard', async () => {
+  it('a write whose outcome is unknown: no call of it gets an ALLOW, and the next ones are served', async () => {
     const w = queued()
     const away = new Error('away')
     w.order.before = async () => {
@@ -370,7 +370,7 @@ describe('whatever is wrong with one', () => {
   })
 })
 
-describe('an ALLOW that nobody was told', () => {
+describe('an ALLOW that was never delivered', () => {
   const back = (id: string) => ({
     type: 'decision.abandoned',
     subject: id,

@@ -104,7 +104,7 @@ describe('what an enforcement point signed', () => {
 
   it.each<[why: string, by: Partial<Point>, status: string, mode: string]>([
     ['something happened', {}, 'failed', 'window'],
-    ['nobody knows', {}, 'unknown', 'window'],
+    ['the status is unknown', {}, 'unknown', 'window'],
     ['the point may not release', { may_release: false }, 'not_executed', 'window'],
     ['one action was approved, and is used by its ALLOW', {}, 'not_executed', 'per_action'],
   ])('gives nothing back where %s (V9)', async (_, by, status, mode) => {
@@ -216,7 +216,7 @@ describe('an instance of an enforcement point (V10)', () => {
   })
 })
 
-it('a point without instances may count from 1 again, since nobody knows its starts apart', async () => {
+it('a point without instances may count from 1 again, since its starts cannot be distinguished', async () => {
   const w = await allowed()
   w.numbers.add(`${point.id} undefined`, 7, now)
   await w.report()
@@ -253,7 +253,7 @@ describe('what is none', () => {
   })
 
   it.each<[what: string, why: string, over: object, by?: Partial<Point>, signer?: typeof key]>([
-    ['of a decision that nobody took', 'decision_unknown', { decision_id: newId('dec', now, systemRandom) }],
+    ['of a decision that was never made', 'decision_unknown', { decision_id: newId('dec', now, systemRandom) }],
     ['of another call', 'outcome_mismatch', { call_id: newId('call', now, systemRandom) }],
     ['of another action', 'outcome_mismatch', { action_digest: `${'B'.repeat(42)}A` }],
     ["of another point's decision", 'outcome_mismatch', { enforcement_point: 'p2' }, { id: 'p2' }],
@@ -276,7 +276,7 @@ describe('what is none', () => {
     await expect(w.report()).rejects.toEqual(code('outcome_mismatch', 'the decision was taken back'))
   })
 
-  it('but the same that is told twice at once is written once, and both are answered (V10)', async () => {
+  it('but the same outcome, reported twice at once, is written once, and both reports are answered (V10)', async () => {
     const w = await allowed()
     await Promise.all([w.report(), w.report()])
     expect(w.outcomes()).toMatchObject([{ data: { status: 'succeeded' } }])
@@ -369,7 +369,7 @@ describe('an outcome that is overdue', () => {
     { overdue: 50, atOnce: 1 },
     { overdue: 1000, atOnce: 13 },
     { overdue: 4000, atOnce: 32 },
-  ])('is said among others, $atOnce of $overdue at a time: nobody waits behind all of them (V18)', async (few) => {
+  ])('is written among others, $atOnce of $overdue at a time: no call waits behind all (V18)', async (few) => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     onTestFinished(() => void vi.useRealTimers())
     const record = (n: number) => ({ id: `dec_${n}`, outcomeDue: now })

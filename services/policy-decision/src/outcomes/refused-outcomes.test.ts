@@ -4,7 +4,7 @@ import { RefusedOutcomes } from './refused-outcomes.ts'
 const data = (decision_id: string, code: 'outcome_mismatch' | 'outcome_sequence_reused' = 'outcome_mismatch') =>
   ({ decision_id, grant_id: 'grt_1', enforcement_point: 'point', code, outcome: 'a.b.c' }) as never
 
-it('go on the log once a decision, whatever their point signs further (V10, V18)', async () => {
+it('go on the log once per decision, even if their point signs more (V10, V18)', async () => {
   const drafts: object[] = []
   const refused = new RefusedOutcomes({ record: async (given) => void drafts.push(...given) as never })
   for (const each of [data('dec_1'), data('dec_1'), data('dec_1', 'outcome_sequence_reused'), data('dec_2')])
@@ -17,7 +17,7 @@ it('go on the log once a decision, whatever their point signs further (V10, V18)
   ])
 })
 
-it('hold up nobody while the bus is away: what finds no room is told by its answer alone (V18)', async () => {
+it('delay no caller while the bus is away: those that find no room are only answered (V18)', async () => {
   const away = Promise.withResolvers<never>()
   const drafts: object[] = []
   const refused = new RefusedOutcomes({

@@ -32,7 +32,7 @@ it('a set that is held answers as it did, however often the directory is loaded 
   expect(said()).toEqual({ outcome: 'allow', policies: ['9'] })
 })
 
-it('reads a large directory beside what is asked, and whoever asks for it meanwhile is answered by what is there then (V18)', async () => {
+it('answers questions while it reads a large directory, and a reload asked for meanwhile reads the files anew (V18)', async () => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-plain-'))
   const put = (id: string) =>
     writeFileSync(

@@ -32,7 +32,7 @@ it('ends with an exit code and the reason on stderr, when its policies do not lo
   }
 })
 
-it('needs a policy directory and nothing else, and stops when it is told to', async () => {
+it('needs a policy directory and nothing else, and stops on request', async () => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-plain-'))
   writeFileSync(join(folder.path, 'a.cedar'), 'permit (principal, action, resource);')
   const { child, exited } = start({ BAILIWICK_POLICIES: folder.path })

@@ -16,7 +16,7 @@ const entities = JSON.stringify([
   { uid: { type: 'Doc', id: 'plan' }, attrs: {}, parents: [] },
 ])
 const adults = '@id("adults") permit (principal, action == Action::"read", resource) when { principal.age > 17 };'
-const nobody = '@id("nobody") forbid (principal, action, resource);'
+const forbidAll = '@id("forbid-all") forbid (principal, action, resource);'
 const broken = '@id("adults") permit (principal, action, resource) when { principal.agee > 17 };'
 
 interface Running extends AsyncDisposable {
@@ -266,7 +266,7 @@ describe('POST /admin/reload', () => {
     ],
     ['entities that do not fit', { 'entities.json': entities.replace('30', '"30"') }],
     ['a schema that is none', { 'schema.cedarschema': 'entity User in [Gone];' }],
-    ['a wrong mapping', { 'authzen.yaml': 'types: { user: Nobody }' }],
+    ['a wrong mapping', { 'authzen.yaml': 'types: { user: Unknown }' }],
   ])('refuses %s with 422 and says why, and the set before stays whole (V13)', async (_, files) => {
     await using pdp = await running({
       ...set,
@@ -290,9 +290,9 @@ describe('POST /admin/reload', () => {
     expect(await bodies()).toEqual(before)
   })
 
-  it('is atomic: whatever is asked meanwhile is answered by the one set or the other, and afterwards by the new one (V13)', async () => {
+  it('is atomic: a question meanwhile is answered by one set or the other, and afterwards by the new one (V13)', async () => {
     await using pdp = await running(set)
-    const sets = [adults, adults + nobody]
+    const sets = [adults, adults + forbidAll]
     const hashes = new Map<string, boolean>()
     hashes.set(pdp.plain.policies.current().hash, true)
     let active = pdp.plain.policies.current().hash
@@ -330,7 +330,7 @@ describe('POST /admin/reload', () => {
     ['application/x-www-form-urlencoded', 'now'],
     ['text/plain', 'please'],
     ['', ''],
-  ])('takes whatever clients send along: %j with %j', async (type, body) => {
+  ])('accepts any body and type: %j with %j', async (type, body) => {
     await using pdp = await running(set)
     expect((await pdp.post('/admin/reload', body, { 'content-type': type })).status).toBe(200)
     pdp.put({ 'a.cedar': broken })

@@ -63,7 +63,7 @@ it('is for who acts where more is wanted, and for whose grant it is where humans
   expect(said({ arguments: named })).toMatchObject({ action: { arguments: named } })
 })
 
-it('names nobody where nobody was authenticated, and no action that could not be read', () => {
+it('names no agent that was not authenticated, and no action that could not be read', () => {
   const offer = accessRequestOffer(pdp, { ...evaluation, digest: undefined }, denied({ reason: 'credential_missing' }))
   const verified = read(offer?.binding_token ?? '')
   expect(verified.ok && Object.keys(verified.value).sort()).toEqual(['aud', 'exp', 'iat', 'iss', 'jti', 'reason'])

@@ -9,7 +9,7 @@ it('who acts under a delegation is named by both, or not at all', () => {
   expect(acting({ sub: 'sub' }, undefined)).toEqual({})
 })
 
-it('between the agent whose grant it is and who acts stands everybody but these two, the first above first', () => {
+it('lists all agents between the grant’s agent and the acting one, without these two, the first delegate first', () => {
   const between = (act?: object) => actedBetween({ ...(act ? { act } : {}) } as never)
   expect(between()).toStrictEqual({})
   expect(between({ sub: 'who acts' })).toStrictEqual({})

@@ -90,7 +90,7 @@ it('a sum of agents with long names stands in as many events as it needs', async
 
 const withoutAnybody = ['credential_missing', 'credential_malformed', 'credential_invalid', 'pep_out_of_scope'] as const
 
-it('whatever nobody in particular asks is one leaf of a minute, counted by point and reason (V18)', async () => {
+it('unattributed denials become one leaf a minute, counted by point and reason (V18)', async () => {
   const { denials, refuse, named, sums } = world()
   const other = { id: 'another' } as EnforcementPoint
   for (let n = 0; n < 5000; n++)
@@ -103,7 +103,7 @@ it('whatever nobody in particular asks is one leaf of a minute, counted by point
   expect(sums()).toContainEqual({ subject: 'another', reason: 'credential_missing', count: 1250 })
 })
 
-it('who has an agent’s credential and not its key is told of, and fills no log in its name (V11, V18)', async () => {
+it('a thief of an agent’s credential without its key is recorded, but cannot fill the log in its name (V11, V18)', async () => {
   const { clock, denials, refuse, named, sums } = world()
   for (let n = 0; n < 600; n++) {
     refuse({ decisionId: `dec_${n}`, reason: 'proof_key_mismatch', unproven: true, token: tokenOf(agent(1)) })

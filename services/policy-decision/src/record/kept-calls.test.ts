@@ -21,7 +21,7 @@ function handing() {
   return { published, gates, calls: new KeptCalls(producer as never) }
 }
 
-it('hands over each call with its salt under its own hash, behind whoever decides', async () => {
+it('hands over each call with its salt under its own hash, after the decisions that wait', async () => {
   const { published, gates, calls } = handing()
   calls.keep('dec_1', call(1))
   expect(published).toEqual([])

@@ -61,7 +61,7 @@ it('cut no character in half: half of one cannot be signed, and makes the event 
 it('are supported where an enforcement point says nothing, or says that it does all of them', () => {
   expect(isSupported(all, undefined)).toBe(true)
   expect(isSupported(none, [])).toBe(true)
-  expect(isSupported(all, ['custom', 'notification', 'of somebody'])).toBe(true)
+  expect(isSupported(all, ['custom', 'notification', 'of others'])).toBe(true)
   expect(isSupported(all, ['custom', 'step-up'])).toBe(false)
   expect(isSupported(all, ['notification', 'redact', 'limit'])).toBe(false)
   for (const custom of [{ redact: ['a'] }, { limitBytes: 1 }, { reportSeconds: 1 }]) {

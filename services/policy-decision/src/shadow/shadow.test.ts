@@ -114,7 +114,7 @@ it('puts what both said into one event for many decisions, none of them twice', 
   )
 })
 
-it('throws nothing at a decision, whatever goes wrong with what it is to be asked (V13)', async () => {
+it('never throws into a decision, even if its own question fails (V13)', async () => {
   await using beside = await running()
   const requests = () => {
     throw new Error('no history of this kind')

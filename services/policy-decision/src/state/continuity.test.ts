@@ -19,8 +19,8 @@ describe('attestation', () => {
     ['in any order', 130, [120, 60], false],
     ['too late once, though it came again since', 122, [61, 121], true],
     ['the last one too long ago', 121, [60], true],
-    ['of before humans said yes', 61, [-1, -60], true],
-    ['at the moment when humans said yes', 60, [0], false],
+    ['earlier than the approval', 61, [-1, -60], true],
+    ['at the moment of the approval', 60, [0], false],
     ['dated ahead by a clock that is fast', 30, [31], false],
     ['dated so far ahead that it would cover what comes', 30, [200], true],
     ['dated ahead, to be there when it is needed', 100, [30, 150], true],
@@ -35,7 +35,7 @@ describe('attestation', () => {
     expect(lapsed(-1)).toBe(false)
   })
 
-  it('stays lapsed, whatever is attested afterwards', () => {
+  it('stays lapsed after any later attestation', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 300 })),
@@ -65,9 +65,9 @@ describe('outcomes', () => {
     ['in time', 50, allow(5, 15, 'settled'), false],
     ['too late, though it came', 50, allow(5, 16, 'settled'), true],
     ['missed', 50, allow(5, undefined, 'missing'), true],
-    ['of what nobody was told', 50, allow(5, undefined, 'abandoned'), false],
-    ['of before humans said yes', 50, allow(-5), false],
-    ['of the moment when humans said yes', 50, allow(0), true],
+    ['of an ALLOW that was never delivered', 50, allow(5, undefined, 'abandoned'), false],
+    ['of an ALLOW before the approval', 50, allow(-5), false],
+    ['of an ALLOW at the moment of the approval', 50, allow(0), true],
     ['of a time that is none', 50, { at: Number.NaN, standing: 'open' }, true],
   ])('%s', (_, now, record, expected) => {
     expect(lapsed(now, { allows: [record] })).toBe(expected)
@@ -95,7 +95,7 @@ describe('whether a grant waits for a human', () => {
   /** Whether a grant that was made at 0 s waits for a human at 160 s, after the given events. */
   function waits(intents: object[], over: { by?: string; stepUps?: object[]; revoked?: string; state?: string } = {}) {
     const revocations = new RevocationState({ base: true })
-    const data = { revocation_id: 'rev_1', kind: 'approver', target: over.revoked ?? 'nobody' }
+    const data = { revocation_id: 'rev_1', kind: 'approver', target: over.revoked ?? 'unknown' }
     revocations.apply({ version: 1, data } as never)
     const ledger = {
       revocations,
@@ -137,7 +137,7 @@ describe('whether a grant waits for a human', () => {
     expect(waits([intent(1)], { stepUps: [once, stepUp] })).toBe(false)
   })
 
-  it('a yes of somebody who was revoked since, or one that was taken back, heals nothing (V7)', () => {
+  it('a yes that was withdrawn, or whose approver was revoked since, heals nothing (V7)', () => {
     const stepUps = [stepUp]
     expect(waits([intent(1)])).toBe(true)
     expect(waits([intent(1)], { stepUps })).toBe(false)

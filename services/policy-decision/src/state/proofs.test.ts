@@ -195,7 +195,7 @@ describe('a proof', () => {
     expect(await a.accept('two', seconds(clock), nonce)).toBe('accepted')
   })
 
-  it('of before a loss is refused by the instance that notices, and by every other (V10)', async () => {
+  it('made before a loss is refused by the instance that notices, and by every other (V10)', async () => {
     const { clock, memory, a, b } = await instances(2)
     const [iat, nonce] = [seconds(clock), b.nonce()]
     expect(await a.accept('one', iat, undefined)).toBe('accepted')
@@ -209,7 +209,7 @@ describe('a proof', () => {
     expect(await a.accept('four', seconds(clock), undefined)).toBe('accepted')
   })
 
-  it('of before a loss does not count because another call adopted the store since it was looked at (V10)', async () => {
+  it('made before a loss does not count even if another call adopts the store while it is checked (V10)', async () => {
     const { clock, memory, a, b } = await instances(2)
     const iat = seconds(clock)
     expect(await a.accept('old', iat, undefined)).toBe('accepted')
@@ -431,7 +431,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const), of: instance }) },
 )
 
-it('is never accepted twice, whatever is lost, cut off, answered late or started again (V10)', async () => {
+it('is never accepted twice, with any order of losses, cuts, late answers and restarts (V10)', async () => {
   let accepted = 0
   await fc.assert(
     fc.asyncProperty(

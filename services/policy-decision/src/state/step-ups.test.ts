@@ -153,14 +153,14 @@ describe('whose yes this PDP verified itself (V3)', () => {
   )
 
   it.each<[why: string, over: object]>([
-    ['nobody approved it yet', { approved: undefined }],
+    ['it is not approved yet', { approved: undefined }],
     ['the statement is another request', { id: 'req_99999999999999999999' }],
     ['the statement is not what the hash says', { approved: { ...approved, statement_hash: jcsHash('other') } }],
     ['it is an approval of another kind', { approved: { ...approved, statement: { ...statement, kind: 'approval' } } }],
-    ['nobody signed it', { approved: { ...approved, assertions: [] } }],
+    ['it has no signature', { approved: { ...approved, assertions: [] } }],
     ['another passkey signed it', { approved: { ...approved, assertions: [aPasskey().sign(statement)] } }],
     ['it was over when it was approved', { approvedAt: notAfter }],
-    ['nobody knows when it was approved', { approvedAt: undefined }],
+    ['the time of its approval is unknown', { approvedAt: undefined }],
     ['it cannot be read', { approved: { ...approved, assertions: undefined } }],
   ])('and no other does: %s', async (_, over) => {
     const { stepUps, tree } = world({ ...record, approved: { ...approved }, ...over }, record)

@@ -78,7 +78,7 @@ describe('why a call is dead, each for its own reason', () => {
     expect(reasonIn(w)).toBe(reason)
   })
 
-  it('a tool that nobody granted has not changed: that is for the authority to say', () => {
+  it('a tool that was not granted has not changed: the authority check refuses it', () => {
     const w = world()
     Object.assign(w.call, { resource: { type: 'tool', id: 'new/x' } })
     Object.assign(w.servers, { new: { manifest: 'm' } })

@@ -125,13 +125,13 @@ describe('bytes', () => {
     }
   })
 
-  it('that were sent beyond what was reserved leave none, nor do those that nobody measured (V9)', () => {
+  it('that were sent beyond the reservation leave none, nor do unmeasured ones (V9)', () => {
     expect(bytes(reserve([of(taken(90))]))).toBe('budget_exhausted')
     expect(bytes(reserve([of({ unmeasured: 1 })]))).toBe('budget_exhausted')
     expect(bytes(reserve([{ ...free, spent: of({ unmeasured: 1 }).spent }]))).toBe(0)
   })
 
-  it('never come to more than the limit, whatever is asked for and sent, in any order (V9)', () => {
+  it('never exceed the limit, for any requests and any bytes sent, in any order (V9)', () => {
     const calls = fc.array(
       fc.record({
         asked: fc.option(fc.integer({ min: 1, max: 60 }), { nil: undefined }),

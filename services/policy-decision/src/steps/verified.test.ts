@@ -141,7 +141,7 @@ it.each<[reason: string, call: Call]>([
   expect(reasonOf(call)).toBe(reason)
 })
 
-it('names whose credential it was once its signature holds, and nobody before', () => {
+it('names the credential’s agent only once its signature holds', () => {
   const { pdp } = world()
   const refused = (call: Call) => {
     const { point, request } = asked(call)

@@ -80,12 +80,12 @@ it.each(['', '0001-01-01T00:00:00.000Z'])(
   },
 )
 
-it('is told by the judge of OCSF what is wrong', () => {
+it('fails validation against the OCSF schema when it is wrong', () => {
   if (compiled === undefined) return
   const told = tellExample('decisions.v1', exampleEvent('decisions.v1', 'decision.allowed'), whole)
-  const { actor: _, ...nobody } = told as Extract<OcsfEvent, { class_uid: 6003 }>
+  const { actor: _, ...unnamed } = told as Extract<OcsfEvent, { class_uid: 6003 }>
   for (const bad of [
-    nobody,
+    unnamed,
     { ...told, severity_id: 7 },
     { ...told, severity: 'Fatal' },
     { ...told, time: 'now' },
@@ -133,13 +133,13 @@ it('tells the code of a revocation, and of what an operator wrote not even the h
   expect(reasonIn({ salted_sha256: 'A'.repeat(43) })).not.toHaveProperty('reason')
 })
 
-it('names nobody as approver whose signature did not hold (V3)', () => {
+it('names no approver whose signature did not hold (V3)', () => {
   const story = { ...whole, grant: { ...grant, approvers: [], problem: 'assertion_invalid' } }
   const told = tellExample('decisions.v1', exampleEvent('decisions.v1', 'decision.allowed'), story)
   expect(told.bailiwick).toMatchObject({ approvers: [], approval_problem: 'assertion_invalid' })
 })
 
-describe('of texts that somebody hostile chose', () => {
+describe('of texts that an attacker chose', () => {
   const hostile = 'a\r\n{"forged":true}\u0000\u001b[2J\u2028\u202e\u{e0001}'
   const action = (resource: string, args: Record<string, string>) => ({
     ...decision,

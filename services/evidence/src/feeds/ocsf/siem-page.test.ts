@@ -25,7 +25,7 @@ const cells = ({ class_name, class_uid, activity_name, activity_id, type_name, s
   status ?? '–',
 ]
 
-it('lists every event that is a leaf, with the classes and activities that it is told in', () => {
+it('lists every event that is a leaf, with the OCSF classes and activities that it becomes', () => {
   const rows = new Map<string, string>()
   for (const { topic, type, event } of leaves) {
     const name = topic.endsWith('.parked') ? '*.parked' : topic

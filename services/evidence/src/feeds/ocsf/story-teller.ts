@@ -155,13 +155,13 @@ export class StoryTeller {
 
   /** As for a grant, names only approvers whose signatures were verified here (V3). */
   async #yes(requestId: string, digest: string, grant: GrantFacts | undefined): Promise<YesFacts> {
-    const nobody = (problem: string): YesFacts => ({ requestId, approvers: [], problem })
+    const unapproved = (problem: string): YesFacts => ({ requestId, approvers: [], problem })
     const approved = await this.#find(approvalOf(requestId), 'request.approved')
-    if (approved === undefined) return nobody('access_request_unknown')
-    if (grant === undefined) return nobody('grant_unknown')
+    if (approved === undefined) return unapproved('access_request_unknown')
+    if (grant === undefined) return unapproved('grant_unknown')
     const { statement, assertions } = approved.data
-    if (statement.kind !== 'step_up' || statement.request_id !== requestId) return nobody('statement_unknown')
-    if (statement.action_digest !== digest) return nobody('action_digest_mismatch')
+    if (statement.kind !== 'step_up' || statement.request_id !== requestId) return unapproved('statement_unknown')
+    if (statement.action_digest !== digest) return unapproved('action_digest_mismatch')
     const { projection, trust } = this.#options
     await projection.readToEnds(['registry.v1'], registryMs)
     const at = Date.parse(approved.time)
@@ -169,7 +169,7 @@ export class StoryTeller {
     const of = { id, agent, authority, mode, not_after } as StepUpCheck['grant']
     const registry = projection.ledger.registry.view(at)
     const verified = await verifyStepUp({ statement, assertions, grant: of, registry, trust, at, ...ofOlderLogs })
-    return verified.ok ? { requestId, approvers: verified.approverIds } : nobody(verified.code)
+    return verified.ok ? { requestId, approvers: verified.approverIds } : unapproved(verified.code)
   }
 
   async #find<T extends Beginning>(id: string, ...types: readonly T[]): Promise<LeafEventOf<T> | undefined> {

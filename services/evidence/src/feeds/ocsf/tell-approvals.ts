@@ -6,7 +6,7 @@ type RequestEvent = Extract<LeafEvent, { type: `request.${string}` }>
 
 export const person = (id: string) => ({ uid: id, type_id: 1, type: 'User' }) as const
 export const agentUser = (id: string) => ({ uid: id, type_id: 4, type: 'Service' }) as const
-export const nobody = { uid: 'unknown', type_id: 0, type: 'Unknown' } as const
+export const unknownUser = { uid: 'unknown', type_id: 0, type: 'Unknown' } as const
 export const aiAgent = (instance: string, name?: string) => ({
   uid: agentOf(instance),
   ...(instance === agentOf(instance) ? {} : { instance_uid: instance }),
@@ -18,7 +18,7 @@ const words = {
   'request.endorsed': ['Endorsed', 'One of several people agreed'],
   'request.approved': ['Approved', 'People approved'],
   'request.denied': ['Denied', 'A person denied'],
-  'request.expired': ['Expired', 'Nobody answered in time'],
+  'request.expired': ['Expired', 'No approver answered in time'],
   'request.cancelled': ['Cancelled', 'The agent took back what it asked'],
   'request.withdrawn': ['Withdrawn', 'A person withdrew what was approved'],
 } as const
@@ -55,7 +55,7 @@ export function tellRequest(event: RequestEvent, story: Story): Told {
     message: `${said}: request ${request_id}${agent === undefined ? '' : ` of ${printable(agent)}`}`,
     body: {
       ...actorOf(event, request),
-      user: agent === undefined ? nobody : agentUser(agent),
+      user: agent === undefined ? unknownUser : agentUser(agent),
       ...(agent === undefined ? {} : { ai_agent: aiAgent(agent, story.agentName) }),
       ...(authority === undefined ? {} : { privileges: privilegesOf(authority) }),
     },
@@ -144,7 +144,7 @@ export function tellRevocation(event: Revoked, story: Story): Told {
     ...common,
     body: {
       actor,
-      user: kind === 'approver' ? person(target) : agent === undefined ? nobody : agentUser(agent),
+      user: kind === 'approver' ? person(target) : agent === undefined ? unknownUser : agentUser(agent),
       ...(agent === undefined || kind === 'approver' ? {} : { ai_agent: aiAgent(agent, story.agentName) }),
     },
   }

@@ -1,5 +1,5 @@
 import type { Decision, Story } from './story.ts'
-import { agentUser, aiAgent, nobody } from './tell-approvals.ts'
+import { agentUser, aiAgent, unknownUser } from './tell-approvals.ts'
 import { failure, type LeafEventOf, type Severity, success, type Told } from './told.ts'
 import { printable } from './words.ts'
 
@@ -44,7 +44,7 @@ export function tellDecision(
     ...activity(data, story, { verdict: allowed ? 'ALLOW' : 'DENY', requestUid: data.call_id ?? data.decision_id }),
     severity: allowed ? 1 : 2,
     status: allowed ? success : failure(reason),
-    message: `${allowed ? 'Allowed' : `Denied (${reason})`}: ${actionText(data.action)}, by ${printable(who(data) ?? 'nobody known')}`,
+    message: `${allowed ? 'Allowed' : `Denied (${reason})`}: ${actionText(data.action)}, by ${printable(who(data) ?? 'an unknown caller')}`,
     says: { ...saysOf(data), decision: allowed ? 'ALLOW' : 'DENY', reason },
   }
 }
@@ -116,7 +116,7 @@ function activity(
 ): Activity {
   const { action, actor } = decision ?? {}
   const agent = decision === undefined ? story.grant?.agent : who(decision)
-  const user = agent === undefined ? nobody : agentUser(agent)
+  const user = agent === undefined ? unknownUser : agentUser(agent)
   const service = point ?? decision?.enforcement_point
   const policySet = decision?.policy_set
   return {

@@ -28,7 +28,7 @@ const findings: Record<FindingEvent['type'], [title: string, desc: string, sever
     5,
   ],
   'outcome.missing': [
-    'An action was allowed, and nobody said what became of it',
+    'An action was allowed, but its outcome was never reported',
     'The enforcement point did not report in time. The budget stays spent.',
     4,
   ],
@@ -54,10 +54,10 @@ const findings: Record<FindingEvent['type'], [title: string, desc: string, sever
   ],
   'event.refused': [
     'An event that cannot count',
-    'It is signed by nobody who may, or changes the registry without authority: forged, or a stolen key.',
+    'Its signer may not write it, or it changes the registry without authority: it is forged, or a key was stolen.',
     4,
   ],
-  'event.parked': ['A message that nobody can read', 'It stands on its own topic; the log has its place and hash.', 3],
+  'event.parked': ['An unreadable message', 'It stands on its own topic; the log has its place and hash.', 3],
   'policy-files.changed': [
     'The files of the active policies were edited',
     'They are not what people approved. What decides is what was loaded, or nothing.',
@@ -65,7 +65,7 @@ const findings: Record<FindingEvent['type'], [title: string, desc: string, sever
   ],
   'leaves.dropped': [
     'A sink will never get part of the log',
-    'It was too far behind, or whoever is behind it refused it for good. The log and evidence.v1 have all of it.',
+    'The sink was too far behind, or its receiver refused these leaves for good. The log and evidence.v1 have all of it.',
     3,
   ],
   'value.erased': [

@@ -1,5 +1,5 @@
 import type { GrantFacts, Story } from './story.ts'
-import { agentUser, aiAgent, nobody } from './tell-approvals.ts'
+import { agentUser, aiAgent, unknownUser } from './tell-approvals.ts'
 import { failure, type LeafEvent, type LeafEventOf, type Severity, success, type Told } from './told.ts'
 import { printable, privilegesOf } from './words.ts'
 
@@ -93,7 +93,7 @@ export function tellCredential(event: CredentialEvent, story: Story): Told<'auth
     status: refused ? failure(event.data.reason) : success,
     message: `${activityName}: ${credential_id ?? 'none'} of grant ${grant_id}`,
     body: {
-      user: agent === undefined ? nobody : agentUser(agent),
+      user: agent === undefined ? unknownUser : agentUser(agent),
       ...(agent === undefined ? {} : { ai_agent: aiAgent(agent, story.agentName) }),
       privileges: ofGrant(story.grant),
       session: {

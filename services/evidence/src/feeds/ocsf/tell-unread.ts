@@ -31,7 +31,7 @@ export function unreadEvent(bytes: Uint8Array): UnreadEvent {
  */
 export function tellUnread({ id, type, subject, time, dataschema }: UnreadEvent): Told<'detection_finding'> {
   const title = 'A leaf that this version cannot read'
-  const desc = 'A newer version wrote it. The log has it whole, and so has whoever reads it with that version.'
+  const desc = 'A newer version wrote it. The log holds all of it, and a reader of that version can read it.'
   const said = { type, subject, dataschema }
   return {
     class: 'detection_finding',

@@ -143,7 +143,7 @@ it('changes the tree head in place with one flush, in the half that the newest i
   expect(String(await storage.readHead())).toBe('four')
 })
 
-it('reads the tree head of before there were two halves', async () => {
+it('reads a tree head of the old format, without halves', async () => {
   using place = aPlace()
   await using storage = await place.open()
   writeFileSync(join(place.dir, 'tree-head.json'), '{"v":1}\n')
@@ -152,7 +152,7 @@ it('reads the tree head of before there were two halves', async () => {
   expect(String(await storage.readHead())).toBe('next')
 })
 
-it('says that a write failed when any of its files could not be synced, once none is under way', async () => {
+it('reports a failed write when any of its files could not be synced, after all the others have ended', async () => {
   let underway = 0
   const fs: LogFs = {
     ...systemLogFs,
