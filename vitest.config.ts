@@ -102,7 +102,7 @@ export default defineConfig({
           name: 'abuse-kafka',
           ...realParts,
           // Those of the files whose attack goes through the bus or the grant store: what is forged on topics, said again, taken
-          // over or read anew at a start; who is quicker, in whatever order things are said; what races a revocation or would take it
+          // over or read anew at a start; who is quicker, in any order of events; what races a revocation or would take it
           // back; what a memory of proofs must keep; and what people are attacked with, whose answers go the same way.
           include: [
             'anonymous-flood',

@@ -1,6 +1,6 @@
 // Makes `npm start` and `npm test` enough on a fresh machine: installs what package-lock.json says when node_modules
 // holds something else, builds the console when its sources changed, and puts the Node this repository is written for at node_modules/.bin/node, where npm scripts
-// look first. Runs on whatever Node came with npm, so: no dependency, no new syntax.
+// look first. It must run on any Node that came with npm: no dependency, no new syntax.
 // What is installed is compared with package-lock.json itself, so that a change of our own packages installs nothing, nor does a
 // checkout whose node_modules is a copy of another's.
 // `--stamp` only records an install that npm made by itself (the `dependencies` script in package.json).

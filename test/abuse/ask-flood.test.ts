@@ -68,7 +68,7 @@ it(`an approver who denies every request is asked ${mostDenied} times, and then 
   let prompts = 0
   let waits = 0
   for (let n = 0; n < 100; n++) {
-    // Each is a different request, so that none is folded or paused on its own.
+    // Each is a different request, so that approval folds and pauses no single one.
     const signed = agent.signRequest({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 600 + n } as never)
     const said = await agent.request(signed).catch((error: { code?: string }) => error.code)
     if (typeof said !== 'object') {

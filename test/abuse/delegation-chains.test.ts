@@ -11,7 +11,7 @@ import { unlikely } from './scene.ts'
 // BAILIWICK_SEED=… repeats a run.
 
 /** An id that belongs to nothing. */
-const nobody = `dlg_${'A'.repeat(43)}`
+const unknownLink = `dlg_${'A'.repeat(43)}`
 /** Chains of one task: each is judged against the chains written before it. */
 const together = 40
 
@@ -52,7 +52,7 @@ const lies: Record<string, (chain: Link[], at: number, other: Link[]) => Pick<Ch
   },
   'a link under a parent that it was not made under'(chain, at) {
     const moved = chain[at] as Link
-    const places = [...chain.filter((link) => link !== moved && idOf(link) !== moved.parent).map(idOf), nobody]
+    const places = [...chain.filter((link) => link !== moved && idOf(link) !== moved.parent).map(idOf), unknownLink]
     if (moved.parent !== undefined) places.push('')
     const place = places[below(places.length)]
     const parent = place === '' ? undefined : place

@@ -53,7 +53,7 @@ function only(tools: string[]) {
   return { ...sampleAuthority, permissions }
 }
 
-/** Approval's answer to a request that answers these denials. Each request is for another duration, so that none is folded. */
+/** Approval's answer to a request that answers these denials. Each request is for another duration, so that approval folds no two of them. */
 async function ask(answering: Denial | Denial[], over: object = {}, agent = scene.agent()): Promise<string> {
   const authority = only(['read', 'delete'])
   const signed = agent.signRequest({

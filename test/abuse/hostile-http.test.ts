@@ -74,7 +74,7 @@ const hostile: [string, Omit<Sent, 'method' | 'path'>][] = [
   ['another grant type', { headers: form, body: 'grant_type=password&username=owner&password=x' }],
 ]
 
-/** Every route of the server with its methods, read from fastify itself, so that none is forgotten. */
+/** Every route of the server with its methods, read from fastify itself, so that the list is complete. */
 function routesOf(printed: string): { path: string; methods: string[] }[] {
   const above: string[] = []
   const routes: { path: string; methods: string[] }[] = []

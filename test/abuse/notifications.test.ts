@@ -95,7 +95,7 @@ describe('a hostile webhook', () => {
     expect(await scrape(scene)).toMatch(/notifications_total\{kind="request_waiting",result="sent"[^}]*} 1/)
   })
 
-  it('is an impostor with an untrusted certificate: it learns nothing, whatever the environment says', async () => {
+  it('is an impostor with an untrusted certificate: it learns nothing, in any environment', async () => {
     let asked = 0
     let handshakes = 0
     const server = createServer(await selfSigned(), (_, response) => {
@@ -140,9 +140,9 @@ describe('the content of a notification', () => {
       const { requestId } = await agent.request(asked)
       const { grant_id: grantId = '' } = await scene.approver.approve(requestId)
       expect(await scene.tryCall(agent, grantId)).toBe('ok')
-      await scene.approver.withdraw(requestId, 'a reason for nobody else')
+      await scene.approver.withdraw(requestId, 'a reason for no one else')
       await scene.asked() // still waits after the restart
-      await eventually('all is told', () => hook.received.length >= 4 || undefined)
+      await eventually('all notices have arrived', () => hook.received.length >= 4 || undefined)
       const keys = (await (await fetch(`${scene.url}/.well-known/bailiwick-notification-keys`)).json()) as {
         keys: object[]
       }

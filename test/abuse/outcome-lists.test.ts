@@ -64,7 +64,7 @@ class Instance {
   }
 }
 
-it('each outcome of a list is accepted or refused on its own, whatever the others are (V10, V15, V18)', async () => {
+it('each outcome of a list is accepted or refused independently of the others (V10, V15, V18)', async () => {
   await using system = await granted({}, { authority: callsOnly(200) })
   const { world, credential } = system
   const [one, two] = [new Instance(world, `${'I'.repeat(21)}A`), new Instance(world, `${'J'.repeat(21)}A`)]

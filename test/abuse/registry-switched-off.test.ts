@@ -297,7 +297,7 @@ async function forgeRecovery(scene: Scene, id: string, key: SigningKey<'invitati
   })
 }
 
-it('a recovery takes effect only after 24 h, whatever time a stolen issuer writes (V3)', async () => {
+it('a recovery takes effect only after 24 h, even if a stolen issuer writes another time (V3)', async () => {
   await using scene = await Scene.open()
   const key = generateKey('invitation')
   const recovery = aRecovery(key)

@@ -53,7 +53,7 @@ it('an approver who left cannot approve by putting the clock back, even with a s
     ...({ agent, authority, mode: 'window', rebind: 'none', rule: rule.rule, approvers, now: then } as const),
     instance_key: sampleKey(scene.system.data, 'reconciler').kid,
     request_id: `req_${'e'.repeat(43)}`,
-    request_hash: jcsHash('whatever'),
+    request_hash: jcsHash('anything'),
     not_before: new Date(then).toISOString(),
     not_after: new Date(then + 3_600_000).toISOString(),
     installation: scene.system.host.trust.installation,

@@ -129,7 +129,7 @@ it('a lapsed continuous grant waits for a human, and continues under the same gr
   interface Traced {
     steps?: { type: string; verified: boolean; signed_by?: string[] }[]
   }
-  const traced = await eventually('its story is told', async () => {
+  const traced = await eventually('its trace is complete', async () => {
     const url = `/v1/trace/${requestId}`
     const { steps = [] } = (await scene.system.host.operator.inject({ method: 'GET', url })).json() as Traced
     return steps.some(({ type, signed_by }) => type === 'request.approved' && signed_by?.[0] === sample.owner)

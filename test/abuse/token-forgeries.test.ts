@@ -150,7 +150,7 @@ async function refusedEverywhere(forged: Record<string, string>): Promise<void> 
 
 const attacker = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
-it('a forged credential is refused, whatever its header says about how to check it (V11, V12)', async () => {
+it('a forged credential is refused, even if its header says how to check it (V11, V12)', async () => {
   expect(await decide()).toBe('ALLOW')
   const [head, body, signature = ''] = credential.split('.')
   const header = decoded(head)

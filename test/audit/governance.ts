@@ -32,7 +32,7 @@ export class Governance {
     this.#timed = leaves.filter(({ topic }) => topic === 'registry.v1' || topic === 'approvals.v1')
   }
 
-  /** The reason why a change must not count, whatever was signed; `approvers` and `rules` are those before it. */
+  /** The reason why a change must not count, even if it is signed; `approvers` and `rules` are those before it. */
   problemOf(
     { event, at, index }: Leaf<'registry.v1'>,
     { approvers, rules }: { approvers: ReadonlyMap<string, Approver>; rules: ReadonlyMap<string, Rule> },

@@ -86,7 +86,7 @@ export function killerOf(
     if (kind === 'credential') return target === credential
     if (kind === 'grant') return target === grant.id
     if (kind === 'delegation') return links.some(({ id }) => id === target)
-    // What people were shown before everything was stopped knew nothing of it, whatever it says.
+    // What people were shown before everything was stopped knew nothing of it, even if it says otherwise.
     const isShownBefore = kind === 'all' && Date.parse(grant.statement.issued_at) + 5000 < at
     if (grant.as_of >= version && !isShownBefore) return false
     if (kind === 'agent') return agents.some((agent) => target === agent || agent.startsWith(`${target}/`))

@@ -84,7 +84,7 @@ const stage = (line: string) => void process.stderr.write(process.stderr.isTTY ?
 
 mkdirSync(values.dir, { recursive: true })
 const dir = mkdtempSync(join(values.dir, 'bailiwick-bench-'))
-removeAtEnd(dir) // also when it is told to stop
+removeAtEnd(dir) // also on SIGINT and SIGTERM
 try {
   const report: Report = { at: new Date().toISOString(), quick: values.quick, machine: machineOf(dir), measures: [] }
   await using worlds = new Worlds({ shared: values.quick })

@@ -14,7 +14,7 @@ export const passing: ReadonlySet<string> = new Set([
   'rate_limited',
 ])
 
-/** Repeats a preparation step, whatever went wrong, for two minutes. */
+/** Repeats a preparation step after any error, for two minutes. */
 export async function persistently<T>(act: () => Promise<T>): Promise<T> {
   for (const end = performance.now() + forMs; ; await setTimeout(500)) {
     try {

@@ -10,7 +10,7 @@ export interface Report {
 }
 
 const crowded =
-  '**Other work competed for the cores meanwhile** (load above the number of cores). A plain fdatasync hardly notices; whatever ' +
+  '**Other work competed for the cores meanwhile** (load above the number of cores). A plain fdatasync hardly notices; work that ' +
   'changes threads waits for its turn, so a ratio to it is too high, and rates are too low. Measure again on a quiet machine.'
 
 const introduction = [

@@ -113,7 +113,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await inboxIsEmpty()
   })
 
-  it('shows an agent’s words as plain text, whatever they contain, apart from what is signed (V3)', async () => {
+  it('shows any words of an agent as plain text, apart from what is signed (V3)', async () => {
     const purpose =
       '<img src=x onerror="document.title=`taken`"><script>document.title="taken"</script></blockquote><li>At most 1 call in all</li>\u202e5\u2066\u200bZu\u0308rich\u2800x\u0335\u0335\u0335\u0335\u0335'
     const agent = sampleAgent(desk.system.host, 'forecaster')

@@ -24,7 +24,7 @@ describe.skipIf(noBrowser)('the console with a slow server or person, in Chromiu
     expect(await dialog.getByRole('button', { name: 'Back' }).isDisabled()).toBe(true)
     await page.keyboard.press('Escape')
     expect(await dialog.isVisible()).toBe(true)
-    // Chromium closes a dialog at the second Escape, whatever the page does.
+    // Chromium closes a dialog at the second Escape. The page cannot prevent that.
     await page.keyboard.press('Escape')
     slow.resolve()
     await page.getByText('Approved.', { exact: true }).waitFor()

@@ -41,7 +41,7 @@ const campaign = opened()
 const until = performance.now() + Number(options.minutes ?? Number.POSITIVE_INFINITY) * 60_000
 for (let slice = 0; goesOn(campaign, campaign.count); slice++) {
   const kind = nextKind([first, ...others], campaign.slices)
-  // A slice is expected to take as long as the longest of its kind did, and none is begun that would end too late.
+  // A slice is expected to take as long as the longest of its kind did. A slice that would end too late is not begun.
   const longest = Math.max(0, ...campaign.slices.filter(({ kind: of }) => of === kind.name).map(({ ms }) => ms))
   if (slice > 0 && performance.now() + longest > until) break
   const ran = await run(kind)

@@ -7,7 +7,7 @@ import { syncBuiltinESMExports } from 'node:module'
 // It changes nothing of the service; it looks on at what the service signs and answers, and at the step that it was told makes the
 // process stand still, until it is killed.
 
-/** A step, and which side of it: `after` a delay, as well, in ms, so that whatever the step began is under way. */
+/** A step, and which side of it: `after` a delay, as well, in ms, so that the work that the step began is under way. */
 export interface Place {
   step: Step
   side: 'before' | 'after'

@@ -35,7 +35,7 @@ it(`a disk that is full ${rounds} times lets nothing be acknowledged that is not
     const { size } = allows
     await expect.poll(() => allows.size, { timeout: 120_000, interval: 50 }).toBeGreaterThan(size)
   }
-  /** What it could not write may have ended it: then whoever runs it starts it again. */
+  /** A failed write may have ended the process: then its operator starts it again. */
   const readyAgain = async () => {
     for (let tries = 3; tries > 0; tries--) {
       if (!system.running) system.start()

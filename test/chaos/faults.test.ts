@@ -10,7 +10,7 @@ import { audit } from '../audit.ts'
 import { eventually } from '../e2e/world.ts'
 import { holds, Stage } from './stage.ts'
 
-/** Holds back what is published until it is opened; tells how often somebody stood before it. */
+/** Holds back what is published until it is opened; counts the callers that wait at it. */
 function gate() {
   const { promise, resolve } = Promise.withResolvers<void>()
   return { promise, open: resolve, waiting: 0 }
@@ -43,7 +43,7 @@ it('leaves a log in which nothing can be left out, doubled or put elsewhere unse
     return [...findings.map(({ rule }) => rule), ...gaps.map(() => 'V15')]
   }
   for (const n of entries.keys()) {
-    // What a producer said last, and nobody succeeded, only its next head can miss.
+    // Only the next head can miss the last event of a producer without a successor.
     if (!ends.has(n)) expect(await rulesOf(entries.toSpliced(n, 1)), `without leaf ${n}`).not.toEqual([])
   }
   expect(await rulesOf([...entries, entries[20] as Uint8Array])).toContain('V2')
@@ -168,7 +168,7 @@ describe('the whole system, with a hand on its bus', () => {
     expect(await stage.audited()).toMatchObject({ findings: [] })
   })
 
-  it('allows nothing after a withdrawal, whatever is flushed or started again (V7)', async () => {
+  it('allows nothing after a withdrawal, even if a store is flushed or a process restarted (V7)', async () => {
     await using stage = await Stage.open()
     const agent = stage.agent()
     const { requestId, grantId } = await stage.grant(agent)

@@ -92,11 +92,11 @@ it(title, { timeout: rounds * steps.length * 60_000 + 120_000 }, async ({ annota
     onTopic(leaves, 'grants.v1').flatMap(({ event }) => (event.type === type ? [event.subject ?? ''] : []))
   const [intended, issued] = [said('credential.intended'), said('credential.issued')]
   for (const ids of [intended, signed(), issued]) expect(new Set(ids).size).toBe(ids.length)
-  // Whatever was signed had been recorded, though its process was killed the moment after.
+  // Each signed credential had been recorded, though its process was killed the moment after.
   expect(signed().filter((id) => !intended.includes(id))).toEqual([])
   expect(issued.filter((id) => !signed().includes(id))).toEqual([])
   for (const [n, { lost, at, answered }] of lives.entries()) {
-    // Whoever was told nothing was told nothing; each life was one credential lost and one retried.
+    // A caller without an answer got no credential; each life was one credential lost and one retried.
     // Once it was recorded the answer may be on its way before the process stands still: then it is what was recorded.
     const mayBeAnswered = at.step === 'credential.issued' && at.side === 'after' ? issued : []
     expect([at, lost.filter((id) => !mayBeAnswered.includes(id))]).toEqual([at, []])

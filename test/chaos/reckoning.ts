@@ -33,7 +33,7 @@ export async function reckon(data: string, about: object, told: Told): Promise<A
   expect(acknowledged.unexplained, `refused as internal; at level error:\n${errors.join('\n')}`).toEqual([])
   expect(report.findings).toEqual([])
 
-  // Of two instances that are told the same, one is void: it is a leaf, and nothing is doubled.
+  // If two instances get the same report, one event is void: it is a leaf, and nothing is doubled.
   const counting = new Set(report.counting)
   const leaves = (await leavesIn(data)).filter(({ index }) => counting.has(index))
   const said = (type: Leaf['event']['type'], member: string) =>
@@ -48,9 +48,9 @@ export async function reckon(data: string, about: object, told: Told): Promise<A
   expectOnce('outcome.reported', allows, said('outcome.reported', 'decision_id'))
   expectOnce('revocation.declared', withdrawals.keys(), said('revocation.declared', 'target'))
 
-  expect(effects, 'an effect that nobody was answered about, or an answer without an effect').toBe(allows.size)
+  expect(effects, 'an effect without an answer, or an answer without an effect').toBe(allows.size)
   expect(acknowledged.late).toEqual([])
-  // What was taken back was answered to nobody: it may have been under way while its broker was away.
+  // An ALLOW that was taken back was never answered: it may have been under way while its broker was away.
   const takenBack = new Set(said('decision.abandoned', 'decision_id'))
   for (const { event, at } of leaves) {
     if (event.type !== 'decision.allowed' || takenBack.has(event.data.decision_id)) continue

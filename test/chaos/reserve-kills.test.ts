@@ -26,7 +26,7 @@ const [readyWithinMs, patienceMs] = [120_000, 60_000]
 /** More than is lost in the rounds: what is left is taken at the end, to the last of it. */
 const budget = rounds * 3
 
-/** Between a reservation and its settlement; undefined: all were answered, and none is reported yet. */
+/** Between a reservation and its settlement; undefined: all were answered, but no outcome is reported yet. */
 const places: readonly (Place | undefined)[] = [
   { step: 'decision.allowed', side: 'before' },
   { step: 'decision.allowed', side: 'after', delayMs: 4 },
@@ -130,7 +130,7 @@ it.skipIf(lacks('redis')).each(stores)(title, { timeout: rounds * 60_000 + 120_0
     for (const outcome of outcomes) await settled(outcome)
   }
 
-  // Whatever is left can be had, to the last of it and no further; what is taken back meanwhile, since it was late, too.
+  // The rest of the budget can be spent, to the last call and no further, with late ALLOWs that are taken back meanwhile.
   for (let empty = 0; empty < 2; ) {
     const told = await again(call)
     if ('callId' in told) {

@@ -64,7 +64,7 @@ describe.skipIf(skipped)('a Redis that is flushed between a reservation and its 
       }
       expect(allowed - released).toBeLessThanOrEqual(budget)
     }
-    // Whatever is left can be had, to the last of it and no further.
+    // The rest of the budget can be spent, to the last call and no further.
     for (let tries = 0; allowed - released < budget && tries < 200; tries++) {
       await renew(two, tries)
       if (await reserve(two, tries)) allowed++
@@ -94,7 +94,7 @@ describe.skipIf(skipped)('a Redis that is flushed between a reservation and its 
         sent += egress_bytes
       }
     }
-    // Whatever is left can be had, to the last byte and no further.
+    // The rest of the budget can be spent, to the last byte and no further.
     for (let tries = 0; sent < limit && tries < 200; tries++) {
       await renew(two, tries)
       const one = await take(two, tries, 50)

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 
-/** Printed by whatever uses it; `BAILIWICK_SEED=` it to run the same again. */
+/** Printed by each test that uses it; `BAILIWICK_SEED=` it to run the same again. */
 export const seed = Number(process.env.BAILIWICK_SEED ?? randomBytes(4).readUInt32BE())
 
 /** mulberry32: small, and the same seed kills at the same moments after a start. */

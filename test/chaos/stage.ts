@@ -21,7 +21,7 @@ export const holds = (events: readonly Outgoing[], type: string): boolean =>
 /** The whole system, its people and its agent, with a hand on the bus: what services publish waits for, or fails with, `before`. */
 export class Stage implements AsyncDisposable {
   readonly data = mkdtempSync(join(tmpdir(), 'bailiwick-stage-'))
-  /** A head that is late on a busy machine makes nobody stale; a test about that says otherwise. */
+  /** A head that is late on a busy machine makes no service stale. A test about staleness sets another value. */
   env: Record<string, string> = { BAILIWICK_MAX_STALENESS: '10s' }
   /** Called with what a service publishes, before it is published. */
   before: Publish = async () => undefined
@@ -83,7 +83,7 @@ export class Stage implements AsyncDisposable {
   }
 
   get approver(): Approver {
-    if (this.#approver === undefined) throw new Error('nobody is enrolled')
+    if (this.#approver === undefined) throw new Error('no approver is enrolled')
     return this.#approver
   }
 

@@ -7,7 +7,7 @@ import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import type { Approver, Place } from '@bailiwick/testkit'
 import { again } from './again.ts'
 
-/** All that a caller was told: whatever dies afterwards, it must be in the log, once. */
+/** All that callers were answered. It must be in the log, once, even if a process dies afterwards. */
 export class Acknowledged {
   readonly requests = new Set<string>()
   readonly approvals = new Set<string>()
@@ -21,7 +21,7 @@ export class Acknowledged {
   allowedBeganAt = 0
   /** Answers that were a no, and errors, by code: that the run was not all errors is worth seeing. */
   readonly refusals = new Map<string, number>()
-  /** Refusals that say nothing: each hides an error that somebody must see. */
+  /** Refusals that say nothing: each hides an error that a person must see. */
   readonly unexplained: unknown[] = []
 
   refused(error: unknown, code: string = codeOf(error)): void {
@@ -35,8 +35,8 @@ const codeOf = (error: unknown): string =>
   error instanceof DOMException && error.name === 'TimeoutError' ? 'waited_in_vain' : errorCode(error)
 
 /**
- * For how long after a withdrawal was acknowledged something may be allowed. V7 says 1 s, and 2 s for who is cut off, as everybody
- * may be on a machine on which processes are killed and others wait for their turn: what is older proves nothing (V8).
+ * For how long after a withdrawal was acknowledged something may be allowed. V7 says 1 s, and 2 s for a service that is cut off. Here each service
+ * may be cut off, since processes are killed and others wait for their turn: older state proves nothing (V8).
  */
 const boundMs = 2000
 
@@ -68,7 +68,7 @@ export function sampleLives(
   return sample.agents.map((name) => live({ ...cast, agent: sampleAgent(world, name), invoicesUrl }))
 }
 
-/** One agent's life: it asks, is approved, calls, and is withdrawn while it calls; over and over, whatever happens around it. */
+/** One agent's life: it asks, is approved, calls, and is withdrawn while it calls; over and over, through every fault around it. */
 async function live(cast: Cast): Promise<void> {
   while (!cast.stopped()) await task(cast).catch((error) => cast.acknowledged.refused(error))
 }
@@ -104,7 +104,7 @@ async function task({ agent, approver, invoicesUrl, acknowledged, random, stoppe
   }
 }
 
-/** An answer that was lost may have been a yes: then the agent, who asks, is told so. */
+/** An answer that was lost may have been a yes: then the agent learns so when it asks. */
 export async function approved(
   approver: Approver,
   agent: Agent,
@@ -123,7 +123,7 @@ async function withdrawn(approver: Approver, requestId: string): Promise<void> {
   await inSession(approver, () => approver.withdraw(requestId, 'enough'))
 }
 
-/** Sessions live in memory: whoever finds the console restarted signs in again. */
+/** Sessions live in memory: after a restart of the console an approver signs in again. */
 async function inSession<T>(approver: Approver, act: () => Promise<T>): Promise<T> {
   try {
     return await act()

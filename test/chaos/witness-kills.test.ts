@@ -41,7 +41,7 @@ function submission(oldSize: number, proof: readonly Uint8Array[], checkpoint: s
   return Buffer.from(encodeAddCheckpoint({ oldSize, proof, checkpoint }))
 }
 
-/** `bailiwick witness` in a process of its own, which dies when it is told to. */
+/** `bailiwick witness` in a process of its own, which dies on request. */
 class WitnessProcess implements AsyncDisposable {
   readonly dir = mkdtempSync(join(tmpdir(), 'chaos-witness-'))
   #child: ChildProcess | undefined
@@ -97,7 +97,7 @@ it(title, { timeout: rounds * 30_000 + 180_000 }, async ({ annotate }) => {
   let largest = 0
   for (let round = 0; round < rounds; round++) {
     await witness.start()
-    // Whoever knows nothing is told; what was acknowledged before the kill is never below that.
+    // The witness names its size to a caller that knows nothing. It is never below what was acknowledged before the kill.
     const asked = await witness.add(submission(0, [new Uint8Array(32)], log.checkpoint(3)))
     let size = asked.status === 409 ? Number(asked.text) : 0
     expect(size).toBeGreaterThanOrEqual(largest)

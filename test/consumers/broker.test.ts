@@ -189,7 +189,7 @@ describe.skipIf(lacks('secure-kafka', 'redis') || left)(
       // Time, verdict, reason, outcome, agent, action, resource, approvers, owner, task, request, chain, decision, leaf.
       for (const row of allowed) {
         expect(row).toHaveLength(14)
-        expect(row[7]).not.toBe('nobody')
+        expect(row[7]).not.toBe('-')
         expect(row[11]?.split(' > ').at(-1)).toBe(row[4])
       }
       const [one = []] = allowed

@@ -155,7 +155,7 @@ describe('docker-compose.yml on a container engine', () => {
     const file: Record<string, unknown[]> = { groups: [{ id: sample.group, members: [sample.owner] }] }
     for (const { type, value } of sampleEntities(data)) {
       const section = sections[type]
-      // The rule of registry changes would ask for a group that nobody is in yet.
+      // The rule of registry changes would ask for a group that is still empty.
       if (section && value.id !== 'registry') file[section] = [...(file[section] ?? []), value]
     }
     return JSON.stringify(file)

@@ -23,7 +23,7 @@ export const services = Object.entries(readCompose().services).flatMap(([name, {
   healthcheck?.disable || profiles ? [] : [name],
 )
 
-/** docker-compose.yml, run by Debian's Compose 1.29. That takes the file as it is, but for its `name:`. */
+/** docker-compose.yml, run by Debian's Compose 1.29. That takes the file as it is, except its `name:`. */
 export class ComposeProject {
   readonly #env: NodeJS.ProcessEnv
   readonly #file: string

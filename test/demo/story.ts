@@ -43,7 +43,7 @@ export async function tell(system: RunningSystem, step: Say, { withinMs = 1000 }
   let grantId = ''
   let actionId = ''
 
-  /** Once, whatever the answer is. */
+  /** Once, for any answer. */
   const callOnce = (who: Agent, tool: string, properties: object, grant?: string, callId?: string) =>
     who.fetch(
       `${system.invoicesUrl}/${tool}`,

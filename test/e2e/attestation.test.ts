@@ -172,7 +172,7 @@ describe('a restarted workload', () => {
     expect((await eventsOf(grantId)).map(({ type }) => type)).toEqual(['grant.created'])
   })
 
-  it('of another agent gets nothing, whatever they signed', async () => {
+  it('of another agent gets nothing, even if the grant survives a restart', async () => {
     const before = aWorkload(`${podAgent}/pod-5`)
     const grantId = await granted(before, 'attested')
     const job = aWorkload(`${jobAgent}/7`, 'oidc')

@@ -81,7 +81,7 @@ it('gives no permit before its decision is durable and read back (V1, V2)', asyn
   expect(recorded).toBe(true)
 })
 
-it('counts a proof once, whoever sends it again (V10)', async () => {
+it('counts a proof once, however often it is sent (V10)', async () => {
   await using system = await granted()
   const { point, credential } = system
   const { body } = point.body({ credential, ...read })

@@ -206,7 +206,7 @@ it('dies with the whole task when the task is withdrawn or completed, or its age
   }
 })
 
-it('ends at its own expiry, whatever the credential says (V7)', async () => {
+it('ends at its own expiry, even if the credential says later (V7)', async () => {
   await using it = await family()
   const one = await it.handOver(0, { expiresAt: it.world.clock.now() + 60_000 })
   expect(claimsOf(one.token).exp).toBe(claimsOf(one.delegation).exp)

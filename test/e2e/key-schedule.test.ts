@@ -40,7 +40,7 @@ it('the schedule activates each key on time even if another key is blocked, and 
 }, async () => {
   await using world = await World.empty({ issuer: { keyRotationDays: 30 } })
   let issuer = await world.startIssuer()
-  // Each service keeps signing with its first key, whatever the registry says, as on a machine to which the next key
+  // Each service keeps signing with its first key, against the registry, as on a machine to which the next key
   // was never copied.
   for (const [service, purpose] of [
     ['policy-decision', 'pdp-event'],

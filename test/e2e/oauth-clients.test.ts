@@ -228,7 +228,7 @@ it('an enforcement point asks an unmodified client for a nonce, and serves it; i
   expect(invoices.ledger.effects.read).toBe(1)
 })
 
-it('a client that asks before the decision is told to wait, to wait longer, and finally that it was denied (RFC 8628 §3.5)', async () => {
+it('a client that asks before the decision must wait, then wait longer, and finally learns of the denial (RFC 8628 §3.5)', async () => {
   const { request_id } = await people.ask(askOf({ ...edith, kind: 'registered_key' }))
   const { configuration, DPoP } = await oauthClient(world, edith)
   const details = JSON.stringify([{ type: 'bailiwick_grant', request_id }])

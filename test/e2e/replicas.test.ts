@@ -98,7 +98,7 @@ it('replicas killed at any moment, with every request sent to all of them, run e
       for (const child of children) child.send(sign(callId))
       const request = sign(callId)
       for (const child of children) child.send(request)
-      // Killed in the middle of a decision, an effect or a report: whatever it is doing after this many ms.
+      // Killed after this many ms, in the middle of a decision, an effect or a report.
       if (n % 6 !== 5) continue
       const at = ((n / 6) % children.length) | 0
       await new Promise((resolve) => setTimeout(resolve, (n * 7) % 31))

@@ -14,7 +14,7 @@ import { openWhole, toolCall, type Whole } from './whole.ts'
 const rotations = process.env.BAILIWICK_NIGHTLY === '1' ? 100 : 3
 /** V7's bound. */
 const boundMs = 1000
-/** Answers of a system on a late machine, whatever its keys. On a machine that was not late, each of them counts as a refusal. */
+/** Answers of a system on a late machine, with any keys. On a machine that was not late, each of them counts as a refusal. */
 const busyCodes = [
   'state_stale',
   'deadline_exceeded',
@@ -197,8 +197,8 @@ it(`rotates all keys under load ${rotations} times: no honest call is refused, n
   const slowest = { point: 0, introspection: 0, exchange: 0 }
   try {
     for (let n = 0; n < rotations; n++) {
-      const before = (await standings(whole)).filter(({ state }) => state === 'active')
-      expect(before.map(({ purpose }) => purpose).sort()).toEqual([...purposes].sort())
+      const previous = (await standings(whole)).filter(({ state }) => state === 'active')
+      expect(previous.map(({ purpose }) => purpose).sort()).toEqual([...purposes].sort())
       const prepared = await Promise.all(purposes.map((purpose) => keys(whole, 'prepare', purpose)))
       const jwks = await patiently(async () => {
         const answer = await fetch(`${whole.system.url}/oauth/jwks`)
@@ -214,7 +214,7 @@ it(`rotates all keys under load ${rotations} times: no honest call is refused, n
       const { token: subToken } = await patiently(() => agentOf(whole, 'forecaster').credential({ delegation }))
       for (const { kid } of prepared) await keys(whole, 'activate', kid)
       await expect.poll(() => loads.every(({ kid }) => kid === next)).toBe(true)
-      for (const { kid } of before) await keys(whole, 'taint', kid)
+      for (const { kid } of previous) await keys(whole, 'taint', kid)
       const status = async () => (await call(old, whole, { grantId })).status
       const accepted = () =>
         patiently(async () => {
@@ -223,9 +223,9 @@ it(`rotates all keys under load ${rotations} times: no honest call is refused, n
         })
       await accepted()
       await expect.poll(() => introspected(whole, token)).toBe(true)
-      await Promise.all(before.map(({ kid, purpose }) => purpose !== 'credential' && keys(whole, 'revoke', kid)))
+      await Promise.all(previous.map(({ kid, purpose }) => purpose !== 'credential' && keys(whole, 'revoke', kid)))
       await accepted()
-      await keys(whole, 'revoke', before.find(({ purpose }) => purpose === 'credential')?.kid ?? '')
+      await keys(whole, 'revoke', previous.find(({ purpose }) => purpose === 'credential')?.kid ?? '')
       const acknowledged = systemClock.monotonic()
       const [point, ofParent, ofSub, exchange, ofOwn] = await Promise.all([
         goesOnFor(acknowledged, async () => (await status()) === 200),

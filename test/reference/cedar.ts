@@ -82,7 +82,7 @@ export function authorize(policies: readonly Policy[], request: Request): Verdic
   return { decision: forbids.length === 0 && holding.length > 0 ? 'allow' : 'deny', reasons, errors }
 }
 
-/** Bailiwick's reading of a verdict: an error in any policy denies, whatever the others say (V13). */
+/** Bailiwick's reading of a verdict: an error in any policy denies, even if the others allow (V13). */
 export function decisionOf({ decision, errors }: Verdict): 'allow' | 'deny' {
   return errors.length > 0 ? 'deny' : decision
 }

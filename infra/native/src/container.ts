@@ -27,7 +27,7 @@ export function runnable(name: keyof typeof parts): Runnable {
 const answered = new Map<string, boolean>()
 
 /**
- * Whether a Docker engine of this machine answers. An empty DOCKER_HOST means that none is wanted. Servers listen on this
+ * Whether a Docker engine of this machine answers. An empty DOCKER_HOST means: use no engine. Servers listen on this
  * machine's loopback, which only an engine on Linux shares with its containers.
  */
 export function hasEngine(environment = process.env): boolean {

@@ -9,7 +9,7 @@ const dir = mkdtempSync(join(tmpdir(), 'bailiwick-kafka-node-'))
 writeFileSync(join(dir, 'log'), 'its last words')
 afterAll(() => rmSync(dir, { recursive: true }))
 
-/** A running node, whatever answers on its port. */
+/** A running node, even if another server answers on its port. */
 function node(id: number, running = true): NativeNode {
   return {
     id,

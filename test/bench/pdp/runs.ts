@@ -32,7 +32,7 @@ export async function closed(server: Server, requests: readonly Buffer[], width:
   return { rate: perSecond(allowed, totalMs), ofCore: perSecond(allowed, spentMs), each, late }
 }
 
-/** At this rate, in requests a second, whatever the answers are. */
+/** At this fixed rate, in requests a second: slow answers do not lower it. */
 export async function open(
   server: Server,
   requests: readonly Buffer[],

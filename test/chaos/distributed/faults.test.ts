@@ -32,7 +32,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
 
   // First: what its decisions left in the log is audited with that of all others.
   it(
-    `the decision point that let agents be tainted killed right after, ${counts.taints} times: neither the other one nor its successor lets anything leave, in whatever order and task (V2, V8)`,
+    `the decision point that let agents be tainted killed right after, ${counts.taints} times: neither the other one nor its successor lets anything leave, in any order and task (V2, V8)`,
     async () => {
       for (let n = 0; n < counts.taints; n++) {
         const points = play.system.processes['policy-decision']
@@ -71,7 +71,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
   )
 
   it.each(outages)(
-    'the broker gone for %i s, evidence killed meanwhile: nobody ends, all goes on by itself, and nothing is missing (V2, V7, V9, V15)',
+    'the broker gone for %i s, evidence killed meanwhile: no process ends, all go on by themselves, and no event is missing (V2, V7, V9, V15)',
     async (seconds) => {
       const [node] = play.system.kafka.nodes
       const [evidence] = play.system.processes.evidence

@@ -28,7 +28,7 @@ const orders = (['read', 'fetch', 'send'] as const).flatMap((first, _, all) =>
     .map((second): Step[] => [first, second, ...all.filter((each) => each !== first && each !== second)]),
 )
 
-/** Agents of whom nobody has done anything yet, and tools by which they could leak, beside the sample's. */
+/** Agents that have done nothing yet, and tools by which they could leak, beside the sample's. */
 export class Leakers {
   readonly #unused: { name: string; key: SigningKey<'agent'> }[]
 

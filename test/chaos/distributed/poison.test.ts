@@ -24,7 +24,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('poison on a real broker', () =>
     play = opened
   })
 
-  it('by the admin, and by whoever may write a topic: refused or parked, and nothing stops for it (V12, V13, V17)', async () => {
+  it('from the admin, or from a service that may write the topic: refused or parked, and no service stops (V12, V13, V17)', async () => {
     const { system } = play
     // An issuer's event, signed by the key of another service.
     const data = {

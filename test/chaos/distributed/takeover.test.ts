@@ -32,7 +32,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('a second process of each servic
     throw new Error(`${service}: it is never one that acts`)
   }
 
-  /** Waits until `next` acts. How long it takes is told, and not asserted: on a busy machine a head is late, and so is every answer. */
+  /** Waits until `next` acts. Prints how long it takes, but does not assert it: on a busy machine a head is late, and so is every answer. */
   async function takenOver(what: string, next: ServiceProcess): Promise<void> {
     const began = performance.now()
     await expect.poll(() => acts(next), { timeout: readyWithinMs }).toBe(true)
@@ -88,7 +88,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('a second process of each servic
     })
   }, 240_000)
 
-  it('stalled, evidence keeps its lock: nobody else writes the log, and it goes on when it wakes (V14)', async () => {
+  it('stalled, evidence keeps its lock: no other instance writes the log, and it goes on when it wakes (V14)', async () => {
     await play.through('evidence stalled', async () => {
       const { active, standby } = await roles('evidence')
       active.signal('SIGSTOP')
