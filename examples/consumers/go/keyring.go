@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// refused says that an event is nobody's word: a code of docs/reference/errors.md.
+// refused says why an event does not count: a code of docs/reference/errors.md.
 type refused string
 
 func (code refused) Error() string { return string(code) }
@@ -50,7 +50,7 @@ type key struct {
 //
 // Trust starts at one key: the root's, in trust.json, which you got by a way that you trust and not from the broker. The
 // root certifies services' keys; the certificates stand in registry.v1; and every event on decisions.v1 carries a
-// signature by such a key. So the broker, and whoever can write to it, can hold events back but not make one up.
+// signature by such a key. So the broker, and anyone who can write to it, can hold events back but not make one up.
 type keyRing struct {
 	installation, rootID string
 	root                 *ecdsa.PublicKey

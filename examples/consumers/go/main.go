@@ -47,7 +47,7 @@ func main() {
 	}
 }
 
-// run gives how many events were nobody's word.
+// run returns how many events did not count.
 func run(o options) (int, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -110,7 +110,7 @@ func escaped(data []byte) int64 {
 	return unit
 }
 
-// textAt gives the text at this place of an event. Nobody vouches for its form: not even a signature does.
+// textAt gives the text at this place of an event. Nothing guarantees its form, not even a signature.
 func textAt(value any, names ...string) (string, bool) {
 	for _, name := range names {
 		members, ok := value.(object)

@@ -2,7 +2,7 @@
 
 Trust starts at one key: the root's, in trust.json, which you got by a way that you trust and not from the broker.
 The root certifies services' keys; the certificates stand in registry.v1; and every event on decisions.v1 carries a
-signature by such a key. So the broker, and whoever can write to it, can hold events back but not make one up.
+signature by such a key. So the broker, and anyone who can write to it, can hold events back but not make one up.
 """
 
 import base64
@@ -54,7 +54,7 @@ TYPES = {
 
 
 class Refused(Exception):
-    """The event is nobody's word. `code` is one of docs/reference/errors.md."""
+    """The event does not count. `code` is one of docs/reference/errors.md."""
 
     def __init__(self, code: str):
         super().__init__(code)
@@ -179,7 +179,7 @@ class KeyRing:
 
 
 def member(value, *names: str) -> str:
-    """The text at this place of an event. Nobody vouches for its form: not even a signature does."""
+    """The text at this place of an event. Nothing guarantees its form, not even a signature."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     if not isinstance(value, str):

@@ -155,7 +155,7 @@ def report(error: KafkaError) -> None:
 
 
 def arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """What every reader of Kafka here is told, beside its own."""
+    """Adds the options that every reader of Kafka here has to its own."""
     env = os.environ
     bus = env.get("BAILIWICK_BUS", "")
     data = env.get("BAILIWICK_DATA", ".bailiwick")

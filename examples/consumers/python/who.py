@@ -5,7 +5,7 @@ from decisions import printable
 
 
 class Actions:
-    """Each decision once, with what became of it. Events are told again after a crash, under the same ids."""
+    """Each decision once, with what became of it. After a crash evidence repeats events under the same ids."""
 
     def __init__(self):
         self._seen: set[str] = set()
@@ -50,7 +50,7 @@ class Actions:
             ours.get("agent", "-"),
             said["api"]["operation"],
             f"{resource['type']}:{resource['uid']}" if resource else "-",
-            ",".join([*ours.get("approvers", []), *(f"{name} (step-up)" for name in step_up(ours))]) or "nobody",
+            ",".join([*ours.get("approvers", []), *(f"{name} (step-up)" for name in step_up(ours))]) or "-",
             ours.get("owner", "-"),
             ours.get("task", "-"),
             ours.get("request_id", "-"),
@@ -67,7 +67,7 @@ def step_up(ours: dict) -> list[str]:
 
 
 def names_of(said: dict) -> set[str]:
-    """Everything by which somebody may ask about an action."""
+    """Every name and id by which you can ask about an action."""
     ours = said["bailiwick"]
     ids = ("decision_id", "grant_id", "request_id", "credential_id", "agent", "task", "owner", "enforcement_point")
     return {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Publishes an access request with the CLI, and shows what became of it. Exit status: that of the last command, so 1 once
-# somebody has denied it.
+# an approver has denied it.
 #   ask.sh KEY_FILE AGENT_ID [AUTHORITY_FILE]
 # COMMAND is how the CLI is called (default: npx bailiwick); BAILIWICK_DATA says where trust.json and the operator's socket are.
 set -eu

@@ -37,7 +37,7 @@ type Claims struct {
 	} `json:"authorization_details"`
 }
 
-// Refused is why nobody is let in. Code is what the challenge says (RFC 9449 §7.1); empty: nothing was shown.
+// Refused is why a request is refused. Code is what the challenge says (RFC 9449 §7.1); empty: nothing was shown.
 type Refused struct{ Code, Why string }
 
 func (r *Refused) Error() string { return r.Why }
@@ -47,7 +47,7 @@ type Access struct {
 	issuer, baseURL string
 	keys            *keySet
 	seen            *seenProofs
-	// Of this start: a proof of before it is dead, and so the memory of used ones, which a start loses, protects nothing that counts.
+	// New at each start: a proof made before the start is invalid. So a restart may lose the memory of used proofs.
 	nonce string
 }
 
@@ -67,7 +67,7 @@ func (a *Access) Claims(r *http.Request) (*Claims, error) {
 	}
 	scheme, token, _ := strings.Cut(authorization[0], " ")
 	if !strings.EqualFold(scheme, "DPoP") {
-		return nil, &Refused{"invalid_token", "a bound token under another scheme is nobody's"}
+		return nil, &Refused{"invalid_token", "a bound token needs the DPoP scheme"}
 	}
 	claims, err := a.token(token)
 	if err != nil {

@@ -21,7 +21,7 @@ export async function openAccess({ issuer, baseUrl }) {
   const found = await oauth.discoveryRequest(new URL(issuer), { algorithm: 'oauth2', ...options })
   const server = await oauth.processDiscoveryResponse(new URL(issuer), found)
   const seen = new Map()
-  // Of this start: a proof of before it is dead, and so the memory of used ones, which a start loses, protects nothing that counts.
+  // New at each start: a proof made before the start is invalid. So a restart may lose the memory of used proofs.
   const nonce = randomBytes(16).toString('base64url')
 
   /** The token's claims, once everything holds. `rawHeaders` as node:http has them: no field that came twice is merged away. */
@@ -33,8 +33,7 @@ export async function openAccess({ issuer, baseUrl }) {
     if (authorization === undefined || proof === undefined || others.length > 0 || otherProofs.length > 0)
       throw new Refused('invalid_token', 'one Authorization and one DPoP header are needed')
     const [scheme, token = ''] = authorization.split(' ')
-    if (scheme.toLowerCase() !== 'dpop')
-      throw new Refused('invalid_token', "a bound token under another scheme is nobody's")
+    if (scheme.toLowerCase() !== 'dpop') throw new Refused('invalid_token', 'a bound token needs the DPoP scheme')
     const { alg, kid, typ, ...more } = headerOf(token) ?? {}
     if (alg !== 'ES256' || kid === undefined || typ !== 'at+jwt' || Object.keys(more).length > 0)
       throw new Refused('invalid_token', "the token's header")

@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import { parseArgs } from 'node:util'
 import { allows, openAccess, Refused } from './bailiwick-access.mjs'
 
-// A resource server: GET /invoices/<id>, for whoever shows a credential of Bailiwick that lets it read invoices, and its proof.
+// A resource server: GET /invoices/<id>, for an agent that shows a Bailiwick credential to read invoices, and its proof.
 //   node server.mjs --issuer URL --base-url URL
 
 const { values } = parseArgs({ options: { issuer: { type: 'string' }, 'base-url': { type: 'string' } } })

@@ -32,7 +32,7 @@ class Access:
         self._issuer, self.base_url = issuer, base_url
         self._keys = _Keys(issuer)
         self._seen = _Seen()
-        # Of this start: a proof of before it is dead, and so the memory of used ones, which a start loses, protects nothing that counts.
+        # New at each start: a proof made before the start is invalid. So a restart may lose the memory of used proofs.
         self.nonce = secrets.token_urlsafe(16)
 
     def adopt(self, nonce):
@@ -50,7 +50,7 @@ class Access:
             raise Refused("invalid_token", "one Authorization and one DPoP header are needed")
         scheme, _, token = authorization[0].partition(" ")
         if scheme.lower() != "dpop":
-            raise Refused("invalid_token", "a bound token under another scheme is nobody's")
+            raise Refused("invalid_token", "a bound token needs the DPoP scheme")
         claims = self._token(token)
         self._proof(proofs[0], method, self.base_url + path, token, claims["cnf"]["jkt"])
         return claims

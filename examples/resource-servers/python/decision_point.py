@@ -13,7 +13,7 @@ class DecisionPoint:
         self._url, self._secret = url + "/access/v1/evaluation", secret
 
     def decide(self, subject, action, resource, observed):
-        """(allowed, reason, nonce): `nonce` is not None when the next proof needs it. Whatever is no clear yes is a no."""
+        """(allowed, reason, nonce): `nonce` is not None when the next proof needs it. An answer that is not a clear yes counts as no."""
         body = {
             "subject": {"type": "agent", "id": subject},
             "action": {"name": action},

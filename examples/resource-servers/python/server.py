@@ -1,4 +1,4 @@
-"""A resource server: GET /invoices/<id>, for whoever shows a credential of Bailiwick that lets it read invoices, and its proof.
+"""A resource server: GET /invoices/<id>, for an agent that shows a Bailiwick credential to read invoices, and its proof.
 
 With --decision-point it asks that about each call; else it judges by the credential alone.
 """

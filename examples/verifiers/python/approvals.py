@@ -9,7 +9,7 @@ from rules import first_rule
 from signatures import Fault, claims, signers
 
 LONGEST = 8 * 3600 * 1000
-# How long a change of the registry may need to reach whoever took the signature, ms.
+# How long a change of the registry may need to reach the service that took the signature, ms.
 PROPAGATION = 2_000
 NEXT = {
     "request.received": {"absent": "pending"},
@@ -81,7 +81,7 @@ class Approvals:
             raise Fault("its id is not that of its statement")
         approved = self.granted.get(grant["id"])
         if approved is None:
-            raise Fault("nobody approved it")
+            raise Fault("it was not approved")
         if grant["assertions"] != approved["assertions"]:
             raise Fault("other assertions than were approved")
         copied = "request_id agent instance_key authority mode not_before not_after as_of".split()
@@ -121,7 +121,7 @@ class Approvals:
             return self._judge_at(request.received, statement, assertions, kind, at)
         except Fault as fault:
             try:
-                # Whoever took the signature judged by what had reached him of the registry.
+                # The service that took the signature judged by the part of the registry that had reached it.
                 return self._judge_at(request.received, statement, assertions, kind, at - PROPAGATION)
             except Fault:
                 raise fault from None
@@ -143,7 +143,7 @@ class Approvals:
             # By the rule that holds for the grant now, which may be another than it was.
             granted = self.granted.get(statement["grant_id"], {}).get("statement")
             if granted is None:
-                raise Fault("a step-up of a grant that nobody approved")
+                raise Fault("a step-up of a grant that was not approved")
             self._effect(statement.get("effect"), granted, at)
         instance, authority = granted["agent"], granted["authority"]
         rules, servers = self.registry.at("rule", at), self.registry.at("tool-server", at)
@@ -209,7 +209,7 @@ class Approvals:
         if received["request_id"] != f"req_{own}" or received["request_hash"] != jcs_hash(asked):
             raise Fault("the request is not the one that the agent signed")
         if asked["aud"] != self.registry.trust["installation"] or asked["sub"] != received["agent"]:
-            raise Fault("another agent asked, or asked somebody else")
+            raise Fault("another agent asked, or asked another installation")
         if received.get("arguments") != asked.get("arguments") or (statement.get("arguments") == "shown") != ("arguments" in asked):
             raise Fault("people were shown other arguments than the agent handed over")
         same = ("grant_id",) if statement["kind"] == "step_up" else ("request_hash", "agent", "instance_key", "mode", "rebind")
@@ -240,7 +240,7 @@ class Approvals:
     def _agent(self, instance: str, at: int) -> dict:
         agent = self.registry.at("agent", at).get(instance.rpartition("/")[0])
         if agent is None:
-            raise Fault("nobody registered the agent")
+            raise Fault("the agent was not registered")
         return agent
 
     def _same_changes(self, received: dict, statement: dict) -> None:

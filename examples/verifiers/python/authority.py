@@ -70,7 +70,7 @@ def named_by(permission: dict) -> set[str]:
 
 
 def all_named(value: object, at: str, names: set[str]) -> bool:
-    """Whether every value stands at or below a named place. What is empty is itself a value, but for no arguments at all."""
+    """Whether every value stands at or below a named place. An empty object or list is itself a value, except if there are no arguments at all."""
     if at in names or (at == "" and value == {}):
         return True
     if isinstance(value, dict) and value:

@@ -26,7 +26,7 @@ class Bundle:
 
 
 def read_bundle(data: bytes, vkey: str) -> Bundle:
-    """Raises Fault for whatever is no bundle, and for an entry that is not in the tree that the log's key signed."""
+    """Raises Fault for anything that is not a bundle, and for an entry that is not in the tree that the log's key signed."""
     try:
         said = strict_json(data)
     except Refused:
@@ -66,7 +66,7 @@ def members(said: object, where: str, wanted: set[str], optional: set[str]) -> N
 
 
 def hash_of(text: object, where: str) -> bytes:
-    """32 bytes in the one canonical spelling of RFC 4648 section 4: bits that nobody reads could be changed unseen."""
+    """32 bytes in the one canonical spelling of RFC 4648 section 4: unread bits could be changed unnoticed."""
     data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
     if len(data) != 32 or base64.b64encode(data).decode() != text:
         raise Fault(f"{where}: not the canonical base64 of 32 bytes")

@@ -6,7 +6,7 @@ from bailiwick_events import KeyRing, Refused
 from jcs import jcs, jcs_hash
 from signatures import Fault, claims, signers
 
-LEEWAY = 5_000  # ms that the clock of whoever rendered a statement may be ahead
+LEEWAY = 5_000  # ms that the clock of the service that rendered a statement may be ahead
 RECOVERY_DELAY = 24 * 3600 * 1000
 NOW = float("inf")
 
@@ -22,7 +22,7 @@ class Registry:
         self._takes_two = False  # since the first change of version 2
 
     def read(self, keys: KeyRing, record_key: str, entry: bytes, event: dict) -> None:
-        """Folds one event. Raises Refused or Fault for one that nobody was allowed to write."""
+        """Folds one event. Raises Refused or Fault for one without authority."""
         keys.read_registry(record_key, entry)
         said, version, at = event["data"], event.get("version"), ms(event["time"])
         entity, value = said["entity"], said.get("value")
@@ -112,7 +112,7 @@ class Registry:
         return said
 
     def _by_recovery(self, by: dict, change: dict, value: dict | None, at: int) -> None:
-        """Whoever holds the recovery's key enrols the one person that it names, a day after it was announced, once."""
+        """The holder of the recovery's key enrols the one person that it names, once, a day after it was announced."""
         recovery = self.at("recovery").get(by["recovery"])
         announced = self._versions.get(("recovery", by["recovery"]))
         if recovery is None or announced is None or value is None or change["type"] != "approver":
@@ -121,7 +121,7 @@ class Registry:
             raise Fault("the recovery is not a day old, or was used")
         named = (recovery["approver_id"], recovery["name"], recovery["groups"])
         if named != (value["id"], value["name"], value["groups"]):
-            raise Fault("the recovery is for somebody else")
+            raise Fault("the recovery is for another person")
         self._person_signed(recovery["jwk"], by["jws"], value)
         self._recovered.add(by["recovery"])
 
@@ -176,11 +176,11 @@ class Registry:
             raise Fault(f"{len(people)} of {quorum} people")
         # Before changes took two people, one was enough if another name proposed it.
         if statement["v"] == 1 and set(people) <= {statement["proposer"]} and not single and not alone:
-            raise Fault("nobody but the proposer approved it")
+            raise Fault("only the proposer approved it")
         return f"{len(people)} of {quorum}"
 
     def _brings_passkey(self, change: dict, time: float) -> bool:
-        """Whoever took a colleague's link would be two people by his own signature: where there are two, a passkey takes two."""
+        """A person who took a colleague's link could sign as two people. So with two people enrolled, a new passkey takes two."""
         enrolled, value = self.at("approver", time), change.get("value")
         if self.trust["single_operator"] or len(enrolled) < 2 or change["type"] != "approver" or value is None:
             return False
@@ -189,7 +189,7 @@ class Registry:
         return any(passkey["public_key"] not in known for passkey in value["credentials"])
 
     def _brings_second(self, entities: list, changes: list[dict], time: float) -> bool:
-        """The first person has nobody to ask, and may bring in the second alone, whatever the quorum: that, and nothing else."""
+        """The first person may bring in the second alone under any quorum, since there is no one else to ask. Nothing else is allowed."""
         enrolled, change = self.at("approver", time), entities[0]
         if len(entities) != 1 or change["type"] != "approver" or "after" not in change:
             return False

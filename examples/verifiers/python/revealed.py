@@ -1,4 +1,4 @@
-"""Whether a revealed text is the one that its entry tells of: a salted hash says only that somebody committed to it."""
+"""Whether a revealed text is the one that its entry tells of: a salted hash says only that the writer committed to it."""
 
 from authority import lookup
 from bailiwick_events import Refused, strict_json

@@ -12,7 +12,7 @@ UNDESCRIBED = ["unlabelled"]
 
 
 def first_rule(rules: dict, agent: dict, instance: str, authority: dict, servers: dict) -> dict:
-    """Of the registry of one time. Raises Fault where nobody may approve."""
+    """The first rule that matches in the registry of one time. Raises Fault where no one may approve."""
     for rule in sorted(rules.values(), key=lambda each: (each["order"], each["id"])):
         match, asked = rule["match"], authority["permissions"]
         if rule["id"] == "registry" or not _is_for(match, agent, instance):
@@ -77,7 +77,7 @@ def _overlaps(resource: dict, scope: dict) -> bool:
 
 
 def _labels_within(resource: dict, servers: dict) -> list[list[str]]:
-    """The labels of each tool that it may reach; below a prefix there may always be one that nobody described."""
+    """The labels of each tool that it may reach; below a prefix there may always be one without a description."""
     if resource["type"] != "tool":
         return [[]]
     if "id" in resource:

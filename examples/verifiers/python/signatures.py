@@ -67,7 +67,7 @@ def verify_assertion(statement: dict, assertion: dict, passkey: dict, trust: dic
         )
     except Fault:
         raise
-    except Exception as error:  # the library's own errors share no class; whatever it is, nothing was verified
+    except Exception as error:  # the library's own errors share no class; after any error, nothing was verified
         raise Fault(f"assertion: {error}") from None
 
 

@@ -133,7 +133,7 @@ class Story:
                 return holders
             except Fault as fault:
                 wrong = fault
-        raise wrong if self._holdings(grant, at) else Fault("nobody held the grant then")
+        raise wrong if self._holdings(grant, at) else Fault("no agent held the grant then")
 
     def _link(self, grant: dict, link: dict, maker: dict) -> dict:
         text = link["delegation"]
@@ -168,7 +168,7 @@ class Story:
     def _intent(self, event: dict, said: dict, at: int) -> str:
         holder = self._chain(self._grant_named(said["grant_id"]), said.get("delegation_id"), at)[-1]
         if (said["agent"], said["jkt"]) != (holder["agent"], holder["jkt"]) or ms(said["expires_at"]) > holder["until"]:
-            raise Fault("a credential for somebody else, or for longer, than was granted")
+            raise Fault("a credential for another agent, or for longer, than was granted")
         self._intents[said["credential_id"]] = said
         return said["agent"]
 
@@ -206,7 +206,7 @@ class Story:
             and at - LEEWAY < ms(each["not_after"])
             for each in yes
         ):
-            raise Fault("nobody said yes to this action once more")
+            raise Fault("no step-up approved this action")
 
     def _outcome(self, event: dict, said: dict, at: int) -> str:
         allow = self._allows.get(said["decision_id"])

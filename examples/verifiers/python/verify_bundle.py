@@ -25,8 +25,8 @@ from story import Story  # noqa: E402
 def main() -> int:
     parser = argparse.ArgumentParser(description="Verifies bundles from two keys.")
     parser.add_argument("bundle", type=Path, nargs="+")
-    parser.add_argument("--vkey", required=True, help="the log's key, from whoever runs it")
-    parser.add_argument("--root", required=True, help="x of the root key (trust.root.jwk.x), from somebody else")
+    parser.add_argument("--vkey", required=True, help="the log's key, from its operator")
+    parser.add_argument("--root", required=True, help="x of the root key (trust.root.jwk.x), from another source")
     options = parser.parse_args()
     return max([judge(file, options.vkey, options.root) for file in options.bundle])
 
