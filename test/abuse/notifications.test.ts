@@ -95,7 +95,7 @@ describe('a hostile webhook', () => {
     expect(await scrape(scene)).toMatch(/notifications_total\{kind="request_waiting",result="sent"[^}]*} 1/)
   })
 
-  it('is an impostor with an untrusted certificate: it learns nothing, in any environment', async () => {
+  it('is an impostor with an untrusted certificate: it learns nothing, with any environment variables', async () => {
     let asked = 0
     let handshakes = 0
     const server = createServer(await selfSigned(), (_, response) => {

@@ -63,7 +63,7 @@ it('passes on exactly what a signed-in person asks', async () => {
   ])
 })
 
-it('leads to no other path of evidence, or of the operator, for any path', async () => {
+it('reaches no other path of evidence, or of the operator, under any spelling', async () => {
   await using asked = await evidence(() => ({ body: {} }))
   for (const place of [
     '../../operator/revocations',
@@ -115,7 +115,7 @@ it('asks the instance that is active', async () => {
   expect([standby.paths.length, active.paths.length]).toEqual([1, 1])
 })
 
-it('puts the log’s key beside a receipt by its own knowledge, not the one that comes with it (V12)', async () => {
+it('puts its own copy of the log’s key beside a receipt, not the key that comes with it (V12)', async () => {
   await using _ = await evidence(() => ({ body: { entry: '{}', receipt: 'r', vkey: 'of a stranger' } }))
   const { body } = await olga.get('/evidence/events/evt_0123456789')
   expect(body).toEqual({ entry: '{}', receipt: 'r', vkey: world.trust.log.vkey })

@@ -53,7 +53,7 @@ it('goes on in a batch that is larger than a file may be', async () => {
   expect(readdirSync(folder).sort().map(indexesOf)).toEqual([[5], upTo(5)])
 })
 
-it('does not write a line twice, from any position that it is given', async () => {
+it('writes no line twice, even from a wrong position', async () => {
   const one = sink()
   await one.deliver(records(0, 5), never)
   await one.deliver(records(2, 7), never)

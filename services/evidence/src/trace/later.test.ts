@@ -150,7 +150,7 @@ it('brings along who said yes to this one action, and proves none without (V3)',
   })
 })
 
-it('tells a SIEM who said yes to this one action, but not who signed another one or not validly (V3)', async () => {
+it('names to a SIEM only people with a valid signature for this one action (V3)', async () => {
   await told({}, async (story, ids, evidence, bus) => {
     const later = new Later(story, ids, evidence, bus)
     const own = { id: later.grant.agent, key: story.agentKey }

@@ -17,7 +17,7 @@ it('go on the log once per decision, even if their point signs more (V10, V18)',
   ])
 })
 
-it('delay no caller while the bus is away: those that find no room are only answered (V18)', async () => {
+it('delay no caller while the bus is away: without room, one is answered, but not recorded (V18)', async () => {
   const away = Promise.withResolvers<never>()
   const drafts: object[] = []
   const refused = new RefusedOutcomes({

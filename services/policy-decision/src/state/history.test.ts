@@ -163,7 +163,7 @@ describe('rules over history are plain Cedar', () => {
 })
 
 describe('what is filled', () => {
-  it('is exactly what the schema declares, after any tool: an older set works as it did', () => {
+  it('is exactly what the schema declares, after any tool; an older policy set works as before', () => {
     const before =
       'entity agent; entity tool; action "tools/call" appliesTo { principal: [agent], resource: [tool], context: C };'
     const old = `${before} type T = { labels: Set<String>, calls: Long }; type C = { history: { task: T } };`
