@@ -124,8 +124,8 @@ export interface EnforcementPoint extends AsyncDisposable {
    * Runs `effect` once if, and only if, the PDP allowed exactly this action and the permit that says so is valid here and now (V1); then
    * reports what happened, signed. A denial is a value and means that nothing was executed. Rejects with what `effect` threw, and with
    * `request_malformed` for arguments without a canonical form. The effect's own errors are reported as `failed`, those that leave open
-   * whether anything happened as `unknown` (`outcome_unknown`, `stream_cut`, `upstream_timed_out`, `upstream_failed`), and those that say
-   * that certainly nothing did as `not_executed` (`upstream_unreachable`, `upstream_busy`, `upstream_address_forbidden`,
+   * whether anything happened as `unknown` (`outcome_unknown`, `stream_cut`, and those of an upstream that was sent something), and those that say
+   * that certainly nothing did as `not_executed` (`call_not_begun`, `upstream_unreachable`, `upstream_busy`, `upstream_address_forbidden`,
    * `secret_unavailable`).
    */
   guard<R>(
@@ -407,6 +407,7 @@ function statusOf(error: unknown): Pick<Outcome, 'status' | 'cut'> {
 }
 
 const notBegun: ReadonlySet<ErrorCode> = new Set([
+  'call_not_begun',
   'upstream_unreachable',
   'upstream_busy',
   'upstream_address_forbidden',

@@ -59,15 +59,15 @@ describe('a call that goes on', () => {
     expect(asks).toBe(0)
   })
 
-  it.each<[string, FakePdp['openCalls'], string]>([
-    ['the decision point does not answer', () => ({ hang: true }), 'pdp_unavailable'],
-    ['the decision point answers nonsense', () => ({ body: { over: 'none' } }), 'pdp_unavailable'],
-    ['the decision point does not know it', (unknown) => ({ body: { over: [], unknown } }), 'pdp_unavailable'],
-    ['the decision point is of an earlier version', () => ({ status: 404 }), 'pdp_unavailable'],
-    ['the decision point is not fresh', () => ({ status: 503, body: { code: 'state_stale' } }), 'state_stale'],
-  ])('is cut when %s (V8, V13)', async (_, openCalls, why) => {
+  it.each<[string, FakePdp['openCalls'], string, number]>([
+    ['the decision point does not answer', () => ({ hang: true }), 'pdp_unavailable', 600],
+    ['the decision point answers nonsense', () => ({ body: { over: 'none' } }), 'pdp_unavailable', 600],
+    ['the decision point does not know it', (unknown) => ({ body: { over: [], unknown } }), 'pdp_unavailable', 600],
+    ['the decision point is of an earlier version', () => ({ status: 404 }), 'pdp_unavailable', 600],
+    ['the decision point is not fresh', () => ({ status: 503, body: { code: 'state_stale' } }), 'state_stale', 60_000],
+  ])('is cut when %s (V8, V13)', async (_, openCalls, why, maxSilenceMs) => {
     await using pdp = await FakePdp.start()
-    await using point = await aPoint(pdp, { maxSilenceMs: 600 })
+    await using point = await aPoint(pdp, { maxSilenceMs })
     pdp.openCalls = openCalls
     await expect(point.guard(aCall(), goesOn)).rejects.toThrow(`stream_cut: ${why}`)
     await point.delivered()
@@ -76,11 +76,11 @@ describe('a call that goes on', () => {
 
   it('survives single answers that are lost', async () => {
     await using pdp = await FakePdp.start()
-    await using point = await aPoint(pdp, { maxSilenceMs: 1500 })
+    await using point = await aPoint(pdp, { maxSilenceMs: 10_000 })
     let asks = 0
     const answered = Promise.withResolvers<void>()
     pdp.openCalls = () => {
-      if (++asks === 60) answered.resolve()
+      if (++asks === 20) answered.resolve()
       return asks % 2 ? { status: 500 } : over('none')
     }
     const call = point.guard(aCall(), (permitted) => Promise.race([goesOn(permitted), answered.promise]))
@@ -158,6 +158,7 @@ describe('bytes that are forwarded', () => {
 
 describe('an effect that throws', () => {
   it.each([
+    ['call_not_begun', 'not_executed'],
     ['upstream_unreachable', 'not_executed'],
     ['upstream_busy', 'not_executed'],
     ['upstream_address_forbidden', 'not_executed'],

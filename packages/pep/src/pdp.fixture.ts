@@ -230,6 +230,7 @@ export function aPoint(pdp: FakePdp, options: Partial<EnforcementPointOptions> =
     random: systemRandom,
     timeoutMs: 5000,
     maxRetryPauseMs: 20,
+    maxSilenceMs: 60_000, // a busy machine is not silence
     ...options,
   })
 }

@@ -64,6 +64,7 @@ export function openRelay(options: RelayOptions): Relay {
     const life = lifeOf(permitted, gone)
     const alive = { ...permitted, signal: life.signal }
     try {
+      if (life.signal.aborted) throw new ServiceError('call_not_begun')
       const executing = upstream.execute(alive, { ...request, body: permitted.bytes })
       // An adapter that does not heed the signal must not hold up the outcome; what it still brings is given up.
       executing.then(

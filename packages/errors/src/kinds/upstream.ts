@@ -2,6 +2,13 @@ import type { ErrorKind } from './error-kind.ts'
 
 /** What happens between a relay and what stands behind it. */
 export const upstreamErrors = {
+  call_not_begun: {
+    status: 503,
+    retryable: true,
+    title: 'The call was given up before anything was sent',
+    cause: 'The client went away, or the call was cut, while its decision was made.',
+    fix: 'Call again, under a new call id.',
+  },
   upstream_unreachable: {
     status: 502,
     retryable: true,

@@ -229,7 +229,7 @@ describe('an upstream that stages a second answer (CVE-2026-48931)', () => {
       arrived.target === '/first' ? stage(arrived.socket, whole('"/first"')) : own(arrived),
     )
     await w.call('/first')
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await expect.poll(() => w.server.arrived[0]?.socket.destroyed).toBe(true)
     const answers = await Promise.all(['/a', '/b', '/c'].map((target) => w.call(target)))
     expect(answers.map(({ text }) => text)).toEqual(['"/a"', '"/b"', '"/c"'])
   })
