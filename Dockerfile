@@ -12,7 +12,8 @@ COPY . .
 # Only what runs: neither the tests' packages nor the Node that the repository brings along for machines without one.
 RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund \
     --workspace packages/cli --workspace services/standalone \
-    --workspace services/approval --workspace services/issuer --workspace services/policy-decision --workspace services/evidence
+    --workspace services/approval --workspace services/issuer --workspace services/policy-decision --workspace services/plain-pdp \
+    --workspace services/evidence
 
 # What the browser gets is built with its own packages, none of which runs in the service.
 FROM ${NODE} AS console

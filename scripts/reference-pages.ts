@@ -18,9 +18,9 @@ const page = (...parts: readonly string[]): string => `${parts.join('\n\n')}\n`
 const everything = 'all in one'
 /** The processes that read settings, by the file of their schema. */
 const nameOf = (path: string): string => {
-  const [, service = '', folder] = /^services\/([^/]+)\/src\/(?:(.+)\/)?config\.ts$/.exec(path) ?? []
+  const [, service = ''] = /^services\/([^/]+)\/src\/config\.ts$/.exec(path) ?? []
   if (service === 'standalone') return everything
-  return folder === 'plain' || service === 'plain-pdp' ? '`--plain`' : service
+  return service === 'plain-pdp' ? '`--plain`' : service
 }
 const processes = [everything, 'approval', 'issuer', 'policy-decision', 'evidence', '`--plain`']
 
@@ -30,7 +30,7 @@ interface SettingRow extends DescribedSetting {
 }
 
 async function settingRows(): Promise<SettingRow[]> {
-  const files = globSync('services/*/src/{,plain/}config.ts', { cwd: root })
+  const files = globSync('services/*/src/config.ts', { cwd: root })
   const schemas = new Map<string, z.ZodObject>()
   for (const file of files) schemas.set(nameOf(file), (await import(join(root, file))).configSchema)
   // What a setting does may differ by process: then it has a row for each.
@@ -116,8 +116,8 @@ const partsInOrder = [
 /** The process in which a source runs, as far as its folder says. */
 const partOf = (path: string): string => {
   const [, kind, name = ''] = /^(packages|services)\/([^/]+)\//.exec(path) ?? []
-  if (kind === 'services')
-    return name === 'plain-pdp' || /^services\/[^/]+\/src\/plain\//.test(path) ? '`--plain`' : name
+  if (kind === 'services') return name === 'plain-pdp' ? '`--plain`' : name
+  if (name === 'authzen') return 'policy-decision'
   return path.startsWith('packages/cli/src/') && path.includes('witness') ? 'witness' : 'every process'
 }
 

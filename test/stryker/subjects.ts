@@ -54,13 +54,14 @@ export const subjects: Record<string, Subject> = {
   pipeline: {
     mutate: [
       ...sources(policy, 'evaluate-each history-facts known-history'),
+      'packages/authzen/src/obligations.ts',
       ...sources(
         pdp,
         `decide why-not-again
          steps/steps steps/table steps/enforcement-point steps/credential steps/proof steps/recorded steps/alive steps/authority
          steps/call steps/policy steps/policy-requests steps/step-up steps/budget steps/reserve steps/duties
          state/history state/continuity state/proofs state/by-registry state/step-ups
-         record/allowed-event record/permit record/named-arguments record/acted-as record/obligations
+         record/allowed-event record/permit record/named-arguments record/acted-as
          record/access-request-offer http/evaluation-request
          order/decision order/catch-up order/calls order/turns order/tree-queue order/store-order order/store-amounts
          outcomes/outcomes`,
@@ -68,11 +69,12 @@ export const subjects: Record<string, Subject> = {
     ],
     tests: [
       ...testsOf(policy, 'evaluate-each history-facts known-history'),
+      'packages/authzen/src/obligations.test.ts',
       ...testsOf(
         pdp,
         `order/tree-queue order/store-order outcomes/outcomes decide state/by-registry order/turns order/calls
          steps/steps steps/alive steps/table steps/authority record/acted-as state/step-ups steps/verified
-         http/evaluation-request order/catch-up record/obligations record/access-request-offer state/continuity
+         http/evaluation-request order/catch-up record/access-request-offer state/continuity
          steps/reserve steps/trifecta-orders state/proofs state/history`,
       ),
       'test/reference/decide.test.ts',

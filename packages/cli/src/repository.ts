@@ -8,6 +8,9 @@ export type Service = (typeof services)[number] | 'standalone'
 
 export const mainOf = (service: Service): string => join(repository, 'services', service, 'src/main.ts')
 
+/** `serve policy-decision --plain`: a decision point by policies alone. */
+export const plainMain = join(repository, 'services/plain-pdp/src/main.ts')
+
 /** `bailiwick dev`: standalone with a software approver. */
 export const devMain = join(repository, 'services/standalone/src/dev/main.ts')
 

@@ -1,3 +1,4 @@
+import { spellObligations } from '@bailiwick/authzen'
 import {
   actionText,
   delegationId,
@@ -31,7 +32,6 @@ import {
   root,
 } from './decide.fixture.ts'
 import { Turns } from './order/turns.ts'
-import { spellObligations } from './record/obligations.ts'
 import { agent, now, spell } from './steps/living-call.fixture.ts'
 import { whyNotAgain } from './why-not-again.ts'
 

@@ -1,7 +1,6 @@
 import { openGrantStore, type Process, runService } from '@bailiwick/host/process'
 import type { z } from 'zod'
 import { configSchema } from './config.ts'
-import { runPlain } from './plain/run-plain.ts'
 import { policyDecisionKeys, startPolicyDecision } from './start.ts'
 
 const complain = (line: string) => console.error(line)
@@ -33,6 +32,7 @@ const service: Process<z.output<typeof configSchema>> = {
   complain,
 }
 
-/** `--plain`: decides by policies alone (docs/how-to/plain-pdp.md). */
-const plain = process.argv.includes('--plain')
-process.exitCode = plain ? await runPlain(process.env, complain) : await runService(service)
+if (process.argv.includes('--plain')) {
+  complain('config_invalid: a decision point by policies alone is a service of its own: services/plain-pdp/src/main.ts')
+  process.exitCode = 1
+} else process.exitCode = await runService(service)

@@ -1,7 +1,7 @@
+import type { AuthZenCaller, AuthZenFound, AuthZenSearch } from '@bailiwick/authzen'
 import type { OpenCallsAnswer } from '@bailiwick/contracts'
 import type { Answer } from './answer.ts'
 import type { From } from './decide.ts'
-import type { AuthZenCaller, AuthZenFound, AuthZenSearch } from './http/authzen-decider.ts'
 import type { CallingPoint } from './http/callers.ts'
 import type { EvaluationRequest } from './http/evaluation-request.ts'
 import type { TreeQueues } from './order/tree-queue.ts'

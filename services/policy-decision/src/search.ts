@@ -1,7 +1,7 @@
+import type { AuthZenEvaluation, AuthZenFound, AuthZenSearch } from '@bailiwick/authzen'
 import type { EnforcementPoint } from '@bailiwick/contracts'
 import { type DenialReason, denialReasons, ServiceError } from '@bailiwick/errors'
 import { tentative } from '@bailiwick/projection'
-import type { AuthZenEvaluation, AuthZenFound, AuthZenSearch } from './http/authzen-decider.ts'
 import { type EvaluationRequest, evaluationRequest, isNameable } from './http/evaluation-request.ts'
 import { isCaughtUp } from './order/catch-up.ts'
 import type { Admission, Clocked, Judges, Logged, State } from './ports.ts'

@@ -10,7 +10,7 @@ import { Server } from './server.ts'
 
 const trees = 8
 const own = join(import.meta.dirname, 'server-main.ts')
-const service = join(import.meta.dirname, '../../../services/policy-decision/src/main.ts')
+const plainPdp = join(import.meta.dirname, '../../../services/plain-pdp/src/main.ts')
 
 /** A decision point to call. */
 export interface Subject {
@@ -69,7 +69,7 @@ async function startPlain(dir: string, policies: number, cores: TwoCores): Promi
   const directory = join(dir, `policies-${policies}`)
   writeFolderPolicies(directory, policies)
   const env = { BAILIWICK_POLICIES: directory, BAILIWICK_DATA: join(dir, 'none') }
-  return await Server.start({ main: service, args: ['--plain'], env, port: await freePort(), cores })
+  return await Server.start({ main: plainPdp, args: [], env, port: await freePort(), cores })
 }
 
 function startFull({ data, url }: Place, recorded: 'evidence' | 'none', cores: TwoCores): Promise<Server> {

@@ -6,7 +6,7 @@ import { nodeArguments } from '@bailiwick/host'
 import { Argument, type Command } from 'commander'
 import type { ExitCode, Io } from '../io.ts'
 import { type DataOption, port as portIn, withData } from '../options.ts'
-import { mainOf, type Service, services } from '../repository.ts'
+import { mainOf, plainMain, type Service, services } from '../repository.ts'
 
 interface ServeOptions extends DataOption {
   port?: number
@@ -43,7 +43,7 @@ export function serveCommand(program: Command, io: Io, done: (code: ExitCode) =>
       ...(permitsNothing ? { BAILIWICK_PERMITS_NOTHING: '1' } : {}),
     }
     const env = { ...io.env, ...given }
-    done(await serve(mainOf(service ?? 'standalone'), env, { ...io, args: plain ? ['--plain'] : [] }))
+    done(await serve(plain ? plainMain : mainOf(service ?? 'standalone'), env, io))
   })
 }
 

@@ -1,9 +1,9 @@
 import { timingSafeEqual } from 'node:crypto'
+import type { AuthZenCaller } from '@bailiwick/authzen'
 import type { EnforcementPoint } from '@bailiwick/contracts'
 import { claimedIssuer, sha256, verifyCallerAssertion, verifyingKey } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Clocked, State } from '../ports.ts'
-import type { AuthZenCaller } from './authzen-decider.ts'
 
 type Ports = Pick<Clocked, 'clock'> & Pick<State, 'projection' | 'publicUrl'>
 

@@ -1,8 +1,8 @@
+import type { AuthZenEvaluation, JsonObject } from '@bailiwick/authzen'
 import { callIdSchema, longestAnswerSeconds, sha256Schema } from '@bailiwick/contracts'
 import { type Action, actionDigest } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
-import type { AuthZenEvaluation, JsonObject } from './authzen-decider.ts'
 
 /** The enforcement point's view of the call (DESIGN §7.4), in `context.bailiwick`. */
 const observedSchema = z.object({

@@ -1,21 +1,11 @@
-import { customObligations, obligationTypes } from '@bailiwick/contracts'
+import { authZenEndpoints, obligationsGiven, sendJson } from '@bailiwick/authzen'
+import { obligationTypes } from '@bailiwick/contracts'
 import { jwkSet, type ServicePurpose } from '@bailiwick/credentials'
 import type { HttpServer } from '@bailiwick/host'
 import { publishedKeys } from '@bailiwick/projection'
 import type { Clocked, State } from '../ports.ts'
-import { authZenPaths, sendJson } from './authzen.ts'
 
 const published: ReadonlySet<ServicePurpose> = new Set(['permit', 'binding-token'])
-
-/** Lists every endpoint (AuthZEN 1.0 §9.1.1): callers may not use an endpoint that is left out. */
-export const authZenEndpoints = (publicUrl: string) =>
-  Object.fromEntries(Object.entries(authZenPaths).map(([parameter, path]) => [parameter, `${publicUrl}${path}`]))
-
-/** AuthZEN obligations profile, "PDP Metadata Extension". For type `custom` we also list the values of `properties.action`. */
-export const obligationsGiven = (types: readonly (typeof obligationTypes)[number][]) => ({
-  supported_obligations: [...types],
-  bailiwick_obligations: [...customObligations],
-})
 
 /**
  * AuthZEN metadata (1.0 §9), the keys of permits and of binding tokens. Each key carries the root's certificate, so that an enforcement

@@ -1,8 +1,8 @@
+import { callerOf } from '@bailiwick/authzen'
 import { openCallsBodySchema, openCallsBytes } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpRequest, HttpServer } from '@bailiwick/host'
 import type { PolicyDecision } from '../policy-decision.ts'
-import { callerOf } from './authzen.ts'
 import type { CallingPoint } from './callers.ts'
 
 /**

@@ -1,3 +1,4 @@
+import { callerOf } from '@bailiwick/authzen'
 import {
   compactJwsSchema,
   type EnforcementPoint,
@@ -10,7 +11,6 @@ import { errorCode, ServiceError, toProblem } from '@bailiwick/errors'
 import { type HttpRequest, type HttpServer, serviceErrorOf } from '@bailiwick/host'
 import { z } from 'zod'
 import type { PolicyDecision } from '../policy-decision.ts'
-import { callerOf } from './authzen.ts'
 
 const bodySchema = z.union([outcomeBodySchema, outcomesBodySchema])
 

@@ -1,3 +1,13 @@
+import {
+  type AuthZenCaller,
+  type AuthZenDecider,
+  type AuthZenDecision,
+  type AuthZenEvaluation,
+  type AuthZenSession,
+  type JsonObject,
+  spellObligations,
+  stepUpObligation,
+} from '@bailiwick/authzen'
 import type { Obligation } from '@bailiwick/contracts'
 import { denialReasons, retrySecondsOf } from '@bailiwick/errors'
 import { actingAgent } from '@bailiwick/projection'
@@ -6,15 +16,6 @@ import { Turns } from '../order/turns.ts'
 import type { PolicyDecision } from '../policy-decision.ts'
 import { accessRequestOffer } from '../record/access-request-offer.ts'
 import { nextAction } from '../record/next-action.ts'
-import { spellObligations, stepUpObligation } from '../record/obligations.ts'
-import type {
-  AuthZenCaller,
-  AuthZenDecider,
-  AuthZenDecision,
-  AuthZenEvaluation,
-  AuthZenSession,
-  JsonObject,
-} from './authzen-decider.ts'
 import type { CallingPoint } from './callers.ts'
 import { type EvaluationRequest, evaluationRequest } from './evaluation-request.ts'
 

@@ -1,3 +1,4 @@
+import { least, spellObligations } from '@bailiwick/authzen'
 import type { Obligation } from '@bailiwick/contracts'
 import { actionText, permittedHash, type SaltedText } from '@bailiwick/credentials'
 import { actingAgent, type Draft } from '@bailiwick/projection'
@@ -8,7 +9,6 @@ import type { Known } from '../steps/steps.ts'
 import type { permitted } from '../steps/table.ts'
 import { actedAs } from './acted-as.ts'
 import { namedArguments } from './named-arguments.ts'
-import { least, spellObligations } from './obligations.ts'
 
 /** A call that may be allowed, as its tree is now. */
 export type Permitted = Known<typeof permitted> & { decisionId: string; callId: string; point: CallingPoint }

@@ -1,7 +1,7 @@
+import { isSupported, least } from '@bailiwick/authzen'
 import type { Grant } from '@bailiwick/contracts'
 import type { Duties } from '@bailiwick/policy'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
-import { isSupported, least } from '../record/obligations.ts'
 import type { Reserved } from './budget.ts'
 import type { Permitted } from './policy.ts'
 import type { Recorded } from './recorded.ts'

@@ -1,16 +1,10 @@
 import { errorCode, ServiceError, toProblem } from '@bailiwick/errors'
 import { type HttpReply, type HttpRequest, type HttpServer, isConfidential, serviceErrorOf } from '@bailiwick/host'
 import type { Clock } from '@bailiwick/kit'
-import type {
-  AuthZenCaller,
-  AuthZenDecider,
-  AuthZenDecision,
-  AuthZenEvaluation,
-  AuthZenSession,
-} from './authzen-decider.ts'
-import { authZenOpenApi } from './authzen-openapi.ts'
-import { type EvaluationsSemantic, readEvaluation, readEvaluations, readSearch } from './authzen-requests.ts'
+import type { AuthZenCaller, AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSession } from './decider.ts'
+import { authZenOpenApi } from './openapi.ts'
 import type { PageTokens } from './page-tokens.ts'
+import { type EvaluationsSemantic, readEvaluation, readEvaluations, readSearch } from './requests.ts'
 import { searchAnswer } from './search-page.ts'
 
 export interface AuthZenOptions {

@@ -7,7 +7,7 @@ import { logger, metrics } from '@bailiwick/host'
 import { seededRandom, testClock } from '@bailiwick/kit'
 import { describe, expect, it } from 'vitest'
 import { configSchema } from './config.ts'
-import { type Plain, startPlain } from './start-plain.ts'
+import { type Plain, startPlain } from './start.ts'
 
 const schema = `entity User { age: Long }; entity Doc; action read, write appliesTo { principal: User, resource: Doc, context: { n?: Long } };`
 const entities = JSON.stringify([

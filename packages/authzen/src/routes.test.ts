@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { action, asked, http, json, post, resource, serve, subject } from './authzen.fixture.ts'
-import { authZenPaths } from './authzen.ts'
+import { action, asked, http, json, post, resource, serve, subject } from './routes.fixture.ts'
+import { authZenPaths } from './routes.ts'
 
 serve()
 

@@ -1,15 +1,16 @@
+import {
+  type AuthZenDecider,
+  type AuthZenDecision,
+  type AuthZenEvaluation,
+  type AuthZenFound,
+  type AuthZenSearch,
+  type AuthZenSession,
+  isSupported,
+  spellObligations,
+} from '@bailiwick/authzen'
 import { type DenialReason, ServiceError } from '@bailiwick/errors'
 import { type Clock, SerialQueue } from '@bailiwick/kit'
 import type { AuthZenPolicies, PolicyAnswer, Purpose } from '@bailiwick/policy'
-import type {
-  AuthZenDecider,
-  AuthZenDecision,
-  AuthZenEvaluation,
-  AuthZenFound,
-  AuthZenSearch,
-  AuthZenSession,
-} from '../http/authzen-decider.ts'
-import { isSupported, spellObligations } from '../record/obligations.ts'
 import type { ActivePlainPolicies, HeldPolicies } from './active-plain-policies.ts'
 import { isBearer } from './caller-token.ts'
 

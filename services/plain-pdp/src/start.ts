@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { authZenEndpoints, authZenRoutes, obligationsGiven, PageTokens, sendJson } from '@bailiwick/authzen'
 import { ServiceError } from '@bailiwick/errors'
 import {
   assertListenerAllowed,
@@ -14,9 +15,6 @@ import {
 } from '@bailiwick/host'
 import { paths } from '@bailiwick/installation'
 import type { Clock, RandomSource } from '@bailiwick/kit'
-import { authZenRoutes, sendJson } from '../http/authzen.ts'
-import { authZenEndpoints, obligationsGiven } from '../http/metadata.ts'
-import { PageTokens } from '../http/page-tokens.ts'
 import { ActivePlainPolicies } from './active-plain-policies.ts'
 import { readCallerToken } from './caller-token.ts'
 import type { PlainConfig } from './config.ts'

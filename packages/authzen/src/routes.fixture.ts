@@ -2,9 +2,9 @@ import { ServiceError } from '@bailiwick/errors'
 import { Health, type HttpServer, httpServer, logger, metrics } from '@bailiwick/host'
 import { testClock } from '@bailiwick/kit'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
-import { authZenRoutes } from './authzen.ts'
-import type { AuthZenDecider, AuthZenEvaluation, AuthZenSearch } from './authzen-decider.ts'
+import type { AuthZenDecider, AuthZenEvaluation, AuthZenSearch } from './decider.ts'
 import { PageTokens } from './page-tokens.ts'
+import { authZenRoutes } from './routes.ts'
 
 export const clock = testClock(1_800_000_000_000)
 export const json = { authorization: 'Bearer friend', 'content-type': 'application/json' }

@@ -8,7 +8,7 @@ import {
 } from '@bailiwick/contracts'
 import { type ErrorCode, errorKinds } from '@bailiwick/errors'
 import { z } from 'zod'
-import { authZenRequests } from './authzen-requests.ts'
+import { authZenRequests } from './requests.ts'
 
 const objectSchema = z.record(z.string(), z.unknown())
 const decision = z.object({ decision: z.boolean(), context: z.exactOptional(objectSchema) })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { action, clock, post, resource, searched, serve, subject } from './authzen.fixture.ts'
 import { PageTokens } from './page-tokens.ts'
+import { action, clock, post, resource, searched, serve, subject } from './routes.fixture.ts'
 
 serve()
 

@@ -7,10 +7,10 @@ import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { expect, it } from 'vitest'
 
-const main = join(import.meta.dirname, '../main.ts')
+const main = join(import.meta.dirname, 'main.ts')
 
 function start(env: Record<string, string>) {
-  const child = spawn(process.execPath, [main, '--plain'], {
+  const child = spawn(process.execPath, [main], {
     env: { BAILIWICK_PORT: '0', ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   })

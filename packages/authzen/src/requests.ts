@@ -1,7 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 import { serviceErrorOf } from '@bailiwick/host'
 import { z } from 'zod'
-import type { AuthZenEvaluation, AuthZenSearch } from './authzen-decider.ts'
+import type { AuthZenEvaluation, AuthZenSearch } from './decider.ts'
 
 /*
  * Requests of AuthZEN Authorization API 1.0, read strictly. A member of a wrong type or a missing required member is an error, unknown
