@@ -12,9 +12,12 @@ export interface SignedCall {
   call: {
     /** The grant for the call. Without one, only the question is presented: the denial then says where to ask. */
     grant?: GrantName
-    /** The action's name, such as `tools/call`. */
-    action: string
-    resource: { type: string; id: string }
+    /**
+     * The action's name, such as `tools/call`, and what it acts on. Without both, the proof is for the address alone: for a request that
+     * is no action, such as a list.
+     */
+    action?: string
+    resource?: { type: string; id: string }
     /** The arguments, exactly those that the API will read from this request. */
     properties?: Readonly<Record<string, unknown>>
     /** Identifies the call: repeated under the same id, it is the same call and takes effect at most once. Default: a new id. */
@@ -59,7 +62,8 @@ export async function signedFetch(options: SignedFetchOptions, { url, init, call
     headers.set('bailiwick-call-id', callId)
     return { ...init, headers, ...(body === undefined ? {} : { body }) }
   }
-  const over = held ? { accessToken: held.token, actionDigest: digest } : {}
+  const signed = digest === undefined ? {} : { actionDigest: digest }
+  const over = held ? { accessToken: held.token, ...signed } : {}
   const patienceMs = call.patienceMs ?? http.timeoutMs
   const deadline = AbortSignal.timeout(patienceMs)
   /** Whether there is time to repeat the call after `ms`. Rejects with the caller's own reason. */
@@ -98,10 +102,13 @@ function lostOf(error: unknown): ServiceError {
 }
 
 function digestOf(
-  name: string,
+  name: string | undefined,
   properties: Readonly<Record<string, unknown>>,
-  resource: { type: string; id: string },
-): string {
+  resource: { type: string; id: string } | undefined,
+): string | undefined {
+  if (name === undefined && resource === undefined) return undefined
+  if (name === undefined || resource === undefined)
+    throw new ServiceError('request_malformed', 'an action needs a name and a resource')
   try {
     return actionDigest({ name, properties, resource })
   } catch (error) {

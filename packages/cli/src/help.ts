@@ -8,6 +8,7 @@ export const roles: readonly (readonly [heading: string, commands: readonly stri
     [
       'init',
       'serve',
+      'gateway',
       'status',
       'registry',
       'policy',
@@ -32,7 +33,13 @@ export const roles: readonly (readonly [heading: string, commands: readonly stri
 export const examples: Readonly<Record<string, readonly string[]>> = {
   dev: ['--env .env.dev', '--approve answers.yaml --registry registry.yaml'],
   init: ['--public-url https://agents.example.com --registry registry.yaml', '--single-operator'],
-  serve: ['', 'policy-decision --port 8423', 'policy-decision --plain --policies policies/'],
+  serve: [
+    '',
+    'policy-decision --port 8423',
+    'policy-decision --plain --policies policies/',
+    'gateway --config gateway.yaml',
+  ],
+  'gateway pin': ['billing --config gateway.yaml'],
   status: ['', '--json'],
   request: ['--agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json --authority authority.json --wait'],
   requests: ['', '--all'],

@@ -1,9 +1,9 @@
 import { type Entity, type EntityType, entitySchemas } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
+import { type Fault, schemaFaults } from '@bailiwick/host'
 import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { readInput } from './read-input.ts'
-import { type Fault, schemaFaults } from './schema-faults.ts'
 
 /** One entity as the file wants it; without a value it is to be retired. */
 export interface WantedEntity {

@@ -4,12 +4,17 @@ import { join } from 'node:path'
 const repository = join(import.meta.dirname, '../../..')
 
 export const services = ['approval', 'issuer', 'policy-decision', 'evidence'] as const
-export type Service = (typeof services)[number] | 'standalone'
+/** In front of MCP servers. It is no part of an installation: it asks a decision point over HTTP, as any enforcement point does. */
+export const gateway = 'gateway'
+export type Service = (typeof services)[number] | 'standalone' | typeof gateway
 
 export const mainOf = (service: Service): string => join(repository, 'services', service, 'src/main.ts')
 
 /** `serve policy-decision --plain`: a decision point by policies alone. */
 export const plainMain = join(repository, 'services/plain-pdp/src/main.ts')
+
+/** `bailiwick gateway pin` */
+export const gatewayPin = join(repository, 'services/gateway/src/pin/main.ts')
 
 /** `bailiwick dev`: standalone with a software approver. */
 export const devMain = join(repository, 'services/standalone/src/dev/main.ts')

@@ -10,6 +10,7 @@ import { benchCommand } from './commands/bench.ts'
 import { devCommand } from './commands/dev.ts'
 import { eraseCommand } from './commands/erase.ts'
 import { eventsCommand } from './commands/events.ts'
+import { gatewayCommand } from './commands/gateway.ts'
 import { initCommand } from './commands/init.ts'
 import { kafkaCommand } from './commands/kafka.ts'
 import { keysCommand } from './commands/keys.ts'
@@ -35,6 +36,7 @@ const commands = [
   devCommand,
   initCommand,
   serveCommand,
+  gatewayCommand,
   statusCommand,
   requestCommand,
   requestsCommand,

@@ -4,6 +4,7 @@ import { callerErrors } from './kinds/callers.ts'
 import type { ErrorKind } from './kinds/error-kind.ts'
 import { grantingErrors } from './kinds/granting.ts'
 import { logErrors } from './kinds/log.ts'
+import { mcpErrors } from './kinds/mcp.ts'
 import { receivedErrors } from './kinds/received.ts'
 import { relayedErrors } from './kinds/relayed.ts'
 import { systemErrors } from './kinds/system.ts'
@@ -23,6 +24,7 @@ export const errorKinds = {
   ...grantingErrors,
   ...logErrors,
   ...upstreamErrors,
+  ...mcpErrors,
   ...systemErrors,
 } as const satisfies Record<string, ErrorKind>
 
@@ -38,5 +40,6 @@ export const errorGroups: Readonly<Record<string, Readonly<Record<string, ErrorK
   'Grants, calls and outcomes': grantingErrors,
   'The log and its witnesses': logErrors,
   'Behind a relay': upstreamErrors,
+  'MCP messages': mcpErrors,
   'The system': systemErrors,
 }

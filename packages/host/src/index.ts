@@ -28,6 +28,7 @@ export { nodeArguments } from './process/node-arguments.ts'
 export { type SignalHost, untilStopped } from './process/until-stopped.ts'
 export { readConfig } from './settings/config.ts'
 export { developerNames, type Env, knownSettings, misspeltSettings } from './settings/known-settings.ts'
+export { type Fault, schemaFaults } from './settings/schema-faults.ts'
 export { type DescribedSetting, describedSettings, setting } from './settings/setting.ts'
 export type { BusSetting, GrantStoreSetting, ServiceAddress, TlsSetting } from './settings/setting-values.ts'
 export {

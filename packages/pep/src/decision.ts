@@ -22,6 +22,8 @@ export interface Observed {
    * reservation is held for as long if no outcome comes. After this time the call is cut. Default: the effect ends within the minute.
    */
   answerSeconds?: number | undefined
+  /** The hash of what the tool's server says of itself now: refused with `manifest_changed` unless humans signed exactly this. */
+  manifest?: string | undefined
 }
 
 /** An ALLOW as received: worth nothing before its permit is verified. */
@@ -82,7 +84,7 @@ const denySchema = z.object({
 export async function askPdp(
   pdp: PdpClient,
   { action, digest }: ActionSnapshot,
-  { credential, proof, htm, htu, mostBytes, answerSeconds }: Observed,
+  { credential, proof, htm, htu, mostBytes, answerSeconds, manifest }: Observed,
   callId: string,
   supported: readonly string[],
 ): Promise<ClaimedAllow | ClaimedDenial> {
@@ -94,7 +96,7 @@ export async function askPdp(
       supported_obligations: supported,
       bailiwick: {
         ...{ credential, proof, htm, htu, action_digest: digest, call_id: callId },
-        ...{ answer_bytes: mostBytes, answer_seconds: answerSeconds },
+        ...{ answer_bytes: mostBytes, answer_seconds: answerSeconds, manifest },
       },
     },
   })
@@ -138,7 +140,7 @@ function offerOf({ binding_token, ...offer }: AccessRequestOffer): AccessRequest
 }
 
 /** AuthZEN requires a subject; the PDP reads the real one from the credential that it verifies. */
-function claimedSubject(credential: string | undefined): string {
+export function claimedSubject(credential: string | undefined): string {
   const payload = decodeBase64url(credential?.split('.')[1] ?? '')
   try {
     const claims = z

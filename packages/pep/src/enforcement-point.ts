@@ -25,6 +25,7 @@ import { PdpClient } from './pdp-client.ts'
 import { PermitKeys } from './permit-keys.ts'
 import { encodeRandom } from './random-text.ts'
 import { type Refusal, refusal } from './refusal.ts'
+import { type Found, type Search, searchPdp } from './search.ts'
 import { SingleUse } from './single-use.ts'
 
 export interface EnforcementPointOptions {
@@ -133,6 +134,8 @@ export interface EnforcementPoint extends AsyncDisposable {
     effect: (permitted: Permitted) => Promise<R>,
     describe?: (result: R) => Effect | Promise<Effect>,
   ): Promise<Guarded<R>>
+  /** What the caller could do now, by the same policies and limits as a call. It permits nothing and leaves no evidence. */
+  search(search: Search): Promise<Found | Refusal>
   /** Resolves once no outcome and no description is waiting. */
   delivered(): Promise<void>
 }
@@ -376,6 +379,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       reportResult(allowed, () => describe(result), sent === undefined ? {} : { egress_bytes: sent })
       return { allowed: true, decisionId: permitted.decisionId, callId, result: answer }
     },
+    search: (search) => searchPdp(pdp, search),
     async delivered() {
       await allDescribed()
       await outcomes.delivered()

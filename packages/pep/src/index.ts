@@ -16,6 +16,7 @@ export { fileOutcomeStore, memoryOutcomeStore, type OutcomeState, type OutcomeSt
 export { type Presented, readPresented } from './presented.ts'
 export {
   type AccessRequestOffer,
+  challengeError,
   challengeOf,
   type PointReason,
   problemOfRefusal,
@@ -23,3 +24,4 @@ export {
   refusal,
   retryAfterOf,
 } from './refusal.ts'
+export type { Found, Search } from './search.ts'

@@ -56,7 +56,7 @@ export function denialReasonOf(code: string): DenialReason {
 }
 
 /** RFC 9449 §7.1: the `error` of the challenge that answers this reason; undefined if the reason does not concern authentication. */
-function challengeError(
+export function challengeError(
   reason: Refusal['reason'],
 ): 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce' | undefined {
   return challenges[reason]

@@ -28,6 +28,8 @@ export interface RelayOptions {
    * held for as long: ask for more only where a request is known to begin a long stream.
    */
   answerSeconds?: number | ((request: RelayRequest) => number)
+  /** The hash of what the upstream says of itself, for the decision point to compare with what people signed. */
+  manifest?: string | undefined
 }
 
 /** An allowed call. `executed.body` already obeys the decision's obligations; its end reports the outcome. */
@@ -58,7 +60,10 @@ const defaults = { mostAnswerBytes: 64 * 1024 * 1024, mostHeldBytes: 4 * 1024 * 
  * a permit for that action, and the answer flows under the decision's obligations until it ends or its grant does.
  */
 export function openRelay(options: RelayOptions): Relay {
-  const { point, upstream, mostAnswerBytes, mostHeldBytes, askedBytes, answerSeconds } = { ...defaults, ...options }
+  const { point, upstream, mostAnswerBytes, mostHeldBytes, askedBytes, answerSeconds, manifest } = {
+    ...defaults,
+    ...options,
+  }
 
   async function execute(permitted: Permitted, request: RelayRequest, gone: AbortSignal | undefined): Promise<Answer> {
     const life = lifeOf(permitted, gone)
@@ -98,6 +103,7 @@ export function openRelay(options: RelayOptions): Relay {
         holdsAnswer: true,
         mostBytes: askedBytes,
         answerSeconds: typeof answerSeconds === 'number' ? answerSeconds : answerSeconds(request),
+        manifest,
       }
       const guarded = await point
         .guard(

@@ -57,11 +57,16 @@ async function whyNot(
   if (!isNameable(request)) return 'request_invalid'
   const caller = verifiedForSearch.take({ point, request }, ports)
   if (caller.refused !== undefined) return caller.refused
-  const cover = await covered.takeWaiting({ ...caller.facts, withinMs }, ports)
+  const anyArguments = request.observed.any_arguments === true
+  const cover = await covered.takeWaiting({ ...caller.facts, withinMs, anyArguments }, ports)
   if (cover.refused !== undefined) return cover.refused
   const view = tentative(ports.projection.ledger.decisions.trees.get(cover.facts.tree.id))
-  return permitted.take({ ...cover.facts, view, purpose: 'search' }, ports).refused
+  const { refused } = permitted.take({ ...cover.facts, view, purpose: 'search' }, ports)
+  return anyArguments && refused !== undefined && passing.has(refused) ? undefined : refused
 }
+
+/** Reasons that a human's yes or a moment takes away: a list for an agent shows such a tool, so that it can ask for it or wait. */
+const passing: ReadonlySet<DenialReason> = new Set(['step_up_required', 'uses_reserved', 'budget_reserved'])
 
 interface Candidate {
   id: string

@@ -6,13 +6,14 @@ import { nodeArguments } from '@bailiwick/host'
 import { Argument, type Command } from 'commander'
 import type { ExitCode, Io } from '../io.ts'
 import { type DataOption, port as portIn, withData } from '../options.ts'
-import { mainOf, plainMain, type Service, services } from '../repository.ts'
+import { gateway, mainOf, plainMain, type Service, services } from '../repository.ts'
 
 interface ServeOptions extends DataOption {
   port?: number
   policies?: string
   plain?: true
   permitsNothing?: true
+  config?: string
 }
 
 export function serveCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
@@ -21,26 +22,31 @@ export function serveCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .summary('run everything, or one service by itself')
     .description(
       'Runs all four services in one process, or the named one by itself. Settings come from the environment ' +
-        '(BAILIWICK_…); a wrong one is named. The embedded bus belongs to one process: several need Kafka.',
+        '(BAILIWICK_…); a wrong one is named. The embedded bus belongs to one process: several need Kafka. `gateway` is an enforcement ' +
+        'point in front of MCP servers, which its file names; it needs no bus.',
     )
-    .addArgument(new Argument('[service]', 'all four unless given').choices(services))
+    .addArgument(new Argument('[service]', 'all four unless given').choices([...services, gateway]))
     .option('--port <port>', 'where it listens; BAILIWICK_PORT unless given', portIn)
     .option('--plain', 'policy-decision alone: answers AuthZEN requests from a policy directory, without grants')
     .option('--permits-nothing', 'with --plain: the policies are meant to deny every request')
+    .option('--config <file>', 'gateway: the file that names the MCP servers; BAILIWICK_GATEWAY_CONFIG unless given')
     .option('--policies <dir>', 'with --plain: the policy directory; BAILIWICK_POLICIES unless given')
   withData(command, io).action(async (service: Service | undefined, options: ServeOptions) => {
-    const { data, port, policies, plain, permitsNothing } = options
+    const { data, port, policies, plain, permitsNothing, config } = options
     if (plain && service !== 'policy-decision')
       throw new ServiceError('config_invalid', '--plain: say serve policy-decision --plain')
     if (policies !== undefined && !plain)
       throw new ServiceError('config_invalid', '--policies: with --plain alone; else the registry names the policy set')
     if (permitsNothing && !plain)
       throw new ServiceError('config_invalid', '--permits-nothing: with --plain alone; else approvers sign it')
+    if (config !== undefined && service !== gateway)
+      throw new ServiceError('config_invalid', '--config: say serve gateway --config FILE')
     const given = {
       BAILIWICK_DATA: data,
       ...(port === undefined ? {} : { BAILIWICK_PORT: String(port) }),
       ...(policies === undefined ? {} : { BAILIWICK_POLICIES: policies }),
       ...(permitsNothing ? { BAILIWICK_PERMITS_NOTHING: '1' } : {}),
+      ...(config === undefined ? {} : { BAILIWICK_GATEWAY_CONFIG: config }),
     }
     const env = { ...io.env, ...given }
     done(await serve(plain ? plainMain : mainOf(service ?? 'standalone'), env, io))

@@ -40,6 +40,7 @@ export const knownSettings: readonly string[] = [
   'BAILIWICK_POLICIES',
   'BAILIWICK_PERMITS_NOTHING',
   'BAILIWICK_CALLER_TOKEN_FILE',
+  'BAILIWICK_GATEWAY_CONFIG',
   // Of `bailiwick dev`.
   'BAILIWICK_DEV_APPROVE',
   'BAILIWICK_DEV_MAX_MINUTES',

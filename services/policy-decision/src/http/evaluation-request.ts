@@ -17,6 +17,10 @@ const observedSchema = z.object({
   answer_bytes: z.int().min(1).optional(),
   /** How long the answer may flow. The outcome is due that much later, and the reservation is held as long if none comes. */
   answer_seconds: z.int().min(1).max(longestAnswerSeconds).optional(),
+  /** The hash of what the tool's server says of itself now, where the enforcement point has read that. */
+  manifest: sha256Schema.optional(),
+  /** In a search: whether some arguments would be permitted. A decision is about the arguments that it names, and ignores this. */
+  any_arguments: z.literal(true).optional(),
 })
 
 /** The obligations that the enforcement point can fulfil (AuthZEN obligations profile, "Negotiation"). */

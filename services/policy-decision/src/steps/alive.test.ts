@@ -70,6 +70,13 @@ describe('why a call is dead, each for its own reason', () => {
         Object.assign(w.call, { resource: { type: 'tool', id: 'new/x' } }) &&
         Object.assign(w.servers, { new: { manifest: 'm' } }),
     ],
+    // What the enforcement point read of the server counts as well.
+    ['manifest_changed', (w) => Object.assign(w.call, { observed: { manifest: 'm2' } })],
+    [undefined, (w) => Object.assign(w.call, { observed: { manifest: w.grant.statement.manifests.erp } })],
+    [
+      undefined,
+      (w) => Object.assign(w.call, { observed: { manifest: 'm2' }, resource: { type: 'api', id: 'https://h/' } }),
+    ],
     [undefined, (w) => Object.assign(w.call, { resource: { type: 'tool', id: 'unknown/x' } })],
     [undefined, (w) => Object.assign(w.call, { resource: { type: 'api', id: 'erp/x' } })],
   ])('%s', (reason, change) => {

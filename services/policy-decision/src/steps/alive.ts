@@ -34,7 +34,8 @@ export function alive(
 
 /**
  * An action that the authority covers uses the tool that the humans meant: its server has the manifest that they signed. A server that was
- * unknown when they signed must be unknown now. An action that was never granted is refused for that reason, so it does not come here.
+ * unknown when they signed must be unknown now. A point that has read the server itself says what it found, and that must be the signed
+ * manifest too. An action that was never granted is refused for that reason, so it does not come here.
  */
 export function toolApproved(
   { grant, request }: Pick<Recorded, 'grant'> & { request: EvaluationRequest },
@@ -43,7 +44,9 @@ export function toolApproved(
   const server = toolServerOf(request.resource)
   if (server === undefined) return undefined
   const { registry } = projection.ledger
-  const isApproved = registry.get('tool-server', server)?.manifest === grant.statement.manifests[server]
+  const signed = grant.statement.manifests[server]
+  const { manifest: found = signed } = request.observed
+  const isApproved = found === signed && registry.get('tool-server', server)?.manifest === signed
   return isApproved ? undefined : refuse('manifest_changed')
 }
 

@@ -42,15 +42,23 @@ export interface Level {
 
 export type Levels = readonly [Level, ...Level[]]
 
+/** What a search may leave open. A decision leaves nothing open. */
+export interface Searched {
+  /** The arguments are not known yet: what some arguments could do is found. */
+  anyArguments?: boolean | undefined
+}
+
 /** The grant covers the action, and so does every link of the chain. */
 export function authority({
   holders,
   request,
-}: {
+  anyArguments = false,
+}: Searched & {
   holders: Holders
   request: EvaluationRequest
 }): Verdict<{ levels: Levels }> {
-  const covered = coverEach(holders, { ...request.action, resource: request.resource })
+  const judged = anyArguments ? withoutBounds(holders) : holders
+  const covered = coverEach(judged, { ...request.action, resource: request.resource })
   return covered.ok ? { levels: covered.levels } : refuse(covered.reason)
 }
 
@@ -79,6 +87,21 @@ export function coverEach(
   return grant ? { ok: true, levels: [grant, ...links] } : { ok: false, reason: 'action_not_granted' }
 }
 
+/**
+ * The holders, with every permission as if its arguments were in bounds and cost nothing. For searches, which do not know the arguments yet:
+ * what these holders do not cover, no arguments make them cover.
+ */
+function withoutBounds(holders: Holders): Holders {
+  const [grant, ...links] = holders.map((holder) => ({
+    ...holder,
+    authority: {
+      ...holder.authority,
+      permissions: holder.authority.permissions.map(({ where, cost, arguments: closed, ...permission }) => permission),
+    },
+  }))
+  return grant ? [grant, ...links] : holders
+}
+
 /** An argument value that an event has room for. */
 export type Scalar = string | number | boolean | null
 export const isScalar = (value: unknown): value is Scalar =>
@@ -88,7 +111,12 @@ export const isScalar = (value: unknown): value is Scalar =>
   (typeof value === 'string' && value.length <= 2048)
 
 /** `per_action`: the humans approved one exact action, by its digest. */
-export function exactAction({ tree, digest }: Pick<Recorded, 'tree'> & { digest: string }): Verdict {
+export function exactAction({
+  tree,
+  digest,
+  anyArguments = false,
+}: Searched & Pick<Recorded, 'tree'> & { digest: string }): Verdict {
   const { mode, statement } = tree.grant
+  if (anyArguments) return undefined
   return mode !== 'per_action' || statement.action_digest === digest ? undefined : refuse('action_not_granted')
 }

@@ -84,7 +84,7 @@ export function world() {
       version: 1,
       data: { revocation_id: 'rev_1', kind, target, as_of: 9 },
     } as never)
-  const call = { subject: { type: 'agent', id: agent }, resource: read }
+  const call = { observed: {} as { manifest?: string }, subject: { type: 'agent', id: agent }, resource: read }
   const standing = { tree, grant, approverIds: ['eve'], stepUps: [] }
   return { pdp, tree, grant, intent, token, servers, approvers, instances, spends, revoke, call, standing, kid: 'kid' }
 }

@@ -3,7 +3,7 @@ import type { Purpose } from '@bailiwick/policy'
 import type { SpendView } from '@bailiwick/projection'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
 import { alive, fresh, toolApproved } from './alive.ts'
-import { authority, chain, exactAction } from './authority.ts'
+import { authority, chain, exactAction, type Searched } from './authority.ts'
 import { budget, oneAction } from './budget.ts'
 import { callerWaits, callUnused, proofUnused } from './call.ts'
 import { credential } from './credential.ts'
@@ -39,7 +39,7 @@ export const verified = claimed.waits(proofOnce)
 export const verifiedForSearch = claimed
 
 /** What allows it, as far as it does not depend on what the tree has taken. */
-export const covered = Steps.from<Known<typeof claimed> & Waiting>()
+export const covered = Steps.from<Known<typeof claimed> & Waiting & Searched>()
   .step(fresh) // 2
   .waits(recorded) // 3
   .waits(approved)

@@ -1,0 +1,32 @@
+import type { Command } from 'commander'
+import type { ExitCode, Io } from '../io.ts'
+import { gatewayPin } from '../repository.ts'
+import { serve } from './serve.ts'
+
+interface PinOptions {
+  config: string
+  out?: string
+}
+
+/** `gateway`: what the operator of a gateway does beside running it (`serve gateway`). */
+export function gatewayCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
+  const gateway = program
+    .command('gateway')
+    .summary('prepare what stands behind the MCP gateway')
+    .description('Reads the servers of tools that gateway.yaml names. To run the gateway: serve gateway.')
+  gateway
+    .command('pin')
+    .summary('read a server of tools, and print its entry for the registry')
+    .description(
+      'Starts or calls the server, and reads everything that it says of itself to a model: tools, prompts, resource templates, ' +
+        'instructions. Writes that to the pin file, says what differs from the last one, and prints the entry of the registry with ' +
+        'its hash (`manifest`). Say in the entry what each tool does, and propose it: registry apply.',
+    )
+    .argument('<name>', 'the server, as gateway.yaml names it')
+    .requiredOption('--config <file>', 'the file that names the servers')
+    .option('--out <file>', "the pin file; default: the entry's `pin`, or NAME.pin.json beside the configuration")
+    .action(async (name: string, { config, out }: PinOptions) => {
+      const args = [name, config, ...(out === undefined ? [] : [out])]
+      done(await serve(gatewayPin, io.env, { ...io, args }))
+    })
+}

@@ -1,0 +1,40 @@
+import { commonSettings, setting } from '@bailiwick/host'
+import { z } from 'zod'
+
+const {
+  BAILIWICK_DATA,
+  BAILIWICK_PUBLIC_URL,
+  BAILIWICK_HOST,
+  BAILIWICK_PORT,
+  BAILIWICK_LOG_LEVEL,
+  BAILIWICK_TLS,
+  BAILIWICK_HOSTS,
+  BAILIWICK_TRUSTED_PROXIES,
+  BAILIWICK_STRANGER_REQUESTS_PER_SECOND,
+  BAILIWICK_METRICS,
+} = commonSettings(8425)
+
+/** The environment of `bailiwick serve gateway`. The servers behind it are in the file that `BAILIWICK_GATEWAY_CONFIG` names. */
+export const configSchema = z.object({
+  BAILIWICK_DATA: setting(
+    'Where the gateway keeps outcomes that are not delivered yet, and where `trust.json` is unless the file names another.',
+    '/var/lib/bailiwick-gateway',
+    BAILIWICK_DATA,
+  ),
+  BAILIWICK_PUBLIC_URL,
+  BAILIWICK_HOST,
+  BAILIWICK_PORT,
+  BAILIWICK_LOG_LEVEL,
+  BAILIWICK_TLS,
+  BAILIWICK_HOSTS,
+  BAILIWICK_TRUSTED_PROXIES,
+  BAILIWICK_STRANGER_REQUESTS_PER_SECOND,
+  BAILIWICK_METRICS,
+  BAILIWICK_GATEWAY_CONFIG: setting(
+    'The file that names the MCP servers; `--config` sets it.',
+    '/etc/bailiwick/gateway.yaml',
+    z.string().min(1),
+  ),
+})
+
+export type GatewayConfig = z.output<typeof configSchema>

@@ -1,0 +1,159 @@
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { ServiceError } from '@bailiwick/errors'
+import { type Fault, schemaFaults } from '@bailiwick/host'
+import { parseDocument } from 'yaml'
+import { z } from 'zod'
+import { parseTemplate } from './template.ts'
+
+/** A name in the registry that is also a segment of a path. */
+const serverName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'expected a name of a-z, 0-9, _ and -, such as billing')
+const fieldName = z
+  .string()
+  .regex(/^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$/, 'expected the name of a header field in lower case')
+const template = z
+  .string()
+  .max(4096)
+  .transform((text, context) => {
+    const parsed = parseTemplate(text)
+    if (parsed !== undefined) return parsed
+    context.addIssue('expected ${secret:REFERENCE} with nothing else after a $')
+    return z.NEVER
+  })
+
+/** A plain address: a user in it would be a secret in a place where no secret belongs. */
+const address = z
+  .string()
+  .max(2048)
+  .transform((text, context): string => {
+    const url = URL.parse(text)
+    if (url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' && url.hash === '')
+      return url.href
+    context.addIssue('expected a URL with http or https, without user and fragment')
+    return z.NEVER
+  })
+
+/** Fields that frame a request or that the gateway itself makes: an injected one would contradict what was decided. */
+const ownFields =
+  /^(host|connection|content-length|content-type|transfer-encoding|te|trailer|upgrade|expect|accept|dpop|mcp-.*)$/
+const headers = z.record(
+  fieldName.refine((name) => !ownFields.test(name), 'this field is made by the gateway'),
+  template,
+)
+
+const common = {
+  /** The tool server's name in the registry; the name of this entry if left out. */
+  server: z
+    .string()
+    .regex(/^[A-Za-z0-9._@-]{1,64}$/, 'expected the name of a tool server in the registry')
+    .optional(),
+  /** How a denial of `tools/call` is answered: as an error of JSON-RPC, or as a result with `isError`, which the model sees. */
+  denials: z.enum(['error', 'result']).default('error'),
+  /** The file with the descriptions that people approved, which `bailiwick gateway pin` writes. */
+  pin: z.string().min(1).optional(),
+}
+const httpServer = z.strictObject({
+  url: address,
+  /** Whether the name in the address may lead to private addresses, as in a cluster. An address itself may. */
+  private: z.boolean().default(false),
+  inject: z.strictObject({ headers: headers.default({}) }).default({ headers: {} }),
+  ...common,
+})
+const stdioServer = z.strictObject({
+  command: z.array(z.string().min(1).max(4096)).min(1).max(64),
+  env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of a variable'), template).default({}),
+  cwd: z.string().min(1).optional(),
+  /** What the server writes to its standard error: thrown away, or logged up to a bound. */
+  stderr: z.enum(['drop', 'log']).default('drop'),
+  /** Processes of one grant at once. */
+  processes: z.int().min(1).max(64).default(4),
+  ...common,
+})
+
+const fileSchema = z.strictObject({
+  /** This enforcement point's name in the registry. */
+  point: z.string().min(1).max(128).default('gateway'),
+  /** The folder of its two key files, as `bailiwick keys point` wrote them. */
+  keys: z.string().min(1).default('keys'),
+  /** `trust.json`; the one of the data directory if left out. */
+  trust: z.string().min(1).optional(),
+  /** The decision point; the installation's public address if left out. */
+  decision_point: address.optional(),
+  /** Web pages that may call the gateway, by origin. */
+  origins: z.array(z.string().max(512)).max(64).default([]),
+  mcp: z.record(serverName, z.union([httpServer, stdioServer])).refine((servers) => Object.keys(servers).length > 0, {
+    message: 'expected at least one server',
+  }),
+})
+
+export type GatewayFile = z.output<typeof fileSchema>
+export type HttpServerEntry = z.output<typeof httpServer>
+export type StdioServerEntry = z.output<typeof stdioServer>
+export type ServerEntry = HttpServerEntry | StdioServerEntry
+
+/**
+ * Reads `gateway.yaml`. Relative paths in it begin at its folder. Throws `config_invalid` with one line for each fault: a member that does
+ * not exist is refused by its name, because a limit that is misspelt must not be ignored.
+ */
+export function readGatewayFile(path: string): GatewayFile {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new ServiceError('config_invalid', `${path} cannot be read`, { cause: error })
+  }
+  return parseGatewayFile(text, path)
+}
+
+/** As `readGatewayFile`, for a text. */
+export function parseGatewayFile(text: string, path: string): GatewayFile {
+  const document = parseDocument(text, { uniqueKeys: true, strict: true, merge: false, schema: 'core' })
+  const [broken] = document.errors
+  if (broken !== undefined) throw new ServiceError('config_invalid', `${path}: ${broken.message.split('\n')[0]}`)
+  const content = contentOf(document, path)
+  const read = fileSchema.safeParse(content ?? {}, { reportInput: false })
+  if (!read.success) {
+    const lines = schemaFaults(read.error.issues.flatMap(nearest(content)), content).map(
+      (fault) => `${path}: ${fault.path.length === 0 ? '' : `${fault.path.join('.')}: `}${withoutValue(fault)}`,
+    )
+    throw new ServiceError('config_invalid', lines.join('\n'))
+  }
+  return located(read.data, dirname(resolve(path)))
+}
+
+/** Without aliases: a few lines of them could stand for any amount of memory, and a reader does not see what an entry says. */
+function contentOf(document: ReturnType<typeof parseDocument>, path: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 0 })
+  } catch (error) {
+    throw new ServiceError('config_invalid', `${path}: an alias, which is not read here`, { cause: error })
+  }
+}
+
+/** A value of a field or variable may be a secret, written there by mistake (V17). */
+const withoutValue = ({ path, said }: Fault): string =>
+  path.includes('headers') || path.includes('env') ? said.replace(/ \(is .*\)$/s, '') : said
+
+/** Of the two forms of a server, the one that the entry means: by `url` or `command`. Otherwise the fault would be one of the other form. */
+function nearest(content: unknown) {
+  return (issue: z.core.$ZodIssue): z.core.$ZodIssue[] => {
+    if (issue.code !== 'invalid_union' || issue.path[0] !== 'mcp') return [issue]
+    const entry = (content as { mcp?: Record<string, unknown> }).mcp?.[String(issue.path[1])]
+    const isStdio = typeof entry === 'object' && entry !== null && 'command' in entry && !('url' in entry)
+    const errors = issue.errors[isStdio ? 1 : 0] ?? []
+    return errors.map((error) => ({ ...error, path: [...issue.path, ...error.path] }))
+  }
+}
+
+function located(file: GatewayFile, folder: string): GatewayFile {
+  const at = (path: string) => resolve(folder, path)
+  const mcp = Object.fromEntries(
+    Object.entries(file.mcp).map(([name, entry]): [string, ServerEntry] => {
+      const pinned = entry.pin === undefined ? entry : { ...entry, pin: at(entry.pin) }
+      return [name, 'command' in pinned && pinned.cwd !== undefined ? { ...pinned, cwd: at(pinned.cwd) } : pinned]
+    }),
+  )
+  return { ...file, keys: at(file.keys), ...(file.trust === undefined ? {} : { trust: at(file.trust) }), mcp }
+}

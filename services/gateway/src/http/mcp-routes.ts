@@ -1,0 +1,158 @@
+import { once } from 'node:events'
+import { agentAlgorithms } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { type HttpReply, type HttpRequest, type HttpServer, httpLimits } from '@bailiwick/host'
+import { checkHead, type Refused, requestOf } from '@bailiwick/relay'
+import { type Answer, denialAnswer, refusedAnswer } from '../mcp/answers.ts'
+import type { McpServer } from '../mcp/mcp-server.ts'
+
+export interface McpRoutesOptions {
+  /** By their names in paths. */
+  servers: ReadonlyMap<string, McpServer>
+  /** The gateway's own address, without a path. */
+  publicUrl: string
+  /** Who issues credentials: the installation's address. */
+  issuer: string
+  /** Web pages that may call, by origin. */
+  origins: readonly string[]
+}
+
+/** The longest message of a client. */
+const bodyLimit = 1024 * 1024
+/** Streams end with their grant, not with a clock. */
+const never = 2 ** 31 - 1
+
+/** `/mcp/<name>`: MCP over streamable HTTP, and the metadata of each server as a protected resource (RFC 9728). */
+export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
+  const { servers, publicUrl, issuer, origins } = options
+  const allowed = new Set([new URL(publicUrl).origin, ...origins])
+  const serverOf = (request: HttpRequest): McpServer => {
+    const { name } = request.params as { name: string }
+    const server = servers.get(name)
+    if (server === undefined) throw new ServiceError('route_unknown')
+    return server
+  }
+  const config = { accepts: 'anything', handlerMs: never } as const
+
+  http.route({
+    method: ['POST', 'GET', 'DELETE'],
+    url: '/mcp/:name',
+    config,
+    bodyLimit,
+    async handler(request, reply) {
+      const server = serverOf(request)
+      refuseOrigin(request, allowed)
+      const gone = goneSignal(reply)
+      return sendAnswer(request, reply, await answer(server, request, gone), gone)
+    },
+  })
+
+  const answer = async (server: McpServer, request: HttpRequest, gone: AbortController): Promise<Answer> => {
+    const { rawHeaders, method = '', url: target = '' } = request.raw
+    const { name } = request.params as { name: string }
+    const refused = (why: Refused) => refusedAnswer(why, { id: null, era: 'modern' })
+    if (target !== `/mcp/${name}`)
+      return refused({ refused: 'target_form_forbidden', detail: 'a path without a query' })
+    const head = checkHead({ method, target, rawHeaders }, publicUrl)
+    if ('refused' in head) return refused(head)
+    if ('ok' in head) {
+      const metadataUrl = `${publicUrl}${metadataPath}/mcp/${name}`
+      return denialAnswer({ allowed: false, reason: head.reason }, { id: null, asResult: false, metadataUrl })
+    }
+    const body = request.rawBody ?? Buffer.alloc(0)
+    if (method === 'POST' && !isJson(rawHeaders))
+      return refused({ refused: 'content_type_unsupported', detail: 'application/json' })
+    if (method !== 'POST' && body.length > 0) return refused({ refused: 'mcp_message_malformed', detail: 'a body' })
+    const relayed = requestOf(head, body)
+    if (method === 'POST') return server.post(relayed, head.caller, gone.signal)
+    return method === 'GET' ? server.get(relayed, head.caller, gone.signal) : server.delete(relayed, head.caller)
+  }
+
+  http.get(`${metadataPath}/mcp/:name`, async (request, reply) => {
+    serverOf(request)
+    const { name } = request.params as { name: string }
+    return reply
+      .type('application/json')
+      .header('cache-control', 'public, max-age=300')
+      .send({
+        resource: `${publicUrl}/mcp/${name}`,
+        authorization_servers: [issuer],
+        bearer_methods_supported: ['header'],
+        dpop_bound_access_tokens_required: true,
+        dpop_signing_alg_values_supported: agentAlgorithms,
+        authorization_details_types_supported: ['bailiwick_task'],
+        resource_name: name,
+      })
+  })
+}
+
+/** RFC 9728 §3.1: the path of the resource follows. */
+export const metadataPath = '/.well-known/oauth-protected-resource'
+
+/** MCP, "Security Warning": a page of another site must not reach a gateway on this machine. */
+function refuseOrigin(request: HttpRequest, allowed: ReadonlySet<string>): void {
+  const { rawHeaders } = request.raw
+  const given = rawHeaders.filter((_, n) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'origin')
+  if (!given.every((origin) => allowed.has(origin))) throw new ServiceError('origin_forbidden')
+}
+
+/** As received: the server's own header was replaced, so that the body is not read before this. */
+function isJson(rawHeaders: readonly string[]): boolean {
+  const types = rawHeaders.filter((_, n) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'content-type')
+  return types.length === 1 && /^application\/json( *; *charset="?utf-8"?)?$/i.test(types[0] ?? '')
+}
+
+function goneSignal(reply: HttpReply): AbortController {
+  const gone = new AbortController()
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) gone.abort(new ServiceError('stream_cut', 'the client went away'))
+  })
+  return gone
+}
+
+/** A whole answer goes the usual way. A stream begins at once, and each part leaves as it comes. */
+async function sendAnswer(
+  request: HttpRequest,
+  reply: HttpReply,
+  { status, headers, body, isVerified, over }: Answer,
+  gone: AbortController,
+) {
+  for (let n = 0; n < headers.length; n += 2) reply.header(headers[n] ?? '', headers[n + 1] ?? '')
+  reply.code(status)
+  if (isVerified) request.callerVerified()
+  if (body instanceof Uint8Array) return reply.send(Buffer.from(body))
+  const type = reply.getHeader('content-type')
+  if (!/^text\/event-stream/.test(String(type))) return reply.send(await wholeOf(body))
+  reply.hijack()
+  const { raw } = reply
+  // A stream may be silent for as long as its grant lives.
+  request.raw.socket.setTimeout(0)
+  raw.once('close', () => request.raw.socket.setTimeout(httpLimits.silenceMs))
+  raw.writeHead(status, reply.getHeaders() as Record<string, string>)
+  raw.flushHeaders()
+  // A client that does not read must not keep a call that was cut.
+  const left = AbortSignal.any([gone.signal, aborted(over)])
+  try {
+    for await (const chunk of body) {
+      if (gone.signal.aborted) break
+      if (!raw.write(chunk)) await once(raw, 'drain', { signal: left }).catch(() => undefined)
+    }
+    raw.end()
+  } catch {
+    // Cut, with its connection: a part must not be taken for the whole.
+    raw.destroy()
+  }
+  return reply
+}
+
+function aborted(over: Promise<unknown> = new Promise(() => undefined)): AbortSignal {
+  const controller = new AbortController()
+  void over.then(() => controller.abort())
+  return controller.signal
+}
+
+async function wholeOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of body) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}

@@ -1,0 +1,71 @@
+import type { DenialReason } from '@bailiwick/errors'
+import type { EnforcementPoint, Found, Refusal } from '@bailiwick/pep'
+import type { Caller } from '@bailiwick/relay'
+import type { JsonObject } from './message.ts'
+
+/**
+ * Reasons that a decision point gives only for a caller whose credential and proof it verified, and whose grant lives: what it then denies
+ * is the action. Every other reason denies the caller. `manifest_changed` is among them: an agent must be able to see that nothing is left.
+ */
+const ofLivingGrants: ReadonlySet<string> = new Set<DenialReason>([
+  'manifest_changed',
+  'action_not_granted',
+  'argument_out_of_bounds',
+  'cost_invalid',
+  'policy_denied',
+  'step_up_required',
+  'obligation_unsupported',
+  'uses_exhausted',
+  'uses_reserved',
+  'budget_exhausted',
+  'budget_reserved',
+  'budget_held',
+])
+
+/** Reasons for which nothing of the grant goes on, whichever agent acts under it. */
+const ofDeadGrants: ReadonlySet<string> = new Set<DenialReason>([
+  'grant_not_active',
+  'grant_expired',
+  'grant_revoked',
+  'agent_revoked',
+  'approver_revoked',
+  'tool_server_revoked',
+  'everything_revoked',
+])
+
+export const endsGrant = ({ reason }: { reason: string }): boolean => ofDeadGrants.has(reason)
+
+/** Pauses before a search that the decision point had no room for is made again. */
+const againAfterMs = [100, 300]
+
+export interface SearchedFor {
+  htm: string
+  /** One resource. Without it: all tools. */
+  id?: string
+  manifest?: string | undefined
+  /** The arguments of the action that the proof is over, if it is over one. */
+  properties?: JsonObject | undefined
+}
+
+/**
+ * Who calls, and what it could do: the decision point verifies credential and proof and judges the grant, and counts nothing. `id` asks
+ * about one resource; without it, about all tools. A refusal means that the caller gets nothing at all.
+ */
+export async function searchFor(
+  point: EnforcementPoint,
+  caller: Caller,
+  { htm, id, manifest, properties }: SearchedFor,
+): Promise<Found | Refusal> {
+  const { credential, proof, htu } = caller
+  const resource = { type: 'tool', ...(id === undefined ? {} : { id }) }
+  const ask = () =>
+    point.search({ credential, proof, htm, htu, action: { name: 'tools/call', properties }, resource, manifest })
+  let answer = await ask()
+  for (const ms of againAfterMs) {
+    if (!('allowed' in answer) || answer.reason !== 'queue_full') break
+    await new Promise((resolve) => setTimeout(resolve, ms))
+    answer = await ask()
+  }
+  if ('allowed' in answer || answer.reason === undefined || ofLivingGrants.has(answer.reason)) return answer
+  return { allowed: false, reason: answer.reason }
+}

@@ -1,0 +1,40 @@
+import { parseStrictJson } from '@bailiwick/contracts'
+import { decodeBase64url } from '@bailiwick/credentials'
+import { z } from 'zod'
+
+const claimsSchema = z.object({
+  sub: z.string().min(1).max(2048),
+  client_id: z.string().min(1).max(2048),
+  aud: z.union([z.string(), z.array(z.string()).max(8)]),
+  exp: z.number(),
+  grant: z.object({ root: z.string().max(100), delegation: z.string().max(100).optional() }),
+})
+
+/** Who a conversation with an upstream belongs to. Nothing of one owner is shown to another. */
+export interface Owner {
+  /** The grant whose withdrawal ends the conversation. */
+  readonly grant: string
+  /** Grant, delegation and acting instance, as one text. */
+  readonly key: string
+}
+
+export interface Claims {
+  readonly owner: Owner
+  readonly audiences: readonly string[]
+}
+
+/**
+ * What a credential claims. It proves nothing: the decision point verifies the credential before anything is done for it, and these claims
+ * only find the conversation that is meant.
+ */
+export function readClaims(credential: string | undefined): Claims | undefined {
+  const payload = decodeBase64url(credential?.split('.')[1] ?? '')
+  if (payload === undefined) return undefined
+  try {
+    const { client_id, aud, grant } = claimsSchema.parse(parseStrictJson(payload))
+    const key = JSON.stringify([grant.root, grant.delegation ?? null, client_id])
+    return { owner: { grant: grant.root, key }, audiences: [aud].flat() }
+  } catch {
+    return undefined
+  }
+}

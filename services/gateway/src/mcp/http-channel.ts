@@ -1,0 +1,142 @@
+import { ServiceError } from '@bailiwick/errors'
+import { type Answered, type Executed, fieldsOf, type RelayRequest } from '@bailiwick/relay'
+import { type Channel, type Rewrite, whole, withSource } from './channel.ts'
+import type { HttpSender } from './http-sender.ts'
+import { type Era, isObject } from './message.ts'
+import { longestMessage, type Screen, screenEvents, screenJson } from './screen.ts'
+
+/** The fields of a client that an MCP server may read. All others end here: cookies, keys, and what proxies added. */
+const passedOn =
+  /^(content-type|accept|mcp-protocol-version|mcp-method|mcp-name|mcp-param-.*|last-event-id|traceparent|tracestate|baggage)$/
+/** The fields of an answer that a client needs. A challenge of the upstream is not among them: it would send the client elsewhere. */
+const passedBack = /^(content-type|mcp-protocol-version|retry-after|x-accel-buffering)$/
+
+/** A session with, or requests to, an MCP server over streamable HTTP. */
+export class HttpChannel implements Channel {
+  readonly era: Era
+  onListChanged: () => void = () => undefined
+  readonly #sender: Pick<HttpSender, 'send'>
+  /** The upstream's own name for the session. The client never learns it. */
+  #session: string | undefined
+  #isOver = false
+
+  constructor(era: Era, sender: Pick<HttpSender, 'send'>) {
+    this.era = era
+    this.#sender = sender
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Whether the upstream keeps sessions. */
+  get hasSession(): boolean {
+    return this.#session !== undefined
+  }
+
+  async exchange(request: RelayRequest, signal: AbortSignal, rewrite?: Rewrite): Promise<Executed> {
+    const answer = await this.#send(request, signal)
+    const { status, headers } = answer
+    if (fieldsOf(headers, 'content-encoding').some((value) => value.toLowerCase() !== 'identity')) {
+      await giveUp(answer.body)
+      throw new ServiceError('upstream_failed', 'the answer is encoded')
+    }
+    const [session] = fieldsOf(headers, 'mcp-session-id')
+    if (session !== undefined && this.#session === undefined && this.era === 'legacy') this.#session = session
+    if (status === 404 && this.#session !== undefined) this.#isOver = true
+    if (status >= 300 && ![400, 404, 405].includes(status)) {
+      await giveUp(answer.body)
+      if (status < 400) throw new ServiceError('upstream_redirected')
+      throw new ServiceError('upstream_failed', `the upstream answered ${status}`)
+    }
+    const back = headers.flatMap((name, n) =>
+      n % 2 === 0 && passedBack.test(name.toLowerCase()) ? [name, headers[n + 1] ?? ''] : [],
+    )
+    const [type = ''] = fieldsOf(headers, 'content-type')
+    let hasFailed = status >= 400
+    const screen = this.#screen(request, (text, value) => {
+      if (tellsOfFailure(value)) hasFailed = true
+      return rewrite?.(text, value) ?? text
+    })
+    if (/^text\/event-stream\s*(;|$)/i.test(type)) {
+      const body = withSource(screenEvents(answer.body, screen), () => giveUp(answer.body))
+      return { status, headers: back, body, failed: () => hasFailed }
+    }
+    const bytes = await readWhole(answer.body)
+    if (bytes.length === 0) return { status, headers: back, body: whole(bytes), failed: () => hasFailed }
+    if (!/^application\/json\s*(;|$)/i.test(type)) {
+      // A page of a proxy, or plain text: it says nothing that a client of MCP reads.
+      if (status < 400) throw new ServiceError('upstream_failed', 'the answer is neither JSON nor a stream')
+      return { status, headers: [], body: whole(new Uint8Array()), failed: () => true }
+    }
+    return { status, headers: back, body: whole(screenJson(bytes, screen)), failed: () => hasFailed }
+  }
+
+  async end(): Promise<void> {
+    if (this.#isOver) return
+    this.#isOver = true
+    const session = this.#session
+    if (session === undefined) return
+    const signal = AbortSignal.timeout(2000)
+    const farewell = { method: 'DELETE', target: '', headers: [], body: new Uint8Array() }
+    await this.#send(farewell, signal)
+      .then(({ body }) => giveUp(body))
+      .catch(() => undefined)
+  }
+
+  #send({ method, headers, body }: RelayRequest, signal: AbortSignal): Promise<Answered> {
+    const passed = headers.flatMap((name, n) =>
+      n % 2 === 0 && passedOn.test(name.toLowerCase()) ? [name, headers[n + 1] ?? ''] : [],
+    )
+    const session = this.#session === undefined ? [] : ['mcp-session-id', this.#session]
+    return this.#sender.send({ method, headers: [...passed, ...session], body }, signal)
+  }
+
+  #screen({ body }: RelayRequest, onResponse: Rewrite): Screen {
+    const message = body.length === 0 ? undefined : JSON.parse(Buffer.from(body).toString('utf8'))
+    return {
+      id: message?.id,
+      onRequest: (id, method) => void this.#deny(id, method),
+      onNotification: (method) => {
+        if (method.endsWith('/list_changed')) this.onListChanged()
+      },
+      onResponse,
+    }
+  }
+
+  /** Tells the upstream that the client does not answer. Otherwise it would wait, and so would the client. */
+  async #deny(id: string | number, method: string): Promise<void> {
+    const body = Buffer.from(JSON.stringify(denialOfRequest(id, method)))
+    const headers = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream']
+    const signal = AbortSignal.timeout(10_000)
+    await this.#send({ method: 'POST', target: '', headers, body }, signal)
+      .then((answer) => giveUp(answer.body))
+      .catch(() => undefined)
+  }
+}
+
+/** The answer to a request of an upstream to the client: `ping` is the gateway's to answer, everything else is denied. */
+export function denialOfRequest(id: string | number, method: string): object {
+  if (method === 'ping') return { jsonrpc: '2.0', id, result: {} }
+  return { jsonrpc: '2.0', id, error: { code: -32601, message: 'The gateway denies requests of servers to clients' } }
+}
+
+/** A JSON-RPC error, or a result of a tool that says so itself. */
+export const tellsOfFailure = (response: Readonly<Record<string, unknown>>): boolean =>
+  'error' in response || (isObject(response.result) && response.result.isError === true)
+
+async function readWhole(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of body) {
+    length += chunk.length
+    if (length > longestMessage) throw new ServiceError('upstream_too_large', 'the answer')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** Ends an unread answer, and with it its connection. */
+async function giveUp(body: AsyncIterable<Uint8Array>): Promise<void> {
+  await body[Symbol.asyncIterator]().return?.()
+}

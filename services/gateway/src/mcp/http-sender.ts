@@ -1,0 +1,93 @@
+import { hash } from 'node:crypto'
+import {
+  type Answered,
+  Connections,
+  exchange,
+  passedOn,
+  type RawHeaders,
+  type SecretPort,
+  withoutSecrets,
+} from '@bailiwick/relay'
+import { fillTemplate, type Template } from '../template.ts'
+import { longestMessage } from './screen.ts'
+
+export interface HttpSenderOptions {
+  url: string
+  /** Fields of the upstream's own, with its secrets. */
+  inject: Readonly<Record<string, Template>>
+  secrets: Pick<SecretPort, 'read'>
+  /** Whether the name may lead to private addresses. */
+  isPrivate: boolean
+  /** The time to the head of an answer, in ms. */
+  headMs: number
+}
+
+/** Streams are as long as a grant; what is bounded is one message (`longestMessage`). */
+const mostBytes = 1024 * longestMessage
+const connectMs = 5000
+/** A server may be silent on a stream for as long. */
+const idleMs = 3_600_000
+const mostCalls = 1024
+
+/**
+ * Sends requests to one MCP server, each once, with the server's secrets in fields of their own. No secret comes back: an answer that holds
+ * one is cut. Connections that carried one secret are not used with another.
+ */
+export class HttpSender implements AsyncDisposable {
+  readonly #options: HttpSenderOptions
+  readonly #origin: string
+  readonly #target: string
+  #current: { of: string; connections: Connections } | undefined
+
+  constructor(options: HttpSenderOptions) {
+    const { origin, pathname, search } = new URL(options.url)
+    this.#options = options
+    this.#origin = origin
+    this.#target = `${pathname}${search}`
+  }
+
+  /** Rejects with `upstream_…`, and with `secret_unavailable`; the answer's body fails with the same codes. */
+  async send(
+    { method, headers, body }: { method: string; headers: RawHeaders; body: Uint8Array },
+    signal: AbortSignal,
+  ): Promise<Answered> {
+    const { inject, secrets, headMs } = this.#options
+    const own = await Promise.all(
+      Object.entries(inject).map(async ([name, template]) => ({ name, ...(await fillTemplate(template, secrets)) })),
+    )
+    signal.throwIfAborted()
+    const connections = this.#connections(own.map(({ text }) => text))
+    const client = connections.take()
+    const kept = headers.filter((_, n) => !Object.hasOwn(inject, (headers[n - (n % 2)] ?? '').toLowerCase()))
+    const sent = [...kept, ...own.flatMap(({ name, text }) => [name, text]), 'accept-encoding', 'identity']
+    const answered = await exchange(
+      client,
+      { method, target: this.#target, headers: sent, body },
+      { headMs, mostBytes },
+      signal,
+      (isWhole) => connections.release(client, isWhole),
+    )
+    const hidden = own.flatMap(({ values }) => values)
+    return {
+      ...answered,
+      headers: passedOn(answered.headers, hidden),
+      body: withoutSecrets(answered.body, hidden),
+    }
+  }
+
+  #connections(fields: readonly string[]): Connections {
+    const of = hash('sha256', JSON.stringify(fields))
+    if (this.#current?.of !== of) {
+      // Calls under way end in their own time: they hold the connections that they took.
+      void this.#current?.connections.retire()
+      const { isPrivate, headMs } = this.#options
+      const options = { origin: this.#origin, isPrivate, mostCalls, connectMs, headMs, idleMs }
+      this.#current = { of, connections: new Connections(options) }
+    }
+    return this.#current.connections
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#current?.connections[Symbol.asyncDispose]()
+  }
+}

@@ -1,0 +1,52 @@
+import * as fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { elementSpans, keepElements, memberSpan } from './json-spans.ts'
+
+const spaces = fc.array(fc.constantFrom(' ', '\n', '\t', '\r'), { maxLength: 2 }).map((each) => each.join(''))
+
+it('finds a member and its elements in any text that JSON has', () => {
+  fc.assert(
+    fc.property(fc.array(fc.jsonValue()), fc.jsonValue(), fc.string(), fc.nat(4), (items, other, name, indent) => {
+      const text = JSON.stringify(
+        { [name]: other, before: '"result":[', result: { x: other, list: items } },
+        undefined,
+        indent,
+      )
+      const list = memberSpan(text, ['result', 'list'])
+      if (list === undefined) throw new Error('not found')
+      const elements = elementSpans(text, list).map(({ start, end }) => JSON.parse(text.slice(start, end)))
+      expect(elements).toEqual(JSON.parse(text).result.list)
+    }),
+  )
+})
+
+it('leaves out elements, and changes nothing else', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.jsonValue(), fc.boolean())), spaces, (items, space) => {
+      const text = `${space}{"a":"\\u0061","n":1.0,${space}"list":${space}[${items.map(([item]) => `${space}${JSON.stringify(item)}`).join(`${space},`)}${space}]${space},"z":[1e2]}`
+      const list = memberSpan(text, ['list'])
+      if (list === undefined) throw new Error('not found')
+      const spans = elementSpans(text, list)
+      const kept = keepElements(
+        text,
+        list,
+        spans.filter((_, n) => items[n]?.[1] === true),
+      )
+      expect(JSON.parse(kept).list).toEqual(
+        items.filter(([, keep]) => keep).map(([item]) => JSON.parse(JSON.stringify(item))),
+      )
+      expect(kept.startsWith(text.slice(0, list.start))).toBe(true)
+      expect(kept.endsWith(text.slice(list.end))).toBe(true)
+    }),
+  )
+})
+
+it('finds nothing where there is nothing', () => {
+  for (const [text, path] of [
+    ['{}', ['a']],
+    ['[]', ['a']],
+    ['{"a":1}', ['a', 'b']],
+    ['{"b":{"a":1}}', ['a']],
+  ] as const)
+    expect(memberSpan(text, path)).toBeUndefined()
+})

@@ -1,0 +1,405 @@
+import { type Action, encodeBase64url } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { Clock, RandomSource } from '@bailiwick/kit'
+import type { EnforcementPoint, Refusal } from '@bailiwick/pep'
+import { type Caller, type Executed, fieldsOf, type Refused, type Relayed, type RelayRequest } from '@bailiwick/relay'
+import type { ServerEntry } from '../gateway-file.ts'
+import { type Answer, asServiceError, denialAnswer, emptyAnswer, failedAnswer, refusedAnswer } from './answers.ts'
+import { endsGrant, searchFor } from './authenticate.ts'
+import type { Rewrite } from './channel.ts'
+import { type Claims, readClaims } from './claims.ts'
+import { type Conversation, Conversations } from './conversations.ts'
+import { checkParameters } from './headers.ts'
+import { type Described, describedIn, isSame } from './manifest.ts'
+import { McpUpstream, mcpAction, type Received, readReceived } from './mcp-upstream.ts'
+import { type Era, isId, isObject, type JsonObject } from './message.ts'
+import { type Mapping, mappingOf } from './methods.ts'
+import { helloOf, initialize, observe } from './observe.ts'
+import { hashFor, type Pin } from './pins.ts'
+import { isReserved, showList, usableTools } from './shown-list.ts'
+import type { ServerAccess } from './upstreams.ts'
+
+/** Runs what the decision point allowed; see `Relay.run`. */
+export type Decide = (
+  upstream: McpUpstream,
+  request: RelayRequest,
+  caller: Caller,
+  options: { manifest: string | undefined; signal: AbortSignal },
+) => Promise<Relayed | Refusal | Refused>
+
+export interface McpServerOptions {
+  /** Its name in paths. */
+  name: string
+  entry: ServerEntry
+  /** Its address as agents know it: the audience of credentials for it alone. */
+  url: string
+  /** Further audiences that mean this server too: the gateway's address, and the installation's. */
+  audiences: readonly string[]
+  metadataUrl: string
+  point: EnforcementPoint
+  decide: Decide
+  access: Pick<ServerAccess, 'open' | 'identity'>
+  pin: Pin | undefined
+  clock: Clock
+  random: RandomSource
+  limits?: Partial<McpLimits>
+}
+
+export interface McpLimits {
+  /** How old the gateway's reading of a server may be, in ms, when it decides by it. */
+  freshMs: number
+  /** How long a conversation may be silent. A process behind it ends then. */
+  idleMs: number
+  /** Conversations with the server in all. */
+  conversations: number
+}
+
+const defaults: McpLimits = { freshMs: 30_000, idleMs: 600_000, conversations: 1024 }
+
+/** One request of a caller that showed a credential. */
+interface Asked extends Received {
+  readonly request: RelayRequest
+  readonly caller: Caller
+  readonly claims: Claims
+  readonly signal: AbortSignal
+}
+
+/** One MCP server behind the gateway: every message that reaches it was decided, or asks for nothing that needs a decision. */
+export class McpServer implements AsyncDisposable {
+  readonly #options: McpServerOptions
+  readonly #limits: McpLimits
+  readonly #conversations: Conversations
+  readonly #server: string
+
+  constructor(options: McpServerOptions) {
+    const { entry, clock, name } = options
+    this.#options = options
+    this.#limits = { ...defaults, ...options.limits }
+    this.#server = entry.server ?? name
+    this.#conversations = new Conversations(clock, {
+      perOwner: 'processes' in entry ? entry.processes : 16,
+      most: this.#limits.conversations,
+      idleMs: this.#limits.idleMs,
+    })
+  }
+
+  /** Conversations at this moment. */
+  get conversations(): number {
+    return this.#conversations.size
+  }
+
+  async post(request: RelayRequest, caller: Caller, signal: AbortSignal): Promise<Answer> {
+    const received = readReceived(request)
+    if ('refused' in received) return refusedAnswer(received, { id: idIn(request), era: 'modern' })
+    const { message, era } = received
+    if (message.kind === 'response')
+      return refusedAnswer({ refused: 'mcp_message_malformed', detail: 'a response to nothing' }, { id: null, era })
+    const id = message.kind === 'request' ? message.id : null
+    const mapping = mappingOf(era, message.method)
+    if (mapping === undefined || (message.kind === 'request') === message.method.startsWith('notifications/')) {
+      const shown = /^[a-z]+(\/[A-Za-z_]+)*$/.test(message.method) ? message.method : 'the method'
+      return refusedAnswer({ refused: 'mcp_method_unmapped', detail: shown }, { id, era })
+    }
+    try {
+      const claims = this.#claimsOf(caller)
+      if ('reason' in claims && mapping.handling !== 'decided') return this.#denied(claims, id)
+      if ('reason' in claims) return await this.#askWithout(request, caller, claims, { id, signal })
+      const asked: Asked = { ...received, request, caller, claims, signal }
+      if (mapping.handling === 'decided') return await this.#decided(asked, id)
+      if (mapping.list !== undefined) return await this.#listed(asked, mapping.list, id)
+      return await this.#open(asked, id)
+    } catch (error) {
+      return this.#failed(error, { id, era })
+    }
+  }
+
+  /** The stream of a session, on which a server of the legacy era tells of changes. Clients take 405 for "there is none". */
+  async get(request: RelayRequest, caller: Caller, signal: AbortSignal): Promise<Answer> {
+    try {
+      const claims = this.#claimsOf(caller)
+      if ('reason' in claims) return this.#denied(claims, null)
+      const conversation = this.#conversations.find(claims.owner, sessionIn(request) ?? claims.owner.key)
+      // The modern era has no such stream.
+      if (conversation.channel.era !== 'legacy') return emptyAnswer(405)
+      const decided = await this.#decide(request, caller, conversation, { manifest: undefined, signal })
+      if ('refused' in decided) return emptyAnswer(405)
+      if (decided.allowed) return answerOf(decided)
+      this.#heard(decided, claims)
+      const answer = this.#denied(decided, null)
+      return answer.status === 401 ? answer : { ...answer, status: 405 }
+    } catch (error) {
+      return this.#failed(error, { id: null, era: 'legacy' })
+    }
+  }
+
+  /** Ends a session. */
+  async delete(request: RelayRequest, caller: Caller): Promise<Answer> {
+    try {
+      const claims = this.#claimsOf(caller)
+      if ('reason' in claims) return this.#denied(claims, null)
+      const session = sessionIn(request)
+      if (session === undefined) return emptyAnswer(405)
+      const conversation = this.#conversations.find(claims.owner, session)
+      const refusal = await this.#refusalOf(caller, 'DELETE', 'session/end', claims)
+      if (refusal !== undefined) return this.#denied(refusal, null)
+      await this.#conversations.end(conversation)
+      return emptyAnswer(204)
+    } catch (error) {
+      return this.#failed(error, { id: null, era: 'legacy' })
+    }
+  }
+
+  /** Not for what is decided: the decision point judges the audience of a call itself. */
+  #claimsOf({ credential }: Caller): Claims | Refusal {
+    if (credential === undefined) return { allowed: false, reason: 'credential_missing' }
+    const claims = readClaims(credential)
+    if (claims === undefined) return { allowed: false, reason: 'credential_malformed' }
+    const { url, audiences } = this.#options
+    // The decision point knows the point's addresses and not which server a path means: a credential for one server must not do at another.
+    const isMeant = claims.audiences.some((audience) => [url, ...audiences].includes(audience.replace(/\/$/, '')))
+    return isMeant ? claims : { allowed: false, reason: 'credential_audience_wrong' }
+  }
+
+  /** Without a usable credential nothing can be allowed, but the decision point says where to ask. */
+  async #askWithout(
+    request: RelayRequest,
+    caller: Caller,
+    refusal: Refusal,
+    { id, signal }: { id: string | number | null; signal: AbortSignal },
+  ): Promise<Answer> {
+    if (refusal.reason !== 'credential_missing') return this.#denied(refusal, id)
+    const upstream = new McpUpstream(this.#server, async () => {
+      throw new ServiceError('invariant_broken', 'a call without a credential was allowed')
+    })
+    const decided = await this.#options.decide(upstream, request, caller, { manifest: undefined, signal })
+    if ('refused' in decided) return refusedAnswer(decided, { id, era: 'legacy' })
+    if (!decided.allowed) return this.#denied(decided, id)
+    throw new ServiceError('invariant_broken', 'a call without a credential was allowed')
+  }
+
+  async #decided(asked: Asked, id: string | number | null): Promise<Answer> {
+    const { message, era, request, caller, claims, signal } = asked
+    if (message.kind === 'response') throw new ServiceError('invariant_broken')
+    const name = typeof message.params.name === 'string' ? message.params.name : undefined
+    if (message.method === 'tools/call' && name !== undefined && isReserved(name))
+      return refusedAnswer({ refused: 'mcp_tool_reserved', detail: 'a tool of the gateway' }, { id, era })
+    const conversation = await this.#conversationOf(asked)
+    if ('reason' in conversation) return this.#denied(conversation, id)
+    const now = await this.#observed(conversation)
+    const kind = described[message.method]
+    const tool =
+      message.method === 'tools/call' && name !== undefined ? describedIn(now.manifest, 'tools', name) : undefined
+    if (tool !== undefined) {
+      const wrong = checkParameters(
+        request.headers,
+        tool,
+        isObject(message.params.arguments) ? message.params.arguments : {},
+        era,
+      )
+      if (wrong !== undefined) return refusedAnswer(wrong, { id, era })
+    }
+    const manifest = hashFor(this.#options.pin, now, kind, name)
+    const decided = await this.#decide(request, caller, conversation, { manifest, signal })
+    if ('refused' in decided) return refusedAnswer(decided, { id, era })
+    if (decided.allowed) return answerOf(decided)
+    this.#heard(decided, claims)
+    return this.#denied(decided, id, message.method === 'tools/call')
+  }
+
+  async #listed(
+    asked: Asked,
+    { member, used }: NonNullable<Mapping['list']>,
+    id: string | number | null,
+  ): Promise<Answer> {
+    const { request, caller, claims, signal } = asked
+    const refusal = await this.#refusalOf(caller, request.method, used, claims)
+    if (refusal !== undefined) return this.#denied(refusal, id)
+    const conversation = await this.#conversationOf(asked)
+    if ('reason' in conversation) return this.#denied(conversation, id)
+    conversation.observed = undefined
+    const now = await this.#observed(conversation)
+    const pin = this.#options.pin
+    const kind = kinds[member]
+    const manifest = pin !== undefined && hashFor(pin, now, undefined, undefined) === pin.hash ? pin.hash : now.hash
+    const isTools = used === 'tools/call'
+    const found = await searchFor(this.#options.point, caller, {
+      ...{ htm: request.method, manifest },
+      ...(isTools ? {} : { id: `${this.#server}/${used}` }),
+    })
+    if ('allowed' in found) return this.#denied(found, id)
+    const usable = usableTools(Object.keys(now.manifest.tools))
+    const keep = (item: JsonObject): boolean => {
+      const name = String(item[kind === 'templates' ? 'uriTemplate' : 'name'])
+      // A description that differs from the one that was read and hashed is another thing under the same name.
+      if (kind !== undefined && !isSame(describedIn(now.manifest, kind, name), item)) return false
+      if (kind !== undefined && hashFor(pin, now, kind, name) !== manifest) return false
+      return isTools ? usable.has(name) && found.found.includes(`${this.#server}/${name}`) : found.found.length > 0
+    }
+    const rewrite: Rewrite = (text, value) => showList(text, value, { member, keep })
+    return answerOf({ executed: await conversation.channel.exchange(request, signal, rewrite) })
+  }
+
+  async #open(asked: Asked, id: string | number | null): Promise<Answer> {
+    const { message, request, caller, claims, signal } = asked
+    if (message.kind === 'response') throw new ServiceError('invariant_broken')
+    const refusal = await this.#refusalOf(caller, request.method, message.method, claims)
+    if (refusal !== undefined) return this.#denied(refusal, id)
+    if (message.method === 'initialize') return this.#initialize(asked)
+    const conversation = await this.#conversationOf(asked)
+    if ('reason' in conversation) return this.#denied(conversation, id)
+    return answerOf({ executed: await conversation.channel.exchange(request, signal) })
+  }
+
+  /** Begins a session of the legacy era. Its name is ours and random: a client cannot guess another's, nor use it. */
+  async #initialize({ request, claims, signal }: Asked): Promise<Answer> {
+    const channel = await this.#options.access.open('legacy')
+    let hello: Conversation['hello']
+    let conversation: Conversation | undefined
+    const rewrite: Rewrite = (text, value) => {
+      hello = helloOf(isObject(value.result) ? value.result : undefined)
+      if (conversation !== undefined) conversation.hello = hello
+      return text
+    }
+    try {
+      const executed = await channel.exchange(request, signal, rewrite)
+      const isNamed = !('hasSession' in channel) || channel.hasSession === true
+      const session = isNamed ? encodeBase64url(this.#options.random(16)) : undefined
+      const before = session === undefined ? this.#conversations.known(claims.owner) : undefined
+      if (before !== undefined) await this.#conversations.end(before)
+      conversation = await this.#conversations.add(claims.owner, session, async () => channel)
+      conversation.hello = hello
+      const answer = answerOf({ executed })
+      return session === undefined ? answer : { ...answer, headers: [...answer.headers, 'mcp-session-id', session] }
+    } catch (error) {
+      await channel.end()
+      throw error
+    }
+  }
+
+  /** The conversation that a request belongs to. One that does not exist yet is opened only for a caller that was verified. */
+  async #conversationOf({ era, request, caller, claims }: Asked): Promise<Conversation | Refusal> {
+    const { entry, access } = this.#options
+    const session = sessionIn(request)
+    if (era === 'legacy' && (session !== undefined || 'command' in entry))
+      return this.#conversations.find(claims.owner, session ?? '')
+    const known = this.#conversations.known(claims.owner)
+    if (known !== undefined && known.channel.era === era) return known
+    const refusal = await this.#refusalOf(caller, request.method, 'initialize', claims, actionIn(this.#server, request))
+    if (refusal !== undefined) return refusal
+    if (known !== undefined) await this.#conversations.end(known)
+    const conversation = await this.#conversations.ofOwner(claims.owner, () => access.open(era))
+    // A server without sessions, whose client began at another replica, or before a restart.
+    if (era === 'legacy') conversation.hello ??= await initialize(conversation.channel, () => this.#newId())
+    return conversation
+  }
+
+  /** Why the caller gets nothing at all; undefined for one whose grant lives. */
+  async #refusalOf(
+    caller: Caller,
+    htm: string,
+    method: string,
+    claims: Claims,
+    signed?: Action,
+  ): Promise<Refusal | undefined> {
+    // A proof may be over the action of the call, and then it is good for no other question.
+    const about =
+      signed === undefined
+        ? { id: `${this.#server}/${method}` }
+        : { id: signed.resource.id, properties: signed.properties }
+    const found = await searchFor(this.#options.point, caller, { htm, ...about })
+    if (!('allowed' in found)) return undefined
+    this.#heard(found, claims)
+    return found
+  }
+
+  /** What the server is now, read over this conversation: before the first call, on each list, and when it is no longer fresh. */
+  async #observed(conversation: Conversation): Promise<NonNullable<Conversation['observed']>> {
+    const { clock, access } = this.#options
+    const known = conversation.observed
+    if (known !== undefined && clock.monotonic() - known.at < this.#limits.freshMs) return known
+    const at = clock.monotonic()
+    const { hello, channel } = conversation
+    const read = await observe(channel, { identity: access.identity(), hello, newId: () => this.#newId() })
+    conversation.observed = { ...read, at }
+    return conversation.observed
+  }
+
+  #decide(
+    request: RelayRequest,
+    caller: Caller,
+    conversation: Conversation,
+    options: { manifest: string | undefined; signal: AbortSignal },
+  ): ReturnType<Decide> {
+    const onCut = (grant: string, reason: string) => {
+      if (endsGrant({ reason })) void this.#conversations.endGrant(grant)
+    }
+    return this.#options.decide(
+      new McpUpstream(this.#server, async () => conversation, onCut),
+      request,
+      caller,
+      options,
+    )
+  }
+
+  /** A grant that is over takes its processes and sessions along. */
+  #heard(refusal: Refusal, { owner }: Claims): void {
+    if (endsGrant(refusal)) void this.#conversations.endGrant(owner.grant)
+  }
+
+  #denied(refusal: Refusal, id: string | number | null, isCall = false): Answer {
+    const { entry, metadataUrl } = this.#options
+    return denialAnswer(refusal, { id, asResult: isCall && entry.denials === 'result', metadataUrl })
+  }
+
+  #failed(thrown: unknown, { id, era }: { id: string | number | null; era: Era }): Answer {
+    const error = asServiceError(thrown)
+    if (error.code === 'mcp_session_unknown')
+      return refusedAnswer({ refused: error.code, detail: 'begin again' }, { id, era })
+    return failedAnswer(error, id)
+  }
+
+  #newId(): string {
+    return `bailiwick-${encodeBase64url(this.#options.random(16))}`
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#conversations[Symbol.asyncDispose]()
+  }
+}
+
+const described: Partial<Record<string, Described>> = { 'tools/call': 'tools', 'prompts/get': 'prompts' }
+const kinds: Partial<Record<string, Described>> = { tools: 'tools', prompts: 'prompts', resourceTemplates: 'templates' }
+
+function answerOf({ executed, decisionId, over }: { executed: Executed } & Partial<Relayed>): Answer {
+  const { status, headers, body } = executed
+  const named = decisionId === undefined ? [] : ['bailiwick-decision-id', decisionId]
+  return {
+    status,
+    headers: [...headers, 'cache-control', 'no-store', ...named],
+    body,
+    isVerified: true,
+    ...(over === undefined ? {} : { over }),
+  }
+}
+
+function sessionIn({ headers }: RelayRequest): string | undefined {
+  const values = fieldsOf(headers, 'mcp-session-id')
+  if (values.length > 1) throw new ServiceError('mcp_session_unknown', 'Mcp-Session-Id comes twice')
+  return values[0]
+}
+
+/** The action of a request that is decided. */
+function actionIn(server: string, request: RelayRequest): Action | undefined {
+  const action = mcpAction(server, request)
+  return 'refused' in action ? undefined : action
+}
+
+/** The id of a message that was refused, for the client to find its request by; null if it cannot be read. */
+function idIn({ body }: RelayRequest): string | number | null {
+  try {
+    const { id } = JSON.parse(Buffer.from(body).toString('utf8'))
+    return isId(id) ? id : null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,74 @@
+import type { Action } from '@bailiwick/credentials'
+import { errorCode, ServiceError } from '@bailiwick/errors'
+import type { Permitted } from '@bailiwick/pep'
+import { type Executed, type Refused, type RelayRequest, readJsonView, type Upstream } from '@bailiwick/relay'
+import type { Conversation } from './conversations.ts'
+import { checkMirrors, readEra } from './headers.ts'
+import { type Era, type Message, readMessage } from './message.ts'
+import { streamMethod } from './methods.ts'
+import { actionOf, toolAction } from './to-action.ts'
+
+/** A client's message and the era that it belongs to. */
+export interface Received {
+  readonly message: Message
+  readonly era: Era
+}
+
+/** Reads a message from the bytes that go on. Pure: header fields and body must agree, and then say one thing. */
+export function readReceived({ headers, body }: Pick<RelayRequest, 'headers' | 'body'>): Received | Refused {
+  const json = readJsonView(body)
+  if ('refused' in json) return json
+  const message = readMessage(json.value)
+  if ('refused' in message) return message
+  const era = readEra(headers, message)
+  if (typeof era !== 'string') return era
+  return checkMirrors(headers, message, era) ?? { message, era }
+}
+
+/** The action that these bytes ask for, or why there is none. Pure. */
+export function mcpAction(server: string, request: RelayRequest): Action | Refused {
+  if (request.method === 'GET' && request.body.length === 0) return toolAction(server, streamMethod, {})
+  if (request.method !== 'POST') return { refused: 'method_not_allowed', detail: 'the method' }
+  const received = readReceived(request)
+  return 'refused' in received ? received : actionOf(server, received.era, received.message)
+}
+
+/** An MCP server as one kind of other side of a relay. */
+export class McpUpstream implements Upstream {
+  readonly #server: string
+  readonly #conversationOf: (request: RelayRequest, permitted: Permitted) => Promise<Conversation>
+  readonly #onCut: (grant: string, reason: string) => void
+
+  /** `conversationOf` names the conversation that a request belongs to; `onCut` hears why a call was cut. */
+  constructor(
+    server: string,
+    conversationOf: (request: RelayRequest, permitted: Permitted) => Promise<Conversation>,
+    onCut: (grant: string, reason: string) => void = () => undefined,
+  ) {
+    this.#server = server
+    this.#conversationOf = conversationOf
+    this.#onCut = onCut
+  }
+
+  toAction(request: RelayRequest): Action | Refused {
+    return mcpAction(this.#server, request)
+  }
+
+  async execute(permitted: Permitted, request: RelayRequest): Promise<Executed> {
+    const { grant } = permitted.permit
+    const conversation = await this.#conversationOf(request, permitted)
+    // Found by what the credential claims, before it was verified. The permit says whose it is.
+    if (conversation.owner.grant !== grant)
+      throw new ServiceError('invariant_broken', 'the conversation of another grant')
+    const { signal } = permitted
+    const cut = () => {
+      if (errorCode(signal.reason) === 'stream_cut') this.#onCut(grant, signal.reason.detail ?? '')
+    }
+    signal.addEventListener('abort', cut, { once: true })
+    return conversation.channel.exchange(request, signal)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Conversations are the server's, and end with it.
+  }
+}

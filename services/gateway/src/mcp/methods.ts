@@ -1,0 +1,65 @@
+import type { Era } from './message.ts'
+
+/**
+ * How a method is handled.
+ * - `decided`: the decision point allows it, with its arguments, and its outcome is reported.
+ * - `listed`: forwarded for a caller whose grant lives; the answer shows only what the grant could allow.
+ * - `open`: forwarded for a caller whose grant lives. It reads no data of the server and has no effect beyond this conversation.
+ */
+export type Handling = 'decided' | 'listed' | 'open'
+
+export interface Mapping {
+  readonly handling: Handling
+  /** The members of `params`, besides `_meta`, that the action's arguments hold. Any other is refused. Only for what is decided. */
+  readonly members?: readonly string[]
+  /** In lists: the member of the result that is the list, and the method by which its items are used. */
+  readonly list?: { readonly member: string; readonly used: string }
+}
+
+const listOf = (member: string, used: string): Mapping => ({ handling: 'listed', list: { member, used } })
+
+const inBoth: Readonly<Record<string, Mapping>> = {
+  'tools/list': listOf('tools', 'tools/call'),
+  'tools/call': { handling: 'decided', members: ['name', 'arguments'] },
+  'resources/list': listOf('resources', 'resources/read'),
+  'resources/templates/list': listOf('resourceTemplates', 'resources/read'),
+  'resources/read': { handling: 'decided', members: ['uri'] },
+  'prompts/list': listOf('prompts', 'prompts/get'),
+  'prompts/get': { handling: 'decided', members: ['name', 'arguments'] },
+  'completion/complete': { handling: 'decided', members: ['ref', 'argument', 'context'] },
+  'notifications/cancelled': { handling: 'open' },
+}
+
+/** Every method of a client in both revisions that has a mapping. Anything else is denied by its name (`mcp_method_unmapped`). */
+const mappings: Readonly<Record<Era, Readonly<Record<string, Mapping>>>> = {
+  legacy: {
+    ...inBoth,
+    initialize: { handling: 'open' },
+    ping: { handling: 'open' },
+    'logging/setLevel': { handling: 'open' },
+    'resources/subscribe': { handling: 'decided', members: ['uri'] },
+    'resources/unsubscribe': { handling: 'decided', members: ['uri'] },
+    'notifications/initialized': { handling: 'open' },
+    'notifications/progress': { handling: 'open' },
+    'notifications/roots/list_changed': { handling: 'open' },
+  },
+  modern: {
+    ...inBoth,
+    'server/discover': { handling: 'open' },
+    'subscriptions/listen': { handling: 'decided', members: ['notifications'] },
+  },
+}
+
+export function mappingOf(era: Era, method: string): Mapping | undefined {
+  const table = mappings[era]
+  return Object.hasOwn(table, method) ? table[method] : undefined
+}
+
+/** The member of `params` that `Mcp-Name` repeats. */
+export function namedBy(method: string): 'name' | 'uri' | undefined {
+  if (method === 'tools/call' || method === 'prompts/get') return 'name'
+  return method === 'resources/read' ? 'uri' : undefined
+}
+
+/** Stands for the stream of a session (GET, legacy era), which has no method. */
+export const streamMethod = 'stream/open'

@@ -1,0 +1,32 @@
+import type { RawHeaders, RelayRequest } from '@bailiwick/relay'
+import { type Era, type JsonObject, modernVersion } from './message.ts'
+import { namedBy } from './methods.ts'
+
+/** How the gateway names itself to an upstream that it reads. */
+const clientInfo = { name: 'bailiwick-gateway', version: '0.1.0' }
+
+/** A request of the gateway's own, to read a server: in the same form as a client's, so that it goes the same way. */
+export function ownRequest(era: Era, id: string, method: string, params: JsonObject, target: string): RelayRequest {
+  const meta = {
+    'io.modelcontextprotocol/protocolVersion': modernVersion,
+    'io.modelcontextprotocol/clientInfo': clientInfo,
+    'io.modelcontextprotocol/clientCapabilities': {},
+  }
+  const given = era === 'modern' ? { ...params, _meta: meta } : params
+  const named = namedBy(method)
+  const name = named === undefined ? undefined : params[named]
+  const headers: RawHeaders = [
+    ...['content-type', 'application/json', 'accept', 'application/json, text/event-stream'],
+    ...(era === 'modern' ? ['mcp-protocol-version', modernVersion, 'mcp-method', method] : []),
+    ...(era === 'modern' && typeof name === 'string' ? ['mcp-name', name] : []),
+  ]
+  return {
+    method: 'POST',
+    target,
+    headers,
+    body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, method, params: given })),
+  }
+}
+
+/** `initialize` and what follows it, for a legacy server that the gateway reads without a client. */
+export const ownInitialize: JsonObject = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo }

@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs'
+import { ServiceError } from '@bailiwick/errors'
+import { readStrictJson } from '@bailiwick/kit'
+import { type Described, isPinned, isSameServer, type Manifest, manifestHash, parseManifest } from './manifest.ts'
+
+/** What people approved of a server, where the gateway has it: it then knows which tool changed, and lets the others go on. */
+export interface Pin {
+  readonly manifest: Manifest
+  readonly hash: string
+}
+
+const longestPin = 16 * 1024 * 1024
+
+/** Reads a pin file. Throws `config_invalid`. */
+export function readPin(file: string): Pin {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(file)
+  } catch (error) {
+    throw new ServiceError('config_invalid', `${file} cannot be read: make it with bailiwick gateway pin`, {
+      cause: error,
+    })
+  }
+  const json = readStrictJson(bytes, { maxBytes: longestPin, maxDepth: 64 })
+  if (!json.ok) throw new ServiceError('config_invalid', `${file}: ${json.detail}`)
+  const manifest = parseManifest(json.value, file)
+  return { manifest, hash: manifestHash(manifest) }
+}
+
+/**
+ * The manifest hash that the decision point is asked with. It allows only what humans signed. A description that is still the pinned one
+ * stands under the pin; everything else stands under the hash of the server as it is now, which no human signed.
+ */
+export function hashFor(pin: Pin | undefined, now: Pin, kind: Described | undefined, name: string | undefined): string {
+  if (pin === undefined || pin.hash === now.hash || !isSameServer(pin.manifest, now.manifest)) return now.hash
+  if (kind === undefined || name === undefined) return pin.hash
+  return isPinned(pin.manifest, now.manifest, kind, name) ? pin.hash : now.hash
+}

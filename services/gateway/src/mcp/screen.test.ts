@@ -1,0 +1,65 @@
+import { expect, it } from 'vitest'
+import { type Screen, screenEvents, screenJson } from './screen.ts'
+
+async function* once(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text)
+}
+
+async function through(text: string, more: Partial<Screen> = {}) {
+  const asked: string[] = []
+  const screen: Screen = {
+    id: 7,
+    onRequest: (id, method) => asked.push(`${method} ${id}`),
+    onNotification: () => undefined,
+    ...more,
+  }
+  let passed = ''
+  for await (const chunk of screenEvents(once(text), screen)) passed += Buffer.from(chunk).toString()
+  return { passed, asked }
+}
+
+const event = (message: object) => `data: ${JSON.stringify({ jsonrpc: '2.0', ...message })}\n\n`
+const progress = event({ method: 'notifications/progress', params: { progress: 1 } })
+const response = event({ id: 7, result: { content: [] } })
+
+it('passes on notifications and the one response, byte for byte', async () => {
+  const text = `: hello\n\nid: 1\ndata: \n\n${progress}${response}`
+  expect(await through(text)).toEqual({ passed: text, asked: [] })
+})
+
+it('passes on no request of the server', async () => {
+  const sampling = event({ id: 1, method: 'sampling/createMessage', params: {} })
+  expect(await through(`${sampling}${response}`)).toEqual({ passed: response, asked: ['sampling/createMessage 1'] })
+})
+
+it('passes on no second response, and none to another request', async () => {
+  const other = event({ id: 8, result: { content: ['other'] } })
+  expect((await through(`${other}${response}${response}${other}`)).passed).toBe(response)
+})
+
+it.each([
+  ['what is no JSON', 'data: {"id":1\n\n'],
+  ['a list of messages', `data: [${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'sampling/createMessage' })}]\n\n`],
+  [
+    'two readings of one member',
+    'data: {"jsonrpc":"2.0","method":"notifications/x","id":1,"method":"sampling/createMessage"}\n\n',
+  ],
+  ['a message that is both', 'data: {"jsonrpc":"2.0","id":7,"result":{},"method":"sampling/createMessage"}\n\n'],
+])('ends a stream at %s', async (_, text) => {
+  await expect(through(`${text}${response}`)).rejects.toMatchObject({ code: 'upstream_failed' })
+})
+
+it('takes a JSON body only if it is the response', () => {
+  const screen: Screen = { id: 7, onRequest: () => undefined, onNotification: () => undefined }
+  const bytes = Buffer.from('{"jsonrpc":"2.0","id":7,"result":{"n":1.0,"x":{}}}')
+  expect(screenJson(bytes, screen)).toBe(bytes)
+  for (const text of [
+    '{"jsonrpc":"2.0","id":8,"result":{}}',
+    '{"jsonrpc":"2.0","id":"7","result":{}}',
+    '{"jsonrpc":"2.0","id":7,"method":"roots/list"}',
+    '[]',
+    '',
+    '{"jsonrpc":"2.0","id":7,"result":{}}{"jsonrpc":"2.0","id":7,"result":{}}',
+  ])
+    expect(() => screenJson(Buffer.from(text), screen)).toThrow('upstream_failed')
+})

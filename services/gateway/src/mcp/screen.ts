@@ -1,0 +1,84 @@
+import { ServiceError } from '@bailiwick/errors'
+import { readStrictJsonText } from '@bailiwick/kit'
+import { readEvents, type StreamEvent } from './event-stream.ts'
+import { type JsonObject, type Message, readMessage } from './message.ts'
+
+/** The longest message of an upstream, in bytes. */
+export const longestMessage = 16 * 1024 * 1024
+
+/** What is done with the messages of an upstream on their way to the client. */
+export interface Screen {
+  /** The request that is answered; undefined for a stream of notifications. */
+  readonly id: string | number | undefined
+  /** A request of the upstream to the client. It is not passed on. */
+  readonly onRequest: (id: string | number, method: string) => void
+  readonly onNotification: (method: string) => void
+  /** The text in which the response leaves, and whether it tells of a failure. */
+  readonly onResponse?: ((text: string, value: JsonObject) => string) | undefined
+}
+
+/**
+ * The events that may pass: notifications, and the one response to the request. An event that is no message in strict JSON ends the stream,
+ * because a client could read a request in it. A second response is left out: no request asked for it.
+ */
+export async function* screenEvents(body: AsyncIterable<Uint8Array>, screen: Screen): AsyncGenerator<Uint8Array> {
+  let isAnswered = false
+  for await (const event of readEvents(body, longestMessage)) {
+    if (event.data === undefined || event.data === '') {
+      yield event.raw
+      continue
+    }
+    const { message, value } = readUpstreamMessage(event.data)
+    if (message.kind === 'request') screen.onRequest(message.id, message.method)
+    else if (message.kind === 'notification') {
+      screen.onNotification(message.method)
+      yield event.raw
+    } else if (!isAnswered && message.id === screen.id && screen.id !== undefined) {
+      isAnswered = true
+      yield shown(event, screen, value)
+    }
+  }
+}
+
+function shown(event: StreamEvent, { onResponse }: Screen, value: JsonObject): Uint8Array {
+  const { data = '' } = event
+  const text = onResponse?.(data, value) ?? data
+  return text === data ? event.raw : eventWith(event, text)
+}
+
+/** The id of the event stays, for a client that resumes the stream. */
+function eventWith({ raw }: StreamEvent, data: string): Uint8Array {
+  const lines = Buffer.from(raw)
+    .toString('utf8')
+    .split(/\r\n|\n|\r/)
+  const others = lines.filter((line) => line !== '' && !/^data(:|$)/.test(line))
+  return Buffer.from([...others, ...data.split('\n').map((line) => `data: ${line}`), '', ''].join('\n'))
+}
+
+/** The one response in a JSON body. Throws `upstream_failed` for anything else. */
+export function screenJson(bytes: Uint8Array, screen: Screen): Uint8Array {
+  const text = decode(bytes)
+  const { message, value } = readUpstreamMessage(text)
+  if (message.kind !== 'response' || (message.id !== undefined && message.id !== screen.id))
+    throw new ServiceError('upstream_failed', 'the answer is not the response to the request')
+  const given = screen.onResponse?.(text, value) ?? text
+  return given === text ? bytes : Buffer.from(given)
+}
+
+/** A message of an upstream, read as strictly as one of a client. Throws `upstream_failed`. */
+export function readUpstreamMessage(text: string): { message: Message; value: JsonObject } {
+  // Numbers are not compared here, and a tool may answer with any.
+  const json = readStrictJsonText(text, { maxBytes: longestMessage, maxDepth: 64, exactNumbers: false })
+  const message = json.ok ? readMessage(json.value) : undefined
+  if (!json.ok || message === undefined || 'refused' in message)
+    throw new ServiceError('upstream_failed', 'the upstream sent what is no message in strict JSON')
+  return { message, value: json.value as JsonObject }
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new ServiceError('upstream_failed', 'the answer is not UTF-8')
+  }
+}

@@ -1,0 +1,130 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { ServiceError } from '@bailiwick/errors'
+import { after, withResolvers } from '@bailiwick/kit'
+import { killTree, markName } from './process-tree.ts'
+
+export interface ServerProcessOptions {
+  command: readonly string[]
+  cwd?: string | undefined
+  /** The whole environment of the server, secrets included. Nothing of the gateway's own is added but a mark. */
+  env: Readonly<Record<string, string>>
+  /** A random name, by which all processes that it starts are found. */
+  mark: string
+  /** Called for each line that the server writes: one message, without its line end. */
+  onLine: (line: Uint8Array) => void
+  /** Called once, when no further line will come. */
+  onEnd: (reason: ServiceError) => void
+  /** Receives what it writes to standard error, up to a bound. Absent: it is thrown away. */
+  onError?: ((text: string) => void) | undefined
+}
+
+/** The longest message of a server, in bytes. */
+const longestLine = 16 * 1024 * 1024
+/** This much of its standard error is passed on, in bytes. The rest is read and thrown away, so that the server does not stand still. */
+const toldOfErrors = 16_384
+const graceMs = 1000
+
+/**
+ * A server that speaks MCP on its standard input and output, in a process group of its own. `kill` ends it together with everything that
+ * it started.
+ */
+export class ServerProcess {
+  readonly #child: ChildProcess
+  readonly #options: ServerProcessOptions
+  readonly #gone = withResolvers<void>()
+  #kept: Uint8Array[] = []
+  #keptBytes = 0
+  #told = 0
+  #isOver = false
+
+  /** Throws `upstream_unreachable` if the command cannot be started. */
+  static async start(options: ServerProcessOptions): Promise<ServerProcess> {
+    const started = new ServerProcess(options)
+    await new Promise<void>((resolve, reject) => {
+      started.#child.once('spawn', resolve)
+      started.#child.once('error', (cause) =>
+        reject(new ServiceError('upstream_unreachable', 'the command of the server cannot be started', { cause })),
+      )
+    })
+    return started
+  }
+
+  private constructor(options: ServerProcessOptions) {
+    const { command, cwd, env, mark, onError } = options
+    const [file = '', ...args] = command
+    this.#options = options
+    this.#child = spawn(file, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // A group of its own: it can be killed as a whole, and gets no signal of the gateway's terminal.
+      detached: true,
+      env: { ...env, [markName]: mark },
+      ...(cwd === undefined ? {} : { cwd }),
+    })
+    const { stdin, stdout, stderr } = this.#child
+    stdin?.on('error', () => this.#end('the server closed its input'))
+    stdout?.on('data', (chunk: Uint8Array) => this.#take(chunk))
+    stdout?.on('close', () => this.#end('the server closed its output'))
+    stderr?.on('data', (chunk: Uint8Array) => this.#tell(chunk, onError))
+    this.#child.on('error', () => this.#end('the server could not be started'))
+    this.#child.once('close', () => this.#gone.resolve())
+    this.#child.once('exit', () => this.#end('the process of the server ended'))
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Sends one message. A line end in it, which JSON has between its tokens only, becomes a space: on this transport it would end the message. */
+  send(message: Uint8Array): void {
+    if (this.#isOver) throw new ServiceError('upstream_unreachable', 'the process of the server is over')
+    const line = Buffer.from(message)
+    for (const [at, byte] of line.entries()) if (byte === 0x0a || byte === 0x0d) line[at] = 0x20
+    this.#child.stdin?.write(line)
+    this.#child.stdin?.write('\n')
+  }
+
+  /** Ends it and everything that it started, at once. Resolves when its output is closed. */
+  async kill(): Promise<void> {
+    this.#end('the process of the server was ended')
+    // What escaped the kill may still hold its output open.
+    await Promise.race([this.#gone.promise, after(graceMs)])
+    this.#child.stdout?.destroy()
+    this.#child.stderr?.destroy()
+  }
+
+  #end(detail: string): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    const { pid } = this.#child
+    if (pid === undefined) this.#gone.resolve()
+    else killTree(pid, this.#options.mark)
+    this.#options.onEnd(new ServiceError('upstream_failed', detail))
+  }
+
+  #take(chunk: Uint8Array): void {
+    let from = 0
+    for (let at = chunk.indexOf(0x0a); at >= 0 && !this.#isOver; at = chunk.indexOf(0x0a, from)) {
+      const line = Buffer.concat([...this.#kept, chunk.subarray(from, at)])
+      this.#kept = []
+      this.#keptBytes = 0
+      from = at + 1
+      const end = line.at(-1) === 0x0d ? line.length - 1 : line.length
+      if (end > 0) this.#options.onLine(line.subarray(0, end))
+    }
+    if (from === chunk.length || this.#isOver) return
+    this.#kept.push(chunk.subarray(from))
+    this.#keptBytes += chunk.length - from
+    if (this.#keptBytes > longestLine) this.#end('the server wrote a message over the limit')
+  }
+
+  #tell(chunk: Uint8Array, onError: ServerProcessOptions['onError']): void {
+    if (onError === undefined || this.#told >= toldOfErrors) return
+    const part = chunk.subarray(0, toldOfErrors - this.#told)
+    this.#told += part.length
+    onError(Buffer.from(part).toString('utf8'))
+  }
+}

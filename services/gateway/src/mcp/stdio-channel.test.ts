@@ -1,0 +1,123 @@
+import { join } from 'node:path'
+import type { Executed, RelayRequest } from '@bailiwick/relay'
+import { expect, it } from 'vitest'
+import { StdioChannel } from './stdio-channel.ts'
+
+const fixture = join(import.meta.dirname, '../fixture/stdio-server.fixture.ts')
+
+async function open(script?: string) {
+  const channel = await StdioChannel.start({
+    era: 'legacy',
+    command: script === undefined ? [process.execPath, fixture] : [process.execPath, '-e', script],
+    env: { PATH: process.env.PATH ?? '' },
+    mark: `channel-${process.pid}-${Math.random()}`,
+    answerMs: 30_000,
+  })
+  return { channel, [Symbol.asyncDispose]: () => channel.end() }
+}
+
+const request = (message: object): RelayRequest => ({
+  method: 'POST',
+  target: '',
+  headers: [],
+  body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', ...message })),
+})
+const forever = () => new AbortController().signal
+
+async function textOf({ body }: Executed): Promise<string> {
+  let text = ''
+  for await (const chunk of body) text += Buffer.from(chunk).toString()
+  return text
+}
+
+/** A server by hand: `on` gets each message and says messages. */
+const server = (on: string) => `
+  const say = (message) => console.log(JSON.stringify({ jsonrpc: '2.0', ...message }))
+  const seen = []
+  require('readline').createInterface({ input: process.stdin }).on('line', (line) => { const message = JSON.parse(line); seen.push(message); (${on})(message, say, seen) })`
+
+it('answers a request with its response', async () => {
+  await using it = await open()
+  const answer = await it.channel.exchange(request({ id: 'a', method: 'tools/list' }), forever())
+  expect(answer.headers).toEqual(['content-type', 'application/json'])
+  expect(JSON.parse(await textOf(answer))).toMatchObject({ id: 'a', result: { tools: expect.any(Array) } })
+  expect((await it.channel.exchange(request({ method: 'notifications/initialized' }), forever())).status).toBe(202)
+})
+
+it('gives each request what names it, and nothing of another', async () => {
+  await using it = await open(
+    server(`({ id, params }, say) => setTimeout(() => {
+      say({ method: 'notifications/progress', params: { progressToken: params._meta.progressToken, progress: 1 } })
+      say({ id, result: { of: id } })
+    }, id === 1 ? 60 : 10)`),
+  )
+  const ask = (id: number) =>
+    it.channel.exchange(
+      request({ id, method: 'tools/call', params: { _meta: { progressToken: `t${id}` } } }),
+      forever(),
+    )
+  const [one, two] = await Promise.all([ask(1).then(textOf), ask(2).then(textOf)])
+  expect(one).toContain('"t1"')
+  expect(one).toContain('"of":1')
+  expect(`${one}`).not.toContain('t2')
+  expect(two).toContain('"of":2')
+  expect(two).not.toContain('t1')
+})
+
+it('refuses a second request under an id that is in use', async () => {
+  await using it = await open(server('() => undefined'))
+  const left = new AbortController()
+  const first = it.channel.exchange(request({ id: 1, method: 'tools/call' }), left.signal)
+  first.catch(() => undefined)
+  await expect(it.channel.exchange(request({ id: 1, method: 'tools/call' }), forever())).rejects.toMatchObject({
+    code: 'call_in_progress',
+  })
+  left.abort()
+  await expect(first).rejects.toMatchObject({ code: 'stream_cut' })
+})
+
+it('denies requests of the server, and shows none to the client', async () => {
+  await using it = await open(
+    server(`({ id, method, error }, say, seen) => {
+      if (method === 'tools/call') { say({ id: 99, method: 'sampling/createMessage', params: {} }); globalThis.call = id }
+      else if (error) say({ id: globalThis.call, result: { denied: error.code } })
+    }`),
+  )
+  const text = await textOf(await it.channel.exchange(request({ id: 1, method: 'tools/call' }), forever()))
+  expect(JSON.parse(text)).toMatchObject({ id: 1, result: { denied: -32601 } })
+})
+
+it('tells the server when the client gave a request up', async () => {
+  await using it = await open(
+    server(
+      `({ method, params, id }, say) => method === 'notifications/cancelled' ? globalThis.cancelled = params.requestId : method === 'asked' && say({ id, result: { cancelled: globalThis.cancelled } })`,
+    ),
+  )
+  const left = new AbortController()
+  const first = it.channel.exchange(request({ id: 5, method: 'tools/call' }), left.signal)
+  first.catch(() => undefined)
+  left.abort()
+  await expect(first).rejects.toMatchObject({ code: 'stream_cut' })
+  const text = await textOf(await it.channel.exchange(request({ id: 6, method: 'asked' }), forever()))
+  expect(JSON.parse(text)).toMatchObject({ result: { cancelled: 5 } })
+})
+
+it('ends a server that writes what is no message, and everything that waits for it', async () => {
+  await using it = await open(server(`() => console.log('Listening…')`))
+  await expect(it.channel.exchange(request({ id: 1, method: 'ping' }), forever())).rejects.toMatchObject({
+    code: 'upstream_failed',
+  })
+  expect(it.channel.isOver).toBe(true)
+})
+
+it('hears of lists that changed', async () => {
+  await using it = await open(
+    server(`({ id }, say) => { say({ method: 'notifications/tools/list_changed' }); say({ id, result: {} }) }`),
+  )
+  let changes = 0
+  it.channel.onListChanged = () => {
+    changes++
+  }
+  await textOf(await it.channel.exchange(request({ id: 1, method: 'ping' }), forever()))
+  expect(changes).toBe(1)
+})

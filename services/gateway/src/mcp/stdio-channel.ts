@@ -1,0 +1,236 @@
+import { ServiceError } from '@bailiwick/errors'
+import { withResolvers } from '@bailiwick/kit'
+import type { Executed, RelayRequest } from '@bailiwick/relay'
+import { type Channel, type Rewrite, whole, withSource } from './channel.ts'
+import { denialOfRequest, tellsOfFailure } from './http-channel.ts'
+import { type Era, type JsonObject, metaOf, readMessage } from './message.ts'
+import { readUpstreamMessage } from './screen.ts'
+import { ServerProcess, type ServerProcessOptions } from './server-process.ts'
+
+export interface StdioChannelOptions extends Omit<ServerProcessOptions, 'onLine' | 'onEnd'> {
+  era: Era
+  /** How long the server may take for its first word about a request. */
+  answerMs: number
+}
+
+/** What is written for one request, or for the stream of a session. */
+interface Listener {
+  readonly id: string | number | undefined
+  readonly token: unknown
+  readonly push: (message: Written) => void
+  readonly fail: (error: ServiceError) => void
+}
+
+interface Written {
+  text: string
+  value: JsonObject
+  isResponse: boolean
+}
+
+const subscription = 'io.modelcontextprotocol/subscriptionId'
+const mostWaiting = 1024
+
+/**
+ * A server that speaks MCP on its standard input and output. Over HTTP each request has an answer of its own: what the server writes goes
+ * to the request that it names, by its id, its progress token or its subscription. What names none goes to the stream of the session.
+ */
+export class StdioChannel implements Channel {
+  readonly era: Era
+  onListChanged: () => void = () => undefined
+  readonly #listeners = new Set<Listener>()
+  readonly #answerMs: number
+  #process!: ServerProcess
+
+  static async start({ era, answerMs, ...options }: StdioChannelOptions): Promise<StdioChannel> {
+    const channel = new StdioChannel(era, answerMs)
+    channel.#process = await ServerProcess.start({
+      ...options,
+      onLine: (line) => channel.#take(line),
+      onEnd: (reason) => channel.#fail(reason),
+    })
+    return channel
+  }
+
+  private constructor(era: Era, answerMs: number) {
+    this.era = era
+    this.#answerMs = answerMs
+  }
+
+  get isOver(): boolean {
+    return this.#process.isOver
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid
+  }
+
+  async exchange(request: RelayRequest, signal: AbortSignal, rewrite?: Rewrite): Promise<Executed> {
+    if (request.method === 'GET') return this.#stream(signal)
+    const message = readMessage(JSON.parse(Buffer.from(request.body).toString('utf8')))
+    if ('refused' in message) throw new ServiceError(message.refused, message.detail)
+    if (message.kind !== 'request') {
+      this.#process.send(request.body)
+      return { status: 202, headers: [], body: whole(new Uint8Array()) }
+    }
+    const { id } = message
+    // Two answers with one id could not be told apart, and one caller would get what is the other's.
+    if ([...this.#listeners].some((listener) => listener.id === id))
+      throw new ServiceError('call_in_progress', 'the id is in use')
+    const inbox = this.#listen(id, metaOf(message.params).progressToken, signal)
+    try {
+      this.#process.send(request.body)
+      const first = await this.#firstOf(inbox)
+      return answerOf(first, inbox, rewrite)
+    } catch (error) {
+      inbox.close()
+      throw error
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#process.kill()
+  }
+
+  /** Notifications that belong to no request (2025-11-25, "Listening for Messages from the Server"). */
+  async #stream(signal: AbortSignal): Promise<Executed> {
+    const inbox = this.#listen(undefined, undefined, signal)
+    return { status: 200, headers: streamHeaders, body: withSource(eventsOf(undefined, inbox), () => inbox.close()) }
+  }
+
+  #listen(id: string | number | undefined, token: unknown, signal: AbortSignal): Inbox {
+    signal.throwIfAborted()
+    const inbox = new Inbox(() => {
+      this.#listeners.delete(listener)
+      signal.removeEventListener('abort', abort)
+    })
+    const listener: Listener = { id, token, push: (message) => inbox.push(message), fail: (error) => inbox.fail(error) }
+    const abort = () => {
+      inbox.fail(signal.reason instanceof ServiceError ? signal.reason : new ServiceError('stream_cut'))
+      if (id !== undefined && !this.isOver)
+        this.#send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } })
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    this.#listeners.add(listener)
+    return inbox
+  }
+
+  async #firstOf(inbox: Inbox): Promise<Written> {
+    const timer = setTimeout(() => inbox.fail(new ServiceError('upstream_timed_out')), this.#answerMs)
+    try {
+      return await inbox.next()
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #take(line: Uint8Array): void {
+    try {
+      const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(line)
+      const { message, value } = readUpstreamMessage(text)
+      if (message.kind === 'request') this.#send(denialOfRequest(message.id, message.method))
+      else if (message.kind === 'response') {
+        for (const { id, push } of this.#listeners)
+          if (id !== undefined && id === message.id) push({ text, value, isResponse: true })
+      } else {
+        if (message.method.endsWith('/list_changed')) this.onListChanged()
+        for (const { push } of this.#meantFor(message.params)) push({ text, value, isResponse: false })
+      }
+    } catch {
+      // A server that writes something else to its output cannot be understood any more.
+      void this.#process.kill()
+    }
+  }
+
+  #meantFor(params: JsonObject): Listener[] {
+    const subscribed = metaOf(params)[subscription]
+    const all = [...this.#listeners]
+    if (subscribed !== undefined) return all.filter(({ id }) => id === subscribed)
+    const { progressToken } = params
+    if (progressToken !== undefined) return all.filter(({ token }) => token === progressToken).slice(0, 1)
+    const streams = all.filter(({ id }) => id === undefined)
+    // Without a stream, what a server says while it does one thing is about that.
+    return streams.length > 0 ? streams : all.length === 1 ? all : []
+  }
+
+  #send(message: object): void {
+    try {
+      this.#process.send(Buffer.from(JSON.stringify(message)))
+    } catch {
+      // It is over, and its listeners know.
+    }
+  }
+
+  #fail(reason: ServiceError): void {
+    for (const { fail } of [...this.#listeners]) fail(reason)
+  }
+}
+
+const streamHeaders = ['content-type', 'text/event-stream', 'x-accel-buffering', 'no']
+
+/** One message alone is a JSON body; anything before the response needs a stream. */
+function answerOf(first: Written, inbox: Inbox, rewrite: Rewrite | undefined): Executed {
+  if (!first.isResponse)
+    return { status: 200, headers: streamHeaders, body: eventsOf(first, inbox, rewrite), failed: () => inbox.hasFailed }
+  inbox.close()
+  const text = rewrite?.(first.text, first.value) ?? first.text
+  const hasFailed = tellsOfFailure(first.value)
+  return {
+    status: 200,
+    headers: ['content-type', 'application/json'],
+    body: whole(Buffer.from(text)),
+    failed: () => hasFailed,
+  }
+}
+
+async function* eventsOf(first: Written | undefined, inbox: Inbox, rewrite?: Rewrite): AsyncGenerator<Uint8Array> {
+  try {
+    for (let message = first ?? (await inbox.next()); ; message = await inbox.next()) {
+      const text = message.isResponse ? (rewrite?.(message.text, message.value) ?? message.text) : message.text
+      if (message.isResponse) inbox.hasFailed = tellsOfFailure(message.value)
+      yield Buffer.from(`event: message\ndata: ${text}\n\n`)
+      if (message.isResponse) return
+    }
+  } finally {
+    inbox.close()
+  }
+}
+
+/** What was written for a listener and not read yet, up to a bound. */
+class Inbox {
+  hasFailed = false
+  readonly #waiting: Written[] = []
+  readonly #onClose: () => void
+  #next: ReturnType<typeof withResolvers<Written>> | undefined
+  #failure: ServiceError | undefined
+
+  constructor(onClose: () => void) {
+    this.#onClose = onClose
+  }
+
+  push(message: Written): void {
+    if (this.#next !== undefined) {
+      this.#next.resolve(message)
+      this.#next = undefined
+    } else if (this.#waiting.length < mostWaiting) this.#waiting.push(message)
+    // A client that does not read loses notifications, and in the end its stream.
+    else this.fail(new ServiceError('upstream_too_large', 'the client reads too slowly'))
+  }
+
+  fail(error: ServiceError): void {
+    this.#failure ??= error
+    this.#next?.reject(error)
+    this.#next = undefined
+  }
+
+  async next(): Promise<Written> {
+    const message = this.#waiting.shift()
+    if (message !== undefined) return message
+    if (this.#failure !== undefined) throw this.#failure
+    this.#next = withResolvers<Written>()
+    return this.#next.promise
+  }
+
+  close(): void {
+    this.#onClose()
+  }
+}

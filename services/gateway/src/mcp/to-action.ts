@@ -1,0 +1,54 @@
+import type { Action } from '@bailiwick/credentials'
+import type { Refused } from '@bailiwick/relay'
+import { type Era, isObject, type JsonObject, type Message } from './message.ts'
+import { mappingOf } from './methods.ts'
+
+/** Tools' names of this form alone are shown and called: `/` would make a tool look like a method, and other letters look alike. */
+export const toolName = /^[A-Za-z0-9_.-]{1,128}$/
+
+/** The gateway's own tools begin with this, so no tool of an upstream may. */
+export const reservedPrefix = 'bailiwick_'
+
+/** Every use of a server of tools is this action, so that every policy about tools holds for it, under any name that the protocol has for it. */
+const actionName = 'tools/call'
+
+/**
+ * The action that a request stands for. `tools/call` is a call of the tool `<server>/<name>` with the call's arguments. Every other method
+ * is a call of the tool `<server>/<method>` with the method's parameters: the registry describes it by labels as it does a tool, and the
+ * server's manifest and revocation hold for it.
+ *
+ * `_meta` is no part of the action: the protocol keeps it for progress, tracing and notes of the client.
+ */
+export function actionOf(server: string, era: Era, message: Message): Action | Refused {
+  if (message.kind !== 'request') return { refused: 'mcp_method_unmapped', detail: 'not a request' }
+  const { method, params } = message
+  const mapping = mappingOf(era, method)
+  if (mapping?.handling !== 'decided') return { refused: 'mcp_method_unmapped', detail: method }
+  const unmapped = Object.keys(params).find((name) => name !== '_meta' && !mapping.members?.includes(name))
+  if (unmapped !== undefined)
+    return { refused: 'mcp_member_unmapped', detail: `${method}: a member that the action cannot express` }
+  return method === 'tools/call' ? toolCall(server, params) : methodCall(server, method, params)
+}
+
+function toolCall(server: string, { name, arguments: args = {} }: JsonObject): Action | Refused {
+  if (typeof name !== 'string' || !toolName.test(name)) return malformed('the name of a tool')
+  if (!isObject(args)) return malformed('arguments is no object')
+  return toolAction(server, name, args)
+}
+
+function methodCall(server: string, method: string, params: JsonObject): Action | Refused {
+  const { _meta, ...properties } = params
+  if ('uri' in properties && typeof properties.uri !== 'string') return malformed('uri is no text')
+  if ('name' in properties && typeof properties.name !== 'string') return malformed('name is no text')
+  if ('arguments' in properties && !isObject(properties.arguments)) return malformed('arguments is no object')
+  return toolAction(server, method, properties)
+}
+
+/** A call of `<server>/<tool>`. */
+export const toolAction = (server: string, tool: string, properties: JsonObject): Action => ({
+  name: actionName,
+  properties,
+  resource: { type: 'tool', id: `${server}/${tool}` },
+})
+
+const malformed = (detail: string): Refused => ({ refused: 'mcp_message_malformed', detail })

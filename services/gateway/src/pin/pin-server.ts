@@ -1,0 +1,89 @@
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { encodeBase64url } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { type RandomSource, writeFileDurably } from '@bailiwick/kit'
+import type { SecretPort } from '@bailiwick/relay'
+import { stringify } from 'yaml'
+import { readGatewayFile } from '../gateway-file.ts'
+import { type Manifest, manifestChanges } from '../mcp/manifest.ts'
+import { initialize, observe } from '../mcp/observe.ts'
+import { readPin } from '../mcp/pins.ts'
+import { usableTools } from '../mcp/shown-list.ts'
+import { accessTo, type ServerAccess } from '../mcp/upstreams.ts'
+
+export interface PinServerOptions {
+  /** The server, as the file names it. */
+  name: string
+  /** Path of `gateway.yaml`. */
+  config: string
+  /** Path of the pin file. */
+  out?: string | undefined
+  env: Readonly<Record<string, string | undefined>>
+  secrets: SecretPort
+  random: RandomSource
+}
+
+/** The registry's entry for a server, in YAML, and lines for the person who pins it. */
+export interface Pinned {
+  entry: string
+  notes: string[]
+}
+
+/** Reads a server as the gateway will, writes what it is to the pin file, and makes its registry entry. Throws `config_invalid`. */
+export async function pinServer({ name, config, out, env, secrets, random }: PinServerOptions): Promise<Pinned> {
+  const { mcp } = readGatewayFile(config)
+  const entry = mcp[name]
+  if (entry === undefined)
+    throw new ServiceError('config_invalid', `${config}: there is no server ${name}: ${Object.keys(mcp).join(', ')}`)
+  const newId = () => `bailiwick-${encodeBase64url(random(16))}`
+  await using access = accessTo(entry, {
+    ...{ secrets, env, answerMs: 60_000, newMark: newId },
+    onError: () => undefined,
+  })
+  const { manifest, hash } = await readEither(access, newId)
+  const file = out ?? entry.pin ?? join(dirname(config), `${name}.pin.json`)
+  const changes = existsSync(file) ? manifestChanges(readPin(file).manifest, manifest) : undefined
+  await writeFileDurably(file, Buffer.from(`${JSON.stringify(manifest, undefined, 2)}\n`))
+  const hidden = Object.keys(manifest.tools).filter((tool) => !usableTools(Object.keys(manifest.tools)).has(tool))
+  return {
+    entry: registryEntry(entry.server ?? name, 'url' in entry ? entry.url : `stdio://${name}`, manifest, hash),
+    notes: [
+      ...(changes ?? []).map((change) => `changed since the last pin: ${change}`),
+      ...(changes?.length === 0 ? ['nothing changed since the last pin'] : []),
+      ...hidden.map((tool) => `never shown, for its name: ${tool}`),
+      `The pin is in ${file}. Say in the entry what each tool does (labels), then: bailiwick registry apply FILE`,
+    ],
+  }
+}
+
+/** The newest revision that the server speaks. */
+async function readEither(access: ServerAccess, newId: () => string): Promise<{ manifest: Manifest; hash: string }> {
+  const identity = access.identity()
+  const modern = await access.open('modern')
+  try {
+    return await observe(modern, { identity, hello: undefined, newId })
+  } catch {
+    // A server of the legacy era refuses a request before `initialize`, each in a way of its own.
+  } finally {
+    await modern.end()
+  }
+  const legacy = await access.open('legacy')
+  try {
+    const hello = await initialize(legacy, newId)
+    return await observe(legacy, { identity, hello, newId })
+  } finally {
+    await legacy.end()
+  }
+}
+
+/** `unlabelled` is what a tool counts as until a person says what it does: untrusted, private and external at once. */
+function registryEntry(id: string, url: string, manifest: Manifest, hash: string): string {
+  const names = [
+    ...usableTools(Object.keys(manifest.tools)),
+    ...(Object.keys(manifest.prompts).length > 0 ? ['prompts/get'] : []),
+    ...(Object.keys(manifest.templates).length > 0 ? ['resources/read'] : []),
+  ]
+  const tools = Object.fromEntries(names.map((name) => [name, { labels: ['unlabelled'] }]))
+  return stringify({ tool_servers: [{ id, url, manifest: hash, tools }] }, { lineWidth: 0 })
+}

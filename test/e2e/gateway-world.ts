@@ -1,0 +1,344 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Agent } from '@bailiwick/agent'
+import { generateKey, writeKeyFile } from '@bailiwick/credentials'
+import { configSchema } from '@bailiwick/gateway/config'
+import { HttpFixture } from '@bailiwick/gateway/fixture'
+import { pinServer } from '@bailiwick/gateway/pin'
+import { startGateway } from '@bailiwick/gateway/start'
+import { type Logger, logger as makeLogger, metrics, readConfig } from '@bailiwick/host'
+import type { InitialEntities } from '@bailiwick/installation'
+import { systemClock, systemRandom } from '@bailiwick/kit'
+import { openSecrets } from '@bailiwick/relay'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { type Approver, enrolApprover, freePort, type System, startSystem } from '@bailiwick/testkit'
+import { parse } from 'yaml'
+
+/** The secret that the HTTP server wants. It must be seen nowhere else. */
+export const upstreamSecret = 'upstream-secret-0123456789'
+
+export const stdioFixture = join(import.meta.dirname, '../../services/gateway/src/fixture/stdio-server.fixture.ts')
+
+export interface GatewayWorldOptions {
+  /** Further members of the entries in gateway.yaml, by server. */
+  entries?: Record<string, object>
+  /** Before the servers are read and approved. */
+  prepare?: (http: HttpFixture) => void
+  /** Whether the gateway gets the pin files. */
+  pinned?: boolean
+  entities?: (sample: InitialEntities) => InitialEntities
+  logger?: Logger
+}
+
+const labels: Record<string, object> = {
+  read: { labels: ['reads_private'] },
+  adjust: { labels: ['writes'], cost: { amount: '/amount', currency: '/currency' } },
+  delete: { labels: ['writes'] },
+  slow: { labels: [] },
+  'resources/read': { labels: ['reads_private'] },
+  'prompts/get': { labels: [] },
+  'stream/open': { labels: [] },
+}
+
+/** What the sample agent may do at both servers: read, adjust within bounds, a slow tool, one folder of resources; not delete. */
+export const gatewayAuthority = (servers: readonly string[] = ['billing', 'local']) => ({
+  type: 'bailiwick_task',
+  task: 'reconcile-through-the-gateway',
+  permissions: servers.flatMap((server) => {
+    const on = (tool: string, more: object = {}) => ({
+      actions: ['tools/call'],
+      resource: { type: 'tool', id: `${server}/${tool}` },
+      ...more,
+    })
+    return [
+      on('read'),
+      on('adjust', {
+        where: { '/amount': { max: '500' }, '/currency': { in: ['EUR'] } },
+        cost: { amount: '/amount', currency: '/currency' },
+        max_uses: 10,
+      }),
+      on('slow'),
+      on('resources/read', { where: { '/uri': { prefix: 'file:///srv/' } } }),
+      on('stream/open'),
+    ]
+  }),
+  budget: { calls: 200, cost: { EUR: '2000.00' } },
+  max_depth: 0,
+  max_children: 0,
+})
+
+/** A real installation, its gateway in front of a server over HTTP and one on standard input, a person, and an agent with a grant. */
+export class GatewayWorld implements AsyncDisposable {
+  readonly system: System
+  readonly approver: Approver
+  readonly http: HttpFixture
+  readonly url: string
+  readonly folder: string
+  readonly #owned: AsyncDisposable
+
+  private constructor(
+    made: { system: System; approver: Approver; http: HttpFixture; url: string; folder: string },
+    owned: AsyncDisposable,
+  ) {
+    this.system = made.system
+    this.approver = made.approver
+    this.http = made.http
+    this.url = made.url
+    this.folder = made.folder
+    this.#owned = owned
+  }
+
+  static async open({
+    entries = {},
+    prepare,
+    pinned = false,
+    entities,
+    logger,
+  }: GatewayWorldOptions = {}): Promise<GatewayWorld> {
+    await using opening = new AsyncDisposableStack()
+    const folder = mkdtempSync(join(tmpdir(), 'bailiwick-gateway-'))
+    opening.defer(() => rmSync(folder, { recursive: true, force: true }))
+    const http = opening.use(await HttpFixture.start())
+    prepare?.(http)
+    const port = await freePort()
+    const url = `http://localhost:${port}`
+    const billing = {
+      url: http.url,
+      inject: { headers: { authorization: 'Bearer ${secret:env:UPSTREAM_SECRET}' } },
+      ...entries.billing,
+    }
+    const local = {
+      command: [process.execPath, stdioFixture],
+      env: { FIXTURE_LOG: join(folder, 'stdio.log') },
+      processes: 64,
+      ...entries.local,
+    }
+    const file = join(folder, 'gateway.yaml')
+    const write = (more: Record<string, unknown> = {}) =>
+      writeFileSync(
+        file,
+        JSON.stringify({
+          ...more,
+          mcp: { billing: { ...billing, ...pin('billing') }, local: { ...local, ...pin('local') } },
+        }),
+      )
+    const pin = (name: string) => (pinned ? { pin: `${name}.pin.json` } : {})
+    const env = { PATH: process.env.PATH, UPSTREAM_SECRET: upstreamSecret, GATEWAY_CANARY: 'gateway-canary' }
+    const secrets = openSecrets({ env })
+    write()
+    const servers: InitialEntities[number][] = []
+    for (const name of ['billing', 'local']) {
+      const { entry } = await pinServer({
+        name,
+        config: file,
+        out: join(folder, `${name}.pin.json`),
+        env,
+        secrets,
+        random: systemRandom,
+      })
+      const [value] = parse(entry).tool_servers
+      servers.push({ type: 'tool-server', value: { ...value, tools: labels } } as never)
+    }
+    const [caller, outcome] = [generateKey('pep-caller'), generateKey('outcome')]
+    writeKeyFile(join(folder, 'keys'), 'gateway-caller', caller)
+    writeKeyFile(join(folder, 'keys'), 'gateway-outcome', outcome)
+    const point = {
+      type: 'enforcement-point',
+      value: {
+        id: 'gateway',
+        caller_jwk: caller.publicJwk,
+        outcome_jwk: outcome.publicJwk,
+        resources: [
+          { type: 'tool', id_prefix: 'billing/' },
+          { type: 'tool', id_prefix: 'local/' },
+        ],
+        base_urls: [`${url}/mcp/billing`, `${url}/mcp/local`],
+        may_release: true,
+      },
+    } as never
+    const system = opening.use(
+      await startSystem({
+        entities: (sample) => [...(entities?.(sample) ?? sample), ...servers, point],
+        ...(logger === undefined ? {} : { logger }),
+      }),
+    )
+    write({ trust: join(system.data, 'trust.json') })
+    const config = readConfig(configSchema, {
+      BAILIWICK_DATA: join(folder, 'data'),
+      BAILIWICK_PORT: String(port),
+      BAILIWICK_GATEWAY_CONFIG: file,
+    })
+    const start = () =>
+      startGateway(config, {
+        clock: system.clock ?? systemClock,
+        random: systemRandom,
+        logger: logger ?? makeLogger({ service: 'gateway', level: 'silent' }),
+        metrics: metrics({ service: 'gateway', processMetrics: false }),
+        env,
+        secrets,
+      })
+    opening.use(await start())
+    const approver = await enrolApprover(system)
+    return new GatewayWorld({ system, approver, http, url, folder }, opening.move())
+  }
+
+  agent(): Agent {
+    return sampleAgent(this.system.host, 'reconciler')
+  }
+
+  /** A grant, approved by the person. */
+  async granted(
+    authority: object = gatewayAuthority(),
+    agent = this.agent(),
+  ): Promise<{ requestId: string; grantId: string }> {
+    const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 3600 } as never)
+    const { grant_id: grantId } = await this.approver.approve(requestId)
+    if (grantId === undefined) throw new Error('there is no grant')
+    return { requestId, grantId }
+  }
+
+  /** An MCP client of the sample agent, with a new grant unless one is given. */
+  async client(server: string, era: 'legacy' | 'modern', given?: { grantId: string }): Promise<McpClient> {
+    const { grantId } = given ?? (await this.granted())
+    return new McpClient({ agent: this.agent(), grantId, url: `${this.url}/mcp/${server}`, server, era })
+  }
+
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#owned[Symbol.asyncDispose]()
+  }
+}
+
+/** What a test reads of an answer, as it is. */
+type Anything = ReturnType<typeof JSON.parse>
+type Message = Record<string, Anything>
+
+interface ClientOptions {
+  agent: Agent
+  grantId: string
+  url: string
+  server: string
+  era: 'legacy' | 'modern'
+}
+
+export interface McpAnswer {
+  status: number
+  headers: Headers
+  text: string
+  /** The response, from JSON or from the stream. */
+  message: { id?: unknown; result?: Anything; error?: { code: number; message: string; data?: Anything } } | undefined
+}
+
+/** A client of MCP by hand, whose requests the agent's SDK signs: each call with its action. */
+export class McpClient {
+  readonly options: ClientOptions
+  session: string | undefined
+  #id = 0
+
+  constructor(options: ClientOptions) {
+    this.options = options
+  }
+
+  /** Begins a session, in the legacy era. */
+  async begin(): Promise<McpAnswer> {
+    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } }
+    const answer = await this.ask('initialize', params)
+    this.session = answer.headers.get('mcp-session-id') ?? undefined
+    await this.send({ jsonrpc: '2.0', method: 'notifications/initialized' })
+    return answer
+  }
+
+  /** The message of a request, as this era writes it. */
+  message(method: string, params: Message = {}, id: string | number = ++this.#id) {
+    const meta = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientCapabilities': {},
+    }
+    const given = this.options.era === 'modern' ? { ...params, _meta: { ...meta, ...params._meta } } : params
+    return { jsonrpc: '2.0', id, method, params: given }
+  }
+
+  ask(method: string, params: Message = {}, more: { headers?: Record<string, string> } = {}): Promise<McpAnswer> {
+    return this.send(this.message(method, params), more)
+  }
+
+  call(name: string, args: Message = {}, more: { headers?: Record<string, string> } = {}): Promise<McpAnswer> {
+    return this.ask('tools/call', { name, arguments: args }, more)
+  }
+
+  async send(message: Message, more: { headers?: Record<string, string>; body?: string } = {}): Promise<McpAnswer> {
+    const response = await this.open(message, more)
+    const text = await response.text()
+    const events = /event-stream/.test(response.headers.get('content-type') ?? '')
+    const texts = events ? [...text.matchAll(/^data: ?(.*)$/gm)].map(([, data = '']) => data) : [text]
+    const messages = texts.flatMap((each) => {
+      try {
+        return [JSON.parse(each)]
+      } catch {
+        return []
+      }
+    })
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      message: messages.findLast((each) => 'result' in each || 'error' in each),
+    }
+  }
+
+  /** The answer as it arrives. */
+  open(
+    message: Message,
+    {
+      headers = {},
+      body = JSON.stringify(message),
+      signal,
+    }: { headers?: Record<string, string>; body?: string; signal?: AbortSignal } = {},
+  ): Promise<Response> {
+    const { agent, grantId, url, era } = this.options
+    const { method, params = {} } = message
+    const named =
+      method === 'resources/read'
+        ? params.uri
+        : ['tools/call', 'prompts/get'].includes(method)
+          ? params.name
+          : undefined
+    const mirrors = {
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': method,
+      ...(named === undefined ? {} : { 'mcp-name': named }),
+      ...(method === 'tools/call' && params.arguments?.amount !== undefined
+        ? { 'mcp-param-amount': String(params.arguments.amount) }
+        : {}),
+    }
+    return agent.fetch(
+      url,
+      {
+        method: 'POST',
+        body,
+        headers: {
+          'content-type': 'application/json',
+          accept: 'application/json, text/event-stream',
+          ...(era === 'modern' ? mirrors : {}),
+          ...(this.session === undefined ? {} : { 'mcp-session-id': this.session }),
+          ...headers,
+        },
+        ...(signal === undefined ? {} : { signal }),
+      },
+      { grant: { grantId }, patienceMs: 0, ...this.actionOf(message) },
+    )
+  }
+
+  /** What the agent signs: the action of a call; for anything else the address alone. */
+  actionOf({ method, params = {} }: Message) {
+    const { server } = this.options
+    const on = (tool: string, properties: object) => ({
+      action: 'tools/call',
+      resource: { type: 'tool', id: `${server}/${tool}` },
+      properties: properties as Record<string, unknown>,
+    })
+    if (method === 'tools/call') return on(params.name, params.arguments ?? {})
+    if (method === 'resources/read') return on(method, { uri: params.uri })
+    return {}
+  }
+}
