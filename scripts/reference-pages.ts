@@ -22,7 +22,8 @@ const nameOf = (path: string): string => {
   if (service === 'standalone') return everything
   return service === 'plain-pdp' ? '`--plain`' : service
 }
-const processes = [everything, 'approval', 'issuer', 'policy-decision', 'evidence', '`--plain`']
+const gateway = 'gateway'
+const processes = [everything, 'approval', 'issuer', 'policy-decision', 'evidence', '`--plain`', gateway]
 
 interface SettingRow extends DescribedSetting {
   readers: string[]
@@ -52,7 +53,8 @@ async function settingRows(): Promise<SettingRow[]> {
 const isOf =
   (...readers: string[]) =>
   (row: SettingRow) =>
-    row.readers.filter((reader) => reader !== everything).join() === readers.join()
+    row.readers.filter((reader) => reader !== everything && (reader !== gateway || row.readers.length === 1)).join() ===
+    readers.join()
 
 const settingSections: readonly (readonly [string, (row: SettingRow) => boolean])[] = [
   ['Every process', isOf('approval', 'issuer', 'policy-decision', 'evidence', '`--plain`')],
@@ -62,6 +64,7 @@ const settingSections: readonly (readonly [string, (row: SettingRow) => boolean]
   ['Decision point', isOf('policy-decision')],
   ['Evidence', isOf('evidence')],
   ['The plain decision point', isOf('`--plain`')],
+  ['MCP gateway', isOf(gateway)],
 ]
 
 function defaultOf({ required, defaults }: SettingRow): string {
@@ -78,7 +81,7 @@ const settingTable = (rows: readonly SettingRow[]): string =>
   )
 
 const notByAll = (rows: readonly SettingRow[]): string => {
-  const alone = rows.filter(({ readers }) => readers.length === 1 && readers[0] !== '`--plain`')
+  const alone = rows.filter(({ readers }) => readers.length === 1 && !['`--plain`', gateway].includes(readers[0] ?? ''))
   return alone.map(({ name, readers }) => `\n\nOnly ${readers[0]} as a process of its own reads \`${name}\`.`).join('')
 }
 
@@ -90,7 +93,7 @@ export async function settingsPage(): Promise<string> {
   return page(
     '# Settings',
     generatedFrom('the schemas of settings (`config.ts` of each service, packages/host/src/settings)'),
-    'A process reads its settings from environment variables. An empty variable counts as absent. A misspelt `BAILIWICK_…` ends the start with `config_invalid`, which names the nearest setting; a setting of another process is ignored.\n`bailiwick serve` and `npm start` run all four services in one process, which reads the settings of all of them. `bailiwick serve SERVICE` runs one.',
+    'A process reads its settings from environment variables. An empty variable counts as absent. A misspelt `BAILIWICK_…` ends the start with `config_invalid`, which names the nearest setting; a setting of another process is ignored.\n`bailiwick serve` and `npm start` run all four services in one process, which reads the settings of all of them. `bailiwick serve SERVICE` runs one.\nThe gateway also reads the settings of every process, except those of the bus, the grant store and the keys.',
     ...settingSections.flatMap(([title, holds]) => {
       const mine = rows.filter(holds)
       return [`## ${title}`, `${settingTable(mine)}${notByAll(mine)}`]
@@ -110,6 +113,7 @@ const partsInOrder = [
   '`--plain`',
   'evidence',
   'standalone',
+  gateway,
   'witness',
 ]
 

@@ -63,7 +63,7 @@ export function denialAnswer(refusal: Refusal, { id, asResult, metadataUrl }: De
   const { reason, decisionId, accessRequest, dpopNonce } = refusal
   const advice =
     reason in denialReasons
-      ? denialReasons[reason as keyof typeof denialReasons]
+      ? denialReasons[reason as keyof typeof denialReasons].remedy
       : errorKinds[reason as ErrorCode].title
   const data = {
     code: reason,
