@@ -13,7 +13,6 @@ import { systemClock, systemRandom } from '@bailiwick/kit'
 import { openSecrets } from '@bailiwick/relay'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type Approver, enrolApprover, freePort, type System, startSystem } from '@bailiwick/testkit'
-import { parse } from 'yaml'
 
 /** The secret that the HTTP server wants. It must be seen nowhere else. */
 export const upstreamSecret = 'upstream-secret-0123456789'
@@ -129,7 +128,7 @@ export class GatewayWorld implements AsyncDisposable {
     write()
     const servers: InitialEntities[number][] = []
     for (const name of ['billing', 'local']) {
-      const { entry } = await pinServer({
+      const { server } = await pinServer({
         name,
         config: file,
         out: join(folder, `${name}.pin.json`),
@@ -137,8 +136,7 @@ export class GatewayWorld implements AsyncDisposable {
         secrets,
         random: systemRandom,
       })
-      const [value] = parse(entry).tool_servers
-      servers.push({ type: 'tool-server', value: { ...value, tools: labels } } as never)
+      servers.push({ type: 'tool-server', value: { ...server, tools: labels } } as never)
     }
     const [caller, outcome] = [generateKey('pep-caller'), generateKey('outcome')]
     writeKeyFile(join(folder, 'keys'), 'gateway-caller', caller)

@@ -9,9 +9,9 @@ import { openRelay, type SecretPort } from '@bailiwick/relay'
 import type { GatewayConfig } from './config.ts'
 import { readGatewayFile } from './gateway-file.ts'
 import { mcpRoutes, metadataPath } from './http/mcp-routes.ts'
+import { readPin } from './manifest/pins.ts'
 import { type Decide, McpServer } from './mcp/mcp-server.ts'
-import { readPin } from './mcp/pins.ts'
-import { accessTo } from './mcp/upstreams.ts'
+import { accessTo } from './servers/upstreams.ts'
 
 export interface GatewayAdapters {
   clock: Clock

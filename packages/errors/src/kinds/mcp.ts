@@ -20,7 +20,8 @@ export const mcpErrors = {
     status: 400,
     retryable: false,
     title: 'A header field does not say what the message says, or is missing',
-    cause: '`MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name` or an `Mcp-Param-…` field differs from the body, comes twice, or is missing where the revision requires it.',
+    cause:
+      '`MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name` or an `Mcp-Param-…` field differs from the body, comes twice, or is missing where the revision requires it.',
     fix: 'Make the fields of the body that is sent. After a change of the tool’s schema, read `tools/list` again.',
   },
   mcp_method_unmapped: {
@@ -41,7 +42,8 @@ export const mcpErrors = {
     status: 404,
     retryable: false,
     title: 'There is no such session of this caller',
-    cause: 'The session ended with its grant or after a pause, the gateway was restarted, or the session belongs to another grant, agent or replica.',
+    cause:
+      'The session ended with its grant or after a pause, the gateway was restarted, or the session belongs to another grant, agent or replica.',
     fix: 'Begin again with `initialize`.',
   },
   mcp_tool_reserved: {

@@ -2,7 +2,7 @@ import { agentAlgorithms } from '@bailiwick/credentials'
 import { denialReasons, type ErrorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import { challengeError, type Refusal, retryAfterOf } from '@bailiwick/pep'
 import type { RawHeaders, Refused } from '@bailiwick/relay'
-import { type Era, supportedVersions } from './message.ts'
+import { type Era, supportedVersions } from '../protocol/message.ts'
 
 /** What leaves the gateway. */
 export interface Answer {

@@ -1,7 +1,7 @@
 import type { DenialReason } from '@bailiwick/errors'
 import type { EnforcementPoint, Found, Refusal } from '@bailiwick/pep'
 import type { Caller } from '@bailiwick/relay'
-import type { JsonObject } from './message.ts'
+import type { JsonObject } from '../protocol/message.ts'
 
 /**
  * Reasons that a decision point gives only for a caller whose credential and proof it verified, and whose grant lives: what it then denies

@@ -1,8 +1,8 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { Clock } from '@bailiwick/kit'
-import type { Channel } from './channel.ts'
+import type { Hello, Manifest } from '../manifest/manifest.ts'
+import type { Channel } from '../servers/channel.ts'
 import type { Owner } from './claims.ts'
-import type { Hello, Manifest } from './manifest.ts'
 
 /** What the gateway knows of one conversation with an upstream. */
 export interface Conversation {

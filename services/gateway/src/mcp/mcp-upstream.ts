@@ -2,11 +2,11 @@ import type { Action } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import type { Permitted } from '@bailiwick/pep'
 import { type Executed, type Refused, type RelayRequest, readJsonView, type Upstream } from '@bailiwick/relay'
+import { checkMirrors, readEra } from '../protocol/headers.ts'
+import { type Era, type Message, readMessage } from '../protocol/message.ts'
+import { streamMethod } from '../protocol/methods.ts'
+import { actionOf, toolAction } from '../protocol/to-action.ts'
 import type { Conversation } from './conversations.ts'
-import { checkMirrors, readEra } from './headers.ts'
-import { type Era, type Message, readMessage } from './message.ts'
-import { streamMethod } from './methods.ts'
-import { actionOf, toolAction } from './to-action.ts'
 
 /** A client's message and the era that it belongs to. */
 export interface Received {

@@ -6,11 +6,11 @@ import { type RandomSource, writeFileDurably } from '@bailiwick/kit'
 import type { SecretPort } from '@bailiwick/relay'
 import { stringify } from 'yaml'
 import { readGatewayFile } from '../gateway-file.ts'
-import { type Manifest, manifestChanges } from '../mcp/manifest.ts'
-import { initialize, observe } from '../mcp/observe.ts'
-import { readPin } from '../mcp/pins.ts'
-import { usableTools } from '../mcp/shown-list.ts'
-import { accessTo, type ServerAccess } from '../mcp/upstreams.ts'
+import { type Manifest, manifestChanges } from '../manifest/manifest.ts'
+import { initialize, observe } from '../manifest/observe.ts'
+import { readPin } from '../manifest/pins.ts'
+import { usableTools } from '../protocol/shown-list.ts'
+import { accessTo, type ServerAccess } from '../servers/upstreams.ts'
 
 export interface PinServerOptions {
   /** The server, as the file names it. */
@@ -24,8 +24,17 @@ export interface PinServerOptions {
   random: RandomSource
 }
 
-/** The registry's entry for a server, in YAML, and lines for the person who pins it. */
+/** The entry of a tool server in the registry, in which each tool still counts as unlabelled. */
+export interface ToolServerEntry {
+  id: string
+  url: string
+  manifest: string
+  tools: Record<string, { labels: string[] }>
+}
+
+/** The registry's entry for a server, also in YAML, and lines for the person who pins it. */
 export interface Pinned {
+  server: ToolServerEntry
   entry: string
   notes: string[]
 }
@@ -46,8 +55,10 @@ export async function pinServer({ name, config, out, env, secrets, random }: Pin
   const changes = existsSync(file) ? manifestChanges(readPin(file).manifest, manifest) : undefined
   await writeFileDurably(file, Buffer.from(`${JSON.stringify(manifest, undefined, 2)}\n`))
   const hidden = Object.keys(manifest.tools).filter((tool) => !usableTools(Object.keys(manifest.tools)).has(tool))
+  const server = registryEntry(entry.server ?? name, 'url' in entry ? entry.url : `stdio://${name}`, manifest, hash)
   return {
-    entry: registryEntry(entry.server ?? name, 'url' in entry ? entry.url : `stdio://${name}`, manifest, hash),
+    server,
+    entry: stringify({ tool_servers: [server] }, { lineWidth: 0 }),
     notes: [
       ...(changes ?? []).map((change) => `changed since the last pin: ${change}`),
       ...(changes?.length === 0 ? ['nothing changed since the last pin'] : []),
@@ -78,12 +89,12 @@ async function readEither(access: ServerAccess, newId: () => string): Promise<{ 
 }
 
 /** `unlabelled` is what a tool counts as until a person says what it does: untrusted, private and external at once. */
-function registryEntry(id: string, url: string, manifest: Manifest, hash: string): string {
+function registryEntry(id: string, url: string, manifest: Manifest, hash: string): ToolServerEntry {
   const names = [
     ...usableTools(Object.keys(manifest.tools)),
     ...(Object.keys(manifest.prompts).length > 0 ? ['prompts/get'] : []),
     ...(Object.keys(manifest.templates).length > 0 ? ['resources/read'] : []),
   ]
   const tools = Object.fromEntries(names.map((name) => [name, { labels: ['unlabelled'] }]))
-  return stringify({ tool_servers: [{ id, url, manifest: hash, tools }] }, { lineWidth: 0 })
+  return { id, url, manifest: hash, tools }
 }

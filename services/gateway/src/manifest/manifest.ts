@@ -1,7 +1,7 @@
 import { jcs, sha256 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
-import { isObject, type JsonObject } from './message.ts'
+import { isObject, type JsonObject } from '../protocol/message.ts'
 
 /** Who answers: the address of a server, or the command with the hash of the file that it runs. */
 export type ServerIdentity =

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
+import type { JsonObject } from '../protocol/message.ts'
 import { type Conversation, type Manifest, manifestChanges, manifestHash, readManifest } from './manifest.ts'
-import type { JsonObject } from './message.ts'
 import { hashFor } from './pins.ts'
 
 const tool = (name: string, description = 'does it'): JsonObject => ({ name, description, inputSchema: {} })

@@ -1,9 +1,9 @@
 import { ServiceError } from '@bailiwick/errors'
 import { type Answered, type Executed, fieldsOf, type RelayRequest } from '@bailiwick/relay'
+import { type Era, isObject } from '../protocol/message.ts'
+import { longestMessage, type Screen, screenEvents, screenJson } from '../protocol/screen.ts'
 import { type Channel, type Rewrite, whole, withSource } from './channel.ts'
 import type { HttpSender } from './http-sender.ts'
-import { type Era, isObject } from './message.ts'
-import { longestMessage, type Screen, screenEvents, screenJson } from './screen.ts'
 
 /** The fields of a client that an MCP server may read. All others end here: cookies, keys, and what proxies added. */
 const passedOn =

@@ -8,8 +8,8 @@ import {
   type SecretPort,
   withoutSecrets,
 } from '@bailiwick/relay'
+import { longestMessage } from '../protocol/screen.ts'
 import { fillTemplate, type Template } from '../template.ts'
-import { longestMessage } from './screen.ts'
 
 export interface HttpSenderOptions {
   url: string

@@ -1,10 +1,10 @@
 import { ServiceError } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
 import type { Executed, RelayRequest } from '@bailiwick/relay'
+import { type Era, type JsonObject, metaOf, readMessage } from '../protocol/message.ts'
+import { readUpstreamMessage } from '../protocol/screen.ts'
 import { type Channel, type Rewrite, whole, withSource } from './channel.ts'
 import { denialOfRequest, tellsOfFailure } from './http-channel.ts'
-import { type Era, type JsonObject, metaOf, readMessage } from './message.ts'
-import { readUpstreamMessage } from './screen.ts'
 import { ServerProcess, type ServerProcessOptions } from './server-process.ts'
 
 export interface StdioChannelOptions extends Omit<ServerProcessOptions, 'onLine' | 'onEnd'> {

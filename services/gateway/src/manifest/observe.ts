@@ -1,12 +1,12 @@
 import { ServiceError } from '@bailiwick/errors'
 import { readStrictJson } from '@bailiwick/kit'
 import type { Executed } from '@bailiwick/relay'
-import type { Channel } from './channel.ts'
-import { readEvents } from './event-stream.ts'
+import { readEvents } from '../protocol/event-stream.ts'
+import { isObject, type JsonObject } from '../protocol/message.ts'
+import { ownInitialize, ownRequest } from '../protocol/outgoing.ts'
+import { longestMessage } from '../protocol/screen.ts'
+import type { Channel } from '../servers/channel.ts'
 import { type Hello, type Manifest, manifestHash, readManifest, type ServerIdentity } from './manifest.ts'
-import { isObject, type JsonObject } from './message.ts'
-import { ownInitialize, ownRequest } from './outgoing.ts'
-import { longestMessage } from './screen.ts'
 
 /** How long the gateway waits for one answer while it reads a server. */
 const readMs = 30_000

@@ -1,5 +1,5 @@
 import type { Executed, RelayRequest } from '@bailiwick/relay'
-import type { Era, JsonObject } from './message.ts'
+import type { Era, JsonObject } from '../protocol/message.ts'
 
 /** The text of a response as it may leave. `value` is what it says. */
 export type Rewrite = (text: string, value: JsonObject) => string
