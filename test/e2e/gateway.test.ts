@@ -229,11 +229,7 @@ describe('a withdrawal', () => {
     await expect(ended).rejects.toThrow()
     if (server === 'billing') await eventually(() => (world.http.open === 0 ? true : undefined))
     else {
-      const log = readFileSync(join(world.folder, 'stdio.log'), 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-      const pid = log.findLast((line) => line.pid !== undefined).pid
+      const pid = pidOf(world)
       await eventually(() => (lives(pid) ? undefined : true))
     }
     const after = await client.call('read', {})
@@ -242,6 +238,19 @@ describe('a withdrawal', () => {
       after.message?.result,
     ]).toEqual([true, undefined])
   })
+})
+
+it('a withdrawal ends a process that waits for its next call (V7)', async () => {
+  await using world = await GatewayWorld.open()
+  const grant = await world.granted()
+  const client = await world.client('local', 'legacy', grant)
+  await client.begin()
+  expect((await client.call('read')).message?.result).toBeDefined()
+  const pid = pidOf(world)
+  expect(lives(pid)).toBe(true)
+  await world.approver.withdraw(grant.requestId)
+  await eventually(() => (lives(pid) ? undefined : true))
+  expect((await client.call('read')).status).toBe(404)
 })
 
 describe('a pin', () => {
@@ -314,6 +323,12 @@ async function outcomesOf(world: GatewayWorld, decision: string): Promise<string
   })
   await follower.caughtUp
   return seen
+}
+
+/** The process of the server that was started last. */
+function pidOf({ folder }: GatewayWorld): number {
+  const lines = readFileSync(join(folder, 'stdio.log'), 'utf8').trim().split('\n')
+  return lines.map((line) => JSON.parse(line)).findLast(({ pid }) => pid !== undefined).pid
 }
 
 function lives(pid: number): boolean {

@@ -134,6 +134,11 @@ export interface EnforcementPoint extends AsyncDisposable {
     effect: (permitted: Permitted) => Promise<R>,
     describe?: (result: R) => Effect | Promise<Effect>,
   ): Promise<Guarded<R>>
+  /**
+   * Watches the grant behind an ALLOW of this start, also after its call is over: for what a call leaves behind, such as a process. `cut` is
+   * called once, with the reason for which the grant gives nothing any more, or with `pdp_unavailable` when nothing fresh was heard of it.
+   */
+  watch(decisionId: string, cut: (reason: string) => void): Disposable
   /** What the caller could do now, by the same policies and limits as a call. It permits nothing and leaves no evidence. */
   search(search: Search): Promise<Found | Refusal>
   /** Resolves once no outcome and no description is waiting. */
@@ -379,6 +384,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       reportResult(allowed, () => describe(result), sent === undefined ? {} : { egress_bytes: sent })
       return { allowed: true, decisionId: permitted.decisionId, callId, result: answer }
     },
+    watch: (decisionId, cut) => openCalls.watch(decisionId, cut),
     search: (search) => searchPdp(pdp, search),
     async delivered() {
       await allDescribed()

@@ -28,6 +28,8 @@ export interface Gateway extends AsyncDisposable {
   url: string
 }
 
+/** How long a stream of notifications may flow; then its client opens another. Its reservation is held as long if its outcome is lost. */
+const streamSeconds = 3600
 /** How long a server may take for the first word of an answer. */
 const answerMs = 120_000
 
@@ -53,8 +55,12 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       onProblem: (err) => logger.warn({ err }, 'an outcome could not be reported'),
     }),
   )
-  const decide: Decide = (upstream, request, caller, { manifest, signal }) =>
-    openRelay({ point, upstream, manifest }).run(request, caller, signal)
+  const decide: Decide = (upstream, request, caller, { manifest, isLong, signal }) =>
+    openRelay({ point, upstream, manifest, ...(isLong ? { answerSeconds: streamSeconds } : {}) }).run(
+      request,
+      caller,
+      signal,
+    )
   const servers = new Map<string, McpServer>()
   for (const [name, entry] of Object.entries(file.mcp)) {
     const access = started.use(

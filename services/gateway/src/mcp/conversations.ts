@@ -15,6 +15,8 @@ export interface Conversation {
   /** What the server was found to be, and when (monotonic ms). Undefined: it must be read before the next call. */
   observed: { manifest: Manifest; hash: string; at: number } | undefined
   lastUsed: number
+  /** Watches the grant, where something of it goes on by itself. */
+  watched: Disposable | undefined
 }
 
 export interface ConversationLimits {
@@ -93,6 +95,7 @@ export class Conversations implements AsyncDisposable {
       hello: undefined,
       observed: undefined,
       lastUsed: this.#clock.monotonic(),
+      watched: undefined,
     }
     channel.onListChanged = () => {
       conversation.observed = undefined
@@ -104,6 +107,7 @@ export class Conversations implements AsyncDisposable {
   async end(conversation: Conversation): Promise<void> {
     const name = conversation.session ?? conversation.owner.key
     if (this.#all.get(name) === conversation) this.#all.delete(name)
+    conversation.watched?.[Symbol.dispose]()
     await conversation.channel.end()
   }
 

@@ -19,12 +19,21 @@ import { type Claims, readClaims } from './claims.ts'
 import { type Conversation, Conversations } from './conversations.ts'
 import { McpUpstream, mcpAction, type Received, readReceived } from './mcp-upstream.ts'
 
+export interface DecideOptions {
+  /** The hash of what the server says of itself. */
+  manifest: string | undefined
+  /** Whether the answer is a stream that lasts as long as its client wants. */
+  isLong?: boolean
+  /** Aborted when the client has gone. */
+  signal: AbortSignal
+}
+
 /** Runs what the decision point allowed; see `Relay.run`. */
 export type Decide = (
   upstream: McpUpstream,
   request: RelayRequest,
   caller: Caller,
-  options: { manifest: string | undefined; signal: AbortSignal },
+  options: DecideOptions,
 ) => Promise<Relayed | Refusal | Refused>
 
 export interface McpServerOptions {
@@ -121,7 +130,7 @@ export class McpServer implements AsyncDisposable {
       const conversation = this.#conversations.find(claims.owner, sessionIn(request) ?? claims.owner.key)
       // The modern era has no such stream.
       if (conversation.channel.era !== 'legacy') return emptyAnswer(405)
-      const decided = await this.#decide(request, caller, conversation, { manifest: undefined, signal })
+      const decided = await this.#decide(request, caller, conversation, { manifest: undefined, signal, isLong: true })
       if ('refused' in decided) return emptyAnswer(405)
       if (decided.allowed) return answerOf(decided)
       this.#heard(decided, claims)
@@ -199,7 +208,10 @@ export class McpServer implements AsyncDisposable {
       if (wrong !== undefined) return refusedAnswer(wrong, { id, era })
     }
     const manifest = hashFor(this.#options.pin, now, kind, name)
-    const decided = await this.#decide(request, caller, conversation, { manifest, signal })
+    const decided = await this.#decide(request, caller, conversation, {
+      ...{ manifest, signal },
+      isLong: message.method === 'subscriptions/listen',
+    })
     if ('refused' in decided) return refusedAnswer(decided, { id, era })
     if (decided.allowed) return answerOf(decided)
     this.#heard(decided, claims)
@@ -324,21 +336,26 @@ export class McpServer implements AsyncDisposable {
     return conversation.observed
   }
 
-  #decide(
+  async #decide(
     request: RelayRequest,
     caller: Caller,
     conversation: Conversation,
-    options: { manifest: string | undefined; signal: AbortSignal },
+    options: DecideOptions,
   ): ReturnType<Decide> {
     const onCut = (grant: string, reason: string) => {
       if (endsGrant({ reason })) void this.#conversations.endGrant(grant)
     }
-    return this.#options.decide(
-      new McpUpstream(this.#server, async () => conversation, onCut),
-      request,
-      caller,
-      options,
-    )
+    const upstream = new McpUpstream(this.#server, async () => conversation, onCut)
+    const decided = await this.#options.decide(upstream, request, caller, options)
+    if (!('refused' in decided) && decided.allowed) this.#watch(conversation, decided.decisionId, onCut)
+    return decided
+  }
+
+  /** A process goes on between calls, and must not outlive the grant that it was started for. */
+  #watch(conversation: Conversation, decisionId: string, onCut: (grant: string, reason: string) => void): void {
+    if (!('command' in this.#options.entry) || conversation.channel.isOver) return
+    conversation.watched?.[Symbol.dispose]()
+    conversation.watched = this.#options.point.watch(decisionId, (reason) => onCut(conversation.owner.grant, reason))
   }
 
   /** A grant that is over takes its processes and sessions along. */
