@@ -142,6 +142,12 @@ export default defineConfig({
         // By itself, at the end: it builds an image and starts twelve containers on an engine of its own, as root.
         test: { name: 'containers', include: ['test/containers/*.test.ts'], sequence: { groupOrder: 3 } },
       },
+      {
+        extends: true,
+        // Programs of others, with packages of their own: `npm ci --ignore-scripts` in test/judges. Some wait for an event for a
+        // fraction of a second, so nothing else runs beside them.
+        test: { name: 'judges', ...realParts, include: ['test/judges/*.test.ts'], sequence: { groupOrder: 4 } },
+      },
       { extends: true, test: { name: 'architecture', include: ['test/architecture/*.test.ts'] } },
     ],
   },

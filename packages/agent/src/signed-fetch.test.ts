@@ -25,6 +25,16 @@ describe('a signed call', () => {
     expect(sent?.headers['bailiwick-call-id']).toMatch(/^[0-9A-Za-z_-]{16,64}$/)
   })
 
+  it('that stands for no action carries a proof that names none, and no content', async () => {
+    await using fake = await FakeInstallation.start()
+    const response = await fake.agent().fetch(`${fake.url}/session`, { method: 'DELETE' }, { grant: { grantId } })
+    expect(response.status).toBe(200)
+    const [sent] = fake.at('/session')
+    expect(sent).toMatchObject({ method: 'DELETE', headers: { authorization: 'DPoP token-1' }, text: '' })
+    expect(sent?.proof).toBeDefined()
+    expect(sent?.proof?.actionDigest).toBeUndefined()
+  })
+
   it('is made once more with the nonce that was asked for, with a new proof and as the same call', async () => {
     await using fake = await FakeInstallation.start()
     const agent = fake.agent()

@@ -52,7 +52,8 @@ export async function signedFetch(options: SignedFetchOptions, { url, init, call
   const method = (
     init.method ?? (init.body === undefined && call.properties === undefined ? 'GET' : 'POST')
   ).toUpperCase()
-  const body = init.body ?? (method === 'GET' || method === 'HEAD' ? undefined : JSON.stringify(properties))
+  const isBare = digest === undefined || method === 'GET' || method === 'HEAD'
+  const body = init.body ?? (isBare ? undefined : JSON.stringify(properties))
   let callId = call.callId ?? encodeBase64url(random(16))
   const build = (proof: string): RequestInit => {
     const headers = new Headers(init.headers)

@@ -1,0 +1,44 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+
+/** The folder's own dependencies: `npm ci --ignore-scripts` in test/judges. They are no part of the root's lock. */
+const modules = join(import.meta.dirname, 'node_modules')
+
+/** By hand the tests are skipped without it; in CI they run, and fail. */
+export const lacksJudges = process.env.CI !== 'true' && !existsSync(modules)
+
+export interface Ended {
+  code: number | null
+  out: string
+  err: string
+}
+
+/** The script of an installed program. */
+export function installed(packageName: string, script: string): string {
+  const file = join(modules, packageName, script)
+  if (!existsSync(file)) throw new Error(`${file} is missing: run \`npm ci --ignore-scripts\` in test/judges`)
+  return file
+}
+
+export const judges = {
+  conformance: () => installed('@modelcontextprotocol/conformance', 'dist/index.js'),
+}
+
+/** Runs a script with this process's Node.js to its end, without input. It is killed after five minutes. */
+export async function runScript(
+  script: string,
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [script, ...args], {
+    ...options,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 300_000,
+  })
+  const code = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve))
+  const [out, err, ended] = await Promise.all([text(child.stdout), text(child.stderr), code])
+  return { code: ended, out, err }
+}
