@@ -186,8 +186,8 @@ describe.each<[string, (era: 'legacy' | 'modern') => Attack, number?]>([
   ['a parameter that no action has', () => ({ body: raw('{"name":"read","tool":"delete"}') })],
   ['a task', () => ({ body: raw('{"name":"read","task":{"ttl":60}}') })],
   [
-    'answers to questions that were not asked',
-    () => ({ body: raw('{"name":"read","inputResponses":{"a":{}},"requestState":"x"}') }),
+    'an argument that is named like the state of a round',
+    () => ({ body: raw('{"name":"read","arguments":{"requestState":"x"},"requestState":"y"}') }),
   ],
   ['parameters as a list', () => ({ body: `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":["delete"]}` })],
   ['arguments as a text', () => ({ body: raw('{"name":"read","arguments":"{}"}') })],

@@ -30,6 +30,9 @@ const inBoth: Readonly<Record<string, Mapping>> = {
   'notifications/cancelled': { handling: 'open' },
 }
 
+/** What a client adds when it repeats a request after `input_required`. */
+const rounds = ['inputResponses', 'requestState']
+
 /** Every method of a client in both revisions that has a mapping. Anything else is denied by its name (`mcp_method_unmapped`). */
 const mappings: Readonly<Record<Era, Readonly<Record<string, Mapping>>>> = {
   legacy: {
@@ -45,6 +48,9 @@ const mappings: Readonly<Record<Era, Readonly<Record<string, Mapping>>>> = {
   },
   modern: {
     ...inBoth,
+    'tools/call': { handling: 'decided', members: ['name', 'arguments', ...rounds] },
+    'resources/read': { handling: 'decided', members: ['uri', ...rounds] },
+    'prompts/get': { handling: 'decided', members: ['name', 'arguments', ...rounds] },
     'server/discover': { handling: 'open' },
     'subscriptions/listen': { handling: 'decided', members: ['notifications'] },
   },

@@ -32,6 +32,19 @@ describe('every request that is decided is a call of a tool', () => {
   })
 })
 
+it('a round after input_required is decided with its answers and its state', () => {
+  const round = { inputResponses: { amount: { action: 'accept', content: { amount: '9000' } } }, requestState: 'sealed' }
+  expect(action('tools/call', { name: 'pay', arguments: { to: 'a' }, ...round }, 'modern')).toMatchObject({
+    properties: { to: 'a', ...round },
+    resource: { id: 'billing/pay' },
+  })
+  expect(action('prompts/get', { name: 'greet', ...round }, 'modern')).toMatchObject({
+    properties: { name: 'greet', ...round },
+  })
+  const hidden = { name: 'pay', arguments: { requestState: 'x' }, requestState: 'y' }
+  expect(action('tools/call', hidden, 'modern')).toMatchObject({ refused: 'mcp_message_malformed' })
+})
+
 it.each([
   [
     'a parameter that the action cannot express',

@@ -30,10 +30,16 @@ export function actionOf(server: string, era: Era, message: Message): Action | R
   return method === 'tools/call' ? toolCall(server, params) : methodCall(server, method, params)
 }
 
-function toolCall(server: string, { name, arguments: args = {} }: JsonObject): Action | Refused {
+/**
+ * A round after `input_required` (2026-07-28) repeats the call with `inputResponses` and `requestState`. The server acts on both, so they
+ * are decided like arguments: a bound on the arguments is not escaped by giving the value as an answer.
+ */
+function toolCall(server: string, { name, arguments: args = {}, _meta, ...answers }: JsonObject): Action | Refused {
   if (typeof name !== 'string' || !toolName.test(name)) return malformed('the name of a tool')
   if (!isObject(args)) return malformed('arguments is no object')
-  return toolAction(server, name, args)
+  if (Object.keys(answers).some((member) => Object.hasOwn(args, member)))
+    return malformed('an argument is named like a member of the protocol')
+  return toolAction(server, name, { ...args, ...answers })
 }
 
 function methodCall(server: string, method: string, params: JsonObject): Action | Refused {
