@@ -9,6 +9,14 @@ export const mcpErrors = {
     cause: 'It is no JSON-RPC 2.0 request or notification, is a list, or has a member that the envelope does not have.',
     fix: 'Send one message in each request, with `jsonrpc`, `id`, `method` and `params` alone.',
   },
+  mcp_version_missing: {
+    status: 400,
+    retryable: false,
+    title: 'The message does not say its protocol version',
+    cause:
+      '`MCP-Protocol-Version` names revision 2026-07-28, and the body has no `params._meta["io.modelcontextprotocol/protocolVersion"]`.',
+    fix: 'Say in the body of each request what the header field says.',
+  },
   mcp_version_unsupported: {
     status: 400,
     retryable: false,

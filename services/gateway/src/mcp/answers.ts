@@ -2,7 +2,7 @@ import { agentAlgorithms } from '@bailiwick/credentials'
 import { denialReasons, type ErrorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import { challengeError, type Refusal, retryAfterOf } from '@bailiwick/pep'
 import type { RawHeaders, Refused } from '@bailiwick/relay'
-import { type Era, supportedVersions } from '../protocol/message.ts'
+import { type Era, modernVersion, supportedVersions } from '../protocol/message.ts'
 
 /** What leaves the gateway. */
 export interface Answer {
@@ -24,6 +24,7 @@ const codes: Partial<Record<ErrorCode, number>> = {
   mcp_method_unmapped: -32601,
   mcp_member_unmapped: -32602,
   mcp_tool_reserved: -32602,
+  mcp_version_missing: -32602,
   mcp_header_mismatch: -32020,
   mcp_version_unsupported: -32022,
 }
@@ -32,17 +33,25 @@ const internalError = -32603
 /** Ours, from the range that the specification leaves to implementations. */
 export const denied = -32001
 
-/** A request that was refused before anything was decided. `detail` names the rule; it quotes nothing but the name of a method. */
+/**
+ * A request that was refused before anything was decided. `detail` names the rule; it quotes nothing but the name of a method or of a
+ * version.
+ */
 export function refusedAnswer({ refused, detail }: Refused, { id, era }: { id: Id; era: Era }): Answer {
   const { status, title } = errorKinds[refused]
   const code = codes[refused] ?? invalidRequest
-  const versions = refused === 'mcp_version_unsupported' ? { supported: supportedVersions } : {}
+  const versions =
+    refused === 'mcp_version_unsupported' ? { supported: supportedBeside(detail), requested: detail } : {}
   // A client of the legacy era takes an HTTP error for the end of its connection, and 404 for the end of its session. A notification has no
   // other answer than its status.
   const isCalm = era === 'legacy' && (code === -32601 || code === -32602)
   const shown = isCalm ? (id === null ? 400 : 200) : status
   return errorAnswer(shown, id, { code, message: `${title}: ${detail}`, data: { code: refused, detail, ...versions } })
 }
+
+/** Clients of the legacy era name an older revision, and begin with `initialize`. All others get what `server/discover` names. */
+const supportedBeside = (requested: string): readonly string[] =>
+  /^\d{4}-\d\d-\d\d$/.test(requested) && requested < modernVersion ? supportedVersions : [modernVersion]
 
 /** What went wrong behind the gateway. Nothing that the upstream said is repeated: it may hold a secret of the upstream. */
 export function failedAnswer(error: ServiceError, id: Id): Answer {

@@ -152,7 +152,7 @@ export class McpServer implements AsyncDisposable {
       const refusal = await this.#refusalOf(caller, 'DELETE', 'session/end', claims)
       if (refusal !== undefined) return this.#denied(refusal, null)
       await this.#conversations.end(conversation)
-      return emptyAnswer(204)
+      return emptyAnswer(200)
     } catch (error) {
       return this.#failed(error, { id: null, era: 'legacy' })
     }

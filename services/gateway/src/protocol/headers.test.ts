@@ -17,7 +17,7 @@ describe('the era of a message', () => {
   })
 
   it.each([
-    ['the field alone', ['mcp-protocol-version', '2026-07-28'], {}, mismatch],
+    ['the field alone', ['mcp-protocol-version', '2026-07-28'], {}, { refused: 'mcp_version_missing' }],
     ['the body alone', [], { _meta: modern }, mismatch],
     ['two versions', ['mcp-protocol-version', '2025-11-25'], { _meta: modern }, mismatch],
     [

@@ -17,11 +17,12 @@ export function readEra(headers: RawHeaders, message: Message): Era | Refused {
   if (inBody !== undefined && header !== inBody) return mismatch('MCP-Protocol-Version is not the version in the body')
   if (header === modernVersion) {
     // A notification need not say it again.
-    if (message.kind === 'request' && inBody === undefined) return mismatch('the body says no protocol version')
+    if (message.kind === 'request' && inBody === undefined)
+      return { refused: 'mcp_version_missing', detail: `params._meta.${versionMember}` }
     return 'modern'
   }
   if (header === undefined || legacyVersions.includes(header)) return 'legacy'
-  return { refused: 'mcp_version_unsupported', detail: 'MCP-Protocol-Version' }
+  return { refused: 'mcp_version_unsupported', detail: /^[\w.-]{1,32}$/.test(header) ? header : 'MCP-Protocol-Version' }
 }
 
 /**
