@@ -10,6 +10,7 @@ const long = [
   'packages/bus/src/kafka/faults-cluster.int.test.ts',
   'packages/bus/src/kafka/faults-losses.int.test.ts',
   'test/browser/console.test.ts',
+  'test/judges/gateway.test.ts',
   'test/parity/parity.test.ts',
   'test/chaos/distributed/poison.test.ts',
   'test/chaos/taint-kills.test.ts',

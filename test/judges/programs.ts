@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { endWithThis } from '@bailiwick/native'
 
 /** The folder's own dependencies: `npm ci --ignore-scripts` in test/judges. They are no part of the root's lock. */
 const modules = join(import.meta.dirname, 'node_modules')
@@ -24,6 +25,10 @@ export function installed(packageName: string, script: string): string {
 
 export const judges = {
   conformance: () => installed('@modelcontextprotocol/conformance', 'dist/index.js'),
+  inspector: () => installed('@modelcontextprotocol/inspector', 'clients/launcher/build/index.js'),
+  mcpRemote: () => installed('mcp-remote', 'dist/proxy.js'),
+  supergateway: () => installed('supergateway', 'dist/index.js'),
+  codex: () => installed('@openai/codex', 'bin/codex.js'),
 }
 
 /** Runs a script with this process's Node.js to its end, without input. It is killed after five minutes. */
@@ -38,6 +43,7 @@ export async function runScript(
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 300_000,
   })
+  endWithThis(child)
   const code = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve))
   const [out, err, ended] = await Promise.all([text(child.stdout), text(child.stderr), code])
   return { code: ended, out, err }

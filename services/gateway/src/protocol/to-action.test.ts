@@ -33,7 +33,10 @@ describe('every request that is decided is a call of a tool', () => {
 })
 
 it('a round after input_required is decided with its answers and its state', () => {
-  const round = { inputResponses: { amount: { action: 'accept', content: { amount: '9000' } } }, requestState: 'sealed' }
+  const round = {
+    inputResponses: { amount: { action: 'accept', content: { amount: '9000' } } },
+    requestState: 'sealed',
+  }
   expect(action('tools/call', { name: 'pay', arguments: { to: 'a' }, ...round }, 'modern')).toMatchObject({
     properties: { to: 'a', ...round },
     resource: { id: 'billing/pay' },

@@ -1,0 +1,38 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { type Ended, judges, runScript } from './programs.ts'
+
+/** Runs Codex CLI once, unmodified, with this model and this MCP server; resolves when it ends. It keeps nothing. */
+export async function runCodex({ model, mcp, prompt }: { model: string; mcp: string; prompt: string }): Promise<Ended> {
+  // Codex makes no helpers in the system's folder for temporary files.
+  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'bailiwick')
+  mkdirSync(cache, { recursive: true })
+  const home = mkdtempSync(join(cache, 'codex-'))
+  try {
+    writeFileSync(join(home, 'config.toml'), config(model, mcp))
+    const args = ['exec', '--skip-git-repo-check', '--json', prompt]
+    const env = { CODEX_HOME: home, SCRIPTED_MODEL_KEY: 'placeholder', HOME: home }
+    return await runScript(judges.codex(), args, { cwd: home, env })
+  } finally {
+    rmSync(home, { recursive: true, force: true })
+  }
+}
+
+const config = (model: string, mcp: string) => `
+model = "scripted"
+model_provider = "scripted"
+approval_policy = "never"
+sandbox_mode = "read-only"
+
+[model_providers.scripted]
+name = "scripted"
+base_url = "${model}"
+wire_api = "responses"
+env_key = "SCRIPTED_MODEL_KEY"
+
+[mcp_servers.tools]
+url = "${mcp}"
+default_tools_approval_mode = "approve"
+required = true
+`

@@ -1,0 +1,148 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Agent, createAgent } from '@bailiwick/agent'
+import { generateKey, writeKeyFile } from '@bailiwick/credentials'
+import { pinServer } from '@bailiwick/gateway/pin'
+import { type InitialEntities, paths } from '@bailiwick/installation'
+import { systemRandom } from '@bailiwick/kit'
+import { openSecrets } from '@bailiwick/relay'
+import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
+import { type Approver, enrolApprover, freePort, type PlaceOptions, type System, startSystem } from '@bailiwick/testkit'
+import { type Running, startScript } from './running.ts'
+
+const cli = join(import.meta.dirname, '../../packages/cli/src/main.ts')
+
+/** A server of tools as `gateway.yaml` names it. */
+export type Server = ({ url: string } | { command: readonly string[] }) & Readonly<Record<string, unknown>>
+
+/** A tool server's entry in the registry. */
+type ToolServer = Extract<InitialEntities[number], { type: 'tool-server' }>['value']
+
+/** Methods that the gateway decides besides the calls of tools, as calls of a tool of this name. */
+const methods = [
+  'resources/read',
+  'resources/subscribe',
+  'resources/unsubscribe',
+  'prompts/get',
+  'completion/complete',
+  'subscriptions/listen',
+  'stream/open',
+]
+
+export interface Installation extends AsyncDisposable {
+  system: System
+  approver: Approver
+  agent: Agent
+  /** The gateway's address. */
+  url: string
+  gateway: Running
+  /** Asks for the whole of these servers, and has it approved. */
+  grant(...servers: string[]): Promise<{ requestId: string; grantId: string; authority: object }>
+}
+
+export interface InstallationOptions {
+  servers: Readonly<Record<string, Server>>
+  /** What tools are described as, by `<server>/<tool>`. All others are described as harmless. */
+  labels?: Readonly<Record<string, string[]>>
+  policies?: PlaceOptions['policies']
+}
+
+/**
+ * A whole installation in this process, and a gateway in its own, as `bailiwick serve gateway` runs it. The servers are pinned as an
+ * operator pins them.
+ */
+export async function openInstallation({ servers, labels = {}, policies }: InstallationOptions): Promise<Installation> {
+  await using opened = new AsyncDisposableStack()
+  const folder = mkdtempSync(join(tmpdir(), 'judges-'))
+  opened.defer(() => rmSync(folder, { recursive: true, force: true }))
+  const port = await freePort()
+  const url = `http://localhost:${port}`
+  const config = join(folder, 'gateway.yaml')
+  const pinned = Object.entries(servers).map(([name, server]) => [name, { ...server, pin: `${name}.json` }] as const)
+  writeFileSync(config, JSON.stringify({ keys: 'keys', mcp: Object.fromEntries(pinned) }))
+
+  const entries = await Promise.all(Object.keys(servers).map((name) => pin(name, config, labels)))
+  const keys = { caller: generateKey('pep-caller'), outcome: generateKey('outcome') }
+  mkdirSync(join(folder, 'keys'))
+  writeKeyFile(join(folder, 'keys'), 'gateway-caller', keys.caller)
+  writeKeyFile(join(folder, 'keys'), 'gateway-outcome', keys.outcome)
+  const point = {
+    id: 'gateway',
+    caller_jwk: keys.caller.publicJwk,
+    outcome_jwk: keys.outcome.publicJwk,
+    resources: [{ type: 'tool' }],
+    base_urls: Object.keys(servers).map((name) => `${url}/mcp/${name}`),
+    may_release: true,
+  }
+
+  const system = opened.use(
+    await startSystem({
+      ...(policies && { policies }),
+      entities: (entities) => [
+        ...entities,
+        ...entries.map((value) => ({ type: 'tool-server' as const, value })),
+        { type: 'enforcement-point', value: point },
+      ],
+      env: { BAILIWICK_DECISIONS_PER_MINUTE_AGENT: '1000000', BAILIWICK_DECISIONS_PER_MINUTE_GRANT: '1000000' },
+    }),
+  )
+  const approver = await enrolApprover(system)
+  const { clock, data, random, trust } = system
+  const agent = createAgent({
+    agentId: sampleAgentId('reconciler'),
+    instance: sample.instance,
+    key: sampleKey(data, 'reconciler'),
+    installation: trust.installation,
+    baseUrl: system.url,
+    now: () => clock.now(),
+    random,
+  })
+  const gateway = opened.use(
+    startScript(cli, ['serve', 'gateway', '--config', config, '--port', String(port)], {
+      BAILIWICK_DATA: data,
+      BAILIWICK_TRUST: paths(data).trust,
+      BAILIWICK_PUBLIC_URL: url,
+    }),
+  )
+  await gateway.says('"ready"')
+  const owned = opened.move()
+  return {
+    ...{ system, approver, agent, url, gateway },
+    async grant(...names) {
+      const ask = askFor(entries.filter(({ id }) => names.includes(id)))
+      const { requestId } = await agent.request(ask)
+      const { grant_id: grantId = '' } = await approver.approve(requestId)
+      return { requestId, grantId, authority: ask.authority }
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** The entry that `bailiwick gateway pin` drafts, described as a person would describe it. */
+async function pin(
+  name: string,
+  config: string,
+  labels: NonNullable<InstallationOptions['labels']>,
+): Promise<ToolServer> {
+  const { env } = process
+  const { server } = await pinServer({ name, config, env, secrets: openSecrets({ env }), random: systemRandom })
+  const tools = [...Object.keys(server.tools), ...methods]
+  const described = tools.map((tool) => [tool, { labels: labels[`${name}/${tool}`] ?? [] }])
+  return { ...server, tools: Object.fromEntries(described) }
+}
+
+function askFor(servers: readonly ToolServer[]) {
+  const permissions = servers.flatMap(({ id, tools }) =>
+    Object.keys(tools).map((name) => ({
+      actions: ['tools/call'],
+      resource: { type: 'tool', id: `${id}/${name}` },
+    })),
+  )
+  return {
+    authority: { type: 'bailiwick_task', task: 'judge-these-servers', permissions, budget: { calls: 100_000 } },
+    mode: 'window' as const,
+    expiresInSeconds: 3600,
+    purpose: 'Find out whether the gateway changes what the servers say.',
+  }
+}
