@@ -104,7 +104,7 @@ export class GatewayWorld implements AsyncDisposable {
     const url = `http://localhost:${port}`
     const billing = {
       url: http.url,
-      inject: { headers: { authorization: 'Bearer ${secret:env:UPSTREAM_SECRET}' } },
+      inject: { headers: { authorization: `Bearer \${secret:env:UPSTREAM_SECRET}` } },
       ...entries.billing,
     }
     const local = {

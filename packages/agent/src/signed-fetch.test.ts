@@ -35,6 +35,22 @@ describe('a signed call', () => {
     expect(sent?.proof?.actionDigest).toBeUndefined()
   })
 
+  it('has a proof for the address alone where there is no action; half an action is none', async () => {
+    await using fake = await FakeInstallation.start()
+    const agent = fake.agent()
+    const init = { method: 'POST', body: '{}' }
+    expect((await agent.fetch(`${fake.url}/list`, init, { grant: { grantId } })).status).toBe(200)
+    const [sent] = fake.at('/list')
+    expect([sent?.headers.authorization, sent?.text]).toEqual(['DPoP token-1', '{}'])
+    expect(sent?.proof).toBeDefined()
+    expect(sent?.proof?.actionDigest).toBeUndefined()
+    for (const half of [{ action: 'tools/call' }, { resource }])
+      await expect(agent.fetch(`${fake.url}/half`, init, { grant: { grantId }, ...half })).rejects.toThrow(
+        'request_malformed',
+      )
+    expect(fake.at('/half')).toEqual([])
+  })
+
   it('is made once more with the nonce that was asked for, with a new proof and as the same call', async () => {
     await using fake = await FakeInstallation.start()
     const agent = fake.agent()

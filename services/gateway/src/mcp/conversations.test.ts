@@ -1,0 +1,89 @@
+import { testClock } from '@bailiwick/kit'
+import { expect, it } from 'vitest'
+import type { Channel } from '../servers/channel.ts'
+import { Conversations } from './conversations.ts'
+
+function aChannel() {
+  const channel = {
+    era: 'legacy' as const,
+    isOver: false,
+    ended: 0,
+    onListChanged: () => undefined,
+    exchange: async () => ({ status: 200, headers: [], body: (async function* () {})() }),
+    async end() {
+      channel.isOver = true
+      channel.ended++
+    },
+  }
+  return channel satisfies Channel
+}
+
+const owner = (name: string, grant = 'grt_1') => ({ grant, key: name })
+const limits = { perOwner: 2, most: 3, idleMs: 60_000 }
+
+it('finds a session for its owner alone', async () => {
+  await using all = new Conversations(testClock(), limits)
+  const made = await all.add(owner('a'), 's1', async () => aChannel())
+  expect(all.find(owner('a'), 's1')).toBe(made)
+  for (const [who, session] of [
+    [owner('b'), 's1'],
+    [owner('a'), 's2'],
+    [owner('a'), ''],
+  ] as const)
+    expect(() => all.find(who, session)).toThrow('mcp_session_unknown')
+})
+
+it('opens one conversation for callers that come at once', async () => {
+  await using all = new Conversations(testClock(), limits)
+  let opened = 0
+  const open = async () => {
+    opened++
+    return aChannel()
+  }
+  const made = await Promise.all(Array.from({ length: 5 }, () => all.ofOwner(owner('a'), open)))
+  expect([opened, new Set(made).size]).toEqual([1, 1])
+})
+
+it('bounds what one owner holds, and what all hold together (V18)', async () => {
+  await using all = new Conversations(testClock(), limits)
+  const add = (name: string, session: string) => all.add(owner(name), session, async () => aChannel())
+  await add('a', '1')
+  await add('a', '2')
+  await expect(add('a', '3')).rejects.toMatchObject({ code: 'queue_full' })
+  await add('b', '4')
+  await expect(add('c', '5')).rejects.toMatchObject({ code: 'queue_full' })
+})
+
+it('ends what a grant has, and nothing of another', async () => {
+  await using all = new Conversations(testClock(), limits)
+  const [one, two] = [aChannel(), aChannel()]
+  await all.add(owner('a', 'grt_1'), '1', async () => one)
+  await all.add(owner('b', 'grt_2'), '2', async () => two)
+  await all.endGrant('grt_1')
+  expect([one.ended, two.ended, all.size]).toEqual([1, 0, 1])
+  expect(() => all.find(owner('a', 'grt_1'), '1')).toThrow('mcp_session_unknown')
+})
+
+it('ends what is silent for too long', async () => {
+  const clock = testClock()
+  await using all = new Conversations(clock, limits)
+  const channel = aChannel()
+  await all.add(owner('a'), '1', async () => channel)
+  clock.advance(limits.idleMs - 1)
+  all.find(owner('a'), '1')
+  clock.advance(limits.idleMs)
+  await all.add(owner('b'), '2', async () => aChannel())
+  expect(channel.ended).toBe(0)
+  clock.advance(1)
+  await all.add(owner('b'), '3', async () => aChannel())
+  expect(channel.ended).toBe(1)
+})
+
+it('reads a server again when it says that its lists changed', async () => {
+  await using all = new Conversations(testClock(), limits)
+  const channel = aChannel()
+  const made = await all.add(owner('a'), '1', async () => channel)
+  made.observed = { manifest: {} as never, hash: 'h', at: 0 }
+  channel.onListChanged()
+  expect(made.observed).toBeUndefined()
+})
