@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { embeddedBus } from '@bailiwick/bus/embedded'
 import { KeyRing, parseTrust } from '@bailiwick/credentials'
-import { Projection } from '@bailiwick/projection'
+import { Projection } from '@bailiwick/instance'
 import { expect, it } from 'vitest'
 import type { SignedVector } from './signed-vectors.ts'
 

@@ -19,8 +19,8 @@ import {
   signInvitation,
 } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
+import type { Draft } from '@bailiwick/instance'
 import { newId } from '@bailiwick/kit'
-import type { Draft } from '@bailiwick/projection'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { softwarePasskey } from '@bailiwick/testkit'
 import { eventually, type World } from './world.ts'

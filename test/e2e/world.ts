@@ -16,11 +16,11 @@ import {
   readGenesis,
   readPolicyFiles,
 } from '@bailiwick/installation'
+import { openParticipant, type Participant } from '@bailiwick/instance'
 import { type StartedIssuer, startIssuer } from '@bailiwick/issuer/start'
 import { newId, systemClock, systemRandom } from '@bailiwick/kit'
 import type { PolicyDecisionConfig } from '@bailiwick/policy-decision/config'
 import { type PolicyDecision, type PolicyDecisionAdapters, startPolicyDecision } from '@bailiwick/policy-decision/start'
-import { openParticipant, type Participant } from '@bailiwick/projection'
 import { sampleEntities } from '@bailiwick/standalone/sample'
 import { freePort } from '@bailiwick/testkit'
 import { openAdapters } from './adapters-under-test.ts'

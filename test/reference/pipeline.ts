@@ -22,6 +22,7 @@ import {
   type Trust,
 } from '@bailiwick/credentials'
 import { logger } from '@bailiwick/host'
+import type { Published } from '@bailiwick/instance'
 import { systemRandom } from '@bailiwick/kit'
 import {
   type ActivePolicies,
@@ -37,7 +38,7 @@ import {
   TreeQueues,
   UnderWay,
 } from '@bailiwick/policy-decision/pipeline'
-import { Ledger, type Published } from '@bailiwick/projection'
+import { Ledger } from '@bailiwick/projection'
 
 // The decision point's own pipeline over a real ledger, real credentials and the real Cedar. The world around it is
 // simplified: the bus is a call of the ledger, the grant store is away so that only the log decides, and the humans'

@@ -26,6 +26,7 @@ const policy = 'packages/policy/src'
 const pdp = 'services/policy-decision/src'
 const evidence = 'services/evidence/src'
 const projection = 'packages/projection/src'
+const instance = 'packages/instance/src'
 
 export const subjects: Record<string, Subject> = {
   authority: {
@@ -98,12 +99,12 @@ export const subjects: Record<string, Subject> = {
        log/log-reader log/log-writer log/sequencer log/log`,
     ),
   },
-  /** The state that every service folds from the events on the bus. */
+  /** The state that every service folds from the events, and how it reads them from the bus. */
   projection: {
-    mutate: sourcesIn(projection),
+    mutate: [projection, instance].flatMap(sourcesIn),
     // Who is alive, and what a credential must say, is tested where it is decided.
     tests: [
-      ...globSync(`${projection}/*.test.ts`, { cwd: root }),
+      ...[projection, instance].flatMap((folder) => globSync(`${folder}/*.test.ts`, { cwd: root })),
       ...testsOf(pdp, 'steps/alive steps/authority steps/verified'),
     ],
   },

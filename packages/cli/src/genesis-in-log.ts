@@ -18,12 +18,12 @@ export class GenesisInLog {
     this.#registry = new RegistryState(judgeByAnchor(this.#keyRing))
   }
 
-  async take(index: number, entry: Uint8Array): Promise<void> {
+  async take(entry: Uint8Array): Promise<void> {
     if (this.missing() === undefined) return
     const bytes = Uint8Array.from(entry)
     const place = placeOf(bytes)
     if (place?.topic !== 'registry.v1') return
-    const read = signedEvent(this.#keyRing, { ...place, bytes, partition: 0, offset: index, timestamp: place.at })
+    const read = signedEvent(this.#keyRing, { ...place, bytes, timestamp: place.at })
     if (typeof read !== 'string') await this.#registry.apply(read.event as DecodedEvent<'registry.v1'>)
   }
 

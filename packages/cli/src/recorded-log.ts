@@ -173,8 +173,7 @@ export class RecordedLog {
     const bytes = Uint8Array.from(entry)
     const place = placeOf(bytes)
     if (place === undefined || !wanted.includes(place.topic)) return
-    const message = { ...place, bytes, partition: 0, offset: index, timestamp: place.at }
-    const read = signedEvent(this.#keyRing, message)
+    const read = signedEvent(this.#keyRing, { ...place, bytes, timestamp: place.at })
     if (typeof read === 'string') this.refused.push({ index, code: read })
     else await take(read.event, place.topic)
   }

@@ -12,9 +12,7 @@ export {
   judgeLink,
   type Passing,
 } from './delegation-chain.ts'
-export type { OnKeyMissing } from './follow-keys.ts'
 export { type CredentialRecord, GrantState, type GrantStateName, grantTransitions, type Tree } from './grant-state.ts'
-export { type HeadPublisher, publishHeads } from './head-publisher.ts'
 export {
   Heads,
   hasFolded,
@@ -28,24 +26,13 @@ export { judgeByAnchor } from './judge.ts'
 export { Ledger } from './ledger.ts'
 export { approversOf, type End, endOf, judgeLife, type LifeQuestion } from './life.ts'
 export { type Claim, claimOf, type Order, race, type TreeFact, type TreeFacts } from './lost-races.ts'
-export {
-  openParticipant,
-  openSuccessor,
-  type Participant,
-  type ParticipantOptions,
-  type Successor,
-  type Voice,
-} from './participant.ts'
-export { type Draft, Producer, type ProducerOptions, type Published } from './producer.ts'
-export { Projection, type ProjectionOptions, type Time } from './projection.ts'
 export { publishedKeys } from './published-keys.ts'
 export { actingAgent, claimsOnRecord, matchesIntent, namesChain } from './recorded-credential.ts'
 export { type EntityRecord, type JudgeChange, type RegistryChange, RegistryState } from './registry-state.ts'
 export { type VoidedBy, voidedBy } from './reopening.ts'
 export { itemOf, type RequestRecord, RequestState, type RequestStateName, requestTransitions } from './request-state.ts'
 export { type Lineage, lineageOf, type Revocation, RevocationState } from './revocation-state.ts'
-export { signedEvent } from './signed-event.ts'
-export type { Standing } from './succession.ts'
+export { type SignedEvent, signedEvent } from './signed-event.ts'
 export type { Touch, Touched } from './touched.ts'
 export {
   type AllowRecord,
@@ -62,4 +49,4 @@ export {
   tentative,
   unsentOf,
 } from './tree-spend.ts'
-export { type Fact, isNext, type Verdict } from './verdict.ts'
+export { type Fact, isNext, type Position, type Verdict } from './verdict.ts'

@@ -1,7 +1,15 @@
-import type { Message } from '@bailiwick/bus'
 import { type DecodedEvent, decodeEvent, topicNamed } from '@bailiwick/contracts'
 import type { KeyRing } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
+
+/** An event's bytes, with what the bus says of them. A reader of a log states the same from the event itself. */
+export interface Message {
+  topic: string
+  key: string
+  bytes: Uint8Array
+  /** ms since the epoch, set by the bus when it took the event. */
+  timestamp: number
+}
 
 /** An event whose form and signature are verified, and the key that signed it. An agent's event has the agent's own signature inside. */
 export interface SignedEvent {

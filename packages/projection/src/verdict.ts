@@ -1,4 +1,3 @@
-import type { Position } from '@bailiwick/bus'
 import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
 
 /**
@@ -6,6 +5,13 @@ import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
  * form, but without effect for every reader. `repeated`: the same event again.
  */
 export type Verdict = 'counts' | 'void' | 'repeated'
+
+/** Where the bus has an event: offsets of one partition are dense and start at 0. */
+export interface Position {
+  topic: string
+  partition: number
+  offset: number
+}
 
 /** One folded event. */
 export interface Fact<N extends TopicName = TopicName> {

@@ -1,7 +1,7 @@
 import type { Trust } from '@bailiwick/credentials'
 import type { Logger } from '@bailiwick/host'
+import type { Voice } from '@bailiwick/instance'
 import type { Clock, RandomSource, RateLimiter, SerialQueue } from '@bailiwick/kit'
-import type { Voice } from '@bailiwick/projection'
 import type { Workloads } from './asks/workloads.ts'
 import type { OwnRequests } from './own-requests.ts'
 import type { SignCounts } from './people/sign-counts.ts'

@@ -3,8 +3,8 @@ import type { Bus } from '@bailiwick/bus'
 import type { DecodedEvent } from '@bailiwick/contracts'
 import { jcsHash, type SigningKey, type Trust } from '@bailiwick/credentials'
 import type { Genesis } from '@bailiwick/installation'
+import { type Draft, openParticipant, type Participant } from '@bailiwick/instance'
 import { type Clock, newId, systemClock, systemRandom } from '@bailiwick/kit'
-import { type Draft, openParticipant, type Participant } from '@bailiwick/projection'
 
 /** Stands in for the issuer: believes approval, and writes the events that follow. Services never import one another. */
 export async function standInIssuer(options: {

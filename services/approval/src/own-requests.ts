@@ -1,5 +1,6 @@
 import { agentIdOf, type DecodedEvent } from '@bailiwick/contracts'
-import type { Projection, RequestRecord } from '@bailiwick/projection'
+import type { Projection } from '@bailiwick/instance'
+import type { RequestRecord } from '@bailiwick/projection'
 
 /**
  * Finds remembered requests by agent, so that one agent's asks cost no other agent anything. It follows the log. A request that

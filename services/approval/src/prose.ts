@@ -2,8 +2,8 @@ import type { Bus, FollowSubscription, Message } from '@bailiwick/bus'
 import { attachmentsApprovalV1, type DecodedEvent, decodeEvent, type EventData } from '@bailiwick/contracts'
 import { encodeBase64url, type KeyRing, type SaltedText, saltedHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import type { Producer } from '@bailiwick/instance'
 import type { RandomSource } from '@bailiwick/kit'
-import type { Producer } from '@bailiwick/projection'
 
 const topic = 'attachments.approval.v1'
 const lookbackMs = 9 * 3600 * 1000

@@ -1,8 +1,8 @@
 import type { Signer, Trust } from '@bailiwick/credentials'
 import type { Attestors } from '@bailiwick/credentials/attestation'
 import type { Logger } from '@bailiwick/host'
+import type { Voice } from '@bailiwick/instance'
 import type { Clock, RandomSource } from '@bailiwick/kit'
-import type { Voice } from '@bailiwick/projection'
 
 /** The context of every use case of the issuer. */
 export interface Issuer extends Voice {

@@ -58,7 +58,7 @@ async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
   const genesis = trust && new GenesisInLog(trust)
   const report = await verifyLog({
     ...{ source, vkey, older, policy, ...progressOf(io) },
-    ...(genesis && { onEntry: (index, entry) => genesis.take(index, entry) }),
+    ...(genesis && { onEntry: (_, entry) => genesis.take(entry) }),
   })
   const missing = report.ok ? genesis?.missing() : undefined
   if (options.json) io.out(JSON.stringify(machineReport(source.name, report, missing)))

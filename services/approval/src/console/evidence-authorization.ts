@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type SigningKey, signClientAssertion, type Trust, thumbprint } from '@bailiwick/credentials'
+import type { Voice } from '@bailiwick/instance'
 import type { Clock } from '@bailiwick/kit'
-import type { Voice } from '@bailiwick/projection'
 import type { EvidenceAuthorization } from './evidence-reader.ts'
 
 const lifeSeconds = 60

@@ -1,7 +1,7 @@
 import type { Approver, Recovery } from '@bailiwick/contracts'
 import { generateKey, jcsHash, type SigningKey, signGenesisStatement, signInvitation } from '@bailiwick/credentials'
+import type { Draft } from '@bailiwick/instance'
 import { testClock } from '@bailiwick/kit'
-import type { Draft } from '@bailiwick/projection'
 import { expect, it } from 'vitest'
 import { answering, aWorld, type World } from '../approval.fixture.ts'
 import { aPerson, type Person } from '../browser.fixture.ts'

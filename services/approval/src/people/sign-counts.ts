@@ -1,6 +1,6 @@
 import type { Approver, Assertion } from '@bailiwick/contracts'
 import { decodeBase64url } from '@bailiwick/credentials'
-import type { Projection } from '@bailiwick/projection'
+import type { Projection } from '@bailiwick/instance'
 
 type Passkey = Approver['credentials'][number]
 

@@ -1,5 +1,5 @@
+import type { Producer } from '@bailiwick/instance'
 import { unlessAborted, withDeadline } from '@bailiwick/kit'
-import type { Producer } from '@bailiwick/projection'
 import type { Destination } from './feed.ts'
 
 /** How long a stop waits for the batch under way. */

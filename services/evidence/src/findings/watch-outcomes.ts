@@ -1,7 +1,7 @@
 import type { EventData } from '@bailiwick/contracts'
 import type { Logger, Metrics } from '@bailiwick/host'
+import type { Voice } from '@bailiwick/instance'
 import type { Clock } from '@bailiwick/kit'
-import type { Voice } from '@bailiwick/projection'
 import type { LeafIndex } from '../index/leaf-index.ts'
 import { chainName } from '../index/outcome-links.ts'
 import { Gaps } from './gaps.ts'

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import { logger } from '@bailiwick/host'
 import { paths, policySetOf } from '@bailiwick/installation'
-import type { Voice } from '@bailiwick/projection'
+import type { Voice } from '@bailiwick/instance'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { watchPolicies } from './watch-policies.ts'
 

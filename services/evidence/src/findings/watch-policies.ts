@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { errorCode } from '@bailiwick/errors'
 import type { Logger } from '@bailiwick/host'
 import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
-import type { Voice } from '@bailiwick/projection'
+import type { Voice } from '@bailiwick/instance'
 import type { LeafIndex } from '../index/leaf-index.ts'
 
 export interface PolicyWatchOptions {

@@ -1,7 +1,7 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
 import type { Health, Logger, Metrics } from '@bailiwick/host'
+import type { Voice } from '@bailiwick/instance'
 import type { Clock } from '@bailiwick/kit'
-import type { Voice } from '@bailiwick/projection'
 import type { LeafIndex } from '../index/leaf-index.ts'
 import type { Published } from '../log/log.ts'
 import { Gaps, gapName } from './gaps.ts'

@@ -1,6 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
-import type { Voice } from '@bailiwick/projection'
+import type { Voice } from '@bailiwick/instance'
 import { z } from 'zod'
 import { hourMs } from '../index/activity.ts'
 import { activityOf } from '../index/activity-view.ts'

@@ -1,6 +1,6 @@
 import type { Bus, Handled, Message, Subscription } from '@bailiwick/bus'
 import { errorCode } from '@bailiwick/errors'
-import type { Voice } from '@bailiwick/projection'
+import type { Voice } from '@bailiwick/instance'
 import type { LeafIndex } from '../index/leaf-index.ts'
 import type { Sequencer } from '../log/sequencer.ts'
 import { judgeLeaf, type LeafVerdict } from './judge-leaf.ts'

@@ -1,7 +1,7 @@
 import type { Message } from '@bailiwick/bus'
 import { type DecodedEvent, decodeEvent, topicNamed } from '@bailiwick/contracts'
 import type { ErrorCode } from '@bailiwick/errors'
-import type { Participant } from '@bailiwick/projection'
+import type { Participant } from '@bailiwick/instance'
 
 /**
  * Whether a message may be a leaf. `unreadable`: it cannot be decoded. `unsigned`: it decodes as an event, but no key that is certified

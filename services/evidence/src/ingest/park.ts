@@ -2,7 +2,7 @@ import type { Message } from '@bailiwick/bus'
 import { type ParkedTopicName, topicNamed } from '@bailiwick/contracts'
 import { sha256 } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
-import type { Producer } from '@bailiwick/projection'
+import type { Producer } from '@bailiwick/instance'
 import type { Refusal } from './judge-leaf.ts'
 
 /** The id under which the log mentions a parked message, so that it can be found again. */

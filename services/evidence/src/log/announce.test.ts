@@ -1,5 +1,5 @@
 import { encodeBase64url } from '@bailiwick/credentials'
-import type { Producer } from '@bailiwick/projection'
+import type { Producer } from '@bailiwick/instance'
 import { expect, it } from 'vitest'
 import { CheckpointAnnouncer } from './announce.ts'
 import type { Published } from './log.ts'

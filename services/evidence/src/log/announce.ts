@@ -1,6 +1,6 @@
 import { encodeBase64url } from '@bailiwick/credentials'
+import type { Producer } from '@bailiwick/instance'
 import { withDeadline } from '@bailiwick/kit'
-import type { Producer } from '@bailiwick/projection'
 import type { Published } from './log.ts'
 
 /** How long a stop waits for the announcement under way. */

@@ -165,16 +165,9 @@ function isAbout({ bytes }: TraceLeaf, about: string): boolean {
 /** The registry that these leaves make. A change that does not lead back to the anchor has no effect. */
 async function registryOf(leaves: readonly TraceLeaf[], keyRing: KeyRing): Promise<RegistryState> {
   const registry = new RegistryState(judgeByAnchor(keyRing))
-  for (const { topic, event, bytes, index } of leaves.toSorted((a, b) => a.index - b.index)) {
+  for (const { topic, event, bytes } of leaves.toSorted((a, b) => a.index - b.index)) {
     if (topic !== 'registry.v1') continue
-    const message = {
-      topic,
-      key: event.partitionkey,
-      bytes,
-      partition: 0,
-      offset: index,
-      timestamp: Date.parse(event.time),
-    }
+    const message = { topic, key: event.partitionkey, bytes, timestamp: Date.parse(event.time) }
     const signed = signedEvent(keyRing, message)
     if (typeof signed === 'string') continue
     const verdict = await registry.apply(signed.event as Parameters<RegistryState['apply']>[0])

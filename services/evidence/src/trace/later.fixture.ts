@@ -12,8 +12,8 @@ import {
   signAccessRequest,
   signDelegation,
 } from '@bailiwick/credentials'
+import type { Draft } from '@bailiwick/instance'
 import { newId, systemClock, systemRandom } from '@bailiwick/kit'
-import type { Draft } from '@bailiwick/projection'
 import type { Running } from '../evidence.fixture.ts'
 import type { Story, Told } from './story.fixture.ts'
 

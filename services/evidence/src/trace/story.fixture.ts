@@ -26,8 +26,8 @@ import {
   signInvitation,
   signOutcome,
 } from '@bailiwick/credentials'
+import type { Draft } from '@bailiwick/instance'
 import { newId, systemClock, systemRandom } from '@bailiwick/kit'
-import type { Draft } from '@bailiwick/projection'
 import { Installed, type Running } from '../evidence.fixture.ts'
 
 const rpId = 'localhost'

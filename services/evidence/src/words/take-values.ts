@@ -1,7 +1,7 @@
 import type { Bus, Handled, Message, Subscription } from '@bailiwick/bus'
 import type { DecodedEvent } from '@bailiwick/contracts'
 import { errorCode } from '@bailiwick/errors'
-import type { Voice } from '@bailiwick/projection'
+import type { Voice } from '@bailiwick/instance'
 import type { LeafIndex } from '../index/leaf-index.ts'
 import { judgeLeaf } from '../ingest/judge-leaf.ts'
 import { attachmentTopics } from '../ingest/topics.ts'

@@ -2,7 +2,7 @@ import { bringsSecond, recoveryDelayMs, verifyAuthorization } from '@bailiwick/a
 import type { Authorization, EntityChange, EventData, Recovery, RegistryStatement } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import type { Draft } from '@bailiwick/projection'
+import type { Draft } from '@bailiwick/instance'
 import type { Issuer } from '../context.ts'
 
 /**

@@ -2,7 +2,7 @@ import type { Bus } from '@bailiwick/bus'
 import { jcsHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Genesis } from '@bailiwick/installation'
-import type { Draft, Voice } from '@bailiwick/projection'
+import type { Draft, Voice } from '@bailiwick/instance'
 
 /**
  * Accepts the keys that the root certified before they are in the registry: other issuers, at least, must accept an issuer's messages

@@ -1,12 +1,6 @@
 import type { AdvanceOutcome, Settlement, Take, TreeState } from '@bailiwick/grant-store'
-import {
-  change,
-  type DecisionFacts,
-  DecisionState,
-  type Draft,
-  emptySpend,
-  type TreeSpend,
-} from '@bailiwick/projection'
+import type { Draft } from '@bailiwick/instance'
+import { change, type DecisionFacts, DecisionState, emptySpend, type TreeSpend } from '@bailiwick/projection'
 import { now, spell } from '../steps/living-call.fixture.ts'
 import type { Work } from './tree-queue.ts'
 

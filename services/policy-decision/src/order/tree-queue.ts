@@ -1,6 +1,7 @@
 import type { DenialReason } from '@bailiwick/errors'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { change, type DecisionFacts, type Draft, type Fact, type SpendView, tentative } from '@bailiwick/projection'
+import type { Draft } from '@bailiwick/instance'
+import { change, type DecisionFacts, type Fact, type SpendView, tentative } from '@bailiwick/projection'
 import type { Recording } from '../ports.ts'
 import { halvesOf } from './halves.ts'
 import { type OrderPorts, StoreOrder, type Wanted } from './store-order.ts'

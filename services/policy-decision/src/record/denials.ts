@@ -1,6 +1,7 @@
 import type { EnforcementPoint } from '@bailiwick/contracts'
 import { errorCode, isRequestable } from '@bailiwick/errors'
-import { actingAgent, type Draft } from '@bailiwick/projection'
+import type { Draft } from '@bailiwick/instance'
+import { actingAgent } from '@bailiwick/projection'
 import type { Denied } from '../answer.ts'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
 import { halvesOf } from '../order/halves.ts'

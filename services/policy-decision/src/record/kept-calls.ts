@@ -1,6 +1,6 @@
 import type { EventData } from '@bailiwick/contracts'
 import { type SaltedText, saltedHash } from '@bailiwick/credentials'
-import type { Draft, Producer } from '@bailiwick/projection'
+import type { Draft, Producer } from '@bailiwick/instance'
 
 const topic = 'attachments.policy-decision.v1'
 type Attachments = typeof topic

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { EventData } from '@bailiwick/contracts'
 import type { Logger, Metrics } from '@bailiwick/host'
 import { paths, policyFileNames } from '@bailiwick/installation'
+import type { Draft } from '@bailiwick/instance'
 import {
   type CandidateAnswer,
   type CandidateLimits,
@@ -11,7 +12,6 @@ import {
   type LoadedCandidate,
   type PolicyRequest,
 } from '@bailiwick/policy'
-import type { Draft } from '@bailiwick/projection'
 import type { PolicyQuestion } from './policy-question.ts'
 
 type Answer = EventData<'decisions.v1', 'candidate.answered'>['answers'][number]

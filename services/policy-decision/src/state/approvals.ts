@@ -1,6 +1,7 @@
 import { verifyApproval, verifyGrantContent } from '@bailiwick/approval-statement'
 import type { Trust } from '@bailiwick/credentials'
-import type { Fact, Projection, Tree } from '@bailiwick/projection'
+import type { Projection } from '@bailiwick/instance'
+import type { Fact, Tree } from '@bailiwick/projection'
 import { ByRegistry } from './by-registry.ts'
 
 export type VerifiedApproval = { ok: true; approverIds: string[] } | { ok: false; detail: string }

@@ -1,4 +1,4 @@
-import type { Projection } from '@bailiwick/projection'
+import type { Projection } from '@bailiwick/instance'
 
 interface Judged<T> {
   verdict: Promise<T>

@@ -1,14 +1,8 @@
 import { effectOf, verifyStepUp } from '@bailiwick/approval-statement'
 import type { Trust } from '@bailiwick/credentials'
 import { jcsHash } from '@bailiwick/credentials'
-import {
-  isUsed,
-  lineageOf,
-  type Projection,
-  type RequestRecord,
-  type SpendView,
-  type Tree,
-} from '@bailiwick/projection'
+import type { Projection } from '@bailiwick/instance'
+import { isUsed, lineageOf, type RequestRecord, type SpendView, type Tree } from '@bailiwick/projection'
 import { ByRegistry } from './by-registry.ts'
 
 /** A further approval by enough of the right humans: for one action of one grant, by its digest. */

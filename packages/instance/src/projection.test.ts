@@ -1,9 +1,9 @@
 import { faultyBus } from '@bailiwick/bus'
 import { generateKey, otherSpellingOf } from '@bailiwick/credentials'
+import type { Fact } from '@bailiwick/projection'
+import { anEvent, at, idOf } from '@bailiwick/projection/events-fixture'
 import { describe, expect, it } from 'vitest'
-import { anEvent, at, idOf } from './events.fixture.ts'
 import { certified, Installation, keyDraft, keys, revocation, signed } from './installation.fixture.ts'
-import type { Fact } from './verdict.ts'
 
 const grt = idOf('grt', 'one')
 /** The issuer's first events: every service's key. */

@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { embeddedBus } from '@bailiwick/bus/embedded'
 import { type DecodedEvent, topicNamed } from '@bailiwick/contracts'
 import { KeyRing } from '@bailiwick/credentials'
+import { RevocationState } from '@bailiwick/projection'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Installation, keyDraft, keys, revocation, TestTime, trust } from './installation.fixture.ts'
 import { Producer } from './producer.ts'
 import { Projection } from './projection.ts'
-import { RevocationState } from './revocation-state.ts'
 
 let dir: string
 beforeEach(() => {

@@ -25,7 +25,7 @@ import {
   signTrust,
 } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
-import { at, idOf, noon } from './events.fixture.ts'
+import { at, idOf, noon } from '@bailiwick/projection/events-fixture'
 import { type Draft, Producer, type ProducerOptions } from './producer.ts'
 import { Projection, type ProjectionOptions } from './projection.ts'
 

@@ -1,7 +1,7 @@
 import type { Head } from '@bailiwick/contracts'
 import { generateKey, type SigningKey } from '@bailiwick/credentials'
+import { anEvent, idOf } from '@bailiwick/projection/events-fixture'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { anEvent, idOf } from './events.fixture.ts'
 import { Installation, keyDraft, keys, signed, trust } from './installation.fixture.ts'
 import { openSuccessor } from './participant.ts'
 import type { Projection } from './projection.ts'

@@ -3,12 +3,18 @@ import type { Bus, FollowSubscription, Message, Position, Since } from '@bailiwi
 import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
 import { type KeyRing, sha256 } from '@bailiwick/credentials'
 import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
-import { Heads, hasFolded, revokedUpTo } from './heads.ts'
-import { Ledger } from './ledger.ts'
-import type { JudgeChange } from './registry-state.ts'
+import {
+  type Fact,
+  Heads,
+  hasFolded,
+  type JudgeChange,
+  Ledger,
+  revokedUpTo,
+  type SignedEvent,
+  signedEvent,
+  type Verdict,
+} from '@bailiwick/projection'
 import { SeenEvents } from './seen-events.ts'
-import { type SignedEvent, signedEvent } from './signed-event.ts'
-import type { Fact, Verdict } from './verdict.ts'
 import { Waiters } from './waiters.ts'
 
 export interface Time {

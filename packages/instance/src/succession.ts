@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { DecodedEvent, ServiceName } from '@bailiwick/contracts'
 import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { type Leader, takeoverMs } from '@bailiwick/projection'
 import type { HeadPublisher } from './head-publisher.ts'
-import { type Leader, takeoverMs } from './heads.ts'
 import type { Projection, Time } from './projection.ts'
 
 /** `succeeds`: the instance that was silent for too long; undefined when it stopped in order, or when there was none. */

@@ -1,5 +1,5 @@
 import { otherSpellingOf, sha256 } from '@bailiwick/credentials'
-import type { Verdict } from './verdict.ts'
+import type { Verdict } from '@bailiwick/projection'
 
 /** More than any bus delivers twice. Beyond that, versions protect everything that changes state. */
 const remembered = 100_000

@@ -1,8 +1,8 @@
+import type { Fact, Verdict } from '@bailiwick/projection'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { publishHeads } from './head-publisher.ts'
 import type { Producer } from './producer.ts'
 import type { Projection } from './projection.ts'
-import type { Fact, Verdict } from './verdict.ts'
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] }))
 afterEach(() => void vi.useRealTimers())

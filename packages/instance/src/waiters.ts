@@ -1,5 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import type { Verdict } from './verdict.ts'
+import type { Verdict } from '@bailiwick/projection'
 
 /** The callers that wait for the projection, each with a deadline. */
 export class Waiters {

@@ -11,10 +11,9 @@ import {
 } from '@bailiwick/contracts'
 import { type EventPurpose, type SigningKey, sha256, signEvent } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { maxHeadSkewMs } from './heads.ts'
+import { maxHeadSkewMs, type Verdict } from '@bailiwick/projection'
 import { InHand, type Waiting } from './in-hand.ts'
 import type { Projection, Time } from './projection.ts'
-import type { Verdict } from './verdict.ts'
 
 /** Resolves early, without an error: otherwise each publish would create an error that is never handled. */
 const wait = (ms: number, signal: AbortSignal) =>
