@@ -64,14 +64,24 @@ export default {
     {
       name: 'agents-and-points-install-no-server',
       comment:
-        'Others install these in their own programs. The plug-in of pep takes only the types of fastify, which its user brings.',
+        'Others install these in their own programs: agents, enforcement points, and auditors with verify. The plug-in of pep takes only the types of fastify, which its user brings. @simplewebauthn/server, of approval-statement, verifies signatures and opens nothing.',
       severity: 'error',
       from: {
-        path: '^packages/(agent|authority|contracts|credentials|errors|kit|pep)/src/',
+        path: '^packages/(agent|approval-statement|authority|contracts|credentials|errors|kit|pep|projection|tlog|verify)/src/',
         pathNot: [tests, '^packages/pep/src/(fastify|answer-gate)\\.ts$'], // import types of fastify alone
       },
       to: {
         path: '(^|/)node_modules/(fastify|@fastify|fastify-type-provider-zod|helmet|pino|prom-client|lmdb|kafkajs|ioredis|undici)/|^(node:)?sqlite$|^packages/(host|bus|grant-store|installation|relay)/',
+      },
+    },
+    {
+      name: 'audit-shares-no-folding',
+      comment:
+        'The audit is the oracle of the system tests: what it had in common with the services, it would not find wrong.',
+      severity: 'error',
+      from: { path: '^packages/verify/src/audit/', pathNot: tests },
+      to: {
+        path: '^packages/(projection|policy)/|^packages/verify/src/(trace|bundle|report|log/(genesis|recorded-log|signed-leaf))',
       },
     },
     {

@@ -4,7 +4,7 @@ import { exampleEvent } from '@bailiwick/contracts/examples'
 import { type EventPurpose, generateKey, otherSpellingOf, type SigningKey, signEvent } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import { expect, it } from 'vitest'
-import { readLog } from '../audit/read-log.ts'
+import { readLog } from '../audit.ts'
 import { Scene } from './scene.ts'
 
 const leafTopics = topics.filter(({ leaf }) => leaf)

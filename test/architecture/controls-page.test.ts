@@ -1,4 +1,4 @@
-import { servedBy } from '@bailiwick/cli'
+import { servedBy } from '@bailiwick/verify'
 import { expect, it } from 'vitest'
 import { readText } from './repository.ts'
 

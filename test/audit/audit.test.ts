@@ -1,13 +1,17 @@
-import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { run } from '@bailiwick/cli'
 import { generateKey, sha256, signEvent } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
+import { systemClock, systemRandom } from '@bailiwick/kit'
+import type { Rule } from '@bailiwick/verify/audit'
 import { describe, expect, it } from 'vitest'
 import { audit } from '../audit.ts'
 import { allowed, findingsOf, move } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
-import type { Rule } from './leaf.ts'
 
 // The oracle is an assertion of every system test. These tests show that it holds, and that it fails for anything a log
 // could do. lies.test.ts has what a service could write.
@@ -94,16 +98,35 @@ it('counts no event that the state of a request, a grant or a decision refuses',
   expect(await audit(log.at)).toMatchObject({ findings: [], void: 11, counted: { 'decision.allowed': 5 } })
 })
 
+/** `bailiwick audit --json`. */
+async function command(log: GoodLog, ...more: string[]) {
+  const out: string[] = []
+  const io = { out: (line: string) => void out.push(line), err: () => undefined, env: {} }
+  const argv = ['audit', '--data', log.data, '--json', ...more]
+  const code = await run(argv, { ...io, clock: systemClock, random: systemRandom })
+  return { code, out: out.join('\n') }
+}
+
 it('ends with 1 as a command, and names the leaf, when something is wrong', async () => {
   using log = await goodLog()
-  const program = join(import.meta.dirname, '../audit.ts')
-  const run = () =>
-    spawnSync(process.execPath, [program, log.at.logDir, log.at.trustPath, '--json'], { encoding: 'utf8' })
   log.write()
-  expect(run()).toMatchObject({ status: 0, stdout: expect.stringContaining('"ok":true') })
+  expect(await command(log)).toMatchObject({ code: 0, out: expect.stringContaining('"ok":true') })
   allowed(log, 'adjust').data.permission = 0
   log.write()
-  expect(run()).toMatchObject({ status: 1, stdout: expect.stringContaining('"rule":"V3"') })
+  expect(await command(log)).toMatchObject({ code: 1, out: expect.stringContaining('"rule":"V3"') })
+})
+
+it('reads a log at an address as from its folder', async () => {
+  using log = await goodLog()
+  log.write()
+  const server = createServer(async ({ url = '' }, response) => {
+    const bytes = await readFile(join(log.at.logDir, url)).catch(() => undefined)
+    response.writeHead(bytes === undefined ? 404 : 200).end(bytes)
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  await using _closed = { [Symbol.asyncDispose]: async () => void server.close() }
+  const { port } = server.address() as AddressInfo
+  expect(await command(log, '--log', `http://127.0.0.1:${port}/`)).toEqual(await command(log))
 })
 
 /** What a stolen log could do: it has no service's key, but can sign any tree. */

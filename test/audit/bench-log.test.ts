@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { readLog } from './read-log.ts'
+import { readLog } from '../audit.ts'
 
 const bailiwick = join(import.meta.dirname, '../../packages/cli/src/main.ts')
 const execute = promisify(execFile)

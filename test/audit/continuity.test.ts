@@ -1,10 +1,10 @@
 import type { EventData, Rule, StepUpEffect } from '@bailiwick/contracts'
+import type { Rule as Broken } from '@bailiwick/verify/audit'
 import { expect, it } from 'vitest'
 import { SubAgents } from '../e2e/sub-agents.ts'
 import type { GrantLie } from './drafts.ts'
 import { allowed, findingsOf } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
-import type { Rule as Broken } from './leaf.ts'
 
 // A stolen decision point continues under a grant that stays open only while its workload is attested, or under a grant
 // that moved: each is a finding.

@@ -9,10 +9,10 @@ import {
   signDelegation,
 } from '@bailiwick/credentials'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import type { Rule } from '@bailiwick/verify/audit'
 import { expect, it } from 'vitest'
 import { allowed, findingsOf } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
-import type { Rule } from './leaf.ts'
 
 // What a stolen issuer or decision point could write about a delegation; each is a finding (V5, V6).
 

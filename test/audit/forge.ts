@@ -1,6 +1,6 @@
+import type { Finding } from '@bailiwick/verify/audit'
 import { audit } from '../audit.ts'
 import type { GoodLog } from './good-log.ts'
-import type { Finding } from './leaf.ts'
 
 /** The findings of the audit about a log, or about other leaves in its place. */
 export async function findingsOf(log: GoodLog, leaves?: readonly Uint8Array[]): Promise<Finding[]> {

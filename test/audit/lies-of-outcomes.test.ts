@@ -1,7 +1,7 @@
+import type { Rule } from '@bailiwick/verify/audit'
 import { expect, it } from 'vitest'
 import { allowed, findingsOf, move } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
-import type { Rule } from './leaf.ts'
 
 // As in lies.test.ts: false events about outcomes, each of which the oracle finds.
 

@@ -1,8 +1,8 @@
 import { sample } from '@bailiwick/standalone/sample'
+import type { Rule } from '@bailiwick/verify/audit'
 import { expect, it } from 'vitest'
 import { allowed, findingsOf } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
-import type { Rule } from './leaf.ts'
 
 // As in lies.test.ts: the owners for whom an ALLOW counts, besides its task and its agents.
 

@@ -1,10 +1,10 @@
 import { grantOf } from '@bailiwick/approval-statement'
 import { jcsHash, sha256 } from '@bailiwick/credentials'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
+import type { Rule } from '@bailiwick/verify/audit'
 import { expect, it } from 'vitest'
 import { allowed, findingsOf, move } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
-import type { Rule } from './leaf.ts'
 
 // The oracle is an assertion of every system test. These tests show that it fails for each thing that a stolen service
 // could write with its own keys, numbered and chained as if it were honest.

@@ -1,8 +1,8 @@
 import { sample } from '@bailiwick/standalone/sample'
+import type { Rule } from '@bailiwick/verify/audit'
 import { expect, it } from 'vitest'
 import { allowed, findingsOf, move } from './forge.ts'
 import { type GoodLog, goodLog } from './good-log.ts'
-import type { Rule } from './leaf.ts'
 
 // What a stolen service can leave out: intents before credentials, and the outcomes of its ALLOWs.
 

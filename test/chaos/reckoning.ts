@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseTrust } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
+import { type Leaf, readLeaf } from '@bailiwick/verify'
+import type { AuditReport } from '@bailiwick/verify/audit'
 import { expect } from 'vitest'
-import { type Leaf, readLeaf } from '../audit/leaf.ts'
-import { readLog } from '../audit/read-log.ts'
-import { type AuditReport, audit } from '../audit.ts'
+import { audit, readLog } from '../audit.ts'
 import type { Acknowledged } from './story.ts'
 
 export interface Told {

@@ -26,6 +26,7 @@ describe('the Dockerfile', () => {
     for (const name of [
       '@bailiwick/cli',
       '@bailiwick/evidence',
+      '@bailiwick/verify',
       'fastify',
       'ioredis',
       'jose',

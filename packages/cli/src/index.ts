@@ -1,7 +1,4 @@
 export { type ExitCode, exitCodes, type Io } from './io.ts'
-export { type LogSource, logSource } from './log-source.ts'
 export { operatorOf } from './operator-client.ts'
 export { parseRegistry } from './registry-file.ts'
-export { servedBy } from './report/measures.ts'
 export { run } from './run.ts'
-export { type LogFault, type LogReport, type VerifyOptions, verifyLog } from './verify-log.ts'

@@ -11,7 +11,7 @@ import {
   SIGNATURE_TYPE,
   type VerifierKey,
 } from '@bailiwick/tlog'
-import { bodyOf } from './log-source.ts'
+import { bodyOf } from '@bailiwick/verify'
 import { readInput } from './read-input.ts'
 
 export const LARGEST_NOTE = 65_536

@@ -3,8 +3,8 @@ import { type Agent, agentIdOf, type DecodedEvent, type EventData, type ToolServ
 import { timeOfId } from '@bailiwick/kit'
 import type { Did, PolicyRequest, PolicySet, RecordedQuestion } from '@bailiwick/policy'
 import type { SpendView } from '@bailiwick/projection'
+import type { RecordedLog } from '@bailiwick/verify'
 import { taskHistory } from './recorded-history.ts'
-import type { RecordedLog } from './recorded-log.ts'
 
 type Allowed = EventData<'decisions.v1', 'decision.allowed'>
 type Denied = EventData<'decisions.v1', 'decision.denied'>

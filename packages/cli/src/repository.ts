@@ -23,8 +23,6 @@ export const defaultPolicies = join(repository, 'policies')
 
 export const bundleVerifier = join(repository, 'services/evidence/src/prove/main.ts')
 
-export const auditor = join(repository, 'test/audit.ts')
-
 export const bench = join(repository, 'test/bench/main.ts')
 
 /** `bench log`: separate, because it needs little of what the others do. */

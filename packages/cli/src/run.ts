@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorCode, errorKinds } from '@bailiwick/errors'
 import { misspeltSettings } from '@bailiwick/host'
+import { printable } from '@bailiwick/kit'
 import { Command, CommanderError } from 'commander'
 import { agentsCommand } from './commands/agents.ts'
 import { auditCommand } from './commands/audit.ts'
@@ -30,7 +31,6 @@ import { verifyCommand } from './commands/verify.ts'
 import { witnessCommand } from './commands/witness.ts'
 import { withHelp } from './help.ts'
 import { type ExitCode, exitCodes, type Io } from './io.ts'
-import { printable } from './printable.ts'
 
 const commands = [
   devCommand,

@@ -25,7 +25,9 @@ export {
   type StrictJsonOptions,
 } from './json/index.ts'
 export { lockFile } from './lock-file.ts'
+export { getOrInsert, groupBy } from './maps.ts'
 export { OwnedEntries, type OwnedEntriesOptions } from './owned-entries.ts'
+export { printable } from './printable.ts'
 export { isPublicAddress } from './public-address.ts'
 export { type QueueBounds, Semaphore, SerialQueue } from './queue.ts'
 export { type RandomSource, seededRandom, systemRandom } from './random.ts'

@@ -1,3 +1,4 @@
+import { getOrInsert } from '@bailiwick/kit'
 import type { AllowRecord } from './tree-spend.ts'
 
 export interface OpenAllow {
@@ -15,7 +16,7 @@ export class OpenAllows {
   readonly #dueIn = new Map<number, Map<AllowRecord, string>>()
 
   add({ root, record }: OpenAllow): void {
-    this.#dueIn.getOrInsertComputed(secondOf(record), () => new Map()).set(record, root)
+    getOrInsert(this.#dueIn, secondOf(record), () => new Map()).set(record, root)
   }
 
   delete(record: AllowRecord): void {

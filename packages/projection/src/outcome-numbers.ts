@@ -1,3 +1,5 @@
+import { getOrInsert } from '@bailiwick/kit'
+
 type Range = [from: number, to: number]
 
 interface Numbers {
@@ -21,7 +23,7 @@ export class OutcomeNumbers {
 
   /** `at`: ms since the epoch. */
   add(instance: string, number: number, at: number): void {
-    const numbers = this.#instances.getOrInsertComputed(instance, () => ({ ranges: [], changedAt: at }))
+    const numbers = getOrInsert(this.#instances, instance, () => ({ ranges: [], changedAt: at }))
     numbers.changedAt = Math.max(numbers.changedAt, at)
     const { ranges } = numbers
     const above = ranges.findIndex(([, to]) => to >= number - 1)

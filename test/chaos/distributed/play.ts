@@ -10,8 +10,8 @@ import {
   type ServiceProcess,
   startProcesses,
 } from '@bailiwick/testkit'
+import type { AuditReport } from '@bailiwick/verify/audit'
 import { afterAll, afterEach, beforeEach, expect } from 'vitest'
-import type { AuditReport } from '../../audit.ts'
 import { type InvoicesApi, startInvoicesApi } from '../../demo/invoices-api.ts'
 import { eventually } from '../../e2e/world.ts'
 import { quiet, reckon } from '../reckoning.ts'

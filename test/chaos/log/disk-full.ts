@@ -6,7 +6,7 @@ import { diskLogStorage } from '@bailiwick/evidence/disk-log-storage'
 import { type LogWriter, openLogWriter } from '@bailiwick/evidence/log-writer'
 import { systemClock } from '@bailiwick/kit'
 import { encodeVkey, leafHash, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
-import { readLog } from '../../audit/read-log.ts'
+import { readLog } from '../../audit.ts'
 
 // node disk-full.ts FOLDER: a log on the small file system at FOLDER, until that is full; then there is space again.
 // Says as JSON what happened.

@@ -1,13 +1,11 @@
-import { existsSync } from 'node:fs'
-import { ServiceError } from '@bailiwick/errors'
+import { parseTrust } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
+import { logSource } from '@bailiwick/verify'
+import { audit, auditLines } from '@bailiwick/verify/audit'
 import type { Command } from 'commander'
-import type { ExitCode, Io } from '../io.ts'
-import { logSource, somethingAt } from '../log-source.ts'
+import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { readInput } from '../read-input.ts'
-import { auditor } from '../repository.ts'
-import { serve } from './serve.ts'
 
 const LARGEST_TRUST = 65_536
 
@@ -23,19 +21,16 @@ export function auditCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .description(
       'Reads the log from leaf 0 with code that shares nothing of how the services keep state, and names, with its leaf, ' +
         'each fault that it finds: a credential without an earlier intent, a grant without the passkeys of people over ' +
-        'exactly it, an ALLOW outside its grant or budget or after a revocation, a decision without its outcome.',
+        'exactly it, an ALLOW outside its grant or budget or after a revocation, a decision without its outcome. ' +
+        'It keeps the whole log in memory.',
     )
-    .option('--log <dir>', "the log's folder (default: the data directory's)")
+    .option('--log <dir or url>', "the log's folder or address (default: the data directory's)")
     .option('--trust <file>', "the trust anchor (default: the data directory's trust.json)")
   withJson(withData(command, io)).action(async ({ data, log, trust, json }: Options) => {
-    if (!existsSync(auditor))
-      throw new ServiceError('config_invalid', 'the auditor is not part of this image: run it from the repository')
     const at = paths(data)
-    const [logDir, trustPath] = [log ?? at.log, trust ?? at.trust]
-    if (/^https?:/.test(logDir))
-      throw new ServiceError('config_invalid', '--log: audit reads a folder: copy the log first')
-    readInput('--trust', trustPath, LARGEST_TRUST)
-    await somethingAt(logSource(logDir))
-    done(await serve(auditor, io.env, { ...io, args: [logDir, trustPath, ...(json ? ['--json'] : [])] }))
+    const anchor = parseTrust(readInput('--trust', trust ?? at.trust, LARGEST_TRUST))
+    const { counting: _, ...report } = await audit({ log: logSource(log ?? at.log), trust: anchor })
+    for (const line of json ? [JSON.stringify(report)] : auditLines(report)) io.out(line)
+    done(report.ok ? exitCodes.ok : exitCodes.fault)
   })
 }

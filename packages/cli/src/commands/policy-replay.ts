@@ -7,14 +7,13 @@ import {
   RecordedTrial,
   readPolicyDirectory,
 } from '@bailiwick/policy'
+import { logSource, RecordedLog } from '@bailiwick/verify'
 import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type LogOptions, withLog } from '../log-options.ts'
-import { logSource } from '../log-source.ts'
 import { logKeyOf } from '../log-trust.ts'
 import { type JsonOption, withJson } from '../options.ts'
 import { didOf, type RecordedDecision, recordedDecision } from '../recorded-decisions.ts'
-import { RecordedLog } from '../recorded-log.ts'
 import { tableLines } from '../table.ts'
 import { faultLines, progressOf } from './verify.ts'
 

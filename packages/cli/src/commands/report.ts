@@ -1,16 +1,11 @@
 import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
-import { parseVkey, type VerifierKey } from '@bailiwick/tlog'
+import { htmlReport, logSource, type Measure, type ReportHead, reportOf } from '@bailiwick/verify'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
-import { logSource } from '../log-source.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
-import { FoldedEvents } from '../report/fold-events.ts'
-import { htmlReport, type ReportHead } from '../report/html.ts'
-import { type Measure, measuresOf } from '../report/measures.ts'
-import { verifyLog } from '../verify-log.ts'
 
 interface ReportCommand extends DataOption, JsonOption {
   from?: string
@@ -43,30 +38,13 @@ async function report(options: ReportCommand, io: Io): Promise<ExitCode> {
   const to = moment('--to', options.to, dayMs - 1) ?? io.clock.now()
   const from = moment('--from', options.from, 0) ?? to - usualDays * dayMs
   if (from > to) throw new ServiceError('config_invalid', '--from is later than --to')
-  const events = new FoldedEvents(from, to)
   const source = logSource(options.log ?? paths(options.data).log)
-  const log = await verifyLog({
-    source,
-    vkey: parseVkey(trust.log.vkey) as VerifierKey,
-    onEntry: (_, entry) => events.add(entry),
-  })
-  if (!log.ok) {
-    io.err(`${source.name}: NOT what its key commits to (${log.path}: ${log.reason}): bailiwick verify tells more`)
+  const told = await reportOf({ source, trust, from, to })
+  if (!told.ok) {
+    io.err(`${source.name}: NOT what its key commits to (${told.path}: ${told.reason}): bailiwick verify tells more`)
     return exitCodes.fault
   }
-  const { origin, size, root } = log.checkpoint
-  const head: ReportHead = {
-    installation: trust.installation,
-    origin,
-    size,
-    root: Buffer.from(root).toString('base64'),
-    from: new Date(from).toISOString(),
-    to: new Date(to).toISOString(),
-    singleOperator: trust.single_operator,
-    softwareApprover: trust.software_approver === true,
-  }
-  const measures = measuresOf(events)
-  const denials = Object.fromEntries([...events.denials].sort((a, b) => b[1] - a[1]))
+  const { head, measures, denials, events } = told
   if (options.html) for (const line of htmlReport(head, measures, events).split('\n')) io.out(line)
   else if (options.json) io.out(JSON.stringify({ ...head, measures, denials }))
   else for (const line of linesOf(head, measures, denials)) io.out(line)

@@ -2,16 +2,14 @@ import { existsSync } from 'node:fs'
 import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
 import { encodeVkey } from '@bailiwick/tlog'
+import { GenesisInLog, type LogEntry, type LogFault, type LogReport, logSource, readLog } from '@bailiwick/verify'
 import type { Command } from 'commander'
-import { GenesisInLog } from '../genesis-in-log.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
-import { type LogSource, logSource } from '../log-source.ts'
 import { cosigners, LARGEST_NOTE, logKeyOf, readPolicy, trustedRoot } from '../log-trust.ts'
 import { collect, type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { readInput } from '../read-input.ts'
 import { bundleVerifier } from '../repository.ts'
-import { type LogFault, type LogReport, verifyLog } from '../verify-log.ts'
 import { serve } from './serve.ts'
 
 interface VerifyCommand extends DataOption, JsonOption {
@@ -48,7 +46,7 @@ async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
   if (options.root !== undefined)
     throw new ServiceError('config_invalid', '--root: a log has no root key, a bundle does')
   const recoveries = new Map<string, string>()
-  const source = watched(logSource(options.log ?? paths(options.data).log), recoveries)
+  const source = logSource(options.log ?? paths(options.data).log)
   const older = (options.old ?? []).map((name) => ({ name, note: readInput('--old', name, LARGEST_NOTE) }))
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
   const vkey = await logKeyOf(options, policy)
@@ -56,9 +54,9 @@ async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
   const trust =
     options.log === undefined && options.vkey === undefined ? readInstallation(options.data).trust : undefined
   const genesis = trust && new GenesisInLog(trust)
-  const report = await verifyLog({
-    ...{ source, vkey, older, policy, ...progressOf(io) },
-    ...(genesis && { onEntry: (_, entry) => genesis.take(entry) }),
+  const report = await readLog({ source, vkey, older, policy, ...progressOf(io) }, (entry) => {
+    noteRecovery(entry, recoveries)
+    return genesis?.take(entry)
   })
   const missing = report.ok ? genesis?.missing() : undefined
   if (options.json) io.out(JSON.stringify(machineReport(source.name, report, missing)))
@@ -89,21 +87,13 @@ async function verifyBundle(bundle: string, { log, old, ...options }: VerifyComm
   return serve(bundleVerifier, io.env, { ...io, args })
 }
 
-/** Passes the log through unchanged, and notes each recovery that an entry registers, even if it was retired later. */
-function watched(source: LogSource, recoveries: Map<string, string>): LogSource {
-  // Inside a text a quotation mark is preceded by a backslash: nothing that an agent writes can match this.
-  const registered = /"type":"recovery\.registered","time":"([^"]{1,40})","subject":"recovery ([^"]{1,200})"/g
-  return {
-    name: source.name,
-    hasTiles: () => source.hasTiles(),
-    async read(path) {
-      const bytes = await source.read(path)
-      if (bytes !== undefined && path.startsWith('tile/entries/'))
-        for (const [, time = '', id = ''] of Buffer.from(bytes).toString('latin1').matchAll(registered))
-          recoveries.set(id, time)
-      return bytes
-    },
-  }
+// Inside a text a quotation mark is preceded by a backslash: nothing that an agent writes can match this.
+const registered = /"type":"recovery\.registered","time":"([^"]{1,40})","subject":"recovery ([^"]{1,200})"/
+
+/** Notes a recovery that an entry registers, even if it was retired later. */
+function noteRecovery({ bytes }: LogEntry, recoveries: Map<string, string>): void {
+  const [, time, id] = registered.exec(Buffer.from(bytes).toString('latin1')) ?? []
+  if (time !== undefined && id !== undefined) recoveries.set(id, time)
 }
 
 const rollbackWarning =

@@ -1,3 +1,4 @@
+import { groupBy } from '@bailiwick/kit'
 import { slackMs } from './approvals.ts'
 import { type Finding, type Leaf, sequenceOf } from './leaf.ts'
 
@@ -10,7 +11,7 @@ const dated: ReadonlySet<string> = new Set(['decision.allowed', 'credential.inte
  */
 export function dateFindings(leaves: readonly Leaf[]): Finding[] {
   const findings: Finding[] = []
-  for (const [source, said] of Map.groupBy(leaves, ({ event }) => event.source)) {
+  for (const [source, said] of groupBy(leaves, ({ event }) => event.source)) {
     let newest = Number.NEGATIVE_INFINITY
     for (const leaf of said.sort((a, b) => sequenceOf(a) - sequenceOf(b))) {
       if (dated.has(leaf.event.type) && leaf.at < newest - slackMs)

@@ -1,11 +1,13 @@
 import { ofOlderLogs, verifyApproval } from '@bailiwick/approval-statement'
-import { type DecodedEvent, type Grant, type TopicName, topicNamed } from '@bailiwick/contracts'
+import type { DecodedEvent, Grant, TopicName } from '@bailiwick/contracts'
 import { KeyRing, type Trust } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
-import { judgeByAnchor, Ledger, longestChain, type SpendView, signedEvent, tentative } from '@bailiwick/projection'
+import { judgeByAnchor, Ledger, longestChain, type SpendView, tentative } from '@bailiwick/projection'
 import type { VerifierKey } from '@bailiwick/tlog'
-import type { LogSource } from './log-source.ts'
-import { type LogFault, verifyLog } from './verify-log.ts'
+import { type LogEntry, readLog } from './read-log.ts'
+import { signedLeaf } from './signed-leaf.ts'
+import type { LogSource } from './source.ts'
+import type { LogFault } from './verify-log.ts'
 
 export interface RecordedLogOptions {
   source: LogSource
@@ -154,41 +156,19 @@ export class RecordedLog {
     take: (event: DecodedEvent, topic: TopicName) => Promise<void>,
   ): Promise<void> {
     const { source, vkey, progress } = this.#options
-    const report = await verifyLog({
-      source,
-      vkey,
-      ...progress(doing),
-      onEntry: (index, entry) => this.#entry(index, entry, wanted, take),
-    })
+    const report = await readLog({ source, vkey, ...progress(doing) }, (entry) => this.#entry(entry, wanted, take))
     if (!report.ok) this.fault = report
     else this.size = report.checkpoint.size
   }
 
   async #entry(
-    index: number,
-    entry: Uint8Array,
+    { index, bytes }: LogEntry,
     wanted: readonly TopicName[],
     take: (event: DecodedEvent, topic: TopicName) => Promise<void>,
   ): Promise<void> {
-    const bytes = Uint8Array.from(entry)
-    const place = placeOf(bytes)
-    if (place === undefined || !wanted.includes(place.topic)) return
-    const read = signedEvent(this.#keyRing, { ...place, bytes, timestamp: place.at })
+    const read = signedLeaf(this.#keyRing, bytes, wanted)
     if (typeof read === 'string') this.refused.push({ index, code: read })
-    else await take(read.event, place.topic)
-  }
-}
-
-/** The signed event itself names its topic, in `dataschema`. */
-export function placeOf(bytes: Uint8Array): { topic: TopicName; key: string; at: number } | undefined {
-  try {
-    const event: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
-    const { dataschema, partitionkey, time } = event as Record<string, unknown>
-    const topic = /^urn:bailiwick:schema:([^:]+):/.exec(String(dataschema))?.[1] ?? ''
-    if (topicNamed(topic) === undefined) return undefined
-    return { topic: topic as TopicName, key: String(partitionkey), at: Date.parse(String(time)) }
-  } catch {
-    return undefined
+    else if (read !== undefined) await take(read.event, read.topic)
   }
 }
 

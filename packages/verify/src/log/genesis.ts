@@ -1,7 +1,8 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
 import { KeyRing, type Trust } from '@bailiwick/credentials'
-import { judgeByAnchor, RegistryState, signedEvent } from '@bailiwick/projection'
-import { placeOf } from './recorded-log.ts'
+import { judgeByAnchor, RegistryState } from '@bailiwick/projection'
+import type { LogEntry } from './read-log.ts'
+import { signedLeaf } from './signed-leaf.ts'
 
 /**
  * Checks that a log's registry begins with the whole genesis that trust.json signs (V3). If one of its rules were missing, fewer people
@@ -18,13 +19,10 @@ export class GenesisInLog {
     this.#registry = new RegistryState(judgeByAnchor(this.#keyRing))
   }
 
-  async take(entry: Uint8Array): Promise<void> {
+  async take({ bytes }: LogEntry): Promise<void> {
     if (this.missing() === undefined) return
-    const bytes = Uint8Array.from(entry)
-    const place = placeOf(bytes)
-    if (place?.topic !== 'registry.v1') return
-    const read = signedEvent(this.#keyRing, { ...place, bytes, timestamp: place.at })
-    if (typeof read !== 'string') await this.#registry.apply(read.event as DecodedEvent<'registry.v1'>)
+    const read = signedLeaf(this.#keyRing, bytes, ['registry.v1'])
+    if (typeof read === 'object') await this.#registry.apply(read.event as DecodedEvent<'registry.v1'>)
   }
 
   /** Describes the problem. undefined: the genesis is whole, or an earlier version's trust.json does not sign it as a whole. */

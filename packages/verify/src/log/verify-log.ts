@@ -10,7 +10,7 @@ import {
   type Policy,
   type VerifierKey,
 } from '@bailiwick/tlog'
-import { type LogSource, somethingAt } from './log-source.ts'
+import { type LogSource, somethingAt } from './source.ts'
 
 export interface VerifyOptions {
   readonly source: LogSource

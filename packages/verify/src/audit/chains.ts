@@ -1,3 +1,4 @@
+import { groupBy } from '@bailiwick/kit'
 import { type Finding, type Leaf, sequenceOf, sha256 } from './leaf.ts'
 
 /** Numbers lost with a killed process (decision 22). They do not break the chain, but they are reported. */
@@ -31,7 +32,7 @@ export function chainFindings(leaves: readonly Leaf[]): { findings: Finding[]; g
   const findings: Finding[] = []
   const gaps: Gap[] = []
   const bad = (leaf: Leaf, detail: string) => findings.push({ leaf: leaf.index, rule: 'V15', detail })
-  const bySource = Map.groupBy(leaves, ({ event }) => event.source)
+  const bySource = groupBy(leaves, ({ event }) => event.source)
   for (const chain of bySource.values()) chain.sort((a, b) => sequenceOf(a) - sequenceOf(b))
   const nameable = ([source, chain]: [string, Leaf[]]) => chain.map((leaf) => [nameOf(source, leaf), source] as const)
   const sources = new Map([...bySource].flatMap(nameable))

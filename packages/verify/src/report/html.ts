@@ -1,4 +1,4 @@
-import { printable } from '../printable.ts'
+import { printable } from '@bailiwick/kit'
 import { type FoldedEvents, hourMs } from './fold-events.ts'
 import type { Measure } from './measures.ts'
 

@@ -44,17 +44,21 @@ function logIn(folder: string): LogSource {
  * counts as missing: the folder's author may have put a pipe in it, which would block a reader.
  */
 async function readLogFile(path: string): Promise<Uint8Array | undefined> {
-  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
-  const found = await file.stat()
-  if (!found.isFile()) return undefined
-  const bytes = Buffer.alloc(Math.min(found.size, LARGEST_FILE) + 1)
-  let length = 0
-  while (length < bytes.length) {
-    const { bytesRead } = await file.read(bytes, length)
-    if (bytesRead === 0) break
-    length += bytesRead
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    const found = await file.stat()
+    if (!found.isFile()) return undefined
+    const bytes = Buffer.alloc(Math.min(found.size, LARGEST_FILE) + 1)
+    let length = 0
+    while (length < bytes.length) {
+      const { bytesRead } = await file.read(bytes, length)
+      if (bytesRead === 0) break
+      length += bytesRead
+    }
+    return bytes.subarray(0, length)
+  } finally {
+    await file.close()
   }
-  return bytes.subarray(0, length)
 }
 
 function logAt(address: string): LogSource {

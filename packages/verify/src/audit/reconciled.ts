@@ -1,3 +1,4 @@
+import { groupBy } from '@bailiwick/kit'
 import { type Meaning, slackMs } from './approvals.ts'
 import { decisionKey } from './facts.ts'
 import { type Finding, type Leaf, onTopic } from './leaf.ts'
@@ -10,7 +11,7 @@ const patienceMs = 60_000
  * once it is due: any decision point that ran long enough between its first event and its last had the time.
  */
 export function reconciledFindings({ facts }: Meaning, leaves: readonly Leaf[]): Finding[] {
-  const spoke = Map.groupBy(onTopic(leaves, 'decisions.v1'), ({ event }) => event.source)
+  const spoke = groupBy(onTopic(leaves, 'decisions.v1'), ({ event }) => event.source)
   const runs = [...spoke.values()]
     .map((all) => all.map(({ at }) => at))
     .map((at) => [at.reduce(min), at.reduce(max)] as const)

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { actionHash, type EventData } from '@bailiwick/contracts'
+import { getOrInsert } from '@bailiwick/kit'
 import { type Meaning, slackMs } from './approvals.ts'
 import { type Decision, decisionKey } from './facts.ts'
 import { verifiedClaims } from './jws.ts'
@@ -64,12 +65,10 @@ export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] 
     if (before !== undefined && before !== signed) bad('V10', `${number} says two things`)
     numbers.set(number, signed)
     if (counts && said.instance !== undefined)
-      chains
-        .getOrInsertComputed(point, () => new Map())
-        .set(Number(said.sequence), {
-          ...{ leaf: index, signed, previous: said.previous },
-          answered: Number(said.answered ?? Number(said.sequence) - 1),
-        })
+      getOrInsert(chains, point, () => new Map()).set(Number(said.sequence), {
+        ...{ leaf: index, signed, previous: said.previous },
+        answered: Number(said.answered ?? Number(said.sequence) - 1),
+      })
     const decision = facts.decisions.get(decisionKey(event.partitionkey, data.decision_id))
     const happened = said.status !== 'not_executed'
     if (decision === undefined || decision.standing === 'abandoned') {
@@ -97,7 +96,7 @@ function takenIn(charges: Meaning['facts']['charges']) {
     const signed = signedIn(outcome)
     const said: Record<string, unknown> = claimsIn(outcome)
     ofDecision.set(decisionKey(event.partitionkey, decision_id), signed)
-    underNumber.getOrInsertComputed(`${pointIn(said)} ${said.sequence}`, () => new Set()).add(signed)
+    getOrInsert(underNumber, `${pointIn(said)} ${said.sequence}`, () => new Set<string>()).add(signed)
   }
   return { ofDecision, underNumber }
 }

@@ -1,0 +1,5 @@
+export { type AuditReport, audit } from './audit.ts'
+export { auditLines } from './audit-lines.ts'
+export type { Gap } from './chains.ts'
+export { everyEntry } from './every-entry.ts'
+export { type Finding, onTopic, type Rule } from './leaf.ts'
