@@ -290,6 +290,9 @@ export type EventTypeOf<N extends TopicName> = N extends TopicName ? keyof Event
 export type EventData<N extends TopicName, E extends EventTypeOf<N>> =
   EventsOf<N> extends Record<E, z.ZodType<infer D>> ? D : never
 
+/** Every event type that is a leaf of the log. */
+export type LeafEventType = EventTypeOf<Extract<Sources, { leaf: true }>['name'] | ParkedTopicName>
+
 /** An event's `dataschema`: the `$id` of the generated JSON Schema of its data. */
 export const dataSchemaOf = (topic: Topic, type: string): string => `urn:bailiwick:schema:${topic.name}:${type}`
 
