@@ -1,8 +1,8 @@
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { run } from '@bailiwick/cli'
 import { topics } from '@bailiwick/contracts'
 import {
   actionText,
@@ -14,12 +14,12 @@ import {
 } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
 import { logger } from '@bailiwick/host'
+import { systemClock, systemRandom } from '@bailiwick/kit'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it, onTestFinished } from 'vitest'
 import { holding, operatorAt } from './operator.ts'
 import { answered, eventId, eventually, projectAdapters, Scene, type Stood, unlikely } from './scene.ts'
 
-const verifier = join(import.meta.dirname, '../../services/evidence/src/prove/main.ts')
 const attachments = 'attachments.policy-decision.v1'
 /** The argument of a call, for example a customer's data: no authority names it, and no list contains it. */
 const invoice = (n: number) => `INV-98877${n}`
@@ -247,11 +247,13 @@ it('only the operator sees a kept call, for its one decision, and never a contra
   expect(lines.join('')).not.toContain(canary)
 }, 300_000)
 
-/** The answer of `bailiwick verify BUNDLE` to an outsider, who has only the keys of log and root, in a process of its own. */
-function judged(file: string, { log, root }: Trust): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>()
-  execFile(process.execPath, [verifier, file, log.vkey, '', root.jwk.x, 'json'], (_, said) => resolve(said.trim()))
-  return promise
+/** The answer of `bailiwick verify BUNDLE --json` to an outsider, who has only the keys of log and root. */
+async function judged(file: string, { log, root }: Trust): Promise<string> {
+  const said: string[] = []
+  const io = { out: (line: string) => void said.push(line), err: () => undefined, env: {} }
+  const nowhere = ['--data', '/nonexistent', '--vkey', log.vkey, '--root', root.jwk.x]
+  await run(['verify', file, ...nowhere, '--json'], { ...io, clock: systemClock, random: systemRandom })
+  return said.join('\n')
 }
 
 /** The JSON in the output of `prove`. */

@@ -21,8 +21,6 @@ export const devMain = join(repository, 'services/standalone/src/dev/main.ts')
 
 export const defaultPolicies = join(repository, 'policies')
 
-export const bundleVerifier = join(repository, 'services/evidence/src/prove/main.ts')
-
 export const bench = join(repository, 'test/bench/main.ts')
 
 /** `bench log`: separate, because it needs little of what the others do. */

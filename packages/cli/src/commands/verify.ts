@@ -1,16 +1,24 @@
 import { existsSync } from 'node:fs'
 import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
-import { encodeVkey } from '@bailiwick/tlog'
-import { GenesisInLog, type LogEntry, type LogFault, type LogReport, logSource, readLog } from '@bailiwick/verify'
+import {
+  bundleJson,
+  bundleLines,
+  GenesisInLog,
+  type LogEntry,
+  type LogFault,
+  type LogReport,
+  logSource,
+  readLog,
+  rootNotChecked,
+  verifyBundleFile,
+} from '@bailiwick/verify'
 import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
 import { cosigners, LARGEST_NOTE, logKeyOf, readPolicy, trustedRoot } from '../log-trust.ts'
 import { collect, type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { readInput } from '../read-input.ts'
-import { bundleVerifier } from '../repository.ts'
-import { serve } from './serve.ts'
 
 interface VerifyCommand extends DataOption, JsonOption {
   log?: string
@@ -73,18 +81,21 @@ async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
   return report.ok && missing === undefined ? exitCodes.ok : exitCodes.fault
 }
 
-/** Runs in a separate process: evidence knows what the bundle's events mean. */
-async function verifyBundle(bundle: string, { log, old, ...options }: VerifyCommand, io: Io): Promise<ExitCode> {
+/** Reads these files alone, and makes no connection unless `--vkey` is an address. */
+async function verifyBundle(file: string, { log, old, ...options }: VerifyCommand, io: Io): Promise<ExitCode> {
   if (log !== undefined || old !== undefined)
     throw new ServiceError('config_invalid', 'a bundle is verified by itself, without --log and --old')
-  readInput('bundle', bundle, LARGEST_BUNDLE)
+  const bytes = readInput('bundle', file, LARGEST_BUNDLE)
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
   if (options.vkey === undefined && policy === undefined && !existsSync(paths(options.data).trust))
     throw new ServiceError('config_invalid', 'a bundle needs --vkey: the key of the log, from its operator')
-  const vkey = encodeVkey(await logKeyOf(options, policy))
-  const json = options.json ? ['--json'] : []
-  const args = [bundle, vkey, options.witness ?? '', trustedRoot(options), ...json]
-  return serve(bundleVerifier, io.env, { ...io, args })
+  const vkey = await logKeyOf(options, policy)
+  const root = trustedRoot(options) || undefined
+  const { about, report } = await verifyBundleFile(bytes, { log: vkey, policy, root })
+  for (const line of options.json ? [JSON.stringify(bundleJson(report))] : bundleLines(file, about, report))
+    io.out(line)
+  if (report.ok && !report.root_checked) io.err(rootNotChecked(report.root))
+  return report.ok ? exitCodes.ok : exitCodes.fault
 }
 
 // Inside a text a quotation mark is preceded by a backslash: nothing that an agent writes can match this.

@@ -1,7 +1,7 @@
 import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
 import { exampleEvent } from '@bailiwick/contracts/examples'
+import type { TraceLeaf } from '@bailiwick/verify'
 import { expect, it } from 'vitest'
-import type { TraceLeaf } from '../trace/trace-leaf.ts'
 import { beginningsAmong, eventView } from './event-view.ts'
 
 const leafOf = (index: number, topic: TopicName, type: string, change: (data: never) => object): TraceLeaf => {

@@ -1,7 +1,6 @@
 import type { Assertion, DecodedEvent } from '@bailiwick/contracts'
 import type { RegistryState } from '@bailiwick/projection'
-import { effectOf, placeOf, type StepKind } from '../trace/place.ts'
-import type { TraceLeaf } from '../trace/trace-leaf.ts'
+import { effectOf, placeOf, type StepKind, type TraceLeaf } from '@bailiwick/verify'
 
 /** One line of a list of events. Members that the event does not state come from the events that it followed from, or are absent. */
 export interface EventView {

@@ -1,7 +1,8 @@
+import type { Term } from '@bailiwick/contracts'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { findLeaves, type LeafPlace, type LeafQuery, type NewestOf } from './find-leaves.ts'
-import { everyLeaf, type Term } from './terms.ts'
+import { everyLeaf } from './terms.ts'
 
 interface Leaf extends LeafPlace {
   terms: Term[]

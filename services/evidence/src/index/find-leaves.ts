@@ -1,4 +1,5 @@
-import { everyLeaf, type Term } from './terms.ts'
+import type { Term } from '@bailiwick/contracts'
+import { everyLeaf } from './terms.ts'
 
 /** A leaf's position in time: ms since the epoch, and its index among those of the same ms. */
 export interface LeafPlace {

@@ -1,10 +1,9 @@
+import { termOf } from '@bailiwick/contracts'
 import type { RegistryState } from '@bailiwick/projection'
-import { grantHeldBy, placeOf } from '../trace/place.ts'
-import { type TraceLeaf, traceLeaf } from '../trace/trace-leaf.ts'
+import { grantHeldBy, placeOf, type TraceLeaf, traceLeaf } from '@bailiwick/verify'
 import type { LeafPlace } from './find-leaves.ts'
 import type { LeafIndex } from './leaf-index.ts'
 import { queryOf, type Search } from './search.ts'
-import { termOf } from './terms.ts'
 
 export interface Gathered {
   /** The leaves that the search matched, newest first. */

@@ -1,10 +1,9 @@
-import { parseStrictJson } from '@bailiwick/contracts'
+import { type Facet, parseStrictJson, type Term, termOf } from '@bailiwick/contracts'
 import { sha256 } from '@bailiwick/credentials'
 import { type Claim, claimOf } from '@bailiwick/projection'
 import type { Numbered } from './chain.ts'
 import { type Lineage, lineageOf } from './lineage.ts'
 import { type OutcomeLink, outcomeLink } from './outcome-links.ts'
-import { type Facet, type Term, termOf } from './terms.ts'
 
 /** The facts about an event that the index needs, read from a leaf's bytes. */
 export interface LeafFacts {

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { type Term, termOf } from '@bailiwick/contracts'
 import { outcomeHash } from '@bailiwick/credentials'
 import { systemClock } from '@bailiwick/kit'
 import { emptyRoot, leafHash } from '@bailiwick/tlog'
@@ -8,7 +9,6 @@ import { expect, it } from 'vitest'
 import { LogFolder, logKey } from '../log/log.fixture.ts'
 import { Log } from '../log/log.ts'
 import { LeafIndex } from './leaf-index.ts'
-import { type Term, termOf } from './terms.ts'
 
 const now = () => systemClock.now()
 const second = (n: number) => `2026-11-24T18:00:${String(n).padStart(2, '0')}.000Z`

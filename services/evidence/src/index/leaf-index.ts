@@ -1,3 +1,4 @@
+import { type Term, termOf } from '@bailiwick/contracts'
 import { encodeBase64url } from '@bailiwick/credentials'
 import { type Claim, type Order, race, type TreeFact, type TreeFacts } from '@bailiwick/projection'
 import { leafHash, rootFromTiles, sameHash, type TreeHead } from '@bailiwick/tlog'
@@ -10,7 +11,7 @@ import { findLeaves, type LeafPlace, type LeafQuery, type LeavesFound } from './
 import { type ActivityHour, format, type Key, keyOf, type Meta, type Value } from './index-format.ts'
 import { type LeafFacts, leafFacts } from './leaf-facts.ts'
 import { chainName, type DoubledOutcome, isWhole, type OutcomeChain, type OutcomeLink } from './outcome-links.ts'
-import { everyLeaf, type Term, termOf } from './terms.ts'
+import { everyLeaf } from './terms.ts'
 
 /** Leaves of one transaction while the index catches up. */
 const caughtUpAtOnce = 4096

@@ -1,4 +1,4 @@
-import type { Facet, Term } from './terms.ts'
+import type { Facet, Term } from '@bailiwick/contracts'
 
 /**
  * How an event relates to others. An outcome names only its decision and its grant. It gets its agent, task and approvers from the events

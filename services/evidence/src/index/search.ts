@@ -1,8 +1,7 @@
-import { topics } from '@bailiwick/contracts'
+import { type Facet, type Term, termOf, topics } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { RegistryState } from '@bailiwick/projection'
 import type { LeafPlace, LeafQuery } from './find-leaves.ts'
-import { type Facet, type Term, termOf } from './terms.ts'
 
 /** The criteria of a search. An event must match all of those given. */
 export interface Search {

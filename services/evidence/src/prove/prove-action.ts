@@ -1,16 +1,20 @@
-import { attachmentTopicOf, type Commitment, commitmentsIn } from '@bailiwick/contracts'
+import { attachmentTopicOf, type Commitment, commitmentsIn, termOf } from '@bailiwick/contracts'
 import type { SaltedText } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { inclusionProof, leafHash, type TileReader, verifyInclusion } from '@bailiwick/tlog'
+import {
+  type Bundle,
+  encodeBundle,
+  flatten,
+  isAnotherCall,
+  type ProvedLeaf,
+  type TraceTrust,
+  traceOf,
+} from '@bailiwick/verify'
 import type { LeafPlace } from '../index/find-leaves.ts'
 import { gather, type LogView } from '../index/gather.ts'
-import { termOf } from '../index/terms.ts'
 import type { Published } from '../log/log.ts'
-import type { TraceTrust } from '../trace/step-check.ts'
-import { flatten, traceOf } from '../trace/trace.ts'
-import { isAnotherCall } from '../words/another-call.ts'
 import type { ValueStore } from '../words/value-store.ts'
-import { type Bundle, encodeBundle, type ProvedLeaf } from './bundle.ts'
 
 export interface ProveOptions extends TraceTrust, Pick<LogView, 'index' | 'readLeaf'> {
   readTile: TileReader

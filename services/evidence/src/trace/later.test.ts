@@ -1,12 +1,9 @@
 import { generateKey, sha256 } from '@bailiwick/credentials'
+import { type Bundle, parseBundle, type TraceStep, tell, verifyBundle } from '@bailiwick/verify'
 import { expect, it } from 'vitest'
 import type { Running } from '../evidence.fixture.ts'
-import { type Bundle, parseBundle } from '../prove/bundle.ts'
-import { tell } from '../prove/tell.ts'
-import { verifyBundle } from '../prove/verify-bundle.ts'
 import { helper, Later, mayCall, tool } from './later.fixture.ts'
 import { type Lies, type Story, told } from './story.fixture.ts'
-import type { TraceStep } from './trace.ts'
 
 const passedOn: Lies = {
   authority: { permissions: mayCall('invoices.read', 'invoices.adjust'), max_depth: 2, max_children: 9 },

@@ -2,11 +2,10 @@ import { actionHash, type EventData } from '@bailiwick/contracts'
 import { exampleEvent } from '@bailiwick/contracts/examples'
 import { signOutcome } from '@bailiwick/credentials'
 import { newId, systemClock, systemRandom } from '@bailiwick/kit'
+import { parseBundle, type TraceStep } from '@bailiwick/verify'
 import { expect, it } from 'vitest'
 import type { Running } from '../evidence.fixture.ts'
-import { parseBundle } from '../prove/bundle.ts'
 import { type Story, type Told, told } from './story.fixture.ts'
-import type { TraceStep } from './trace.ts'
 
 type Allowed = EventData<'decisions.v1', 'decision.allowed'>
 

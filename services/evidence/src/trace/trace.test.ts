@@ -1,11 +1,10 @@
 import { grantOf } from '@bailiwick/approval-statement'
 import { generateKey, KeyRing, sha256 } from '@bailiwick/credentials'
 import { Ledger } from '@bailiwick/projection'
+import { flatten, type TraceStep, traceLeaf, traceOf } from '@bailiwick/verify'
 import { expect, it } from 'vitest'
 import type { Running } from '../evidence.fixture.ts'
 import { type Lies, told } from './story.fixture.ts'
-import { flatten, type TraceStep, traceOf } from './trace.ts'
-import { traceLeaf } from './trace-leaf.ts'
 
 async function trace(evidence: Running, id: string) {
   const { statusCode, body } = await evidence.http.inject({ method: 'GET', url: `/v1/trace/${encodeURIComponent(id)}` })

@@ -1,5 +1,5 @@
 import { attachmentTopicOf, type Commitment, callAt, commitmentsIn } from '@bailiwick/contracts'
-import { isAnotherCall } from './another-call.ts'
+import { isAnotherCall } from '@bailiwick/verify'
 import type { Erasure, ValueStore } from './value-store.ts'
 
 /**

@@ -1,9 +1,9 @@
+import { termOf } from '@bailiwick/contracts'
 import type { Logger } from '@bailiwick/host'
 import type { Clock } from '@bailiwick/kit'
 import { covers, type Ends } from '../findings/gaps.ts'
 import type { Lag } from '../findings/lag.ts'
 import type { LeafIndex } from '../index/leaf-index.ts'
-import { termOf } from '../index/terms.ts'
 import type { ValueStore } from './value-store.ts'
 
 export interface SweepValuesOptions {

@@ -5,13 +5,12 @@ import {
   verifyGrantContent,
   verifyStepUp,
 } from '@bailiwick/approval-statement'
-import { actionHash, type Grant } from '@bailiwick/contracts'
+import { actionHash, approvalOf, type Grant } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
 import type { Voice } from '@bailiwick/instance'
 import { longestChain } from '@bailiwick/projection'
+import { traceLeaf } from '@bailiwick/verify'
 import type { LeafIndex } from '../../index/leaf-index.ts'
-import { approvalOf } from '../../index/lineage.ts'
-import { traceLeaf } from '../../trace/trace-leaf.ts'
 import {
   type Causes,
   causesOf,

@@ -1,5 +1,4 @@
-import type { DecodedEvent } from '@bailiwick/contracts'
-import { approvalOf } from '../index/lineage.ts'
+import { approvalOf, type DecodedEvent } from '@bailiwick/contracts'
 import type { TraceLeaf } from './trace-leaf.ts'
 
 export type StepKind =

@@ -1,7 +1,7 @@
-import { type Commitment, commitmentsIn } from '@bailiwick/contracts'
+import { type Commitment, commitmentsIn, termsOf } from '@bailiwick/contracts'
 import { KeyRing, saltedHash } from '@bailiwick/credentials'
 import { toProblem } from '@bailiwick/errors'
-import { judgeByAnchor, RegistryState, signedEvent } from '@bailiwick/projection'
+import { judgeByAnchor, RegistryState } from '@bailiwick/projection'
 import {
   encodeVkey,
   isQuorumMet,
@@ -12,11 +12,11 @@ import {
   type VerifierKey,
   verifyInclusion,
 } from '@bailiwick/tlog'
-import { leafFacts } from '../index/leaf-facts.ts'
+import { signedLeaf } from '../log/signed-leaf.ts'
 import { placeOf } from '../trace/place.ts'
 import { flatten, type TraceStep, traceOf } from '../trace/trace.ts'
 import { type TraceLeaf, traceLeaf } from '../trace/trace-leaf.ts'
-import { isAnotherCall } from '../words/another-call.ts'
+import { isAnotherCall } from './another-call.ts'
 import { type Bundle, parseBundle } from './bundle.ts'
 
 /** A value that an event holds as a salted hash. Without `text` it is withheld, or was erased. */
@@ -158,18 +158,16 @@ function storyOf(about: string, leaves: readonly TraceLeaf[]): TraceLeaf[] {
   return [...found]
 }
 
-function isAbout({ bytes }: TraceLeaf, about: string): boolean {
-  return [...leafFacts(bytes).terms].some((term) => term.slice(term.indexOf(' ') + 1) === about)
+function isAbout({ event }: TraceLeaf, about: string): boolean {
+  return [...termsOf({ ...event })].some((term) => term.slice(term.indexOf(' ') + 1) === about)
 }
 
 /** The registry that these leaves make. A change that does not lead back to the anchor has no effect. */
 async function registryOf(leaves: readonly TraceLeaf[], keyRing: KeyRing): Promise<RegistryState> {
   const registry = new RegistryState(judgeByAnchor(keyRing))
-  for (const { topic, event, bytes } of leaves.toSorted((a, b) => a.index - b.index)) {
-    if (topic !== 'registry.v1') continue
-    const message = { topic, key: event.partitionkey, bytes, timestamp: Date.parse(event.time) }
-    const signed = signedEvent(keyRing, message)
-    if (typeof signed === 'string') continue
+  for (const { event, bytes } of leaves.toSorted((a, b) => a.index - b.index)) {
+    const signed = signedLeaf(keyRing, bytes, ['registry.v1'])
+    if (typeof signed !== 'object') continue
     const verdict = await registry.apply(signed.event as Parameters<RegistryState['apply']>[0])
     if (verdict === 'counts' && event.type === 'service-key.retired')
       keyRing.retire(event.data.entity.id, Date.parse(event.time))
