@@ -1,11 +1,12 @@
-import { effectOf, grantHeldBy, type Place, type StepKind } from './place.ts'
+import type { EventKind } from '@bailiwick/contracts'
+import { effectOf, grantHeldBy, type Place } from './place.ts'
 import { leewayMs, type StepCheck, type TraceTrust } from './step-check.ts'
 import type { TraceLeaf } from './trace-leaf.ts'
 import { verifyStep } from './verify-step.ts'
 
 /** One step of a story. The steps that followed from it are below it. */
 export interface TraceStep extends StepCheck {
-  kind: StepKind
+  kind: EventKind
   leaf_index: number
   event_id: string
   type: string

@@ -1,12 +1,12 @@
-import type { Assertion, DecodedEvent } from '@bailiwick/contracts'
+import type { Assertion, DecodedEvent, EventKind } from '@bailiwick/contracts'
 import type { RegistryState } from '@bailiwick/projection'
-import { effectOf, placeOf, type StepKind, type TraceLeaf } from '@bailiwick/verify'
+import { effectOf, placeOf, type TraceLeaf } from '@bailiwick/verify'
 
 /** One line of a list of events. Members that the event does not state come from the events that it followed from, or are absent. */
 export interface EventView {
   leaf_index: number
   event_id: string
-  kind: StepKind
+  kind: EventKind
   type: string
   time: string
   subject: string
