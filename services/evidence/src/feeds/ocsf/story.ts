@@ -1,4 +1,4 @@
-import type { DecodedEvent } from '@bailiwick/contracts'
+import { type DecodedEvent, type EventKind, eventTable, thingsAt } from '@bailiwick/contracts'
 import type { LeafEvent } from './told.ts'
 
 export type Decision = Extract<DecodedEvent<'decisions.v1'>, { type: 'decision.allowed' | 'decision.denied' }>['data']
@@ -56,53 +56,33 @@ export interface Causes {
   request?: string | undefined
 }
 
-export function causesOf(event: LeafEvent): Causes {
-  switch (event.type) {
-    case 'request.received':
-      return { grant: event.data.kind === 'step_up' ? event.data.grant_id : undefined }
-    case 'request.endorsed':
-    case 'request.approved':
-    case 'request.denied':
-    case 'request.expired':
-    case 'request.cancelled':
-      return { request: event.data.request_id }
-    case 'request.withdrawn':
-      return { request: event.data.request_id, grant: event.data.grant_id }
-    case 'grant.created':
-    case 'grant.completed':
-    case 'grant.expired':
-    case 'grant.suspended':
-    case 'grant.resumed':
-    case 'grant.rebound':
-      return { grant: event.data.grant.id }
-    case 'delegation.redeemed':
-      return { grant: event.data.grant_id, delegation: event.data.delegation_id }
-    case 'credential.intended':
-      return { grant: event.data.grant_id, delegation: event.data.delegation_id }
-    case 'credential.issued':
-    case 'credential.refused':
-      return { grant: event.data.grant_id, credential: event.data.credential_id }
-    case 'decision.allowed':
-    case 'decision.denied':
-      return { grant: event.data.actor?.grant_id, delegation: event.data.actor?.delegation_id }
-    case 'decision.abandoned':
-    case 'outcome.reported':
-    case 'outcome.missing':
-    case 'outcome.refused':
-      return { grant: event.data.grant_id, decision: event.data.decision_id }
-    case 'outcome.unrelayed':
-    case 'outcome.contradicted':
-      return { decision: event.data.decision_id }
-    case 'revocation.declared':
-    case 'revocation.requested':
-      return ofRevoked(event.data)
-    default:
-      return {}
-  }
+/** What a story looks up for an event of each kind; each is a read of the log. */
+const lookedUp: Readonly<Record<EventKind, readonly (keyof Causes)[]>> = {
+  request: ['grant'],
+  approval: ['request'],
+  grant: ['grant'],
+  delegation: ['grant', 'delegation'],
+  credential: ['grant', 'delegation', 'credential'],
+  decision: ['grant', 'delegation', 'decision'],
+  outcome: ['grant', 'decision'],
+  revocation: ['grant', 'delegation', 'credential', 'request'],
+  registry: [],
+  finding: ['decision'],
 }
+const prefixOf = { grant: 'grt_', decision: 'dec_', credential: 'crd_', delegation: 'dlg_', request: 'req_' } as const
 
-function ofRevoked({ kind, target }: { kind: string; target: string }): Causes {
-  if (kind === 'grant') return { grant: target }
-  if (kind === 'credential') return { credential: target }
-  return kind === 'delegation' ? { delegation: target } : {}
+/** The story of an event that begins a grant or a delegation starts with that. */
+const ofItself: readonly EventKind[] = ['grant', 'delegation']
+
+export function causesOf({ type, data }: LeafEvent): Causes {
+  const { kind, begins, from = [], about = [], apart } = eventTable[type]
+  if (apart) return {}
+  const own = begins !== undefined && ofItself.includes(kind) ? [begins] : []
+  const things = thingsAt(data, [...own, ...from, ...about])
+  const causes: Causes = {}
+  for (const name of lookedUp[kind]) {
+    const id = things.find((thing) => thing.startsWith(prefixOf[name]))
+    if (id !== undefined) causes[name] = id
+  }
+  return causes
 }
