@@ -1,4 +1,4 @@
-import type { DecodedEvent, EventData } from '@bailiwick/contracts'
+import { type DecodedEvent, type EventData, type EventTypeOf, eventRow, type LeafEventType } from '@bailiwick/contracts'
 import type { Step } from './verify-bundle.ts'
 
 /** One step of a verified story in plain words, for a reader who has never heard of Bailiwick. */
@@ -17,8 +17,7 @@ export function tellValues({ values = [] }: Step): string[] {
 
 /** The outcome of an ALLOW can be left out of a bundle unnoticed, since nothing follows from it. This tells the reader if it is missing. */
 export function tellMissing(steps: readonly Step[]): string[] {
-  const endings = new Set(['outcome.reported', 'outcome.missing', 'decision.abandoned'])
-  const ended = new Set(steps.filter(({ type }) => endings.has(type)).map(({ subject }) => subject))
+  const ended = new Set(steps.filter(({ type }) => eventRow(type)?.ends !== undefined).map(({ subject }) => subject))
   return steps
     .filter(({ type, subject }) => type === 'decision.allowed' && !ended.has(subject))
     .map(
@@ -27,45 +26,64 @@ export function tellMissing(steps: readonly Step[]): string[] {
     )
 }
 
+type DataOf<T> = Extract<DecodedEvent, { type: T }>['data']
+/** `by`: the people, agents or points whose signatures were verified. */
+type Sentence<T> = (data: DataOf<T>, by: string) => string
+/** The registry is what a story is judged by, and is not told. */
+type Told = Exclude<LeafEventType, EventTypeOf<'registry.v1'>>
+
+/** Its type and its subject are its sentence. */
+const byName = undefined
+
+/** The compiler asks for an event that is missing. */
+const sentences: { readonly [T in Told]: Sentence<T> | typeof byName } = {
+  'request.received': asked,
+  'request.endorsed': byName,
+  'request.approved': ({ statement }, by) => `${by} approved, with a passkey, exactly this: ${approved(statement)}`,
+  'request.denied': ({ by }) => `${by} said no`,
+  'request.expired': byName,
+  'request.cancelled': byName,
+  'request.withdrawn': ({ by }) => `${by} took the approval back`,
+  'enrolment.offered': byName,
+  'revocation.requested': byName,
+  'grant.created': ({ grant }) => `the grant was recorded, valid from ${grant.not_before} to ${grant.not_after}`,
+  'grant.completed': byName,
+  'grant.expired': byName,
+  'grant.suspended': byName,
+  'grant.resumed': byName,
+  'grant.rebound': ({ grant }) => `the grant moved to ${grant.agent}, another instance of the same agent`,
+  'delegation.redeemed': ({ agent, not_after, authority: passedOn }, by) =>
+    `${by} passed a part of it on to ${agent}, and signed that with its own key: ${authority(passedOn)}, until ${not_after}`,
+  'credential.intended': ({ agent, expires_at }) =>
+    `the issuer recorded that it would give ${agent} a credential until ${expires_at}`,
+  'credential.issued': () => 'the credential was issued',
+  'credential.refused': byName,
+  'decision.allowed': (data) =>
+    `the decision point ALLOWED ${action(data.action)}, which ${data.enforcement_point} had asked for ${acting(data.actor)}${data.step_up === undefined ? '' : '; people had said yes to this very action'}`,
+  'decision.denied': (data) =>
+    `the decision point DENIED ${data.action === undefined ? 'it' : action(data.action)}${data.actor?.agent === undefined ? '' : `, asked for ${acting(data.actor)}`}: ${data.reason}`,
+  'decision.abandoned': () => 'the decision was taken back before anybody was answered',
+  'outcome.reported': ({ status }, by) => `${by} reported what came of it: ${status}`,
+  'outcome.missing': () => 'no outcome was reported in time',
+  'outcome.refused': byName,
+  'denials.summarised': byName,
+  'candidate.answered': byName,
+  'revocation.declared': ({ kind, target }) => `it was WITHDRAWN: ${kind} ${target}`,
+  'revocation.acknowledged': ({ sequence }) => `the issuer had read back every revocation up to ${sequence}`,
+  'gap.detected': byName,
+  'outcome.unrelayed': byName,
+  'outcome.skipped': byName,
+  'outcome.contradicted': byName,
+  'event.refused': byName,
+  'event.parked': byName,
+  'policy-files.changed': byName,
+  'leaves.dropped': byName,
+  'value.erased': byName,
+}
+
 function whatHappened({ type, subject, data, signed_by = [] }: Step): string {
-  const event = { type, data } as DecodedEvent
-  const by = signed_by.join(', ')
-  switch (event.type) {
-    case 'request.received':
-      return asked(event.data)
-    case 'request.approved':
-      return `${by} approved, with a passkey, exactly this: ${approved(event.data.statement)}`
-    case 'request.denied':
-      return `${event.data.by} said no`
-    case 'request.withdrawn':
-      return `${event.data.by} took the approval back`
-    case 'decision.abandoned':
-      return 'the decision was taken back before anybody was answered'
-    case 'grant.created':
-      return `the grant was recorded, valid from ${event.data.grant.not_before} to ${event.data.grant.not_after}`
-    case 'delegation.redeemed':
-      return `${by} passed a part of it on to ${event.data.agent}, and signed that with its own key: ${authority(event.data.authority)}, until ${event.data.not_after}`
-    case 'grant.rebound':
-      return `the grant moved to ${event.data.grant.agent}, another instance of the same agent`
-    case 'credential.intended':
-      return `the issuer recorded that it would give ${event.data.agent} a credential until ${event.data.expires_at}`
-    case 'credential.issued':
-      return 'the credential was issued'
-    case 'decision.allowed':
-      return `the decision point ALLOWED ${action(event.data.action)}, which ${event.data.enforcement_point} had asked for ${acting(event.data.actor)}${event.data.step_up === undefined ? '' : '; people had said yes to this very action'}`
-    case 'decision.denied':
-      return `the decision point DENIED ${event.data.action === undefined ? 'it' : action(event.data.action)}${event.data.actor?.agent === undefined ? '' : `, asked for ${acting(event.data.actor)}`}: ${event.data.reason}`
-    case 'outcome.reported':
-      return `${by} reported what came of it: ${event.data.status}`
-    case 'outcome.missing':
-      return 'no outcome was reported in time'
-    case 'revocation.declared':
-      return `it was WITHDRAWN: ${event.data.kind} ${event.data.target}`
-    case 'revocation.acknowledged':
-      return `the issuer had read back every revocation up to ${event.data.sequence}`
-    default:
-      return `${type} ${subject}`
-  }
+  const sentence = Object.hasOwn(sentences, type) ? (sentences[type as Told] as Sentence<Told> | undefined) : undefined
+  return sentence?.(data as DataOf<Told>, signed_by.join(', ')) ?? `${type} ${subject}`
 }
 
 /** The acting agent, and the grant's agent if that is another. */
