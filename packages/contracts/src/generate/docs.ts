@@ -1,3 +1,4 @@
+import { eventRow, type ThingAt } from '../event-table.ts'
 import { exampleEvent } from '../examples/index.ts'
 import { isVersioned, type Topic, topics } from '../topics.ts'
 import { describedTypes, type Field, fieldsOf } from './fields.ts'
@@ -49,6 +50,27 @@ function sections(topic: Topic): string[] {
   ])
 }
 
+const placeText = (place: ThingAt): string =>
+  typeof place === 'string' ? `\`${place}\`` : `approval of \`${place.approvalOf}\``
+
+/** What the event table says of the events that are leaves. */
+function storySection(topic: Topic): string[] {
+  const rows = Object.keys(topic.events).flatMap((type) => {
+    const row = eventRow(type)
+    if (row === undefined) return []
+    const { words, kind, begins, from = [], beside = [] } = row
+    const cells = [begins ? [begins] : [], from, beside].map((places) => places.map(placeText).join(', '))
+    return [[`\`${type}\``, words, kind, ...cells]]
+  })
+  // Nothing begins on some topics, and nothing there follows from anything.
+  if (rows.every((cells) => cells.slice(3).join('') === '')) return []
+  return [
+    '## In a story',
+    'A story (`bailiwick trace`) puts an event below the first thing that it follows from. Places are JSON pointers into `data`.',
+    table(['Type', 'People read', 'Kind', 'Begins', 'Follows from, nearest first', 'Rests on'], rows),
+  ]
+}
+
 /** The page of one topic. */
 export function topicPage(topic: Topic): string {
   const [first = ''] = Object.keys(topic.events)
@@ -75,6 +97,7 @@ export function topicPage(topic: Topic): string {
         `[${type}.schema.json](../../../packages/contracts/generated/${topic.name}/${type}.schema.json)`,
       ]),
     ),
+    ...storySection(topic),
     '## Data',
     'Types that are only named are explained in [types.md](types.md).',
     ...sections(topic),

@@ -1,6 +1,7 @@
 import { kafkaAcls, kafkaTopics } from '../kafka.ts'
 import { topics } from '../topics.ts'
 import { asyncApi } from './asyncapi.ts'
+import { consoleRows } from './console-rows.ts'
 import { topicPage, topicsIndex, typesPage } from './docs.ts'
 import { dataSchemaDocument, envelopeDocument } from './json-schema.ts'
 import { allEventVectors } from './vectors.ts'
@@ -30,6 +31,7 @@ export function contractFiles(): ReadonlyMap<string, string> {
   files.set('packages/contracts/generated/asyncapi.json', json(asyncApi()))
   files.set('infra/kafka/topics.json', json(kafkaTopics()))
   files.set('infra/kafka/acls.json', json(kafkaAcls()))
+  files.set('packages/console/src/pages/event-rows.ts', consoleRows())
   files.set('docs/reference/events/README.md', topicsIndex())
   files.set('docs/reference/events/types.md', typesPage())
   return files
