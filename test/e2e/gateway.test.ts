@@ -217,7 +217,7 @@ describe('a withdrawal', () => {
     const grant = await world.granted()
     const client = await world.client(server, era, grant)
     if (era === 'legacy') await client.begin()
-    const response = await client.open(client.message('tools/call', { name: 'slow', arguments: {} }))
+    const response = await client.flow()
     expect(response.headers.get('content-type')).toBe('text/event-stream')
     const reader = response.body?.getReader()
     expect((await reader?.read())?.done).toBe(false)
