@@ -1,20 +1,16 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { type EntityType, entitySchemas } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { Argument, type Command } from 'commander'
-import { z } from 'zod'
-import { expectAnswer } from '../expect-answer.ts'
 import { afterwards, groupsOf, starvedLines } from '../groups.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
-import { type Operator, operatorOf } from '../operator-client.ts'
+import { operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { type PresentEntity, presentRegistry } from '../present-entities.ts'
-import { diffLines, diffOf, type EntityDiff, effectLines } from '../registry-diff.ts'
+import { appliedLine, proposalLines, propose, settled, unmet } from '../proposal.ts'
+import { diffLines, effectLines } from '../registry-diff.ts'
 import { readRegistryFile, type WantedEntity } from '../registry-file.ts'
-import { requestSchema } from '../request-summary.ts'
 import { withPeople } from '../wanted-people.ts'
-import { whoApproves } from '../who-approves.ts'
 
 type Options = DataOption & JsonOption
 
@@ -111,8 +107,6 @@ function say(value: unknown, json: true | undefined, io: Io): void {
   for (const line of JSON.stringify(value, undefined, json ? undefined : 2).split('\n')) io.out(line)
 }
 
-const proposedSchema = z.object({ request_id: z.string().nullable(), approve_at: z.string() })
-
 async function applyFile(file: string, options: ApplyCommand, io: Io): Promise<ExitCode> {
   const { data, json, dryRun } = options
   const read = readRegistryFile(file)
@@ -132,21 +126,12 @@ async function applyFile(file: string, options: ApplyCommand, io: Io): Promise<E
     else io.out(diff.length === 0 ? 'The registry is already as the file says.' : 'Nothing was proposed (--dry-run).')
     return exitCodes.ok
   }
-  const answer = await operator.post('/operator/registry/changes', {
-    proposer: options.proposer,
-    entities: diff.map(({ type, id, after }) => ({ type, id, value: after })),
-  })
-  const { request_id: id, approve_at } = expectAnswer(proposedSchema, answer)
-  const singleOperator = lenience.single_operator === true
-  const approvers = whoApproves(diff, present, { singleOperator })
-  if (!json) {
-    io.out(`Proposed as ${id}. It holds once it is approved with a passkey at ${approve_at}`)
-    io.out(approvers)
-  }
-  const applied = options.wait && id !== null ? await settled(operator, id, wanted) : undefined
-  if (json) io.out(JSON.stringify({ request_id: id, diff, effects, approve_at, approvers, applied }))
-  else if (applied !== undefined)
-    io.out(applied ? 'Applied.' : 'Not applied: it was refused, or no approver answered in time.')
+  const proposal = await propose(operator, diff, { proposer: options.proposer, present, lenience })
+  if (!json) for (const line of proposalLines(proposal)) io.out(line)
+  const applied =
+    options.wait && proposal.request_id !== null ? await settled(operator, proposal.request_id, wanted) : undefined
+  if (json) io.out(JSON.stringify({ diff, effects, ...proposal, applied }))
+  else if (applied !== undefined) io.out(appliedLine(applied))
   return applied === false ? exitCodes.fault : exitCodes.ok
 }
 
@@ -154,26 +139,4 @@ function refuseUnknown(wanted: readonly WantedEntity[], present: readonly Presen
   for (const { type, id, value } of wanted)
     if (value === undefined && !present.some((entity) => entity.type === type && entity.id === id))
       throw new ServiceError('config_invalid', `retire: there is no ${type} ${id}`)
-}
-
-const LOOK_EVERY_MS = 250
-/** How often to check after the approval, until the issuer has written the approved change. */
-const LOOKS_AFTER_ANSWER = 40
-
-/** Waits until the proposal is answered or has expired, then until the registry is as proposed. */
-async function settled(operator: Operator, id: string, wanted: readonly WantedEntity[]): Promise<boolean> {
-  for (let looks = 0; looks < LOOKS_AFTER_ANSWER; ) {
-    const { state } = expectAnswer(requestSchema, await operator.get(`/operator/requests/${encodeURIComponent(id)}`))
-    if (state === 'approved') {
-      looks++
-      if (unmet(wanted, (await presentRegistry(operator)).present).length === 0) return true
-    } else if (state !== 'pending') return false
-    await wait(LOOK_EVERY_MS)
-  }
-  return false
-}
-
-function unmet(wanted: readonly WantedEntity[], present: readonly PresentEntity[]): EntityDiff[] {
-  const values = new Map(present.map(({ type, id, value }) => [`${type} ${id}`, value]))
-  return diffOf(wanted, (type, id) => values.get(`${type} ${id}`))
 }
