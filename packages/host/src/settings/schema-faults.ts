@@ -60,6 +60,8 @@ function faultsOf(issue: z.core.$ZodIssue, path: PropertyKey[], content: unknown
       return [{ path, said: `expected at least ${amount(issue.minimum, issue.origin)}${shown(value, path)}` }]
     case 'too_big':
       return [{ path, said: `expected at most ${amount(issue.maximum, issue.origin)}${shown(value, path)}` }]
+    case 'invalid_key':
+      return [{ path, said: issue.issues[0]?.message ?? issue.message }]
     case 'invalid_union':
       return [{ path, said: formOf(issue.message, value, path) }]
     default:

@@ -49,7 +49,12 @@ export function helloOf(result: JsonObject | undefined): Hello | undefined {
 }
 
 /** The result of a request of the gateway's own; undefined if the server answered with an error. */
-async function ask(channel: Channel, id: string, method: string, params: JsonObject): Promise<JsonObject | undefined> {
+export async function ask(
+  channel: Channel,
+  id: string,
+  method: string,
+  params: JsonObject,
+): Promise<JsonObject | undefined> {
   const executed = await channel.exchange(ownRequest(channel.era, id, method, params, ''), AbortSignal.timeout(readMs))
   const response = await responseIn(executed)
   return isObject(response?.result) ? response.result : undefined

@@ -21,6 +21,11 @@ export function readPin(file: string): Pin {
       cause: error,
     })
   }
+  return parsePin(bytes, file)
+}
+
+/** As `readPin`, for bytes. */
+export function parsePin(bytes: Uint8Array, file: string): Pin {
   const json = readStrictJson(bytes, { maxBytes: longestPin, maxDepth: 64 })
   if (!json.ok) throw new ServiceError('config_invalid', `${file}: ${json.detail}`)
   const manifest = parseManifest(json.value, file)

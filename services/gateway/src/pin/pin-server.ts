@@ -5,12 +5,12 @@ import { ServiceError } from '@bailiwick/errors'
 import { type RandomSource, writeFileDurably } from '@bailiwick/kit'
 import type { SecretPort } from '@bailiwick/relay'
 import { stringify } from 'yaml'
+import { readServer } from '../add/read-server.ts'
 import { readGatewayFile } from '../gateway-file.ts'
 import { type Manifest, manifestChanges } from '../manifest/manifest.ts'
-import { initialize, observe } from '../manifest/observe.ts'
 import { readPin } from '../manifest/pins.ts'
 import { usableTools } from '../protocol/shown-list.ts'
-import { accessTo, type ServerAccess } from '../servers/upstreams.ts'
+import { accessTo } from '../servers/upstreams.ts'
 
 export interface PinServerOptions {
   /** The server, as the file names it. */
@@ -39,6 +39,8 @@ export interface Pinned {
   notes: string[]
 }
 
+const deadlineMs = 120_000
+
 /** Reads a server as the gateway will, writes what it is to the pin file, and makes its registry entry. Throws `config_invalid`. */
 export async function pinServer({ name, config, out, env, secrets, random }: PinServerOptions): Promise<Pinned> {
   const { mcp } = readGatewayFile(config)
@@ -50,7 +52,7 @@ export async function pinServer({ name, config, out, env, secrets, random }: Pin
     ...{ secrets, env, answerMs: 60_000, newMark: newId },
     onError: () => undefined,
   })
-  const { manifest, hash } = await readEither(access, newId)
+  const { manifest, hash } = await readServer(access, { newId, deadlineMs })
   const file = out ?? entry.pin ?? join(dirname(config), `${name}.pin.json`)
   const changes = existsSync(file) ? manifestChanges(readPin(file).manifest, manifest) : undefined
   await writeFileDurably(file, Buffer.from(`${JSON.stringify(manifest, undefined, 2)}\n`))
@@ -65,26 +67,6 @@ export async function pinServer({ name, config, out, env, secrets, random }: Pin
       ...hidden.map((tool) => `never shown, for its name: ${tool}`),
       `The pin is in ${file}. Say in the entry what each tool does (labels), then: bailiwick registry apply FILE`,
     ],
-  }
-}
-
-/** The newest revision that the server speaks. */
-async function readEither(access: ServerAccess, newId: () => string): Promise<{ manifest: Manifest; hash: string }> {
-  const identity = access.identity()
-  const modern = await access.open('modern')
-  try {
-    return await observe(modern, { identity, hello: undefined, newId })
-  } catch {
-    // A server of the legacy era refuses a request before `initialize`, each in a way of its own.
-  } finally {
-    await modern.end()
-  }
-  const legacy = await access.open('legacy')
-  try {
-    const hello = await initialize(legacy, newId)
-    return await observe(legacy, { identity, hello, newId })
-  } finally {
-    await legacy.end()
   }
 }
 
