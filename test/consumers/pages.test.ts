@@ -249,6 +249,17 @@ const withAProgram: Scenario[] = [
   },
   { block: 'docs/start/register.md: npx bailiwick registry apply registry.yaml --wait' },
   {
+    block: 'docs/how-to/gateway-add.md: npx bailiwick gateway add mcp notes --wait -- node notes.mjs',
+    before: (at) => cpSync(at.at('examples/mcp-servers/notes/server.mjs'), at.at('notes.mjs')),
+  },
+  {
+    block: 'docs/how-to/gateway-add.md: npx bailiwick gateway diff notes',
+    before(at) {
+      const changed = at.read('notes.mjs').replace('Reads a note.', 'Reads a note, and its history.')
+      writeFileSync(at.at('notes.mjs'), changed.replace('write_note', 'append_note'))
+    },
+  },
+  {
     block: `${cliPage}: npx bailiwick registry apply registry.yaml --wait`,
     before: (at) => writeFileSync(at.at('registry.yaml'), fenced(cliPage, 'yaml', 'A second tool server')),
   },

@@ -39,6 +39,11 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
     'policy-decision --plain --policies policies/',
     'gateway --config gateway.yaml',
   ],
+  'gateway add': [
+    'mcp billing --url http://127.0.0.1:3001/mcp --wait',
+    'mcp reports -- npx -y @modelcontextprotocol/server-filesystem /srv/reports',
+  ],
+  'gateway diff': ['billing', 'billing --propose --wait'],
   'gateway pin': ['billing --config gateway.yaml'],
   status: ['', '--json'],
   request: ['--agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json --authority authority.json --wait'],

@@ -16,6 +16,9 @@ export const plainMain = join(repository, 'services/plain-pdp/src/main.ts')
 /** `bailiwick gateway pin` */
 export const gatewayPin = join(repository, 'services/gateway/src/pin/main.ts')
 
+/** `bailiwick gateway add` and `diff`: reads a server of tools, as the gateway would. */
+export const gatewayPlan = join(repository, 'services/gateway/src/add/main.ts')
+
 /** `bailiwick dev`: standalone with a software approver. */
 export const devMain = join(repository, 'services/standalone/src/dev/main.ts')
 

@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
+import { runChild } from '../gateway/child.ts'
 import type { ExitCode, Io } from '../io.ts'
 import { gatewayPin } from '../repository.ts'
-import { serve } from './serve.ts'
+import { gatewayAddCommand } from './gateway-add.ts'
+import { gatewayDiffCommand } from './gateway-diff.ts'
 
 interface PinOptions {
   config: string
@@ -12,8 +14,12 @@ interface PinOptions {
 export function gatewayCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const gateway = program
     .command('gateway')
-    .summary('prepare what stands behind the MCP gateway')
-    .description('Reads the servers of tools that gateway.yaml names. To run the gateway: serve gateway.')
+    .summary('put servers of tools behind the MCP gateway')
+    .description(
+      'Puts servers of tools behind the MCP gateway, and compares them with what people approved. To run the gateway: serve gateway.',
+    )
+  gatewayAddCommand(gateway, io, done)
+  gatewayDiffCommand(gateway, io, done)
   gateway
     .command('pin')
     .summary('read a server of tools, and print its entry for the registry')
@@ -27,6 +33,11 @@ export function gatewayCommand(program: Command, io: Io, done: (code: ExitCode) 
     .option('--out <file>', "the pin file; default: the entry's `pin`, or NAME.pin.json beside the configuration")
     .action(async (name: string, { config, out }: PinOptions) => {
       const args = [name, config, ...(out === undefined ? [] : [out])]
-      done(await serve(gatewayPin, io.env, { ...io, args }))
+      const ended = await runChild(gatewayPin, { args, env: io.env })
+      for (const line of linesOf(ended.err)) io.err(line)
+      for (const line of linesOf(ended.out)) io.out(line)
+      done(ended.code)
     })
 }
+
+const linesOf = (text: string): string[] => (text === '' ? [] : text.trimEnd().split('\n'))
