@@ -161,7 +161,7 @@ describe('gateway add', () => {
   it.each([
     ['both an address and a command', ['--', 'node'], 'and not both'],
     ['a variable of a server that has no process', ['--env', 'A=1'], 'with a command alone'],
-    ['a secret in words', ['--header', 'authorization=Bearer abc'], "say 'authorization=${secret:file:/path}'"],
+    ['a secret in words', ['--header', 'authorization=Bearer abc'], `say 'authorization=\${secret:file:/path}'`],
     ['a header without a value', ['--header', 'x'], 'expected NAME=VALUE'],
     ['a time that is none', ['--timeout', '0'], 'A whole number from 1'],
   ])('refuses %s, and reads no server', async (_, words, why) => {

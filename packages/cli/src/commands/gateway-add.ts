@@ -46,12 +46,12 @@ export function gatewayAddCommand(gateway: Command, io: Io, done: (code: ExitCod
     .option('--private', 'the name in --url may lead to private addresses, as in a cluster')
     .option(
       '--header <name=value>',
-      "with --url: a field that the gateway adds, such as 'authorization=Bearer ${secret:file:/run/secrets/billing}'; may be given more than once",
+      `with --url: a field that the gateway adds, such as 'authorization=Bearer \${secret:file:/run/secrets/billing}'; may be given more than once`,
       collect,
     )
     .option(
       '--env <name=value>',
-      "with a command: a variable of its environment, such as 'TOKEN=${secret:file:/run/secrets/token}'; may be given more than once",
+      `with a command: a variable of its environment, such as 'TOKEN=\${secret:file:/run/secrets/token}'; may be given more than once`,
       collect,
     )
     .option('--public-url <url>', 'where agents reach the gateway (default: as registered, or http://localhost:8425)')

@@ -86,7 +86,7 @@ it('keeps all that was there, and every comment', () => {
         expect(parse(made)).toEqual({ ...before, mcp: { ...before.mcp, new: entry } })
         // Taking the new lines out gives the old text back.
         const lines = made.split('\n')
-        const at = lines.findIndex((line) => line === `${pad}new:`)
+        const at = lines.indexOf(`${pad}new:`)
         expect(lines.toSpliced(at, 3).join('\n')).toBe(text)
       },
     ),
