@@ -7,9 +7,9 @@ import { Interleavings, type Outcome } from './interleaving.ts'
 
 const [smoke, many] = inject('realParts') === undefined ? [240, 10_000] : [60, 1000]
 const stories = process.env.BAILIWICK_NIGHTLY === '1' ? many : smoke
-/** Stories of one system, whose registry grows with each. */
+/** How many stories each system plays. Its registry grows with each. */
 const together = 20
-/** Systems at once: each mostly waits for its turns. */
+/** How many systems run at the same time: each mostly waits for its turns. */
 const atOnce = 3
 
 /** A machine that is too slow to start a system is not a finding: another system is started. */
@@ -37,7 +37,7 @@ it(`each grant is what was signed, once, under the rule and people of that momen
   await Promise.all(Array.from({ length: atOnce }, tellTheRest))
   console.log(`interleavings: ${stories} from seed ${seed}: ${JSON.stringify(outcomes)}, ${wrong.length} wrong`)
   expect(wrong).toEqual([])
-  // Otherwise nothing was tried.
+  // Otherwise the test tried nothing.
   expect(outcomes.granted).toBeGreaterThan(stories / 10)
   expect(outcomes['not approved'] + outcomes.refused).toBeGreaterThan(stories / 50)
 }, 7_200_000)

@@ -133,7 +133,7 @@ const said = (more: object | ((all: Record<string, unknown>) => object)): Passke
     return Buffer.from(JSON.stringify({ ...all, ...(typeof more === 'function' ? more(all) : more) }))
   },
 })
-/** Two parsers would read two things, of which the last one is right. */
+/** Client data with this member twice: two parsers could read two values, of which the last is the right one. */
 const twice = (member: string): PasskeyLies => ({
   clientData: (bytes) => Buffer.from(bytes.toString().replace('{', `{"${member}":"x",`)),
 })
@@ -167,7 +167,7 @@ const asBrowser = (a: Assertion) => ({
     signature: a.signature,
   },
 })
-/** One id in twenty has neither padding nor a character that differs: then it is padded. */
+/** The same bytes in base64. One id in twenty has no padding and no character that differs: that one is padded. */
 function inBase64(text: string): string {
   const other = bytesOf(text).toString('base64')
   return other === text ? `${other}=` : other

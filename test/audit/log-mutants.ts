@@ -94,7 +94,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     return true
   },
   'a file is gone': (log, { random }) => {
-    // A partial tile may be deleted once the full one exists: that is no damage.
+    // A partial tile may be deleted once the full one exists: that is not damage.
     const needed = filesOf(log).filter((file) => !file.includes('.p/') || !existsSync(file.replace(/\.p\/.*/, '')))
     rmSync(anyOf(needed, random))
     return true

@@ -86,7 +86,7 @@ const late: ReadonlySet<string | undefined> = new Set([
 ])
 export const isLate = (reason: string | undefined) => late.has(reason)
 
-/** As `ask`; on a busy machine, an answer that is no decision, or no answer, counts as late too. */
+/** Like `ask`, but an answer that is not a decision, or no answer, also counts as late: the machine may be busy. */
 export async function askOf(reach: Pick<Reach, 'ask'>, granted: Granted, point: number): Promise<Probed> {
   try {
     return await reach.ask(granted, point)

@@ -48,7 +48,7 @@ export class Desk implements AsyncDisposable {
     await person.press('Sign with passkey')
   }
 
-  /** As `approve`, where one signature is enough. Resolves when it counts. */
+  /** Like `approve`, for a request that needs only one signature. Resolves when it counts. */
   async grant(requestId: string): Promise<void> {
     await this.approve(requestId)
     await this.olivia.page.getByText('Approved.', { exact: true }).waitFor()

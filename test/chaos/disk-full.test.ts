@@ -10,7 +10,7 @@ import { Acknowledged, sampleLives } from './story.ts'
 import { tally } from './tally.ts'
 
 const rounds = Number(process.env.BAILIWICK_CHAOS_ROUNDS ?? (process.env.BAILIWICK_NIGHTLY === '1' ? 20 : 1))
-/** Of a machine on which others work too. */
+/** Long, because the machine may have other work. */
 const readyWithinMs = 120_000
 
 it(`a disk that is full ${rounds} times lets nothing be acknowledged that is not durable, and the system goes on when there is room (V2, V9, V13)`, {
@@ -30,12 +30,12 @@ it(`a disk that is full ${rounds} times lets nothing be acknowledged that is not
   const { allows } = acknowledged
   let stopping = false
   const lives = sampleLives(place, { approver, acknowledged, random, stopped: () => stopping })
-  /** A call is let through that was not when it was asked. */
+  /** Waits until one more call has been allowed. */
   const goesOn = async () => {
     const { size } = allows
     await expect.poll(() => allows.size, { timeout: 120_000, interval: 50 }).toBeGreaterThan(size)
   }
-  /** A failed write may have ended the process: then its operator starts it again. */
+  /** Waits until the system is ready. If a failed write ended the process, starts it again, as an operator would. */
   const readyAgain = async () => {
     for (let tries = 3; tries > 0; tries--) {
       if (!system.running) system.start()
@@ -56,7 +56,7 @@ it(`a disk that is full ${rounds} times lets nothing be acknowledged that is not
       disk.fill()
       tally('disk full', 'of standalone')
       await pause(1000 + random() * 4000)
-      // Half the time it dies meanwhile, and is started while there is no room.
+      // In half of the rounds, the process is also killed, and started again while the disk is still full.
       if (random() < 0.5) {
         await system.kill()
         tally('SIGKILL', 'standalone on a full disk')

@@ -38,7 +38,7 @@ it('leaves a log in which nothing can be left out, doubled or put elsewhere unse
   const rulesOf = async (leaves: readonly Uint8Array[]) => {
     writeLog(stage.data, leaves)
     const { findings, gaps } = await audit({ logDir, trustPath })
-    // What a process that was killed could have taken along is named, and is no finding.
+    // Numbers that a killed process may have lost are named, and are not findings.
     return [...findings.map(({ rule }) => rule), ...gaps.map(() => 'V15')]
   }
   for (const n of entries.keys()) {

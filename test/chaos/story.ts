@@ -30,7 +30,7 @@ export class Acknowledged {
   }
 }
 
-/** An end that a caller set to its own waiting is no error of anybody's. */
+/** A caller's own timeout is not an error of the system. */
 const codeOf = (error: unknown): string =>
   error instanceof DOMException && error.name === 'TimeoutError' ? 'waited_in_vain' : errorCode(error)
 

@@ -18,7 +18,7 @@ const pages = globSync(['*.md', '{docs,examples,infra,packages,policies,services
 const blocks = new Map(pages.flatMap((page) => consoleBlocks(page, textOf(page))).map((block) => [block.name, block]))
 
 const cliPage = 'docs/reference/cli.md'
-/** The fenced block of a page that has this in it. */
+/** The first fenced block of a page in this language that contains this text. */
 const fenced = (page: string, language: string, has: string): string =>
   [...textOf(page).matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))]
     .map(([, body = '']) => body)

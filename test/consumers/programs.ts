@@ -41,7 +41,7 @@ export function run(
   })
 }
 
-/** What this machine lacks, in words that say how to get it. With CI=true the suites run anyway, and fail for it. */
+/** The programs that this machine lacks, each with how to install it. With CI=true the suites run anyway, and fail. */
 export function missingPrograms(): string[] {
   const there = (file: string, ...args: string[]) => {
     try {
@@ -57,7 +57,7 @@ export function missingPrograms(): string[] {
   ]
 }
 
-/** A Python with exactly the packages that the folder's requirements.txt pins; made once for each content of that file. */
+/** The Python of a virtual environment with exactly the pinned packages. It is rebuilt when requirements.txt changes. */
 export async function pythonWithPackages(folderOfProgram = python): Promise<string> {
   const requirements = join(folderOfProgram, 'requirements.txt')
   const name = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 16)

@@ -5,7 +5,7 @@ import { repository } from '../infra/compose-file.ts'
 import { startEngine } from './engine.ts'
 import { onlyEngine } from './only-engine.ts'
 
-// `npm run nightly -- parts-in-containers`: the suites that need Kafka and Redis, on a machine that has them in containers alone.
+// `npm run nightly -- parts-in-containers`: the suites that need Kafka and Redis, on a machine that has them only in containers.
 
 const suites = [
   ['--project', 'e2e-kafka'],

@@ -60,7 +60,7 @@ export class World implements AsyncDisposable {
   readonly data = mkdtempSync(join(tmpdir(), 'bailiwick-world-'))
   readonly logger = makeLogger({ service: 'world', level: 'silent' })
   readonly random = systemRandom
-  /** The errors with which services gave up. */
+  /** The errors of services that could not go on. */
   readonly fatal: unknown[] = []
   /** How far the machine's clock is ahead, in ms. */
   ahead = 0
@@ -111,7 +111,7 @@ export class World implements AsyncDisposable {
     return world
   }
 
-  /** Everything. */
+  /** Starts the issuer and the decision point, and opens the participant that stands for approval. */
   static async open(options: WorldOptions = {}): Promise<World> {
     const world = await World.empty(options)
     await world.startIssuer()
@@ -173,7 +173,7 @@ export class World implements AsyncDisposable {
           maxStalenessMs: patient.maxStalenessMs,
         },
         ...this.options.issuer,
-        // One agent of a test may do as much as many agents would.
+        // In a test, one agent may make as many calls as many agents would elsewhere.
         agentCallsPerSecond: this.options.agentCallsPerSecond ?? 10_000,
       },
       {
@@ -214,7 +214,7 @@ export class World implements AsyncDisposable {
     return Object.assign(started, { http })
   }
 
-  /** Publishes with a service's own key, as that service or its thief could. */
+  /** Publishes with a service's own key, as that service, or a thief of the key, could. */
   async participant(service: 'approval' | 'issuer' | 'policy-decision', purpose: EventPurpose): Promise<Participant> {
     const { bus, trust, clock } = this
     const participant = await openParticipant({
@@ -253,8 +253,8 @@ export class World implements AsyncDisposable {
   }
 
   /**
-   * The answer's status. With `waitMs`, the answer comes once every live instance has applied the revocation, or after
-   * that time at most: V7 allows as much.
+   * Returns the answer's status. With `waitMs`, the answer comes once every live instance has applied the revocation,
+   * and after that time at the latest: V7 lets instances lag behind.
    */
   async revoke(kind: string, target: string, waitMs?: number): Promise<number> {
     const answer = await this.operator.inject({
@@ -282,7 +282,7 @@ function once(resource: AsyncDisposable): AsyncDisposable {
   return { [Symbol.asyncDispose]: only }
 }
 
-/** Asks again until it holds. A busy machine takes long; the wait is bounded for something that never comes. */
+/** Repeats the check until it returns something. A busy machine is slow; the limit only ends a wait that is in vain. */
 export async function eventually<T>(check: () => T | undefined | Promise<T | undefined>, ms = 60_000): Promise<T> {
   for (const end = systemClock.monotonic() + ms; ; ) {
     const found = await check()

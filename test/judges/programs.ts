@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { endWithThis } from '@bailiwick/native'
 
-/** The folder's own dependencies: `npm ci --ignore-scripts` in test/judges. They are no part of the root's lock. */
+/** The folder's own dependencies: `npm ci --ignore-scripts` in test/judges. They are not in the root's lock file. */
 const modules = join(import.meta.dirname, 'node_modules')
 
 /** By hand the tests are skipped without it; in CI they run, and fail. */

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process'
 import { endWithThis } from '@bailiwick/native'
 
 export interface Running extends AsyncDisposable {
-  /** What it wrote so far. */
+  /** Its output so far. */
   readonly output: string
-  /** Resolves once its output holds this text. Rejects if it ends without. */
+  /** Resolves once its output holds this text. Rejects if it ends before that. */
   says(text: string): Promise<void>
 }
 

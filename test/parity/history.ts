@@ -64,10 +64,10 @@ export async function play(system: Played, history: readonly Step[]): Promise<st
   const answers: string[] = []
   for (const step of history) {
     answers.push(`${step.does}: ${await player.play(step)}`)
-    // The report of a step is known before the next one begins: otherwise the machine would choose which of two comes
-    // first.
+    // The outcome of a step is delivered before the next step begins: otherwise timing would decide which of the two
+    // comes first.
     await invoices.delivered()
-    // More than ten denials a second would be summarised, and how many those are would depend on the machine, too.
+    // More than ten denials a second would be summarised, and how many of them would depend on timing, too.
     await new Promise((resolve) => setTimeout(resolve, 120))
   }
   return answers
@@ -109,7 +109,7 @@ class Player {
         const { agent, requestId } = this.#task(step.task)
         const narrowed = step.narrowedCalls === undefined ? {} : { authority: authorityOf(step.narrowedCalls) }
         const { status } = await this.#approver.approve(requestId, narrowed)
-        // The console's answer waits only a while for the grant; the story continues when the grant is there.
+        // The console's answer waits only a while for the grant; the history goes on once there is a grant.
         const { grantId } = await agent.waitForDecision(requestId)
         if (grantId === undefined) throw new Error(`${requestId} was approved, and there is no grant`)
         this.#tasks[step.task] = { agent, requestId, grantId }
@@ -120,8 +120,8 @@ class Player {
         return 'denied'
       case 'withdraw': {
         const { revoked_sequence } = await this.#approver.withdraw(this.#task(step.task).requestId, 'No longer.')
-        // Until then V7 gives each decision point its time: the machine would choose whether the next call comes
-        // before. Each revocation but this one has its acknowledgement after it.
+        // Until a decision point has read the revocation, V7 lets it allow calls: timing would decide the next answer.
+        // Each revocation except this one is followed by its acknowledgement.
         const messages = 2 * Number(revoked_sequence) - 1
         for (const url of this.#system.decisionPoints) await read(url, 'revocations.v1', messages)
         return `revocation ${revoked_sequence}`
@@ -158,8 +158,8 @@ class Player {
   }
 
   /**
-   * An instance that does not reach Redis yet requests a nonce of its own each time: repeats until the answer is about
-   * the action.
+   * An instance that has not reached Redis yet requires its own nonce each time: repeats until the answer is about the
+   * action.
    */
   async #called(step: Extract<Step, { does: 'call' }>): Promise<string> {
     for (let tries = 1; ; tries++) {

@@ -11,10 +11,10 @@ import { historyOf, type Played, play } from './history.ts'
 const seed = Number(process.env.BAILIWICK_SEED ?? 20261124)
 const length = process.env.BAILIWICK_NIGHTLY ? 400 : 60
 
-/** On a busy machine a deadline may decide otherwise in one mode than in the other. */
+/** On a busy machine, a deadline may pass in one mode and not in the other, and so change the decision. */
 const env = { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s' }
 
-/** Nonces rotate with time, so the clock chooses how often a client is asked for a newer one. */
+/** Nonces rotate with time, so the number of times that a client is asked for a newer one depends on the clock. */
 const challenge = '"reason":"proof_nonce_required"'
 
 async function lived(system: Played, evidence: string) {

@@ -10,7 +10,7 @@ export interface HttpOptions {
   timeoutMs: number
 }
 
-/** An answer of a Bailiwick service, read strictly; `body` is undefined if there was none. */
+/** An answer from a Bailiwick service, read strictly; `body` is undefined if the answer had none. */
 export interface ServiceAnswer {
   status: number
   body: unknown

@@ -14,7 +14,7 @@ export interface SignedCall {
     grant?: GrantName
     /**
      * The action's name, such as `tools/call`, and what it acts on. Without both, the proof is for the address alone: for a request that
-     * is no action, such as a list.
+     * is not an action, such as a list.
      */
     action?: string
     resource?: { type: string; id: string }

@@ -51,7 +51,7 @@ function passkeysProblem(approver: Approver, enrolled: ReadonlyMap<string, Appro
 
 /**
  * Whether this change only retires recoveries. Any single approver may do that alone, including the proposer, even if the registry's rule
- * requires. Such a change lets no one in, and the second signer might be the very person whose passkeys were lost.
+ * requires more. Such a change lets no one in, and the second signer might be the very person whose passkeys were lost.
  */
 export function onlyObjects(
   entities: readonly Pick<RegistryStatement['entities'][number], 'type' | 'after'>[],

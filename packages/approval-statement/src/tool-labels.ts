@@ -23,8 +23,9 @@ function describedTool(resource: { type: string; id: string }, servers: Pick<Ser
 }
 
 /**
- * Whether a permission takes a call's cost from the arguments that the registry defines. Otherwise the requester could name an argument
- * that is always small, and pay a million at a cost of nothing. Below a prefix there may be an undescribed tool.
+ * Whether a permission takes a call's cost from the arguments that the registry defines. If it named others, the requester could choose an
+ * argument that is always small, and pay a million while almost nothing is counted. A permission for a prefix never qualifies, because it
+ * may reach an undescribed tool.
  */
 export function countsCost({ resource, cost }: Permission, servers: Pick<Servers, 'get'>): boolean {
   const { type, id } = resource
@@ -34,8 +35,8 @@ export function countsCost({ resource, cost }: Permission, servers: Pick<Servers
 }
 
 /**
- * The labels of each tool that a resource scope may reach, one list per kind of tool. Below a prefix there may always be an undescribed
- * tool. Compares letters only, as a person reads them: a prefix that could hold a described tool touches it. The requester chooses the
+ * The label lists of the tools that a resource scope may reach, each list once. A prefix may always reach an undescribed tool. Ids are
+ * compared as text, the way a person reads them: a prefix reaches each described tool whose id begins with it. The requester chooses the
  * prefixes and how many there are, so a server that cannot match is skipped without reading its tools.
  */
 export function labelsWithin(

@@ -34,7 +34,7 @@ export type Coverage =
 
 /**
  * Whether one permission of the authority covers the action: its name, its resource, the bounds of all its arguments, no additional
- * argument if the permission is closed, and a cost that can be counted. Total; `authority` must be a result of `parseAuthority`. The
+ * argument if the permission is closed, and a cost that can be counted. Never throws; `authority` must be a result of `parseAuthority`. The
  * returned reason is that of the permission that came closest.
  */
 export function covers(authority: Authority, action: Action): Coverage {

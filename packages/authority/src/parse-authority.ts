@@ -2,8 +2,8 @@ import type { z } from 'zod'
 import { type Authority, authoritySchema } from './schema.ts'
 
 /**
- * `authority_not_understood`: it contains something unknown to this version, so that a prohibition could be missed. `authority_malformed`:
- * everything else. `detail` gives the position by JSON pointer and never repeats a value.
+ * `authority_not_understood`: it has a member or a type that this version does not know, and ignoring that could ignore a restriction.
+ * `authority_malformed`: every other fault. `detail` names the place by JSON pointer and never repeats a value.
  */
 export type ParsedAuthority =
   | { ok: true; authority: Authority }
@@ -18,8 +18,8 @@ const maxValues = 4096
 const maxBytes = 8192
 
 /**
- * Parses an authority from JSON values. Total: every `input` gives a value as its answer, at a cost limited by the bounds above. The JSON
- * parser must refuse duplicate keys, because they can no longer be seen here.
+ * Parses an authority from JSON values. It never throws: every `input` gets an answer, at a cost that the bounds above limit. The JSON
+ * parser must refuse duplicate keys, because they are no longer visible here.
  */
 export function parseAuthority(input: unknown): ParsedAuthority {
   const oversize = measure(input)

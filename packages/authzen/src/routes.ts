@@ -12,9 +12,9 @@ export interface AuthZenOptions {
   publicUrl: string
   pageTokens: PageTokens
   clock: Clock
-  /** Items of one boxcar, at most. */
+  /** The most items of one boxcar. */
   mostItems?: number
-  /** Bytes of a boxcar, at most. */
+  /** The most bytes of a boxcar. */
   boxcarBytes?: number
   /** Whether callers need no credential. Only for the description: the decider admits callers. */
   open?: boolean

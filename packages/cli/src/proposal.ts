@@ -60,7 +60,7 @@ export async function settled(operator: Operator, id: string, wanted: readonly W
   return false
 }
 
-/** What of the wanted entities is not as wanted yet. */
+/** The wanted entities that the registry does not hold yet, or holds with another value. */
 export function unmet(wanted: readonly WantedEntity[], present: readonly PresentEntity[]): EntityDiff[] {
   const values = new Map(present.map(({ type, id, value }) => [`${type} ${id}`, value]))
   return diffOf(wanted, (type, id) => values.get(`${type} ${id}`))

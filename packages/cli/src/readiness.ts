@@ -7,10 +7,10 @@ import { services } from './repository.ts'
 
 export interface Readiness {
   /**
-   * The failing checks, with the reason of each, and with the service if services run separately. None: everything that was asked is ready.
+   * The failing checks, each with its reason, and with its service if services run separately. Empty if everything that was asked is ready.
    */
   failing: string[]
-  /** Instances that are not ready while another instance of their service is: a standby, or an absent decision point. */
+  /** Instances that are not ready while another instance of their service is: a standby, or a decision point that is down. */
   besides: string[]
   /** Services that do not run here and have no known address. */
   unasked: PartService[]
@@ -18,7 +18,7 @@ export interface Readiness {
 
 /**
  * Checks whether the whole system is ready: services of this data directory through their sockets, every other service at its addresses.
- * Without separate services, throws the error of standalone, or that nothing answers.
+ * If services do not run separately, it asks standalone, and throws if that does not answer.
  */
 export async function readiness(data: string, addresses: readonly ServiceAddress[]): Promise<Readiness> {
   const here = partsAmong(data, addresses)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 const repository = join(import.meta.dirname, '../../..')
 
 export const services = ['approval', 'issuer', 'policy-decision', 'evidence'] as const
-/** In front of MCP servers. It is no part of an installation: it asks a decision point over HTTP, as any enforcement point does. */
+/** In front of MCP servers. It is not part of an installation: it asks a decision point over HTTP, as any enforcement point does. */
 export const gateway = 'gateway'
 export type Service = (typeof services)[number] | 'standalone' | typeof gateway
 

@@ -34,7 +34,7 @@ export interface EventRow {
   from?: readonly ThingAt[]
   /** What the event rests on, although that did not lead to it. */
   beside?: readonly ThingAt[]
-  /** What else the event inherits from, for searches. It is no part of the event's story. */
+  /** What else the event inherits from, for searches. It is not part of the event's story. */
   about?: readonly Pointer[]
   /** It inherits nothing: a search for what it followed from does not find it. */
   apart?: true
@@ -44,28 +44,28 @@ export interface EventRow {
   ends?: Pointer
   /** What a search for anything that follows from the event may go by. */
   passes?: Passes
-  /** A finding about a missing leaf, or about a message that is none: its subject is the name of that, and is reported once. */
+  /** The event is a finding about a missing leaf, or about a message that is not a leaf. Its subject names that, and is reported once. */
   tells?: true
-  /** Where the event holds a text, or a call, as a salted hash alone. */
+  /** Where the event holds a text, or a call, only as a salted hash. */
   values?: readonly Pointer[]
   /** One to four words for people. */
   words: string
   tone: Tone
-  /** What people look for first in it; of each part, the first member that is there. Absent: its subject. */
+  /** What people look for first in the event: of each part, the first member that the event has. If absent, its subject. */
   gist?: readonly GistPart[]
 }
 
 export interface Passes {
-  /** Of the facets that the event itself states. `id`: only names of things. */
+  /** The facets that it passes on of those that the event itself states. `id`: only names of things. */
   facets: readonly Facet[]
-  /** Whether it also passes on what it inherited; a member: only if the event has it. */
+  /** Whether it also passes on what it inherited. If this is a member: only if the event has that member. */
   inherited: true | Pointer
 }
 
 export interface GistPart {
-  /** `subject`: that of the envelope. */
+  /** `subject` is the subject of the envelope. */
   of: readonly (Pointer | 'subject')[]
-  /** A word before it. */
+  /** A word that is put before it. */
   after?: string
 }
 
@@ -281,7 +281,7 @@ export const leafEventTypes: readonly string[] = [
 /** The name of an approval: it has the id of its request, and this tells the two apart. */
 export const approvalOf = (requestId: string): string => `approval of ${requestId}`
 
-/** The text at a place of an event's data; undefined if there is none. Nothing is believed of the data. */
+/** The text at a place in an event's data; undefined if there is none. The data may have any form. */
 export function textAt(data: unknown, pointer: Pointer): string | undefined {
   let at = data
   for (const member of pointer.slice(1).split('/'))

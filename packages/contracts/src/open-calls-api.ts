@@ -17,7 +17,7 @@ export const openCallsBodySchema = z.strictObject({
 
 /**
  * The calls that must end, each with the reason that a new call would be denied with. A decision point that does not know a call yet, or
- * whose call it is not, names it as `unknown`: that is no word that it stands. All other calls stood when the answer was made.
+ * whose call it is not, names it as `unknown`: that does not mean that the call stands. All other calls stood when the answer was made.
  */
 export const openCallsAnswerSchema = z.object({
   over: z.array(z.object({ decision_id: decisionIdSchema, reason: z.string().max(100) })),

@@ -40,7 +40,7 @@ export class AnswerGate {
     return this.#sent
   }
 
-  /** Why the answer was cut off while it flowed. */
+  /** Why the answer was cut off while it was streamed. */
   get cut(): string | undefined {
     return this.#cut
   }

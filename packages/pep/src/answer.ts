@@ -8,7 +8,10 @@ export interface Owed {
   readonly redact: readonly string[]
   /** In bytes; undefined: no limit. */
   readonly mostBytes: number | undefined
-  /** In ms from the permit on. A slower reader is cut off, so that the outcome is reported in time. The signal of a call knows nothing of it. undefined: no limit. */
+  /**
+   * In ms from the permit on; undefined: no limit. A slower reader is cut off, so that the outcome is reported in time. This does not abort
+   * the signal of the call.
+   */
   readonly withinMs?: number | undefined
 }
 

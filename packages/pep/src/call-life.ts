@@ -1,13 +1,13 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { CutReason, OpenCalls } from './open-calls.ts'
 
-/** From the permit to the outcome of one call. Its signal is aborted if the call must end before that. */
+/** One call, from its permit to its outcome. Its signal is aborted if the call must end earlier. */
 export class CallLife implements Disposable {
   readonly #controller = new AbortController()
   readonly #watched: Disposable
   readonly #timer: NodeJS.Timeout | undefined
 
-  /** `withinMs`: how long it may last; undefined: the decision point alone ends it. */
+  /** `withinMs`: how long the call may last; if undefined, only the decision point ends it. */
   constructor(openCalls: Pick<OpenCalls, 'watch'>, decisionId: string, withinMs: number | undefined) {
     this.#watched = openCalls.watch(decisionId, (why) => this.cut(why))
     if (withinMs !== undefined) this.#timer = setTimeout(() => this.cut('deadline_exceeded'), withinMs).unref()
@@ -27,7 +27,7 @@ export class CallLife implements Disposable {
   }
 }
 
-/** Why a call was cut: from its signal, or from what its effect threw because of it. undefined: it was not. */
+/** Why a call was cut, by its signal or by what its effect threw because of it; undefined if it was not cut. */
 export function cutReasonOf(thrown: unknown): CutReason | undefined {
   return thrown instanceof ServiceError && thrown.code === 'stream_cut' ? thrown.detail : undefined
 }

@@ -15,11 +15,11 @@ export interface Observed {
   /** Method and URI of the request as the caller meant it: based on this point's own address, never on a header's. */
   htm: string
   htu: string
-  /** How long the answer may become, in bytes, where the task limits answers; if left out, the decision point chooses. */
+  /** The longest answer, in bytes, for a task that limits answers; if left out, the decision point chooses. */
   mostBytes?: number | undefined
   /**
-   * How long the answer may flow, in seconds, at most 8 h, if that is longer than the PDP usually waits for an outcome (1 minute). The
-   * reservation is held for as long if no outcome comes. After this time the call is cut. Default: the effect ends within the minute.
+   * How long the answer may stream, in seconds, at most 8 h, if that is longer than the PDP usually waits for an outcome (1 minute). If no
+   * outcome comes, the reservation is held for as long. After this time the call is cut. Default: the effect ends within the minute.
    */
   answerSeconds?: number | undefined
   /** The hash of what the tool's server says of itself now: refused with `manifest_changed` unless humans signed exactly this. */
@@ -35,7 +35,7 @@ export interface ClaimedAllow {
   readonly conditions: readonly unknown[]
 }
 
-/** A denial, and what must be done all the same (AuthZEN obligations profile, "Obligations on DENY Decisions"). */
+/** A denial, and the obligations that hold all the same (AuthZEN obligations profile, "Obligations on DENY Decisions"). */
 export interface ClaimedDenial {
   readonly refusal: Refusal
   readonly conditions: readonly unknown[]

@@ -50,7 +50,7 @@ export interface EnforcementPointOptions {
   /** The longest pause between two attempts to deliver an outcome; default 5 s. */
   maxRetryPauseMs?: number
   /**
-   * How long a call that goes on may continue without a word of the PDP that its grant still stands; default 2 s. Then it is cut
+   * How long a call may go on while the PDP does not confirm that its grant still stands; default 2 s. Then the call is cut
    * (`Permitted.signal`).
    */
   maxSilenceMs?: number
@@ -96,9 +96,9 @@ export interface Permitted {
   /** The limits on the answer. */
   readonly owed: Owed
   /**
-   * Aborted when the call must end before its outcome: its grant was withdrawn or is over, nothing fresh was heard of it, its time is over,
-   * or this point closes. The reason is a ServiceError `stream_cut` whose `detail` is the reason code. An effect that goes on for more than
-   * a moment, its description included, must then stop sending and answering, and throw that reason or report it as `cut`.
+   * Aborted when the call must end before its outcome: its grant was withdrawn or is over, the PDP has not confirmed it for too long, its
+   * time is over, or this point closes. The reason is a ServiceError `stream_cut` whose `detail` is the reason code. An effect that goes on
+   * for more than a moment, its description included, must then stop sending and answering, and throw that reason or report it as `cut`.
    */
   readonly signal: AbortSignal
 }
@@ -135,8 +135,9 @@ export interface EnforcementPoint extends AsyncDisposable {
     describe?: (result: R) => Effect | Promise<Effect>,
   ): Promise<Guarded<R>>
   /**
-   * Watches the grant behind an ALLOW of this start, also after its call is over: for what a call leaves behind, such as a process. `cut` is
-   * called once, with the reason for which the grant gives nothing any more, or with `pdp_unavailable` when nothing fresh was heard of it.
+   * Watches the grant behind an ALLOW of this start, even after its call is over: for anything that a call leaves behind, such as a
+   * process. `cut` is called once, with the reason why the grant allows nothing any more, or with `pdp_unavailable` if the PDP does not
+   * confirm it.
    */
   watch(decisionId: string, cut: (reason: string) => void): Disposable
   /** What the caller could do now, by the same policies and limits as a call. It permits nothing and leaves no evidence. */

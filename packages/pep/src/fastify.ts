@@ -16,14 +16,14 @@ export interface BailiwickPepOptions {
   baseUrl: string
   /**
    * Returns the action that a request stands for. It must include everything that the handler will act on, including query and path
-   * parameters. Throw `request_malformed` if the request is no valid action. Called twice, before the decision and before the execution.
+   * parameters. Throw `request_malformed` if the request is not a valid action. Called twice, before the decision and before the execution.
    */
   toAction: (request: FastifyRequest) => Action
-  /** How long an answer may become, in bytes, where a task limits answers: this much is requested from its budget. */
+  /** The longest answer, in bytes. If the task limits the bytes of answers, this much is asked for from its budget. */
   mostBytes?: number
-  /** How long an answer may flow, in seconds, if that is longer than the usual minute until an outcome (`Observed.answerSeconds`). */
+  /** How long an answer may stream, in seconds, if that is longer than the usual minute until an outcome (`Observed.answerSeconds`). */
   answerSeconds?: number
-  /** Bytes that a handler sent elsewhere than in its answer; the answer's own bytes are counted here. */
+  /** Bytes that a handler sent anywhere except in its answer. The answer's own bytes are counted without it. */
   egressBytes?: (result: unknown, reply: FastifyReply) => number
 }
 
@@ -43,7 +43,7 @@ export function bailiwickPep(
   { point, baseUrl, toAction, mostBytes, answerSeconds, egressBytes }: BailiwickPepOptions,
 ): (handler: GuardedHandler) => RouteHandler {
   const { origin } = new URL(baseUrl)
-  // A server of `host` already reads strictly.
+  // A server that `@bailiwick/host` made already reads JSON strictly.
   if (!app.hasRequestDecorator('rawBody')) readJsonStrictly(app)
   const gates = new WeakMap<FastifyReply, AnswerGate>()
   app.addHook('onSend', async (_request, reply, payload) => gates.get(reply)?.hold(reply, payload) ?? payload)

@@ -4,21 +4,21 @@ import { after, systemClock } from '@bailiwick/kit'
 import type { PdpClient } from './pdp-client.ts'
 
 /**
- * Why a call ends before its effect does: the reason with which the decision point would deny it now, or this point's own: nothing fresh was
- * heard of the call for too long, its time was over, or the point closes.
+ * Why a call ends before its effect does: the reason with which the decision point would deny it now, or a reason of this point itself: the
+ * PDP did not confirm the call for too long, its time was over, or the point closes.
  */
 export type CutReason = string
 
 export interface OpenCallsOptions {
   pdp: Pick<PdpClient, 'call'>
-  /** How long a call may go on without a word that it stands, ms. */
+  /** How long a call may go on without confirmation that it stands, ms. */
   maxSilenceMs: number
 }
 
-/** Most calls are over before they are asked about. V7 leaves 1 s. */
+/** The age from which a call is asked about: most calls are over before that. V7 leaves 1 s. */
 const youngMs = 300
 const waitMs = Math.min(500, longestOpenCallsWaitMs)
-/** For the way there and back, and a busy process at either end. */
+/** Allowed for the way there and back, and for a busy process at either end. */
 const slackMs = 1000
 const pauseMs = 100
 const lookMs = 100
@@ -26,13 +26,13 @@ const lookMs = 100
 interface OpenCall {
   decisionId: string
   cut: (why: CutReason) => void
-  /** When the newest word that it stands was asked for; at first, when it was allowed. By a clock that never goes back, ms. */
+  /** When the question was sent that last confirmed the call; at first, when it was allowed. By a clock that never goes back, ms. */
   confirmedAt: number
 }
 
 /**
- * Keeps asking the decision point about the calls that go on, and cuts each whose grant was withdrawn or is over, and each of which nothing
- * fresh was heard for `maxSilenceMs` (V7, V8, V13). Asks nothing while no call goes on.
+ * Keeps asking the decision point about the calls that go on. It cuts each call whose grant was withdrawn or is over, and each that was not
+ * confirmed for `maxSilenceMs` (V7, V8, V13). It asks nothing while no call goes on.
  */
 export class OpenCalls implements Disposable {
   readonly #options: OpenCallsOptions
@@ -63,7 +63,7 @@ export class OpenCalls implements Disposable {
     this.#looking ??= setInterval(() => this.#cutSilent(), lookMs).unref()
     this.#asking ??= this.#askAll().finally(() => {
       this.#asking = undefined
-      // A call may have come after the last look at the list.
+      // A call may have been added after the last look at the list.
       if (this.#open.size > 0) this.#add([...this.#open.values()][0] as OpenCall)
     })
   }
@@ -111,7 +111,7 @@ export class OpenCalls implements Disposable {
       .catch(() => ({ status: 0, body: undefined }))
     clearTimeout(timer)
     this.#stop.signal.removeEventListener('abort', stop)
-    // The decision point itself cannot know whether they stand, and it has waited already.
+    // The decision point itself cannot know whether the calls stand, and it has already waited.
     if (errorCode(answer) === 'state_stale') for (const call of calls) this.#cut(call, 'state_stale')
     const read = openCallsAnswerSchema.safeParse(answer)
     if (status !== 200 || !read.success) return false

@@ -9,7 +9,7 @@ export interface ActionView {
   context: Shape
 }
 
-/** Whether any policy may read this member of the context; the path is given from the outside in. */
+/** Whether any policy may read this member of the context; the path begins with the outermost name. */
 export type Reads = (member: readonly string[]) => boolean
 const history = 'history'
 

@@ -39,7 +39,7 @@ function bytesOf(read: PolicyFiles): number {
   return [...read.values()].reduce((sum, bytes) => sum + bytes.length, 0)
 }
 
-/** The decision point fills in each member for each call. */
+/** How many members there are: the decision point fills in each of them for each call. */
 function sizeOf(shape: Shape | undefined): number {
   if (shape?.kind !== 'Record') return 1
   return [...shape.members.values()].reduce((sum, member) => sum + sizeOf(member), 1)

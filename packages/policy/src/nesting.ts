@@ -6,7 +6,7 @@ import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
  */
 export const mostLevels = 300
 
-/** For Cedar's JSON form, which partial evaluation uses: it does not read deeper nesting. */
+/** The limit for partial evaluation, which uses Cedar's JSON form: Cedar does not read deeper nesting there. */
 const mostPartialLevels = 60
 
 export const canBeAsked = (policy: Pick<PolicyJson, 'conditions'>): boolean => isWithin(policy, mostLevels)

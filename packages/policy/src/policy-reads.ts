@@ -1,8 +1,8 @@
 import type { Policy } from './policy-set.ts'
 
 /**
- * Returns a function that tells whether these policies may read a member of the context, given from the outside in. It never returns false
- * for a member that some policy reads: a policy that reads the whole, or a part that contains the member, counts as reading all of it.
+ * Returns a function that tells whether these policies may read a member of the context, given as its path, outermost name first. It never
+ * returns false for a member that some policy reads: a policy that reads a record counts as reading every member in it.
  */
 export function contextReads(policies: Iterable<Pick<Policy, 'json'>>): (member: readonly string[]) => boolean {
   const found = Array.from(policies).flatMap(({ json }) => json.conditions.flatMap(({ body }) => pathsIn(body)))
@@ -16,9 +16,7 @@ function pathsIn(expression: unknown): string[][] {
   return path ? [path] : Object.values(expression).flatMap(pathsIn)
 }
 
-/**
- * Whether the policy reads something that contains this member, and not the member by its name. Testing for its presence does not count.
- */
+/** Whether the policy reads a record that contains this member, rather than the member by its own path. A `has` test does not count. */
 export function readsWhole({ json }: Pick<Policy, 'json'>, member: readonly string[]): boolean {
   return json.conditions.some(({ body }) => holds(body, member))
 }

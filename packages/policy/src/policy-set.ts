@@ -18,7 +18,7 @@ export interface Policy {
   text: string
   /** Cedar's own JSON form: effect, scope, conditions, annotations. */
   json: PolicyJson
-  /** Its obligations for enforcement points; undefined: none. */
+  /** Its obligations for enforcement points, if it has any. */
   obliges?: Obliges | undefined
 }
 
@@ -26,7 +26,7 @@ export interface Policy {
 export interface PolicySet {
   /** The hash of exactly these files. */
   hash: string
-  /** Cedar's schema text; undefined: there is none, so nothing is validated. */
+  /** Cedar's schema text. If the set has no schema, nothing is validated. */
   schema: string | undefined
   policies: ReadonlyMap<string, Policy>
   /** `entities.json`, in Cedar's JSON form; they match the schema. */
@@ -101,7 +101,7 @@ export function findingsOf(found: readonly { policyId: string; error: { message:
   return findings.sort((a, b) => (place(a) < place(b) ? -1 : 1))
 }
 
-/** Policies by id, in Cedar's form. Built from entries: an id may be `__proto__`, and its forbid must not get lost. */
+/** Policies by id, in Cedar's form. Built from entries, because an id may be `__proto__`, and that policy's `forbid` must not be lost. */
 export function textsOf(policies: Iterable<Policy>): Record<string, string> {
   return Object.fromEntries(Array.from(policies, ({ id, text }) => [id, text]))
 }

@@ -101,7 +101,7 @@ export class RegistryState {
     if (authorization?.kind === 'approvers' && authorization.statement.v === 2) this.#takesTwo = true
     if (authorization?.kind === 'approvers')
       this.#newest = { hash: statementHash(authorization.statement), by: authorization }
-    // Services' keys and announced recoveries are no human change, so they may come while one is half made.
+    // Changes of service keys and announced recoveries are not made by people, so they may come while such a change is half made.
     else if (authorization?.kind === 'invitation' || authorization?.kind === 'recovery') this.#newest = undefined
     if (authorization?.kind === 'recovery') this.#useRecovery(authorization.recovery)
     return 'counts'
@@ -119,8 +119,8 @@ export class RegistryState {
   }
 
   /**
-   * The view that approvals are judged by, of now or of the time `ms`. Always of now: whether anyone was ever enrolled, the recoveries, and
-   * the newest human change.
+   * The view by which approvals are judged, as of now or of the time `ms`. Three members are always as of now: whether anyone was ever
+   * enrolled, the recoveries, and the newest human change.
    */
   view(ms = Number.POSITIVE_INFINITY): RegistryView & GovernedView {
     const at = <T extends EntityType>(type: T) => this.#at(type, ms)

@@ -17,15 +17,16 @@ export interface AnswerOptions {
 
 /** An answer on its way to the client, or why it may not leave, and its report once it is over. */
 export type Answer = ({ executed: Executed } | { withheld: unknown }) & {
-  /** Resolves once nothing more leaves: the answer is whole, was cut, or has no reader any more. Never rejects. */
+  /** Resolves once nothing more is sent: the answer is whole, was cut, or has no reader any more. Never rejects. */
   over: Promise<Effect>
 }
 
 /**
- * Carries out what the decision owes while the answer flows, without relying on the adapter: hides fields, counts and limits bytes, and ends it
- * when the signal is aborted, even if the upstream then says nothing more.
+ * Fulfils the decision's obligations while the answer streams, without relying on the adapter: hides fields, counts and limits bytes, and
+ * ends the answer when the signal is aborted, even if the upstream then says nothing more.
  *
- * Never rejects. An answer in which fields must be hidden is held until it is whole, and withheld if it cannot be read for certain; a stream of events is held event by event. Any other answer flows unchanged and unbuffered, and is cut off at its limit.
+ * Never rejects. An answer in which fields must be hidden is held until it is whole, and withheld if it cannot be read for certain; a
+ * stream of events is held event by event. Any other answer passes unchanged and unbuffered, and is cut off at its limit.
  */
 export async function answerOf(executed: Executed, options: AnswerOptions): Promise<Answer> {
   const { owed, mostBytes } = options
@@ -71,7 +72,7 @@ async function readWhole(body: AsyncIterable<Uint8Array>, most: number): Promise
   return Buffer.concat(chunks)
 }
 
-/** The way of the bytes from the upstream to the client. */
+/** Takes the bytes from the upstream to the client. */
 class Flow implements AsyncIterableIterator<Uint8Array> {
   readonly #executed: Executed
   readonly #signal: AbortSignal
@@ -113,7 +114,7 @@ class Flow implements AsyncIterableIterator<Uint8Array> {
     return { [Symbol.asyncIterator]: () => ({ next }) }
   }
 
-  /** What leaves in place of what the upstream sent. */
+  /** The bytes that the client gets in place of those that the upstream sent. */
   replace(whole: Uint8Array): void {
     const parts = whole.length === 0 ? [] : [whole]
     this.#upstream = (async function* () {
@@ -157,7 +158,7 @@ class Flow implements AsyncIterableIterator<Uint8Array> {
   }
 
   fail(error: unknown): void {
-    // The upstream has done it, and only its answer does not leave.
+    // The upstream has acted; only its answer is withheld.
     const isOurs = errorCode(error) === 'answer_withheld'
     const status = isOurs ? (this.#executed.status < 400 ? 'succeeded' : 'failed') : 'unknown'
     this.#end({ status, ...cutOf(error) })
@@ -197,7 +198,7 @@ const isJson = (headers: RawHeaders) =>
 const isEventStream = (headers: RawHeaders) =>
   /^text\/event-stream\s*(;|$)/i.test(fieldOf(headers, 'content-type') ?? '')
 
-/** What describes the bytes as the upstream sent them is wrong for what leaves. */
+/** Fields that describe the bytes as the upstream sent them are wrong for the bytes that the client gets. */
 const described = new Set(['content-length', 'content-md5', 'content-digest', 'repr-digest', 'digest', 'etag'])
 const withoutLength = (headers: RawHeaders): RawHeaders =>
   headers.filter((_, at) => !described.has((headers[at - (at % 2)] ?? '').toLowerCase()))

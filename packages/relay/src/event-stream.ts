@@ -5,9 +5,9 @@ const longestEvent = 1_048_576
 const decoder = () => new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Hides fields in a stream of server-sent events, event by event: each leaves as soon as it is whole. The data of an event must then be JSON,
- * since no field can be found for certain in any other text; otherwise it throws `answer_withheld`. Comments do not leave: they have no
- * meaning, but could hold what must be hidden. Events without data leave by their id, type and retry time alone.
+ * Hides fields in a stream of server-sent events, event by event: each is passed on as soon as it is whole. The data of an event must then
+ * be JSON, since no field can be found for certain in any other text; otherwise it throws `answer_withheld`. Comments are dropped: they
+ * have no meaning, but could hold what must be hidden. Of events without data, only id, type and retry time are passed on.
  */
 export function redactEvents(fields: readonly string[]): { push(chunk: Uint8Array): Uint8Array } {
   const text = decoder()
@@ -52,12 +52,12 @@ function redactEvent(event: string, fields: readonly string[]): string {
   return lines.length === 0 ? '' : `${lines.join('\n')}\n\n`
 }
 
-/** Ids and types are short names; longer ones could carry an answer of their own. */
+/** Ids and types are short names; longer ones could carry a whole answer. */
 const isPlain = (name: string, value: string) =>
   (name === 'id' || name === 'event' || name === 'retry') && /^[\w.:/+=-]{0,128}$/.test(value)
 
 function redactData(data: string, fields: readonly string[]): string {
-  if (data === '') return data // servers begin a stream that can be resumed so
+  if (data === '') return data // servers begin a resumable stream with such an event
   try {
     return redactBytes(data, fields).toString()
   } catch {

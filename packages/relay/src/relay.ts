@@ -5,7 +5,7 @@ import type { EnforcementPoint, Permitted, Refusal } from '@bailiwick/pep'
 import { type Answer, answerOf } from './answer.ts'
 import type { Executed, Refused, RelayRequest, Upstream } from './upstream.ts'
 
-/** What the caller proved or claims: made by the gate, from fields that it takes out of the request. */
+/** What the caller proved or claims. The gate makes it from fields that it takes out of the request. */
 export interface Caller {
   readonly credential: string | undefined
   readonly proof: string | undefined
@@ -24,8 +24,8 @@ export interface RelayOptions {
   /** How many bytes are requested from a task's budget for an answer; if left out, the decision point chooses. */
   askedBytes?: number
   /**
-   * How long an answer may flow, in seconds, at most 8 h; default 300. The call is cut after that. If no outcome comes, its reservation is
-   * held for as long: ask for more only where a request is known to begin a long stream.
+   * How long an answer may stream, in seconds, at most 8 h; default 300. The call is cut after that. If no outcome comes, its reservation
+   * is held for as long, so ask for more only if a request is known to begin a long stream.
    */
   answerSeconds?: number | ((request: RelayRequest) => number)
   /** The hash of what the upstream says of itself, for the decision point to compare with what people signed. */
@@ -38,17 +38,17 @@ export interface Relayed {
   readonly decisionId: string
   readonly callId: string
   readonly executed: Executed
-  /** Resolves once nothing more leaves, also if the answer was cut while its reader waited for something else. Never rejects. */
+  /** Resolves once nothing more is sent, even if the answer was cut while its reader waited for something else. Never rejects. */
   readonly over: Promise<unknown>
 }
 
 export interface Relay {
   /**
    * Decides and, if allowed, executes once. A denial and a request that stands for no action are values: nothing was sent. Rejects with a
-   * ServiceError for what went wrong after the permit (`upstream_failed`, `answer_withheld`, `stream_cut`, …), once its outcome is reported.
+   * ServiceError for an error after the permit (`upstream_failed`, `answer_withheld`, `stream_cut`, …), once its outcome is reported.
    *
    * Read `executed.body` to its end, or call `return` on it: only then is the outcome reported. `clientGone` is aborted when the client
-   * went away; the upstream is then given up, and the outcome says `unknown`.
+   * went away; the relay then gives up the upstream, and the outcome says `unknown`.
    */
   run(request: RelayRequest, caller: Caller, clientGone?: AbortSignal): Promise<Relayed | Refusal | Refused>
 }
@@ -56,8 +56,8 @@ export interface Relay {
 const defaults = { mostAnswerBytes: 64 * 1024 * 1024, mostHeldBytes: 4 * 1024 * 1024, answerSeconds: 300 }
 
 /**
- * Puts an enforcement point before an upstream: the action is read from the very bytes that are then sent, they are sent once and only under
- * a permit for that action, and the answer flows under the decision's obligations until it ends or its grant does.
+ * Puts an enforcement point in front of an upstream: the action is read from the very bytes that are then sent, they are sent once and only
+ * under a permit for that action, and the answer streams under the decision's obligations until it ends or its grant does.
  */
 export function openRelay(options: RelayOptions): Relay {
   const { point, upstream, mostAnswerBytes, mostHeldBytes, askedBytes, answerSeconds, manifest } = {
@@ -129,7 +129,7 @@ function actionOf(upstream: Upstream, request: RelayRequest): Action {
   return action
 }
 
-/** Ends with the permit's life, when the outcome would be late, or when the client has gone. Call `end` when none of it matters any more. */
+/** Aborted when the permit's life ends, when the outcome would be late, or when the client has gone. Call `end` once none of it matters. */
 function lifeOf({ signal, owed }: Permitted, gone: AbortSignal | undefined): { signal: AbortSignal; end: () => void } {
   const life = new AbortController()
   const cut = () => life.abort(signal.reason)
@@ -148,7 +148,7 @@ function lifeOf({ signal, owed }: Permitted, gone: AbortSignal | undefined): { s
   return { signal: life.signal, end }
 }
 
-/** Errors of an adapter that are not ours say nothing to a client. */
+/** Hides from clients what errors of an adapter say that are not ours. */
 function serviceErrorOf(error: unknown): ServiceError {
   return error instanceof ServiceError ? error : new ServiceError('internal', undefined, { cause: error })
 }

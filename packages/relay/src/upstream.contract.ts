@@ -5,26 +5,26 @@ import { describe, expect, it } from 'vitest'
 import { openRelay, type Relayed } from './relay.ts'
 import type { RelayRequest, Upstream } from './upstream.ts'
 
-/** An adapter before a real other side that records everything that reaches it. */
+/** An adapter in front of a real upstream that records everything that reaches it. */
 export interface UpstreamUnderTest extends AsyncDisposable {
   upstream: Upstream
-  /** A request that has its effect and its answer at once; another action for each `n`. */
+  /** A request that takes effect and is answered at once; a different action for each `n`. */
   effect(n: number): RelayRequest
   /** A request whose answer begins at once, goes on and on, and never ends by itself. */
   flowing(): RelayRequest
-  /** A request that the other side takes and never answers. */
+  /** A request that the upstream takes and never answers. */
   silent(): RelayRequest
-  /** A request upon which the other side breaks off before it answers. */
+  /** A request on which the upstream breaks the connection before it answers. */
   broken(): RelayRequest
   /** Requests that stand for no action. */
   refused(): readonly RelayRequest[]
-  /** Everything that the other side received for each request, as Latin-1, without what opens a connection or a session. */
+  /** Everything that the upstream received for each request, as Latin-1, without the opening of a connection or session. */
   arrived(): readonly string[]
-  /** How the adapter writes the bytes of a request: this must arrive as it is. */
+  /** How the adapter writes the bytes of a request: they must arrive exactly so. */
   written(request: RelayRequest): string
-  /** The secret that the other side wants. */
+  /** The secret that the upstream requires. */
   secret: string
-  /** The other side stops listening. */
+  /** Makes the upstream stop listening. */
   vanish(): Promise<void>
 }
 
@@ -41,8 +41,8 @@ interface World extends AsyncDisposable {
 }
 
 /**
- * The port's other half: what every adapter must pass, with a real enforcement point before it and a real other side behind it. `open` gives
- * an adapter without other users.
+ * The port's other half: every adapter must pass it, with a real enforcement point in front of it and a real upstream behind it. `open`
+ * returns an adapter that has no other users.
  */
 export function upstreamContract(name: string, open: () => Promise<UpstreamUnderTest>): void {
   async function world(options: Partial<EnforcementPointOptions> = {}): Promise<World> {

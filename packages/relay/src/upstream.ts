@@ -2,12 +2,12 @@ import type { Action } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
 import type { Permitted } from '@bailiwick/pep'
 
-/** Names and values alternate, as received. A field that comes twice stands here twice, in order. */
+/** Names and values alternate, as received. A field that occurs twice is listed twice, in order. */
 export type RawHeaders = readonly string[]
 
 /**
- * A request as it was received, after the canonical gate (`readRequest`) let it through: every part has one reading. Nothing in it was
- * rewritten. What is sent on is made of these very values.
+ * A request as it was received, after the canonical gate let it through: every part can be read in only one way. Nothing in it was
+ * rewritten. The request that is sent on consists of these very values.
  */
 export interface RelayRequest {
   /** A token, spelled as received: `POST`, never `post`. */
@@ -20,21 +20,21 @@ export interface RelayRequest {
   readonly body: Uint8Array
 }
 
-/** Why these bytes ask for no action. The code names the rule (docs/reference/errors.md); `detail` quotes nothing of the request. */
+/** Why these bytes ask for no action. The code names the rule (docs/reference/errors.md); `detail` never quotes the request. */
 export interface Refused {
   readonly refused: ErrorCode
   readonly detail: string
 }
 
-/** What the other side answered. */
+/** What the upstream answered. */
 export interface Executed {
-  /** The status of HTTP, or the one that stands for the answer of another protocol. */
+  /** The HTTP status, or the status that stands for the answer of another protocol. */
   readonly status: number
   /** Without hop-by-hop fields. Never contains a secret that was injected. */
   readonly headers: RawHeaders
   /**
    * The content as it arrives, unchanged and unbuffered; read once. Ends when the answer is whole. Throws when it is not: `stream_cut` if
-   * `Permitted.signal` was aborted, `upstream_failed` if the other side broke off, `upstream_too_large` at a limit. The reader must read to
+   * `Permitted.signal` was aborted, `upstream_failed` if the upstream broke off, `upstream_too_large` at a limit. The reader must read to
    * the end or call `return`, which gives up the connection.
    */
   readonly body: AsyncIterable<Uint8Array>
@@ -46,18 +46,19 @@ export interface Executed {
 }
 
 /**
- * One kind of other side: an HTTP API, an MCP server, a model. Each adapter passes `upstreamContract`.
+ * One kind of upstream: an HTTP API, an MCP server, a model. Each adapter passes `upstreamContract`.
  *
  * The types cannot say this:
  * - The adapter forwards the very bytes that it was decided on, or it refuses. It never parses and writes again.
- * - It holds the secrets of its upstream, and adds them to what it sends in a place of their own. A request never names a secret.
+ * - It holds the secrets of its upstream, and adds them to what it sends, where no part of the request can be. A request never names a
+ *   secret.
  * - It does not know the caller's credential: `RelayRequest` does not contain it.
  */
 export interface Upstream extends AsyncDisposable {
   /**
-   * The action that these bytes ask for, or why there is none. Pure: the same bytes always give the same action, in any order.
-   * It is called before the decision and again after the permit, for the copy that is sent; a difference is refused. The action must contain everything in the
-   * request that the other side acts on. What it cannot express is refused here, not left out.
+   * The action that these bytes ask for, or why there is none. Pure: the same bytes always give the same action, in any order. It is called
+   * before the decision and again after the permit, for the copy that is sent; a difference is refused. The action must contain everything
+   * in the request that the upstream acts on. If it cannot express something, it refuses the request, and leaves nothing out.
    */
   toAction(request: RelayRequest): Action | Refused
   /**

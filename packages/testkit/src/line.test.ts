@@ -42,7 +42,7 @@ it('passes everything on; held, it ignores new callers; cut, it passes nothing b
 
   line.mend()
   await expect.poll(() => [old.heard(), young.heard(), held.heard()]).toEqual(['one and two ', 'three', 'held'])
-  // More than all buffers on the way can take.
+  // More than all buffers on the way can hold.
   const much = 'x'.repeat(8_000_000)
   young.socket.write(much)
   await expect.poll(() => young.heard().length, { timeout: 5000 }).toBe('three'.length + much.length)

@@ -3,8 +3,8 @@ import { TILE_WIDTH, type Tile, tilePath } from './tile-path.ts'
 import { decodeTile } from './tiles.ts'
 
 /**
- * Gives the bytes at a path under the log's prefix (`tile/…`), undefined if no file exists there. It rejects only if
- * it cannot know; the caller then gets that rejection. It must limit what it reads: a full tile has 8,192 bytes.
+ * Returns the bytes at a path under the log's prefix (`tile/…`), undefined if no file exists there. It rejects only if it cannot tell, and
+ * the caller gets that rejection. It must limit how much it reads: a full tile has 8,192 bytes.
  */
 export type TileReader = (path: string) => Promise<Uint8Array | undefined>
 
@@ -22,8 +22,8 @@ export interface Unreadable {
 }
 
 /**
- * The hashes of a tile or the entries of a bundle. If a partial file is missing, the first ones of the full file: a log may delete a
- * partial file once the full one exists (C2SP tlog-tiles, Partial Tiles). In this order no file can be missed.
+ * The hashes of a tile or the entries of a bundle. If a partial file is missing, they are taken from the full file: a log may delete a
+ * partial file once the full one exists (C2SP tlog-tiles, Partial Tiles). Looked for in this order, no file can be missed.
  */
 export async function readContents(read: TileReader, tile: Tile): Promise<Contents | Unreadable> {
   for (const width of new Set([tile.width, TILE_WIDTH])) {

@@ -67,7 +67,7 @@ const stdioServer = z.strictObject({
   cwd: z.string().min(1).optional(),
   /** What the server writes to its standard error: thrown away, or logged up to a bound. */
   stderr: z.enum(['drop', 'log']).default('drop'),
-  /** Processes of one grant at once. */
+  /** How many processes one agent may have under one grant at the same time. */
   processes: z.int().min(1).max(64).default(4),
   ...common,
 })
@@ -123,7 +123,7 @@ export function parseGatewayFile(text: string, path: string): GatewayFile {
   return located(read.data, dirname(resolve(path)))
 }
 
-/** Without aliases: a few lines of them could stand for any amount of memory, and a reader does not see what an entry says. */
+/** Refuses aliases: a few lines of them can take any amount of memory, and they hide from a reader what an entry says. */
 function contentOf(document: ReturnType<typeof parseDocument>, path: string): unknown {
   try {
     return document.toJS({ maxAliasCount: 0 })
@@ -136,7 +136,7 @@ function contentOf(document: ReturnType<typeof parseDocument>, path: string): un
 const withoutValue = ({ path, said }: Fault): string =>
   path.includes('headers') || path.includes('env') ? said.replace(/ \(is .*\)$/s, '') : said
 
-/** Of the two forms of a server, the one that the entry means: by `url` or `command`. Otherwise the fault would be one of the other form. */
+/** Keeps only the faults of the form that the entry means, by `url` or `command`. Otherwise a fault of the other form would be shown. */
 function nearest(content: unknown) {
   return (issue: z.core.$ZodIssue): z.core.$ZodIssue[] => {
     if (issue.code !== 'invalid_union' || issue.path[0] !== 'mcp') return [issue]

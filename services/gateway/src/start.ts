@@ -28,9 +28,9 @@ export interface Gateway extends AsyncDisposable {
   url: string
 }
 
-/** How long a stream of notifications may flow; then its client opens another. Its reservation is held as long if its outcome is lost. */
+/** How long a stream of notifications may last; its client then opens another. If its outcome is lost, its reservation is held as long. */
 const streamSeconds = 3600
-/** How long a server may take for the first word of an answer. */
+/** How long a server may take to begin an answer. */
 const answerMs = 120_000
 
 /** Starts the gateway and listens. Throws `config_invalid` for a file that cannot work, before it listens. */

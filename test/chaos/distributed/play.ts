@@ -19,7 +19,7 @@ import { generator, seed } from '../seed.ts'
 import { Acknowledged, approved, sampleLives } from '../story.ts'
 import { nightly } from './counts.ts'
 
-/** A busy machine is no failure; at night it may be busier. */
+/** A slow answer of a busy machine is not a failure. At night the machine may be busier. */
 export const readyWithinMs = nightly ? 300_000 : 90_000
 
 /** The services as processes on a real broker and a real Redis, with people and agents who live through what happens to them. */

@@ -21,7 +21,7 @@ export interface Setting {
   readonly own: boolean
 }
 
-/** A higher value of these is no fault: a production's settings also satisfy a development's. */
+/** A higher value of these is not a fault: settings for production also satisfy those for development. */
 const minima: ReadonlySet<string> = new Set(['min.insync.replicas'])
 
 /**

@@ -61,7 +61,7 @@ const approve = () => {
     registry = [...registry.filter(({ type, id }) => type !== change.type || id !== change.id), change]
 }
 
-// Each command that reads a server starts a process: a test is a story of several steps, so that there are few.
+// Each command that reads a server starts a process, so the tests are few, each with several steps.
 describe('gateway add', () => {
   it('shows everything, writes the file, the keys and the pin, and proposes both entries; again and for a second server', async () => {
     const { code, out } = await add('--public-url', 'https://gw.example')
@@ -97,7 +97,7 @@ describe('gateway add', () => {
     expect(statSync(folder.at('keys', 'gateway-outcome.json')).mode & 0o777).toBe(0o600)
     expect(existsSync(folder.at('billing.pin.json'))).toBe(true)
 
-    // Again, before the approval: the same keys, the same file, the same proposal.
+    // A second run before the approval gives the same keys, the same file and the same proposal.
     const [file, keys] = [readFileSync(config(), 'utf8'), readdirSync(folder.at('keys'))]
     const again = await add('--public-url', 'https://gw.example', '--json')
     expect(JSON.parse(again.out)).toMatchObject({
@@ -242,7 +242,7 @@ describe('gateway diff', () => {
     const missing = await gateway('diff', 'other')
     expect([missing.code, missing.err]).toEqual([2, expect.stringContaining('there is no server other')])
     approve()
-    // A pin that is lost is what the server says, as long as people approved that.
+    // A lost pin is written anew from what the server says, if people approved exactly that.
     const pin = folder.at('billing.pin.json')
     const approved = readFileSync(pin, 'utf8')
     rmSync(pin)

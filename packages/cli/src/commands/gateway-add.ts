@@ -29,7 +29,7 @@ interface AddOptions extends DataOption, JsonOption, ReadingOptions {
   proposer: string
 }
 
-/** `gateway add`: from an existing server to a governed one, except for the approval. */
+/** `gateway add`: turns an existing server into a governed one, except for the approval. */
 export function gatewayAddCommand(gateway: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = gateway
     .command('add')
@@ -121,7 +121,7 @@ const planLines = (plan: Plan, config: string): string[] => [
   ...plan.notes.map((note) => `NOTE: ${note}`),
 ]
 
-/** The entry of gateway.yaml that the options describe; undefined if they describe none, so that the file has to have it. */
+/** The entry of gateway.yaml that the options describe; undefined if they describe none: then the file must have it. */
 function entryOf(words: readonly string[], options: AddOptions): Record<string, unknown> | undefined {
   const { url, header = [], env = [] } = options
   if (url !== undefined && words.length > 0)
@@ -141,7 +141,7 @@ function entryOf(words: readonly string[], options: AddOptions): Record<string, 
     Object.entries(pairsOf('--header', header)).map(([name, value]) => [name.toLowerCase(), value]),
   )
   return {
-    // As the gateway reads it, so that a second run finds the same.
+    // In the form in which the gateway reads it, so that a second run finds the same entry.
     url: URL.parse(url)?.href ?? url,
     ...(options.private ? { private: true } : {}),
     ...(header.length === 0 ? {} : { inject: { headers: fields } }),
@@ -166,7 +166,7 @@ function pairsOf(option: string, texts: readonly string[]): Record<string, strin
   )
 }
 
-/** Replaces the file that was read. One that a person changed meanwhile is left alone. */
+/** Replaces the file that was read, unless a person changed it meanwhile. */
 async function writeConfig(path: string, { before, after }: NonNullable<Plan['file']>): Promise<void> {
   const now = existsSync(path) ? readFileSync(path, 'utf8') : null
   if (now !== before) throw new ServiceError('config_invalid', `${path} was changed meanwhile: start again`)

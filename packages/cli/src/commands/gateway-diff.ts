@@ -19,7 +19,7 @@ interface DiffOptions extends DataOption, JsonOption, ReadingOptions {
   proposer: string
 }
 
-/** `gateway diff`: what a server says of itself now, against what people approved. */
+/** `gateway diff`: compares what a server says of itself now with what people approved. */
 export function gatewayDiffCommand(gateway: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = gateway
     .command('diff')
@@ -53,7 +53,7 @@ async function compare(name: string, options: DiffOptions, io: Io): Promise<Exit
   }
   const isSame = registered === plan.manifest
   const wanted: WantedEntity[] = [{ type: 'tool-server', id: plan.entry.id, value: plan.entry }]
-  // Labels are people's: where the server says the same as before, there is nothing to propose.
+  // Labels belong to people: if the server says the same as before, there is nothing to propose.
   const diff = isSame ? [] : unmet(wanted, present)
   const effects = effectLines(diff)
   for (const line of lenienceLines(lenience)) io.err(line)
@@ -78,7 +78,7 @@ async function compare(name: string, options: DiffOptions, io: Io): Promise<Exit
     else io.out('Nothing was written nor proposed (--dry-run).')
     return exitCodes.ok
   }
-  // The approved manifest, if it was beside the pin, is the pin since.
+  // If the approved manifest waited next to the pin, it has become the pin.
   await proposePin({ ...plan, base: plan.base === 'next' ? 'pin' : plan.base })
   const proposal = await propose(operator, diff, { proposer: options.proposer, present, lenience })
   if (!json) for (const line of proposalLines(proposal)) io.out(line)

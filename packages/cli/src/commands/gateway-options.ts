@@ -14,6 +14,6 @@ export function withReading(command: Command): Command {
     .option('--timeout <seconds>', 'how long the server may take in all', wholeNumber(1, 3600), 60)
 }
 
-/** `--data`, for a command that is shown to a person: nothing where it is the default. */
+/** `--data`, for a command that is shown to a person; empty if it is the default. */
 export const dataOption = (data: string, { env }: Pick<Io, 'env'>): string =>
   data === (env.BAILIWICK_DATA || '.bailiwick') ? '' : ` --data ${data}`

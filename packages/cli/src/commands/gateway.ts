@@ -10,7 +10,7 @@ interface PinOptions {
   out?: string
 }
 
-/** `gateway`: what the operator of a gateway does beside running it (`serve gateway`). */
+/** `gateway`: the operator's work on a gateway, except running it (`serve gateway`). */
 export function gatewayCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const gateway = program
     .command('gateway')

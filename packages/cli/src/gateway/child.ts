@@ -4,13 +4,14 @@ import { ServiceError } from '@bailiwick/errors'
 import { nodeArguments } from '@bailiwick/host'
 import type { Io } from '../io.ts'
 
-/** The gateway reads at most 4 MiB of a server, and writes them a few times. */
+/** The gateway reads at most 4 MiB from a server, and its answer repeats them a few times. */
 const largestAnswer = 64 * 1024 * 1024
 const largestComplaint = 16 * 1024
 
 /**
- * Runs a program of this repository with `input`, and resolves with what it wrote. No byte of it reaches the terminal from there: a server's
- * own words may be in it. Throws `config_invalid` if it cannot run, or ends badly.
+ * Runs a program of this repository with `input`, and resolves with its output and exit code. The program cannot write to the terminal,
+ * because a server's own words may be in its output. Throws `config_invalid` if it cannot be started, and `answer_malformed` if it writes
+ * too much.
  */
 export async function runChild(
   main: string,

@@ -4,7 +4,7 @@ import type { ManifestChange, Plan } from './plan.ts'
 const signs = { new: '+', gone: '-', changed: '~' } as const
 const names = { tools: 'tool', prompts: 'prompt', templates: 'template' } as const
 
-/** What a server says differently now, in lines for people: each thing, and in it each place by its JSON pointer. */
+/** What a server now says differently, in lines for people: each thing that changed, and each place in it by JSON pointer. */
 export function changeLines(changes: readonly ManifestChange[]): string[] {
   return changes.flatMap(({ kind, name, change, differences }) => {
     const thing = kind === 'tools' || kind === 'prompts' || kind === 'templates' ? names[kind] : kind
@@ -27,7 +27,7 @@ function differenceLine({ pointer, before, after }: ManifestChange['differences'
 const longest = 240
 const kept = 40
 
-/** A long text around its first difference: what changed is shown, wherever it is. */
+/** The part of a long text around its first difference, so that the change is always visible. */
 function shortened(text: string, from = 0): string {
   const start = text.length <= longest ? 0 : Math.max(0, from - kept)
   const end = Math.min(text.length, start + longest)

@@ -5,8 +5,8 @@ import { writeFileDurably } from '@bailiwick/kit'
 import type { Plan } from './plan.ts'
 
 /**
- * Keeps what is proposed. If people approved another manifest, that one stays in the pin file and the proposed one waits beside it:
- * by the old one the gateway lets go on what did not change. Otherwise there is nothing to go on with, and the proposed one is the pin.
+ * Keeps the proposed manifest. If a file holds the one that people approved, that one is the pin and the proposed one waits next to it:
+ * with the approved one, the gateway goes on serving what did not change. Otherwise the proposed one becomes the pin.
  */
 export async function proposePin(plan: Plan): Promise<void> {
   const { pin, base, changes } = plan
@@ -15,15 +15,15 @@ export async function proposePin(plan: Plan): Promise<void> {
   if (changes.length > 0) await write(pin.next, pin.text)
 }
 
-/** After the approval of what was read: it is the pin. */
+/** Makes the manifest that was read the pin, after people have approved it. */
 export async function approvePin({ pin }: Pick<Plan, 'pin'>): Promise<void> {
   await write(pin.path, pin.text)
   await rm(pin.next, { force: true })
 }
 
 /**
- * What people approved becomes the pin, where the pin is something else: a proposal that was approved since, or what was read, if `isSame`
- * says that this is what they approved. Resolves with whether the pin changed.
+ * Makes what people approved the pin, if the pin is something else: a proposal that was approved since, or what was read, if `isSame` says
+ * that they approved exactly this. Resolves with whether the pin changed.
  */
 export async function adoptPin(plan: Pick<Plan, 'pin' | 'base'>, isSame = false): Promise<boolean> {
   if (plan.base === 'pin' || (plan.base === 'none' && !isSame)) return false

@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import type { z } from 'zod'
 
 /**
- * A setting with what the reference says of it: what it does, in sentences, and one value that is taken. The default is read from the
- * schema. Write it around the whole chain: zod keeps it with exactly this schema, and forgets it in `.optional()` and `.default()`.
+ * A setting with its text for the reference page: what it does, in sentences, and one valid value. The default is read from the schema. Put
+ * this around the whole chain: zod keeps the text with exactly this schema, and `.optional()` and `.default()` make another one.
  */
 export const setting = <S extends z.ZodType>(does: string, example: string, schema: S): S =>
   schema.meta({ description: does, example })
@@ -11,14 +11,14 @@ export const setting = <S extends z.ZodType>(does: string, example: string, sche
 /** A setting as the page of settings shows it. */
 export interface DescribedSetting {
   name: string
-  /** As one would write it; `undefined`: absent means something that no value says, or it is required. */
+  /** As a person would write it; `undefined` if the setting is required, or if no value says the same as its absence. */
   default: string | undefined
   required: boolean
   does: string
   example: string
 }
 
-/** The settings of a process, in the order of its schema. Throws for one that says nothing of itself. */
+/** The settings of a process, in the order of its schema. Throws for a setting without a text or a valid example. */
 export function describedSettings(schema: z.ZodObject): DescribedSetting[] {
   return Object.entries(schema.shape as Record<string, z.ZodType>).map(([name, field]) => {
     const said: { description?: string | undefined; example?: unknown } = field.meta() ?? {}
@@ -30,7 +30,7 @@ export function describedSettings(schema: z.ZodObject): DescribedSetting[] {
   })
 }
 
-/** The text whose value this is: a default is read, not written down a second time. */
+/** The text that the schema reads as this value, so that a default is not written down a second time. */
 function written(field: z.ZodType, value: unknown): string | undefined {
   const texts = [
     ...(typeof value === 'string' ? [value] : []),

@@ -14,7 +14,7 @@ export interface RequestHead {
   readonly rawHeaders: RawHeaders
 }
 
-/** A head that has one reading. */
+/** A head that can be read in only one way. */
 export interface CheckedHead {
   readonly method: string
   readonly target: string
@@ -47,7 +47,7 @@ export function checkHead(
   return { method, target, headers: fields.headers, caller: Object.freeze({ credential, proof, callId, htu }) }
 }
 
-/** The request that goes on, which nothing can change any more. The body is the caller's own buffer: it is copied when it is decided on. */
+/** The request that is sent on, frozen. The body is the caller's own buffer: it is copied before it is decided on. */
 export function requestOf({ method, target, headers }: CheckedHead, body: Uint8Array): RelayRequest {
   return Object.freeze({ method, target, headers, body })
 }

@@ -1,14 +1,14 @@
 import type { RawHeaders, Refused } from '../upstream.ts'
 import { refuse } from './refuse.ts'
 
-/** A token (RFC 9110 §5.6.2) without `_`, which CGI and others take for `-`. */
+/** A token (RFC 9110 §5.6.2) without `_`, which CGI and others treat like `-`. */
 const token = /^[!#$%&'*+.^`|~0-9A-Za-z-]+$/
-/** Visible ASCII and spaces. A tab, or a byte above, is read differently from server to server. */
+/** Visible ASCII and spaces. Servers read a tab, or a byte above ASCII, in different ways. */
 const value = /^[\x20-\x7e]*$/
 /** One media type, with parameters (RFC 9110 §8.3.1). */
 const mediaType = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?: ?; ?[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[^"\\]*"))*$/
 
-/** Each would change what the other side does in a way that no action names, or would be read by one server of two. */
+/** Each of these would change what the upstream does in a way that no action names, or only some servers would read it. */
 const forbidden: ReadonlySet<string> = new Set([
   'expect',
   'upgrade',
@@ -26,7 +26,7 @@ const forbidden: ReadonlySet<string> = new Set([
   'x-rewrite-url',
 ])
 
-/** Framing, hop-by-hop fields, what the caller proves itself with, and what proxies on the way add: they end here. */
+/** The relay drops these: framing, hop-by-hop fields, the caller's credential and proof, and fields that proxies on the way add. */
 const taken: ReadonlySet<string> = new Set([
   'authorization',
   'bailiwick-call-id',

@@ -12,7 +12,7 @@ const forbiddenEscape = /%(?:0[0-8BCEF]|1[0-9A-F]|7F)/i
 
 /**
  * The parameters of a request target by name, decoded. A parameter without `=` is ''. Refuses a query that servers read differently, and a
- * name that comes twice, also if only its case differs.
+ * name that occurs twice, even in another case.
  */
 export function readQuery(target: string): { parameters: Readonly<Record<string, string>> } | Refused {
   const { query } = splitTarget(target)

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '@bailiwick/errors'
 import type { Refused } from '../upstream.ts'
 
-/** `detail` says which part is wrong, and quotes nothing of it. */
+/** `detail` says which part is wrong, without quoting it. */
 export const refuse = (refused: ErrorCode, detail: string): Refused => ({ refused, detail })

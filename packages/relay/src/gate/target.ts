@@ -3,26 +3,26 @@ import { refuse } from './refuse.ts'
 
 const longestTarget = 8192
 
-/** RFC 3986 §3.3 without `;`, which some servers cut off as a parameter. Escapes are checked apart. */
+/** RFC 3986 §3.3 without `;`, which some servers cut off as a parameter. Escapes are checked separately. */
 const pathCharacters = /^[\w.~!$&'()*+,=:@%/-]*$/
-/** Separators, dots, what ends a path, and control characters: a server that decodes before it routes takes another path. */
+/** Escaped separators, dots, ends of paths and control characters: a server that decodes before it routes would take another path. */
 const forbiddenEscape = /%(?:2F|5C|2E|3B|3F|23|[01][0-9A-F]|7F)/i
-/** `%252F`: a server that decodes twice takes another path. */
+/** `%252F`: a server that decodes twice would take another path. */
 const doubleEscape = /%25[0-9A-F]{2}/i
 export const brokenEscape = /%(?![0-9A-F]{2})/i
 export const smallEscape = /%(?:[a-f][0-9A-Fa-f]|[0-9A-Fa-f][a-f])/
 /** An escape of an unreserved character (RFC 3986 §2.3): letters, digits, `-`, `.`, `_`, `~`. */
 export const needlessEscape = /%(?:2D|2E|3[0-9]|4[1-9A-F]|5[0-9A]|5F|6[1-9A-F]|7[0-9A]|7E)/i
 
-/** The path of a target, and its query without the question mark; undefined: there is none. */
+/** The path of a target, and its query without the question mark; undefined if there is none. */
 export function splitTarget(target: string): { path: string; query: string | undefined } {
   const mark = target.indexOf('?')
   return mark < 0 ? { path: target, query: undefined } : { path: target.slice(0, mark), query: target.slice(mark + 1) }
 }
 
 /**
- * Why the path of a request target has more than one reading; undefined: it has one. Nothing is normalised: a caller that means another
- * path has to write that path.
+ * Why the path of a request target can be read in several ways; undefined if it cannot. Nothing is normalised: a caller that means another
+ * path must write that path.
  */
 export function checkPath(target: string): Refused | undefined {
   if (target.length > longestTarget) return refuse('target_too_long', `more than ${longestTarget} characters`)

@@ -1,9 +1,9 @@
 import type { RawHeaders } from '../upstream.ts'
 
 /**
- * Fields of an answer that end here: framing and hop-by-hop fields; sessions and challenges of the upstream, which are between it and this
- * point; what speaks for the address of this point (CORS, transport security, alternative services); and fields that only this point
- * itself may write.
+ * Fields of an answer that the relay drops: framing and hop-by-hop fields; sessions and challenges of the upstream, which are between it
+ * and this point; fields that speak for this point's address (CORS, transport security, alternative services); and fields that only this
+ * point itself may write.
  */
 const ends: ReadonlySet<string> = new Set([
   'alt-svc',

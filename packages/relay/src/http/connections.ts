@@ -7,7 +7,7 @@ export interface ConnectionOptions {
   origin: string
   /** Whether the name may lead to private addresses. */
   isPrivate: boolean
-  /** Calls under way at the same time, each on a connection of its own. */
+  /** The most calls under way at the same time, each on its own connection. */
   mostCalls: number
   connectMs: number
   headMs: number
@@ -18,14 +18,14 @@ export interface ConnectionOptions {
   resolve?: Resolve | undefined
 }
 
-/** Connections without a call are closed after this time. A server that closes one at that moment loses the call that is just sent. */
+/** Idle connections are closed after this time: if the server closed one first, a call that was just sent on it would be lost. */
 const keepAliveMs = 4000
 const mostIdle = 64
 const longestHead = 32_768
 
 /**
- * The connections to one upstream with one secret. A call has its connection alone, and no call waits inside a connection for another one:
- * an answer that was not asked for then finds no call that it could be taken for, and ends the connection.
+ * The connections to one upstream with one secret. A call has its connection to itself, and no call waits inside a connection for another
+ * one: so an answer that was not asked for matches no call, and ends the connection.
  */
 export class Connections implements AsyncDisposable {
   readonly #options: ConnectionOptions
@@ -37,7 +37,7 @@ export class Connections implements AsyncDisposable {
     this.#options = options
   }
 
-  /** A connection for one call. Throws `upstream_busy`. Give it back by `release`. */
+  /** A connection for one call. Throws `upstream_busy`. Give it back with `release`. */
   take(): Client {
     if (this.#closed) throw new ServiceError('upstream_busy', 'the upstream is being closed')
     if (this.#busy.size >= this.#options.mostCalls) throw new ServiceError('upstream_busy')
@@ -50,7 +50,7 @@ export class Connections implements AsyncDisposable {
   release(client: Client, isWhole: boolean): void {
     this.#busy.delete(client)
     if (!isWhole || this.#closed || this.#idle.length >= mostIdle) void destroy(client)
-    // Only in a later turn: an answer too many that came in the same packet must end the connection before it is used again.
+    // Only in a later turn: a surplus answer in the same packet must end the connection before it is used again.
     else setImmediate(() => (this.#closed ? void destroy(client) : this.#idle.push(client)))
   }
 

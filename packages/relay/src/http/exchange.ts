@@ -12,7 +12,7 @@ export interface Sent {
 }
 
 export interface ExchangeLimits {
-  /** From the first byte sent until the head of the answer has come. */
+  /** The time from the first byte sent until the head of the answer has arrived. */
   headMs: number
   /** The longest answer, in bytes. */
   mostBytes: number
@@ -26,13 +26,13 @@ export interface Answered {
   body: AsyncIterableIterator<Uint8Array>
 }
 
-/** Unread bytes after which the upstream is no longer read. */
+/** With this many unread bytes, the upstream is not read any further. */
 const mostUnread = 65_536
-/** An upstream may send any number of informational answers, each of which is a sign of life. */
+/** The limit on informational answers: each is a sign of life, and an upstream could send any number of them. */
 const mostInformational = 8
 
 /**
- * Sends one request on a connection of its own, once. `ended` is called once, with whether the connection may be used again. Rejects with
+ * Sends one request on its own connection, once. `ended` is called once, and says whether the connection may be used again. Rejects with
  * `upstream_unreachable` or `upstream_address_forbidden` if nothing was sent; otherwise with `upstream_timed_out`, `upstream_failed`, or
  * the signal's reason. After the head, `body` fails with the same codes, and with `upstream_too_large`.
  */
@@ -133,7 +133,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#end({ error: this.#named(error) }, false)
   }
 
-  /** Gives the call up; a connection with half an answer is not used again. */
+  /** Gives up the call; a connection with half an answer is not used again. */
   fail(error: unknown): void {
     if (this.#over) return
     this.#end({ error }, false)
@@ -142,7 +142,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #named(error: Error): unknown {
     if (errorCode(error) === 'upstream_address_forbidden') return error
-    // The library's error may hold what the upstream sent, and so a secret that it repeats.
+    // The library's error may hold bytes that the upstream sent, and a secret that they repeat.
     const cause = new Error(`${error.name}: ${error.message}`)
     if (this.#controller === undefined) return new ServiceError('upstream_unreachable', undefined, { cause })
     const isLate =
@@ -165,7 +165,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#more = withResolvers()
   }
 
-  /** No generator: giving one up that was never read, or that is waiting, would not reach the connection. */
+  /** Not a generator: giving up a generator that was never read, or that is waiting, would not reach the connection. */
   #body(): AsyncIterableIterator<Uint8Array> {
     const body: AsyncIterableIterator<Uint8Array> = {
       next: () => this.#next(),
@@ -181,7 +181,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   async #next(): Promise<IteratorResult<Uint8Array>> {
     for (;;) {
       const more = this.#more.promise
-      // A call that is cut shows nothing more of what has arrived already.
+      // Once a call is cut, it shows nothing more, not even bytes that have already arrived.
       if (this.#signal.aborted) throw this.#signal.reason
       const chunk = this.#unread.shift()
       if (chunk !== undefined) {

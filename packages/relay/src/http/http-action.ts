@@ -6,7 +6,7 @@ import { refuse } from '../gate/refuse.ts'
 import { splitTarget } from '../gate/target.ts'
 import type { Upstream } from '../upstream.ts'
 
-/** Fields that say how the answer is to be written, and what the body is: they are sent on, and only Content-Type is part of the action. */
+/** Fields that describe the wanted answer and the body. They are sent on, and of them only Content-Type is part of the action. */
 const neutral: ReadonlySet<string> = new Set(['accept', 'accept-language', 'content-type'])
 export const isNeutral = (field: string): boolean => neutral.has(field)
 
@@ -14,8 +14,8 @@ const withoutBody: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DEL
 
 /**
  * The action of a plain HTTP request: `http/<METHOD>` on `{ type: 'http', id: <name><path> }`. Its properties are the query's parameters,
- * the fields of `forward`, the media type, and the body: as JSON, or, if it is no JSON, by its SHA-256 alone. A policy can then bound
- * everything that the other side can act on.
+ * the fields of `forward`, the media type, and the body: as JSON, or, if it is not JSON, only its SHA-256. A policy can then bound
+ * everything that the upstream can act on.
  */
 export function httpAction(name: string, forward: ReadonlySet<string>): Upstream['toAction'] {
   return ({ method, target, headers, body }) => {

@@ -20,13 +20,13 @@ export interface HttpUpstreamOptions {
   inject?: Readonly<Record<string, string>>
   secrets: SecretPort
   /**
-   * Names of request fields that are sent on, besides Accept, Accept-Language and Content-Type. They are part of the action. All other
-   * fields of a request end here.
+   * Names of request fields that are sent on, besides Accept, Accept-Language and Content-Type. They are part of the action. The relay
+   * drops all other fields of a request.
    */
   forward?: readonly string[]
-  /** Whether the name may lead to private addresses. An address or `localhost` in the URL itself may. Default: no. */
+  /** Whether the name may resolve to private addresses. An IP address or `localhost` in the URL needs no such permission. Default: no. */
   isPrivate?: boolean
-  /** Calls under way at the same time; default 256. */
+  /** The most calls under way at the same time; default 256. */
   mostCalls?: number
   /** The time to connect, to the head of an answer, and between two parts of it, in ms; default 5 s, 60 s, 5 min. */
   connectMs?: number
@@ -50,7 +50,7 @@ const defaults = {
   forward: [] as readonly string[],
 }
 
-/** Fields that the relay itself writes, or that would change who speaks or where the body ends. */
+/** Fields that the relay itself writes, or that would change who the sender is or where the body ends. */
 const notForwarded =
   /^(?:authorization|connection|content-.*|cookie|dpop|host|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/
 
@@ -83,7 +83,7 @@ export function httpUpstream(options: HttpUpstreamOptions): Upstream {
       .update(JSON.stringify(filled.map(({ text }) => text)))
       .digest('base64')
     if (current?.of !== of) {
-      // Calls under way end in their own time: they hold the connections that they took.
+      // Calls under way are not disturbed: they keep the connections that they took.
       void current?.connections.retire()
       current = { of, connections: new Connections(pool) }
     }
@@ -152,7 +152,7 @@ function readUrl(text: string): { origin: string; base: string } {
     !/[?#@]/.test(text)
   if (url === undefined || !isPlain)
     throw new ServiceError('config_invalid', 'url: http or https, without credentials and query')
-  // As written: a parser resolves dots and other spellings.
+  // Compared as written, because a parser would resolve dots and other spellings.
   const [, written = ''] = /^https?:\/\/[^/]+(\/.*)?$/.exec(text) ?? []
   const base = written.replace(/\/$/, '')
   if (base !== '' && (checkPath(base) || base !== url.pathname.replace(/\/$/, '')))

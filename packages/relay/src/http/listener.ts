@@ -5,13 +5,13 @@ import { clientGone, sendError, sendExecuted, sendRefusal, sendRefused } from '.
 
 export interface ListenerOptions extends ReceiveOptions {
   relay: Relay
-  /** Gets what no answer shows. */
+  /** Gets the errors that no answer shows. */
   onError?: (error: unknown) => void
 }
 
 /**
- * A listener for a server of Node.js that puts a relay before an upstream: gate, decision, one request, the answer. Problem documents say
- * what did not go through. Give the server no other listener for requests, and none for `connect` and `upgrade`.
+ * A listener for a server of Node.js that puts a relay in front of an upstream: gate, decision, one request, the answer. Refusals and
+ * failures are problem documents. Give the server no other listener for requests, and none for `connect` and `upgrade`.
  */
 export function relayListener({
   relay,

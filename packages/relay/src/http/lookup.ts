@@ -26,7 +26,7 @@ loopback.addAddress('::1', 'ipv6')
  * Resolves the name of an upstream for each connection, and refuses it (`upstream_address_forbidden`) if even one of its addresses is not
  * allowed: one that is not public, unless the configuration says that this upstream is private. Link-local addresses, where clouds have
  * their metadata services, are never allowed by name. `localhost` is always this machine (RFC 6761 §6.3). An address that the configuration
- * itself names is not looked up, and so allowed.
+ * itself names is not looked up, so it is allowed.
  */
 export function guardedLookup(isPrivate: boolean, resolve: Resolve = allAddresses): LookupFunction {
   return (host, options, done) => {
@@ -47,5 +47,5 @@ export function guardedLookup(isPrivate: boolean, resolve: Resolve = allAddresse
 }
 
 const isIn = (list: BlockList, address: string) => list.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6')
-/** No zone: no list would know the address. */
+/** Whether the address has no zone: with one, no list would match it. */
 const isPlain = (address: string) => isIP(address) !== 0 && !address.includes('%')

@@ -25,8 +25,8 @@ export interface Received {
 const defaults = { mostBytes: 1_048_576, bodyMs: 30_000 }
 
 /**
- * Reads a request from a server of Node.js through the canonical gate. The server must not have read its body. A refusal means that nothing
- * of it goes on; the body may then be unread, so close the connection after the answer (`sendRefused` does).
+ * Reads a request from a server of Node.js through the canonical gate. The server must not have read its body. After a refusal, nothing of
+ * the request is sent on; its body may be unread, so close the connection after the answer (`sendRefused` does).
  */
 export async function receive(
   incoming: IncomingMessage,
@@ -34,7 +34,7 @@ export async function receive(
 ): Promise<Received | Refused | Refusal> {
   const { baseUrl, mostBytes, bodyMs } = { ...defaults, ...options }
   const { method = '', url: target = '', rawHeaders } = incoming
-  // An answer in HTTP/1.0 may end with its connection alone: one that is cut would pass for a whole one.
+  // In HTTP/1.0, the end of the connection can be the end of the answer, so a cut answer would pass for a whole one.
   if (incoming.httpVersion !== '1.1') return refuse('http_version_forbidden', 'the version')
   const head = checkHead({ method, target, rawHeaders }, baseUrl)
   if ('refused' in head) return head
@@ -62,7 +62,7 @@ async function readBody(incoming: IncomingMessage, mostBytes: number, bodyMs: nu
 async function collect(incoming: IncomingMessage, mostBytes: number): Promise<Uint8Array | Refused> {
   const chunks: Buffer[] = []
   let length = 0
-  // Not by iteration: leaving that early would destroy the connection, and with it the answer that says why.
+  // Not by iteration: leaving the loop early would destroy the connection, and with it the answer that says why.
   return new Promise((resolve, reject) => {
     incoming.on('data', (chunk: Buffer) => {
       length += chunk.length

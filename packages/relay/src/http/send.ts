@@ -63,7 +63,7 @@ export function sendRefusal(response: ServerResponse, refusal: Refusal): void {
   sendProblem(response, status, { ...problem, status })
 }
 
-/** Sends what went wrong after the permit. */
+/** Sends an error that occurred after the permit. */
 export function sendError(response: ServerResponse, error: unknown): void {
   const problem = toProblem(error)
   sendProblem(response, problem.status, problem)

@@ -5,8 +5,9 @@ const withinMs = 10_000
 const longest = 65_536
 
 /**
- * Runs a program and returns what it prints, without the last line end. There is no shell: the text is split at spaces. The program gets only a
- * usual PATH, no input, and its errors are dropped. It and what it started are killed when it takes too long or writes too much.
+ * Runs a program and returns its output, without the last line end. There is no shell: the text is split at spaces. The program gets only a
+ * usual PATH and no input, and its errors are dropped. It is killed, with everything that it started, if it takes too long or writes too
+ * much.
  */
 export async function runForSecret(text: string): Promise<string> {
   const [command = '', ...args] = text.split(/ +/).filter((part) => part !== '')

@@ -32,9 +32,9 @@ export class Secret {
 /** Where secrets come from: `file:PATH`, `env:NAME`, `exec:COMMAND ARGUMENT…`, `vault:MOUNT/PATH#FIELD`. */
 export interface SecretPort {
   /**
-   * The present value. It is read again after a bounded time, so that a rotated secret comes into use without a restart. Rejects with
-   * `secret_unavailable`: the message names the reference, never a value, and never what a command or a server printed. If a secret cannot
-   * be read again, the last value counts for a bounded time, and then no more.
+   * The current value. It is read again after a bounded time, so that a rotated secret comes into use without a restart. Rejects with
+   * `secret_unavailable`: the message names the reference, never a value, and never the output of a command or server. If a secret cannot
+   * be read again, its last value is used for a bounded time, and then no longer.
    */
   read(reference: string): Promise<Secret>
   /** Throws `config_invalid` for a reference that can never be read: an unknown scheme, or a scheme that is not set up here. */

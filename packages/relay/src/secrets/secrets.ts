@@ -24,12 +24,12 @@ interface Kept {
   readAt: number
 }
 
-/** Visible ASCII: what a header field can hold, and no line end that would begin another one. */
+/** Visible ASCII, which a header field can hold, without a line end, which would begin another field. */
 const usable = /^[\x21-\x7e](?:[\x20-\x7e]{0,16382}[\x21-\x7e])?$/
 
 /**
- * Reads secrets by the scheme of their reference. A reference is read once at a time, however many calls wait for it, and kept in memory
- * alone.
+ * Reads secrets by the scheme of their reference. A reference is read once at a time, however many calls wait for it, and its value is kept
+ * only in memory.
  */
 export function openSecrets(options: SecretsOptions = {}): SecretPort {
   const { env = {}, vault, freshMs = 30_000, staleMs = 300_000, clock = systemClock } = options

@@ -3,14 +3,14 @@ import type { SecretPort } from './secret-port.ts'
 
 /** A text with secrets in it: `Bearer ${secret:file:/run/secrets/billing}`. */
 export interface SecretTemplate {
-  /** The text with the present values, and these values, for a check that none comes back. Keep neither. */
+  /** The text with the current values, and these values, for a check that none of them comes back. Keep neither. */
   fill(): Promise<{ text: string; values: readonly string[] }>
 }
 
 const place = /\$\{secret:([^}]+)\}/g
 
 /**
- * Reads a template. Throws `config_invalid` for a reference that can never be read, for a `${` that is no secret, and for text that a
+ * Reads a template. Throws `config_invalid` for a reference that can never be read, for a `${` that is not a secret, and for text that a
  * header field cannot hold.
  */
 export function secretTemplate(template: string, secrets: SecretPort): SecretTemplate {

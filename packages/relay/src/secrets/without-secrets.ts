@@ -1,11 +1,12 @@
 import { ServiceError } from '@bailiwick/errors'
 
-/** Whether a secret can be looked for: a shorter one would be found where it is not. */
+/** Whether a secret is long enough to be looked for: a shorter text would often be found by chance. */
 export const isFindable = (secret: string): boolean => secret.length >= 8
 
 /**
  * Passes an answer on unless it contains one of the secrets that were sent with the request, as written or in base64: then it throws
- * `answer_withheld` before the last byte of the secret is passed on. Holds back no more than an end that may be the beginning of a secret.
+ * `answer_withheld` before the last byte of the secret is passed on. Holds back only the last bytes, if they may be the beginning of a
+ * secret.
  */
 export function withoutSecrets(
   body: AsyncIterable<Uint8Array>,
@@ -48,7 +49,7 @@ function longestBeginning(bytes: Buffer, hidden: readonly Buffer[]): number {
   return longest
 }
 
-/** The part of each of the three alignments in base64 that does not depend on what stands around it. */
+/** For each of the three alignments in base64, the part that does not depend on the surrounding bytes. */
 function base64Of(secret: string): Buffer[] {
   return [0, 1, 2].map((before) => {
     const text = Buffer.from(`${' '.repeat(before)}${secret}`).toString('base64')

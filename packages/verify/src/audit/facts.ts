@@ -235,7 +235,7 @@ function applyDecision(
     const proof = `${tree} ${proof_id}`
     const before = proof_id === undefined ? undefined : proofs.get(proof)
     if (before !== undefined) {
-      // This is no lost race: the version is the next one, so its writer had read the ALLOW that counted the proof.
+      // This is not a lost race: the version is the next one, so its writer had read the ALLOW that counted the proof.
       const detail = `${event.data.decision_id}: its proof counted before, in leaf ${before}`
       findings.push({ leaf: index, rule: 'V10', detail })
       return false

@@ -1,9 +1,9 @@
 import { type DecodedEvent, decodeEvent, type TopicName, topicNamed } from '@bailiwick/contracts'
 
-/** What an entry says of itself, before anything of it is verified. */
+/** What an entry says of itself, before any of it is verified. */
 export interface LeafHeader {
   topic: TopicName
-  /** The key under which its topic had it. */
+  /** The event's key on its topic. */
   key: string
   /** ms since the epoch. */
   at: number
@@ -20,8 +20,8 @@ export interface Leaf<N extends TopicName = TopicName> {
 }
 
 /**
- * An entry does not say on which topic it stood, but its `dataschema` does, and the key that signed it must be certified for that topic.
- * Undefined for bytes that name no topic of ours.
+ * The log does not store an entry's topic, but the entry's `dataschema` names it, and the key that signed the entry must be certified for
+ * that topic. Undefined for bytes that name no topic of ours.
  */
 export function headerOf(bytes: Uint8Array): LeafHeader | undefined {
   try {

@@ -39,7 +39,7 @@ export type Key =
 /** The version of the index's format. An index of another format is rebuilt. */
 export const format = 8
 
-/** The answers that one agent, all its instances together, got in one hour. */
+/** How many calls of one agent, all its instances together, were allowed and denied in one hour. */
 export interface ActivityHour {
   agent: string
   /** Hours since the epoch. */

@@ -9,7 +9,7 @@ const head = `# The MCP gateway: bailiwick serve gateway --config FILE
 # Each server below is at /mcp/NAME. bailiwick gateway add wrote this file; edit it as you like.
 `
 
-/** The servers of a text, as they are written. Throws `config_invalid` for a text that is no map of servers. */
+/** The servers in a text, as they are written there. Throws `config_invalid` for a text that is not a map of servers. */
 export function rawServers(text: string, path: string): Readonly<Record<string, RawEntry>> {
   const content = contentOf(documentOf(text, path))
   const { mcp } = (content ?? {}) as { mcp?: unknown }
@@ -17,8 +17,8 @@ export function rawServers(text: string, path: string): Readonly<Record<string, 
 }
 
 /**
- * The text with one more server, `name`, which is not in it yet. All else stays as a person wrote it: where `mcp` is a block, lines are put
- * behind its last one, and no other byte changes. Throws `config_invalid` for a text that cannot be extended.
+ * Returns the text with one more server, `name`, which it must not have yet. Everything else stays as a person wrote it: if `mcp` is a
+ * block, the new lines follow its last line, and no other byte changes. Throws `config_invalid` for a text that cannot be extended.
  */
 export function addEntry(text: string | undefined, name: string, entry: RawEntry, path: string): string {
   if (text === undefined || text.trim() === '')
@@ -30,7 +30,7 @@ export function addEntry(text: string | undefined, name: string, entry: RawEntry
     made !== undefined && isDeepStrictEqual(contentOf(parseDocument(made, options)), wanted)
   const inserted = insertLines(text, document, name, entry)
   if (isAsWanted(inserted)) return inserted
-  // A flow map, or a file without `mcp`: written anew by the YAML library, which keeps comments and may change spaces.
+  // For a flow map, or a file without `mcp`, the YAML library writes the file anew: it keeps comments, and may change spaces.
   if (isMap(document.get('mcp', true))) document.setIn(['mcp', name], document.createNode(entry))
   else document.set('mcp', document.createNode({ [name]: entry }))
   const written = document.toString({ lineWidth: 0 })
@@ -55,7 +55,7 @@ function insertLines(text: string, document: Document, name: string, entry: RawE
     .trimEnd()
     .split('\n')
     .map((line) => `${' '.repeat(indent)}${line}${newLine}`)
-  // A block ends behind its line break, anything else before it, perhaps with a comment between.
+  // The range of a block ends after its line break. Any other range ends before it, perhaps with a comment in between.
   const lineEnd = text[end - 1] === '\n' ? end : text.indexOf('\n', end) + 1
   if (lineEnd === 0) return `${text}${newLine}${lines.join('')}`
   return `${text.slice(0, lineEnd)}${lines.join('')}${text.slice(lineEnd)}`

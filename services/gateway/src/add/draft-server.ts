@@ -14,8 +14,8 @@ export interface DraftServer {
 }
 
 /**
- * The registry entry of a server as it is now. Labels that people registered stay, also of a tool whose description changed: only what is
- * new gets guessed ones. A tool that is gone leaves the entry, so that its labels do not wait for another one of its name.
+ * The registry entry of a server as it is now. Tools keep the labels that people registered, even if their description changed: only new
+ * tools get guessed ones. A tool that is gone leaves the entry, so that a later tool of the same name does not get its labels.
  */
 export function draftServer(
   id: string,
@@ -42,11 +42,11 @@ export function draftServer(
       guesses.push({ tool, ...guess })
     }
   }
-  // A method that people described themselves is no tool, which could be gone.
+  // Methods that people described stay: only a tool can be gone.
   for (const [tool, present] of Object.entries(known))
     if (tool.includes('/') && !tools.has(tool)) tools.set(tool, present)
   return {
-    // Of a server that says what it said when people described it, their description is the whole truth.
+    // If the server still says what it said when people described it, their entry stays as it is.
     ...(registered?.manifest === hash
       ? { entry: { ...registered, url }, guesses: [] }
       : { entry: { id, url, manifest: hash, tools: Object.fromEntries(tools) }, guesses }),

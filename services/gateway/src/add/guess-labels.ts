@@ -44,8 +44,8 @@ for (const [labels, text] of words)
   for (const word of text.split(' ')) byWord.set(word, new Set([...(byWord.get(word) ?? []), ...labels]))
 
 /**
- * Labels from the words of a tool's name, and from the annotations that its server wrote. The server is not trusted: an annotation adds
- * labels and takes none away. A tool of which nothing is known stays `unlabelled`, which the starter policies deny.
+ * Labels from the words of a tool's name, and from the annotations that its server wrote. The server is not trusted: an annotation can add
+ * labels and never removes one. If neither says anything, the tool is `unlabelled`, which the starter policies deny.
  */
 export function guessLabels(tool: JsonObject): Guess {
   const labels = new Set<string>()
@@ -88,7 +88,7 @@ const wordsOf = (name: string): string[] => [
 const amounts = /^(amount|total|price|cost|sum)(_?(value|cents|minor|amount))?$/i
 const currencies = /^currency(_?code)?$/i
 
-/** Only where exactly one argument can be the amount and one the currency: a wrong pair would let calls cost nothing. */
+/** Only if exactly one argument can be the amount, and exactly one the currency: a wrong pair would let calls cost nothing. */
 function guessCost(schema: unknown): Guess['cost'] {
   const found = argumentsOf(schema, '', 0)
   const [amount, ...otherAmounts] = found.filter(({ name, type }) => amounts.test(name) && type !== 'object')

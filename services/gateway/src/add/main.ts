@@ -20,7 +20,7 @@ try {
   const detail = error instanceof ServiceError ? (error.detail ?? errorKinds[code].title) : String(error)
   await write({ error: { code, detail } })
 }
-// A server that keeps its connection open must not keep this process.
+// A server that keeps its connection open must not keep this process alive.
 process.exit()
 
 function write(answer: object): Promise<void> {

@@ -15,13 +15,13 @@ const kinds = ['tools', 'prompts', 'templates'] as const
 /** What differs in one thing of a manifest. */
 export interface ManifestChange {
   kind: (typeof parts)[number] | (typeof kinds)[number]
-  /** Of a tool or prompt its name, of a template its URI template. */
+  /** The name of a tool or prompt, or the URI template of a template. */
   name?: string
   change: 'new' | 'gone' | 'changed'
   differences: Difference[]
 }
 
-/** Every place in which two manifests differ; none for two of one hash. */
+/** Every place in which two manifests differ; empty if they have the same hash. */
 export function diffManifests(before: Manifest, after: Manifest): ManifestChange[] {
   const whole = parts.flatMap((kind): ManifestChange[] => {
     const differences = diffJson(before[kind] ?? null, after[kind] ?? null)
@@ -45,7 +45,7 @@ function diffThings(
   })
 }
 
-/** Of something that is new or gone: the whole of it, as one difference. */
+/** For something that is new or gone: one difference that holds all of it. */
 const diffMembers = (before: unknown, after: unknown): Difference[] =>
   before === undefined
     ? [{ pointer: '', after }]
@@ -54,8 +54,8 @@ const diffMembers = (before: unknown, after: unknown): Difference[] =>
       : diffJson(before, after)
 
 /**
- * The smallest places in which two JSON values differ. Setting each `after` at its pointer in `before`, and deleting what has none, gives
- * the second value. Lists of different lengths differ as a whole: a place in one is not the same place in the other.
+ * The smallest places in which two JSON values differ. To get the second value from the first, set each `after` at its pointer, and delete
+ * the places without one. Lists of different lengths differ as a whole: a place in one is not the same place in the other.
  */
 export function diffJson(before: unknown, after: unknown, pointer = ''): Difference[] {
   if (isSame(before, after)) return []

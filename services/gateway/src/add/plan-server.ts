@@ -20,9 +20,9 @@ import { type ReadServer, readServer } from './read-server.ts'
 export const planSchema = z.strictObject({
   /** The server's name in `gateway.yaml`. */
   name: z.string(),
-  /** Path of `gateway.yaml`, which need not exist where a server is added. */
+  /** Path of `gateway.yaml`, which need not exist yet if a server is added. */
   config: z.string().min(1),
-  /** The entry to add. Absent: the file has it. */
+  /** The entry to add; absent if the file has it. */
   entry: z.record(z.string(), z.unknown()).optional(),
   /** The tool servers of the registry, by id. */
   registered: z.record(z.string(), z.unknown()),
@@ -32,18 +32,18 @@ export const planSchema = z.strictObject({
 })
 export type PlanRequest = z.output<typeof planSchema>
 
-/** What adding a server, or approving it again, would change. Nothing of it is done. */
+/** What adding a server, or approving it again, would change. None of it is done yet. */
 export interface Plan extends DraftServer {
   /** Enforcement point and key folder of `gateway.yaml`. */
   point: string
   keys: string
-  /** `gateway.yaml` as it would be; absent if it has the server. `before` is the text that was read. */
+  /** The new `gateway.yaml`; absent if the file already has the server. `before` is the text that was read. */
   file?: { before: string | null; after: string }
-  /** Where the manifest that people approved is kept, and where the one that is proposed. */
+  /** The file of the manifest that people approved (`path`), and of the proposed one (`next`). */
   pin: { path: string; next: string; text: string }
   era: ReadServer['era']
   manifest: string
-  /** Against what `changes` compares: the manifest of the registry's hash, where a file beside `gateway.yaml` has it. */
+  /** Which file holds the manifest with the registry's hash. `changes` compares with that manifest; `none`: no file holds it. */
   base: 'pin' | 'next' | 'none'
   changes: ManifestChange[]
 }
@@ -55,7 +55,7 @@ export interface PlanAdapters {
   signal: AbortSignal
 }
 
-/** As much of a description can be proposed: the pin file and the gateway's memory hold all of it. */
+/** The largest manifest that can be proposed, in bytes: the pin file and the gateway's memory hold all of it. */
 const largestManifest = 4 * 1024 * 1024
 
 /** Reads a server and plans its entries. Writes nothing. Throws `config_invalid`, `upstream_…` and `answer_malformed`. */
@@ -95,10 +95,10 @@ export async function planServer(request: PlanRequest, adapters: PlanAdapters): 
 
 const none = { base: 'none', manifest: undefined } as const
 
-/** The proposed manifest waits beside the approved one: until people answer, the gateway goes on by the old one. */
+/** The proposed manifest waits next to the approved one, which the gateway uses until people answer. */
 const nextOf = (path: string): string => (path.endsWith('.json') ? `${path.slice(0, -5)}.next.json` : `${path}.next`)
 
-/** The file with the server in it; undefined if it is there. A server that is described otherwise there is not touched. */
+/** The file with the server added; undefined if it already has the server. An entry with other content is never changed. */
 function plannedFile(
   { name, config, entry }: PlanRequest,
   before: string | undefined,
@@ -122,7 +122,7 @@ function plannedFile(
   return undefined
 }
 
-/** Whether each member of `asked` stands in `present` as it is. What a person added to it stays. */
+/** Whether `present` has each member of `asked`, with the same value. It may have more, which a person added. */
 const saysAll = (present: RawEntry, asked: RawEntry): boolean =>
   Object.entries(asked).every(([member, value]) => isDeepStrictEqual(present[member], value)) &&
   'url' in present === 'url' in asked
@@ -188,7 +188,7 @@ function explained(
   return new ServiceError(code, parts.join(''), { cause: error })
 }
 
-/** The text of the pin file. What it says must give the hash that was read, or the gateway would compare another one. */
+/** The text of the pin file. Read back, it must give the hash that was read; otherwise the gateway would compare with another one. */
 function pinText(manifest: Manifest, hash: string): string {
   const text = `${JSON.stringify(manifest, undefined, 2)}\n`
   if (text.length > largestManifest)
@@ -201,7 +201,7 @@ function pinText(manifest: Manifest, hash: string): string {
   return text
 }
 
-/** The manifest of which people signed the hash: from the pin, or from a proposal that was approved since. */
+/** The manifest whose hash people signed: from the pin, or from a proposal that was approved since. */
 function approvedOf(registered: ToolServer, pin: Plan['pin']): { base: Plan['base']; manifest: Manifest | undefined } {
   const [approved, proposed] = [pin.path, pin.next].map((path) => (existsSync(path) ? readPin(path) : undefined))
   const is = (found: Pin | undefined): found is Pin => found?.hash === registered.manifest

@@ -18,7 +18,7 @@ export interface ReadServerOptions {
   newId: () => string
   /** For the whole reading, in ms: a server that gives one page a minute would otherwise keep a person waiting for hours. */
   deadlineMs: number
-  /** A person who stops waiting. The server's processes are ended first: they would not get the signal of a terminal. */
+  /** Aborted when the person stops waiting. The server's processes must be ended then: they do not get the signals of a terminal. */
   signal?: AbortSignal | undefined
 }
 
@@ -26,7 +26,7 @@ export interface ReadServerOptions {
 const helloMs = 10_000
 
 /**
- * Reads a server in the newest revision that it speaks. What was opened is over when this settles. Rejects with `upstream_…` and
+ * Reads a server in the newest revision that it speaks. Everything that it opened is closed when it settles. Rejects with `upstream_…` and
  * `answer_malformed`, whose detail says in which revision the server failed.
  */
 export async function readServer(access: ServerAccess, options: ReadServerOptions): Promise<ReadServer> {
@@ -37,7 +37,7 @@ export async function readServer(access: ServerAccess, options: ReadServerOption
   try {
     const modern = await inEra(access, 'modern', { newId, stop, helloMs: Math.min(helloMs, deadlineMs / 2) })
     if ('read' in modern) return modern.read
-    // A server of the legacy era refuses a request before `initialize`, each in a way of its own.
+    // Servers of the legacy era refuse a request before `initialize`, each in its own way.
     if (modern.saidHello || stop.aborted) throw failure('2026-07-28', modern.error)
     const legacy = await inEra(access, 'legacy', { newId, stop, helloMs: deadlineMs })
     if ('read' in legacy) return legacy.read

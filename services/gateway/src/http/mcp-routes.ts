@@ -11,7 +11,7 @@ export interface McpRoutesOptions {
   servers: ReadonlyMap<string, McpServer>
   /** The gateway's own address, without a path. */
   publicUrl: string
-  /** Who issues credentials: the installation's address. */
+  /** The issuer of credentials: the installation's address. */
   issuer: string
   /** Web pages that may call, by origin. */
   origins: readonly string[]
@@ -96,7 +96,7 @@ function refuseOrigin(request: HttpRequest, allowed: ReadonlySet<string>): void 
   if (!given.every((origin) => allowed.has(origin))) throw new ServiceError('origin_forbidden')
 }
 
-/** As received: the server's own header was replaced, so that the body is not read before this. */
+/** Reads the field as received: the header of the parsed request was replaced, so that the body is not read before this check. */
 function isJson(rawHeaders: readonly string[]): boolean {
   const types = rawHeaders.filter((_, n) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'content-type')
   return types.length === 1 && /^application\/json( *; *charset="?utf-8"?)?$/i.test(types[0] ?? '')
@@ -110,7 +110,7 @@ function goneSignal(reply: HttpReply): AbortController {
   return gone
 }
 
-/** A whole answer goes the usual way. A stream begins at once, and each part leaves as it comes. */
+/** A whole answer is sent in the usual way. A stream begins at once, and each part is sent as it arrives. */
 async function sendAnswer(
   request: HttpRequest,
   reply: HttpReply,
@@ -139,7 +139,7 @@ async function sendAnswer(
     }
     raw.end()
   } catch {
-    // Cut, with its connection: a part must not be taken for the whole.
+    // The stream was cut, so its connection is too: a part must not be mistaken for the whole.
     raw.destroy()
   }
   return reply

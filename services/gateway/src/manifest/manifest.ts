@@ -3,7 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 import { isObject, type JsonObject } from '../protocol/message.ts'
 
-/** Who answers: the address of a server, or the command with the hash of the file that it runs. */
+/** The identity of a server: its address, or its command with the hashes of the files that the command names. */
 export type ServerIdentity =
   | { readonly url: string }
   | { readonly command: readonly string[]; readonly files: Readonly<Record<string, string>> }
@@ -115,7 +115,7 @@ export function parseManifest(value: unknown, file: string): Manifest {
 /** The kinds of things that a manifest describes one by one. */
 export type Described = 'tools' | 'prompts' | 'templates'
 
-/** What is new, gone or different in `now`: names for people, and for the gateway to hide. */
+/** The things that are new, gone or different in `now`: names for people to read, and for the gateway to hide. */
 export function manifestChanges(pinned: Manifest, now: Manifest): string[] {
   const whole = (['identity', 'server_info', 'instructions'] as const).filter(
     (part) => !isSame(pinned[part], now[part]),

@@ -48,7 +48,7 @@ export function helloOf(result: JsonObject | undefined): Hello | undefined {
   }
 }
 
-/** The result of a request of the gateway's own; undefined if the server answered with an error. */
+/** The result of one of the gateway's own requests; undefined if the server answered with an error. */
 export async function ask(
   channel: Channel,
   id: string,

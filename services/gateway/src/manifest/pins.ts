@@ -3,7 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { readStrictJson } from '@bailiwick/kit'
 import { type Described, isPinned, isSameServer, type Manifest, manifestHash, parseManifest } from './manifest.ts'
 
-/** What people approved of a server, where the gateway has it: it then knows which tool changed, and lets the others go on. */
+/** What people approved of a server, if the gateway has it: it then knows which tool changed, and goes on serving the others. */
 export interface Pin {
   readonly manifest: Manifest
   readonly hash: string
@@ -33,8 +33,8 @@ export function parsePin(bytes: Uint8Array, file: string): Pin {
 }
 
 /**
- * The manifest hash that the decision point is asked with. It allows only what humans signed. A description that is still the pinned one
- * stands under the pin; everything else stands under the hash of the server as it is now, which no human signed.
+ * The manifest hash with which the decision point is asked. It allows only a hash that humans signed. For a description that is still the
+ * pinned one, this is the pin's hash; for everything else, the hash of the server as it is now, which no human signed.
  */
 export function hashFor(pin: Pin | undefined, now: Pin, kind: Described | undefined, name: string | undefined): string {
   if (pin === undefined || pin.hash === now.hash || !isSameServer(pin.manifest, now.manifest)) return now.hash

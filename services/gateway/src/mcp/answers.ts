@@ -8,9 +8,9 @@ import { type Era, modernVersion, supportedVersions } from '../protocol/message.
 export interface Answer {
   readonly status: number
   readonly headers: RawHeaders
-  /** Set if the decision point verified the caller: it then counts no longer as a stranger. */
+  /** Set if the decision point verified the caller, who then no longer counts as a stranger. */
   readonly isVerified?: boolean
-  /** Resolves once nothing more leaves, also while the client does not read. */
+  /** Resolves once nothing more will be sent, even if the client does not read. */
   readonly over?: Promise<unknown>
   /** Whole, or as it arrives. */
   readonly body: Uint8Array | AsyncIterable<Uint8Array>
@@ -53,7 +53,7 @@ export function refusedAnswer({ refused, detail }: Refused, { id, era }: { id: I
 const supportedBeside = (requested: string): readonly string[] =>
   /^\d{4}-\d\d-\d\d$/.test(requested) && requested < modernVersion ? supportedVersions : [modernVersion]
 
-/** What went wrong behind the gateway. Nothing that the upstream said is repeated: it may hold a secret of the upstream. */
+/** The answer to a failure behind the gateway. It repeats nothing that the upstream said, which may hold a secret of the upstream. */
 export function failedAnswer(error: ServiceError, id: Id): Answer {
   const { title } = errorKinds[error.code]
   return errorAnswer(200, id, { code: internalError, message: title, data: { code: error.code } })
@@ -67,7 +67,7 @@ export interface DenialOptions {
   metadataUrl: string
 }
 
-/** A denial. Nothing was executed. One that is about who calls is 401 with a challenge; any other is an answer of JSON-RPC. */
+/** A denial: nothing was executed. If it is about the caller, it is 401 with a challenge; any other is a JSON-RPC answer. */
 export function denialAnswer(refusal: Refusal, { id, asResult, metadataUrl }: DenialOptions): Answer {
   const { reason, decisionId, accessRequest, dpopNonce } = refusal
   const advice =
@@ -138,6 +138,6 @@ export const emptyAnswer = (status: number): Answer => ({
   body: Buffer.alloc(0),
 })
 
-/** An error that is not ours says nothing. */
+/** Hides what an error says that is not ours. */
 export const asServiceError = (error: unknown): ServiceError =>
   error instanceof ServiceError ? error : new ServiceError('internal', undefined, { cause: error })

@@ -22,7 +22,7 @@ const ofLivingGrants: ReadonlySet<string> = new Set<DenialReason>([
   'budget_held',
 ])
 
-/** Reasons for which nothing of the grant goes on, whichever agent acts under it. */
+/** Reasons that end everything under the grant, no matter which agent acts under it. */
 const ofDeadGrants: ReadonlySet<string> = new Set<DenialReason>([
   'grant_not_active',
   'grant_expired',
@@ -35,7 +35,7 @@ const ofDeadGrants: ReadonlySet<string> = new Set<DenialReason>([
 
 export const endsGrant = ({ reason }: { reason: string }): boolean => ofDeadGrants.has(reason)
 
-/** Pauses before a search that the decision point had no room for is made again. */
+/** Pauses before a search is repeated, because the decision point had no room for it. */
 const againAfterMs = [100, 300]
 
 export interface SearchedFor {
@@ -48,8 +48,8 @@ export interface SearchedFor {
 }
 
 /**
- * Who calls, and what it could do: the decision point verifies credential and proof and judges the grant, and counts nothing. `id` asks
- * about one resource; without it, about all tools. A refusal means that the caller gets nothing at all.
+ * Finds out who calls, and what that agent could do: the decision point verifies credential and proof, judges the grant, and counts
+ * nothing. `id` asks about one resource; without it, about all tools. A refusal means that the caller gets nothing at all.
  */
 export async function searchFor(
   point: EnforcementPoint,

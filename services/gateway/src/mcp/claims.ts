@@ -10,7 +10,7 @@ const claimsSchema = z.object({
   grant: z.object({ root: z.string().max(100), delegation: z.string().max(100).optional() }),
 })
 
-/** Who a conversation with an upstream belongs to. Nothing of one owner is shown to another. */
+/** The owner of a conversation with an upstream. Nothing of one owner is shown to another. */
 export interface Owner {
   /** The grant whose withdrawal ends the conversation. */
   readonly grant: string

@@ -15,14 +15,14 @@ export interface Conversation {
   /** What the server was found to be, and when (monotonic ms). Undefined: it must be read before the next call. */
   observed: { manifest: Manifest; hash: string; at: number } | undefined
   lastUsed: number
-  /** Watches the grant, where something of it goes on by itself. */
+  /** Watches the grant, if something goes on under it between calls. */
   watched: Disposable | undefined
 }
 
 export interface ConversationLimits {
-  /** Conversations of one owner at once. */
+  /** How many conversations one owner may have at the same time. */
   perOwner: number
-  /** Conversations with the server in all. */
+  /** How many conversations with the server there may be. */
   most: number
   /** How long one may be silent, in ms. */
   idleMs: number

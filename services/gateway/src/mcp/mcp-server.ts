@@ -55,11 +55,11 @@ export interface McpServerOptions {
 }
 
 export interface McpLimits {
-  /** How old the gateway's reading of a server may be, in ms, when it decides by it. */
+  /** How old the gateway's last reading of a server may be when a call is decided, in ms. */
   freshMs: number
-  /** How long a conversation may be silent. A process behind it ends then. */
+  /** How long a conversation may be silent, in ms. It then ends, with the process behind it. */
   idleMs: number
-  /** Conversations with the server in all. */
+  /** How many conversations with the server there may be. */
   conversations: number
 }
 
@@ -122,7 +122,7 @@ export class McpServer implements AsyncDisposable {
     }
   }
 
-  /** The stream of a session, on which a server of the legacy era tells of changes. Clients take 405 for "there is none". */
+  /** The stream of a session, on which a server of the legacy era reports changes. Clients read 405 as "there is none". */
   async get(request: RelayRequest, caller: Caller, signal: AbortSignal): Promise<Answer> {
     try {
       const claims = this.#claimsOf(caller)
@@ -158,13 +158,13 @@ export class McpServer implements AsyncDisposable {
     }
   }
 
-  /** Not for what is decided: the decision point judges the audience of a call itself. */
+  /** What the credential claims, or why it cannot serve here. The decision point verifies it afterwards. */
   #claimsOf({ credential }: Caller): Claims | Refusal {
     if (credential === undefined) return { allowed: false, reason: 'credential_missing' }
     const claims = readClaims(credential)
     if (claims === undefined) return { allowed: false, reason: 'credential_malformed' }
     const { url, audiences } = this.#options
-    // The decision point knows the point's addresses and not which server a path means: a credential for one server must not do at another.
+    // The decision point knows this point's addresses, but not which server a path means: a credential for one must not work at another.
     const isMeant = claims.audiences.some((audience) => [url, ...audiences].includes(audience.replace(/\/$/, '')))
     return isMeant ? claims : { allowed: false, reason: 'credential_audience_wrong' }
   }
@@ -262,7 +262,7 @@ export class McpServer implements AsyncDisposable {
     return answerOf({ executed: await conversation.channel.exchange(request, signal) })
   }
 
-  /** Begins a session of the legacy era. Its name is ours and random: a client cannot guess another's, nor use it. */
+  /** Begins a session of the legacy era. The gateway gives it a random name, which no other client can guess, or use. */
   async #initialize({ request, claims, signal }: Asked): Promise<Answer> {
     const channel = await this.#options.access.open('legacy')
     let hello: Conversation['hello']
@@ -288,7 +288,7 @@ export class McpServer implements AsyncDisposable {
     }
   }
 
-  /** The conversation that a request belongs to. One that does not exist yet is opened only for a caller that was verified. */
+  /** The conversation that a request belongs to. If there is none yet, it is opened only for a caller that was verified. */
   async #conversationOf({ era, request, caller, claims }: Asked): Promise<Conversation | Refusal> {
     const { entry, access } = this.#options
     const session = sessionIn(request)
@@ -300,7 +300,7 @@ export class McpServer implements AsyncDisposable {
     if (refusal !== undefined) return refusal
     if (known !== undefined) await this.#conversations.end(known)
     const conversation = await this.#conversations.ofOwner(claims.owner, () => access.open(era))
-    // A server without sessions, whose client began at another replica, or before a restart.
+    // The server has no sessions, and the client began at another replica or before a restart.
     if (era === 'legacy') conversation.hello ??= await initialize(conversation.channel, () => this.#newId())
     return conversation
   }
@@ -313,7 +313,7 @@ export class McpServer implements AsyncDisposable {
     claims: Claims,
     signed?: Action,
   ): Promise<Refusal | undefined> {
-    // A proof may be over the action of the call, and then it is good for no other question.
+    // If the proof is over the action of the call, it is valid for no other question.
     const about =
       signed === undefined
         ? { id: `${this.#server}/${method}` }
@@ -324,7 +324,10 @@ export class McpServer implements AsyncDisposable {
     return found
   }
 
-  /** What the server is now, read over this conversation: before the first call, on each list, and when it is no longer fresh. */
+  /**
+   * What the server now says of itself over this conversation. It is read before the first call, for each list, and again when the last
+   * reading is no longer fresh.
+   */
   async #observed(conversation: Conversation): Promise<NonNullable<Conversation['observed']>> {
     const { clock, access } = this.#options
     const known = conversation.observed
@@ -358,7 +361,7 @@ export class McpServer implements AsyncDisposable {
     conversation.watched = this.#options.point.watch(decisionId, (reason) => onCut(conversation.owner.grant, reason))
   }
 
-  /** A grant that is over takes its processes and sessions along. */
+  /** Ends the processes and sessions of a grant that is over. */
   #heard(refusal: Refusal, { owner }: Claims): void {
     if (endsGrant(refusal)) void this.#conversations.endGrant(owner.grant)
   }
@@ -411,7 +414,7 @@ function actionIn(server: string, request: RelayRequest): Action | undefined {
   return 'refused' in action ? undefined : action
 }
 
-/** The id of a message that was refused, for the client to find its request by; null if it cannot be read. */
+/** The id of a message that was refused, by which the client finds its request; null if it cannot be read. */
 function idIn({ body }: RelayRequest): string | number | null {
   try {
     const { id } = JSON.parse(Buffer.from(body).toString('utf8'))

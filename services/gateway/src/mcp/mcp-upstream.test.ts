@@ -103,7 +103,7 @@ upstreamContract('mcp over standard input', async (): Promise<UpstreamUnderTest>
     arrived() {
       const token = lines().find(({ env }) => env !== undefined)?.env.TOKEN
       const messages = lines().flatMap(({ line }) => (line === undefined ? [] : [line]))
-      // What tells the server that its work is no longer wanted is no request.
+      // The message that tells the server that its work is no longer wanted is not a request.
       return messages.filter((line) => !line.includes('notifications/cancelled')).map((line) => `${token}\n${line}`)
     },
     written: (request) => `\n${textOf(request)}`,

@@ -14,7 +14,7 @@ export interface Received {
   readonly era: Era
 }
 
-/** Reads a message from the bytes that go on. Pure: header fields and body must agree, and then say one thing. */
+/** Reads a message from the bytes that are sent on. Pure. Header fields and body must agree, so that the message has one meaning. */
 export function readReceived({ headers, body }: Pick<RelayRequest, 'headers' | 'body'>): Received | Refused {
   const json = readJsonView(body)
   if ('refused' in json) return json
@@ -33,13 +33,13 @@ export function mcpAction(server: string, request: RelayRequest): Action | Refus
   return 'refused' in received ? received : actionOf(server, received.era, received.message)
 }
 
-/** An MCP server as one kind of other side of a relay. */
+/** An MCP server as the upstream of a relay. */
 export class McpUpstream implements Upstream {
   readonly #server: string
   readonly #conversationOf: (request: RelayRequest, permitted: Permitted) => Promise<Conversation>
   readonly #onCut: (grant: string, reason: string) => void
 
-  /** `conversationOf` names the conversation that a request belongs to; `onCut` hears why a call was cut. */
+  /** `conversationOf` returns the conversation that a request belongs to; `onCut` gets the reason when a call is cut. */
   constructor(
     server: string,
     conversationOf: (request: RelayRequest, permitted: Permitted) => Promise<Conversation>,
@@ -57,7 +57,7 @@ export class McpUpstream implements Upstream {
   async execute(permitted: Permitted, request: RelayRequest): Promise<Executed> {
     const { grant } = permitted.permit
     const conversation = await this.#conversationOf(request, permitted)
-    // Found by what the credential claims, before it was verified. The permit says whose it is.
+    // It was found by the claims of a credential that was not verified yet. The permit says whose call this is.
     if (conversation.owner.grant !== grant)
       throw new ServiceError('invariant_broken', 'the conversation of another grant')
     const { signal } = permitted

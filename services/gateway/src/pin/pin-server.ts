@@ -41,7 +41,7 @@ export interface Pinned {
 
 const deadlineMs = 120_000
 
-/** Reads a server as the gateway will, writes what it is to the pin file, and makes its registry entry. Throws `config_invalid`. */
+/** Reads a server as the gateway will, writes its manifest to the pin file, and makes its registry entry. Throws `config_invalid`. */
 export async function pinServer({ name, config, out, env, secrets, random }: PinServerOptions): Promise<Pinned> {
   const { mcp } = readGatewayFile(config)
   const entry = mcp[name]

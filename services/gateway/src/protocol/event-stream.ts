@@ -11,9 +11,9 @@ const carriageReturn = 13
 const lineFeed = 10
 
 /**
- * Cuts a stream into its events as they arrive (HTML, "Server-sent events"). Each event comes with its very bytes, so that it can be
- * passed on untouched, or not at all. An event without its blank line counts for no client, and is left out. Throws `upstream_too_large`
- * for an event over the limit.
+ * Cuts a stream into its events as they arrive (HTML, "Server-sent events"). Each event comes with its exact bytes, so that it can be
+ * passed on untouched, or not at all. An event without its final blank line is left out, because clients ignore it. Throws
+ * `upstream_too_large` for an event over the limit.
  */
 export async function* readEvents(body: AsyncIterable<Uint8Array>, mostBytes: number): AsyncGenerator<StreamEvent> {
   const ends = new EventEnds()
@@ -34,13 +34,13 @@ export async function* readEvents(body: AsyncIterable<Uint8Array>, mostBytes: nu
   }
 }
 
-/** Finds the blank lines that end events, over chunks that are cut anywhere. A line ends with LF, CR, or both. */
+/** Finds the blank lines that end events, in chunks that may be cut anywhere. A line ends with LF, CR, or both. */
 class EventEnds {
   #lineLength = 0
   /** The last byte was a CR, which may be half of a line end. */
   #afterReturn: 'line' | 'event' | undefined
 
-  /** The indexes behind the ends, in order. */
+  /** The indexes just after the ends, in order. */
   in(chunk: Uint8Array): number[] {
     const ends: number[] = []
     for (const [at, byte] of chunk.entries()) {

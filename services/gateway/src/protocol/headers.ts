@@ -6,7 +6,7 @@ const versionMember = 'io.modelcontextprotocol/protocolVersion'
 
 /**
  * The era that a message belongs to. Header field and body must agree (2026-07-28, Streamable HTTP, "Protocol Version Header"): a server
- * that routes by one and acts on the other would do something else than what was decided.
+ * that routes by one and acts on the other would do something other than what was decided.
  */
 export function readEra(headers: RawHeaders, message: Message): Era | Refused {
   const versions = fieldsOf(headers, 'mcp-protocol-version')
@@ -26,8 +26,8 @@ export function readEra(headers: RawHeaders, message: Message): Era | Refused {
 }
 
 /**
- * Whether `Mcp-Method` and `Mcp-Name` say what the body says. The modern era requires them; in the legacy era nothing reads them, so those
- * that are there must be right as well.
+ * Whether `Mcp-Method` and `Mcp-Name` say what the body says. The modern era requires these fields. In the legacy era they are optional,
+ * but must be right if they are present.
  */
 export function checkMirrors(headers: RawHeaders, message: Message, era: Era): Refused | undefined {
   if (message.kind === 'response') return undefined
@@ -60,7 +60,7 @@ function mirror(
 
 /**
  * `Mcp-Param-*` fields against the arguments, by the `x-mcp-header` annotations of the tool's schema. A field that no annotation names is
- * not recognised, and goes on untouched. An annotated argument needs its field.
+ * not recognised, and is sent on untouched. An annotated argument needs its field.
  */
 export function checkParameters(
   headers: RawHeaders,
@@ -113,7 +113,7 @@ function annotations(schema: unknown, path: readonly string[], depth: number): A
   })
 }
 
-/** Decodes `=?base64?…?=` (2026-07-28, "Value Encoding"). Undefined for what is not the one spelling of its bytes, or not UTF-8. */
+/** Decodes `=?base64?…?=` (2026-07-28, "Value Encoding"). Undefined for a value that is not the one spelling of its bytes, or not UTF-8. */
 export function decodeFieldValue(value: string): string | undefined {
   if (!/^[\t\x20-\x7e]*$/.test(value)) return undefined
   const [, encoded] = /^=\?base64\?(.*)\?=$/.exec(value) ?? []

@@ -1,12 +1,12 @@
-/** A part of a text, from its first character to the one behind its last. */
+/** A part of a text, from its first character to the one after its last. */
 export interface Span {
   readonly start: number
   readonly end: number
 }
 
 /**
- * Where a member's value stands in a JSON text, by the names on the way to it; undefined if there is none. The text must have been read by
- * the strict parser: then each name stands there once, and nothing here has to be checked again.
+ * Where a member's value is in a JSON text, by the names on the path to it; undefined if there is none. The text must have been read by the
+ * strict parser: then each name occurs once, and nothing has to be checked again here.
  */
 export function memberSpan(text: string, path: readonly string[]): Span | undefined {
   let at = skipSpace(text, 0)
@@ -18,7 +18,7 @@ export function memberSpan(text: string, path: readonly string[]): Span | undefi
   return { start: at, end: endOfValue(text, at) }
 }
 
-/** The elements of the list that stands at `list`. */
+/** The elements of the list at `list`. */
 export function elementSpans(text: string, list: Span): Span[] {
   const spans: Span[] = []
   for (let at = skipSpace(text, list.start + 1); text[at] !== ']' && at < list.end; ) {
@@ -30,7 +30,7 @@ export function elementSpans(text: string, list: Span): Span[] {
   return spans
 }
 
-/** The text whose list has only these elements. All other characters stay as they are. */
+/** The text with only these elements in the list. All other characters stay as they are. */
 export function keepElements(text: string, list: Span, kept: readonly Span[]): string {
   const elements = kept.map(({ start, end }) => text.slice(start, end)).join(',')
   return `${text.slice(0, list.start)}[${elements}]${text.slice(list.end)}`

@@ -20,7 +20,7 @@ const longestMethod = 128
 
 /**
  * One JSON-RPC message, read from strict JSON. The envelope is closed: a member that it does not know could be one that the upstream reads.
- * A list of messages is refused, as both revisions have none.
+ * A list of messages is refused, because neither revision has any.
  */
 export function readMessage(value: unknown): Message | Refused {
   if (Array.isArray(value)) return refused('a list of messages')
@@ -47,7 +47,7 @@ function readResponse(value: JsonObject): Message | Refused {
   return { kind: 'response', id: id ?? undefined }
 }
 
-/** Numbers are whole: two readers may round others differently, and then wait for another answer. */
+/** Numbers must be whole: two readers may round others differently, and then wait for different answers. */
 export function isId(id: unknown): id is string | number {
   return (typeof id === 'string' && id.length <= longestId) || Number.isSafeInteger(id)
 }

@@ -10,7 +10,7 @@ export type Handling = 'decided' | 'listed' | 'open'
 
 export interface Mapping {
   readonly handling: Handling
-  /** The members of `params`, besides `_meta`, that the action's arguments hold. Any other is refused. Only for what is decided. */
+  /** For decided methods: the members of `params`, besides `_meta`, that the action's arguments hold. Any other is refused. */
   readonly members?: readonly string[]
   /** In lists: the member of the result that is the list, and the method by which its items are used. */
   readonly list?: { readonly member: string; readonly used: string }
@@ -33,7 +33,7 @@ const inBoth: Readonly<Record<string, Mapping>> = {
 /** What a client adds when it repeats a request after `input_required`. */
 const rounds = ['inputResponses', 'requestState']
 
-/** Every method of a client in both revisions that has a mapping. Anything else is denied by its name (`mcp_method_unmapped`). */
+/** Every method of a client that has a mapping, in both revisions. Any other method is refused (`mcp_method_unmapped`). */
 const mappings: Readonly<Record<Era, Readonly<Record<string, Mapping>>>> = {
   legacy: {
     ...inBoth,

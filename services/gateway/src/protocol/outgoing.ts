@@ -5,7 +5,7 @@ import { namedBy } from './methods.ts'
 /** How the gateway names itself to an upstream that it reads. */
 const clientInfo = { name: 'bailiwick-gateway', version: '0.1.0' }
 
-/** A request of the gateway's own, to read a server: in the same form as a client's, so that it goes the same way. */
+/** One of the gateway's own requests, to read a server. It has the form of a client's request, so it is sent in the same way. */
 export function ownRequest(era: Era, id: string, method: string, params: JsonObject, target: string): RelayRequest {
   const meta = {
     'io.modelcontextprotocol/protocolVersion': modernVersion,

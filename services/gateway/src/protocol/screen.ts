@@ -13,13 +13,13 @@ export interface Screen {
   /** A request of the upstream to the client. It is not passed on. */
   readonly onRequest: (id: string | number, method: string) => void
   readonly onNotification: (method: string) => void
-  /** The text in which the response leaves, and whether it tells of a failure. */
+  /** Returns the text in which the response is passed on. */
   readonly onResponse?: ((text: string, value: JsonObject) => string) | undefined
 }
 
 /**
- * The events that may pass: notifications, and the one response to the request. An event that is no message in strict JSON ends the stream,
- * because a client could read a request in it. A second response is left out: no request asked for it.
+ * The events that may pass: notifications, and the one response to the request. An event that is not a message in strict JSON ends the
+ * stream, because a client could read a request in it. A second response is left out: no request asked for it.
  */
 export async function* screenEvents(body: AsyncIterable<Uint8Array>, screen: Screen): AsyncGenerator<Uint8Array> {
   let isAnswered = false

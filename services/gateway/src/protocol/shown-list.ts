@@ -10,8 +10,8 @@ export interface Shown {
 }
 
 /**
- * The text of a response, whose list has only the items that may be shown. Everything else stays as the upstream wrote it, except that a
- * list for one grant is never one for all (2026-07-28, caching).
+ * The text of a response, in which the list has only the items that may be shown. Everything else stays as the upstream wrote it, except
+ * `cacheScope`: a list for one grant must not be cached for all (2026-07-28, caching).
  */
 export function showList(text: string, value: JsonObject, { member, keep }: Shown): string {
   const items = isObject(value.result) ? value.result[member] : undefined

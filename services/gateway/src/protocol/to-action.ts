@@ -3,7 +3,7 @@ import type { Refused } from '@bailiwick/relay'
 import { type Era, isObject, type JsonObject, type Message } from './message.ts'
 import { mappingOf } from './methods.ts'
 
-/** Tools' names of this form alone are shown and called: `/` would make a tool look like a method, and other letters look alike. */
+/** Only tools with names of this form are shown and called: `/` would make a tool look like a method, and other letters look alike. */
 export const toolName = /^[A-Za-z0-9_.-]{1,128}$/
 
 /** The gateway's own tools begin with this, so no tool of an upstream may. */
@@ -17,7 +17,7 @@ const actionName = 'tools/call'
  * is a call of the tool `<server>/<method>` with the method's parameters: the registry describes it by labels as it does a tool, and the
  * server's manifest and revocation hold for it.
  *
- * `_meta` is no part of the action: the protocol keeps it for progress, tracing and notes of the client.
+ * `_meta` is not part of the action: the protocol keeps it for progress, tracing and notes of the client.
  */
 export function actionOf(server: string, era: Era, message: Message): Action | Refused {
   if (message.kind !== 'request') return { refused: 'mcp_method_unmapped', detail: 'not a request' }
@@ -32,7 +32,7 @@ export function actionOf(server: string, era: Era, message: Message): Action | R
 
 /**
  * A round after `input_required` (2026-07-28) repeats the call with `inputResponses` and `requestState`. The server acts on both, so they
- * are decided like arguments: a bound on the arguments is not escaped by giving the value as an answer.
+ * are decided like arguments: giving a value as an answer does not escape a bound on the arguments.
  */
 function toolCall(server: string, { name, arguments: args = {}, _meta, ...answers }: JsonObject): Action | Refused {
   if (typeof name !== 'string' || !toolName.test(name)) return malformed('the name of a tool')

@@ -1,31 +1,27 @@
 import type { Executed, RelayRequest } from '@bailiwick/relay'
 import type { Era, JsonObject } from '../protocol/message.ts'
 
-/** The text of a response as it may leave. `value` is what it says. */
+/** Returns the text in which a response is passed on. `value` is the parsed response. */
 export type Rewrite = (text: string, value: JsonObject) => string
 
-/**
- * The way to one upstream for one conversation: the requests of a session, or of one grant. It carries the client's messages as they are.
- */
+/** Connects one conversation, of a session or of one grant, with its upstream. It carries the client's messages as they are. */
 export interface Channel {
   readonly era: Era
   /** Set once nothing can be sent any more: the session or the process is over. */
   readonly isOver: boolean
   /**
-   * Sends a message and resolves with the head of the answer, as `Upstream.execute` does. The body holds nothing but what answers this
-   * message: requests of the upstream to the client are denied on the way. `rewrite` makes the response that leaves of the one that came;
-   * it is for lists, of which a grant sees a part.
+   * Sends a message and resolves with the head of the answer, as `Upstream.execute` does. The body holds only the answer to this message:
+   * requests of the upstream to the client are denied on the way. `rewrite` turns the upstream's response into the one that is passed on;
+   * it is for lists, of which a grant sees only a part.
    */
   exchange(request: RelayRequest, signal: AbortSignal, rewrite?: Rewrite): Promise<Executed>
   /** Called when the upstream says that its lists changed. */
   onListChanged: () => void
-  /** Ends it, and everything of it, at once. May be repeated. */
+  /** Ends the channel, with everything that belongs to it, at once. May be repeated. */
   end(): Promise<void>
 }
 
-/**
- * A body that gives up its source with it, also before the first read: leaving a generator that never began runs no code of it.
- */
+/** A body that also gives up its source when it is given up, even before the first read: a generator that never began runs no code then. */
 export function withSource(body: AsyncGenerator<Uint8Array>, giveUp: () => unknown): AsyncIterableIterator<Uint8Array> {
   return {
     next: () => body.next(),

@@ -5,7 +5,7 @@ import { longestMessage, type Screen, screenEvents, screenJson } from '../protoc
 import { type Channel, type Rewrite, whole, withSource } from './channel.ts'
 import type { HttpSender } from './http-sender.ts'
 
-/** The fields of a client that an MCP server may read. All others end here: cookies, keys, and what proxies added. */
+/** The fields of a client that an MCP server may read. The gateway drops all others: cookies, keys, and fields that proxies added. */
 const passedOn =
   /^(content-type|accept|mcp-protocol-version|mcp-method|mcp-name|mcp-param-.*|last-event-id|traceparent|tracestate|baggage)$/
 /** The fields of an answer that a client needs. A challenge of the upstream is not among them: it would send the client elsewhere. */
@@ -115,13 +115,13 @@ export class HttpChannel implements Channel {
   }
 }
 
-/** The answer to a request of an upstream to the client: `ping` is the gateway's to answer, everything else is denied. */
+/** The gateway's answer to a request that an upstream sends to the client: it answers `ping`, and denies everything else. */
 export function denialOfRequest(id: string | number, method: string): object {
   if (method === 'ping') return { jsonrpc: '2.0', id, result: {} }
   return { jsonrpc: '2.0', id, error: { code: -32601, message: 'The gateway denies requests of servers to clients' } }
 }
 
-/** A JSON-RPC error, or a result of a tool that says so itself. */
+/** Whether a response is a JSON-RPC error, or a tool's result that reports a failure. */
 export const tellsOfFailure = (response: Readonly<Record<string, unknown>>): boolean =>
   'error' in response || (isObject(response.result) && response.result.isError === true)
 

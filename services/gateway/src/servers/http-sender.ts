@@ -13,25 +13,25 @@ import { fillTemplate, type Template } from '../template.ts'
 
 export interface HttpSenderOptions {
   url: string
-  /** Fields of the upstream's own, with its secrets. */
+  /** The fields that are added for this upstream, with its secrets. */
   inject: Readonly<Record<string, Template>>
   secrets: Pick<SecretPort, 'read'>
-  /** Whether the name may lead to private addresses. */
+  /** Whether the name may resolve to private addresses. */
   isPrivate: boolean
   /** The time to the head of an answer, in ms. */
   headMs: number
 }
 
-/** Streams are as long as a grant; what is bounded is one message (`longestMessage`). */
+/** A stream may last as long as its grant, so only a single message is bounded (`longestMessage`). */
 const mostBytes = 1024 * longestMessage
 const connectMs = 5000
-/** A server may be silent on a stream for as long. */
+/** How long a server may be silent on a stream: as long as the gateway lets a stream last. */
 const idleMs = 3_600_000
 const mostCalls = 1024
 
 /**
- * Sends requests to one MCP server, each once, with the server's secrets in fields of their own. No secret comes back: an answer that holds
- * one is cut. Connections that carried one secret are not used with another.
+ * Sends requests to one MCP server, each once, with the server's secrets in separate fields. No secret comes back: an answer that holds one
+ * is cut. Connections that carried one secret are not used with another.
  */
 export class HttpSender implements AsyncDisposable {
   readonly #options: HttpSenderOptions
@@ -78,7 +78,7 @@ export class HttpSender implements AsyncDisposable {
   #connections(fields: readonly string[]): Connections {
     const of = hash('sha256', JSON.stringify(fields))
     if (this.#current?.of !== of) {
-      // Calls under way end in their own time: they hold the connections that they took.
+      // Calls under way are not disturbed: they keep the connections that they took.
       void this.#current?.connections.retire()
       const { isPrivate, headMs } = this.#options
       const options = { origin: this.#origin, isPrivate, mostCalls, connectMs, headMs, idleMs }

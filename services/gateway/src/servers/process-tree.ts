@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** The variable that marks every process which a server started, however far away from it. */
+/** The variable that marks every process that a server started, directly or through others. */
 export const markName = 'BAILIWICK_SERVER_PROCESS'
 
 const mostRounds = 20
@@ -9,7 +9,7 @@ const mostRounds = 20
  * Kills a process, its group, and everything that descends from it or carries its mark: a child that left the group, or whose parent is
  * gone, is found by the mark in its environment. Each process is stopped before the next look, so that none can fork away in between.
  *
- * Without `/proc` (macOS) the group alone is killed. A process that clears its environment and leaves both group and parents escapes.
+ * Without `/proc` (macOS) only the group is killed. A process that clears its environment and leaves both group and parents escapes.
  */
 export function killTree(pid: number, mark: string): void {
   signal(-pid, 'SIGKILL')
@@ -49,7 +49,7 @@ function entriesOfProc(): string[] {
   }
 }
 
-/** The name of a process, in brackets, may hold anything: the fields are read behind its last bracket (proc(5)). */
+/** The name of a process, in brackets, may hold anything: so the fields are read after its last bracket (proc(5)). */
 function statOf(pid: number): { parent: number; group: number; isZombie: boolean } | undefined {
   const text = read(`/proc/${pid}/stat`)
   const [state, parent, group] = text?.slice(text.lastIndexOf(')') + 2).split(' ') ?? []
@@ -73,6 +73,6 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)
   } catch {
-    // It is gone, or it is not ours.
+    // The process is gone, or it is not ours.
   }
 }

@@ -6,7 +6,7 @@ import { killTree, markName } from './process-tree.ts'
 export interface ServerProcessOptions {
   command: readonly string[]
   cwd?: string | undefined
-  /** The whole environment of the server, secrets included. Nothing of the gateway's own is added but a mark. */
+  /** The whole environment of the server, secrets included. Only the mark is added to it. */
   env: Readonly<Record<string, string>>
   /** A random name, by which all processes that it starts are found. */
   mark: string
@@ -20,7 +20,7 @@ export interface ServerProcessOptions {
 
 /** The longest message of a server, in bytes. */
 const longestLine = 16 * 1024 * 1024
-/** This much of its standard error is passed on, in bytes. The rest is read and thrown away, so that the server does not stand still. */
+/** This much of its standard error is passed on, in bytes. The rest is read and thrown away, so that the server does not block. */
 const toldOfErrors = 16_384
 const graceMs = 1000
 
@@ -78,7 +78,7 @@ export class ServerProcess {
     return this.#isOver
   }
 
-  /** Sends one message. A line end in it, which JSON has between its tokens only, becomes a space: on this transport it would end the message. */
+  /** Sends one message. Line ends, which JSON can have only between tokens, become spaces: on this transport they would end the message. */
   send(message: Uint8Array): void {
     if (this.#isOver) throw new ServiceError('upstream_unreachable', 'the process of the server is over')
     const line = Buffer.from(message)
@@ -90,7 +90,7 @@ export class ServerProcess {
   /** Ends it and everything that it started, at once. Resolves when its output is closed. */
   async kill(): Promise<void> {
     this.#end('the process of the server was ended')
-    // What escaped the kill may still hold its output open.
+    // A process that escaped the kill may still hold the output open.
     await Promise.race([this.#gone.promise, after(graceMs)])
     this.#child.stdout?.destroy()
     this.#child.stderr?.destroy()

@@ -30,7 +30,7 @@ async function textOf({ body }: Executed): Promise<string> {
   return text
 }
 
-/** A server by hand: `on` gets each message and says messages. */
+/** A hand-written server: `on` gets each message, and a function that sends messages. */
 const server = (on: string) => `
   const say = (message) => console.log(JSON.stringify({ jsonrpc: '2.0', ...message }))
   const seen = []

@@ -9,11 +9,11 @@ import { ServerProcess, type ServerProcessOptions } from './server-process.ts'
 
 export interface StdioChannelOptions extends Omit<ServerProcessOptions, 'onLine' | 'onEnd'> {
   era: Era
-  /** How long the server may take for its first word about a request. */
+  /** How long the server may take to begin its answer to a request. */
   answerMs: number
 }
 
-/** What is written for one request, or for the stream of a session. */
+/** Receives what the server writes for one request, or for the stream of a session. */
 interface Listener {
   readonly id: string | number | undefined
   readonly token: unknown
@@ -31,8 +31,8 @@ const subscription = 'io.modelcontextprotocol/subscriptionId'
 const mostWaiting = 1024
 
 /**
- * A server that speaks MCP on its standard input and output. Over HTTP each request has an answer of its own: what the server writes goes
- * to the request that it names, by its id, its progress token or its subscription. What names none goes to the stream of the session.
+ * A server that speaks MCP on its standard input and output. Over HTTP each request has its own answer, so what the server writes goes to
+ * the request that it names, by id, progress token or subscription. A message that names none goes to the stream of the session.
  */
 export class StdioChannel implements Channel {
   readonly era: Era
@@ -73,7 +73,7 @@ export class StdioChannel implements Channel {
       return { status: 202, headers: [], body: whole(new Uint8Array()) }
     }
     const { id } = message
-    // Two answers with one id could not be told apart, and one caller would get what is the other's.
+    // Two answers with one id could not be told apart, and one caller would get the other's answer.
     if ([...this.#listeners].some((listener) => listener.id === id))
       throw new ServiceError('call_in_progress', 'the id is in use')
     const inbox = this.#listen(id, metaOf(message.params).progressToken, signal)
@@ -136,7 +136,7 @@ export class StdioChannel implements Channel {
         for (const { push } of this.#meantFor(message.params)) push({ text, value, isResponse: false })
       }
     } catch {
-      // A server that writes something else to its output cannot be understood any more.
+      // A server that writes anything else to its output can no longer be understood.
       void this.#process.kill()
     }
   }
@@ -148,7 +148,7 @@ export class StdioChannel implements Channel {
     const { progressToken } = params
     if (progressToken !== undefined) return all.filter(({ token }) => token === progressToken).slice(0, 1)
     const streams = all.filter(({ id }) => id === undefined)
-    // Without a stream, what a server says while it does one thing is about that.
+    // If there is no stream, what a server says while it handles one request is about that request.
     return streams.length > 0 ? streams : all.length === 1 ? all : []
   }
 
@@ -156,7 +156,7 @@ export class StdioChannel implements Channel {
     try {
       this.#process.send(Buffer.from(JSON.stringify(message)))
     } catch {
-      // It is over, and its listeners know.
+      // The process is over, and its listeners were told.
     }
   }
 
@@ -167,7 +167,7 @@ export class StdioChannel implements Channel {
 
 const streamHeaders = ['content-type', 'text/event-stream', 'x-accel-buffering', 'no']
 
-/** One message alone is a JSON body; anything before the response needs a stream. */
+/** A response alone is sent as a JSON body. If other messages come before it, the answer is a stream. */
 function answerOf(first: Written, inbox: Inbox, rewrite: Rewrite | undefined): Executed {
   if (!first.isResponse)
     return { status: 200, headers: streamHeaders, body: eventsOf(first, inbox, rewrite), failed: () => inbox.hasFailed }
@@ -195,7 +195,7 @@ async function* eventsOf(first: Written | undefined, inbox: Inbox, rewrite?: Rew
   }
 }
 
-/** What was written for a listener and not read yet, up to a bound. */
+/** The messages that were written for a listener and not read yet, up to a bound. */
 class Inbox {
   hasFailed = false
   readonly #waiting: Written[] = []
@@ -212,7 +212,7 @@ class Inbox {
       this.#next.resolve(message)
       this.#next = undefined
     } else if (this.#waiting.length < mostWaiting) this.#waiting.push(message)
-    // A client that does not read loses notifications, and in the end its stream.
+    // A client that does not read loses further notifications, and then its stream.
     else this.fail(new ServiceError('upstream_too_large', 'the client reads too slowly'))
   }
 

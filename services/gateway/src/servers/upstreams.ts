@@ -15,7 +15,7 @@ export interface OpenOptions {
   secrets: SecretPort
   /** The gateway's own environment, of which a server gets the few variables that a program needs to run at all. */
   env: Readonly<Record<string, string | undefined>>
-  /** How long a server may take for the first word of an answer. */
+  /** How long a server may take to begin an answer. */
   answerMs: number
   newMark: () => string
   onError: (text: string) => void
@@ -23,7 +23,7 @@ export interface OpenOptions {
 
 /** One server, as the gateway reaches it. */
 export interface ServerAccess extends AsyncDisposable {
-  /** Opens a way to it. For a server with a command that is a process. */
+  /** Opens a channel to it. If the server has a command, this starts a process. */
   open(era: Era): Promise<Channel>
   identity(): ServerIdentity
 }
@@ -67,7 +67,7 @@ function baseEnv(env: OpenOptions['env']): Record<string, string> {
   return Object.fromEntries(inherited.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])))
 }
 
-/** Who a server is: its address, or its command with the hashes of the program and of every file that it names. */
+/** The identity of a server: its address, or its command with the hashes of the program and of every file that it names. */
 function identityOf(entry: ServerEntry, env: OpenOptions['env']): ServerIdentity {
   if ('url' in entry) return { url: entry.url }
   const files = Object.fromEntries(filesOf(entry, env).map((path) => [path, hashOf(path)]))
@@ -96,7 +96,7 @@ function isReadableFile(path: string): boolean {
 
 const hashes = new Map<string, { stamp: string; hash: string }>()
 
-/** Read again when the file may have changed: a program can have a hundred megabytes. */
+/** Hashes a file again only if it may have changed: a program can have a hundred megabytes. */
 function hashOf(path: string): string {
   const { mtimeMs, ctimeMs, size, ino } = statSync(path)
   const stamp = [mtimeMs, ctimeMs, size, ino].join()

@@ -8,7 +8,7 @@ import { inTreeLane } from './tree-lane.ts'
 
 /** How far a delegating agent's clock may be ahead. */
 const leewayMs = 5000
-/** Redeemed delegations of one tree, from all makers: every reader keeps them until the grant has ended (V18). */
+/** How many delegations of one tree are redeemed, from all makers together: every reader keeps them until the grant has ended (V18). */
 const mostOfOneTree = 10_000
 
 export interface Redemption {
@@ -22,14 +22,14 @@ export interface Redemption {
 }
 
 /**
- * Redeems a delegation, once. Its id follows from what its maker signed, so a second event would be void, and the same sub-agent that comes
- * again finds it redeemed. It is judged as a whole before it is written, against the current chain (V5, V6). Resolves with the id when it
- * is durable and counts. Throws `delegation_invalid`, `caller_forbidden` for an agent or key other than the one that it names, and
- * what `refuseUnlessAlive` throws.
+ * Redeems a delegation, once. Its id is derived from what its maker signed, so a second event would be void, and a sub-agent that comes
+ * again gets the same id. The whole delegation is judged against the current chain before the event is written (V5, V6). Resolves with the
+ * id once the event is durable and counts. Throws `delegation_invalid`, `caller_forbidden` for an agent or key other than the one that the
+ * delegation names, and what `refuseUnlessAlive` throws.
  */
 export async function redeemDelegation(issuer: Issuer, redemption: Redemption): Promise<string> {
   const { tree, delegation, client } = redemption
-  // Before it may wait: a caller without a part in the tree must not be in the way of those that have one.
+  // Judged before it may wait: callers that have no part in the tree must not hold up those that have one.
   const { id, known } = judge(issuer, redemption)
   if (known) return id
   const redeem = async () => {

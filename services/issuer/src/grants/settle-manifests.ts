@@ -5,8 +5,8 @@ import { inTreeLane } from './tree-lane.ts'
 const because = 'manifest_changed'
 
 /**
- * A tool is approved as its server's manifest described it at that time. Grants that name another manifest than the registry's current one
- * are suspended: no credential is minted for them. They are resumed when the approved manifest is back. Decision points check manifests
+ * A tool is approved as its server's manifest described it at that time. A grant that names a manifest other than the registry's current
+ * one is suspended: no credential is minted for it. It is resumed when the approved manifest is back. Decision points check manifests
  * themselves, and do not wait for this.
  */
 export async function settleManifests(issuer: Issuer): Promise<void> {
