@@ -13,7 +13,7 @@ COPY . .
 RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund \
     --workspace packages/cli --workspace services/standalone \
     --workspace services/approval --workspace services/issuer --workspace services/policy-decision --workspace services/plain-pdp \
-    --workspace services/evidence
+    --workspace services/evidence --workspace services/gateway
 
 # What the browser gets is built with its own packages, none of which runs in the service.
 FROM ${NODE} AS console
@@ -35,7 +35,7 @@ RUN ln -s /app/packages/cli/src/main.ts /usr/local/bin/bailiwick
 ENV NODE_ENV=production BAILIWICK_DATA=/data container=oci
 USER 1000:1000
 WORKDIR /data
-EXPOSE 8420 8421 8422 8423 8424
+EXPOSE 8420 8421 8422 8423 8424 8425
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["/app/infra/docker/healthy.sh"]
 ENTRYPOINT ["bailiwick"]
 CMD ["serve"]

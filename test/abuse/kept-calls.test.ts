@@ -251,7 +251,7 @@ it('only the operator sees a kept call, for its one decision, and never a contra
 async function judged(file: string, { log, root }: Trust): Promise<string> {
   const said: string[] = []
   const io = { out: (line: string) => void said.push(line), err: () => undefined, env: {} }
-  const nowhere = ['--data', '/nonexistent', '--vkey', log.vkey, '--root', root.jwk.x]
+  const nowhere = ['--data', '/nonexistent', '--vkey', log.vkey, `--root=${root.jwk.x}`]
   await run(['verify', file, ...nowhere, '--json'], { ...io, clock: systemClock, random: systemRandom })
   return said.join('\n')
 }

@@ -30,7 +30,7 @@ async function verdicts(texts: readonly string[], { trust, log }: Keys) {
   })
   const root = trust.root.jwk.x
   const python = await pythonWithPackages(verifiers)
-  const argv = [join(verifiers, 'verify_bundle.py'), ...files, '--vkey', trust.log.vkey, '--root', root]
+  const argv = [join(verifiers, 'verify_bundle.py'), ...files, `--vkey=${trust.log.vkey}`, `--root=${root}`]
   const { code, out, err } = await run(python, argv)
   expect(err).toBe('')
   const said = out.split('\n').filter((line) => line.startsWith(folder.path))

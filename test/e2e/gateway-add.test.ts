@@ -116,7 +116,7 @@ const codeOf = ({ message }: Awaited<ReturnType<McpClient['call']>>): string | u
 it('takes an existing server to a governed one by two commands and one approval, and a changed one by one more', async () => {
   await using place = await Place.open()
   const { http } = place
-  const header = 'authorization=Bearer ${secret:env:UPSTREAM_SECRET}'
+  const header = `authorization=Bearer \${secret:env:UPSTREAM_SECRET}`
   const words = ['--url', http.url, '--header', header, '--public-url', place.url, '--wait']
   const adding = place.gateway(['add', 'mcp', 'billing', ...words])
   await place.approveNext()
