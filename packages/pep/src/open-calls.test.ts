@@ -47,6 +47,39 @@ describe('a call that goes on', () => {
     expect(ends.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
   })
 
+  it('and what it leaves behind are watched apart, although one decision allowed both (V7)', async () => {
+    await using pdp = await FakePdp.start()
+    await using point = await aPoint(pdp)
+    const left: string[] = []
+    let asks = 0
+    pdp.openCalls = (decisions) => (++asks < 3 ? over('none') : over('delegation_revoked', ...new Set(decisions)))
+    const call = point.guard(aCall(), (permitted) => {
+      point.watch(permitted.decisionId, (why) => left.push(why))
+      return goesOn(permitted)
+    })
+    await expect(call).rejects.toThrow('stream_cut: delegation_revoked')
+    await expect.poll(() => left).toEqual(['delegation_revoked'])
+  })
+
+  it('leaves behind what is watched after it, however long it went on (V7)', async () => {
+    await using pdp = await FakePdp.start()
+    await using point = await aPoint(pdp)
+    const left: string[] = []
+    const asked = Promise.withResolvers<void>()
+    let isWithdrawn = false
+    let asks = 0
+    pdp.openCalls = ([decision]) => {
+      if (++asks === 5) asked.resolve()
+      return isWithdrawn ? over('grant_revoked', decision) : over('none')
+    }
+    await point.guard(aCall(), async ({ decisionId }) => {
+      point.watch(decisionId, (why) => left.push(why))
+      await asked.promise
+    })
+    isWithdrawn = true
+    await expect.poll(() => left).toEqual(['grant_revoked'])
+  })
+
   it('is over before it is asked about if it is short', async () => {
     await using pdp = await FakePdp.start()
     await using point = await aPoint(pdp)

@@ -36,7 +36,8 @@ interface OpenCall {
  */
 export class OpenCalls implements Disposable {
   readonly #options: OpenCallsOptions
-  readonly #open = new Map<string, OpenCall>()
+  /** Not by decision: a call that flows and what it leaves behind are watched under one, and end at different times. */
+  readonly #open = new Set<OpenCall>()
   readonly #stop = new AbortController()
   #asking: Promise<void> | undefined
   #looking: NodeJS.Timeout | undefined
@@ -59,37 +60,38 @@ export class OpenCalls implements Disposable {
 
   #add(call: OpenCall): void {
     if (this.#stop.signal.aborted) return
-    this.#open.set(call.decisionId, call)
+    this.#open.add(call)
     this.#looking ??= setInterval(() => this.#cutSilent(), lookMs).unref()
     this.#asking ??= this.#askAll().finally(() => {
       this.#asking = undefined
       // A call may have been added after the last look at the list.
-      if (this.#open.size > 0) this.#add([...this.#open.values()][0] as OpenCall)
+      const [waiting] = this.#open
+      if (waiting !== undefined) this.#add(waiting)
     })
   }
 
-  #remove({ decisionId }: OpenCall): void {
-    this.#open.delete(decisionId)
+  #remove(call: OpenCall): void {
+    this.#open.delete(call)
     if (this.#open.size > 0) return
     clearInterval(this.#looking)
     this.#looking = undefined
   }
 
   #cut(call: OpenCall, why: CutReason): void {
-    if (this.#open.get(call.decisionId) !== call) return
+    if (!this.#open.has(call)) return
     this.#remove(call)
     call.cut(why)
   }
 
   #cutSilent(): void {
     const since = systemClock.monotonic() - this.#options.maxSilenceMs
-    for (const call of this.#open.values()) if (call.confirmedAt < since) this.#cut(call, 'pdp_unavailable')
+    for (const call of this.#open) if (call.confirmedAt < since) this.#cut(call, 'pdp_unavailable')
   }
 
   async #askAll(): Promise<void> {
     const { signal } = this.#stop
     while (this.#open.size > 0 && !signal.aborted) {
-      const calls = [...this.#open.values()]
+      const calls = [...this.#open]
       const lists = Array.from({ length: Math.ceil(calls.length / mostOpenCalls) }, (_, n) =>
         calls.slice(n * mostOpenCalls, (n + 1) * mostOpenCalls),
       )
@@ -101,7 +103,7 @@ export class OpenCalls implements Disposable {
   /** Whether there was an answer. Never throws: silence cuts the calls in time. */
   async #ask(calls: readonly OpenCall[]): Promise<boolean> {
     const askedAt = systemClock.monotonic()
-    const body = { decisions: calls.map(({ decisionId }) => decisionId), wait_ms: waitMs }
+    const body = { decisions: [...new Set(calls.map(({ decisionId }) => decisionId))], wait_ms: waitMs }
     const enough = new AbortController()
     const stop = () => enough.abort()
     const timer = setTimeout(stop, waitMs + slackMs)
