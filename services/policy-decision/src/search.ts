@@ -1,7 +1,8 @@
 import type { AuthZenEvaluation, AuthZenFound, AuthZenSearch } from '@bailiwick/authzen'
-import type { EnforcementPoint } from '@bailiwick/contracts'
+import { agentIdOf, type EnforcementPoint } from '@bailiwick/contracts'
 import { type DenialReason, denialReasons, ServiceError } from '@bailiwick/errors'
-import { tentative } from '@bailiwick/projection'
+import { SerialQueue } from '@bailiwick/kit'
+import { actingAgent, tentative } from '@bailiwick/projection'
 import { type EvaluationRequest, evaluationRequest, isNameable } from './http/evaluation-request.ts'
 import { isCaughtUp } from './order/catch-up.ts'
 import type { Admission, Clocked, Judges, Logged, State } from './ports.ts'
@@ -43,6 +44,32 @@ export async function searchPermitted(
   return ids.length === 0 && reason !== undefined && reasons.size === 1 ? nothing(reason) : { ids }
 }
 
+/**
+ * Searches that wait for one another. The cost of a search grows with its candidates, so each agent has one at a time: one behind a gateway
+ * must not hold up the others (V18). Searches without a credential that verifies wait for each other, and fail at once.
+ */
+export class Searches {
+  readonly #ports: Ports
+  readonly #queue = new SerialQueue({ maxPerKey: 8, max: 256 })
+
+  constructor(ports: Ports) {
+    this.#ports = ports
+  }
+
+  /** As `searchPermitted`. Rejects with `queue_full` if too many wait. */
+  async run(point: EnforcementPoint, search: AuthZenSearch): Promise<AuthZenFound> {
+    return this.#queue.serially(`${point.id} ${this.#searcherOf(point, search)}`, () =>
+      searchPermitted(this.#ports, point, search),
+    )
+  }
+
+  #searcherOf(point: EnforcementPoint, search: AuthZenSearch): string {
+    const { credential } = observedIn(search)
+    const read = credential === undefined ? undefined : readToken(this.#ports, point, credential)
+    return typeof read === 'object' ? agentIdOf(actingAgent(read.token)) : ''
+  }
+}
+
 const nothing = (reason: DenialReason): AuthZenFound => ({
   ids: [],
   context: { reason, reason_user: { en: denialReasons[reason].remedy } },
@@ -79,7 +106,7 @@ function candidatesOf(
   point: EnforcementPoint,
   search: AuthZenSearch,
 ): Candidate[] | { reason: DenialReason } {
-  const { observed } = evaluationRequest({ ...placeholder, ...(search.context ? { context: search.context } : {}) })
+  const observed = observedIn(search)
   if (observed.credential === undefined) return { reason: 'credential_missing' }
   const signed = readToken(ports, point, observed.credential)
   if (typeof signed === 'string') return { reason: signed }
@@ -118,6 +145,9 @@ function candidatesOf(
 }
 
 const toolIds = ({ id, tools }: { id: string; tools: object }) => Object.keys(tools).map((name) => `${id}/${name}`)
+
+const observedIn = ({ context }: AuthZenSearch): EvaluationRequest['observed'] =>
+  evaluationRequest({ ...placeholder, ...(context ? { context } : {}) }).observed
 
 /** Placeholders for parsing: only the context of a search is read this way. */
 const placeholder = { subject: { type: '', id: '' }, action: { name: '' }, resource: { type: '', id: '' } }

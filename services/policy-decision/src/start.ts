@@ -5,7 +5,7 @@ import type { GrantStore } from '@bailiwick/grant-store'
 import { observeProjection } from '@bailiwick/host'
 import type { Adapters, Host, Watched } from '@bailiwick/host/process'
 import { openParticipant } from '@bailiwick/instance'
-import { newId, SerialQueue } from '@bailiwick/kit'
+import { newId } from '@bailiwick/kit'
 import type { Answer } from './answer.ts'
 import { defaults, type PolicyDecisionConfig } from './config.ts'
 import { type Deciding, decide, type From } from './decide.ts'
@@ -34,7 +34,7 @@ import type { PolicyDecision } from './policy-decision.ts'
 import type { Clocked, Judges, Logged, RecordDecisions, Recording, State } from './ports.ts'
 import { Denials } from './record/denials.ts'
 import { KeptCalls } from './record/kept-calls.ts'
-import { searchPermitted } from './search.ts'
+import { Searches } from './search.ts'
 import { Shadow } from './shadow/shadow.ts'
 import { Approvals } from './state/approvals.ts'
 import { activePolicies } from './state/policies.ts'
@@ -236,8 +236,7 @@ export async function startPolicyDecision(
   const [points, outcomes] = [new UnderWay(pointCalls), new UnderWay(pointCalls)]
   // Each start of a point asks about all its calls at once.
   const watching = new UnderWay(4)
-  // The cost of a search grows with its candidates, so each caller runs one at a time.
-  const searches = new SerialQueue({ maxPerKey: 8, max: 256 })
+  const searches = new Searches(deciding)
   const service: PolicyDecision = {
     pdp: { clock, ...state, ...judges, bindingKey: keys.bindingToken },
     queues,
@@ -255,7 +254,7 @@ export async function startPolicyDecision(
       return point
     },
     decide: (point, request, from = {}) => points.run(point.id, () => answer(point, request, from)),
-    search: (point, search) => searches.serially(point.id, () => searchPermitted(deciding, point, search)),
+    search: (point, search) => searches.run(point, search),
     openCalls: (point, asked, isGone) =>
       watching.run(`${point.id} ${point.instance}`, () => openCalls.ask(point, asked, isGone)),
     reportOutcome: (point, jws) =>
