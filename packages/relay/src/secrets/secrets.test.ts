@@ -204,6 +204,11 @@ describe('an answer', () => {
     expect(shown).not.toContain(value.slice(0, 12))
   })
 
+  it('with one in the escapes of JSON is withheld', async () => {
+    const quoted = 'sk-"0123\\456789'
+    await expect(passed([JSON.stringify({ echoed: quoted })], [quoted])).rejects.toThrow('answer_withheld')
+  })
+
   it('holds nothing back that cannot be the beginning of a secret', async () => {
     const reading = withoutSecrets(from(['data: {}\n\n', 'x']), [value])
     expect(Buffer.from((await reading.next()).value).toString()).toBe('data: {}\n\n')

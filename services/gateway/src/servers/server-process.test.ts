@@ -93,6 +93,15 @@ it('ends a server that writes a message without end', async () => {
   await expect.poll(() => run.ends).toEqual(['the server wrote a message over the limit'])
 })
 
+it('takes no more for a server that does not read', async () => {
+  await using run = await start('setInterval(() => undefined, 1000)')
+  const message = Buffer.alloc(1 << 20, 'x')
+  const send = () => {
+    for (let n = 0; n < 64; n++) run.server.send(message)
+  }
+  expect(send).toThrow('upstream_busy')
+})
+
 it('says so when the command cannot be started, and when it ends by itself', async () => {
   await expect(start('', { command: ['/nowhere/server'] })).rejects.toMatchObject({ code: 'upstream_unreachable' })
   await using run = await start('process.exit(3)')

@@ -20,6 +20,8 @@ export interface ServerProcessOptions {
 
 /** The longest message of a server, in bytes. */
 const longestLine = 16 * 1024 * 1024
+/** As much may wait until a server reads it, in bytes. */
+const mostUnread = 16 * 1024 * 1024
 /** This much of its standard error is passed on, in bytes. The rest is read and thrown away, so that the server does not block. */
 const toldOfErrors = 16_384
 const graceMs = 1000
@@ -78,9 +80,14 @@ export class ServerProcess {
     return this.#isOver
   }
 
-  /** Sends one message. Line ends, which JSON can have only between tokens, become spaces: on this transport they would end the message. */
+  /**
+   * Sends one message. Throws `upstream_busy` if the server leaves too much unread: all of it stands in the gateway's memory.
+   * Line ends, which JSON can have only between tokens, become spaces: on this transport they would end the message.
+   */
   send(message: Uint8Array): void {
     if (this.#isOver) throw new ServiceError('upstream_unreachable', 'the process of the server is over')
+    if ((this.#child.stdin?.writableLength ?? 0) > mostUnread)
+      throw new ServiceError('upstream_busy', 'the server does not read')
     const line = Buffer.from(message)
     for (const [at, byte] of line.entries()) if (byte === 0x0a || byte === 0x0d) line[at] = 0x20
     this.#child.stdin?.write(line)

@@ -5,11 +5,12 @@ import { StdioChannel } from './stdio-channel.ts'
 
 const fixture = join(import.meta.dirname, '../fixture/stdio-server.fixture.ts')
 
-async function open(script?: string) {
+async function open(script?: string, more: { env?: Record<string, string>; secrets?: string[] } = {}) {
   const channel = await StdioChannel.start({
     era: 'legacy',
     command: script === undefined ? [process.execPath, fixture] : [process.execPath, '-e', script],
-    env: { PATH: process.env.PATH ?? '' },
+    ...more,
+    env: { PATH: process.env.PATH ?? '', ...more.env },
     mark: `channel-${process.pid}-${Math.random()}`,
     answerMs: 30_000,
   })
@@ -74,6 +75,55 @@ it('refuses a second request under an id that is in use', async () => {
   })
   left.abort()
   await expect(first).rejects.toMatchObject({ code: 'stream_cut' })
+})
+
+it('gives no request the answer to an earlier one of the same id that was given up', async () => {
+  await using it = await open(
+    server(
+      `({ id, method, params }, say) => method === 'tools/call' && setTimeout(() => say({ id, result: { of: params.name } }), 300)`,
+    ),
+  )
+  const left = new AbortController()
+  const first = it.channel.exchange(request({ id: 1, method: 'tools/call', params: { name: 'hidden' } }), left.signal)
+  first.catch(() => undefined)
+  left.abort()
+  await expect(first).rejects.toMatchObject({ code: 'stream_cut' })
+  const again = it.channel.exchange(request({ id: 1, method: 'tools/call', params: { name: 'open' } }), forever())
+  await expect(again).rejects.toMatchObject({ code: 'upstream_unreachable' })
+  expect(it.channel.isOver).toBe(true)
+})
+
+it('takes an id again once the server has answered it', async () => {
+  await using it = await open(server('({ id }, say) => say({ id, result: {} })'))
+  for (let n = 0; n < 2; n++) await textOf(await it.channel.exchange(request({ id: 1, method: 'ping' }), forever()))
+  expect(it.channel.isOver).toBe(false)
+})
+
+it('shows no secret that the server was given, as written or escaped (V17)', async () => {
+  const secret = 'sk-"0123456789'
+  await using it = await open(
+    server(`({ id, method }, say) => {
+      if (method === 'stream') say({ method: 'notifications/message', params: { data: process.env.TOKEN } })
+      say({ id, result: { text: method === 'clean' ? 'clean' : process.env.TOKEN } })
+    }`),
+    { env: { TOKEN: secret }, secrets: [secret] },
+  )
+  const ask = (id: number, method: string) => it.channel.exchange(request({ id, method }), forever()).then(textOf)
+  for (const [n, method] of ['whole', 'stream'].entries())
+    await expect(ask(n, method)).rejects.toMatchObject({ code: 'answer_withheld' })
+  expect(await ask(3, 'clean')).toContain('clean')
+})
+
+it('keeps a bounded part of what a client does not read (V18)', async () => {
+  await using it = await open(
+    server(`({ id }, say) => {
+      for (let n = 0; n < 64; n++) say({ method: 'notifications/message', params: { data: 'x'.repeat(1 << 20) } })
+      say({ id, result: {} })
+    }`),
+  )
+  const stream = await it.channel.exchange({ method: 'GET', target: '', headers: [], body: Buffer.alloc(0) }, forever())
+  await textOf(await it.channel.exchange(request({ id: 1, method: 'flood' }), forever()))
+  await expect(textOf(stream)).rejects.toMatchObject({ code: 'upstream_too_large' })
 })
 
 it('denies requests of the server, and shows none to the client', async () => {

@@ -1,8 +1,8 @@
 import { ServiceError } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
-import type { Executed, RelayRequest } from '@bailiwick/relay'
+import { type Executed, type RelayRequest, withoutSecrets } from '@bailiwick/relay'
 import { type Era, type JsonObject, metaOf, readMessage } from '../protocol/message.ts'
-import { readUpstreamMessage } from '../protocol/screen.ts'
+import { longestMessage, readUpstreamMessage } from '../protocol/screen.ts'
 import { type Channel, type Rewrite, whole, withSource } from './channel.ts'
 import { denialOfRequest, tellsOfFailure } from './http-channel.ts'
 import { ServerProcess, type ServerProcessOptions } from './server-process.ts'
@@ -11,6 +11,8 @@ export interface StdioChannelOptions extends Omit<ServerProcessOptions, 'onLine'
   era: Era
   /** How long the server may take to begin its answer to a request. */
   answerMs: number
+  /** What the server was given and no client may see. */
+  secrets?: readonly string[] | undefined
 }
 
 /** Receives what the server writes for one request, or for the stream of a session. */
@@ -29,6 +31,9 @@ interface Written {
 
 const subscription = 'io.modelcontextprotocol/subscriptionId'
 const mostWaiting = 1024
+const mostWaitingLength = 2 * longestMessage
+/** Requests that the server has not answered, most of which their clients gave up. */
+const mostUnanswered = 1024
 
 /**
  * A server that speaks MCP on its standard input and output. Over HTTP each request has its own answer, so what the server writes goes to
@@ -38,11 +43,14 @@ export class StdioChannel implements Channel {
   readonly era: Era
   onListChanged: () => void = () => undefined
   readonly #listeners = new Set<Listener>()
+  /** The ids of requests that the server may still answer, also of those that were given up. */
+  readonly #unanswered = new Set<string | number>()
   readonly #answerMs: number
+  readonly #secrets: readonly string[]
   #process!: ServerProcess
 
-  static async start({ era, answerMs, ...options }: StdioChannelOptions): Promise<StdioChannel> {
-    const channel = new StdioChannel(era, answerMs)
+  static async start({ era, answerMs, secrets = [], ...options }: StdioChannelOptions): Promise<StdioChannel> {
+    const channel = new StdioChannel(era, answerMs, secrets)
     channel.#process = await ServerProcess.start({
       ...options,
       onLine: (line) => channel.#take(line),
@@ -51,9 +59,10 @@ export class StdioChannel implements Channel {
     return channel
   }
 
-  private constructor(era: Era, answerMs: number) {
+  private constructor(era: Era, answerMs: number, secrets: readonly string[]) {
     this.era = era
     this.#answerMs = answerMs
+    this.#secrets = secrets
   }
 
   get isOver(): boolean {
@@ -76,15 +85,34 @@ export class StdioChannel implements Channel {
     // Two answers with one id could not be told apart, and one caller would get the other's answer.
     if ([...this.#listeners].some((listener) => listener.id === id))
       throw new ServiceError('call_in_progress', 'the id is in use')
+    // An answer to a request that was given up would be taken for the answer to this one, under what this one's decision owes.
+    if (this.#unanswered.has(id) || this.#unanswered.size >= mostUnanswered) {
+      await this.#process.kill()
+      throw new ServiceError('upstream_unreachable', 'the server still has a request of this id')
+    }
     const inbox = this.#listen(id, metaOf(message.params).progressToken, signal)
     try {
       this.#process.send(request.body)
-      const first = await this.#firstOf(inbox)
-      return answerOf(first, inbox, rewrite)
     } catch (error) {
       inbox.close()
       throw error
     }
+    this.#unanswered.add(id)
+    try {
+      return await this.#shown(answerOf(await this.#firstOf(inbox), inbox, rewrite))
+    } catch (error) {
+      inbox.close()
+      throw error
+    }
+  }
+
+  /** An answer without the server's secrets. One that is whole is checked as a whole, so that it can be refused with a reason. */
+  async #shown(executed: Executed): Promise<Executed> {
+    const body = withoutSecrets(executed.body, this.#secrets)
+    if (executed.headers === streamHeaders) return { ...executed, body }
+    const chunks: Uint8Array[] = []
+    for await (const chunk of body) chunks.push(chunk)
+    return { ...executed, body: whole(Buffer.concat(chunks)) }
   }
 
   async end(): Promise<void> {
@@ -94,7 +122,11 @@ export class StdioChannel implements Channel {
   /** Notifications that belong to no request (2025-11-25, "Listening for Messages from the Server"). */
   async #stream(signal: AbortSignal): Promise<Executed> {
     const inbox = this.#listen(undefined, undefined, signal)
-    return { status: 200, headers: streamHeaders, body: withSource(eventsOf(undefined, inbox), () => inbox.close()) }
+    return this.#shown({
+      status: 200,
+      headers: streamHeaders,
+      body: withSource(eventsOf(undefined, inbox), () => inbox.close()),
+    })
   }
 
   #listen(id: string | number | undefined, token: unknown, signal: AbortSignal): Inbox {
@@ -129,6 +161,7 @@ export class StdioChannel implements Channel {
       const { message, value } = readUpstreamMessage(text)
       if (message.kind === 'request') this.#send(denialOfRequest(message.id, message.method))
       else if (message.kind === 'response') {
+        if (message.id !== undefined) this.#unanswered.delete(message.id)
         for (const { id, push } of this.#listeners)
           if (id !== undefined && id === message.id) push({ text, value, isResponse: true })
       } else {
@@ -170,7 +203,12 @@ const streamHeaders = ['content-type', 'text/event-stream', 'x-accel-buffering',
 /** A response alone is sent as a JSON body. If other messages come before it, the answer is a stream. */
 function answerOf(first: Written, inbox: Inbox, rewrite: Rewrite | undefined): Executed {
   if (!first.isResponse)
-    return { status: 200, headers: streamHeaders, body: eventsOf(first, inbox, rewrite), failed: () => inbox.hasFailed }
+    return {
+      status: 200,
+      headers: streamHeaders,
+      body: withSource(eventsOf(first, inbox, rewrite), () => inbox.close()),
+      failed: () => inbox.hasFailed,
+    }
   inbox.close()
   const text = rewrite?.(first.text, first.value) ?? first.text
   const hasFailed = tellsOfFailure(first.value)
@@ -199,6 +237,7 @@ async function* eventsOf(first: Written | undefined, inbox: Inbox, rewrite?: Rew
 class Inbox {
   hasFailed = false
   readonly #waiting: Written[] = []
+  #waitingLength = 0
   readonly #onClose: () => void
   #next: ReturnType<typeof withResolvers<Written>> | undefined
   #failure: ServiceError | undefined
@@ -211,7 +250,10 @@ class Inbox {
     if (this.#next !== undefined) {
       this.#next.resolve(message)
       this.#next = undefined
-    } else if (this.#waiting.length < mostWaiting) this.#waiting.push(message)
+    } else if (this.#waiting.length < mostWaiting && this.#waitingLength + message.text.length <= mostWaitingLength) {
+      this.#waiting.push(message)
+      this.#waitingLength += message.text.length
+    }
     // A client that does not read loses further notifications, and then its stream.
     else this.fail(new ServiceError('upstream_too_large', 'the client reads too slowly'))
   }
@@ -224,6 +266,7 @@ class Inbox {
 
   async next(): Promise<Written> {
     const message = this.#waiting.shift()
+    this.#waitingLength -= message?.text.length ?? 0
     if (message !== undefined) return message
     if (this.#failure !== undefined) throw this.#failure
     this.#next = withResolvers<Written>()

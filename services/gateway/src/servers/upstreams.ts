@@ -48,15 +48,14 @@ export function accessTo(entry: ServerEntry, options: OpenOptions): ServerAccess
 async function startServer(entry: StdioServerEntry, era: Era, options: OpenOptions): Promise<Channel> {
   const { secrets, answerMs, newMark, onError } = options
   const own = await Promise.all(
-    Object.entries(entry.env).map(
-      async ([name, template]) => [name, (await fillTemplate(template, secrets)).text] as const,
-    ),
+    Object.entries(entry.env).map(async ([name, template]) => ({ name, ...(await fillTemplate(template, secrets)) })),
   )
   return StdioChannel.start({
     era,
     command: entry.command,
     cwd: entry.cwd,
-    env: { ...baseEnv(options.env), ...Object.fromEntries(own) },
+    env: { ...baseEnv(options.env), ...Object.fromEntries(own.map(({ name, text }) => [name, text])) },
+    secrets: own.flatMap(({ values }) => values),
     mark: newMark(),
     answerMs,
     onError: entry.stderr === 'log' ? onError : undefined,
