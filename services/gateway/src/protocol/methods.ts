@@ -31,7 +31,7 @@ const inBoth: Readonly<Record<string, Mapping>> = {
 }
 
 /** What a client adds when it repeats a request after `input_required`. */
-const rounds = ['inputResponses', 'requestState']
+export const rounds: readonly string[] = ['inputResponses', 'requestState']
 
 /** Every method of a client that has a mapping, in both revisions. Any other method is refused (`mcp_method_unmapped`). */
 const mappings: Readonly<Record<Era, Readonly<Record<string, Mapping>>>> = {

@@ -49,6 +49,14 @@ it.each([
   await expect(through(`${text}${response}`)).rejects.toMatchObject({ code: 'upstream_failed' })
 })
 
+it('takes a stream that ends before the response for no answer', async () => {
+  const other = event({ id: 8, result: {} })
+  for (const text of ['', progress, other])
+    await expect(through(text)).rejects.toMatchObject({ code: 'upstream_failed' })
+  // A stream of notifications answers nothing.
+  expect((await through(progress, { id: undefined })).passed).toBe(progress)
+})
+
 it('takes a JSON body only if it is the response', () => {
   const screen: Screen = { id: 7, onRequest: () => undefined, onNotification: () => undefined }
   const bytes = Buffer.from('{"jsonrpc":"2.0","id":7,"result":{"n":1.0,"x":{}}}')

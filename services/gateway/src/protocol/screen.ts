@@ -19,7 +19,8 @@ export interface Screen {
 
 /**
  * The events that may pass: notifications, and the one response to the request. An event that is not a message in strict JSON ends the
- * stream, because a client could read a request in it. A second response is left out: no request asked for it.
+ * stream, because a client could read a request in it. A second response is left out: no request asked for it. If the stream ends
+ * before the response, it throws: what the server did is not known.
  */
 export async function* screenEvents(body: AsyncIterable<Uint8Array>, screen: Screen): AsyncGenerator<Uint8Array> {
   let isAnswered = false
@@ -38,6 +39,8 @@ export async function* screenEvents(body: AsyncIterable<Uint8Array>, screen: Scr
       yield shown(event, screen, value)
     }
   }
+  if (!isAnswered && screen.id !== undefined)
+    throw new ServiceError('upstream_failed', 'the stream ended before the response')
 }
 
 function shown(event: StreamEvent, { onResponse }: Screen, value: JsonObject): Uint8Array {

@@ -44,8 +44,12 @@ it('a round after input_required is decided with its answers and its state', () 
   expect(action('prompts/get', { name: 'greet', ...round }, 'modern')).toMatchObject({
     properties: { name: 'greet', ...round },
   })
-  const hidden = { name: 'pay', arguments: { requestState: 'x' }, requestState: 'y' }
-  expect(action('tools/call', hidden, 'modern')).toMatchObject({ refused: 'mcp_message_malformed' })
+  // An argument of such a name would be the same action as the answer, and the server would do something else.
+  for (const era of ['legacy', 'modern'] as const)
+    for (const hidden of [{ requestState: 'x' }, { inputResponses: round.inputResponses }])
+      expect(action('tools/call', { name: 'pay', arguments: hidden }, era)).toMatchObject({
+        refused: 'mcp_message_malformed',
+      })
 })
 
 it.each([

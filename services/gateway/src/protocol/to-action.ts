@@ -1,7 +1,7 @@
 import type { Action } from '@bailiwick/credentials'
 import type { Refused } from '@bailiwick/relay'
 import { type Era, isObject, type JsonObject, type Message } from './message.ts'
-import { mappingOf } from './methods.ts'
+import { mappingOf, rounds } from './methods.ts'
 
 /** Only tools with names of this form are shown and called: `/` would make a tool look like a method, and other letters look alike. */
 export const toolName = /^[A-Za-z0-9_.-]{1,128}$/
@@ -37,7 +37,8 @@ export function actionOf(server: string, era: Era, message: Message): Action | R
 function toolCall(server: string, { name, arguments: args = {}, _meta, ...answers }: JsonObject): Action | Refused {
   if (typeof name !== 'string' || !toolName.test(name)) return malformed('the name of a tool')
   if (!isObject(args)) return malformed('arguments is no object')
-  if (Object.keys(answers).some((member) => Object.hasOwn(args, member)))
+  // Otherwise an argument and an answer would be one action, and the server would do two things.
+  if (rounds.some((member) => Object.hasOwn(args, member)))
     return malformed('an argument is named like a member of the protocol')
   return toolAction(server, name, { ...args, ...answers })
 }

@@ -63,6 +63,8 @@ export class HttpChannel implements Channel {
       return { status, headers: back, body, failed: () => hasFailed }
     }
     const bytes = await readWhole(answer.body)
+    if (bytes.length === 0 && screen.id !== undefined && status < 400)
+      throw new ServiceError('upstream_failed', 'the answer is empty')
     if (bytes.length === 0) return { status, headers: back, body: whole(bytes), failed: () => hasFailed }
     if (!/^application\/json\s*(;|$)/i.test(type)) {
       // A page of a proxy, or plain text: it says nothing that a client of MCP reads.
