@@ -37,6 +37,7 @@ export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
   http.route({
     method: ['POST', 'GET', 'DELETE'],
     url: '/mcp/:name',
+    exposeHeadRoute: false,
     config,
     bodyLimit,
     async handler(request, reply) {

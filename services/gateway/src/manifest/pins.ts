@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { jcs, sha256 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { readStrictJson } from '@bailiwick/kit'
 import { type Described, isPinned, isSameServer, type Manifest, manifestHash, parseManifest } from './manifest.ts'
@@ -31,6 +32,13 @@ export function parsePin(bytes: Uint8Array, file: string): Pin {
   const manifest = parseManifest(json.value, file)
   return { manifest, hash: manifestHash(manifest) }
 }
+
+/**
+ * The hash to ask with for what the server does not describe, or describes so that it can be taken for something else. No human signed it,
+ * so the decision point denies it, and the denial is evidence.
+ */
+export const hashOfUndescribed = (now: Pin, kind: Described, name: string): string =>
+  sha256(jcs(['bailiwick-mcp-undescribed-v1', now.hash, kind, name]))
 
 /**
  * The manifest hash with which the decision point is asked. It allows only a hash that humans signed. For a description that is still the

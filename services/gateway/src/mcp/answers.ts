@@ -138,6 +138,9 @@ export const emptyAnswer = (status: number): Answer => ({
   body: Buffer.alloc(0),
 })
 
-/** Hides what an error says that is not ours. */
-export const asServiceError = (error: unknown): ServiceError =>
-  error instanceof ServiceError ? error : new ServiceError('internal', undefined, { cause: error })
+/** Hides what an error says that is not ours. The one of `AbortSignal.timeout` says that the server took too long. */
+export function asServiceError(error: unknown): ServiceError {
+  if (error instanceof ServiceError) return error
+  const isLate = error instanceof DOMException && error.name === 'TimeoutError'
+  return new ServiceError(isLate ? 'upstream_timed_out' : 'internal', undefined, { cause: error })
+}

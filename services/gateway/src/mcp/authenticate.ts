@@ -27,13 +27,31 @@ const ofDeadGrants: ReadonlySet<string> = new Set<DenialReason>([
   'grant_not_active',
   'grant_expired',
   'grant_revoked',
-  'agent_revoked',
   'approver_revoked',
   'tool_server_revoked',
   'everything_revoked',
 ])
 
-export const endsGrant = ({ reason }: { reason: string }): boolean => ofDeadGrants.has(reason)
+/**
+ * Reasons for which nothing of one holder of the grant goes on. A sub-agent that was revoked must not end what the agent above it has, each
+ * time that it calls.
+ */
+const ofDeadHolders: ReadonlySet<string> = new Set<DenialReason>([
+  'agent_revoked',
+  'delegation_revoked',
+  'delegation_expired',
+  'delegation_invalid',
+  'grant_agent_mismatch',
+])
+
+/** Reasons of an enforcement point that heard nothing fresh. They end what flows, and say nothing of the grant. */
+const ofSilence: ReadonlySet<string> = new Set<DenialReason | 'pdp_unavailable'>(['pdp_unavailable', 'state_stale'])
+
+/** What a reason ends: all that the grant has, what this holder of it has, or neither. */
+export const endOf = (reason: string): 'grant' | 'holder' | undefined =>
+  ofDeadGrants.has(reason) ? 'grant' : ofDeadHolders.has(reason) ? 'holder' : undefined
+
+export const isSilence = (reason: string): boolean => ofSilence.has(reason)
 
 /** Pauses before a search is repeated, because the decision point had no room for it. */
 const againAfterMs = [100, 300]

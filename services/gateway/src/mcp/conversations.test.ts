@@ -54,6 +54,47 @@ it('bounds what one owner holds, and what all hold together (V18)', async () => 
   await expect(add('c', '5')).rejects.toMatchObject({ code: 'queue_full' })
 })
 
+it('counts what is being opened, before it opens more (V18)', async () => {
+  await using all = new Conversations(testClock(), limits)
+  const begun = Promise.withResolvers<void>()
+  let opened = 0
+  const adding = Array.from({ length: 10 }, (_, n) =>
+    all.add(owner('a'), `s${n}`, async () => {
+      opened++
+      await begun.promise
+      return aChannel()
+    }),
+  )
+  const settled = Promise.allSettled(adding)
+  begun.resolve()
+  expect((await settled).filter(({ status }) => status === 'fulfilled')).toHaveLength(limits.perOwner)
+  expect(opened).toBe(limits.perOwner)
+  await all.endGrant('grt_1')
+  expect((await all.add(owner('a'), 'again', async () => aChannel())).session).toBe('again')
+})
+
+it('ends what is still being opened when its grant ends', async () => {
+  await using all = new Conversations(testClock(), limits)
+  const [begun, channel] = [Promise.withResolvers<void>(), aChannel()]
+  const adding = all.add(owner('a'), '1', async () => {
+    await begun.promise
+    return channel
+  })
+  await all.endGrant('grt_1')
+  begun.resolve()
+  await expect(adding).rejects.toMatchObject({ code: 'mcp_session_unknown' })
+  expect([channel.ended, all.size]).toEqual([1, 0])
+})
+
+it('ends what one holder of a grant has, and nothing of another holder', async () => {
+  await using all = new Conversations(testClock(), limits)
+  const [parent, child] = [aChannel(), aChannel()]
+  await all.add(owner('parent'), '1', async () => parent)
+  await all.add(owner('child'), '2', async () => child)
+  await all.endOwner(owner('child'))
+  expect([parent.ended, child.ended]).toEqual([0, 1])
+})
+
 it('ends what a grant has, and nothing of another', async () => {
   await using all = new Conversations(testClock(), limits)
   const [one, two] = [aChannel(), aChannel()]

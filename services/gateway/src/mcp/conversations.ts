@@ -28,12 +28,20 @@ export interface ConversationLimits {
   idleMs: number
 }
 
+interface Room {
+  readonly owner: Owner
+  /** What it is for was ended before it was open. */
+  isLate: boolean
+}
+
 /**
  * The conversations with one upstream. Each belongs to one owner: its session means nothing to another, and it ends with the grant. A
  * client never learns the upstream's own name of a session, and cannot guess ours.
  */
 export class Conversations implements AsyncDisposable {
   readonly #all = new Map<string, Conversation>()
+  /** Room for those that are being opened. */
+  readonly #rooms = new Set<Room>()
   readonly #opening = new Map<string, Promise<Conversation>>()
   readonly #clock: Clock
   readonly #limits: ConversationLimits
@@ -81,13 +89,40 @@ export class Conversations implements AsyncDisposable {
     return opening
   }
 
-  /** Opens a conversation. Throws `queue_full` if the owner, or the server, has too many. */
-  async add(owner: Owner, session: string | undefined, open: () => Promise<Channel>): Promise<Conversation> {
+  /**
+   * Opens a conversation, in place of the one that has its name. `nameOf` is the session that the client will name, and is asked once it is
+   * open. Throws `queue_full`, before it opens anything, if the owner, or the server, has too many; those that are being opened count.
+   */
+  async add(
+    owner: Owner,
+    nameOf: string | undefined | ((channel: Channel) => string | undefined),
+    open: () => Promise<Channel>,
+  ): Promise<Conversation> {
+    const room = this.#room(owner)
+    try {
+      const channel = await open()
+      if (room.isLate) {
+        await channel.end()
+        throw new ServiceError('mcp_session_unknown', 'it was ended while it began')
+      }
+      return await this.#put(owner, typeof nameOf === 'function' ? nameOf(channel) : nameOf, channel)
+    } finally {
+      this.#rooms.delete(room)
+    }
+  }
+
+  #room(owner: Owner): Room {
     this.#sweep()
-    const own = [...this.#all.values()].filter((each) => each.owner.key === owner.key)
-    if (own.length >= this.#limits.perOwner || this.#all.size >= this.#limits.most)
+    const all = [...this.#all.values(), ...this.#rooms]
+    const own = all.filter((each) => each.owner.key === owner.key)
+    if (own.length >= this.#limits.perOwner || all.length >= this.#limits.most)
       throw new ServiceError('queue_full', 'too many conversations with this server')
-    const channel = await open()
+    const room = { owner, isLate: false }
+    this.#rooms.add(room)
+    return room
+  }
+
+  async #put(owner: Owner, session: string | undefined, channel: Channel): Promise<Conversation> {
     const conversation: Conversation = {
       owner,
       session,
@@ -100,7 +135,9 @@ export class Conversations implements AsyncDisposable {
     channel.onListChanged = () => {
       conversation.observed = undefined
     }
+    const before = this.#all.get(session ?? owner.key)
     this.#all.set(session ?? owner.key, conversation)
+    if (before !== undefined) await this.end(before)
     return conversation
   }
 
@@ -113,9 +150,17 @@ export class Conversations implements AsyncDisposable {
 
   /** Ends everything that a grant has here. */
   async endGrant(grant: string): Promise<void> {
-    await Promise.all(
-      [...this.#all.values()].filter(({ owner }) => owner.grant === grant).map((each) => this.end(each)),
-    )
+    await this.#endAll((owner) => owner.grant === grant)
+  }
+
+  /** Ends everything that one holder of a grant has here. */
+  async endOwner({ key }: Owner): Promise<void> {
+    await this.#endAll((owner) => owner.key === key)
+  }
+
+  async #endAll(isMeant: (owner: Owner) => boolean): Promise<void> {
+    for (const room of this.#rooms) if (isMeant(room.owner)) room.isLate = true
+    await Promise.all([...this.#all.values()].filter(({ owner }) => isMeant(owner)).map((each) => this.end(each)))
   }
 
   #sweep(): void {
@@ -126,6 +171,6 @@ export class Conversations implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#sweeper)
-    await Promise.all([...this.#all.values()].map((each) => this.end(each)))
+    await this.#endAll(() => true)
   }
 }

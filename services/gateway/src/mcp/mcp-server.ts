@@ -1,21 +1,21 @@
 import { type Action, encodeBase64url } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import type { Clock, RandomSource } from '@bailiwick/kit'
+import { type Clock, type RandomSource, withResolvers } from '@bailiwick/kit'
 import type { EnforcementPoint, Refusal } from '@bailiwick/pep'
 import { type Caller, type Executed, fieldsOf, type Refused, type Relayed, type RelayRequest } from '@bailiwick/relay'
 import type { ServerEntry } from '../gateway-file.ts'
-import { type Described, describedIn, isSame } from '../manifest/manifest.ts'
+import { type Described, describedIn, isSame, type Manifest } from '../manifest/manifest.ts'
 import { helloOf, initialize, observe } from '../manifest/observe.ts'
-import { hashFor, type Pin } from '../manifest/pins.ts'
+import { hashFor, hashOfUndescribed, type Pin } from '../manifest/pins.ts'
 import { checkParameters } from '../protocol/headers.ts'
 import { type Era, isId, isObject, type JsonObject } from '../protocol/message.ts'
 import { type Mapping, mappingOf } from '../protocol/methods.ts'
 import { isReserved, showList, usableTools } from '../protocol/shown-list.ts'
-import type { Rewrite } from '../servers/channel.ts'
+import type { Channel, Rewrite } from '../servers/channel.ts'
 import type { ServerAccess } from '../servers/upstreams.ts'
 import { type Answer, asServiceError, denialAnswer, emptyAnswer, failedAnswer, refusedAnswer } from './answers.ts'
-import { endsGrant, searchFor } from './authenticate.ts'
-import { type Claims, readClaims } from './claims.ts'
+import { endOf, isSilence, searchFor } from './authenticate.ts'
+import { type Claims, type Owner, readClaims } from './claims.ts'
 import { type Conversation, Conversations } from './conversations.ts'
 import { McpUpstream, mcpAction, type Received, readReceived } from './mcp-upstream.ts'
 
@@ -61,9 +61,11 @@ export interface McpLimits {
   idleMs: number
   /** How many conversations with the server there may be. */
   conversations: number
+  /** How long an answer may flow that no decision allowed, such as that to `ping`: no withdrawal would cut it. */
+  undecidedMs: number
 }
 
-const defaults: McpLimits = { freshMs: 30_000, idleMs: 600_000, conversations: 1024 }
+const defaults: McpLimits = { freshMs: 30_000, idleMs: 600_000, conversations: 1024, undecidedMs: 120_000 }
 
 /** One request of a caller that showed a credential. */
 interface Asked extends Received {
@@ -115,8 +117,9 @@ export class McpServer implements AsyncDisposable {
       if ('reason' in claims) return await this.#askWithout(request, caller, claims, { id, signal })
       const asked: Asked = { ...received, request, caller, claims, signal }
       if (mapping.handling === 'decided') return await this.#decided(asked, id)
-      if (mapping.list !== undefined) return await this.#listed(asked, mapping.list, id)
-      return await this.#open(asked, id)
+      const bounded = { ...asked, signal: AbortSignal.any([signal, AbortSignal.timeout(this.#limits.undecidedMs)]) }
+      if (mapping.list !== undefined) return await this.#listed(bounded, mapping.list, id)
+      return await this.#open(bounded, id)
     } catch (error) {
       return this.#failed(error, { id, era })
     }
@@ -207,7 +210,10 @@ export class McpServer implements AsyncDisposable {
       )
       if (wrong !== undefined) return refusedAnswer(wrong, { id, era })
     }
-    const manifest = hashFor(this.#options.pin, now, kind, name)
+    const manifest =
+      kind !== undefined && name !== undefined && !isUsable(now.manifest, kind, name)
+        ? hashOfUndescribed(now, kind, name)
+        : hashFor(this.#options.pin, now, kind, name)
     const decided = await this.#decide(request, caller, conversation, {
       ...{ manifest, signal },
       isLong: message.method === 'subscriptions/listen',
@@ -259,12 +265,24 @@ export class McpServer implements AsyncDisposable {
     if (message.method === 'initialize') return this.#initialize(asked)
     const conversation = await this.#conversationOf(asked)
     if ('reason' in conversation) return this.#denied(conversation, id)
-    return answerOf({ executed: await conversation.channel.exchange(request, signal) })
+    const rewrite = message.method === 'server/discover' ? await this.#asRead(conversation) : undefined
+    return answerOf({ executed: await conversation.channel.exchange(request, signal, rewrite) })
+  }
+
+  /** What a server tells a client of itself is what was read and hashed: people would have approved one text, and a model would get another. */
+  async #asRead(conversation: Conversation): Promise<Rewrite> {
+    const { server_info, instructions } = (await this.#observed(conversation)).manifest
+    return (text, { result }) => {
+      const told = helloOf(isObject(result) ? result : undefined)
+      if (told === undefined || (isSame(told.serverInfo, server_info) && isSame(told.instructions, instructions)))
+        return text
+      conversation.observed = undefined
+      throw new ServiceError('answer_malformed', 'the server describes itself otherwise to its client')
+    }
   }
 
   /** Begins a session of the legacy era. The gateway gives it a random name, which no other client can guess, or use. */
   async #initialize({ request, claims, signal }: Asked): Promise<Answer> {
-    const channel = await this.#options.access.open('legacy')
     let hello: Conversation['hello']
     let conversation: Conversation | undefined
     const rewrite: Rewrite = (text, value) => {
@@ -272,20 +290,25 @@ export class McpServer implements AsyncDisposable {
       if (conversation !== undefined) conversation.hello = hello
       return text
     }
-    try {
-      const executed = await channel.exchange(request, signal, rewrite)
-      const isNamed = !('hasSession' in channel) || channel.hasSession === true
-      const session = isNamed ? encodeBase64url(this.#options.random(16)) : undefined
-      const before = session === undefined ? this.#conversations.known(claims.owner) : undefined
-      if (before !== undefined) await this.#conversations.end(before)
-      conversation = await this.#conversations.add(claims.owner, session, async () => channel)
-      conversation.hello = hello
-      const answer = answerOf({ executed })
-      return session === undefined ? answer : { ...answer, headers: [...answer.headers, 'mcp-session-id', session] }
-    } catch (error) {
-      await channel.end()
-      throw error
+    const begun = withResolvers<Executed>()
+    const open = async () => {
+      const channel = await this.#options.access.open('legacy')
+      try {
+        begun.resolve(await channel.exchange(request, signal, rewrite))
+        return channel
+      } catch (error) {
+        await channel.end()
+        throw error
+      }
     }
+    const nameOf = (channel: Channel) =>
+      !('hasSession' in channel) || channel.hasSession === true ? encodeBase64url(this.#options.random(16)) : undefined
+    // It has its place before a process is started for it.
+    conversation = await this.#conversations.add(claims.owner, nameOf, open)
+    conversation.hello = hello
+    const { session } = conversation
+    const answer = answerOf({ executed: await begun.promise })
+    return session === undefined ? answer : { ...answer, headers: [...answer.headers, 'mcp-session-id', session] }
   }
 
   /** The conversation that a request belongs to. If there is none yet, it is opened only for a caller that was verified. */
@@ -345,25 +368,34 @@ export class McpServer implements AsyncDisposable {
     conversation: Conversation,
     options: DecideOptions,
   ): ReturnType<Decide> {
-    const onCut = (grant: string, reason: string) => {
-      if (endsGrant({ reason })) void this.#conversations.endGrant(grant)
-    }
+    const onCut = (_: string, reason: string) => this.#end(reason, conversation.owner)
     const upstream = new McpUpstream(this.#server, async () => conversation, onCut)
     const decided = await this.#options.decide(upstream, request, caller, options)
-    if (!('refused' in decided) && decided.allowed) this.#watch(conversation, decided.decisionId, onCut)
+    if (!('refused' in decided) && decided.allowed) this.#watch(conversation, decided.decisionId)
     return decided
   }
 
   /** A process goes on between calls, and must not outlive the grant that it was started for. */
-  #watch(conversation: Conversation, decisionId: string, onCut: (grant: string, reason: string) => void): void {
+  #watch(conversation: Conversation, decisionId: string): void {
     if (!('command' in this.#options.entry) || conversation.channel.isOver) return
     conversation.watched?.[Symbol.dispose]()
-    conversation.watched = this.#options.point.watch(decisionId, (reason) => onCut(conversation.owner.grant, reason))
+    conversation.watched = this.#options.point.watch(decisionId, (reason) => {
+      // A watch ends with its first word. While the decision point is away no call reaches the process; then its grant must be asked about.
+      if (isSilence(reason)) return this.#watch(conversation, decisionId)
+      if (endOf(reason) === 'grant') this.#end(reason, conversation.owner)
+      else void this.#conversations.end(conversation)
+    })
   }
 
-  /** Ends the processes and sessions of a grant that is over. */
-  #heard(refusal: Refusal, { owner }: Claims): void {
-    if (endsGrant(refusal)) void this.#conversations.endGrant(owner.grant)
+  /** Ends the processes and sessions of a grant that is over, or of the one holder of it that is. */
+  #heard({ reason }: Refusal, { owner }: Claims): void {
+    this.#end(reason, owner)
+  }
+
+  #end(reason: string, owner: Owner): void {
+    const end = endOf(reason)
+    if (end === 'grant') void this.#conversations.endGrant(owner.grant)
+    if (end === 'holder') void this.#conversations.endOwner(owner)
   }
 
   #denied(refusal: Refusal, id: string | number | null, isCall = false): Answer {
@@ -389,6 +421,11 @@ export class McpServer implements AsyncDisposable {
 
 const described: Partial<Record<string, Described>> = { 'tools/call': 'tools', 'prompts/get': 'prompts' }
 const kinds: Partial<Record<string, Described>> = { tools: 'tools', prompts: 'prompts', resourceTemplates: 'templates' }
+
+/** Whether the server describes it, under a name that nothing else of it has: what no list shows is not called either. */
+const isUsable = (manifest: Manifest, kind: Described, name: string): boolean =>
+  describedIn(manifest, kind, name) !== undefined &&
+  (kind !== 'tools' || usableTools(Object.keys(manifest.tools)).has(name))
 
 function answerOf({ executed, decisionId, over }: { executed: Executed } & Partial<Relayed>): Answer {
   const { status, headers, body } = executed
