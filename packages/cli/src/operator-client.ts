@@ -52,10 +52,10 @@ export function operatorOf(data: string): Operator {
     post: async (path, body) => jsonOf(await call('POST', path, JSON.stringify(body))),
     async failing() {
       const parts = partsIn(data)
-      if (parts.length === 0) return failingAt(socketsOf(data, undefined))
+      if (parts.length === 0) return failingOn(socketsOf(data, undefined))
       const found = await Promise.all(
         parts.map(async (service) => {
-          const failing = await failingAt(socketsOf(data, service)).catch((error) => [errorCode(error)])
+          const failing = await failingOn(socketsOf(data, service)).catch((error) => [errorCode(error)])
           return failing.map((reason) => `${service}: ${reason}`)
         }),
       )
@@ -102,7 +102,7 @@ async function firstThatServes(
   return answer && answer.status !== 503 ? answer : firstThatServes([next, ...rest], ask)
 }
 
-async function failingAt(sockets: [string, ...string[]]): Promise<string[]> {
+async function failingOn(sockets: [string, ...string[]]): Promise<string[]> {
   return failingIn(await firstThatServes(sockets, (socketPath) => exchange({ socketPath }, 'GET', '/readyz')))
 }
 
