@@ -1,6 +1,5 @@
 import { type Authority, covers, formatMicros, parseAuthority, parseMicros } from '@bailiwick/authority'
 import { actionHash, type BudgetAmounts, type EventData, type Grant } from '@bailiwick/contracts'
-import { statedArguments } from '../trace/stated-arguments.ts'
 import { authorityOf, grantAt, type Meaning, slackMs } from './approvals.ts'
 import { chainTo, type Holder, isAmong } from './delegations.ts'
 import { type Decision, decisionKey, type Facts, type Revocation, type Tree } from './facts.ts'
@@ -184,7 +183,7 @@ function isOnlyAction({ facts }: Meaning, digest: string | undefined, tree: stri
 /** Judges by the arguments in the event, which are all that the permission names, and by the price in the permission. */
 function isCovered(authority: Authority, { action, permission, reserved }: Allowed): boolean {
   const { name, resource } = action
-  const coverage = covers(authority, { name, resource, properties: statedArguments(action.arguments ?? {}) })
+  const coverage = covers(authority, { name, resource, properties: document(action.arguments ?? {}) })
   if (!coverage.covered) return false
   const covering = coverage.permissions.find(({ index }) => index === permission)
   if (covering === undefined || reserved.calls !== 1) return false
@@ -197,6 +196,26 @@ const microsOf = ({ cost }: BudgetAmounts) =>
   Object.entries(cost)
     .map(([currency, amount]) => `${currency} ${parseMicros(amount)}`)
     .sort()
+
+/**
+ * The document in which these JSON pointers find these values. A forged event may point into a string, or at the
+ * prototype of every object.
+ */
+function document(values: Readonly<Record<string, unknown>>): object {
+  const root: Record<string, unknown> = Object.create(null)
+  for (const [pointer, value] of Object.entries(values)) {
+    const tokens = pointer.slice(1).split('/')
+    const names = tokens.map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
+    let at = root
+    for (const name of names.slice(0, -1)) {
+      const inner = at[name]
+      at = at[name] =
+        typeof inner === 'object' && inner !== null ? (inner as Record<string, unknown>) : Object.create(null)
+    }
+    at[names.at(-1) ?? ''] = value
+  }
+  return root
+}
 
 /** At every point of every tree, the amounts taken and not returned are within its uses and its budget (V9). */
 export function budgetFindings({ facts, registry }: Meaning): Finding[] {
