@@ -7,13 +7,13 @@ import { errorCode } from '@bailiwick/errors'
 import { configSchema } from '@bailiwick/gateway/config'
 import { HttpFixture } from '@bailiwick/gateway/fixture'
 import { pinServer } from '@bailiwick/gateway/pin'
-import { startGateway } from '@bailiwick/gateway/start'
+import { type Gateway, startGateway } from '@bailiwick/gateway/start'
 import { type Logger, logger as makeLogger, metrics, readConfig } from '@bailiwick/host'
 import type { InitialEntities } from '@bailiwick/installation'
 import { systemClock, systemRandom } from '@bailiwick/kit'
 import { openSecrets } from '@bailiwick/relay'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { type Approver, enrolApprover, freePort, type System, startSystem } from '@bailiwick/testkit'
+import { type Approver, enrolApprover, freePort, ServiceProcess, type System, startSystem } from '@bailiwick/testkit'
 
 /** The secret that the HTTP server wants. It must be seen nowhere else. */
 export const upstreamSecret = 'upstream-secret-0123456789'
@@ -95,6 +95,9 @@ async function patiently<T>(act: () => Promise<T>): Promise<T> {
     }
 }
 
+type Entries = Record<string, object>
+type Made = Pick<GatewayWorld, 'system' | 'approver' | 'http' | 'url' | 'folder' | 'gateway' | 'rewrite'>
+
 /** A real installation, its gateway in front of a server over HTTP and one on standard input, a person, and an agent with a grant. */
 export class GatewayWorld implements AsyncDisposable {
   readonly system: System
@@ -102,17 +105,19 @@ export class GatewayWorld implements AsyncDisposable {
   readonly http: HttpFixture
   readonly url: string
   readonly folder: string
+  readonly gateway: Gateway
+  /** Writes gateway.yaml anew, with these entries in place of its servers. */
+  readonly rewrite: (change: (mcp: Entries) => Entries, more?: Record<string, unknown>) => void
   readonly #owned: AsyncDisposable
 
-  private constructor(
-    made: { system: System; approver: Approver; http: HttpFixture; url: string; folder: string },
-    owned: AsyncDisposable,
-  ) {
+  private constructor(made: Made, owned: AsyncDisposable) {
     this.system = made.system
     this.approver = made.approver
     this.http = made.http
     this.url = made.url
     this.folder = made.folder
+    this.gateway = made.gateway
+    this.rewrite = made.rewrite
     this.#owned = owned
   }
 
@@ -142,12 +147,12 @@ export class GatewayWorld implements AsyncDisposable {
       ...entries.local,
     }
     const file = join(folder, 'gateway.yaml')
-    const write = (more: Record<string, unknown> = {}) =>
+    const write = (more: Record<string, unknown> = {}, change = (mcp: Entries): Entries => mcp) =>
       writeFileSync(
         file,
         JSON.stringify({
           ...more,
-          mcp: { billing: { ...billing, ...pin('billing') }, local: { ...local, ...pin('local') } },
+          mcp: change({ billing: { ...billing, ...pin('billing') }, local: { ...local, ...pin('local') } }),
         }),
       )
     const pin = (name: string) => (pinned ? { pin: `${name}.pin.json` } : {})
@@ -204,9 +209,27 @@ export class GatewayWorld implements AsyncDisposable {
         env,
         secrets,
       })
-    opening.use(await start())
+    const gateway = opening.use(await start())
     const approver = await patiently(() => enrolApprover(system))
-    return new GatewayWorld({ system, approver, http, url, folder }, opening.move())
+    const rewrite: Made['rewrite'] = (change, more) =>
+      write({ trust: join(system.data, 'trust.json'), ...more }, change)
+    return new GatewayWorld({ system, approver, http, url, folder, gateway, rewrite }, opening.move())
+  }
+
+  /** A second process of the same gateway, behind the same public address. */
+  async replica(): Promise<ServiceProcess> {
+    const env = {
+      PATH: process.env.PATH ?? '',
+      UPSTREAM_SECRET: upstreamSecret,
+      BAILIWICK_DATA: join(this.folder, 'data-of-replica'),
+      BAILIWICK_PORT: String(await freePort()),
+      BAILIWICK_PUBLIC_URL: this.url,
+      BAILIWICK_GATEWAY_CONFIG: join(this.folder, 'gateway.yaml'),
+    }
+    const replica = new ServiceProcess({ service: 'gateway', env })
+    replica.start()
+    await replica.ready()
+    return replica
   }
 
   agent(): Agent {

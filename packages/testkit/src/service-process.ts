@@ -17,7 +17,7 @@ const keepCompiled = `data:text/javascript,import{enableCompileCache,flushCompil
 enableCompileCache(${JSON.stringify(compileCache)});setTimeout(flushCompileCache,2000).unref()`
 
 export interface ServiceProcessOptions {
-  service: ServiceName | 'standalone'
+  service: ServiceName | 'standalone' | 'gateway'
   /** Its whole environment. */
   env: Readonly<Record<string, string>>
   /**
@@ -34,7 +34,7 @@ export interface ServiceProcessOptions {
  * ends with the process that started it.
  */
 export class ServiceProcess implements AsyncDisposable {
-  readonly service: ServiceName | 'standalone'
+  readonly service: ServiceName | 'standalone' | 'gateway'
   readonly url: string
   readonly #env: Readonly<Record<string, string>>
   readonly #supervised: boolean
@@ -126,8 +126,8 @@ export class ServiceProcess implements AsyncDisposable {
     throw new Error(`${this.service} does not get ready:\n${this.output}`)
   }
 
-  /** SIGSTOP and SIGCONT: it stands still, and continues. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+  /** SIGSTOP and SIGCONT: it stands still, and continues. SIGHUP: a gateway reads its file again. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGHUP'): void {
     process.kill(this.pid, signal)
   }
 

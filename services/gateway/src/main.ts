@@ -10,6 +10,10 @@ process.exitCode = await runProcess({
   env: process.env,
   schema: configSchema,
   async run(config, logger, stopping) {
+    // A terminal that is closed sends this signal too, and then the gateway must end.
+    const isAlone = !process.stdin.isTTY
+    let reload = () => {}
+    if (isAlone) process.on('SIGHUP', () => reload())
     await using gateway = await startGateway(config, {
       clock: systemClock,
       random: systemRandom,
@@ -18,7 +22,9 @@ process.exitCode = await runProcess({
       env: process.env,
       secrets: openSecrets({ env: process.env }),
     })
+    reload = () => void gateway.reload()
     const stopped = untilStopped(systemClock, {
+      ...(isAlone ? { signals: ['SIGINT', 'SIGTERM'] } : {}),
       impatient: (signal) => logger.warn({ signal }, 'stopping at once: a second signal'),
     })
     logger.info({ url: gateway.url }, 'ready')

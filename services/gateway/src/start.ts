@@ -1,16 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { encodeBase64url, parseTrust, readKeyFile } from '@bailiwick/credentials'
-import { ServiceError } from '@bailiwick/errors'
+import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import { Health, httpServer, type Logger, type Metrics, readTls } from '@bailiwick/host'
 import type { Clock, RandomSource } from '@bailiwick/kit'
 import { fileOutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
 import { openRelay, type SecretPort } from '@bailiwick/relay'
 import type { GatewayConfig } from './config.ts'
-import { readGatewayFile } from './gateway-file.ts'
+import { type GatewayFile, readGatewayFile } from './gateway-file.ts'
 import { mcpRoutes, metadataPath } from './http/mcp-routes.ts'
-import { readPin } from './manifest/pins.ts'
 import { type Decide, McpServer } from './mcp/mcp-server.ts'
+import { McpServers } from './mcp/mcp-servers.ts'
+import { Reload, stampsOf } from './reload.ts'
 import { accessTo } from './servers/upstreams.ts'
 
 export interface GatewayAdapters {
@@ -26,6 +27,8 @@ export interface GatewayAdapters {
 export interface Gateway extends AsyncDisposable {
   /** Where it listens. */
   url: string
+  /** Reads `gateway.yaml` and the pin files again. Returns why they cannot be used, if they cannot: the last ones then stay in use. */
+  reload(): ErrorCode | undefined
 }
 
 /** How long a stream of notifications may last; its client then opens another. If its outcome is lost, its reservation is held as long. */
@@ -36,7 +39,9 @@ const answerMs = 120_000
 /** Starts the gateway and listens. Throws `config_invalid` for a file that cannot work, before it listens. */
 export async function startGateway(config: GatewayConfig, adapters: GatewayAdapters): Promise<Gateway> {
   const { clock, random, logger, metrics, env, secrets } = adapters
-  const file = readGatewayFile(config.BAILIWICK_GATEWAY_CONFIG)
+  const path = config.BAILIWICK_GATEWAY_CONFIG
+  const file = readGatewayFile(path)
+  const stamps = stampsOf(path, file)
   const publicUrl = config.BAILIWICK_PUBLIC_URL ?? `http://localhost:${config.BAILIWICK_PORT}`
   const trust = readTrust(file.trust ?? join(config.BAILIWICK_DATA, 'trust.json'))
   const pdpUrl = file.decision_point?.replace(/\/+$/, '') ?? trust.public_url
@@ -61,24 +66,24 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       caller,
       signal,
     )
-  const servers = new Map<string, McpServer>()
-  for (const [name, entry] of Object.entries(file.mcp)) {
-    const access = started.use(
-      accessTo(entry, {
+  const servers = started.use(
+    new McpServers((name, entry, pin) => {
+      const access = accessTo(entry, {
         ...{ secrets, env, answerMs },
         newMark: () => encodeBase64url(random(16)),
         onError: (text: string) => logger.info({ server: name, text }, 'a server wrote to its standard error'),
-      }),
-    )
-    const server = new McpServer({
-      ...{ name, entry, point, decide, clock, random, access },
-      url: `${publicUrl}/mcp/${name}`,
-      audiences: [publicUrl, trust.public_url],
-      metadataUrl: `${publicUrl}${metadataPath}/mcp/${name}`,
-      pin: entry.pin === undefined ? undefined : readPin(entry.pin),
-    })
-    servers.set(name, started.use(server))
-  }
+      })
+      const server = new McpServer({
+        ...{ name, entry, point, decide, clock, random, access, pin },
+        url: `${publicUrl}/mcp/${name}`,
+        audiences: [publicUrl, trust.public_url],
+        metadataUrl: `${publicUrl}${metadataPath}/mcp/${name}`,
+      })
+      return { server, access }
+    }),
+  )
+  servers.apply(file.mcp)
+  let inUse: GatewayFile = file
   const health = new Health()
   health.check('point', () => point.obstacle)
   const tls = readTls(config.BAILIWICK_TLS)
@@ -91,11 +96,21 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
     ...(tls === undefined ? {} : { tls }),
   })
   started.defer(() => http.close())
-  mcpRoutes(http, { servers, publicUrl, issuer: trust.public_url, origins: file.origins })
+  mcpRoutes(http, { servers, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
   observe(metrics, servers)
   const url = await http.listen({ host: config.BAILIWICK_HOST, port: config.BAILIWICK_PORT })
+  const reload = started.use(
+    new Reload({
+      ...{ path, first: file, stamps, logger, metrics },
+      apply(next) {
+        const changes = servers.apply(next.mcp)
+        inUse = next
+        return changes
+      },
+    }),
+  )
   const owned = started.move()
-  return { url, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { url, reload: () => reload.now(), [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 function readTrust(path: string) {
@@ -106,8 +121,9 @@ function readTrust(path: string) {
   }
 }
 
-function observe(metrics: Metrics, servers: ReadonlyMap<string, McpServer>): void {
+function observe(metrics: Metrics, servers: McpServers): void {
   metrics.gauge('gateway_conversations', 'Sessions and processes with servers of tools', ['server'], (gauge) => {
-    for (const [server, { conversations }] of servers) gauge.set({ server }, conversations)
+    gauge.reset()
+    for (const server of servers.names) gauge.set({ server }, servers.conversations(server))
   })
 }

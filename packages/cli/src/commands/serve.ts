@@ -86,11 +86,13 @@ export async function serve(
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env,
   })
-  let last: number | undefined
+  let last: { signal: NodeJS.Signals; at: number } | undefined
   const forward = (signal: NodeJS.Signals) => {
-    const now = clock.monotonic()
-    if (last !== undefined && now - last < SAME_WISH_MS) return
-    last = now
+    const at = clock.monotonic()
+    // SIGHUP may mean that files are to be read again, and then another signal after it is another wish.
+    const isOther = last?.signal === 'SIGHUP' && signal !== 'SIGHUP'
+    if (last !== undefined && !isOther && at - last.at < SAME_WISH_MS) return
+    last = { signal, at }
     child.kill(signal)
   }
   for (const signal of forwarded) told.on(signal, forward)

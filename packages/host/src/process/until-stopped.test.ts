@@ -33,6 +33,14 @@ it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('stops in order on %s', async 
   expect(await stopped).toBe(signal)
 })
 
+it('leaves a signal alone that means something else to its process', async () => {
+  const host = new FakeHost()
+  const stopped = untilStopped(testClock(), { host, signals: ['SIGINT', 'SIGTERM'] })
+  expect(host.listenerCount('SIGHUP')).toBe(0)
+  host.emit('SIGTERM', 'SIGTERM')
+  expect(await stopped).toBe('SIGTERM')
+})
+
 it('ends with its own exit code, though the same wish comes again until the process is gone', async () => {
   const script = `
     const { systemClock } = await import(${JSON.stringify(new URL('../../../kit/src/clock.ts', import.meta.url).href)})

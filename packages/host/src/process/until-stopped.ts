@@ -11,6 +11,8 @@ export interface SignalHost {
 }
 
 export interface UntilStoppedOptions {
+  /** Default: all three. A process that reads its files again upon SIGHUP leaves that one out. */
+  signals?: readonly (typeof stopSignals)[number][]
   /** Called before a second signal ends the process immediately. */
   impatient?: (signal: NodeJS.Signals) => void
   /** Default: this process. */
@@ -26,7 +28,7 @@ const sameWishMs = 1000
  */
 export function untilStopped(
   clock: Clock,
-  { impatient, host = process }: UntilStoppedOptions = {},
+  { impatient, host = process, signals = stopSignals }: UntilStoppedOptions = {},
 ): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
   let first: number | undefined
@@ -38,7 +40,7 @@ export function untilStopped(
     }
     resolve(signal)
   }
-  for (const signal of stopSignals) host.on(signal, stop)
+  for (const signal of signals) host.on(signal, stop)
   // Node removes its handlers some 20 ms before the process is gone. The same signal again in that time would turn an orderly end
   // into a death by signal. Leaving from the exit event skips that teardown.
   host.once('exit', (code) => host.exit(code))

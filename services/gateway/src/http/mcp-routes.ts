@@ -4,17 +4,16 @@ import { ServiceError } from '@bailiwick/errors'
 import { type HttpReply, type HttpRequest, type HttpServer, httpLimits } from '@bailiwick/host'
 import { checkHead, type Refused, requestOf } from '@bailiwick/relay'
 import { type Answer, denialAnswer, refusedAnswer } from '../mcp/answers.ts'
-import type { McpServer } from '../mcp/mcp-server.ts'
+import type { McpServers } from '../mcp/mcp-servers.ts'
 
 export interface McpRoutesOptions {
-  /** By their names in paths. */
-  servers: ReadonlyMap<string, McpServer>
+  servers: Pick<McpServers, 'has' | 'post' | 'get' | 'delete'>
   /** The gateway's own address, without a path. */
   publicUrl: string
   /** The issuer of credentials: the installation's address. */
   issuer: string
-  /** Web pages that may call, by origin. */
-  origins: readonly string[]
+  /** Web pages that may call now, by origin. */
+  origins: () => readonly string[]
 }
 
 /** The longest message of a client. */
@@ -25,12 +24,11 @@ const never = 2 ** 31 - 1
 /** `/mcp/<name>`: MCP over streamable HTTP, and the metadata of each server as a protected resource (RFC 9728). */
 export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
   const { servers, publicUrl, issuer, origins } = options
-  const allowed = new Set([new URL(publicUrl).origin, ...origins])
-  const serverOf = (request: HttpRequest): McpServer => {
+  const { origin } = new URL(publicUrl)
+  const nameOf = (request: HttpRequest): string => {
     const { name } = request.params as { name: string }
-    const server = servers.get(name)
-    if (server === undefined) throw new ServiceError('route_unknown')
-    return server
+    if (!servers.has(name)) throw new ServiceError('route_unknown')
+    return name
   }
   const config = { accepts: 'anything', handlerMs: never } as const
 
@@ -41,16 +39,18 @@ export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
     config,
     bodyLimit,
     async handler(request, reply) {
-      const server = serverOf(request)
-      refuseOrigin(request, allowed)
+      const name = nameOf(request)
+      refuseOrigin(request, new Set([origin, ...origins()]))
       const gone = goneSignal(reply)
-      return sendAnswer(request, reply, await answer(server, request, gone), gone)
+      const answered = await answer(name, request, gone)
+      // A new file may have taken the server away since.
+      if (answered === undefined) throw new ServiceError('route_unknown')
+      return sendAnswer(request, reply, answered, gone)
     },
   })
 
-  const answer = async (server: McpServer, request: HttpRequest, gone: AbortController): Promise<Answer> => {
+  const answer = async (name: string, request: HttpRequest, gone: AbortController): Promise<Answer | undefined> => {
     const { rawHeaders, method = '', url: target = '' } = request.raw
-    const { name } = request.params as { name: string }
     const refused = (why: Refused) => refusedAnswer(why, { id: null, era: 'modern' })
     if (target !== `/mcp/${name}`)
       return refused({ refused: 'target_form_forbidden', detail: 'a path without a query' })
@@ -65,13 +65,13 @@ export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
       return refused({ refused: 'content_type_unsupported', detail: 'application/json' })
     if (method !== 'POST' && body.length > 0) return refused({ refused: 'mcp_message_malformed', detail: 'a body' })
     const relayed = requestOf(head, body)
-    if (method === 'POST') return server.post(relayed, head.caller, gone.signal)
-    return method === 'GET' ? server.get(relayed, head.caller, gone.signal) : server.delete(relayed, head.caller)
+    if (method === 'POST') return servers.post(name, relayed, head.caller, gone.signal)
+    if (method === 'GET') return servers.get(name, relayed, head.caller, gone.signal)
+    return servers.delete(name, relayed, head.caller)
   }
 
   http.get(`${metadataPath}/mcp/:name`, async (request, reply) => {
-    serverOf(request)
-    const { name } = request.params as { name: string }
+    const name = nameOf(request)
     return reply
       .type('application/json')
       .header('cache-control', 'public, max-age=300')

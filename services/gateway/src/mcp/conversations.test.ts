@@ -128,3 +128,21 @@ it('reads a server again when it says that its lists changed', async () => {
   channel.onListChanged()
   expect(made.observed).toBeUndefined()
 })
+
+it('ends what was being opened while everything ended, and opens nothing afterwards', async () => {
+  const all = new Conversations(testClock(), limits)
+  const [begun, channel] = [Promise.withResolvers<void>(), aChannel()]
+  let opened = 0
+  const open = async () => {
+    opened++
+    await begun.promise
+    return channel
+  }
+  const adding = all.add(owner('a'), '1', open)
+  await all[Symbol.asyncDispose]()
+  begun.resolve()
+  await expect(adding).rejects.toMatchObject({ code: 'mcp_session_unknown' })
+  await expect(all.add(owner('a'), '2', open)).rejects.toMatchObject({ code: 'upstream_unreachable' })
+  await expect(all.ofOwner(owner('a'), open)).rejects.toMatchObject({ code: 'upstream_unreachable' })
+  expect([channel.ended, opened, all.size]).toEqual([1, 1, 0])
+})

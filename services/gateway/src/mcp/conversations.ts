@@ -46,6 +46,7 @@ export class Conversations implements AsyncDisposable {
   readonly #clock: Clock
   readonly #limits: ConversationLimits
   readonly #sweeper: NodeJS.Timeout
+  #isOver = false
 
   constructor(clock: Clock, limits: ConversationLimits) {
     this.#clock = clock
@@ -112,6 +113,7 @@ export class Conversations implements AsyncDisposable {
   }
 
   #room(owner: Owner): Room {
+    if (this.#isOver) throw new ServiceError('upstream_unreachable', 'the server is no longer behind this gateway')
     this.#sweep()
     const all = [...this.#all.values(), ...this.#rooms]
     const own = all.filter((each) => each.owner.key === owner.key)
@@ -170,6 +172,7 @@ export class Conversations implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true
     clearInterval(this.#sweeper)
     await this.#endAll(() => true)
   }

@@ -81,10 +81,14 @@ export class McpServer implements AsyncDisposable {
   readonly #limits: McpLimits
   readonly #conversations: Conversations
   readonly #server: string
+  #denials: ServerEntry['denials']
+  #pin: Pin | undefined
 
   constructor(options: McpServerOptions) {
-    const { entry, clock, name } = options
+    const { entry, clock, name, pin } = options
     this.#options = options
+    this.#denials = entry.denials
+    this.#pin = pin
     this.#limits = { ...defaults, ...options.limits }
     this.#server = entry.server ?? name
     this.#conversations = new Conversations(clock, {
@@ -97,6 +101,12 @@ export class McpServer implements AsyncDisposable {
   /** Conversations at this moment. */
   get conversations(): number {
     return this.#conversations.size
+  }
+
+  /** Takes over what concerns no session: how denials are told, and what people approved of the server. Call it with an entry alike. */
+  adopt({ denials }: Pick<ServerEntry, 'denials'>, pin: Pin | undefined): void {
+    this.#denials = denials
+    this.#pin = pin
   }
 
   async post(request: RelayRequest, caller: Caller, signal: AbortSignal): Promise<Answer> {
@@ -213,7 +223,7 @@ export class McpServer implements AsyncDisposable {
     const manifest =
       kind !== undefined && name !== undefined && !isUsable(now.manifest, kind, name)
         ? hashOfUndescribed(now, kind, name)
-        : hashFor(this.#options.pin, now, kind, name)
+        : hashFor(this.#pin, now, kind, name)
     const decided = await this.#decide(request, caller, conversation, {
       ...{ manifest, signal },
       isLong: message.method === 'subscriptions/listen',
@@ -236,7 +246,7 @@ export class McpServer implements AsyncDisposable {
     if ('reason' in conversation) return this.#denied(conversation, id)
     conversation.observed = undefined
     const now = await this.#observed(conversation)
-    const pin = this.#options.pin
+    const pin = this.#pin
     const kind = kinds[member]
     const manifest = pin !== undefined && hashFor(pin, now, undefined, undefined) === pin.hash ? pin.hash : now.hash
     const isTools = used === 'tools/call'
@@ -399,8 +409,8 @@ export class McpServer implements AsyncDisposable {
   }
 
   #denied(refusal: Refusal, id: string | number | null, isCall = false): Answer {
-    const { entry, metadataUrl } = this.#options
-    return denialAnswer(refusal, { id, asResult: isCall && entry.denials === 'result', metadataUrl })
+    const { metadataUrl } = this.#options
+    return denialAnswer(refusal, { id, asResult: isCall && this.#denials === 'result', metadataUrl })
   }
 
   #failed(thrown: unknown, { id, era }: { id: string | number | null; era: Era }): Answer {
