@@ -232,8 +232,9 @@ export class GatewayWorld implements AsyncDisposable {
     return replica
   }
 
-  agent(): Agent {
-    return sampleAgent(this.system.host, 'reconciler')
+  /** The sample agent; its requests may go another way. */
+  agent(way: { fetch?: typeof fetch } = {}): Agent {
+    return sampleAgent(this.system.host, 'reconciler', way)
   }
 
   /** A grant, approved by the person. */
@@ -362,7 +363,8 @@ export class McpClient {
       headers = {},
       body = JSON.stringify(message),
       signal,
-    }: { headers?: Record<string, string>; body?: string; signal?: AbortSignal } = {},
+      callId,
+    }: { headers?: Record<string, string>; body?: string; signal?: AbortSignal; callId?: string } = {},
   ): Promise<Response> {
     const { agent, grantId, url, era } = this.options
     const { method, params = {} } = message
@@ -394,7 +396,7 @@ export class McpClient {
         },
         ...(signal === undefined ? {} : { signal }),
       },
-      { grant: { grantId }, patienceMs: 0, ...this.actionOf(message) },
+      { grant: { grantId }, patienceMs: 0, ...this.actionOf(message), ...(callId === undefined ? {} : { callId }) },
     )
   }
 

@@ -2,10 +2,11 @@ import { createAgent } from '@bailiwick/agent'
 import type { Host } from '@bailiwick/host/process'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from './sample.ts'
 
-/** A sample agent of this installation, made with its SDK. */
+/** A sample agent of this installation, made with its SDK. `fetch`: its requests go another way. */
 export function sampleAgent(
   host: Pick<Host, 'data' | 'trust' | 'clock' | 'random'>,
   name: (typeof sample.agents)[number],
+  way: { fetch?: typeof fetch } = {},
 ) {
   const { data, trust, clock, random } = host
   return createAgent({
@@ -16,6 +17,7 @@ export function sampleAgent(
     baseUrl: trust.public_url,
     now: () => clock.now(),
     random,
+    ...way,
   })
 }
 
