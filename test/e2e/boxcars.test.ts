@@ -128,7 +128,7 @@ it('searches find what would be allowed, take nothing and leave no event', async
       credential,
       ...ask,
       proof: { actionDigest: undefined, ...ask.proof },
-      observed: { action_digest: undefined },
+      observed: { action_digest: undefined, ...ask.observed },
     })
     const answer = await point.send({ ...body, ...over }, undefined, `search/${entity}`)
     expect(answer.statusCode, answer.body).toBe(200)
@@ -138,6 +138,9 @@ it('searches find what would be allowed, take nothing and leave no event', async
   // Earlier denials are recorded after their answers: the request for a nonce, and the call that fetched it.
   await eventually(async () => (await world.events('decisions.v1')).length >= 2)
   expect(await search('resource')).toEqual({ results: [tool] })
+  const beginning = (prefix: string) => search('resource', {}, { observed: { resource_prefix: prefix } })
+  expect(await beginning(`${sample.toolServer}/`)).toEqual({ results: [tool] })
+  expect(await beginning('another/')).toEqual({ results: [] })
   expect(await search('action', { resource: tool })).toEqual({ results: [{ name: 'tools/call' }] })
   const { subject } = point.body({ credential }).body
   expect(await search('subject', { resource: tool, subject: { type: 'agent' } })).toEqual({ results: [subject] })

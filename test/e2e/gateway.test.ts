@@ -194,6 +194,23 @@ describe('the MCP gateway', () => {
     expect(JSON.stringify(started)).not.toContain(upstreamSecret)
   })
 
+  it('answers many agents that list at once, each with what its own grant allows', async () => {
+    const grants = [grant]
+    for (let n = 0; n < 7; n++) grants.push(await world.granted())
+    const clients = await Promise.all(grants.map((each) => world.client('billing', 'modern', each)))
+    // Without another try of the client, which would hide that there was no room.
+    const list = async (client: (typeof clients)[number]) => {
+      const response = await client.open(client.message('tools/list'))
+      const { result, error } = (await response.json()) as Record<string, never>
+      return result ?? error
+    }
+    for (const client of clients) await client.ask('tools/list')
+    const found = await Promise.all(clients.flatMap((client) => Array.from({ length: 12 }, () => list(client))))
+    expect(found).toHaveLength(96)
+    for (const each of found)
+      expect(each).toMatchObject({ tools: [{ name: 'read' }, { name: 'adjust' }, { name: 'slow' }] })
+  })
+
   it('leaves evidence that an auditor finds in order', async () => {
     const client = await clientOf('billing', 'modern')
     await client.call('read', { invoice: 'INV-2' })

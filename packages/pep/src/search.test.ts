@@ -13,7 +13,7 @@ afterAll(async () => {
   await pdp?.[Symbol.asyncDispose]()
 })
 
-const search = (resource: { type: string; id?: string } = { type: 'tool' }) =>
+const search = (resource: { type: string; id?: string; prefix?: string } = { type: 'tool' }) =>
   point.search({
     ...{ credential: 'a.b.c', proof: 'd.e.f', htm: 'POST', htu: 'https://api.example/mcp', manifest: 'm' },
     action: { name: 'tools/call' },
@@ -29,6 +29,16 @@ it('finds what the decision point names, and leaves arguments open', async () =>
     resource: { type: 'tool' },
     context: { bailiwick: { credential: 'a.b.c', proof: 'd.e.f', manifest: 'm', any_arguments: true } },
   })
+})
+
+it('leaves out what begins otherwise, if it is asked to', async () => {
+  pdp.answer = () => ({ body: { results: [] } })
+  await search({ type: 'tool', prefix: 'erp/' })
+  expect(pdp.evaluations.at(-1)).toMatchObject({
+    resource: { type: 'tool' },
+    context: { bailiwick: { resource_prefix: 'erp/' } },
+  })
+  expect(pdp.evaluations.at(-1)).not.toHaveProperty('resource.prefix')
 })
 
 it('says why nothing was found; a reason that it does not know is still a reason', async () => {

@@ -8,8 +8,8 @@ import { denialReasonOf, type Refusal, refusal } from './refusal.ts'
 export interface Search extends Omit<Observed, 'mostBytes'> {
   /** With the arguments that the caller signed, if its proof is over an action. What is found does not depend on them. */
   action: { name: string; properties?: Readonly<Record<string, unknown>> | undefined }
-  /** What is looked for: the resources of a type, or whether the caller could act on this one. */
-  resource: { type: string; id?: string }
+  /** What is looked for: the resources of a type, those of them whose ids begin with `prefix`, or whether the caller could act on this one. */
+  resource: { type: string; id?: string; prefix?: string }
 }
 
 /** The ids of what could be permitted, for some arguments. With a `reason` nothing could, and that is why. */
@@ -27,9 +27,12 @@ const foundSchema = z.object({
  * Asks the PDP what could be permitted (AuthZEN Authorization API 1.0 §8). It decides nothing and leaves no evidence, and the proof is
  * verified but not counted. A refusal says that the PDP did not answer.
  */
-export async function searchPdp(pdp: PdpClient, { action, resource, ...observed }: Search): Promise<Found | Refusal> {
+export async function searchPdp(
+  pdp: PdpClient,
+  { action, resource: { prefix, ...resource }, ...observed }: Search,
+): Promise<Found | Refusal> {
   const { credential, proof, htm, htu, manifest } = observed
-  const context = { bailiwick: { credential, proof, htm, htu, manifest, any_arguments: true } }
+  const context = { bailiwick: { credential, proof, htm, htu, manifest, any_arguments: true, resource_prefix: prefix } }
   const subject = { type: 'agent', id: claimedSubject(credential) }
   const body = { subject, action, resource, context }
   try {

@@ -11,6 +11,7 @@ import { type GatewayFile, readGatewayFile } from './gateway-file.ts'
 import { mcpRoutes, metadataPath } from './http/mcp-routes.ts'
 import { type Decide, McpServer } from './mcp/mcp-server.ts'
 import { McpServers } from './mcp/mcp-servers.ts'
+import { Searches } from './mcp/searches.ts'
 import { Reload, stampsOf } from './reload.ts'
 import { accessTo } from './servers/upstreams.ts'
 
@@ -66,6 +67,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       caller,
       signal,
     )
+  const searches = new Searches(point, clock)
   const servers = started.use(
     new McpServers((name, entry, pin) => {
       const access = accessTo(entry, {
@@ -74,7 +76,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
         onError: (text: string) => logger.info({ server: name, text }, 'a server wrote to its standard error'),
       })
       const server = new McpServer({
-        ...{ name, entry, point, decide, clock, random, access, pin },
+        ...{ name, entry, point, searches, decide, clock, random, access, pin },
         url: `${publicUrl}/mcp/${name}`,
         audiences: [publicUrl, trust.public_url],
         metadataUrl: `${publicUrl}${metadataPath}/mcp/${name}`,

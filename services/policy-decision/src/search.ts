@@ -134,7 +134,9 @@ function candidatesOf(
       ]
       const named = scopes.flatMap((scope) => (scope.type === type && scope.id !== undefined ? [scope.id] : []))
       const tools = type === 'tool' ? registry.toolServers.flatMap(toolIds) : []
-      return each([...named, ...tools], (id) => ({ ...search, resource: { ...search.resource, id } }))
+      const { resource_prefix: prefix = '' } = observed
+      const meant = [...named, ...tools].filter((id) => id.startsWith(prefix))
+      return each(meant, (id) => ({ ...search, resource: { ...search.resource, id } }))
     }
     case 'action':
       return each(

@@ -1,7 +1,8 @@
 import type { DenialReason } from '@bailiwick/errors'
-import type { EnforcementPoint, Found, Refusal } from '@bailiwick/pep'
+import type { Found, Refusal } from '@bailiwick/pep'
 import type { Caller } from '@bailiwick/relay'
 import type { JsonObject } from '../protocol/message.ts'
+import type { Searches } from './searches.ts'
 
 /**
  * Reasons that a decision point gives only for a caller whose credential and proof it verified, and whose grant lives: what it then denies
@@ -53,13 +54,11 @@ export const endOf = (reason: string): 'grant' | 'holder' | undefined =>
 
 export const isSilence = (reason: string): boolean => ofSilence.has(reason)
 
-/** Pauses before a search is repeated, because the decision point had no room for it. */
-const againAfterMs = [100, 300]
-
 export interface SearchedFor {
   htm: string
-  /** One resource. Without it: all tools. */
+  /** One resource. Without it: all tools of `server`. */
   id?: string
+  server: string
   manifest?: string | undefined
   /** The arguments of the action that the proof is over, if it is over one. */
   properties?: JsonObject | undefined
@@ -67,23 +66,17 @@ export interface SearchedFor {
 
 /**
  * Finds out who calls, and what that agent could do: the decision point verifies credential and proof, judges the grant, and counts
- * nothing. `id` asks about one resource; without it, about all tools. A refusal means that the caller gets nothing at all.
+ * nothing. `id` asks about one resource; without it, about all tools of a server. A refusal means that the caller gets nothing at all.
  */
 export async function searchFor(
-  point: EnforcementPoint,
+  searches: Pick<Searches, 'make'>,
   caller: Caller,
-  { htm, id, manifest, properties }: SearchedFor,
+  { htm, id, server, manifest, properties }: SearchedFor,
 ): Promise<Found | Refusal> {
   const { credential, proof, htu } = caller
-  const resource = { type: 'tool', ...(id === undefined ? {} : { id }) }
-  const ask = () =>
-    point.search({ credential, proof, htm, htu, action: { name: 'tools/call', properties }, resource, manifest })
-  let answer = await ask()
-  for (const ms of againAfterMs) {
-    if (!('allowed' in answer) || answer.reason !== 'queue_full') break
-    await new Promise((resolve) => setTimeout(resolve, ms))
-    answer = await ask()
-  }
+  const resource = { type: 'tool', ...(id === undefined ? { prefix: `${server}/` } : { id }) }
+  const action = { name: 'tools/call', properties }
+  const answer = await searches.make({ credential, proof, htm, htu, action, resource, manifest })
   if ('allowed' in answer || answer.reason === undefined || ofLivingGrants.has(answer.reason)) return answer
   return { allowed: false, reason: answer.reason }
 }

@@ -80,6 +80,12 @@ export class Conversations implements AsyncDisposable {
     return known
   }
 
+  /** What there is for a session of this owner, or for the owner. Does not count as a use of it. */
+  peek(owner: Owner, session: string | undefined): Conversation | undefined {
+    const found = this.#all.get(session ?? owner.key)
+    return found?.owner.key === owner.key && !found.channel.isOver ? found : undefined
+  }
+
   /** The owner's one conversation, opened if there is none. Callers at the same moment share the opening. */
   async ofOwner(owner: Owner, open: () => Promise<Channel>): Promise<Conversation> {
     const known = this.known(owner)

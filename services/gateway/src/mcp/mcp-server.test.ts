@@ -72,7 +72,6 @@ function aServer(limits: Partial<McpLimits> = {}) {
   const server = new McpServer({
     ...{ name: 'local', entry, url, audiences: [], metadataUrl: '', decide, pin: undefined },
     point: {
-      search: async () => point.found,
       watch(decisionId: string, cut: Watched['cut']) {
         const made = { decisionId, cut, isOver: false }
         watched.push(made)
@@ -83,6 +82,7 @@ function aServer(limits: Partial<McpLimits> = {}) {
         }
       },
     } as unknown as EnforcementPoint,
+    searches: { make: async () => point.found },
     access: { open, identity: () => ({ url }) },
     clock: testClock(),
     random: systemRandom,

@@ -18,6 +18,7 @@ import { endOf, isSilence, searchFor } from './authenticate.ts'
 import { type Claims, type Owner, readClaims } from './claims.ts'
 import { type Conversation, Conversations } from './conversations.ts'
 import { McpUpstream, mcpAction, type Received, readReceived } from './mcp-upstream.ts'
+import type { Searches } from './searches.ts'
 
 export interface DecideOptions {
   /** The hash of what the server says of itself. */
@@ -45,7 +46,8 @@ export interface McpServerOptions {
   /** Further audiences that mean this server too: the gateway's address, and the installation's. */
   audiences: readonly string[]
   metadataUrl: string
-  point: EnforcementPoint
+  point: Pick<EnforcementPoint, 'watch'>
+  searches: Pick<Searches, 'make'>
   decide: Decide
   access: Pick<ServerAccess, 'open' | 'identity'>
   pin: Pin | undefined
@@ -240,31 +242,58 @@ export class McpServer implements AsyncDisposable {
     id: string | number | null,
   ): Promise<Answer> {
     const { request, caller, claims, signal } = asked
-    const refusal = await this.#refusalOf(caller, request.method, used, claims)
-    if (refusal !== undefined) return this.#denied(refusal, id)
-    const conversation = await this.#conversationOf(asked)
+    const isTools = used === 'tools/call'
+    const search = (manifest: string | undefined) =>
+      searchFor(this.#options.searches, caller, {
+        ...{ htm: request.method, server: this.#server, manifest },
+        ...(isTools ? {} : { id: `${this.#server}/${used}` }),
+      })
+    // One search says who calls and what it could do, as long as the server stays what it was when it was read last.
+    const expected = this.#lastHash(asked)
+    let found = await search(expected)
+    // Where nothing was looked at, nobody verified the caller either.
+    const refusal =
+      'allowed' in found || found.found.length > 0 || found.reason !== undefined
+        ? found
+        : await this.#refusalOf(caller, request.method, used, claims)
+    if (refusal !== undefined && 'allowed' in refusal) {
+      this.#heard(refusal, claims)
+      return this.#denied(refusal, id)
+    }
+    const conversation = await this.#conversationOf(asked, { isVerified: true })
     if ('reason' in conversation) return this.#denied(conversation, id)
     conversation.observed = undefined
     const now = await this.#observed(conversation)
     const pin = this.#pin
     const kind = kinds[member]
-    const manifest = pin !== undefined && hashFor(pin, now, undefined, undefined) === pin.hash ? pin.hash : now.hash
-    const isTools = used === 'tools/call'
-    const found = await searchFor(this.#options.point, caller, {
-      ...{ htm: request.method, manifest },
-      ...(isTools ? {} : { id: `${this.#server}/${used}` }),
-    })
-    if ('allowed' in found) return this.#denied(found, id)
+    const manifest = this.#hashOf(now)
+    if (manifest !== expected) found = await search(manifest)
+    if ('allowed' in found) {
+      this.#heard(found, claims)
+      return this.#denied(found, id)
+    }
+    const { found: ids } = found
     const usable = usableTools(Object.keys(now.manifest.tools))
     const keep = (item: JsonObject): boolean => {
       const name = String(item[kind === 'templates' ? 'uriTemplate' : 'name'])
       // A description that differs from the one that was read and hashed is another thing under the same name.
       if (kind !== undefined && !isSame(describedIn(now.manifest, kind, name), item)) return false
       if (kind !== undefined && hashFor(pin, now, kind, name) !== manifest) return false
-      return isTools ? usable.has(name) && found.found.includes(`${this.#server}/${name}`) : found.found.length > 0
+      return isTools ? usable.has(name) && ids.includes(`${this.#server}/${name}`) : ids.length > 0
     }
     const rewrite: Rewrite = (text, value) => showList(text, value, { member, keep })
     return answerOf({ executed: await conversation.channel.exchange(request, signal, rewrite) })
+  }
+
+  /** The hash that a list of a server is asked with. */
+  #hashOf(now: NonNullable<Conversation['observed']>): string {
+    return hashFor(this.#pin, now, undefined, undefined)
+  }
+
+  /** The hash under which the caller's conversation was read last, if it has one. It proves nothing: what it is used for is read again. */
+  #lastHash({ request, claims }: Asked): string | undefined {
+    const observed = this.#conversations.peek(claims.owner, sessionIn(request))?.observed
+    return observed === undefined ? undefined : this.#hashOf(observed)
   }
 
   async #open(asked: Asked, id: string | number | null): Promise<Answer> {
@@ -273,7 +302,7 @@ export class McpServer implements AsyncDisposable {
     const refusal = await this.#refusalOf(caller, request.method, message.method, claims)
     if (refusal !== undefined) return this.#denied(refusal, id)
     if (message.method === 'initialize') return this.#initialize(asked)
-    const conversation = await this.#conversationOf(asked)
+    const conversation = await this.#conversationOf(asked, { isVerified: true })
     if ('reason' in conversation) return this.#denied(conversation, id)
     const rewrite = message.method === 'server/discover' ? await this.#asRead(conversation) : undefined
     return answerOf({ executed: await conversation.channel.exchange(request, signal, rewrite) })
@@ -322,15 +351,21 @@ export class McpServer implements AsyncDisposable {
   }
 
   /** The conversation that a request belongs to. If there is none yet, it is opened only for a caller that was verified. */
-  async #conversationOf({ era, request, caller, claims }: Asked): Promise<Conversation | Refusal> {
+  async #conversationOf(
+    { era, request, caller, claims }: Asked,
+    { isVerified = false }: { isVerified?: boolean } = {},
+  ): Promise<Conversation | Refusal> {
     const { entry, access } = this.#options
     const session = sessionIn(request)
     if (era === 'legacy' && (session !== undefined || 'command' in entry))
       return this.#conversations.find(claims.owner, session ?? '')
     const known = this.#conversations.known(claims.owner)
     if (known !== undefined && known.channel.era === era) return known
-    const refusal = await this.#refusalOf(caller, request.method, 'initialize', claims, actionIn(this.#server, request))
-    if (refusal !== undefined) return refusal
+    if (!isVerified) {
+      const signed = actionIn(this.#server, request)
+      const refusal = await this.#refusalOf(caller, request.method, 'initialize', claims, signed)
+      if (refusal !== undefined) return refusal
+    }
     if (known !== undefined) await this.#conversations.end(known)
     const conversation = await this.#conversations.ofOwner(claims.owner, () => access.open(era))
     // The server has no sessions, and the client began at another replica or before a restart.
@@ -351,7 +386,7 @@ export class McpServer implements AsyncDisposable {
       signed === undefined
         ? { id: `${this.#server}/${method}` }
         : { id: signed.resource.id, properties: signed.properties }
-    const found = await searchFor(this.#options.point, caller, { htm, ...about })
+    const found = await searchFor(this.#options.searches, caller, { htm, server: this.#server, ...about })
     if (!('allowed' in found)) return undefined
     this.#heard(found, claims)
     return found

@@ -21,6 +21,8 @@ const observedSchema = z.object({
   manifest: sha256Schema.optional(),
   /** In a search: whether some arguments would be permitted. A decision is about the arguments that it names, and ignores this. */
   any_arguments: z.literal(true).optional(),
+  /** In a search for resources: how their ids begin. What begins otherwise is not looked at. */
+  resource_prefix: z.string().min(1).max(2048).optional(),
 })
 
 /** The obligations that the enforcement point can fulfil (AuthZEN obligations profile, "Negotiation"). */
