@@ -51,6 +51,8 @@ const common = {
     .optional(),
   /** How a denial of `tools/call` is answered: as an error of JSON-RPC, or as a result with `isError`, which the model sees. */
   denials: z.enum(['error', 'result']).default('error'),
+  /** The one revision that the server speaks. A client of the other is served by a mapping; without this, it must speak the server's own. */
+  speaks: z.enum(['2025-11-25', '2026-07-28']).optional(),
   /** The file with the descriptions that people approved, which `bailiwick gateway pin` writes. */
   pin: z.string().min(1).optional(),
 }

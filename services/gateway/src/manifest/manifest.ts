@@ -35,6 +35,8 @@ export interface Hello {
   readonly serverInfo?: unknown
   readonly instructions?: unknown
   readonly capabilities: JsonObject
+  /** The revision that the server chose, in the legacy era. */
+  readonly protocolVersion?: unknown
 }
 
 /** The conversation in which a manifest is read. */

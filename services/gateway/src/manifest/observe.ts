@@ -20,7 +20,8 @@ export async function observe(
   { identity, hello, newId }: { identity: ServerIdentity; hello: Hello | undefined; newId: () => string },
 ): Promise<{ manifest: Manifest; hash: string }> {
   const request = (method: string, params: JsonObject) => ask(channel, newId(), method, params)
-  const said = hello ?? (channel.era === 'modern' ? helloOf(await request('server/discover', {})) : undefined)
+  const own = await channel.hello?.()
+  const said = own ?? hello ?? (channel.era === 'modern' ? helloOf(await request('server/discover', {})) : undefined)
   if (said === undefined) throw new ServiceError('mcp_session_unknown', 'the session was not initialised')
   const manifest = await readManifest({ request }, identity, said)
   return { manifest, hash: manifestHash(manifest) }
@@ -45,6 +46,7 @@ export function helloOf(result: JsonObject | undefined): Hello | undefined {
     serverInfo: result.serverInfo ?? meta['io.modelcontextprotocol/serverInfo'],
     instructions: result.instructions,
     capabilities: isObject(result.capabilities) ? result.capabilities : {},
+    protocolVersion: result.protocolVersion,
   }
 }
 

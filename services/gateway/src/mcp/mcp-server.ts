@@ -3,6 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { type Clock, type RandomSource, withResolvers } from '@bailiwick/kit'
 import type { EnforcementPoint, Refusal } from '@bailiwick/pep'
 import { type Caller, type Executed, fieldsOf, type Refused, type Relayed, type RelayRequest } from '@bailiwick/relay'
+import { eraOf, unbridgeable } from '../bridge/bridgeable.ts'
 import type { ServerEntry } from '../gateway-file.ts'
 import { type Described, describedIn, isSame, type Manifest } from '../manifest/manifest.ts'
 import { helloOf, initialize, observe } from '../manifest/observe.ts'
@@ -123,6 +124,8 @@ export class McpServer implements AsyncDisposable {
       const shown = /^[a-z]+(\/[A-Za-z_]+)*$/.test(message.method) ? message.method : 'the method'
       return refusedAnswer({ refused: 'mcp_method_unmapped', detail: shown }, { id, era })
     }
+    const gap = unbridgeable(this.#options.entry, era, message)
+    if (gap !== undefined) return refusedAnswer(gap, { id, era })
     try {
       const claims = this.#claimsOf(caller)
       if ('reason' in claims && mapping.handling !== 'decided') return this.#denied(claims, id)
@@ -144,7 +147,7 @@ export class McpServer implements AsyncDisposable {
       if ('reason' in claims) return this.#denied(claims, null)
       const conversation = this.#conversations.find(claims.owner, sessionIn(request) ?? claims.owner.key)
       // The modern era has no such stream.
-      if (conversation.channel.era !== 'legacy') return emptyAnswer(405)
+      if (conversation.channel.era !== 'legacy' || eraOf(this.#options.entry) === 'modern') return emptyAnswer(405)
       const decided = await this.#decide(request, caller, conversation, { manifest: undefined, signal, isLong: true })
       if ('refused' in decided) return emptyAnswer(405)
       if (decided.allowed) return answerOf(decided)

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { checkMirrors, checkParameters, decodeFieldValue, readEra } from './headers.ts'
+import {
+  checkMirrors,
+  checkParameters,
+  decodeFieldValue,
+  encodeFieldValue,
+  fieldsOfRequest,
+  readEra,
+} from './headers.ts'
 import { type Message, readMessage } from './message.ts'
 
 const modern = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' }
@@ -124,4 +131,30 @@ it('decodes the one spelling of a value', () => {
   expect(decodeFieldValue('=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?=')).toBe('=?base64?literal?=')
   for (const wrong of ['=?base64?%%%?=', '=?base64?/w==?=', 'caf\u00e9', 'a\u0000b'])
     expect(decodeFieldValue(wrong)).toBeUndefined()
+})
+
+it('encodes what a field cannot hold as it is, and what would be decoded', () => {
+  for (const text of ['plain', 'a b', ' a', 'a ', '', '世界', '=?base64?eA==?=', 'a\nb'])
+    expect(decodeFieldValue(encodeFieldValue(text))).toBe(text)
+  expect([encodeFieldValue('a b'), encodeFieldValue('é')]).toEqual(['a b', '=?base64?w6k=?='])
+})
+
+it('repeats in fields what a request says, as its check wants it', () => {
+  const inputSchema = {
+    properties: {
+      amount: { 'x-mcp-header': 'Amount' },
+      deep: { properties: { flag: { 'x-mcp-header': 'Flag' } } },
+      left: { 'x-mcp-header': 'Left' },
+      list: { 'x-mcp-header': 'List' },
+    },
+  }
+  const params = { name: 'pay é', arguments: { amount: 42, deep: { flag: true }, list: [1] } }
+  const fields = fieldsOfRequest('tools/call', params, { inputSchema })
+  expect(fields).toEqual([
+    ...['mcp-protocol-version', '2026-07-28', 'mcp-method', 'tools/call', 'mcp-name', '=?base64?cGF5IMOp?='],
+    ...['mcp-param-amount', '42', 'mcp-param-flag', 'true'],
+  ])
+  expect(checkMirrors(fields, message('tools/call', params), 'modern')).toBeUndefined()
+  expect(fieldsOfRequest('resources/read', { uri: 'file:///a' }, undefined)).toContain('file:///a')
+  expect(fieldsOfRequest('tools/list', {}, undefined)).toHaveLength(4)
 })

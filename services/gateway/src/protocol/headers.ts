@@ -73,10 +73,7 @@ export function checkParameters(
     const values = fieldsOf(headers, field)
     if (values.length > 1) return mismatch(`${field} comes twice`)
     const [value] = values
-    const argument = path.reduce<unknown>(
-      (at, step) => (isObject(at) && Object.hasOwn(at, step) ? at[step] : undefined),
-      args,
-    )
+    const argument = valueAt(args, path)
     if (argument === undefined || argument === null) {
       if (value !== undefined) return mismatch(`${field} has no argument`)
     } else if (value === undefined) {
@@ -84,6 +81,32 @@ export function checkParameters(
     } else if (!isSame(decodeFieldValue(value), argument)) return mismatch(`${field} does not match its argument`)
   }
   return undefined
+}
+
+/** The fields that repeat a request's members in the modern era, for a message that came without them. */
+export function fieldsOfRequest(method: string, params: JsonObject, tool: JsonObject | undefined): RawHeaders {
+  const member = namedBy(method)
+  const name = member === undefined ? undefined : params[member]
+  const args = isObject(params.arguments) ? params.arguments : {}
+  const repeated = annotations(tool?.inputSchema, [], 0).flatMap(({ name, path }): string[] => {
+    const value = valueAt(args, path)
+    const isPlain = typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number'
+    return isPlain ? [`mcp-param-${name.toLowerCase()}`, encodeFieldValue(String(value))] : []
+  })
+  return [
+    ...['mcp-protocol-version', modernVersion, 'mcp-method', method],
+    ...(typeof name === 'string' ? ['mcp-name', encodeFieldValue(name)] : []),
+    ...repeated,
+  ]
+}
+
+const valueAt = (args: JsonObject, path: readonly string[]): unknown =>
+  path.reduce<unknown>((at, step) => (isObject(at) && Object.hasOwn(at, step) ? at[step] : undefined), args)
+
+/** The value of a field that `decodeFieldValue` reads as this text (2026-07-28, "Value Encoding"). */
+export function encodeFieldValue(text: string): string {
+  const isPlain = /^[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?$/.test(text) && !/^=\?base64\?.*\?=$/.test(text)
+  return isPlain ? text : `=?base64?${Buffer.from(text).toString('base64')}?=`
 }
 
 /** Integers are compared as numbers: `42.0` and `42` are equal (2026-07-28, "Server Validation"). */

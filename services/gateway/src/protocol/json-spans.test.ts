@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { elementSpans, keepElements, memberSpan } from './json-spans.ts'
+import { changeMembers, elementSpans, keepElements, memberSpan } from './json-spans.ts'
 
 const spaces = fc.array(fc.constantFrom(' ', '\n', '\t', '\r'), { maxLength: 2 }).map((each) => each.join(''))
 
@@ -39,6 +39,24 @@ it('leaves out elements, and changes nothing else', () => {
       expect(kept.endsWith(text.slice(list.end))).toBe(true)
     }),
   )
+})
+
+it('leaves out members and adds some, and changes no other', () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.jsonValue(), fc.nat(4), (members, value, indent) => {
+      const object = { ...members, drop: 1, same: 2 }
+      const text = JSON.stringify({ at: object, after: [1] }, undefined, indent)
+      const span = memberSpan(text, ['at'])
+      if (span === undefined) throw new Error('not found')
+      const changed = JSON.parse(changeMembers(text, span, (name) => name === 'drop', { same: value, more: value }))
+      const { drop: _, ...rest } = JSON.parse(JSON.stringify(object))
+      const wanted = JSON.parse(JSON.stringify({ ...rest, same: value, more: value }))
+      expect(changed).toEqual({ at: wanted, after: [1] })
+    }),
+  )
+  const text = '{"a":1.50, "b" : "\\u0061","c":1}'
+  const kept = changeMembers(text, { start: 0, end: text.length }, (name) => name === 'c')
+  expect(kept).toBe('{"a":1.50,"b" : "\\u0061"}')
 })
 
 it('finds nothing where there is nothing', () => {

@@ -36,6 +36,33 @@ export function keepElements(text: string, list: Span, kept: readonly Span[]): s
   return `${text.slice(0, list.start)}[${elements}]${text.slice(list.end)}`
 }
 
+/** The members of the object that stands at `object`: each name, and where the member stands with its name and value. */
+function memberSpans(text: string, object: Span): (Span & { name: string })[] {
+  const spans: (Span & { name: string })[] = []
+  for (let at = skipSpace(text, object.start + 1); text[at] === '"'; ) {
+    const nameEnd = endOfString(text, at)
+    const end = endOfValue(text, skipSpace(text, skipSpace(text, nameEnd) + 1))
+    spans.push({ name: JSON.parse(text.slice(at, nameEnd)), start: at, end })
+    at = skipSpace(text, end)
+    if (text[at] === ',') at = skipSpace(text, at + 1)
+  }
+  return spans
+}
+
+/** The text whose object at `object` lacks the members that `drops` names, and has `added` besides. All other members stay as they are. */
+export function changeMembers(
+  text: string,
+  object: Span,
+  drops: (name: string) => boolean,
+  added: Readonly<Record<string, unknown>> = {},
+): string {
+  const kept = memberSpans(text, object)
+    .filter(({ name }) => !drops(name) && !Object.hasOwn(added, name))
+    .map(({ start, end }) => text.slice(start, end))
+  const more = Object.entries(added).map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`)
+  return `${text.slice(0, object.start)}{${[...kept, ...more].join(',')}}${text.slice(object.end)}`
+}
+
 function memberIn(text: string, object: number, name: string): number | undefined {
   for (let at = skipSpace(text, object + 1); text[at] === '"'; ) {
     const end = endOfString(text, at)

@@ -1,4 +1,5 @@
 import type { Executed, RelayRequest } from '@bailiwick/relay'
+import type { Hello } from '../manifest/manifest.ts'
 import type { Era, JsonObject } from '../protocol/message.ts'
 
 /** Returns the text in which a response is passed on. `value` is the parsed response. */
@@ -15,6 +16,8 @@ export interface Channel {
    * it is for lists, of which a grant sees only a part.
    */
   exchange(request: RelayRequest, signal: AbortSignal, rewrite?: Rewrite): Promise<Executed>
+  /** What the server said of itself when it began, where the client of the channel hears something else. */
+  hello?(): Promise<Hello>
   /** Called when the upstream says that its lists changed. */
   onListChanged: () => void
   /** Ends the channel, with everything that belongs to it, at once. May be repeated. */

@@ -2,6 +2,8 @@ import { hash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { delimiter, isAbsolute, join, resolve } from 'node:path'
 import type { SecretPort } from '@bailiwick/relay'
+import { BridgeChannel } from '../bridge/bridge-channel.ts'
+import { eraOf } from '../bridge/bridgeable.ts'
 import type { ServerEntry, StdioServerEntry } from '../gateway-file.ts'
 import type { ServerIdentity } from '../manifest/manifest.ts'
 import type { Era } from '../protocol/message.ts'
@@ -32,6 +34,18 @@ const inherited = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR']
 
 /** Throws `config_invalid` for a reference to a secret that can never be read. */
 export function accessTo(entry: ServerEntry, options: OpenOptions): ServerAccess {
+  const own = accessInOwnEra(entry, options)
+  const only = eraOf(entry)
+  const newId = () => `bailiwick-${options.newMark()}`
+  return {
+    identity: own.identity,
+    open: async (era) =>
+      only === undefined || only === era ? own.open(era) : new BridgeChannel(await own.open(only), newId),
+    [Symbol.asyncDispose]: () => own[Symbol.asyncDispose](),
+  }
+}
+
+function accessInOwnEra(entry: ServerEntry, options: OpenOptions): ServerAccess {
   const { secrets, env, answerMs } = options
   const identity = () => identityOf(entry, env)
   const templates = Object.values('url' in entry ? entry.inject.headers : entry.env)
