@@ -39,6 +39,8 @@ const labels: Record<string, object> = {
   'resources/read': { labels: ['reads_private'] },
   'prompts/get': { labels: [] },
   'stream/open': { labels: [] },
+  'elicitation/create': { labels: [] },
+  'sampling/createMessage': { labels: [] },
 }
 
 /** What the sample agent may do at both servers: read, adjust within bounds, a slow tool, one folder of resources; not delete. */
@@ -61,6 +63,7 @@ export const gatewayAuthority = (servers: readonly string[] = ['billing', 'local
       on('slow'),
       on('resources/read', { where: { '/uri': { prefix: 'file:///srv/' } } }),
       on('stream/open'),
+      on('elicitation/create'),
     ]
   }),
   budget: { calls: 200, cost: { EUR: '2000.00' } },
@@ -291,8 +294,8 @@ export class McpClient {
   }
 
   /** Begins a session, in the legacy era. */
-  async begin(): Promise<McpAnswer> {
-    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } }
+  async begin(capabilities: Message = {}): Promise<McpAnswer> {
+    const params = { protocolVersion: '2025-11-25', capabilities, clientInfo: { name: 'test', version: '1' } }
     const answer = await this.ask('initialize', params)
     this.session = answer.headers.get('mcp-session-id') ?? undefined
     await this.send({ jsonrpc: '2.0', method: 'notifications/initialized' })

@@ -28,6 +28,9 @@ const methods = [
   'completion/complete',
   'subscriptions/listen',
   'stream/open',
+  'sampling/createMessage',
+  'elicitation/create',
+  'roots/list',
 ]
 
 export interface Installation extends AsyncDisposable {

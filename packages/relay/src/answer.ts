@@ -136,7 +136,7 @@ class Flow implements AsyncIterableIterator<Uint8Array> {
         if (this.#isOver && !this.#signal.aborted) return { done: true, value: undefined }
         const { done, value } = await this.#fromUpstream()
         if (done) {
-          this.#end({ status: this.#isFailed() ? 'failed' : 'succeeded' })
+          this.#end({ status: this.#status() })
           return { done: true, value: undefined }
         }
         const shown = this.#through(value)
@@ -164,8 +164,10 @@ class Flow implements AsyncIterableIterator<Uint8Array> {
     this.#end({ status, ...cutOf(error) })
   }
 
-  #isFailed(): boolean {
-    return this.#executed.status >= 400 || this.#executed.failed?.() === true
+  #status(): NonNullable<Effect['status']> {
+    const { status, failed } = this.#executed
+    const hasFailed = status >= 400 || (failed === undefined ? false : failed())
+    return hasFailed === undefined ? 'unknown' : hasFailed ? 'failed' : 'succeeded'
   }
 
   /** Not awaited: an upstream that hangs must not hold up the outcome. */

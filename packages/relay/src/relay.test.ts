@@ -121,6 +121,18 @@ describe('an adapter', () => {
     await expect.poll(() => w.pdp.outcomes).toMatchObject([{ status: 'failed', http_status: 200, egress_bytes: 12 }])
   })
 
+  it('whose answer is not in what it sent is not known to have done anything', async () => {
+    const body = (async function* () {
+      yield Buffer.from('later')
+    })()
+    await using w = await before({
+      execute: async () => ({ status: 200, headers: [], body, failed: () => undefined }),
+    })
+    const { executed } = (await w.run()) as { executed: Executed }
+    for await (const _ of executed.body);
+    await expect.poll(() => w.pdp.outcomes).toMatchObject([{ status: 'unknown', http_status: 200, egress_bytes: 5 }])
+  })
+
   it('that answers without end is cut off at the limit', async () => {
     const body = (async function* () {
       for (;;) yield Buffer.alloc(400)

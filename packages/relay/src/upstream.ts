@@ -40,9 +40,10 @@ export interface Executed {
   readonly body: AsyncIterable<Uint8Array>
   /**
    * Whether the answer reports that the effect failed, although it is a whole answer with a good status: a JSON-RPC error, for example.
-   * Asked once, after `body` ended. Without it, a status of 400 or more means failed.
+   * Asked once, after `body` ended. Without it, a status of 400 or more means failed. Undefined: the answer is not here, and what became of
+   * the effect is not known.
    */
-  readonly failed?: () => boolean
+  readonly failed?: () => boolean | undefined
 }
 
 /**

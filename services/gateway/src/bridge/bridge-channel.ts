@@ -43,6 +43,13 @@ export class BridgeChannel implements Channel {
     return this.#inner.isOver
   }
 
+  /** In the other era a server asks in another way, or not at all. */
+  mayAsk: Channel['mayAsk'] = () => false
+
+  deny(id: string | number, method: string): void {
+    this.#inner.deny(id, method)
+  }
+
   get onListChanged(): () => void {
     return this.#inner.onListChanged
   }

@@ -2,7 +2,16 @@ import { readFileSync } from 'node:fs'
 import { jcs, sha256 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { readStrictJson } from '@bailiwick/kit'
-import { type Described, isPinned, isSameServer, type Manifest, manifestHash, parseManifest } from './manifest.ts'
+import { usableTools } from '../protocol/shown-list.ts'
+import {
+  type Described,
+  describedIn,
+  isPinned,
+  isSameServer,
+  type Manifest,
+  manifestHash,
+  parseManifest,
+} from './manifest.ts'
 
 /** What people approved of a server, if the gateway has it: it then knows which tool changed, and goes on serving the others. */
 export interface Pin {
@@ -49,3 +58,8 @@ export function hashFor(pin: Pin | undefined, now: Pin, kind: Described | undefi
   if (kind === undefined || name === undefined) return pin.hash
   return isPinned(pin.manifest, now.manifest, kind, name) ? pin.hash : now.hash
 }
+
+/** Whether the server describes it, under a name that nothing else of it has: what no list shows is not called either. */
+export const isUsable = (manifest: Manifest, kind: Described, name: string): boolean =>
+  describedIn(manifest, kind, name) !== undefined &&
+  (kind !== 'tools' || usableTools(Object.keys(manifest.tools)).has(name))

@@ -1,7 +1,7 @@
 import { agentAlgorithms } from '@bailiwick/credentials'
 import { denialReasons, type ErrorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import { challengeError, type Refusal, retryAfterOf } from '@bailiwick/pep'
-import type { RawHeaders, Refused } from '@bailiwick/relay'
+import type { Executed, RawHeaders, Refused, Relayed } from '@bailiwick/relay'
 import { type Era, modernVersion, supportedVersions } from '../protocol/message.ts'
 
 /** What leaves the gateway. */
@@ -143,4 +143,17 @@ export function asServiceError(error: unknown): ServiceError {
   if (error instanceof ServiceError) return error
   const isLate = error instanceof DOMException && error.name === 'TimeoutError'
   return new ServiceError(isLate ? 'upstream_timed_out' : 'internal', undefined, { cause: error })
+}
+
+/** What the upstream answered, as the gateway passes it on. */
+export function answerOf({ executed, decisionId, over }: { executed: Executed } & Partial<Relayed>): Answer {
+  const { status, headers, body } = executed
+  const named = decisionId === undefined ? [] : ['bailiwick-decision-id', decisionId]
+  return {
+    status,
+    headers: [...headers, 'cache-control', 'no-store', ...named],
+    body,
+    isVerified: true,
+    ...(over === undefined ? {} : { over }),
+  }
 }

@@ -9,6 +9,8 @@ function aChannel() {
     isOver: false,
     ended: 0,
     onListChanged: () => undefined,
+    mayAsk: () => false,
+    deny: () => undefined,
     exchange: async () => ({ status: 200, headers: [], body: (async function* () {})() }),
     async end() {
       channel.isOver = true

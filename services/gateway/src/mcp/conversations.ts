@@ -3,6 +3,7 @@ import type { Clock } from '@bailiwick/kit'
 import type { Hello, Manifest } from '../manifest/manifest.ts'
 import type { Channel } from '../servers/channel.ts'
 import type { Owner } from './claims.ts'
+import type { ServerRequests } from './server-requests.ts'
 
 /** What the gateway knows of one conversation with an upstream. */
 export interface Conversation {
@@ -14,6 +15,8 @@ export interface Conversation {
   hello: Hello | undefined
   /** What the server was found to be, and when (monotonic ms). Undefined: it must be read before the next call. */
   observed: { manifest: Manifest; hash: string; at: number } | undefined
+  /** What the server may ask of the client, in a session. */
+  asks: ServerRequests | undefined
   lastUsed: number
   /** Watches the grant, if something goes on under it between calls. */
   watched: Disposable | undefined
@@ -137,6 +140,7 @@ export class Conversations implements AsyncDisposable {
       channel,
       hello: undefined,
       observed: undefined,
+      asks: undefined,
       lastUsed: this.#clock.monotonic(),
       watched: undefined,
     }

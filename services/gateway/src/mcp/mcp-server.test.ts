@@ -7,7 +7,8 @@ import { answerTo, behaviour, type Request } from '../fixture/behaviour.fixture.
 import type { StdioServerEntry } from '../gateway-file.ts'
 import { ownRequest } from '../protocol/outgoing.ts'
 import { type Channel, whole } from '../servers/channel.ts'
-import { type Decide, type McpLimits, McpServer } from './mcp-server.ts'
+import type { Decide, McpLimits } from './mcp-options.ts'
+import { McpServer } from './mcp-server.ts'
 
 const url = 'https://gw.example/mcp/local'
 const entry: StdioServerEntry = { command: ['server'], env: {}, stderr: 'drop', processes: 2, denials: 'error' }
@@ -43,6 +44,7 @@ function aServer(limits: Partial<McpLimits> = {}) {
   const open = async (era: Channel['era']): Promise<Channel> => {
     const channel = {
       ...{ era, isOver: false, ended: 0, onListChanged: () => undefined, tells: state },
+      ...{ mayAsk: () => false, deny: () => undefined },
       async exchange({ body }: RelayRequest, signal: AbortSignal, rewrite?: (text: string, value: never) => string) {
         const message = JSON.parse(Buffer.from(body).toString()) as Request
         if (message.method === 'initialize') await began.wait
@@ -65,7 +67,7 @@ function aServer(limits: Partial<McpLimits> = {}) {
   const decide: Decide = async (upstream, request, _, { manifest, signal }) => {
     manifests.push(manifest)
     if (point.refusal !== undefined) return point.refusal
-    const permitted = { permit: { grant: 'grt_1' }, signal } as never
+    const permitted = { permit: { grant: 'grt_1' }, signal, owed: { redact: [] } } as never
     const executed = await upstream.execute(permitted, request)
     return { allowed: true, decisionId: `dec_${manifests.length}`, callId: 'call', executed, over: Promise.resolve() }
   }

@@ -1,74 +1,37 @@
 import { type Action, encodeBase64url } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { type Clock, type RandomSource, withResolvers } from '@bailiwick/kit'
-import type { EnforcementPoint, Refusal } from '@bailiwick/pep'
-import { type Caller, type Executed, fieldsOf, type Refused, type Relayed, type RelayRequest } from '@bailiwick/relay'
+import { withResolvers } from '@bailiwick/kit'
+import { type Refusal, retryAfterOf } from '@bailiwick/pep'
+import type { Caller, Executed, RelayRequest } from '@bailiwick/relay'
 import { eraOf, unbridgeable } from '../bridge/bridgeable.ts'
 import type { ServerEntry } from '../gateway-file.ts'
-import { type Described, describedIn, isSame, type Manifest } from '../manifest/manifest.ts'
+import { type Described, describedIn, isSame } from '../manifest/manifest.ts'
 import { helloOf, initialize, observe } from '../manifest/observe.ts'
-import { hashFor, hashOfUndescribed, type Pin } from '../manifest/pins.ts'
+import { hashFor, hashOfUndescribed, isUsable, type Pin } from '../manifest/pins.ts'
 import { checkParameters } from '../protocol/headers.ts'
-import { type Era, isId, isObject, type JsonObject } from '../protocol/message.ts'
+import { type Era, isObject, type JsonObject } from '../protocol/message.ts'
 import { type Mapping, mappingOf } from '../protocol/methods.ts'
 import { isReserved, showList, usableTools } from '../protocol/shown-list.ts'
 import type { Channel, Rewrite } from '../servers/channel.ts'
-import type { ServerAccess } from '../servers/upstreams.ts'
-import { type Answer, asServiceError, denialAnswer, emptyAnswer, failedAnswer, refusedAnswer } from './answers.ts'
+import {
+  type Answer,
+  answerOf,
+  asServiceError,
+  denialAnswer,
+  emptyAnswer,
+  failedAnswer,
+  refusedAnswer,
+} from './answers.ts'
 import { endOf, isSilence, searchFor } from './authenticate.ts'
 import { type Claims, type Owner, readClaims } from './claims.ts'
 import { type Conversation, Conversations } from './conversations.ts'
-import { McpUpstream, mcpAction, type Received, readReceived } from './mcp-upstream.ts'
-import type { Searches } from './searches.ts'
+import { type Decide, type DecideOptions, defaultLimits, type McpLimits, type McpServerOptions } from './mcp-options.ts'
+import { answerAction, McpUpstream, type mcpAction, type Received, readReceived } from './mcp-upstream.ts'
+import { actionIn, idIn, sessionIn } from './requests.ts'
+import { declaredBy, ServerRequests } from './server-requests.ts'
 
-export interface DecideOptions {
-  /** The hash of what the server says of itself. */
-  manifest: string | undefined
-  /** Whether the answer is a stream that lasts as long as its client wants. */
-  isLong?: boolean
-  /** Aborted when the client has gone. */
-  signal: AbortSignal
-}
-
-/** Runs what the decision point allowed; see `Relay.run`. */
-export type Decide = (
-  upstream: McpUpstream,
-  request: RelayRequest,
-  caller: Caller,
-  options: DecideOptions,
-) => Promise<Relayed | Refusal | Refused>
-
-export interface McpServerOptions {
-  /** Its name in paths. */
-  name: string
-  entry: ServerEntry
-  /** Its address as agents know it: the audience of credentials for it alone. */
-  url: string
-  /** Further audiences that mean this server too: the gateway's address, and the installation's. */
-  audiences: readonly string[]
-  metadataUrl: string
-  point: Pick<EnforcementPoint, 'watch'>
-  searches: Pick<Searches, 'make'>
-  decide: Decide
-  access: Pick<ServerAccess, 'open' | 'identity'>
-  pin: Pin | undefined
-  clock: Clock
-  random: RandomSource
-  limits?: Partial<McpLimits>
-}
-
-export interface McpLimits {
-  /** How old the gateway's last reading of a server may be when a call is decided, in ms. */
-  freshMs: number
-  /** How long a conversation may be silent, in ms. It then ends, with the process behind it. */
-  idleMs: number
-  /** How many conversations with the server there may be. */
-  conversations: number
-  /** How long an answer may flow that no decision allowed, such as that to `ping`: no withdrawal would cut it. */
-  undecidedMs: number
-}
-
-const defaults: McpLimits = { freshMs: 30_000, idleMs: 600_000, conversations: 1024, undecidedMs: 120_000 }
+const described: Partial<Record<string, Described>> = { 'tools/call': 'tools', 'prompts/get': 'prompts' }
+const kinds: Partial<Record<string, Described>> = { tools: 'tools', prompts: 'prompts', resourceTemplates: 'templates' }
 
 /** One request of a caller that showed a credential. */
 interface Asked extends Received {
@@ -92,7 +55,7 @@ export class McpServer implements AsyncDisposable {
     this.#options = options
     this.#denials = entry.denials
     this.#pin = pin
-    this.#limits = { ...defaults, ...options.limits }
+    this.#limits = { ...defaultLimits, ...options.limits }
     this.#server = entry.server ?? name
     this.#conversations = new Conversations(clock, {
       perOwner: 'processes' in entry ? entry.processes : 16,
@@ -116,8 +79,7 @@ export class McpServer implements AsyncDisposable {
     const received = readReceived(request)
     if ('refused' in received) return refusedAnswer(received, { id: idIn(request), era: 'modern' })
     const { message, era } = received
-    if (message.kind === 'response')
-      return refusedAnswer({ refused: 'mcp_message_malformed', detail: 'a response to nothing' }, { id: null, era })
+    if (message.kind === 'response') return this.#answered(received, { request, caller, signal })
     const id = message.kind === 'request' ? message.id : null
     const mapping = mappingOf(era, message.method)
     if (mapping === undefined || (message.kind === 'request') === message.method.startsWith('notifications/')) {
@@ -137,6 +99,40 @@ export class McpServer implements AsyncDisposable {
       return await this.#open(bounded, id)
     } catch (error) {
       return this.#failed(error, { id, era })
+    }
+  }
+
+  /** A client's answer to a request of its server, which is decided like a call. If it is denied, the gateway answers the server. */
+  async #answered(
+    { message, era }: Received,
+    { request, caller, signal }: Pick<Asked, 'request' | 'caller' | 'signal'>,
+  ): Promise<Answer> {
+    try {
+      const claims = this.#claimsOf(caller)
+      if ('reason' in claims) return this.#denied(claims, null)
+      const session = era === 'legacy' ? sessionIn(request) : undefined
+      const conversation = session === undefined ? undefined : this.#conversations.find(claims.owner, session)
+      const manifest = conversation?.asks && this.#hashOf(await this.#observed(conversation))
+      const id = message.kind === 'response' ? message.id : undefined
+      const method = conversation?.asks?.take(id)
+      if (conversation === undefined || id === undefined || method === undefined)
+        return refusedAnswer({ refused: 'mcp_message_malformed', detail: 'a response to nothing' }, { id: null, era })
+      let mayComeAgain = false
+      try {
+        const actionOf = (server: string, answer: RelayRequest) => answerAction(server, method, answer)
+        const decided = await this.#decide(request, caller, conversation, { manifest, signal }, actionOf)
+        if (!('refused' in decided) && decided.allowed) return answerOf(decided)
+        const answer = 'refused' in decided ? refusedAnswer(decided, { id: null, era }) : this.#denied(decided, null)
+        if (!('refused' in decided)) this.#heard(decided, claims)
+        mayComeAgain = !('refused' in decided) && (answer.status === 401 || retryAfterOf(decided) !== undefined)
+        if (!mayComeAgain) conversation.channel.deny(id, method)
+        return answer.status === 200 ? { ...answer, status: 403 } : answer
+      } finally {
+        if (mayComeAgain) conversation.asks?.putBack(id)
+        else conversation.asks?.answered(id)
+      }
+    } catch (error) {
+      return this.#failed(error, { id: null, era })
     }
   }
 
@@ -323,8 +319,19 @@ export class McpServer implements AsyncDisposable {
     }
   }
 
+  /** What the server may ask of the client of a session: what it declared that it answers, and its grant could allow. */
+  async #asks({ message, request, caller }: Asked): Promise<ServerRequests | undefined> {
+    const declared = message.kind === 'request' ? declaredBy(message.params) : []
+    if (declared.length === 0 || eraOf(this.#options.entry) === 'modern') return undefined
+    const found = await searchFor(this.#options.searches, caller, { htm: request.method, server: this.#server })
+    if ('allowed' in found) return undefined
+    return new ServerRequests(declared.filter((method) => found.found.includes(`${this.#server}/${method}`)))
+  }
+
   /** Begins a session of the legacy era. The gateway gives it a random name, which no other client can guess, or use. */
-  async #initialize({ request, claims, signal }: Asked): Promise<Answer> {
+  async #initialize(asked: Asked): Promise<Answer> {
+    const { request, claims, signal } = asked
+    const asks = await this.#asks(asked)
     let hello: Conversation['hello']
     let conversation: Conversation | undefined
     const rewrite: Rewrite = (text, value) => {
@@ -348,6 +355,8 @@ export class McpServer implements AsyncDisposable {
     // It has its place before a process is started for it.
     conversation = await this.#conversations.add(claims.owner, nameOf, open)
     conversation.hello = hello
+    conversation.asks = asks
+    if (asks !== undefined) conversation.channel.mayAsk = (id, method) => asks.ask(id, method)
     const { session } = conversation
     const answer = answerOf({ executed: await begun.promise })
     return session === undefined ? answer : { ...answer, headers: [...answer.headers, 'mcp-session-id', session] }
@@ -415,9 +424,10 @@ export class McpServer implements AsyncDisposable {
     caller: Caller,
     conversation: Conversation,
     options: DecideOptions,
+    actionOf?: typeof mcpAction,
   ): ReturnType<Decide> {
     const onCut = (_: string, reason: string) => this.#end(reason, conversation.owner)
-    const upstream = new McpUpstream(this.#server, async () => conversation, onCut)
+    const upstream = new McpUpstream(this.#server, async () => conversation, onCut, actionOf)
     const decided = await this.#options.decide(upstream, request, caller, options)
     if (!('refused' in decided) && decided.allowed) this.#watch(conversation, decided.decisionId)
     return decided
@@ -464,47 +474,5 @@ export class McpServer implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#conversations[Symbol.asyncDispose]()
-  }
-}
-
-const described: Partial<Record<string, Described>> = { 'tools/call': 'tools', 'prompts/get': 'prompts' }
-const kinds: Partial<Record<string, Described>> = { tools: 'tools', prompts: 'prompts', resourceTemplates: 'templates' }
-
-/** Whether the server describes it, under a name that nothing else of it has: what no list shows is not called either. */
-const isUsable = (manifest: Manifest, kind: Described, name: string): boolean =>
-  describedIn(manifest, kind, name) !== undefined &&
-  (kind !== 'tools' || usableTools(Object.keys(manifest.tools)).has(name))
-
-function answerOf({ executed, decisionId, over }: { executed: Executed } & Partial<Relayed>): Answer {
-  const { status, headers, body } = executed
-  const named = decisionId === undefined ? [] : ['bailiwick-decision-id', decisionId]
-  return {
-    status,
-    headers: [...headers, 'cache-control', 'no-store', ...named],
-    body,
-    isVerified: true,
-    ...(over === undefined ? {} : { over }),
-  }
-}
-
-function sessionIn({ headers }: RelayRequest): string | undefined {
-  const values = fieldsOf(headers, 'mcp-session-id')
-  if (values.length > 1) throw new ServiceError('mcp_session_unknown', 'Mcp-Session-Id comes twice')
-  return values[0]
-}
-
-/** The action of a request that is decided. */
-function actionIn(server: string, request: RelayRequest): Action | undefined {
-  const action = mcpAction(server, request)
-  return 'refused' in action ? undefined : action
-}
-
-/** The id of a message that was refused, by which the client finds its request; null if it cannot be read. */
-function idIn({ body }: RelayRequest): string | number | null {
-  try {
-    const { id } = JSON.parse(Buffer.from(body).toString('utf8'))
-    return isId(id) ? id : null
-  } catch {
-    return null
   }
 }

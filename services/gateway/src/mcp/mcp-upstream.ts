@@ -33,25 +33,41 @@ export function mcpAction(server: string, request: RelayRequest): Action | Refus
   return 'refused' in received ? received : actionOf(server, received.era, received.message)
 }
 
+/** The answer of a client to a request of its server stands for a call of the tool `<server>/<method>`. Pure. */
+export function answerAction(server: string, method: string, request: RelayRequest): Action | Refused {
+  const received = readReceived(request)
+  if ('refused' in received) return received
+  const { message } = received
+  return message.kind === 'response'
+    ? toolAction(server, method, message.said)
+    : { refused: 'mcp_message_malformed', detail: 'no response' }
+}
+
 /** An MCP server as the upstream of a relay. */
 export class McpUpstream implements Upstream {
   readonly #server: string
   readonly #conversationOf: (request: RelayRequest, permitted: Permitted) => Promise<Conversation>
   readonly #onCut: (grant: string, reason: string) => void
+  readonly #actionOf: typeof mcpAction
 
-  /** `conversationOf` returns the conversation that a request belongs to; `onCut` gets the reason when a call is cut. */
+  /**
+   * `conversationOf` returns the conversation that a request belongs to; `onCut` gets the reason when a call is cut. `actionOf` is for messages that
+   * stand for an action only together with what came before them.
+   */
   constructor(
     server: string,
     conversationOf: (request: RelayRequest, permitted: Permitted) => Promise<Conversation>,
     onCut: (grant: string, reason: string) => void = () => undefined,
+    actionOf: typeof mcpAction = mcpAction,
   ) {
     this.#server = server
     this.#conversationOf = conversationOf
     this.#onCut = onCut
+    this.#actionOf = actionOf
   }
 
   toAction(request: RelayRequest): Action | Refused {
-    return mcpAction(this.#server, request)
+    return this.#actionOf(this.#server, request)
   }
 
   async execute(permitted: Permitted, request: RelayRequest): Promise<Executed> {
@@ -65,7 +81,10 @@ export class McpUpstream implements Upstream {
       if (errorCode(signal.reason) === 'stream_cut') this.#onCut(grant, signal.reason.detail ?? '')
     }
     signal.addEventListener('abort', cut, { once: true })
-    return conversation.channel.exchange(request, signal)
+    // Where something of the answer must be hidden or counted, it leaves on its own stream alone.
+    const { redact, mostBytes } = permitted.owed
+    const isResumable = redact.length === 0 && mostBytes === undefined
+    return conversation.channel.exchange(request, signal, undefined, { isDecided: true, isResumable })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -13,7 +13,8 @@ export type JsonObject = Readonly<Record<string, unknown>>
 export type Message =
   | { readonly kind: 'request'; readonly id: string | number; readonly method: string; readonly params: JsonObject }
   | { readonly kind: 'notification'; readonly method: string; readonly params: JsonObject }
-  | { readonly kind: 'response'; readonly id: string | number | undefined }
+  /** `said` has the member `result` or `error`. */
+  | { readonly kind: 'response'; readonly id: string | number | undefined; readonly said: JsonObject }
 
 const longestId = 256
 const longestMethod = 128
@@ -44,7 +45,8 @@ function readResponse(value: JsonObject): Message | Refused {
   const { id } = value
   if (!closed || 'result' in value === 'error' in value) return refused('neither a request nor a response')
   if (id !== undefined && id !== null && !isId(id)) return refused('id')
-  return { kind: 'response', id: id ?? undefined }
+  const { jsonrpc: _, id: __, ...said } = value
+  return { kind: 'response', id: id ?? undefined, said }
 }
 
 /** Numbers must be whole: two readers may round others differently, and then wait for different answers. */

@@ -9,7 +9,10 @@ async function through(text: string, more: Partial<Screen> = {}) {
   const asked: string[] = []
   const screen: Screen = {
     id: 7,
-    onRequest: (id, method) => asked.push(`${method} ${id}`),
+    onRequest: (id, method) => {
+      asked.push(`${method} ${id}`)
+      return method === 'elicitation/create'
+    },
     onNotification: () => undefined,
     ...more,
   }
@@ -30,6 +33,21 @@ it('passes on notifications and the one response, byte for byte', async () => {
 it('passes on no request of the server', async () => {
   const sampling = event({ id: 1, method: 'sampling/createMessage', params: {} })
   expect(await through(`${sampling}${response}`)).toEqual({ passed: response, asked: ['sampling/createMessage 1'] })
+})
+
+it('passes on a request of the server that may pass, and no other', async () => {
+  const asks = event({ id: 'e', method: 'elicitation/create', params: { message: 'Which?' } })
+  const sampling = event({ id: 1, method: 'sampling/createMessage', params: {} })
+  expect((await through(`${asks}${sampling}${response}`)).passed).toBe(`${asks}${response}`)
+})
+
+it('passes on the response to another request only where no request is answered, and that response is awaited', async () => {
+  const awaited = new Set<string | number>([7])
+  const isAwaited = (id: string | number) => awaited.delete(id)
+  const other = event({ id: 8, result: {} })
+  expect((await through(`${other}${response}${response}`, { id: undefined, isAwaited })).passed).toBe(response)
+  const own = event({ id: 9, result: {} })
+  expect((await through(`${other}${response}${own}`, { id: 9, isAwaited: () => true })).passed).toBe(own)
 })
 
 it('passes on no second response, and none to another request', async () => {
@@ -57,8 +75,18 @@ it('takes a stream that ends before the response for no answer', async () => {
   expect((await through(progress, { id: undefined })).passed).toBe(progress)
 })
 
+it('takes such a stream for whole where the client can get the response elsewhere', async () => {
+  let brokenOff = 0
+  const onBrokenOff = () => brokenOff++
+  const primed = `id: e-1\n${progress}`
+  expect((await through(primed, { onBrokenOff })).passed).toBe(primed)
+  expect((await through(`${primed}${response}`, { onBrokenOff })).passed).toBe(`${primed}${response}`)
+  expect(brokenOff).toBe(1)
+  await expect(through(progress, { onBrokenOff })).rejects.toMatchObject({ code: 'upstream_failed' })
+})
+
 it('takes a JSON body only if it is the response', () => {
-  const screen: Screen = { id: 7, onRequest: () => undefined, onNotification: () => undefined }
+  const screen: Screen = { id: 7, onRequest: () => false, onNotification: () => undefined }
   const bytes = Buffer.from('{"jsonrpc":"2.0","id":7,"result":{"n":1.0,"x":{}}}')
   expect(screenJson(bytes, screen)).toBe(bytes)
   for (const text of [

@@ -10,8 +10,12 @@ export const longestMessage = 16 * 1024 * 1024
 export interface Screen {
   /** The request that is answered; undefined for a stream of notifications. */
   readonly id: string | number | undefined
-  /** A request of the upstream to the client. It is not passed on. */
-  readonly onRequest: (id: string | number, method: string) => void
+  /** A request of the upstream to the client, and whether it is passed on. */
+  readonly onRequest: (id: string | number, method: string) => boolean
+  /** Whether the response to another request may come here: to one whose own stream broke off. */
+  readonly isAwaited?: (id: string | number) => boolean
+  /** Set where the response may come on another stream. Called if this one ends before it, after an event that a client can resume at. */
+  readonly onBrokenOff?: () => void
   readonly onNotification: (method: string) => void
   /** Returns the text in which the response is passed on. */
   readonly onResponse?: ((text: string, value: JsonObject) => string) | undefined
@@ -20,27 +24,32 @@ export interface Screen {
 /**
  * The events that may pass: notifications, and the one response to the request. An event that is not a message in strict JSON ends the
  * stream, because a client could read a request in it. A second response is left out: no request asked for it. If the stream ends
- * before the response, it throws: what the server did is not known.
+ * before the response, it throws, unless the client can get the response elsewhere: what the server did is not known.
  */
 export async function* screenEvents(body: AsyncIterable<Uint8Array>, screen: Screen): AsyncGenerator<Uint8Array> {
   let isAnswered = false
+  let canResume = false
   for await (const event of readEvents(body, longestMessage)) {
+    canResume ||= screen.onBrokenOff !== undefined && hasId(event)
     if (event.data === undefined || event.data === '') {
       yield event.raw
       continue
     }
     const { message, value } = readUpstreamMessage(event.data)
-    if (message.kind === 'request') screen.onRequest(message.id, message.method)
-    else if (message.kind === 'notification') {
+    if (message.kind === 'request') {
+      if (screen.onRequest(message.id, message.method)) yield event.raw
+    } else if (message.kind === 'notification') {
       screen.onNotification(message.method)
       yield event.raw
     } else if (!isAnswered && message.id === screen.id && screen.id !== undefined) {
       isAnswered = true
       yield shown(event, screen, value)
-    }
+    } else if (screen.id === undefined && message.id !== undefined && screen.isAwaited?.(message.id) === true)
+      yield event.raw
   }
-  if (!isAnswered && screen.id !== undefined)
-    throw new ServiceError('upstream_failed', 'the stream ended before the response')
+  if (isAnswered || screen.id === undefined) return
+  if (!canResume) throw new ServiceError('upstream_failed', 'the stream ended before the response')
+  screen.onBrokenOff?.()
 }
 
 function shown(event: StreamEvent, { onResponse }: Screen, value: JsonObject): Uint8Array {
@@ -48,6 +57,8 @@ function shown(event: StreamEvent, { onResponse }: Screen, value: JsonObject): U
   const text = onResponse?.(data, value) ?? data
   return text === data ? event.raw : eventWith(event, text)
 }
+
+const hasId = ({ raw }: StreamEvent): boolean => /^id: *[^\s]/m.test(Buffer.from(raw).toString('latin1'))
 
 /** The id of the event stays, for a client that resumes the stream. */
 function eventWith({ raw }: StreamEvent, data: string): Uint8Array {

@@ -1,9 +1,10 @@
-import { ServiceError } from '@bailiwick/errors'
+import { errorCode, ServiceError } from '@bailiwick/errors'
 import { type Answered, type Executed, fieldsOf, type RelayRequest } from '@bailiwick/relay'
 import { type Era, isObject } from '../protocol/message.ts'
 import { longestMessage, type Screen, screenEvents, screenJson } from '../protocol/screen.ts'
-import { type Channel, type Rewrite, whole, withSource } from './channel.ts'
+import { type Channel, type ExchangeOptions, type Rewrite, whole, withSource } from './channel.ts'
 import type { HttpSender } from './http-sender.ts'
+import { Unanswered } from './unanswered.ts'
 
 /** The fields of a client that an MCP server may read. The gateway drops all others: cookies, keys, and fields that proxies added. */
 const passedOn =
@@ -15,6 +16,8 @@ const passedBack = /^(content-type|mcp-protocol-version|retry-after|x-accel-buff
 export class HttpChannel implements Channel {
   readonly era: Era
   onListChanged: () => void = () => undefined
+  mayAsk: Channel['mayAsk'] = () => false
+  readonly #unanswered = new Unanswered()
   readonly #sender: Pick<HttpSender, 'send'>
   /** The upstream's own name for the session. The client never learns it. */
   #session: string | undefined
@@ -34,7 +37,14 @@ export class HttpChannel implements Channel {
     return this.#session !== undefined
   }
 
-  async exchange(request: RelayRequest, signal: AbortSignal, rewrite?: Rewrite): Promise<Executed> {
+  async exchange(
+    request: RelayRequest,
+    signal: AbortSignal,
+    rewrite?: Rewrite,
+    { isDecided = false, isResumable = false }: ExchangeOptions = {},
+  ): Promise<Executed> {
+    const { id, ...screening } = this.#screen(request, isDecided)
+    if (id !== undefined) this.#unanswered.sent(id)
     const answer = await this.#send(request, signal)
     const { status, headers } = answer
     if (fieldsOf(headers, 'content-encoding').some((value) => value.toLowerCase() !== 'identity')) {
@@ -53,13 +63,23 @@ export class HttpChannel implements Channel {
       n % 2 === 0 && passedBack.test(name.toLowerCase()) ? [name, headers[n + 1] ?? ''] : [],
     )
     const [type = ''] = fieldsOf(headers, 'content-type')
-    let hasFailed = status >= 400
-    const screen = this.#screen(request, (text, value) => {
-      if (tellsOfFailure(value)) hasFailed = true
-      return rewrite?.(text, value) ?? text
-    })
+    let hasFailed: boolean | undefined = status >= 400
+    const screen: Screen = {
+      ...screening,
+      id,
+      onResponse: (text, value) => {
+        if (tellsOfFailure(value)) hasFailed = true
+        if (id !== undefined) this.#unanswered.answered(id)
+        return rewrite?.(text, value) ?? text
+      },
+    }
     if (/^text\/event-stream\s*(;|$)/i.test(type)) {
-      const body = withSource(screenEvents(answer.body, screen), () => giveUp(answer.body))
+      const mayBreakOff = isResumable && this.#mayMove(id, signal)
+      const onBrokenOff = () => {
+        hasFailed = undefined
+      }
+      const events = screenEvents(answer.body, { ...screen, ...(mayBreakOff ? { onBrokenOff } : {}) })
+      const body = withSource(events, () => giveUp(answer.body))
       return { status, headers: back, body, failed: () => hasFailed }
     }
     const bytes = await readWhole(answer.body)
@@ -94,24 +114,40 @@ export class HttpChannel implements Channel {
     return this.#sender.send({ method, headers: [...passed, ...session], body }, signal)
   }
 
-  #screen({ body }: RelayRequest, onResponse: Rewrite): Screen {
+  /** Lets the response come on the stream of the session, until the call is withdrawn. That its client goes away withdraws nothing. */
+  #mayMove(id: string | number | undefined, signal: AbortSignal): boolean {
+    if (this.era !== 'legacy' || id === undefined || !this.#unanswered.mayMove(id)) return false
+    const withdraw = () => {
+      if (errorCode(signal.reason) === 'stream_cut') this.#unanswered.withdrawn(id)
+    }
+    if (signal.aborted) withdraw()
+    else signal.addEventListener('abort', withdraw, { once: true })
+    return true
+  }
+
+  #screen({ method, body }: RelayRequest, isDecided: boolean): Screen {
     const message = body.length === 0 ? undefined : JSON.parse(Buffer.from(body).toString('utf8'))
     return {
-      id: message?.id,
-      onRequest: (id, method) => void this.#deny(id, method),
+      // The id in an answer of the client is that of the server's request, and nothing is answered to it.
+      id: message?.method === undefined ? undefined : message.id,
+      onRequest: (id, method) => {
+        const passes = isDecided && this.mayAsk(id, method)
+        if (!passes) this.deny(id, method)
+        return passes
+      },
+      isAwaited: (id) => method === 'GET' && this.#unanswered.moved(id),
       onNotification: (method) => {
         if (method.endsWith('/list_changed')) this.onListChanged()
       },
-      onResponse,
     }
   }
 
-  /** Tells the upstream that the client does not answer. Otherwise it would wait, and so would the client. */
-  async #deny(id: string | number, method: string): Promise<void> {
+  /** Otherwise the upstream would wait, and so would the client. */
+  deny(id: string | number, method: string): void {
     const body = Buffer.from(JSON.stringify(denialOfRequest(id, method)))
     const headers = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream']
     const signal = AbortSignal.timeout(10_000)
-    await this.#send({ method: 'POST', target: '', headers, body }, signal)
+    void this.#send({ method: 'POST', target: '', headers, body }, signal)
       .then((answer) => giveUp(answer.body))
       .catch(() => undefined)
   }

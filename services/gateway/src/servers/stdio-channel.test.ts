@@ -137,6 +137,35 @@ it('denies requests of the server, and shows none to the client', async () => {
   expect(JSON.parse(text)).toMatchObject({ id: 1, result: { denied: -32601 } })
 })
 
+it('passes a request of the server in an answer that a decision allowed, without secrets, and in no other', async () => {
+  const secret = 'sk-0123456789'
+  await using it = await open(
+    server(`({ id, method, params, error }, say) => {
+      if (error) return say({ id: globalThis.call, result: { denied: error.code } })
+      globalThis.call = id
+      const message = params?.name === 'leak' ? process.env.TOKEN : 'Which?'
+      say({ id: 'e' + id, method: 'elicitation/create', params: { message } })
+      if (params?.name) say({ id, result: {} })
+    }`),
+    { env: { TOKEN: secret }, secrets: [secret] },
+  )
+  it.channel.mayAsk = () => true
+  const call = (id: number, params: object, options?: { isDecided: boolean }) =>
+    it.channel.exchange(request({ id, method: 'tools/call', params }), forever(), undefined, options).then(textOf)
+  expect(await call(1, { name: 'ask' }, { isDecided: true })).toContain('"method":"elicitation/create"')
+  await expect(call(2, { name: 'leak' }, { isDecided: true })).rejects.toMatchObject({ code: 'answer_withheld' })
+  expect(JSON.parse(await call(3, {}))).toMatchObject({ id: 3, result: { denied: -32601 } })
+})
+
+it('keeps a bounded part of what a client answers to a server that does not read (V18)', async () => {
+  await using it = await open('setInterval(() => undefined, 1000)')
+  const answer = () => it.channel.exchange(request({ id: 'e', result: { text: 'x'.repeat(1 << 20) } }), forever())
+  const all = await Promise.allSettled(Array.from({ length: 64 }, answer))
+  const last = all.at(-1)
+  expect(last?.status === 'rejected' ? last.reason : last).toMatchObject({ code: 'upstream_busy' })
+  expect(all.filter(({ status }) => status === 'fulfilled').length).toBeLessThan(20)
+})
+
 it('tells the server when the client gave a request up', async () => {
   await using it = await open(
     server(

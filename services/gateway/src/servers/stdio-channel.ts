@@ -3,7 +3,7 @@ import { withResolvers } from '@bailiwick/kit'
 import { type Executed, type RelayRequest, withoutSecrets } from '@bailiwick/relay'
 import { type Era, type JsonObject, metaOf, readMessage } from '../protocol/message.ts'
 import { longestMessage, readUpstreamMessage } from '../protocol/screen.ts'
-import { type Channel, type Rewrite, whole, withSource } from './channel.ts'
+import { type Channel, type ExchangeOptions, type Rewrite, whole, withSource } from './channel.ts'
 import { denialOfRequest, tellsOfFailure } from './http-channel.ts'
 import { ServerProcess, type ServerProcessOptions } from './server-process.ts'
 
@@ -19,6 +19,8 @@ export interface StdioChannelOptions extends Omit<ServerProcessOptions, 'onLine'
 interface Listener {
   readonly id: string | number | undefined
   readonly token: unknown
+  /** Whether a decision allowed the answer. */
+  readonly isDecided: boolean
   readonly push: (message: Written) => void
   readonly fail: (error: ServiceError) => void
 }
@@ -42,6 +44,7 @@ const mostUnanswered = 1024
 export class StdioChannel implements Channel {
   readonly era: Era
   onListChanged: () => void = () => undefined
+  mayAsk: Channel['mayAsk'] = () => false
   readonly #listeners = new Set<Listener>()
   /** The ids of requests that the server may still answer, also of those that were given up. */
   readonly #unanswered = new Set<string | number>()
@@ -73,8 +76,13 @@ export class StdioChannel implements Channel {
     return this.#process.pid
   }
 
-  async exchange(request: RelayRequest, signal: AbortSignal, rewrite?: Rewrite): Promise<Executed> {
-    if (request.method === 'GET') return this.#stream(signal)
+  async exchange(
+    request: RelayRequest,
+    signal: AbortSignal,
+    rewrite?: Rewrite,
+    { isDecided = false }: ExchangeOptions = {},
+  ): Promise<Executed> {
+    if (request.method === 'GET') return this.#stream(signal, isDecided)
     const message = readMessage(JSON.parse(Buffer.from(request.body).toString('utf8')))
     if ('refused' in message) throw new ServiceError(message.refused, message.detail)
     if (message.kind !== 'request') {
@@ -90,7 +98,7 @@ export class StdioChannel implements Channel {
       await this.#process.kill()
       throw new ServiceError('upstream_unreachable', 'the server still has a request of this id')
     }
-    const inbox = this.#listen(id, metaOf(message.params).progressToken, signal)
+    const inbox = this.#listen({ id, token: metaOf(message.params).progressToken, isDecided }, signal)
     try {
       this.#process.send(request.body)
     } catch (error) {
@@ -120,8 +128,8 @@ export class StdioChannel implements Channel {
   }
 
   /** Notifications that belong to no request (2025-11-25, "Listening for Messages from the Server"). */
-  async #stream(signal: AbortSignal): Promise<Executed> {
-    const inbox = this.#listen(undefined, undefined, signal)
+  async #stream(signal: AbortSignal, isDecided: boolean): Promise<Executed> {
+    const inbox = this.#listen({ id: undefined, token: undefined, isDecided }, signal)
     return this.#shown({
       status: 200,
       headers: streamHeaders,
@@ -129,13 +137,14 @@ export class StdioChannel implements Channel {
     })
   }
 
-  #listen(id: string | number | undefined, token: unknown, signal: AbortSignal): Inbox {
+  #listen(from: Pick<Listener, 'id' | 'token' | 'isDecided'>, signal: AbortSignal): Inbox {
+    const { id } = from
     signal.throwIfAborted()
     const inbox = new Inbox(() => {
       this.#listeners.delete(listener)
       signal.removeEventListener('abort', abort)
     })
-    const listener: Listener = { id, token, push: (message) => inbox.push(message), fail: (error) => inbox.fail(error) }
+    const listener: Listener = { ...from, push: (message) => inbox.push(message), fail: (error) => inbox.fail(error) }
     const abort = () => {
       inbox.fail(signal.reason instanceof ServiceError ? signal.reason : new ServiceError('stream_cut'))
       if (id !== undefined && !this.isOver)
@@ -159,8 +168,12 @@ export class StdioChannel implements Channel {
     try {
       const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(line)
       const { message, value } = readUpstreamMessage(text)
-      if (message.kind === 'request') this.#send(denialOfRequest(message.id, message.method))
-      else if (message.kind === 'response') {
+      if (message.kind === 'request') {
+        const listener = this.#whoMayAnswer()
+        if (listener !== undefined && this.mayAsk(message.id, message.method))
+          listener.push({ text, value, isResponse: false })
+        else this.deny(message.id, message.method)
+      } else if (message.kind === 'response') {
         if (message.id !== undefined) this.#unanswered.delete(message.id)
         for (const { id, push } of this.#listeners)
           if (id !== undefined && id === message.id) push({ text, value, isResponse: true })
@@ -172,6 +185,17 @@ export class StdioChannel implements Channel {
       // A server that writes anything else to its output can no longer be understood.
       void this.#process.kill()
     }
+  }
+
+  deny(id: string | number, method: string): void {
+    this.#send(denialOfRequest(id, method))
+  }
+
+  /** The one call that a request of the server can be about, or else the stream of the session. What no decision allowed is neither. */
+  #whoMayAnswer(): Listener | undefined {
+    const all = [...this.#listeners].filter(({ isDecided }) => isDecided)
+    const calls = all.filter(({ id }) => id !== undefined)
+    return calls.length === 1 ? calls[0] : all.find(({ id }) => id === undefined)
   }
 
   #meantFor(params: JsonObject): Listener[] {

@@ -1,0 +1,57 @@
+import type { Clock, RandomSource } from '@bailiwick/kit'
+import type { EnforcementPoint, Refusal } from '@bailiwick/pep'
+import type { Caller, Refused, Relayed, RelayRequest } from '@bailiwick/relay'
+import type { ServerEntry } from '../gateway-file.ts'
+import type { Pin } from '../manifest/pins.ts'
+import type { ServerAccess } from '../servers/upstreams.ts'
+import type { McpUpstream } from './mcp-upstream.ts'
+import type { Searches } from './searches.ts'
+
+export interface DecideOptions {
+  /** The hash of what the server says of itself. */
+  manifest: string | undefined
+  /** Whether the answer is a stream that lasts as long as its client wants. */
+  isLong?: boolean
+  /** Aborted when the client has gone. */
+  signal: AbortSignal
+}
+
+/** Runs what the decision point allowed; see `Relay.run`. */
+export type Decide = (
+  upstream: McpUpstream,
+  request: RelayRequest,
+  caller: Caller,
+  options: DecideOptions,
+) => Promise<Relayed | Refusal | Refused>
+
+export interface McpServerOptions {
+  /** Its name in paths. */
+  name: string
+  entry: ServerEntry
+  /** Its address as agents know it: the audience of credentials for it alone. */
+  url: string
+  /** Further audiences that mean this server too: the gateway's address, and the installation's. */
+  audiences: readonly string[]
+  metadataUrl: string
+  point: Pick<EnforcementPoint, 'watch'>
+  searches: Pick<Searches, 'make'>
+  decide: Decide
+  access: Pick<ServerAccess, 'open' | 'identity'>
+  pin: Pin | undefined
+  clock: Clock
+  random: RandomSource
+  limits?: Partial<McpLimits>
+}
+
+export interface McpLimits {
+  /** How old the gateway's last reading of a server may be when a call is decided, in ms. */
+  freshMs: number
+  /** How long a conversation may be silent, in ms. It then ends, with the process behind it. */
+  idleMs: number
+  /** How many conversations with the server there may be. */
+  conversations: number
+  /** How long an answer may flow that no decision allowed, such as that to `ping`: no withdrawal would cut it. */
+  undecidedMs: number
+}
+
+export const defaultLimits: McpLimits = { freshMs: 30_000, idleMs: 600_000, conversations: 1024, undecidedMs: 120_000 }
