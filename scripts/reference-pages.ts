@@ -65,6 +65,7 @@ const settingSections: readonly (readonly [string, (row: SettingRow) => boolean]
   ['Evidence', isOf('evidence')],
   ['The plain decision point', isOf('`--plain`')],
   ['MCP gateway', isOf(gateway)],
+  ['All in one', isOf()],
 ]
 
 function defaultOf({ required, defaults }: SettingRow): string {
@@ -81,7 +82,9 @@ const settingTable = (rows: readonly SettingRow[]): string =>
   )
 
 const notByAll = (rows: readonly SettingRow[]): string => {
-  const alone = rows.filter(({ readers }) => readers.length === 1 && !['`--plain`', gateway].includes(readers[0] ?? ''))
+  const alone = rows.filter(
+    ({ readers }) => readers.length === 1 && !['`--plain`', gateway, everything].includes(readers[0] ?? ''),
+  )
   return alone.map(({ name, readers }) => `\n\nOnly ${readers[0]} as a process of its own reads \`${name}\`.`).join('')
 }
 

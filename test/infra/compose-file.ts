@@ -67,6 +67,8 @@ const shortForm = (volume: string | { source: string; target: string; read_only?
 /** The services of the file that are ours, with the service that each runs. */
 export function servesOf(compose: Compose): [name: string, service: ComposeService, serves: string][] {
   return Object.entries(compose.services).flatMap(([name, service]) =>
-    service.command?.[0] === 'serve' ? [[name, service, service.command[1] ?? 'standalone'] as const] : [],
+    service.command?.[0] === 'serve' && !service.profiles
+      ? [[name, service, service.command[1] ?? 'standalone'] as const]
+      : [],
   ) as [string, ComposeService, string][]
 }

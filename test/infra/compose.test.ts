@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { configSchema as approval } from '@bailiwick/approval/config'
 import { configSchema as evidence } from '@bailiwick/evidence/config'
+import { configSchema as gateway } from '@bailiwick/gateway/config'
 import { readConfig } from '@bailiwick/host'
 import { configSchema as issuer } from '@bailiwick/issuer/config'
 import { configSchema as policyDecision } from '@bailiwick/policy-decision/config'
@@ -29,6 +30,23 @@ describe('docker-compose.yml', () => {
     const config = readConfig(schema, environment)
     expect(config.BAILIWICK_BUS.kind).toBe('kafka')
     expect(config.BAILIWICK_GRANT_STORE.kind).toBe(serves === 'policy-decision' ? 'redis' : 'embedded')
+  })
+
+  it('runs the gateway where it is asked for, with settings that it knows and nothing of the others', () => {
+    const { command, environment = {}, profiles, volumes = [], depends_on } = compose.services.gateway ?? {}
+    expect([command, profiles, depends_on]).toEqual([['serve', 'gateway'], ['gateway'], undefined])
+    expect(Object.keys(gateway.shape)).toEqual(expect.arrayContaining(Object.keys(environment)))
+    expect(readConfig(gateway, environment).BAILIWICK_GATEWAY_CONFIG).toBe('/gateway/gateway.yaml')
+    expect(volumes).toEqual(['/dev/null:/gateway:ro', 'gateway:/data'])
+    expect(compose.services.front?.ports).toContain(
+      `127.0.0.1:${environment.BAILIWICK_PORT}:${environment.BAILIWICK_PORT}`,
+    )
+  })
+
+  it('runs services whose packages are in the image', () => {
+    const image = readFileSync(join(repository, 'Dockerfile'), 'utf8')
+    const served = all.flatMap(([, { command }]) => (command?.[0] === 'serve' ? [command[1] ?? ''] : []))
+    for (const service of served) expect(image).toContain(`--workspace services/${service}`)
   })
 
   it.each(all.filter(([, { command }]) => command?.[0] === 'kafka'))(

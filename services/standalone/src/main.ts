@@ -6,6 +6,7 @@ import { openGrantStore, runService } from '@bailiwick/host/process'
 import { initialise, isInitialised, readInstallation, readPolicyFiles } from '@bailiwick/installation'
 import { systemClock } from '@bailiwick/kit'
 import { configSchema } from './config.ts'
+import { startGatewayBeside } from './gateway-beside.ts'
 import { sampleAgentId, sampleEntities } from './sample.ts'
 import { publishSampleRequest } from './sample-request.ts'
 import { startStandalone } from './start.ts'
@@ -16,6 +17,7 @@ const now = () => systemClock.now()
 let enrolled = false
 let sample = false
 let asksForSample = false
+const beside = new AsyncDisposableStack()
 
 process.exitCode = await runService({
   name: 'standalone',
@@ -54,9 +56,16 @@ process.exitCode = await runService({
         ({ state, received }) =>
           state === 'pending' && received !== undefined && Date.parse(received.expires_at) > now(),
       )
+    // Disposed of first: the gateway delivers its outcomes to the services.
+    started.use(beside)
     return started.move()
   },
   async ready(config, host) {
+    const file = config.BAILIWICK_GATEWAY_CONFIG
+    if (file !== undefined) {
+      const { BAILIWICK_GATEWAY_PORT: port, BAILIWICK_GATEWAY_URL: url } = config
+      beside.use(startGatewayBeside({ config: file, port, url, env: process.env, logger: host.logger }))
+    }
     if (asksForSample) await publishSampleRequest(host)
     const terminal = process.stdout.isTTY
     console.log(welcome(config.BAILIWICK_DATA, host.trust, { enrolled, sample, terminal, env: process.env }))
