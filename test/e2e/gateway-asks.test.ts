@@ -58,7 +58,7 @@ it('passes nothing that the client did not declare', async () => {
   await expect.poll(() => responsesOf('e3')).toMatchObject([denied])
 })
 
-it('tells the server that nobody answers, if the answer is denied', async () => {
+it('tells the server that its client does not answer, if the answer is denied', async () => {
   const own = await world.granted()
   const client = await world.client('billing', 'legacy', own)
   await client.begin({ elicitation: {} })
@@ -68,6 +68,17 @@ it('tells the server that nobody answers, if the answer is denied', async () => 
   expect([401, 403, 404]).toContain((await client.send(answer('e4'))).status)
   expect(responsesOf('e4').filter((each) => 'result' in each)).toEqual([])
 })
+
+/** Opens the stream of a session where another stream broke off. */
+function resume({ options: { agent, url }, session }: McpClient, own: typeof grant): Promise<Response> {
+  const headers = {
+    accept: 'text/event-stream',
+    'mcp-session-id': session ?? '',
+    'mcp-protocol-version': '2025-11-25',
+    'last-event-id': 'e-1',
+  }
+  return agent.fetch(url, { method: 'GET', headers }, { grant: own, patienceMs: 0 })
+}
 
 it('delivers the answer of a call whose stream broke off on the stream that resumes it, once', async () => {
   const client = await session({})
@@ -91,16 +102,38 @@ it('delivers the answer of a call whose stream broke off on the stream that resu
   }
   const broken = await client.call('read')
   expect([broken.message, broken.text]).toEqual([undefined, expect.stringContaining('id: e-1')])
-  const { agent, url } = client.options
-  const headers = {
-    accept: 'text/event-stream',
-    'mcp-session-id': client.session ?? '',
-    'mcp-protocol-version': '2025-11-25',
-    'last-event-id': 'e-1',
-  }
-  const resumed = await agent.fetch(url, { method: 'GET', headers }, { grant, patienceMs: 0 })
+  const resumed = await resume(client, grant)
   expect(resumed.status).toBe(200)
   const text = await resumed.text()
   expect(text).toContain('late')
   expect(text).not.toMatch(/of another|again/)
+})
+
+it('cuts a resumed stream when its task is withdrawn, and delivers no late answer (V7)', async () => {
+  const own = await world.granted()
+  const client = await world.client('billing', 'legacy', own)
+  await client.begin()
+  let id: unknown
+  let say: (value: object) => void = () => undefined
+  world.http.instead = ({ method, body }, response) => {
+    const message = body === '' ? {} : JSON.parse(body)
+    if (method === 'GET') {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write('id: e-2\ndata: \n\n')
+      say = (value) => response.write(`data: ${JSON.stringify({ jsonrpc: '2.0', ...value })}\n\n`)
+      return true
+    }
+    if (message.method !== 'tools/call') return false
+    id = message.id
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).end('id: e-1\nretry: 10\ndata: \n\n')
+    return true
+  }
+  await client.call('read')
+  const reader = (await resume(client, own)).body?.getReader()
+  expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toContain('id: e-2')
+  const next = reader?.read()
+  next?.catch(() => undefined)
+  await world.approver.withdraw(own.requestId)
+  await expect(next).rejects.toThrow()
+  say({ id, result: { content: [{ type: 'text', text: 'late' }] } })
+  expect((await resume(client, own)).status).not.toBe(200)
 })

@@ -67,7 +67,7 @@ describe.each([
     expect((await client.ask('resources/read', { uri: 'file:///srv/a.txt' })).message?.result.contents).toHaveLength(1)
   })
 
-  it('is told by name what the other revision has no word for', async () => {
+  it('hears by name of each method that the other revision lacks', async () => {
     const method = era === 'legacy' ? 'logging/setLevel' : 'subscriptions/listen'
     const params = era === 'legacy' ? { level: 'info' } : { notifications: {} }
     expect((await client.ask(method, params)).message?.error).toMatchObject({

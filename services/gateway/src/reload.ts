@@ -22,7 +22,7 @@ export interface ReloadOptions {
 const fixed = ['point', 'keys', 'trust', 'decision_point'] as const
 
 /**
- * Reads `gateway.yaml` and the pin files again, when they changed or when it is told to. A file that cannot be used changes nothing: the
+ * Reads `gateway.yaml` and the pin files again, when they changed and upon `now`. A file that cannot be used changes nothing: the
  * last one stays in use, and a line in capitals says why.
  */
 export class Reload implements Disposable {

@@ -70,14 +70,14 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
     )
   const searches = new Searches(point, clock)
   const servers = started.use(
-    new McpServers((name, entry, pin) => {
+    new McpServers((name, entry, pin, held) => {
       const access = accessTo(entry, {
         ...{ secrets, env, answerMs },
         newMark: () => encodeBase64url(random(16)),
         onError: (text: string) => logger.info({ server: name, text }, 'a server wrote to its standard error'),
       })
       const server = new McpServer({
-        ...{ name, entry, point, searches, decide, clock, random, access, pin },
+        ...{ name, entry, point, searches, decide, clock, random, access, pin, held },
         url: `${publicUrl}/mcp/${name}`,
         audiences: [publicUrl, trust.public_url],
         metadataUrl: `${publicUrl}${metadataPath}/mcp/${name}`,

@@ -18,6 +18,9 @@ import { requestToLegacy, requestToModern, responseToLegacy, responseToModern } 
 /** What both eras call the same; how it is used, and which lists change, differs, so nothing more is promised. */
 const capabilitiesInBoth = ['tools', 'resources', 'prompts', 'completions']
 
+/** Requests under way, and tools of a server, that are remembered: what is more is forgotten, the oldest first. */
+const [mostUnderWay, mostTools] = [256, 4096]
+
 /**
  * A client of one era before a server of the other. What has no counterpart does not come here (`unbridgeable`). Beginnings are the
  * gateway's own on both sides: it begins with the server as itself, and tells the client what the server said.
@@ -58,7 +61,7 @@ export class BridgeChannel implements Channel {
     this.#inner.onListChanged = heard
   }
 
-  /** What the server itself said: its client is told a part of it. */
+  /** What the server itself said. Its client hears a part of it. */
   hello(): Promise<Hello> {
     return this.#begun()
   }
@@ -91,7 +94,7 @@ export class BridgeChannel implements Channel {
   ): Promise<Executed> {
     const { id, method } = message
     const givenUp = new AbortController()
-    this.#underWay.set(id, givenUp)
+    keep(this.#underWay, mostUnderWay, id, givenUp)
     const either = AbortSignal.any([signal, givenUp.signal])
     either.addEventListener('abort', () => this.#cancel(id), { once: true })
     try {
@@ -105,7 +108,7 @@ export class BridgeChannel implements Channel {
     }
   }
 
-  /** In the legacy era a server is told; in the modern one it sees that its stream is closed. */
+  /** A server of the legacy era gets a notification; one of the modern era sees that its stream is closed. */
   #cancel(requestId: string | number): void {
     if (!this.#underWay.delete(requestId) || this.#inner.era !== 'legacy' || this.isOver) return
     const body = Buffer.from(
@@ -173,10 +176,16 @@ export class BridgeChannel implements Channel {
     if (typeof value.id === 'string' || typeof value.id === 'number') this.#underWay.delete(value.id)
     const { tools } = isObject(value.result) ? value.result : {}
     if (method === 'tools/list' && Array.isArray(tools))
-      for (const tool of tools) if (isObject(tool)) this.#tools.set(String(tool.name), tool)
+      for (const tool of tools) if (isObject(tool)) keep(this.#tools, mostTools, String(tool.name), tool)
     const mapped = this.era === 'legacy' ? responseToLegacy(text, value) : responseToModern(text, value, method)
     return rewrite?.(mapped, JSON.parse(mapped)) ?? mapped
   }
+}
+
+function keep<K, V>(all: Map<K, V>, most: number, key: K, value: V): void {
+  all.delete(key)
+  all.set(key, value)
+  for (const oldest of all.keys()) if (all.size > most) all.delete(oldest)
 }
 
 function saidBy({ capabilities, instructions }: Hello): JsonObject {

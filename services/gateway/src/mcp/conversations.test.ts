@@ -1,7 +1,7 @@
 import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import type { Channel } from '../servers/channel.ts'
-import { Conversations } from './conversations.ts'
+import { Conversations, type Held } from './conversations.ts'
 
 function aChannel() {
   const channel = {
@@ -54,6 +54,22 @@ it('bounds what one owner holds, and what all hold together (V18)', async () => 
   await expect(add('a', '3')).rejects.toMatchObject({ code: 'queue_full' })
   await add('b', '4')
   await expect(add('c', '5')).rejects.toMatchObject({ code: 'queue_full' })
+})
+
+it('counts what an owner has of the server as it was reached before, until that ends (V18)', async () => {
+  const held: Held = new Set()
+  await using before = new Conversations(testClock(), limits, held)
+  await using all = new Conversations(testClock(), limits, held)
+  const add = (to: Conversations, name: string) => to.add(owner('a'), name, async () => aChannel())
+  const first = await add(before, '1')
+  await add(before, '2')
+  await expect(add(all, '3')).rejects.toMatchObject({ code: 'queue_full' })
+  await before.end(first)
+  await add(all, '3')
+  await expect(add(all, '4')).rejects.toMatchObject({ code: 'queue_full' })
+  await before.endOwners((key) => key === owner('a').key)
+  await add(all, '4')
+  expect([before.size, all.size, held.size]).toEqual([0, 2, 2])
 })
 
 it('counts what is being opened, before it opens more (V18)', async () => {

@@ -31,6 +31,9 @@ export interface ConversationLimits {
   idleMs: number
 }
 
+/** What callers have of one server: conversations, and room for those that are being opened. */
+export type Held = Set<{ readonly owner: Owner }>
+
 interface Room {
   readonly owner: Owner
   /** What it is for was ended before it was open. */
@@ -46,12 +49,15 @@ export class Conversations implements AsyncDisposable {
   /** Room for those that are being opened. */
   readonly #rooms = new Set<Room>()
   readonly #opening = new Map<string, Promise<Conversation>>()
+  readonly #held: Held
   readonly #clock: Clock
   readonly #limits: ConversationLimits
   readonly #sweeper: NodeJS.Timeout
   #isOver = false
 
-  constructor(clock: Clock, limits: ConversationLimits) {
+  /** `held` counts in the limits too: what callers have of the server as it was reached before. */
+  constructor(clock: Clock, limits: ConversationLimits, held: Held = new Set()) {
+    this.#held = held
     this.#clock = clock
     this.#limits = limits
     this.#sweeper = setInterval(() => this.#sweep(), Math.min(limits.idleMs, 10_000)).unref()
@@ -118,18 +124,19 @@ export class Conversations implements AsyncDisposable {
       return await this.#put(owner, typeof nameOf === 'function' ? nameOf(channel) : nameOf, channel)
     } finally {
       this.#rooms.delete(room)
+      this.#held.delete(room)
     }
   }
 
   #room(owner: Owner): Room {
     if (this.#isOver) throw new ServiceError('upstream_unreachable', 'the server is no longer behind this gateway')
     this.#sweep()
-    const all = [...this.#all.values(), ...this.#rooms]
-    const own = all.filter((each) => each.owner.key === owner.key)
-    if (own.length >= this.#limits.perOwner || all.length >= this.#limits.most)
+    const own = [...this.#held].filter((each) => each.owner.key === owner.key)
+    if (own.length >= this.#limits.perOwner || this.#held.size >= this.#limits.most)
       throw new ServiceError('queue_full', 'too many conversations with this server')
     const room = { owner, isLate: false }
     this.#rooms.add(room)
+    this.#held.add(room)
     return room
   }
 
@@ -149,6 +156,7 @@ export class Conversations implements AsyncDisposable {
     }
     const before = this.#all.get(session ?? owner.key)
     this.#all.set(session ?? owner.key, conversation)
+    this.#held.add(conversation)
     if (before !== undefined) await this.end(before)
     return conversation
   }
@@ -156,6 +164,7 @@ export class Conversations implements AsyncDisposable {
   async end(conversation: Conversation): Promise<void> {
     const name = conversation.session ?? conversation.owner.key
     if (this.#all.get(name) === conversation) this.#all.delete(name)
+    this.#held.delete(conversation)
     conversation.watched?.[Symbol.dispose]()
     await conversation.channel.end()
   }
@@ -168,6 +177,11 @@ export class Conversations implements AsyncDisposable {
   /** Ends everything that one holder of a grant has here. */
   async endOwner({ key }: Owner): Promise<void> {
     await this.#endAll((owner) => owner.key === key)
+  }
+
+  /** Ends everything that these owners have here. */
+  async endOwners(isMeant: (key: string) => boolean): Promise<void> {
+    await this.#endAll(({ key }) => isMeant(key))
   }
 
   async #endAll(isMeant: (owner: Owner) => boolean): Promise<void> {

@@ -1,29 +1,36 @@
 import type { Answer } from './answers.ts'
 
-/** Counts the answers that are being made or still flow, so that what they come from can be closed after the last one. */
+/** Counts the answers that are being made or still flow, by owner, so that what they come from can be closed after the last one. */
 export class Flowing {
-  #count = 0
+  /** Called with an owner whose last answer is over. */
+  onIdle: (owner: string) => void = () => undefined
+  readonly #counts = new Map<string, number>()
   #idle: (() => void) | undefined
 
+  /** Whether an answer of this owner is being made or flows. */
+  has(owner: string): boolean {
+    return this.#counts.has(owner)
+  }
+
   /** Settles as `make` does. The answer counts until its body was read to its end or given up. */
-  async of(make: () => Promise<Answer>): Promise<Answer> {
-    this.#count++
+  async of(owner: string, make: () => Promise<Answer>): Promise<Answer> {
+    this.#counts.set(owner, (this.#counts.get(owner) ?? 0) + 1)
     try {
       const answer = await make()
       if (answer.body instanceof Uint8Array) {
-        this.#leave()
+        this.#leave(owner)
         return answer
       }
-      return { ...answer, body: this.#followed(answer.body) }
+      return { ...answer, body: this.#followed(owner, answer.body) }
     } catch (error) {
-      this.#leave()
+      this.#leave(owner)
       throw error
     }
   }
 
   /** Resolves when nothing flows, at the latest after `mostMs`. Call it once, when nothing more begins. */
   async over(mostMs: number): Promise<void> {
-    if (this.#count === 0) return
+    if (this.#counts.size === 0) return
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, mostMs).unref()
       this.#idle = () => {
@@ -33,15 +40,22 @@ export class Flowing {
     })
   }
 
-  #leave(): void {
-    if (--this.#count === 0) this.#idle?.()
+  #leave(owner: string): void {
+    const left = (this.#counts.get(owner) ?? 1) - 1
+    if (left > 0) {
+      this.#counts.set(owner, left)
+      return
+    }
+    this.#counts.delete(owner)
+    this.onIdle(owner)
+    if (this.#counts.size === 0) this.#idle?.()
   }
 
-  #followed(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  #followed(owner: string, body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
     const parts = body[Symbol.asyncIterator]()
     let isOver = false
     const end = () => {
-      if (!isOver) this.#leave()
+      if (!isOver) this.#leave(owner)
       isOver = true
     }
     const next = async () => {

@@ -4,6 +4,7 @@ import type { Caller, Refused, Relayed, RelayRequest } from '@bailiwick/relay'
 import type { ServerEntry } from '../gateway-file.ts'
 import type { Pin } from '../manifest/pins.ts'
 import type { ServerAccess } from '../servers/upstreams.ts'
+import type { Held } from './conversations.ts'
 import type { McpUpstream } from './mcp-upstream.ts'
 import type { Searches } from './searches.ts'
 
@@ -38,6 +39,8 @@ export interface McpServerOptions {
   decide: Decide
   access: Pick<ServerAccess, 'open' | 'identity'>
   pin: Pin | undefined
+  /** What callers have of the server as it was reached before: its limits hold for all of it. */
+  held?: Held
   clock: Clock
   random: RandomSource
   limits?: Partial<McpLimits>

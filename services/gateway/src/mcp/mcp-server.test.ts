@@ -36,7 +36,7 @@ async function* until(signal: AbortSignal): AsyncGenerator<Uint8Array> {
 /** A gateway's server with channels in memory, and a decision point that says what a test wants. */
 function aServer(limits: Partial<McpLimits> = {}) {
   const state = behaviour()
-  const channels: (Channel & { ended: number; tells: typeof state })[] = []
+  const channels: (Channel & { ended: number; denied: string[]; tells: typeof state })[] = []
   const watched: Watched[] = []
   const manifests: (string | undefined)[] = []
   const point = { found: { found: ['x'] } as Found | Refusal, refusal: undefined as Refusal | undefined, hangs: false }
@@ -44,7 +44,10 @@ function aServer(limits: Partial<McpLimits> = {}) {
   const open = async (era: Channel['era']): Promise<Channel> => {
     const channel = {
       ...{ era, isOver: false, ended: 0, onListChanged: () => undefined, tells: state },
-      ...{ mayAsk: () => false, deny: () => undefined },
+      ...{ mayAsk: () => false, denied: [] as string[] },
+      deny(id: string | number, method: string) {
+        channel.denied.push(`${method} ${id}`)
+      },
       async exchange({ body }: RelayRequest, signal: AbortSignal, rewrite?: (text: string, value: never) => string) {
         const message = JSON.parse(Buffer.from(body).toString()) as Request
         if (message.method === 'initialize') await began.wait
@@ -98,8 +101,8 @@ function aServer(limits: Partial<McpLimits> = {}) {
     const text = Buffer.concat(chunks).toString()
     return { ...answer, message: text === '' ? undefined : JSON.parse(text) }
   }
-  const begin = async (caller: Caller) => {
-    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 't', version: '1' } }
+  const begin = async (caller: Caller, capabilities = {}) => {
+    const params = { protocolVersion: '2025-11-25', capabilities, clientInfo: { name: 't', version: '1' } }
     const { headers } = await post(ownRequest('legacy', '1', 'initialize', params, ''), caller)
     return headers[headers.indexOf('mcp-session-id') + 1] as string
   }
@@ -189,4 +192,28 @@ it('bounds an answer that no decision allowed: no withdrawal would cut it (V7)',
   const session = await at.begin(callerOf('a'))
   const ping = at.post(ownRequest('legacy', '4', 'ping', {}, ''), callerOf('a'), session)
   await expect(ping).rejects.toMatchObject({ name: 'TimeoutError' })
+})
+
+it('decides and watches the answer to a request of the server like a call, once (V7)', async () => {
+  const at = aServer()
+  const caller = callerOf('a')
+  at.point.found = { found: ['local/elicitation/create'] }
+  const session = await at.begin(caller, { elicitation: {}, sampling: {} })
+  const [channel] = at.channels
+  const answer = (id: string) => {
+    const body = Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, result: { action: 'accept' } }))
+    return at.post({ ...ownRequest('legacy', '2', 'ping', {}, ''), body }, caller, session)
+  }
+  expect(channel?.mayAsk('s', 'sampling/createMessage')).toBe(false)
+  expect(channel?.mayAsk('e', 'elicitation/create')).toBe(true)
+  await answer('e')
+  expect(at.watched.map(({ decisionId }) => decisionId)).toEqual(['dec_1'])
+  expect((await answer('e')).status).toBe(400)
+  expect(channel?.mayAsk('e', 'elicitation/create')).toBe(true)
+  at.point.refusal = { allowed: false, reason: 'action_not_granted' }
+  expect((await answer('e')).status).toBe(403)
+  expect(channel?.denied).toEqual(['elicitation/create e'])
+  expect((await answer('e')).status).toBe(400)
+  at.watched.at(-1)?.cut('grant_revoked')
+  expect(channel?.ended).toBe(1)
 })

@@ -57,11 +57,12 @@ export class McpServer implements AsyncDisposable {
     this.#pin = pin
     this.#limits = { ...defaultLimits, ...options.limits }
     this.#server = entry.server ?? name
-    this.#conversations = new Conversations(clock, {
+    const limits = {
       perOwner: 'processes' in entry ? entry.processes : 16,
       most: this.#limits.conversations,
       idleMs: this.#limits.idleMs,
-    })
+    }
+    this.#conversations = new Conversations(clock, limits, options.held)
   }
 
   /** Conversations at this moment. */
@@ -69,10 +70,15 @@ export class McpServer implements AsyncDisposable {
     return this.#conversations.size
   }
 
-  /** Takes over what concerns no session: how denials are told, and what people approved of the server. Call it with an entry alike. */
+  /** Takes over what concerns no session: the form of denials, and what people approved of the server. Call it with an entry alike. */
   adopt({ denials }: Pick<ServerEntry, 'denials'>, pin: Pin | undefined): void {
     this.#denials = denials
     this.#pin = pin
+  }
+
+  /** Ends what these owners have: sessions, processes and streams. */
+  endOwners(isMeant: (key: string) => boolean): Promise<void> {
+    return this.#conversations.endOwners(isMeant)
   }
 
   async post(request: RelayRequest, caller: Caller, signal: AbortSignal): Promise<Answer> {
@@ -250,7 +256,7 @@ export class McpServer implements AsyncDisposable {
     // One search says who calls and what it could do, as long as the server stays what it was when it was read last.
     const expected = this.#lastHash(asked)
     let found = await search(expected)
-    // Where nothing was looked at, nobody verified the caller either.
+    // A search that looked at nothing did not verify the caller either.
     const refusal =
       'allowed' in found || found.found.length > 0 || found.reason !== undefined
         ? found

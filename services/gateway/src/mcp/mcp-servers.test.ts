@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import type { ServerEntry } from '../gateway-file.ts'
+import type { Held } from './conversations.ts'
 import { McpServers } from './mcp-servers.ts'
 
 const entry = (url: string, more: Partial<ServerEntry> = {}): ServerEntry =>
@@ -9,13 +10,17 @@ const entry = (url: string, more: Partial<ServerEntry> = {}): ServerEntry =>
 function opened() {
   const happened: string[] = []
   const bodies: AsyncIterable<Uint8Array>[] = []
-  const servers = new McpServers((name, given) => {
+  const held: Held[] = []
+  const servers = new McpServers((name, given, _, its) => {
+    held.push(its)
     const url = 'url' in given ? given.url : ''
     if (url === 'bad') throw new Error('it cannot be opened')
     happened.push(`opened ${name} ${url}`)
     const answer = async () => ({ status: 200, headers: [], body: bodies.shift() ?? Buffer.from('whole') })
     const server = {
       ...{ conversations: 0, post: answer, get: answer, delete: answer },
+      endOwners: async (isMeant: (owner: string) => boolean) =>
+        void happened.push(`ended of ${name} ${url}: ${[...owners.keys()].filter(isMeant)}`),
       adopt: ({ denials }: Pick<ServerEntry, 'denials'>) => void happened.push(`adopted ${name} ${denials}`),
       [Symbol.asyncDispose]: async () => void happened.push(`ended ${name} ${url}`),
     }
@@ -25,10 +30,16 @@ function opened() {
     await new Promise(setImmediate)
     return happened.splice(0)
   }
-  return { servers, bodies, told }
+  return { servers, bodies, held, told }
 }
 
-const call = [{} as never, {} as never, new AbortController().signal] as const
+const callOf = (agent: string) => {
+  const claims = { sub: agent, client_id: agent, aud: 'a', exp: 1, grant: { root: 'grt_1' } }
+  const credential = `a.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.c`
+  return [{} as never, { credential } as never, new AbortController().signal] as const
+}
+const call = callOf('one')
+const owners = new Map(['one', 'two'].map((agent) => [JSON.stringify(['grt_1', null, agent]), agent]))
 
 it('opens what is new, ends what is gone, and keeps what is alike', async () => {
   const { servers, told } = opened()
@@ -51,18 +62,26 @@ it('changes nothing if one entry cannot be used', async () => {
 })
 
 it('ends a server that is reached in another way after its answers, and sends nothing more to it', async () => {
-  const { servers, bodies, told } = opened()
+  const { servers, bodies, held, told } = opened()
   servers.apply({ a: entry('1') })
-  bodies.push(
-    (async function* () {
-      yield Buffer.from('part')
-    })(),
-  )
-  const { body } = (await servers.post('a', ...call)) ?? { body: Buffer.from('') }
+  const flow = async (agent: string) => {
+    bodies.push(
+      (async function* () {
+        yield Buffer.from('part')
+      })(),
+    )
+    return (await servers.post('a', ...callOf(agent)))?.body as AsyncIterable<Uint8Array>
+  }
+  const [one, two] = [await flow('one'), await flow('two')]
+  for await (const _ of two);
   expect(servers.apply({ a: entry('2') }).changed).toEqual(['a'])
-  expect(await told()).toEqual(['opened a 1', 'opened a 2'])
-  for await (const _ of body as AsyncIterable<Uint8Array>);
-  expect(await told()).toEqual(['ended a 1'])
+  // What waits for nothing ends at once.
+  const [ofOne, ofTwo] = owners.keys()
+  expect(await told()).toEqual(['opened a 1', 'opened a 2', `ended of a 1: ${ofTwo}`])
+  for await (const _ of one);
+  expect(await told()).toEqual([`ended of a 1: ${ofOne},${ofTwo}`, 'ended a 1'])
+  // Both count in one limit (V18).
+  expect(held[0]).toBe(held[1])
   await servers[Symbol.asyncDispose]()
   expect(await told()).toEqual(['ended a 2'])
 })

@@ -2,14 +2,22 @@ import type { GatewayFile, ServerEntry } from '../gateway-file.ts'
 import { type Pin, readPin } from '../manifest/pins.ts'
 import type { ServerAccess } from '../servers/upstreams.ts'
 import type { Answer } from './answers.ts'
+import { readClaims } from './claims.ts'
+import type { Held } from './conversations.ts'
 import { Flowing } from './flowing.ts'
 import type { McpServer } from './mcp-server.ts'
 
-/** Opens one server of the file. Throws `config_invalid`. */
-type OpenServer = (name: string, entry: ServerEntry, pin: Pin | undefined) => Opened
+/**
+ * Opens one server of the file. `held` is what callers have of the server of this name, however it is or was reached: its limits hold for all
+ * of it. Throws `config_invalid`.
+ */
+type OpenServer = (name: string, entry: ServerEntry, pin: Pin | undefined, held: Held) => Opened
 
 interface Opened {
-  readonly server: Pick<McpServer, 'post' | 'get' | 'delete' | 'conversations' | 'adopt' | typeof Symbol.asyncDispose>
+  readonly server: Pick<
+    McpServer,
+    'post' | 'get' | 'delete' | 'conversations' | 'adopt' | 'endOwners' | typeof Symbol.asyncDispose
+  >
   readonly access: Pick<ServerAccess, typeof Symbol.asyncDispose>
 }
 
@@ -24,6 +32,7 @@ export interface Changes {
 interface Served extends Opened {
   entry: ServerEntry
   readonly flowing: Flowing
+  readonly held: Held
 }
 
 /** How long the answers of a server that was changed may flow on: as long as any answer to a call. */
@@ -56,7 +65,9 @@ export class McpServers implements AsyncDisposable {
   /** A message to a server. Undefined if there is no server of that name. */
   post(name: string, ...message: Parameters<McpServer['post']>): Promise<Answer> | undefined {
     const served = this.#all.get(name)
-    return served?.flowing.of(() => served.server.post(...message))
+    // What the credential claims is not verified. A caller that claims to be another owner keeps that owner's sessions for a moment, at most.
+    const owner = readClaims(message[1].credential)?.owner.key ?? ''
+    return served?.flowing.of(owner, () => served.server.post(...message))
   }
 
   /** As `post`, for the stream of a session: it ends with its session, so nothing waits for it. */
@@ -70,7 +81,8 @@ export class McpServers implements AsyncDisposable {
 
   /**
    * Puts the servers of a file into use. Those that are reached as before keep their processes, sessions and streams, and take over a new
-   * pin. One that is reached in another way gets no new request, and ends after the answers that flow. One that is gone ends at once.
+   * pin. One that is reached in another way gets no new request, and ends after the answers that flow; until then they count in the limits of
+   * the new one. One that is gone ends at once.
    * Throws `config_invalid`; then nothing was changed.
    */
   apply(entries: GatewayFile['mcp']): Changes {
@@ -81,7 +93,7 @@ export class McpServers implements AsyncDisposable {
         const pin = entry.pin === undefined ? undefined : readPin(entry.pin)
         const known = this.#all.get(name)
         if (known === undefined || !isReachedAlike(known.entry, entry))
-          opened.set(name, { ...this.#open(name, entry, pin), entry, flowing: new Flowing() })
+          opened.set(name, this.#opened(name, entry, pin, known?.held ?? new Set()))
         else
           adopted.push(() => {
             known.entry = entry
@@ -99,11 +111,25 @@ export class McpServers implements AsyncDisposable {
     for (const name of [...removed, ...changed]) {
       const served = this.#all.get(name)
       this.#all.delete(name)
-      const over = removed.includes(name) ? Promise.resolve() : served?.flowing.over(mostMs)
-      if (served !== undefined && over !== undefined) this.#leave(served, over)
+      if (served === undefined) continue
+      if (removed.includes(name)) this.#leave(served, Promise.resolve())
+      else this.#drain(served)
     }
     for (const [name, served] of opened) this.#all.set(name, served)
     return { added, changed, removed }
+  }
+
+  #opened(name: string, entry: ServerEntry, pin: Pin | undefined, held: Held): Served {
+    return { ...this.#open(name, entry, pin, held), entry, flowing: new Flowing(), held }
+  }
+
+  /** Ends what an owner has once no answer of the owner flows. What waits for nothing must not stand in the way of a new beginning. */
+  #drain(served: Served): void {
+    const { flowing, server } = served
+    const endIdle = () => void server.endOwners((owner) => !flowing.has(owner)).catch(() => undefined)
+    flowing.onIdle = endIdle
+    endIdle()
+    this.#leave(served, flowing.over(mostMs))
   }
 
   #leave(served: Served, over: Promise<void>): void {
@@ -124,7 +150,7 @@ async function end({ server, access }: Opened): Promise<void> {
   await access[Symbol.asyncDispose]()
 }
 
-/** Whether two entries mean the same server, reached in the same way. How denials are told and what is pinned concern no session. */
+/** Whether two entries mean the same server, reached in the same way. The form of denials and the pin concern no session. */
 function isReachedAlike(before: ServerEntry, after: ServerEntry): boolean {
   const way = ({ denials: _, pin: __, ...rest }: ServerEntry) => JSON.stringify(rest)
   return way(before) === way(after)

@@ -3,7 +3,7 @@ import type { Found, Refusal, Search } from '@bailiwick/pep'
 import { expect, it } from 'vitest'
 import { Searches } from './searches.ts'
 
-/** A decision point that answers when it is told to. */
+/** A decision point that answers when a test says so. */
 function point() {
   const waiting: { credential: string | undefined; answer: (found: Found | Refusal) => void }[] = []
   return {
@@ -49,7 +49,7 @@ it('bounds what waits with one credential, and holds up no other (V18)', async (
   expect(refused).toHaveLength(24)
 })
 
-it('lets no search wait for those with other credentials, whatever agents they name (V18)', async () => {
+it('lets no search wait for those with other credentials, also if they name the same agent (V18)', async () => {
   const at = point()
   const searches = new Searches(at, testClock())
   const strangers = Array.from({ length: 500 }, (_, n) => searches.make(search(`forged-${n}`)))

@@ -11,7 +11,7 @@ const againAfterMs = [100, 200, 400, 800, 1600]
 
 /**
  * Makes the searches of all servers, those with one credential one after the other. An agent that lists without end holds up itself alone
- * (V18): what a credential claims is not verified here, so nothing waits for another credential, whatever agent that one names.
+ * (V18): what a credential claims is not verified here, so nothing waits for another credential, not even for one that names the same agent.
  */
 export class Searches {
   readonly #point: Pick<EnforcementPoint, 'search'>

@@ -67,7 +67,7 @@ it('passes the response to a call whose stream broke off on the stream that resu
   const at = aSession()
   const broken = await at.call(1, [priming])
   expect(await textOf(broken)).toBe(priming)
-  // Nobody knows yet what the server did.
+  // What the server did is not known yet.
   expect(broken.failed?.()).toBeUndefined()
   expect(await at.resume(late, late)).toBe(late)
 })
@@ -91,7 +91,7 @@ it('passes no response under an id that a request had before, whose answer might
   expect(await at.resume(late)).toBe('')
 })
 
-it('passes no response to a call that was withdrawn, on whatever stream it comes (V7)', async () => {
+it('passes no response to a call that was withdrawn (V7)', async () => {
   const at = aSession()
   const life = new AbortController()
   await at.call(1, [priming], undefined, life.signal)

@@ -4,8 +4,8 @@ type Id = string | number
 const most = 1024
 
 /**
- * The requests of one session that their server has not answered. A response is told apart by its id alone when it comes on another stream
- * than its request's. So it is taken there only if no other request had this id, and only until its call is withdrawn.
+ * The requests of one session that their server has not answered. On another stream than its request's, only its id says what a response
+ * belongs to. So it is taken there only if no other request had this id, and only until its call is withdrawn.
  */
 export class Unanswered {
   readonly #all = new Map<Id, 'own stream' | 'any stream' | 'ambiguous'>()
