@@ -146,6 +146,14 @@ export default {
       to: { path: '^packages/(bus|grant-store)/src/(embedded|kafka|redis)/' },
     },
     {
+      name: 'a-process-without-bus-loads-none',
+      comment:
+        'The plain decision point, the gateway and the witness use openServers of @bailiwick/host. @bailiwick/host/process would load the embedded bus, with its native library.',
+      severity: 'error',
+      from: { path: '^(services/(plain-pdp|gateway)/src/main|packages/cli/src/witness/start-witness)\\.ts$' },
+      to: { path: '^packages/host/src/process/adapters\\.ts$', reachable: true },
+    },
+    {
       name: 'console-is-a-page',
       comment:
         'What runs in the browser reaches the services over HTTP, and what it does not know of them it cannot leak. The code that verifies receipts is the CLI’s: two could differ.',

@@ -8,8 +8,7 @@ export { isConfidential, isLocal } from './http/http-privacy.ts'
 export { answerWith, problemOf, sendProblem, serviceErrorOf } from './http/http-problem.ts'
 export type { HttpReply, HttpRequest, HttpServer } from './http/http-server.ts'
 export { StrangerBuckets, type StrangerLimits, type StrangerRate, strangerLimits } from './http/http-strangers.ts'
-export { assertListenerAllowed, assertSocketPath, isLoopback, listenOperator, type Tls } from './http/listener.ts'
-export { readTls } from './http/read-tls.ts'
+export { isLoopback } from './http/listener.ts'
 export { type Check, type Failing, Health } from './observe/health.ts'
 export { type Logger, type LoggerOptions, type LogLevel, logger, logLevels } from './observe/logger.ts'
 export { type Metrics, type MetricsOptions, metrics } from './observe/metrics.ts'
@@ -25,6 +24,14 @@ export {
   safeUrl,
 } from './outgoing/safe-post.ts'
 export { nodeArguments } from './process/node-arguments.ts'
+export {
+  openServers,
+  publicUrlOf,
+  type ServerSettings,
+  type Servers,
+  type ServersOptions,
+} from './process/open-servers.ts'
+export { runProcess } from './process/run-process.ts'
 export { type SignalHost, untilStopped } from './process/until-stopped.ts'
 export { readConfig } from './settings/config.ts'
 export { developerNames, type Env, knownSettings, misspeltSettings } from './settings/known-settings.ts'

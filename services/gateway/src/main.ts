@@ -1,5 +1,4 @@
-import { metrics, untilStopped } from '@bailiwick/host'
-import { runProcess } from '@bailiwick/host/process'
+import { metrics, runProcess, untilStopped } from '@bailiwick/host'
 import { systemClock, systemRandom } from '@bailiwick/kit'
 import { openSecrets } from '@bailiwick/relay'
 import { configSchema } from './config.ts'

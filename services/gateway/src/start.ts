@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { encodeBase64url, parseTrust, readKeyFile } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
-import { Health, httpServer, type Logger, type Metrics, readTls } from '@bailiwick/host'
+import { type Logger, type Metrics, openServers, publicUrlOf } from '@bailiwick/host'
 import type { Clock, RandomSource } from '@bailiwick/kit'
 import { fileOutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
 import { openRelay, type SecretPort } from '@bailiwick/relay'
@@ -44,7 +44,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   const path = config.BAILIWICK_GATEWAY_CONFIG
   const file = readGatewayFile(path)
   const stamps = stampsOf(path, file)
-  const publicUrl = config.BAILIWICK_PUBLIC_URL ?? `http://localhost:${config.BAILIWICK_PORT}`
+  const publicUrl = publicUrlOf(config)
   const trust = readTrust(file.trust ?? join(config.BAILIWICK_DATA, 'trust.json'))
   const pdpUrl = file.decision_point?.replace(/\/+$/, '') ?? trust.public_url
   await using started = new AsyncDisposableStack()
@@ -87,21 +87,11 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   )
   servers.apply(file.mcp)
   let inUse: GatewayFile = file
-  const health = new Health()
+  const { http, health, listen } = started.use(await openServers({ config, clock, random, logger, metrics }))
   health.check('point', () => point.obstacle)
-  const tls = readTls(config.BAILIWICK_TLS)
-  const http = await httpServer({
-    ...{ logger, clock, health, metrics, random },
-    metricsFor: config.BAILIWICK_METRICS,
-    trustedProxies: config.BAILIWICK_TRUSTED_PROXIES,
-    strangers: { perSecond: config.BAILIWICK_STRANGER_REQUESTS_PER_SECOND },
-    hosts: [new URL(publicUrl).hostname, config.BAILIWICK_HOST, ...config.BAILIWICK_HOSTS],
-    ...(tls === undefined ? {} : { tls }),
-  })
-  started.defer(() => http.close())
   mcpRoutes(http, { servers, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
   observe(metrics, servers)
-  const url = await http.listen({ host: config.BAILIWICK_HOST, port: config.BAILIWICK_PORT })
+  const url = await listen()
   const reload = started.use(
     new Reload({
       ...{ path, first: file, stamps, logger, metrics },

@@ -1,5 +1,4 @@
-import { metrics, untilStopped } from '@bailiwick/host'
-import { runProcess } from '@bailiwick/host/process'
+import { metrics, runProcess, untilStopped } from '@bailiwick/host'
 import { systemClock, systemRandom } from '@bailiwick/kit'
 import { configSchema } from './config.ts'
 import { startPlain } from './start.ts'

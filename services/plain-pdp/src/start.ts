@@ -2,16 +2,13 @@ import { existsSync } from 'node:fs'
 import { authZenEndpoints, authZenRoutes, obligationsGiven, PageTokens, sendJson } from '@bailiwick/authzen'
 import { ServiceError } from '@bailiwick/errors'
 import {
-  assertListenerAllowed,
-  Health,
   type HttpServer,
-  httpServer,
   isLocal,
   isLoopback,
   type Logger,
-  listenOperator,
   type Metrics,
-  readTls,
+  openServers,
+  publicUrlOf,
 } from '@bailiwick/host'
 import { paths } from '@bailiwick/installation'
 import type { Clock, RandomSource } from '@bailiwick/kit'
@@ -39,11 +36,12 @@ export interface Plain extends AsyncDisposable {
  */
 export async function startPlain(config: PlainConfig, adapters: PlainAdapters): Promise<Plain> {
   const { BAILIWICK_HOST: host, BAILIWICK_PORT: port, BAILIWICK_DATA: data } = config
-  const { logger, random } = adapters
-  const tls = readTls(config.BAILIWICK_TLS)
-  assertListenerAllowed(host, tls)
+  const { logger, random, clock } = adapters
+  await using started = new AsyncDisposableStack()
+  const servers = started.use(await openServers({ config, ...adapters, bigIntegers: true }))
+  const { http, operator } = servers
   const token = config.BAILIWICK_CALLER_TOKEN_FILE && readCallerToken(config.BAILIWICK_CALLER_TOKEN_FILE)
-  const local = isLoopback(host) && tls !== 'terminated'
+  const local = isLoopback(host) && config.BAILIWICK_TLS !== 'terminated'
   if (!local && !token)
     throw new ServiceError(
       'config_invalid',
@@ -52,25 +50,9 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
   const policies = new ActivePlainPolicies(config.BAILIWICK_POLICIES, Buffer.from(random(12)).toString('base64url'), {
     permitsNothing: config.BAILIWICK_PERMITS_NOTHING,
   })
-  const metricsFor = config.BAILIWICK_METRICS
-  const named = config.BAILIWICK_PUBLIC_URL === undefined ? [] : [new URL(config.BAILIWICK_PUBLIC_URL).hostname]
-  const hosts = [...named, host, ...config.BAILIWICK_HOSTS]
-  const server = () =>
-    httpServer({
-      ...adapters,
-      health: new Health(),
-      metricsFor,
-      hosts,
-      bigIntegers: true,
-      ...(tls === undefined ? {} : { tls }),
-    })
-  await using started = new AsyncDisposableStack()
-  const http = started.use(await server())
-  const operator = started.use(await server())
-  let publicUrl = config.BAILIWICK_PUBLIC_URL ?? `http${typeof tls === 'object' ? 's' : ''}://localhost:${port}`
+  let publicUrl = publicUrlOf(config)
   // A fixed key is enough: a token holds only the position to go on from, and a random key would give the same request another body.
-  const pageTokens = new PageTokens({ key: Buffer.alloc(32), now: adapters.clock.now })
-  const { clock } = adapters
+  const pageTokens = new PageTokens({ key: Buffer.alloc(32), now: clock.now })
   const decider = plainDecider(policies, token || undefined, clock)
   authZenRoutes(http, decider, { publicUrl, pageTokens, clock, open: !token })
   http.get('/.well-known/authzen-configuration', async ({ headers }, reply) => {
@@ -82,9 +64,10 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
   })
   reloadRoute(operator, policies, logger)
   if (local) reloadRoute(http, policies, logger)
-  const url = await http.listen({ host, port })
+  const url = await servers.listen((address) =>
+    existsSync(data) ? paths(data).serviceSocket('plain', Number(new URL(address).port)) : undefined,
+  )
   if (port === 0 && config.BAILIWICK_PUBLIC_URL === undefined) publicUrl = url
-  if (existsSync(data)) await listenOperator(operator, paths(data).serviceSocket('plain', Number(new URL(url).port)))
   const open = started.move()
   return { url, policies, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }

@@ -30,7 +30,7 @@ export const configSchema = z.object({
     z.coerce.number().int().min(1).max(65535).default(8425),
   ),
   BAILIWICK_GATEWAY_URL: setting(
-    'The address at which agents call that gateway. Without it: `http://localhost:<port>`.',
+    'The address at which agents call that gateway. Without it: `http://localhost:<port>`, or `https` with TLS files.',
     'https://gateway.example',
     z.url({ protocol: /^https?$/ }).optional(),
   ),

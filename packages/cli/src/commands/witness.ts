@@ -97,15 +97,7 @@ async function serveWitness(options: RunOptions, io: Io): Promise<ExitCode> {
   const logs = parseLogs(readInput('--logs', options.logs ?? join(dir, 'logs'), LARGEST_LOGS).toString('utf8'))
   const logger = makeLogger({ service: 'witness', level: config.BAILIWICK_LOG_LEVEL, destination: process.stderr })
   await using witness = await startWitness(
-    {
-      dir,
-      key,
-      logs,
-      host: config.BAILIWICK_HOST,
-      port: config.BAILIWICK_PORT,
-      tls: config.BAILIWICK_TLS,
-      metricsFor: config.BAILIWICK_METRICS,
-    },
+    { ...config, dir, key, logs },
     {
       clock: io.clock,
       random: io.random,

@@ -1,20 +1,16 @@
 import { errorCode } from '@bailiwick/errors'
-import { Health, httpServer, type Logger, type Metrics, readTls, type TlsSetting } from '@bailiwick/host'
+import { type Logger, type Metrics, openServers, type ServerSettings } from '@bailiwick/host'
 import { type Clock, type DurableFs, type RandomSource, systemFs } from '@bailiwick/kit'
 import type { SignerKey } from '@bailiwick/tlog'
 import { witnessRoutes } from './http.ts'
 import { Witness, type WitnessAnswer, type WitnessedLogs } from './witness.ts'
 import { openState } from './witness-state.ts'
 
-export interface WitnessConfig {
+export interface WitnessConfig extends ServerSettings {
   /** The folder of `state.json`. */
   dir: string
   key: SignerKey
   logs: WitnessedLogs
-  host: string
-  port: number
-  tls: TlsSetting
-  metricsFor: 'loopback' | 'anyone'
 }
 
 export interface WitnessAdapters {
@@ -32,8 +28,8 @@ export async function startWitness(
   config: WitnessConfig,
   adapters: WitnessAdapters,
 ): Promise<AsyncDisposable & { url: string }> {
-  const { dir, key, logs, host, port, metricsFor } = config
-  const { clock, logger, metrics, fs = systemFs, onFatal } = adapters
+  const { dir, key, logs } = config
+  const { clock, random, logger, metrics, fs = systemFs, onFatal } = adapters
   await using started = new AsyncDisposableStack()
   const opened = started.use(await openState(dir, key.verifier, fs))
   const state = {
@@ -54,20 +50,11 @@ export async function startWitness(
       return answer
     },
   }
-  const tls = readTls(config.tls)
   // Every caller gets the same answer, and everything that is accepted is signed: the name by which the server was reached makes no
   // difference.
-  const server = started.use(
-    await httpServer({
-      ...adapters,
-      health: new Health(),
-      metricsFor,
-      hosts: 'any',
-      ...(tls === undefined ? {} : { tls }),
-    }),
-  )
-  witnessRoutes(server, { witness: observed, state, logs })
-  const url = await server.listen({ host, port })
+  const servers = started.use(await openServers({ config, clock, random, logger, metrics, anyName: true }))
+  witnessRoutes(servers.http, { witness: observed, state, logs })
+  const url = await servers.listen()
   const owned = started.move()
   return { url, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }

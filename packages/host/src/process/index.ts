@@ -1,5 +1,4 @@
 export { openBus, openGrantStore } from './adapters.ts'
 export { type Adapters, type CommonConfig, type Host, type HostOptions, openHost, type Watched } from './open-host.ts'
-export { runProcess } from './run-process.ts'
 export { type Process, runService } from './run-service.ts'
 export { topicSettings } from './topic-settings.ts'

@@ -4,19 +4,15 @@ import { ServiceError } from '@bailiwick/errors'
 import { backupMark, paths, readInstallation } from '@bailiwick/installation'
 import { type Clock, newId, type RandomSource } from '@bailiwick/kit'
 import { z } from 'zod'
-import { httpServer } from '../http/http.ts'
 import type { HttpServer } from '../http/http-server.ts'
-import { listenOperator } from '../http/listener.ts'
-import { readTls } from '../http/read-tls.ts'
 import { BusOutage } from '../observe/bus-outage.ts'
-import { Health } from '../observe/health.ts'
+import type { Health } from '../observe/health.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { observedBus } from '../observe/observe-bus.ts'
-import { observeHealth } from '../observe/observe-health.ts'
 import { commonSettings } from '../settings/settings.ts'
-import { openLobby } from './lobby.ts'
 import type { OnWait } from './once-it-answers.ts'
+import { openServers } from './open-servers.ts'
 import { assertSoftwareApproverContained } from './software-approver.ts'
 
 const settingsSchema = z.object(commonSettings(0))
@@ -85,37 +81,21 @@ export async function openHost(options: HostOptions): Promise<Host> {
   assertSoftwareApproverContained(trust, config)
   const secretFile = config.BAILIWICK_KEYS_SECRET_FILE
   const secret = secretFile === undefined ? undefined : readKeysSecret(secretFile)
-  const health = new Health()
-  const tls = readTls(config.BAILIWICK_TLS)
-  const metricsFor = config.BAILIWICK_METRICS
-  const trustedProxies = config.BAILIWICK_TRUSTED_PROXIES
-  const strangers = { perSecond: config.BAILIWICK_STRANGER_REQUESTS_PER_SECOND }
   const publicUrl = config.BAILIWICK_PUBLIC_URL ?? trust.public_url
-  const hosts = [new URL(publicUrl).hostname, config.BAILIWICK_HOST, ...config.BAILIWICK_HOSTS]
-  const server = (of = health) =>
-    httpServer({
-      ...{ logger, clock, health: of, metrics, metricsFor, random, trustedProxies, strangers, hosts },
-      ...(tls === undefined ? {} : { tls }),
-    })
-  const address = { host: config.BAILIWICK_HOST, port: config.BAILIWICK_PORT }
-  const lobby = config.BAILIWICK_BUS.kind === 'embedded' ? undefined : await openLobby(server, address)
-  observeHealth({ readiness: () => ({ ...lobby?.readiness(), ...health.readiness() }) }, metrics)
+  const servers = await openServers({ config, publicUrl, clock, random, logger, metrics })
+  const { health, http, operator } = servers
   let bus: Watched<Bus>
   try {
+    const lobby = config.BAILIWICK_BUS.kind === 'embedded' ? undefined : await servers.openLobby()
     bus = await options.openBus(config, (reason) => lobby?.waitsFor(reason))
   } catch (error) {
-    await lobby?.close()
+    await servers[Symbol.asyncDispose]()
     throw error
   }
   health.check('bus', () => bus.unhealthy?.(), { liveness: true })
   health.check('bus_late', () => bus.late?.())
   const monotonic = () => clock.monotonic()
   const outage = new BusOutage({ metrics, logger, health, monotonic, late: () => bus.late?.() })
-  const http = await server()
-  const operator = await server()
-  const close = async () => {
-    await Promise.all([lobby?.close(), http.close(), operator.close()])
-  }
   return {
     data,
     trust,
@@ -140,13 +120,10 @@ export async function openHost(options: HostOptions): Promise<Host> {
           'config_invalid',
           `${data} comes from a backup: start the issuer from it first, which revokes everything`,
         )
-      await lobby?.close()
-      const url = await http.listen(address)
-      await listenOperator(operator, options.socket)
-      return url
+      return servers.listen(() => options.socket)
     },
     async [Symbol.asyncDispose]() {
-      await close()
+      await servers[Symbol.asyncDispose]()
       await bus[Symbol.asyncDispose]()
     },
   }
