@@ -3,9 +3,10 @@ import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 const SQLITE_BUSY = 5
 
 /**
- * Takes a file for this process only, or throws ServiceError(`code`). As in the embedded bus: the operating system ends
- * SQLite's exclusive lock with the process, however it dies. No process ids are compared, because they may be reused. Needs Node.js 22.13 or
- * later, else throws `config_invalid`.
+ * Takes a file for this process only, or throws ServiceError(`code`) with the path as its detail. It uses SQLite's exclusive lock, because
+ * Node.js offers no lock of its own. The operating system ends that lock with the process, however it dies, so a restart after SIGKILL
+ * succeeds at once. It holds between containers that share the directory. It compares no process ids, which another namespace or a later
+ * process may reuse. The file stays empty. Needs Node.js 22.13 or later, else throws `config_invalid`.
  */
 export function lockFile(file: string, code: ErrorCode): Disposable {
   const { DatabaseSync } = sqlite(file)

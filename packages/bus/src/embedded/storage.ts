@@ -1,8 +1,8 @@
 import type { Buffer } from 'node:buffer'
 import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { lockFile } from '@bailiwick/kit'
 import { type Database, type Key, open } from 'lmdb'
-import { lockProcess } from './process-lock.ts'
 import type { TopicStores } from './topics.ts'
 
 export interface Storage extends TopicStores, AsyncDisposable {
@@ -18,7 +18,7 @@ const ownerOnly: object = { permissionsMode: 0o600 }
 /** Opens the files for this process only, or throws `bus_locked`. */
 export function openStorage(dir: string): Storage {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const lock = lockProcess(join(dir, 'process.lock'))
+  const lock = lockFile(join(dir, 'process.lock'), 'bus_locked')
   try {
     const path = join(dir, 'messages.mdb')
     const root = open({
