@@ -293,7 +293,7 @@ export type EventData<N extends TopicName, E extends EventTypeOf<N>> =
 /** Every event type that is a leaf of the log. */
 export type LeafEventType = EventTypeOf<Extract<Sources, { leaf: true }>['name'] | ParkedTopicName>
 
-/** An event's `dataschema`: the `$id` of the generated JSON Schema of its data. */
+/** An event's `dataschema`. Its end names the schema of the data in the generated bundle of JSON Schemas. */
 export const dataSchemaOf = (topic: Topic, type: string): string => `urn:bailiwick:schema:${topic.name}:${type}`
 
 /** Whether events of this type carry the `version` that they assign to their entity or tree. */

@@ -1,7 +1,7 @@
-import { eventText, exampleEvent, examplesOf } from '../examples/index.ts'
+import { eventText, exampleEvent } from '../examples/index.ts'
 import { type KafkaTopic, kafkaTopics } from '../kafka.ts'
 import { dataSchemaOf, producerMembers, services, type Topic, topics, writersOf } from '../topics.ts'
-import { dataSchema, envelopeJsonSchema, type JsonSchema } from './json-schema.ts'
+import { bundleFile, envelopeName, type JsonSchema, nameInBundle } from './json-schema.ts'
 
 const contentType = 'application/cloudevents+json'
 const messageName = (topic: Topic, type: string) => `${topic.name}.${type}`
@@ -36,18 +36,20 @@ function channel(topic: Topic, { partitions, replication, config }: KafkaTopic):
   }
 }
 
+const inBundle = (name: string): JsonSchema => ({ $ref: `./${bundleFile}#/$defs/${name}` })
+
 function payload(topic: Topic, type: string): JsonSchema {
   const members = Object.entries(producerMembers(topic, type))
   return {
     allOf: [
-      { $ref: '#/components/schemas/envelope' },
+      inBundle(envelopeName),
       {
         type: 'object',
         properties: {
           type: { const: type },
           dataschema: { const: dataSchemaOf(topic, type) },
           ...Object.fromEntries(members.filter(([, required]) => !required).map(([member]) => [member, false])),
-          data: { $ref: `#/components/schemas/${messageName(topic, type)}` },
+          data: inBundle(nameInBundle(topic, type)),
         },
         required: ['data', ...members.filter(([, required]) => required).map(([member]) => member)],
       },
@@ -61,10 +63,8 @@ const message = (topic: Topic, type: string): unknown => ({
   contentType,
   payload: payload(topic, type),
   bindings: { kafka: { key: { type: 'string', description: 'partitionkey' }, bindingVersion: '0.5.0' } },
-  examples: Object.entries(examplesOf(topic, type)).map(([name, data]) => ({
-    name,
-    payload: JSON.parse(eventText(exampleEvent(topic.name, type, data))),
-  })),
+  // One is enough to read; test/vectors/events has all.
+  examples: [{ payload: JSON.parse(eventText(exampleEvent(topic.name, type))) }],
 })
 
 const operations = [
@@ -74,23 +74,9 @@ const operations = [
   ),
 ]
 
-/** Schemas of data, together with the definitions that several of them share. */
-function dataSchemas(): JsonSchema {
-  const shared = new Map<string, unknown>()
-  const own = types.map(({ topic, type }): [string, unknown] => {
-    const { definitions = {}, ...schema } = movedRefs(dataSchema(topic, type, 'draft-7'))
-    for (const [name, definition] of Object.entries(definitions as JsonSchema)) shared.set(name, definition)
-    return [messageName(topic, type), schema]
-  })
-  return Object.fromEntries([...shared, ...own])
-}
-
-const movedRefs = (schema: JsonSchema): JsonSchema =>
-  JSON.parse(JSON.stringify(schema).replaceAll('"$ref":"#/definitions/', '"$ref":"#/components/schemas/'))
-
 /**
  * Every topic as an AsyncAPI 3.0 document: channels are topics, messages are event types, and an operation says which
- * service sends or receives. Events are CloudEvents 1.0 in structured mode; schemas are draft-07, AsyncAPI's default.
+ * service sends or receives. Events are CloudEvents 1.0 in structured mode. Schemas are in the bundle beside it (`schemaBundle`).
  */
 export function asyncApi(): JsonSchema {
   const kafka = new Map(kafkaTopics().map((topic) => [topic.name, topic]))
@@ -133,10 +119,6 @@ export function asyncApi(): JsonSchema {
         ({ topic, type }) => messageName(topic, type),
         ({ topic, type }) => message(topic, type),
       ),
-      schemas: {
-        envelope: envelopeJsonSchema('draft-7'),
-        ...dataSchemas(),
-      },
     },
   }
 }

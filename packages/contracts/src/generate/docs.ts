@@ -2,7 +2,7 @@ import { eventRow, type ThingAt } from '../event-table.ts'
 import { exampleEvent } from '../examples/index.ts'
 import { isVersioned, type Topic, topics } from '../topics.ts'
 import { describedTypes, type Field, fieldsOf } from './fields.ts'
-import { dataSchema, envelopeJsonSchema, type JsonSchema } from './json-schema.ts'
+import { bundleFile, dataSchema, envelopeJsonSchema, type JsonSchema, nameInBundle } from './json-schema.ts'
 
 const source = 'packages/contracts/src/topics.ts'
 export const generatedFrom = (file: string): string =>
@@ -90,13 +90,10 @@ export function topicPage(topic: Topic): string {
     ),
     '## Events',
     table(
-      ['Type', 'Carries `version`', 'JSON Schema'],
-      Object.keys(topic.events).map((type) => [
-        `\`${type}\``,
-        isVersioned(topic, type) ? 'yes' : 'no',
-        `[${type}.schema.json](../../../packages/contracts/generated/${topic.name}/${type}.schema.json)`,
-      ]),
+      ['Type', 'Carries `version`'],
+      Object.keys(topic.events).map((type) => [`\`${type}\``, isVersioned(topic, type) ? 'yes' : 'no']),
     ),
+    `The JSON Schema of the data is in [${bundleFile}](../../../packages/contracts/generated/${bundleFile}), for example at \`#/$defs/${nameInBundle(topic, first)}\`.`,
     ...storySection(topic),
     '## Data',
     'Types that are only named are explained in [types.md](types.md).',
@@ -139,7 +136,7 @@ export const topicsIndex = (): string =>
   document(
     '# Events',
     generatedFrom(source),
-    'Services meet on these topics. A topic has one writer and is declared once; the pages here, the JSON Schemas and `asyncapi.json` in `packages/contracts/generated`, and `infra/kafka` follow from the declaration. Vectors for readers in any language are in `test/vectors/events`.',
+    'Services meet on these topics. A topic has one writer and is declared once; the pages here, the [schemas](#schemas) and `infra/kafka` follow from the declaration. Vectors for readers in any language are in `test/vectors/events`.',
     table(
       ['Topic', 'Writer', 'Readers', 'Partitions', 'Kept', 'Evidence'],
       topics.map((topic) => [
@@ -162,6 +159,9 @@ export const topicsIndex = (): string =>
       ]),
     ),
     '`jws` is the last member. It signs the bytes before `,"jws":` followed by `}`; nothing is serialised again to verify it.',
+    '## Schemas',
+    `[${bundleFile}](../../../packages/contracts/generated/${bundleFile}) is one JSON Schema document with the envelope, the data of every event type, and what they share. The end of an event’s \`dataschema\` names the definition of its data: \`urn:bailiwick:schema:grants.v1:grant.created\` means \`#/$defs/grants.v1:grant.created\`. JSON Schema 2020-12 and draft-07 read it alike.`,
+    `[asyncapi.json](../../../packages/contracts/generated/asyncapi.json) (AsyncAPI 3.0) has the topics, messages, writers and readers. It refers to \`${bundleFile}\`: keep the two files in one folder.`,
     '## A profile of CloudEvents 1.0',
     'Every event conforms to the CloudEvents specification and its JSON format; readers here accept less than it allows:',
     [

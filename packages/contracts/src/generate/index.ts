@@ -3,7 +3,7 @@ import { topics } from '../topics.ts'
 import { asyncApi } from './asyncapi.ts'
 import { consoleRows } from './console-rows.ts'
 import { topicPage, topicsIndex, typesPage } from './docs.ts'
-import { dataSchemaDocument, envelopeDocument } from './json-schema.ts'
+import { bundleFile, schemaBundle } from './json-schema.ts'
 import { allEventVectors } from './vectors.ts'
 
 export { generatedFrom, table } from './docs.ts'
@@ -20,14 +20,9 @@ export const generatedFolders = [
 /** Everything generated from the declaration of the topics: text by path from the root of the repository. */
 export function contractFiles(): ReadonlyMap<string, string> {
   const files = new Map<string, string>()
-  for (const topic of topics) {
-    for (const type of Object.keys(topic.events)) {
-      files.set(`packages/contracts/generated/${topic.name}/${type}.schema.json`, json(dataSchemaDocument(topic, type)))
-    }
-    files.set(`docs/reference/events/${topic.name}.md`, topicPage(topic))
-  }
+  for (const topic of topics) files.set(`docs/reference/events/${topic.name}.md`, topicPage(topic))
   for (const [topic, vectors] of allEventVectors()) files.set(`test/vectors/events/${topic}.json`, json(vectors))
-  files.set('packages/contracts/generated/envelope.schema.json', json(envelopeDocument()))
+  files.set(`packages/contracts/generated/${bundleFile}`, json(schemaBundle()))
   files.set('packages/contracts/generated/asyncapi.json', json(asyncApi()))
   files.set('infra/kafka/topics.json', json(kafkaTopics()))
   files.set('infra/kafka/acls.json', json(kafkaAcls()))
