@@ -31,17 +31,20 @@ export interface ParticipantOptions {
   onHeadError: (error: unknown) => void
 }
 
-/** The state that one service instance knows, and its means to publish. */
+/** The state that one service instance knows, and its means to publish, whether all instances act or one (docs/decisions/0063). */
 export interface Voice {
   keyRing: KeyRing
   projection: Projection
   producer: Producer
 }
 
-/** One service instance on the bus: its state, its means to publish, and its heads. */
+/** An instance of a service whose instances all act: its state, its means to publish, and its heads (docs/decisions/0063). */
 export interface Participant extends Voice, Pick<HeadPublisher, 'latencyMs'>, AsyncDisposable {}
 
-/** An instance of a service of which one instance acts while the others follow everything and stand by (DESIGN §3). */
+/**
+ * An instance of a service of which one instance acts while the others follow everything and stand by (DESIGN §3). Its states are in
+ * docs/decisions/0063.
+ */
 export interface Successor extends Voice, AsyncDisposable {
   /**
    * Begins to publish heads and to stand by. If no other instance is active, this one is active when the promise resolves, and `work` has

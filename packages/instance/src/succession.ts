@@ -39,9 +39,11 @@ const againAfterMs = 300
 const readWithinMs = 5000
 /** How long a stop waits for an attempt to become the active one. */
 const attemptMs = 10_000
+
 /**
- * Whether this instance is the active one of its service, and when it becomes so (docs/decisions/0012). Disposing ends the active
- * instance's work before its last head says that it stops, because the next instance begins at that head.
+ * Whether this instance is the active one of its service, and when it becomes so (docs/decisions/0012; the table of states is in 0063).
+ * Knows no keys and no bus. Disposing ends the active instance's work before its last head says that it stops, because the next instance
+ * begins at that head.
  */
 export class Succession implements AsyncDisposable {
   readonly #options: SuccessionOptions
