@@ -67,7 +67,7 @@ export default {
         'Others install these in their own programs: agents, enforcement points, and auditors with verify. The plug-in of pep takes only the types of fastify, which its user brings. @simplewebauthn/server, of approval-statement, verifies signatures and opens nothing.',
       severity: 'error',
       from: {
-        path: '^packages/(agent|approval-statement|authority|contracts|credentials|errors|kit|pep|projection|tlog|verify)/src/',
+        path: '^packages/(agent|approval-statement|authority|contracts|credentials|errors|kit|mcp|pep|projection|tlog|verify)/src/',
         pathNot: [tests, '^packages/pep/src/(fastify|answer-gate)\\.ts$'], // import types of fastify alone
       },
       to: {

@@ -16,9 +16,11 @@ export {
 export { type IdPrefix, newId, timeOfId } from './ids.ts'
 export { inBackground } from './in-background.ts'
 export {
+  fold,
   JsonMalformed,
   parseJson,
   parseStrictJson,
+  readJsonView,
   readStrictJson,
   readStrictJsonText,
   type StrictJson,
@@ -32,5 +34,6 @@ export { isPublicAddress } from './public-address.ts'
 export { type QueueBounds, Semaphore, SerialQueue } from './queue.ts'
 export { type RandomSource, seededRandom, systemRandom } from './random.ts'
 export { type Rated, RateLimiter, type RateLimits } from './rate.ts'
+export { fieldsOf, type RawHeaders } from './raw-headers.ts'
 export { type Remembered, ReplayMemory } from './replay-memory.ts'
 export { withResolvers } from './with-resolvers.ts'

@@ -1,9 +1,9 @@
 import type { Action } from '@bailiwick/credentials'
-import type { ErrorCode } from '@bailiwick/errors'
+import type { Refused } from '@bailiwick/errors'
+import type { RawHeaders } from '@bailiwick/kit'
 import type { Permitted } from '@bailiwick/pep'
 
-/** Names and values alternate, as received. A field that occurs twice is listed twice, in order. */
-export type RawHeaders = readonly string[]
+export type { RawHeaders, Refused }
 
 /**
  * A request as it was received, after the canonical gate let it through: every part can be read in only one way. Nothing in it was
@@ -18,12 +18,6 @@ export interface RelayRequest {
   readonly headers: RawHeaders
   /** The whole content, after the framing was removed. Empty if there was none. Its length is bounded by the gate. */
   readonly body: Uint8Array
-}
-
-/** Why these bytes ask for no action. The code names the rule (docs/reference/errors.md); `detail` never quotes the request. */
-export interface Refused {
-  readonly refused: ErrorCode
-  readonly detail: string
 }
 
 /** What the upstream answered. */

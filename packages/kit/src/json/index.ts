@@ -1,3 +1,5 @@
+export { fold } from './fold.ts'
+export { readJsonView } from './json-view.ts'
 export { parseJson } from './parse-json.ts'
 export { JsonMalformed, parseStrictJson } from './parse-strict-json.ts'
 export { readStrictJson, readStrictJsonText, type StrictJson, type StrictJsonOptions } from './strict-json.ts'

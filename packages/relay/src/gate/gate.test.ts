@@ -1,9 +1,9 @@
 import { errorKinds } from '@bailiwick/errors'
+import { readJsonView } from '@bailiwick/kit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { checkHead } from './gate.ts'
 import { checkHeaders } from './headers.ts'
-import { readJsonView } from './json-view.ts'
 import { readQuery } from './query.ts'
 import { checkPath } from './target.ts'
 

@@ -1,5 +1,5 @@
+import { fold } from '@bailiwick/kit'
 import type { Refused } from '../upstream.ts'
-import { fold } from './fold.ts'
 import { refuse } from './refuse.ts'
 import { brokenEscape, needlessEscape, smallEscape, splitTarget } from './target.ts'
 

@@ -1,3 +1,4 @@
+import { fieldsOf } from '@bailiwick/kit'
 import type { RawHeaders } from '../upstream.ts'
 
 /**
@@ -40,7 +41,3 @@ export function passedOn(headers: RawHeaders, secrets: readonly string[]): RawHe
   }
   return Object.freeze(kept)
 }
-
-/** All values of a field, in order. */
-export const fieldsOf = (headers: RawHeaders, name: string): string[] =>
-  headers.filter((_, at) => at % 2 === 1 && headers[at - 1]?.toLowerCase() === name)

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
+import { readJsonView } from '@bailiwick/kit'
 import { fieldOf } from '../gate/headers.ts'
-import { readJsonView } from '../gate/json-view.ts'
 import { readQuery } from '../gate/query.ts'
 import { refuse } from '../gate/refuse.ts'
 import { splitTarget } from '../gate/target.ts'

@@ -1,6 +1,5 @@
 import type { ToolServer } from '@bailiwick/contracts'
-import type { JsonObject } from '../protocol/message.ts'
-import { isReserved, usableTools } from '../protocol/shown-list.ts'
+import { isReserved, type JsonObject, usableTools } from '@bailiwick/mcp'
 import { type Guess, guessedLabel, guessLabels } from './guess-labels.ts'
 import { lookAlikes } from './look-alikes.ts'
 import type { ReadServer } from './read-server.ts'

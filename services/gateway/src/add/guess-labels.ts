@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../protocol/message.ts'
+import { isObject, type JsonObject } from '@bailiwick/mcp'
 
 /** What a tool may do, as a guess. A person checks it: nothing here was tried. */
 export interface Guess {

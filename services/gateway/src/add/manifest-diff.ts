@@ -1,5 +1,5 @@
+import { isObject, type JsonObject } from '@bailiwick/mcp'
 import { isSame, type Manifest } from '../manifest/manifest.ts'
-import { isObject, type JsonObject } from '../protocol/message.ts'
 
 /** One place of a description that differs. Without `before` it is new, without `after` it is gone. */
 export interface Difference {

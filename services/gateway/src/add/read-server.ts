@@ -1,8 +1,8 @@
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { withDeadline } from '@bailiwick/kit'
+import type { Era, JsonObject } from '@bailiwick/mcp'
 import type { Hello, Manifest } from '../manifest/manifest.ts'
 import { ask, helloOf, initialize, observe } from '../manifest/observe.ts'
-import type { Era, JsonObject } from '../protocol/message.ts'
 import type { Channel } from '../servers/channel.ts'
 import type { ServerAccess } from '../servers/upstreams.ts'
 

@@ -1,17 +1,17 @@
 import { ServiceError } from '@bailiwick/errors'
-import type { Executed, RawHeaders, RelayRequest } from '@bailiwick/relay'
-import type { Hello } from '../manifest/manifest.ts'
-import { ask, helloOf, initialize } from '../manifest/observe.ts'
-import { fieldsOfRequest } from '../protocol/headers.ts'
 import {
   type Era,
+  fieldsOfRequest,
   isObject,
   type JsonObject,
   legacyVersions,
   type Message,
   modernVersion,
   readMessage,
-} from '../protocol/message.ts'
+} from '@bailiwick/mcp'
+import type { Executed, RawHeaders, RelayRequest } from '@bailiwick/relay'
+import type { Hello } from '../manifest/manifest.ts'
+import { ask, helloOf, initialize } from '../manifest/observe.ts'
 import { type Channel, type Rewrite, whole } from '../servers/channel.ts'
 import { requestToLegacy, requestToModern, responseToLegacy, responseToModern } from './map-messages.ts'
 

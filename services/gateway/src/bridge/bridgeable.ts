@@ -1,6 +1,6 @@
+import type { Era, Message } from '@bailiwick/mcp'
 import type { Refused } from '@bailiwick/relay'
 import type { ServerEntry } from '../gateway-file.ts'
-import type { Era, Message } from '../protocol/message.ts'
 
 /** The era of a server that speaks one revision alone; undefined for one that is met in its client's. */
 export const eraOf = ({ speaks }: Pick<ServerEntry, 'speaks'>): Era | undefined =>

@@ -1,6 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import { changeMembers, memberSpan, type Span } from '../protocol/json-spans.ts'
-import { isObject, type JsonObject, modernVersion } from '../protocol/message.ts'
+import { changeMembers, isObject, type JsonObject, memberSpan, modernVersion, type Span } from '@bailiwick/mcp'
 
 /* The same message in the other era. Arguments, contents and unknown members stay letter for letter: the envelope alone is changed. */
 

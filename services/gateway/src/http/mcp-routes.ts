@@ -7,7 +7,7 @@ import { type Answer, denialAnswer, refusedAnswer } from '../mcp/answers.ts'
 import type { McpServers } from '../mcp/mcp-servers.ts'
 
 export interface McpRoutesOptions {
-  servers: Pick<McpServers, 'has' | 'post' | 'get' | 'delete'>
+  servers: Pick<McpServers, 'has' | 'toolServer' | 'post' | 'get' | 'delete'>
   /** The gateway's own address, without a path. */
   publicUrl: string
   /** The issuer of credentials: the installation's address. */
@@ -83,6 +83,7 @@ export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
         dpop_signing_alg_values_supported: agentAlgorithms,
         authorization_details_types_supported: ['bailiwick_task'],
         resource_name: name,
+        bailiwick_tool_server: servers.toolServer(name),
       })
   })
 }

@@ -1,5 +1,5 @@
+import type { JsonObject } from '@bailiwick/mcp'
 import { expect, it } from 'vitest'
-import type { JsonObject } from '../protocol/message.ts'
 import { type Conversation, type Manifest, manifestChanges, manifestHash, readManifest } from './manifest.ts'
 import { hashFor } from './pins.ts'
 

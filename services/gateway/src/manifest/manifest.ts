@@ -1,7 +1,7 @@
 import { jcs, sha256 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import { isObject, type JsonObject } from '@bailiwick/mcp'
 import { z } from 'zod'
-import { isObject, type JsonObject } from '../protocol/message.ts'
 
 /** The identity of a server: its address, or its command with the hashes of the files that the command names. */
 export type ServerIdentity =

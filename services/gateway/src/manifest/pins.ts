@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { jcs, sha256 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { readStrictJson } from '@bailiwick/kit'
-import { usableTools } from '../protocol/shown-list.ts'
+import { usableTools } from '@bailiwick/mcp'
 import {
   type Described,
   describedIn,

@@ -1,8 +1,8 @@
 import { agentAlgorithms } from '@bailiwick/credentials'
 import { denialReasons, type ErrorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { type Era, modernVersion, supportedVersions } from '@bailiwick/mcp'
 import { challengeError, type Refusal, retryAfterOf } from '@bailiwick/pep'
 import type { Executed, RawHeaders, Refused, Relayed } from '@bailiwick/relay'
-import { type Era, modernVersion, supportedVersions } from '../protocol/message.ts'
 
 /** What leaves the gateway. */
 export interface Answer {
@@ -85,7 +85,9 @@ export function denialAnswer(refusal: Refusal, { id, asResult, metadataUrl }: De
   }
   const challenge = challengeError(reason)
   const isUnknown = challenge !== undefined || reason === 'credential_missing'
+  // What a server answers can hold the same members, but no field with this beginning: it says that the gateway itself denied.
   const headers = [
+    ...['bailiwick-denied', reason],
     ...(isUnknown ? ['www-authenticate', challengeOf(challenge, metadataUrl)] : []),
     ...(dpopNonce === undefined ? [] : ['dpop-nonce', dpopNonce]),
     ...(decisionId === undefined ? [] : ['bailiwick-decision-id', decisionId]),

@@ -1,7 +1,7 @@
 import type { DenialReason } from '@bailiwick/errors'
+import type { JsonObject } from '@bailiwick/mcp'
 import type { Found, Refusal } from '@bailiwick/pep'
 import type { Caller } from '@bailiwick/relay'
-import type { JsonObject } from '../protocol/message.ts'
 import type { Searches } from './searches.ts'
 
 /**

@@ -1,6 +1,21 @@
 import { type Action, encodeBase64url } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
+import {
+  answerAction,
+  checkParameters,
+  type Era,
+  isObject,
+  isReserved,
+  type JsonObject,
+  type Mapping,
+  mappingOf,
+  type mcpAction,
+  type Received,
+  readReceived,
+  showList,
+  usableTools,
+} from '@bailiwick/mcp'
 import { type Refusal, retryAfterOf } from '@bailiwick/pep'
 import type { Caller, Executed, RelayRequest } from '@bailiwick/relay'
 import { eraOf, unbridgeable } from '../bridge/bridgeable.ts'
@@ -8,10 +23,6 @@ import type { ServerEntry } from '../gateway-file.ts'
 import { type Described, describedIn, isSame } from '../manifest/manifest.ts'
 import { helloOf, initialize, observe } from '../manifest/observe.ts'
 import { hashFor, hashOfUndescribed, isUsable, type Pin } from '../manifest/pins.ts'
-import { checkParameters } from '../protocol/headers.ts'
-import { type Era, isObject, type JsonObject } from '../protocol/message.ts'
-import { type Mapping, mappingOf } from '../protocol/methods.ts'
-import { isReserved, showList, usableTools } from '../protocol/shown-list.ts'
 import type { Channel, Rewrite } from '../servers/channel.ts'
 import {
   type Answer,
@@ -26,7 +37,7 @@ import { endOf, isSilence, searchFor } from './authenticate.ts'
 import { type Claims, type Owner, readClaims } from './claims.ts'
 import { type Conversation, Conversations } from './conversations.ts'
 import { type Decide, type DecideOptions, defaultLimits, type McpLimits, type McpServerOptions } from './mcp-options.ts'
-import { answerAction, McpUpstream, type mcpAction, type Received, readReceived } from './mcp-upstream.ts'
+import { McpUpstream } from './mcp-upstream.ts'
 import { actionIn, idIn, sessionIn } from './requests.ts'
 import { declaredBy, ServerRequests } from './server-requests.ts'
 
@@ -125,7 +136,7 @@ export class McpServer implements AsyncDisposable {
         return refusedAnswer({ refused: 'mcp_message_malformed', detail: 'a response to nothing' }, { id: null, era })
       let mayComeAgain = false
       try {
-        const actionOf = (server: string, answer: RelayRequest) => answerAction(server, method, answer)
+        const actionOf: typeof mcpAction = (server, answer) => answerAction(server, method, answer)
         const decided = await this.#decide(request, caller, conversation, { manifest, signal }, actionOf)
         if (!('refused' in decided) && decided.allowed) return answerOf(decided)
         const answer = 'refused' in decided ? refusedAnswer(decided, { id: null, era }) : this.#denied(decided, null)

@@ -57,6 +57,12 @@ export class McpServers implements AsyncDisposable {
     return this.#all.has(name)
   }
 
+  /** A server's name in the registry: what an agent names in the action that it signs. */
+  toolServer(name: string): string | undefined {
+    const entry = this.#all.get(name)?.entry
+    return entry === undefined ? undefined : (entry.server ?? name)
+  }
+
   /** Sessions and processes with a server. */
   conversations(name: string): number {
     return this.#all.get(name)?.server.conversations ?? 0

@@ -1,8 +1,8 @@
 import type { Action } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { fieldsOf, type RelayRequest } from '@bailiwick/relay'
-import { isId } from '../protocol/message.ts'
-import { mcpAction } from './mcp-upstream.ts'
+import { fieldsOf } from '@bailiwick/kit'
+import { isId, mcpAction } from '@bailiwick/mcp'
+import type { RelayRequest } from '@bailiwick/relay'
 
 /** The session that a request names. Throws `mcp_session_unknown` if it names two. */
 export function sessionIn({ headers }: RelayRequest): string | undefined {

@@ -1,5 +1,4 @@
 import { expect, it } from 'vitest'
-import { answerAction } from './mcp-upstream.ts'
 import { declaredBy, ServerRequests } from './server-requests.ts'
 
 it('reads what a client declared, and nothing else', () => {
@@ -42,24 +41,4 @@ it('bounds what waits (V18), and waits on where nothing was decided', () => {
   requests.putBack(3)
   expect(requests.take(3)).toBeUndefined()
   expect(requests.ask(40, 'roots/list')).toBe(true)
-})
-
-it('names the answer as a call, with all of it as arguments', () => {
-  const request = (value: object) => ({
-    method: 'POST',
-    target: '/mcp/billing',
-    headers: ['content-type', 'application/json'],
-    body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', ...value })),
-  })
-  const action = (value: object) => answerAction('billing', 'elicitation/create', request(value))
-  const result = { action: 'accept', content: { amount: '9' } }
-  expect(action({ id: 1, result })).toEqual({
-    name: 'tools/call',
-    properties: { result },
-    resource: { type: 'tool', id: 'billing/elicitation/create' },
-  })
-  expect(action({ id: 1, error: { code: 1, message: 'no' } })).toMatchObject({
-    properties: { error: { code: 1, message: 'no' } },
-  })
-  expect(action({ id: 1, method: 'tools/call', params: {} })).toMatchObject({ refused: 'mcp_message_malformed' })
 })

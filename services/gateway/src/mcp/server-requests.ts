@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../protocol/message.ts'
+import { isObject, type JsonObject } from '@bailiwick/mcp'
 
 /** What a server of the legacy era may ask of its client, by the capability that a client declares for it. */
 const methods = { sampling: 'sampling/createMessage', elicitation: 'elicitation/create', roots: 'roots/list' } as const

@@ -1,6 +1,5 @@
+import { type Era, type JsonObject, modernVersion, namedBy } from '@bailiwick/mcp'
 import type { RawHeaders, RelayRequest } from '@bailiwick/relay'
-import { type Era, type JsonObject, modernVersion } from './message.ts'
-import { namedBy } from './methods.ts'
 
 /** How the gateway names itself to an upstream that it reads. */
 const clientInfo = { name: 'bailiwick-gateway', version: '0.1.0' }

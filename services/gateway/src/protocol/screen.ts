@@ -1,7 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
 import { readStrictJsonText } from '@bailiwick/kit'
-import { readEvents, type StreamEvent } from './event-stream.ts'
-import { type JsonObject, type Message, readMessage } from './message.ts'
+import { type JsonObject, type Message, readEvents, readMessage, type StreamEvent } from '@bailiwick/mcp'
 
 /** The longest message of an upstream, in bytes. */
 export const longestMessage = 16 * 1024 * 1024

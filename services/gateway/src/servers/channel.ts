@@ -1,6 +1,6 @@
+import type { Era, JsonObject } from '@bailiwick/mcp'
 import type { Executed, RelayRequest } from '@bailiwick/relay'
 import type { Hello } from '../manifest/manifest.ts'
-import type { Era, JsonObject } from '../protocol/message.ts'
 
 /** Returns the text in which a response is passed on. `value` is the parsed response. */
 export type Rewrite = (text: string, value: JsonObject) => string

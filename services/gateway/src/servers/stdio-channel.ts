@@ -1,7 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
+import { type Era, type JsonObject, metaOf, readMessage } from '@bailiwick/mcp'
 import { type Executed, type RelayRequest, withoutSecrets } from '@bailiwick/relay'
-import { type Era, type JsonObject, metaOf, readMessage } from '../protocol/message.ts'
 import { longestMessage, readUpstreamMessage } from '../protocol/screen.ts'
 import { type Channel, type ExchangeOptions, type Rewrite, whole, withSource } from './channel.ts'
 import { denialOfRequest, tellsOfFailure } from './http-channel.ts'

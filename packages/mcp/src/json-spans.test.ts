@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { changeMembers, elementSpans, keepElements, memberSpan } from './json-spans.ts'
+import { addElements, changeMembers, elementSpans, keepElements, memberSpan } from './json-spans.ts'
 
 const spaces = fc.array(fc.constantFrom(' ', '\n', '\t', '\r'), { maxLength: 2 }).map((each) => each.join(''))
 
@@ -67,4 +67,12 @@ it('finds nothing where there is nothing', () => {
     ['{"b":{"a":1}}', ['a']],
   ] as const)
     expect(memberSpan(text, path)).toBeUndefined()
+})
+
+it.each([
+  ['{"a" : [ ]}', '{"a" : [ {"x":1}]}'],
+  ['{"a":[1, "]"\n]}', '{"a":[1, "]"\n,{"x":1}]}'],
+])('adds an element to %s', (text, wanted) => {
+  const list = memberSpan(text, ['a'])
+  expect(list && addElements(text, list, [{ x: 1 }])).toBe(wanted)
 })

@@ -1,4 +1,5 @@
-import { fieldsOf, type RawHeaders, type Refused } from '@bailiwick/relay'
+import type { Refused } from '@bailiwick/errors'
+import { fieldsOf, type RawHeaders } from '@bailiwick/kit'
 import { type Era, isObject, type JsonObject, legacyVersions, type Message, metaOf, modernVersion } from './message.ts'
 import { namedBy } from './methods.ts'
 

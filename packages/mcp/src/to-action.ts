@@ -1,5 +1,5 @@
 import type { Action } from '@bailiwick/credentials'
-import type { Refused } from '@bailiwick/relay'
+import type { Refused } from '@bailiwick/errors'
 import { type Era, isObject, type JsonObject, type Message } from './message.ts'
 import { mappingOf, rounds } from './methods.ts'
 

@@ -36,6 +36,14 @@ export function keepElements(text: string, list: Span, kept: readonly Span[]): s
   return `${text.slice(0, list.start)}[${elements}]${text.slice(list.end)}`
 }
 
+/** The text whose list has these elements at its end. All other characters stay as they are. */
+export function addElements(text: string, list: Span, added: readonly unknown[]): string {
+  if (added.length === 0) return text
+  const isEmpty = elementSpans(text, list).length === 0
+  const elements = added.map((each) => JSON.stringify(each)).join(',')
+  return `${text.slice(0, list.end - 1)}${isEmpty ? '' : ','}${elements}${text.slice(list.end - 1)}`
+}
+
 /** The members of the object that stands at `object`: each name, and where the member stands with its name and value. */
 function memberSpans(text: string, object: Span): (Span & { name: string })[] {
   const spans: (Span & { name: string })[] = []

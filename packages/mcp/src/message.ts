@@ -1,4 +1,4 @@
-import type { Refused } from '@bailiwick/relay'
+import type { Refused } from '@bailiwick/errors'
 
 /** The revisions that are served. `legacy` has sessions and begins with `initialize`; `modern` says everything in each request. */
 export type Era = 'legacy' | 'modern'

@@ -1,7 +1,6 @@
-import { readStrictJson } from '@bailiwick/kit'
-import type { Refused } from '../upstream.ts'
+import type { ErrorCode, Refused } from '@bailiwick/errors'
 import { fold } from './fold.ts'
-import { refuse } from './refuse.ts'
+import { readStrictJson } from './strict-json.ts'
 
 /**
  * The one reading of JSON bytes that are passed on as they are. In addition to the strict parser (no equal keys, no lone surrogates, no
@@ -25,3 +24,5 @@ function check(value: unknown): Refused | undefined {
   }
   return undefined
 }
+
+const refuse = (refused: ErrorCode, detail: string): Refused => ({ refused, detail })

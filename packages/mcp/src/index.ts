@@ -1,0 +1,18 @@
+export { readEvents, type StreamEvent } from './event-stream.ts'
+export { checkParameters, fieldsOfRequest } from './headers.ts'
+export { addElements, changeMembers, memberSpan, type Span } from './json-spans.ts'
+export {
+  type Era,
+  isId,
+  isObject,
+  type JsonObject,
+  legacyVersions,
+  type Message,
+  metaOf,
+  modernVersion,
+  readMessage,
+  supportedVersions,
+} from './message.ts'
+export { type Mapping, mappingOf, namedBy } from './methods.ts'
+export { answerAction, type McpRequest, mcpAction, type Received, readReceived } from './received.ts'
+export { isReserved, showList, usableTools } from './shown-list.ts'
