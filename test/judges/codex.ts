@@ -4,7 +4,16 @@ import { join } from 'node:path'
 import { type Ended, judges, runScript } from './programs.ts'
 
 /** Runs Codex CLI once, unmodified, with this model and this MCP server; resolves when it ends. It keeps nothing. */
-export async function runCodex({ model, mcp, prompt }: { model: string; mcp: string; prompt: string }): Promise<Ended> {
+export async function runCodex({
+  model,
+  mcp,
+  prompt,
+}: {
+  model: string
+  /** The server of tools, as a script for Node.js and its arguments. */
+  mcp: readonly string[]
+  prompt: string
+}): Promise<Ended> {
   // Codex makes no helpers in the system's folder for temporary files.
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'bailiwick')
   mkdirSync(cache, { recursive: true })
@@ -19,7 +28,7 @@ export async function runCodex({ model, mcp, prompt }: { model: string; mcp: str
   }
 }
 
-const config = (model: string, mcp: string) => `
+const config = (model: string, mcp: readonly string[]) => `
 model = "scripted"
 model_provider = "scripted"
 approval_policy = "never"
@@ -32,7 +41,10 @@ wire_api = "responses"
 env_key = "SCRIPTED_MODEL_KEY"
 
 [mcp_servers.tools]
-url = "${mcp}"
+command = ${JSON.stringify(process.execPath)}
+args = ${JSON.stringify(mcp)}
+startup_timeout_sec = 120
+tool_timeout_sec = 120
 default_tools_approval_mode = "approve"
 required = true
 `

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { GrantName } from '@bailiwick/agent'
+import { listenLoopback, openSidecar } from '@bailiwick/agent/sidecar'
 import { exportPrivateKey } from '@bailiwick/credentials'
+import { systemRandom } from '@bailiwick/kit'
 import { sampleKey } from '@bailiwick/standalone/sample'
 import { freePort } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -100,6 +102,19 @@ describe.skipIf(lacksJudges)('the gateway', () => {
     expect(await call('client-v1.mjs', [at('fixture'), 'test_simple_text'])).toMatchObject(simple)
     const newer = await call('client-v2.mjs', [at('fixture'), 'test_simple_text'])
     expect(newer).toMatchObject({ ...simple, version: '2026-07-28' })
+  })
+
+  it('serves a client of either SDK at the port of `bailiwick agent mcp`, whose tools are in the list', async () => {
+    const { agent, system, url: gateway } = world
+    if (!('grantId' in grant)) throw new Error('there is no grant')
+    const options = { agent, gateway, server: 'fixture', publicUrl: system.url, grantId: grant.grantId }
+    await using sidecar = openSidecar({ ...options, random: systemRandom })
+    await using port = await listenLoopback(sidecar, { random: systemRandom })
+    for (const client of ['client-v1.mjs', 'client-v2.mjs'])
+      expect(await call(client, [port.url, 'test_simple_text'])).toMatchObject({
+        tools: expect.arrayContaining(['test_simple_text', 'bailiwick_request_access']),
+        answer: { content: [{ text: said }] },
+      })
   })
 
   it('serves a client that authenticates by itself, with the DPoP of the newer SDK', async () => {

@@ -7,11 +7,12 @@ import { pinServer } from '@bailiwick/gateway/pin'
 import { type InitialEntities, paths } from '@bailiwick/installation'
 import { systemRandom } from '@bailiwick/kit'
 import { openSecrets } from '@bailiwick/relay'
-import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
+import { sample, sampleAgentId, sampleKey, sampleKeyFile } from '@bailiwick/standalone/sample'
 import { type Approver, enrolApprover, freePort, type PlaceOptions, type System, startSystem } from '@bailiwick/testkit'
 import { type Running, startScript } from './running.ts'
 
-const cli = join(import.meta.dirname, '../../packages/cli/src/main.ts')
+/** `bailiwick`, as a script. */
+export const cli = join(import.meta.dirname, '../../packages/cli/src/main.ts')
 
 /** A server of tools as `gateway.yaml` names it. */
 export type Server = ({ url: string } | { command: readonly string[] }) & Readonly<Record<string, unknown>>
@@ -40,6 +41,8 @@ export interface Installation extends AsyncDisposable {
   /** The gateway's address. */
   url: string
   gateway: Running
+  /** The words after `bailiwick` that serve a server on standard input and output, to a client that knows only MCP. */
+  sidecar(server: string): string[]
   /** Asks for the whole of these servers, and has it approved. */
   grant(...servers: string[]): Promise<{ requestId: string; grantId: string; authority: object }>
 }
@@ -112,6 +115,11 @@ export async function openInstallation({ servers, labels = {}, policies }: Insta
   const owned = opened.move()
   return {
     ...{ system, approver, agent, url, gateway },
+    sidecar: (server) => [
+      ...['agent', 'mcp', '--gateway', url, '--server', server, '--trust', paths(data).trust],
+      ...['--agent', `${sampleAgentId('reconciler')}/${sample.instance}`, '--key', sampleKeyFile(data, 'reconciler')],
+      ...['--catalogue', join(folder, `${server}.json`)],
+    ],
     async grant(...names) {
       const ask = askFor(entries.filter(({ id }) => names.includes(id)))
       const { requestId } = await agent.request(ask)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { pipeline } from 'node:stream/promises'
-import type { Agent, Denial, GrantName } from '@bailiwick/agent'
+import type { Agent, GrantName } from '@bailiwick/agent'
 import type { Action } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
 
@@ -19,8 +19,6 @@ export interface SidecarOptions {
     headers: readonly string[]
     body: Uint8Array
   }) => Action | undefined
-  /** Called when the gateway denied an action that a human may allow. The program gets the denial at the same time. */
-  onDenial?: (denial: Denial, action: Action) => void
 }
 
 /** Longest content of a request. */
@@ -35,8 +33,8 @@ const notForwarded = new Set(
 const notReturned = new Set('connection keep-alive transfer-encoding content-length content-encoding date'.split(' '))
 
 /**
- * Makes an agent of a program that speaks plain HTTP: listens on this machine alone, and passes each request on to the gateway with the
- * agent's credential, a proof of its key and a signature over the action. The program never holds a credential or a key.
+ * `bailiwick agent mcp` without its own tools, so that what differs behind it is the gateway's doing. It listens on this machine alone, and
+ * passes each request on to the gateway with the agent's credential, a proof of its key and a signature over the action.
  *
  * A web page that the user visits can reach this port too, so a request with the name or the origin of another host is refused.
  */
@@ -83,10 +81,6 @@ async function forward(options: SidecarOptions, request: IncomingMessage, respon
     if (left.signal.aborted) return
     return answer(response, 502, idIn(body), errorCode(error))
   }
-  if (action && options.onDenial && isJson(answered)) {
-    const denial = denialIn((await answered.clone().json()) as JsonRpc, action)
-    if (denial !== undefined) options.onDenial(denial, action)
-  }
   const kept = [...answered.headers].filter(([name]) => !notReturned.has(name))
   response.writeHead(answered.status, Object.fromEntries(kept))
   response.flushHeaders() // a stream may say nothing for long
@@ -112,24 +106,6 @@ async function contentOf(request: IncomingMessage): Promise<Uint8Array<ArrayBuff
     chunks.push(chunk)
   }
   return Uint8Array.from(Buffer.concat(chunks))
-}
-
-const isJson = ({ headers }: Response) => headers.get('content-type')?.startsWith('application/json') === true
-
-/** A denial is an error of JSON-RPC, or a result that models can read; in both it has the same members. */
-function denialIn(message: JsonRpc, { name, resource }: Action): Denial | undefined {
-  const data = message.error?.data ?? message.result?._meta?.['io.bailiwick/denial']
-  const offer = data?.access_request
-  if (offer?.binding_token === undefined) return undefined
-  return { action: name, resource, bindingToken: offer.binding_token, expiresAt: offer.expires_at }
-}
-
-interface JsonRpc {
-  error?: { data?: Told }
-  result?: { _meta?: { 'io.bailiwick/denial'?: Told } }
-}
-interface Told {
-  access_request?: { binding_token?: string; expires_at: string }
 }
 
 /** Each field as often as it came. */

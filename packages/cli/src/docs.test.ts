@@ -7,7 +7,7 @@ const page = readFileSync(join(import.meta.dirname, '../../../docs/reference/cli
 const shown = [...page.matchAll(/^\$ npx bailiwick (.*)$/gm)].map(([, words = '']) => words)
 
 /** The number of words that name a command in these groups. */
-const depths: Record<string, number> = { registry: 2, agents: 2, kafka: 3, policy: 2 }
+const depths: Record<string, number> = { agent: 2, registry: 2, agents: 2, kafka: 3, policy: 2 }
 
 it.each(shown)('the page shows a command and options that there are: %s', async (words) => {
   const [first = '', ...more] = words.split(' ')

@@ -2,7 +2,7 @@ import type { Command, Option } from 'commander'
 
 /** Commands by their users: the headings of `bailiwick --help`. */
 export const roles: readonly (readonly [heading: string, commands: readonly string[]])[] = [
-  ['You write an agent, or guard an API:', ['dev', 'request', 'requests']],
+  ['You write an agent, or guard an API:', ['dev', 'request', 'requests', 'agent']],
   [
     'You run Bailiwick:',
     [
@@ -48,6 +48,9 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   status: ['', '--json'],
   request: ['--agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json --authority authority.json --wait'],
   requests: ['', '--all'],
+  'agent mcp': [
+    '--gateway https://gateway.example --server billing --agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json',
+  ],
   'registry list': ['', 'agent'],
   'registry get': ['rule tasks'],
   'registry groups': [''],

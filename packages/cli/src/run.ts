@@ -4,6 +4,7 @@ import { errorCode, errorKinds } from '@bailiwick/errors'
 import { misspeltSettings } from '@bailiwick/host'
 import { printable } from '@bailiwick/kit'
 import { Command, CommanderError } from 'commander'
+import { agentCommand } from './commands/agent.ts'
 import { agentsCommand } from './commands/agents.ts'
 import { auditCommand } from './commands/audit.ts'
 import { backupCommand, restoreCommand } from './commands/backup.ts'
@@ -40,6 +41,7 @@ const commands = [
   statusCommand,
   requestCommand,
   requestsCommand,
+  agentCommand,
   registryCommand,
   policyCommand,
   recoverCommand,

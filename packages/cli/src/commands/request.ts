@@ -113,7 +113,7 @@ async function request(options: RequestCommand, io: Io): Promise<ExitCode> {
 }
 
 /** A SPIFFE ID of an agent, followed by the name of an instance. */
-const isInstanceId = (text: string) =>
+export const isInstanceId = (text: string) =>
   spiffeIdSchema.safeParse(text).success && spiffeIdSchema.safeParse(agentIdOf(text)).success
 
 /** Approval gets only its half of a join token, which is given here as it was printed. */

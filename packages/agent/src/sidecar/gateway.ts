@@ -1,0 +1,134 @@
+import type { Action } from '@bailiwick/credentials'
+import { errorCode, ServiceError } from '@bailiwick/errors'
+import type { JsonObject, McpRequest } from '@bailiwick/mcp'
+import type { Agent } from '../agent.ts'
+import { type ClientAnswer, isJson, parsed, wholeOf } from './answers.ts'
+
+export interface Sending {
+  grantId: string | undefined
+  action?: Action | undefined
+  /** The gateway's name of the session. */
+  session?: string | undefined
+  signal: AbortSignal
+}
+
+/** One server at the gateway, called as an agent. */
+export interface Gateway {
+  /** The server's name in the registry. Throws `service_unreachable` if the gateway cannot be asked. */
+  toolServer(): Promise<string>
+  /** Sends a request as it is. Rejects with the errors of `Agent.fetch`. */
+  send(request: McpRequest, sending: Sending): Promise<ClientAnswer>
+  /** Sends a client's `initialize`. */
+  begin(request: McpRequest, sending: Sending): Promise<{ answer: ClientAnswer; session: string | undefined }>
+  /** Begins a session with what a client said earlier. Throws `upstream_failed` if the server does not begin one. */
+  beginAgain(params: JsonObject, sending: Sending): Promise<string | undefined>
+}
+
+/** Fields of one hop, fields that `fetch` makes itself, and those that only the sidecar may set. */
+const notForwarded = new Set(
+  'connection keep-alive proxy-connection te trailer transfer-encoding upgrade expect host origin content-length accept-encoding authorization cookie dpop bailiwick-call-id mcp-session-id'.split(
+    ' ',
+  ),
+)
+/** A challenge is for the sidecar: its client has nothing to answer it with. */
+const notReturned = new Set(
+  'connection keep-alive transfer-encoding content-length content-encoding date www-authenticate dpop-nonce set-cookie mcp-session-id'.split(
+    ' ',
+  ),
+)
+const nameForm = /^[A-Za-z0-9._@-]{1,64}$/
+const metadataMs = 10_000
+
+export function gatewayAt({
+  agent,
+  gateway,
+  server,
+  toolServer,
+}: {
+  agent: Pick<Agent, 'fetch'>
+  gateway: string
+  server: string
+  toolServer?: string
+}): Gateway {
+  const base = gateway.replace(/\/+$/, '')
+  const url = new URL(`${base}/mcp/${encodeURIComponent(server)}`)
+  let asked: Promise<string> | undefined
+
+  /** RFC 9728. The name decides nothing: for a wrong one the agent signs an action that the gateway does not ask about, and is denied. */
+  async function ask(): Promise<string> {
+    const from = `${base}/.well-known/oauth-protected-resource${url.pathname}`
+    try {
+      const response = await fetch(from, { redirect: 'error', signal: AbortSignal.timeout(metadataMs) })
+      const { bailiwick_tool_server: name = server } = parsed(await response.text()) ?? {}
+      if (response.ok && typeof name === 'string' && nameForm.test(name)) return name
+      throw new ServiceError('service_unreachable', `${from} is no server of a Bailiwick gateway`)
+    } catch (cause) {
+      throw errorCode(cause) === 'internal' ? new ServiceError('service_unreachable', from, { cause }) : cause
+    }
+  }
+
+  async function fetched(request: McpRequest, { grantId, action, session, signal }: Sending): Promise<Response> {
+    const { method, body } = request
+    const headers = forwarded(request)
+    if (session !== undefined) headers.set('mcp-session-id', session)
+    return agent.fetch(
+      url,
+      { method, headers, signal, ...(body.length === 0 ? {} : { body: Uint8Array.from(body) }) },
+      {
+        ...(grantId === undefined ? {} : { grant: { grantId } }),
+        ...(action && { action: action.name, properties: action.properties, resource: action.resource }),
+      },
+    )
+  }
+
+  return {
+    async toolServer() {
+      if (toolServer !== undefined) return toolServer
+      asked ??= ask().catch((error: unknown) => {
+        asked = undefined
+        throw error
+      })
+      return asked
+    },
+    async send(request, sending) {
+      return answerOf(await fetched(request, sending))
+    },
+    async begin(request, sending) {
+      const response = await fetched(request, sending)
+      return { answer: await answerOf(response), session: response.headers.get('mcp-session-id') ?? undefined }
+    },
+    async beginAgain(params, sending) {
+      const post = (message: object, session?: string) =>
+        fetched(
+          { method: 'POST', headers: ownFields, body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', ...message })) },
+          { ...sending, session },
+        )
+      const response = await post({ id: 'bailiwick-initialize', method: 'initialize', params })
+      await response.text()
+      if (!response.ok) throw new ServiceError('upstream_failed', 'the server began no session')
+      const session = response.headers.get('mcp-session-id') ?? undefined
+      await (await post({ method: 'notifications/initialized' }, session)).body?.cancel()
+      return session
+    },
+  }
+}
+
+const ownFields = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream']
+
+/** Each field as often as it came. */
+function forwarded({ headers: raw }: McpRequest): Headers {
+  const headers = new Headers({ 'accept-encoding': 'identity' })
+  for (let n = 0; n < raw.length; n += 2) {
+    const [name = '', value = ''] = raw.slice(n, n + 2)
+    if (!notForwarded.has(name.toLowerCase())) headers.append(name, value)
+  }
+  return headers
+}
+
+/** 401 would send a client to log in, which it cannot. The message says what is wrong. */
+async function answerOf(response: Response): Promise<ClientAnswer> {
+  const headers = [...response.headers].filter(([name]) => !notReturned.has(name)).flat()
+  const answer = { status: response.status, headers, body: response.body ?? Buffer.alloc(0) }
+  if (!isJson(answer)) return answer
+  return { ...answer, status: response.status === 401 ? 200 : response.status, body: await wholeOf(answer.body) }
+}

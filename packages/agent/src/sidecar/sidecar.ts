@@ -1,0 +1,483 @@
+import { type Action, actionDigest, encodeBase64url } from '@bailiwick/credentials'
+import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { after, fieldsOf, type RawHeaders } from '@bailiwick/kit'
+import {
+  addElements,
+  changeMembers,
+  type Era,
+  isId,
+  isObject,
+  isReserved,
+  type JsonObject,
+  legacyVersions,
+  type McpRequest,
+  mappingOf,
+  mcpAction,
+  memberSpan,
+  metaOf,
+  modernVersion,
+  readReceived,
+  showList,
+} from '@bailiwick/mcp'
+import type { Agent } from '../agent.ts'
+import {
+  type ClientAnswer,
+  emptyAnswer,
+  errorAnswer,
+  type Id,
+  jsonAnswer,
+  parsed,
+  refusedAnswer,
+  resultMessage,
+  rewritten,
+  wholeOf,
+} from './answers.ts'
+import { type Denied, deniedIn, deniedMessage, endsTask, isDenial } from './denied.ts'
+import { type Gateway, gatewayAt } from './gateway.ts'
+import { type Call, held, longestHoldSeconds } from './held.ts'
+import { OwnCalls } from './own-calls.ts'
+import { completeTask, ownTools, requestAccess } from './own-tools.ts'
+import { type Asked, Tasks } from './tasks.ts'
+
+export interface SidecarOptions {
+  agent: Agent
+  /** The gateway's address, without a path. */
+  gateway: string
+  /** The server, as the gateway's paths name it. */
+  server: string
+  /** Its name in the registry, if it is another. The gateway says it unless given. */
+  toolServer?: string
+  /** The installation's address: people answer in its console. */
+  publicUrl: string
+  /** A grant that exists already. */
+  grantId?: string
+  /** Tools that are shown before they are granted, as people approved them. */
+  catalogue?: readonly JsonObject[]
+  /** How long a call stays open while a human decides, in seconds, at most 55. Default 0: it is answered at once. */
+  holdSeconds?: number
+  /** What is spoken before there is a grant, when the server cannot be asked. Default `legacy`, which every client can speak. */
+  era?: Era
+  random: (n: number) => Uint8Array
+  /** Says on which a person should look. Contains no secret. */
+  report?: (line: string) => void
+}
+
+export interface Sidecar extends AsyncDisposable {
+  /** Answers one request of streamable HTTP. Never rejects. */
+  exchange(request: McpRequest, signal: AbortSignal): Promise<ClientAnswer>
+  /** Called when the list of tools is another. A front that can tell its client sets it before the first request. */
+  onToolsChanged: (() => void) | undefined
+  /** What was listed of a tool. */
+  describedTool(name: string): JsonObject | undefined
+}
+
+/** The decision point may learn of an approval a moment after the agent. */
+const afterApproval = { tries: 25, ms: 200 }
+/** Sessions of clients, and calls that wait for their second round. */
+const most = 256
+/** Begins the `requestState` of the sidecar's own questions. */
+const ownState = 'bailiwick.'
+
+interface Session {
+  /** What the client said in `initialize`: said again when the session behind is another. */
+  readonly params: JsonObject
+  behind: { readonly grantId: string; readonly id: string | undefined } | undefined
+}
+
+interface Waiting {
+  readonly asked: Asked
+  readonly digest: string
+}
+
+/**
+ * Makes an agent of a program that speaks plain MCP. What it sends goes on to the gateway with the agent's credential, a proof of its key
+ * and a signature over the action. The three tools `bailiwick_…` are answered here, because a request for access is signed with the key.
+ */
+export function openSidecar(options: SidecarOptions): Sidecar {
+  return new McpSidecar(options)
+}
+
+class McpSidecar implements Sidecar {
+  readonly #options: SidecarOptions
+  readonly #tasks: Tasks
+  readonly #gateway: Gateway
+  readonly #own: OwnCalls
+  readonly #holdMs: number
+  readonly #sessions = new Map<string, Session>()
+  readonly #waiting = new Map<string, Waiting>()
+  readonly #listed = new Map<string, JsonObject>()
+  onToolsChanged: (() => void) | undefined
+
+  constructor(options: SidecarOptions) {
+    const { agent, grantId, report = () => undefined } = options
+    this.#options = options
+    this.#holdMs = Math.min(options.holdSeconds ?? 0, longestHoldSeconds) * 1000
+    this.#gateway = gatewayAt(options)
+    this.#tasks = new Tasks(agent, { grantId, report, onChange: () => this.onToolsChanged?.() })
+    this.#own = new OwnCalls({
+      tasks: this.#tasks,
+      toolServer: () => this.#gateway.toolServer(),
+      urlOf: (asked) => this.#urlOf(asked),
+      hold: (call, asked, then) => this.#hold(call, asked, then),
+    })
+  }
+
+  describedTool(name: string): JsonObject | undefined {
+    return this.#listed.get(name)
+  }
+
+  async exchange(request: McpRequest, signal: AbortSignal): Promise<ClientAnswer> {
+    let id: Id = null
+    try {
+      if (request.method !== 'POST') return await this.#bare(request, signal)
+      const received = readReceived(request)
+      if ('refused' in received) return refusedAnswer(received, idIn(request))
+      const { message, era } = received
+      if (message.kind !== 'request') return await this.#note(request, era, signal)
+      id = message.id
+      return await this.#answer({ message, era, request, signal })
+    } catch (error) {
+      const code = errorCode(error)
+      if (code === 'mcp_session_unknown') return errorAnswer(404, id, -32600, errorKinds[code].title, { code })
+      return errorAnswer(200, id, -32603, errorKinds[code].title, { code })
+    }
+  }
+
+  #answer(call: Call): Promise<ClientAnswer> | ClientAnswer {
+    const { message, era } = call
+    if (message.method === 'tools/call') return this.#call(call)
+    if (message.method === 'initialize') return this.#initialize(call)
+    const hasTask = this.#tasks.current !== undefined
+    if (message.method === 'server/discover') return this.#discover(call)
+    const { list } = mappingOf(era, message.method) ?? {}
+    if (list !== undefined) return this.#list(call, list.member)
+    if (!hasTask && ['ping', 'logging/setLevel'].includes(message.method))
+      return jsonAnswer(200, resultMessage(message.id, era, {}))
+    return this.#forward(call)
+  }
+
+  /** A stream of notifications, or the end of a session. */
+  async #bare(request: McpRequest, signal: AbortSignal): Promise<ClientAnswer> {
+    const session = this.#sessionOf(request)
+    const grantId = this.#tasks.current?.grantId
+    if (request.method === 'DELETE' && session !== undefined) this.#sessions.delete(sessionIn(request) ?? '')
+    if (session !== undefined && session.behind?.grantId !== grantId)
+      return emptyAnswer(request.method === 'DELETE' ? 200 : 405)
+    if (grantId === undefined) return emptyAnswer(405)
+    const asked = request.method === 'GET' ? await this.#actionOf(request) : undefined
+    const action = asked === undefined || 'refused' in asked ? undefined : asked
+    return this.#gateway.send(request, { grantId, action, session: session?.behind?.id, signal })
+  }
+
+  /** Notifications, and answers to a server, which asks nothing of a client here. */
+  async #note(request: McpRequest, era: Era, signal: AbortSignal): Promise<ClientAnswer> {
+    const session = era === 'legacy' ? this.#sessionOf(request) : undefined
+    const grantId = this.#tasks.current?.grantId
+    if (grantId === undefined || (session !== undefined && session.behind?.grantId !== grantId)) return emptyAnswer(202)
+    return this.#gateway.send(request, { grantId, session: session?.behind?.id, signal })
+  }
+
+  async #initialize(call: Call): Promise<ClientAnswer> {
+    const { message, request, signal } = call
+    const grantId = this.#tasks.current?.grantId
+    if (grantId !== undefined) {
+      const begun = await this.#unlessOver(grantId, this.#gateway.begin(request, { grantId, signal }))
+      if (begun !== undefined && !this.#isOver(begun.answer, grantId)) {
+        const { answer, session } = begun
+        if (session === undefined) return rewritten(answer, (text) => this.#withTools(text))
+        this.#keep(session, { params: message.params, behind: { grantId, id: session } })
+        const headers = [...answer.headers, 'mcp-session-id', session]
+        return rewritten({ ...answer, headers }, (text) => this.#withTools(text))
+      }
+    }
+    const session = encodeBase64url(this.#options.random(16))
+    this.#keep(session, { params: message.params, behind: undefined })
+    const { protocolVersion } = message.params
+    const known = typeof protocolVersion === 'string' && legacyVersions.includes(protocolVersion)
+    return jsonAnswer(
+      200,
+      resultMessage(message.id, 'legacy', {
+        protocolVersion: known ? protocolVersion : legacyVersions.at(-1),
+        ...this.#hello(),
+        serverInfo,
+      }),
+      ['mcp-session-id', session],
+    )
+  }
+
+  async #discover(call: Call): Promise<ClientAnswer> {
+    const { message, era } = call
+    if (this.#tasks.current !== undefined) return rewritten(await this.#forward(call), (text) => this.#withTools(text))
+    // A client then begins with `initialize`.
+    if (this.#options.era !== 'modern') return errorAnswer(404, message.id, -32601, 'Method not found')
+    const shown = { supportedVersions: [modernVersion], ...this.#hello(), ttlMs: 0, cacheScope: 'private' }
+    const meta = { _meta: { 'io.modelcontextprotocol/serverInfo': serverInfo } }
+    return jsonAnswer(200, resultMessage(message.id, era, { ...shown, ...meta }))
+  }
+
+  #hello() {
+    const { server } = this.#options
+    const tools = this.onToolsChanged === undefined ? {} : { listChanged: true }
+    const instructions = `The tools of "${server}" need a human's permission. Call ${requestAccess} before you use them, and ${completeTask} when you are done.`
+    return { capabilities: { tools }, instructions }
+  }
+
+  /** The sidecar has tools, also before a server that has none, and tells when they change. */
+  #withTools(text: string): string {
+    const capabilities = memberSpan(text, ['result', 'capabilities'])
+    if (capabilities === undefined) return text
+    const announced = this.onToolsChanged === undefined ? {} : { listChanged: true }
+    const tools = memberSpan(text, ['result', 'capabilities', 'tools'])
+    if (tools === undefined) return changeMembers(text, capabilities, () => false, { tools: announced })
+    const isTold = memberSpan(text, ['result', 'capabilities', 'tools', 'listChanged']) !== undefined
+    return isTold || this.onToolsChanged === undefined
+      ? text
+      : changeMembers(text, tools, () => false, { listChanged: true })
+  }
+
+  async #list(call: Call, member: string): Promise<ClientAnswer> {
+    const { message, era } = call
+    const isTools = member === 'tools'
+    const grantId = this.#tasks.current?.grantId
+    if (grantId !== undefined) {
+      const answer = await this.#unlessOver(grantId, this.#forward(call))
+      if (answer !== undefined && !this.#isOver(answer, grantId))
+        return isTools ? rewritten(answer, (text, value) => this.#withOwn(text, value, message.params)) : answer
+    }
+    const items = isTools ? [...ownTools(this.#options.server), ...this.#catalogue()] : []
+    this.#remember(items)
+    const caching = era === 'modern' ? { ttlMs: 0, cacheScope: 'private' } : {}
+    return jsonAnswer(200, resultMessage(message.id, era, { [member]: items, ...caching }))
+  }
+
+  #catalogue(): readonly JsonObject[] {
+    return (this.#options.catalogue ?? []).filter(({ name }) => typeof name === 'string' && !isReserved(name))
+  }
+
+  /** A server's tool with a name of ours is left out, also if the gateway let it through: a model would take it for ours. */
+  #withOwn(text: string, value: JsonObject, { cursor }: JsonObject): string {
+    const result = isObject(value.result) ? value.result : {}
+    const listed = Array.isArray(result.tools) ? result.tools.filter(isObject) : []
+    this.#remember(listed)
+    const shown = showList(text, value, { member: 'tools', keep: ({ name }) => !isReserved(String(name)) })
+    const span = memberSpan(shown, ['result', 'tools'])
+    if (span === undefined || result.nextCursor !== undefined) return shown
+    const names = new Set(listed.map(({ name }) => name))
+    const more = cursor === undefined ? this.#catalogue().filter(({ name }) => !names.has(name)) : []
+    return addElements(shown, span, [...more, ...ownTools(this.#options.server)])
+  }
+
+  #remember(tools: readonly JsonObject[]): void {
+    for (const tool of tools)
+      if (typeof tool.name === 'string' && this.#listed.size < 4096) this.#listed.set(tool.name, tool)
+  }
+
+  async #call(call: Call): Promise<ClientAnswer> {
+    const { message, request } = call
+    const { name, requestState } = message.params
+    if (typeof name === 'string' && isReserved(name)) return this.#own.call(call, name)
+    if (typeof requestState === 'string' && requestState.startsWith(ownState))
+      return this.#secondRound(call, requestState)
+    const action = await this.#actionOf(request)
+    if ('refused' in action) return refusedAnswer(action, message.id)
+    const answer = await this.#attempt(call, action)
+    return 'code' in answer ? this.#denied(call, action, answer) : answer
+  }
+
+  /** The gateway's answer to a call, or its denial. */
+  async #attempt(call: Call, action: Action): Promise<ClientAnswer | Denied> {
+    const grantId = this.#tasks.grantFor(action.resource.id)
+    let answer: ClientAnswer
+    try {
+      answer = await this.#forward(call, action)
+    } catch (error) {
+      const code = errorCode(error)
+      if (grantId === undefined || this.#tasks.current !== undefined) throw error
+      return { code, reason: `The task is over. Call ${requestAccess} if you still need it.`, denial: undefined }
+    }
+    if (!isDenial(answer)) return answer
+    const body = await wholeOf(answer.body)
+    const denied = deniedIn(parsed(body.toString('utf8')) ?? {}, action)
+    if (denied === undefined) return { ...answer, body }
+    // A denial that waits for a yes is of its grant alone, and no task answers it.
+    if (denied.denial !== undefined && denied.code !== 'step_up_required') this.#tasks.denied(denied.denial)
+    if (grantId !== undefined && endsTask(denied.code)) this.#tasks.lost(grantId)
+    return denied
+  }
+
+  /** A call that waits for a human's yes is asked for, if its client can wait, or can show the human where to answer. */
+  async #denied(call: Call, action: Action, denied: Denied): Promise<ClientAnswer> {
+    const grantId = this.#tasks.grantFor(action.resource.id)
+    const canWait = this.#holdMs > 0 || showsUrls(call)
+    if (denied.code !== 'step_up_required' || denied.denial === undefined || grantId === undefined || !canWait)
+      return this.#refusal(call, denied)
+    let asked: Asked
+    try {
+      asked = await this.#tasks.askForAction(grantId, action, denied.denial)
+    } catch (error) {
+      const code = errorCode(error)
+      return this.#refusal(call, {
+        ...denied,
+        reason: `A human could not be asked (${code}): ${errorKinds[code].title}.`,
+      })
+    }
+    return this.#hold(call, asked, () => this.#afterAnswer(call, action, asked, denied))
+  }
+
+  #refusal({ message, era }: Call, denied: Denied): ClientAnswer {
+    return jsonAnswer(200, deniedMessage(message.id, era, denied, String(message.params.name)))
+  }
+
+  #hold(call: Call, asked: Asked, then: () => Promise<ClientAnswer>): Promise<ClientAnswer> {
+    return held({ call, asked, url: this.#urlOf(asked), holdMs: this.#holdMs }, then)
+  }
+
+  async #afterAnswer(call: Call, action: Action, asked: Asked, denied: Denied): Promise<ClientAnswer> {
+    const { status } = asked.state
+    if (status === 'approved') {
+      for (let tries = 1; ; tries++) {
+        const answer = await this.#attempt(call, action)
+        if (!('code' in answer)) return answer
+        if (answer.code !== 'step_up_required' || tries === afterApproval.tries) return this.#refusal(call, answer)
+        await after(afterApproval.ms, call.signal)
+      }
+    }
+    const url = this.#urlOf(asked)
+    if (status !== 'pending')
+      return this.#refusal(call, { code: denied.code, reason: `The human's answer is: ${status}.`, denial: undefined })
+    if (showsUrls(call)) return this.#inputRequired(call, action, asked)
+    const reason = `A human was asked, and has not answered yet. The request is ${asked.requestId}, at ${url}. Call the tool again later.`
+    return this.#refusal(call, { code: denied.code, reason, denial: undefined })
+  }
+
+  /** Asks the client to show the human where to answer (2026-07-28, `input_required`). */
+  #inputRequired({ message }: Call, action: Action, asked: Asked): ClientAnswer {
+    const requestState = `${ownState}${encodeBase64url(this.#options.random(16))}`
+    keepNewest(this.#waiting, requestState, { asked, digest: actionDigest(action) })
+    const params = { mode: 'url', message: 'This call needs your approval.', url: this.#urlOf(asked) }
+    const inputRequests = { bailiwick_approval: { method: 'elicitation/create', params } }
+    const result = { resultType: 'input_required', inputRequests, requestState }
+    return jsonAnswer(200, { jsonrpc: '2.0', id: message.id, result })
+  }
+
+  /**
+   * The call again, after the client showed the page. The state comes from the client: it only finds what is kept here, and is good for the
+   * same call alone. What the client says of the human's answer counts for nothing, except for a no.
+   */
+  async #secondRound(call: Call, state: string): Promise<ClientAnswer> {
+    const { message } = call
+    const { requestState: _, inputResponses, ...params } = message.params
+    const body = Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: message.id, method: message.method, params }))
+    const again: Call = { ...call, message: { ...message, params }, request: { ...call.request, body } }
+    const action = await this.#actionOf(again.request)
+    const waiting = this.#waiting.get(state)
+    if ('refused' in action) return refusedAnswer(action, message.id)
+    if (waiting === undefined || waiting.digest !== actionDigest(action))
+      return errorAnswer(200, message.id, -32602, 'requestState: not of this call')
+    this.#waiting.delete(state)
+    const { asked } = waiting
+    const said = isObject(inputResponses) ? inputResponses.bailiwick_approval : undefined
+    const denied: Denied = { code: 'step_up_required', reason: '', denial: undefined }
+    if (isObject(said) && said.action !== 'accept' && asked.state.status === 'pending') {
+      await this.#tasks.cancel(asked).catch(() => undefined)
+      return this.#refusal(again, { ...denied, reason: 'The human did not open the page. The request was withdrawn.' })
+    }
+    return this.#hold(again, asked, () => this.#afterAnswer(again, action, asked, denied))
+  }
+
+  #urlOf({ requestId }: Asked): string {
+    return `${this.#options.publicUrl.replace(/\/+$/, '')}/console/requests/${requestId}`
+  }
+
+  async #actionOf(request: McpRequest) {
+    return mcpAction(await this.#gateway.toolServer(), request)
+  }
+
+  /** Sends a request under the current task, or without a credential if there is none: the gateway then says what to do. */
+  async #forward({ request, era, message, signal }: Call, given?: Action): Promise<ClientAnswer> {
+    const mapping = mappingOf(era, message.method)
+    const decided = given ?? (mapping?.handling === 'decided' ? await this.#actionOf(request) : undefined)
+    const action = decided === undefined || 'refused' in decided ? undefined : decided
+    const grantId = this.#tasks.grantFor(action?.resource.id)
+    const session = era === 'legacy' ? this.#sessionOf(request) : undefined
+    try {
+      for (let tries = 1; ; tries++) {
+        const behind = grantId === undefined ? undefined : await this.#behind(session, grantId, signal)
+        const answer = await this.#gateway.send(request, { grantId, action, session: behind, signal })
+        if (answer.status !== 404 || session === undefined || grantId === undefined || tries > 1) return answer
+        // The gateway was restarted, or ended the session: nothing was done under it.
+        session.behind = undefined
+      }
+    } catch (error) {
+      if (grantId !== undefined && endsTask(errorCode(error))) this.#tasks.lost(grantId)
+      throw error
+    }
+  }
+
+  /** The session behind a client's session, begun anew for another grant: the gateway shows nothing of one to the other. */
+  async #behind(session: Session | undefined, grantId: string, signal: AbortSignal): Promise<string | undefined> {
+    if (session === undefined) return undefined
+    if (session.behind?.grantId === grantId) return session.behind.id
+    const id = await this.#gateway.beginAgain(session.params, { grantId, signal })
+    session.behind = { grantId, id }
+    return id
+  }
+
+  /** Undefined if the task turned out to be over: the client is then served as one without a task. */
+  async #unlessOver<T>(grantId: string, sent: Promise<T>): Promise<T | undefined> {
+    try {
+      return await sent
+    } catch (error) {
+      if (!endsTask(errorCode(error))) throw error
+      this.#tasks.lost(grantId)
+      return undefined
+    }
+  }
+
+  /** Whether the gateway says that the task is over. */
+  #isOver(answer: ClientAnswer, grantId: string): boolean {
+    if (!isDenial(answer) || !(answer.body instanceof Uint8Array)) return false
+    const { error } = parsed(Buffer.from(answer.body).toString('utf8')) ?? {}
+    const code = isObject(error) && isObject(error.data) ? error.data.code : undefined
+    if (typeof code !== 'string' || !endsTask(code)) return false
+    this.#tasks.lost(grantId)
+    return true
+  }
+
+  #keep(id: string, session: Session): void {
+    keepNewest(this.#sessions, id, session)
+  }
+
+  #sessionOf(request: McpRequest): Session | undefined {
+    const id = sessionIn(request)
+    if (id === undefined) return undefined
+    const session = this.#sessions.get(id)
+    if (session === undefined) throw new ServiceError('mcp_session_unknown', 'there is no such session')
+    return session
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#tasks[Symbol.asyncDispose]()
+  }
+}
+
+const serverInfo = { name: 'bailiwick-agent', version: '0.1.0' }
+
+const sessionIn = ({ headers }: { headers: RawHeaders }): string | undefined => fieldsOf(headers, 'mcp-session-id')[0]
+
+function keepNewest<V>(kept: Map<string, V>, key: string, value: V): void {
+  kept.set(key, value)
+  for (const oldest of kept.keys()) if (kept.size > most) kept.delete(oldest)
+}
+
+/** Whether the client said that it can show a human an address. It then gets such a question, and no other client does. */
+function showsUrls({ message, era }: Call): boolean {
+  if (era !== 'modern') return false
+  const declared = metaOf(message.params)['io.modelcontextprotocol/clientCapabilities']
+  return isObject(declared) && isObject(declared.elicitation) && isObject(declared.elicitation.url)
+}
+
+function idIn({ body }: McpRequest): Id {
+  const { id } = parsed(Buffer.from(body).toString('utf8')) ?? {}
+  return isId(id) ? id : null
+}
