@@ -7,13 +7,19 @@ import { paths } from '@bailiwick/installation'
 import { systemRandom } from '@bailiwick/kit'
 import { endWithThis } from '@bailiwick/native'
 import { sample, sampleAgentId, sampleKeyFile } from '@bailiwick/standalone/sample'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { audit } from '../audit.ts'
 import { GatewayWorld } from './gateway-world.ts'
 
 const cli = join(import.meta.dirname, '../../packages/cli/src/main.ts')
 
 type Anything = ReturnType<typeof JSON.parse>
+
+interface Exchanged {
+  status: number
+  text: string
+  messages: Anything[]
+}
 
 /** A program that speaks plain MCP of revision 2025-11-25 to a sidecar. */
 class PlainClient {
@@ -25,30 +31,42 @@ class PlainClient {
     this.#sidecar = sidecar
   }
 
-  async begin(): Promise<void> {
-    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'plain', version: '1' } }
+  async begin(capabilities: object = {}): Promise<void> {
+    const params = { protocolVersion: '2025-11-25', capabilities, clientInfo: { name: 'plain', version: '1' } }
     await this.ask('initialize', params)
   }
 
   async ask(method: string, params: object = {}): Promise<Anything> {
-    const id = ++this.#id
+    const { id, messages } = await this.post({ id: ++this.#id, method, params })
+    return messages.find((each) => each.id === id && each.method === undefined)
+  }
+
+  /** Posts a message, and returns everything that came back. */
+  async post(message: { id: unknown; [member: string]: unknown }): Promise<Exchanged & { id: unknown }> {
+    const body = Buffer.from(JSON.stringify({ jsonrpc: '2.0', ...message }))
+    const content = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream']
+    return { id: message.id, ...(await this.#exchange('POST', content, body)) }
+  }
+
+  /** Opens the stream of the session again, after an event of a stream that broke off. */
+  resume(lastEventId: string): Promise<Exchanged> {
+    return this.#exchange('GET', ['accept', 'text/event-stream', 'last-event-id', lastEventId], Buffer.alloc(0))
+  }
+
+  async #exchange(method: string, fields: readonly string[], content: Buffer): Promise<Exchanged> {
     const session = this.#session === undefined ? [] : ['mcp-session-id', this.#session]
-    const { headers, body } = await this.#sidecar.exchange(
-      {
-        method: 'POST',
-        headers: ['content-type', 'application/json', 'accept', 'application/json, text/event-stream', ...session],
-        body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, method, params })),
-      },
+    const { status, headers, body } = await this.#sidecar.exchange(
+      { method, headers: [...fields, ...session], body: content },
       new AbortController().signal,
     )
     const named = headers.indexOf('mcp-session-id')
-    if (method === 'initialize') this.#session = headers[named + 1]
+    if (named >= 0) this.#session = headers[named + 1]
     const chunks: Uint8Array[] = []
     if (body instanceof Uint8Array) chunks.push(body)
     else for await (const chunk of body) chunks.push(chunk)
-    const whole = Buffer.concat(chunks).toString()
-    const texts = whole.startsWith('{') ? [whole] : [...whole.matchAll(/^data: ?(.+)$/gm)].map(([, data = '']) => data)
-    return texts.map((each) => JSON.parse(each)).find((each) => each.id === id)
+    const text = Buffer.concat(chunks).toString()
+    const texts = text.startsWith('{') ? [text] : [...text.matchAll(/^data: ?(\S.*)$/gm)].map(([, data = '']) => data)
+    return { status, text, messages: texts.map((each) => JSON.parse(each)) }
   }
 
   async call(name: string, args: object = {}): Promise<Anything> {
@@ -142,6 +160,86 @@ describe('a program that was never changed, behind a sidecar', () => {
       .map((line) => JSON.parse(line))
     expect(answers.map(({ id: answered }) => answered).sort()).toEqual(['ping', 'tools/list'])
     expect(await err).toContain(`can read ${key}`)
+  })
+
+  describe('that answers what its server asks', () => {
+    const asks = (id: unknown, method: string) => ({ jsonrpc: '2.0', id, method, params: { message: 'Which?' } })
+    const said = { result: { action: 'accept', content: { which: 'this' } } }
+    const responses = () => world.http.state.responses
+    afterEach(() => {
+      world.http.instead = undefined
+      responses().length = 0
+    })
+
+    /** A client with a task for these tools, and what a call of it brings. */
+    const working = async (sidecar: Sidecar, ...tools: string[]) => {
+      const client = new PlainClient(sidecar)
+      await client.begin({ elicitation: {}, sampling: {} })
+      const task = `answer-with-${tools.join('-')}`.replaceAll('/', '-')
+      const permissions = tools.map((tool) => ({ tool }))
+      const args = { task, permissions, reason: 'The server may ask.' }
+      const { structuredContent: asked } = await client.call('bailiwick_request_access', args)
+      await world.approver.approve(asked.request_id)
+      await expect.poll(() => client.call('read')).toMatchObject({ content: [{ text: 'read {}' }] })
+      return { client, requestId: asked.request_id }
+    }
+    const read = { id: 'call', method: 'tools/call', params: { name: 'read' } }
+
+    it('has its answer signed and decided, if its task allows it', async () => {
+      await using sidecar = sidecarOf('billing')
+      const { client } = await working(sidecar, 'read', 'elicitation/create')
+      world.http.state.before.push(asks(0, 'elicitation/create'), asks(1, 'sampling/createMessage'))
+      const { messages } = await client.post(read)
+      const [asked] = messages
+      expect(messages.map(({ method }) => method)).toEqual(['elicitation/create', undefined])
+      expect((await client.post({ id: asked.id, ...said })).status).toBe(202)
+      // The gateway answers what the task does not allow.
+      await expect
+        .poll(() => responses().toSorted((a, b) => Number(a.id) - Number(b.id)))
+        .toMatchObject([
+          { id: 0, ...said },
+          { id: 1, error: { code: -32601 } },
+        ])
+      expect((await client.post({ id: asked.id, ...said })).status).toBe(400)
+    })
+
+    it('has none of another session, and none after its task was withdrawn (V10)', async () => {
+      await using sidecar = sidecarOf('billing')
+      const { client, requestId } = await working(sidecar, 'read', 'elicitation/create')
+      const other = new PlainClient(sidecar)
+      await other.begin({ elicitation: {} })
+      world.http.state.before.push(asks(0, 'elicitation/create'))
+      const [asked] = (await client.post(read)).messages
+      expect((await other.post({ id: asked.id, ...said })).status).toBe(400)
+      await world.approver.withdraw(requestId)
+      expect((await client.post({ id: asked.id, ...said })).status).toBeGreaterThanOrEqual(400)
+      expect(responses().filter((each) => 'result' in each)).toEqual([])
+    })
+
+    it('gets the answer of a call whose stream broke off on the stream that resumes it', async () => {
+      await using sidecar = sidecarOf('billing')
+      const { client } = await working(sidecar, 'read', 'stream/open')
+      const events = { 'content-type': 'text/event-stream' }
+      let id: unknown
+      let resumed: string | undefined
+      world.http.instead = ({ method, body, rawHeaders }, response) => {
+        const message = body === '' ? {} : JSON.parse(body)
+        if (method === 'GET') {
+          resumed = rawHeaders[rawHeaders.findIndex((name) => name.toLowerCase() === 'last-event-id') + 1]
+          const late = { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'late' }] } }
+          response.writeHead(200, events).end(`id: e-2\ndata: ${JSON.stringify(late)}\n\n`)
+          return true
+        }
+        if (message.method !== 'tools/call') return false
+        id = message.id
+        response.writeHead(200, events).end('id: e-1\nretry: 10\ndata: \n\n')
+        return true
+      }
+      expect((await client.post(read)).text).toContain('id: e-1')
+      const { status, messages } = await client.resume('e-1')
+      expect([status, resumed]).toEqual([200, 'e-1'])
+      expect(messages).toMatchObject([{ id: 'call', result: { content: [{ text: 'late' }] } }])
+    })
   })
 
   it('leaves a log in which each call has its decision and each decision its grant', async () => {

@@ -9,7 +9,7 @@ import { sampleKey } from '@bailiwick/standalone/sample'
 import { freePort } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { actionOf } from './action-of.ts'
-import { compare, type Revision } from './conformance.ts'
+import { compare, judge, type Revision } from './conformance.ts'
 import { startFixture } from './fixture.ts'
 import { type Installation, openInstallation } from './installation.ts'
 import { installed, judges, lacksJudges, runScript } from './programs.ts'
@@ -104,12 +104,36 @@ describe.skipIf(lacksJudges)('the gateway', () => {
     expect(newer).toMatchObject({ ...simple, version: '2026-07-28' })
   })
 
-  it('serves a client of either SDK at the port of `bailiwick agent mcp`, whose tools are in the list', async () => {
+  /** `bailiwick agent mcp --listen`, under the grant. */
+  const openPort = async () => {
     const { agent, system, url: gateway } = world
     if (!('grantId' in grant)) throw new Error('there is no grant')
     const options = { agent, gateway, server: 'fixture', publicUrl: system.url, grantId: grant.grantId }
-    await using sidecar = openSidecar({ ...options, random: systemRandom })
-    await using port = await listenLoopback(sidecar, { random: systemRandom })
+    await using opening = new AsyncDisposableStack()
+    const sidecar = opening.use(openSidecar({ ...options, random: systemRandom }))
+    const { url } = opening.use(await listenLoopback(sidecar, { random: systemRandom }))
+    const owned = opening.move()
+    return { url, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  }
+
+  it.each(['2025-11-25', '2026-07-28'] as const)(
+    'meets each requirement of %s at the port of `bailiwick agent mcp`, and what a server asks and resumes in it',
+    async (revision) => {
+      await using port = await openPort()
+      const { exitCode, summary, scenarios } = await judge(port.url, revision)
+      expect(exitCode, summary).toBe(0)
+      if (revision === '2026-07-28') return
+      // Not required of a server of this revision; the last one resumes a stream with `Last-Event-ID`.
+      for (const name of ['tools-call-elicitation', 'tools-call-sampling', 'server-sse-polling']) {
+        const checks = scenarios.get(name) ?? []
+        expect(checks.length, name).toBeGreaterThan(0)
+        expect(checks.filter(({ status }) => status === 'FAILURE')).toEqual([])
+      }
+    },
+  )
+
+  it('serves a client of either SDK at the port of `bailiwick agent mcp`, whose tools are in the list', async () => {
+    await using port = await openPort()
     for (const client of ['client-v1.mjs', 'client-v2.mjs'])
       expect(await call(client, [port.url, 'test_simple_text'])).toMatchObject({
         tools: expect.arrayContaining(['test_simple_text', 'bailiwick_request_access']),

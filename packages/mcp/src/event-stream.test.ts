@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { readEvents } from './event-stream.ts'
+import { eventWith, readEvents } from './event-stream.ts'
 
 async function* chunks(bytes: Buffer, sizes: readonly number[]): AsyncGenerator<Uint8Array> {
   let at = 0
@@ -58,3 +58,13 @@ it('leaves out what has no blank line, and ends at a limit', async () => {
   expect(await read('data: a\n\ndata: cut')).toMatchObject([{ data: 'a' }])
   await expect(read(`data: ${'x'.repeat(200)}`, [50], 100)).rejects.toMatchObject({ code: 'upstream_too_large' })
 })
+
+it.each(['\n', '\r\n', '\r'])(
+  'puts another text into an event whose lines end with %j, and keeps its id',
+  async (end) => {
+    const raw = Buffer.from(['id: 7', 'event: message', 'data: {"a":', 'data: 1}', '', ''].join(end))
+    const changed = Buffer.from(eventWith({ raw, data: '{"a":\n1}' }, '{"a":\n2}')).toString()
+    expect(changed).toBe('id: 7\nevent: message\ndata: {"a":\ndata: 2}\n\n')
+    expect(await read(changed)).toEqual([{ raw: changed, data: '{"a":\n2}' }])
+  },
+)

@@ -34,6 +34,15 @@ export async function* readEvents(body: AsyncIterable<Uint8Array>, mostBytes: nu
   }
 }
 
+/** The event with another text in it. Its id stays, for a client that resumes the stream. */
+export function eventWith({ raw }: StreamEvent, data: string): Uint8Array {
+  const lines = Buffer.from(raw)
+    .toString('utf8')
+    .split(/\r\n|\n|\r/)
+  const others = lines.filter((line) => line !== '' && !/^data(:|$)/.test(line))
+  return Buffer.from([...others, ...data.split('\n').map((line) => `data: ${line}`), '', ''].join('\n'))
+}
+
 /** Finds the blank lines that end events, in chunks that may be cut anywhere. A line ends with LF, CR, or both. */
 class EventEnds {
   #lineLength = 0

@@ -1,4 +1,4 @@
-export { readEvents, type StreamEvent } from './event-stream.ts'
+export { eventWith, readEvents, type StreamEvent } from './event-stream.ts'
 export { checkParameters, fieldsOfRequest } from './headers.ts'
 export { addElements, changeMembers, memberSpan, type Span } from './json-spans.ts'
 export {
@@ -11,8 +11,8 @@ export {
   metaOf,
   modernVersion,
   readMessage,
-  supportedVersions,
 } from './message.ts'
 export { type Mapping, mappingOf, namedBy } from './methods.ts'
 export { answerAction, type McpRequest, mcpAction, type Received, readReceived } from './received.ts'
+export { refusalOf } from './refusal.ts'
 export { isReserved, showList, usableTools } from './shown-list.ts'

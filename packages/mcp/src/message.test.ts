@@ -9,7 +9,7 @@ it.each([
     { kind: 'request', id: 'a' },
   ],
   ['a notification', { jsonrpc: '2.0', method: 'notifications/initialized' }, { kind: 'notification' }],
-  ['a response', { jsonrpc: '2.0', id: 1, result: {} }, { kind: 'response', id: 1 }],
+  ['a response', { jsonrpc: '2.0', id: 1, result: {} }, { kind: 'response', id: 1, said: { result: {} } }],
   [
     'an error without an id',
     { jsonrpc: '2.0', id: null, error: { code: 1, message: '' } },

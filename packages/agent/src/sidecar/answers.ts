@@ -1,7 +1,6 @@
 import type { Refused } from '@bailiwick/errors'
-import { errorKinds } from '@bailiwick/errors'
 import type { RawHeaders } from '@bailiwick/kit'
-import { type Era, isObject, type JsonObject, readEvents } from '@bailiwick/mcp'
+import { type Era, eventWith, isObject, type JsonObject, readEvents, refusalOf } from '@bailiwick/mcp'
 
 /** What goes back to the client, as an answer of streamable HTTP. */
 export interface ClientAnswer {
@@ -32,10 +31,9 @@ export const errorAnswer = (status: number, id: Id, code: number, message: strin
   jsonAnswer(status, errorMessage(id, code, message, data))
 
 /** A message that is no message of MCP. It is not passed on: the gateway would refuse it too. */
-export function refusedAnswer({ refused, detail }: Refused, id: Id): ClientAnswer {
-  const { title } = errorKinds[refused]
-  const code = refused === 'json_malformed' ? -32700 : refused === 'mcp_header_mismatch' ? -32020 : -32600
-  return errorAnswer(400, id, code, `${title}: ${detail}`, { code: refused, detail })
+export function refusedAnswer(refused: Refused, { id, era }: { id: Id; era: Era }): ClientAnswer {
+  const { status, error } = refusalOf(refused, { era, isAnswer: id !== null })
+  return jsonAnswer(status, { jsonrpc: '2.0', id, error })
 }
 
 /** A result in the form of the client's revision. */
@@ -95,9 +93,10 @@ async function* rewriteEvents(
   body: AsyncIterable<Uint8Array>,
   rewrite: (text: string, value: JsonObject) => string,
 ): AsyncGenerator<Uint8Array> {
-  for await (const { raw, data } of readEvents(body, longestMessage)) {
+  for await (const event of readEvents(body, longestMessage)) {
+    const { data } = event
     const text = data === undefined ? undefined : rewriteText(data, rewrite)
-    yield text === undefined || text === data ? raw : eventOf(text)
+    yield text === undefined || text === data ? event.raw : eventWith(event, text)
   }
 }
 

@@ -14,10 +14,10 @@ export interface Denied {
 }
 
 /**
- * Whether the gateway itself denied. A tool can write the members of a denial into its own result, and would then end a task or have a
- * human asked; but no field of a server's answer that begins with `bailiwick-` leaves the gateway.
+ * The code with which the gateway itself denied; undefined if it did not. A tool can write the members of a denial into its own result, and
+ * would then end a task or have a human asked; but no field of a server's answer that begins with `bailiwick-` leaves the gateway.
  */
-export const isDenial = ({ headers }: ClientAnswer): boolean => fieldsOf(headers, 'bailiwick-denied').length > 0
+export const denialCodeIn = ({ headers }: ClientAnswer): string | undefined => fieldsOf(headers, 'bailiwick-denied')[0]
 
 /** The denial in the gateway's answer, in either form. */
 export function deniedIn(message: JsonObject, action: Action): Denied | undefined {

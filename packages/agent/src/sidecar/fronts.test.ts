@@ -90,6 +90,35 @@ describe('on standard input and output', () => {
     await ended
   })
 
+  it('carries what a server asks, and the answer, apart from requests of the client with the same id', async () => {
+    const { input, send, answered, lines, ended } = open()
+    send({ id: 1, method: 'initialize', params: { ...hello, capabilities: { elicitation: {} } } })
+    await answered(1)
+    world.before = [{ jsonrpc: '2.0', id: 2, method: 'elicitation/create', params: {} }]
+    send({ id: 2, method: 'tools/call', params: { name: 'read' } })
+    await answered(2)
+    const asked = lines.find(({ method }) => method === 'elicitation/create')
+    send({ id: asked.id, result: { action: 'accept' } })
+    await expect.poll(() => world.answers.map(({ message }) => message.id)).toEqual([2])
+    // Neither the answer nor one to nothing is answered.
+    send({ id: asked.id, result: {} })
+    send({ id: 'never', error: { code: 1, message: '' } })
+    send({ id: 3, method: 'tools/list' })
+    await answered(3)
+    input.end()
+    await ended
+    expect(lines.map(({ id }) => id)).toEqual([1, asked.id, 2, 3])
+  })
+
+  it('ends a call whose stream ended before the answer: it cannot open the stream again', async () => {
+    const { input, send, answered, ended } = open()
+    world.before = [{ jsonrpc: '2.0', method: 'notifications/message', params: {} }]
+    send({ id: 1, method: 'tools/call', params: { name: 'broken' } })
+    expect((await answered(1)).error).toMatchObject({ code: -32603, data: { code: 'stream_cut' } })
+    input.end()
+    await ended
+  })
+
   it('answers no call that its client cancelled', async () => {
     await world[Symbol.asyncDispose]()
     world = await SidecarWorld.open({ grantId: 'grt_given0123456789abcdef', holdSeconds: 55 })

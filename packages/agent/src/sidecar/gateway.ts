@@ -3,6 +3,7 @@ import { errorCode, ServiceError } from '@bailiwick/errors'
 import type { JsonObject, McpRequest } from '@bailiwick/mcp'
 import type { Agent } from '../agent.ts'
 import { type ClientAnswer, isJson, parsed, wholeOf } from './answers.ts'
+import { denialCodeIn } from './denied.ts'
 
 export interface Sending {
   grantId: string | undefined
@@ -91,7 +92,10 @@ export function gatewayAt({
       return asked
     },
     async send(request, sending) {
-      return answerOf(await fetched(request, sending))
+      const answer = await answerOf(await fetched(request, sending))
+      // The gateway read its file again, and the server may have another name there.
+      if (denialCodeIn(answer) === 'proof_action_mismatch') asked = undefined
+      return answer
     },
     async begin(request, sending) {
       const response = await fetched(request, sending)

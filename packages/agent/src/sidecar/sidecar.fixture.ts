@@ -1,4 +1,4 @@
-import { sha256 } from '@bailiwick/credentials'
+import { actionDigest, sha256 } from '@bailiwick/credentials'
 import { type Era, type JsonObject, modernVersion } from '@bailiwick/mcp'
 import { FakeInstallation, grantId, type Received, type Reply } from '../installation.fixture.ts'
 import { type ClientAnswer, wholeOf } from './answers.ts'
@@ -20,6 +20,14 @@ export class SidecarWorld implements AsyncDisposable {
   /** What reached the server of tools. */
   readonly effects: { name: string; args: JsonObject }[] = []
   tools: JsonObject[] = [tool('read'), tool('pay')]
+  /** The server's name in the registry. */
+  toolServer = 'billing'
+  /** Messages of the server in the stream of its next call. */
+  before: object[] = []
+  /** What the client answered to the server: as it arrived, and over which action the proof was. */
+  readonly answers: { message: Anything; session: unknown; actionDigest: string | undefined }[] = []
+  /** The code with which the gateway denies answers to the server. */
+  deniesAnswers: string | undefined
   /** Whether a human said yes to `pay`, which waits for that. */
   mayPay = false
   #last = ''
@@ -68,11 +76,17 @@ export class SidecarWorld implements AsyncDisposable {
   }
 
   #gateway({ path, headers, text, proof }: Received): Reply {
-    if (path.startsWith('/.well-known/')) return { body: { resource: path, bailiwick_tool_server: 'billing' } }
+    if (path.startsWith('/.well-known/')) return { body: { resource: path, bailiwick_tool_server: this.toolServer } }
     if (path !== '/mcp/books') return { status: 404, body: {} }
-    const { id, method, params = {} } = text === '' ? ({} as Anything) : JSON.parse(text)
+    const message: Anything = text === '' ? {} : JSON.parse(text)
+    const { id, method, params = {} } = message
     if (headers.authorization === undefined) return denial(id, 'credential_missing', 401)
     if (proof === undefined) return denial(id, 'proof_invalid', 401)
+    if ('result' in message || 'error' in message) {
+      if (this.deniesAnswers !== undefined) return denial(null, this.deniesAnswers, 403)
+      this.answers.push({ message, session: headers['mcp-session-id'], actionDigest: proof.actionDigest })
+      return { status: 202 }
+    }
     if (id === undefined) return { status: 202 }
     const result = (value: JsonObject, more: Record<string, string> = {}): Reply => ({
       headers: more,
@@ -87,11 +101,20 @@ export class SidecarWorld implements AsyncDisposable {
       )
     if (method === 'tools/list') return result({ tools: this.tools })
     if (method !== 'tools/call') return { body: { jsonrpc: '2.0', id, error: { code: -32601, message: 'no' } } }
-    if (proof.actionDigest === undefined) return denial(id, 'proof_action_mismatch', 401)
+    const action = { name: 'tools/call', properties: params.arguments ?? {}, resource: this.#resource(params.name) }
+    if (proof.actionDigest !== actionDigest(action)) return denial(id, 'proof_action_mismatch', 401)
     if (params.name === 'pay' && !this.mayPay) return denial(id, 'step_up_required')
     if (params.name === 'lie') return denial(id, params.arguments.code, 200, {})
     this.effects.push({ name: params.name, args: params.arguments ?? {} })
-    return result({ content: [{ type: 'text', text: `${params.name} done` }] })
+    const done = { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: `${params.name} done` }] } }
+    if (this.before.length === 0) return { body: done }
+    const events = [...this.before.splice(0), ...(params.name === 'broken' ? [] : [done])]
+    const lines = events.map((each, n) => `id: e-${n}\ndata: ${JSON.stringify(each)}\n\n`)
+    return { headers: { 'content-type': 'text/event-stream' }, text: lines.join('') }
+  }
+
+  #resource(name: string) {
+    return { type: 'tool', id: `${this.toolServer}/${name}` }
   }
 
   /** Sends a message as a client of streamable HTTP. */
@@ -140,6 +163,7 @@ export interface Sent {
   messages: Anything[]
   /** The last message. */
   message: Anything
+  text: string
 }
 
 async function sentOf({ status, headers, body }: ClientAnswer): Promise<Sent> {
@@ -152,7 +176,7 @@ async function sentOf({ status, headers, body }: ClientAnswer): Promise<Sent> {
       : [text]
   const messages = texts.map((each) => JSON.parse(each))
   const at = headers.indexOf('mcp-session-id')
-  return { status, session: at < 0 ? undefined : headers[at + 1], messages, message: messages.at(-1) }
+  return { status, session: at < 0 ? undefined : headers[at + 1], messages, message: messages.at(-1), text }
 }
 
 export const tool = (name: string): JsonObject => ({

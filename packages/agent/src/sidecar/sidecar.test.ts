@@ -195,6 +195,17 @@ describe('a task', () => {
     },
   )
 
+  it('is of the server that the gateway names, also after the gateway read another name', async () => {
+    await granted()
+    expect(textIn(await world.call('read'))).toBe('read done')
+    world.toolServer = 'renamed'
+    expect((await world.call('read')).message.result).toMatchObject({
+      isError: true,
+      structuredContent: { code: 'proof_action_mismatch' },
+    })
+    expect(textIn(await world.call('read'))).toBe('read done')
+  })
+
   it('is given back, by the model or at the end, and only what was asked for here at the end', async () => {
     await world.call('bailiwick_request_access', ask)
     await approve()

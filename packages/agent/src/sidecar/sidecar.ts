@@ -1,6 +1,6 @@
 import { type Action, actionDigest, encodeBase64url } from '@bailiwick/credentials'
-import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
-import { after, fieldsOf, type RawHeaders } from '@bailiwick/kit'
+import { errorCode, errorKinds } from '@bailiwick/errors'
+import { after } from '@bailiwick/kit'
 import {
   addElements,
   changeMembers,
@@ -16,6 +16,7 @@ import {
   memberSpan,
   metaOf,
   modernVersion,
+  type Received,
   readReceived,
   showList,
 } from '@bailiwick/mcp'
@@ -32,11 +33,13 @@ import {
   rewritten,
   wholeOf,
 } from './answers.ts'
-import { type Denied, deniedIn, deniedMessage, endsTask, isDenial } from './denied.ts'
+import { type Denied, denialCodeIn, deniedIn, deniedMessage, endsTask } from './denied.ts'
 import { type Gateway, gatewayAt } from './gateway.ts'
 import { type Call, held, longestHoldSeconds } from './held.ts'
 import { OwnCalls } from './own-calls.ts'
 import { completeTask, ownTools, requestAccess } from './own-tools.ts'
+import { type Behind, responseToNothing } from './server-asks.ts'
+import { keepNewest, type Session, Sessions } from './sessions.ts'
 import { type Asked, Tasks } from './tasks.ts'
 
 export interface SidecarOptions {
@@ -73,16 +76,8 @@ export interface Sidecar extends AsyncDisposable {
 
 /** The decision point may learn of an approval a moment after the agent. */
 const afterApproval = { tries: 25, ms: 200 }
-/** Sessions of clients, and calls that wait for their second round. */
-const most = 256
 /** Begins the `requestState` of the sidecar's own questions. */
 const ownState = 'bailiwick.'
-
-interface Session {
-  /** What the client said in `initialize`: said again when the session behind is another. */
-  readonly params: JsonObject
-  behind: { readonly grantId: string; readonly id: string | undefined } | undefined
-}
 
 interface Waiting {
   readonly asked: Asked
@@ -103,7 +98,7 @@ class McpSidecar implements Sidecar {
   readonly #gateway: Gateway
   readonly #own: OwnCalls
   readonly #holdMs: number
-  readonly #sessions = new Map<string, Session>()
+  readonly #sessions = new Sessions()
   readonly #waiting = new Map<string, Waiting>()
   readonly #listed = new Map<string, JsonObject>()
   onToolsChanged: (() => void) | undefined
@@ -131,8 +126,9 @@ class McpSidecar implements Sidecar {
     try {
       if (request.method !== 'POST') return await this.#bare(request, signal)
       const received = readReceived(request)
-      if ('refused' in received) return refusedAnswer(received, idIn(request))
+      if ('refused' in received) return refusedAnswer(received, { id: idIn(request), era: 'modern' })
       const { message, era } = received
+      if (message.kind === 'response') return await this.#answered(message.id, received, request, signal)
       if (message.kind !== 'request') return await this.#note(request, era, signal)
       id = message.id
       return await this.#answer({ message, era, request, signal })
@@ -158,23 +154,41 @@ class McpSidecar implements Sidecar {
 
   /** A stream of notifications, or the end of a session. */
   async #bare(request: McpRequest, signal: AbortSignal): Promise<ClientAnswer> {
-    const session = this.#sessionOf(request)
+    const session = this.#sessions.of(request)
     const grantId = this.#tasks.current?.grantId
-    if (request.method === 'DELETE' && session !== undefined) this.#sessions.delete(sessionIn(request) ?? '')
-    if (session !== undefined && session.behind?.grantId !== grantId)
+    if (request.method === 'DELETE') this.#sessions.end(request)
+    const behind = session?.behind
+    if (session !== undefined && behind?.grantId !== grantId)
       return emptyAnswer(request.method === 'DELETE' ? 200 : 405)
     if (grantId === undefined) return emptyAnswer(405)
     const asked = request.method === 'GET' ? await this.#actionOf(request) : undefined
     const action = asked === undefined || 'refused' in asked ? undefined : asked
-    return this.#gateway.send(request, { grantId, action, session: session?.behind?.id, signal })
+    const answer = await this.#gateway.send(request, { grantId, action, session: behind?.id, signal })
+    return session === undefined ? answer : session.asks.shown(answer, behind)
   }
 
-  /** Notifications, and answers to a server, which asks nothing of a client here. */
+  /** Notifications. */
   async #note(request: McpRequest, era: Era, signal: AbortSignal): Promise<ClientAnswer> {
-    const session = era === 'legacy' ? this.#sessionOf(request) : undefined
+    const session = era === 'legacy' ? this.#sessions.of(request) : undefined
     const grantId = this.#tasks.current?.grantId
     if (grantId === undefined || (session !== undefined && session.behind?.grantId !== grantId)) return emptyAnswer(202)
     return this.#gateway.send(request, { grantId, session: session?.behind?.id, signal })
+  }
+
+  /** An answer to a request of the server, which servers make in sessions alone. */
+  async #answered(
+    id: string | number | undefined,
+    { era }: Received,
+    request: McpRequest,
+    signal: AbortSignal,
+  ): Promise<ClientAnswer> {
+    const session = era === 'legacy' ? this.#sessions.of(request) : undefined
+    if (session === undefined) return responseToNothing()
+    const onDenied = (code: string, { method, grantId }: { method: string; grantId: string }) => {
+      if (endsTask(code)) this.#tasks.lost(grantId)
+      this.#options.report?.(`the client's answer to ${method} did not reach the server: ${code}`)
+    }
+    return session.asks.answer({ id, request, signal }, { gateway: this.#gateway, onDenied })
   }
 
   async #initialize(call: Call): Promise<ClientAnswer> {
@@ -185,13 +199,14 @@ class McpSidecar implements Sidecar {
       if (begun !== undefined && !this.#isOver(begun.answer, grantId)) {
         const { answer, session } = begun
         if (session === undefined) return rewritten(answer, (text) => this.#withTools(text))
-        this.#keep(session, { params: message.params, behind: { grantId, id: session } })
+        const behind = { grantId, id: session }
+        const { asks } = this.#sessions.open(session, message.params, behind)
         const headers = [...answer.headers, 'mcp-session-id', session]
-        return rewritten({ ...answer, headers }, (text) => this.#withTools(text))
+        return rewritten(asks.shown({ ...answer, headers }, behind), (text) => this.#withTools(text))
       }
     }
     const session = encodeBase64url(this.#options.random(16))
-    this.#keep(session, { params: message.params, behind: undefined })
+    this.#sessions.open(session, message.params, undefined)
     const { protocolVersion } = message.params
     const known = typeof protocolVersion === 'string' && legacyVersions.includes(protocolVersion)
     return jsonAnswer(
@@ -279,7 +294,7 @@ class McpSidecar implements Sidecar {
     if (typeof requestState === 'string' && requestState.startsWith(ownState))
       return this.#secondRound(call, requestState)
     const action = await this.#actionOf(request)
-    if ('refused' in action) return refusedAnswer(action, message.id)
+    if ('refused' in action) return refusedAnswer(action, { id: message.id, era: call.era })
     const answer = await this.#attempt(call, action)
     return 'code' in answer ? this.#denied(call, action, answer) : answer
   }
@@ -295,7 +310,7 @@ class McpSidecar implements Sidecar {
       if (grantId === undefined || this.#tasks.current !== undefined) throw error
       return { code, reason: `The task is over. Call ${requestAccess} if you still need it.`, denial: undefined }
     }
-    if (!isDenial(answer)) return answer
+    if (denialCodeIn(answer) === undefined) return answer
     const body = await wholeOf(answer.body)
     const denied = deniedIn(parsed(body.toString('utf8')) ?? {}, action)
     if (denied === undefined) return { ...answer, body }
@@ -371,7 +386,7 @@ class McpSidecar implements Sidecar {
     const again: Call = { ...call, message: { ...message, params }, request: { ...call.request, body } }
     const action = await this.#actionOf(again.request)
     const waiting = this.#waiting.get(state)
-    if ('refused' in action) return refusedAnswer(action, message.id)
+    if ('refused' in action) return refusedAnswer(action, { id: message.id, era: call.era })
     if (waiting === undefined || waiting.digest !== actionDigest(action))
       return errorAnswer(200, message.id, -32602, 'requestState: not of this call')
     this.#waiting.delete(state)
@@ -399,12 +414,13 @@ class McpSidecar implements Sidecar {
     const decided = given ?? (mapping?.handling === 'decided' ? await this.#actionOf(request) : undefined)
     const action = decided === undefined || 'refused' in decided ? undefined : decided
     const grantId = this.#tasks.grantFor(action?.resource.id)
-    const session = era === 'legacy' ? this.#sessionOf(request) : undefined
+    const session = era === 'legacy' ? this.#sessions.of(request) : undefined
     try {
       for (let tries = 1; ; tries++) {
         const behind = grantId === undefined ? undefined : await this.#behind(session, grantId, signal)
-        const answer = await this.#gateway.send(request, { grantId, action, session: behind, signal })
-        if (answer.status !== 404 || session === undefined || grantId === undefined || tries > 1) return answer
+        const answer = await this.#gateway.send(request, { grantId, action, session: behind?.id, signal })
+        if (answer.status !== 404 || session === undefined || grantId === undefined || tries > 1)
+          return session === undefined ? answer : session.asks.shown(answer, behind)
         // The gateway was restarted, or ended the session: nothing was done under it.
         session.behind = undefined
       }
@@ -415,12 +431,11 @@ class McpSidecar implements Sidecar {
   }
 
   /** The session behind a client's session, begun anew for another grant: the gateway shows nothing of one to the other. */
-  async #behind(session: Session | undefined, grantId: string, signal: AbortSignal): Promise<string | undefined> {
-    if (session === undefined) return undefined
-    if (session.behind?.grantId === grantId) return session.behind.id
+  async #behind(session: Session | undefined, grantId: string, signal: AbortSignal): Promise<Behind | undefined> {
+    if (session === undefined || session.behind?.grantId === grantId) return session?.behind
     const id = await this.#gateway.beginAgain(session.params, { grantId, signal })
     session.behind = { grantId, id }
-    return id
+    return session.behind
   }
 
   /** Undefined if the task turned out to be over: the client is then served as one without a task. */
@@ -436,24 +451,10 @@ class McpSidecar implements Sidecar {
 
   /** Whether the gateway says that the task is over. */
   #isOver(answer: ClientAnswer, grantId: string): boolean {
-    if (!isDenial(answer) || !(answer.body instanceof Uint8Array)) return false
-    const { error } = parsed(Buffer.from(answer.body).toString('utf8')) ?? {}
-    const code = isObject(error) && isObject(error.data) ? error.data.code : undefined
-    if (typeof code !== 'string' || !endsTask(code)) return false
+    const code = denialCodeIn(answer)
+    if (code === undefined || !endsTask(code)) return false
     this.#tasks.lost(grantId)
     return true
-  }
-
-  #keep(id: string, session: Session): void {
-    keepNewest(this.#sessions, id, session)
-  }
-
-  #sessionOf(request: McpRequest): Session | undefined {
-    const id = sessionIn(request)
-    if (id === undefined) return undefined
-    const session = this.#sessions.get(id)
-    if (session === undefined) throw new ServiceError('mcp_session_unknown', 'there is no such session')
-    return session
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -462,13 +463,6 @@ class McpSidecar implements Sidecar {
 }
 
 const serverInfo = { name: 'bailiwick-agent', version: '0.1.0' }
-
-const sessionIn = ({ headers }: { headers: RawHeaders }): string | undefined => fieldsOf(headers, 'mcp-session-id')[0]
-
-function keepNewest<V>(kept: Map<string, V>, key: string, value: V): void {
-  kept.set(key, value)
-  for (const oldest of kept.keys()) if (kept.size > most) kept.delete(oldest)
-}
 
 /** Whether the client said that it can show a human an address. It then gets such a question, and no other client does. */
 function showsUrls({ message, era }: Call): boolean {

@@ -1,3 +1,4 @@
+import { errorKinds } from '@bailiwick/errors'
 import { after, readStrictJson } from '@bailiwick/kit'
 import {
   fieldsOfRequest,
@@ -90,16 +91,19 @@ class StdioClient {
     if (method === 'notifications/cancelled' && isId(params.requestId)) this.#open.get(params.requestId)?.abort()
     if (method === 'tools/list') this.#hasListed = true
     const cut = new AbortController()
-    if (method !== undefined && isId(id)) this.#open.set(id, cut)
+    // A server counts its requests too: the id of an answer to one is not the id of a request of the client.
+    const asked = method !== undefined && isId(id) ? id : undefined
+    if (asked !== undefined) this.#open.set(asked, cut)
     try {
       const request = { method: 'POST', headers: this.#headers(message, params), body: Buffer.from(line) }
       const answer = await this.#sidecar.exchange(request, cut.signal)
       if (method === 'initialize') await this.#begin(answer)
-      else await this.#pass(answer, cut.signal)
+      else if (asked === undefined && wantsNoAnswer(message)) await wholeOf(answer.body)
+      else await this.#pass(answer, cut.signal, asked)
     } catch {
-      if (!cut.signal.aborted && isId(id)) this.#say(errorMessage(id, -32603, 'The answer was cut'))
+      if (!cut.signal.aborted && asked !== undefined) this.#say(cutMessage(asked))
     } finally {
-      if (isId(id)) this.#open.delete(id)
+      if (asked !== undefined) this.#open.delete(asked)
     }
   }
 
@@ -114,8 +118,16 @@ class StdioClient {
     }
   }
 
-  async #pass(answer: ClientAnswer, signal: AbortSignal): Promise<void> {
-    for await (const text of textsOf(answer)) if (!signal.aborted) this.#write(text)
+  /** A stream may end before the response, for clients that open it again. This client cannot, and would wait for ever. */
+  async #pass(answer: ClientAnswer, signal: AbortSignal, asked: string | number | undefined): Promise<void> {
+    let isAnswered = false
+    for await (const text of textsOf(answer)) {
+      if (signal.aborted) return
+      const { id, method } = parsed(text) ?? {}
+      isAnswered ||= method === undefined && (id === asked || id === null)
+      this.#write(text)
+    }
+    if (!isAnswered && asked !== undefined && !signal.aborted) this.#say(cutMessage(asked))
   }
 
   /** What a client of streamable HTTP would say in header fields. */
@@ -159,5 +171,12 @@ async function* textsOf(answer: ClientAnswer): AsyncGenerator<string> {
   for await (const { data } of readEvents(answer.body, longestMessage))
     if (data !== undefined && data !== '') yield oneLine(data)
 }
+
+const cutMessage = (id: string | number) =>
+  errorMessage(id, -32603, errorKinds.stream_cut.title, { code: 'stream_cut' })
+
+/** Notifications and answers to servers have no answer in JSON-RPC. */
+const wantsNoAnswer = ({ id, method, ...others }: JsonObject): boolean =>
+  method === undefined ? 'result' in others || 'error' in others : id === undefined
 
 const oneLine = (text: string): string => text.replaceAll(/[\r\n]+/g, ' ')

@@ -1,6 +1,6 @@
 import { agentAlgorithms } from '@bailiwick/credentials'
 import { denialReasons, type ErrorCode, errorKinds, ServiceError } from '@bailiwick/errors'
-import { type Era, modernVersion, supportedVersions } from '@bailiwick/mcp'
+import { type Era, refusalOf } from '@bailiwick/mcp'
 import { challengeError, type Refusal, retryAfterOf } from '@bailiwick/pep'
 import type { Executed, RawHeaders, Refused, Relayed } from '@bailiwick/relay'
 
@@ -18,17 +18,6 @@ export interface Answer {
 
 type Id = string | number | null
 
-/** JSON-RPC's own codes, and those of MCP 2026-07-28. */
-const codes: Partial<Record<ErrorCode, number>> = {
-  json_malformed: -32700,
-  mcp_method_unmapped: -32601,
-  mcp_member_unmapped: -32602,
-  mcp_tool_reserved: -32602,
-  mcp_version_missing: -32602,
-  mcp_header_mismatch: -32020,
-  mcp_version_unsupported: -32022,
-}
-const invalidRequest = -32600
 const internalError = -32603
 /** Ours, from the range that the specification leaves to implementations. */
 export const denied = -32001
@@ -37,21 +26,10 @@ export const denied = -32001
  * A request that was refused before anything was decided. `detail` names the rule; it quotes nothing but the name of a method or of a
  * version.
  */
-export function refusedAnswer({ refused, detail }: Refused, { id, era }: { id: Id; era: Era }): Answer {
-  const { status, title } = errorKinds[refused]
-  const code = codes[refused] ?? invalidRequest
-  const versions =
-    refused === 'mcp_version_unsupported' ? { supported: supportedBeside(detail), requested: detail } : {}
-  // A client of the legacy era takes an HTTP error for the end of its connection, and 404 for the end of its session. A notification has no
-  // other answer than its status.
-  const isCalm = era === 'legacy' && (code === -32601 || code === -32602)
-  const shown = isCalm ? (id === null ? 400 : 200) : status
-  return errorAnswer(shown, id, { code, message: `${title}: ${detail}`, data: { code: refused, detail, ...versions } })
+export function refusedAnswer(refused: Refused, { id, era }: { id: Id; era: Era }): Answer {
+  const { status, error } = refusalOf(refused, { era, isAnswer: id !== null })
+  return errorAnswer(status, id, error)
 }
-
-/** Clients of the legacy era name an older revision, and begin with `initialize`. All others get what `server/discover` names. */
-const supportedBeside = (requested: string): readonly string[] =>
-  /^\d{4}-\d\d-\d\d$/.test(requested) && requested < modernVersion ? supportedVersions : [modernVersion]
 
 /** The answer to a failure behind the gateway. It repeats nothing that the upstream said, which may hold a secret of the upstream. */
 export function failedAnswer(error: ServiceError, id: Id): Answer {

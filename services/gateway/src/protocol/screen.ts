@@ -1,6 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
 import { readStrictJsonText } from '@bailiwick/kit'
-import { type JsonObject, type Message, readEvents, readMessage, type StreamEvent } from '@bailiwick/mcp'
+import { eventWith, type JsonObject, type Message, readEvents, readMessage, type StreamEvent } from '@bailiwick/mcp'
 
 /** The longest message of an upstream, in bytes. */
 export const longestMessage = 16 * 1024 * 1024
@@ -58,15 +58,6 @@ function shown(event: StreamEvent, { onResponse }: Screen, value: JsonObject): U
 }
 
 const hasId = ({ raw }: StreamEvent): boolean => /^id: *[^\s]/m.test(Buffer.from(raw).toString('latin1'))
-
-/** The id of the event stays, for a client that resumes the stream. */
-function eventWith({ raw }: StreamEvent, data: string): Uint8Array {
-  const lines = Buffer.from(raw)
-    .toString('utf8')
-    .split(/\r\n|\n|\r/)
-  const others = lines.filter((line) => line !== '' && !/^data(:|$)/.test(line))
-  return Buffer.from([...others, ...data.split('\n').map((line) => `data: ${line}`), '', ''].join('\n'))
-}
 
 /** The one response in a JSON body. Throws `upstream_failed` for anything else. */
 export function screenJson(bytes: Uint8Array, screen: Screen): Uint8Array {
