@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { decisionIdSchema } from './primitives.ts'
+import { decisionIdSchema } from '../primitives.ts'
 
 /** The most calls of one request, the most bytes of its body, and how long the answer may be held back, in ms. */
 export const mostOpenCalls = 10_000

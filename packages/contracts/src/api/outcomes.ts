@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { compactJwsSchema } from './primitives.ts'
+import { compactJwsSchema } from '../primitives.ts'
 
 /** The most outcomes of one request, and the most bytes of its body. */
 export const mostOutcomes = 128

@@ -1,0 +1,362 @@
+import { z } from 'zod'
+import { policySetSchema, ruleSchema } from '../../entities.ts'
+import {
+  continuousSchema,
+  lineSchema,
+  nameSchema,
+  requestIdSchema,
+  sha256Schema,
+  timestampSchema,
+} from '../../primitives.ts'
+import { evidenceRoutes } from '../evidence.ts'
+import type { Routes } from '../route.ts'
+import { eventIdParamsSchema } from '../search.ts'
+import { proposedSchema, sentAssertionSchema } from './passkeys.ts'
+import { stateSchema } from './state.ts'
+import { grantViewSchema, recoveryViewSchema, requestDetailSchema, requestRowSchema } from './views.ts'
+
+const words = z.string().trim().min(1).max(200).optional()
+const agent = z.string().min(1).max(2048).optional()
+const cursor = z
+  .string()
+  .regex(/^-?\d{1,9}_\d{1,16}_[0-9A-Za-z_-]{1,120}$/)
+  .optional()
+const searchQuery = z.strictObject({ q: words })
+const requestParams = z.object({ id: requestIdSchema })
+const reasonBody = z.strictObject({ reason: z.string().min(1).max(2000).optional() })
+/** Each filter once. Evidence judges their values. */
+const filtersQuery = z.record(z.string().regex(/^[a-z]{1,16}$/), z.string().max(2100))
+
+const page = <T extends z.ZodType>(item: T) =>
+  z.object({
+    items: z.array(item),
+    /** Where the next page begins. Absent at the end. */
+    next: z.string().optional(),
+  })
+
+const helloSchema = z
+  .object({
+    enrolled: z.boolean(),
+    installation: z.string(),
+    single_operator: z.boolean(),
+    /** A program approves here, and no person. */
+    software_approver: z.boolean(),
+    rp_id: z.string(),
+  })
+  .meta({ id: 'hello' })
+
+const meSchema = z
+  .object({
+    me: z.object({ id: z.string(), name: z.string(), groups: z.array(z.string()) }),
+    now: z.string(),
+    installation: z.string(),
+    single_operator: z.boolean(),
+    /** A program approves here, and no person. */
+    software_approver: z.boolean(),
+    people: z.int(),
+    fresh: z.boolean(),
+    pending: z.int(),
+    recoveries: z.array(recoveryViewSchema),
+  })
+  .meta({ id: 'me' })
+
+const agentRowSchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    owner: z.string(),
+    owner_name: z.string().nullable(),
+    labels: z.array(z.string()),
+    attestor: z.string(),
+    /** null: the registry does not hold the instances' keys. */
+    instances: z.array(z.string()).nullable(),
+    proactive_requests: z.boolean(),
+    pending: z.int(),
+    active: z.int(),
+  })
+  .meta({ id: 'agent-row' })
+
+const memberSchema = z.object({ id: z.string(), name: z.string() })
+const ruleRowSchema = ruleSchema.extend({ members: z.array(memberSchema) }).meta({ id: 'rule-row' })
+
+const registryEntrySchema = z
+  .object({
+    type: z.string(),
+    id: z.string(),
+    version: z.int(),
+    hash: z.string().nullable(),
+    changed_at: z.string(),
+    name: z.string().nullable(),
+  })
+  .meta({ id: 'registry-entry' })
+
+const groupSchema = z
+  .object({
+    id: z.string(),
+    members: z.array(memberSchema),
+    /** The rules that this group answers. */
+    rules: z.array(z.object({ id: z.string(), quorum: z.int() })),
+  })
+  .meta({ id: 'group' })
+
+const peopleSchema = z
+  .object({
+    single_operator: z.boolean(),
+    approvers: z.array(z.object({ id: z.string(), name: z.string(), groups: z.array(z.string()), passkeys: z.int() })),
+    groups: z.array(groupSchema),
+    my_passkeys: z.array(z.object({ credential_id: z.string(), registered_at: z.string() })),
+    recoveries: z.array(recoveryViewSchema),
+  })
+  .meta({ id: 'people' })
+
+const narrowedSchema = z
+  .strictObject({
+    authority: z.record(z.string(), z.unknown()).optional(),
+    not_after: timestampSchema.optional(),
+    continuous: continuousSchema.optional(),
+    /** For a step-up: approve only this action, although the task lapsed. */
+    effect: z.literal('action').optional(),
+  })
+  .meta({ id: 'narrowed' })
+
+/** What a person is asked to sign, and how. */
+const renderedSchema = z
+  .object({
+    /** The statement, whose members `statements.ts` has: the page signs it as it is, so that it names no member of its own. */
+    statement: z.looseObject({ kind: z.enum(['approval', 'registry', 'step_up']) }).meta({ id: 'statement' }),
+    statement_hash: z.string(),
+    challenge: z.string(),
+    rp_id: z.string(),
+    allow_credentials: z.array(z.object({ id: z.string(), type: z.literal('public-key') })),
+    lines: z.array(z.string()),
+    /** The text of one exact action; null: the agent sent only its digest. */
+    arguments: z.string().nullable(),
+  })
+  .meta({ id: 'rendered' })
+
+const approveAnswerSchema = z
+  .object({
+    status: z.enum(['endorsed', 'approved']),
+    /** If more people must sign. */
+    endorsements: z.int().optional(),
+    /** Of an access request, and of a step-up. */
+    grant_id: z.string().optional(),
+    /** Of an access request: whether the issuer has made the grant. */
+    grant: z.enum(['active', 'refused', 'awaited']).optional(),
+    /** Of a registry change: whether the issuer has made it. */
+    applied: z.boolean().optional(),
+    /** Of a step-up. */
+    action_digest: z.string().optional(),
+  })
+  .meta({ id: 'approve-answer' })
+
+const withdrawnGrantSchema = z
+  .object({
+    status: z.literal('withdrawn'),
+    grant_id: z.string(),
+    revoked_sequence: z.int(),
+    acknowledged_at: z.string(),
+  })
+  .meta({ id: 'withdrawn-grant' })
+
+export const stoppable = ['delegation', 'agent', 'approver', 'tool-server', 'all'] as const
+
+/** For signed-in people: `/console/api/…`. */
+export const consoleRoutes = {
+  greet: {
+    method: 'GET',
+    path: '/console/api/hello',
+    summary: 'The installation, for people who are not signed in',
+    on: 'http',
+    answer: helloSchema,
+  },
+  whoAmI: {
+    method: 'GET',
+    path: '/console/api/me',
+    summary: 'The signed-in person, and the state of the installation',
+    on: 'http',
+    answer: meSchema,
+  },
+  readState: {
+    method: 'GET',
+    path: '/console/api/state',
+    summary: 'Open requests and recent grants, in one answer',
+    on: 'http',
+    answer: stateSchema,
+  },
+  listRequests: {
+    method: 'GET',
+    path: '/console/api/requests',
+    summary: 'A page of requests: riskiest first while they wait, newest first afterwards',
+    on: 'http',
+    query: z.strictObject({
+      state: z.enum(['pending', 'answered']).default('pending'),
+      kind: z.enum(['access', 'registry', 'step_up']).optional(),
+      agent,
+      q: words,
+      cursor,
+    }),
+    answer: page(requestRowSchema).extend({ pending: z.int() }),
+  },
+  readRequest: {
+    method: 'GET',
+    path: '/console/api/requests/:id',
+    summary: 'Everything that a person needs to answer one request',
+    on: 'http',
+    params: requestParams,
+    answer: requestDetailSchema,
+  },
+  listGrants: {
+    method: 'GET',
+    path: '/console/api/grants',
+    summary: 'A page of grants, newest first',
+    on: 'http',
+    query: z.strictObject({ state: z.enum(['active', 'ended', 'all']).default('active'), agent, q: words, cursor }),
+    answer: page(grantViewSchema),
+  },
+  listAgents: {
+    method: 'GET',
+    path: '/console/api/agents',
+    summary: 'Agents by name, with what they hold and what they wait for',
+    on: 'http',
+    query: searchQuery,
+    answer: z.object({ total: z.int(), items: z.array(agentRowSchema) }),
+  },
+  listEntities: {
+    method: 'GET',
+    path: '/console/api/registry',
+    summary: 'The registry’s entities except service keys, newest changes first',
+    on: 'http',
+    query: searchQuery,
+    answer: z.object({ total: z.int(), pending: z.int(), items: z.array(registryEntrySchema) }),
+  },
+  listRules: {
+    method: 'GET',
+    path: '/console/api/rules',
+    summary: 'Rules in the order in which they are tried',
+    on: 'http',
+    answer: z.object({ policy_set: policySetSchema.nullable(), items: z.array(ruleRowSchema) }),
+  },
+  followChanges: {
+    method: 'GET',
+    path: '/console/api/events',
+    summary: 'Says when to look again, as server-sent events; at most as long as the session',
+    on: 'http',
+    gives: 'text/event-stream',
+  },
+  makeStatement: {
+    method: 'POST',
+    path: '/console/api/requests/:id/statement',
+    summary: 'The statement to sign, after what the person narrowed',
+    on: 'http',
+    params: requestParams,
+    body: narrowedSchema,
+    answer: renderedSchema,
+  },
+  approve: {
+    method: 'POST',
+    path: '/console/api/requests/:id/approve',
+    summary: 'Approves with a passkey’s signature of the statement',
+    on: 'http',
+    params: requestParams,
+    body: z.strictObject({ statement_hash: sha256Schema, assertion: sentAssertionSchema }),
+    answer: approveAnswerSchema,
+  },
+  deny: {
+    method: 'POST',
+    path: '/console/api/requests/:id/deny',
+    summary: 'Denies a request',
+    on: 'http',
+    params: requestParams,
+    body: reasonBody,
+    answer: z.object({ status: z.literal('denied') }),
+  },
+  withdraw: {
+    method: 'POST',
+    path: '/console/api/requests/:id/withdraw',
+    summary: 'Takes an approval back; the answer means that the revocation is durable and counts',
+    on: 'http',
+    params: requestParams,
+    body: reasonBody,
+    answer: z.union([
+      withdrawnGrantSchema,
+      // A step-up has no grant that could be revoked.
+      z.object({ status: z.literal('withdrawn'), acknowledged_at: z.string() }),
+    ]),
+  },
+  stop: {
+    method: 'POST',
+    path: '/console/api/stops',
+    summary: 'Stops what was granted so far; the answer means that the revocation is durable and counts',
+    on: 'http',
+    body: z.strictObject({
+      kind: z.enum(stoppable),
+      target: z.string().min(1).max(2100),
+      reason: z.string().min(1).max(2000).optional(),
+    }),
+    answer: z.object({
+      status: z.literal('stopped'),
+      revocation_id: z.string(),
+      revoked_sequence: z.int(),
+      acknowledged_at: z.string(),
+    }),
+  },
+  listPeople: {
+    method: 'GET',
+    path: '/console/api/people',
+    summary: 'The enrolled people, their groups and pending recoveries',
+    on: 'http',
+    answer: peopleSchema,
+  },
+  invite: {
+    method: 'POST',
+    path: '/console/api/invitations',
+    summary: 'A link by which one person registers a passkey',
+    on: 'http',
+    body: z.strictObject({ approver_id: nameSchema, name: lineSchema, groups: z.array(nameSchema).max(32) }),
+    answer: z.object({ code: z.string(), link: z.string(), expires_at: z.string() }),
+  },
+  retireRecovery: {
+    method: 'POST',
+    path: '/console/api/recoveries/:id/retire',
+    summary: 'Proposes to retire a recovery',
+    on: 'http',
+    params: z.object({ id: nameSchema }),
+    body: z.strictObject({}),
+    answer: proposedSchema,
+  },
+  searchEvidence: {
+    method: 'GET',
+    path: '/console/api/evidence/events',
+    summary: 'Evidence’s `searchEvents`, for signed-in people',
+    on: 'http',
+    query: filtersQuery,
+    answer: evidenceRoutes.searchEvents.answer,
+  },
+  countActivity: {
+    method: 'GET',
+    path: '/console/api/evidence/activity',
+    summary: 'Evidence’s `countActivity`, for signed-in people',
+    on: 'http',
+    query: filtersQuery,
+    answer: evidenceRoutes.countActivity.answer,
+  },
+  traceEvidence: {
+    method: 'GET',
+    path: '/console/api/evidence/trace/*',
+    summary: 'Evidence’s `trace`, for signed-in people',
+    on: 'http',
+    params: z.strictObject({ '*': z.string().min(1).max(2100) }),
+    query: filtersQuery,
+    answer: evidenceRoutes.trace.answer,
+  },
+  readReceipt: {
+    method: 'GET',
+    path: '/console/api/evidence/events/:eventId',
+    summary: 'Evidence’s `readEvent`, and the key that must have signed it',
+    on: 'http',
+    params: eventIdParamsSchema,
+    // The key is from approval's own configuration: a receipt that brought its own key would prove nothing.
+    answer: evidenceRoutes.readEvent.answer.extend({ vkey: z.string() }).meta({ id: 'receipt' }),
+  },
+} as const satisfies Routes

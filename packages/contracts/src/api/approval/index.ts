@@ -1,0 +1,16 @@
+import { observeRoutes } from '../observe.ts'
+import type { Api, Routes } from '../route.ts'
+import { agentRoutes } from './agents.ts'
+import { consoleRoutes } from './console.ts'
+import { approvalOperatorRoutes } from './operator.ts'
+import { passkeyRoutes } from './passkeys.ts'
+
+const approvalRoutes = {
+  ...observeRoutes,
+  ...agentRoutes,
+  ...passkeyRoutes,
+  ...consoleRoutes,
+  ...approvalOperatorRoutes,
+} satisfies Routes
+
+export const approvalApi: Api = { title: 'Bailiwick approval', routes: approvalRoutes }

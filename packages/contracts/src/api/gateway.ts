@@ -1,0 +1,53 @@
+import { z } from 'zod'
+import { observeRoutes } from './observe.ts'
+import type { Api, Routes } from './route.ts'
+
+const serverNameSchema = z.object({ name: z.string() })
+
+/** MCP itself is described by its own specification: messages are JSON-RPC, and most answers come from the server behind the gateway. */
+export const gatewayRoutes = {
+  ...observeRoutes,
+  sendMcpMessage: {
+    method: 'POST',
+    path: '/mcp/:name',
+    summary: 'MCP over streamable HTTP: one JSON-RPC message to a server; JSON, or a stream of events',
+    on: 'http',
+    params: serverNameSchema,
+    body: z.record(z.string(), z.unknown()),
+    gives: '*/*',
+  },
+  openMcpStream: {
+    method: 'GET',
+    path: '/mcp/:name',
+    summary: 'MCP over streamable HTTP: the stream of a server’s own messages',
+    on: 'http',
+    params: serverNameSchema,
+    gives: '*/*',
+  },
+  endMcpSession: {
+    method: 'DELETE',
+    path: '/mcp/:name',
+    summary: 'MCP over streamable HTTP: ends a session',
+    on: 'http',
+    params: serverNameSchema,
+    gives: '*/*',
+  },
+  describeMcpServer: {
+    method: 'GET',
+    path: '/.well-known/oauth-protected-resource/mcp/:name',
+    summary: 'Metadata of a server as a protected resource (RFC 9728)',
+    on: 'http',
+    params: serverNameSchema,
+    answer: z.object({
+      resource: z.string(),
+      authorization_servers: z.array(z.string()),
+      bearer_methods_supported: z.array(z.string()),
+      dpop_bound_access_tokens_required: z.literal(true),
+      dpop_signing_alg_values_supported: z.array(z.string()),
+      authorization_details_types_supported: z.array(z.string()),
+      resource_name: z.string(),
+    }),
+  },
+} as const satisfies Routes
+
+export const gatewayApi: Api = { title: 'Bailiwick gateway', routes: gatewayRoutes }
