@@ -1,17 +1,9 @@
+import { evidenceRoutes } from '@bailiwick/contracts/api'
 import type { HttpServer } from '@bailiwick/host'
-import { z } from 'zod'
 import { type ProveOptions, proveAction } from '../prove/prove-action.ts'
 import type { Admit } from './readers.ts'
 
-/** Names, separated by commas. */
-const names = z
-  .string()
-  .max(2000)
-  .regex(/^[\w-]+(,[\w-]+)*$/, 'not names with commas between')
-  .transform((text) => text.split(','))
-  .default([])
-const querySchema = z.strictObject({ reveal: names, withhold: names })
-const paramsSchema = z.strictObject({ '*': z.string().min(1).max(2100) })
+const { path, params: paramsSchema, query: querySchema } = evidenceRoutes.proveAction
 
 /** The cost of a whole story, and of every entry about keys, rules and people. */
 const bundleCost = 25
@@ -21,7 +13,7 @@ const bundleCost = 25
  * salted hashes are withheld unless `reveal` names them.
  */
 export function bundleRoute(server: HttpServer, admit: Admit, options: () => ProveOptions): void {
-  server.get('/v1/bundle/*', { schema: { params: paramsSchema, querystring: querySchema } }, async (request, reply) => {
+  server.get(path, { schema: { params: paramsSchema, querystring: querySchema } }, async (request, reply) => {
     const { params, query } = request
     const bundle = await admit(request, bundleCost, () => proveAction(params['*'], options(), query))
     return reply.type('application/json').send(bundle)

@@ -1,26 +1,24 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
+import { evidenceRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
-import { z } from 'zod'
 import type { LogReader } from '../log/log-reader.ts'
 import { fileRate } from './rates.ts'
 import type { Admit } from './readers.ts'
 import type { Sending } from './sending.ts'
 
-const text = 'text/plain; charset=utf-8'
+const { readLogKey, readCheckpoint, readTile, readProof } = evidenceRoutes
 const immutable = 'public, max-age=31536000, immutable'
-export const eventIdSchema = z.strictObject({ eventId: z.string().regex(/^[0-9A-Za-z_-]{8,128}$/, 'not an event id') })
-const pathSchema = z.strictObject({ '*': z.string().max(200) })
 
 /** The log's key and checkpoint, which reveal only that there is a log of some size (DESIGN §8). */
 export function checkpointRoutes(server: HttpServer, reader: () => LogReader, vkey: string): void {
-  server.get('/log/vkey', async (_, reply) => {
-    reply.header('cache-control', 'public, max-age=3600').type(text)
+  server.get(readLogKey.path, async (_, reply) => {
+    reply.header('cache-control', 'public, max-age=3600').type(readLogKey.gives)
     return `${vkey}\n`
   })
-  server.get('/log/checkpoint', async (_, reply) => {
-    reply.header('cache-control', 'no-cache').type(text)
+  server.get(readCheckpoint.path, async (_, reply) => {
+    reply.header('cache-control', 'no-cache').type(readCheckpoint.gives)
     return reader().checkpoint().note
   })
 }
@@ -33,11 +31,11 @@ export function tileRoutes(
 ): void {
   const compressed = bundleCompressor()
   const config = { strangers: fileRate }
-  server.get('/log/tile/*', { config, schema: { params: pathSchema } }, async (request, reply) => {
+  server.get(readTile.path, { config, schema: { params: readTile.params } }, async (request, reply) => {
     const path = `tile/${request.params['*']}`
     const bytes = await rates.sending.read(request.caller, reply.raw, () => reader().tile(path))
     if (bytes === undefined) throw new ServiceError('entity_unknown', 'the log has no such tile')
-    reply.header('cache-control', immutable).type('application/octet-stream')
+    reply.header('cache-control', immutable).type(readTile.gives)
     // Hashes do not compress.
     if (!path.startsWith('tile/entries/')) return Buffer.from(bytes)
     reply.header('vary', 'accept-encoding')
@@ -45,17 +43,17 @@ export function tileRoutes(
     if (smaller !== undefined) reply.header('content-encoding', 'gzip')
     return Buffer.from(smaller ?? bytes)
   })
-  server.get('/log/proof/:eventId', { schema: { params: eventIdSchema } }, async (request, reply) => {
+  server.get(readProof.path, { schema: { params: readProof.params } }, async (request, reply) => {
     const proof = await rates.read(request, 1, () => reader().proof(request.params.eventId))
     if (proof === undefined) throw new ServiceError('entity_unknown', 'the log has no leaf of this event yet')
-    reply.header('cache-control', 'no-cache').type(text)
+    reply.header('cache-control', 'no-cache').type(readProof.gives)
     return proof
   })
 }
 
 /** For a log that is not public: a client that may not read must not conclude that the tiles are lost. */
 export function closedTileRoutes(server: HttpServer): void {
-  for (const path of ['/log/tile/*', '/log/proof/*'])
+  for (const { path } of [readTile, readProof])
     server.get(path, () => {
       throw new ServiceError('caller_unauthenticated', 'the log is not public')
     })

@@ -1,24 +1,11 @@
-import {
-  compactJwsSchema,
-  mostOutcomes,
-  type OutcomeResult,
-  outcomeBodySchema,
-  outcomesBodySchema,
-  outcomesBytes,
-} from '@bailiwick/contracts'
+import { type OutcomeResult, outcomesBytes } from '@bailiwick/contracts'
+import { evidenceRoutes } from '@bailiwick/contracts/api'
 import { toProblem } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
-import { z } from 'zod'
 import type { ToldOutcomes } from '../findings/told-outcomes.ts'
 import { outcomeRate } from './rates.ts'
 
-const bodySchema = z.union([
-  outcomeBodySchema,
-  outcomesBodySchema.extend({
-    outcomes: z.array(compactJwsSchema).min(1).max(mostOutcomes),
-    answered: z.boolean().describe('whether the decision point has given its last answer of all of them'),
-  }),
-])
+const { path, body: bodySchema } = evidenceRoutes.tellOutcomes
 
 /**
  * `POST /log/outcomes`: outcomes that an enforcement point signed, sent to evidence past the decision point. One outcome, which still
@@ -26,7 +13,7 @@ const bodySchema = z.union([
  */
 export function outcomesRoute(server: HttpServer, told: () => Pick<ToldOutcomes, 'tell'>): void {
   const options = { config: { strangers: outcomeRate }, bodyLimit: outcomesBytes, schema: { body: bodySchema } }
-  server.post('/log/outcomes', options, async (request, reply) => {
+  server.post(path, options, async (request, reply) => {
     const { body } = request
     const onVerified = () => request.callerVerified()
     if ('outcome' in body) {

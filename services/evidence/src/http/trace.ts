@@ -1,36 +1,17 @@
+import { type EventsQuery, evidenceRoutes, type TraceQuery } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
 import type { Voice } from '@bailiwick/instance'
 import { flatten, type TraceTrust, traceOf } from '@bailiwick/verify'
-import { z } from 'zod'
-import { hourMs } from '../index/activity.ts'
 import { activityOf } from '../index/activity-view.ts'
 import { beginningsAmong, eventView } from '../index/event-view.ts'
 import { gather, type LogView } from '../index/gather.ts'
 import type { LeafIndex } from '../index/leaf-index.ts'
 import type { LogReader } from '../log/log-reader.ts'
-import { eventIdSchema } from './log.ts'
 import type { Admit } from './readers.ts'
-import { cursorOf, searchMembers, searchOf } from './search.ts'
+import { cursorOf, searchOf } from './search.ts'
 
-/** Ids may be SPIFFE IDs, with slashes, percent-encoded or not. */
-const paramsSchema = z.strictObject({ '*': z.string().min(1).max(2100) })
-const limit = (most: number, usual: number) => z.coerce.number().int().min(1).max(most).default(usual)
-/** The limit is low because every step of a trace is verified anew, some with several signatures. */
-const traceQuery = z.strictObject({ ...searchMembers, limit: limit(500, 200) })
-const eventsQuery = z.strictObject({
-  id: z.string().min(1).max(2100).optional(),
-  ...searchMembers,
-  limit: limit(200, 50),
-})
-const mostDays = 31
-const activityQuery = z
-  .strictObject({ from: z.iso.datetime({ offset: true }), to: z.iso.datetime({ offset: true }) })
-  .transform(({ from, to }) => ({ from: Date.parse(from), to: Date.parse(to) }))
-  .refine(
-    ({ from, to }) => from <= to && to - from <= mostDays * 24 * hourMs,
-    `from before to, ${mostDays} days at most`,
-  )
+const { trace, searchEvents, readEvent, countActivity } = evidenceRoutes
 
 interface Asked extends Pick<Voice, 'projection' | 'keyRing'> {
   log: () => { index: LeafIndex; reader: LogReader }
@@ -52,7 +33,7 @@ export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, pr
     return { index, reader, readLeaf: reader.leaf, registry }
   }
 
-  const traced = async (id: string, query: z.output<typeof traceQuery>) => {
+  const traced = async (id: string, query: TraceQuery) => {
     const from = view()
     const { found, leaves, unread, next } = await gather(searchOf({ ...query, id }), from, query.limit)
     const isWhole = Object.keys(query).length === 1
@@ -74,7 +55,7 @@ export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, pr
     }
   }
 
-  const searched = async (query: z.output<typeof eventsQuery>) => {
+  const searched = async (query: EventsQuery) => {
     const from = view()
     const { found, leaves, unread, next } = await gather(searchOf(query), from, query.limit)
     const beginnings = beginningsAmong(leaves)
@@ -92,16 +73,16 @@ export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, pr
     return { event_id: eventId, leaf_index: at, entry: Buffer.from(entry as Uint8Array).toString(), receipt }
   }
 
-  server.get('/v1/trace/*', { schema: { params: paramsSchema, querystring: traceQuery } }, async (request) =>
+  server.get(trace.path, { schema: { params: trace.params, querystring: trace.query } }, async (request) =>
     admit(request, request.query.limit / 20, () => traced(request.params['*'], request.query)),
   )
-  server.get('/v1/events', { schema: { querystring: eventsQuery } }, async (request) =>
+  server.get(searchEvents.path, { schema: { querystring: searchEvents.query } }, async (request) =>
     admit(request, 1 + request.query.limit / 50, () => searched(request.query)),
   )
-  server.get('/v1/events/:eventId', { schema: { params: eventIdSchema } }, async (request) =>
+  server.get(readEvent.path, { schema: { params: readEvent.params } }, async (request) =>
     admit(request, 1, () => received(request.params.eventId)),
   )
-  server.get('/v1/activity', { schema: { querystring: activityQuery } }, async (request) =>
+  server.get(countActivity.path, { schema: { querystring: countActivity.query } }, async (request) =>
     admit(request, 5, async () => {
       const { from, to } = request.query
       return activityOf(log().index.activity(from, to), { from, to })

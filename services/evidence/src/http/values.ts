@@ -1,16 +1,11 @@
+import { evidenceRoutes } from '@bailiwick/contracts/api'
 import type { HttpServer } from '@bailiwick/host'
-import { z } from 'zod'
 import { gather, type LogView } from '../index/gather.ts'
 import { shownValues } from '../words/shown-values.ts'
 import type { ValueStore } from '../words/value-store.ts'
-import { cursorOf, searchMembers, searchOf } from './search.ts'
+import { cursorOf, searchOf } from './search.ts'
 
-const paramsSchema = z.strictObject({ '*': z.string().min(1).max(2100) })
-const query = z.strictObject({
-  ...searchMembers,
-  causes: z.literal('true').optional(),
-  limit: z.coerce.number().int().min(1).max(500).default(200),
-})
+const { path, params, query } = evidenceRoutes.showValues
 
 /**
  * `GET /v1/values/{id}`: the values behind the salted hashes in the events of a request, action, agent or task, in one event, or of one
@@ -18,7 +13,7 @@ const query = z.strictObject({
  * the operator's socket: only the log itself may be public.
  */
 export function valuesRoute(operator: HttpServer, from: () => { log: LogView; values: ValueStore }): void {
-  operator.get('/v1/values/*', { schema: { params: paramsSchema, querystring: query } }, async (request) => {
+  operator.get(path, { schema: { params, querystring: query } }, async (request) => {
     const { log, values } = from()
     // The name of an attachment is the hash that events hold.
     const id = request.params['*'].replace(/^att_(?=[\w-]{43}$)/, '')
