@@ -6,43 +6,9 @@ import {
   outcomeResultsSchema,
   outcomesBodySchema,
 } from '@bailiwick/contracts'
+import { authZenOperations, problemSchema } from '@bailiwick/contracts/api'
 import { type ErrorCode, errorKinds } from '@bailiwick/errors'
 import { z } from 'zod'
-import { authZenRequests } from './requests.ts'
-
-const objectSchema = z.record(z.string(), z.unknown())
-const decision = z.object({ decision: z.boolean(), context: z.exactOptional(objectSchema) })
-const page = z.object({ next_token: z.string(), count: z.int().min(0), total: z.int().min(0) })
-const entity = z.strictObject({ type: z.string(), id: z.string() })
-const found = (result: z.ZodType) =>
-  z.object({ page: z.exactOptional(page), context: z.exactOptional(objectSchema), results: z.array(result) })
-
-/** The operations, by the last part of their paths. */
-const operations: Record<keyof typeof authZenRequests, { path: string; summary: string; answer: z.ZodType }> = {
-  evaluation: { path: 'evaluation', summary: 'One decision (§6)', answer: decision },
-  evaluations: {
-    path: 'evaluations',
-    summary: 'Several decisions, in their order; without evaluations, one (§7)',
-    answer: z.union([z.object({ evaluations: z.array(decision) }), decision]),
-  },
-  subject: { path: 'search/subject', summary: 'Subjects that would be permitted (§8.4)', answer: found(entity) },
-  resource: { path: 'search/resource', summary: 'Resources that would be permitted (§8.5)', answer: found(entity) },
-  action: {
-    path: 'search/action',
-    summary: 'Actions that would be permitted (§8.6)',
-    answer: found(z.strictObject({ name: z.string() })),
-  },
-}
-
-/** RFC 9457 */
-const problem = z.object({
-  type: z.string(),
-  title: z.string(),
-  status: z.int(),
-  code: z.string(),
-  retryable: z.boolean(),
-  detail: z.exactOptional(z.string()),
-})
 
 const errors = [
   'request_malformed',
@@ -89,16 +55,15 @@ export function authZenOpenApi(publicUrl: string, open: boolean): object {
       }),
     )
   const refused = problems(errors)
-  const paths = Object.entries(authZenRequests).map(([operationId, request]) => {
-    const { path, summary, answer } = operations[operationId as keyof typeof authZenRequests]
+  const paths = Object.entries(authZenOperations).map(([operationId, { path, summary, body, answer }]) => {
     const post = {
       operationId,
       summary,
       parameters: [{ name: 'X-Request-ID', in: 'header', schema: { type: 'string' } }],
-      requestBody: { required: true, content: json(request) },
+      requestBody: { required: true, content: json(body) },
       responses: { 200: { description: 'The answer: allow or deny', content: json(answer) }, ...refused },
     }
-    return [`/access/v1/${path}`, { post }]
+    return [path, { post }]
   })
   const outcomes = {
     operationId: 'outcomes',
@@ -132,7 +97,7 @@ export function authZenOpenApi(publicUrl: string, open: boolean): object {
       ...(open ? {} : { '/v1/outcomes': { post: outcomes }, '/v1/open-calls': { post: openCalls } }),
     },
     components: {
-      schemas: { Problem: schemaOf(problem) },
+      schemas: { Problem: schemaOf(problemSchema) },
       securitySchemes: { caller: { type: 'http', scheme: 'bearer' } },
     },
   }
@@ -141,6 +106,6 @@ export function authZenOpenApi(publicUrl: string, open: boolean): object {
 const json = (schema: z.ZodType) => ({ 'application/json': { schema: schemaOf(schema) } })
 
 function schemaOf(schema: z.ZodType): object {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input' })
+  const { $schema: _, id: __, ...rest } = z.toJSONSchema(schema, { io: 'input' })
   return rest
 }

@@ -1,3 +1,11 @@
+import {
+  type EvaluationsSemantic,
+  type evaluationDefaultsSchema,
+  evaluationSchema,
+  evaluationsSchema,
+  type PageRequest,
+  searchSchemas,
+} from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import { serviceErrorOf } from '@bailiwick/host'
 import { z } from 'zod'
@@ -9,52 +17,7 @@ import type { AuthZenEvaluation, AuthZenSearch } from './decider.ts'
  */
 
 const objectSchema = z.record(z.string(), z.unknown())
-const properties = z.exactOptional(objectSchema)
-const entitySchema = z.object({ type: z.string(), id: z.string(), properties })
-const typeSchema = z.object({ type: z.string(), properties })
-const actionSchema = z.object({ name: z.string(), properties })
-const context = z.exactOptional(objectSchema)
-
-const evaluationSchema = z.object({ subject: entitySchema, action: actionSchema, resource: entitySchema, context })
-
-const semanticSchema = z.enum(['execute_all', 'deny_on_first_deny', 'permit_on_first_permit'])
-/** §7.1.2.1 */
-export type EvaluationsSemantic = z.infer<typeof semanticSchema>
-
-const itemSchema = evaluationSchema.partial()
 const required = { subject: ['type', 'id'], action: ['name'], resource: ['type', 'id'] } as const
-const defaultsSchema = z.object({
-  subject: z.exactOptional(entitySchema.partial()),
-  action: z.exactOptional(actionSchema.partial()),
-  resource: z.exactOptional(entitySchema.partial()),
-  context,
-})
-const evaluationsSchema = defaultsSchema.extend({
-  evaluations: z.array(z.unknown()).optional(),
-  options: z.object({ evaluations_semantic: semanticSchema.default('execute_all') }).optional(),
-})
-
-const pageSchema = z.object({
-  token: z.string().optional(),
-  limit: z.int().min(0).optional(),
-  properties,
-})
-/** §8.2.1 */
-export type PageRequest = z.infer<typeof pageSchema>
-const page = pageSchema.optional()
-
-const searchSchemas = {
-  subject: z.object({ subject: typeSchema, action: actionSchema, resource: entitySchema, context, page }),
-  resource: z.object({ subject: entitySchema, action: actionSchema, resource: typeSchema, context, page }),
-  action: z.object({ subject: entitySchema, resource: entitySchema, context, page }),
-}
-
-/** The request schema of each endpoint, for its description. It shows items as they should be, although an invalid item fails alone. */
-export const authZenRequests = {
-  evaluation: evaluationSchema,
-  evaluations: evaluationsSchema.extend({ evaluations: z.array(itemSchema).optional() }),
-  ...searchSchemas,
-} satisfies Record<string, z.ZodType>
 
 /** `POST /access/v1/evaluation` (§6.1). Throws `request_malformed`. */
 export function readEvaluation(body: unknown): AuthZenEvaluation {
@@ -93,7 +56,7 @@ export function readEvaluations(body: unknown, limits: BoxcarLimits): Evaluation
   return { semantic: options?.evaluations_semantic ?? 'execute_all', items }
 }
 
-type Defaults = z.infer<typeof defaultsSchema>
+type Defaults = z.infer<typeof evaluationDefaultsSchema>
 
 function readItem(item: unknown, defaults: Defaults): AuthZenEvaluation | ServiceError {
   const own = objectSchema.safeParse(item)

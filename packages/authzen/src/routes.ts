@@ -1,10 +1,11 @@
+import { authZenDescription, authZenOperations, type EvaluationsSemantic } from '@bailiwick/contracts/api'
 import { errorCode, ServiceError, toProblem } from '@bailiwick/errors'
 import { type HttpReply, type HttpRequest, type HttpServer, isConfidential, serviceErrorOf } from '@bailiwick/host'
 import type { Clock } from '@bailiwick/kit'
 import type { AuthZenCaller, AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSession } from './decider.ts'
 import { authZenOpenApi } from './openapi.ts'
 import type { PageTokens } from './page-tokens.ts'
-import { type EvaluationsSemantic, readEvaluation, readEvaluations, readSearch } from './requests.ts'
+import { readEvaluation, readEvaluations, readSearch } from './requests.ts'
 import { searchAnswer } from './search-page.ts'
 
 export interface AuthZenOptions {
@@ -25,11 +26,11 @@ const boxcarMs = 10_000
 
 /** The default paths (§10.1); each is in the metadata. */
 export const authZenPaths = {
-  access_evaluation_endpoint: '/access/v1/evaluation',
-  access_evaluations_endpoint: '/access/v1/evaluations',
-  search_subject_endpoint: '/access/v1/search/subject',
-  search_resource_endpoint: '/access/v1/search/resource',
-  search_action_endpoint: '/access/v1/search/action',
+  access_evaluation_endpoint: authZenOperations.evaluation.path,
+  access_evaluations_endpoint: authZenOperations.evaluations.path,
+  search_subject_endpoint: authZenOperations.subject.path,
+  search_resource_endpoint: authZenOperations.resource.path,
+  search_action_endpoint: authZenOperations.action.path,
 } as const
 
 /** The HTTPS JSON binding of AuthZEN Authorization API 1.0 (§10.1): 200 for every decision, 4xx and 5xx for errors. */
@@ -74,7 +75,7 @@ export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options
     { bodyLimit: boxcarBytes },
   )
   const description = authZenOpenApi(publicUrl, open)
-  http.get('/access/v1/openapi.json', async (_, reply) => {
+  http.get(authZenDescription.describeAuthZen.path, async (_, reply) => {
     reply.header('cache-control', 'public, max-age=300')
     return description
   })

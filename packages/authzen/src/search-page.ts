@@ -1,7 +1,7 @@
+import type { PageRequest } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import type { AuthZenFound, AuthZenSearch } from './decider.ts'
 import type { PageTokens } from './page-tokens.ts'
-import type { PageRequest } from './requests.ts'
 
 /**
  * The answer to a search (AuthZEN Authorization API 1.0 §8.3): results in the order of their code units, each once; all of them unless a

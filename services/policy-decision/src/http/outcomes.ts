@@ -1,18 +1,11 @@
 import { callerOf } from '@bailiwick/authzen'
-import {
-  compactJwsSchema,
-  type EnforcementPoint,
-  type OutcomeResult,
-  outcomeBodySchema,
-  outcomesBodySchema,
-  outcomesBytes,
-} from '@bailiwick/contracts'
+import { compactJwsSchema, type EnforcementPoint, type OutcomeResult, outcomesBytes } from '@bailiwick/contracts'
+import { policyDecisionRoutes } from '@bailiwick/contracts/api'
 import { errorCode, ServiceError, toProblem } from '@bailiwick/errors'
 import { type HttpRequest, type HttpServer, serviceErrorOf } from '@bailiwick/host'
-import { z } from 'zod'
 import type { PolicyDecision } from '../policy-decision.ts'
 
-const bodySchema = z.union([outcomeBodySchema, outcomesBodySchema])
+const { path, body: bodySchema } = policyDecisionRoutes.reportOutcomes
 
 /**
  * `POST /v1/outcomes`: outcomes that an enforcement point signed. One outcome: 204 once it, and no other outcome of its decision, is
@@ -38,7 +31,7 @@ export function outcomesRoute(http: HttpServer, service: Pick<PolicyDecision, 'a
     }
   }
   const options = { onRequest, bodyLimit: outcomesBytes, schema: { body: bodySchema } }
-  http.post('/v1/outcomes', options, async (request, reply) => {
+  http.post(path, options, async (request, reply) => {
     const point = points.get(request)
     if (!point) throw new ServiceError('caller_unauthenticated')
     const { body } = request
