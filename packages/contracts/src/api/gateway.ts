@@ -46,6 +46,8 @@ export const gatewayRoutes = {
       dpop_signing_alg_values_supported: z.array(z.string()),
       authorization_details_types_supported: z.array(z.string()),
       resource_name: z.string(),
+      /** The server's name in the registry: an agent names it in the action that it signs. Older gateways do not say it. */
+      bailiwick_tool_server: z.string().optional(),
     }),
   },
 } as const satisfies Routes

@@ -1,10 +1,13 @@
 import { once } from 'node:events'
+import { type AnswerOf, gatewayRoutes } from '@bailiwick/contracts/api'
 import { agentAlgorithms } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { type HttpReply, type HttpRequest, type HttpServer, httpLimits } from '@bailiwick/host'
 import { checkHead, type Refused, requestOf } from '@bailiwick/relay'
 import { type Answer, denialAnswer, refusedAnswer } from '../mcp/answers.ts'
 import type { McpServers } from '../mcp/mcp-servers.ts'
+
+const { sendMcpMessage, openMcpStream, endMcpSession, describeMcpServer } = gatewayRoutes
 
 export interface McpRoutesOptions {
   servers: Pick<McpServers, 'has' | 'toolServer' | 'post' | 'get' | 'delete'>
@@ -33,8 +36,8 @@ export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
   const config = { accepts: 'anything', handlerMs: never } as const
 
   http.route({
-    method: ['POST', 'GET', 'DELETE'],
-    url: '/mcp/:name',
+    method: [sendMcpMessage, openMcpStream, endMcpSession].map(({ method }) => method),
+    url: sendMcpMessage.path,
     exposeHeadRoute: false,
     config,
     bodyLimit,
@@ -70,21 +73,19 @@ export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
     return servers.delete(name, relayed, head.caller)
   }
 
-  http.get(`${metadataPath}/mcp/:name`, async (request, reply) => {
+  http.get(describeMcpServer.path, async (request, reply) => {
     const name = nameOf(request)
-    return reply
-      .type('application/json')
-      .header('cache-control', 'public, max-age=300')
-      .send({
-        resource: `${publicUrl}/mcp/${name}`,
-        authorization_servers: [issuer],
-        bearer_methods_supported: ['header'],
-        dpop_bound_access_tokens_required: true,
-        dpop_signing_alg_values_supported: agentAlgorithms,
-        authorization_details_types_supported: ['bailiwick_task'],
-        resource_name: name,
-        bailiwick_tool_server: servers.toolServer(name),
-      })
+    const metadata: AnswerOf<typeof describeMcpServer> = {
+      resource: `${publicUrl}/mcp/${name}`,
+      authorization_servers: [issuer],
+      bearer_methods_supported: ['header'],
+      dpop_bound_access_tokens_required: true,
+      dpop_signing_alg_values_supported: [...agentAlgorithms],
+      authorization_details_types_supported: ['bailiwick_task'],
+      resource_name: name,
+      bailiwick_tool_server: servers.toolServer(name),
+    }
+    return reply.type('application/json').header('cache-control', 'public, max-age=300').send(metadata)
   })
 }
 
