@@ -1,20 +1,10 @@
-import { type Agent, sha256Schema, spiffeIdSchema } from '@bailiwick/contracts'
+import type { Agent } from '@bailiwick/contracts'
+import type { JoinTokenOrder } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
-import { z } from 'zod'
 import { sha256 } from '../base64url.ts'
 import { refused } from '../verified.ts'
 import type { Attestor } from './attestor.ts'
 import { instanceOf, nameIn } from './instance-name.ts'
-
-/** The operator's order to each service that will take a join token. Only the workload has the token itself. */
-export const joinTokenOrderSchema = z.strictObject({
-  /** `<agent id>/<instance>` */
-  instance: spiffeIdSchema,
-  /** The hash of the secret that will be shown to this service. Each service has its own, so that neither can use the other's. */
-  token_hash: sha256Schema,
-  minutes: z.int().min(1).max(60),
-})
-export type JoinTokenOrder = z.infer<typeof joinTokenOrderSchema>
 
 interface Offer {
   instance: string

@@ -1,11 +1,10 @@
 import { type Approver, agentIdOf, type Rule } from '@bailiwick/contracts'
+import type { stoppable } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import { newId } from '@bailiwick/kit'
 import { approversOf, chainOf, type Tree } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
 import { keptReason } from './refuse.ts'
-
-export const stoppable = ['delegation', 'agent', 'approver', 'tool-server', 'all'] as const
 
 export interface StopOrder {
   kind: (typeof stoppable)[number]

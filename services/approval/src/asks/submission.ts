@@ -1,9 +1,9 @@
 import { requestIdOf } from '@bailiwick/approval-statement'
 import { parseAuthority, withinResource } from '@bailiwick/authority'
-import { agentIdOf, compactJwsSchema, publicJwkSchema, saltedTextSchema } from '@bailiwick/contracts'
+import { agentIdOf } from '@bailiwick/contracts'
+import type { SubmissionBody } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
-import { z } from 'zod'
 import type { Approval } from '../context.ts'
 import { askerOf, taskIdOf } from '../requests.ts'
 import type { PresentedItem } from './binding.ts'
@@ -11,55 +11,6 @@ import { claimsOf } from './duplicates.ts'
 import type { Idempotency } from './idempotency.ts'
 import { receiveRequest } from './receive-request.ts'
 import { pairsIn } from './task.ts'
-
-const textSchema = z.string().min(1).max(2048)
-const propertiesSchema = z.record(z.string(), z.unknown())
-const resourceSchema = z.looseObject({ type: z.string().min(1).max(100), id: textSchema })
-const actionSchema = z.looseObject({ name: z.string().min(1).max(200), properties: propertiesSchema.optional() })
-const denialSchema = z.looseObject({
-  binding_token: compactJwsSchema.optional(),
-  evaluation_id: textSchema.optional(),
-  evaluated_at: z.string().max(40).optional(),
-  expires_at: z.string().max(40).optional(),
-  reason: z.string().max(100).optional(),
-  template: textSchema.optional(),
-})
-const itemSchema = z.looseObject({ resource: resourceSchema, action: actionSchema, denial: denialSchema.optional() })
-
-/**
- * A submission (access request profile, "Access Request Submission", "Request Items", "Callback Completion"). The ask is what the agent
- * signed in `bailiwick.request`; the profile's members must agree with it. Unknown members are ignored.
- */
-export const submissionSchema = z
-  .looseObject({
-    subject: z.looseObject({ type: z.string().min(1).max(200), id: textSchema }),
-    resource: resourceSchema.optional(),
-    action: actionSchema.optional(),
-    items: z.array(itemSchema).min(1).max(64).optional(),
-    denial: denialSchema.optional(),
-    callback: z
-      .looseObject({
-        endpoint: textSchema,
-        state: z.string().max(1024).optional(),
-        events: z.array(z.string().max(40)).min(1).max(16).optional(),
-      })
-      .optional(),
-    client: z
-      .looseObject({ actor: z.looseObject({ id: textSchema, act: z.unknown().optional() }).optional() })
-      .optional(),
-    bailiwick: z.strictObject({
-      request: compactJwsSchema,
-      purpose: saltedTextSchema.optional(),
-      /** Not limited here, so that a long text gets its own error (`arguments_too_long`). */
-      arguments: saltedTextSchema.extend({ text: z.string() }).optional(),
-      /** How a workload without a registered key shows which instance it is. The token never leaves this process. */
-      attestation: z.strictObject({ token: z.string().min(1).max(32_768), jwk: publicJwkSchema }).optional(),
-    }),
-  })
-  .refine(({ items, resource }) => (items === undefined) !== (resource === undefined), { path: ['resource'] })
-  .refine(({ items, action }) => (items === undefined) !== (action === undefined), { path: ['action'] })
-
-export type SubmissionBody = z.infer<typeof submissionSchema>
 
 export interface Submitted {
   record: RequestRecord

@@ -1,5 +1,6 @@
 import { grantIdOf } from '@bailiwick/approval-statement'
 import { type Authority, parseAuthority, withinResource } from '@bailiwick/authority'
+import type { ItemStatus, Result, Task, TaskItem } from '@bailiwick/contracts/api'
 import { type RequestRecord, voidedBy } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
 import { taskIdOf } from '../requests.ts'
@@ -7,34 +8,7 @@ import type { PresentedItem } from './binding.ts'
 import { claimsOf } from './duplicates.ts'
 import { rememberMs } from './expire-requests.ts'
 
-type ItemStatus = 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
-export type TaskStatus = ItemStatus | 'partial'
-
-export interface Result {
-  mode: 'reevaluate'
-  approval: { id: string; grant_id: string; approved_at: string; approved_until: string }
-}
-
-/** One action on one resource of an ask, with the outcome of the part that it belongs to. */
-export interface TaskItem {
-  resource: { type: string; id: string }
-  action: { name: string }
-  status: ItemStatus
-  result?: Result
-}
-
-/** A task as its agent sees it (AuthZEN Access Request and Approval Profile, Draft 1, "Access Request Response"). */
-export interface Task {
-  task: {
-    id: string
-    status: TaskStatus
-    status_endpoint: string
-    expires_at?: string
-    links: { cancel: string }
-    items: TaskItem[]
-  }
-  result?: Result
-}
+type TaskStatus = Task['task']['status']
 
 export const taskPath = (requestId: string) => `/access/v1/requests/${requestId}`
 

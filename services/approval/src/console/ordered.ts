@@ -78,8 +78,6 @@ export function pageOf<T extends Place, V>(
 }
 
 /** A cursor is a position, and no more secret than the list. */
-export const cursorPattern = /^-?\d{1,9}_\d{1,16}_[0-9A-Za-z_-]{1,120}$/
-
 const cursorOf = ({ rank, at, id }: Place): string => `${rank}_${at}_${id}`
 
 function placeIn(cursor: string): Place {

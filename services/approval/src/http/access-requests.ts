@@ -1,16 +1,15 @@
 import { requestIdOf } from '@bailiwick/approval-statement'
-import { requestIdSchema, spiffeIdSchema } from '@bailiwick/contracts'
+import { type AnswerOf, agentRoutes, type Task } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { FastifyRequest } from 'fastify'
-import { z } from 'zod'
 import type { PresentedItem } from '../asks/binding.ts'
 import { cancel } from '../asks/cancel.ts'
 import { rememberMs } from '../asks/expire-requests.ts'
 import { Idempotency, idempotencyKeyOf } from '../asks/idempotency.ts'
-import { submissionSchema, submit } from '../asks/submission.ts'
-import { isForgotten, receiptOf, type Task, taskOf, taskPath } from '../asks/task.ts'
+import { submit } from '../asks/submission.ts'
+import { isForgotten, receiptOf, taskOf, taskPath } from '../asks/task.ts'
 import type { Approval } from '../context.ts'
 import { askerOf, taskIdOf, taskNamed } from '../requests.ts'
 import { Transient } from '../transient.ts'
@@ -20,14 +19,13 @@ import { sendProfileProblem } from './profile-problem.ts'
 
 /** A JWS and a token of 32 Ki characters each, prose and arguments of 20,000 characters of up to three bytes, and AuthZEN's additions. */
 const bodyLimit = 262_144
-/** A handle is opaque to its holder (profile, "Task Handle Authorization"). A handle of any form that belongs to no task is unknown. */
-const paramsSchema = z.object({ id: z.string().max(256) })
-const listSchema = z.strictObject({
-  agent: spiffeIdSchema,
-  limit: z.coerce.number().int().min(1).max(100).default(20),
-  after: requestIdSchema.optional(),
-})
-const path = '/access/v1/requests'
+const {
+  submitAccessRequest: submission,
+  listAccessRequests: list,
+  readAccessRequest: read,
+  cancelAccessRequest: cancellation,
+} = agentRoutes
+const { path } = submission
 
 /** Submission, status, list and cancellation (AuthZEN Access Request and Approval Profile, Draft 1): parse, call, answer. */
 export function accessRequestRoutes(http: HttpServer, approval: Approval, proofs: AgentProofs): void {
@@ -40,7 +38,7 @@ export function accessRequestRoutes(http: HttpServer, approval: Approval, proofs
     return taskOf(approval, parts, echoes.get(taskIdOf(parts[0])))
   }
 
-  http.post(path, { bodyLimit, errorHandler, schema: { body: submissionSchema } }, async (request, reply) => {
+  http.post(path, { bodyLimit, errorHandler, schema: { body: submission.body } }, async (request, reply) => {
     const { body, headers } = request
     const { record, items, mayKnow } = await submit(approval, idempotency, body, {
       key: idempotencyKeyOf(headers['idempotency-key']),
@@ -55,18 +53,22 @@ export function accessRequestRoutes(http: HttpServer, approval: Approval, proofs
     reply.header('location', answer.task.status_endpoint)
     return reply.status(answer.task.status === 'pending' ? 202 : 201).send(answer)
   })
-  http.get(path, { errorHandler, schema: { querystring: listSchema } }, async (request) => {
-    const { agent: agentId, limit, after } = request.query
-    callingInstance(approval, proofs, { ...callOf(request, 'GET', path), agentId })
-    request.callerVerified()
-    const ids = [...new Set(approval.own.of(agentId).map(taskIdOf))].reverse()
-    const from = after === undefined ? 0 : ids.indexOf(after) + 1
-    if (after !== undefined && from === 0) throw new ServiceError('access_request_unknown')
-    const page = ids.slice(from, from + limit)
-    const tasks = page.map((id) => taskOf(approval, taskNamed(approval, id), echoes.get(id)))
-    return { tasks, ...(from + limit < ids.length ? { next: page.at(-1) } : {}) }
-  })
-  http.get(`${path}/:id`, { errorHandler, schema: { params: paramsSchema } }, async (request) => {
+  http.get(
+    list.path,
+    { errorHandler, schema: { querystring: list.query } },
+    async (request): Promise<AnswerOf<typeof list>> => {
+      const { agent: agentId, limit, after } = request.query
+      callingInstance(approval, proofs, { ...callOf(request, 'GET', path), agentId })
+      request.callerVerified()
+      const ids = [...new Set(approval.own.of(agentId).map(taskIdOf))].reverse()
+      const from = after === undefined ? 0 : ids.indexOf(after) + 1
+      if (after !== undefined && from === 0) throw new ServiceError('access_request_unknown')
+      const page = ids.slice(from, from + limit)
+      const tasks = page.map((id) => taskOf(approval, taskNamed(approval, id), echoes.get(id)))
+      return { tasks, ...(from + limit < ids.length ? { next: page.at(-1) } : {}) }
+    },
+  )
+  http.get(read.path, { errorHandler, schema: { params: read.params } }, async (request) => {
     const { id: taskId } = request.params
     const { parts } = callersTask(approval, proofs, { ...callOf(request, 'GET', taskPath(taskId)), taskId })
     request.callerVerified()
@@ -74,7 +76,7 @@ export function accessRequestRoutes(http: HttpServer, approval: Approval, proofs
   })
   // The body may be absent, even if a header announces it. Its content is ignored, so that nothing keeps an agent from giving back.
   const config = { accepts: 'anything' } as const
-  http.post(`${path}/:id/cancel`, { errorHandler, config, schema: { params: paramsSchema } }, async (request) => {
+  http.post(cancellation.path, { errorHandler, config, schema: { params: cancellation.params } }, async (request) => {
     const { id: taskId } = request.params
     const call = { ...callOf(request, 'POST', `${taskPath(taskId)}/cancel`), taskId }
     const { parts, caller } = callersTask(approval, proofs, call)

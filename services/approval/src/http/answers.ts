@@ -1,30 +1,20 @@
 import { statementChallenge } from '@bailiwick/approval-statement'
-import { continuousSchema, requestIdSchema, sha256Schema, timestampSchema } from '@bailiwick/contracts'
+import { type AnswerOf, consoleRoutes } from '@bailiwick/contracts/api'
 import { encodeBase64url } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
 import type { FastifyRequest } from 'fastify'
-import { z } from 'zod'
 import { approve } from '../answers/approve.ts'
 import { makeStatement, type Rendered } from '../answers/make-statement.ts'
 import { deny, withdraw } from '../answers/refuse.ts'
 import { consoleState } from '../console/console-state.ts'
 import type { Approval } from '../context.ts'
-import { sentAssertionSchema } from '../people/passkey.ts'
 import type { Sessions } from '../people/sessions.ts'
 import { Transient } from '../transient.ts'
 import { fromOurPage, sessionCookie } from './browser.ts'
 
 const statementMs = 5 * 60 * 1000
-const paramsSchema = z.object({ id: requestIdSchema })
-const narrowedSchema = z.strictObject({
-  authority: z.record(z.string(), z.unknown()).optional(),
-  not_after: timestampSchema.optional(),
-  continuous: continuousSchema.optional(),
-  effect: z.literal('action').optional(),
-})
-const approvalSchema = z.strictObject({ statement_hash: sha256Schema, assertion: sentAssertionSchema })
-const reasonSchema = z.strictObject({ reason: z.string().min(1).max(2000).optional() })
+const { readState, makeStatement: rendering, approve: approving, deny: denying, withdraw: withdrawing } = consoleRoutes
 
 /** `/console/api/…` for signed-in people: the state, and their answers. */
 export function answerRoutes(http: HttpServer, approval: Approval, sessions: Sessions): void {
@@ -32,13 +22,12 @@ export function answerRoutes(http: HttpServer, approval: Approval, sessions: Ses
   const onRequest = fromOurPage(trust.origins)
   const shown = new Transient<Rendered>({ lifeMs: statementMs, max: 10_000, clock })
   const session = (request: FastifyRequest) => sessions.find(sessionCookie(request))
-  const path = (verb: string) => `/console/api/requests/:id/${verb}`
 
-  http.get('/console/api/state', async (request) => consoleState(approval, session(request).me))
+  http.get(readState.path, async (request) => consoleState(approval, session(request).me))
   http.post(
-    path('statement'),
-    { onRequest, schema: { params: paramsSchema, body: narrowedSchema } },
-    async (request) => {
+    rendering.path,
+    { onRequest, schema: { params: rendering.params, body: rendering.body } },
+    async (request): Promise<AnswerOf<typeof rendering>> => {
       const { id, me } = session(request)
       const rendered = await makeStatement(approval, me, request.params.id, request.body)
       const { statement, statementHash, lines, argumentsText } = rendered
@@ -55,18 +44,18 @@ export function answerRoutes(http: HttpServer, approval: Approval, sessions: Ses
       }
     },
   )
-  http.post(path('approve'), { onRequest, schema: { params: paramsSchema, body: approvalSchema } }, async (request) => {
+  http.post(approving.path, { onRequest, schema: { params: approving.params, body: approving.body } }, async (request): Promise<AnswerOf<typeof approving>> => {
     const { id, me } = session(request)
     const { statement_hash, assertion } = request.body
     const rendered = shown.take(`${id} ${statement_hash}`)
     if (rendered?.requestId !== request.params.id) throw new ServiceError('statement_unknown')
     return approve(approval, me, rendered, assertion)
   })
-  http.post(path('deny'), { onRequest, schema: { params: paramsSchema, body: reasonSchema } }, async (request) => {
+  http.post(denying.path, { onRequest, schema: { params: denying.params, body: denying.body } }, async (request): Promise<AnswerOf<typeof denying>> => {
     await deny(approval, session(request).me, request.params.id, request.body.reason)
     return { status: 'denied' }
   })
-  http.post(path('withdraw'), { onRequest, schema: { params: paramsSchema, body: reasonSchema } }, async (request) => {
+  http.post(withdrawing.path, { onRequest, schema: { params: withdrawing.params, body: withdrawing.body } }, async (request): Promise<AnswerOf<typeof withdrawing>> => {
     const withdrawn = await withdraw(approval, session(request).me, request.params.id, request.body.reason)
     return { status: 'withdrawn', ...withdrawn }
   })

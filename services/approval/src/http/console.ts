@@ -1,11 +1,9 @@
-import { requestIdSchema } from '@bailiwick/contracts'
+import { type AnswerOf, consoleRoutes as contract, passkeyRoutes } from '@bailiwick/contracts/api'
 import type { HttpServer } from '@bailiwick/host'
 import type { FastifyRequest } from 'fastify'
-import { z } from 'zod'
 import { GrantIndex } from '../console/grant-index.ts'
 import { listGrants } from '../console/grant-views.ts'
 import { LiveEvents } from '../console/live-events.ts'
-import { cursorPattern } from '../console/ordered.ts'
 import { listAgents, listEntities, listRules } from '../console/registry-views.ts'
 import { requestDetail } from '../console/request-detail.ts'
 import { RequestIndex } from '../console/request-index.ts'
@@ -15,23 +13,8 @@ import { pendingRecoveries } from '../people/people.ts'
 import { type Sessions, sessionSeconds } from '../people/sessions.ts'
 import { notFromElsewhere, sessionCookie } from './browser.ts'
 
-const words = z.string().trim().min(1).max(200).optional()
-const agent = z.string().min(1).max(2048).optional()
-const cursor = z.string().regex(cursorPattern).optional()
-const requestsQuery = z.strictObject({
-  state: z.enum(['pending', 'answered']).default('pending'),
-  kind: z.enum(['access', 'registry', 'step_up']).optional(),
-  agent,
-  q: words,
-  cursor,
-})
-const grantsQuery = z.strictObject({
-  state: z.enum(['active', 'ended', 'all']).default('active'),
-  agent,
-  q: words,
-  cursor,
-})
-const searchQuery = z.strictObject({ q: words })
+const { whoAmI, listRequests: requestList, readRequest, listGrants: grantList } = contract
+const { listAgents: agentList, listEntities: entityList, listRules: ruleList, followChanges } = contract
 
 /**
  * `GET /console/api/…`: what a signed-in person may see, page by page, and the stream that says when to look again.
@@ -45,7 +28,7 @@ export function consoleRoutes(http: HttpServer, approval: Approval, sessions: Se
   const me = (request: FastifyRequest) => sessions.find(sessionCookie(request)).me
   const { projection, trust, clock } = approval
 
-  http.get('/console/api/me', async (request) => {
+  http.get(whoAmI.path, async (request): Promise<AnswerOf<typeof whoAmI>> => {
     const { id, name, groups } = me(request)
     return {
       me: { id, name, groups },
@@ -59,34 +42,42 @@ export function consoleRoutes(http: HttpServer, approval: Approval, sessions: Se
       recoveries: pendingRecoveries(approval),
     }
   })
-  http.get('/console/api/requests', { schema: { querystring: requestsQuery } }, async (request) =>
+  http.get(requestList.path, { schema: { querystring: requestList.query } }, async (request) =>
     listRequests(approval, requests, me(request), request.query),
   )
-  http.get('/console/api/requests/:id', { schema: { params: z.object({ id: requestIdSchema }) } }, async (request) =>
+  http.get(readRequest.path, { schema: { params: readRequest.params } }, async (request) =>
     requestDetail(approval, requests, me(request), request.params.id),
   )
-  http.get('/console/api/grants', { schema: { querystring: grantsQuery } }, async (request) =>
+  http.get(grantList.path, { schema: { querystring: grantList.query } }, async (request) =>
     listGrants(approval, grants, me(request), request.query),
   )
-  http.get('/console/api/agents', { schema: { querystring: searchQuery } }, async (request) => {
-    me(request)
-    return listAgents(approval, request.query)
-  })
-  http.get('/console/api/registry', { schema: { querystring: searchQuery } }, async (request) => {
-    me(request)
-    return listEntities(approval, requests, request.query)
-  })
-  http.get('/console/api/rules', async (request) => {
+  http.get(
+    agentList.path,
+    { schema: { querystring: agentList.query } },
+    async (request): Promise<AnswerOf<typeof agentList>> => {
+      me(request)
+      return listAgents(approval, request.query)
+    },
+  )
+  http.get(
+    entityList.path,
+    { schema: { querystring: entityList.query } },
+    async (request): Promise<AnswerOf<typeof entityList>> => {
+      me(request)
+      return listEntities(approval, requests, request.query)
+    },
+  )
+  http.get(ruleList.path, async (request): Promise<AnswerOf<typeof ruleList>> => {
     me(request)
     return listRules(approval)
   })
   // The response lasts at most as long as the session. Then the page must sign in again to go on listening.
   const onRequest = notFromElsewhere(approval.trust.origins)
-  http.get('/console/api/events', { onRequest, config: { handlerMs: sessionSeconds * 1000 } }, async (request, reply) =>
-    reply.header('content-type', 'text/event-stream').send(live.open(sessionCookie(request))),
+  http.get(followChanges.path, { onRequest, config: { handlerMs: sessionSeconds * 1000 } }, async (request, reply) =>
+    reply.header('content-type', followChanges.gives).send(live.open(sessionCookie(request))),
   )
   http.addHook('onResponse', async (request) => {
-    if (request.url === '/console/api/session/end') live.check()
+    if (request.url === passkeyRoutes.signOut.path) live.check()
   })
   http.addHook('preClose', async () => live.close())
   return using

@@ -1,3 +1,4 @@
+import { agentRoutes } from '@bailiwick/contracts/api'
 import { jwkSet, verifyingKey } from '@bailiwick/credentials'
 import type { HttpServer } from '@bailiwick/host'
 import type { Approval } from '../context.ts'
@@ -7,7 +8,7 @@ import type { Approval } from '../context.ts'
  * this purpose and that are in force, as the registry has them.
  */
 export function notificationKeyRoutes(http: HttpServer, { projection, clock }: Approval): void {
-  http.get('/.well-known/bailiwick-notification-keys', async (_, reply) => {
+  http.get(agentRoutes.listNotificationKeys.path, async (_, reply) => {
     const now = clock.now()
     const keys = projection.ledger.registry.serviceKeys.flatMap(({ purpose, jwk, not_before, not_after }) => {
       const inForce = Date.parse(not_before) <= now && now < Date.parse(not_after)

@@ -1,13 +1,13 @@
-import { grantIdSchema, requestIdSchema } from '@bailiwick/contracts'
+import { type AnswerOf, issuerRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
-import { z } from 'zod'
 import { complete, ownTree } from '../grants/complete.ts'
 import { readProof, refuseReplay } from '../tokens/call-proof.ts'
 import { type OAuthEndpoint, refuseFlood } from '../tokens/client-call.ts'
 import { challenge } from '../tokens/oauth-error.ts'
 
-const paramsSchema = z.object({ id: z.union([grantIdSchema, requestIdSchema]) })
+const { path, params } = issuerRoutes.completeGrant
+type Answer = AnswerOf<typeof issuerRoutes.completeGrant>
 
 /**
  * `POST /oauth/grants/{id}/complete`: an agent says that its task is done. It needs only a DPoP proof of this very call, since the holder
@@ -15,7 +15,7 @@ const paramsSchema = z.object({ id: z.union([grantIdSchema, requestIdSchema]) })
  */
 export function completionRoute(http: HttpServer, endpoint: OAuthEndpoint): void {
   const { issuer, nonces } = endpoint
-  http.post('/oauth/grants/:id/complete', { schema: { params: paramsSchema } }, async (request, reply) => {
+  http.post(path, { schema: { params } }, async (request, reply): Promise<Answer> => {
     reply.header('cache-control', 'no-store').header('dpop-nonce', nonces.current())
     const { id } = request.params
     const { dpop } = request.headers

@@ -1,14 +1,13 @@
-import { compactJwsSchema, delegationIdSchema } from '@bailiwick/contracts'
+import { type AnswerOf, issuerRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
-import { z } from 'zod'
 import { ownDelegation, revokeDelegation } from '../revocations/revoke-delegation.ts'
 import { readProof, refuseReplay } from '../tokens/call-proof.ts'
 import { type OAuthEndpoint, refuseFlood } from '../tokens/client-call.ts'
 import { challenge } from '../tokens/oauth-error.ts'
 
-const paramsSchema = z.object({ id: delegationIdSchema })
-const bodySchema = z.strictObject({ delegation: compactJwsSchema.optional() })
+const { path, params, body } = issuerRoutes.revokeDelegation
+type Answer = AnswerOf<typeof issuerRoutes.revokeDelegation>
 
 /**
  * `POST /oauth/delegations/{id}/revoke`: an agent ends what it passed on, what was passed on below that, or what it holds itself, with a
@@ -16,8 +15,7 @@ const bodySchema = z.strictObject({ delegation: compactJwsSchema.optional() })
  */
 export function delegationRevocationRoute(http: HttpServer, endpoint: OAuthEndpoint): void {
   const { issuer, nonces } = endpoint
-  const schema = { params: paramsSchema, body: bodySchema }
-  http.post('/oauth/delegations/:id/revoke', { schema }, async (request, reply) => {
+  http.post(path, { schema: { params, body } }, async (request, reply): Promise<Answer> => {
     reply.header('cache-control', 'no-store').header('dpop-nonce', nonces.current())
     const { id } = request.params
     const { dpop } = request.headers

@@ -1,10 +1,12 @@
+import { type AnswerOf, type AssertionType, issuerRoutes } from '@bailiwick/contracts/api'
 import { agentAlgorithms, jwkSet, type ServicePurpose } from '@bailiwick/credentials'
 import { authorityAlgorithms } from '@bailiwick/credentials/attestation'
 import type { HttpServer } from '@bailiwick/host'
 import { publishedKeys } from '@bailiwick/projection'
-import type { assertionTypes } from '../tokens/authenticate-client.ts'
 import type { OAuthEndpoint } from '../tokens/client-call.ts'
 import { grantTypes } from '../tokens/token-endpoint.ts'
+
+const { describeIssuer, listCredentialKeys } = issuerRoutes
 
 const published: ReadonlySet<ServicePurpose> = new Set(['credential'])
 
@@ -15,7 +17,7 @@ const assertionAlgorithms = [...new Set([...agentAlgorithms, ...authorityAlgorit
  * The method name of each assertion type (RFC 7591 §2). An OIDC workload token is a `private_key_jwt` by its issuer's key.
  * `spiffe_jwt` is from draft-ietf-oauth-spiffe-client-auth. Methods without a registered name are URIs.
  */
-const methodNames: Record<keyof typeof assertionTypes, string> = {
+const methodNames: Record<AssertionType, string> = {
   'urn:ietf:params:oauth:client-assertion-type:jwt-bearer': 'private_key_jwt',
   'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe': 'spiffe_jwt',
   'urn:bailiwick:params:oauth:client-assertion-type:join-token':
@@ -28,7 +30,7 @@ const methodNames: Record<keyof typeof assertionTypes, string> = {
  */
 export function metadataRoutes(http: HttpServer, endpoint: OAuthEndpoint): void {
   const { issuer, tokenUrl, introspectionUrl, revocationUrl } = endpoint
-  const metadata = {
+  const metadata: AnswerOf<typeof describeIssuer> = {
     issuer: issuer.issuerUrl,
     token_endpoint: tokenUrl,
     introspection_endpoint: introspectionUrl,
@@ -43,17 +45,17 @@ export function metadataRoutes(http: HttpServer, endpoint: OAuthEndpoint): void 
     introspection_endpoint_auth_signing_alg_values_supported: ['ES256'],
     revocation_endpoint_auth_methods_supported: Object.values(methodNames),
     revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
-    dpop_signing_alg_values_supported: agentAlgorithms,
+    dpop_signing_alg_values_supported: [...agentAlgorithms],
     authorization_details_types_supported: ['bailiwick_grant'],
   }
-  http.get('/.well-known/oauth-authorization-server', async (_, reply) => {
+  http.get(describeIssuer.path, async (_, reply) => {
     reply.header('cache-control', 'public, max-age=300')
     return metadata
   })
-  http.get('/oauth/jwks', async (_, reply) => {
+  http.get(listCredentialKeys.path, async (_, reply) => {
     const { projection, keyRing, clock } = issuer
     const keys = publishedKeys(projection.ledger, keyRing, published, clock.now())
-    reply.header('cache-control', 'public, max-age=60').type('application/jwk-set+json')
+    reply.header('cache-control', 'public, max-age=60').type(listCredentialKeys.gives)
     return jwkSet(keys)
   })
 }

@@ -1,19 +1,12 @@
-import { revocationKindSchema, saltedHashSchema } from '@bailiwick/contracts'
+import { type AnswerOf, issuerRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
-import { z } from 'zod'
 import type { Issuer } from '../context.ts'
 import { whenApplied } from '../revocations/applied.ts'
-import { casualtiesOf, isThere } from '../revocations/revocation-targets.ts'
+import { casualtiesOf, isThere, type Target } from '../revocations/revocation-targets.ts'
 import { revoke } from '../revocations/revoke.ts'
 
-const targetSchema = z.strictObject({ kind: revocationKindSchema, target: z.string().min(1).max(2100) })
-const bodySchema = targetSchema.extend({
-  /** Stands for the operator's own words, which approval keeps: what would be here could not be erased. */
-  reason: saltedHashSchema.optional(),
-  /** Answer when every live instance was heard to apply it, or after so many ms. */
-  wait_ms: z.int().min(1).max(20_000).optional(),
-})
+const { revoke: order, previewRevocation: preview } = issuerRoutes
 /** Items that are listed one by one; the rest is counted. */
 const mostTold = 100
 
@@ -22,7 +15,7 @@ const mostTold = 100
  * `POST /operator/revocations/preview` shows what would end, and ends nothing.
  */
 export function revocationRoutes(operator: HttpServer, issuer: Issuer): void {
-  operator.post('/operator/revocations', { schema: { body: bodySchema } }, async ({ body }) => {
+  operator.post(order.path, { schema: { body: order.body } }, async ({ body }): Promise<AnswerOf<typeof order>> => {
     const { kind, target, reason = 'ordered_by_operator', wait_ms } = body
     refuseUnlessThere(issuer, { kind, target })
     const by = { kind: 'operator', id: 'operator' } as const
@@ -31,13 +24,17 @@ export function revocationRoutes(operator: HttpServer, issuer: Issuer): void {
     const applied = wait_ms === undefined ? undefined : await whenApplied(issuer, wait_ms)
     return { kind, target, sequence, is_new: isNew, acknowledged_at, ...(applied === undefined ? {} : { applied }) }
   })
-  operator.post('/operator/revocations/preview', { schema: { body: targetSchema } }, async ({ body }) => {
-    refuseUnlessThere(issuer, body)
-    const { grants, credentials, delegations } = casualtiesOf(issuer, body)
-    return { ...body, grants: grants.slice(0, mostTold), grant_count: grants.length, credentials, delegations }
-  })
+  operator.post(
+    preview.path,
+    { schema: { body: preview.body } },
+    async ({ body }): Promise<AnswerOf<typeof preview>> => {
+      refuseUnlessThere(issuer, body)
+      const { grants, credentials, delegations } = casualtiesOf(issuer, body)
+      return { ...body, grants: grants.slice(0, mostTold), grant_count: grants.length, credentials, delegations }
+    },
+  )
 }
 
-function refuseUnlessThere(issuer: Issuer, named: z.infer<typeof targetSchema>): void {
+function refuseUnlessThere(issuer: Issuer, named: Target): void {
   if (!isThere(issuer, named)) throw new ServiceError('entity_unknown', `there is no ${named.kind} of this name`)
 }

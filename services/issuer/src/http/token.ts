@@ -1,11 +1,15 @@
+import { type AnswerOf, issuerRoutes } from '@bailiwick/contracts/api'
 import type { HttpServer } from '@bailiwick/host'
 import type { OAuthEndpoint } from '../tokens/client-call.ts'
 import { answerToken } from '../tokens/token-endpoint.ts'
 import { oauthFormRoute } from './oauth-form.ts'
 
+const { path } = issuerRoutes.issueToken
+type Answer = AnswerOf<typeof issuerRoutes.issueToken>
+
 /** `POST /oauth/token` (RFC 6749 §5.1, RFC 9449 §5, RFC 9396 §7). */
 export function tokenRoute(http: HttpServer, endpoint: OAuthEndpoint): void {
-  oauthFormRoute(http, '/oauth/token', endpoint, async (call) => {
+  oauthFormRoute(http, path, endpoint, async (call): Promise<Answer> => {
     const minted = await answerToken(endpoint, call)
     return {
       access_token: minted.token,

@@ -1,4 +1,5 @@
 import type { ServiceKey } from '@bailiwick/contracts'
+import type { KeyStanding } from '@bailiwick/contracts/api'
 import { jcsHash } from '@bailiwick/credentials'
 import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import { type EntityRecord, takeoverMs } from '@bailiwick/projection'
@@ -8,17 +9,6 @@ import { type KeyStep, stateOf, stepsDue } from './key-schedule.ts'
 
 /** Within this time every instance that may still be active has read which key signs now: an instance cut off for longer is stale. */
 const followedMs = 2000
-
-/** A key as operators see it. `replaced`: it may sign but does not, since another key signs now. */
-export interface KeyStanding {
-  kid: string
-  purpose: string
-  service: string
-  state: 'prepared' | 'active' | 'replaced' | 'tainted' | 'revoked'
-  /** RFC 3339. */
-  since: string
-  not_after: string
-}
 
 /**
  * Takes in a key that the root certified, ahead of the day on which it signs, so that verifiers have it by then. Asking again with the same

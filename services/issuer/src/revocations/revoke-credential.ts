@@ -1,5 +1,6 @@
+import { tokenFormSchema } from '@bailiwick/contracts/api'
 import { authenticateCall, type FormCall, type OAuthEndpoint, parameters } from '../tokens/client-call.ts'
-import { readToken, tokenSchema, treeOf } from '../tokens/introspect.ts'
+import { readToken, treeOf } from '../tokens/introspect.ts'
 import { asOAuthError, OAuthError } from '../tokens/oauth-error.ts'
 import { revokeOwnCredential } from './revoke.ts'
 
@@ -10,7 +11,7 @@ import { revokeOwnCredential } from './revoke.ts'
  */
 export async function revokeCredential(endpoint: OAuthEndpoint, call: FormCall): Promise<void> {
   const client = await authenticateCall(endpoint, call, { url: endpoint.revocationUrl, proof: 'offered' })
-  const { token } = parameters(tokenSchema, call.form)
+  const { token } = parameters(tokenFormSchema, call.form)
   const { issuer } = endpoint
   const signed = readToken(issuer, token)
   if (signed === undefined || treeOf(issuer, signed) === undefined) return

@@ -1,4 +1,5 @@
 import { spiffeIdSchema } from '@bailiwick/contracts'
+import type { AssertionType } from '@bailiwick/contracts/api'
 import {
   claimedIssuer,
   claimedSubject,
@@ -19,9 +20,7 @@ export const assertionTypes = {
   'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe': ['jwt_svid'],
   /** Our own, for development: a join token. */
   'urn:bailiwick:params:oauth:client-assertion-type:join-token': ['join_token'],
-} as const satisfies Record<string, readonly Attested['kind'][]>
-
-export type AssertionType = keyof typeof assertionTypes
+} as const satisfies Record<AssertionType, readonly Attested['kind'][]>
 
 export interface ClientAssertion {
   client_assertion_type: AssertionType

@@ -1,9 +1,10 @@
+import { clientAssertionFormSchema } from '@bailiwick/contracts/api'
 import { type DpopProof, mayHaveCounted } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { RateLimiter } from '@bailiwick/kit'
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { Issuer } from '../context.ts'
-import { type AssertionType, assertionTypes, authenticateClient, type Client } from './authenticate-client.ts'
+import { authenticateClient, type Client } from './authenticate-client.ts'
 import { countProof, ownerOf, type ProofJudge, readProof } from './call-proof.ts'
 import { OAuthError, unavailable } from './oauth-error.ts'
 import type { Polls } from './polls.ts'
@@ -45,15 +46,9 @@ export function parameters<T>(schema: z.ZodType<T>, form: FormCall['form']): T {
   throw new OAuthError('invalid_request', `The parameter ${String(wrong)} is missing or wrong.`)
 }
 
-const assertionSchema = z.object({
-  client_assertion_type: z.enum(Object.keys(assertionTypes) as [AssertionType]),
-  client_assertion: z.string().max(16_384),
-  client_id: z.string().max(2048).optional(),
-})
-
 /** Client secrets do not exist: only the assertion identifies a client (RFC 6749 §2.3, RFC 7521 §4.2). */
-export function clientAssertionIn({ form, authorization }: FormCall): z.infer<typeof assertionSchema> {
-  const parsed = assertionSchema.safeParse(form)
+export function clientAssertionIn({ form, authorization }: FormCall): z.infer<typeof clientAssertionFormSchema> {
+  const parsed = clientAssertionFormSchema.safeParse(form)
   const others = authorization || form.client_secret !== undefined
   if (others && parsed.success)
     throw new OAuthError('invalid_request', 'A client authenticates in one way: by the assertion alone.')

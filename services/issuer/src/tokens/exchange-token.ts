@@ -1,7 +1,7 @@
+import { accessTokenType, tokenExchangeFormSchema } from '@bailiwick/contracts/api'
 import { claimedPlace } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Holder } from '@bailiwick/projection'
-import { z } from 'zod'
 import { refuseUnlessAlive } from '../grants/alive.ts'
 import { redeemDelegation } from '../grants/redeem-delegation.ts'
 import { audienceOf } from './audience.ts'
@@ -11,16 +11,6 @@ import { type Minted, mint } from './mint.ts'
 import { OAuthError } from './oauth-error.ts'
 
 export const tokenExchange = 'urn:ietf:params:oauth:grant-type:token-exchange'
-const jwtType = 'urn:ietf:params:oauth:token-type:jwt'
-const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
-
-const formSchema = z.object({
-  /** The delegation, as its maker signed it: a JWT, and the only kind of token that is exchanged here. */
-  subject_token: z.string().max(32_768),
-  subject_token_type: z.literal(jwtType),
-  requested_token_type: z.literal(accessTokenType).optional(),
-  resource: z.string().max(2048).optional(),
-})
 
 /** Standard parameters that would change what is asked for, and that are not supported here: they are refused, never ignored. */
 const foreign = ['actor_token', 'actor_token_type', 'audience', 'scope', 'authorization_details']
@@ -32,7 +22,7 @@ const foreign = ['actor_token', 'actor_token_type', 'audience', 'scope', 'author
  */
 export async function exchangeToken(endpoint: OAuthEndpoint, given: FormCall['form'], client: Client): Promise<Minted> {
   const { issuer } = endpoint
-  const form = parameters(formSchema, given)
+  const form = parameters(tokenExchangeFormSchema, given)
   const unknown = foreign.find((name) => Object.hasOwn(given, name))
   if (unknown !== undefined) throw new OAuthError('invalid_request', `The parameter ${unknown} has no meaning here.`)
   const delegation = form.subject_token

@@ -1,13 +1,10 @@
+import { tokenFormSchema } from '@bailiwick/contracts/api'
 import { type AccessToken, claimedKeyId, jcs, readOwnAccessToken } from '@bailiwick/credentials'
 import { claimsOnRecord, judgeLife, matchesIntent, maxHeadSkewMs, type Tree } from '@bailiwick/projection'
-import { z } from 'zod'
 import type { Issuer } from '../context.ts'
 import { authenticateReader, type Reader } from './authenticate-reader.ts'
 import { type FormCall, type OAuthEndpoint, parameters } from './client-call.ts'
 import { unavailable } from './oauth-error.ts'
-
-/** Without `token_type_hint`: there is only one type of token. */
-export const tokenSchema = z.object({ token: z.string() })
 
 export type Introspection = { active: false } | ({ active: true; token_type: 'DPoP' } & AccessToken)
 
@@ -19,7 +16,7 @@ const inactive: Introspection = { active: false }
  */
 export function introspect(endpoint: OAuthEndpoint, call: FormCall): Introspection {
   const reader = authenticateReader(endpoint, call)
-  const { token } = parameters(tokenSchema, call.form)
+  const { token } = parameters(tokenFormSchema, call.form)
   const { issuer } = endpoint
   if (!issuer.projection.fresh()) throw unavailable('The state is not proved fresh: ask again.')
   const signed = readToken(issuer, token)

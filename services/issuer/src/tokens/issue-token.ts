@@ -1,4 +1,5 @@
 import { parseStrictJson } from '@bailiwick/contracts'
+import { clientCredentialsFormSchema } from '@bailiwick/contracts/api'
 import { type RequestRecord, type Tree, voidedBy } from '@bailiwick/projection'
 import { z } from 'zod'
 import type { Issuer } from '../context.ts'
@@ -7,13 +8,6 @@ import type { Client } from './authenticate-client.ts'
 import { type FormCall, type OAuthEndpoint, parameters } from './client-call.ts'
 import { type Minted, mint } from './mint.ts'
 import { OAuthError } from './oauth-error.ts'
-
-const formSchema = z.object({
-  authorization_details: z.string().max(2048),
-  resource: z.string().max(2048).optional(),
-  scope: z.string().optional(),
-  audience: z.string().optional(),
-})
 
 const detailsSchema = z.tuple([
   z.union([
@@ -24,7 +18,7 @@ const detailsSchema = z.tuple([
 
 /** `client_credentials` (RFC 6749 §4.4) with RFC 9396: a credential for one grant of this client, named by its id or by its request. */
 export async function issueToken(endpoint: OAuthEndpoint, given: FormCall['form'], client: Client): Promise<Minted> {
-  const form = parameters(formSchema, given)
+  const form = parameters(clientCredentialsFormSchema, given)
   // Ignoring `scope` would require a `scope` in the answer that says which is granted (RFC 6749 §3.3), and scopes do not exist here.
   if (form.scope !== undefined)
     throw new OAuthError('invalid_scope', 'There are no scopes here: leave the parameter out.')

@@ -1,4 +1,5 @@
 import type { Attestation, Grant, PublicJwk } from '@bailiwick/contracts'
+import type { accessTokenType } from '@bailiwick/contracts/api'
 import { type AccessToken, type Signer, sha256, signAccessTokenBy } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { newId } from '@bailiwick/kit'
@@ -30,7 +31,7 @@ export interface Minted {
   grantEndsAt: number
   authorizationDetails: AccessToken['authorization_details']
   /** For a token exchange (RFC 8693 §2.2.1). */
-  issuedTokenType?: string
+  issuedTokenType?: typeof accessTokenType
 }
 
 /**
