@@ -1,5 +1,13 @@
 import { api } from './api.ts'
-import type { ApproveAnswer, EntityDiff, Rendered } from './types.ts'
+import type {
+  ApproveAnswer,
+  BeginEnrolmentAnswer,
+  BeginPasskeyAnswer,
+  BeginSignInAnswer,
+  CreationOptions,
+  EntityDiff,
+  Rendered,
+} from './types.ts'
 import { askPasskey } from './ui/passkey-prompt.ts'
 
 /** A key that can sign in this page and cannot be exported. */
@@ -66,14 +74,6 @@ async function signInvitation({ key, kid }: WordKey, facts: object): Promise<str
   return `${signed}.${encode(await crypto.subtle.sign({ name: 'ECDSA', hash: 'SHA-256' }, key, bytes))}`
 }
 
-interface CreationOptions {
-  challenge: string
-  user: { id: string; name: string; displayName: string }
-  rp: PublicKeyCredentialRpEntity
-  pubKeyCredParams: PublicKeyCredentialParameters[]
-  excludeCredentials?: { id: string; type: 'public-key' }[]
-}
-
 /** Makes a passkey. Returns it as the browser has it, and as it is sent. */
 async function create(options: CreationOptions) {
   const publicKey = {
@@ -97,14 +97,9 @@ async function create(options: CreationOptions) {
   return { id: credential.id, authenticatorData: new Uint8Array(response.getAuthenticatorData()), sent }
 }
 
-interface Offer {
-  enrolment_id: string
-  options: CreationOptions
-}
-
-interface SignedOffer extends Offer {
-  invitation: { installation: string; approver_id: string; name: string; groups: string[] }
-}
+/** An offer on the word of a key, and one on a colleague's word. */
+type SignedOffer = BeginEnrolmentAnswer & Required<Pick<BeginEnrolmentAnswer, 'invitation'>>
+export type InvitedOffer = BeginEnrolmentAnswer & Required<Pick<BeginEnrolmentAnswer, 'invited'>>
 
 /** Makes a passkey and signs, with the proof's key, for exactly that passkey, as the authenticator made it. */
 async function enrolBySignature(word: WordKey, offered: SignedOffer, more: object): Promise<void> {
@@ -123,10 +118,6 @@ export async function enrolRecovered(word: WordKey & { id: string }): Promise<vo
   await enrolBySignature(word, await api('/enrolment/options', { recovery }), { recovery })
 }
 
-export interface InvitedOffer extends Offer {
-  invited: { approver_id: string; name: string; groups: string[]; by: string }
-}
-
 /** Makes a passkey for a person whom a colleague invited; it counts once people approved it. */
 export async function enrolInvited({ enrolment_id, options }: InvitedOffer, code: string): Promise<void> {
   const { sent } = await create(options)
@@ -135,7 +126,7 @@ export async function enrolInvited({ enrolment_id, options }: InvitedOffer, code
 
 /** Makes one more passkey for the signed-in person. Returns the change that people approve. */
 export async function addPasskey(): Promise<{ request_id: string | null }> {
-  const { enrolment_id, options } = await api<Offer>('/passkeys/options', {})
+  const { enrolment_id, options } = await api<BeginPasskeyAnswer>('/passkeys/options', {})
   const { sent } = await create(options)
   return api('/passkeys', { enrolment_id, response: sent })
 }
@@ -181,19 +172,8 @@ async function getAssertion(publicKey: PublicKeyCredentialRequestOptions) {
 const named = (credentials: { id: string; type: string }[] = []) =>
   credentials.map(({ id }) => ({ type: 'public-key' as const, id: decode(id) }))
 
-interface SignInOffer {
-  sign_in_id: string
-  options: {
-    challenge: string
-    rpId: string
-    timeout: number
-    userVerification: UserVerificationRequirement
-    allowCredentials?: { id: string; type: string }[]
-  }
-}
-
 export async function signIn(approverId: string): Promise<void> {
-  const { sign_in_id, options } = await api<SignInOffer>(
+  const { sign_in_id, options } = await api<BeginSignInAnswer>(
     '/session/options',
     approverId ? { approver_id: approverId } : {},
   )

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, query } from '../api.ts'
-import type { Agent } from '../types.ts'
+import type { Agent, ListAgentsAnswer } from '../types.ts'
 import { SearchBox } from '../ui/lists.tsx'
 import { attestorWords, Empty, Facts, Failed, Loading, notEnrolled } from '../ui/parts.tsx'
 import { Visible } from '../ui/visible.tsx'
@@ -13,7 +13,7 @@ export function AgentsPage() {
   const [stopping, setStopping] = useState<Stop>()
   const list = useQuery({
     queryKey: ['agents', q],
-    queryFn: () => api<{ total: number; items: Agent[] }>(`/agents${query({ q })}`),
+    queryFn: () => api<ListAgentsAnswer>(`/agents${query({ q })}`),
   })
   return (
     <>

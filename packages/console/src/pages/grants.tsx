@@ -2,7 +2,7 @@ import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, query } from '../api.ts'
 import { Link as To } from '../router.tsx'
-import type { Grant, Page } from '../types.ts'
+import type { Grant, ListGrantsAnswer, WithdrawnGrant } from '../types.ts'
 import { Dialog } from '../ui/dialog.tsx'
 import { More, SearchBox, Tabs } from '../ui/lists.tsx'
 import {
@@ -36,7 +36,7 @@ export function GrantsPage() {
   const list = useInfiniteQuery({
     queryKey: ['grants', state, q],
     initialPageParam: '',
-    queryFn: ({ pageParam }) => api<Page<Grant>>(`/grants${query({ state, q, cursor: pageParam })}`),
+    queryFn: ({ pageParam }) => api<ListGrantsAnswer>(`/grants${query({ state, q, cursor: pageParam })}`),
     getNextPageParam: ({ next }) => next,
   })
   const grants = list.data?.pages.flatMap(({ items }) => items) ?? []
@@ -182,10 +182,7 @@ function WithdrawDialog({ grant, onClose }: { grant: Grant; onClose(): void }) {
   const client = useQueryClient()
   const say = useSay()
   const submit = async (data: FormData) => {
-    const { revoked_sequence } = await api<{ revoked_sequence: number }>(
-      `/requests/${grant.request_id}/withdraw`,
-      reasonIn(data),
-    )
+    const { revoked_sequence } = await api<WithdrawnGrant>(`/requests/${grant.request_id}/withdraw`, reasonIn(data))
     say(`Withdrawn: revocation ${revoked_sequence} is recorded.`)
     await client.invalidateQueries({ queryKey: ['grants'] })
   }

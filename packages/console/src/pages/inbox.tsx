@@ -2,7 +2,7 @@ import { useInfiniteQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, query } from '../api.ts'
 import { Link } from '../router.tsx'
-import type { Me, Page, RequestRow } from '../types.ts'
+import type { ListRequestsAnswer, Me, RequestRow } from '../types.ts'
 import { More, SearchBox, Tabs } from '../ui/lists.tsx'
 import {
   AgentName,
@@ -30,8 +30,7 @@ export function InboxPage({ me }: { me: Me }) {
   const list = useInfiniteQuery({
     queryKey: ['requests', state, q],
     initialPageParam: '',
-    queryFn: ({ pageParam }) =>
-      api<Page<RequestRow> & { pending: number }>(`/requests${query({ state, q, cursor: pageParam })}`),
+    queryFn: ({ pageParam }) => api<ListRequestsAnswer>(`/requests${query({ state, q, cursor: pageParam })}`),
     getNextPageParam: ({ next }) => next,
   })
   const rows = list.data?.pages.flatMap(({ items }) => items) ?? []

@@ -4,26 +4,21 @@ import { api } from '../api.ts'
 import { addPasskey } from '../ceremonies.ts'
 import { refresh } from '../live.ts'
 import { go } from '../router.tsx'
-import type { Recovery } from '../types.ts'
+import type { InviteAnswer, Recovery } from '../types.ts'
 import { Dialog } from '../ui/dialog.tsx'
 import { useSay } from '../ui/say.tsx'
 import { When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
-
-interface Invited {
-  link: string
-  expires_at: string
-}
 
 /**
  * Makes a link with which one person can register a passkey, once. The new passkey is then signed as a change of the
  * registry.
  */
 export function InviteDialog({ groups, onClose }: { groups: string[]; onClose(): void }) {
-  const [invited, setInvited] = useState<Invited>()
+  const [invited, setInvited] = useState<InviteAnswer>()
   if (invited !== undefined) return <LinkDialog invited={invited} onClose={onClose} />
   const submit = async (data: FormData) => {
-    const made = await api<Invited>('/invitations', {
+    const made = await api<InviteAnswer>('/invitations', {
       approver_id: String(data.get('id')).trim(),
       name: String(data.get('name')).trim(),
       groups: groups.filter((group) => data.has(`group ${group}`)),
@@ -55,7 +50,7 @@ export function InviteDialog({ groups, onClose }: { groups: string[]; onClose():
   )
 }
 
-function LinkDialog({ invited, onClose }: { invited: Invited; onClose(): void }) {
+function LinkDialog({ invited, onClose }: { invited: InviteAnswer; onClose(): void }) {
   return (
     <Dialog title="Give them this link" action="Done" onSubmit={() => undefined} onClose={onClose}>
       <p>

@@ -2,7 +2,7 @@ import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, query } from '../api.ts'
 import { Link } from '../router.tsx'
-import type { Page, RegistryEntry, RequestRow } from '../types.ts'
+import type { ListEntitiesAnswer, ListRequestsAnswer, RequestRow } from '../types.ts'
 import { More, SearchBox, Tabs } from '../ui/lists.tsx'
 import { Empty, Failed, Lines, Loading, RiskBadge, StateBadge } from '../ui/parts.tsx'
 import { Ago, Countdown } from '../ui/time.tsx'
@@ -17,7 +17,7 @@ export function RegistryPage() {
     queryKey: ['requests', 'registry', state],
     initialPageParam: '',
     queryFn: ({ pageParam }) =>
-      api<Page<RequestRow>>(`/requests${query({ state, kind: 'registry', cursor: pageParam })}`),
+      api<ListRequestsAnswer>(`/requests${query({ state, kind: 'registry', cursor: pageParam })}`),
     getNextPageParam: ({ next }) => next,
   })
   const rows = changes.data?.pages.flatMap(({ items }) => items) ?? []
@@ -85,7 +85,7 @@ function Entries() {
   const [q, setQ] = useState('')
   const list = useQuery({
     queryKey: ['registry', q],
-    queryFn: () => api<{ total: number; items: RegistryEntry[] }>(`/registry${query({ q })}`),
+    queryFn: () => api<ListEntitiesAnswer>(`/registry${query({ q })}`),
   })
   return (
     <section className="below">

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, Problem } from '../api.ts'
 import { Link } from '../router.tsx'
-import type { AccessDetail, Me, Narrowed, RegistryDetail, RequestDetail } from '../types.ts'
+import type { AccessDetail, Me, Narrowed, ReadRequestAnswer, RegistryDetail, RequestDetail } from '../types.ts'
 import {
   AgentName,
   Card,
@@ -31,7 +31,7 @@ import { RegistryDiff } from './registry-diff.tsx'
 export function RequestPage({ id, me }: { id: string; me: Me }) {
   const detail = useQuery({
     queryKey: ['request', id],
-    queryFn: () => api<RequestDetail | { kind: null }>(`/requests/${encodeURIComponent(id)}`),
+    queryFn: () => api<ReadRequestAnswer>(`/requests/${encodeURIComponent(id)}`),
   })
   // An id that no request can have is treated like an unknown id.
   if (detail.error instanceof Problem && [400, 404].includes(detail.error.status)) return <OnlyInEvidence id={id} />

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { api } from '../api.ts'
-import type { Rule } from '../types.ts'
+import type { ListRulesAnswer, Rule } from '../types.ts'
 import { Empty, Facts, Failed, Loading, modeWords } from '../ui/parts.tsx'
 import { duration } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
@@ -10,7 +10,7 @@ import { freshWords } from './limits.tsx'
 export function RulesPage() {
   const list = useQuery({
     queryKey: ['rules'],
-    queryFn: () => api<{ items: Rule[]; policy_set: { hash: string; files: Record<string, string> } | null }>('/rules'),
+    queryFn: () => api<ListRulesAnswer>('/rules'),
   })
   return (
     <>

@@ -1,5 +1,6 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { api } from '../api.ts'
+import type { StopAnswer } from '../types.ts'
 import { Dialog } from '../ui/dialog.tsx'
 import { useSay } from '../ui/say.tsx'
 import { Visible } from '../ui/visible.tsx'
@@ -47,7 +48,7 @@ export function StopDialog({ stop, onClose }: { stop: Stop; onClose(): void }) {
   const submit = async (data: FormData) => {
     if (stop.kind === 'all' && String(data.get('sure')).trim().toLowerCase() !== 'stop')
       throw new Error('Type “stop” to confirm.')
-    const { revoked_sequence } = await api<{ revoked_sequence: number }>('/stops', {
+    const { revoked_sequence } = await api<StopAnswer>('/stops', {
       kind: stop.kind,
       target: stop.target,
       ...reasonIn(data),
