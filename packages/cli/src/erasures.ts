@@ -1,20 +1,13 @@
 import { callAt, type erasureReasonSchema } from '@bailiwick/contracts'
+import { evidenceRoutes, shownValueSchema } from '@bailiwick/contracts/api'
 import { after } from '@bailiwick/kit'
 import { z } from 'zod'
 import { expectAnswer } from './expect-answer.ts'
 import type { Io } from './io.ts'
 import type { Operator } from './operator-client.ts'
 
-const valueSchema = z.object({
-  event_id: z.string(),
-  type: z.string(),
-  time: z.string(),
-  subject: z.string(),
-  at: z.string(),
-  salted_sha256: z.string(),
-  state: z.enum(['held', 'erased', 'altered', 'contradicted', 'absent', 'unkept']),
-})
-const pageSchema = z.object({ values: z.array(valueSchema), next: z.string().optional() })
+const valueSchema = shownValueSchema.omit({ leaf_index: true, text: true, erased_at: true, by: true, reason: true })
+const pageSchema = z.object({ values: z.array(valueSchema), next: evidenceRoutes.showValues.answer.shape.next })
 /** A value that an event holds as a salted hash, and whether evidence has it. */
 export type Value = z.output<typeof valueSchema>
 export type ErasureReason = z.output<typeof erasureReasonSchema>

@@ -1,13 +1,12 @@
+import { recoveryViewSchema, lenienceSchema as whole } from '@bailiwick/contracts/api'
 import { z } from 'zod'
 
 /** The service's report about ways around the usual governance; an older service does not give it. */
-export const lenienceSchema = z.object({
-  single_operator: z.boolean().optional(),
-  software_approver: z.boolean().optional(),
-  recoveries: z
-    .array(z.object({ id: z.string(), approver_id: z.string(), name: z.string(), usable_from: z.string() }))
-    .optional(),
-})
+export const lenienceSchema = whole
+  .extend({
+    recoveries: z.array(recoveryViewSchema.pick({ id: true, approver_id: true, name: true, usable_from: true })),
+  })
+  .partial()
 export type Lenience = z.output<typeof lenienceSchema>
 
 /** For an installation of `bailiwick dev`. */

@@ -1,12 +1,12 @@
-import { type EntityType, entitySchemas } from '@bailiwick/contracts'
+import { approvalOperatorRoutes } from '@bailiwick/contracts/api'
 import { z } from 'zod'
 import { expectAnswer } from './expect-answer.ts'
 import { type Lenience, lenienceSchema } from './lenience.ts'
 import type { Operator } from './operator-client.ts'
 
-const typeSchema = z.enum(Object.keys(entitySchemas) as [EntityType, ...EntityType[]])
+const entitySchema = approvalOperatorRoutes.readRegistry.answer.shape.entities.element
 const answerSchema = lenienceSchema.extend({
-  entities: z.array(z.object({ type: typeSchema, id: z.string(), version: z.int(), value: z.unknown() })),
+  entities: z.array(entitySchema.pick({ type: true, id: true, version: true, value: true })),
 })
 
 export type PresentEntity = z.output<typeof answerSchema>['entities'][number]

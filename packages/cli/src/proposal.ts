@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { z } from 'zod'
+import { approvalOperatorRoutes } from '@bailiwick/contracts/api'
 import { expectAnswer } from './expect-answer.ts'
 import type { Lenience } from './lenience.ts'
 import type { Operator } from './operator-client.ts'
@@ -18,7 +18,7 @@ export interface Proposal {
   approvers: string
 }
 
-const proposedSchema = z.object({ request_id: z.string().nullable(), approve_at: z.string() })
+const proposedSchema = approvalOperatorRoutes.proposeChange.answer.pick({ request_id: true, approve_at: true })
 
 /** Proposes a change to the approvers. It changes nothing until they have signed it. */
 export async function propose(

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { joinTokenOfferSchema } from '@bailiwick/contracts/api'
 import { sha256 } from '@bailiwick/credentials'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { operatorOf } from '../operator-client.ts'
@@ -11,8 +11,6 @@ interface JoinTokenCommand extends DataOption, JsonOption {
   instance: string
   minutes: number
 }
-
-const answerSchema = z.object({ instance: z.string(), expires_at: z.string() })
 
 export function agentsCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const agents = program
@@ -43,7 +41,7 @@ async function joinToken(agent: string, options: JoinTokenCommand, io: Io): Prom
   const operator = operatorOf(options.data)
   const offer = async (service: 'approval' | 'issuer', secret: string) => {
     const order = { instance, token_hash: sha256(secret), minutes: options.minutes }
-    return expectAnswer(answerSchema, await operator.post(`/operator/join-tokens/${service}`, order))
+    return expectAnswer(joinTokenOfferSchema, await operator.post(`/operator/join-tokens/${service}`, order))
   }
   await offer('issuer', forIssuer)
   const { expires_at } = await offer('approval', forApproval)

@@ -1,3 +1,4 @@
+import { evidenceRoutes } from '@bailiwick/contracts/api'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
@@ -6,27 +7,8 @@ import { operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { type SearchOptions, searchText, unreadOf, withSearch } from '../search-options.ts'
 
-const text = z.string().optional()
-const eventsSchema = z.looseObject({
-  events: z.array(
-    z.object({
-      leaf_index: z.int(),
-      event_id: z.string(),
-      type: z.string(),
-      time: z.string(),
-      subject: z.string(),
-      agent: text,
-      task: text,
-      approvers: z.array(z.string()).optional(),
-      resource: text,
-      reason: text,
-      status: text,
-      void: z.literal(true).optional(),
-    }),
-  ),
-  unread: z.array(z.int()).optional(),
-  next: z.string().optional(),
-})
+const { events: rows, unread, next } = evidenceRoutes.searchEvents.answer.shape
+const eventsSchema = z.object({ events: z.array(rows.element.omit({ kind: true })), unread, next })
 type Row = z.output<typeof eventsSchema>['events'][number]
 
 export function eventsCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {

@@ -1,9 +1,9 @@
 import type { EntityType } from '@bailiwick/contracts'
+import { issuerRoutes, keyStandingSchema, type KeyStanding as Standing } from '@bailiwick/contracts/api'
 import { generateKey, jcsHash, keepLaterKey, type ServicePurpose, signGenesisStatement } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { certifiedServiceKey, keyFileNames, paths, readInstallation } from '@bailiwick/installation'
 import { Argument, type Command } from 'commander'
-import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { keysSecretIn, rootKeyOf } from '../key-files.ts'
@@ -16,16 +16,7 @@ import { keysPointCommand } from './keys-point.ts'
 type Options = DataOption & JsonOption
 type Step = 'active' | 'tainted' | 'revoked'
 
-const standingSchema = z.object({
-  kid: z.string(),
-  purpose: z.string(),
-  service: z.string(),
-  state: z.enum(['prepared', 'active', 'replaced', 'tainted', 'revoked']),
-  since: z.string(),
-  not_after: z.string(),
-})
-type Standing = z.infer<typeof standingSchema>
-const listSchema = z.object({ keys: z.array(standingSchema) })
+const listSchema = issuerRoutes.listKeys.answer
 
 const meaning: Record<Step, string> = {
   active: 'It signs from now on. The one before it signs no more, unless this one is missing somewhere.',
@@ -124,7 +115,7 @@ async function prepared(purpose: ServicePurpose, { data, rootKey }: { data: stri
 }
 
 function tell(answer: unknown, means: string, { json }: JsonOption, io: Io): void {
-  const standing = expectAnswer(standingSchema, answer)
+  const standing = expectAnswer(keyStandingSchema, answer)
   const lines = [`${standing.purpose} key ${standing.kid} is ${standing.state}.`, means]
   for (const line of json ? [JSON.stringify(standing)] : lines) io.out(line)
 }

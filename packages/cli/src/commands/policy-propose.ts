@@ -1,9 +1,9 @@
 import type { PolicySet } from '@bailiwick/contracts'
+import { approvalOperatorRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import { paths, policySetOf, readPolicyFiles, storePolicyFiles } from '@bailiwick/installation'
 import { checkPolicies, decisionSet, hasPermit } from '@bailiwick/policy'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
@@ -41,7 +41,7 @@ export function policyProposeCommand(policy: Command, io: Io, done: (code: ExitC
   )
 }
 
-const proposedSchema = z.object({ request_id: z.string().nullable(), approve_at: z.string() })
+const proposedSchema = approvalOperatorRoutes.proposeChange.answer.pick({ request_id: true, approve_at: true })
 
 async function propose(directory: string, { data, json, proposer, ...options }: Options, io: Io): Promise<ExitCode> {
   const permitsNothing = options.permitsNothing === true

@@ -1,4 +1,5 @@
 import { callAt, commitmentsIn, parseStrictJson } from '@bailiwick/contracts'
+import { evidenceRoutes } from '@bailiwick/contracts/api'
 import { saltedHash } from '@bailiwick/credentials'
 import type { Command } from 'commander'
 import { z } from 'zod'
@@ -12,10 +13,8 @@ interface ProveCommand extends DataOption {
   withhold?: string[]
 }
 
-const bundleSchema = z.looseObject({
-  leaves: z.array(z.looseObject({ event: z.string() })),
-  values: z.array(z.object({ salt: z.string(), text: z.string() })).optional(),
-})
+const { leaves: leavesSchema, values: valuesSchema } = evidenceRoutes.proveAction.answer.shape
+const bundleSchema = z.object({ leaves: z.array(leavesSchema.element.pick({ event: true })), values: valuesSchema })
 
 export function proveCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = program

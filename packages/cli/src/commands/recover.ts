@@ -1,9 +1,9 @@
 import { entitySchemas, type Recovery } from '@bailiwick/contracts'
+import { issuerRoutes } from '@bailiwick/contracts/api'
 import { generateKey, jcsHash, signGenesisStatement } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { readInstallation, recoveryFor } from '@bailiwick/installation'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { keysSecretIn, rootKeyOf } from '../key-files.ts'
@@ -34,7 +34,7 @@ export function recoverCommand(program: Command, io: Io, done: (code: ExitCode) 
   withJson(withData(command, io)).action(async (options: RecoverCommand) => done(await recover(options, io)))
 }
 
-const answerSchema = z.object({ recovery: z.string(), approver_id: z.string(), usable_from: z.string() })
+const answerSchema = issuerRoutes.registerRecovery.answer
 
 async function recover(options: RecoverCommand, io: Io): Promise<ExitCode> {
   const { data, json, approver, name, groups } = options

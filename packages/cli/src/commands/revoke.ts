@@ -1,8 +1,9 @@
 import { revocationKindSchema } from '@bailiwick/contracts'
+import { type appliedSchema, issuerRoutes } from '@bailiwick/contracts/api'
 import { encodeBase64url, type SaltedText, saltedHash } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { Argument, type Command, InvalidArgumentError } from 'commander'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type Operator, operatorOf } from '../operator-client.ts'
@@ -25,22 +26,8 @@ const boundSeconds = 2
 const mostSeconds = 20
 const longestReason = 2000
 
-const appliedSchema = z.object({ service: z.string(), producer: z.string(), ms: z.number().nullable() })
-const answerSchema = z.object({
-  kind: z.string(),
-  target: z.string(),
-  sequence: z.int(),
-  /** False if it was already revoked: the log keeps the first reason. */
-  is_new: z.boolean(),
-  acknowledged_at: z.string(),
-  applied: z.array(appliedSchema).optional(),
-})
-const previewSchema = z.object({
-  grants: z.array(z.object({ grant_id: z.string(), agent: z.string(), task: z.string(), not_after: z.string() })),
-  grant_count: z.int(),
-  credentials: z.int(),
-  delegations: z.int(),
-})
+const answerSchema = issuerRoutes.revoke.answer
+const previewSchema = issuerRoutes.previewRevocation.answer.omit({ kind: true, target: true })
 
 export function revokeCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = program

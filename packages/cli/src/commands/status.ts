@@ -1,3 +1,4 @@
+import { approvalOperatorRoutes, policyDecisionRoutes } from '@bailiwick/contracts/api'
 import type { Trust } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
 import { commonSettings, readConfig, type ServiceAddress } from '@bailiwick/host'
@@ -76,7 +77,7 @@ function readyLines({ failing, besides, unasked }: Readiness): string[] {
 
 const notHere = (service: string) => `not known here: ask where ${service} runs, once it is ready`
 
-const registrySchema = lenienceSchema.extend({ enrolled: z.boolean() })
+const registrySchema = lenienceSchema.extend(approvalOperatorRoutes.readRegistry.answer.pick({ enrolled: true }).shape)
 
 /**
  * Facts that only approval knows; undefined if approval runs elsewhere, or is a separate service that does not answer, which `ready`
@@ -93,7 +94,7 @@ async function peopleOf(parts: readonly PartService[] | undefined, operator: Ope
   }
 }
 
-const pointsSchema = z.object({ without_instance: z.array(z.string()) })
+const pointsSchema = policyDecisionRoutes.listPointsWithoutInstance.answer
 
 /** Empty if no decision point answers, which `ready` reports, or if the version that answers does not have this list. */
 async function pointsWithoutInstance(operator: Operator): Promise<string[]> {

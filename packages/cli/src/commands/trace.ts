@@ -1,3 +1,4 @@
+import { evidenceRoutes, type StoryStep as Step, shownValueSchema } from '@bailiwick/contracts/api'
 import type { Trust } from '@bailiwick/credentials'
 import { readInstallation } from '@bailiwick/installation'
 import { openCheckpoint, parseVkey } from '@bailiwick/tlog'
@@ -12,41 +13,13 @@ import { type SearchOptions, searchText, unreadOf, withSearch } from '../search-
 
 type Options = DataOption & JsonOption & SearchOptions
 
-const stepSchema = z.object({
-  kind: z.string(),
-  leaf_index: z.int(),
-  event_id: z.string(),
-  type: z.string(),
-  time: z.string(),
-  subject: z.string(),
-  verified: z.boolean(),
-  problem: z.string().optional(),
-  signed_by: z.array(z.string()).optional(),
-  void: z.literal(true).optional(),
-  data: z.unknown(),
-  /** The events that followed from it. */
-  get steps() {
-    return z.array(stepSchema)
-  },
-})
-const traceSchema = z.looseObject({
-  id: z.string(),
-  verified: z.boolean(),
-  truncated: z.boolean(),
-  unread: z.array(z.int()).optional(),
-  next: z.string().optional(),
-  trees: z.array(stepSchema),
-  checkpoint: z.string(),
-})
-type Step = z.output<typeof stepSchema>
-const valueSchema = z.object({
-  event_id: z.string(),
-  at: z.string(),
-  state: z.string(),
-  text: z.string().optional(),
-  erased_at: z.string().optional(),
-  by: z.string().optional(),
-  reason: z.string().optional(),
+const traceSchema = evidenceRoutes.trace.answer.omit({ steps: true, size: true })
+const valueSchema = shownValueSchema.omit({
+  leaf_index: true,
+  type: true,
+  time: true,
+  subject: true,
+  salted_sha256: true,
 })
 type Value = z.output<typeof valueSchema>
 const valuesSchema = z.object({ values: z.array(valueSchema) })
