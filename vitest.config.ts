@@ -54,7 +54,15 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
-      { extends: true, test: { name: 'e2e', include: ['test/e2e/*.test.ts'], ...sharedModules } },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/*.test.ts'],
+          setupFiles: ['test/e2e/http-contracts.setup.ts'],
+          ...sharedModules,
+        },
+      },
       {
         extends: true,
         test: {
