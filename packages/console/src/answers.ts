@@ -132,9 +132,9 @@ export type Taken = { "calls": number; "egress_bytes": number; "cost": Record<st
 
 export type TaskPart = { "id": string; "number": number; "state": RequestState; "lines": (string)[]; "group": string | null; "quorum": number | null; "signed_by": (string)[] }
 
-export type TraceEvidenceAnswer = { "id": string; "verified": boolean; "truncated": boolean; "next"?: string; "unread"?: (number)[]; "steps": ({ "kind": string; "leaf_index": number; "event_id": string; "type": string; "time": string; "subject": string; "verified": boolean; "problem"?: string; "signed_by"?: (string)[]; "data": Record<string, unknown>; "void"?: true })[]; "trees": (TraceStep)[]; "size": number; "checkpoint": string }
+export type TraceEvidenceAnswer = { "id": string; "verified": boolean; "truncated": boolean; "next"?: string; "unread"?: (number)[]; "steps": ({ "kind": string; "leaf_index": number; "event_id": string; "type": string; "time": string; "subject": string; "verified": boolean; "problem"?: string; "signed_by"?: (string)[]; "data": unknown; "void"?: true })[]; "trees": (TraceStep)[]; "size": number; "checkpoint": string }
 
-export type TraceStep = { "kind": string; "leaf_index": number; "event_id": string; "type": string; "time": string; "subject": string; "verified": boolean; "problem"?: string; "signed_by"?: (string)[]; "data": Record<string, unknown>; "void"?: true; "steps": (TraceStep)[] }
+export type TraceStep = { "kind": string; "leaf_index": number; "event_id": string; "type": string; "time": string; "subject": string; "verified": boolean; "problem"?: string; "signed_by"?: (string)[]; "data": unknown; "void"?: true; "steps": (TraceStep)[] }
 
 export type WithdrawAnswer = WithdrawnGrant | { "status": "withdrawn"; "acknowledged_at": string }
 

@@ -1,12 +1,11 @@
 // The console's names for the answers of its server. Their shapes follow from the contracts of the routes (answers.ts is generated).
 
-import type { GrantView, ReadRequestAnswer, ShownAuthority } from './answers.ts'
+import type { ReadRequestAnswer, ShownAuthority } from './answers.ts'
 
 export type {
   AccessDetail,
   AgentRow as Agent,
   AgentView,
-  AnswerView as Answer,
   ApproveAnswer,
   ArgumentsView as Arguments,
   BeginEnrolmentAnswer,
@@ -36,27 +35,22 @@ export type {
   Receipt,
   RecoveryView as Recovery,
   RegistryDetail,
-  RegistryEntry,
   Rendered,
   RequestRow,
   Risk,
   RiskLevel,
   RowLimits,
   RuleRow as Rule,
-  RuleView,
   SearchEvidenceAnswer as Events,
   ShownBudget as Budget,
   Statement,
-  StepUpDetail,
   StopAnswer,
   Taken,
-  TaskPart,
   TraceEvidenceAnswer as Trace,
   TraceStep,
   WithdrawnGrant,
 } from './answers.ts'
 
-export type Mode = GrantView['mode']
 /** What people read of an authority; all have the same type. */
 export type Authority = Omit<ShownAuthority, 'type'>
 export type RequestDetail = Exclude<ReadRequestAnswer, { kind: null }>

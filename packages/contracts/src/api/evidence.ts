@@ -59,7 +59,7 @@ const stepSchema = z.object({
   /** The signers besides the service that wrote the event: humans, an agent, an enforcement point. */
   signed_by: z.array(z.string()).optional(),
   /** The event's own data, signatures included, so that a reader can verify them too. */
-  data: z.record(z.string(), z.unknown()),
+  data: z.unknown(),
   void: isVoid,
 })
 /** One step of a story. The steps that followed from it are below it. */

@@ -41,7 +41,7 @@ describe.each(documents)('the OpenAPI document of $name', ({ api, document }) =>
 
   it('has a schema for every answer that is JSON, judged by another validator', () => {
     const ajv = new Ajv2020({ strict: false, validateFormats: false })
-    ajv.addSchema({ $id: 'urn:document', components: document.components })
+    ajv.addSchema({ $id: 'urn:bailiwick:openapi', components: document.components })
     for (const { operation } of operationsOf(document)) {
       const {
         answer,
@@ -51,7 +51,7 @@ describe.each(documents)('the OpenAPI document of $name', ({ api, document }) =>
       if (answer === undefined) continue
       for (const status of statuses) {
         const pointer = JSON.parse(
-          JSON.stringify((operation.responses as never)[status]).replaceAll('"#/', '"urn:document#/'),
+          JSON.stringify((operation.responses as never)[status]).replaceAll('"#/', '"urn:bailiwick:openapi#/'),
         )
         const validate = ajv.compile(pointer.content[gives].schema)
         expect([operation.operationId, validate('no answer is a string')]).toEqual([operation.operationId, false])

@@ -44,19 +44,31 @@ export function answerRoutes(http: HttpServer, approval: Approval, sessions: Ses
       }
     },
   )
-  http.post(approving.path, { onRequest, schema: { params: approving.params, body: approving.body } }, async (request): Promise<AnswerOf<typeof approving>> => {
-    const { id, me } = session(request)
-    const { statement_hash, assertion } = request.body
-    const rendered = shown.take(`${id} ${statement_hash}`)
-    if (rendered?.requestId !== request.params.id) throw new ServiceError('statement_unknown')
-    return approve(approval, me, rendered, assertion)
-  })
-  http.post(denying.path, { onRequest, schema: { params: denying.params, body: denying.body } }, async (request): Promise<AnswerOf<typeof denying>> => {
-    await deny(approval, session(request).me, request.params.id, request.body.reason)
-    return { status: 'denied' }
-  })
-  http.post(withdrawing.path, { onRequest, schema: { params: withdrawing.params, body: withdrawing.body } }, async (request): Promise<AnswerOf<typeof withdrawing>> => {
-    const withdrawn = await withdraw(approval, session(request).me, request.params.id, request.body.reason)
-    return { status: 'withdrawn', ...withdrawn }
-  })
+  http.post(
+    approving.path,
+    { onRequest, schema: { params: approving.params, body: approving.body } },
+    async (request): Promise<AnswerOf<typeof approving>> => {
+      const { id, me } = session(request)
+      const { statement_hash, assertion } = request.body
+      const rendered = shown.take(`${id} ${statement_hash}`)
+      if (rendered?.requestId !== request.params.id) throw new ServiceError('statement_unknown')
+      return approve(approval, me, rendered, assertion)
+    },
+  )
+  http.post(
+    denying.path,
+    { onRequest, schema: { params: denying.params, body: denying.body } },
+    async (request): Promise<AnswerOf<typeof denying>> => {
+      await deny(approval, session(request).me, request.params.id, request.body.reason)
+      return { status: 'denied' }
+    },
+  )
+  http.post(
+    withdrawing.path,
+    { onRequest, schema: { params: withdrawing.params, body: withdrawing.body } },
+    async (request): Promise<AnswerOf<typeof withdrawing>> => {
+      const withdrawn = await withdraw(approval, session(request).me, request.params.id, request.body.reason)
+      return { status: 'withdrawn', ...withdrawn }
+    },
+  )
 }
