@@ -23,6 +23,15 @@ it('the outcome file belongs to one enforcement point: another is refused at its
   await using _second = await open()
 })
 
+it('the outcome file is written again in a folder that was removed', async () => {
+  const store = fileOutcomeStore(join(folder, 'removed', 'outcomes.json'))
+  for (const pending of [['a.b.c'], ['d.e.f']]) {
+    await store.save({ pending })
+    expect(await store.load()).toEqual({ pending })
+    rmSync(join(folder, 'removed'), { recursive: true })
+  }
+})
+
 it('the outcome file is free as soon as the process that had it is killed', async () => {
   await using pdp = await FakePdp.start()
   const path = join(folder, 'killed.json')

@@ -52,11 +52,19 @@ export function fileOutcomeStore(path: string): OutcomeStore {
       }
     },
     async save({ pending }) {
-      await ensureDir(dirname(path))
-      await writeFileDurably(path, Buffer.from(JSON.stringify({ v: 2, pending })))
+      const bytes = Buffer.from(JSON.stringify({ v: 2, pending }))
+      try {
+        await writeFileDurably(path, bytes)
+      } catch (error) {
+        if (!isMissing(error)) throw error
+        await ensureDir(dirname(path))
+        await writeFileDurably(path, bytes)
+      }
     },
   }
 }
+
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT'
 
 /** For tests, and for processes whose undelivered outcomes may be lost. */
 export function memoryOutcomeStore(state?: OutcomeState): OutcomeStore {
