@@ -7,6 +7,7 @@ import type { Clock, RandomSource } from '@bailiwick/kit'
 import { fileOutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
 import { openRelay, type SecretPort } from '@bailiwick/relay'
 import type { GatewayConfig } from './config.ts'
+import { connectionsWithin, openFilesLimit } from './descriptors.ts'
 import { type GatewayFile, readGatewayFile } from './gateway-file.ts'
 import { mcpRoutes, metadataPath } from './http/mcp-routes.ts'
 import type { Decide } from './mcp/mcp-options.ts'
@@ -87,7 +88,9 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   )
   servers.apply(file.mcp)
   let inUse: GatewayFile = file
-  const { http, health, listen } = started.use(await openServers({ config, clock, random, logger, metrics }))
+  const { http, health, listen } = started.use(
+    await openServers({ config, clock, random, logger, metrics, limits: connectionsWithin(openFilesLimit()) }),
+  )
   health.check('point', () => point.obstacle)
   mcpRoutes(http, { servers, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
   observe(metrics, servers)

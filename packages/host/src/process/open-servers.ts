@@ -1,6 +1,7 @@
 import type { BlockList } from 'node:net'
 import type { Clock, RandomSource } from '@bailiwick/kit'
 import { httpServer } from '../http/http.ts'
+import type { HttpLimits } from '../http/http-connection.ts'
 import type { HttpServer } from '../http/http-server.ts'
 import { assertListenerAllowed, listenOperator } from '../http/listener.ts'
 import { readTls } from '../http/read-tls.ts'
@@ -33,6 +34,8 @@ export interface ServersOptions {
   publicUrl?: string
   /** Whether callers may use any name: only where all callers get the same answer. */
   anyName?: boolean
+  /** Limits of connections and requests, where others than the usual ones fit this process. */
+  limits?: Partial<HttpLimits>
   /** Whether integers of a body beyond 53 bits become bigint. Otherwise such a body is refused. */
   bigIntegers?: boolean
 }
@@ -63,7 +66,7 @@ export const publicUrlOf = ({
  * anything is opened, for TLS files that cannot be used and for an address beyond this machine without TLS.
  */
 export async function openServers(options: ServersOptions): Promise<Servers> {
-  const { config, clock, random, logger, metrics, bigIntegers = false } = options
+  const { config, clock, random, logger, metrics, limits = {}, bigIntegers = false } = options
   const tls = readTls(config.BAILIWICK_TLS)
   const address = { host: config.BAILIWICK_HOST, port: config.BAILIWICK_PORT }
   assertListenerAllowed(address.host, tls)
@@ -73,7 +76,7 @@ export async function openServers(options: ServersOptions): Promise<Servers> {
   const health = new Health()
   const server = (of = health) =>
     httpServer({
-      ...{ logger, clock, random, metrics, health: of, hosts, bigIntegers },
+      ...{ logger, clock, random, metrics, health: of, hosts, bigIntegers, limits },
       metricsFor: config.BAILIWICK_METRICS,
       trustedProxies: config.BAILIWICK_TRUSTED_PROXIES,
       strangers: perSecond === undefined ? undefined : { perSecond },

@@ -8,6 +8,7 @@ import {
   type SecretPort,
   withoutSecrets,
 } from '@bailiwick/relay'
+import { mostConnections } from '../descriptors.ts'
 import { longestMessage } from '../protocol/screen.ts'
 import { fillTemplate, type Template } from '../template.ts'
 
@@ -27,7 +28,6 @@ const mostBytes = 1024 * longestMessage
 const connectMs = 5000
 /** How long a server may be silent on a stream: as long as the gateway lets a stream last. */
 const idleMs = 3_600_000
-const mostCalls = 1024
 
 /**
  * Sends requests to one MCP server, each once, with the server's secrets in separate fields. No secret comes back: an answer that holds one
@@ -81,7 +81,7 @@ export class HttpSender implements AsyncDisposable {
       // Calls under way are not disturbed: they keep the connections that they took.
       void this.#current?.connections.retire()
       const { isPrivate, headMs } = this.#options
-      const options = { origin: this.#origin, isPrivate, mostCalls, connectMs, headMs, idleMs }
+      const options = { origin: this.#origin, isPrivate, mostCalls: mostConnections, connectMs, headMs, idleMs }
       this.#current = { of, connections: new Connections(options) }
     }
     return this.#current.connections
