@@ -7,8 +7,10 @@ import { missingParts } from '@bailiwick/testkit'
 import { measureChecks } from './checks.ts'
 import { measureDecisions } from './decisions.ts'
 import { measureEvidence } from './evidence.ts'
+import { measureGateway } from './gateway.ts'
 import { measureIssuance } from './issuance.ts'
 import { measureKafkaDecisions } from './kafka/decisions.ts'
+import { measureKafkaGateway } from './kafka/gateway.ts'
 import { measureKafkaMemory } from './kafka/memory.ts'
 import { measureKafkaPublish } from './kafka/publish.ts'
 import { measureKafkaRevocations } from './kafka/revocations.ts'
@@ -29,6 +31,7 @@ const embedded: Measures = {
   outcomes: measureOutcomes,
   evidence: measureEvidence,
   pdp: measurePdp,
+  gateway: measureGateway,
   revocations: measureRevocations,
   issuance: measureIssuance,
   checks: measureChecks,
@@ -39,6 +42,7 @@ const kafka: Measures = {
   revocations: measureKafkaRevocations,
   memory: measureKafkaMemory,
   decisions: measureKafkaDecisions,
+  gateway: measureKafkaGateway,
   startup: measureKafkaStartup,
 }
 
@@ -52,7 +56,7 @@ leaves it to be checked (\`bailiwick bench log --help\`).
   --kind KIND     what is revoked; any number of them: ${kinds.join(', ')}.
                   All unless given; of others the page keeps what it has
   --seconds N     of outcomes: for how long calls fall due (60). Begins no revocation of a kind after so many, however few there were; the page says how many
-  --count N       revocations of each kind (2,000); of outcomes: calls a second (500); of pdp: decisions that its memory is watched over (20,000)
+  --count N       revocations of each kind (2,000); of outcomes: calls a second (500); of pdp: decisions that its memory is watched over (20,000); of gateway: agents with ten open streams (1,000, or as many as the descriptors allow)
   --json          the report in JSON
   --write         writes what it measured into docs/explain/benchmarks.md; other sections stay
   --dir DIR       a folder on the disk to measure (default: ${tmpdir()})

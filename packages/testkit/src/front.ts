@@ -8,7 +8,7 @@ import fastify from 'fastify'
 const owners: readonly [path: RegExp, service: ServiceName][] = [
   [/^\/(oauth\/|\.well-known\/oauth-authorization-server)/, 'issuer'],
   [
-    /^\/(access\/v1\/(evaluation|search|jwks|openapi\.json)|v1\/outcomes|\.well-known\/authzen-configuration)/,
+    /^\/(access\/v1\/(evaluation|search|jwks|openapi\.json)|v1\/(outcomes|open-calls)|\.well-known\/authzen-configuration)/,
     'policy-decision',
   ],
   [/^\/(log\/|v1\/(trace|bundle)\/|v1\/(events|activity)\b)/, 'evidence'],

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 
 export interface Answer {
   status: number
@@ -37,7 +37,8 @@ export class Load implements Disposable {
 
   /** Sent as soon as a connection is free. */
   async ask(request: Buffer): Promise<Answer> {
-    const connection = this.#free.pop() ?? (await new Promise<Connection>((resolve) => this.#waiting.push(resolve)))
+    // The one that was idle for longest: a server closes connections that stay idle.
+    const connection = this.#free.shift() ?? (await new Promise<Connection>((resolve) => this.#waiting.push(resolve)))
     try {
       return await connection.ask(request)
     } finally {
@@ -84,7 +85,8 @@ class Connection {
     const head = this.#received.indexOf('\r\n\r\n')
     if (head < 0) return
     const length = /\r\ncontent-length: (\d+)/i.exec(this.#received.slice(0, head))?.[1]
-    if (length === undefined) throw new Error('an answer that does not say how long it is')
+    if (length === undefined)
+      throw new Error(`an answer that does not say how long it is: ${this.#received.slice(0, head)}`)
     const end = head + 4 + Number(length)
     if (this.#received.length < end) return
     const answer = { status: Number(this.#received.slice(9, 12)), body: this.#received.slice(head + 4, end) }
@@ -98,6 +100,9 @@ class Connection {
     this.#socket.destroy()
   }
 }
+
+/** How late a timer may be. */
+const timerMs = 2
 
 /**
  * Sends this many requests a second, whether or not answers come. The time of each, in ms, counts from when it was due,
@@ -113,6 +118,9 @@ export async function paced(
   const started = performance.now()
   for (let n = 0; n < count; n++) {
     const due = started + (n * 1000) / perSecond
+    // A loop without pauses would take a core from the servers; a timer alone is late by a millisecond or two.
+    const idleMs = due - performance.now() - timerMs
+    if (idleMs > 0) await setTimeout(idleMs)
     do await setImmediate()
     while (performance.now() < due)
     running.push(task(n).then(() => each.push(performance.now() - due)))

@@ -32,7 +32,8 @@ export class Server implements AsyncDisposable {
     args?: readonly string[]
     env: Readonly<Record<string, string>>
     port: number
-    cores: TwoCores
+    /** Shares all cores unless given. */
+    cores?: TwoCores
   }): Promise<Server> {
     const { main, args = [], env, port, cores } = options
     const child = spawn(process.execPath, [...nodeArguments(process.env), main, ...args], {
@@ -41,7 +42,7 @@ export class Server implements AsyncDisposable {
     })
     endWithThis(child)
     const server = new Server(`http://localhost:${port}`, child)
-    cores.takeServer(server.pid)
+    cores?.takeServer(server.pid)
     await server.#ready()
     return server
   }
