@@ -5,6 +5,7 @@ import type { ErrorKind } from './kinds/error-kind.ts'
 import { grantingErrors } from './kinds/granting.ts'
 import { logErrors } from './kinds/log.ts'
 import { mcpErrors } from './kinds/mcp.ts'
+import { proxiedErrors } from './kinds/proxied.ts'
 import { receivedErrors } from './kinds/received.ts'
 import { relayedErrors } from './kinds/relayed.ts'
 import { systemErrors } from './kinds/system.ts'
@@ -25,6 +26,7 @@ export const errorKinds = {
   ...logErrors,
   ...upstreamErrors,
   ...mcpErrors,
+  ...proxiedErrors,
   ...systemErrors,
 } as const satisfies Record<string, ErrorKind>
 
@@ -41,5 +43,6 @@ export const errorGroups: Readonly<Record<string, Readonly<Record<string, ErrorK
   'The log and its witnesses': logErrors,
   'Behind a relay': upstreamErrors,
   'MCP messages': mcpErrors,
+  'HTTP APIs behind the gateway': proxiedErrors,
   'The system': systemErrors,
 }

@@ -62,10 +62,18 @@ export function challengeError(
   return challenges[reason]
 }
 
-/** The `WWW-Authenticate` field for a refusal with 401 (RFC 9449 §7.1); without a credential it has no `error` (RFC 6750 §3.1). */
-export function challengeOf({ reason }: Pick<Refusal, 'reason'>): string {
+/**
+ * The `WWW-Authenticate` field for a refusal with 401 (RFC 9449 §7.1); without a credential it has no `error` (RFC 6750 §3.1).
+ * `metadataUrl` is where the resource describes itself (RFC 9728 §5.1).
+ */
+export function challengeOf({ reason }: Pick<Refusal, 'reason'>, metadataUrl?: string): string {
   const error = challengeError(reason)
-  return `DPoP ${error === undefined ? '' : `error="${error}", `}algs="${agentAlgorithms.join(' ')}"`
+  const parts = [
+    ...(error === undefined ? [] : [`error="${error}"`]),
+    ...(metadataUrl === undefined ? [] : [`resource_metadata="${metadataUrl}"`]),
+    `algs="${agentAlgorithms.join(' ')}"`,
+  ]
+  return `DPoP ${parts.join(', ')}`
 }
 
 const challenges: Partial<Record<Refusal['reason'], 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce'>> = {

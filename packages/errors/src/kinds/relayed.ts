@@ -155,6 +155,14 @@ export const relayedErrors = {
     cause: 'The client compresses the body.',
     fix: 'Send it uncompressed.',
   },
+  form_malformed: {
+    status: 400,
+    retryable: false,
+    title: 'The form can be read in several ways',
+    cause:
+      'A field occurs twice, its name has other characters than letters, digits, `-` and `_`, or an escape is broken or not UTF-8.',
+    fix: 'Send each field once, under a plain name. Send lists and objects as JSON.',
+  },
   json_keys_alike: {
     status: 400,
     retryable: false,

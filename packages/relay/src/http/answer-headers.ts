@@ -1,4 +1,5 @@
 import { fieldsOf } from '@bailiwick/kit'
+import { holdsSecret } from '../secrets/without-secrets.ts'
 import type { RawHeaders } from '../upstream.ts'
 
 /**
@@ -36,7 +37,7 @@ export function passedOn(headers: RawHeaders, secrets: readonly string[]): RawHe
     const [name = '', value = ''] = [headers[at], headers[at + 1]]
     const lower = name.toLowerCase()
     if (ends.has(lower) || endsByPrefix.test(lower) || named.has(lower)) continue
-    if (!/^[\x20-\x7e\t]*$/.test(value) || secrets.some((secret) => value.includes(secret))) continue
+    if (!/^[\x20-\x7e\t]*$/.test(value) || holdsSecret(value, secrets)) continue
     kept.push(name, value)
   }
   return Object.freeze(kept)

@@ -4,17 +4,15 @@ import { ServiceError } from '@bailiwick/errors'
 export const isFindable = (secret: string): boolean => secret.length >= 8
 
 /**
- * Passes an answer on unless it contains one of the secrets that were sent with the request, as written, as JSON writes it, or in base64: then
- * it throws `answer_withheld` before the last byte of the secret is passed on. Holds back only the last bytes, if they may be the beginning of a
+ * Passes an answer on unless it contains one of the secrets that were sent with the request, as written, as JSON or a URL
+ * writes it, or in base64: then it throws `answer_withheld` before the last byte of the secret is passed on. Holds back only the last bytes, if they may be the beginning of a
  * secret.
  */
 export function withoutSecrets(
   body: AsyncIterable<Uint8Array>,
   secrets: readonly string[],
 ): AsyncIterableIterator<Uint8Array> {
-  const hidden = secrets
-    .filter(isFindable)
-    .flatMap((secret) => [Buffer.from(secret), inJson(secret), ...base64Of(secret)])
+  const hidden = spellingsOf(secrets)
   const source = body[Symbol.asyncIterator]()
   let held = Buffer.alloc(0)
   const checked: AsyncIterableIterator<Uint8Array> = {
@@ -42,6 +40,19 @@ export function withoutSecrets(
   return hidden.length === 0 ? (source as AsyncIterableIterator<Uint8Array>) : checked
 }
 
+/** Whether a header field holds one of the secrets, in any of these spellings. A short one is looked for as written. */
+export const holdsSecret = (text: string, secrets: readonly string[]): boolean =>
+  secrets.some((secret) => secret !== '' && text.includes(secret)) ||
+  spellingsOf(secrets).some((spelling) => text.includes(spelling.toString('latin1')))
+
+const spellingsOf = (secrets: readonly string[]): Buffer[] =>
+  secrets
+    .filter(isFindable)
+    .flatMap((secret) => [
+      ...[secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)].map((text) => Buffer.from(text)),
+      ...base64Of(secret),
+    ])
+
 /** How many bytes at the end may be the beginning of a secret. */
 function longestBeginning(bytes: Buffer, hidden: readonly Buffer[]): number {
   let longest = 0
@@ -50,8 +61,6 @@ function longestBeginning(bytes: Buffer, hidden: readonly Buffer[]): number {
       if (bytes.subarray(bytes.length - length).equals(secret.subarray(0, length))) longest = length
   return longest
 }
-
-const inJson = (secret: string): Buffer => Buffer.from(JSON.stringify(secret).slice(1, -1))
 
 /** For each of the three alignments in base64, the part that does not depend on the surrounding bytes. */
 function base64Of(secret: string): Buffer[] {
