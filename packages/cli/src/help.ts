@@ -44,6 +44,7 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
     'mcp reports -- npx -y @modelcontextprotocol/server-filesystem /srv/reports',
   ],
   'gateway diff': ['billing', 'billing --propose --wait'],
+  'gateway operations': ['openapi.yaml'],
   'gateway pin': ['billing --config gateway.yaml'],
   status: ['', '--json'],
   request: ['--agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json --authority authority.json --wait'],

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 const repository = join(import.meta.dirname, '../../..')
 
 export const services = ['approval', 'issuer', 'policy-decision', 'evidence'] as const
-/** In front of MCP servers. It is not part of an installation: it asks a decision point over HTTP, as any enforcement point does. */
+/** In front of MCP servers and HTTP APIs. It is not part of an installation: it asks a decision point over HTTP, as any enforcement point does. */
 export const gateway = 'gateway'
 export type Service = (typeof services)[number] | 'standalone' | typeof gateway
 
@@ -15,6 +15,9 @@ export const plainMain = join(repository, 'services/plain-pdp/src/main.ts')
 
 /** `bailiwick gateway pin` */
 export const gatewayPin = join(repository, 'services/gateway/src/pin/main.ts')
+
+/** `bailiwick gateway operations` */
+export const gatewayOperations = join(repository, 'services/gateway/src/openapi/main.ts')
 
 /** `bailiwick gateway add` and `diff`: reads a server of tools, as the gateway would. */
 export const gatewayPlan = join(repository, 'services/gateway/src/add/main.ts')

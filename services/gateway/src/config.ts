@@ -14,7 +14,7 @@ const {
   BAILIWICK_METRICS,
 } = commonSettings(8425)
 
-/** The environment of `bailiwick serve gateway`. The servers behind it are in the file that `BAILIWICK_GATEWAY_CONFIG` names. */
+/** The environment of `bailiwick serve gateway`. What stands behind it is in the file that `BAILIWICK_GATEWAY_CONFIG` names. */
 export const configSchema = z.object({
   BAILIWICK_DATA: setting(
     'Where the gateway keeps outcomes that are not delivered yet, and where `trust.json` is unless the file names another.',
@@ -31,7 +31,7 @@ export const configSchema = z.object({
   BAILIWICK_STRANGER_REQUESTS_PER_SECOND,
   BAILIWICK_METRICS,
   BAILIWICK_GATEWAY_CONFIG: setting(
-    'The file that names the MCP servers; `--config` sets it.',
+    'The file that names the MCP servers and HTTP APIs; `--config` sets it.',
     '/etc/bailiwick/gateway.yaml',
     z.string().min(1),
   ),

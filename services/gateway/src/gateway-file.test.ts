@@ -47,7 +47,33 @@ it.each([
   ],
   ['a misspelt member of the file', 'mpc: {}', 'unknown member "mpc"'],
   ['both forms at once', 'mcp: { a: { url: "http://h/", command: [x] } }', 'mcp.a: unknown member "command"'],
-  ['no server', 'mcp: {}', 'mcp: expected at least one server'],
+  ['no server', 'mcp: {}', 'expected at least one server below mcp or http'],
+  [
+    'a name in two places',
+    'mcp: { a: { url: "http://h/" } }\nhttp: { a: { url: "http://h/" } }',
+    'below mcp and below http',
+  ],
+  [
+    'a misspelt member of an API',
+    'http: { a: { url: "http://h/", operation: {} } }',
+    'http.a: unknown member "operation"',
+  ],
+  [
+    'a misspelt member of an operation',
+    'http: { a: { url: "http://h/", operations: { b: { request: GET /x, quer: [] } } } }',
+    'http.a.operations.b: unknown member "quer"',
+  ],
+  [
+    'an operation without a method',
+    'http: { a: { url: "http://h/", operations: { b: { request: /x } } } }',
+    'http.a.operations.b.request',
+  ],
+  [
+    'a field of answers that the gateway makes',
+    'http: { a: { url: "http://h/", answer: [cache-control] } }',
+    'http.a.answer.0',
+  ],
+  ['a query in the address of an API', 'http: { a: { url: "http://h/?a=b" } }', 'http.a.url'],
   ['a name that is no segment of a path', 'mcp: { "A/b": { url: "http://h/" } }', 'mcp'],
   [
     'a reference that is misspelt',

@@ -4,51 +4,12 @@ import { ServiceError } from '@bailiwick/errors'
 import { type Fault, schemaFaults } from '@bailiwick/host'
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
-import { parseTemplate } from './template.ts'
-
-/** A name in the registry that is also a segment of a path. */
-const serverName = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'expected a name of a-z, 0-9, _ and -, such as billing')
-const fieldName = z
-  .string()
-  .regex(/^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$/, 'expected the name of a header field in lower case')
-const template = z
-  .string()
-  .max(4096)
-  .transform((text, context) => {
-    const parsed = parseTemplate(text)
-    if (parsed !== undefined) return parsed
-    context.addIssue('expected ${secret:REFERENCE} with nothing else after a $')
-    return z.NEVER
-  })
-
-/** A plain address: a user in it would be a secret in a place where no secret belongs. */
-const address = z
-  .string()
-  .max(2048)
-  .transform((text, context): string => {
-    const url = URL.parse(text)
-    if (url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' && url.hash === '')
-      return url.href
-    context.addIssue('expected a URL with http or https, without user and fragment')
-    return z.NEVER
-  })
-
-/** Fields that frame a request or that the gateway itself makes: an injected one would contradict what was decided. */
-const ownFields =
-  /^(host|connection|content-length|content-type|transfer-encoding|te|trailer|upgrade|expect|accept|dpop|mcp-.*)$/
-const headers = z.record(
-  fieldName.refine((name) => !ownFields.test(name), 'this field is made by the gateway'),
-  template,
-)
+import { address, injectedHeaders, serverId, serverName, template } from './file-members.ts'
+import { apiEntry } from './proxy/api-entry.ts'
 
 const common = {
   /** The tool server's name in the registry; the name of this entry if left out. */
-  server: z
-    .string()
-    .regex(/^[A-Za-z0-9._@-]{1,64}$/, 'expected the name of a tool server in the registry')
-    .optional(),
+  server: serverId.optional(),
   /** How a denial of `tools/call` is answered: as an error of JSON-RPC, or as a result with `isError`, which the model sees. */
   denials: z.enum(['error', 'result']).default('error'),
   /** The one revision that the server speaks. A client of the other is served by a mapping; without this, it must speak the server's own. */
@@ -60,7 +21,7 @@ const httpServer = z.strictObject({
   url: address,
   /** Whether the name in the address may lead to private addresses, as in a cluster. An address itself may. */
   private: z.boolean().default(false),
-  inject: z.strictObject({ headers: headers.default({}) }).default({ headers: {} }),
+  inject: injectedHeaders,
   ...common,
 })
 const stdioServer = z.strictObject({
@@ -85,9 +46,17 @@ const fileSchema = z.strictObject({
   decision_point: address.optional(),
   /** Web pages that may call the gateway, by origin. */
   origins: z.array(z.string().max(512)).max(64).default([]),
-  mcp: z.record(serverName, z.union([httpServer, stdioServer])).refine((servers) => Object.keys(servers).length > 0, {
-    message: 'expected at least one server',
-  }),
+  mcp: z.record(serverName, z.union([httpServer, stdioServer])).default({}),
+  http: z.record(serverName, apiEntry).default({}),
+})
+
+const file = fileSchema.superRefine(({ mcp, http }, context) => {
+  const names = [mcp, http].flatMap((entries) => Object.keys(entries))
+  if (names.length === 0) context.addIssue('expected at least one server below mcp or http')
+  const hosts = Object.values(http).flatMap(({ host }) => (host === undefined ? [] : [host]))
+  if (new Set(hosts).size < hosts.length) context.addIssue('a host is used twice below http')
+  // `bailiwick gateway pin NAME` would mean either.
+  if (new Set(names).size < names.length) context.addIssue('a name is used below mcp and below http')
 })
 
 export type GatewayFile = z.output<typeof fileSchema>
@@ -115,7 +84,7 @@ export function parseGatewayFile(text: string, path: string): GatewayFile {
   const [broken] = document.errors
   if (broken !== undefined) throw new ServiceError('config_invalid', `${path}: ${broken.message.split('\n')[0]}`)
   const content = contentOf(document, path)
-  const read = fileSchema.safeParse(content ?? {}, { reportInput: false })
+  const read = file.safeParse(content ?? {}, { reportInput: false })
   if (!read.success) {
     const lines = schemaFaults(read.error.issues.flatMap(nearest(content)), content).map(
       (fault) => `${path}: ${fault.path.length === 0 ? '' : `${fault.path.join('.')}: `}${withoutValue(fault)}`,

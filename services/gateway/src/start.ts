@@ -9,11 +9,14 @@ import { openRelay, type SecretPort } from '@bailiwick/relay'
 import type { GatewayConfig } from './config.ts'
 import { connectionsWithin, openFilesLimit } from './descriptors.ts'
 import { type GatewayFile, readGatewayFile } from './gateway-file.ts'
-import { mcpRoutes, metadataPath } from './http/mcp-routes.ts'
+import { apiRoutes } from './http/api-routes.ts'
+import { mcpRoutes } from './http/mcp-routes.ts'
+import { metadataPath } from './http/resource-metadata.ts'
 import type { Decide } from './mcp/mcp-options.ts'
 import { McpServer } from './mcp/mcp-server.ts'
-import { McpServers } from './mcp/mcp-servers.ts'
+import { type Changes, McpServers } from './mcp/mcp-servers.ts'
 import { Searches } from './mcp/searches.ts'
+import { Apis } from './proxy/apis.ts'
 import { Reload, stampsOf } from './reload.ts'
 import { accessTo } from './servers/upstreams.ts'
 
@@ -87,27 +90,44 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
     }),
   )
   servers.apply(file.mcp)
+  const audiences = [publicUrl, trust.public_url]
+  const apis = started.use(new Apis({ point, secrets, publicUrl, audiences, streamSeconds, headMs: answerMs }))
+  apis.prepare(file.http).use()
   let inUse: GatewayFile = file
   const { http, health, listen } = started.use(
     await openServers({ config, clock, random, logger, metrics, limits: connectionsWithin(openFilesLimit()) }),
   )
   health.check('point', () => point.obstacle)
   mcpRoutes(http, { servers, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
+  apiRoutes(http, { apis, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
   observe(metrics, servers)
   const url = await listen()
   const reload = started.use(
     new Reload({
       ...{ path, first: file, stamps, logger, metrics },
       apply(next) {
-        const changes = servers.apply(next.mcp)
-        inUse = next
-        return changes
+        const prepared = apis.prepare(next.http)
+        try {
+          const changes = servers.apply(next.mcp)
+          const others = prepared.use()
+          inUse = next
+          return bothChanges(changes, others)
+        } catch (error) {
+          prepared.drop()
+          throw error
+        }
       },
     }),
   )
   const owned = started.move()
   return { url, reload: () => reload.now(), [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
+
+const bothChanges = (one: Changes, other: Changes): Changes => ({
+  added: [...one.added, ...other.added],
+  changed: [...one.changed, ...other.changed],
+  removed: [...one.removed, ...other.removed],
+})
 
 function readTrust(path: string) {
   try {

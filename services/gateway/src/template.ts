@@ -45,3 +45,7 @@ export async function fillTemplate(template: Template, secrets: Pick<SecretPort,
 /** The references in it. */
 export const secretsIn = (template: Template): string[] =>
   template.flatMap((part) => (typeof part === 'string' ? [] : [part.secret]))
+
+/** The text that it was read from. */
+export const templateText = (template: Template): string =>
+  template.map((part) => (typeof part === 'string' ? part : `\${secret:${part.secret}}`)).join('')

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { runChild } from '../gateway/child.ts'
 import type { ExitCode, Io } from '../io.ts'
-import { gatewayPin } from '../repository.ts'
+import { gatewayOperations, gatewayPin } from '../repository.ts'
 import { gatewayAddCommand } from './gateway-add.ts'
 import { gatewayDiffCommand } from './gateway-diff.ts'
 
@@ -14,30 +14,43 @@ interface PinOptions {
 export function gatewayCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const gateway = program
     .command('gateway')
-    .summary('put servers of tools behind the MCP gateway')
+    .summary('put servers of tools and HTTP APIs behind the gateway')
     .description(
-      'Puts servers of tools behind the MCP gateway, and compares them with what people approved. To run the gateway: serve gateway.',
+      'Puts servers of tools and HTTP APIs behind the gateway, and compares them with what people approved. To run the gateway: serve gateway.',
     )
   gatewayAddCommand(gateway, io, done)
   gatewayDiffCommand(gateway, io, done)
   gateway
     .command('pin')
-    .summary('read a server of tools, and print its entry for the registry')
+    .summary('read a server of tools or an API, and print its entry for the registry')
     .description(
       'Starts or calls the server, and reads everything that it says of itself to a model: tools, prompts, resource templates, ' +
         'instructions. Writes that to the pin file, says what differs from the last one, and prints the entry of the registry with ' +
-        'its hash (`manifest`). Say in the entry what each tool does, and propose it: registry apply.',
+        'its hash (`manifest`). Of an HTTP API it reads the table of operations in the configuration, and writes no pin file. Say in the entry what each tool does, and propose it: registry apply.',
     )
-    .argument('<name>', 'the server, as gateway.yaml names it')
+    .argument('<name>', 'the server or the API, as gateway.yaml names it')
     .requiredOption('--config <file>', 'the file that names the servers')
     .option('--out <file>', "the pin file; default: the entry's `pin`, or NAME.pin.json beside the configuration")
     .action(async (name: string, { config, out }: PinOptions) => {
       const args = [name, config, ...(out === undefined ? [] : [out])]
-      const ended = await runChild(gatewayPin, { args, env: io.env })
-      for (const line of linesOf(ended.err)) io.err(line)
-      for (const line of linesOf(ended.out)) io.out(line)
-      done(ended.code)
+      done(await shown(gatewayPin, args, io))
     })
+  gateway
+    .command('operations')
+    .summary('make the table of operations of an HTTP API from its OpenAPI description')
+    .description(
+      'Reads an OpenAPI description (3.x, YAML or JSON) and prints the table `operations` for the entry of the API in gateway.yaml. ' +
+        'It takes names alone: of operations, parameters and members of bodies. Says what it leaves out. Reads nothing but the file.',
+    )
+    .argument('<file>', 'the description')
+    .action(async (file: string) => done(await shown(gatewayOperations, [file], io)))
+}
+
+async function shown(main: string, args: readonly string[], io: Io): Promise<ExitCode> {
+  const ended = await runChild(main, { args, env: io.env })
+  for (const line of linesOf(ended.err)) io.err(line)
+  for (const line of linesOf(ended.out)) io.out(line)
+  return ended.code
 }
 
 const linesOf = (text: string): string[] => (text === '' ? [] : text.trimEnd().split('\n'))

@@ -4,6 +4,29 @@ import type { Api, Routes } from './route.ts'
 
 const serverNameSchema = z.object({ name: z.string() })
 
+/** RFC 9728 §2 */
+const resourceMetadataSchema = z.object({
+  resource: z.string(),
+  authorization_servers: z.array(z.string()),
+  bearer_methods_supported: z.array(z.string()),
+  dpop_bound_access_tokens_required: z.literal(true),
+  dpop_signing_alg_values_supported: z.array(z.string()),
+  authorization_details_types_supported: z.array(z.string()),
+  resource_name: z.string(),
+  /** The server's name in the registry: an agent names it in the action that it signs. Older gateways do not say it. */
+  bailiwick_tool_server: z.string().optional(),
+})
+
+/** A request to an HTTP API: method, path below its name and answer are the API's own. An API may have a host of its own instead. */
+const viaApi = <M extends 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'>(method: M) =>
+  ({
+    method,
+    path: '/http/*',
+    summary: 'A request to an HTTP API, by its name and the path below it',
+    on: 'http',
+    gives: '*/*',
+  }) as const
+
 /** MCP itself is described by its own specification: messages are JSON-RPC, and most answers come from the server behind the gateway. */
 export const gatewayRoutes = {
   ...observeRoutes,
@@ -38,17 +61,21 @@ export const gatewayRoutes = {
     summary: 'Metadata of a server as a protected resource (RFC 9728)',
     on: 'http',
     params: serverNameSchema,
-    answer: z.object({
-      resource: z.string(),
-      authorization_servers: z.array(z.string()),
-      bearer_methods_supported: z.array(z.string()),
-      dpop_bound_access_tokens_required: z.literal(true),
-      dpop_signing_alg_values_supported: z.array(z.string()),
-      authorization_details_types_supported: z.array(z.string()),
-      resource_name: z.string(),
-      /** The server's name in the registry: an agent names it in the action that it signs. Older gateways do not say it. */
-      bailiwick_tool_server: z.string().optional(),
-    }),
+    answer: resourceMetadataSchema,
+  },
+  getFromApi: viaApi('GET'),
+  postToApi: viaApi('POST'),
+  putToApi: viaApi('PUT'),
+  patchAtApi: viaApi('PATCH'),
+  deleteAtApi: viaApi('DELETE'),
+  optionsOfApi: viaApi('OPTIONS'),
+  describeApi: {
+    method: 'GET',
+    path: '/.well-known/oauth-protected-resource/http/:name',
+    summary: 'Metadata of an HTTP API as a protected resource (RFC 9728)',
+    on: 'http',
+    params: serverNameSchema,
+    answer: resourceMetadataSchema,
   },
 } as const satisfies Routes
 

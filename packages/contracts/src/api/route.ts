@@ -5,7 +5,7 @@ import { z } from 'zod'
  * them, and the OpenAPI documents are generated from them. A client ignores members of an answer that it does not know.
  */
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
   /** As the server spells it: `:name` is one segment, a final `*` is the rest of the path. */
   readonly path: string
   readonly summary: string

@@ -1,11 +1,11 @@
 import { once } from 'node:events'
-import { type AnswerOf, gatewayRoutes } from '@bailiwick/contracts/api'
-import { agentAlgorithms } from '@bailiwick/credentials'
+import { gatewayRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import { type HttpReply, type HttpRequest, type HttpServer, httpLimits } from '@bailiwick/host'
 import { checkHead, type Refused, requestOf } from '@bailiwick/relay'
 import { type Answer, denialAnswer, refusedAnswer } from '../mcp/answers.ts'
 import type { McpServers } from '../mcp/mcp-servers.ts'
+import { describeResources, metadataPath } from './resource-metadata.ts'
 
 const { sendMcpMessage, openMcpStream, endMcpSession, describeMcpServer } = gatewayRoutes
 
@@ -22,7 +22,7 @@ export interface McpRoutesOptions {
 /** The longest message of a client. */
 const bodyLimit = 1024 * 1024
 /** Streams end with their grant, not with a clock. */
-const never = 2 ** 31 - 1
+export const never = 2 ** 31 - 1
 
 /** `/mcp/<name>`: MCP over streamable HTTP, and the metadata of each server as a protected resource (RFC 9728). */
 export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
@@ -73,27 +73,15 @@ export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
     return servers.delete(name, relayed, head.caller)
   }
 
-  http.get(describeMcpServer.path, async (request, reply) => {
-    const name = nameOf(request)
-    const metadata: AnswerOf<typeof describeMcpServer> = {
-      resource: `${publicUrl}/mcp/${name}`,
-      authorization_servers: [issuer],
-      bearer_methods_supported: ['header'],
-      dpop_bound_access_tokens_required: true,
-      dpop_signing_alg_values_supported: [...agentAlgorithms],
-      authorization_details_types_supported: ['bailiwick_task'],
-      resource_name: name,
-      bailiwick_tool_server: servers.toolServer(name),
-    }
-    return reply.type('application/json').header('cache-control', 'public, max-age=300').send(metadata)
+  describeResources(http, {
+    ...{ path: describeMcpServer.path, issuer },
+    addressOf: (name) => (servers.has(name) ? `${publicUrl}/mcp/${name}` : undefined),
+    toolServerOf: (name) => servers.toolServer(name),
   })
 }
 
-/** RFC 9728 §3.1: the path of the resource follows. */
-export const metadataPath = '/.well-known/oauth-protected-resource'
-
 /** MCP, "Security Warning": a page of another site must not reach a gateway on this machine. */
-function refuseOrigin(request: HttpRequest, allowed: ReadonlySet<string>): void {
+export function refuseOrigin(request: HttpRequest, allowed: ReadonlySet<string>): void {
   const { rawHeaders } = request.raw
   const given = rawHeaders.filter((_, n) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'origin')
   if (!given.every((origin) => allowed.has(origin))) throw new ServiceError('origin_forbidden')

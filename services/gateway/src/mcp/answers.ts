@@ -1,7 +1,6 @@
-import { agentAlgorithms } from '@bailiwick/credentials'
 import { denialReasons, type ErrorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import { type Era, refusalOf } from '@bailiwick/mcp'
-import { challengeError, type Refusal, retryAfterOf } from '@bailiwick/pep'
+import { challengeError, challengeOf, type Refusal, retryAfterOf } from '@bailiwick/pep'
 import type { Executed, RawHeaders, Refused, Relayed } from '@bailiwick/relay'
 
 /** What leaves the gateway. */
@@ -61,12 +60,11 @@ export function denialAnswer(refusal: Refusal, { id, asResult, metadataUrl }: De
     retry_after: retryAfterOf(refusal),
     access_request: accessRequest,
   }
-  const challenge = challengeError(reason)
-  const isUnknown = challenge !== undefined || reason === 'credential_missing'
+  const isUnknown = challengeError(reason) !== undefined || reason === 'credential_missing'
   // What a server answers can hold the same members, but no field with this beginning: it says that the gateway itself denied.
   const headers = [
     ...['bailiwick-denied', reason],
-    ...(isUnknown ? ['www-authenticate', challengeOf(challenge, metadataUrl)] : []),
+    ...(isUnknown ? ['www-authenticate', challengeOf(refusal, metadataUrl)] : []),
     ...(dpopNonce === undefined ? [] : ['dpop-nonce', dpopNonce]),
     ...(decisionId === undefined ? [] : ['bailiwick-decision-id', decisionId]),
   ]
@@ -87,12 +85,6 @@ function resultOfDenial(
     _meta: { 'io.bailiwick/denial': data },
   }
   return jsonAnswer(200, { jsonrpc: '2.0', id, result }, headers)
-}
-
-/** RFC 9449 §7.1, RFC 9728 §5.1; without a credential there is no `error` (RFC 6750 §3.1). */
-function challengeOf(error: string | undefined, metadataUrl: string): string {
-  const said = error === undefined ? '' : `error="${error}", `
-  return `DPoP ${said}resource_metadata="${metadataUrl}", algs="${agentAlgorithms.join(' ')}"`
 }
 
 export function errorAnswer(

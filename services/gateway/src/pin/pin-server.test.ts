@@ -10,10 +10,10 @@ import { pinServer } from './pin-server.ts'
 
 const notes = join(import.meta.dirname, '../../../../examples/mcp-servers/notes/server.mjs')
 
-function prepare(mcp: object) {
+function prepare(mcp: object, http: object = {}) {
   const folder = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-pin-'))
   const config = join(folder.path, 'gateway.yaml')
-  writeFileSync(config, JSON.stringify({ mcp }))
+  writeFileSync(config, JSON.stringify({ mcp, http }))
   const env = { PATH: process.env.PATH }
   return {
     pin: (name: string) => pinServer({ name, config, env, secrets: openSecrets(), random: systemRandom }),
@@ -53,6 +53,21 @@ it('reads a server of the older revision that is started by a command', async ()
   const { identity } = JSON.parse(readFileSync(at.file('notes'), 'utf8'))
   // The program and the file that it runs are part of what is approved.
   expect(Object.keys(identity.files)).toEqual([process.execPath, notes])
+})
+
+it('makes the entry of an HTTP API from its table of operations', async () => {
+  const operations = { read: { request: 'GET /invoices/{invoice}' }, create: { request: 'POST /invoices' } }
+  using at = prepare({}, { erp: { url: 'https://erp.example/v1', operations }, plain: { url: 'https://erp.example' } })
+  const { server, entry } = await at.pin('erp')
+  const unlabelled = { labels: ['unlabelled'] }
+  expect(server).toEqual({
+    id: 'erp',
+    url: 'https://erp.example/v1',
+    manifest: expect.stringMatching(/^[\w-]{43}$/),
+    tools: { read: unlabelled, create: unlabelled },
+  })
+  expect(entry).toContain(`manifest: ${server.manifest}`)
+  await expect(at.pin('plain')).rejects.toThrow('config_invalid')
 })
 
 it('names the servers that there are', async () => {

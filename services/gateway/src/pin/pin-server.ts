@@ -10,6 +10,8 @@ import { readServer } from '../add/read-server.ts'
 import { readGatewayFile } from '../gateway-file.ts'
 import { type Manifest, manifestChanges } from '../manifest/manifest.ts'
 import { readPin } from '../manifest/pins.ts'
+import type { ApiEntry } from '../proxy/api-entry.ts'
+import { apiManifest } from '../proxy/api-manifest.ts'
 import { accessTo } from '../servers/upstreams.ts'
 
 export interface PinServerOptions {
@@ -43,10 +45,14 @@ const deadlineMs = 120_000
 
 /** Reads a server as the gateway will, writes its manifest to the pin file, and makes its registry entry. Throws `config_invalid`. */
 export async function pinServer({ name, config, out, env, secrets, random }: PinServerOptions): Promise<Pinned> {
-  const { mcp } = readGatewayFile(config)
+  const { mcp, http } = readGatewayFile(config)
+  const api = Object.hasOwn(http, name) ? http[name] : undefined
+  if (api !== undefined) return pinApi(name, api)
   const entry = mcp[name]
-  if (entry === undefined)
-    throw new ServiceError('config_invalid', `${config}: there is no server ${name}: ${Object.keys(mcp).join(', ')}`)
+  if (entry === undefined) {
+    const names = [mcp, http].flatMap((entries) => Object.keys(entries)).join(', ')
+    throw new ServiceError('config_invalid', `${config}: there is no server ${name}: ${names}`)
+  }
   const newId = () => `bailiwick-${encodeBase64url(random(16))}`
   await using access = accessTo(entry, {
     ...{ secrets, env, answerMs: 60_000, newMark: newId },
@@ -67,6 +73,21 @@ export async function pinServer({ name, config, out, env, secrets, random }: Pin
       ...hidden.map((tool) => `never shown, for its name: ${tool}`),
       `The pin is in ${file}. Say in the entry what each tool does (labels), then: bailiwick registry apply FILE`,
     ],
+  }
+}
+
+/** The table of operations is in `gateway.yaml` itself, so there is no pin file. */
+function pinApi(name: string, entry: ApiEntry): Pinned {
+  const { url, operations, server: id = name } = entry
+  const manifest = apiManifest(entry)
+  if (operations === undefined || manifest === undefined)
+    throw new ServiceError('config_invalid', `${name} has no operations: grants name its URL, api:${url}`)
+  const tools = Object.fromEntries(Object.keys(operations).map((tool) => [tool, { labels: ['unlabelled'] }]))
+  const server = { id, url, manifest, tools }
+  return {
+    server,
+    entry: stringify({ tool_servers: [server] }, { lineWidth: 0 }),
+    notes: ['Say in the entry what each operation does (labels), then: bailiwick registry apply FILE'],
   }
 }
 

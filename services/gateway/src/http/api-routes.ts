@@ -1,0 +1,130 @@
+import { gatewayRoutes } from '@bailiwick/contracts/api'
+import { ServiceError } from '@bailiwick/errors'
+import { type HttpReply, type HttpRequest, type HttpServer, httpLimits } from '@bailiwick/host'
+import { challengeOf, problemOfRefusal, type Refusal, refusal, retryAfterOf } from '@bailiwick/pep'
+import { checkHead, clientGone, fieldOf, type Refused, type Relayed, requestOf, sendExecuted } from '@bailiwick/relay'
+import type { Apis, Place } from '../proxy/apis.ts'
+import { never, refuseOrigin } from './mcp-routes.ts'
+import { describeResources, metadataPath, metadataUrlOf, sendMetadata } from './resource-metadata.ts'
+
+const { getFromApi, postToApi, putToApi, patchAtApi, deleteAtApi, optionsOfApi, describeApi } = gatewayRoutes
+const routes = [getFromApi, postToApi, putToApi, patchAtApi, deleteAtApi, optionsOfApi]
+/** The longest body of a request. */
+const bodyLimit = 1024 * 1024
+/** Before the path of a request for a host of an API. No name of an API is like it. */
+const atHost = '/http/@host'
+
+export interface ApiRoutesOptions {
+  apis: Pick<Apis, 'addressOf' | 'toolServerOf' | 'placeByPath' | 'placeByHost' | 'run'>
+  /** The gateway's own address, without a path. */
+  publicUrl: string
+  /** The issuer of credentials: the installation's address. */
+  issuer: string
+  /** Web pages that may call now, by origin. */
+  origins: () => readonly string[]
+}
+
+/**
+ * HTTP APIs, each at `/http/<name>/…` or at a host of its own, and their metadata as protected resources (RFC 9728). Add these routes before
+ * the server listens.
+ */
+export function apiRoutes(http: HttpServer, { apis, publicUrl, issuer, origins }: ApiRoutesOptions): void {
+  const { origin } = new URL(publicUrl)
+  /** The places of requests for hosts of APIs. Their paths are the API's alone, so the router must not find a route of the gateway for one. */
+  const atHosts = new WeakMap<object, Place>()
+  http.server.prependListener('request', (raw) => {
+    const place = apis.placeByHost(raw.headers.host, raw.url ?? '')
+    if (place === undefined) return
+    atHosts.set(raw, place)
+    raw.url = `${atHost}${raw.url}`
+  })
+
+  http.route({
+    // TRACE would show an agent what is sent for it; CONNECT and upgrades leave what was decided.
+    method: ['HEAD', ...routes.map(({ method }) => method)],
+    url: getFromApi.path,
+    exposeHeadRoute: false,
+    config: { accepts: 'anything', handlerMs: never },
+    bodyLimit,
+    handler(request, reply) {
+      const { url = '' } = request.raw
+      const place = atHosts.get(request.raw)
+      if (place === undefined) return answer(request, reply, url, apis.placeByPath(url))
+      const { name, address, target } = place
+      if (request.method !== 'GET' || target !== metadataPath) return answer(request, reply, target, place)
+      return sendMetadata(reply, { resource: address, name, toolServer: apis.toolServerOf(name), issuer })
+    },
+  })
+
+  /** `url`: the target as it was sent. */
+  async function answer(
+    request: HttpRequest,
+    reply: HttpReply,
+    url: string,
+    place: Place | undefined,
+  ): Promise<HttpReply> {
+    const { rawHeaders, rawTrailers, httpVersion, method = '' } = request.raw
+    if (httpVersion !== '1.1') throw new ServiceError('http_version_forbidden', 'the version')
+    const head = checkHead({ method, target: url, rawHeaders }, place?.address ?? publicUrl)
+    if ('refused' in head) throw refused(head)
+    if (place === undefined) throw new ServiceError('route_unknown')
+    const { name, target } = place
+    refuseOrigin(request, new Set([origin, ...origins()]))
+    if ('ok' in head) return deny(reply, refusal(head.reason), place)
+    const body = request.rawBody ?? Buffer.alloc(0)
+    // Of GET and HEAD the server reads no body: it would be left out of what is decided.
+    if (body.length === 0 && announcesBody(rawHeaders))
+      throw new ServiceError('request_malformed', 'a body that the method does not have')
+    if (rawTrailers.length > 0) throw new ServiceError('trailers_forbidden', 'the body')
+    const gone = clientGone(reply.raw)
+    const relayed = await apis.run(name, requestOf({ ...head, target }, body), head.caller, gone)
+    // A new file may have taken the API away since.
+    if (relayed === undefined) throw new ServiceError('route_unknown')
+    if ('refused' in relayed) throw refused(relayed)
+    return relayed.allowed ? send(request, reply, relayed) : deny(reply, relayed, place)
+  }
+
+  describeResources(http, {
+    ...{ path: describeApi.path, issuer },
+    addressOf: (name) => apis.addressOf(name),
+    toolServerOf: (name) => apis.toolServerOf(name),
+  })
+}
+
+const refused = ({ refused: code, detail }: Refused) => new ServiceError(code, detail)
+
+const announcesBody = (rawHeaders: readonly string[]): boolean =>
+  fieldOf(rawHeaders, 'transfer-encoding') !== undefined || Number(fieldOf(rawHeaders, 'content-length') ?? 0) > 0
+
+function deny(reply: HttpReply, denial: Refusal, { address }: Place): HttpReply {
+  const { status, ...problem } = problemOfRefusal(denial)
+  // No answer of an API has a field with this beginning: it says that the gateway itself denied.
+  reply.header('bailiwick-denied', denial.reason)
+  if (status === 401) reply.header('www-authenticate', challengeOf(denial, metadataUrlOf(address)))
+  if (denial.dpopNonce !== undefined) reply.header('dpop-nonce', denial.dpopNonce)
+  const seconds = retryAfterOf(denial)
+  if (seconds !== undefined && status !== 401) reply.header('retry-after', String(seconds))
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .send(Buffer.from(JSON.stringify({ ...problem, status })))
+}
+
+/** Sends each part as it arrives. No cache may keep it: the next answer needs its own decision. */
+async function send(
+  request: HttpRequest,
+  reply: HttpReply,
+  { decisionId, executed, over }: Relayed,
+): Promise<HttpReply> {
+  request.callerVerified()
+  reply.hijack()
+  const { raw } = reply
+  if (/^text\/event-stream/i.test(fieldOf(executed.headers, 'content-type') ?? '')) {
+    // A stream may be silent for as long as its grant lives.
+    request.raw.socket.setTimeout(0)
+    raw.once('close', () => request.raw.socket.setTimeout(httpLimits.silenceMs))
+  }
+  const headers = [...executed.headers, 'cache-control', 'no-store', 'x-request-id', request.id]
+  await sendExecuted(raw, { decisionId, executed: { ...executed, headers }, over })
+  return reply
+}

@@ -1,0 +1,60 @@
+import type { AnswerOf, gatewayRoutes } from '@bailiwick/contracts/api'
+import { agentAlgorithms } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { HttpReply, HttpServer } from '@bailiwick/host'
+
+/** RFC 9728 §3.1: the path of the resource follows. */
+export const metadataPath = '/.well-known/oauth-protected-resource'
+
+/** Where a resource describes itself. */
+export function metadataUrlOf(resource: string): string {
+  const { origin, pathname } = new URL(resource)
+  return `${origin}${metadataPath}${pathname === '/' ? '' : pathname}`
+}
+
+export interface DescribedResources {
+  /** The route, with `:name` in it. */
+  path: string
+  /** The address of a resource, by its name; undefined if there is none. */
+  addressOf: (name: string) => string | undefined
+  /** The tool server that it is in the registry; undefined if it is none. */
+  toolServerOf: (name: string) => string | undefined
+  /** The issuer of credentials. */
+  issuer: string
+}
+
+/** Serves the metadata of each resource of one kind, from which a client finds the issuer by itself (RFC 9728). */
+export function describeResources(
+  http: HttpServer,
+  { path, addressOf, toolServerOf, issuer }: DescribedResources,
+): void {
+  http.get(path, async (request, reply) => {
+    const { name } = request.params as { name: string }
+    const resource = addressOf(name)
+    if (resource === undefined) throw new ServiceError('route_unknown')
+    return sendMetadata(reply, { resource, name, toolServer: toolServerOf(name), issuer })
+  })
+}
+
+/** The metadata of one resource. */
+export function sendMetadata(
+  reply: HttpReply,
+  {
+    resource,
+    name,
+    toolServer,
+    issuer,
+  }: { resource: string; name: string; toolServer: string | undefined; issuer: string },
+): HttpReply {
+  const metadata: AnswerOf<(typeof gatewayRoutes)['describeApi']> = {
+    resource,
+    authorization_servers: [issuer],
+    bearer_methods_supported: ['header'],
+    dpop_bound_access_tokens_required: true,
+    dpop_signing_alg_values_supported: [...agentAlgorithms],
+    authorization_details_types_supported: ['bailiwick_task'],
+    resource_name: name,
+    bailiwick_tool_server: toolServer,
+  }
+  return reply.type('application/json').header('cache-control', 'public, max-age=300').send(metadata)
+}

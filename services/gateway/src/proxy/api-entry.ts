@@ -1,0 +1,121 @@
+import { fold } from '@bailiwick/kit'
+import { checkPath } from '@bailiwick/relay'
+import { z } from 'zod'
+import { address, fieldName, injectedHeaders, serverId } from '../file-members.ts'
+
+/** The name of a tool in the registry. */
+const operationName = z.string().regex(/^[A-Za-z0-9_.-]{1,128}$/, 'expected a name of letters, digits, _, . and -')
+
+/** Members of the action besides the arguments of the operation: an argument of this name would hide one. */
+export const ownArguments: ReadonlySet<string> = new Set(['headers', 'content_type', 'body_sha256', '__proto__'])
+const argument = z
+  .string()
+  .min(1)
+  .max(100)
+  .refine((name) => !ownArguments.has(name), 'this name has a meaning of its own')
+const argumentNames = z.array(argument).max(64)
+
+/** One segment of a template: a value by name, or text as it is sent. */
+export type Segment = { readonly value: string } | { readonly text: string }
+
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
+const withBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
+
+const line = z
+  .string()
+  .max(1024)
+  .transform((text, context) => {
+    const [, method = '', path = ''] = /^([A-Z]+) (\/\S*)$/.exec(text) ?? []
+    const segments = path.split('/').slice(1).map(segmentOf)
+    const known = methods.find((each) => each === method)
+    // What stands for a value is left out, so that the rest can be judged as a path.
+    const plain = path.replaceAll(/\{[^{}]*\}/g, 'x')
+    if (known !== undefined && checkPath(plain) === undefined && !/[?{}]/.test(plain) && segments.every(isSegment))
+      return { text, method: known, segments }
+    context.addIssue('expected a method and a path, such as GET /invoices/{invoice}')
+    return z.NEVER
+  })
+
+function segmentOf(text: string): Segment | undefined {
+  const [, value] = /^\{([A-Za-z_][A-Za-z0-9_]{0,63})\}$/.exec(text) ?? []
+  if (value !== undefined) return ownArguments.has(value) ? undefined : { value }
+  return /[{}]/.test(text) ? undefined : { text }
+}
+
+const isSegment = (segment: Segment | undefined): segment is Segment => segment !== undefined
+
+const someOrAny = z.union([argumentNames, z.literal('any')])
+const body = z.union([
+  /** Members of a JSON object: these, or any. Each is an argument. */
+  z.strictObject({ json: someOrAny }),
+  /** Fields of a form. */
+  z.strictObject({ form: someOrAny }),
+  /** Content of these media types, of which the action holds the SHA-256 alone. */
+  z.strictObject({
+    opaque: z
+      .array(z.string().regex(/^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+$/, 'expected a media type in lower case'))
+      .min(1)
+      .max(16),
+  }),
+])
+export type OperationBody = z.output<typeof body>
+
+const operation = z
+  .strictObject({
+    /** Method and path below `url`: `GET /invoices/{invoice}`. */
+    request: line,
+    /** The parameters that the query may have. Each is an argument. */
+    query: argumentNames.default([]),
+    /** The body; without this member the operation has none. */
+    body: body.optional(),
+  })
+  .superRefine(({ request, query, body: content }, context) => {
+    const named = [
+      ...request.segments.flatMap((segment) => ('value' in segment ? [segment.value] : [])),
+      ...query,
+      ...(content === undefined ? [] : Object.values(content).flatMap((names) => (Array.isArray(names) ? names : []))),
+    ]
+    if (new Set(named.map(fold)).size < named.length) context.addIssue('two arguments have one name')
+    if (content !== undefined && !withBody.has(request.method)) context.addIssue('a body that the method does not have')
+  })
+export type OperationEntry = z.output<typeof operation>
+
+/** Fields of answers about caches, cookies, browsers and the connection, and those that the gateway itself writes. */
+const ownAnswer =
+  /^(age|alt-svc|cache-control|clear-site-data|connection|content-encoding|content-security-policy.*|cross-origin-.*|date|dpop-nonce|expires|location|pragma|refresh|set-cookie2?|strict-transport-security|transfer-encoding|upgrade|www-authenticate|x-frame-options|x-request-id|(access-control|bailiwick|proxy)-.*)$/
+
+/** An HTTP API behind the gateway, at `/http/<name>/`. */
+export const apiEntry = z.strictObject({
+  /** Requests go below it. It also names the API in grants, unless there are `operations`. */
+  url: address.refine((url) => !url.includes('?'), 'expected a URL without a query'),
+  /** The host that agents call, in place of `/http/<name>` at the gateway's own: all of its paths are the API's. */
+  host: z
+    .string()
+    .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, 'expected a host name in lower case')
+    .max(253)
+    .optional(),
+  /** Whether the name in the address may lead to private addresses, as in a cluster. An address itself may. */
+  private: z.boolean().default(false),
+  inject: injectedHeaders,
+  /** Fields of requests that are sent on, besides Accept, Accept-Language and Content-Type. They are arguments. */
+  forward: z.array(fieldName).max(32).default([]),
+  /** Fields of answers that are passed on, besides the usual ones. */
+  answer: z
+    .array(fieldName.refine((name) => !ownAnswer.test(name), 'this field is made by the gateway, or never passed on'))
+    .max(32)
+    .default([]),
+  /** The tool server's name in the registry; the name of this entry if left out. */
+  server: serverId.optional(),
+  /** The tools of this server: a request that is none of them is refused. Without it, a request is decided by its method and URL. */
+  operations: z
+    .record(operationName, operation)
+    .superRefine((operations, context) => {
+      const shapes = Object.values(operations).map(({ request: { method, segments } }) =>
+        JSON.stringify([method, segments.map((segment) => ('value' in segment ? {} : segment))]),
+      )
+      if (shapes.length === 0) context.addIssue('expected at least one operation')
+      if (new Set(shapes).size < shapes.length) context.addIssue('two operations have one method and path')
+    })
+    .optional(),
+})
+export type ApiEntry = z.output<typeof apiEntry>
