@@ -13,7 +13,15 @@ import type { InitialEntities } from '@bailiwick/installation'
 import { systemClock, systemRandom } from '@bailiwick/kit'
 import { openSecrets } from '@bailiwick/relay'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { type Approver, enrolApprover, freePort, ServiceProcess, type System, startSystem } from '@bailiwick/testkit'
+import {
+  type Approver,
+  enrolApprover,
+  freePort,
+  ServiceProcess,
+  type System,
+  type SystemOptions,
+  startSystem,
+} from '@bailiwick/testkit'
 
 /** The secret that the HTTP server wants. It must be seen nowhere else. */
 export const upstreamSecret = 'upstream-secret-0123456789'
@@ -27,6 +35,10 @@ export interface GatewayWorldOptions {
   prepare?: (http: HttpFixture) => void
   /** Whether the gateway gets the pin files. */
   pinned?: boolean
+  /** HTTP APIs: their entries in gateway.yaml and, for those with operations, what each operation does. */
+  apis?: Record<string, { entry: { url: string; host?: string } & object; tools?: Record<string, object> }>
+  /** Parts of the system: policies, or the adapters of the project under test. */
+  system?: Pick<SystemOptions, 'adapters' | 'policies'>
   entities?: (sample: InitialEntities) => InitialEntities
   logger?: Logger
 }
@@ -75,7 +87,7 @@ export const gatewayAuthority = (servers: readonly string[] = ['billing', 'local
 let asks = 0
 
 /** What a busy machine brings about, and nothing else does in these tests. */
-const passing: ReadonlySet<unknown> = new Set([
+export const passing: ReadonlySet<unknown> = new Set([
   ...[
     'deadline_exceeded',
     'evidence_unavailable',
@@ -128,6 +140,8 @@ export class GatewayWorld implements AsyncDisposable {
     entries = {},
     prepare,
     pinned = false,
+    apis = {},
+    system: parts = {},
     entities,
     logger,
   }: GatewayWorldOptions = {}): Promise<GatewayWorld> {
@@ -154,6 +168,7 @@ export class GatewayWorld implements AsyncDisposable {
       writeFileSync(
         file,
         JSON.stringify({
+          http: Object.fromEntries(Object.entries(apis).map(([name, { entry }]) => [name, entry])),
           ...more,
           mcp: change({ billing: { ...billing, ...pin('billing') }, local: { ...local, ...pin('local') } }),
         }),
@@ -163,7 +178,8 @@ export class GatewayWorld implements AsyncDisposable {
     const secrets = openSecrets({ env })
     write()
     const servers: InitialEntities[number][] = []
-    for (const name of ['billing', 'local']) {
+    const described = Object.entries(apis).flatMap(([name, { tools }]) => (tools === undefined ? [] : [name]))
+    for (const name of ['billing', 'local', ...described]) {
       const { server } = await pinServer({
         name,
         config: file,
@@ -172,7 +188,7 @@ export class GatewayWorld implements AsyncDisposable {
         secrets,
         random: systemRandom,
       })
-      servers.push({ type: 'tool-server', value: { ...server, tools: labels } } as never)
+      servers.push({ type: 'tool-server', value: { ...server, tools: apis[name]?.tools ?? labels } } as never)
     }
     const [caller, outcome] = [generateKey('pep-caller'), generateKey('outcome')]
     writeKeyFile(join(folder, 'keys'), 'gateway-caller', caller)
@@ -186,13 +202,22 @@ export class GatewayWorld implements AsyncDisposable {
         resources: [
           { type: 'tool', id_prefix: 'billing/' },
           { type: 'tool', id_prefix: 'local/' },
+          ...Object.entries(apis).map(([name, { entry, tools }]) =>
+            tools === undefined ? { type: 'api', id_prefix: `${entry.url}/` } : { type: 'tool', id_prefix: `${name}/` },
+          ),
         ],
-        base_urls: [`${url}/mcp/billing`, `${url}/mcp/local`],
+        base_urls: [
+          ...[`${url}/mcp/billing`, `${url}/mcp/local`],
+          ...Object.entries(apis).map(([name, { entry }]) =>
+            entry.host === undefined ? `${url}/http/${name}` : `http://${entry.host}:${port}`,
+          ),
+        ],
         may_release: true,
       },
     } as never
     const system = opening.use(
       await startSystem({
+        ...parts,
         entities: (sample) => [...(entities?.(sample) ?? sample), ...servers, point],
         // A busy machine is no failure: nothing here is about lateness.
         env: { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s' },
@@ -204,6 +229,9 @@ export class GatewayWorld implements AsyncDisposable {
       BAILIWICK_DATA: join(folder, 'data'),
       BAILIWICK_PORT: String(port),
       BAILIWICK_GATEWAY_CONFIG: file,
+      BAILIWICK_HOSTS: Object.values(apis)
+        .flatMap(({ entry }) => entry.host ?? [])
+        .join(),
     })
     const start = () =>
       startGateway(config, {
