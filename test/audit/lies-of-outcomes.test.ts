@@ -128,6 +128,29 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
     'is not the one that it names',
   ],
+  ...(
+    [
+      ['an outcome that gives back more money than its effect left', { cost: { EUR: '300.01' } }],
+      ['an outcome that gives back less money than its effect left', { cost: { EUR: '299.99' } }],
+      ['an outcome that gives back the call beside the money', { calls: 1, cost: { EUR: '300' } }],
+    ] as const
+  ).map(([name, released]): (typeof lies)[number] => [
+    `${name} (V9)`,
+    'V9',
+    (log) => {
+      log.outcome('adjust done', 'adjust', 5, 2, 'succeeded', { cost: { amount: '100', currency: 'EUR' } })
+      outcome(log, 'adjust done').data.released = { calls: 0, egress_bytes: 0, ...released }
+    },
+    'what may have been spent',
+  ]),
+  [
+    'an effect that cost more than was reserved (V9)',
+    'V9',
+    (log) => {
+      log.outcome('adjust done', 'adjust', 5, 2, 'succeeded', { cost: { amount: '400.000001', currency: 'EUR' } })
+    },
+    '400000001 of 400000000 were spent',
+  ],
 ]
 
 it.each(lies)('finds %s', async (_, rule, lie, detail = '') => {
@@ -141,4 +164,14 @@ it('treats a number that no outcome reports as answered as still waiting (V15)',
   using log = await goodLog()
   log.outcome('not adjusted', 'adjust again', 6, 4, 'not_executed', { answered: 2 })
   expect((await findingsOf(log)).filter(({ rule }) => rule === 'V15')).toEqual([])
+})
+
+it('accepts that the money goes back that an effect did not cost, and that others spend it (V9)', async () => {
+  using log = await goodLog()
+  log.outcome('adjust done', 'adjust', 5, 2, 'succeeded', { cost: { amount: '100', currency: 'EUR' } })
+  outcome(log, 'adjust done').data.released = { calls: 0, egress_bytes: 0, cost: { EUR: '300' } }
+  log.outcome('not adjusted', 'adjust again', 6, 3, 'not_executed')
+  const found = await findingsOf(log)
+  // The outcome was said later than in the story, so its time is out of order.
+  expect(found.filter(({ detail }) => !detail.startsWith('dated before'))).toEqual([])
 })

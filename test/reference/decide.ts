@@ -378,12 +378,21 @@ export class World {
    * An outcome counts once, and each has a number of its own. A late one, whose call was missed, returns nothing.
    * False: it is not accepted.
    */
-  report(id: string, point: Point, { status, bytes }: { status: string; bytes: number | undefined }): boolean {
+  report(
+    id: string,
+    point: Point,
+    { status, bytes, cost }: { status: string; bytes: number | undefined; cost: string | undefined },
+  ): boolean {
     const call = this.allowed.find((each) => each.id === id)
     if (!call || call.point !== point) return false
     if (call.standing === 'settled') return false
     const perAction = this.grants.get(call.grant)?.mode === 'per_action'
     call.released = call.standing === 'open' && status === 'not_executed' && point.mayRelease && !perAction
+    const isOver = status === 'succeeded' || status === 'failed'
+    const spent = cost === undefined ? undefined : millionths(cost)
+    // Less than was reserved: the rest is not counted any more. An effect that may go on costs all that was reserved.
+    if (call.standing === 'open' && isOver && point.mayRelease && !perAction && spent !== undefined)
+      if (call.cost?.currency === 'EUR' && spent < call.cost.micros) call.cost = { ...call.cost, micros: spent }
     const sent = bytes ?? (status === 'not_executed' ? 0 : call.mayBytes)
     call.bytes = call.standing === 'missing' ? Math.max(call.mayBytes, sent) : sent
     call.standing = 'settled'

@@ -106,6 +106,7 @@ const tail: fc.Arbitrary<Step> = fc.oneof(
       allowed: some,
       status: fc.constantFrom('not_executed' as const, 'not_executed' as const, 'succeeded' as const),
       bytes: fc.constant(undefined),
+      cost: fc.constantFrom(undefined, '0', '0.4'),
       point: fc.constantFrom(0, 0, 0, 1),
     }),
   },

@@ -242,7 +242,7 @@ export class Pipeline {
   async report(
     point: EnforcementPoint,
     { decisionId, callId, digest }: { decisionId: string; callId: string; digest: string },
-    { status, bytes }: { status: string; bytes: number | undefined },
+    { status, bytes, cost }: { status: string; bytes: number | undefined; cost: string | undefined },
   ): Promise<boolean> {
     const outcome = {
       installation,
@@ -254,6 +254,7 @@ export class Pipeline {
       status,
       at: spell(this.#now),
       ...(bytes === undefined ? {} : { egress_bytes: bytes }),
+      ...(cost === undefined ? {} : { cost: { amount: cost, currency: 'EUR' } }),
     } as Parameters<typeof signOutcome>[0]
     const jws = signOutcome(outcome, outcomeKey)
     return reportOutcome(this.#pdp, this.#queues, point, jws, { tell: () => undefined }, this.#inHand).then(

@@ -22,7 +22,14 @@ export type Step =
   | { do: 'delegate'; holder: number; to: number; part: Part; flaw: Flaw; minutes: number }
   | { do: 'revoke'; kind: (typeof kinds)[number]; target: number; isNext: boolean }
   | { do: 'move'; grant: number; to: 'suspended' | 'resumed' | 'completed' | 'expired' }
-  | { do: 'outcome'; allowed: number; status: (typeof statuses)[number]; bytes: number | undefined; point: number }
+  | {
+      do: 'outcome'
+      allowed: number
+      status: (typeof statuses)[number]
+      bytes: number | undefined
+      cost: string | undefined
+      point: number
+    }
   | { do: 'pass'; minutes: number }
   | { do: 'stale' | 'fresh' }
   | { do: 'manifest'; server: number }
@@ -186,6 +193,7 @@ const outcomes: fc.Arbitrary<Step> = fc.record({
   allowed: some,
   status: fc.constantFrom(...statuses),
   bytes: fc.option(fc.nat(20), { nil: undefined, freq: 6 }),
+  cost: fc.option(fc.constantFrom('0', '0.4', '1', '2.500001', '9'), { nil: undefined, freq: 2 }),
   point: fc.constantFrom(0, 0, 0, 1),
 })
 

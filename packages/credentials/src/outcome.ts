@@ -34,6 +34,10 @@ const fieldsSchema = z.strictObject({
   action_digest: sha256Schema,
   status: z.enum(['succeeded', 'failed', 'not_executed', 'unknown']),
   at: timestampSchema,
+  /**
+   * What the effect cost in the end. Of the amount that the ALLOW reserved, the decision point gives the rest back, if the point may
+   * release and the effect is over (`succeeded` or `failed`). Absent: the whole reservation is spent.
+   */
   cost: z
     .strictObject({
       amount: z.string().regex(/^(0|[1-9]\d{0,20})(\.\d{1,6})?$/),

@@ -15,6 +15,7 @@ import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 import { newId, withDeadline } from '@bailiwick/kit'
 import { type ActionSnapshot, snapshotAction } from './action-snapshot.ts'
 import { type Held, holdAnswer, type Owed } from './answer.ts'
+import { askBudget, type BudgetLeft, type Planned } from './budget.ts'
 import { CallLife, cutReasonOf } from './call-life.ts'
 import { askPdp, type ClaimedAllow, type Observed } from './decision.ts'
 import { EvidenceClient } from './evidence-client.ts'
@@ -143,6 +144,8 @@ export interface EnforcementPoint extends AsyncDisposable {
   watch(decisionId: string, cut: (reason: string) => void): Disposable
   /** What the caller could do now, by the same policies and limits as a call. It permits nothing and leaves no evidence. */
   search(search: Search): Promise<Found | Refusal>
+  /** What is left of the caller's budget for an action that is not decided yet. It reserves nothing, and leaves no evidence. */
+  budget(planned: Planned): Promise<BudgetLeft | Refusal>
   /** Resolves once no outcome and no description is waiting. */
   delivered(): Promise<void>
 }
@@ -389,6 +392,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     },
     watch: (decisionId, cut) => openCalls.watch(decisionId, cut),
     search: (search) => searchPdp(pdp, search),
+    budget: (planned) => askBudget(pdp, planned),
     async delivered() {
       await allDescribed()
       await outcomes.delivered()

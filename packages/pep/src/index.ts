@@ -1,4 +1,5 @@
 export { type Owed, redactBytes } from './answer.ts'
+export type { BudgetLeft, Planned } from './budget.ts'
 export { cutReasonOf } from './call-life.ts'
 export type { Observed } from './decision.ts'
 export {

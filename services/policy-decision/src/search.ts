@@ -7,6 +7,7 @@ import { type EvaluationRequest, evaluationRequest, isNameable } from './http/ev
 import { isCaughtUp } from './order/catch-up.ts'
 import type { Admission, Clocked, Judges, Logged, State } from './ports.ts'
 import { holdersOf } from './steps/authority.ts'
+import { type BudgetLeft, budgeted, budgetLeft } from './steps/budget.ts'
 import { readToken } from './steps/credential.ts'
 import { covered, permitted, verifiedForSearch } from './steps/table.ts'
 
@@ -32,16 +33,20 @@ export async function searchPermitted(
   if (!(await isCaughtUp(ports, left()))) throw new ServiceError('state_stale')
   const ids: string[] = []
   const reasons = new Set<DenialReason>()
+  const budgets: BudgetLeft[] = []
   for (const [n, { id, evaluation }] of candidates.entries()) {
     if (n % atOnce === 0) await new Promise(setImmediate)
     if (left() <= 0) throw new ServiceError('deadline_exceeded')
-    const reason = await whyNot(ports, point, evaluationRequest(evaluation), left())
+    const { reason, budget } = await whyNot(ports, point, evaluationRequest(evaluation), left())
+    if (budget !== undefined) budgets.push(budget)
     if (reason === 'state_stale') throw new ServiceError('state_stale')
     if (reason === undefined) ids.push(id)
     else reasons.add(reason)
   }
   const [reason] = reasons
-  return ids.length === 0 && reason !== undefined && reasons.size === 1 ? nothing(reason) : { ids }
+  const found: AuthZenFound = ids.length === 0 && reason !== undefined && reasons.size === 1 ? nothing(reason) : { ids }
+  const [budget] = budgets
+  return budget === undefined ? found : { ...found, context: { ...found.context, budget: { ...budget } } }
 }
 
 /**
@@ -70,7 +75,7 @@ export class Searches {
   }
 }
 
-const nothing = (reason: DenialReason): AuthZenFound => ({
+const nothing = (reason: DenialReason) => ({
   ids: [],
   context: { reason, reason_user: { en: denialReasons[reason].remedy } },
 })
@@ -80,16 +85,19 @@ async function whyNot(
   point: EnforcementPoint,
   request: EvaluationRequest,
   withinMs: number,
-): Promise<DenialReason | undefined> {
-  if (!isNameable(request)) return 'request_invalid'
+): Promise<{ reason?: DenialReason | undefined; budget?: BudgetLeft }> {
+  if (!isNameable(request)) return { reason: 'request_invalid' }
   const caller = verifiedForSearch.take({ point, request }, ports)
-  if (caller.refused !== undefined) return caller.refused
+  if (caller.refused !== undefined) return { reason: caller.refused }
   const anyArguments = request.observed.any_arguments === true
   const cover = await covered.takeWaiting({ ...caller.facts, withinMs, anyArguments }, ports)
-  if (cover.refused !== undefined) return cover.refused
+  if (cover.refused !== undefined) return { reason: cover.refused }
   const view = tentative(ports.projection.ledger.decisions.trees.get(cover.facts.tree.id))
   const { refused } = permitted.take({ ...cover.facts, view, purpose: 'search' }, ports)
-  return anyArguments && refused !== undefined && passing.has(refused) ? undefined : refused
+  const reason = anyArguments && refused !== undefined && passing.has(refused) ? undefined : refused
+  // With the arguments left open, the permissions were read as if they cost nothing.
+  const asks = request.observed.budget === true && !anyArguments
+  return { reason, ...(asks ? { budget: budgetLeft(budgeted(cover.facts.levels, view)) } : {}) }
 }
 
 /** Reasons that a human's yes or a moment takes away: a list for an agent shows such a tool, so that it can ask for it or wait. */

@@ -269,13 +269,18 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
     if (event.type !== 'outcome.reported') continue
     const { released, status } = event.data
     const back = takenBy(released, permission)
+    const spent = status === 'not_executed' ? undefined : spentBy(event.data)
+    const most = spent && parseMicros(reserved.cost[spent.currency] ?? '')
+    if (spent !== undefined && most !== undefined && spent.micros > most)
+      bad(`cost:${spent.currency}: ${spent.micros} of ${most} were spent`)
     if (back.every(([, by]) => by === 0n)) continue
     const mayRelease = registry.get(
       'enforcement-point',
       event.data.enforcement_point,
       Date.parse(event.time),
     )?.may_release
-    if (status !== 'not_executed' || mayRelease !== true) bad('released what may have been spent')
+    const isUnspent = status === 'not_executed' || isRest(released, spent, most)
+    if (!isUnspent || mayRelease !== true) bad('released what may have been spent')
     const whole = new Map(takenBy(reserved, permission))
     if (back.some(([what, by]) => by > (whole.get(what) ?? 0n))) bad('released more than was reserved')
     for (const [purse, , index] of purses) for (const [what, by] of notBytes(released, index)) sum(purse, what, -by)
@@ -294,6 +299,31 @@ function isHeldTo({ reserved, obligations = [] }: Allowed): boolean {
 
 /** Returns the bytes that were not sent. */
 const notBytes = (amounts: BudgetAmounts, permission: number) => takenBy({ ...amounts, egress_bytes: 0 }, permission)
+
+interface Money {
+  currency: string
+  micros: bigint
+}
+
+/** What the enforcement point signed as the cost of an effect that is over; undefined: it does not say. */
+function spentBy({ outcome }: EventData<'decisions.v1', 'outcome.reported'>): Money | undefined {
+  try {
+    const { status, cost } = JSON.parse(Buffer.from(openCompact(outcome)?.payload ?? []).toString('utf8'))
+    const micros = parseMicros(cost.amount)
+    return (status === 'succeeded' || status === 'failed') && micros !== undefined
+      ? { currency: cost.currency, micros }
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Money alone, and exactly the part of the reservation that the effect did not cost. */
+function isRest({ calls, egress_bytes, cost }: BudgetAmounts, spent?: Money, most?: bigint): boolean {
+  const [[currency, amount] = [], ...others] = Object.entries(cost)
+  if (calls > 0 || egress_bytes > 0 || others.length > 0 || spent === undefined || most === undefined) return false
+  return currency === spent.currency && parseMicros(amount ?? '') === most - spent.micros
+}
 
 /** The number of bytes that the enforcement point signed as sent; undefined: it does not say. */
 function sentBy({ outcome }: EventData<'decisions.v1', 'outcome.reported'>): bigint | undefined {

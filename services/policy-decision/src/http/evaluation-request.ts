@@ -23,6 +23,8 @@ const observedSchema = z.object({
   any_arguments: z.literal(true).optional(),
   /** In a search for resources: how their ids begin. What begins otherwise is not looked at. */
   resource_prefix: z.string().min(1).max(2048).optional(),
+  /** In a search for the subject: also answer with what is left of the budget. A decision ignores this. */
+  budget: z.literal(true).optional(),
 })
 
 /** The obligations that the enforcement point can fulfil (AuthZEN obligations profile, "Negotiation"). */

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import { parseMicros } from '@bailiwick/authority'
 import { generateKey, signOutcome } from '@bailiwick/credentials'
 import { newId, systemRandom } from '@bailiwick/kit'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -115,6 +116,55 @@ describe('what an enforcement point signed', () => {
     expect(w.taken()?.calls).toBe(1n)
     expect(w.store.settled).toMatchObject([{ giveBack: { egress_bytes: 0n } }])
     expect(w.store.settled[0]?.giveBack).not.toHaveProperty('calls')
+  })
+
+  it.each<[status: string, cost: string, left: string]>([
+    ['succeeded', '1', '1.5'],
+    ['succeeded', '0', '2.5'],
+    ['succeeded', '2.499999', '0.000001'],
+    ['failed', '0.4', '2.1'],
+  ])(
+    'gives back the money that an effect did not cost, once, and not its call: %s at %s (V9)',
+    async (status, amount, left) => {
+      const w = await allowed()
+      const cost = { amount, currency: 'EUR' }
+      await w.report({ status, cost })
+      await w.report({ status, cost })
+      expect(w.outcomes()).toMatchObject([{ data: { status, released: { ...nothing, cost: { EUR: left } } } }])
+      const spent = parseMicros(amount)
+      expect([w.taken()?.calls, w.taken()?.cost.get('EUR')]).toEqual([1n, spent])
+      const giveBack = { calls: 0n, 'cost:EUR': parseMicros(left), 'uses:0': 0n, egress_bytes: 0n }
+      expect(w.store.settled).toEqual([{ takeId: decisionId, to: 2, giveBack }])
+    },
+  )
+
+  it.each<[why: string, over: object, by?: Partial<Point>, mode?: string]>([
+    ['costs what was reserved', { cost: { amount: '2.5', currency: 'EUR' } }],
+    ['costs more than was reserved', { cost: { amount: '2.6', currency: 'EUR' } }],
+    ['costs another currency', { cost: { amount: '1', currency: 'USD' } }],
+    ['does not say what it costs', {}],
+    ['may go on', { status: 'unknown', cost: { amount: '1', currency: 'EUR' } }],
+    [
+      'was reported by a point that may not release',
+      { cost: { amount: '1', currency: 'EUR' } },
+      { may_release: false },
+    ],
+    ['is the one action that was approved', { cost: { amount: '1', currency: 'EUR' } }, {}, 'per_action'],
+  ])('gives no money back for an effect that %s (V9)', async (_, over, by = {}, mode = 'window') => {
+    const w = await allowed()
+    w.grant.mode = mode
+    await w.report(over, { ...point, ...by })
+    expect(w.outcomes()).toMatchObject([{ data: { released: nothing } }])
+    expect(w.taken()?.cost.get('EUR')).toBe(2_500_000n)
+    expect(w.store.settled).toEqual([{ takeId: decisionId, to: 2, giveBack: { egress_bytes: 0n } }])
+  })
+
+  it('gives no money back for a cost that comes late (V9)', async () => {
+    const w = await allowed()
+    Object.assign(w.record() ?? {}, { standing: 'missing' })
+    await w.report({ cost: { amount: '1', currency: 'EUR' } })
+    expect(w.outcomes()).toMatchObject([{ data: { released: nothing } }])
+    expect(w.taken()?.cost.get('EUR')).toBe(2_500_000n)
   })
 
   it.each([

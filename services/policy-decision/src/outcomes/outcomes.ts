@@ -1,3 +1,4 @@
+import { formatMicros, parseMicros } from '@bailiwick/authority'
 import type { BudgetAmounts, EnforcementPoint } from '@bailiwick/contracts'
 import { claimedEgress, type Outcome, outcomeHash, verifyingKey, verifyOutcome } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
@@ -15,9 +16,9 @@ const nothing = { calls: 0, egress_bytes: 0, cost: {} }
 const foldWaitMs = 1000
 
 /**
- * Relays an outcome that an enforcement point signed: one per decision, once, and one under each number of an instance (V10). Gives the
- * reservation back only for a signed `not_executed` of a point that is registered as one that may release (DESIGN §7.4 step 7). Resolves
- * once the outcome counts. The same outcome sent again gets the same answer and changes nothing. A different outcome of the same
+ * Relays an outcome that an enforcement point signed: one per decision, once, and one under each number of an instance (V10). Gives something
+ * back only to a point that is registered as one that may release (DESIGN §7.4 step 7): the reservation for a signed `not_executed`, and
+ * the money that an effect did not cost for a signed `cost`. Resolves once the outcome counts. The same outcome sent again gets the same answer and changes nothing. A different outcome of the same
  * decision is `outcome_mismatch`; a different outcome under the same number is `outcome_sequence_reused`. Both are reported to `refused`.
  */
 export async function reportOutcome(
@@ -52,7 +53,7 @@ interface Relaying {
 async function relay(
   { ports, queues, point, refused }: Relaying,
   jws: string,
-  { decision_id, call_id, action_digest, instance, status, sequence }: Outcome,
+  { decision_id, call_id, action_digest, instance, status, sequence, cost }: Outcome,
   { root, record }: Found,
 ): Promise<void> {
   if (record.enforcementPoint !== point.id || record.callId !== call_id)
@@ -82,7 +83,7 @@ async function relay(
     throw contradicts('outcome_sequence_reused', 'the instance gave this number to another outcome')
   // An approval of one action is used up by its ALLOW and never given back.
   const perAction = ports.projection.ledger.grants.trees.get(root)?.grant.mode === 'per_action'
-  const releasable = status === 'not_executed' && point.may_release && !perAction ? record.reserved : nothing
+  const releasable = point.may_release && !perAction ? releasedBy({ status, cost }, record.reserved) : nothing
   let released: BudgetAmounts = nothing
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   let version = 0
@@ -122,7 +123,7 @@ async function relay(
     recorded() {
       const unsent = isOpen ? Math.max(0, unsentOf(record.reserved, claimedEgress(jws), false)) : 0
       const giveBack = {
-        ...(released === nothing ? {} : storeAmounts(released, record.permission, 1n)),
+        ...(released === nothing ? {} : storeAmounts(released, record.permission, BigInt(released.calls))),
         egress_bytes: BigInt(unsent),
       }
       ports.grantStore.settle(root, { takeId: decision_id, to: version, giveBack }).catch(() => undefined)
@@ -132,6 +133,19 @@ async function relay(
     unsure: reject,
   })
   await promise
+}
+
+/**
+ * What an outcome leaves of its reservation: everything if nothing was executed; the money that it did not cost if it is over and states a
+ * cost in the reserved currency, no higher than what was reserved. An `unknown` effect may go on costing: it leaves nothing.
+ */
+function releasedBy({ status, cost }: Pick<Outcome, 'status' | 'cost'>, reserved: BudgetAmounts): BudgetAmounts {
+  if (status === 'not_executed') return reserved
+  if (status === 'unknown' || cost === undefined) return nothing
+  const most = parseMicros(reserved.cost[cost.currency] ?? '')
+  const spent = parseMicros(cost.amount)
+  if (most === undefined || spent === undefined || spent >= most) return nothing
+  return { ...nothing, cost: { [cost.currency]: formatMicros(most - spent) } }
 }
 
 interface Found {

@@ -1,3 +1,4 @@
+import { formatMicros, parseMicros } from '@bailiwick/authority'
 import type { SpendView } from '@bailiwick/projection'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
 import type { Level, Levels } from './authority.ts'
@@ -42,4 +43,28 @@ const nothing: Taken = {
 export function budgeted([grant, ...links]: Levels, view: SpendView): readonly [Budgeted, ...Budgeted[]] {
   const of = ({ holder: { authority }, covering }: Level, spent: Taken) => ({ authority, covering, spent })
   return [of(grant, view), ...links.map((link) => of(link, view.links.get(link.holder.id) ?? nothing))]
+}
+
+/** What an enforcement point may know before it asks for an action whose price it can choose. */
+export interface BudgetLeft {
+  /** By currency: the least that the grant and each link have left. What calls under way hold is not left. */
+  cost: Record<string, string>
+  /** Of each permission of the acting agent that covers the action: the arguments in which it reads a cost. `null`: it costs nothing. */
+  priced: ({ amount: string; currency: string } | null)[]
+}
+
+/** A moment later it may be less: only a decision reserves. */
+export function budgetLeft(levels: readonly [Budgeted, ...Budgeted[]]): BudgetLeft {
+  const least = new Map<string, bigint>()
+  for (const { authority, spent } of levels)
+    for (const [currency, amount] of Object.entries(authority.budget.cost ?? {})) {
+      const left = (parseMicros(amount) ?? 0n) - (spent.taken.cost.get(currency) ?? 0n)
+      const known = least.get(currency)
+      least.set(currency, known === undefined || left < known ? left : known)
+    }
+  const acting = levels.at(-1) ?? levels[0]
+  return {
+    cost: Object.fromEntries([...least].map(([currency, left]) => [currency, formatMicros(left < 0n ? 0n : left)])),
+    priced: acting.covering.map(({ index }) => acting.authority.permissions[index]?.cost ?? null),
+  }
 }
