@@ -125,6 +125,7 @@ export default defineConfig({
             'forged-events',
             'interleavings',
             'kept-calls',
+            'models-money',
             'poison',
             'proof-replay',
             'registry-switched-off',

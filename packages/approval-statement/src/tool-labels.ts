@@ -4,14 +4,17 @@ import type { ToolServer } from '@bailiwick/contracts'
 type Servers = ReadonlyMap<string, Pick<ToolServer, 'id' | 'tools'>>
 const undescribed: readonly string[] = ['unlabelled']
 
-/** The server of a tool id, `<server>/<tool>`; undefined if the id has another form. */
+/** Resources that a tool server in the registry describes. A model is described like a tool: its server's manifest holds its prices. */
+const described: ReadonlySet<string> = new Set(['tool', 'model'])
+
+/** The server of a tool id, `<server>/<tool>`, or of a model; undefined if the id has another form. */
 export function toolServerOf({ type, id }: { type: string; id: string }): string | undefined {
-  return type === 'tool' && id.includes('/') ? id.slice(0, id.indexOf('/')) : undefined
+  return described.has(type) && id.includes('/') ? id.slice(0, id.indexOf('/')) : undefined
 }
 
-/** What a tool does, according to the registry; an undescribed tool is `unlabelled`. A resource that is not a tool has no labels. */
+/** What a tool does, according to the registry; an undescribed tool is `unlabelled`. A resource that no server describes has no labels. */
 export function labelsOfTool(resource: { type: string; id: string }, servers: Pick<Servers, 'get'>): readonly string[] {
-  if (resource.type !== 'tool') return []
+  if (!described.has(resource.type)) return []
   return describedTool(resource, servers)?.labels ?? undescribed
 }
 
@@ -44,7 +47,7 @@ export function labelsWithin(
   servers: Pick<Servers, 'get' | 'values'>,
 ): readonly (readonly string[])[] {
   if (id !== undefined) return [labelsOfTool({ type, id }, servers)]
-  if (type !== 'tool') return [[]]
+  if (!described.has(type)) return [[]]
   const kinds = new Map([[undescribed.join(), undescribed]])
   for (const server of servers.values()) {
     const begins = `${server.id}/`

@@ -5,6 +5,7 @@ import type { ErrorKind } from './kinds/error-kind.ts'
 import { grantingErrors } from './kinds/granting.ts'
 import { logErrors } from './kinds/log.ts'
 import { mcpErrors } from './kinds/mcp.ts'
+import { modelErrors } from './kinds/models.ts'
 import { proxiedErrors } from './kinds/proxied.ts'
 import { receivedErrors } from './kinds/received.ts'
 import { relayedErrors } from './kinds/relayed.ts'
@@ -27,6 +28,7 @@ export const errorKinds = {
   ...upstreamErrors,
   ...mcpErrors,
   ...proxiedErrors,
+  ...modelErrors,
   ...systemErrors,
 } as const satisfies Record<string, ErrorKind>
 
@@ -44,5 +46,6 @@ export const errorGroups: Readonly<Record<string, Readonly<Record<string, ErrorK
   'Behind a relay': upstreamErrors,
   'MCP messages': mcpErrors,
   'HTTP APIs behind the gateway': proxiedErrors,
+  'Calls of models': modelErrors,
   'The system': systemErrors,
 }

@@ -136,7 +136,8 @@ class Flow implements AsyncIterableIterator<Uint8Array> {
         if (this.#isOver && !this.#signal.aborted) return { done: true, value: undefined }
         const { done, value } = await this.#fromUpstream()
         if (done) {
-          this.#end({ status: this.#status() })
+          const cost = this.#executed.cost?.()
+          this.#end({ status: this.#status(), ...(cost === undefined ? {} : { cost }) })
           return { done: true, value: undefined }
         }
         const shown = this.#through(value)
@@ -171,7 +172,7 @@ class Flow implements AsyncIterableIterator<Uint8Array> {
   }
 
   /** Not awaited: an upstream that hangs must not hold up the outcome. */
-  #end(effect: Pick<Effect, 'cut'> & { status: NonNullable<Effect['status']> }): void {
+  #end(effect: Pick<Effect, 'cut' | 'cost'> & { status: NonNullable<Effect['status']> }): void {
     if (this.#isOver) return
     this.#isOver = true
     this.#signal.removeEventListener('abort', this.#abort)

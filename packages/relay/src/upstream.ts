@@ -1,7 +1,7 @@
 import type { Action } from '@bailiwick/credentials'
 import type { Refused } from '@bailiwick/errors'
 import type { RawHeaders } from '@bailiwick/kit'
-import type { Permitted } from '@bailiwick/pep'
+import type { Effect, Permitted } from '@bailiwick/pep'
 
 export type { RawHeaders, Refused }
 
@@ -38,6 +38,8 @@ export interface Executed {
    * the effect is not known.
    */
   readonly failed?: () => boolean | undefined
+  /** What the effect cost, if the answer states it. Asked once, after `body` ended; not asked if it was cut. */
+  readonly cost?: () => Effect['cost']
 }
 
 /**

@@ -37,7 +37,8 @@ export const address = z
 /** Fields that frame a request or that the gateway itself makes: an injected one would contradict what was decided. */
 const ownFields =
   /^(host|connection|content-length|content-type|transfer-encoding|te|trailer|upgrade|expect|accept|dpop|mcp-.*)$/
-const headers = z.record(
+/** Header fields with secrets in them. */
+export const headers = z.record(
   fieldName.refine((name) => !ownFields.test(name), 'this field is made by the gateway'),
   template,
 )

@@ -11,11 +11,13 @@ import { connectionsWithin, openFilesLimit } from './descriptors.ts'
 import { type GatewayFile, readGatewayFile } from './gateway-file.ts'
 import { apiRoutes } from './http/api-routes.ts'
 import { mcpRoutes } from './http/mcp-routes.ts'
+import { modelsRoutes } from './http/models-routes.ts'
 import { metadataPath } from './http/resource-metadata.ts'
 import type { Decide } from './mcp/mcp-options.ts'
 import { McpServer } from './mcp/mcp-server.ts'
 import { type Changes, McpServers } from './mcp/mcp-servers.ts'
 import { Searches } from './mcp/searches.ts'
+import { modelProviders } from './models/open-models.ts'
 import { Apis } from './proxy/apis.ts'
 import { Reload, stampsOf } from './reload.ts'
 import { accessTo } from './servers/upstreams.ts'
@@ -94,12 +96,15 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   const apis = started.use(new Apis({ point, secrets, publicUrl, audiences, streamSeconds, headMs: answerMs }))
   apis.prepare(file.http).use()
   let inUse: GatewayFile = file
+  const models = started.use(modelProviders({ point, secrets, logger }))
+  models.prepare(file.models)()
   const { http, health, listen } = started.use(
     await openServers({ config, clock, random, logger, metrics, limits: connectionsWithin(openFilesLimit()) }),
   )
   health.check('point', () => point.obstacle)
   mcpRoutes(http, { servers, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
   apiRoutes(http, { apis, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
+  modelsRoutes(http, { provider: (name) => models.get(name), publicUrl })
   observe(metrics, servers)
   const url = await listen()
   const reload = started.use(
@@ -108,8 +113,10 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       apply(next) {
         const prepared = apis.prepare(next.http)
         try {
+          const useModels = models.prepare(next.models)
           const changes = servers.apply(next.mcp)
           const others = prepared.use()
+          useModels()
           inUse = next
           return bothChanges(changes, others)
         } catch (error) {

@@ -26,6 +26,7 @@ const viaApi = <M extends 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS
     on: 'http',
     gives: '*/*',
   }) as const
+const modelPathSchema = z.object({ name: z.string(), '*': z.string() })
 
 /** MCP itself is described by its own specification: messages are JSON-RPC, and most answers come from the server behind the gateway. */
 export const gatewayRoutes = {
@@ -76,6 +77,24 @@ export const gatewayRoutes = {
     on: 'http',
     params: serverNameSchema,
     answer: resourceMetadataSchema,
+  },
+  callModel: {
+    method: 'POST',
+    path: '/models/:name/*',
+    summary:
+      'The API of a provider of models, as far as it can be priced: /v1/chat/completions, /v1/responses, /v1/messages',
+    on: 'http',
+    params: modelPathSchema,
+    body: z.record(z.string(), z.unknown()),
+    gives: '*/*',
+  },
+  listModels: {
+    method: 'GET',
+    path: '/models/:name/*',
+    summary: 'The models of a provider: /v1/models',
+    on: 'http',
+    params: modelPathSchema,
+    gives: '*/*',
   },
 } as const satisfies Routes
 

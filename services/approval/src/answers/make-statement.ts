@@ -1,4 +1,9 @@
-import { buildApprovalStatement, buildRegistryStatement, statementHash } from '@bailiwick/approval-statement'
+import {
+  buildApprovalStatement,
+  buildRegistryStatement,
+  statementHash,
+  toolServerOf,
+} from '@bailiwick/approval-statement'
 import { type Authority, describe, narrows } from '@bailiwick/authority'
 import type { Approver, Continuous, Rule } from '@bailiwick/contracts'
 import { encodeBase64url } from '@bailiwick/credentials'
@@ -174,9 +179,10 @@ function changeStatement(approval: Approval, ask: RegistryAsk): AnswerStatement 
 
 /** The manifest of each tool server whose tools are named as `<server>/<tool>`: if a tool changes, it is not what was approved. */
 function manifestsOf({ projection }: Approval, { permissions }: Authority): Record<string, string> {
-  const names = permissions.flatMap(({ resource: { type, id } }) =>
-    type === 'tool' && id?.includes('/') ? [id.slice(0, id.indexOf('/'))] : [],
-  )
+  const names = permissions.flatMap(({ resource: { type, id } }) => {
+    const server = id === undefined ? undefined : toolServerOf({ type, id })
+    return server === undefined ? [] : [server]
+  })
   return Object.fromEntries(
     [...new Set(names)].flatMap((name) => {
       const server = projection.ledger.registry.get('tool-server', name)

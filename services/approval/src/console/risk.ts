@@ -1,4 +1,4 @@
-import { countsCost } from '@bailiwick/approval-statement'
+import { countsCost, toolServerOf } from '@bailiwick/approval-statement'
 import { type Authority, type Permission, parseAuthority } from '@bailiwick/authority'
 import type { ToolServer } from '@bailiwick/contracts'
 import type { RegistryState } from '@bailiwick/projection'
@@ -129,10 +129,11 @@ const when = (holds: boolean, level: RiskLevel, text: string): Reason[] => (hold
 
 /** The labels of the one tool that a permission names; undefined if the tool is not described. */
 export function labelsOf(registry: RegistryState, { resource }: Permission): string[] | undefined {
-  if (resource.type !== 'tool' || !resource.id?.includes('/')) return undefined
-  const cut = resource.id.indexOf('/')
-  const { tools } = registry.get('tool-server', resource.id.slice(0, cut)) ?? {}
-  const name = resource.id.slice(cut + 1)
+  const { type, id } = resource
+  const server = id === undefined ? undefined : toolServerOf({ type, id })
+  if (id === undefined || server === undefined) return undefined
+  const { tools } = registry.get('tool-server', server) ?? {}
+  const name = id.slice(server.length + 1)
   const labels = tools !== undefined && Object.hasOwn(tools, name) ? tools[name]?.labels : undefined
   return labels?.length ? labels : undefined
 }

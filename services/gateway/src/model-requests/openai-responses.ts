@@ -1,0 +1,132 @@
+import { isObject, type JsonObject } from '@bailiwick/mcp'
+import {
+  any,
+  byType,
+  flag,
+  imageAt,
+  limit,
+  listOf,
+  modelName,
+  no,
+  only,
+  type Reading,
+  type Rules,
+  textOr,
+} from './reading.ts'
+
+// Every member of a request for /v1/responses. An answer that is kept and continued (`previous_response_id`, `conversation`, `prompt`,
+// `item_reference`) has input that is not in the request, so its cost has no bound. One in the background ends after its call.
+
+const plain: Rules = { type: any, text: any, refusal: any, annotations: any, logprobs: any }
+const part = (item: JsonObject, reading: Reading, member: string) => reading.members(item, plain, `${member}.`)
+
+const parts = listOf(
+  byType({
+    input_text: part,
+    output_text: part,
+    summary_text: part,
+    reasoning_text: part,
+    text: part,
+    refusal: part,
+    input_image: (item, reading, member) => {
+      reading.members(item, { type: any, image_url: any, file_id: any, detail: any }, `${member}.`)
+      if (typeof item.file_id === 'string') reading.beyond('file_id')
+      else imageAt(item.image_url, reading, `${member}.image_url`)
+    },
+    input_file: (item, reading, member) => {
+      reading.members(item, { type: any, file_id: any, file_url: any, file_data: any, filename: any }, `${member}.`)
+      reading.beyond(['file_url', 'file_data'].find((name) => typeof item[name] === 'string') ?? 'file_id')
+    },
+  }),
+)
+
+const message: Rules = {
+  type: any,
+  id: any,
+  status: any,
+  phase: any,
+  role: only('system', 'developer', 'user', 'assistant'),
+  content: textOr(parts),
+}
+const called: Rules = {
+  type: any,
+  id: any,
+  status: any,
+  call_id: any,
+  name: any,
+  namespace: any,
+  arguments: any,
+  input: any,
+  action: any,
+}
+const output: Rules = { type: any, id: any, status: any, call_id: any, output: textOr(parts) }
+const reasoning: Rules = { type: any, id: any, status: any, summary: parts, content: parts, encrypted_content: any }
+
+const read = (rules: Rules) => (item: JsonObject, reading: Reading, member: string) =>
+  reading.members(item, rules, `${member}.`)
+const ofType = byType({
+  message: read(message),
+  function_call: read(called),
+  function_call_output: read(output),
+  custom_tool_call: read(called),
+  custom_tool_call_output: read(output),
+  local_shell_call: read(called),
+  local_shell_call_output: read(output),
+  reasoning(each, reading, member) {
+    read(reasoning)(each, reading, member)
+    // Without it, the provider looks up what it kept under the id.
+    if (typeof each.encrypted_content !== 'string') reading.refuse('model_member_refused', `${member}: reasoning`)
+  },
+})
+const item = (each: JsonObject, reading: Reading, member: string) =>
+  (each.type === undefined || each.type === null ? read(message) : ofType)(each, reading, member)
+
+/** Tools that the client runs itself. All others run at the provider, or call a server from there. */
+const ownTools: ReadonlySet<unknown> = new Set(['function', 'custom', 'local_shell'])
+
+export const responsesRules: Rules = {
+  model: modelName,
+  input: textOr(listOf(item)),
+  instructions: any,
+  max_output_tokens: limit,
+  stream: flag((reading, value) => {
+    reading.stream = value
+  }),
+  stream_options: (value, reading, member) => {
+    if (!isObject(value)) return reading.refuse('model_request_malformed', member)
+    reading.members(value, { include_obfuscation: flag(() => undefined) }, `${member}.`)
+  },
+  tools: listOf((tool, reading, member) => {
+    const { type } = tool
+    if (ownTools.has(type)) reading.tools.add(String(type))
+    else if (typeof type === 'string') reading.beyond(type.replace(/_preview.*$|_\d{4}_\d\d_\d\d$/, ''))
+    else reading.refuse('model_request_malformed', member)
+  }),
+  tool_choice: any,
+  parallel_tool_calls: any,
+  max_tool_calls: any,
+  include: (value, reading, member) => {
+    const known = ['reasoning.encrypted_content', 'message.output_text.logprobs']
+    if (!Array.isArray(value) || value.some((each) => !known.includes(each)))
+      reading.refuse('model_member_refused', member)
+  },
+  store: flag((reading, value) => {
+    reading.store = value
+  }),
+  background: only(false),
+  service_tier: only('default'),
+  truncation: any,
+  reasoning: any,
+  text: any,
+  temperature: any,
+  top_p: any,
+  top_logprobs: any,
+  metadata: any,
+  client_metadata: any,
+  user: any,
+  safety_identifier: any,
+  prompt_cache_key: any,
+  previous_response_id: no,
+  conversation: no,
+  prompt: no,
+}

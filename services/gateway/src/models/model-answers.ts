@@ -1,0 +1,71 @@
+import { denialReasons, type ErrorCode, errorKinds, type ServiceError } from '@bailiwick/errors'
+import { challengeOf, problemOfRefusal, type Refusal, retryAfterOf } from '@bailiwick/pep'
+import type { Refused } from '@bailiwick/relay'
+import type { Api } from './usage.ts'
+
+/** An answer of the gateway itself, in the shape in which clients of the API read errors. */
+export interface ModelError {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: object
+}
+
+/** Nothing was decided: the rule, and never a value of the request. */
+export function refusedError(api: Api, { refused, detail }: Refused): ModelError {
+  const { status, title } = errorKinds[refused]
+  return errorOf(api, { status, code: refused, message: `${title}: ${detail}` })
+}
+
+/** Nothing was executed. What may succeed a moment later is 429 with `Retry-After`, at which the usual clients try again. */
+export function deniedError(api: Api, refusal: Refusal): ModelError {
+  const { reason, dpopNonce, decisionId, accessRequest } = refusal
+  const { status } = problemOfRefusal(refusal)
+  const seconds = retryAfterOf(refusal)
+  const remedy =
+    reason in denialReasons
+      ? denialReasons[reason as keyof typeof denialReasons].remedy
+      : errorKinds[reason as ErrorCode].title
+  return errorOf(api, {
+    status: status === 403 && seconds !== undefined ? 429 : status,
+    code: reason,
+    message: `Denied (${reason}). ${remedy}`,
+    headers: {
+      ...(status === 401 ? { 'www-authenticate': challengeOf(refusal) } : {}),
+      ...(dpopNonce === undefined ? {} : { 'dpop-nonce': dpopNonce }),
+      ...(decisionId === undefined ? {} : { 'bailiwick-decision-id': decisionId }),
+      ...(seconds === undefined || status === 401 ? {} : { 'retry-after': String(seconds) }),
+    },
+    more: accessRequest === undefined ? {} : { access_request: accessRequest },
+  })
+}
+
+/** The permit was used. Says nothing that the provider said. Clients repeat a call by themselves only if nothing was sent. */
+export function failedError(api: Api, { code }: ServiceError): ModelError {
+  const { status, title, retryable } = errorKinds[code]
+  return errorOf(api, { status, code, message: title, headers: { 'x-should-retry': String(retryable) } })
+}
+
+interface Said {
+  status: number
+  code: string
+  message: string
+  headers?: Record<string, string>
+  more?: object
+}
+
+function errorOf(api: Api, { status, code, message, headers = {}, more = {} }: Said): ModelError {
+  const type = api === 'anthropic' ? (anthropicTypes[status] ?? 'api_error') : 'bailiwick'
+  const error = { type, code, message, param: null, ...more }
+  // `code` and `retry_after` are where agents with our SDK read them.
+  const ours = { code, ...('retry-after' in headers ? { retry_after: Number(headers['retry-after']) } : {}) }
+  return { status, headers, body: api === 'anthropic' ? { type: 'error', error, ...ours } : { error, ...ours } }
+}
+
+const anthropicTypes: Readonly<Record<number, string>> = {
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+}

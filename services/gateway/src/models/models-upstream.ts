@@ -1,0 +1,96 @@
+import type { Action } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { Permitted } from '@bailiwick/pep'
+import { type Executed, fieldOf, type RawHeaders, type Refused, type Upstream } from '@bailiwick/relay'
+import { type ModelRequest, modelAction, readModelRequest } from '../model-requests/model-request.ts'
+import type { HttpSender } from '../servers/http-sender.ts'
+import { Meter } from './meter.ts'
+import type { ModelsEntry } from './models-entry.ts'
+import { costOf, spellMicros } from './prices.ts'
+
+/** Fields that are sent on. All others are dropped: they could name another account, or another key. */
+const forwarded: ReadonlySet<string> = new Set(['accept', 'content-type', 'anthropic-version', 'anthropic-beta'])
+
+export interface ModelsUpstreamOptions {
+  name: string
+  entry: ModelsEntry
+  /** Sends to the endpoint at a path. */
+  send: (path: string, ...sent: Parameters<HttpSender['send']>) => ReturnType<HttpSender['send']>
+  /** Whether the caller's permission counts the cost of this call. If not, nothing is sent. */
+  isPriced: boolean
+  /** Whether the usage that comes was asked for by the gateway alone. */
+  hidesUsage: boolean
+  /** A provider's counts that cannot be true, or are missing: the whole reservation is spent. */
+  onUnsettled: () => void
+}
+
+/** A provider of models as the upstream of a relay: it sends the bytes that were decided on, and says what the answer cost. */
+export function modelsUpstream({ name, entry, send, ...options }: ModelsUpstreamOptions): Upstream {
+  const { currency } = entry.prices
+  return {
+    toAction: (request): Action | Refused => modelAction(name, entry, request),
+    async execute({ signal }: Permitted, request): Promise<Executed> {
+      const read = readModelRequest(entry, request)
+      if ('refused' in read) throw new ServiceError('invariant_broken', 'a request without an action')
+      if (!options.isPriced) throw new ServiceError('call_not_begun', 'its cost would not be counted')
+      const { method, headers, body } = request
+      const kept = headers.filter((_, n) => forwarded.has((headers[n - (n % 2)] ?? '').toLowerCase()))
+      const answered = await send(read.endpoint.path, { method, headers: kept, body }, signal)
+      const { status } = answered
+      if (status >= 300 && status < 400) {
+        void answered.body.return?.()
+        throw new ServiceError('upstream_redirected')
+      }
+      if ((fieldOf(answered.headers, 'content-encoding') ?? 'identity').toLowerCase() !== 'identity') {
+        void answered.body.return?.()
+        throw new ServiceError('upstream_failed', 'an encoded answer, which was not asked for')
+      }
+      if (read.endpoint.does !== 'invoke') return { ...answered }
+      const meter = new Meter({
+        api: entry.api,
+        hidesUsage: options.hidesUsage,
+        most: { input: read.bound.input, output: read.asked.output?.tokens ?? 0 },
+        mostBytes: mostBytesOf(read, body.length),
+      })
+      const isStream = /^text\/event-stream\s*(;|$)/i.test(fieldOf(answered.headers, 'content-type') ?? '')
+      const cost = () => {
+        if (entry.prices.not_charged.includes(status)) return { amount: '0', currency }
+        const { tokens } = meter
+        if (tokens === undefined || status >= 300) {
+          options.onUnsettled()
+          return undefined
+        }
+        return { amount: spellMicros(costOf(read.price, tokens, read.bound.outside)), currency }
+      }
+      const metered = isStream ? meter.events(answered.body) : meter.whole(answered.body)
+      return { status, headers: withoutLength(answered.headers, isStream), body: bodyOf(metered, answered.body), cost }
+    },
+    async [Symbol.asyncDispose]() {
+      // Its sender belongs to the endpoints, and ends with them.
+    },
+  }
+}
+
+/** A stream may have events that its client does not get. */
+const withoutLength = (headers: RawHeaders, isStream: boolean): RawHeaders =>
+  isStream ? headers.filter((_, n) => (headers[n - (n % 2)] ?? '').toLowerCase() !== 'content-length') : headers
+
+/** An answer repeats the request's instructions and tools, and a token in an event of its own takes a few hundred bytes, some of them four times. */
+const mostBytesOf = ({ asked }: ModelRequest, length: number) =>
+  1_048_576 + 8 * length + 4096 * (asked.output?.tokens ?? 0)
+
+/** Giving up a generator that waits would not reach the connection. */
+function bodyOf(
+  metered: AsyncGenerator<Uint8Array>,
+  source: AsyncIterableIterator<Uint8Array>,
+): AsyncIterableIterator<Uint8Array> {
+  const body: AsyncIterableIterator<Uint8Array> = {
+    next: () => metered.next(),
+    async return() {
+      await source.return?.()
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]: () => body,
+  }
+  return body
+}

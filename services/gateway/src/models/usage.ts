@@ -1,0 +1,49 @@
+import { isObject, type JsonObject } from '@bailiwick/mcp'
+
+/** What a provider counted. `input` includes what it read from its cache or wrote to it. */
+export interface Tokens {
+  readonly input: number
+  readonly cacheRead: number
+  readonly cacheWrite: number
+  readonly output: number
+}
+
+/** The shape of an API. */
+export type Api = 'openai' | 'anthropic'
+
+/** The usage that stands in an answer, as its API spells it; undefined if it is not there, or is not what a provider can have counted. */
+export function tokensOf(api: Api, usage: unknown): Tokens | undefined {
+  if (!isObject(usage)) return undefined
+  return api === 'anthropic' ? ofAnthropic(usage) : ofOpenAi(usage)
+}
+
+function ofOpenAi(usage: JsonObject): Tokens | undefined {
+  const isChat = 'prompt_tokens' in usage
+  const input = count(isChat ? usage.prompt_tokens : usage.input_tokens)
+  const output = count(isChat ? usage.completion_tokens : usage.output_tokens)
+  const details = isChat ? usage.prompt_tokens_details : usage.input_tokens_details
+  const cacheRead = isObject(details) ? count(details.cached_tokens ?? 0) : 0
+  return checked({ input, output, cacheRead, cacheWrite: 0 })
+}
+
+function ofAnthropic(usage: JsonObject): Tokens | undefined {
+  const plain = count(usage.input_tokens)
+  const cacheRead = count(usage.cache_read_input_tokens ?? 0)
+  const cacheWrite = count(usage.cache_creation_input_tokens ?? 0)
+  const output = count(usage.output_tokens)
+  if (plain === undefined || cacheRead === undefined || cacheWrite === undefined) return undefined
+  return checked({ input: plain + cacheRead + cacheWrite, cacheRead, cacheWrite, output })
+}
+
+type Counted = { [K in keyof Tokens]: number | undefined }
+
+function checked({ input, output, cacheRead, cacheWrite }: Counted): Tokens | undefined {
+  if (input === undefined || output === undefined || cacheRead === undefined || cacheWrite === undefined)
+    return undefined
+  // A prompt is never empty, and no cache holds more than the prompt.
+  if (input === 0 || cacheRead + cacheWrite > input) return undefined
+  return { input, output, cacheRead, cacheWrite }
+}
+
+const count = (value: unknown): number | undefined =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined

@@ -1,0 +1,189 @@
+import {
+  chatEvents,
+  type ModelReply,
+  messageEvents,
+  plainReply,
+  responseEvents,
+} from '@bailiwick/gateway/model-fixture'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { ModelsWorld, modelsAuthority } from '../e2e/models-world.ts'
+
+/*
+ * A provider, or who stands in its place, that says less than it computed; and a client that leaves before the bill. In each case the whole
+ * reservation is spent: what no one can count is not given back.
+ */
+
+let world: ModelsWorld
+beforeAll(async () => {
+  world = await ModelsWorld.open()
+})
+afterAll(() => world?.[Symbol.asyncDispose]())
+beforeEach(() => {
+  world.provider.answer = ({ path }, body) => plainReply(path, body)
+})
+
+const chat = '/acme/v1/chat/completions'
+const body = { model: 'small', messages: [{ role: 'user', content: 'Hi' }], max_tokens: 100 }
+/** 100 tokens of output cost 0.01 USD; the bound of the input adds a little. */
+const reservation = expect.closeTo(0.0122, 3)
+
+const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 }
+const answer = (of: unknown): ModelReply => ({ json: { choices: [{ message: { content: 'Hello' } }], usage: of } })
+const stream = (of?: unknown): ModelReply => ({ events: chatEvents(['Hello', ' world'], of) })
+const claude = (input: object, output: object): ModelReply => ({
+  events: messageEvents(['Hello'], { input, output } as never),
+})
+
+it.each<[lie: string, path: string, isStream: boolean, reply: ModelReply]>([
+  ['an answer without usage', chat, false, answer(undefined)],
+  ['an answer whose usage is nothing', chat, false, answer(null)],
+  ['more output than was allowed', chat, false, answer({ ...usage, completion_tokens: 101 })],
+  ['more input than can be', chat, false, answer({ ...usage, prompt_tokens: 1_000_000 })],
+  ['negative output', chat, false, answer({ ...usage, completion_tokens: -100 })],
+  ['half a token', chat, false, answer({ ...usage, completion_tokens: 0.5 })],
+  ['no output at all', chat, false, answer({ ...usage, completion_tokens: 0 })],
+  ['a prompt of nothing', chat, false, answer({ ...usage, prompt_tokens: 0 })],
+  ['words for numbers', chat, false, answer({ prompt_tokens: '10', completion_tokens: '5' })],
+  [
+    'more read from the cache than there was',
+    chat,
+    false,
+    answer({ ...usage, prompt_tokens_details: { cached_tokens: 11 } }),
+  ],
+  ['an answer that breaks off before its usage', chat, false, { ...answer(usage), last: 'break' }],
+  ['no JSON', chat, false, { json: 'usage' }],
+  ['an error after the work', chat, false, { status: 500, json: { error: {}, usage } }],
+  ['a filter that read the prompt first', chat, false, { status: 400, json: { error: { code: 'content_filter' } } }],
+  ['a stream without usage', chat, true, stream()],
+  [
+    'a stream that breaks off before its usage',
+    chat,
+    true,
+    { events: chatEvents(['Hello'], usage).slice(0, 2), last: 'break' },
+  ],
+  [
+    'a stream cut in the middle of an event',
+    chat,
+    true,
+    { events: [chatEvents(['Hello'], usage).join('').slice(0, -30)], last: 'break' },
+  ],
+  ['a stream that ends before it is over', chat, true, { events: chatEvents(['Hello'], usage).slice(0, -1) }],
+  [
+    'a usage before the words',
+    chat,
+    true,
+    { events: [...chatEvents([], usage).slice(0, -1), ...chatEvents(['Hello', ' world'])] },
+  ],
+  ['a usage inside the words', chat, true, { events: chatEvents([JSON.stringify({ usage })]) }],
+  ['a response without usage', '/acme/v1/responses', true, { events: responseEvents(['Hello']) }],
+  [
+    'a message that counts more and then less',
+    '/claudish/v1/messages',
+    true,
+    claude({ input_tokens: 10, output_tokens: 90 }, { output_tokens: 5 }),
+  ],
+  [
+    'a message that is never over',
+    '/claudish/v1/messages',
+    true,
+    {
+      events: messageEvents(['Hello'], {
+        input: { input_tokens: 10, output_tokens: 1 },
+        output: { output_tokens: 5 },
+      }).slice(0, -1),
+    },
+  ],
+])('%s is the whole reservation (V9)', async (_, path, isStream, reply) => {
+  const { grantId } = await world.granted(modelsAuthority('0.02'))
+  world.provider.answer = () => reply
+  const asked = path.endsWith('responses') ? { model: 'small', input: 'Hi', max_output_tokens: 100 } : body
+  await world
+    .ask({ grantId }, path, { ...asked, stream: isStream })
+    .then((response) => response.text())
+    .catch(() => undefined)
+  expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
+})
+
+it('a stream that counts more than was allowed is cut while it flows (V9)', async () => {
+  const { grantId } = await world.granted(modelsAuthority('0.02'))
+  const counting = { choices: [{ delta: { content: 'x' } }], usage: { ...usage, completion_tokens: 101 } }
+  world.provider.answer = () => ({
+    events: [...chatEvents(['a']).slice(0, 1), `data: ${JSON.stringify(counting)}\n\n`],
+    last: 'silence',
+  })
+  const response = await world.ask({ grantId }, chat, { ...body, stream: true })
+  await expect(response.text()).rejects.toThrow()
+  expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
+})
+
+it('a client that hangs up in the middle pays for all of it (V9)', async () => {
+  const { grantId } = await world.granted(modelsAuthority('0.02'))
+  world.provider.answer = () => ({ events: chatEvents(['a', 'b']).slice(0, 2), last: 'silence' })
+  const gone = new AbortController()
+  const response = await world.ask({ grantId }, chat, { ...body, stream: true }, { signal: gone.signal })
+  await response.body?.getReader().read()
+  gone.abort()
+  expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
+})
+
+it('a client that hangs up before the answer begins pays for all of it (V9)', async () => {
+  const { grantId } = await world.granted(modelsAuthority('0.02'))
+  const calls = world.provider.calls.length
+  world.provider.answer = () => ({ last: 'silence' })
+  const gone = new AbortController()
+  const asking = world.ask({ grantId }, chat, body, { signal: gone.signal }).catch(() => undefined)
+  await expect.poll(() => world.provider.calls.length).toBe(calls + 1)
+  gone.abort()
+  await asking
+  expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
+})
+
+it('a client that leaves when it has read the last event has paid what it cost (V9)', async () => {
+  const { grantId } = await world.granted(modelsAuthority('0.02'))
+  const gone = new AbortController()
+  const asked = { ...body, stream: true, stream_options: { include_usage: true } }
+  const response = await world.ask({ grantId }, chat, asked, { signal: gone.signal })
+  const reader = response.body?.getReader()
+  for (let text = ''; !text.includes('[DONE]'); ) text += Buffer.from((await reader?.read())?.value ?? []).toString()
+  gone.abort()
+  expect(await world.spent(grantId, 1)).toBe('0.00051')
+})
+
+it('two calls of the last money: one is sent, the other waits or is denied, and never both (V9)', async () => {
+  const { grantId } = await world.granted(modelsAuthority('0.0125'))
+  const calls = world.provider.calls.length
+  let end = () => {}
+  const after = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  world.provider.answer = () => ({ ...answer(usage), after })
+  const first = world.ask({ grantId }, chat, body)
+  await expect.poll(() => world.provider.calls.length).toBe(calls + 1)
+  const second = await world.ask({ grantId }, chat, body)
+  expect([second.status, second.headers.get('retry-after'), await second.json()]).toMatchObject([
+    429,
+    '1',
+    { code: 'budget_reserved' },
+  ])
+  end()
+  await (await first).text()
+  expect(await world.spent(grantId, 1)).toBe('0.00051')
+  expect((await world.ask({ grantId }, chat, body)).status).toBe(200)
+})
+
+it('a secret of the provider that comes back in an answer is cut off (V17)', async () => {
+  const { grantId } = await world.granted(modelsAuthority('0.02'))
+  world.provider.answer = () => ({
+    json: { choices: [{ message: { content: `the key is ${world.provider.secret}` } }], usage },
+  })
+  const text = await world
+    .ask({ grantId }, chat, body)
+    .then((response) => response.text())
+    .catch(() => 'cut')
+  expect(text).not.toContain(world.provider.secret)
+  expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
+})
+
+it('no attack left the log with more spent than there was (V9)', async () => {
+  await expect.poll(() => world.findings(), { interval: 500 }).toEqual([])
+})
