@@ -1,11 +1,12 @@
-// Writes what follows from declarations in code: schemas, AsyncAPI, Kafka's topics and ACLs, event vectors, and the pages on
-// events, errors, reasons, settings, metrics and log lines. `--check` writes nothing, names what is stale, and exits with 1 then. `--root DIR`: elsewhere.
+// Writes what follows from declarations in code: schemas, AsyncAPI, Kafka's topics and ACLs, event vectors, the codes of the Python SDK, and the
+// pages on events, errors, reasons, settings, metrics and log lines. `--check` writes nothing, names what is stale, and exits with 1 then. `--root DIR`: elsewhere.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { contractFiles, generatedFolders, generatedFrom, table } from '@bailiwick/contracts/generate'
 import { type DenialReason, denialReasons, errorGroups, isRequestable, retrySecondsOf } from '@bailiwick/errors'
+import { pythonCodes } from './python-codes.ts'
 import { logPage, metricsPage, settingsPage } from './reference-pages.ts'
 
 const { values: options } = parseArgs({ options: { check: { type: 'boolean' }, root: { type: 'string' } } })
@@ -66,6 +67,7 @@ const files = new Map([
   ...contractFiles(),
   ['docs/reference/errors.md', errorsPage],
   ['docs/reference/decision-reasons.md', reasonsPage],
+  ['clients/python/src/bailiwick/_codes.py', pythonCodes],
   ['docs/reference/settings.md', await settingsPage()],
   ['docs/reference/metrics.md', metricsPage()],
   ['docs/reference/log-lines.md', logPage()],
