@@ -57,10 +57,15 @@ export function missingPrograms(): string[] {
   ]
 }
 
-/** The Python of a virtual environment with exactly the pinned packages. It is rebuilt when requirements.txt changes. */
+/**
+ * The Python of a virtual environment with exactly the pinned packages: where requirements.txt has hashes, with exactly those files. It is
+ * rebuilt when requirements.txt changes.
+ */
 export async function pythonWithPackages(folderOfProgram = python): Promise<string> {
   const requirements = join(folderOfProgram, 'requirements.txt')
-  const name = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 16)
+  const pinned = readFileSync(requirements, 'utf8')
+  const name = createHash('sha256').update(pinned).digest('hex').slice(0, 16)
+  const exactly = pinned.includes('--hash=') ? ['--require-hashes', '--no-deps'] : []
   const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'bailiwick', `consumers-python-${name}`)
   const found = join(folder, 'bin/python')
   if (existsSync(join(folder, 'complete'))) return found
@@ -68,7 +73,17 @@ export async function pythonWithPackages(folderOfProgram = python): Promise<stri
   mkdirSync(folder, { recursive: true })
   const steps = [
     ['python3', '-m', 'venv', folder],
-    [found, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement', requirements],
+    [
+      found,
+      '-m',
+      'pip',
+      'install',
+      '--quiet',
+      '--disable-pip-version-check',
+      ...exactly,
+      '--requirement',
+      requirements,
+    ],
   ]
   for (const [file = '', ...args] of steps) {
     const { code, err } = await run(file, args)

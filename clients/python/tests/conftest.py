@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 
@@ -14,8 +15,11 @@ READ = tool("invoices/read")
 
 
 @pytest.fixture(scope="session")
-def dev() -> Generator[Installation, None, None]:
-    with installation() as found:
+def dev(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Generator[Installation, None, None]:
+    policies = tmp_path_factory.mktemp("policies")
+    for file in (root / "policies/schema.cedarschema", Path(__file__).with_name("sdk.cedar")):
+        shutil.copy(file, policies)
+    with installation("--policies", policies) as found:
         yield found
 
 

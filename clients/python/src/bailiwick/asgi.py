@@ -224,6 +224,8 @@ class Gate:
             raise BailiwickError("answer_withheld", "an answer in another form")
         chunk, self._is_whole = bytes(message.get("body", b"")), not message.get("more_body", False)
         if owed.redact:
+            if chunk and not self._is_plain_json():
+                raise BailiwickError("answer_withheld", "no plain JSON")
             self._held += chunk
             if len(self._held) > (owed.most_bytes or _MOST_HELD):
                 raise BailiwickError("answer_withheld", "longer than its limit")
@@ -259,12 +261,13 @@ class Gate:
         values = _values(self._headers, b"content-length")
         return int(values[0]) if values and values[0].isdigit() else 0
 
-    def _shown(self, body: bytes) -> bytes:
+    def _is_plain_json(self) -> bool:
         kinds = _values(self._headers, b"content-type")
+        return len(kinds) == 1 and _JSON.match(kinds[0]) is not None and not _values(self._headers, b"content-encoding")
+
+    def _shown(self, body: bytes) -> bytes:
         if not body:
             return body
-        if len(kinds) != 1 or not _JSON.match(kinds[0]) or _values(self._headers, b"content-encoding"):
-            raise BailiwickError("answer_withheld", "no plain JSON")
         try:
             return redact_bytes(body, self._permitted.owed)
         except (BailiwickError, ValueError, TypeError, RecursionError):

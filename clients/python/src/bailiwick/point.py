@@ -415,7 +415,7 @@ class EnforcementPoint:
         elif code in _NOT_BEGUN:
             self._report(permitted, {"status": "not_executed"})
         else:
-            # A task that is cancelled, or a process that is told to end, may have done a part.
+            # A task that is cancelled, or a process that must end, may have done a part.
             is_unclear = code in _UNCLEAR or not isinstance(error, Exception)
             self._report(permitted, {"status": "unknown" if is_unclear else "failed"})
 

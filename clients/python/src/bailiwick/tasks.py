@@ -115,7 +115,7 @@ class Asking:
 class Ask(TypedDict, total=False):
     """How an authority is asked for."""
 
-    #: `window` (the default), `continuous`, or `per_action` for one exact action.
+    #: `window` (the default), `continuous`, or `per_action` for one exact action, as a step-up is.
     mode: Mode
     #: How long the grant is to live, in seconds; at most 8 h, and an hour unless it is given.
     expires_in: int
@@ -154,7 +154,7 @@ def sign_request(asking: Asking, authority: Mapping[str, Any], *, now: int, **as
         "exp": now + ask.get("valid_for", 600),
         "jti": random_id(),
         "authority": dict(authority),
-        "mode": ask.get("mode", "window"),
+        "mode": ask.get("mode", "per_action" if "grant_id" in ask else "window"),
         "expires_in_seconds": ask.get("expires_in", 3600),
         "not_before": ask.get("not_before"),
         "rebind": ask.get("rebind"),
