@@ -4,7 +4,9 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileOutcomeStore } from '@bailiwick/pep'
+import { sampleKeyFile } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { GatewayWorld } from '../e2e/gateway-world.ts'
 import { missingPrograms, pythonWithPackages, run } from './programs.ts'
 
 // The SDK for Python as users install it: its wheel, built from its source archive, in the test's own folder.
@@ -76,5 +78,25 @@ describe.skipIf(missing.length > 0)('the SDK for Python', () => {
     expect(code).not.toBe(0)
     expect(err).toContain('outcomes_locked')
     lock?.[Symbol.dispose]()
+  })
+
+  it('calls a governed MCP server, and learns why it may not', async () => {
+    await using world = await GatewayWorld.open()
+    const { grantId } = await world.granted()
+    const names = {
+      BAILIWICK_URL: world.system.url,
+      BAILIWICK_INSTALLATION: world.system.trust.installation,
+      BAILIWICK_AGENT: 'spiffe://bailiwick.local/agent/reconciler',
+      BAILIWICK_AGENT_INSTANCE: 'i1',
+      BAILIWICK_AGENT_KEY: sampleKeyFile(world.system.data, 'reconciler'),
+    }
+    const story = [join(sdk, 'tests/mcp_story.py'), `${world.url}/mcp/billing`, grantId]
+    const { code, out, err } = await run(python, story, { env: { ...env, ...names } })
+    expect(code, err).toBe(0)
+    const seen = JSON.parse(out)
+    expect(seen.tools).toContain('read')
+    expect(seen.read.content[0].text).toContain('INV-1')
+    expect(seen.adjust).toContain('argument_out_of_bounds')
+    expect(seen.delete).toContain('action_not_granted')
   })
 })

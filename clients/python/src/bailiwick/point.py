@@ -16,7 +16,7 @@ import secrets
 import ssl
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypedDict, TypeVar, cast
@@ -25,11 +25,11 @@ import anyio
 import httpx
 from typing_extensions import Concatenate, ParamSpec, Required, Self, Unpack
 
-from ._codes import REASONS
-from ._duties import SUPPORTED, Owed, hold, is_signed, owed_by
-from ._exchange import Answer, Connecting
-from ._json import JsonObject, member, sha256, text_of
-from ._jws import claims_unverified, is_compact, random_id
+from ._decision import Call, claimed_in, question
+from ._duties import Owed, hold, is_signed, owed_by
+from ._exchange import Connecting
+from ._json import JsonObject, sha256
+from ._jws import random_id
 from ._open_calls import CallLife, OpenCalls
 from ._outcome_file import OutcomeFile, OutcomeStore
 from ._outcomes import Evidence, Obstacle, Reporter
@@ -46,7 +46,6 @@ from .trust import Trust, read_trust
 R = TypeVar("R")
 P = ParamSpec("P")
 _CALL_ID = re.compile(r"[0-9A-Za-z_-]{16,64}")
-_DECISION_ID = re.compile(r"dec_[0-9A-Za-z_-]{10,64}")
 _log = logging.getLogger("bailiwick")
 
 #: Errors of an effect that say that certainly nothing was done, and those that leave it open.
@@ -78,20 +77,6 @@ class PointSettings(TypedDict, total=False):
     ssl_context: ssl.SSLContext
     #: Of httpx, in place of the network's: for tests.
     transport: httpx.BaseTransport
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call, as this point observed it."""
-
-    presented: Presented
-    action: Action
-    #: The longest answer, in bytes: what is asked for if the task limits answers.
-    most_bytes: int | None = None
-    #: For how many seconds the answer may flow, if that is longer than a minute. After that it is cut.
-    answer_seconds: int | None = None
-    #: The hash of what the tool's server says of itself now.
-    manifest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -353,30 +338,9 @@ class EnforcementPoint:
                 self._deciding.discard(call_id)
 
     def _decide(self, call: Call, text: str, call_id: str) -> Permitted | Refusal:
-        action, shown, digest = read_action(text), call.presented, sha256(text)
-        observed = {
-            "credential": shown.credential,
-            "proof": shown.proof,
-            "htm": shown.htm,
-            "htu": shown.htu,
-            "action_digest": digest,
-            "call_id": call_id,
-            "answer_bytes": call.most_bytes,
-            "answer_seconds": call.answer_seconds,
-            "manifest": call.manifest,
-        }
-        resource = {"type": action.resource.type, "id": action.resource.id}
-        question = {
-            "subject": {"type": "agent", "id": _subject_of(shown.credential)},
-            "action": {"name": action.name, "properties": action.properties},
-            "resource": resource,
-            "context": {
-                "supported_obligations": SUPPORTED,
-                "bailiwick": {name: each for name, each in observed.items() if each is not None},
-            },
-        }
-        answer, body = self._pdp.call_again("/access/v1/evaluation", question)
-        claimed = _claimed(answer, body)
+        action, digest = read_action(text), sha256(text)
+        answer, body = self._pdp.call_again("/access/v1/evaluation", question(call, action, digest, call_id))
+        claimed = claimed_in(answer, body)
         if isinstance(claimed, Refusal):
             return claimed
         permit = self._permits.redeem(claimed.permit, decision_id=claimed.decision_id, digest=digest, text=text)
@@ -460,59 +424,6 @@ class _Handover:
         with self._lock:
             self._is_abandoned = True
             return self._found
-
-
-@dataclass(frozen=True)
-class _ClaimedAllow:
-    """Worth nothing before its permit is verified."""
-
-    decision_id: str
-    permit: str
-    conditions: Sequence[Any]
-
-
-def _claimed(answer: Answer, body: Any) -> _ClaimedAllow | Refusal:
-    """What is no clear ALLOW is a refusal."""
-    if answer.status != 200:
-        is_quota = member(body, "code") == "decision_quota_exceeded"
-        codes = {400: "request_invalid", 413: "body_too_large", 429: "decision_quota_exceeded" if is_quota else "queue_full"}
-        return Refusal(codes.get(answer.status, "pdp_unavailable"), retry_after=answer.retry_after)
-    context = member(body, "context")
-    decision_id, permit = text_of(member(context, "decision_id")), member(context, "permit")
-    if decision_id is not None and not _DECISION_ID.fullmatch(decision_id):
-        decision_id = None
-    if member(body, "decision") is True and decision_id is not None and is_compact(permit):
-        obligations = context.get("obligations", [])
-        if isinstance(obligations, list):
-            limit = [context["limit"]] if "limit" in context else []
-            return _ClaimedAllow(decision_id, permit, [*cast("list[Any]", obligations), *limit])
-    if member(body, "decision") is not False:
-        return Refusal("pdp_unavailable")
-    reason = text_of(member(context, "reason"))
-    after = member(context, "retry_after")
-    return Refusal(
-        reason if reason in REASONS else "internal",
-        decision_id,
-        _offer_in(member(context, "access_request")),
-        text_of(member(context, "dpop_nonce"), 512),
-        float(after) if type(after) is int and 0 < after <= 3600 else None,
-    )
-
-
-def _offer_in(said: object) -> JsonObject | None:
-    """The token is passed on as received: the agent hands it in, and nothing here reads it."""
-    endpoint, until = text_of(member(said, "endpoint"), 2048), text_of(member(said, "expires_at"), 40)
-    token = member(said, "binding_token")
-    if endpoint is None or not endpoint.startswith(("http://", "https://")) or until is None:
-        return None
-    if token is not None and not is_compact(token):
-        return None
-    return {"endpoint": endpoint, "expires_at": until} | ({} if token is None else {"binding_token": token})
-
-
-def _subject_of(credential: str | None) -> str:
-    """AuthZEN wants a subject. The decision point reads the real one from the credential that it verifies."""
-    return text_of(member(claims_unverified(credential or ""), "sub"), 2048) or "unknown"
 
 
 def _soon(loop: asyncio.AbstractEventLoop, scope: anyio.CancelScope) -> None:
