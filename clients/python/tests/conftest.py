@@ -19,7 +19,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Generator[Insta
     policies = tmp_path_factory.mktemp("policies")
     for file in (root / "policies/schema.cedarschema", Path(__file__).with_name("sdk.cedar")):
         shutil.copy(file, policies)
-    with installation("--policies", policies) as found:
+    with installation("--policies", policies, timeout=150) as found:
         yield found
 
 

@@ -10,17 +10,24 @@ from typing import Any
 from bailiwick import AsyncAgent
 from bailiwick.mcp import connect
 
+#: What a busy machine brings about.
+PASSING = ("deadline_exceeded", "pdp_unavailable", "state_stale", "queue_full", "credential_unrecorded", "budget_held")
+
 
 async def story(url: str, grant: str) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     async with AsyncAgent.from_env() as agent, connect(url, agent, grant) as client:
         seen["tools"] = sorted(each.name for each in (await client.list_tools()).tools)
-        seen["read"] = (await client.call_tool("read", {"invoice": "INV-1"})).model_dump(mode="json")
-        for name, arguments in [("adjust", {"amount": 501, "currency": "EUR"}), ("delete", {})]:
-            try:
-                seen[name] = (await client.call_tool(name, arguments)).model_dump(mode="json")
-            except Exception as error:
-                seen[name] = repr(getattr(error, "error", error))
+        calls: list[tuple[str, dict[str, Any]]] = [("read", {"invoice": "INV-1"}), ("adjust", {"amount": 501, "currency": "EUR"}), ("delete", {})]
+        for name, arguments in calls:
+            for _ in range(20):
+                try:
+                    seen[name] = repr((await client.call_tool(name, arguments)).content)
+                except Exception as error:
+                    seen[name] = repr(getattr(error, "error", error))
+                if not any(each in seen[name] for each in PASSING):
+                    break
+                await asyncio.sleep(0.5)
     return seen
 
 

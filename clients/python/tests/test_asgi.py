@@ -100,7 +100,7 @@ def test_a_request_is_decided_by_all_that_its_handler_reads() -> None:
         assert answer.headers["bailiwick-decision-id"].startswith("dec_")
         assert api.ask("GET", "/invoices/INV%207?page=3").json() == {"invoice": "INV 7"}
         assert api.ask("PUT", "/files", content=b"\xff" * 9).status_code == 201
-        assert point.delivered()
+        assert point.delivered(60)
     asked = [(each["action"], each["context"]["bailiwick"]["htu"]) for each in pdp.asked]
     # By the configured address, and never by that of the request.
     assert asked == [
@@ -199,7 +199,7 @@ def test_an_answer_is_hidden_or_withheld_as_the_decision_says() -> None:
         # No JSON: it is not certain that the field is hidden.
         pdp.obligations = [own("redact", fields=["iban"])]
         assert api.ask("GET", "/stream").json()["code"] == "answer_withheld"
-        assert point.delivered()
+        assert point.delivered(60)
     assert [(each["status"], each["egress_bytes"] > 0) for each in pdp.outcomes] == [("succeeded", True)] + [("succeeded", False)] * 2
 
 
@@ -233,7 +233,7 @@ def test_a_stream_is_cut_at_its_limit_and_with_its_grant() -> None:
             await api.app(scope("/stream"), receive, send)
         return sent
 
-    with pdp.point() as point:
+    with pdp.point(most_silence=60.0) as point:
         api = Api(point)
         pdp.obligations = [own("limit", bytes=250)]
         parts = asyncio.run(stream(api))
@@ -242,7 +242,7 @@ def test_a_stream_is_cut_at_its_limit_and_with_its_grant() -> None:
         pdp.obligations = []
         parts = asyncio.run(stream(api))
         assert parts[-1]["more_body"]
-        assert point.delivered()
+        assert point.delivered(60)
     limited, cut = pdp.outcomes
     assert (limited["status"], limited["egress_bytes"]) == ("succeeded", 200)
     assert (cut["status"], cut["cut"]) == ("unknown", "grant_revoked")
@@ -252,7 +252,7 @@ def test_a_handler_that_fails_is_reported_as_failed() -> None:
     pdp = FakePdp()
     with pdp.point() as point:
         assert Api(point).ask("GET", "/broken").status_code == 500
-        assert point.delivered()
+        assert point.delivered(60)
     assert pdp.outcomes[0]["status"] == "failed"
 
 

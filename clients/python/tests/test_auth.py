@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 from conftest import READ
 from fastapi import FastAPI
+from patience import patiently, patiently_async
 
 from bailiwick import Action, Agent, AsyncAgent, BailiwickError, EnforcementPoint, OutcomesInMemory, generate_key, permission, task, tool
 from bailiwick import httpx as for_httpx
@@ -84,31 +85,34 @@ def api(dev: Installation) -> Generator[int, None, None]:
     def read(arguments: dict[str, str]) -> dict[str, str]:
         return {"invoice": arguments["invoice"], "total": "120.00", "iban": "DE02100100100006820101"}
 
-    with EnforcementPoint.from_env(OutcomesInMemory(), dev.env) as point:
+    # A busy machine is no failure.
+    with EnforcementPoint.from_env(OutcomesInMemory(), dev.env, timeout=30.0, most_silence=60.0) as point:
         routes = {"POST /read": READ, "POST /delete": tool("invoices/delete")}
         app.add_middleware(Guard, point=point, base_url=API, routes=routes)
         server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
         thread = threading.Thread(target=server.run)
         thread.start()
         while not server.started:
+            assert thread.is_alive()
             time.sleep(0.01)
         yield port
         server.should_exit = True
         thread.join()
-        assert point.delivered()
+        assert point.delivered(60)
 
 
 def test_calls_go_through_httpx(api: int, agent: Agent, grant: str) -> None:
     with httpx.Client(auth=for_httpx.Auth(agent, grant, action=READ), transport=To(api)) as client:
         for invoice in ("INV-1", "INV-2"):
-            answer = client.post(f"{API}/read", json={"invoice": invoice})
+            body = {"invoice": invoice}
+            answer = patiently(lambda body=body: client.post(f"{API}/read", json=body))
             assert answer.status_code == 200, answer.text
             assert answer.json()["invoice"] == invoice
             # As the policy of these tests says.
             assert answer.json()["iban"] == "[redacted]"
         # Once more under one call id: the effect is not repeated.
         headers = {"bailiwick-call-id": "the-same-call-id-twice"}
-        first, second = (client.post(f"{API}/read", json={"invoice": "INV-1"}, headers=headers) for _ in range(2))
+        first, second = (patiently(lambda: client.post(f"{API}/read", json={"invoice": "INV-1"}, headers=headers)) for _ in range(2))
         assert first.status_code == 200
         assert (second.status_code, second.json()["code"]) == (403, "permit_used") or second.status_code == 409
 
@@ -119,9 +123,10 @@ def test_calls_go_through_httpx2_and_asyncio(api: int, dev: Installation, agent:
             for each in (agent, other):
                 two = httpx2.AsyncClient(auth=for_httpx2.Auth(each, grant, action=READ), transport=ToAsync2(api))
                 async with two:
-                    assert (await two.post(f"{API}/read", json={"invoice": "INV-3"})).status_code == 200
+                    assert (await patiently_async(lambda two=two: two.post(f"{API}/read", json={"invoice": "INV-3"}))).status_code == 200
                 async with httpx.AsyncClient(auth=for_httpx.Auth(each, grant, action=READ), transport=ToAsync(api)) as one:
-                    answers = await asyncio.gather(*(one.post(f"{API}/read", json={"invoice": f"INV-{n}"}) for n in range(8)))
+                    read = lambda one=one: one.post(f"{API}/read", json={"invoice": "INV-5"})
+                    answers = await asyncio.gather(*(patiently_async(read) for _ in range(8)))
                 assert [each.status_code for each in answers] == [200] * 8
             with httpx.Client(auth=for_httpx.Auth(other, grant)) as client, pytest.raises(TypeError):
                 client.get(API)
@@ -129,21 +134,21 @@ def test_calls_go_through_httpx2_and_asyncio(api: int, dev: Installation, agent:
     asyncio.run(story())
     client = httpx2.Client(auth=for_httpx2.Auth(agent, grant, action=READ), transport=To2(api))
     with client:
-        assert client.post(f"{API}/read", json={"invoice": "INV-4"}).json()["invoice"] == "INV-4"
+        assert patiently(lambda: client.post(f"{API}/read", json={"invoice": "INV-4"})).json()["invoice"] == "INV-4"
 
 
 def test_the_agent_signs_what_it_asks_for(api: int, agent: Agent, grant: str) -> None:
     # The proof is for another invoice than the body.
     another = Action("tools/call", READ, {"invoice": "INV-9"})
     with httpx.Client(auth=for_httpx.Auth(agent, grant, action=lambda _: another), transport=To(api)) as client:
-        answer = client.post(f"{API}/read", json={"invoice": "INV-1"})
+        answer = patiently(lambda: client.post(f"{API}/read", json={"invoice": "INV-1"}))
     assert (answer.status_code, answer.json()["code"]) == (401, "proof_action_mismatch")
 
 
 def test_a_denial_can_be_answered(api: int, agent: Agent, grant: str) -> None:
     delete = tool("invoices/delete")
     with httpx.Client(auth=for_httpx.Auth(agent, grant, action=delete), transport=To(api)) as client:
-        answer = client.post(f"{API}/delete", json={"invoice": "INV-1"})
+        answer = patiently(lambda: client.post(f"{API}/delete", json={"invoice": "INV-1"}))
         denial = for_httpx.denial_of(answer)
         assert denial is not None
         assert (answer.status_code, denial.reason, denial.resource) == (403, "action_not_granted", delete)
@@ -151,7 +156,7 @@ def test_a_denial_can_be_answered(api: int, agent: Agent, grant: str) -> None:
         granted = agent.wait(asked, timeout=60).grant
     with httpx.Client(auth=for_httpx.Auth(agent, granted, action=delete), transport=To(api)) as client:
         # The sample's policies want a person's yes to each deletion.
-        answer = client.post(f"{API}/delete", json={"invoice": "INV-1"})
+        answer = patiently(lambda: client.post(f"{API}/delete", json={"invoice": "INV-1"}))
         step_up = for_httpx.denial_of(answer)
     assert step_up is not None
     assert step_up.reason == "step_up_required"
@@ -166,10 +171,10 @@ def test_a_denial_can_be_answered(api: int, agent: Agent, grant: str) -> None:
 def test_a_completed_task_calls_nothing_more(api: int, agent: Agent) -> None:
     done = agent.wait(agent.ask(task("soon-done", [permission("tools/call", READ)], budget={"calls": 3})), timeout=60).grant
     with httpx.Client(auth=for_httpx.Auth(agent, done, action=READ), transport=To(api)) as client:
-        assert client.post(f"{API}/read", json={"invoice": "INV-1"}).status_code == 200
-        agent.complete(done)
+        assert patiently(lambda: client.post(f"{API}/read", json={"invoice": "INV-1"})).status_code == 200
+        patiently(lambda: agent.complete(done))
         with pytest.raises(BailiwickError, match="access_request_refused"):
-            client.post(f"{API}/read", json={"invoice": "INV-1"})
+            patiently(lambda: client.post(f"{API}/read", json={"invoice": "INV-1"}))
 
 
 def part(value: object) -> str:

@@ -45,7 +45,7 @@ def test_the_effect_runs_once_with_what_was_decided_and_is_reported() -> None:
         assert isinstance(found, Allowed)
         assert found.result == {"invoice": "INV-1", "lines": [1, 2.5]}
         point.guard(asked, lambda _: None)
-        assert point.delivered()
+        assert point.delivered(60)
     first, second = pdp.outcomes
     assert first["decision_id"] == found.decision_id
     assert first["action_digest"] == name_of(asked.action) != asked.action.digest
@@ -65,7 +65,7 @@ PERMITS: list[tuple[str, dict[str, Any]]] = [
     ("for another action", {"action_digest": sha256("another")}),
     ("of another decision", {"jti": "dec_0123456789abcdefghij"}),
     ("that is over", {"iat": int(time.time()) - 60, "exp": int(time.time()) - 55}),
-    ("that is not valid yet", {"iat": int(time.time()) + 60, "exp": int(time.time()) + 64}),
+    ("that is not valid yet", {"iat": int(time.time()) + 86_400, "exp": int(time.time()) + 86_404}),
     ("that lives too long", {"exp": int(time.time()) + 3600}),
     ("without an end", {"exp": None}),
     ("with a fraction for a time", {"iat": time.time()}),
@@ -83,7 +83,7 @@ def test_no_effect_runs_under_a_permit(what: str, change: dict[str, Any]) -> Non
         assert reason_of(point) is None
         pdp.permit = lambda claims: claims | change
         assert reason_of(point) == "permit_invalid", what
-        assert point.delivered()
+        assert point.delivered(60)
     # What such a permit names may be another call's: nothing is reported of it.
     assert len(pdp.outcomes) == 1
 
@@ -235,7 +235,7 @@ def test_obligations_are_kept_or_the_call_is_refused() -> None:
         for bad in ("x" * 300, "{'iban': 'DE1'}", '{"\\u0069ban": 1} {}', object(), b"\xff"):
             with pytest.raises(BailiwickError, match="answer_withheld"):
                 point.guard(call(), lambda _, bad=bad: bad)
-        assert point.delivered()
+        assert point.delivered(60)
     statuses = [each["status"] for each in pdp.outcomes]
     assert statuses == ["not_executed"] * 9 + ["succeeded"] * 6
     assert [each["egress_bytes"] for each in pdp.outcomes[-5:]] == [0] * 5
@@ -251,14 +251,33 @@ def test_what_an_effect_raises_is_reported_and_raised() -> None:
 
             with pytest.raises(type(error)):
                 point.guard(call(), effect)
-        assert point.delivered()
+        assert point.delivered(60)
     assert [each["status"] for each in pdp.outcomes] == ["failed", "not_executed", "unknown", "unknown"]
     assert "secret" not in str(pdp.outcomes)
 
 
+def test_an_effect_that_no_outcome_can_hold_is_reported_without_its_description() -> None:
+    pdp = FakePdp()
+    wrong: list[dict[str, Any]] = [
+        {"cost": {"amount": "1,50", "currency": "EUR"}},
+        {"cost": {"amount": "1.50"}},
+        {"egress_bytes": -1},
+        {"http_status": 99},
+        {"detail_hash": "short"},
+        {"status": "fine"},
+    ]
+    with pdp.point() as point:
+        for each in wrong:
+            point.guard(call(), lambda _: None, lambda _, each=each: Effect(**each))
+        point.guard(call(), lambda _: None, lambda _: Effect(cost={"amount": "1.50", "currency": "EUR"}))
+        assert point.delivered(60)
+    assert [each["status"] for each in pdp.outcomes] == ["succeeded"] * 7
+    assert [each.get("cost") for each in pdp.outcomes] == [None] * 6 + [{"amount": "1.50", "currency": "EUR"}]
+
+
 def test_a_call_that_goes_on_ends_with_its_grant() -> None:
     pdp = FakePdp()
-    with pdp.point() as point:
+    with pdp.point(most_silence=60.0) as point:
 
         def effect(it: Permitted) -> None:
             pdp.over[it.decision_id] = "grant_revoked"
@@ -275,7 +294,7 @@ def test_a_call_that_goes_on_ends_with_its_grant() -> None:
 
         with pytest.raises(BailiwickError, match="stream_cut: grant_revoked"):
             asyncio.run(point.guard_async(call(), effect_async))
-        assert point.delivered()
+        assert point.delivered(60)
     assert [(each["status"], each["cut"]) for each in pdp.outcomes] == [("unknown", "grant_revoked")] * 2
 
 
@@ -315,7 +334,7 @@ def test_a_caller_that_leaves_while_the_decision_is_made_leaves_no_permit_behind
 
     with pdp.point() as point:
         asyncio.run(leave(point))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not pdp.outcomes and time.monotonic() < deadline:
             time.sleep(0.01)
     assert ran == []
@@ -385,7 +404,7 @@ def test_no_call_begins_while_the_decision_point_cannot_learn_what_happens() -> 
         assert [reason_of(point) for _ in range(3)] == [None, None, "queue_full"]
         assert point.obstacle == "queue_full"
         del pdp.instead["/v1/outcomes"]
-        assert point.delivered(20)
+        assert point.delivered(60)
         assert (reason_of(point), point.obstacle) == (None, None)
     problems: list[str] = []
 
@@ -395,11 +414,11 @@ def test_no_call_begins_while_the_decision_point_cannot_learn_what_happens() -> 
     pdp.instead["/v1/outcomes"] = lambda _: httpx.Response(401, json={"code": "key_unknown"})
     with pdp.point(on_problem=note) as point:
         assert reason_of(point) is None
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while point.obstacle is None and time.monotonic() < deadline:
             time.sleep(0.01)
         assert reason_of(point) == "outcomes_unverified"
         del pdp.instead["/v1/outcomes"]
-        assert point.delivered(20)
+        assert point.delivered(60)
         assert reason_of(point) is None
     assert problems == ["key_unknown"]

@@ -48,11 +48,18 @@ def test_the_api_and_the_agent_work_together(programs: Path) -> None:
     thread.start()
     try:
         while not server.started:
+            assert thread.is_alive()
             time.sleep(0.01)
-        ran = subprocess.run([sys.executable, str(agent)], capture_output=True, text=True, timeout=120, check=False)
-        assert "200 {'invoice': 'INV-1', 'total': '120.00'}" in ran.stdout, ran.stderr
+        # A decision that a busy machine makes too late is a 503, and the whole program may run again.
+        said = ""
+        for _ in range(5):
+            ran = subprocess.run([sys.executable, str(agent)], capture_output=True, text=True, timeout=120, check=False)
+            said = ran.stdout + ran.stderr
+            if "503" not in ran.stdout:
+                break
+        assert "200 {'invoice': 'INV-1', 'total': '120.00'}" in said, said
         point: EnforcementPoint = api["point"]
-        assert point.delivered()
+        assert point.delivered(60)
     finally:
         server.should_exit = True
         thread.join()

@@ -152,7 +152,7 @@ class Reporter:
                 continue
             answers = _deliver(self._pdp, [each.jws for each in batch])
             done = [each for each, answer in zip(batch, answers) if self._settle(each, answer)]
-            self._tell(done)
+            self._tell(batch, done)
             # The decision point itself is away or has too much to do.
             pause = self._rest(pause) if None in answers else _FIRST_PAUSE
 
@@ -231,15 +231,14 @@ class Reporter:
             self._problem(text_of(member(body, "code")) or "internal", detail)
         return is_done or is_refused
 
-    def _tell(self, done: Sequence[_Pending]) -> None:
+    def _tell(self, batch: Sequence[_Pending], done: Sequence[_Pending]) -> None:
         """Evidence gets each outcome too, so that a decision point cannot withhold one: answered, or still waiting."""
         if self._evidence is None:
             return
         self._evidence.tell([each.jws for each in done], True)
-        with self._changed:
-            waiting = [each for each in self._state.pending.values() if each.due > 0 and not each.is_told]
-            for each in waiting:
-                each.is_told = True
+        waiting = [each for each in batch if not any(each is other for other in done) and not each.is_told]
+        for each in waiting:
+            each.is_told = True
         self._evidence.tell([each.jws for each in waiting], False)
 
     def _problem(self, code: str, detail: str) -> None:

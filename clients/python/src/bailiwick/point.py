@@ -46,6 +46,8 @@ from .trust import Trust, read_trust
 R = TypeVar("R")
 P = ParamSpec("P")
 _CALL_ID = re.compile(r"[0-9A-Za-z_-]{16,64}")
+_COST = {"amount": re.compile(r"(0|[1-9][0-9]{0,20})(\.[0-9]{1,6})?"), "currency": re.compile(r"[A-Z]{3}")}
+_STATUSES = ("succeeded", "failed", "unknown")
 _log = logging.getLogger("bailiwick")
 
 #: Errors of an effect that say that certainly nothing was done, and those that leave it open.
@@ -53,17 +55,7 @@ _NOT_BEGUN = {"call_not_begun", "upstream_unreachable", "upstream_busy", "upstre
 _UNCLEAR = {"outcome_unknown", "stream_cut", "upstream_timed_out", "upstream_redirected", "upstream_too_large", "upstream_failed"}
 
 
-class PointSettings(TypedDict, total=False):
-    #: Its name in the registry. Replicas share it.
-    id: Required[str]
-    trust: Required[Trust]
-    #: Authenticates this point, and signs what happened: two keys.
-    caller_key: Required[SigningKey]
-    outcome_key: Required[SigningKey]
-    #: A path, or a store of your own. Each process needs its own file.
-    outcomes: Required[str | os.PathLike[str] | OutcomeStore]
-    #: The decision point's public URL, if it is not that of trust.json.
-    pdp_url: str
+class PointOptions(TypedDict, total=False):
     #: Evidence's public URL. It then gets each outcome too, so that a decision point cannot withhold one.
     evidence_url: str
     #: How long the decision point may take for one answer, in seconds: 2.
@@ -79,6 +71,19 @@ class PointSettings(TypedDict, total=False):
     transport: httpx.BaseTransport
 
 
+class PointSettings(PointOptions, total=False):
+    #: Its name in the registry. Replicas share it.
+    id: Required[str]
+    trust: Required[Trust]
+    #: Authenticates this point, and signs what happened: two keys.
+    caller_key: Required[SigningKey]
+    outcome_key: Required[SigningKey]
+    #: A path, or a store of your own. Each process needs its own file.
+    outcomes: Required[str | os.PathLike[str] | OutcomeStore]
+    #: The decision point's public URL, if it is not that of trust.json.
+    pdp_url: str
+
+
 @dataclass(frozen=True)
 class Effect:
     """What an effect reports of itself."""
@@ -92,7 +97,16 @@ class Effect:
     cut: str | None = None
 
     def members(self) -> JsonObject:
-        return {name: value for name, value in vars(self).items() if value is not None}
+        """Raises ValueError for what no outcome can hold: the decision point would refuse it for good, and the outcome be missing."""
+        is_count = self.egress_bytes is None or (type(self.egress_bytes) is int and self.egress_bytes >= 0)
+        is_status = self.http_status is None or (type(self.http_status) is int and 100 <= self.http_status <= 599)
+        cost = {} if self.cost is None else dict(self.cost)
+        is_cost = not cost or (set(cost) == set(_COST) and all(form.fullmatch(cost[name]) for name, form in _COST.items()))
+        is_hash = self.detail_hash is None or re.fullmatch(r"[A-Za-z0-9_-]{43}", self.detail_hash) is not None
+        is_reason = self.cut is None or re.fullmatch(r"(?=.{1,64}$)[a-z]+(_[a-z]+)*", self.cut) is not None
+        if self.status not in _STATUSES or not (is_count and is_status and is_cost and is_hash and is_reason):
+            raise ValueError
+        return {name: value for name, value in (vars(self) | {"cost": cost or None}).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -151,18 +165,30 @@ class EnforcementPoint:
 
     def _reporting(self, settings: PointSettings, timeout: float) -> Reporter:
         outcomes, url = settings["outcomes"], settings.get("evidence_url")
-        return Reporter(
-            self._pdp,
-            OutcomeFile(outcomes) if isinstance(outcomes, (str, os.PathLike)) else outcomes,
-            settings["outcome_key"],
-            installation=settings["trust"].installation,
-            most_pending=settings.get("most_pending", 1000),
-            on_problem=self._on_problem,
-            evidence=None if url is None else Evidence(self._http, url, timeout, self._on_problem),
-        )
+        evidence = None if url is None else Evidence(self._http, url, timeout, self._on_problem)
+        try:
+            return Reporter(
+                self._pdp,
+                OutcomeFile(outcomes) if isinstance(outcomes, (str, os.PathLike)) else outcomes,
+                settings["outcome_key"],
+                installation=settings["trust"].installation,
+                most_pending=settings.get("most_pending", 1000),
+                on_problem=self._on_problem,
+                evidence=evidence,
+            )
+        except BaseException:
+            if evidence is not None:
+                evidence.close()
+            self._http.close()
+            raise
 
     @classmethod
-    def from_env(cls, outcomes: str | os.PathLike[str] | OutcomeStore, env: Mapping[str, str] | None = None) -> Self:
+    def from_env(
+        cls,
+        outcomes: str | os.PathLike[str] | OutcomeStore,
+        env: Mapping[str, str] | None = None,
+        **options: Unpack[PointOptions],
+    ) -> Self:
         """By `BAILIWICK_POINT`, `_URL`, `_TRUST`, `_POINT_CALLER_KEY` and `_POINT_OUTCOME_KEY`, as `bailiwick dev --env` writes them."""
         env = os.environ if env is None else env
         return cls(
@@ -172,6 +198,7 @@ class EnforcementPoint:
             outcome_key=read_key_file(setting(env, "BAILIWICK_POINT_OUTCOME_KEY"), "outcome"),
             pdp_url=setting(env, "BAILIWICK_URL"),
             outcomes=outcomes,
+            **options,
         )
 
     def __enter__(self) -> Self:
