@@ -36,15 +36,16 @@ async function* until(signal: AbortSignal): AsyncGenerator<Uint8Array> {
 /** A gateway's server with channels in memory, and a decision point that says what a test wants. */
 function aServer(limits: Partial<McpLimits> = {}) {
   const state = behaviour()
-  const channels: (Channel & { ended: number; denied: string[]; tells: typeof state })[] = []
+  const channels: (Channel & { ended: number; denied: string[]; reads: number; tells: typeof state })[] = []
   const watched: Watched[] = []
   const manifests: (string | undefined)[] = []
   const point = { found: { found: ['x'] } as Found | Refusal, refusal: undefined as Refusal | undefined, hangs: false }
+  const clock = testClock()
   const began = { wait: Promise.resolve() as Promise<unknown> }
   const open = async (era: Channel['era']): Promise<Channel> => {
     const channel = {
       ...{ era, isOver: false, ended: 0, onListChanged: () => undefined, tells: state },
-      ...{ mayAsk: () => false, denied: [] as string[] },
+      ...{ mayAsk: () => false, denied: [] as string[], reads: 0 },
       deny(id: string | number, method: string) {
         channel.denied.push(`${method} ${id}`)
       },
@@ -53,6 +54,7 @@ function aServer(limits: Partial<McpLimits> = {}) {
         if (message.method === 'initialize') await began.wait
         if (message.method === 'ping' && point.hangs) return { status: 200, headers: [], body: until(signal) }
         const own = String(message.id).startsWith('bailiwick-')
+        if (own) channel.reads++
         const answers = answerTo(own ? state : channel.tells, message, era === 'modern')
         const value = Array.isArray(answers) ? answers.at(-1) : undefined
         const text = value === undefined ? '' : JSON.stringify(value)
@@ -89,9 +91,8 @@ function aServer(limits: Partial<McpLimits> = {}) {
     } as unknown as EnforcementPoint,
     searches: { make: async () => point.found },
     access: { open, identity: () => ({ url }) },
-    clock: testClock(),
     random: systemRandom,
-    limits,
+    ...{ clock, limits },
   })
   const post = async (request: RelayRequest, caller: Caller, session?: string) => {
     const headers = session === undefined ? request.headers : [...request.headers, 'mcp-session-id', session]
@@ -108,7 +109,7 @@ function aServer(limits: Partial<McpLimits> = {}) {
   }
   const call = (name: string, caller: Caller, session: string) =>
     post(ownRequest('legacy', '2', 'tools/call', { name, arguments: {} }, ''), caller, session)
-  return { state, channels, watched, manifests, point, began, server, post, begin, call }
+  return { state, clock, channels, watched, manifests, point, began, server, post, begin, call }
 }
 
 it('asks about a process again after the decision point was away, and ends it when its grant is over (V7)', async () => {
@@ -171,6 +172,52 @@ it('asks for a tool that no list shows under a hash that no human signed', async
   const [approved, adjust, ...others] = at.manifests
   expect([adjust, others.pop()]).toEqual([approved, approved])
   expect(new Set([approved, ...others]).size).toBe(4)
+})
+
+it.each(['proof_invalid', 'credential_invalid', 'grant_revoked'] as const)(
+  'reads nothing of the server for a caller that was not verified, and says nothing of it (%s)',
+  async (reason) => {
+    const at = aServer()
+    const caller = callerOf('a')
+    const session = await at.begin(caller)
+    expect((await at.call('read', caller, session)).message.result).toBeDefined()
+    const [channel] = at.channels
+    const before = channel?.reads
+    at.clock.advance(31_000)
+    at.point.found = { allowed: false, reason }
+    expect((await at.call('adjust', caller, session)).message.error.data.code).toBe(reason)
+    expect(channel?.reads).toBe(before)
+    // No decision was asked for either: it would have been over what the server said before.
+    expect(at.manifests).toHaveLength(1)
+  },
+)
+
+it('begins nothing for a caller whose grant could allow nothing here, by any message', async () => {
+  const at = aServer()
+  at.point.found = { found: [], reason: 'action_not_granted' }
+  at.point.refusal = { allowed: false, reason: 'action_not_granted', decisionId: 'dec_1' }
+  const messages = [
+    ownRequest('legacy', '1', 'initialize', { protocolVersion: '2025-11-25', capabilities: {} }, ''),
+    ...['server/discover', 'tools/list', 'resources/list', 'resources/templates/list', 'prompts/list'].map((method) =>
+      ownRequest('modern', '1', method, {}, ''),
+    ),
+    ownRequest('modern', '1', 'tools/call', { name: 'read', arguments: {} }, ''),
+    ownRequest('modern', '1', 'subscriptions/listen', { notifications: {} }, ''),
+  ]
+  for (const message of messages)
+    expect((await at.post(message, callerOf('a'))).message.error.data).toMatchObject({
+      code: 'action_not_granted',
+      evaluation_id: 'dec_1',
+    })
+  expect([at.channels, at.server.conversations]).toEqual([[], 0])
+})
+
+it('executes nothing if what a search did not find is allowed after all', async () => {
+  const at = aServer()
+  at.point.found = { found: [] }
+  const { message } = await at.post(ownRequest('modern', '1', 'server/discover', {}, ''), callerOf('a'))
+  expect(message.error.data.code).toBe('call_not_begun')
+  expect(at.channels).toEqual([])
 })
 
 it('shows a client no other description of a server than the one that was hashed', async () => {

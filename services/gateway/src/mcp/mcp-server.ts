@@ -16,7 +16,7 @@ import {
   showList,
   usableTools,
 } from '@bailiwick/mcp'
-import { type Refusal, retryAfterOf } from '@bailiwick/pep'
+import { type Found, type Refusal, retryAfterOf } from '@bailiwick/pep'
 import type { Caller, Executed, RelayRequest } from '@bailiwick/relay'
 import { eraOf, unbridgeable } from '../bridge/bridgeable.ts'
 import type { ServerEntry } from '../gateway-file.ts'
@@ -34,7 +34,8 @@ import {
   refusedAnswer,
 } from './answers.ts'
 import { endOf, isSilence, searchFor } from './authenticate.ts'
-import { type Claims, type Owner, readClaims } from './claims.ts'
+import { Callers, type Shown } from './callers.ts'
+import type { Claims, Owner } from './claims.ts'
 import { type Conversation, Conversations } from './conversations.ts'
 import { type Decide, type DecideOptions, defaultLimits, type McpLimits, type McpServerOptions } from './mcp-options.ts'
 import { McpUpstream } from './mcp-upstream.ts'
@@ -44,19 +45,15 @@ import { declaredBy, ServerRequests } from './server-requests.ts'
 const described: Partial<Record<string, Described>> = { 'tools/call': 'tools', 'prompts/get': 'prompts' }
 const kinds: Partial<Record<string, Described>> = { tools: 'tools', prompts: 'prompts', resourceTemplates: 'templates' }
 
-/** One request of a caller that showed a credential. */
-interface Asked extends Received {
-  readonly request: RelayRequest
-  readonly caller: Caller
-  readonly claims: Claims
-  readonly signal: AbortSignal
-}
+/** One message of a caller that showed a credential. */
+interface Asked extends Received, Shown {}
 
 /** One MCP server behind the gateway: every message that reaches it was decided, or asks for nothing that needs a decision. */
 export class McpServer implements AsyncDisposable {
   readonly #options: McpServerOptions
   readonly #limits: McpLimits
   readonly #conversations: Conversations
+  readonly #callers: Callers
   readonly #server: string
   #denials: ServerEntry['denials']
   #pin: Pin | undefined
@@ -68,6 +65,8 @@ export class McpServer implements AsyncDisposable {
     this.#pin = pin
     this.#limits = { ...defaultLimits, ...options.limits }
     this.#server = entry.server ?? name
+    const onNothing = (refusal: Refusal, claims: Claims) => this.#heard(refusal, claims)
+    this.#callers = new Callers({ ...options, server: this.#server, onNothing })
     const limits = {
       perOwner: 'processes' in entry ? entry.processes : 16,
       most: this.#limits.conversations,
@@ -106,9 +105,12 @@ export class McpServer implements AsyncDisposable {
     const gap = unbridgeable(this.#options.entry, era, message)
     if (gap !== undefined) return refusedAnswer(gap, { id, era })
     try {
-      const claims = this.#claimsOf(caller)
-      if ('reason' in claims && mapping.handling !== 'decided') return this.#denied(claims, id)
-      if ('reason' in claims) return await this.#askWithout(request, caller, claims, { id, signal })
+      const claims = this.#callers.claimsOf(caller)
+      if ('reason' in claims) {
+        if (mapping.handling !== 'decided' || claims.reason !== 'credential_missing') return this.#denied(claims, id)
+        const offered = await this.#callers.askWithout({ request, caller, signal })
+        return 'refused' in offered ? refusedAnswer(offered, { id, era: 'legacy' }) : this.#denied(offered, id)
+      }
       const asked: Asked = { ...received, request, caller, claims, signal }
       if (mapping.handling === 'decided') return await this.#decided(asked, id)
       const bounded = { ...asked, signal: AbortSignal.any([signal, AbortSignal.timeout(this.#limits.undecidedMs)]) }
@@ -125,11 +127,10 @@ export class McpServer implements AsyncDisposable {
     { request, caller, signal }: Pick<Asked, 'request' | 'caller' | 'signal'>,
   ): Promise<Answer> {
     try {
-      const claims = this.#claimsOf(caller)
+      const claims = this.#callers.claimsOf(caller)
       if ('reason' in claims) return this.#denied(claims, null)
       const session = era === 'legacy' ? sessionIn(request) : undefined
       const conversation = session === undefined ? undefined : this.#conversations.find(claims.owner, session)
-      const manifest = conversation?.asks && this.#hashOf(await this.#observed(conversation))
       const id = message.kind === 'response' ? message.id : undefined
       const method = conversation?.asks?.take(id)
       if (conversation === undefined || id === undefined || method === undefined)
@@ -137,7 +138,12 @@ export class McpServer implements AsyncDisposable {
       let mayComeAgain = false
       try {
         const actionOf: typeof mcpAction = (server, answer) => answerAction(server, method, answer)
-        const decided = await this.#decide(request, caller, conversation, { manifest, signal }, actionOf)
+        const action = actionOf(this.#server, request)
+        if ('refused' in action) return refusedAnswer(action, { id: null, era })
+        const isRead = this.#isFresh(conversation)
+        const stranger = isRead ? undefined : await this.#callers.whyNothing({ request, caller, claims }, action)
+        const manifest = stranger === undefined ? this.#hashOf(await this.#observed(conversation)) : undefined
+        const decided = stranger ?? (await this.#decide(request, caller, conversation, { manifest, signal }, actionOf))
         if (!('refused' in decided) && decided.allowed) return answerOf(decided)
         const answer = 'refused' in decided ? refusedAnswer(decided, { id: null, era }) : this.#denied(decided, null)
         if (!('refused' in decided)) this.#heard(decided, claims)
@@ -156,7 +162,7 @@ export class McpServer implements AsyncDisposable {
   /** The stream of a session, on which a server of the legacy era reports changes. Clients read 405 as "there is none". */
   async get(request: RelayRequest, caller: Caller, signal: AbortSignal): Promise<Answer> {
     try {
-      const claims = this.#claimsOf(caller)
+      const claims = this.#callers.claimsOf(caller)
       if ('reason' in claims) return this.#denied(claims, null)
       const conversation = this.#conversations.find(claims.owner, sessionIn(request) ?? claims.owner.key)
       // The modern era has no such stream.
@@ -175,46 +181,18 @@ export class McpServer implements AsyncDisposable {
   /** Ends a session. */
   async delete(request: RelayRequest, caller: Caller): Promise<Answer> {
     try {
-      const claims = this.#claimsOf(caller)
+      const claims = this.#callers.claimsOf(caller)
       if ('reason' in claims) return this.#denied(claims, null)
       const session = sessionIn(request)
       if (session === undefined) return emptyAnswer(405)
       const conversation = this.#conversations.find(claims.owner, session)
-      const refusal = await this.#refusalOf(caller, 'DELETE', 'session/end', claims)
+      const refusal = await this.#callers.whyNothing({ request, caller, claims }, 'session/end')
       if (refusal !== undefined) return this.#denied(refusal, null)
       await this.#conversations.end(conversation)
       return emptyAnswer(200)
     } catch (error) {
       return this.#failed(error, { id: null, era: 'legacy' })
     }
-  }
-
-  /** What the credential claims, or why it cannot serve here. The decision point verifies it afterwards. */
-  #claimsOf({ credential }: Caller): Claims | Refusal {
-    if (credential === undefined) return { allowed: false, reason: 'credential_missing' }
-    const claims = readClaims(credential)
-    if (claims === undefined) return { allowed: false, reason: 'credential_malformed' }
-    const { url, audiences } = this.#options
-    // The decision point knows this point's addresses, but not which server a path means: a credential for one must not work at another.
-    const isMeant = claims.audiences.some((audience) => [url, ...audiences].includes(audience.replace(/\/$/, '')))
-    return isMeant ? claims : { allowed: false, reason: 'credential_audience_wrong' }
-  }
-
-  /** Without a usable credential nothing can be allowed, but the decision point says where to ask. */
-  async #askWithout(
-    request: RelayRequest,
-    caller: Caller,
-    refusal: Refusal,
-    { id, signal }: { id: string | number | null; signal: AbortSignal },
-  ): Promise<Answer> {
-    if (refusal.reason !== 'credential_missing') return this.#denied(refusal, id)
-    const upstream = new McpUpstream(this.#server, async () => {
-      throw new ServiceError('invariant_broken', 'a call without a credential was allowed')
-    })
-    const decided = await this.#options.decide(upstream, request, caller, { manifest: undefined, signal })
-    if ('refused' in decided) return refusedAnswer(decided, { id, era: 'legacy' })
-    if (!decided.allowed) return this.#denied(decided, id)
-    throw new ServiceError('invariant_broken', 'a call without a credential was allowed')
   }
 
   async #decided(asked: Asked, id: string | number | null): Promise<Answer> {
@@ -236,7 +214,11 @@ export class McpServer implements AsyncDisposable {
         isObject(message.params.arguments) ? message.params.arguments : {},
         era,
       )
-      if (wrong !== undefined) return refusedAnswer(wrong, { id, era })
+      if (wrong !== undefined) {
+        // It says something of the tool's schema.
+        const refusal = await this.#callers.whyNothing(asked, this.#signedIn(request))
+        return refusal === undefined ? refusedAnswer(wrong, { id, era }) : this.#denied(refusal, id)
+      }
     }
     const manifest =
       kind !== undefined && name !== undefined && !isUsable(now.manifest, kind, name)
@@ -265,18 +247,19 @@ export class McpServer implements AsyncDisposable {
         ...(isTools ? {} : { id: `${this.#server}/${used}` }),
       })
     // One search says who calls and what it could do, as long as the server stays what it was when it was read last.
-    const expected = this.#lastHash(asked)
-    let found = await search(expected)
+    const known = this.#knownOf(asked)
+    const expected = known?.observed && this.#hashOf(known.observed)
+    let found: Found | Refusal = known === undefined ? await this.#callers.mayBegin(asked) : await search(expected)
     // A search that looked at nothing did not verify the caller either.
     const refusal =
       'allowed' in found || found.found.length > 0 || found.reason !== undefined
         ? found
-        : await this.#refusalOf(caller, request.method, used, claims)
+        : await this.#callers.whyNothing(asked, used)
     if (refusal !== undefined && 'allowed' in refusal) {
       this.#heard(refusal, claims)
       return this.#denied(refusal, id)
     }
-    const conversation = await this.#conversationOf(asked, { isVerified: true })
+    const conversation = await this.#conversationOf(asked, { isVerified: true, mayBegin: known === undefined })
     if ('reason' in conversation) return this.#denied(conversation, id)
     conversation.observed = undefined
     const now = await this.#observed(conversation)
@@ -306,19 +289,22 @@ export class McpServer implements AsyncDisposable {
     return hashFor(this.#pin, now, undefined, undefined)
   }
 
-  /** The hash under which the caller's conversation was read last, if it has one. It proves nothing: what it is used for is read again. */
-  #lastHash({ request, claims }: Asked): string | undefined {
-    const observed = this.#conversations.peek(claims.owner, sessionIn(request))?.observed
-    return observed === undefined ? undefined : this.#hashOf(observed)
+  /** The caller's conversation, if it has one for such a message. It proves nothing: the claims that name it are not verified. */
+  #knownOf({ era, request, claims }: Asked): Conversation | undefined {
+    const known = this.#conversations.peek(claims.owner, sessionIn(request))
+    return known?.channel.era === era ? known : undefined
   }
 
   async #open(asked: Asked, id: string | number | null): Promise<Answer> {
-    const { message, request, caller, claims, signal } = asked
+    const { message, request, signal } = asked
     if (message.kind === 'response') throw new ServiceError('invariant_broken')
-    const refusal = await this.#refusalOf(caller, request.method, message.method, claims)
-    if (refusal !== undefined) return this.#denied(refusal, id)
-    if (message.method === 'initialize') return this.#initialize(asked)
-    const conversation = await this.#conversationOf(asked, { isVerified: true })
+    const begins = message.method === 'initialize' || this.#knownOf(asked) === undefined
+    const verified = begins
+      ? await this.#callers.mayBegin(asked)
+      : await this.#callers.whyNothing(asked, message.method)
+    if (verified !== undefined && 'allowed' in verified) return this.#denied(verified, id)
+    if (message.method === 'initialize' && verified !== undefined) return this.#initialize(asked, verified)
+    const conversation = await this.#conversationOf(asked, { isVerified: true, mayBegin: begins })
     if ('reason' in conversation) return this.#denied(conversation, id)
     const rewrite = message.method === 'server/discover' ? await this.#asRead(conversation) : undefined
     return answerOf({ executed: await conversation.channel.exchange(request, signal, rewrite) })
@@ -337,18 +323,16 @@ export class McpServer implements AsyncDisposable {
   }
 
   /** What the server may ask of the client of a session: what it declared that it answers, and its grant could allow. */
-  async #asks({ message, request, caller }: Asked): Promise<ServerRequests | undefined> {
+  #asks({ message }: Asked, { found }: Found): ServerRequests | undefined {
     const declared = message.kind === 'request' ? declaredBy(message.params) : []
     if (declared.length === 0 || eraOf(this.#options.entry) === 'modern') return undefined
-    const found = await searchFor(this.#options.searches, caller, { htm: request.method, server: this.#server })
-    if ('allowed' in found) return undefined
-    return new ServerRequests(declared.filter((method) => found.found.includes(`${this.#server}/${method}`)))
+    return new ServerRequests(declared.filter((method) => found.includes(`${this.#server}/${method}`)))
   }
 
   /** Begins a session of the legacy era. The gateway gives it a random name, which no other client can guess, or use. */
-  async #initialize(asked: Asked): Promise<Answer> {
+  async #initialize(asked: Asked, reach: Found): Promise<Answer> {
     const { request, claims, signal } = asked
-    const asks = await this.#asks(asked)
+    const asks = this.#asks(asked, reach)
     let hello: Conversation['hello']
     let conversation: Conversation | undefined
     const rewrite: Rewrite = (text, value) => {
@@ -379,21 +363,28 @@ export class McpServer implements AsyncDisposable {
     return session === undefined ? answer : { ...answer, headers: [...answer.headers, 'mcp-session-id', session] }
   }
 
-  /** The conversation that a request belongs to. If there is none yet, it is opened only for a caller that was verified. */
+  /**
+   * The conversation that a request belongs to. If there is none yet, it begins only for a caller whose grant could allow something here.
+   * Nothing is read of the server for a caller that was not verified (`isVerified`).
+   */
   async #conversationOf(
-    { era, request, caller, claims }: Asked,
-    { isVerified = false }: { isVerified?: boolean } = {},
+    asked: Asked,
+    { isVerified = false, mayBegin = false }: { isVerified?: boolean; mayBegin?: boolean } = {},
   ): Promise<Conversation | Refusal> {
+    const { era, request, claims } = asked
     const { entry, access } = this.#options
     const session = sessionIn(request)
-    if (era === 'legacy' && (session !== undefined || 'command' in entry))
-      return this.#conversations.find(claims.owner, session ?? '')
-    const known = this.#conversations.known(claims.owner)
-    if (known !== undefined && known.channel.era === era) return known
-    if (!isVerified) {
-      const signed = actionIn(this.#server, request)
-      const refusal = await this.#refusalOf(caller, request.method, 'initialize', claims, signed)
-      if (refusal !== undefined) return refusal
+    const isNamed = era === 'legacy' && (session !== undefined || 'command' in entry)
+    const known = isNamed
+      ? this.#conversations.find(claims.owner, session ?? '')
+      : this.#conversations.known(claims.owner)
+    if (known !== undefined && known.channel.era === era) {
+      if (isVerified || this.#isFresh(known)) return known
+      return (await this.#callers.whyNothing(asked, this.#signedIn(request))) ?? known
+    }
+    if (!mayBegin) {
+      const begins = await this.#callers.mayBegin(asked, actionIn(this.#server, request))
+      if ('allowed' in begins) return begins
     }
     if (known !== undefined) await this.#conversations.end(known)
     const conversation = await this.#conversations.ofOwner(claims.owner, () => access.open(era))
@@ -402,23 +393,9 @@ export class McpServer implements AsyncDisposable {
     return conversation
   }
 
-  /** Why the caller gets nothing at all; undefined for one whose grant lives. */
-  async #refusalOf(
-    caller: Caller,
-    htm: string,
-    method: string,
-    claims: Claims,
-    signed?: Action,
-  ): Promise<Refusal | undefined> {
-    // If the proof is over the action of the call, it is valid for no other question.
-    const about =
-      signed === undefined
-        ? { id: `${this.#server}/${method}` }
-        : { id: signed.resource.id, properties: signed.properties }
-    const found = await searchFor(this.#options.searches, caller, { htm, server: this.#server, ...about })
-    if (!('allowed' in found)) return undefined
-    this.#heard(found, claims)
-    return found
+  /** What the proof of a request that is decided may be over. */
+  #signedIn(request: RelayRequest): Action | string {
+    return actionIn(this.#server, request) ?? request.method
   }
 
   /**
@@ -427,13 +404,17 @@ export class McpServer implements AsyncDisposable {
    */
   async #observed(conversation: Conversation): Promise<NonNullable<Conversation['observed']>> {
     const { clock, access } = this.#options
-    const known = conversation.observed
-    if (known !== undefined && clock.monotonic() - known.at < this.#limits.freshMs) return known
+    if (this.#isFresh(conversation)) return conversation.observed
     const at = clock.monotonic()
     const { hello, channel } = conversation
     const read = await observe(channel, { identity: access.identity(), hello, newId: () => this.#newId() })
     conversation.observed = { ...read, at }
     return conversation.observed
+  }
+
+  #isFresh(conversation: Conversation): conversation is Conversation & { observed: object } {
+    const { observed } = conversation
+    return observed !== undefined && this.#options.clock.monotonic() - observed.at < this.#limits.freshMs
   }
 
   async #decide(
