@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import secrets
 import sys
 import threading
@@ -244,8 +245,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(400, {"code": "request_malformed", "detail": str(error)})
         if len(self.headers.get_all("authorization") or []) > 1 or len(self.headers.get_all("dpop") or []) > 1:
             return self.answer(401, {"code": "credential_malformed"})
+        call_ids = self.headers.get_all("bailiwick-call-id") or []
+        if len(call_ids) > 1 or not all(re.fullmatch(r"[0-9A-Za-z_-]{16,64}", call_id) for call_id in call_ids):
+            return self.answer(400, {"code": "request_malformed", "detail": "Bailiwick-Call-Id"})
         scheme, _, credential = (self.headers.get("authorization") or "").partition(" ")
-        presented = {"htm": "POST", "htu": BASE_URL + self.path.split("?")[0], "call_id": self.headers.get("bailiwick-call-id")}
+        presented = {"htm": "POST", "htu": BASE_URL + self.path.split("?")[0], "call_id": (call_ids or [None])[0]}
         if scheme.lower() == "dpop":
             presented |= {"credential": credential.strip(), "proof": self.headers.get("dpop") or ""}
         permit, call = self.point.decide({"name": "tools/call", "properties": body}, presented)

@@ -373,11 +373,25 @@ describe('guard', () => {
     await using point = await aPoint(pdp)
     const callId = 'call-0123456789abcdef'
     await point.guard({ ...aCall(), callId }, anEffect().run)
-    await point.guard({ ...aCall(), callId: 'no id' }, anEffect().run)
+    await point.guard(aCall(), anEffect().run)
     const ids = pdp.evaluations.map((e) => e.context.bailiwick.call_id)
     expect(ids[0]).toBe(callId)
     expect(ids[1]).toMatch(/^call_[0-9A-Z]{26}$/)
   })
+
+  it.each(['', 'no id', 'call-0123456789abcdef ', 'x'.repeat(65)])(
+    'refuses %j, which is no call id: under another, a repetition would be another call (V10)',
+    async (callId) => {
+      await using pdp = await FakePdp.start()
+      await using point = await aPoint(pdp)
+      const effect = anEffect()
+      expect(await point.guard({ ...aCall(), callId }, effect.run)).toEqual({
+        allowed: false,
+        reason: 'request_malformed',
+      })
+      expect([effect.done, pdp.evaluations]).toEqual([[], []])
+    },
+  )
 
   it('of a name run no effect by a permit that another of them was given (V1, V10)', async () => {
     await using pdp = await FakePdp.start()

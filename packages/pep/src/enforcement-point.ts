@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises'
-import { callIdSchema } from '@bailiwick/contracts'
 import {
   type Action,
   claimedKeyId,
@@ -25,6 +24,7 @@ import type { OutcomeStore } from './outcome-store.ts'
 import { OutcomeReporter } from './outcomes.ts'
 import { PdpClient } from './pdp-client.ts'
 import { PermitKeys } from './permit-keys.ts'
+import { isCallId } from './presented.ts'
 import { encodeRandom } from './random-text.ts'
 import { type Refusal, refusal } from './refusal.ts'
 import { type Found, type Search, searchPdp } from './search.ts'
@@ -65,7 +65,7 @@ export interface EnforcementPointOptions {
 }
 
 export interface Call extends Observed {
-  /** The caller's own id for this call. It is replaced by ours if it is missing or not valid here. */
+  /** The caller's own id for this call; one of ours if it has none. What is no call id is refused (`request_malformed`). */
   callId?: string | undefined
   /**
    * The action, read twice: for the decision, and again after the permit, for what is about to be executed. Give a function if other code
@@ -128,7 +128,7 @@ export interface EnforcementPoint extends AsyncDisposable {
    * reports what happened, signed. A denial is a value and means that nothing was executed. Rejects with what `effect` threw, and with
    * `request_malformed` for arguments without a canonical form. The effect's own errors are reported as `failed`, those that leave open
    * whether anything happened as `unknown` (`outcome_unknown`, `stream_cut`, and those of an upstream that was sent something), and those that say
-   * that certainly nothing did as `not_executed` (`call_not_begun`, `upstream_unreachable`, `upstream_busy`, `upstream_address_forbidden`,
+   * that certainly nothing did as `not_executed` (`call_not_begun`, `call_in_progress`, `upstream_unreachable`, `upstream_busy`, `upstream_address_forbidden`,
    * `secret_unavailable`).
    */
   guard<R>(
@@ -218,11 +218,6 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   const lives = new Set<CallLife>()
   /** Descriptions that have not resolved yet. */
   const describing = new Set<Promise<void>>()
-
-  /** The PDP gives a call's permit only to the instance that asked first: no other instance can have used the permit given to us. */
-  function callIdOf(claimed: string | undefined): string {
-    return callIdSchema.safeParse(claimed).success ? (claimed as string) : newId('call', now(), random)
-  }
 
   /** Otherwise a caller that repeats another's call id before the permit is used up would get the answer meant for the other caller. */
   async function permitOf(call: Call, { snapshot, bytes }: Read, callId: string): Promise<Allowed | Refusal> {
@@ -377,7 +372,9 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       const bytes = new Uint8Array(call.bytes ?? [])
       const snapshot = snapshotAction(readAction(call, bytes))
       if (outcomes.obstacle) return refusal(outcomes.obstacle)
-      const callId = callIdOf(call.callId)
+      if (!isCallId(call.callId)) return refusal('request_malformed')
+      // The PDP gives a call's permit only to the instance that asked first: no other one can have used the permit given to us.
+      const { callId = newId('call', now(), random) } = call
       const allowed = await permitOf(call, { snapshot, bytes }, callId)
       if (!allowed.allowed) return allowed
       const { permitted, life } = allowed
@@ -431,6 +428,7 @@ function statusOf(error: unknown): Pick<Outcome, 'status' | 'cut'> {
 
 const notBegun: ReadonlySet<ErrorCode> = new Set([
   'call_not_begun',
+  'call_in_progress',
   'upstream_unreachable',
   'upstream_busy',
   'upstream_address_forbidden',

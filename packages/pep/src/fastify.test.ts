@@ -191,6 +191,21 @@ describe('the fastify plug-in', () => {
     expect(api.effects).toHaveLength(0)
   })
 
+  it.each([
+    ['is none', 'bailiwick-call-id: 1'],
+    ['comes twice', 'bailiwick-call-id: call-0123456789abcdef\r\nbailiwick-call-id: call-0123456789abcdeg'],
+  ])('refuses a call id that %s: another would be decided as another call (V10)', async (_, fields) => {
+    await using pdp = await FakePdp.start()
+    await using api = await anApi(pdp)
+    const answer = await raw(
+      api.address,
+      `POST /adjust HTTP/1.1\r\nhost: x\r\nauthorization: DPoP a.b.c\r\ndpop: d.e.f\r\n${fields}\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}`,
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+    expect(answer).toContain('"code":"request_malformed"')
+    expect([pdp.evaluations, api.effects]).toEqual([[], []])
+  })
+
   it('refuses a target that brings its own host', async () => {
     await using pdp = await FakePdp.start()
     await using api = await anApi(pdp)

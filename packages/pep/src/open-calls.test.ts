@@ -192,6 +192,7 @@ describe('bytes that are forwarded', () => {
 describe('an effect that throws', () => {
   it.each([
     ['call_not_begun', 'not_executed'],
+    ['call_in_progress', 'not_executed'],
     ['upstream_unreachable', 'not_executed'],
     ['upstream_busy', 'not_executed'],
     ['upstream_address_forbidden', 'not_executed'],

@@ -22,6 +22,7 @@ export type PointReason = Extract<
   | 'outcomes_unverified'
   | 'decision_quota_exceeded'
   | 'body_too_large'
+  | 'request_malformed'
 >
 
 /** Where to ask for access (AuthZEN Access Request Profile, "requestable denial"), as given by the PDP. */

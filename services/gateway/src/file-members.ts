@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { secretInUrl } from './plain-secret.ts'
 import { parseTemplate } from './template.ts'
 
 // Members that several kinds of entries of gateway.yaml share.
@@ -32,6 +33,11 @@ export const address = z
       return url.href
     context.addIssue('expected a URL with http or https, without user and fragment')
     return z.NEVER
+  })
+  .superRefine((href, context) => {
+    const name = secretInUrl(new URL(href))
+    if (name !== undefined)
+      context.addIssue(`the parameter ${name} looks like a secret, and people sign the address: use inject.headers`)
   })
 
 /** Fields that frame a request or that the gateway itself makes: an injected one would contradict what was decided. */

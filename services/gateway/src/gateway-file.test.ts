@@ -87,6 +87,16 @@ it.each([
     'mcp.a.inject.headers',
   ],
   ['a user in an address', 'mcp: { a: { url: "http://user:pass@h/" } }', 'mcp.a.url'],
+  [
+    'a secret in an address',
+    'mcp: { a: { url: "http://h/mcp?api_key=abc-secret" } }',
+    'mcp.a.url: the parameter api_key looks like a secret',
+  ],
+  [
+    'a secret in a command',
+    'mcp: { a: { command: [server, --token, abc-secret] } }',
+    'mcp.a.command: argument 2 looks like a secret',
+  ],
   ['another scheme', 'mcp: { a: { url: "file:///etc/passwd" } }', 'mcp.a.url'],
   ['two equal keys', 'mcp: { a: { url: "http://h/" }, a: { url: "http://i/" } }', 'Map keys must be unique'],
   ['an alias', 'mcp: { a: &x { url: "http://h/" }, b: *x }', 'alias'],
@@ -103,4 +113,6 @@ it('repeats no value of a field: a secret may stand there by mistake (V17)', () 
     'mcp: { a: { url: "http://h/", inject: { headers: { authorization: "Bearer $abc-secret" } } } }',
   )
   expect(said).not.toContain('abc-secret')
+  for (const entry of ['url: "http://h/mcp?api_key=abc-secret"', 'command: [server, --token, abc-secret]'])
+    expect(faultsOf(`mcp: { a: { ${entry} } }`)).not.toContain('abc-secret')
 })

@@ -6,6 +6,7 @@ import { parseDocument } from 'yaml'
 import { z } from 'zod'
 import { address, headers, injectedHeaders, serverId, serverName, template } from './file-members.ts'
 import { modelsEntrySchema } from './models/models-entry.ts'
+import { secretInCommand } from './plain-secret.ts'
 import { apiEntry } from './proxy/api-entry.ts'
 
 const common = {
@@ -18,6 +19,15 @@ const common = {
   /** The file with the descriptions that people approved, which `bailiwick gateway pin` writes. */
   pin: z.string().min(1).optional(),
 }
+const command = z
+  .array(z.string().min(1).max(4096))
+  .min(1)
+  .max(64)
+  .superRefine((parts, context) => {
+    const at = secretInCommand(parts)
+    if (at !== undefined)
+      context.addIssue(`argument ${at} looks like a secret, and people sign the command: use env with \${secret:…}`)
+  })
 const httpServer = z.strictObject({
   url: address,
   /** Whether the name in the address may lead to private addresses, as in a cluster. An address itself may. */
@@ -26,7 +36,7 @@ const httpServer = z.strictObject({
   ...common,
 })
 const stdioServer = z.strictObject({
-  command: z.array(z.string().min(1).max(4096)).min(1).max(64),
+  command,
   env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of a variable'), template).default({}),
   cwd: z.string().min(1).optional(),
   /** What the server writes to its standard error: thrown away, or logged up to a bound. */
@@ -106,9 +116,9 @@ function contentOf(document: ReturnType<typeof parseDocument>, path: string): un
   }
 }
 
-/** A value of a field or variable may be a secret, written there by mistake (V17). */
+/** A value of a field or variable, an address or an argument may be a secret or hold one, written there by mistake (V17). */
 const withoutValue = ({ path, said }: Fault): string =>
-  path.includes('headers') || path.includes('env') ? said.replace(/ \(is .*\)$/s, '') : said
+  ['headers', 'env', 'url', 'command'].some((member) => path.includes(member)) ? said.replace(/ \(is .*\)$/s, '') : said
 
 /** Keeps only the faults of the form that the entry means, by `url` or `command`. Otherwise a fault of the other form would be shown. */
 function nearest(content: unknown) {

@@ -276,6 +276,15 @@ describe('a head', () => {
     })
   })
 
+  it.each(['call 0123456789abcdef', 'c', ''])(
+    'with a call id %j, which is none, is refused: another would be decided as another call (V10)',
+    (id) =>
+      expect(checkHead(head('/a', ['Bailiwick-Call-Id', id]), baseUrl)).toEqual({
+        refused: 'request_malformed',
+        detail: 'Bailiwick-Call-Id',
+      }),
+  )
+
   it('with a credential under another scheme is refused, and names no caller (V11)', () => {
     expect(checkHead(head('/a', ['Authorization', 'Bearer a.b.c']), baseUrl)).toEqual({
       ok: false,

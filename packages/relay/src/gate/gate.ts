@@ -41,7 +41,8 @@ export function checkHead(
   const fields = checkHeaders(rawHeaders)
   if ('refused' in fields) return fields
   const presented = readPresented({ rawHeaders: [...rawHeaders] })
-  if (!presented.ok) return presented
+  if (!presented.ok)
+    return presented.reason === 'request_malformed' ? refuse(presented.reason, 'Bailiwick-Call-Id') : presented
   const { credential, proof, callId } = presented
   const htu = `${new URL(baseUrl).origin}${splitTarget(target).path}`
   return { method, target, headers: fields.headers, caller: Object.freeze({ credential, proof, callId, htu }) }

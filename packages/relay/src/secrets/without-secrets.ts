@@ -3,33 +3,59 @@ import { ServiceError } from '@bailiwick/errors'
 /** Whether a secret is long enough to be looked for: a shorter text would often be found by chance. */
 export const isFindable = (secret: string): boolean => secret.length >= 8
 
+/** Lets bytes pass until one of the secrets is in them, as written, as JSON or a URL writes it, or in base64. */
+export class SecretScreen {
+  readonly #hidden: readonly Buffer[]
+  /** The last bytes, if they may be the beginning of a secret. */
+  #held: Uint8Array = Buffer.alloc(0)
+
+  constructor(secrets: readonly string[]) {
+    this.#hidden = spellingsOf(secrets)
+  }
+
+  get hidesNothing(): boolean {
+    return this.#hidden.length === 0
+  }
+
+  /** The bytes that may pass now; undefined if a secret is in them, whose last byte did not pass. */
+  pass(bytes: Uint8Array): Uint8Array | undefined {
+    const known = Buffer.concat([this.#held, bytes])
+    if (this.#hidden.some((secret) => known.includes(secret))) return undefined
+    const keep = longestBeginning(known, this.#hidden)
+    this.#held = known.subarray(known.length - keep)
+    return known.subarray(0, known.length - keep)
+  }
+
+  /** What was held back, once no byte will come. */
+  rest(): Uint8Array {
+    return this.#held
+  }
+}
+
 /**
- * Passes an answer on unless it contains one of the secrets that were sent with the request, as written, as JSON or a URL
- * writes it, or in base64: then it throws `answer_withheld` before the last byte of the secret is passed on. Holds back only the last bytes, if they may be the beginning of a
- * secret.
+ * Passes an answer on unless it contains one of the secrets that were sent with the request (`SecretScreen`): then it throws
+ * `answer_withheld` before the last byte of the secret is passed on.
  */
 export function withoutSecrets(
   body: AsyncIterable<Uint8Array>,
   secrets: readonly string[],
 ): AsyncIterableIterator<Uint8Array> {
-  const hidden = spellingsOf(secrets)
+  const screen = new SecretScreen(secrets)
   const source = body[Symbol.asyncIterator]()
-  let held = Buffer.alloc(0)
+  let isOver = false
   const checked: AsyncIterableIterator<Uint8Array> = {
     async next() {
-      for (;;) {
+      while (!isOver) {
         const { done, value } = await source.next()
-        const known = done ? held : Buffer.concat([held, value])
-        if (hidden.some((secret) => known.includes(secret))) {
+        isOver = done === true
+        const shown = done ? screen.rest() : screen.pass(value)
+        if (shown === undefined) {
           await source.return?.()
           throw new ServiceError('answer_withheld', 'the answer contains a secret of the upstream')
         }
-        const keep = done ? 0 : longestBeginning(known, hidden)
-        held = known.subarray(known.length - keep)
-        const shown = known.subarray(0, known.length - keep)
         if (shown.length > 0) return { done: false, value: shown }
-        if (done) return { done: true, value: undefined }
       }
+      return { done: true, value: undefined }
     },
     async return() {
       await source.return?.()
@@ -37,7 +63,7 @@ export function withoutSecrets(
     },
     [Symbol.asyncIterator]: () => checked,
   }
-  return hidden.length === 0 ? (source as AsyncIterableIterator<Uint8Array>) : checked
+  return screen.hidesNothing ? (source as AsyncIterableIterator<Uint8Array>) : checked
 }
 
 /** Whether a header field holds one of the secrets, in any of these spellings. A short one is looked for as written. */

@@ -202,11 +202,11 @@ export class McpServer implements AsyncDisposable {
     if (message.method === 'tools/call' && name !== undefined && isReserved(name))
       return refusedAnswer({ refused: 'mcp_tool_reserved', detail: 'a tool of the gateway' }, { id, era })
     const conversation = await this.#conversationOf(asked)
-    if ('reason' in conversation) return this.#denied(conversation, id)
+    const isCall = message.method === 'tools/call'
+    if ('reason' in conversation) return this.#denied(conversation, id, isCall)
     const now = await this.#observed(conversation)
     const kind = described[message.method]
-    const tool =
-      message.method === 'tools/call' && name !== undefined ? describedIn(now.manifest, 'tools', name) : undefined
+    const tool = isCall && name !== undefined ? describedIn(now.manifest, 'tools', name) : undefined
     if (tool !== undefined) {
       const wrong = checkParameters(
         request.headers,
@@ -217,7 +217,7 @@ export class McpServer implements AsyncDisposable {
       if (wrong !== undefined) {
         // It says something of the tool's schema.
         const refusal = await this.#callers.whyNothing(asked, this.#signedIn(request))
-        return refusal === undefined ? refusedAnswer(wrong, { id, era }) : this.#denied(refusal, id)
+        return refusal === undefined ? refusedAnswer(wrong, { id, era }) : this.#denied(refusal, id, isCall)
       }
     }
     const manifest =
@@ -231,7 +231,7 @@ export class McpServer implements AsyncDisposable {
     if ('refused' in decided) return refusedAnswer(decided, { id, era })
     if (decided.allowed) return answerOf(decided)
     this.#heard(decided, claims)
-    return this.#denied(decided, id, message.method === 'tools/call')
+    return this.#denied(decided, id, isCall)
   }
 
   async #listed(

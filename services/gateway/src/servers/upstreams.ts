@@ -9,6 +9,7 @@ import type { ServerEntry, StdioServerEntry } from '../gateway-file.ts'
 import type { ServerIdentity } from '../manifest/manifest.ts'
 import { fillTemplate, secretsIn } from '../template.ts'
 import type { Channel } from './channel.ts'
+import { errorText } from './error-text.ts'
 import { HttpChannel } from './http-channel.ts'
 import { HttpSender } from './http-sender.ts'
 import { StdioChannel } from './stdio-channel.ts'
@@ -64,15 +65,16 @@ async function startServer(entry: StdioServerEntry, era: Era, options: OpenOptio
   const own = await Promise.all(
     Object.entries(entry.env).map(async ([name, template]) => ({ name, ...(await fillTemplate(template, secrets)) })),
   )
+  const values = own.flatMap((each) => each.values)
   return StdioChannel.start({
     era,
     command: entry.command,
     cwd: entry.cwd,
     env: { ...baseEnv(options.env), ...Object.fromEntries(own.map(({ name, text }) => [name, text])) },
-    secrets: own.flatMap(({ values }) => values),
+    secrets: values,
     mark: newMark(),
     answerMs,
-    onError: entry.stderr === 'log' ? onError : undefined,
+    onError: entry.stderr === 'log' ? errorText(values, onError) : undefined,
   })
 }
 
