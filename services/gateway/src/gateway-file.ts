@@ -55,6 +55,15 @@ const fileSchema = z.strictObject({
   trust: z.string().min(1).optional(),
   /** The decision point; the installation's public address if left out. */
   decision_point: address.optional(),
+  /** What one agent may have at the same time: all of its instances, under all grants, at all servers. */
+  each_agent: z
+    .strictObject({
+      /** Answers that are made or flow. */
+      streams: z.int().min(1).max(100_000).default(256),
+      /** Processes of servers with a command. */
+      processes: z.int().min(1).max(10_000).default(32),
+    })
+    .prefault({}),
   /** Web pages that may call the gateway, by origin. */
   origins: z.array(z.string().max(512)).max(64).default([]),
   mcp: z.record(serverName, z.union([httpServer, stdioServer])).default({}),

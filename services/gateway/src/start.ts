@@ -17,6 +17,7 @@ import type { Decide } from './mcp/mcp-options.ts'
 import { McpServer } from './mcp/mcp-server.ts'
 import { type Changes, McpServers } from './mcp/mcp-servers.ts'
 import { Searches } from './mcp/searches.ts'
+import { Shares } from './mcp/shares.ts'
 import { modelProviders } from './models/open-models.ts'
 import { Apis } from './proxy/apis.ts'
 import { Reload, stampsOf } from './reload.ts'
@@ -75,6 +76,8 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       signal,
     )
   const searches = new Searches(point, clock)
+  let inUse: GatewayFile = file
+  const shares = new Shares(() => inUse.each_agent)
   const servers = started.use(
     new McpServers((name, entry, pin, held) => {
       const access = accessTo(entry, {
@@ -83,7 +86,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
         onError: (text: string) => logger.info({ server: name, text }, 'a server wrote to its standard error'),
       })
       const server = new McpServer({
-        ...{ name, entry, point, searches, decide, clock, random, access, pin, held },
+        ...{ name, entry, point, searches, decide, clock, random, access, pin, held, shares },
         url: `${publicUrl}/mcp/${name}`,
         audiences: [publicUrl, trust.public_url],
         metadataUrl: `${publicUrl}${metadataPath}/mcp/${name}`,
@@ -95,7 +98,6 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   const audiences = [publicUrl, trust.public_url]
   const apis = started.use(new Apis({ point, secrets, publicUrl, audiences, streamSeconds, headMs: answerMs }))
   apis.prepare(file.http).use()
-  let inUse: GatewayFile = file
   const models = started.use(modelProviders({ point, secrets, logger }))
   models.prepare(file.models)()
   const { http, health, listen } = started.use(

@@ -30,10 +30,14 @@ export function refusedAnswer(refused: Refused, { id, era }: { id: Id; era: Era 
   return errorAnswer(status, id, error)
 }
 
-/** The answer to a failure behind the gateway. It repeats nothing that the upstream said, which may hold a secret of the upstream. */
+/**
+ * The answer to a failure behind the gateway, or to a caller who has too much under way (429). It repeats nothing that the upstream said,
+ * which may hold a secret of the upstream.
+ */
 export function failedAnswer(error: ServiceError, id: Id): Answer {
-  const { title } = errorKinds[error.code]
-  return errorAnswer(200, id, { code: internalError, message: title, data: { code: error.code } })
+  const { title, status } = errorKinds[error.code]
+  const [shown, headers] = status === 429 ? [status, ['retry-after', '1']] : [200, []]
+  return errorAnswer(shown, id, { code: internalError, message: title, data: { code: error.code } }, headers)
 }
 
 export interface DenialOptions {

@@ -1,4 +1,4 @@
-import { parseStrictJson } from '@bailiwick/contracts'
+import { agentIdOf, parseStrictJson } from '@bailiwick/contracts'
 import { decodeBase64url } from '@bailiwick/credentials'
 import { z } from 'zod'
 
@@ -16,6 +16,8 @@ export interface Owner {
   readonly grant: string
   /** Grant, delegation and acting instance, as one text. */
   readonly key: string
+  /** The agent of that instance. */
+  readonly agent: string
 }
 
 export interface Claims {
@@ -33,7 +35,7 @@ export function readClaims(credential: string | undefined): Claims | undefined {
   try {
     const { client_id, aud, grant } = claimsSchema.parse(parseStrictJson(payload))
     const key = JSON.stringify([grant.root, grant.delegation ?? null, client_id])
-    return { owner: { grant: grant.root, key }, audiences: [aud].flat() }
+    return { owner: { grant: grant.root, key, agent: agentIdOf(client_id) }, audiences: [aud].flat() }
   } catch {
     return undefined
   }

@@ -2,6 +2,7 @@ import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import type { Channel } from '../servers/channel.ts'
 import { Conversations, type Held } from './conversations.ts'
+import { Shares } from './shares.ts'
 
 function aChannel() {
   const channel = {
@@ -20,7 +21,7 @@ function aChannel() {
   return channel satisfies Channel
 }
 
-const owner = (name: string, grant = 'grt_1') => ({ grant, key: name })
+const owner = (name: string, grant = 'grt_1') => ({ grant, key: name, agent: name })
 const limits = { perOwner: 2, most: 3, idleMs: 60_000 }
 
 it('finds a session for its owner alone', async () => {
@@ -70,6 +71,30 @@ it('counts what an owner has of the server as it was reached before, until that 
   await before.endOwners((key) => key === owner('a').key)
   await add(all, '4')
   expect([before.size, all.size, held.size]).toEqual([0, 2, 2])
+})
+
+it('bounds the processes of an agent over several servers, until one of them ends (V18)', async () => {
+  const shares = new Shares(() => ({ streams: 1, processes: 2 }))
+  const bounded = { ...limits, check: ({ agent }: { agent: string }) => shares.checkProcesses(agent) }
+  const server = () => new Conversations(testClock(), bounded, new Set(), [shares.processes])
+  await using one = server()
+  await using two = server()
+  const opened: string[] = []
+  const add = (to: Conversations, name: string, session: string) =>
+    to.add(owner(name), session, async () => {
+      opened.push(session)
+      return aChannel()
+    })
+  const first = await add(one, 'a', '1')
+  await add(two, 'a', '2')
+  for (const server of [one, two]) await expect(add(server, 'a', '3')).rejects.toMatchObject({ code: 'queue_full' })
+  await add(two, 'b', '4')
+  await one.end(first)
+  await add(two, 'a', '5')
+  await expect(add(one, 'a', '6')).rejects.toMatchObject({ code: 'queue_full' })
+  expect(opened).toEqual(['1', '2', '4', '5'])
+  await two.endGrant('grt_1')
+  expect(shares.processes.size).toBe(0)
 })
 
 it('counts what is being opened, before it opens more (V18)', async () => {

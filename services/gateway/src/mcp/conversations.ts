@@ -29,6 +29,8 @@ export interface ConversationLimits {
   most: number
   /** How long one may be silent, in ms. */
   idleMs: number
+  /** Whether the gateway as a whole has room for one more of this owner. Throws `queue_full` if it does not. */
+  check?: (owner: Owner) => void
 }
 
 /** What callers have of one server: conversations, and room for those that are being opened. */
@@ -49,15 +51,20 @@ export class Conversations implements AsyncDisposable {
   /** Room for those that are being opened. */
   readonly #rooms = new Set<Room>()
   readonly #opening = new Map<string, Promise<Conversation>>()
-  readonly #held: Held
+  readonly #held: readonly Held[]
+  readonly #own: Held
   readonly #clock: Clock
   readonly #limits: ConversationLimits
   readonly #sweeper: NodeJS.Timeout
   #isOver = false
 
-  /** `held` counts in the limits too: what callers have of the server as it was reached before. */
-  constructor(clock: Clock, limits: ConversationLimits, held: Held = new Set()) {
-    this.#held = held
+  /**
+   * `held` counts in the limits too: what callers have of the server as it was reached before. What is in it is also in `others`, which
+   * `limits.check` looks at.
+   */
+  constructor(clock: Clock, limits: ConversationLimits, held: Held = new Set(), others: readonly Held[] = []) {
+    this.#held = [held, ...others]
+    this.#own = held
     this.#clock = clock
     this.#limits = limits
     this.#sweeper = setInterval(() => this.#sweep(), Math.min(limits.idleMs, 10_000)).unref()
@@ -124,19 +131,20 @@ export class Conversations implements AsyncDisposable {
       return await this.#put(owner, typeof nameOf === 'function' ? nameOf(channel) : nameOf, channel)
     } finally {
       this.#rooms.delete(room)
-      this.#held.delete(room)
+      for (const held of this.#held) held.delete(room)
     }
   }
 
   #room(owner: Owner): Room {
     if (this.#isOver) throw new ServiceError('upstream_unreachable', 'the server is no longer behind this gateway')
     this.#sweep()
-    const own = [...this.#held].filter((each) => each.owner.key === owner.key)
-    if (own.length >= this.#limits.perOwner || this.#held.size >= this.#limits.most)
+    const own = [...this.#own].filter((each) => each.owner.key === owner.key)
+    if (own.length >= this.#limits.perOwner || this.#own.size >= this.#limits.most)
       throw new ServiceError('queue_full', 'too many conversations with this server')
+    this.#limits.check?.(owner)
     const room = { owner, isLate: false }
     this.#rooms.add(room)
-    this.#held.add(room)
+    for (const held of this.#held) held.add(room)
     return room
   }
 
@@ -156,7 +164,7 @@ export class Conversations implements AsyncDisposable {
     }
     const before = this.#all.get(session ?? owner.key)
     this.#all.set(session ?? owner.key, conversation)
-    this.#held.add(conversation)
+    for (const held of this.#held) held.add(conversation)
     if (before !== undefined) await this.end(before)
     return conversation
   }
@@ -164,7 +172,7 @@ export class Conversations implements AsyncDisposable {
   async end(conversation: Conversation): Promise<void> {
     const name = conversation.session ?? conversation.owner.key
     if (this.#all.get(name) === conversation) this.#all.delete(name)
-    this.#held.delete(conversation)
+    for (const held of this.#held) held.delete(conversation)
     conversation.watched?.[Symbol.dispose]()
     await conversation.channel.end()
   }

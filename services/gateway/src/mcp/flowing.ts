@@ -21,7 +21,7 @@ export class Flowing {
         this.#leave(owner)
         return answer
       }
-      return { ...answer, body: this.#followed(owner, answer.body) }
+      return { ...answer, body: followed(answer.body, () => this.#leave(owner)) }
     } catch (error) {
       this.#leave(owner)
       throw error
@@ -50,15 +50,18 @@ export class Flowing {
     this.onIdle(owner)
     if (this.#counts.size === 0) this.#idle?.()
   }
+}
 
-  #followed(owner: string, body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-    const parts = body[Symbol.asyncIterator]()
-    let isOver = false
-    const end = () => {
-      if (!isOver) this.#leave(owner)
-      isOver = true
-    }
-    const next = async () => {
+/** The body, of whose end `onEnd` hears once: when it was read to its end, given up, or failed. */
+export function followed(body: AsyncIterable<Uint8Array>, onEnd: () => void): AsyncIterableIterator<Uint8Array> {
+  const parts = body[Symbol.asyncIterator]()
+  let isOver = false
+  const end = () => {
+    if (!isOver) onEnd()
+    isOver = true
+  }
+  const shown: AsyncIterableIterator<Uint8Array> = {
+    async next() {
       try {
         const part = await parts.next()
         if (part.done) end()
@@ -67,12 +70,13 @@ export class Flowing {
         end()
         throw error
       }
-    }
-    const giveUp = async (): Promise<IteratorResult<Uint8Array>> => {
+    },
+    async return() {
       end()
       await parts.return?.()
       return { done: true, value: undefined }
-    }
-    return { [Symbol.asyncIterator]: () => ({ next, return: giveUp }) }
+    },
+    [Symbol.asyncIterator]: () => shown,
   }
+  return shown
 }

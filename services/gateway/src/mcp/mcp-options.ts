@@ -7,6 +7,7 @@ import type { ServerAccess } from '../servers/upstreams.ts'
 import type { Held } from './conversations.ts'
 import type { McpUpstream } from './mcp-upstream.ts'
 import type { Searches } from './searches.ts'
+import type { Shares } from './shares.ts'
 
 export interface DecideOptions {
   /** The hash of what the server says of itself. */
@@ -41,6 +42,8 @@ export interface McpServerOptions {
   pin: Pin | undefined
   /** What callers have of the server as it was reached before: its limits hold for all of it. */
   held?: Held
+  /** What each agent has at all servers of the gateway. */
+  shares: Shares
   clock: Clock
   random: RandomSource
   limits?: Partial<McpLimits>

@@ -9,6 +9,7 @@ import { ownRequest } from '../protocol/outgoing.ts'
 import { type Channel, whole } from '../servers/channel.ts'
 import type { Decide, McpLimits } from './mcp-options.ts'
 import { McpServer } from './mcp-server.ts'
+import { Shares } from './shares.ts'
 
 const url = 'https://gw.example/mcp/local'
 const entry: StdioServerEntry = { command: ['server'], env: {}, stderr: 'drop', processes: 2, denials: 'error' }
@@ -34,7 +35,7 @@ async function* until(signal: AbortSignal): AsyncGenerator<Uint8Array> {
 }
 
 /** A gateway's server with channels in memory, and a decision point that says what a test wants. */
-function aServer(limits: Partial<McpLimits> = {}) {
+function aServer(limits: Partial<McpLimits> = {}, share = { streams: 100, processes: 100 }) {
   const state = behaviour()
   const channels: (Channel & { ended: number; denied: string[]; reads: number; tells: typeof state })[] = []
   const watched: Watched[] = []
@@ -90,6 +91,7 @@ function aServer(limits: Partial<McpLimits> = {}) {
       },
     } as unknown as EnforcementPoint,
     searches: { make: async () => point.found },
+    shares: new Shares(() => share),
     access: { open, identity: () => ({ url }) },
     random: systemRandom,
     ...{ clock, limits },

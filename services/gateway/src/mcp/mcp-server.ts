@@ -41,6 +41,7 @@ import { type Decide, type DecideOptions, defaultLimits, type McpLimits, type Mc
 import { McpUpstream } from './mcp-upstream.ts'
 import { actionIn, idIn, sessionIn } from './requests.ts'
 import { declaredBy, ServerRequests } from './server-requests.ts'
+import type { Shares } from './shares.ts'
 
 const described: Partial<Record<string, Described>> = { 'tools/call': 'tools', 'prompts/get': 'prompts' }
 const kinds: Partial<Record<string, Described>> = { tools: 'tools', prompts: 'prompts', resourceTemplates: 'templates' }
@@ -67,12 +68,14 @@ export class McpServer implements AsyncDisposable {
     this.#server = entry.server ?? name
     const onNothing = (refusal: Refusal, claims: Claims) => this.#heard(refusal, claims)
     this.#callers = new Callers({ ...options, server: this.#server, onNothing })
+    const isProcess = 'command' in entry
     const limits = {
-      perOwner: 'processes' in entry ? entry.processes : 16,
+      perOwner: isProcess ? entry.processes : 16,
       most: this.#limits.conversations,
       idleMs: this.#limits.idleMs,
+      ...(isProcess ? { check: (owner: Owner) => options.shares.checkProcesses(owner.agent) } : {}),
     }
-    this.#conversations = new Conversations(clock, limits, options.held)
+    this.#conversations = new Conversations(clock, limits, options.held, isProcess ? [options.shares.processes] : [])
   }
 
   /** Conversations at this moment. */
@@ -111,6 +114,8 @@ export class McpServer implements AsyncDisposable {
         const offered = await this.#callers.askWithout({ request, caller, signal })
         return 'refused' in offered ? refusedAnswer(offered, { id, era: 'legacy' }) : this.#denied(offered, id)
       }
+      // What is sent to end or to answer something is not among what it may be too many of.
+      if (message.kind === 'request') this.#options.shares.checkStreams(claims.owner.agent)
       const asked: Asked = { ...received, request, caller, claims, signal }
       if (mapping.handling === 'decided') return await this.#decided(asked, id)
       const bounded = { ...asked, signal: AbortSignal.any([signal, AbortSignal.timeout(this.#limits.undecidedMs)]) }
@@ -164,6 +169,7 @@ export class McpServer implements AsyncDisposable {
     try {
       const claims = this.#callers.claimsOf(caller)
       if ('reason' in claims) return this.#denied(claims, null)
+      this.#options.shares.checkStreams(claims.owner.agent)
       const conversation = this.#conversations.find(claims.owner, sessionIn(request) ?? claims.owner.key)
       // The modern era has no such stream.
       if (conversation.channel.era !== 'legacy' || eraOf(this.#options.entry) === 'modern') return emptyAnswer(405)
@@ -239,7 +245,7 @@ export class McpServer implements AsyncDisposable {
     { member, used }: NonNullable<Mapping['list']>,
     id: string | number | null,
   ): Promise<Answer> {
-    const { request, caller, claims, signal } = asked
+    const { request, caller, claims } = asked
     const isTools = used === 'tools/call'
     const search = (manifest: string | undefined) =>
       searchFor(this.#options.searches, caller, {
@@ -281,7 +287,20 @@ export class McpServer implements AsyncDisposable {
       return isTools ? usable.has(name) && ids.includes(`${this.#server}/${name}`) : ids.length > 0
     }
     const rewrite: Rewrite = (text, value) => showList(text, value, { member, keep })
-    return answerOf({ executed: await conversation.channel.exchange(request, signal, rewrite) })
+    return answerOf({ executed: await this.#exchange(asked, conversation, rewrite) })
+  }
+
+  /** Makes an answer of an agent that was verified, if the agent has not too many. */
+  readonly #share: Shares['of'] = (...answer) => this.#options.shares.of(...answer)
+
+  /** Sends what no decision allowed. A notification has no answer that could count. */
+  #exchange(
+    { request, claims, message, signal }: Asked,
+    { channel }: Conversation,
+    rewrite?: Rewrite,
+  ): Promise<Executed> {
+    const make = () => channel.exchange(request, signal, rewrite)
+    return message.kind === 'request' ? this.#share(claims.owner.agent, signal, make) : make()
   }
 
   /** The hash that a list of a server is asked with. */
@@ -296,7 +315,7 @@ export class McpServer implements AsyncDisposable {
   }
 
   async #open(asked: Asked, id: string | number | null): Promise<Answer> {
-    const { message, request, signal } = asked
+    const { message } = asked
     if (message.kind === 'response') throw new ServiceError('invariant_broken')
     const begins = message.method === 'initialize' || this.#knownOf(asked) === undefined
     const verified = begins
@@ -307,7 +326,7 @@ export class McpServer implements AsyncDisposable {
     const conversation = await this.#conversationOf(asked, { isVerified: true, mayBegin: begins })
     if ('reason' in conversation) return this.#denied(conversation, id)
     const rewrite = message.method === 'server/discover' ? await this.#asRead(conversation) : undefined
-    return answerOf({ executed: await conversation.channel.exchange(request, signal, rewrite) })
+    return answerOf({ executed: await this.#exchange(asked, conversation, rewrite) })
   }
 
   /** What a server tells a client of itself is what was read and hashed: people would have approved one text, and a model would get another. */
@@ -332,6 +351,7 @@ export class McpServer implements AsyncDisposable {
   /** Begins a session of the legacy era. The gateway gives it a random name, which no other client can guess, or use. */
   async #initialize(asked: Asked, reach: Found): Promise<Answer> {
     const { request, claims, signal } = asked
+    const share = this.#share
     const asks = this.#asks(asked, reach)
     let hello: Conversation['hello']
     let conversation: Conversation | undefined
@@ -344,7 +364,7 @@ export class McpServer implements AsyncDisposable {
     const open = async () => {
       const channel = await this.#options.access.open('legacy')
       try {
-        begun.resolve(await channel.exchange(request, signal, rewrite))
+        begun.resolve(await share(claims.owner.agent, signal, () => channel.exchange(request, signal, rewrite)))
         return channel
       } catch (error) {
         await channel.end()
@@ -425,7 +445,7 @@ export class McpServer implements AsyncDisposable {
     actionOf?: typeof mcpAction,
   ): ReturnType<Decide> {
     const onCut = (_: string, reason: string) => this.#end(reason, conversation.owner)
-    const upstream = new McpUpstream(this.#server, async () => conversation, onCut, actionOf)
+    const upstream = new McpUpstream(this.#server, async () => conversation, onCut, actionOf, this.#share)
     const decided = await this.#options.decide(upstream, request, caller, options)
     if (!('refused' in decided) && decided.allowed) this.#watch(conversation, decided.decisionId)
     return decided
