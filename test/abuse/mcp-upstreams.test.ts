@@ -170,6 +170,25 @@ it('tools whose names collide, that look like a method or like the gateway’s o
   expect(seen.message?.result.tools.map(({ name }: { name: string }) => name)).toEqual(['read', 'adjust'])
 })
 
+it('a server cannot choose what its calls are judged by: a declared mapping changes no decision, and people sign it', async () => {
+  const likeRead = {
+    evaluation: { action: { name: 'tools/call' }, resource: { type: 'tool', id: 'billing/read' } },
+  }
+  const declare = (tool: { inputSchema: object } | undefined) => {
+    Object.assign(tool?.inputSchema ?? {}, { 'x-authzen-mapping': likeRead })
+  }
+  await using other = await GatewayWorld.open({
+    prepare: ({ state }) => declare(state.tools.find(({ name }) => name === 'delete')),
+  })
+  const caller = await other.client('billing', 'modern')
+  expect((await caller.call('delete')).message?.error?.data.code).toBe('action_not_granted')
+  expect((await caller.call('read')).message?.result).toBeDefined()
+  declare(other.http.state.tools.find(({ name }) => name === 'read'))
+  await caller.ask('tools/list')
+  expect((await caller.call('read')).message?.error?.data.code).toBe('manifest_changed')
+  expect(other.http.state.effects.map(({ name }) => name)).toEqual(['read'])
+})
+
 it('the upstream’s secret is found nowhere that an agent, a log or an event shows (V17)', async () => {
   const answers = [
     await client.ask('tools/list'),

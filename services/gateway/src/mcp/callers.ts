@@ -56,16 +56,18 @@ export class Callers {
   }
 
   /**
-   * Whether a conversation may begin: the grant could allow an action at this server, and if the caller signed an action, that one. Otherwise
-   * nothing is sent to the server and no process is started, and the decision point records the denial.
+   * Whether a conversation may begin: the grant names a tool of this server, and if the caller signed an action, it could allow that one. The
+   * server's empty lists show an agent that nothing of its grant is left. In all other cases nothing is sent to the server, no process is
+   * started, and the decision point records the denial.
    */
   async mayBegin(asked: Shown, signed?: Action): Promise<Found | Refusal> {
     const found = await this.#search(asked, signed)
     if ('allowed' in found || found.found.length > 0) return found
     if (signed !== undefined) return this.#denied(asked)
-    // The registry may not name what a grant names by the beginning of its id. The search looked at nothing then, and verified no caller.
-    const own = await this.#search(asked, beginning)
-    return 'allowed' in own || own.found.length > 0 ? own : this.#denied(asked, beginning)
+    // A search that looked at nothing did not verify the caller.
+    const verified = found.reason === undefined ? await this.#search(asked, beginning) : found
+    const isNamed = asked.claims.tools.some((id) => id.startsWith(`${this.#options.server}/`))
+    return 'allowed' in verified || isNamed ? verified : this.#denied(asked, beginning)
   }
 
   /** Without a credential nothing can be allowed, but the decision point says where to ask. */

@@ -7,6 +7,13 @@ const claimsSchema = z.object({
   client_id: z.string().min(1).max(2048),
   aud: z.union([z.string(), z.array(z.string()).max(8)]),
   exp: z.number(),
+  authorization_details: z
+    .array(
+      z.object({
+        permissions: z.array(z.object({ resource: z.object({ type: z.string(), id: z.string().optional() }) })),
+      }),
+    )
+    .catch([]),
   grant: z.object({ root: z.string().max(100), delegation: z.string().max(100).optional() }),
 })
 
@@ -23,6 +30,8 @@ export interface Owner {
 export interface Claims {
   readonly owner: Owner
   readonly audiences: readonly string[]
+  /** The ids of the tools that its authority names. A permission cannot name several tools by a prefix. */
+  readonly tools: readonly string[]
 }
 
 /**
@@ -33,9 +42,11 @@ export function readClaims(credential: string | undefined): Claims | undefined {
   const payload = decodeBase64url(credential?.split('.')[1] ?? '')
   if (payload === undefined) return undefined
   try {
-    const { client_id, aud, grant } = claimsSchema.parse(parseStrictJson(payload))
+    const { client_id, aud, grant, authorization_details } = claimsSchema.parse(parseStrictJson(payload))
     const key = JSON.stringify([grant.root, grant.delegation ?? null, client_id])
-    return { owner: { grant: grant.root, key, agent: agentIdOf(client_id) }, audiences: [aud].flat() }
+    const named = authorization_details.flatMap(({ permissions }) => permissions.map(({ resource }) => resource))
+    const tools = named.flatMap(({ type, id }) => (type === 'tool' && id !== undefined ? [id] : []))
+    return { owner: { grant: grant.root, key, agent: agentIdOf(client_id) }, audiences: [aud].flat(), tools }
   } catch {
     return undefined
   }

@@ -15,8 +15,12 @@ const url = 'https://gw.example/mcp/local'
 const entry: StdioServerEntry = { command: ['server'], env: {}, stderr: 'drop', processes: 2, denials: 'error' }
 
 /** Someone whose credential claims this; the decision point of these tests verifies nothing. */
-function callerOf(agent: string, delegation?: string): Caller {
-  const claims = { sub: agent, client_id: agent, aud: url, exp: 1, grant: { root: 'grt_1', delegation } }
+function callerOf(agent: string, delegation?: string, tools: readonly string[] = []): Caller {
+  const permissions = tools.map((id) => ({ actions: ['tools/call'], resource: { type: 'tool', id } }))
+  const claims = {
+    ...{ sub: agent, client_id: agent, aud: url, exp: 1, grant: { root: 'grt_1', delegation } },
+    authorization_details: [{ type: 'bailiwick_task', permissions }],
+  }
   const credential = `a.${encodeBase64url(Buffer.from(JSON.stringify(claims)))}.c`
   return { credential, proof: 'd.e.f', callId: undefined, htu: url }
 }
@@ -212,6 +216,21 @@ it('begins nothing for a caller whose grant could allow nothing here, by any mes
       evaluation_id: 'dec_1',
     })
   expect([at.channels, at.server.conversations]).toEqual([[], 0])
+})
+
+it('begins for a grant that names a tool here and is used up, and for no call under it', async () => {
+  const at = aServer()
+  const caller = callerOf('a', undefined, ['other/read', 'local/read'])
+  at.point.found = { found: [], reason: 'uses_exhausted' }
+  at.point.refusal = { allowed: false, reason: 'uses_exhausted', decisionId: 'dec_1' }
+  const call = ownRequest('modern', '1', 'tools/call', { name: 'read', arguments: {} }, '')
+  expect((await at.post(call, caller)).message.error.data).toMatchObject({ code: 'uses_exhausted' })
+  expect(at.channels).toEqual([])
+  expect((await at.post(ownRequest('modern', '2', 'tools/list', {}, ''), caller)).message.result.tools).toEqual([])
+  const elsewhere = callerOf('b', undefined, ['locale/read', 'other/local/read'])
+  const list = await at.post(ownRequest('modern', '3', 'tools/list', {}, ''), elsewhere)
+  expect(list.message.error.data).toMatchObject({ evaluation_id: 'dec_1' })
+  expect(at.channels).toHaveLength(1)
 })
 
 it('executes nothing if what a search did not find is allowed after all', async () => {
