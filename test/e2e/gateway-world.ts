@@ -98,9 +98,10 @@ export const passing: ReadonlySet<unknown> = new Set([
   ],
   ...['service_standby', 'service_unready', 'service_unreachable', 'request_timed_out', 'outcome_unknown'],
 ])
-const mostTries = 20
+export const mostTries = 20
 
-async function patiently<T>(act: () => Promise<T>): Promise<T> {
+/** Does it again if it fails for such a reason. */
+export async function patiently<T>(act: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++)
     try {
       return await act()

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { openSidecar, type Sidecar } from '@bailiwick/agent/sidecar'
 import { paths } from '@bailiwick/installation'
-import { systemRandom } from '@bailiwick/kit'
+import { after, systemRandom } from '@bailiwick/kit'
 import { endWithThis } from '@bailiwick/native'
 import { sample, sampleAgentId, sampleKeyFile } from '@bailiwick/standalone/sample'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { audit } from '../audit.ts'
-import { GatewayWorld } from './gateway-world.ts'
+import { GatewayWorld, mostTries, passing, patiently } from './gateway-world.ts'
 
 const cli = join(import.meta.dirname, '../../packages/cli/src/main.ts')
 
@@ -45,15 +45,26 @@ class PlainClient {
   async post(message: { id: unknown; [member: string]: unknown }): Promise<Exchanged & { id: unknown }> {
     const body = Buffer.from(JSON.stringify({ jsonrpc: '2.0', ...message }))
     const content = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream']
-    return { id: message.id, ...(await this.#exchange('POST', content, body)) }
+    return { id: message.id, ...(await this.#patiently('POST', content, body)) }
   }
 
   /** Opens the stream of the session again, after an event of a stream that broke off. */
   resume(lastEventId: string): Promise<Exchanged> {
-    return this.#exchange('GET', ['accept', 'text/event-stream', 'last-event-id', lastEventId], Buffer.alloc(0))
+    return this.#patiently('GET', ['accept', 'text/event-stream', 'last-event-id', lastEventId], Buffer.alloc(0))
   }
 
-  async #exchange(method: string, fields: readonly string[], content: Buffer): Promise<Exchanged> {
+  /** Sends a request again after a denial that a busy machine brings about. */
+  async #patiently(...request: Parameters<PlainClient['exchange']>): Promise<Exchanged> {
+    for (let tries = 1; ; tries++) {
+      const exchanged = await this.exchange(...request)
+      const { result, error } = exchanged.messages.at(-1) ?? {}
+      const code = error?.data?.code ?? result?.structuredContent?.code
+      if (!passing.has(code) || tries === mostTries) return exchanged
+      await after(500)
+    }
+  }
+
+  async exchange(method: string, fields: readonly string[], content: Buffer): Promise<Exchanged> {
     const session = this.#session === undefined ? [] : ['mcp-session-id', this.#session]
     const { status, headers, body } = await this.#sidecar.exchange(
       { method, headers: [...fields, ...session], body: content },
@@ -107,7 +118,7 @@ describe('a program that was never changed, behind a sidecar', () => {
       reason: 'The customer asks for a copy.',
     })
     expect(asked).toMatchObject({ status: 'pending', url: `${world.system.url}/console/requests/${asked.request_id}` })
-    await world.approver.approve(asked.request_id)
+    await patiently(() => world.approver.approve(asked.request_id))
     const status = () => client.call('bailiwick_access_status', { request_id: asked.request_id })
     await expect.poll(async () => (await status()).structuredContent.status).toBe('approved')
 
@@ -132,12 +143,12 @@ describe('a program that was never changed, behind a sidecar', () => {
       client.call('bailiwick_request_access', { task, permissions: [{ tool: 'read' }], reason: 'A copy is wanted.' })
     const read = () => client.call('read')
     const first = (await ask('one')).structuredContent.request_id
-    await world.approver.approve(first)
+    await patiently(() => world.approver.approve(first))
     await expect.poll(read).toMatchObject({ content: [{ text: 'read {}' }] })
-    await world.approver.withdraw(first)
+    await patiently(() => world.approver.withdraw(first))
     await expect.poll(async () => (await read()).content[0].text).toContain('bailiwick_request_access')
     const second = (await ask('two')).structuredContent.request_id
-    await world.approver.approve(second)
+    await patiently(() => world.approver.approve(second))
     await expect.poll(read).toMatchObject({ content: [{ text: 'read {}' }] })
   })
 
@@ -179,7 +190,7 @@ describe('a program that was never changed, behind a sidecar', () => {
       const permissions = tools.map((tool) => ({ tool }))
       const args = { task, permissions, reason: 'The server may ask.' }
       const { structuredContent: asked } = await client.call('bailiwick_request_access', args)
-      await world.approver.approve(asked.request_id)
+      await patiently(() => world.approver.approve(asked.request_id))
       await expect.poll(() => client.call('read')).toMatchObject({ content: [{ text: 'read {}' }] })
       return { client, requestId: asked.request_id }
     }
@@ -211,7 +222,7 @@ describe('a program that was never changed, behind a sidecar', () => {
       world.http.state.before.push(asks(0, 'elicitation/create'))
       const [asked] = (await client.post(read)).messages
       expect((await other.post({ id: asked.id, ...said })).status).toBe(400)
-      await world.approver.withdraw(requestId)
+      await patiently(() => world.approver.withdraw(requestId))
       expect((await client.post({ id: asked.id, ...said })).status).toBeGreaterThanOrEqual(400)
       expect(responses().filter((each) => 'result' in each)).toEqual([])
     })

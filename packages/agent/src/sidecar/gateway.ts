@@ -1,6 +1,7 @@
 import type { Action } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import type { JsonObject, McpRequest } from '@bailiwick/mcp'
+import { after } from '@bailiwick/kit'
+import { isObject, type JsonObject, type McpRequest } from '@bailiwick/mcp'
 import type { Agent } from '../agent.ts'
 import { type ClientAnswer, isJson, parsed, wholeOf } from './answers.ts'
 import { denialCodeIn } from './denied.ts'
@@ -21,7 +22,7 @@ export interface Gateway {
   send(request: McpRequest, sending: Sending): Promise<ClientAnswer>
   /** Sends a client's `initialize`. */
   begin(request: McpRequest, sending: Sending): Promise<{ answer: ClientAnswer; session: string | undefined }>
-  /** Begins a session with what a client said earlier. Throws `upstream_failed` if the server does not begin one. */
+  /** Begins a session with what a client said earlier. Throws `BeginDenied`, or `upstream_failed` if the server does not begin one. */
   beginAgain(params: JsonObject, sending: Sending): Promise<string | undefined>
 }
 
@@ -39,6 +40,7 @@ const notReturned = new Set(
 )
 const nameForm = /^[A-Za-z0-9._@-]{1,64}$/
 const metadataMs = 10_000
+const beginning = { tries: 25, ms: 200 }
 
 export function gatewayAt({
   agent,
@@ -82,6 +84,17 @@ export function gatewayAt({
     )
   }
 
+  /** Waits for what passes: the decision point may learn of a new grant and its credential a moment after the agent. */
+  const begin: Gateway['begin'] = async (request, sending) => {
+    for (let tries = 1; ; tries++) {
+      const response = await fetched(request, sending)
+      const answer = await answerOf(response)
+      const session = response.headers.get('mcp-session-id') ?? undefined
+      if (!isPassing(answer) || tries === beginning.tries) return { answer, session }
+      await after(beginning.ms, sending.signal)
+    }
+  }
+
   return {
     async toolServer() {
       if (toolServer !== undefined) return toolServer
@@ -97,27 +110,51 @@ export function gatewayAt({
       if (denialCodeIn(answer) === 'proof_action_mismatch') asked = undefined
       return answer
     },
-    async begin(request, sending) {
-      const response = await fetched(request, sending)
-      return { answer: await answerOf(response), session: response.headers.get('mcp-session-id') ?? undefined }
-    },
+    begin,
     async beginAgain(params, sending) {
-      const post = (message: object, session?: string) =>
-        fetched(
-          { method: 'POST', headers: ownFields, body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', ...message })) },
-          { ...sending, session },
-        )
-      const response = await post({ id: 'bailiwick-initialize', method: 'initialize', params })
-      await response.text()
-      if (!response.ok) throw new ServiceError('upstream_failed', 'the server began no session')
-      const session = response.headers.get('mcp-session-id') ?? undefined
-      await (await post({ method: 'notifications/initialized' }, session)).body?.cancel()
+      const { answer, session } = await begin(
+        own({ id: 'bailiwick-initialize', method: 'initialize', params }),
+        sending,
+      )
+      const body = await wholeOf(answer.body)
+      if (denialCodeIn(answer) !== undefined) throw new BeginDenied({ ...answer, body })
+      const isError = isJson(answer) && parsed(body.toString('utf8'))?.error !== undefined
+      if (answer.status >= 300 || isError) throw new ServiceError('upstream_failed', 'the server began no session')
+      await (await fetched(own({ method: 'notifications/initialized' }), { ...sending, session })).body?.cancel()
       return session
     },
   }
 }
 
-const ownFields = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream']
+/** The gateway denied that a session begins. */
+export class BeginDenied extends Error {
+  readonly #answer: ClientAnswer & { body: Buffer }
+
+  constructor(answer: ClientAnswer & { body: Buffer }) {
+    super('denied')
+    this.#answer = answer
+  }
+
+  /** The denial, in answer to a request of the client. */
+  answerTo(id: string | number): ClientAnswer {
+    const denial = parsed(this.#answer.body.toString('utf8'))
+    return { ...this.#answer, body: Buffer.from(JSON.stringify({ ...denial, id })) }
+  }
+}
+
+/** Whether the gateway denied for a reason that passes by itself. */
+function isPassing(answer: ClientAnswer): boolean {
+  if (denialCodeIn(answer) === undefined || !(answer.body instanceof Uint8Array)) return false
+  const { error } = parsed(Buffer.from(answer.body).toString('utf8')) ?? {}
+  return isObject(error) && isObject(error.data) && error.data.retry_after !== undefined
+}
+
+/** A message of the sidecar's own. */
+const own = (message: object): McpRequest => ({
+  method: 'POST',
+  headers: ['content-type', 'application/json', 'accept', 'application/json, text/event-stream'],
+  body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', ...message })),
+})
 
 /** Each field as often as it came. */
 function forwarded({ headers: raw }: McpRequest): Headers {

@@ -1,4 +1,5 @@
 import { actionDigest, sha256 } from '@bailiwick/credentials'
+import { type DenialReason, retrySecondsOf } from '@bailiwick/errors'
 import { type Era, type JsonObject, modernVersion } from '@bailiwick/mcp'
 import { FakeInstallation, grantId, type Received, type Reply } from '../installation.fixture.ts'
 import { type ClientAnswer, wholeOf } from './answers.ts'
@@ -26,6 +27,8 @@ export class SidecarWorld implements AsyncDisposable {
   before: object[] = []
   /** What the client answered to the server: as it arrived, and over which action the proof was. */
   readonly answers: { message: Anything; session: unknown; actionDigest: string | undefined }[] = []
+  /** The codes with which the gateway denies the next sessions. */
+  deniesBeginnings: string[] = []
   /** The code with which the gateway denies answers to the server. */
   deniesAnswers: string | undefined
   /** Whether a human said yes to `pay`, which waits for that. */
@@ -92,6 +95,8 @@ export class SidecarWorld implements AsyncDisposable {
       headers: more,
       body: { jsonrpc: '2.0', id, result: value },
     })
+    const denied = method === 'initialize' ? this.deniesBeginnings.shift() : undefined
+    if (denied !== undefined) return denial(id, denied)
     if (method === 'initialize')
       return result(
         { protocolVersion: '2025-11-25', capabilities: { prompts: {} }, serverInfo: { name: 'books' } },
@@ -211,7 +216,8 @@ function denial(
     expires_at: '2030-01-01T00:00:00Z',
     binding_token: bindingToken,
   }
-  const data = { code, reason: 'Ask a human.', requestable: true, access_request }
+  const retry_after = retrySecondsOf(code as DenialReason)
+  const data = { code, reason: 'Ask a human.', requestable: true, access_request, retry_after }
   return { status, headers, body: { jsonrpc: '2.0', id, error: { code: -32001, message: `Denied: ${code}`, data } } }
 }
 

@@ -106,6 +106,28 @@ describe('a model asks for its own task', () => {
     expect(world.fake.at('/mcp/').at(-1)?.headers['mcp-session-id']).toMatch(/^behind-/)
   })
 
+  it('and begins the session behind once the decision point knows of the task', async () => {
+    const { session } = await world.send({ id: 1, method: 'initialize', params: hello })
+    await world.call('bailiwick_request_access', ask)
+    await approve()
+    world.deniesBeginnings = ['credential_unrecorded', 'state_stale']
+    expect(namesIn(await list(session))).toEqual(['read', 'pay', ...own])
+    expect(world.fake.at('/mcp/').at(-1)?.headers['mcp-session-id']).toMatch(/^behind-/)
+  })
+
+  it('and hears why no session begins; nothing is called outside of one', async () => {
+    const { session } = await world.send({ id: 1, method: 'initialize', params: hello })
+    await world.call('bailiwick_request_access', ask)
+    await approve()
+    world.deniesBeginnings = ['policy_denied', 'policy_denied']
+    const called = { id: 'x', method: 'tools/call', params: { name: 'read', arguments: {} } }
+    const denied = { isError: true, structuredContent: { code: 'policy_denied' } }
+    expect((await world.send(called, { session })).message).toMatchObject({ id: 'x', result: denied })
+    expect((await list(session)).message).toMatchObject({ id: 2, error: { data: { code: 'policy_denied' } } })
+    expect(world.effects).toEqual([])
+    expect(textIn(await world.send(called, { session }))).toBe('read done')
+  })
+
   it('and answers the denial that it met, for an agent that may only ask for what was denied', async () => {
     world.isProactive = false
     const wanted = { ...ask, permissions: [{ tool: 'read' }] }

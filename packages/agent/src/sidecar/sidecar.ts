@@ -34,7 +34,7 @@ import {
   wholeOf,
 } from './answers.ts'
 import { type Denied, denialCodeIn, deniedIn, deniedMessage, endsTask } from './denied.ts'
-import { type Gateway, gatewayAt } from './gateway.ts'
+import { BeginDenied, type Gateway, gatewayAt } from './gateway.ts'
 import { type Call, held, longestHoldSeconds } from './held.ts'
 import { OwnCalls } from './own-calls.ts'
 import { completeTask, ownTools, requestAccess } from './own-tools.ts'
@@ -425,6 +425,7 @@ class McpSidecar implements Sidecar {
         session.behind = undefined
       }
     } catch (error) {
+      if (error instanceof BeginDenied) return error.answerTo(message.id)
       if (grantId !== undefined && endsTask(errorCode(error))) this.#tasks.lost(grantId)
       throw error
     }

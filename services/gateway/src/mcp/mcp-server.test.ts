@@ -44,7 +44,13 @@ function aServer(limits: Partial<McpLimits> = {}, share = { streams: 100, proces
   const channels: (Channel & { ended: number; denied: string[]; reads: number; tells: typeof state })[] = []
   const watched: Watched[] = []
   const manifests: (string | undefined)[] = []
-  const point = { found: { found: ['x'] } as Found | Refusal, refusal: undefined as Refusal | undefined, hangs: false }
+  const point = {
+    found: { found: ['x'] } as Found | Refusal,
+    /** The answers to the next searches, before `found`. */
+    next: [] as (Found | Refusal)[],
+    refusal: undefined as Refusal | undefined,
+    hangs: false,
+  }
   const clock = testClock()
   const began = { wait: Promise.resolve() as Promise<unknown> }
   const open = async (era: Channel['era']): Promise<Channel> => {
@@ -94,7 +100,7 @@ function aServer(limits: Partial<McpLimits> = {}, share = { streams: 100, proces
         }
       },
     } as unknown as EnforcementPoint,
-    searches: { make: async () => point.found },
+    searches: { make: async () => point.next.shift() ?? point.found },
     shares: new Shares(() => share),
     access: { open, identity: () => ({ url }) },
     random: systemRandom,
@@ -260,6 +266,21 @@ it('bounds an answer that no decision allowed: no withdrawal would cut it (V7)',
   const session = await at.begin(callerOf('a'))
   const ping = at.post(ownRequest('legacy', '4', 'ping', {}, ''), callerOf('a'), session)
   await expect(ping).rejects.toMatchObject({ name: 'TimeoutError' })
+})
+
+it('begins no session in which it could not find out what the server may ask', async () => {
+  const { post, point, channels, server } = aServer()
+  const params = {
+    protocolVersion: '2025-11-25',
+    capabilities: { elicitation: {} },
+    clientInfo: { name: 't', version: '1' },
+  }
+  point.next.push({ found: [] }, { allowed: false, reason: 'state_stale' })
+  const { message, headers } = await post(ownRequest('legacy', '1', 'initialize', params, ''), callerOf('a'))
+  expect(message.error.data).toMatchObject({ code: 'state_stale', retry_after: 1 })
+  expect(headers).not.toContain('mcp-session-id')
+  expect(channels).toEqual([])
+  await server[Symbol.asyncDispose]()
 })
 
 it('decides and watches the answer to a request of the server like a call, once (V7)', async () => {
