@@ -4,7 +4,7 @@ import { after } from '@bailiwick/kit'
 import { isObject, type JsonObject, type McpRequest } from '@bailiwick/mcp'
 import type { Agent } from '../agent.ts'
 import { type ClientAnswer, isJson, parsed, wholeOf } from './answers.ts'
-import { denialCodeIn } from './denied.ts'
+import { denialCodeIn, endsTask } from './denied.ts'
 
 export interface Sending {
   grantId: string | undefined
@@ -22,7 +22,10 @@ export interface Gateway {
   send(request: McpRequest, sending: Sending): Promise<ClientAnswer>
   /** Sends a client's `initialize`. */
   begin(request: McpRequest, sending: Sending): Promise<{ answer: ClientAnswer; session: string | undefined }>
-  /** Begins a session with what a client said earlier. Throws `BeginDenied`, or `upstream_failed` if the server does not begin one. */
+  /**
+   * Begins a session with what a client said earlier. Throws `upstream_failed` if the server does not begin one,
+   * `access_request_refused` if the gateway denies it because the task is over, and `BeginDenied` for any other denial.
+   */
   beginAgain(params: JsonObject, sending: Sending): Promise<string | undefined>
 }
 
@@ -117,7 +120,9 @@ export function gatewayAt({
         sending,
       )
       const body = await wholeOf(answer.body)
-      if (denialCodeIn(answer) !== undefined) throw new BeginDenied({ ...answer, body })
+      const denied = denialCodeIn(answer)
+      if (denied !== undefined && endsTask(denied)) throw new ServiceError('access_request_refused', denied)
+      if (denied !== undefined) throw new BeginDenied({ ...answer, body })
       const isError = isJson(answer) && parsed(body.toString('utf8'))?.error !== undefined
       if (answer.status >= 300 || isError) throw new ServiceError('upstream_failed', 'the server began no session')
       await (await fetched(own({ method: 'notifications/initialized' }), { ...sending, session })).body?.cancel()

@@ -31,6 +31,8 @@ export class SidecarWorld implements AsyncDisposable {
   deniesBeginnings: string[] = []
   /** The code with which the gateway denies answers to the server. */
   deniesAnswers: string | undefined
+  /** Whether a human withdrew the task: its sessions at a server with a command are then gone, and none begins. */
+  isWithdrawn = false
   /** Whether a human said yes to `pay`, which waits for that. */
   mayPay = false
   #last = ''
@@ -91,6 +93,9 @@ export class SidecarWorld implements AsyncDisposable {
       return { status: 202 }
     }
     if (id === undefined) return { status: 202 }
+    if (this.isWithdrawn && method === 'initialize') return denial(id, 'grant_revoked')
+    if (this.isWithdrawn)
+      return { status: 404, body: { jsonrpc: '2.0', id, error: { code: -32600, message: 'There is no such session' } } }
     const result = (value: JsonObject, more: Record<string, string> = {}): Reply => ({
       headers: more,
       body: { jsonrpc: '2.0', id, result: value },

@@ -254,6 +254,18 @@ describe('a task', () => {
     expect(namesIn(await list())).toEqual(own)
   })
 
+  it('that was withdrawn, and whose session ended with its server, is asked for again', async () => {
+    await granted()
+    const { session } = await world.send({ id: 1, method: 'initialize', params: hello })
+    world.isWithdrawn = true
+    const call = { id: 2, method: 'tools/call', params: { name: 'read', arguments: {} } }
+    const { message } = await world.send(call, { session })
+    expect(message).toMatchObject({
+      result: { content: [{ text: expect.stringContaining('Call bailiwick_request_access') }] },
+    })
+    expect(namesIn(await list(session))).toEqual(own)
+  })
+
   it('withdraws a request that still waits at its end', async () => {
     await world.call('bailiwick_request_access', ask)
     await world.sidecar[Symbol.asyncDispose]()
