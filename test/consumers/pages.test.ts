@@ -2,6 +2,7 @@ import { cpSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFil
 import { join } from 'node:path'
 import { freePort, type System, startSystem } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { PlainClient } from '../demo/mcp-client.ts'
 import { tell } from '../demo/story.ts'
 import { eventually } from '../e2e/world.ts'
 import { readYaml } from '../infra/compose-file.ts'
@@ -287,6 +288,55 @@ const withAProgram: Scenario[] = [
 let devPort = 0
 const joiner = 'spiffe://bailiwick.local/agent/joiner'
 
+const minutesPage = 'docs/start/mcp-servers.md'
+
+/** A server of tools, from nothing to an approved call. */
+const fiveMinutes: Scenario[] = [
+  {
+    block: `${minutesPage}: npx bailiwick dev --data .bailiwick`,
+    as: (command) => `${command} --port ${minutes.port}`,
+    staysOn: 0,
+  },
+  {
+    block: `${minutesPage}: npx bailiwick gateway add mcp notes --wait -- node examples/mcp-servers/notes/server.mjs`,
+    as: (command) => command.replace('--wait', `--wait --public-url http://localhost:${minutes.gateway}`),
+  },
+  {
+    block: `${minutesPage}: npx bailiwick serve gateway --config gateway.yaml`,
+    as: (command) => `${command} --port ${minutes.gateway}`,
+    staysOn: 0,
+    after: () => eventually(() => isHealthy(minutes.gateway)),
+  },
+  {
+    block: `${minutesPage}: npx bailiwick events --type outcome.reported --resource notes/write_note`,
+    async before(at) {
+      await asAModelDoes(at, fenced(minutesPage, 'sh', 'agent mcp'))
+      const isTold = async () => (await at.run(eventsOfNotes)).lines.join().includes('succeeded')
+      await eventually(isTold)
+    },
+    as: (command, shown) => command.replace(/dec_\w+/, /dec_\w+/.exec(shown.join('\n'))?.[0] ?? ''),
+  },
+]
+const eventsOfNotes = 'npx bailiwick events --type outcome.reported --resource notes/write_note'
+const minutes = { port: 0, gateway: 0 }
+
+/** The client that starts the page's command, and what the page says of it. */
+async function asAModelDoes(at: Terminal, command: string): Promise<void> {
+  const words = command.replaceAll('\\\n', ' ').replace('8425', String(minutes.gateway)).trim().split(/\s+/)
+  await using client = await PlainClient.open(words.slice(words.indexOf('agent')), at.folder)
+  expect(await client.tools()).toContain('write_note')
+  const write = (name: string) => client.call('write_note', { name, text: 'We begin.' })
+  expect(await write('meeting-1')).toContain('bailiwick_request_access')
+  const asked = {
+    task: 'keep-meeting-notes',
+    permissions: [{ tool: 'write_note', where: { '/name': { prefix: 'meeting-' } } }],
+    reason: 'The user asked for a note.',
+  }
+  expect(await client.call('bailiwick_request_access', asked)).toContain('Approved')
+  await expect.poll(() => write('meeting-1')).toBe('Written.')
+  expect(await write('salaries')).toContain('argument_out_of_bounds')
+}
+
 /** Blocks that are not replayed, and why. */
 const notReplayed: Record<string, string> = {
   'docs/how-to/policies.md: npx bailiwick policy replay company --day 2026-11-27':
@@ -299,7 +349,7 @@ const notReplayed: Record<string, string> = {
 }
 
 it('each console block of each page is replayed below, or it says why not', () => {
-  const replayed = [...alone, ...first, ...afterTheStory, ...withAProgram].map(({ block }) => block)
+  const replayed = [...alone, ...first, ...afterTheStory, ...withAProgram, ...fiveMinutes].map(({ block }) => block)
   expect([...replayed, ...Object.keys(notReplayed)].toSorted()).toEqual([...blocks.keys()].toSorted())
 })
 
@@ -360,6 +410,16 @@ describe('the commands that a page shows', () => {
     })
     afterAll(() => terminal[Symbol.asyncDispose]())
     it.each(withAProgram)('$block', (scenario) => play(terminal, scenario))
+  })
+
+  describe('with an MCP server, in five minutes', () => {
+    let terminal: Terminal
+    beforeAll(async () => {
+      Object.assign(minutes, { port: await freePort(), gateway: await freePort() })
+      terminal = new Terminal()
+    })
+    afterAll(() => terminal[Symbol.asyncDispose]())
+    it.each(fiveMinutes)('$block', (scenario) => play(terminal, scenario))
   })
 })
 

@@ -8,11 +8,15 @@ import {
   startProcesses,
   startSystem,
 } from '@bailiwick/testkit'
+import { hasCodex } from './mcp-model.ts'
+import { tellMcp } from './mcp-story.ts'
 import { type Step, tell } from './story.ts'
 
-const usage = `npm run demo [-- --kafka] [-- --json] [-- --data DIR]
+const usage = `npm run demo [-- --kafka | --mcp] [-- --json] [-- --data DIR]
 
 Tells the whole story unattended, on the embedded default. Exit code 0 only if every step held.
+  --mcp       tells another story: MCP servers behind the gateway, and a model in Codex CLI. Without Codex
+              (npm ci --ignore-scripts in test/judges), or with --plain, a plain MCP client makes the same calls
   --kafka     with each service as a process of its own, policy-decision twice, on a real Kafka and a real Redis, which are
               started for it
   --json      prints only [{step, ok, ms, detail}]
@@ -22,6 +26,11 @@ const { values } = readArguments()
 if (values.help) {
   console.log(usage)
   process.exit(0)
+}
+
+if (values.mcp && values.kafka) {
+  console.error('--mcp tells its story on the embedded default: leave out --kafka.')
+  process.exit(1)
 }
 
 if (values.data !== undefined && isInitialised(values.data)) {
@@ -62,8 +71,13 @@ try {
   say(`Bailiwick demo: installation ${system.trust.installation} at ${system.url}, one operator, software passkey`)
   if (values.kafka)
     say('Processes: issuer, approval, evidence, 2 × policy-decision; Kafka with TLS, SCRAM and ACLs; Redis')
+  if (values.mcp)
+    say(
+      'A program plays the person. The commands also name a temporary folder and a free port, which are left out here.',
+    )
   say('')
-  await tell(system, step, values.kafka ? { withinMs: 2000 } : {})
+  if (values.mcp) await tellMcp(system, step, { codex: hasCodex() && !values.plain })
+  else await tell(system, step, values.kafka ? { withinMs: 2000 } : {})
   say('')
   say(`All ${steps.length} steps held.${values.data === undefined ? '' : ` The state is in ${values.data}.`}`)
 } catch (error) {
@@ -86,6 +100,8 @@ function readArguments() {
     return parseArgs({
       options: {
         kafka: { type: 'boolean', default: false },
+        mcp: { type: 'boolean', default: false },
+        plain: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         data: { type: 'string' },
         help: { type: 'boolean' },

@@ -9,7 +9,9 @@ import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { enrolApprover, type RunningSystem } from '@bailiwick/testkit'
 import { startInvoicesApi } from './invoices-api.ts'
 import { verify, withFlippedByte } from './log-files.ts'
+import { must } from './must.ts'
 import { patientCall, patiently, repeating } from './patiently.ts'
+import { traced } from './traced.ts'
 
 export interface Step {
   step: number
@@ -18,15 +20,10 @@ export interface Step {
   detail: string
 }
 
-type Say = (title: string, run: () => Promise<string>) => Promise<void>
+export type Say = (title: string, run: () => Promise<string>) => Promise<void>
 type Agent = ReturnType<typeof sampleAgent>
 
 const pauseMs = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
-
-/** Throws the expected result, which the step then shows. */
-function must(holds: boolean, otherwise: string): asserts holds {
-  if (!holds) throw new Error(otherwise)
-}
 
 /**
  * The story of DESIGN §2, step by step, against a running system; each step reports what it saw. No call that begins
@@ -197,41 +194,14 @@ export async function tell(system: RunningSystem, step: Say, { withinMs = 1000 }
   })
 
   await step('The trace of one action, back to the human', async () => {
-    const order = [
-      'outcome.reported',
-      'decision.allowed',
-      'credential.intended',
-      'grant.created',
-      'request.approved',
-      'request.received',
-    ]
-    const read = async () => {
-      const response = await fetch(`${url}/v1/trace/${actionId}`)
-      must(response.status === 200, `the trace answered ${response.status}`)
-      const trace = (await response.json()) as Trace
-      return { trace, missing: order.filter((type) => trace.steps.every((one) => one.type !== type)) }
-    }
-    const { trace, missing } = await repeating(({ missing }) => missing.length > 0, read)
-    must(missing.length === 0, `the trace lacks ${missing.join(', ')}`)
-    const doubtful = trace.steps.filter((one) => !one.verified).map(({ type, problem }) => `${type}: ${problem}`)
-    must(trace.verified === true, `a signature on the way does not verify: ${doubtful.join(', ')}`)
-    const lines = order.map((type) => {
-      const found = trace.steps.find((one) => one.type === type)
-      const by = found?.verified ? `verified: ${found.signed_by?.join(', ') ?? 'the service'}` : 'NOT VERIFIED'
-      return `     ${type.padEnd(19)} leaf ${String(found?.leaf_index).padStart(4)}  ${found?.time}  ${by}`
-    })
-    return [`${actionId}: ${trace.steps.length} steps, every signature verified again`, ...lines].join('\n')
+    const { steps, lines } = await traced(url, actionId)
+    return [`${actionId}: ${steps} steps, every signature verified again`, ...lines].join('\n')
   })
 }
 
 /** The credential's id; the rest of it must not be printed. */
 const credentialIdOf = (token: string): string =>
   JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).jti
-
-interface Trace {
-  verified: boolean
-  steps: { type: string; leaf_index: number; time: string; verified: boolean; problem?: string; signed_by?: string[] }[]
-}
 
 const problemOf = async (response: Response) =>
   (await response.json()) as { code?: string; access_request?: { endpoint: string } }

@@ -8,11 +8,14 @@ export async function runCodex({
   model,
   mcp,
   prompt,
+  signal,
 }: {
   model: string
   /** The server of tools, as a script for Node.js and its arguments. */
   mcp: readonly string[]
   prompt: string
+  /** Ends it early. */
+  signal?: AbortSignal
 }): Promise<Ended> {
   // Codex makes no helpers in the system's folder for temporary files.
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'bailiwick')
@@ -22,7 +25,7 @@ export async function runCodex({
     writeFileSync(join(home, 'config.toml'), config(model, mcp))
     const args = ['exec', '--skip-git-repo-check', '--json', prompt]
     const env = { CODEX_HOME: home, SCRIPTED_MODEL_KEY: 'placeholder', HOME: home }
-    return await runScript(judges.codex(), args, { cwd: home, env })
+    return await runScript(judges.codex(), args, { cwd: home, env, ...(signal && { signal }) })
   } finally {
     rmSync(home, { recursive: true, force: true })
   }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { endWithThis } from '@bailiwick/native'
@@ -16,6 +16,12 @@ export interface Ended {
   err: string
 }
 
+/** The version of a program, if it is installed. */
+export function versionOf(packageName: string): string | undefined {
+  const file = join(modules, packageName, 'package.json')
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).version : undefined
+}
+
 /** The script of an installed program. */
 export function installed(packageName: string, script: string): string {
   const file = join(modules, packageName, script)
@@ -29,13 +35,14 @@ export const judges = {
   mcpRemote: () => installed('mcp-remote', 'dist/proxy.js'),
   supergateway: () => installed('supergateway', 'dist/index.js'),
   codex: () => installed('@openai/codex', 'bin/codex.js'),
+  filesystem: () => installed('@modelcontextprotocol/server-filesystem', 'dist/index.js'),
 }
 
 /** Runs a script with this process's Node.js to its end, without input. It is killed after five minutes. */
 export async function runScript(
   script: string,
   args: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+  options: { cwd?: string; env?: NodeJS.ProcessEnv; signal?: AbortSignal } = {},
 ): Promise<Ended> {
   const child = spawn(process.execPath, [script, ...args], {
     ...options,

@@ -8,9 +8,15 @@ export interface Running extends AsyncDisposable {
   says(text: string): Promise<void>
 }
 
-/** Starts a script with this process's Node.js. It ends with the test. */
-export function startScript(script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
+/** Starts a script with this process's Node.js, in the folder `cwd`. It ends with the test. */
+export function startScript(
+  script: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  cwd: string = process.cwd(),
+): Running {
   const child = spawn(process.execPath, [script, ...args], {
+    cwd,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

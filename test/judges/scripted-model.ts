@@ -11,11 +11,14 @@ export interface Shown {
   tools: readonly { name: string; [member: string]: unknown }[]
 }
 
+/** Says the model's next turn, when it is shown what the last call gave back. */
+export type NextTurn = (shown: Shown) => Turn | Promise<Turn>
+
 /**
  * A model that follows a script, behind the Responses API: as much of it as Codex CLI needs. Each turn may look at what the last call gave
- * back. After the script ends it says `done`.
+ * back. After a list of turns ends it says `done`.
  */
-export async function scriptedModel(script: readonly ((shown: Shown) => Turn | Promise<Turn>)[]) {
+export async function scriptedModel(script: readonly NextTurn[] | NextTurn) {
   const shown: Shown[] = []
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = []
@@ -27,7 +30,8 @@ export async function scriptedModel(script: readonly ((shown: Shown) => Turn | P
     const now = { output: typeof last === 'string' ? last : JSON.stringify(last), tools: body.tools ?? [] }
     shown.push(now)
     const n = shown.length
-    const turn = (await script[n - 1]?.(now)) ?? { say: 'done' }
+    const next = typeof script === 'function' ? script : script[n - 1]
+    const turn = (await next?.(now)) ?? { say: 'done' }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     const send = (type: string, data: object) =>
       response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`)

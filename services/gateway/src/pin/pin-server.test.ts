@@ -48,7 +48,7 @@ it('reads a server of the older revision that is started by a command', async ()
   using at = prepare({ notes: { command: [process.execPath, notes] } })
   const { server, entry } = await at.pin('notes')
   expect(server).toMatchObject({ id: 'notes', url: 'stdio://notes' })
-  expect(Object.keys(server.tools)).toEqual(['read_note', 'write_note'])
+  expect(Object.keys(server.tools)).toEqual(['read_note', 'tail_notes', 'write_note'])
   expect(entry).toContain(`manifest: ${server.manifest}`)
   const { identity } = JSON.parse(readFileSync(at.file('notes'), 'utf8'))
   // The program and the file that it runs are part of what is approved.
