@@ -68,7 +68,11 @@ class Place implements AsyncDisposable {
 
   /** The one approval: a person finds the change at the console, and signs it. */
   async approveNext(): Promise<void> {
-    const id = await eventually(async () => (await this.approver.state()).changes[0]?.id)
+    // The gateway reports what changed too, and a person's own proposal takes the place of its report.
+    const id = await eventually(async () => {
+      const { changes } = await this.approver.get<{ changes: { id: string; proposer: string }[] }>('/console/api/state')
+      return changes.find(({ proposer }) => proposer === 'operator')?.id
+    })
     await this.approver.approve(id)
   }
 

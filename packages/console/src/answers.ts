@@ -36,7 +36,7 @@ export type DenyAnswer = { "status": "denied" }
 
 export type EnrolAnswer = { "me": { "id": string; "name": string; "groups": (string)[] } } | { "request_id": string | null; "diff": (ChangedEntity)[]; "by": string }
 
-export type EntityDiff = { "type": string; "id": string; "verb": "register" | "change" | "retire"; "before": unknown; "after": unknown; "effect"?: string; "text"?: PolicyChange }
+export type EntityDiff = { "type": string; "id": string; "verb": "register" | "change" | "retire"; "before": unknown; "after": unknown; "effect"?: string; "text"?: PolicyChange; "manifest"?: ManifestChange }
 
 export type EventView = { "kind": string; "leaf_index": number; "event_id": string; "type": string; "time": string; "subject": string; "agent"?: string; "task"?: string; "approvers"?: (string)[]; "resource"?: string; "reason"?: string; "status"?: string; "void"?: true }
 
@@ -59,6 +59,8 @@ export type ListGrantsAnswer = { "items": (GrantView)[]; "next"?: string }
 export type ListRequestsAnswer = { "items": (RequestRow)[]; "next"?: string; "pending": number }
 
 export type ListRulesAnswer = { "policy_set": PolicySet | null; "items": (RuleRow)[] }
+
+export type ManifestChange = { "before": string | null; "after": string; "look_alikes": ((string)[])[] }
 
 export type Me = { "me": { "id": string; "name": string; "groups": (string)[] }; "now": string; "installation": string; "single_operator": boolean; "software_approver": boolean; "people": number; "fresh": boolean; "pending": number; "recoveries": (RecoveryView)[] }
 

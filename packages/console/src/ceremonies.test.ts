@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { encode, showsWhatIsSigned } from './ceremonies.ts'
 import type { EntityDiff } from './types.ts'
 
@@ -60,4 +60,29 @@ it('signs nothing where a rule’s change is shown next to an earlier rule that 
   const diff: EntityDiff = { type: 'rule', id: 'r', verb: 'change', before: rule(2), after: rule(1) }
   expect(await showsWhatIsSigned([diff], [await entityOf(diff)])).toBe(true)
   expect(await showsWhatIsSigned([{ ...diff, before: rule(1) }], [await entityOf(diff)])).toBe(false)
+})
+
+describe('a change of what a server of tools says of itself', () => {
+  const [before, after] = ['{"tools":{}}', '{"tools":{"pay":{}}}']
+  const hashOfText = (text: string) => hash(`["bailiwick-mcp-manifest-v1",${text}]`)
+  const server = async (text: string) => ({ id: 'bills', manifest: await hashOfText(text) })
+  const change = async (manifest: EntityDiff['manifest']): Promise<EntityDiff> => ({
+    type: 'tool-server',
+    id: 'bills',
+    verb: 'change',
+    before: await server(before),
+    after: await server(after),
+    ...(manifest === undefined ? {} : { manifest }),
+  })
+
+  it.each<[string, EntityDiff['manifest'], boolean]>([
+    ['both texts', { before, after, look_alikes: [] }, true],
+    ['the new text alone', { before: null, after, look_alikes: [] }, true],
+    ['another new text (V3)', { before, after: '{"tools":{"pay":{ }}}', look_alikes: [] }, false],
+    ['another text before it (V3)', { before: after, after, look_alikes: [] }, false],
+    ['the texts the other way round (V3)', { before: after, after: before, look_alikes: [] }, false],
+  ])('with %s', async (_, manifest, isSigned) => {
+    const diff = await change(manifest)
+    expect(await showsWhatIsSigned([diff], [await entityOf(diff)])).toBe(isSigned)
+  })
 })

@@ -6,6 +6,7 @@ import type {
   BeginSignInAnswer,
   CreationOptions,
   EntityDiff,
+  ManifestChange,
   Rendered,
 } from './types.ts'
 import { askPasskey } from './ui/passkey-prompt.ts'
@@ -198,22 +199,30 @@ export function canonical(value: unknown): string {
 
 /**
  * Whether the entities that were shown, before and after the change, are those that the statement commits to, and
- * whether the policies shown match their hashes.
+ * whether the policies and descriptions shown match their hashes.
  */
 export async function showsWhatIsSigned(diff: EntityDiff[], entities: unknown): Promise<boolean> {
   const signed = entities as { type: string; id: string; before?: string; after?: string }[]
   if (signed.length !== diff.length) return false
   const shown = await Promise.all(
-    diff.map(async ({ type, id, before, after, text }, n) => {
+    diff.map(async ({ type, id, before, after, text, manifest }, n) => {
       const hashes = await Promise.all([before, after].map(hashOf))
       const named = [signed[n]?.before, signed[n]?.after]
       if (type !== signed[n]?.type || id !== signed[n]?.id || hashes.some((hash, m) => hash !== named[m])) return false
       // Of what was before, the text may be gone: then all of what comes is shown as new.
       const isOld = text?.before ? await says(text.before, before) : true
+      if (manifest !== undefined && !(await describes(manifest, before, after))) return false
       return isOld && (type !== 'policy-set' || after === null || (await says(text?.after ?? {}, after)))
     }),
   )
   return shown.every(Boolean)
+}
+
+/** Whether the shown texts are what the server's entry names by hash, before and after. Of what was before, the text may be gone. */
+async function describes(shown: ManifestChange, before: unknown, after: unknown): Promise<boolean> {
+  const isOf = async (text: string, entry: unknown) =>
+    (entry as { manifest?: string } | null)?.manifest === (await hashed(`["bailiwick-mcp-manifest-v1",${text}]`))
+  return (shown.before === null || (await isOf(shown.before, before))) && isOf(shown.after, after)
 }
 
 const hashOf = async (entity: unknown) => (entity === null ? undefined : encode(await sha256(canonical(entity))))

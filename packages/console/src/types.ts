@@ -26,6 +26,7 @@ export type {
   ListGrantsAnswer,
   ListRequestsAnswer,
   ListRulesAnswer,
+  ManifestChange,
   Me,
   Narrowed,
   People,

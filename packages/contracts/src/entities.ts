@@ -184,7 +184,8 @@ const argumentSchema = z
   .regex(/^(\/([^~/]|~[01])*)+$/, 'not a JSON pointer')
   .max(256)
 
-const toolSchema = z.strictObject({
+/** What people say of one tool. */
+export const toolSchema = z.strictObject({
   labels: z.array(labelSchema).max(32),
   /** The arguments that state what a call costs. Rules believe a permission's cost only if it names the same arguments. */
   cost: z.strictObject({ amount: argumentSchema, currency: argumentSchema }).optional(),

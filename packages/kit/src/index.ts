@@ -27,6 +27,7 @@ export {
   type StrictJsonOptions,
 } from './json/index.ts'
 export { lockFile } from './lock-file.ts'
+export { lookAlikes } from './look-alikes.ts'
 export { getOrInsert, groupBy } from './maps.ts'
 export { OwnedEntries, type OwnedEntriesOptions } from './owned-entries.ts'
 export { printable } from './printable.ts'

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
 import { embeddedBus } from '@bailiwick/bus/embedded'
-import type { Agent, Rule } from '@bailiwick/contracts'
+import type { Agent, EnforcementPoint, Rule } from '@bailiwick/contracts'
 import {
   type AccessRequest,
   generateKey,
@@ -66,6 +66,7 @@ export interface WorldOptions {
   refuses?: () => string | undefined
   /** In addition to the two with registered keys. */
   agents?: readonly Agent[]
+  points?: readonly EnforcementPoint[]
   notify?: NonNullable<ApprovalConfig['notify']>
 }
 
@@ -97,6 +98,7 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
     entities: [
       ...entitiesOf(keys, [aRule(options.rule), ...(options.moreRules ?? [])]),
       ...(options.agents ?? []).map((value) => ({ type: 'agent' as const, value })),
+      ...(options.points ?? []).map((value) => ({ type: 'enforcement-point' as const, value })),
     ],
   })
   const at = paths(data)

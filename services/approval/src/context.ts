@@ -6,6 +6,7 @@ import type { Workloads } from './asks/workloads.ts'
 import type { OwnRequests } from './own-requests.ts'
 import type { SignCounts } from './people/sign-counts.ts'
 import type { Prose } from './prose.ts'
+import type { ManifestTexts } from './registry/manifest-texts.ts'
 import type { ReadPolicyText } from './registry/policy-texts.ts'
 import type { Transient } from './transient.ts'
 
@@ -20,6 +21,8 @@ export interface Approval extends Voice {
   logger: Logger
   prose: Prose
   policyText: ReadPolicyText
+  /** What servers of tools say of themselves, as enforcement points sent it. */
+  manifests: ManifestTexts
   workloads: Workloads
   own: OwnRequests
   /** How often each agent asks, over HTTP and the topic together (V18). */

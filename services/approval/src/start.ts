@@ -22,6 +22,7 @@ import { notificationKeyRoutes } from './http/notification-keys.ts'
 import { operatorRoutes } from './http/operator.ts'
 import { pageRoutes } from './http/page.ts'
 import { peopleRoutes } from './http/people.ts'
+import { pointsRoutes } from './http/points.ts'
 import { stopRoutes } from './http/stops.ts'
 import { Callbacks } from './notify/callbacks.ts'
 import { Notifier } from './notify/notifier.ts'
@@ -34,6 +35,7 @@ import { Registrations } from './people/registrations.ts'
 import { Sessions } from './people/sessions.ts'
 import { SignCounts } from './people/sign-counts.ts'
 import { Prose } from './prose.ts'
+import { ManifestTexts } from './registry/manifest-texts.ts'
 import { policyTexts } from './registry/policy-texts.ts'
 import { Transient } from './transient.ts'
 
@@ -97,6 +99,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     logger,
     prose,
     policyText: policyTexts(adapters.data),
+    manifests: new ManifestTexts(),
     workloads: new Workloads({ clock, publicUrl }),
     own: new OwnRequests(successor.projection),
     folded: new Transient<string>({ lifeMs: rememberMs, max: 100_000, clock }),
@@ -108,6 +111,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   const sessions = new Sessions(approval)
   const proofs = new AgentProofs(clock, random)
   accessRequestRoutes(http, approval, proofs)
+  pointsRoutes(http, approval)
   knowPeople(http, sessions)
   const registrations = new Registrations(approval)
   const people = new People(approval, registrations)

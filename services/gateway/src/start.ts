@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { encodeBase64url, parseTrust, readKeyFile } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import { type Logger, type Metrics, openServers, publicUrlOf } from '@bailiwick/host'
-import type { Clock, RandomSource } from '@bailiwick/kit'
+import { type Clock, type RandomSource, writeFileDurably } from '@bailiwick/kit'
 import { fileOutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
 import { openRelay, type SecretPort } from '@bailiwick/relay'
 import type { GatewayConfig } from './config.ts'
@@ -13,6 +13,9 @@ import { apiRoutes } from './http/api-routes.ts'
 import { mcpRoutes } from './http/mcp-routes.ts'
 import { modelsRoutes } from './http/models-routes.ts'
 import { metadataPath } from './http/resource-metadata.ts'
+import { manifestReporter } from './manifest/approval-client.ts'
+import { ManifestReports } from './manifest/manifest-reports.ts'
+import { type Pin, pinFileText, readPin } from './manifest/pins.ts'
 import type { Decide } from './mcp/mcp-options.ts'
 import { McpServer } from './mcp/mcp-server.ts'
 import { type Changes, McpServers } from './mcp/mcp-servers.ts'
@@ -55,11 +58,12 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   const trust = readTrust(file.trust ?? join(config.BAILIWICK_DATA, 'trust.json'))
   const pdpUrl = file.decision_point?.replace(/\/+$/, '') ?? trust.public_url
   await using started = new AsyncDisposableStack()
+  const callerKey = readKeyFile(file.keys, `${file.point}-caller`, 'pep-caller')
   const point = started.use(
     await openEnforcementPoint({
       id: file.point,
       trust,
-      callerKey: readKeyFile(file.keys, `${file.point}-caller`, 'pep-caller'),
+      callerKey,
       outcomeKey: readKeyFile(file.keys, `${file.point}-outcome`, 'outcome'),
       pdpUrl,
       evidenceUrl: pdpUrl,
@@ -78,7 +82,31 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   const searches = new Searches(point, clock)
   let inUse: GatewayFile = file
   const shares = new Shares(() => inUse.each_agent)
-  const servers = started.use(
+  const reports = started.use(
+    new ManifestReports({
+      ...{ clock, logger },
+      send: manifestReporter({
+        ...{ id: file.point, callerKey, random },
+        publicUrl: trust.public_url.replace(/\/+$/, ''),
+        now: () => clock.now(),
+      }),
+      pinOf: (name) => pinFiled(inUse.mcp[name]?.pin),
+      async onApproved(name, pin) {
+        const path = inUse.mcp[name]?.pin
+        // Without a pin file, the decision point is asked with what was read.
+        if (path === undefined) return
+        servers.repin(name, pin)
+        if (pinFiled(path)?.hash === pin.hash) return
+        await writeFileDurably(path, Buffer.from(pinFileText(pin.manifest)), { mode: 0o644 }).catch((err: unknown) =>
+          logger.warn(
+            { err, server: name },
+            'the pin file cannot be written, so it is older than what people approved',
+          ),
+        )
+      },
+    }),
+  )
+  const servers: McpServers = started.use(
     new McpServers((name, entry, pin, held) => {
       const access = accessTo(entry, {
         ...{ secrets, env, answerMs },
@@ -87,6 +115,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       })
       const server = new McpServer({
         ...{ name, entry, point, searches, decide, clock, random, access, pin, held, shares },
+        onRead: (reading) => reports.saw(name, entry.server ?? name, reading),
         url: `${publicUrl}/mcp/${name}`,
         audiences: [publicUrl, trust.public_url],
         metadataUrl: `${publicUrl}${metadataPath}/mcp/${name}`,
@@ -120,6 +149,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
           const others = prepared.use()
           useModels()
           inUse = next
+          reports.again(servers.names)
           return bothChanges(changes, others)
         } catch (error) {
           prepared.drop()
@@ -137,6 +167,14 @@ const bothChanges = (one: Changes, other: Changes): Changes => ({
   changed: [...one.changed, ...other.changed],
   removed: [...one.removed, ...other.removed],
 })
+/** What a pin file holds; undefined if it cannot be read now. */
+function pinFiled(path: string | undefined): Pin | undefined {
+  try {
+    return path === undefined ? undefined : readPin(path)
+  } catch {
+    return undefined
+  }
+}
 
 function readTrust(path: string) {
   try {

@@ -1,6 +1,8 @@
 import type { EntityDiff, Rule } from '../types.ts'
+import { leafDifference } from '../ui/leaf-difference.ts'
 import { Visible } from '../ui/visible.tsx'
-import { Difference, type DiffLine } from './evidence.tsx'
+import { Difference } from './evidence.tsx'
+import { ManifestText } from './manifest-text.tsx'
 import { PolicyText } from './policy-text.tsx'
 import { RuleSentence } from './rules.tsx'
 
@@ -10,7 +12,7 @@ const verbs = { register: 'Register', change: 'Change', retire: 'Retire' }
 export function RegistryDiff({ diff }: { diff: EntityDiff[] }) {
   return (
     <div className="entity-diffs">
-      {diff.map(({ type, id, verb, before, after, effect, text }) => (
+      {diff.map(({ type, id, verb, before, after, effect, text, manifest }) => (
         <section key={`${type} ${id}`}>
           <h3>
             {verbs[verb]} {type} <Visible text={id} />
@@ -21,42 +23,40 @@ export function RegistryDiff({ diff }: { diff: EntityDiff[] }) {
             </p>
           )}
           {type === 'rule' && verb !== 'retire' ? <RuleSentence rule={after as Rule} /> : null}
-          <Difference lines={differenceOf(flat(before), flat(after))} />
+          <Difference lines={leafDifference(before, after)} />
           {text === undefined ? null : <PolicyText text={text} />}
+          {manifest === undefined ? null : <ManifestText manifest={manifest} />}
+          {type === 'tool-server' ? (
+            <UnseenOrGuessed before={before} after={after} isShown={manifest !== undefined} />
+          ) : null}
         </section>
       ))}
     </div>
   )
 }
 
-/** Path by path, so that the old value is directly above the new one. */
-function differenceOf(before: Map<string, string>, after: Map<string, string>): DiffLine[] {
-  return [...new Set([...before.keys(), ...after.keys()])].flatMap((path) => {
-    const [then, now] = [before.get(path), after.get(path)]
-    if (then === now) return []
-    return [
-      ...(then === undefined ? [] : [['removed', spelled(`${path}: ${then}`)] as const]),
-      ...(now === undefined ? [] : [['added', spelled(`${path}: ${now}`)] as const]),
-    ]
-  })
+interface ToolServerShown {
+  manifest: string
+  tools: Record<string, { labels: string[] }>
 }
 
-/** Adds a spelling of all non-ASCII characters, because a name that looks like another one is a different name. */
-function spelled(text: string): string {
-  if (/^[ -~]*$/.test(text)) return text
-  const code = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
-  return `${text} (spelled ${text.replaceAll(/[^ -~]/g, code)})`
-}
-
-/**
- * Every leaf by JSON pointer. A list of strings or numbers is one leaf. So is an empty value, because it would
- * otherwise appear and disappear unseen.
- */
-function flat(value: unknown, path = '', into = new Map<string, string>()): Map<string, string> {
-  if (value === null || value === undefined) return into
-  const isPlainList = Array.isArray(value) && value.every((member) => typeof member !== 'object')
-  const members = typeof value === 'object' && !isPlainList ? Object.entries(value) : []
-  if (members.length === 0) into.set(path, JSON.stringify(value))
-  for (const [key, member] of members) flat(member, `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, into)
-  return into
+/** What a signer of a tool server's entry must check elsewhere. */
+function UnseenOrGuessed({ before, after, isShown }: { before: unknown; after: unknown; isShown: boolean }) {
+  const [then, now] = [before as ToolServerShown | null, after as ToolServerShown | null]
+  if (now === null) return null
+  const guessed = Object.entries(now.tools).flatMap(([name, { labels }]) => (labels.includes('guessed') ? [name] : []))
+  return (
+    <>
+      {isShown || then?.manifest === now.manifest ? null : (
+        <p className="note warn">
+          Only the hash of what this server says of itself is here. Ask the proposer to show you the descriptions.
+        </p>
+      )}
+      {guessed.length === 0 ? null : (
+        <p className="note warn">
+          The labels of <Visible text={guessed.join(', ')} /> are guesses, which no person has checked.
+        </p>
+      )}
+    </>
+  )
 }

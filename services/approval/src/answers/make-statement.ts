@@ -12,7 +12,7 @@ import type { RequestRecord } from '@bailiwick/projection'
 import { argumentsToShow } from '../asks/arguments.ts'
 import type { Approval } from '../context.ts'
 import { changeConflict } from '../registry/judge-change.ts'
-import { unreadablePolicies } from '../registry/policy-texts.ts'
+import { unseenIn } from '../registry/unseen-in.ts'
 import { type AccessAsk, openAsk, type Received, type RegistryAsk, requestNamed } from '../requests.ts'
 import { stepUpLines, stepUpStatement, whyNotStepUp } from './answer-step-up.ts'
 import { unexplained } from './inspect.ts'
@@ -56,7 +56,7 @@ export async function makeStatement(
 ): Promise<Rendered> {
   const record = requestNamed(approval, requestId)
   const ask = openAsk(approval, record)
-  const [strange] = ask.kind === 'registry' ? unreadablePolicies(approval.policyText, ask) : unexplained(ask)
+  const [strange] = ask.kind === 'registry' ? unseenIn(approval, ask) : unexplained(ask)
   if (strange !== undefined) throw new ServiceError('request_not_inspectable', strange)
   // A statement must not be rendered from stale state: rule, group and policy set are read from it.
   const { projection } = approval

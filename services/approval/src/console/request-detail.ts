@@ -8,8 +8,10 @@ import { mayTakeBack } from '../answers/refuse.ts'
 import { authorityOf, mayRefuse, whyNotApproveChange } from '../answers/who-may-answer.ts'
 import type { Approval } from '../context.ts'
 import { changeRule, starvedRules } from '../registry/judge-change.ts'
-import { policyTextOf, unreadablePolicies } from '../registry/policy-texts.ts'
+import { manifestChangeOf } from '../registry/manifest-change.ts'
+import { policyTextOf } from '../registry/policy-texts.ts'
 import { diffOf } from '../registry/propose-change.ts'
+import { unseenIn } from '../registry/unseen-in.ts'
 import { type AccessAsk, requestNamed, type StepUpAsk } from '../requests.ts'
 import { differenceOf } from './earlier.ts'
 import type { RequestIndex } from './request-index.ts'
@@ -47,7 +49,7 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
     const diff = ask.entities.map((entity) => {
       const each = diffOf(approval, entity)
       const text = policyTextOf(policyText, each)
-      return { ...each, ...text, effect: changeEffect({ ...each, ...text }) }
+      return { ...each, ...text, ...manifestChangeOf(approval, each), effect: changeEffect({ ...each, ...text }) }
     })
     const mayDeny = open && whyNotApproveChange(approval, me, ask) === undefined
     return {
@@ -56,7 +58,7 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
       proposer: ask.proposer,
       diff,
       starved: starvedRules(approval, ask),
-      unexplained: unreadablePolicies(policyText, ask),
+      unexplained: unseenIn(approval, ask),
       may_deny: mayDeny,
       why_people: changeRule(approval, ask).why,
     }

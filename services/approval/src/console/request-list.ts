@@ -6,7 +6,7 @@ import { unexplained } from '../answers/inspect.ts'
 import { authorityOf, ruleFor, whyNotApprove, whyNotApproveChange } from '../answers/who-may-answer.ts'
 import type { Approval } from '../context.ts'
 import { changeRule } from '../registry/judge-change.ts'
-import { unreadablePolicies } from '../registry/policy-texts.ts'
+import { unseenIn } from '../registry/unseen-in.ts'
 import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
 import { type Page, pageOf } from './ordered.ts'
 import type { RequestIndex } from './request-index.ts'
@@ -160,9 +160,7 @@ const ruleOfAsk = (approval: Approval, ask: AccessAsk) => ruleFor(approval, ask.
 /** Why this person cannot approve it, as an error code. */
 export function whyNot(approval: Approval, me: Approver, ask: Ask): string | undefined {
   if (ask.kind === 'registry')
-    return unreadablePolicies(approval.policyText, ask).length > 0
-      ? 'request_not_inspectable'
-      : whyNotApproveChange(approval, me, ask)
+    return unseenIn(approval, ask).length > 0 ? 'request_not_inspectable' : whyNotApproveChange(approval, me, ask)
   if (unexplained(ask).length > 0) return 'request_not_inspectable'
   if (ask.kind === 'step_up') return codeOf(() => whyNotStepUp(approval, me, ask))
   return codeOf(() => whyNotApprove(approval, me, ask, ruleOfAsk(approval, ask)))

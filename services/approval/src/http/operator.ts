@@ -6,6 +6,7 @@ import { subjectOf } from '../console/request-list.ts'
 import type { Approval } from '../context.ts'
 import { pendingRecoveries } from '../people/people.ts'
 import { proposeChange } from '../registry/propose-change.ts'
+import { replaceByHand } from '../registry/report-manifest.ts'
 import { requestNamed } from '../requests.ts'
 
 const {
@@ -22,6 +23,9 @@ export function operatorRoutes(operator: HttpServer, approval: Approval): void {
   const { ledger } = approval.projection
   operator.post(change.path, { schema: { body: change.body } }, async ({ body }): Promise<AnswerOf<typeof change>> => {
     const proposed = await proposeChange(approval, body.proposer, body.entities)
+    const { request_id: requestId } = proposed
+    if (requestId !== null)
+      for (const { type, id } of body.entities) if (type === 'tool-server') await replaceByHand(approval, id, requestId)
     return { ...proposed, approve_at: `${approval.publicUrl}/console` }
   })
   // Readers must not overlook ways in which things can be changed here other than by two people.

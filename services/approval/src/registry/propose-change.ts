@@ -28,12 +28,13 @@ export interface Diff {
 
 /**
  * Turns a proposer's wishes for the registry into a request that approvers answer with their passkeys. It changes nothing itself:
- * proposing is not approving. Parts that hold already are left out. If none remain, there is no request.
+ * proposing is not approving. Parts that hold already are left out. If none remain, there is no request. `lifeMs`: how long it can be answered.
  */
 export async function proposeChange(
   approval: Approval,
   proposer: string,
   wanted: readonly Wanted[],
+  { lifeMs = approval.requestLifeMs }: { lifeMs?: number } = {},
 ): Promise<{ request_id: string | null; diff: Diff[] }> {
   const { registry } = approval.projection.ledger
   if (!registry.view().enrolled)
@@ -45,9 +46,9 @@ export async function proposeChange(
   const problem = changeProblem(approval, entities)
   if (problem !== undefined) throw new ServiceError('registry_change_refused', problem)
   const diff = entities.map((entity) => diffOf(approval, entity))
-  const { clock, random, requestLifeMs, producer } = approval
+  const { clock, random, producer } = approval
   const requestId = changeRequestId({ proposer, entities }, encodeBase64url(random(16)))
-  const expiresAt = new Date(clock.now() + requestLifeMs).toISOString()
+  const expiresAt = new Date(clock.now() + lifeMs).toISOString()
   await producer.publishOne('approvals.v1', {
     type: 'request.received',
     subject: requestId,

@@ -1,10 +1,10 @@
 import { toolServerSchema } from '@bailiwick/contracts'
+import { lookAlikes } from '@bailiwick/kit'
 import { usableTools } from '@bailiwick/mcp'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { type Manifest, manifestHash } from '../manifest/manifest.ts'
 import { draftServer } from './draft-server.ts'
-import { lookAlikes } from './look-alikes.ts'
 import type { ReadServer } from './read-server.ts'
 
 function read(names: readonly string[], capabilities: object = { tools: {} }): ReadServer {

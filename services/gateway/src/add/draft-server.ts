@@ -1,7 +1,7 @@
-import type { ToolServer } from '@bailiwick/contracts'
+import { guessedLabel, type ToolServer } from '@bailiwick/contracts'
+import { lookAlikes } from '@bailiwick/kit'
 import { isReserved, type JsonObject, usableTools } from '@bailiwick/mcp'
-import { type Guess, guessedLabel, guessLabels } from './guess-labels.ts'
-import { lookAlikes } from './look-alikes.ts'
+import { type Guess, guessLabels } from './guess-labels.ts'
 import type { ReadServer } from './read-server.ts'
 
 /** A registry entry that a person still has to check. */

@@ -1,3 +1,4 @@
+import { guessedLabel } from '@bailiwick/contracts'
 import { isObject, type JsonObject } from '@bailiwick/mcp'
 
 /** What a tool may do, as a guess. A person checks it: nothing here was tried. */
@@ -8,9 +9,6 @@ export interface Guess {
   /** The arguments that seem to say what a call costs. */
   cost?: { amount: string; currency: string }
 }
-
-/** Marks labels that no person has checked. Rules can ask for more people by it. */
-export const guessedLabel = 'guessed'
 
 const words: readonly (readonly [labels: readonly string[], words: string])[] = [
   [

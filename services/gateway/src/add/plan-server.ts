@@ -9,7 +9,7 @@ import type { SecretPort } from '@bailiwick/relay'
 import { z } from 'zod'
 import { parseGatewayFile, type ServerEntry } from '../gateway-file.ts'
 import type { Manifest } from '../manifest/manifest.ts'
-import { type Pin, parsePin, readPin } from '../manifest/pins.ts'
+import { type Pin, parsePin, pinFileText, readPin } from '../manifest/pins.ts'
 import { accessTo } from '../servers/upstreams.ts'
 import { addEntry, type RawEntry, rawServers } from './add-entry.ts'
 import { type DraftServer, draftServer } from './draft-server.ts'
@@ -190,7 +190,7 @@ function explained(
 
 /** The text of the pin file. Read back, it must give the hash that was read; otherwise the gateway would compare with another one. */
 function pinText(manifest: Manifest, hash: string): string {
-  const text = `${JSON.stringify(manifest, undefined, 2)}\n`
+  const text = pinFileText(manifest)
   if (text.length > largestManifest)
     throw new ServiceError(
       'answer_malformed',

@@ -1,7 +1,7 @@
+import { hashedManifestText, toolManifestSchema } from '@bailiwick/contracts'
 import { jcs, sha256 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { isObject, type JsonObject } from '@bailiwick/mcp'
-import { z } from 'zod'
 
 /** The identity of a server: its address, or its command with the hashes of the files that the command names. */
 export type ServerIdentity =
@@ -20,14 +20,12 @@ export interface Manifest {
   readonly templates: Readonly<Record<string, JsonObject>>
 }
 
-const domain = 'bailiwick-mcp-manifest-v1'
+/** The canonical text of a manifest. Throws `answer_malformed` for descriptions without a canonical form. */
+export const manifestText = (manifest: Manifest): string => canonical(manifest)
 
-/**
- * The value of `manifest` in the registry: base64url SHA-256 of the JCS array `["bailiwick-mcp-manifest-v1", manifest]`. The first element
- * keeps it apart from every other hash of ours. Throws `answer_malformed` for descriptions without a canonical form.
- */
+/** The value of `manifest` in the registry (`hashedManifestText`), in base64url. Throws as `manifestText` does. */
 export function manifestHash(manifest: Manifest): string {
-  return sha256(canonical([domain, manifest]))
+  return sha256(hashedManifestText(manifestText(manifest)))
 }
 
 /** What a server says of itself, for one conversation with it. */
@@ -94,22 +92,9 @@ async function readList(
   return Object.fromEntries(found)
 }
 
-const described = z.record(z.string(), z.record(z.string(), z.unknown()))
-const manifestSchema = z.strictObject({
-  identity: z.union([
-    z.strictObject({ url: z.string() }),
-    z.strictObject({ command: z.array(z.string()), files: z.record(z.string(), z.string()) }),
-  ]),
-  server_info: z.unknown(),
-  instructions: z.unknown(),
-  tools: described,
-  prompts: described,
-  templates: described,
-})
-
 /** A manifest from a pin file. Throws `config_invalid`. */
 export function parseManifest(value: unknown, file: string): Manifest {
-  const read = manifestSchema.safeParse(value)
+  const read = toolManifestSchema.safeParse(value)
   if (read.success) return read.data
   throw new ServiceError('config_invalid', `${file} is no pin: make it with bailiwick gateway pin`)
 }

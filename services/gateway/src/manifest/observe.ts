@@ -1,6 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
 import { readStrictJson } from '@bailiwick/kit'
-import { isObject, type JsonObject, readEvents } from '@bailiwick/mcp'
+import { type Era, isObject, type JsonObject, readEvents } from '@bailiwick/mcp'
 import type { Executed } from '@bailiwick/relay'
 import { ownInitialize, ownRequest } from '../protocol/outgoing.ts'
 import { longestMessage } from '../protocol/screen.ts'
@@ -10,6 +10,18 @@ import { type Hello, type Manifest, manifestHash, readManifest, type ServerIdent
 /** How long the gateway waits for one answer while it reads a server. */
 const readMs = 30_000
 
+/** What a server was found to say of itself. */
+export interface Observation {
+  readonly manifest: Manifest
+  readonly hash: string
+  readonly capabilities: JsonObject
+}
+
+/** An observation, and the era of the conversation in which it was made. */
+export interface Reading extends Observation {
+  readonly era: Era
+}
+
 /**
  * What a server says of itself, as read over this very channel: a server could describe itself differently to each conversation. `hello`
  * is what it said when a client of the legacy era began; a server of the modern era is asked.
@@ -17,13 +29,13 @@ const readMs = 30_000
 export async function observe(
   channel: Channel,
   { identity, hello, newId }: { identity: ServerIdentity; hello: Hello | undefined; newId: () => string },
-): Promise<{ manifest: Manifest; hash: string }> {
+): Promise<Observation> {
   const request = (method: string, params: JsonObject) => ask(channel, newId(), method, params)
   const own = await channel.hello?.()
   const said = own ?? hello ?? (channel.era === 'modern' ? helloOf(await request('server/discover', {})) : undefined)
   if (said === undefined) throw new ServiceError('mcp_session_unknown', 'the session was not initialised')
   const manifest = await readManifest({ request }, identity, said)
-  return { manifest, hash: manifestHash(manifest) }
+  return { manifest, hash: manifestHash(manifest), capabilities: said.capabilities }
 }
 
 /** Begins a conversation of the legacy era for the gateway itself. */

@@ -34,6 +34,9 @@ export function readPin(file: string): Pin {
   return parsePin(bytes, file)
 }
 
+/** The text of a pin file. */
+export const pinFileText = (manifest: Manifest): string => `${JSON.stringify(manifest, undefined, 2)}\n`
+
 /** As `readPin`, for bytes. */
 export function parsePin(bytes: Uint8Array, file: string): Pin {
   const json = readStrictJson(bytes, { maxBytes: longestPin, maxDepth: 64 })

@@ -2,6 +2,7 @@ import type { Clock, RandomSource } from '@bailiwick/kit'
 import type { EnforcementPoint, Refusal } from '@bailiwick/pep'
 import type { Caller, Refused, Relayed, RelayRequest } from '@bailiwick/relay'
 import type { ServerEntry } from '../gateway-file.ts'
+import type { Reading } from '../manifest/observe.ts'
 import type { Pin } from '../manifest/pins.ts'
 import type { ServerAccess } from '../servers/upstreams.ts'
 import type { Held } from './conversations.ts'
@@ -40,6 +41,8 @@ export interface McpServerOptions {
   decide: Decide
   access: Pick<ServerAccess, 'open' | 'identity'>
   pin: Pin | undefined
+  /** Called each time that the server was read. */
+  onRead?: (reading: Reading) => void
   /** What callers have of the server as it was reached before: its limits hold for all of it. */
   held?: Held
   /** What each agent has at all servers of the gateway. */

@@ -429,6 +429,7 @@ export class McpServer implements AsyncDisposable {
     const { hello, channel } = conversation
     const read = await observe(channel, { identity: access.identity(), hello, newId: () => this.#newId() })
     conversation.observed = { ...read, at }
+    this.#options.onRead?.({ ...read, era: channel.era })
     return conversation.observed
   }
 

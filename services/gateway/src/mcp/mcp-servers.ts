@@ -125,6 +125,12 @@ export class McpServers implements AsyncDisposable {
     return { added, changed, removed }
   }
 
+  /** Takes over what people approved of a server, which its pin file does not say yet. */
+  repin(name: string, pin: Pin): void {
+    const served = this.#all.get(name)
+    served?.server.adopt(served.entry, pin)
+  }
+
   #opened(name: string, entry: ServerEntry, pin: Pin | undefined, held: Held): Served {
     return { ...this.#open(name, entry, pin, held), entry, flowing: new Flowing(), held }
   }

@@ -9,7 +9,7 @@ import { stringify } from 'yaml'
 import { readServer } from '../add/read-server.ts'
 import { readGatewayFile } from '../gateway-file.ts'
 import { type Manifest, manifestChanges } from '../manifest/manifest.ts'
-import { readPin } from '../manifest/pins.ts'
+import { pinFileText, readPin } from '../manifest/pins.ts'
 import type { ApiEntry } from '../proxy/api-entry.ts'
 import { apiManifest } from '../proxy/api-manifest.ts'
 import { accessTo } from '../servers/upstreams.ts'
@@ -61,7 +61,7 @@ export async function pinServer({ name, config, out, env, secrets, random }: Pin
   const { manifest, hash } = await readServer(access, { newId, deadlineMs })
   const file = out ?? entry.pin ?? join(dirname(config), `${name}.pin.json`)
   const changes = existsSync(file) ? manifestChanges(readPin(file).manifest, manifest) : undefined
-  await writeFileDurably(file, Buffer.from(`${JSON.stringify(manifest, undefined, 2)}\n`))
+  await writeFileDurably(file, Buffer.from(pinFileText(manifest)))
   const hidden = Object.keys(manifest.tools).filter((tool) => !usableTools(Object.keys(manifest.tools)).has(tool))
   const server = registryEntry(entry.server ?? name, 'url' in entry ? entry.url : `stdio://${name}`, manifest, hash)
   return {

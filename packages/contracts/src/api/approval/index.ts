@@ -4,10 +4,12 @@ import { agentRoutes } from './agents.ts'
 import { consoleRoutes } from './console.ts'
 import { approvalOperatorRoutes } from './operator.ts'
 import { passkeyRoutes } from './passkeys.ts'
+import { pointRoutes } from './points.ts'
 
 const approvalRoutes = {
   ...observeRoutes,
   ...agentRoutes,
+  ...pointRoutes,
   ...passkeyRoutes,
   ...consoleRoutes,
   ...approvalOperatorRoutes,

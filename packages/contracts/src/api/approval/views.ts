@@ -234,6 +234,17 @@ export const policyChangeSchema = z
   .object({ before: policyTextSchema, after: policyTextSchema })
   .meta({ id: 'policy-change' })
 
+/** What a server of tools says of itself, before and after a change: canonical JSON texts, which the page hashes and shows. */
+export const manifestChangeSchema = z
+  .object({
+    /** null: the text is not here, so that all of `after` is shown as new. */
+    before: z.string().nullable(),
+    after: z.string(),
+    /** Names of tools that can be taken for one another. */
+    look_alikes: z.array(z.array(z.string())),
+  })
+  .meta({ id: 'manifest-change' })
+
 /** A change of one entity, as its page shows it. */
 export const entityDiffSchema = z
   .object({
@@ -242,6 +253,8 @@ export const entityDiffSchema = z
     effect: z.string().optional(),
     /** For a policy set. */
     text: policyChangeSchema.optional(),
+    /** For a tool server with another manifest. Absent: only its hash is known here. */
+    manifest: manifestChangeSchema.optional(),
   })
   .meta({ id: 'entity-diff' })
 

@@ -1,6 +1,6 @@
 /**
  * Names that a person or a model can take for one another: they differ only in case, in separators, or in characters with one shape
- * (`l` and `1`, `O` and `0`, `rn` and `m`). Only ASCII is compared, because no other name is shown (`usableTools`).
+ * (`l` and `1`, `O` and `0`, `rn` and `m`). Characters outside ASCII are not compared: spell them out where you show a name.
  */
 export function lookAlikes(names: readonly string[]): string[][] {
   const groups = new Map<string, string[]>()
