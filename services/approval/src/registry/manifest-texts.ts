@@ -14,7 +14,7 @@ export interface ManifestText {
 }
 
 /**
- * Reads the text of a manifest, which an enforcement point sent and nobody here believes: its hash alone says what it is of. Throws
+ * Reads the text of a manifest, which an enforcement point sent. Nothing in it is believed: its hash alone says what it is of. Throws
  * `request_malformed` for a text that no page could show.
  */
 export function readManifestText(text: string): ManifestText {

@@ -155,7 +155,7 @@ describe('a report of what a server says of itself', () => {
     expect(body).toMatchObject({ proposer: 'gateway', may_approve: true, unexplained: [] })
     const [diff] = body.diff as { manifest: object; after: ToolServer }[]
     expect(diff?.manifest).toEqual({ before: null, after: jcs(first), look_alikes: [] })
-    // People's own labels stay, whatever the gateway guesses; a guess is marked as one; what is gone has no labels to pass on.
+    // People's own labels stay, regardless of the gateway's guess; a guess is marked as one; what is gone has no labels to pass on.
     expect(diff?.after).toEqual({
       id: 'invoices',
       url: 'http://localhost:8430/',
@@ -229,7 +229,7 @@ describe('a report of what a server says of itself', () => {
     expect((await scene.olga.statement(request_id)).body).toMatchObject({ code: 'request_not_inspectable' })
   })
 
-  it('is told to wait if its point reports without end (V18)', async () => {
+  it('has to wait if its point reports without end (V18)', async () => {
     const report = { server: 'invoices', hash: hashOf(first) }
     const answers = await Promise.all(Array.from({ length: 120 }, () => scene.send(report)))
     expect(answers.filter(({ code }) => code === 'rate_limited').length).toBeGreaterThan(0)
