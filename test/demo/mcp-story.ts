@@ -38,7 +38,7 @@ export async function tellMcp(system: RunningSystem, step: Say, { codex }: { cod
     return paragraph(
       '$ npx bailiwick gateway add mcp notes --wait -- node notes.mjs',
       'The command read the server, guessed what each tool does, and proposed that to the approvers.',
-      `The guesses are labels: ${guesses.join('; ')}.`,
+      `It wrote its guesses as labels: ${guesses.join('; ')}.`,
       `${person} approved this change with a passkey. Nothing else was needed.`,
       ...(filesystem === undefined
         ? []
@@ -208,7 +208,9 @@ export async function tellMcp(system: RunningSystem, step: Say, { codex }: { cod
     return [
       paragraph(
         `$ npx bailiwick trace ${decision}`,
-        `The way back from the call of write_note has ${steps} steps. Every signature on it was verified again:`,
+        `The way back from the call of write_note has ${steps} steps. Every signature on it was verified again.`,
+        'Each line is an entry of the log. From the bottom: the request of the agent, the approval of Olivia (whose id is "owner"),',
+        'the grant, the credential, the decision about this call, and its outcome as the gateway reported it:',
       ),
       ...lines,
       paragraph(
