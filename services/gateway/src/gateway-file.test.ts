@@ -51,7 +51,7 @@ it.each([
   [
     'a name in two places',
     'mcp: { a: { url: "http://h/" } }\nhttp: { a: { url: "http://h/" } }',
-    'below mcp and below http',
+    'below mcp, http and models',
   ],
   [
     'a misspelt member of an API',
