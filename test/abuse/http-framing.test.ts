@@ -4,7 +4,7 @@ import { ApiAttacker, type Attack, chunked, create, framed, open, plus, replaced
 import { exchangeRaw } from './raw-request.ts'
 
 /*
- * Requests to an HTTP API that end elsewhere for another server, carry fields that speak to one, or come from another caller. Nothing of them may
+ * Requests to an HTTP API that end elsewhere for another server, carry fields that speak to one, or come from another caller. No part of them may
  * reach the API. The numbers are those of CVEs in other proxies.
  */
 

@@ -51,7 +51,7 @@ it.each([false, true])(
     const again = await world.client('billing', 'legacy', await world.granted(authority))
     await again.begin()
     expect(codeOf(await again.call('read', { invoice: 'INV-4' }))).toBeUndefined()
-    // What did not change goes on too, in the same session, once the gateway heard that people approved the rest.
+    // The tools that did not change go on too, in the same session, once the gateway heard that people approved the rest.
     await eventually(async () => {
       await new Promise((resolve) => setTimeout(resolve, 200))
       return codeOf(await again.call('adjust', { amount: 5, currency: 'EUR' })) === undefined || undefined

@@ -10,7 +10,7 @@ from typing import Any
 from bailiwick import AsyncAgent
 from bailiwick.mcp import connect
 
-#: What a busy machine brings about.
+#: Codes that a busy machine can cause.
 PASSING = ("deadline_exceeded", "pdp_unavailable", "state_stale", "queue_full", "credential_unrecorded", "budget_held")
 
 

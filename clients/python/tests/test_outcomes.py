@@ -138,7 +138,7 @@ def test_a_tampered_outcome_is_refused_and_holds_nothing_up(tmp_path: Path) -> N
         deadline = time.monotonic() + 60
         while len(pdp.signed) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
-        # What an earlier start left does not stop this one.
+        # An outcome that an earlier start left behind does not stop this start.
         assert point.obstacle is None
     assert good in pdp.signed
     assert len(pdp.signed) == 2

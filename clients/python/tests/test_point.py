@@ -84,7 +84,7 @@ def test_no_effect_runs_under_a_permit(what: str, change: dict[str, Any]) -> Non
         pdp.permit = lambda claims: claims | change
         assert reason_of(point) == "permit_invalid", what
         assert point.delivered(60)
-    # What such a permit names may be another call's: nothing is reported of it.
+    # Such a permit may name another call, so the point reports nothing of it.
     assert len(pdp.outcomes) == 1
 
 

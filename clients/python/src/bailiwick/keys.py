@@ -148,7 +148,7 @@ def _coordinate(value: object) -> bytes:
 
 
 def is_es256(jwk: Any, data: bytes, signature: bytes) -> bool:
-    """Whether this P-256 key signed the data. False for everything that is no such key."""
+    """Whether this P-256 key signed the data. False if the key is of any other kind."""
     try:
         if jwk["kty"] != "EC" or jwk["crv"] != "P-256" or len(signature) != 64:
             return False

@@ -30,7 +30,7 @@ export const errorMessage = (id: Id, code: number, message: string, data?: objec
 export const errorAnswer = (status: number, id: Id, code: number, message: string, data?: object): ClientAnswer =>
   jsonAnswer(status, errorMessage(id, code, message, data))
 
-/** A message that is no message of MCP. It is not passed on: the gateway would refuse it too. */
+/** The client sent something that is not an MCP message. The sidecar does not pass it on: the gateway would refuse it too. */
 export function refusedAnswer(refused: Refused, { id, era }: { id: Id; era: Era }): ClientAnswer {
   const { status, error } = refusalOf(refused, { era, isAnswer: id !== null })
   return jsonAnswer(status, { jsonrpc: '2.0', id, error })

@@ -74,7 +74,7 @@ async function write(response: ServerResponse, { status, headers, body }: Client
 
 const here = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/
 
-/** What names another host than this machine, if anything does. */
+/** The field that names another host than this machine, if one does. */
 function strangerIn({ host = '', origin }: IncomingMessage['headers']): string | undefined {
   if (!here.test(host)) return 'Invalid Host'
   if (origin !== undefined && !here.test(origin.replace(/^https?:\/\//, ''))) return 'Invalid Origin'

@@ -31,7 +31,7 @@ interface McpOptions extends DataOption {
 const largestTrust = 65_536
 const largestCatalogue = 16 * 1024 * 1024
 
-/** `agent`: what stands beside a program that is no agent by itself. */
+/** `agent`: makes an agent of a program that knows nothing of Bailiwick. */
 export function agentCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const agent = program
     .command('agent')

@@ -1,6 +1,6 @@
 import type { ErrorKind } from './error-kind.ts'
 
-/** Requests to an HTTP API that the gateway refuses before anything is decided. Nothing of them reaches the API. */
+/** Requests to an HTTP API that the gateway refuses before anything is decided. No part of them reaches the API. */
 export const proxiedErrors = {
   operation_unmapped: {
     status: 404,

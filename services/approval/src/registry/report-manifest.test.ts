@@ -181,7 +181,7 @@ describe('a report of what a server says of itself', () => {
     const next = await scene.report(say(12))
     expect(next).toMatchObject({ state: 'waiting' })
     expect(await scene.open()).toEqual([next.request_id])
-    // What was on her screen is gone: nothing of the newer one is signed with it.
+    // The change on her screen is gone, and her signature counts for no part of the newer one.
     const assertion = scene.olga.passkey.sign(String(statement.body.challenge))
     const { statement_hash } = statement.body
     const late = await scene.olga.post(`/requests/${one.request_id}/approve`, { statement_hash, assertion })

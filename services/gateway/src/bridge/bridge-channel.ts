@@ -15,14 +15,14 @@ import { ask, helloOf, initialize } from '../manifest/observe.ts'
 import { type Channel, type Rewrite, whole } from '../servers/channel.ts'
 import { requestToLegacy, requestToModern, responseToLegacy, responseToModern } from './map-messages.ts'
 
-/** What both eras call the same; how it is used, and which lists change, differs, so nothing more is promised. */
+/** Both eras have these names in common. How they are used, and which lists change, differs, so the bridge promises no more. */
 const capabilitiesInBoth = ['tools', 'resources', 'prompts', 'completions']
 
 /** Requests under way, and tools of a server, that are remembered: what is more is forgotten, the oldest first. */
 const [mostUnderWay, mostTools] = [256, 4096]
 
 /**
- * A client of one era before a server of the other. What has no counterpart does not come here (`unbridgeable`). Beginnings are the
+ * A client of one era before a server of the other. A message without a counterpart does not come here (`unbridgeable`). Beginnings are the
  * gateway's own on both sides: it begins with the server as itself, and tells the client what the server said.
  */
 export class BridgeChannel implements Channel {

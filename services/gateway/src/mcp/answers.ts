@@ -65,7 +65,7 @@ export function denialAnswer(refusal: Refusal, { id, asResult, metadataUrl }: De
     access_request: accessRequest,
   }
   const isUnknown = challengeError(reason) !== undefined || reason === 'credential_missing'
-  // What a server answers can hold the same members, but no field with this beginning: it says that the gateway itself denied.
+  // A server's answer can hold the same members, but not this header field: the field says that the gateway itself denied.
   const headers = [
     ...['bailiwick-denied', reason],
     ...(isUnknown ? ['www-authenticate', challengeOf(refusal, metadataUrl)] : []),

@@ -16,7 +16,7 @@ export function refusedError(api: Api, { refused, detail }: Refused): ModelError
   return errorOf(api, { status, code: refused, message: `${title}: ${detail}` })
 }
 
-/** Nothing was executed. What may succeed a moment later is 429 with `Retry-After`, at which the usual clients try again. */
+/** Nothing was executed. A call that may succeed a moment later gets 429 with `Retry-After`, and the usual clients then try again. */
 export function deniedError(api: Api, refusal: Refusal): ModelError {
   const { reason, dpopNonce, decisionId, accessRequest } = refusal
   const { status } = problemOfRefusal(refusal)

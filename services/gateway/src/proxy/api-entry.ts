@@ -28,7 +28,7 @@ const line = z
     const [, method = '', path = ''] = /^([A-Z]+) (\/\S*)$/.exec(text) ?? []
     const segments = path.split('/').slice(1).map(segmentOf)
     const known = methods.find((each) => each === method)
-    // What stands for a value is left out, so that the rest can be judged as a path.
+    // Leaves out the places of values, so that the rest can be judged as a path.
     const plain = path.replaceAll(/\{[^{}]*\}/g, 'x')
     if (known !== undefined && checkPath(plain) === undefined && !/[?{}]/.test(plain) && segments.every(isSegment))
       return { text, method: known, segments }

@@ -67,7 +67,7 @@ it('passes the response to a call whose stream broke off on the stream that resu
   const at = aSession()
   const broken = await at.call(1, [priming])
   expect(await textOf(broken)).toBe(priming)
-  // What the server did is not known yet.
+  // It is not known yet whether the server acted.
   expect(broken.failed?.()).toBeUndefined()
   expect(await at.resume(late, late)).toBe(late)
 })

@@ -47,7 +47,7 @@ export function budgeted([grant, ...links]: Levels, view: SpendView): readonly [
 
 /** What an enforcement point may know before it asks for an action whose price it can choose. */
 export interface BudgetLeft {
-  /** By currency: the least that the grant and each link have left. What calls under way hold is not left. */
+  /** By currency: the least that the grant and each link have left. Amounts that calls under way hold are not left. */
   cost: Record<string, string>
   /** Of each permission of the acting agent that covers the action: the arguments in which it reads a cost. `null`: it costs nothing. */
   priced: ({ amount: string; currency: string } | null)[]
