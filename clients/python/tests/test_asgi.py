@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 from fake_pdp import FakePdp
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
 from bailiwick import Action, BailiwickError, EnforcementPoint, tool
-from bailiwick.asgi import Asked, Guard
+from bailiwick.asgi import Asked, Guard, Route
 
 SHOWN = {"authorization": "DPoP a.b.c", "dpop": "d.e.f"}
 
@@ -70,7 +70,8 @@ class Api:
             point=point,
             base_url="https://invoices.example",
             routes={
-                "POST /read": tool("invoices/read"),
+                "POST /read": Route(tool("invoices/read"), query=("copies", "dry_run")),
+                "POST /plain": tool("invoices/read"),
                 "GET /invoices/{invoice}": tool("invoices/read"),
                 "GET /broken": tool("invoices/read"),
                 "GET /stream": tool("invoices/read"),
@@ -125,10 +126,17 @@ REFUSED: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", "/read", {"content": b'{"a":1,"a":2}'}, 400, "json_malformed"),
     ("POST", "/read", {"content": b'{"a":9007199254740993}'}, 400, "json_malformed"),
     ("POST", "/read", {"content": b"[1]"}, 400, "request_malformed"),
-    ("POST", "/read?a=1", {"content": b'{"a":2}'}, 400, "request_malformed"),
-    ("POST", "/read?a=1&a=2", {"content": b"{}"}, 400, "request_malformed"),
+    ("POST", "/read?copies=1", {"content": b'{"copies":2}'}, 400, "request_malformed"),
+    ("POST", "/read?copies=1&copies=2", {"content": b"{}"}, 400, "request_malformed"),
+    # Decided, and not read by the handler, which takes the parameter's default.
+    ("POST", "/read", {"content": b'{"amount":"500","dry_run":"true"}'}, 400, "request_malformed"),
+    ("POST", "/read", {"content": b'{"Dry_Run":"true"}'}, 400, "request_malformed"),
+    ("POST", "/read?amount=500", {"content": b"{}"}, 400, "request_malformed"),
+    ("POST", "/plain?dry_run=true", {"content": b"{}"}, 400, "request_malformed"),
+    ("GET", "/invoices/INV-1", {"content": b'{"page":"3"}'}, 400, "request_malformed"),
+    ("PUT", "/files?length=3", {"content": b"{}"}, 400, "request_malformed"),
     ("GET", "/invoices/INV-1?invoice=INV-2", {}, 400, "request_malformed"),
-    ("POST", "/read?a=%ff", {"content": b"{}"}, 400, "request_malformed"),
+    ("POST", "/read?copies=%ff", {"content": b"{}"}, 400, "request_malformed"),
     ("POST", "/read?a;b", {"content": b"{}"}, 400, "request_malformed"),
     ("POST", "/read", {"content": b"{}" + b" " * 10_000}, 413, "body_too_large"),
     ("POST", "/read", {"content": b"a=1", "headers": {**SHOWN, "content-type": "application/x-www-form-urlencoded"}}, 415, "content_type_unsupported"),
@@ -269,3 +277,102 @@ def test_a_web_socket_is_refused() -> None:
     with pdp.point() as point:
         asyncio.run(Api(point).app({"type": "websocket", "path": "/health", "headers": [], "asgi": {"version": "3.0"}}, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+def app_of(point: EnforcementPoint, ran: list[str], routes: dict[str, Any], open: list[str]) -> FastAPI:
+    """An application with more handlers than its guard names."""
+    app, below, mounted = FastAPI(), APIRouter(prefix="/teams"), FastAPI()
+
+    def handler(name: str) -> Any:
+        def handle() -> str:
+            ran.append(name)
+            return name
+
+        return handle
+
+    for path in ("/users/export", "/users/{user_id:str}", "/users/me", "/invoices"):
+        app.get(path)(handler(path))
+    below.get("/all")(handler("/teams/all"))
+    below.get("/{team}")(handler("/teams/{team}"))
+    app.include_router(below)
+    mounted.get("/secret")(handler("/mounted/secret"))
+    mounted.get("/{page}")(handler("/mounted/{page}"))
+    app.mount("/mounted", mounted)
+    app.add_middleware(Guard, point=point, base_url="https://invoices.example", routes=routes, open=open)
+    return app
+
+
+def get(app: Any, path: str) -> httpx.Response:
+    async def asked() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://elsewhere.example") as client:
+            return await client.get(path, headers=SHOWN)
+
+    return asyncio.run(asked())
+
+
+HANDLED: list[tuple[str, str | None]] = [
+    ("/users/7", "/users/{user_id:str}"),
+    ("/users/export", None),
+    # The application has it behind the other, so it runs the other.
+    ("/users/me", None),
+    ("/teams/7", "/teams/{team}"),
+    ("/teams/all", None),
+    ("/mounted/7", "/mounted/{page}"),
+    ("/mounted/secret", None),
+    ("/open", None),
+    ("/invoices", None),
+]
+
+
+@pytest.mark.parametrize("is_outside", [False, True])
+def test_a_route_lets_no_other_handler_through(is_outside: bool) -> None:
+    pdp, ran = FakePdp(), list[str]()
+    routes = {f"GET {path}": tool("any") for path in ("/users/{id}", "/users/me", "/teams/{id}", "/mounted/{id}")}
+    with pdp.point() as point:
+        app: Any = app_of(point, ran, {} if is_outside else routes, [] if is_outside else ["GET /{page}"])
+        if is_outside:
+            app.user_middleware.clear()
+            app = Guard(app, point=point, base_url="https://invoices.example", routes=routes, open=["GET /{page}"])
+        for path, handler in HANDLED:
+            ran.clear()
+            asked = len(pdp.asked)
+            answer = get(app, path)
+            assert ran == ([] if handler is None else [handler]), path
+            if path != "/open":
+                assert answer.status_code == (404 if handler is None else 200), path
+                assert len(pdp.asked) - asked == (0 if handler is None else 1), path
+
+
+UNCLEAR: list[tuple[list[str], list[str]]] = [
+    (["GET /{a}/x", "GET /y/{b}"], []),
+    (["GET /x/{a}", "GET /x/{b}"], []),
+    (["GET /invoices"], ["GET /{page}"]),
+    (["GET /users/{id}"], ["GET /users/health"]),
+    (["GET /{name}.json", "GET /a{name}"], []),
+]
+
+
+@pytest.mark.parametrize(("routes", "open"), UNCLEAR)
+def test_a_request_that_could_be_two_routes_is_refused_at_the_start(routes: list[str], open: list[str]) -> None:
+    async def app(*_: Any) -> None: ...
+
+    pdp = FakePdp()
+    with pdp.point() as point:
+        with pytest.raises(BailiwickError, match="config_invalid"):
+            Guard(app, point=point, base_url="https://x.example", routes={each: tool("any") for each in routes}, open=open)
+        clear = ["GET /x/{a}", "GET /x/y", "POST /x/{b}", "GET /{n}.json", "GET /{n}.xml"]
+        Guard(app, point=point, base_url="https://x.example", routes={each: tool("any") for each in clear}, open=["GET /health"])
+
+
+def test_the_exact_route_comes_before_one_with_a_parameter() -> None:
+    pdp = FakePdp()
+
+    async def app(_: Any, __: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    with pdp.point() as point:
+        routes = {"GET /users/{id}": tool("users/read"), "GET /users/me": tool("users/me")}
+        guard = Guard(app, point=point, base_url="https://x.example", routes=routes)
+        assert [get(guard, path).status_code for path in ("/users/me", "/users/7")] == [200, 200]
+    assert [each["resource"]["id"] for each in pdp.asked] == ["users/me", "users/read"]

@@ -129,6 +129,9 @@ class Held:
         return held if held is not None and time.time() < held.renew_at else None
 
     def put(self, grant: str, resource: str | None, credential: Credential) -> None:
+        now = time.time()
+        for name in [name for name, each in self._held.items() if each.expires_at <= now]:
+            self._held.pop(name, None)
         self._held[grant, resource] = credential
 
     def forget(self, grant: str, resource: str | None, refused: Credential) -> None:

@@ -114,10 +114,11 @@ class Connecting:
     ssl_context: ssl.SSLContext | None = None
     transport: object = None
 
-    def client(self) -> httpx.Client:
+    def client(self, most_connections: int | None = 100) -> httpx.Client:
+        limits = httpx.Limits(max_connections=most_connections, max_keepalive_connections=20)
         transport = self.transport if isinstance(self.transport, httpx.BaseTransport) else None
         verify = self.ssl_context or True
-        return httpx.Client(timeout=self.timeout, verify=verify, transport=transport, follow_redirects=False)
+        return httpx.Client(timeout=self.timeout, limits=limits, verify=verify, transport=transport, follow_redirects=False)
 
     def async_client(self) -> httpx.AsyncClient:
         transport = self.transport if isinstance(self.transport, httpx.AsyncBaseTransport) else None

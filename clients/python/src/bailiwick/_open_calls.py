@@ -30,6 +30,7 @@ class CallLife:
         self.ends_at = None if within is None else self.began_at + within
         self._on_cut: list[Callable[[], None]] = []
         self._lock = threading.Lock()
+        self.has_begun = False
         self._is_over = False
 
     def on_cut(self, callback: Callable[[], None]) -> None:
@@ -49,11 +50,19 @@ class CallLife:
         for callback in callbacks:
             callback()
 
-    def end(self) -> None:
-        """No callback begins after this."""
+    def may_begin(self, until: float) -> bool:
+        """Whether the effect may begin: not once the call was cut or ended, nor after its permit is over."""
         with self._lock:
+            self.has_begun = self.cut_reason is None and not self._is_over and time.time() < until
+            return self.has_begun
+
+    def end(self) -> bool:
+        """Whether it went on until now: exactly one of those that end a call reports it. No callback begins after this."""
+        with self._lock:
+            went_on = not self._is_over
             self._is_over = True
             self._on_cut = []
+            return went_on
 
 
 class OpenCalls:
@@ -70,12 +79,20 @@ class OpenCalls:
     def add(self, life: CallLife) -> None:
         with self._changed:
             self._open.add(life)
+            is_closed = self._is_closed
             self._changed.notify_all()
+        if is_closed:
+            life.cut("point_closed")
 
     def remove(self, life: CallLife) -> None:
-        life.end()
         with self._changed:
             self._open.discard(life)
+            self._changed.notify_all()
+
+    def wait(self, timeout: float) -> None:
+        """Until no call goes on, but not longer than this many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._open, timeout)
 
     def close(self) -> None:
         with self._changed:

@@ -97,6 +97,10 @@ class Reporter:
         """Signs now, in the order of the calls, and delivers later."""
         with self._changed:
             state = self._state
+            if state.is_stopped:
+                # The store is another's by now.
+                self._problem("outcomes_locked", "an outcome came after the end, and is not kept")
+                return
             sequence = state.sequence + 1
             at = datetime.now(timezone.utc)
             outcome = {

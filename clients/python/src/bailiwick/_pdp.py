@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from ._exchange import Answer, Lost, Request, send
+from ._exchange import Answer, Connecting, Lost, Request, send
 from ._json import member, to_json
 from ._jws import random_id, sign
 from .errors import BailiwickError
@@ -21,10 +21,27 @@ _MARGIN = 15
 _UNKNOWN_FOR = 5.0
 
 
+class Clients:
+    """Connections of their own for decisions, for calls that go on, and for outcomes: however many decisions wait, a call that goes on is
+    asked about, because it would be cut otherwise."""
+
+    def __init__(self, connecting: Connecting) -> None:
+        # A decision has a thread of its own, so threads bound these.
+        self.decisions = connecting.client(most_connections=None)
+        self.open_calls, self.outcomes = connecting.client(), connecting.client()
+
+    def of(self, path: str) -> httpx.Client:
+        return {"/v1/open-calls": self.open_calls, "/v1/outcomes": self.outcomes}.get(path, self.decisions)
+
+    def close(self) -> None:
+        for each in (self.decisions, self.open_calls, self.outcomes):
+            each.close()
+
+
 class Pdp:
-    def __init__(self, client: httpx.Client, *, id: str, instance: str, key: SigningKey, url: str, timeout: float) -> None:
+    def __init__(self, clients: Clients, *, id: str, instance: str, key: SigningKey, url: str, timeout: float) -> None:
         self.id, self.instance, self.url, self.timeout = id, instance, url, timeout
-        self._client, self._key = client, key
+        self._clients, self._key = clients, key
         self._assertion, self._until = "", 0.0
         self._lock = threading.Lock()
         self._unknown_at: float | None = None
@@ -61,7 +78,7 @@ class Pdp:
     def _call(self, method: str, path: str, body: Any, timeout: float) -> tuple[Answer, Any]:
         headers = {} if body is None else {"authorization": f"Bearer {self._current()}", "content-type": "application/json"}
         data = None if body is None else to_json(body).encode()
-        answer = send(self._client, Request(method, f"{self.url}{path}", headers, data), timeout)
+        answer = send(self._clients.of(path), Request(method, f"{self.url}{path}", headers, data), timeout)
         found = answer.json()
         if body is not None:
             is_known = answer.status != 401 or member(found, "code") != "caller_unauthenticated"

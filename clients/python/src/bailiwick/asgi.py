@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from ._arguments import arguments_of
 from ._codes import ERRORS
 from ._duties import redact_bytes
 from ._json import to_json
+from ._routes import Asked, Headers, Route, Routes, ToAction, is_json, values_of
 from .action import Action, Resource
 from .errors import BailiwickError
 from .point import Call, Effect, EnforcementPoint, Permitted
@@ -26,39 +24,13 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 #: The most that is held back of an answer whose fields must be hidden, unless the decision says less.
 _MOST_HELD = 8 * 1024 * 1024
-_JSON = re.compile(rb"application/(?:[a-z0-9.-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 _SECRETS = (b"authorization", b"dpop")
 _NONE: Mapping[str, Any] = {}
 
-
-@dataclass(frozen=True)
-class Asked:
-    """A request, read whole."""
-
-    method: str
-    path: str
-    query: str
-    #: The parameters in the path, by the names that the route gives them.
-    parameters: Mapping[str, str]
-    headers: Headers
-    body: bytes
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The members of the JSON body, and the parameters of path and query as texts. Raises `request_malformed` where one name has
-        two values, and `content_type_unsupported` for a body that is not JSON."""
-        if self.body and not all(_JSON.match(value) for value in _values(self.headers, b"content-type") or [b""]):
-            raise BailiwickError("content_type_unsupported")
-        if _values(self.headers, b"content-encoding"):
-            raise BailiwickError("content_type_unsupported")
-        return arguments_of(self.body, self.query, self.parameters)
-
-
-ToAction = Resource | Callable[[Asked], Action]
+__all__ = ["Asked", "Gate", "Guard", "Route", "ToAction"]
 
 
 class Guard:
@@ -69,6 +41,12 @@ class Guard:
     function that gives the action. It must name everything that the handler acts on: the decision covers nothing else. `open` lists
     what needs no permit, as `"GET /health"`. **Every other request is refused** (404 `route_unknown`), and so is every WebSocket.
 
+    A name counts only in the place where the handler reads it. A request with GET, HEAD or DELETE has no body, and any other has no
+    query, unless the route is a `Route` that declares all parameters of the query that its handler reads.
+
+    Before FastAPI and Starlette, a request whose handler stands at another path than the route is refused too: `"GET /users/{id}"` does
+    not let `GET /users/export` through. Other frameworks cannot be asked: there, list the handlers beside a parameter as routes.
+
     The handler finds what was decided in `scope["bailiwick"]` (`Permitted`), and no credential in its header fields.
     """
 
@@ -78,7 +56,7 @@ class Guard:
         *,
         point: EnforcementPoint,
         base_url: str,
-        routes: Mapping[str, ToAction],
+        routes: Mapping[str, ToAction | Route],
         open: Iterable[str] = (),
         most_bytes: int | None = None,
         answer_seconds: int | None = None,
@@ -89,8 +67,7 @@ class Guard:
             raise BailiwickError("config_invalid", "base_url")
         self._app, self._point = app, point
         self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._routes = [(_pattern(route), to_action) for route, to_action in routes.items()]
-        self._open = [_pattern(route) for route in open]
+        self._routes = Routes(routes, open)
         self._most_bytes, self._answer_seconds, self._longest_body = most_bytes, answer_seconds, longest_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,25 +77,25 @@ class Guard:
             # A permit is for one call. What flows through a socket would have none.
             await receive()
             return await send({"type": "websocket.close", "code": 1008})
-        name = f"{scope['method']} {scope['path']}"
-        if any(pattern.fullmatch(name) for pattern in self._open):
+        if self._routes.is_open(scope, self._app):
             return await self._app(scope, receive, send)
-        for pattern, to_action in self._routes:
-            found = pattern.fullmatch(name)
-            if found is not None:
-                return await self._guard(scope, receive, send, to_action, found.groupdict())
+        found = self._routes.find(scope, self._app)
+        if found is not None:
+            return await self._guard(scope, receive, send, *found)
         await _answer(send, _problem("route_unknown"))
 
     async def _guard(
-        self, scope: Scope, receive: Receive, send: Send, to_action: ToAction, parameters: Mapping[str, str]
+        self, scope: Scope, receive: Receive, send: Send, route: Route, parameters: Mapping[str, str]
     ) -> None:
-        path = scope["path"]
+        path, to_action = scope["path"], route.to_action
         try:
             body = await self._body(receive)
             if body is None:
                 return
             shown = self._presented(scope)
-            asked = Asked(scope["method"], path, scope["query_string"].decode("ascii"), parameters, list(scope["headers"]), body)
+            query = scope["query_string"].decode("ascii")
+            asked = Asked(scope["method"], path, query, parameters, list(scope["headers"]), body, route.query)
+            asked.check_places()
             action = Action("tools/call", to_action, asked.arguments) if isinstance(to_action, Resource) else to_action(asked)
             call = Call(shown, action, self._most_bytes, self._answer_seconds)
             action.text  # what has no canonical form is refused here
@@ -258,12 +235,12 @@ class Gate:
         await self._send(start)
 
     def _announced(self) -> int:
-        values = _values(self._headers, b"content-length")
+        values = values_of(self._headers, b"content-length")
         return int(values[0]) if values and values[0].isdigit() else 0
 
     def _is_plain_json(self) -> bool:
-        kinds = _values(self._headers, b"content-type")
-        return len(kinds) == 1 and _JSON.match(kinds[0]) is not None and not _values(self._headers, b"content-encoding")
+        kinds = values_of(self._headers, b"content-type")
+        return len(kinds) == 1 and is_json(kinds[0]) and not values_of(self._headers, b"content-encoding")
 
     def _shown(self, body: bytes) -> bytes:
         if not body:
@@ -272,18 +249,6 @@ class Gate:
             return redact_bytes(body, self._permitted.owed)
         except (BailiwickError, ValueError, TypeError, RecursionError):
             raise BailiwickError("answer_withheld", "it cannot be read for certain") from None
-
-
-def _pattern(route: str) -> re.Pattern[str]:
-    """`GET /invoices/{id}`: a parameter is one segment of the path."""
-    parts = re.split(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", route)
-    if not re.fullmatch(r"[A-Z]+ /[^\s{}]*", "".join(parts[::2])):
-        raise BailiwickError("config_invalid", f"a route is METHOD /path, not {route!r}")
-    return re.compile("".join(f"(?P<{part}>[^/]+)" if at % 2 else re.escape(part) for at, part in enumerate(parts)))
-
-
-def _values(headers: Headers, name: bytes) -> list[bytes]:
-    return [value for each, value in headers if each.lower() == name]
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

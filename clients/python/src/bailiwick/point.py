@@ -19,21 +19,23 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypedDict, TypeVar, cast
+from typing import Any, Generic, TypedDict, TypeVar, cast
 
 import anyio
 import httpx
 from typing_extensions import Concatenate, ParamSpec, Required, Self, Unpack
 
+from ._codes import ERRORS, REASONS
 from ._decision import Call, claimed_in, question
 from ._duties import Owed, hold, is_signed, owed_by
+from ._effects import Effect, Handover, Shares, cancel_soon, give_up, is_in_loop, is_work
 from ._exchange import Connecting
 from ._json import JsonObject, sha256
 from ._jws import random_id
 from ._open_calls import CallLife, OpenCalls
 from ._outcome_file import OutcomeFile, OutcomeStore
 from ._outcomes import Evidence, Obstacle, Reporter
-from ._pdp import Pdp
+from ._pdp import Clients, Pdp
 from ._permits import LEEWAY, Permit, Permits
 from .action import Action, Resource, read_action
 from .agent import setting
@@ -46,8 +48,9 @@ from .trust import Trust, read_trust
 R = TypeVar("R")
 P = ParamSpec("P")
 _CALL_ID = re.compile(r"[0-9A-Za-z_-]{16,64}")
-_COST = {"amount": re.compile(r"(0|[1-9][0-9]{0,20})(\.[0-9]{1,6})?"), "currency": re.compile(r"[A-Z]{3}")}
-_STATUSES = ("succeeded", "failed", "unknown")
+_NOT_EXECUTED: JsonObject = {"status": "not_executed"}
+#: How long `close` waits for what goes on, in seconds.
+_GRACE = 2.0
 _log = logging.getLogger("bailiwick")
 
 #: Errors of an effect that say that certainly nothing was done, and those that leave it open.
@@ -85,31 +88,6 @@ class PointSettings(PointOptions, total=False):
 
 
 @dataclass(frozen=True)
-class Effect:
-    """What an effect reports of itself."""
-
-    status: Literal["succeeded", "failed", "unknown"] = "succeeded"
-    egress_bytes: int | None = None
-    http_status: int | None = None
-    #: `{"amount": "12.50", "currency": "EUR"}`
-    cost: Mapping[str, str] | None = None
-    detail_hash: str | None = None
-    cut: str | None = None
-
-    def members(self) -> JsonObject:
-        """Raises ValueError for what no outcome can hold: the decision point would refuse it for good, and the outcome be missing."""
-        is_count = self.egress_bytes is None or (type(self.egress_bytes) is int and self.egress_bytes >= 0)
-        is_status = self.http_status is None or (type(self.http_status) is int and 100 <= self.http_status <= 599)
-        cost = {} if self.cost is None else dict(self.cost)
-        is_cost = not cost or (set(cost) == set(_COST) and all(form.fullmatch(cost[name]) for name, form in _COST.items()))
-        is_hash = self.detail_hash is None or re.fullmatch(r"[A-Za-z0-9_-]{43}", self.detail_hash) is not None
-        is_reason = self.cut is None or re.fullmatch(r"(?=.{1,64}$)[a-z]+(_[a-z]+)*", self.cut) is not None
-        if self.status not in _STATUSES or not (is_count and is_status and is_cost and is_hash and is_reason):
-            raise ValueError
-        return {name: value for name, value in (vars(self) | {"cost": cost or None}).items() if value is not None}
-
-
-@dataclass(frozen=True)
 class Permitted:
     """What was decided. Execute from `action`, and from nothing else."""
 
@@ -121,6 +99,8 @@ class Permitted:
     owed: Owed
     life: CallLife = field(repr=False)
     action_hash: str = field(repr=False)
+    #: When the permit is over: an effect that has not begun then does not begin.
+    until: float = field(repr=False)
 
     def check(self) -> None:
         """Raises `stream_cut` once the call must end: its grant was withdrawn or is over, nothing fresh was heard of it, its time is
@@ -149,23 +129,27 @@ class EnforcementPoint:
         self.instance = random_id()
         self._on_problem = settings.get("on_problem", _log_problem)
         timeout = settings.get("timeout", 2.0)
-        self._http = Connecting(timeout, settings.get("ssl_context"), settings.get("transport")).client()
+        self._clients = Clients(Connecting(timeout, settings.get("ssl_context"), settings.get("transport")))
         url = settings.get("pdp_url", trust.public_url).rstrip("/")
         key = settings["caller_key"]
-        self._pdp = Pdp(self._http, id=self.id, instance=self.instance, key=key, url=url, timeout=timeout)
+        self._pdp = Pdp(self._clients, id=self.id, instance=self.instance, key=key, url=url, timeout=timeout)
         self._permits = Permits(self._pdp, trust)
         self._reporter = self._reporting(settings, timeout)
         self._open_calls = OpenCalls(self._pdp, settings.get("most_silence", 2.0))
         self._deciding: set[str] = set()
+        #: What was permitted and is not reported.
+        self._running: dict[str, Permitted] = {}
         self._lock = threading.Lock()
+        self._decided = threading.Condition(self._lock)
         self._process = os.getpid()
+        self._shares = Shares()
         self._executor = ThreadPoolExecutor(128, "bailiwick decisions")
         self._is_closed = False
         atexit.register(self.close)
 
     def _reporting(self, settings: PointSettings, timeout: float) -> Reporter:
         outcomes, url = settings["outcomes"], settings.get("evidence_url")
-        evidence = None if url is None else Evidence(self._http, url, timeout, self._on_problem)
+        evidence = None if url is None else Evidence(self._clients.outcomes, url, timeout, self._on_problem)
         try:
             return Reporter(
                 self._pdp,
@@ -179,7 +163,7 @@ class EnforcementPoint:
         except BaseException:
             if evidence is not None:
                 evidence.close()
-            self._http.close()
+            self._clients.close()
             raise
 
     @classmethod
@@ -208,7 +192,11 @@ class EnforcementPoint:
         self.close()
 
     def close(self) -> None:
-        """Cuts what goes on, and gives the decision point 2 s to take the outcomes that wait. The others are in the file."""
+        """Cuts what goes on, waits 2 s for it to end, and gives the decision point 2 s to take the outcomes that wait. The others are in
+        the file. What has not ended by then is reported as `unknown`, and what has not begun never begins.
+
+        In asyncio, use `aclose`: in the thread of a loop this cannot wait for what the loop itself must end.
+        """
         with self._lock:
             if self._is_closed or os.getpid() != self._process:
                 return
@@ -216,8 +204,24 @@ class EnforcementPoint:
         atexit.unregister(self.close)
         self._open_calls.close()
         self._executor.shutdown(wait=True)
+        with self._decided:
+            self._decided.wait_for(lambda: not self._deciding, 2 * self._pdp.timeout + _GRACE)
+        if not is_in_loop():
+            self._open_calls.wait(_GRACE)
+        for permitted in self._taken():
+            self._report(permitted, {"status": "unknown", "cut": "point_closed"} if permitted.life.has_begun else _NOT_EXECUTED)
+        # What another thread is about to report.
+        self._open_calls.wait(_GRACE)
         self._reporter.close()
-        self._http.close()
+        self._clients.close()
+
+    async def aclose(self) -> None:
+        """As `close`, while the loop goes on: calls that it runs end there."""
+        await asyncio.to_thread(self.close)
+
+    def _taken(self) -> list[Permitted]:
+        with self._lock:
+            return list(self._running.values())
 
     @property
     def obstacle(self) -> Obstacle | None:
@@ -239,9 +243,13 @@ class EnforcementPoint:
         A denial is a value, and means that nothing was executed. Raises what `effect` raises, `request_malformed` for arguments
         without a canonical form, and `answer_withheld` for an answer that may not leave: the action was done then.
         """
-        permitted = self._permit(call)
+        with self._shares.one_of(call.presented.credential) as has_room:
+            permitted = self._permit(call) if has_room else Refusal("queue_full")
         if isinstance(permitted, Refusal):
             return permitted
+        refusal = self._not_begun(permitted)
+        if refusal is not None:
+            return refusal
         try:
             result = effect(permitted)
         except BaseException as error:
@@ -261,14 +269,18 @@ class EnforcementPoint:
 
         `holds_answer`: the effect itself keeps to `Permitted.owed`, because it streams.
         """
-        permitted = await self._permit_async(call)
+        with self._shares.one_of(call.presented.credential) as has_room:
+            permitted = await self._permit_async(call) if has_room else Refusal("queue_full")
         if isinstance(permitted, Refusal):
             return permitted
         loop = asyncio.get_running_loop()
         results: list[R] = []
+        refusal = self._not_begun(permitted)
+        if refusal is not None:
+            return refusal
         try:
             with anyio.CancelScope() as scope:
-                permitted.life.on_cut(lambda: _soon(loop, scope))
+                permitted.life.on_cut(lambda: cancel_soon(loop, scope))
                 results.append(await effect(permitted))
             if not results:
                 permitted.check()
@@ -280,7 +292,10 @@ class EnforcementPoint:
 
     async def _permit_async(self, call: Call) -> Permitted | Refusal:
         """In a thread. A caller that is cancelled meanwhile leaves no permit behind that is never reported."""
-        handover = _Handover()
+        if self._is_closed or os.getpid() != self._process:
+            # A forked child has none of its parent's threads, and would wait for ever.
+            return Refusal("outcomes_locked")
+        handover = Handover()
 
         def decide() -> Permitted | Refusal:
             found = self._permit(call)
@@ -288,7 +303,10 @@ class EnforcementPoint:
                 self._report_unused(found)
             return found
 
-        future = self._executor.submit(decide)
+        try:
+            future = self._executor.submit(decide)
+        except RuntimeError:  # it closes now
+            return Refusal("outcomes_locked")
         try:
             return await asyncio.wrap_future(future)
         except BaseException:
@@ -329,6 +347,8 @@ class EnforcementPoint:
         for_all = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
 
         def checked(function: Callable[P, R]) -> Callable[Concatenate[Presented, P], R]:
+            if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+                raise TypeError("a guarded function is not a generator: it would run after its permit")
             if any(each.kind in for_all for each in inspect.signature(function).parameters.values()):
                 raise TypeError("a guarded function has named parameters only: they name its arguments")
             return wrap(function)
@@ -346,6 +366,8 @@ class EnforcementPoint:
         given = call.presented.call_id
         call_id = given if given is not None and _CALL_ID.fullmatch(given) else f"call_{secrets.token_hex(13)}"
         with self._lock:
+            if self._is_closed:
+                return Refusal("outcomes_locked")
             # Otherwise a caller that repeats another's id would get the answer meant for that one.
             if call_id in self._deciding:
                 return Refusal("call_in_progress")
@@ -361,8 +383,9 @@ class EnforcementPoint:
             self._tell("internal", "a call could not be decided")
             return Refusal("internal")
         finally:
-            with self._lock:
+            with self._decided:
                 self._deciding.discard(call_id)
+                self._decided.notify_all()
 
     def _decide(self, call: Call, text: str, call_id: str) -> Permitted | Refusal:
         action, digest = read_action(text), sha256(text)
@@ -381,22 +404,40 @@ class EnforcementPoint:
             return self._not_executed(permit, call_id, "obligation_failed")
         times = [each for each in (call.answer_seconds, owed.answer_within) if each is not None]
         life = CallLife(permit.decision_id, min(times, default=None))
+        until = permit.expires_at + LEEWAY
+        permitted = Permitted(action, permit.decision_id, call_id, permit.grant, owed, life, permit.action_hash, until)
+        with self._lock:
+            self._running[permit.decision_id] = permitted
         self._open_calls.add(life)
-        return Permitted(action, permit.decision_id, call_id, permit.grant, owed, life, permit.action_hash)
+        return permitted
+
+    def _not_begun(self, permitted: Permitted) -> Refusal | None:
+        """Why the effect may not begin any more. The decision may be older than it looks: the loop was busy, or the point closed."""
+        if permitted.life.may_begin(permitted.until):
+            return None
+        why = permitted.life.cut_reason
+        self._report(permitted, _NOT_EXECUTED)
+        return Refusal(why if why in REASONS or why in ERRORS else "call_not_begun", permitted.decision_id)
 
     def _not_executed(self, permit: Permit, call_id: str, reason: str) -> Refusal:
         named = {"decision_id": permit.decision_id, "call_id": call_id, "action_digest": permit.action_hash}
-        self._reporter.report(named | {"status": "not_executed"})
+        self._reporter.report(named | _NOT_EXECUTED)
         return Refusal(reason, permit.decision_id)
 
     def _report(self, permitted: Permitted, said: JsonObject) -> None:
-        self._open_calls.remove(permitted.life)
+        # The effect or `close` reports the call: the one that ends it.
+        if not permitted.life.end():
+            return
         named = {"decision_id": permitted.decision_id, "call_id": permitted.call_id, "action_digest": permitted.action_hash}
         self._reporter.report(named | said)
+        with self._lock:
+            self._running.pop(permitted.decision_id, None)
+        # `close` waits for this, so it comes last.
+        self._open_calls.remove(permitted.life)
 
     def _report_unused(self, found: Permitted | Refusal | None) -> None:
         if isinstance(found, Permitted):
-            self._report(found, {"status": "not_executed"})
+            self._report(found, _NOT_EXECUTED)
 
     def _report_error(self, permitted: Permitted, error: BaseException) -> None:
         cut = permitted.life.cut_reason
@@ -404,7 +445,7 @@ class EnforcementPoint:
         if cut is not None and (code == "stream_cut" or not isinstance(error, Exception)):
             self._report(permitted, {"status": "unknown", "cut": cut})
         elif code in _NOT_BEGUN:
-            self._report(permitted, {"status": "not_executed"})
+            self._report(permitted, _NOT_EXECUTED)
         else:
             # A task that is cancelled, or a process that must end, may have done a part.
             is_unclear = code in _UNCLEAR or not isinstance(error, Exception)
@@ -414,6 +455,10 @@ class EnforcementPoint:
         self, permitted: Permitted, result: R, describe: Callable[[R], Effect] | None, *, holds_answer: bool = False
     ) -> Allowed[R]:
         """The effect has happened: a description that fails must not hide that, nor an answer that may not leave."""
+        if is_work(result):
+            give_up(result)
+            self._report(permitted, {"status": "unknown"})
+            raise TypeError("an effect gave back work that is still to be done: it would be done outside of its permit")
         said: JsonObject = {"status": "succeeded"}
         try:
             said |= {} if describe is None else describe(result).members()
@@ -432,32 +477,6 @@ class EnforcementPoint:
             self._on_problem(BailiwickError(code, detail))
         except Exception:
             return
-
-
-class _Handover:
-    """A decision on its way from its thread to a task that may be cancelled: exactly one of the two has it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._found: Permitted | Refusal | None = None
-        self._is_abandoned = False
-
-    def give(self, found: Permitted | Refusal) -> bool:
-        with self._lock:
-            self._found = found
-            return not self._is_abandoned
-
-    def abandon(self) -> Permitted | Refusal | None:
-        with self._lock:
-            self._is_abandoned = True
-            return self._found
-
-
-def _soon(loop: asyncio.AbstractEventLoop, scope: anyio.CancelScope) -> None:
-    try:
-        loop.call_soon_threadsafe(scope.cancel)
-    except RuntimeError:  # the loop is closed, and with it the call
-        return
 
 
 def _result_of(guarded: Allowed[R] | Refusal) -> R:
