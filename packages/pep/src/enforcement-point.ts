@@ -218,6 +218,9 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   const lives = new Set<CallLife>()
   /** Descriptions that have not resolved yet. */
   const describing = new Set<Promise<void>>()
+  /** Calls that are being decided. */
+  const permitting = new Set<Promise<unknown>>()
+  let isClosed = false
 
   /** Otherwise a caller that repeats another's call id before the permit is used up would get the answer meant for the other caller. */
   async function permitOf(call: Call, { snapshot, bytes }: Read, callId: string): Promise<Allowed | Refusal> {
@@ -281,6 +284,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     if (!isUnchanged(call, snapshot, bytes)) return notExecuted('permit_action_mismatch')
     const life = new CallLife(openCalls, decisionId, answerMsOf(call))
     lives.add(life)
+    if (isClosed) life.cut('point_closed')
     return {
       allowed: true,
       life,
@@ -375,9 +379,17 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       if (!isCallId(call.callId)) return refusal('request_malformed')
       // The PDP gives a call's permit only to the instance that asked first: no other one can have used the permit given to us.
       const { callId = newId('call', now(), random) } = call
-      const allowed = await permitOf(call, { snapshot, bytes }, callId)
+      const decision = permitOf(call, { snapshot, bytes }, callId)
+      permitting.add(decision)
+      const allowed = await decision.finally(() => permitting.delete(decision))
       if (!allowed.allowed) return allowed
       const { permitted, life } = allowed
+      // Its grant ended, or this point closed, before anything was done.
+      if (life.signal.aborted) {
+        report(permitted, { status: 'not_executed' })
+        end(life)
+        return refusal('call_not_begun', { decisionId: permitted.decisionId })
+      }
       const result = await run(effect, permitted).catch((error: unknown) => {
         report(permitted, statusOf(error))
         end(life)
@@ -395,7 +407,9 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       await outcomes.delivered()
     },
     async [Symbol.asyncDispose]() {
+      isClosed = true
       for (const life of lives) life.cut('point_closed')
+      await withDeadline(Promise.allSettled(permitting), graceMs).catch(() => undefined)
       openCalls[Symbol.dispose]()
       await withDeadline(allDescribed(), graceMs).catch(() => undefined)
       await outcomes[Symbol.asyncDispose]()

@@ -140,6 +140,25 @@ describe('a call that goes on', () => {
     expect(pdp.outcomes).toMatchObject([{ status: 'unknown', cut: 'point_closed' }])
   })
 
+  it('does not begin if its point closes while it is decided', async () => {
+    await using pdp = await FakePdp.start()
+    const point = await aPoint(pdp)
+    const held = Promise.withResolvers<void>()
+    pdp.answer = async (evaluation) => {
+      await held.promise
+      return pdp.allow(evaluation)
+    }
+    let began = 0
+    const call = point.guard(aCall(), async () => ++began)
+    await expect.poll(() => pdp.evaluations.length).toBe(1)
+    const closing = point[Symbol.asyncDispose]()
+    held.resolve()
+    expect(await call).toMatchObject({ allowed: false, reason: 'call_not_begun' })
+    await closing
+    expect(began).toBe(0)
+    expect(pdp.outcomes).toMatchObject([{ status: 'not_executed' }])
+  })
+
   it('that a description still measures is watched until that is over', async () => {
     await using pdp = await FakePdp.start()
     await using point = await aPoint(pdp)

@@ -18,6 +18,7 @@ export type PointReason = Extract<
   | 'obligation_failed'
   | 'pdp_unavailable'
   | 'call_in_progress'
+  | 'call_not_begun'
   | 'queue_full'
   | 'outcomes_unverified'
   | 'decision_quota_exceeded'
