@@ -34,6 +34,14 @@ export function deniedIn(message: JsonObject, action: Action): Denied | undefine
   return { code: data.code, reason, denial: { action: name, resource, bindingToken, expiresAt } }
 }
 
+/** The gateway's denial without what a request may answer. */
+export function withoutOffer(message: JsonObject): JsonObject {
+  const { error } = message
+  if (!isObject(error) || !isObject(error.data)) return message
+  const { access_request: _, ...data } = error.data
+  return { ...message, error: { ...error, data } }
+}
+
 /** Codes after which nothing goes on under the grant. */
 const ends: ReadonlySet<string> = new Set([
   'grant_unknown',

@@ -1,6 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 import { fieldsOf, type RawHeaders } from '@bailiwick/kit'
 import type { JsonObject } from '@bailiwick/mcp'
+import { Behinds } from './behinds.ts'
 import { type Behind, ServerAsks } from './server-asks.ts'
 
 /** Sessions of clients that are kept, and calls that wait for their second round. */
@@ -10,8 +11,8 @@ const most = 256
 export interface Session {
   /** What the client said in `initialize`: said again when the session behind is another. */
   readonly params: JsonObject
-  /** The session at the gateway; undefined until there is a task, and after the gateway lost it. */
-  behind: Behind | undefined
+  /** The sessions at the gateway: none until there is a task. */
+  readonly behind: Behinds
   readonly asks: ServerAsks
 }
 
@@ -19,7 +20,7 @@ export class Sessions {
   readonly #all = new Map<string, Session>()
 
   open(id: string, params: JsonObject, behind: Behind | undefined): Session {
-    const session = { params, behind, asks: new ServerAsks() }
+    const session = { params, behind: new Behinds(behind), asks: new ServerAsks() }
     keepNewest(this.#all, id, session)
     return session
   }

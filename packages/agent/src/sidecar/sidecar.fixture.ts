@@ -33,6 +33,14 @@ export class SidecarWorld implements AsyncDisposable {
   deniesAnswers: string | undefined
   /** Whether a human withdrew the task: its sessions at a server with a command are then gone, and none begins. */
   isWithdrawn = false
+  /** Where rules split the request: the grant of each tool. Each is good for its tool alone, and so is a session begun under it. */
+  split: Readonly<Record<string, string>> | undefined
+  /** The code with which the gateway denies prompts. */
+  deniesPrompts: string | undefined
+  /** Grants that a human withdrew. */
+  readonly ended = new Set<string>()
+  /** The grant of each session at the gateway. */
+  readonly begun = new Map<string, string>()
   /** Whether a human said yes to `pay`, which waits for that. */
   mayPay = false
   #last = ''
@@ -45,9 +53,11 @@ export class SidecarWorld implements AsyncDisposable {
   private constructor(fake: FakeInstallation, options: Partial<SidecarOptions>) {
     this.fake = fake
     fake.nonce = undefined
-    fake.token = () => ({
-      body: { access_token: 'token-1', token_type: 'DPoP', expires_in: 300, authorization_details: [authority] },
-    })
+    fake.token = () => {
+      const grant = /grt_\w+/.exec(fake.received.at(-1)?.text ?? '')?.[0]
+      const access_token = this.split === undefined ? 'token-1' : `token-${grant}`
+      return { body: { access_token, token_type: 'DPoP', expires_in: 300, authorization_details: [authority] } }
+    }
     fake.requests = (received) => this.#approval(received)
     fake.api = (received) => this.#gateway(received)
     fake.completion = () => ({ body: {} })
@@ -77,6 +87,13 @@ export class SidecarWorld implements AsyncDisposable {
     if (isStepUp && this.status === 'approved') this.mayPay = true
     const result = { mode: 'reevaluate', approval: { grant_id: grantId } }
     const task = { id: this.#last, status: this.status, expires_at: '2030-01-01T00:00:00Z' }
+    if (this.split !== undefined && this.status === 'approved' && !isStepUp) {
+      const items = Object.entries(this.split).map(([name, grant]) => ({
+        ...{ resource: this.#resource(name), action: { name: 'tools/call' }, status: 'approved' },
+        result: { mode: 'reevaluate', approval: { grant_id: grant } },
+      }))
+      return { body: { task: { ...task, items } } }
+    }
     return { body: { task, ...(this.status === 'approved' && !isStepUp ? { result } : {}) } }
   }
 
@@ -92,7 +109,12 @@ export class SidecarWorld implements AsyncDisposable {
       this.answers.push({ message, session: headers['mcp-session-id'], actionDigest: proof.actionDigest })
       return { status: 202 }
     }
+    const grant = headers.authorization.replace('DPoP token-', '')
+    const session = String(headers['mcp-session-id'])
+    if (this.split !== undefined && headers['mcp-session-id'] !== undefined && this.begun.get(session) !== grant)
+      return { status: 404, body: { jsonrpc: '2.0', id, error: { code: -32600, message: 'not of this grant' } } }
     if (id === undefined) return { status: 202 }
+    if (method === 'prompts/get' && this.deniesPrompts !== undefined) return denial(id, this.deniesPrompts)
     if (this.isWithdrawn && method === 'initialize') return denial(id, 'grant_revoked')
     if (this.isWithdrawn)
       return { status: 404, body: { jsonrpc: '2.0', id, error: { code: -32600, message: 'There is no such session' } } }
@@ -102,14 +124,20 @@ export class SidecarWorld implements AsyncDisposable {
     })
     const denied = method === 'initialize' ? this.deniesBeginnings.shift() : undefined
     if (denied !== undefined) return denial(id, denied)
-    if (method === 'initialize')
+    if (method === 'initialize') {
+      const name = `behind-${this.fake.at('/mcp/').length}`
+      this.begun.set(name, grant)
       return result(
         { protocolVersion: '2025-11-25', capabilities: { prompts: {} }, serverInfo: { name: 'books' } },
-        {
-          'mcp-session-id': `behind-${this.fake.at('/mcp/').length}`,
-        },
+        { 'mcp-session-id': name },
       )
-    if (method === 'tools/list') return result({ tools: this.tools })
+    }
+    const { split } = this
+    const shown = this.tools.filter(({ name }) => split === undefined || split[String(name)] === grant)
+    if (method === 'tools/list') return result({ tools: shown })
+    if (method === 'tools/call' && split !== undefined && split[params.name] !== grant)
+      return denial(id, this.ended.has(grant) ? 'grant_revoked' : 'action_not_granted')
+    if (this.ended.has(grant)) return denial(id, 'grant_revoked')
     if (method !== 'tools/call') return { body: { jsonrpc: '2.0', id, error: { code: -32601, message: 'no' } } }
     const action = { name: 'tools/call', properties: params.arguments ?? {}, resource: this.#resource(params.name) }
     if (proof.actionDigest !== actionDigest(action)) return denial(id, 'proof_action_mismatch', 401)

@@ -3,7 +3,6 @@ import { errorCode, errorKinds } from '@bailiwick/errors'
 import { after } from '@bailiwick/kit'
 import {
   addElements,
-  changeMembers,
   type Era,
   isId,
   isObject,
@@ -14,7 +13,6 @@ import {
   mappingOf,
   mcpAction,
   memberSpan,
-  metaOf,
   modernVersion,
   type Received,
   readReceived,
@@ -33,11 +31,13 @@ import {
   rewritten,
   wholeOf,
 } from './answers.ts'
-import { type Denied, denialCodeIn, deniedIn, deniedMessage, endsTask } from './denied.ts'
+import { type Denied, denialCodeIn, deniedIn, deniedMessage, endsTask, withoutOffer } from './denied.ts'
 import { BeginDenied, type Gateway, gatewayAt } from './gateway.ts'
 import { type Call, held, longestHoldSeconds } from './held.ts'
+import { helloOf, serverInfo, showsUrls, withTools } from './hello.ts'
+import { itemsOf, withMore } from './lists.ts'
 import { OwnCalls } from './own-calls.ts'
-import { completeTask, ownTools, requestAccess } from './own-tools.ts'
+import { ownTools, requestAccess } from './own-tools.ts'
 import { type Behind, responseToNothing } from './server-asks.ts'
 import { keepNewest, type Session, Sessions } from './sessions.ts'
 import { type Asked, Tasks } from './tasks.ts'
@@ -76,6 +76,7 @@ export interface Sidecar extends AsyncDisposable {
 
 /** The decision point may learn of an approval a moment after the agent. */
 const afterApproval = { tries: 25, ms: 200 }
+const beginMs = 60_000
 /** Begins the `requestState` of the sidecar's own questions. */
 const ownState = 'bailiwick.'
 
@@ -147,6 +148,7 @@ class McpSidecar implements Sidecar {
     if (message.method === 'server/discover') return this.#discover(call)
     const { list } = mappingOf(era, message.method) ?? {}
     if (list !== undefined) return this.#list(call, list.member)
+    if (mappingOf(era, message.method)?.handling === 'decided') return this.#decided(call)
     if (!hasTask && ['ping', 'logging/setLevel'].includes(message.method))
       return jsonAnswer(200, resultMessage(message.id, era, {}))
     return this.#forward(call)
@@ -156,23 +158,39 @@ class McpSidecar implements Sidecar {
   async #bare(request: McpRequest, signal: AbortSignal): Promise<ClientAnswer> {
     const session = this.#sessions.of(request)
     const grantId = this.#tasks.current?.grantId
-    if (request.method === 'DELETE') this.#sessions.end(request)
-    const behind = session?.behind
-    if (session !== undefined && behind?.grantId !== grantId)
-      return emptyAnswer(request.method === 'DELETE' ? 200 : 405)
-    if (grantId === undefined) return emptyAnswer(405)
+    const behinds = (await session?.behind.among(this.#tasks.grants)) ?? []
+    if (request.method === 'DELETE' && session !== undefined) {
+      this.#sessions.end(request)
+      await this.#sendToAll(request, behinds, signal)
+      return emptyAnswer(200)
+    }
+    const behind = behinds.find((each) => each.grantId === grantId) ?? behinds[0]
+    if (grantId === undefined || (session !== undefined && behind === undefined)) return emptyAnswer(405)
     const asked = request.method === 'GET' ? await this.#actionOf(request) : undefined
     const action = asked === undefined || 'refused' in asked ? undefined : asked
-    const answer = await this.#gateway.send(request, { grantId, action, session: behind?.id, signal })
+    const under = behind?.grantId ?? grantId
+    const answer = await this.#gateway.send(request, { grantId: under, action, session: behind?.id, signal })
     return session === undefined ? answer : session.asks.shown(answer, behind)
   }
 
-  /** Notifications. */
+  /** Notifications. One that is about a request goes to all sessions of the server: another than the request's ignores it. */
   async #note(request: McpRequest, era: Era, signal: AbortSignal): Promise<ClientAnswer> {
     const session = era === 'legacy' ? this.#sessions.of(request) : undefined
     const grantId = this.#tasks.current?.grantId
-    if (grantId === undefined || (session !== undefined && session.behind?.grantId !== grantId)) return emptyAnswer(202)
-    return this.#gateway.send(request, { grantId, session: session?.behind?.id, signal })
+    if (grantId === undefined) return emptyAnswer(202)
+    if (session === undefined) return this.#gateway.send(request, { grantId, signal })
+    await this.#sendToAll(request, await session.behind.among(this.#tasks.grants), signal)
+    return emptyAnswer(202)
+  }
+
+  /** What needs no answer. */
+  async #sendToAll(request: McpRequest, behinds: readonly Behind[], signal: AbortSignal): Promise<void> {
+    await Promise.allSettled(
+      behinds.map(async ({ grantId, id: session }) => {
+        const { body } = await this.#gateway.send(request, { grantId, session, signal })
+        if (!(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.()
+      }),
+    )
   }
 
   /** An answer to a request of the server, which servers make in sessions alone. */
@@ -198,11 +216,11 @@ class McpSidecar implements Sidecar {
       const begun = await this.#unlessOver(grantId, this.#gateway.begin(request, { grantId, signal }))
       if (begun !== undefined && !this.#isOver(begun.answer, grantId)) {
         const { answer, session } = begun
-        if (session === undefined) return rewritten(answer, (text) => this.#withTools(text))
+        if (session === undefined) return rewritten(answer, (text) => withTools(text, this.#tells))
         const behind = { grantId, id: session }
         const { asks } = this.#sessions.open(session, message.params, behind)
         const headers = [...answer.headers, 'mcp-session-id', session]
-        return rewritten(asks.shown({ ...answer, headers }, behind), (text) => this.#withTools(text))
+        return rewritten(asks.shown({ ...answer, headers }, behind), (text) => withTools(text, this.#tells))
       }
     }
     const session = encodeBase64url(this.#options.random(16))
@@ -213,7 +231,7 @@ class McpSidecar implements Sidecar {
       200,
       resultMessage(message.id, 'legacy', {
         protocolVersion: known ? protocolVersion : legacyVersions.at(-1),
-        ...this.#hello(),
+        ...helloOf(this.#options.server, this.#tells),
         serverInfo,
       }),
       ['mcp-session-id', session],
@@ -222,32 +240,18 @@ class McpSidecar implements Sidecar {
 
   async #discover(call: Call): Promise<ClientAnswer> {
     const { message, era } = call
-    if (this.#tasks.current !== undefined) return rewritten(await this.#forward(call), (text) => this.#withTools(text))
+    if (this.#tasks.current !== undefined)
+      return rewritten(await this.#forward(call), (text) => withTools(text, this.#tells))
     // A client then begins with `initialize`.
     if (this.#options.era !== 'modern') return errorAnswer(404, message.id, -32601, 'Method not found')
-    const shown = { supportedVersions: [modernVersion], ...this.#hello(), ttlMs: 0, cacheScope: 'private' }
+    const shown = {
+      supportedVersions: [modernVersion],
+      ...helloOf(this.#options.server, this.#tells),
+      ttlMs: 0,
+      cacheScope: 'private',
+    }
     const meta = { _meta: { 'io.modelcontextprotocol/serverInfo': serverInfo } }
     return jsonAnswer(200, resultMessage(message.id, era, { ...shown, ...meta }))
-  }
-
-  #hello() {
-    const { server } = this.#options
-    const tools = this.onToolsChanged === undefined ? {} : { listChanged: true }
-    const instructions = `The tools of "${server}" need a human's permission. Call ${requestAccess} before you use them, and ${completeTask} when you are done.`
-    return { capabilities: { tools }, instructions }
-  }
-
-  /** The sidecar has tools, also before a server that has none, and tells when they change. */
-  #withTools(text: string): string {
-    const capabilities = memberSpan(text, ['result', 'capabilities'])
-    if (capabilities === undefined) return text
-    const announced = this.onToolsChanged === undefined ? {} : { listChanged: true }
-    const tools = memberSpan(text, ['result', 'capabilities', 'tools'])
-    if (tools === undefined) return changeMembers(text, capabilities, () => false, { tools: announced })
-    const isTold = memberSpan(text, ['result', 'capabilities', 'tools', 'listChanged']) !== undefined
-    return isTold || this.onToolsChanged === undefined
-      ? text
-      : changeMembers(text, tools, () => false, { listChanged: true })
   }
 
   async #list(call: Call, member: string): Promise<ClientAnswer> {
@@ -256,13 +260,29 @@ class McpSidecar implements Sidecar {
     const grantId = this.#tasks.current?.grantId
     if (grantId !== undefined) {
       const answer = await this.#unlessOver(grantId, this.#forward(call))
-      if (answer !== undefined && !this.#isOver(answer, grantId))
-        return isTools ? rewritten(answer, (text, value) => this.#withOwn(text, value, message.params)) : answer
+      if (answer !== undefined && !this.#isOver(answer, grantId)) {
+        const more = message.params.cursor === undefined ? await this.#listedElsewhere(call, member, grantId) : []
+        const all =
+          more.length === 0 ? answer : await rewritten(answer, (text, value) => withMore(text, value, { member, more }))
+        return isTools ? rewritten(all, (text, value) => this.#withOwn(text, value, message.params)) : all
+      }
     }
     const items = isTools ? [...ownTools(this.#options.server), ...this.#catalogue()] : []
     this.#remember(items)
     const caching = era === 'modern' ? { ttlMs: 0, cacheScope: 'private' } : {}
     return jsonAnswer(200, resultMessage(message.id, era, { [member]: items, ...caching }))
+  }
+
+  /** What a list has under the other grants of the task: the gateway shows under each only what that one allows. */
+  async #listedElsewhere(call: Call, member: string, grantId: string): Promise<JsonObject[]> {
+    const others = [...this.#tasks.grants].filter((each) => each !== grantId)
+    const found = others.map((other) => itemsOf(call, member, (page) => this.#forward(page, undefined, other)))
+    return (await Promise.allSettled(found)).flatMap((each) => (each.status === 'fulfilled' ? each.value : []))
+  }
+
+  /** Whether the client can be told that the list of tools is another. */
+  get #tells(): boolean {
+    return this.onToolsChanged !== undefined
   }
 
   #catalogue(): readonly JsonObject[] {
@@ -307,7 +327,7 @@ class McpSidecar implements Sidecar {
       answer = await this.#forward(call, action)
     } catch (error) {
       const code = errorCode(error)
-      if (grantId === undefined || this.#tasks.current !== undefined) throw error
+      if (grantId === undefined || this.#tasks.grants.has(grantId)) throw error
       return { code, reason: `The task is over. Call ${requestAccess} if you still need it.`, denial: undefined }
     }
     if (denialCodeIn(answer) === undefined) return answer
@@ -409,20 +429,20 @@ class McpSidecar implements Sidecar {
   }
 
   /** Sends a request under the current task, or without a credential if there is none: the gateway then says what to do. */
-  async #forward({ request, era, message, signal }: Call, given?: Action): Promise<ClientAnswer> {
+  async #forward({ request, era, message, signal }: Call, given?: Action, under?: string): Promise<ClientAnswer> {
     const mapping = mappingOf(era, message.method)
     const decided = given ?? (mapping?.handling === 'decided' ? await this.#actionOf(request) : undefined)
     const action = decided === undefined || 'refused' in decided ? undefined : decided
-    const grantId = this.#tasks.grantFor(action?.resource.id)
+    const grantId = under ?? this.#tasks.grantFor(action?.resource.id)
     const session = era === 'legacy' ? this.#sessions.of(request) : undefined
     try {
       for (let tries = 1; ; tries++) {
-        const behind = grantId === undefined ? undefined : await this.#behind(session, grantId, signal)
+        const behind = grantId === undefined ? undefined : await this.#behind(session, grantId)
         const answer = await this.#gateway.send(request, { grantId, action, session: behind?.id, signal })
         if (answer.status !== 404 || session === undefined || grantId === undefined || tries > 1)
           return session === undefined ? answer : session.asks.shown(answer, behind)
         // The gateway was restarted, or ended the session: nothing was done under it.
-        session.behind = undefined
+        if (behind !== undefined) await session.behind.lost(behind)
       }
     } catch (error) {
       if (error instanceof BeginDenied) return error.answerTo(message.id)
@@ -431,12 +451,23 @@ class McpSidecar implements Sidecar {
     }
   }
 
-  /** The session behind a client's session, begun anew for another grant: the gateway shows nothing of one to the other. */
-  async #behind(session: Session | undefined, grantId: string, signal: AbortSignal): Promise<Behind | undefined> {
-    if (session === undefined || session.behind?.grantId === grantId) return session?.behind
-    const id = await this.#gateway.beginAgain(session.params, { grantId, signal })
-    session.behind = { grantId, id }
-    return session.behind
+  /** The session behind a client's session: each grant has its own, and the gateway shows nothing of one to the other. */
+  async #behind(session: Session | undefined, grantId: string): Promise<Behind | undefined> {
+    // It is for all calls that wait for it, so it does not end with the first one.
+    const signal = () => AbortSignal.timeout(beginMs)
+    return session?.behind.of(grantId, () => this.#gateway.beginAgain(session.params, { grantId, signal: signal() }))
+  }
+
+  /** What is decided and is no call of a tool. The binding token of a denial stays here. */
+  async #decided(call: Call): Promise<ClientAnswer> {
+    const action = await this.#actionOf(call.request)
+    if ('refused' in action) return refusedAnswer(action, { id: call.message.id, era: call.era })
+    const answer = await this.#forward(call, action)
+    if (denialCodeIn(answer) === undefined) return answer
+    const message = parsed((await wholeOf(answer.body)).toString('utf8')) ?? {}
+    const { code, denial } = deniedIn(message, action) ?? {}
+    if (denial !== undefined && code !== 'step_up_required') this.#tasks.denied(denial)
+    return { ...answer, body: Buffer.from(JSON.stringify(withoutOffer(message))) }
   }
 
   /** Undefined if the task turned out to be over: the client is then served as one without a task. */
@@ -461,15 +492,6 @@ class McpSidecar implements Sidecar {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#tasks[Symbol.asyncDispose]()
   }
-}
-
-const serverInfo = { name: 'bailiwick-agent', version: '0.1.0' }
-
-/** Whether the client said that it can show a human an address. It then gets such a question, and no other client does. */
-function showsUrls({ message, era }: Call): boolean {
-  if (era !== 'modern') return false
-  const declared = metaOf(message.params)['io.modelcontextprotocol/clientCapabilities']
-  return isObject(declared) && isObject(declared.elicitation) && isObject(declared.elicitation.url)
 }
 
 function idIn({ body }: McpRequest): Id {

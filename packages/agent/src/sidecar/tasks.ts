@@ -144,11 +144,18 @@ export class Tasks implements AsyncDisposable {
     return (resourceId === undefined ? undefined : grants?.get(resourceId)) ?? grantId
   }
 
-  /** The current task is over: withdrawn, expired, or completed elsewhere. */
+  /** The grants of the current task. */
+  get grants(): ReadonlySet<string> {
+    return this.#current === undefined ? new Set() : grantsOf(this.#current)
+  }
+
+  /** A grant is over: withdrawn, expired, or completed elsewhere. The task is over with its last one. */
   lost(grantId: string): void {
-    const { grantId: current, grants } = this.#current ?? {}
-    if (current !== grantId && ![...(grants?.values() ?? [])].includes(grantId)) return
-    this.#current = undefined
+    const task = this.#current
+    if (task === undefined || !this.grants.has(grantId)) return
+    const left = [...(task.grants ?? [])].filter(([, each]) => each !== grantId)
+    const [first] = left
+    this.#current = first === undefined ? undefined : { ...task, grantId: first[1], grants: new Map(left) }
     this.#onChange()
   }
 
