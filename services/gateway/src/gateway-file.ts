@@ -62,6 +62,8 @@ const fileSchema = z.strictObject({
       streams: z.int().min(1).max(100_000).default(256),
       /** Processes of servers with a command. */
       processes: z.int().min(1).max(10_000).default(32),
+      /** Conversations with servers over HTTP. */
+      sessions: z.int().min(1).max(10_000).default(256),
     })
     .prefault({}),
   /** Web pages that may call the gateway, by origin. */

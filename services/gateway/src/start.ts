@@ -15,7 +15,7 @@ import { modelsRoutes } from './http/models-routes.ts'
 import { metadataPath } from './http/resource-metadata.ts'
 import { manifestReporter } from './manifest/approval-client.ts'
 import { ManifestReports } from './manifest/manifest-reports.ts'
-import { type Pin, pinFileText, readPin } from './manifest/pins.ts'
+import { type Pin, pinFileOf, readPin } from './manifest/pins.ts'
 import type { Decide } from './mcp/mcp-options.ts'
 import { McpServer } from './mcp/mcp-server.ts'
 import { type Changes, McpServers } from './mcp/mcp-servers.ts'
@@ -97,12 +97,11 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
         if (path === undefined) return
         servers.repin(name, pin)
         if (pinFiled(path)?.hash === pin.hash) return
-        await writeFileDurably(path, Buffer.from(pinFileText(pin.manifest)), { mode: 0o644 }).catch((err: unknown) =>
-          logger.warn(
-            { err, server: name },
-            'the pin file cannot be written, so it is older than what people approved',
-          ),
-        )
+        try {
+          await writeFileDurably(path, pinFileOf(pin, path), { mode: 0o644 })
+        } catch (err) {
+          logger.warn({ err, server: name }, 'the pin file cannot be written, so it is older than what people approved')
+        }
       },
     }),
   )
@@ -145,7 +144,9 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
         const prepared = apis.prepare(next.http)
         try {
           const useModels = models.prepare(next.models)
-          const changes = servers.apply(next.mcp)
+          const changes = servers.apply(next.mcp, (server, err) =>
+            logger.error({ err, server }, 'A PIN FILE CANNOT BE READ: ITS SERVER IS SERVED WITHOUT A PIN'),
+          )
           const others = prepared.use()
           useModels()
           inUse = next

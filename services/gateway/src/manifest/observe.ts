@@ -45,7 +45,8 @@ export async function initialize(channel: Channel, newId: () => string): Promise
   const body = Buffer.from(JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' }))
   const { headers } = ownRequest(channel.era, '', 'notifications/initialized', {}, '')
   const answer = await channel.exchange({ method: 'POST', target: '', headers, body }, AbortSignal.timeout(readMs))
-  await readAll(answer)
+  // Nothing is asked for, and a server could go on answering for ever.
+  await answer.body[Symbol.asyncIterator]().return?.()
   return said
 }
 
@@ -92,6 +93,11 @@ function parse(bytes: Uint8Array): JsonObject | undefined {
 
 async function readAll({ body }: Executed): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
-  for await (const chunk of body) chunks.push(chunk)
+  let length = 0
+  for await (const chunk of body) {
+    length += chunk.length
+    if (length > longestMessage) throw new ServiceError('upstream_too_large', 'the answer')
+    chunks.push(chunk)
+  }
   return Buffer.concat(chunks)
 }

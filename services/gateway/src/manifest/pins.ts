@@ -34,12 +34,23 @@ export function readPin(file: string): Pin {
   return parsePin(bytes, file)
 }
 
-/** The text of a pin file. */
-export const pinFileText = (manifest: Manifest): string => `${JSON.stringify(manifest, undefined, 2)}\n`
+/** The text of a pin file: indented for people, unless it would be too long to be read again. */
+export function pinFileText(manifest: Manifest): string {
+  const indented = `${JSON.stringify(manifest, undefined, 2)}\n`
+  return Buffer.byteLength(indented) <= longestPin ? indented : `${jcs(manifest)}\n`
+}
+
+/** The bytes of a pin file that is read back as this very pin. Throws `config_invalid` if there are none. */
+export function pinFileOf({ manifest, hash }: Pin, file: string): Buffer {
+  const bytes = Buffer.from(pinFileText(manifest))
+  if (parsePin(bytes, file).hash !== hash) throw new ServiceError('config_invalid', `${file}: it reads as another pin`)
+  return bytes
+}
 
 /** As `readPin`, for bytes. */
 export function parsePin(bytes: Uint8Array, file: string): Pin {
-  const json = readStrictJson(bytes, { maxBytes: longestPin, maxDepth: 64 })
+  // As servers are read: what was hashed and approved must be readable here, whatever its numbers.
+  const json = readStrictJson(bytes, { maxBytes: longestPin, maxDepth: 64, exactNumbers: false })
   if (!json.ok) throw new ServiceError('config_invalid', `${file}: ${json.detail}`)
   const manifest = parseManifest(json.value, file)
   return { manifest, hash: manifestHash(manifest) }

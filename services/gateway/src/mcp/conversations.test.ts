@@ -73,29 +73,32 @@ it('counts what an owner has of the server as it was reached before, until that 
   expect([before.size, all.size, held.size]).toEqual([0, 2, 2])
 })
 
-it('bounds the processes of an agent over several servers, until one of them ends (V18)', async () => {
-  const shares = new Shares(() => ({ streams: 1, processes: 2 }))
-  const bounded = { ...limits, check: ({ agent }: { agent: string }) => shares.checkProcesses(agent) }
-  const server = () => new Conversations(testClock(), bounded, new Set(), [shares.processes])
-  await using one = server()
-  await using two = server()
-  const opened: string[] = []
-  const add = (to: Conversations, name: string, session: string) =>
-    to.add(owner(name), session, async () => {
-      opened.push(session)
-      return aChannel()
-    })
-  const first = await add(one, 'a', '1')
-  await add(two, 'a', '2')
-  for (const server of [one, two]) await expect(add(server, 'a', '3')).rejects.toMatchObject({ code: 'queue_full' })
-  await add(two, 'b', '4')
-  await one.end(first)
-  await add(two, 'a', '5')
-  await expect(add(one, 'a', '6')).rejects.toMatchObject({ code: 'queue_full' })
-  expect(opened).toEqual(['1', '2', '4', '5'])
-  await two.endGrant('grt_1')
-  expect(shares.processes.size).toBe(0)
-})
+it.each(['processes', 'sessions'] as const)(
+  'bounds the %s of an agent over several servers, until one of them ends (V18)',
+  async (kind) => {
+    const shares = new Shares(() => ({ streams: 1, processes: 2, sessions: 2 }))
+    const bounded = { ...limits, check: ({ agent }: { agent: string }) => shares.checkHeld(kind, agent) }
+    const server = () => new Conversations(testClock(), bounded, new Set(), [shares[kind]])
+    await using one = server()
+    await using two = server()
+    const opened: string[] = []
+    const add = (to: Conversations, name: string, session: string) =>
+      to.add(owner(name), session, async () => {
+        opened.push(session)
+        return aChannel()
+      })
+    const first = await add(one, 'a', '1')
+    await add(two, 'a', '2')
+    for (const server of [one, two]) await expect(add(server, 'a', '3')).rejects.toMatchObject({ code: 'queue_full' })
+    await add(two, 'b', '4')
+    await one.end(first)
+    await add(two, 'a', '5')
+    await expect(add(one, 'a', '6')).rejects.toMatchObject({ code: 'queue_full' })
+    expect(opened).toEqual(['1', '2', '4', '5'])
+    await two.endGrant('grt_1')
+    expect(shares[kind].size).toBe(0)
+  },
+)
 
 it('counts what is being opened, before it opens more (V18)', async () => {
   await using all = new Conversations(testClock(), limits)
@@ -154,11 +157,13 @@ it('ends what is silent for too long', async () => {
   const channel = aChannel()
   await all.add(owner('a'), '1', async () => channel)
   clock.advance(limits.idleMs - 1)
-  all.find(owner('a'), '1')
+  all.use(all.find(owner('a'), '1'))
   clock.advance(limits.idleMs)
   await all.add(owner('b'), '2', async () => aChannel())
   expect(channel.ended).toBe(0)
   clock.advance(1)
+  // Found by a claim that is not verified.
+  all.find(owner('a'), '1')
   await all.add(owner('b'), '3', async () => aChannel())
   expect(channel.ended).toBe(1)
 })

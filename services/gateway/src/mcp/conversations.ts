@@ -84,16 +84,18 @@ export class Conversations implements AsyncDisposable {
     const found = this.#all.get(session)
     if (found === undefined || found.owner.key !== owner.key || found.channel.isOver)
       throw new ServiceError('mcp_session_unknown', 'there is no such session of this caller')
-    found.lastUsed = this.#clock.monotonic()
     return found
   }
 
   /** The owner's one conversation, if it is open. */
   known(owner: Owner): Conversation | undefined {
     const known = this.#all.get(owner.key)
-    if (known === undefined || known.channel.isOver) return undefined
-    known.lastUsed = this.#clock.monotonic()
-    return known
+    return known === undefined || known.channel.isOver ? undefined : known
+  }
+
+  /** Counts as a use of it. Call it for a caller that was verified: what is only claimed must not keep anything open. */
+  use(conversation: Conversation): void {
+    conversation.lastUsed = this.#clock.monotonic()
   }
 
   /** What there is for a session of this owner, or for the owner. Does not count as a use of it. */

@@ -39,7 +39,7 @@ async function* until(signal: AbortSignal): AsyncGenerator<Uint8Array> {
 }
 
 /** A gateway's server with channels in memory, and a decision point that says what a test wants. */
-function aServer(limits: Partial<McpLimits> = {}, share = { streams: 100, processes: 100 }) {
+function aServer(limits: Partial<McpLimits> = {}, share = { streams: 100, processes: 100, sessions: 100 }) {
   const state = behaviour()
   const channels: (Channel & { ended: number; denied: string[]; reads: number; tells: typeof state })[] = []
   const watched: Watched[] = []

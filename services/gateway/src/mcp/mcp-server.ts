@@ -39,6 +39,7 @@ import type { Claims, Owner } from './claims.ts'
 import { type Conversation, Conversations } from './conversations.ts'
 import { type Decide, type DecideOptions, defaultLimits, type McpLimits, type McpServerOptions } from './mcp-options.ts'
 import { McpUpstream } from './mcp-upstream.ts'
+import { endsSomething, notify } from './notifications.ts'
 import { actionIn, idIn, sessionIn } from './requests.ts'
 import { declaredBy, ServerRequests } from './server-requests.ts'
 import type { Shares } from './shares.ts'
@@ -68,14 +69,12 @@ export class McpServer implements AsyncDisposable {
     this.#server = entry.server ?? name
     const onNothing = (refusal: Refusal, claims: Claims) => this.#heard(refusal, claims)
     this.#callers = new Callers({ ...options, server: this.#server, onNothing })
-    const isProcess = 'command' in entry
-    const limits = {
-      perOwner: isProcess ? entry.processes : 16,
-      most: this.#limits.conversations,
-      idleMs: this.#limits.idleMs,
-      ...(isProcess ? { check: (owner: Owner) => options.shares.checkProcesses(owner.agent) } : {}),
-    }
-    this.#conversations = new Conversations(clock, limits, options.held, isProcess ? [options.shares.processes] : [])
+    const [perOwner, kind] = 'command' in entry ? [entry.processes, 'processes' as const] : [16, 'sessions' as const]
+    const { conversations: most, idleMs } = this.#limits
+    const check = ({ agent }: Owner) => options.shares.checkHeld(kind, agent)
+    this.#conversations = new Conversations(clock, { perOwner, most, idleMs, check }, options.held, [
+      options.shares[kind],
+    ])
   }
 
   /** Conversations at this moment. */
@@ -114,8 +113,7 @@ export class McpServer implements AsyncDisposable {
         const offered = await this.#callers.askWithout({ request, caller, signal })
         return 'refused' in offered ? refusedAnswer(offered, { id, era: 'legacy' }) : this.#denied(offered, id)
       }
-      // What is sent to end or to answer something is not among what it may be too many of.
-      if (message.kind === 'request') this.#options.shares.checkStreams(claims.owner.agent)
+      if (!endsSomething(message)) this.#options.shares.checkStreams(claims.owner.agent)
       const asked: Asked = { ...received, request, caller, claims, signal }
       if (mapping.handling === 'decided') return await this.#decided(asked, id)
       const bounded = { ...asked, signal: AbortSignal.any([signal, AbortSignal.timeout(this.#limits.undecidedMs)]) }
@@ -293,14 +291,15 @@ export class McpServer implements AsyncDisposable {
   /** Makes an answer of an agent that was verified, if the agent has not too many. */
   readonly #share: Shares['of'] = (...answer) => this.#options.shares.of(...answer)
 
-  /** Sends what no decision allowed. A notification has no answer that could count. */
+  /** Sends what no decision allowed. */
   #exchange(
     { request, claims, message, signal }: Asked,
     { channel }: Conversation,
     rewrite?: Rewrite,
   ): Promise<Executed> {
-    const make = () => channel.exchange(request, signal, rewrite)
-    return message.kind === 'request' ? this.#share(claims.owner.agent, signal, make) : make()
+    const isRequest = message.kind === 'request'
+    const make = () => (isRequest ? channel.exchange(request, signal, rewrite) : notify(channel, request, signal))
+    return endsSomething(message) ? make() : this.#share(claims.owner.agent, signal, make)
   }
 
   /** The hash that a list of a server is asked with. */
@@ -399,6 +398,7 @@ export class McpServer implements AsyncDisposable {
       ? this.#conversations.find(claims.owner, session ?? '')
       : this.#conversations.known(claims.owner)
     if (known !== undefined && known.channel.era === era) {
+      if (isVerified) this.#conversations.use(known)
       if (isVerified || this.#isFresh(known)) return known
       return (await this.#callers.whyNothing(asked, this.#signedIn(request))) ?? known
     }
@@ -448,7 +448,9 @@ export class McpServer implements AsyncDisposable {
     const onCut = (_: string, reason: string) => this.#end(reason, conversation.owner)
     const upstream = new McpUpstream(this.#server, async () => conversation, onCut, actionOf, this.#share)
     const decided = await this.#options.decide(upstream, request, caller, options)
-    if (!('refused' in decided) && decided.allowed) this.#watch(conversation, decided.decisionId)
+    if ('refused' in decided || !decided.allowed) return decided
+    this.#conversations.use(conversation)
+    this.#watch(conversation, decided.decisionId)
     return decided
   }
 

@@ -51,6 +51,16 @@ it('opens what is new, ends what is gone, and keeps what is alike', async () => 
   expect([servers.has('b'), servers.post('b', ...call)]).toEqual([false, undefined])
 })
 
+it('serves a server without its pin if the file cannot be read, and uses the rest of a new file', async () => {
+  const { servers, told } = opened()
+  const files = { a: entry('1', { pin: '/nowhere/a.json' }), b: entry('2') }
+  expect(() => servers.apply(files)).toThrow('config_invalid')
+  const unreadable: string[] = []
+  servers.apply(files, (name) => unreadable.push(name))
+  expect([unreadable, servers.names]).toEqual([['a'], ['a', 'b']])
+  expect(await told()).toEqual(['opened a 1', 'opened b 2'])
+})
+
 it('changes nothing if one entry cannot be used', async () => {
   const { servers, told } = opened()
   servers.apply({ a: entry('1') })

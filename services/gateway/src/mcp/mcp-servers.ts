@@ -89,14 +89,15 @@ export class McpServers implements AsyncDisposable {
    * Puts the servers of a file into use. Those that are reached as before keep their processes, sessions and streams, and take over a new
    * pin. One that is reached in another way gets no new request, and ends after the answers that flow; until then they count in the limits of
    * the new one. One that is gone ends at once.
-   * Throws `config_invalid`; then nothing was changed.
+   * Throws `config_invalid`; then nothing was changed. With `onUnreadablePin`, a server whose pin file cannot be read is served without one,
+   * which only hides more of it: it must not keep a change of another server from being used.
    */
-  apply(entries: GatewayFile['mcp']): Changes {
+  apply(entries: GatewayFile['mcp'], onUnreadablePin?: (name: string, error: unknown) => void): Changes {
     const opened = new Map<string, Served>()
     const adopted: (() => void)[] = []
     try {
       for (const [name, entry] of Object.entries(entries)) {
-        const pin = entry.pin === undefined ? undefined : readPin(entry.pin)
+        const pin = pinOf(entry, onUnreadablePin && ((error) => onUnreadablePin(name, error)))
         const known = this.#all.get(name)
         if (known === undefined || !isReachedAlike(known.entry, entry))
           opened.set(name, this.#opened(name, entry, pin, known?.held ?? new Set()))
@@ -166,4 +167,14 @@ async function end({ server, access }: Opened): Promise<void> {
 function isReachedAlike(before: ServerEntry, after: ServerEntry): boolean {
   const way = ({ denials: _, pin: __, ...rest }: ServerEntry) => JSON.stringify(rest)
   return way(before) === way(after)
+}
+
+function pinOf({ pin }: ServerEntry, onUnreadable: ((error: unknown) => void) | undefined): Pin | undefined {
+  try {
+    return pin === undefined ? undefined : readPin(pin)
+  } catch (error) {
+    if (onUnreadable === undefined) throw error
+    onUnreadable(error)
+    return undefined
+  }
 }

@@ -16,7 +16,7 @@ it.each<[string, (body: AsyncIterable<Uint8Array>, cut: AbortController) => unkn
   ['was given up', (body) => body[Symbol.asyncIterator]().return?.()],
   ['was cut, and is read by no one', (_, cut) => cut.abort()],
 ])('counts an answer until it %s (V18)', async (_, end) => {
-  const shares = new Shares(() => ({ streams: 1, processes: 1 }))
+  const shares = new Shares(() => ({ streams: 1, processes: 1, sessions: 1 }))
   const cut = new AbortController()
   const { body } = await shares.of('a', cut.signal, made)
   expect(() => shares.checkStreams('a')).toThrow(expect.objectContaining({ code: 'queue_full' }))
@@ -29,7 +29,7 @@ it.each<[string, (body: AsyncIterable<Uint8Array>, cut: AbortController) => unkn
 })
 
 it('counts one that is not there yet, and none that failed', async () => {
-  const shares = new Shares(() => ({ streams: 1, processes: 1 }))
+  const shares = new Shares(() => ({ streams: 1, processes: 1, sessions: 1 }))
   const failing = shares.of('a', never, async () => {
     await new Promise(setImmediate)
     throw new Error('the server is away')
@@ -41,7 +41,7 @@ it('counts one that is not there yet, and none that failed', async () => {
 
 it('goes by what the file says now', async () => {
   let streams = 1
-  const shares = new Shares(() => ({ streams, processes: 1 }))
+  const shares = new Shares(() => ({ streams, processes: 1, sessions: 1 }))
   await shares.of('a', never, made)
   streams = 2
   await shares.of('a', never, made)

@@ -9,12 +9,16 @@ export interface Share {
   readonly streams: number
   /** Processes of servers. */
   readonly processes: number
+  /** Conversations with servers over HTTP. */
+  readonly sessions: number
 }
 
 /** Counts what each agent has, so that one agent cannot take everything that the gateway has (V18). */
 export class Shares {
   /** What agents have of servers with a command, over all servers. */
   readonly processes: Held = new Set()
+  /** What agents have of servers over HTTP, over all servers. */
+  readonly sessions: Held = new Set()
   readonly #most: () => Share
   readonly #streams = new Map<string, number>()
 
@@ -28,10 +32,10 @@ export class Shares {
     if (this.#isFull(agent)) throw new ServiceError('queue_full', 'the agent has too many answers under way')
   }
 
-  /** Throws `queue_full` if the agent may have no further process. */
-  checkProcesses(agent: string): void {
-    const own = [...this.processes].filter(({ owner }) => owner.agent === agent)
-    if (own.length >= this.#most().processes) throw new ServiceError('queue_full', 'the agent has too many processes')
+  /** Throws `queue_full` if the agent may have no further one of these. */
+  checkHeld(kind: 'processes' | 'sessions', agent: string): void {
+    const own = [...this[kind]].filter(({ owner }) => owner.agent === agent)
+    if (own.length >= this.#most()[kind]) throw new ServiceError('queue_full', `the agent has too many ${kind}`)
   }
 
   /**

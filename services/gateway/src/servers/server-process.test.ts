@@ -108,3 +108,31 @@ it('says so when the command cannot be started, and when it ends by itself', asy
   await expect.poll(() => run.ends).toHaveLength(1)
   expect(run.server.isOver).toBe(true)
 })
+
+it('reads a server at a pace, and ends one that goes on writing what nothing waits for', async () => {
+  const slow = { atOnce: 10 * 4096, eachSecond: 0 }
+  const rates = { read: slow, unclaimed: slow }
+  const hundred = `for (let n = 0; n < 100; n++) console.log('{}'); console.error('written')`
+  let told = ''
+  const onError = (text: string) => {
+    told += text
+  }
+  await using paced = await start(`${hundred}; setInterval(() => undefined, 1000)`, { rates, onError })
+  await expect.poll(() => told).toContain('written')
+  await expect.poll(() => paced.lines.length).toBeGreaterThan(0)
+  expect(paced.lines).toHaveLength(10)
+  expect(paced.ends).toEqual([])
+  const read = { atOnce: 4096, eachSecond: 1e9 }
+  await using all = await start(`${hundred}; setInterval(() => undefined, 1000)`, { rates: { read, unclaimed: slow } })
+  await expect.poll(() => all.lines.length).toBe(100)
+  let unclaimed = 0
+  await using flood = await start(`(function more() { process.stdout.write('{}\\n', more) })()`, {
+    rates: { read, unclaimed: slow },
+    onLine: () => {
+      unclaimed++
+      return false
+    },
+  })
+  await expect.poll(() => flood.ends).toEqual(['the server wrote too much that nothing waits for'])
+  expect(unclaimed).toBe(10)
+})

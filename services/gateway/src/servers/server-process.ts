@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { ServiceError } from '@bailiwick/errors'
 import { after, withResolvers } from '@bailiwick/kit'
+import { Pace, type Rate } from './pace.ts'
 import { killTree, markName } from './process-tree.ts'
 
 export interface ServerProcessOptions {
@@ -10,13 +11,24 @@ export interface ServerProcessOptions {
   env: Readonly<Record<string, string>>
   /** A random name, by which all processes that it starts are found. */
   mark: string
-  /** Called for each line that the server writes: one message, without its line end. */
-  onLine: (line: Uint8Array) => void
+  /**
+   * Called for each line that the server writes: one message, without its line end. Returns false for one that is for nothing that goes on.
+   */
+  onLine: (line: Uint8Array) => unknown
   /** Called once, when no further line will come. */
   onEnd: (reason: ServiceError) => void
   /** Receives what it writes to standard error, up to a bound. Absent: it is thrown away. */
   onError?: ((text: string) => void) | undefined
+  /** How fast its output is read, and how much of it may be for nothing before it is ended. */
+  rates?: { readonly read: Rate; readonly unclaimed: Rate } | undefined
 }
+
+const mebibyte = 1024 * 1024
+/** One answer of the greatest length at once. */
+const defaultRates = {
+  read: { atOnce: 16 * mebibyte, eachSecond: 4 * mebibyte },
+  unclaimed: { atOnce: 8 * mebibyte, eachSecond: mebibyte / 8 },
+} as const
 
 /** The longest message of a server, in bytes. */
 const longestLine = 16 * 1024 * 1024
@@ -38,6 +50,11 @@ export class ServerProcess {
   #keptBytes = 0
   #told = 0
   #isOver = false
+  readonly #pace: Pace
+  readonly #unclaimed: Pace
+  /** What was received and not read yet, while its output is paused. */
+  #unread: Uint8Array = new Uint8Array()
+  #resuming: NodeJS.Timeout | undefined
 
   /** Throws `upstream_unreachable` if the command cannot be started. */
   static async start(options: ServerProcessOptions): Promise<ServerProcess> {
@@ -55,6 +72,9 @@ export class ServerProcess {
     const { command, cwd, env, mark, onError } = options
     const [file = '', ...args] = command
     this.#options = options
+    const { read, unclaimed } = options.rates ?? defaultRates
+    this.#pace = new Pace(read)
+    this.#unclaimed = new Pace(unclaimed)
     this.#child = spawn(file, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       // A group of its own: it can be killed as a whole, and gets no signal of the gateway's terminal.
@@ -106,6 +126,7 @@ export class ServerProcess {
   #end(detail: string): void {
     if (this.#isOver) return
     this.#isOver = true
+    clearTimeout(this.#resuming)
     const { pid } = this.#child
     if (pid === undefined) this.#gone.resolve()
     else killTree(pid, this.#options.mark)
@@ -115,17 +136,41 @@ export class ServerProcess {
   #take(chunk: Uint8Array): void {
     let from = 0
     for (let at = chunk.indexOf(0x0a); at >= 0 && !this.#isOver; at = chunk.indexOf(0x0a, from)) {
+      if (this.#pace.isOver) {
+        this.#pause(chunk.subarray(from))
+        return
+      }
       const line = Buffer.concat([...this.#kept, chunk.subarray(from, at)])
       this.#kept = []
       this.#keptBytes = 0
       from = at + 1
       const end = line.at(-1) === 0x0d ? line.length - 1 : line.length
-      if (end > 0) this.#options.onLine(line.subarray(0, end))
+      if (end > 0) this.#read(line.subarray(0, end))
     }
     if (from === chunk.length || this.#isOver) return
     this.#kept.push(chunk.subarray(from))
     this.#keptBytes += chunk.length - from
     if (this.#keptBytes > longestLine) this.#end('the server wrote a message over the limit')
+  }
+
+  #read(line: Uint8Array): void {
+    const isWanted = this.#options.onLine(line) !== false
+    this.#pace.took(line.length)
+    if (isWanted) return
+    this.#unclaimed.took(line.length)
+    if (this.#unclaimed.isOver) this.#end('the server wrote too much that nothing waits for')
+  }
+
+  /** Until it may be read again the server waits for the gateway, and not the gateway's other work for the server. */
+  #pause(unread: Uint8Array): void {
+    this.#child.stdout?.pause()
+    this.#unread = unread
+    const { pauseMs } = this.#pace
+    if (!Number.isFinite(pauseMs)) return
+    this.#resuming = setTimeout(() => {
+      this.#child.stdout?.resume()
+      this.#take(this.#unread)
+    }, pauseMs)
   }
 
   #tell(chunk: Uint8Array, onError: ServerProcessOptions['onError']): void {

@@ -117,7 +117,7 @@ it('shows no secret that the server was given, as written or escaped (V17)', asy
 it('keeps a bounded part of what a client does not read (V18)', async () => {
   await using it = await open(
     server(`({ id }, say) => {
-      for (let n = 0; n < 64; n++) say({ method: 'notifications/message', params: { data: 'x'.repeat(1 << 20) } })
+      for (let n = 0; n < 40; n++) say({ method: 'notifications/message', params: { data: 'x'.repeat(1_000_000) } })
       say({ id, result: {} })
     }`),
   )
@@ -199,4 +199,17 @@ it('hears of lists that changed', async () => {
   }
   await textOf(await it.channel.exchange(request({ id: 1, method: 'ping' }), forever()))
   expect(changes).toBe(1)
+})
+
+it('ends a server that writes a long message that is no answer, or when nothing waits', async () => {
+  const long = `'{"jsonrpc":"2.0","method":"notifications/message","params":{"a":"' + 'x'.repeat(1 << 20) + '"}}'`
+  await using early = await open(`console.log(${long}); setInterval(() => undefined, 1000)`)
+  await expect.poll(() => early.channel.isOver).toBe(true)
+  await using late = await open(server(`() => console.log(${long})`))
+  await expect(late.channel.exchange(request({ id: 1, method: 'ping' }), forever())).rejects.toMatchObject({
+    code: 'upstream_failed',
+  })
+  await using answering = await open(server(`({ id }, say) => say({ id, result: { a: 'x'.repeat(1 << 20) } })`))
+  const answer = await answering.channel.exchange(request({ id: 1, method: 'ping' }), forever())
+  expect((await textOf(answer)).length).toBeGreaterThan(1 << 20)
 })

@@ -32,6 +32,8 @@ interface Written {
 }
 
 const subscription = 'io.modelcontextprotocol/subscriptionId'
+/** The longest message that is no response to what waits, in bytes. */
+const longestOther = 1024 * 1024
 const mostWaiting = 1024
 const mostWaitingLength = 2 * longestMessage
 /** Requests that the server has not answered, most of which their clients gave up. */
@@ -164,26 +166,35 @@ export class StdioChannel implements Channel {
     }
   }
 
-  #take(line: Uint8Array): void {
+  /** Whether something waits for it. Only a response that is waited for may be long: the gateway does nothing else while it reads one. */
+  #take(line: Uint8Array): boolean {
     try {
+      if (line.length > longestOther && this.#unanswered.size === 0) throw new ServiceError('upstream_too_large')
       const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(line)
       const { message, value } = readUpstreamMessage(text)
+      const isAwaited = message.kind === 'response' && message.id !== undefined && this.#unanswered.has(message.id)
+      if (line.length > longestOther && !isAwaited) throw new ServiceError('upstream_too_large')
       if (message.kind === 'request') {
         const listener = this.#whoMayAnswer()
         if (listener !== undefined && this.mayAsk(message.id, message.method))
           listener.push({ text, value, isResponse: false })
         else this.deny(message.id, message.method)
-      } else if (message.kind === 'response') {
+        return listener !== undefined
+      }
+      if (message.kind === 'response') {
         if (message.id !== undefined) this.#unanswered.delete(message.id)
         for (const { id, push } of this.#listeners)
           if (id !== undefined && id === message.id) push({ text, value, isResponse: true })
-      } else {
-        if (message.method.endsWith('/list_changed')) this.onListChanged()
-        for (const { push } of this.#meantFor(message.params)) push({ text, value, isResponse: false })
+        return isAwaited
       }
+      if (message.method.endsWith('/list_changed')) this.onListChanged()
+      const listeners = this.#meantFor(message.params)
+      for (const { push } of listeners) push({ text, value, isResponse: false })
+      return listeners.length > 0
     } catch {
       // A server that writes anything else to its output can no longer be understood.
       void this.#process.kill()
+      return false
     }
   }
 
