@@ -1,4 +1,4 @@
-import { useMemo } from 'react'
+import { useMemo, useState } from 'react'
 import type { ManifestChange } from '../types.ts'
 import { leafDifference } from '../ui/leaf-difference.ts'
 import { Visible } from '../ui/visible.tsx'
@@ -35,6 +35,8 @@ interface Changed {
 
 /** What a server of tools says of itself: each thing that differs, and then all of it. The server wrote every word. */
 export function ManifestText({ manifest: { before, after, look_alikes } }: { manifest: ManifestChange }) {
+  // Drawn only for those who look: a server can make it long.
+  const [isOpen, setIsOpen] = useState(false)
   const { then, now, changes } = useMemo(() => {
     const now = JSON.parse(after) as Manifest
     const then = before === null ? null : (JSON.parse(before) as Manifest)
@@ -64,11 +66,13 @@ export function ManifestText({ manifest: { before, after, look_alikes } }: { man
           <Difference lines={lines} />
         </section>
       ))}
-      <details>
+      <details onToggle={({ currentTarget }) => setIsOpen(currentTarget.open)}>
         <summary>All that it says</summary>
-        <pre>
-          <Visible text={JSON.stringify(now, undefined, 2)} lines />
-        </pre>
+        {isOpen ? (
+          <pre>
+            <Visible text={JSON.stringify(now, undefined, 2)} lines />
+          </pre>
+        ) : null}
       </details>
     </div>
   )

@@ -18,7 +18,7 @@ export function manifestChangeOf(
     manifest: {
       before: (then && manifests.of(id, then.manifest)?.text) ?? null,
       after: text.text,
-      look_alikes: lookAlikes(Object.keys(text.manifest.tools)),
+      look_alikes: lookAlikes(text.tools),
     },
   }
 }

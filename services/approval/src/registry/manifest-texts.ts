@@ -6,11 +6,13 @@ import { readStrictJsonText } from '@bailiwick/kit'
 /** More than all servers of an installation say of themselves. */
 const mostCharacters = 128 * 1024 * 1024
 
-/** A manifest in its canonical text. */
+/** A manifest in its canonical text, and of what it says only what is needed again: the rest would take several times as much memory. */
 export interface ManifestText {
   hash: string
   text: string
-  manifest: ToolManifest
+  identity: ToolManifest['identity']
+  /** The names of its tools. */
+  tools: readonly string[]
 }
 
 /**
@@ -21,7 +23,12 @@ export function readManifestText(text: string): ManifestText {
   const json = readStrictJsonText(text, { maxBytes: 4 * text.length, maxDepth: 64, exactNumbers: false })
   const read = json.ok ? toolManifestSchema.safeParse(json.value) : undefined
   if (read?.success !== true) throw new ServiceError('request_malformed', 'manifests: not a manifest')
-  return { hash: sha256(hashedManifestText(text)), text, manifest: read.data }
+  return {
+    hash: sha256(hashedManifestText(text)),
+    text,
+    identity: read.data.identity,
+    tools: Object.keys(read.data.tools),
+  }
 }
 
 /**

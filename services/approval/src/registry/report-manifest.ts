@@ -1,16 +1,10 @@
-import {
-  type EnforcementPoint,
-  guessedLabel,
-  type ToolManifest,
-  type ToolServer,
-  toolServerSchema,
-} from '@bailiwick/contracts'
+import { type EnforcementPoint, guessedLabel, type ToolServer, toolServerSchema } from '@bailiwick/contracts'
 import type { AnswerOf, pointRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
 import { inTurn, type RegistryAsk } from '../requests.ts'
-import { readManifestText } from './manifest-texts.ts'
+import { type ManifestText, readManifestText } from './manifest-texts.ts'
 import { proposeChange } from './propose-change.ts'
 
 /** What an enforcement point says of a server of tools. None of it is believed. */
@@ -69,7 +63,7 @@ async function answerTo(approval: Approval, point: EnforcementPoint, report: Man
   const last = Math.max(...changes.flatMap(({ isReported, record }) => (isReported ? [record.receivedAt ?? 0] : [])))
   if (text === undefined || clock.now() < last + gapMs) return answer('later')
   await replaceReported(approval, server)
-  const value = observed(registered, hash, text.manifest, report.guesses ?? {})
+  const value = observed(registered, text, report.guesses ?? {})
   const { request_id } = await proposeChange(approval, point.id, [{ type: 'tool-server', id: server, value }], {
     lifeMs: waitsMs,
   })
@@ -160,12 +154,12 @@ function keepTexts(
  */
 function observed(
   registered: ToolServer,
-  hash: string,
-  { identity, tools }: ToolManifest,
+  { hash, identity, tools }: ManifestText,
   guesses: ToolServer['tools'],
 ): ToolServer {
+  const listed = new Set(tools)
   // Names with a slash are methods, which no manifest lists. JSON readers disagree on a member `__proto__`.
-  const isThere = (name: string) => name !== '__proto__' && (Object.hasOwn(tools, name) || name.includes('/'))
+  const isThere = (name: string) => name !== '__proto__' && (listed.has(name) || name.includes('/'))
   const known = Object.entries(registered.tools).filter(([name]) => isThere(name))
   const guessed = Object.entries(guesses)
     .filter(([name]) => isThere(name) && !Object.hasOwn(registered.tools, name))
