@@ -11,7 +11,7 @@ const manifestWith = (inputSchema: string): Manifest => ({
   templates: {},
 })
 
-it('is read back, whatever numbers a server writes into its schemas', () => {
+it('is read back with all numbers that a server may write into its schemas', () => {
   for (const number of ['18446744073709551615', '1e21', '9007199254740993', '0.1']) {
     const manifest = manifestWith(`{"type":"object","properties":{"n":{"maximum":${number}}}}`)
     const pin = { manifest, hash: manifestHash(manifest) }

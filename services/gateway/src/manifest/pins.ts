@@ -49,7 +49,7 @@ export function pinFileOf({ manifest, hash }: Pin, file: string): Buffer {
 
 /** As `readPin`, for bytes. */
 export function parsePin(bytes: Uint8Array, file: string): Pin {
-  // As servers are read: what was hashed and approved must be readable here, whatever its numbers.
+  // As servers are read, with all numbers: a manifest that was hashed and approved must be readable here.
   const json = readStrictJson(bytes, { maxBytes: longestPin, maxDepth: 64, exactNumbers: false })
   if (!json.ok) throw new ServiceError('config_invalid', `${file}: ${json.detail}`)
   const manifest = parseManifest(json.value, file)
