@@ -79,14 +79,15 @@ export const relayedErrors = {
     status: 400,
     retryable: false,
     title: 'The query has an escape or a character that servers read differently',
-    cause: 'The query has a `+`, a `;`, an escape with small letters or of a letter, or a parameter without a name.',
+    cause:
+      'The query has a `+`, a `;`, an escape with small letters or of a letter, or a parameter whose name has other characters than letters, digits, `-`, `_` and `.` (and `$` in front), or that names another method (`_method`).',
     fix: 'Write `%20` for a space and `%2B` for a plus, separate parameters by `&`, and escape as `encodeURIComponent` does.',
   },
   query_name_repeated: {
     status: 400,
     retryable: false,
     title: 'The query names a parameter twice',
-    cause: 'Two parameters have the same name, or names that differ only in case.',
+    cause: 'Two parameters have the same name, or names that differ only in case, or in `.` for `_`.',
     fix: 'Send each parameter once. Send a list in the body.',
   },
   header_framing_ambiguous: {
@@ -160,7 +161,7 @@ export const relayedErrors = {
     retryable: false,
     title: 'The form can be read in several ways',
     cause:
-      'A field occurs twice, its name has other characters than letters, digits, `-` and `_`, or an escape is broken or not UTF-8.',
+      'A field occurs twice, its name has other characters than letters, digits, `-` and `_`, it names another method (`_method`), or an escape is broken or not UTF-8.',
     fix: 'Send each field once, under a plain name. Send lists and objects as JSON.',
   },
   json_keys_alike: {

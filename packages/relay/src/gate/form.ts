@@ -1,5 +1,6 @@
 import { fold } from '@bailiwick/kit'
 import type { Refused } from '../upstream.ts'
+import { namesMethod } from './method-names.ts'
 import { refuse } from './refuse.ts'
 
 /** Printable ASCII without `;`, which separates fields for some servers. Every other character must be escaped. */
@@ -13,7 +14,7 @@ const mostFields = 256
 
 /**
  * The fields of `application/x-www-form-urlencoded` by name, decoded (`+` is a space). Refuses a form that servers read differently: a name
- * that occurs twice, even in another case, a name that is not plain, and broken escapes.
+ * that occurs twice, even in another case, a name that is not plain or names another method, and broken escapes.
  */
 export function readForm(body: Uint8Array): { fields: Readonly<Record<string, string>> } | Refused {
   const text = Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1')
@@ -27,7 +28,7 @@ export function readForm(body: Uint8Array): { fields: Readonly<Record<string, st
     const mark = piece.indexOf('=')
     const name = mark < 0 ? piece : piece.slice(0, mark)
     const value = decoded(mark < 0 ? '' : piece.slice(mark + 1))
-    if (!plainName.test(name) || name === '__proto__') return refuse('form_malformed', 'a name')
+    if (!plainName.test(name) || name === '__proto__' || namesMethod(name)) return refuse('form_malformed', 'a name')
     if (value === undefined) return refuse('form_malformed', 'an escape that is not UTF-8')
     if (names.has(fold(name))) return refuse('form_malformed', 'a name that occurs twice')
     names.add(fold(name))

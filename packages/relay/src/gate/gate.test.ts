@@ -2,6 +2,7 @@ import { errorKinds } from '@bailiwick/errors'
 import { readJsonView } from '@bailiwick/kit'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { httpArguments } from '../http/http-action.ts'
 import { checkHead } from './gate.ts'
 import { checkHeaders } from './headers.ts'
 import { readQuery } from './query.ts'
@@ -142,13 +143,21 @@ describe('a query', () => {
     ['/a?b=c=d', { b: 'c=d' }],
     ['/a?b=%3B%26%23', { b: ';&#' }],
     ['/a?b=/x?y', { b: '/x?y' }],
+    ['/a?$filter=b&c.d=e&f_g=h', { $filter: 'b', 'c.d': 'e', f_g: 'h' }],
   ])('is read in one way: %s', (target, parameters) => expect(readQuery(target)).toEqual({ parameters }))
 
   it.each<[string, string]>([
     ['/a?b=1&b=2', 'query_name_repeated'],
     ['/a?b=1&B=2', 'query_name_repeated'],
     ['/a?b=1&%62=2', 'query_not_canonical'],
-    ['/a?k=1&%E2%84%AA=2', 'query_name_repeated'], // the Kelvin sign
+    ['/a?k=1&%E2%84%AA=2', 'query_not_canonical'], // the Kelvin sign
+    ['/a?b.c=1&b_c=2', 'query_name_repeated'], // PHP
+    ['/a?b=1&%20b=2', 'query_not_canonical'], // PHP strips the space
+    ['/a?b=1&b%5B%5D=2', 'query_not_canonical'],
+    ['/a?b%5Bc%5D=2', 'query_not_canonical'],
+    ['/a?b%20c=2', 'query_not_canonical'],
+    ['/a?_method=DELETE', 'query_not_canonical'],
+    ['/a?_METHOD=DELETE', 'query_not_canonical'],
     ['/a?b=1;c=2', 'query_not_canonical'],
     ['/a?b=1+2', 'query_not_canonical'],
     ['/a?b=%41', 'query_not_canonical'],
@@ -163,6 +172,32 @@ describe('a query', () => {
     ['/a?b=1&', 'query_not_canonical'],
     ['/a?__proto__=1', 'query_not_canonical'],
   ])('that servers read differently is refused: %s', (target, code) => expect(codeOf(readQuery(target))).toBe(code))
+})
+
+describe('a request that names another method than it has', () => {
+  const asked = (type: string, text: string) =>
+    codeOf(
+      httpArguments(
+        { method: 'POST', target: '/a', headers: ['content-type', type], body: Buffer.from(text) },
+        new Set<string>(),
+      ),
+    )
+  const part = (name: string) => `--x\r\nContent-Disposition: form-data; name=${name}\r\n\r\nDELETE\r\n--x--\r\n`
+  it.each<[string, string, string]>([
+    ['application/x-www-form-urlencoded', 'a=1&_method=DELETE', 'form_malformed'],
+    ['application/x-www-form-urlencoded', '_METHOD=DELETE', 'form_malformed'],
+    ['application/json', '{"_method":"DELETE"}', 'request_malformed'],
+    ['application/json', '{"_Method":"DELETE"}', 'request_malformed'],
+    ['multipart/form-data; boundary=x', part('"_method"'), 'request_malformed'],
+    ['multipart/form-data; boundary=x', part('_METHOD'), 'request_malformed'],
+    ['multipart/form-data; boundary=x', part('" _method"'), 'request_malformed'],
+  ])('%s: %j', (type, text, code) => expect(asked(type, text)).toBe(code))
+
+  it('has no fault if the name is only a word, or a value', () => {
+    expect(asked('application/json', '{"a":{"_method":"DELETE"},"b":"_method"}')).toBeUndefined()
+    expect(asked('application/x-www-form-urlencoded', 'a=_method&method=x')).toBeUndefined()
+    expect(asked('multipart/form-data; boundary=x', part('"method"'))).toBeUndefined()
+  })
 })
 
 describe('header fields', () => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readJsonView } from '@bailiwick/kit'
 import { readForm } from '../gate/form.ts'
 import { fieldOf } from '../gate/headers.ts'
+import { hasMethodPart, namesMethod } from '../gate/method-names.ts'
 import { readQuery } from '../gate/query.ts'
 import { refuse } from '../gate/refuse.ts'
 import { splitTarget } from '../gate/target.ts'
@@ -68,6 +69,8 @@ export function httpAction(name: string, forward: ReadonlySet<string>): Upstream
 const json = /^application\/(?:[a-z0-9.-]+\+)?json(?: ?; ?charset="?utf-8"?)?$/i
 const form = /^application\/x-www-form-urlencoded(?: ?; ?charset="?utf-8"?)?$/i
 
+const anotherMethod = refuse('request_malformed', 'a member that names another method')
+
 function readBody(type: string | undefined, body: Uint8Array): Omit<HttpArguments, 'query'> | Refused {
   if (body.length === 0) return type === undefined ? {} : { content_type: type }
   if (type === undefined) return refuse('content_type_unsupported', 'a body without a media type')
@@ -75,8 +78,12 @@ function readBody(type: string | undefined, body: Uint8Array): Omit<HttpArgument
     const fields = readForm(body)
     return 'refused' in fields ? fields : { content_type: type, body: fields.fields }
   }
+  if (/^multipart\//i.test(type) && hasMethodPart(body)) return anotherMethod
   if (!json.test(type))
     return { content_type: type, body_sha256: createHash('sha256').update(body).digest('base64url') }
   const view = readJsonView(body)
-  return 'refused' in view ? view : { content_type: type, body: view.value }
+  if ('refused' in view) return view
+  const { value } = view
+  const members = typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.keys(value) : []
+  return members.some(namesMethod) ? anotherMethod : { content_type: type, body: value }
 }

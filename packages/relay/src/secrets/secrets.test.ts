@@ -209,6 +209,17 @@ describe('an answer', () => {
     await expect(passed([JSON.stringify({ echoed: quoted })], [quoted])).rejects.toThrow('answer_withheld')
   })
 
+  it.each([
+    ['as PHP writes JSON', 'sk-01\\/23+45=67'],
+    ['as .NET writes JSON', 'sk-01/23\\u002B45=67'],
+    ['with all signs escaped', 'sk-01\\u002f23\\u002b45=67'],
+    ['in a URL with small letters', 'sk-01%2f23%2b45%3d67'],
+    ['in HTML as .NET writes it', 'sk-01/23&#x2B;45=67'],
+    ['in HTML', 'sk-01&#47;23&#43;45&#61;67'],
+  ])('with one %s is withheld', async (_, written) => {
+    await expect(passed([`{"echoed":"${written}"}`], ['sk-01/23+45=67'])).rejects.toThrow('answer_withheld')
+  })
+
   it('holds nothing back that cannot be the beginning of a secret', async () => {
     const reading = withoutSecrets(from(['data: {}\n\n', 'x']), [value])
     expect(Buffer.from((await reading.next()).value).toString()).toBe('data: {}\n\n')

@@ -3,7 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 /** Whether a secret is long enough to be looked for: a shorter text would often be found by chance. */
 export const isFindable = (secret: string): boolean => secret.length >= 8
 
-/** Lets bytes pass until one of the secrets is in them, as written, as JSON or a URL writes it, or in base64. */
+/** Lets bytes pass until one of the secrets is in them, as written, as JSON, a URL or HTML writes it, or in base64. */
 export class SecretScreen {
   readonly #hidden: readonly Buffer[]
   /** The last bytes, if they may be the beginning of a secret. */
@@ -75,9 +75,37 @@ const spellingsOf = (secrets: readonly string[]): Buffer[] =>
   secrets
     .filter(isFindable)
     .flatMap((secret) => [
-      ...[secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)].map((text) => Buffer.from(text)),
+      ...[...new Set([secret, ...jsonOf(secret), ...urlOf(secret), ...htmlOf(secret)])].map((text) =>
+        Buffer.from(text),
+      ),
       ...base64Of(secret),
     ])
+
+/** What writers of JSON escape by number: .NET, Gson, and two that some add. */
+const escapedInJson = [/[+&<>'`]/g, /[&<>=']/g, /[/+]/g, /[/+=]/g]
+
+/** As JavaScript writes JSON, as PHP does (`\/`), and as those do who escape more. */
+function jsonOf(secret: string): string[] {
+  const plain = JSON.stringify(secret).slice(1, -1)
+  const escaped = escapedInJson.flatMap((signs) => {
+    const text = plain.replace(signs, (sign) => `\\u00${sign.charCodeAt(0).toString(16)}`)
+    return [text, text.replace(/\\u00../g, (each) => `\\u${each.slice(2).toUpperCase()}`)]
+  })
+  return [plain, plain.replaceAll('/', '\\/'), ...escaped]
+}
+
+/** With escapes in capitals and in small letters. */
+function urlOf(secret: string): string[] {
+  const text = encodeURIComponent(secret)
+  return [text, text.replace(/%[0-9A-F]{2}/g, (each) => each.toLowerCase())]
+}
+
+/** With numbers in place of all signs, or of the plus alone, as .NET writes it. */
+const htmlOf = (secret: string): string[] => [
+  secret.replace(/[+/=&<>'"]/g, (sign) => `&#${sign.charCodeAt(0)};`),
+  secret.replaceAll('+', '&#43;'),
+  secret.replaceAll('+', '&#x2B;'),
+]
 
 /** How many bytes at the end may be the beginning of a secret. */
 function longestBeginning(bytes: Buffer, hidden: readonly Buffer[]): number {

@@ -123,6 +123,11 @@ describe('any other request is refused by the name of the rule', () => {
   ])('%s', (_, refused, answer) => expect(answer).toMatchObject({ refused }))
 })
 
+it('refuses a media type without a body: it would be sent, and is no argument', () => {
+  expect(ask('GET /invoices', '', 'application/json')).toMatchObject({ refused: 'operation_member_unmapped' })
+  expect(ask('POST /invoices', '', 'application/json')).toMatchObject({ refused: 'operation_member_unmapped' })
+})
+
 it('refuses a table that could be read in two ways', () => {
   const faults = (operations: object) => apiEntry.safeParse({ url: 'https://a.example', operations }).success
   expect(faults({ a: { request: 'GET /x/{y}' }, b: { request: 'GET /x/{z}' } })).toBe(false)

@@ -129,7 +129,11 @@ interface Content {
 /** The members of a body that are arguments. The media type is the operation's own, so it needs no argument, except for opaque content. */
 function contentOf(body: OperationBody | undefined, given: HttpArguments): Content | Refused {
   const { content_type: type, body_sha256: hash, body: content } = given
-  if (hash === undefined && content === undefined) return { members: {} }
+  if (hash === undefined && content === undefined) {
+    // It would be sent, and is no argument.
+    if (type !== undefined) return { refused: 'operation_member_unmapped', detail: 'a media type without a body' }
+    return { members: {} }
+  }
   if (body === undefined) return { refused: 'operation_member_unmapped', detail: 'a body' }
   const sent = (type?.split(';')[0] ?? '').trim().toLowerCase()
   if ('opaque' in body) {
