@@ -151,6 +151,22 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
     '400000001 of 400000000 were spent',
   ],
+  [
+    'an effect that cost money in a currency of which nothing was reserved (V9)',
+    'V9',
+    (log) => {
+      log.outcome('adjust done', 'adjust', 5, 2, 'succeeded', { cost: { amount: '1', currency: 'USD' } })
+    },
+    'cost:USD: 1000000 of 0 were spent',
+  ],
+  [
+    'an outcome that gives something back after it was reported missing (V9)',
+    'V9',
+    (log) => {
+      log.outcome('last done', 'last read', 11, 4, 'not_executed')
+    },
+    'a late outcome returns nothing',
+  ],
 ]
 
 it.each(lies)('finds %s', async (_, rule, lie, detail = '') => {

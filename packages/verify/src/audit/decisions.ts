@@ -270,10 +270,16 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
     const { released, status } = event.data
     const back = takenBy(released, permission)
     const spent = status === 'not_executed' ? undefined : spentBy(event.data)
-    const most = spent && parseMicros(reserved.cost[spent.currency] ?? '')
+    // Without a reservation in that currency, none of it may be spent.
+    const most = spent && (parseMicros(reserved.cost[spent.currency] ?? '0') ?? 0n)
     if (spent !== undefined && most !== undefined && spent.micros > most)
       bad(`cost:${spent.currency}: ${spent.micros} of ${most} were spent`)
     if (back.every(([, by]) => by === 0n)) continue
+    // Every reader of the log ignores it, so here too it leaves as much spent as there was.
+    if (wasMissing) {
+      bad('a late outcome returns nothing')
+      continue
+    }
     const mayRelease = registry.get(
       'enforcement-point',
       event.data.enforcement_point,
