@@ -184,6 +184,48 @@ it('a secret of the provider that comes back in an answer is cut off (V17)', asy
   expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
 })
 
-it('no attack left the log with more spent than there was (V9)', async () => {
-  await expect.poll(() => world.findings(), { interval: 500 }).toEqual([])
+it('what only the provider may know stays here: parts of its key, its account, and how much others use it (V17)', async () => {
+  const { grantId } = await world.granted(modelsAuthority('0.02'))
+  const headers = {
+    'openai-organization': 'org-of-the-operator',
+    'x-ratelimit-remaining-tokens': '4711',
+    'cache-control': 'public, max-age=600',
+    'request-id': 'req_1',
+  }
+  world.provider.answer = () => ({ ...answer(usage), headers })
+  const response = await world.ask({ grantId }, chat, body)
+  const fields = Object.fromEntries(response.headers)
+  await response.text()
+  expect(fields).toMatchObject({ 'cache-control': 'no-store', 'request-id': 'req_1' })
+  expect(JSON.stringify(fields)).not.toMatch(/org-of-the-operator|4711/)
+  for (const status of [401, 403]) {
+    world.provider.answer = () => ({
+      status,
+      json: { error: { message: 'Incorrect API key provided: sk-XG6GW****wlmi' } },
+    })
+    const refused = await world.ask({ grantId }, chat, body)
+    const text = await refused.text()
+    expect([refused.status, JSON.parse(text)]).toMatchObject([502, { code: 'upstream_failed' }])
+    expect(text).not.toContain('sk-')
+  }
+  expect(await world.spent(grantId, 3)).toBe('0.00051')
+})
+
+it('an answer beyond its reservation is found, and its grant gets no further call of this model (V9)', async () => {
+  const { grantId } = await world.granted(modelsAuthority('0.02'))
+  world.provider.answer = () => ({
+    json: { choices: [], usage: { prompt_tokens: 100_000, completion_tokens: 5, total_tokens: 100_005 } },
+  })
+  await (await world.ask({ grantId }, chat, body)).text()
+  expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
+  const calls = world.provider.calls.length
+  const next = await world.ask({ grantId }, chat, { ...body, max_tokens: 16 })
+  expect([next.status, await next.json()]).toMatchObject([403, { code: 'model_cost_not_counted' }])
+  expect(world.provider.calls.length).toBe(calls)
+  // It is the one finding in all of the log: no other attack spent more than there was.
+  await expect
+    .poll(() => world.findings(), { interval: 500 })
+    .toEqual([
+      expect.objectContaining({ rule: 'V9', detail: expect.stringMatching(`^${grantId}: cost:USD: 100500 of `) }),
+    ])
 })

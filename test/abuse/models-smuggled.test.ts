@@ -1,5 +1,6 @@
+import { connect } from 'node:net'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { ModelsWorld } from '../e2e/models-world.ts'
+import { ModelsWorld, modelsAuthority } from '../e2e/models-world.ts'
 
 /*
  * LLMjacking with a grant: an agent asks a model for more than was reserved, or for what acts outside of every gateway. Each attack is a
@@ -114,6 +115,24 @@ it.each<[attack: string, path: string, body: object | string, code: string]>([
     responses({ input: [{ type: 'item_reference', id: 'msg_1' }] }),
     'model_member_refused',
   ],
+  [
+    'refers to an item that is kept, by its bare id',
+    responsesPath,
+    responses({ input: [{ id: 'msg_1' }, { id: 'msg_2', type: null }] }),
+    'model_member_refused',
+  ],
+  [
+    'refers to an item that is kept, as a message without words',
+    responsesPath,
+    responses({ input: [{ id: 'msg_1', role: null, content: null }] }),
+    'model_member_refused',
+  ],
+  [
+    'has its prompt kept for an hour, which costs more than a cache of the table',
+    messagesPath,
+    messages({ system: [{ type: 'text', text: 'x', cache_control: { type: 'ephemeral', ttl: '1h' } }] }),
+    'model_member_refused',
+  ],
   ['works on in the background', responsesPath, responses({ background: true }), 'model_member_refused'],
   [
     'lets the provider call servers of tools',
@@ -216,6 +235,52 @@ it('changes what is forwarded by header fields of its own', async () => {
   const { 'anthropic-beta': _, ...others } = headers
   expect((await world.ask({ grantId }, chatPath, chat({}), { headers: others })).status).toBe(200)
   expect(world.provider.calls.at(-1)?.raw).not.toMatch(/org-other|sk-stolen/)
+})
+
+it('uses a credential for one provider at another (V5)', async () => {
+  const before = world.provider.calls.length
+  const other = await world.ask({ grantId, resource: `${world.urls[0]}/models/claudish` }, chatPath, chat({}))
+  expect([other.status, await other.json()]).toMatchObject([401, { code: 'credential_audience_wrong' }])
+  expect(world.provider.calls.length).toBe(before)
+})
+
+it('has a limit lowered until a permission covers it that counts no cost (V9)', async () => {
+  const small = { actions: ['model/invoke'], resource: { type: 'model', id: 'acme/small' } }
+  const free = { ...small, where: { '/max_output_tokens': { max: '100' } } }
+  const counted = { ...small, cost: { amount: '/cost/amount', currency: '/cost/currency' } }
+  const granted = await world.granted(modelsAuthority('0.01', { permissions: [free, counted] }))
+  const before = world.provider.calls.length
+  // What is left pays for about 76 tokens of output, and up to 100 the other permission is the first that covers.
+  const response = await world.ask({ grantId: granted.grantId }, chatPath, chat({ max_tokens: 4000 }))
+  expect([response.status, await response.json()]).toMatchObject([403, { code: 'model_cost_not_counted' }])
+  expect(world.provider.calls.length).toBe(before)
+  // The refusal is in evidence: a decision, and that nothing came of it.
+  await expect
+    .poll(async () => (await world.story(granted.grantId)).map(({ type, data }) => data.status ?? type), {
+      timeout: 30_000,
+    })
+    .toEqual(['decision.allowed', 'not_executed'])
+})
+
+it('sends a long body and says not who asks: the answer comes before it is read (V18)', async () => {
+  const { hostname, port } = new URL(world.urls[0] ?? '')
+  const socket = connect(Number(port), hostname)
+  socket.write(
+    `POST /models${chatPath} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 16000000\r\n\r\n{`,
+  )
+  let text = ''
+  for await (const chunk of socket) text += chunk
+  expect(text).toMatch(/^HTTP\/1\.1 401 /)
+  expect(text).toContain('credential_missing')
+})
+
+it('takes an answer in HTTP/1.0, in which one that was cut passes for whole', async () => {
+  const { hostname, port } = new URL(world.urls[0] ?? '')
+  const socket = connect(Number(port), hostname)
+  socket.write('GET /models/acme/v1/models HTTP/1.0\r\nHost: localhost\r\nAuthorization: DPoP a.b.c\r\n\r\n')
+  let text = ''
+  for await (const chunk of socket) text += chunk
+  expect(text).toContain('http_version_forbidden')
 })
 
 it('nothing of it was spent but the one call that was allowed (V9)', async () => {

@@ -41,7 +41,8 @@ describe('a call of a model', () => {
 
   it('sends the bytes as they came, and its own key in place of the agent’s credential', async () => {
     const { grantId } = await world.granted()
-    const body = '{ "model":"small", "messages":[{"role":"user","content":"\\u00e9"}],"max_tokens" :50,"seed":1.50 }'
+    const body =
+      '{ "model":"small", "messages":[{"role":"user","content":"\\u00e9"}],"max_completion_tokens" :50,"seed":1.50 }'
     await (await world.ask({ grantId }, chat, body)).text()
     const call = world.provider.calls.at(-1)
     expect(call?.body).toBe(body)
@@ -67,8 +68,8 @@ describe('a call of a model', () => {
     const { grantId } = await world.granted(modelsAuthority('0.01'))
     await (await world.ask({ grantId }, chat, { ...hello, max_tokens: 4000 })).text()
     // About 2,300 tokens of input can come; what is left pays for about 76 of output.
-    expect(sent().max_tokens).toBeGreaterThan(60)
-    expect(sent().max_tokens).toBeLessThan(80)
+    expect(sent().max_completion_tokens).toBeGreaterThan(60)
+    expect(sent().max_completion_tokens).toBeLessThan(80)
     expect(await world.spent(grantId, 1)).toBe('0.00051')
     world.provider.answer = () => ({ json: { choices: [] } })
     await (await world.ask({ grantId }, chat, { ...hello, max_tokens: 4000 })).text()
@@ -78,6 +79,12 @@ describe('a call of a model', () => {
       'budget_exhausted',
     ])
     expect(world.provider.calls.length).toBe(calls)
+  })
+
+  it('states its limit to the provider in the member of the table alone', async () => {
+    const { grantId } = await world.granted()
+    await (await world.ask({ grantId }, chat, { ...hello, max_tokens: 50 })).text()
+    expect(sent()).toEqual({ ...hello, max_completion_tokens: 50 })
   })
 
   it('counts tokens and lists models for nothing', async () => {

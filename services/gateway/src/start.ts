@@ -124,9 +124,9 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   )
   servers.apply(file.mcp)
   const audiences = [publicUrl, trust.public_url]
-  const apis = started.use(new Apis({ point, secrets, publicUrl, audiences, streamSeconds, headMs: answerMs }))
+  const apis = started.use(new Apis({ point, secrets, shares, publicUrl, audiences, streamSeconds, headMs: answerMs }))
   apis.prepare(file.http).use()
-  const models = started.use(modelProviders({ point, secrets, logger }))
+  const models = started.use(modelProviders({ point, secrets, logger, publicUrl, audiences, shares }))
   models.prepare(file.models)()
   const { http, health, listen } = started.use(
     await openServers({ config, clock, random, logger, metrics, limits: connectionsWithin(openFilesLimit()) }),
@@ -134,7 +134,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   health.check('point', () => point.obstacle)
   mcpRoutes(http, { servers, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
   apiRoutes(http, { apis, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
-  modelsRoutes(http, { provider: (name) => models.get(name), publicUrl })
+  modelsRoutes(http, { provider: (name) => models.get(name), publicUrl, origins: () => inUse.origins })
   observe(metrics, servers)
   const url = await listen()
   const reload = started.use(

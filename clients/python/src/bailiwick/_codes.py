@@ -166,7 +166,7 @@ ERRORS: dict[str, ErrorKind] = {
     "model_member_refused": ErrorKind(400, False, "The request has a member whose cost or reach the gateway cannot bound"),
     "model_unknown": ErrorKind(404, False, "The model has no price"),
     "model_outside_unpriced": ErrorKind(400, False, "The request reaches beyond the model, and the table has no price for that"),
-    "model_cost_not_counted": ErrorKind(403, False, "A permission for this model does not count what the call costs"),
+    "model_cost_not_counted": ErrorKind(403, False, "No budget bounds what the call costs"),
     "state_stale": ErrorKind(503, True, "The state is not proved fresh"),
     "state_contended": ErrorKind(503, True, "The state changed three times while the answer was made"),
     "service_standby": ErrorKind(503, True, "This instance stands by"),

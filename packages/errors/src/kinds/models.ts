@@ -43,9 +43,9 @@ export const modelErrors = {
   model_cost_not_counted: {
     status: 403,
     retryable: false,
-    title: 'A permission for this model does not count what the call costs',
+    title: 'No budget bounds what the call costs',
     cause:
-      'A permission of the grant covers the call without `cost`, or with other pointers, so that no budget would bound it.',
+      'A permission of the grant covers the call without `cost`, or with other pointers, so that no budget would bound it. Or an answer under the grant cost more than was reserved for it.',
     fix: 'Ask for a grant whose permissions for models have `cost: { amount: /cost/amount, currency: /cost/currency }`.',
   },
 } as const satisfies Record<string, ErrorKind>

@@ -93,7 +93,8 @@ export function apiRoutes(http: HttpServer, { apis, publicUrl, issuer, origins }
 
 const refused = ({ refused: code, detail }: Refused) => new ServiceError(code, detail)
 
-const announcesBody = (rawHeaders: readonly string[]): boolean =>
+/** Whether a request says that a body follows its head. */
+export const announcesBody = (rawHeaders: readonly string[]): boolean =>
   fieldOf(rawHeaders, 'transfer-encoding') !== undefined || Number(fieldOf(rawHeaders, 'content-length') ?? 0) > 0
 
 function deny(reply: HttpReply, denial: Refusal, { address }: Place): HttpReply {

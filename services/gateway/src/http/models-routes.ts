@@ -1,9 +1,21 @@
 import { gatewayRoutes } from '@bailiwick/contracts/api'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { type HttpReply, type HttpRequest, type HttpServer, httpLimits } from '@bailiwick/host'
-import { type CheckedHead, checkHead, clientGone, type Refused, requestOf, sendExecuted } from '@bailiwick/relay'
+import { type HttpReply, type HttpRequest, type HttpServer, httpLimits, networkOf } from '@bailiwick/host'
+import { refusal } from '@bailiwick/pep'
+import {
+  type CheckedHead,
+  checkHead,
+  clientGone,
+  fieldOf,
+  type Refused,
+  requestOf,
+  sendExecuted,
+} from '@bailiwick/relay'
 import { deniedError, failedError, type ModelError, refusedError } from '../models/model-answers.ts'
 import type { ModelProvider } from '../models/model-provider.ts'
+import { announcesBody } from './api-routes.ts'
+import { LargeBodies } from './large-bodies.ts'
+import { never, refuseOrigin } from './mcp-routes.ts'
 
 const { callModel, listModels } = gatewayRoutes
 
@@ -12,47 +24,78 @@ export interface ModelsRoutesOptions {
   provider: (name: string) => ModelProvider | undefined
   /** The gateway's own address, without a path. */
   publicUrl: string
+  /** Web pages that may call now, by origin. */
+  origins: () => readonly string[]
 }
 
 /** The longest request: images stand in it. */
 const bodyLimit = 16 * 1024 * 1024
-/** An answer ends with its grant or at its own limit, not with a clock. */
-const never = 2 ** 31 - 1
 
 /** `/models/<name>/v1/…`: the API of a provider of models. Below a name, the paths are the provider's. */
-export function modelsRoutes(http: HttpServer, { provider, publicUrl }: ModelsRoutesOptions): void {
+export function modelsRoutes(http: HttpServer, { provider, publicUrl, origins }: ModelsRoutesOptions): void {
+  const { origin } = new URL(publicUrl)
+  const bodies = new LargeBodies()
+  const find = (request: HttpRequest) => {
+    const { name } = request.params as { name: string }
+    const found = provider(name)
+    if (found === undefined) throw new ServiceError('route_unknown')
+    return { name, found }
+  }
   http.route({
     method: [callModel, listModels].map(({ method }) => method),
     url: callModel.path,
     exposeHeadRoute: false,
     config: { accepts: 'anything', handlerMs: never },
     bodyLimit,
+    /** Before the body is read: of a request that says not who asks, none is. */
+    async onRequest(request, reply) {
+      const { rawHeaders } = request.raw
+      if (!announcesBody(rawHeaders)) return undefined
+      const { api } = find(request).found
+      if (fieldOf(rawHeaders, 'authorization') === undefined)
+        return send(reply.header('connection', 'close'), deniedError(api, refusal('credential_missing')))
+      const length = Number(fieldOf(rawHeaders, 'content-length') ?? bodyLimit)
+      try {
+        reply.raw.once('close', bodies.take(networkOf(request.caller), length))
+      } catch (error) {
+        if (!(error instanceof ServiceError)) throw error
+        return send(reply.header('connection', 'close'), failedError(api, error))
+      }
+      return undefined
+    },
     async handler(request, reply) {
-      const { name } = request.params as { name: string }
-      const found = provider(name)
-      if (found === undefined) throw new ServiceError('route_unknown')
+      const { name, found } = find(request)
       return answer(found, name, request, reply)
     },
   })
 
   const answer = async (found: ModelProvider, name: string, request: HttpRequest, reply: HttpReply) => {
-    const { rawHeaders, method = '', url = '' } = request.raw
+    const { rawHeaders, rawTrailers, httpVersion, method = '', url = '' } = request.raw
     const { api } = found
+    // In HTTP/1.0 the end of the connection is the end of an answer, so one that was cut would pass for whole.
+    if (httpVersion !== '1.1') return send(reply, refusedError(api, versionForbidden))
+    refuseOrigin(request, new Set([origin, ...origins()]))
     const head = checkHead({ method, target: url, rawHeaders }, publicUrl)
     if ('refused' in head) return send(reply, refusedError(api, head))
     if ('ok' in head) return send(reply, deniedError(api, { allowed: false, reason: head.reason }))
     const within = below(head, `/models/${name}`)
     if ('refused' in within) return send(reply, refusedError(api, within))
+    const body = request.rawBody ?? Buffer.alloc(0)
+    request.rawBody = undefined // the call has its own copy of what it sends, for as long as its answer flows
+    if (body.length === 0 && announcesBody(rawHeaders)) return send(reply, refusedError(api, bodyUnread))
+    if (rawTrailers.length > 0) return send(reply, refusedError(api, trailersForbidden))
     const gone = clientGone(reply.raw)
     try {
-      const relayed = await found.call(requestOf(within, request.rawBody ?? Buffer.alloc(0)), head.caller, gone)
+      const relayed = await found.call(requestOf(within, body), head.caller, gone)
       if ('refused' in relayed) return send(reply, refusedError(api, relayed))
       if (!relayed.allowed) return send(reply, deniedError(api, relayed))
       request.callerVerified()
       reply.hijack()
       request.raw.socket.setTimeout(0)
       reply.raw.once('close', () => request.raw.socket.setTimeout(httpLimits.silenceMs))
-      await sendExecuted(reply.raw, relayed)
+      // No cache may keep it: the next answer needs its own decision.
+      const headers = [...relayed.executed.headers, 'cache-control', 'no-store']
+      await sendExecuted(reply.raw, { ...relayed, executed: { ...relayed.executed, headers } })
       return reply
     } catch (error) {
       if (error instanceof ServiceError) return send(reply, failedError(api, error))
@@ -60,6 +103,10 @@ export function modelsRoutes(http: HttpServer, { provider, publicUrl }: ModelsRo
     }
   }
 }
+
+const versionForbidden: Refused = { refused: 'http_version_forbidden', detail: 'the version' }
+const trailersForbidden: Refused = { refused: 'trailers_forbidden', detail: 'the body' }
+const bodyUnread: Refused = { refused: 'request_malformed', detail: 'a body that the method does not have' }
 
 /** The path as the provider has it. The proof stays for the whole address, as the client called it. */
 function below(head: CheckedHead, prefix: string): CheckedHead | Refused {

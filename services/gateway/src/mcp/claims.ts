@@ -35,6 +35,21 @@ export interface Claims {
 }
 
 /**
+ * Why a credential cannot serve at what has these addresses; undefined if it can, or if there is none. The decision point knows the addresses
+ * of its point, but not which of them a path means: a credential for one must not work at another.
+ */
+export function audienceFault(
+  credential: string | undefined,
+  meant: readonly string[],
+): 'credential_malformed' | 'credential_audience_wrong' | undefined {
+  if (credential === undefined) return undefined // the decision point says where to ask
+  const claims = readClaims(credential)
+  if (claims === undefined) return 'credential_malformed'
+  const isMeant = claims.audiences.some((audience) => meant.includes(audience.replace(/\/$/, '')))
+  return isMeant ? undefined : 'credential_audience_wrong'
+}
+
+/**
  * What a credential claims. It proves nothing: the decision point verifies the credential before anything is done for it, and these claims
  * only find the conversation that is meant.
  */

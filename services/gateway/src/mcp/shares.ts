@@ -1,9 +1,9 @@
 import { ServiceError } from '@bailiwick/errors'
-import type { Executed } from '@bailiwick/relay'
+import type { Executed, Upstream } from '@bailiwick/relay'
 import type { Held } from './conversations.ts'
 import { followed } from './flowing.ts'
 
-/** What one agent may have at the same time: all of its instances, under all grants, at all servers. */
+/** What one agent may have at the same time: all of its instances, under all grants, at all servers, APIs and providers. */
 export interface Share {
   /** Answers that are made or flow, streams among them. */
   readonly streams: number
@@ -61,6 +61,15 @@ export class Shares {
     } catch (error) {
       leave()
       throw error
+    }
+  }
+
+  /** The upstream, with its answers counted as an agent's. It is reached only under a permit, and so for a verified agent. */
+  inShare(upstream: Upstream, agent: string): Upstream {
+    return {
+      toAction: (request) => upstream.toAction(request),
+      execute: (permitted, request) => this.of(agent, permitted.signal, () => upstream.execute(permitted, request)),
+      [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose](),
     }
   }
 

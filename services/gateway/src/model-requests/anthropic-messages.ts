@@ -9,7 +9,10 @@ import {
   listOf,
   modelName,
   no,
+  oneOf,
   only,
+  originOf,
+  placesOf,
   type Reading,
   type Rule,
   type Rules,
@@ -18,8 +21,11 @@ import {
 
 // Every member of a request for /v1/messages, and of one for /v1/messages/count_tokens, which has fewer.
 
-const cached: Rule = (_, reading) => {
+/** A cache of one hour costs more than the table's `cache_write`. */
+const cached: Rule = (value, reading, member) => {
+  if (!isObject(value)) return reading.refuse('model_request_malformed', member)
   reading.cache = true
+  reading.members(value, { type: only('ephemeral'), ttl: only('5m') }, `${member}.`)
 }
 const read = (rules: Rules) => (item: JsonObject, reading: Reading, member: string) =>
   reading.members(item, { type: any, cache_control: cached, ...rules }, `${member}.`)
@@ -30,7 +36,8 @@ const source =
   (isImage: boolean): Rule =>
   (value, reading, member) => {
     if (!isObject(value)) return reading.refuse('model_request_malformed', member)
-    const { type, data, url } = value
+    const { type, data, url, file_id } = value
+    oneOf(value, ['data', 'url', 'file_id', 'content'], reading, member)
     reading.members(
       value,
       { type: any, media_type: any, data: any, url: any, file_id: any, content: textOr(blocks) },
@@ -39,8 +46,8 @@ const source =
     if (type === 'base64' && isImage) inlineImage(data, reading, member)
     else if (type === 'url' && isImage) imageAt(url, reading, member)
     else if (type === 'base64') reading.beyond('file_data')
-    else if (type === 'url') reading.beyond('file_url')
-    else if (type === 'file') reading.beyond('file_id')
+    else if (type === 'url') reading.beyond('file_url', originOf(url))
+    else if (type === 'file') reading.beyond('file_id', file_id)
     else if (type !== 'text' && type !== 'content') reading.refuse('model_member_refused', member)
   }
 
@@ -74,12 +81,12 @@ export const countRules: Rules = {
   system: textOr(listOf(byType({ text }))),
   tools: listOf((tool, reading, member) => {
     const { type = 'custom', cache_control } = tool
-    if (cache_control !== undefined && cache_control !== null) reading.cache = true
+    if (cache_control !== undefined && cache_control !== null) cached(cache_control, reading, `${member}.cache_control`)
     if (typeof type !== 'string') reading.refuse('model_request_malformed', member)
     else if (ownTypes.test(type)) reading.tools.add(type.replace(/_\d{8}$/, ''))
-    else reading.beyond(type.replace(/_\d{8}$/, ''))
+    else reading.beyond(type.replace(/_\d{8}$/, ''), ...placesOf(tool))
   }),
-  mcp_servers: listOf((_, reading) => reading.beyond('mcp_servers')),
+  mcp_servers: listOf(({ url }, reading) => reading.beyond('mcp_servers', originOf(url))),
   tool_choice: any,
   thinking: any,
   output_config: any,

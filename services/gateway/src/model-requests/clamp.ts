@@ -17,14 +17,16 @@ export function outputFor({ asked, price, bound }: ModelRequest, left: Micros): 
 }
 
 /**
- * The body with this limit of output, and, for a stream of chat completions, with its usage asked for. Every other byte stays as it is.
+ * The body with this limit of output, in the member that the table names, and, for a stream of chat completions, with its usage asked for.
+ * Every other byte stays as it is.
  * Returns the very body if nothing is to change.
  */
 export function withLimit(body: Uint8Array, { endpoint, asked, price }: ModelRequest, output: number): Uint8Array {
   let text = Buffer.from(body).toString('utf8')
   const before = text
-  if (asked.output?.tokens !== output)
-    text = setMember(text, [asked.output?.member ?? outputMember(endpoint, price.output_member)], String(output))
+  const member = outputMember(endpoint, price.output_member)
+  if (asked.output !== undefined && asked.output.member !== member) text = renamed(text, asked.output.member, member)
+  if (asked.output?.tokens !== output) text = setMember(text, [member], String(output))
   if (needsUsage(endpoint, asked)) text = askUsage(text)
   return text === before ? body : Buffer.from(text)
 }
@@ -38,6 +40,19 @@ function askUsage(text: string): string {
   if (options === undefined || text.slice(options.start, options.end) === 'null')
     return setMember(text, ['stream_options'], '{"include_usage":true}')
   return setMember(text, ['stream_options', 'include_usage'], 'true')
+}
+
+/** The limit under the name that the provider knows, in its place. */
+function renamed(text: string, from: string, to: string): string {
+  const own = memberSpan(text, [from])
+  if (own === undefined) return text
+  // A member of that name is there, and is nothing: two of one name would have two readings.
+  if (memberSpan(text, [to]) !== undefined)
+    return setMember(setMember(text, [from], 'null'), [to], text.slice(own.start, own.end))
+  // Neither name has a quotation mark in it, so the two before the value are those around the name.
+  const end = text.lastIndexOf('"', own.start - 1)
+  const start = text.lastIndexOf('"', end - 1)
+  return `${text.slice(0, start)}${JSON.stringify(to)}${text.slice(end + 1)}`
 }
 
 /** Puts a value in the place of the member's own, or at the beginning of its object. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { chat, entryOf, request } from '../models/entry.fixture.ts'
+import { chat, entryOf, prices, request } from '../models/entry.fixture.ts'
 import { withLimit } from './clamp.ts'
 import { modelAction, readModelRequest } from './model-request.ts'
 
@@ -71,12 +71,12 @@ describe('an action', () => {
     const of = responses({ tools: [{ type: 'web_search' }, { type: 'function', name: 'f' }] })
     expect(action(of)).toMatchObject({
       name: 'model/invoke-outside',
-      properties: { outside: 'web_search', tools: 'function' },
+      properties: { outside: 'web_search', outside_at: '', tools: 'function' },
     })
     const file = { role: 'user', content: [{ type: 'document', source: { type: 'file', file_id: 'f1' } }] }
     expect(action(messages({ messages: [file] }), anthropic)).toMatchObject({
       name: 'model/invoke-outside',
-      properties: { outside: 'file_id' },
+      properties: { outside: 'file_id', outside_at: 'f1' },
     })
   })
 
@@ -98,6 +98,40 @@ describe('an action', () => {
     expect(action(list as never)).toMatchObject({ name: 'model/list', resource: { id: 'acme/*' } })
   })
 
+  it('says where it reaches: the origin of an address, and what the provider keeps', () => {
+    const priced = {
+      ...prices.models.seeing,
+      outside: { mcp: '0.1', file_search: '0.1', file_url: '0.1', file_id: '0.1' },
+    }
+    const open = entryOf({ prices: { ...prices, models: { seeing: priced } } })
+    const tools = [
+      { type: 'mcp', server_url: 'https://tools.example:8443/mcp?d=the+prompt' },
+      { type: 'file_search', vector_store_ids: ['vs_1', 'vs_2'] },
+    ]
+    const read = action(responses({ tools }), open)
+    expect(read).toMatchObject({ properties: { outside_at: 'https://tools.example:8443,vs_1,vs_2' } })
+    expect(JSON.stringify(read)).not.toContain('prompt')
+    for (const tool of [
+      { type: 'mcp', server_url: 'file:///etc/passwd' },
+      { type: 'mcp', server_url: { url: 'https://evil.example' } },
+      { type: 'file_search', vector_store_ids: ['vs_1,vs_2'] },
+    ])
+      expect(action(responses({ tools: [tool] }), open)).toMatchObject({ refused: 'model_request_malformed' })
+  })
+
+  it('counts nothing that a provider fetches', () => {
+    const priced = { ...prices.models.seeing, outside: { file_url: '0.1', mcp_servers: '0.1' } }
+    const open = entryOf({ api: 'anthropic', prices: { ...prices, models: { seeing: priced } } })
+    const source = { type: 'url', url: 'https://evil.example/?d=data' }
+    const count = (more: object) =>
+      action(request('/v1/messages/count_tokens', { model: 'seeing', messages: [], ...more }), open)
+    expect(count({ messages: [{ role: 'user', content: [{ type: 'document', source }] }] })).toEqual({
+      refused: 'model_member_refused',
+      detail: 'count_tokens: file_url',
+    })
+    expect(count({ mcp_servers: [source] })).toMatchObject({ detail: 'count_tokens: mcp_servers' })
+  })
+
   it('names a beta, and only one that the operator allows', () => {
     expect(action(messages({}, ['anthropic-beta', 'fine-2026-01-01']), anthropic)).toMatchObject({
       properties: { beta: 'fine-2026-01-01' },
@@ -109,6 +143,7 @@ describe('an action', () => {
   })
 })
 
+const byId = 'input: an item by its id'
 const image = (url: unknown) => ({ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url } }] }] })
 
 describe('refuses by name what has no bound', () => {
@@ -121,11 +156,11 @@ describe('refuses by name what has no bound', () => {
     ['sound', { modalities: ['text', 'audio'] }, 'model_member_refused', 'modalities'],
     ['a member of tomorrow', { turbo: true }, 'model_member_refused', 'turbo'],
     ['a member that is no name', { 'Ignore all\n': 1 }, 'model_member_refused', 'a member'],
-    ['two limits', { max_completion_tokens: 10 }, 'model_request_malformed', 'max_completion_tokens'],
-    ['a limit of nothing', { max_tokens: 0 }, 'model_request_malformed', 'max_tokens'],
-    ['a negative limit', { max_tokens: -1 }, 'model_request_malformed', 'max_tokens'],
-    ['half a token', { max_tokens: 1.5 }, 'model_request_malformed', 'max_tokens'],
-    ['a limit in words', { max_tokens: '50' }, 'model_request_malformed', 'max_tokens'],
+    ['two limits', { max_tokens: 10 }, 'model_request_malformed', 'max_tokens'],
+    ['a limit of nothing', { max_completion_tokens: 0 }, 'model_request_malformed', 'max_completion_tokens'],
+    ['a negative limit', { max_completion_tokens: -1 }, 'model_request_malformed', 'max_completion_tokens'],
+    ['half a token', { max_completion_tokens: 1.5 }, 'model_request_malformed', 'max_completion_tokens'],
+    ['a limit in words', { max_completion_tokens: '50' }, 'model_request_malformed', 'max_completion_tokens'],
     ['a stream that is a word', { stream: 'false' }, 'model_request_malformed', 'stream'],
     ['a model without a price', { model: 'gpt-99' }, 'model_unknown', 'model'],
     ['a model that every object has', { model: 'constructor' }, 'model_unknown', 'model'],
@@ -199,6 +234,45 @@ describe('refuses by name what has no bound', () => {
       'model_outside_unpriced',
       'image_generation',
     ],
+    ['an item by its bare id', { input: [{ id: 'msg_1' }] }, 'model_member_refused', byId],
+    ['an item whose type is nothing', { input: [{ id: 'msg_1', type: null }] }, 'model_member_refused', byId],
+    [
+      'an item that is a message without words',
+      { input: [{ id: 'msg_1', role: null, content: null }] },
+      'model_member_refused',
+      byId,
+    ],
+    [
+      'a message without words',
+      { input: [{ type: 'message', id: 'msg_1', role: 'user' }] },
+      'model_member_refused',
+      byId,
+    ],
+    [
+      'a message whose words are none',
+      { input: [{ id: 'msg_1', role: 'user', content: [] }] },
+      'model_member_refused',
+      byId,
+    ],
+    ['a call by its id', { input: [{ type: 'function_call', id: 'fc_1' }] }, 'model_member_refused', byId],
+    [
+      'reasoning without its words',
+      { input: [{ type: 'reasoning', id: 'rs_1', encrypted_content: '' }] },
+      'model_member_refused',
+      'input: reasoning',
+    ],
+    [
+      'a container by its id',
+      { tools: [{ type: 'code_interpreter', container: 'cntr_1' }] },
+      'model_member_refused',
+      'tools.container',
+    ],
+    [
+      'a file by two of its places',
+      { input: [{ role: 'user', content: [{ type: 'input_file', file_url: 'https://x', file_id: 'f' }] }] },
+      'model_request_malformed',
+      'input.content',
+    ],
     ['a tool without a type', { tools: [{ name: 'f' }] }, 'model_request_malformed', 'tools'],
     [
       'reasoning that the provider kept',
@@ -225,6 +299,18 @@ describe('refuses by name what has no bound', () => {
       { mcp_servers: [{ type: 'url', url: 'https://evil.example' }] },
       'model_outside_unpriced',
       'mcp_servers',
+    ],
+    [
+      'a cache of one hour',
+      { system: [{ type: 'text', text: 'x', cache_control: { type: 'ephemeral', ttl: '1h' } }] },
+      'model_member_refused',
+      'system.cache_control.ttl',
+    ],
+    [
+      'a cache of one hour for a tool',
+      { tools: [{ name: 'f', cache_control: { type: 'ephemeral', ttl: '1h' } }] },
+      'model_member_refused',
+      'tools.cache_control.ttl',
     ],
     ['a container', { container: 'c1' }, 'model_member_refused', 'container'],
     ['a faster lane', { speed: 'fast' }, 'model_member_refused', 'speed'],
@@ -305,6 +391,11 @@ describe('refuses by name what has no bound', () => {
     expect(action({ ...chat(), ...part })).toMatchObject({ refused: 'model_endpoint_unknown' })
   })
 
+  it('a body that takes long to read (V18)', () => {
+    const dense = { metadata: { list: Array.from({ length: 130_000 }, () => ({ a: 0 })) } }
+    expect(action(chat(dense))).toMatchObject({ refused: 'body_too_large' })
+  })
+
   it('a body that says to be something else than JSON', () => {
     expect(action({ ...chat(), headers: ['content-type', 'text/plain'] })).toMatchObject({
       refused: 'content_type_unsupported',
@@ -322,7 +413,7 @@ describe('the limit of output', () => {
 
   it('is the only thing that changes, in its place', () => {
     const text =
-      '{ "model":"small",\n "messages":[{"role":"user","content":"\\"max_tokens\\":7 \\u00e9"}], "max_tokens" : 900 , "seed":1.50}'
+      '{ "model":"small",\n "messages":[{"role":"user","content":"\\"max_completion_tokens\\":7 \\u00e9"}], "max_completion_tokens" : 900 , "seed":1.50}'
     expect(limited(text, 12)).toBe(text.replace(': 900 ', ': 12 '))
     expect(limited(text, 900)).toBe(text)
   })
@@ -340,8 +431,30 @@ describe('the limit of output', () => {
     })
   })
 
+  it('stands in the member of the table alone, whichever the request uses (V9)', () => {
+    const text = '{"model":"small","max_tok\\u0065ns" : 9 ,"messages":[]}'
+    expect(limited(text, 9)).toBe('{"model":"small","max_completion_tokens" : 9 ,"messages":[]}')
+    expect(limited(text, 5)).toBe('{"model":"small","max_completion_tokens" : 5 ,"messages":[]}')
+    const both = '{"model":"small","messages":[],"max_completion_tokens":null,"max_tokens":9}'
+    expect(limited(both, 5)).toBe(both.replace('null', '5').replace(/9/, 'null'))
+    // The provider may not know this member, and would then answer without a limit.
+    for (const body of [text, both])
+      expect(action(request('/v1/chat/completions', body))).toEqual({
+        refused: 'model_request_malformed',
+        detail: 'no limit of output',
+      })
+    const old = entryOf({
+      prices: { ...prices, models: { small: { ...prices.models.small, output_member: 'max_tokens' } } },
+    })
+    const of = chat()
+    expect(action(of, old)).toMatchObject({ refused: 'model_request_malformed' })
+    const read = readModelRequest(old, of)
+    if ('refused' in read) throw new Error(read.detail)
+    expect(JSON.parse(Buffer.from(withLimit(of.body, read, 7)).toString())).toMatchObject({ max_tokens: 7 })
+  })
+
   it('comes with the usage of a stream that does not ask for it', () => {
-    const of = { model: 'small', messages: [], max_tokens: 12, stream: true }
+    const of = { model: 'small', messages: [], max_completion_tokens: 12, stream: true }
     expect(JSON.parse(limited(of, 12))).toEqual({ ...of, stream_options: { include_usage: true } })
     for (const given of [null, {}, { include_usage: false }, { include_obfuscation: false }])
       expect(JSON.parse(limited({ ...of, stream_options: given }, 12)).stream_options).toEqual({
@@ -353,7 +466,7 @@ describe('the limit of output', () => {
   })
 
   it('makes a request that is priced within what was left (V9)', () => {
-    const of = chat({ max_tokens: undefined })
+    const of = chat({ max_completion_tokens: undefined })
     const read = readModelRequest(openai, of)
     if ('refused' in read) throw new Error(read.detail)
     expect(modelAction('acme', openai, { ...of, body: Buffer.from(withLimit(of.body, read, 20)) })).toMatchObject({

@@ -5,7 +5,7 @@ import { isObject } from '@bailiwick/mcp'
 import { fieldOf, type Refused, type RelayRequest } from '@bailiwick/relay'
 import type { ModelsEntry } from '../models/models-entry.ts'
 import { type Bound, type ModelPrice, microsOf, mostCost, spellMicros } from '../models/prices.ts'
-import { type Endpoint, endpointOf } from './endpoints.ts'
+import { type Endpoint, endpointOf, outputMember } from './endpoints.ts'
 import { type Asked, isPlainName, Reading } from './reading.ts'
 
 /** A request to a provider that can be priced. */
@@ -22,11 +22,38 @@ const addedTokens = 2048
 /** Where a permission reads the cost of a call. */
 export const costPointers = { amount: '/cost/amount', currency: '/cost/currency' } as const
 
+interface Known extends Pick<RelayRequest, 'method' | 'target' | 'headers'> {
+  readonly entry: ModelsEntry
+  readonly read: ModelRequest | Refused
+}
+
+/** Readings by the bytes that were read: the same bytes are asked about before a decision, in it, and when they are sent. */
+const known = new WeakMap<Uint8Array, Known>()
+
+/** As `read`, once for the same bytes. No one writes to these: a decision is over a copy of its own, which was not read before. */
+export function readModelRequest(entry: ModelsEntry, request: RelayRequest): ModelRequest | Refused {
+  const { method, target, headers, body } = request
+  const before = known.get(body)
+  if (before?.entry === entry && before.method === method && before.target === target && before.headers === headers)
+    return before.read
+  const made = read(entry, request)
+  known.set(body, { entry, method, target, headers, read: made })
+  return made
+}
+
+/** Quotation marks, commas and the beginnings of objects and lists: what takes time to read. No model reads a text with as many. */
+const mostMarks = 500_000
+function isDense(body: Uint8Array): boolean {
+  let count = 0
+  for (const byte of body) if (byte === 0x22 || byte === 0x2c || byte === 0x5b || byte === 0x7b) count++
+  return count > mostMarks
+}
+
 /**
  * Reads a request from the bytes that are sent on. Pure. The body's length bounds its tokens: no tokenizer makes more tokens than there are
  * bytes, and JSON only makes a text longer. An image counts by its own price, not by its length.
  */
-export function readModelRequest(entry: ModelsEntry, request: RelayRequest): ModelRequest | Refused {
+function read(entry: ModelsEntry, request: RelayRequest): ModelRequest | Refused {
   const { method, target, headers, body } = request
   const endpoint = endpointOf(entry.api, method, target)
   if (endpoint === undefined) return { refused: 'model_endpoint_unknown', detail: 'the method and path' }
@@ -41,6 +68,7 @@ export function readModelRequest(entry: ModelsEntry, request: RelayRequest): Mod
   }
   if (!/^application\/json( ?; ?charset="?utf-8"?)?$/i.test(fieldOf(headers, 'content-type') ?? ''))
     return { refused: 'content_type_unsupported', detail: 'application/json' }
+  if (isDense(body)) return { refused: 'body_too_large', detail: `more than ${mostMarks} members, elements and texts` }
   const json = readJsonView(body)
   if ('refused' in json) return json
   if (!isObject(json.value)) return { refused: 'model_request_malformed', detail: 'no object' }
@@ -52,6 +80,12 @@ export function readModelRequest(entry: ModelsEntry, request: RelayRequest): Mod
   const unpriced = unpricedIn(reading.asked, price)
   if (unpriced !== undefined) return { refused: 'model_outside_unpriced', detail: unpriced }
   const { images, imageBytes, outside } = reading.asked
+  // Counting is free and bounded by calls alone, and some providers fetch what they count.
+  if (endpoint.does === 'count' && outside.size > 0)
+    return {
+      refused: 'model_member_refused',
+      detail: `count_tokens: ${[...outside.keys()].find(isPlainName) ?? 'a kind'}`,
+    }
   const input = body.length - imageBytes + images * (price.image_tokens ?? 0) + addedTokens
   const fees = [...outside].reduce(
     (sum, [kind, times]) => sum + microsOf(price.outside[kind] ?? '0') * BigInt(times),
@@ -102,16 +136,19 @@ export function actionOf(
   }
   if (endpoint.does === 'list')
     return { name: 'model/list', properties: free, resource: { type: 'model', id: `${name}/*` } }
-  const { model, stream, output, tools, outside, images, store } = asked
+  const { model, stream, output, tools, outside, outsideAt, images, store } = asked
   const resource = { type: 'model', id: `${name}/${model}` }
   const reach = { tools: tools.join(','), outside: [...outside.keys()].sort().join(','), images }
   if (endpoint.does === 'count') return { name: 'model/count', properties: { model, ...reach, ...free }, resource }
-  if (output === undefined) return { refused: 'model_request_malformed', detail: 'no limit of output' }
+  // A limit in another member than the table's is none: the provider may not know that member, and then answers without a limit.
+  if (output === undefined || output.member !== outputMember(endpoint, price.output_member))
+    return { refused: 'model_request_malformed', detail: 'no limit of output' }
   const cost = { amount: spellMicros(mostCost(price, bound, output.tokens)), currency }
+  const places = outside.size === 0 ? {} : { outside_at: outsideAt.join(',') }
   return {
     // What reaches beyond the model is another action, so that a grant for the model does not allow it.
     name: outside.size === 0 ? 'model/invoke' : 'model/invoke-outside',
-    properties: { model, max_output_tokens: output.tokens, stream, store, ...reach, ...free, cost },
+    properties: { model, max_output_tokens: output.tokens, stream, store, ...reach, ...places, ...free, cost },
     resource,
   }
 }

@@ -1,5 +1,19 @@
-import { isObject } from '@bailiwick/mcp'
-import { any, byType, flag, imageAt, limit, listOf, modelName, no, only, type Rules, textOr } from './reading.ts'
+import { isObject, type JsonObject } from '@bailiwick/mcp'
+import {
+  any,
+  byType,
+  flag,
+  imageAt,
+  limit,
+  listOf,
+  modelName,
+  no,
+  oneOf,
+  only,
+  placesOf,
+  type Rules,
+  textOr,
+} from './reading.ts'
 
 // Every member of a request for /v1/chat/completions. What stands here with `no`, and what does not stand here, is refused by its name: it
 // would cost what no one reserved (`n`, `prediction`, a dearer tier), or refer to something that is not in the request.
@@ -15,7 +29,10 @@ const parts = listOf(
     },
     file: (part, reading, member) => {
       reading.members(part, { type: any, file: any }, `${member}.`)
-      reading.beyond(isObject(part.file) && 'file_data' in part.file ? 'file_data' : 'file_id')
+      const file: JsonObject = isObject(part.file) ? part.file : {}
+      oneOf(file, ['file_id', 'file_data'], reading, `${member}.file`)
+      if (typeof file.file_data === 'string') reading.beyond('file_data')
+      else reading.beyond('file_id', file.file_id)
     },
   }),
 )
@@ -51,7 +68,7 @@ export const chatRules: Rules = {
   tools: listOf((tool, reading, member) => {
     const { type } = tool
     if (type === 'function' || type === 'custom') reading.tools.add(type)
-    else if (typeof type === 'string') reading.beyond(type)
+    else if (typeof type === 'string') reading.beyond(type, ...placesOf(tool))
     else reading.refuse('model_request_malformed', member)
   }),
   functions: listOf((_, reading) => void reading.tools.add('function')),

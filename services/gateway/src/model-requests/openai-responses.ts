@@ -8,7 +8,10 @@ import {
   listOf,
   modelName,
   no,
+  oneOf,
   only,
+  originOf,
+  placesOf,
   type Reading,
   type Rules,
   textOr,
@@ -30,12 +33,16 @@ const parts = listOf(
     refusal: part,
     input_image: (item, reading, member) => {
       reading.members(item, { type: any, image_url: any, file_id: any, detail: any }, `${member}.`)
-      if (typeof item.file_id === 'string') reading.beyond('file_id')
+      oneOf(item, ['file_id', 'image_url'], reading, member)
+      if (typeof item.file_id === 'string') reading.beyond('file_id', item.file_id)
       else imageAt(item.image_url, reading, `${member}.image_url`)
     },
     input_file: (item, reading, member) => {
       reading.members(item, { type: any, file_id: any, file_url: any, file_data: any, filename: any }, `${member}.`)
-      reading.beyond(['file_url', 'file_data'].find((name) => typeof item[name] === 'string') ?? 'file_id')
+      oneOf(item, ['file_id', 'file_url', 'file_data'], reading, member)
+      if (typeof item.file_url === 'string') reading.beyond('file_url', originOf(item.file_url))
+      else if (typeof item.file_data === 'string') reading.beyond('file_data')
+      else reading.beyond('file_id', item.file_id)
     },
   }),
 )
@@ -75,11 +82,24 @@ const ofType = byType({
   reasoning(each, reading, member) {
     read(reasoning)(each, reading, member)
     // Without it, the provider looks up what it kept under the id.
-    if (typeof each.encrypted_content !== 'string') reading.refuse('model_member_refused', `${member}: reasoning`)
+    if (typeof each.encrypted_content !== 'string' || each.encrypted_content === '')
+      reading.refuse('model_member_refused', `${member}: reasoning`)
   },
 })
-const item = (each: JsonObject, reading: Reading, member: string) =>
-  (each.type === undefined || each.type === null ? read(message) : ofType)(each, reading, member)
+/** Members that say nothing of their own: with these alone, the provider looks up what it kept under the id. */
+const bare: ReadonlySet<string> = new Set(['type', 'id', 'status', 'phase', 'role'])
+const isThere = (value: unknown) => value !== undefined && value !== null && value !== '' && !isEmpty(value)
+const isEmpty = (value: unknown) => Array.isArray(value) && value.length === 0
+
+function item(each: JsonObject, reading: Reading, member: string): void {
+  // Without a type it is a message, or a reference to an item: only the rest of it says which.
+  const isMessage = each.type === undefined || each.type === null || each.type === 'message'
+  const rule = isMessage ? read(message) : ofType
+  rule(each, reading, member)
+  const says = Object.entries(each).some(([name, value]) => !bare.has(name) && isThere(value))
+  if (!says || (isMessage && (!isThere(each.role) || !isThere(each.content))))
+    reading.refuse('model_member_refused', `${member}: an item by its id`)
+}
 
 /** Tools that the client runs itself. All others run at the provider, or call a server from there. */
 const ownTools: ReadonlySet<unknown> = new Set(['function', 'custom', 'local_shell'])
@@ -99,8 +119,11 @@ export const responsesRules: Rules = {
   tools: listOf((tool, reading, member) => {
     const { type } = tool
     if (ownTools.has(type)) reading.tools.add(String(type))
-    else if (typeof type === 'string') reading.beyond(type.replace(/_preview.*$|_\d{4}_\d\d_\d\d$/, ''))
-    else reading.refuse('model_request_malformed', member)
+    else if (typeof type === 'string') {
+      reading.beyond(type.replace(/_\d{4}_\d\d_\d\d$/, ''), ...placesOf(tool))
+      // A container by its id is one that someone else may have filled.
+      if (typeof tool.container === 'string') reading.refuse('model_member_refused', `${member}.container`)
+    } else reading.refuse('model_request_malformed', member)
   }),
   tool_choice: any,
   parallel_tool_calls: any,

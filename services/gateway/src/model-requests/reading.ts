@@ -11,6 +11,8 @@ export interface Asked {
   readonly tools: readonly string[]
   /** What reaches beyond the model, and how often: tools that the provider runs, files and images that it fetches. */
   readonly outside: ReadonlyMap<string, number>
+  /** Where that is: the origins of addresses, and the ids of what the provider keeps, in order. */
+  readonly outsideAt: readonly string[]
   /** Images that stand in the request itself, and their length in it. */
   readonly images: number
   readonly imageBytes: number
@@ -36,6 +38,7 @@ export class Reading {
   output: { member: string; tokens: number } | undefined
   readonly tools = new Set<string>()
   readonly outside = new Map<string, number>()
+  readonly #outsideAt = new Set<string>()
   images = 0
   imageBytes = 0
   cache = false
@@ -48,8 +51,12 @@ export class Reading {
     this.refused ??= { refused, detail }
   }
 
-  beyond(kind: string): void {
+  /** `at`: where it reaches, as far as the request says so. */
+  beyond(kind: string, ...at: readonly unknown[]): void {
     this.outside.set(kind, (this.outside.get(kind) ?? 0) + 1)
+    for (const each of at)
+      if (typeof each === 'string' && /^[\x21-\x2b\x2d-\x7e]{1,256}$/.test(each)) this.#outsideAt.add(each)
+      else if (each !== undefined && each !== null) this.refuse('model_request_malformed', 'an address or an id')
   }
 
   /** Every member must have a rule: a member that is not known here could cost anything. `null` is a member that is not there. */
@@ -67,6 +74,7 @@ export class Reading {
     return {
       ...{ model, stream, output, outside, images, imageBytes, cache, store, wantsUsage },
       tools: [...this.tools].sort(),
+      outsideAt: [...this.#outsideAt].sort(),
     }
   }
 }
@@ -148,5 +156,26 @@ export function imageAt(url: unknown, reading: Reading, member: string): void {
   const inline = /^data:image\/[a-z]{1,16};base64,/.exec(text)
   if (inline !== null) inlineImage(text.slice(inline[0].length), reading, member)
   else if (/^data:/i.test(text)) reading.refuse('model_request_malformed', member)
-  else reading.beyond('image_url')
+  else reading.beyond('image_url', originOf(text))
+}
+
+/** Of several places of one thing, a provider reads one, and counting reads another. */
+export function oneOf(object: JsonObject, names: readonly string[], reading: Reading, member: string): void {
+  const given = names.filter((name) => object[name] !== undefined && object[name] !== null)
+  if (given.length > 1) reading.refuse('model_request_malformed', member)
+}
+
+/** The scheme, host and port of an address; the rest of it could be words of a prompt. Text that is no address is none. */
+export function originOf(url: unknown): unknown {
+  if (typeof url !== 'string') return url
+  return URL.canParse(url) && /^https?:/i.test(url) ? new URL(url).origin : false
+}
+
+/** Where a tool that the provider runs reaches, in the words of all APIs: a server, a connector, stores of files. */
+export function placesOf({ server_url, connector_id, vector_store_ids }: JsonObject): unknown[] {
+  return [
+    originOf(server_url),
+    connector_id,
+    ...(Array.isArray(vector_store_ids) ? vector_store_ids : [vector_store_ids]),
+  ]
 }

@@ -32,6 +32,6 @@ export const chat = (more: object = {}) =>
   request('/v1/chat/completions', {
     model: 'small',
     messages: [{ role: 'user', content: 'Hi' }],
-    max_tokens: 50,
+    max_completion_tokens: 50,
     ...more,
   })

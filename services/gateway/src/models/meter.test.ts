@@ -47,6 +47,34 @@ describe('reads what an answer cost, and passes it on as it is', () => {
     expect((await whole(theirs, anthropic)).tokens).toEqual({ ...five, cacheRead: 50, cacheWrite: 20 })
   })
 
+  it('counts reasoning that only the total has', async () => {
+    const left = { ...chatUsage, total_tokens: 135, completion_tokens_details: { reasoning_tokens: 30 } }
+    expect((await whole(left)).tokens).toEqual({ ...five, output: 35 })
+    const both = { input_tokens: 100, output_tokens: 5, total_tokens: 135 }
+    expect((await whole(both)).tokens).toEqual({ ...five, output: 35 })
+  })
+
+  it('counts more than was reserved as it is, and says so (V9)', async () => {
+    const beyond: string[] = []
+    const options = { ...openai, onBeyond: () => beyond.push('beyond') }
+    expect((await whole({ prompt_tokens: 1001, completion_tokens: 5 }, options)).tokens).toEqual({
+      ...five,
+      input: 1001,
+    })
+    expect((await whole({ prompt_tokens: 100, completion_tokens: 51 }, options)).tokens).toEqual({
+      ...five,
+      output: 51,
+    })
+    expect(beyond).toHaveLength(2)
+  })
+
+  it('believes no cache of one hour, which has no price', async () => {
+    const usage = { input_tokens: 30, cache_creation_input_tokens: 20, output_tokens: 5 }
+    const written = (tokens: number) => ({ ...usage, cache_creation: { ephemeral_1h_input_tokens: tokens } })
+    expect((await whole(written(0), anthropic)).tokens).toEqual({ ...five, input: 50, cacheWrite: 20 })
+    expect((await whole(written(20), anthropic)).tokens).toBeUndefined()
+  })
+
   it('keeps back the event with the usage that the client did not ask for, and nothing else', async () => {
     const events = chatEvents(['a', 'b'], chatUsage)
     const { tokens, text } = await read({ ...openai, hidesUsage: true }, events)
@@ -71,8 +99,10 @@ describe('believes no usage (V9)', () => {
     ['in fractions', { prompt_tokens: 100, completion_tokens: 0.5 }],
     ['in words', { prompt_tokens: 100, completion_tokens: '5' }],
     ['beyond all numbers', { prompt_tokens: 100, completion_tokens: 1e300 }],
-    ['of more output than was reserved', { prompt_tokens: 100, completion_tokens: 51 }],
-    ['of more input than was reserved', { prompt_tokens: 1001, completion_tokens: 5 }],
+    ['of more than any provider reads', { prompt_tokens: 100_000_001, completion_tokens: 5 }],
+    ['whose total is less than its parts', { ...chatUsage, total_tokens: 104 }],
+    ['whose total is no number', { ...chatUsage, total_tokens: '105' }],
+    ['of more reasoning than output', { ...chatUsage, completion_tokens_details: { reasoning_tokens: 6 } }],
     ['of an empty prompt', { prompt_tokens: 0, completion_tokens: 5 }],
     ['of an answer without a token', { prompt_tokens: 100, completion_tokens: 0 }],
     ['of a cache that holds more than the prompt', { ...chatUsage, prompt_tokens_details: { cached_tokens: 101 } }],

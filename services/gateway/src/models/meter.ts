@@ -11,8 +11,12 @@ export interface MeterOptions {
   most: { input: number; output: number }
   /** The most bytes of the answer. */
   mostBytes: number
+  /** Called with an answer that is beyond what was reserved: the provider does not keep to the limit that it was given. */
+  onBeyond?: () => void
 }
 
+/** More tokens than any provider reads or writes in one call: a count beyond it is no count. */
+const mostTokens = 100_000_000
 /** The longest event, and the longest whole answer that is read for its usage, in bytes. */
 const longestEvent = 4 * 1024 * 1024
 const longestAnswer = 16 * 1024 * 1024
@@ -24,8 +28,8 @@ const mostAfter = 8
 const endMs = 2000
 
 /**
- * Reads what an answer cost while it flows to the client, unchanged. Counts are believed only within what was reserved, and only if the
- * answer is whole: until then there are none. Read `tokens` once the bytes have ended.
+ * Reads what an answer cost while it flows to the client, unchanged. Counts are believed only if the answer is whole: until then there are
+ * none. Counts beyond what was reserved are told as they are, so that they stand in evidence. Read `tokens` once the bytes have ended.
  */
 export class Meter {
   readonly #options: MeterOptions
@@ -45,8 +49,10 @@ export class Meter {
     if (!this.#isOver || !this.#isFinal || this.#isFalse) return undefined
     const { api, most } = this.#options
     const tokens = tokensOf(api, this.#seen)
-    if (tokens === undefined || tokens.input > most.input || tokens.output > most.output) return undefined
-    return tokens.output > 0 ? tokens : undefined // even an answer without words ends with a token
+    if (tokens === undefined || tokens.input > mostTokens || tokens.output > mostTokens) return undefined
+    if (tokens.output === 0) return undefined // even an answer without words ends with a token
+    if (tokens.input > most.input || tokens.output > most.output) this.#beyond()
+    return tokens
   }
 
   /** An answer that comes as a whole. */
@@ -94,7 +100,7 @@ export class Meter {
 
   #count(chunk: Uint8Array): void {
     this.#bytes += chunk.length
-    if (this.#bytes > this.#options.mostBytes) throw overLimit()
+    if (this.#bytes > this.#options.mostBytes) throw this.#overLimit()
   }
 
   #read(data: string): 'last' | 'hidden' | 'other' {
@@ -140,11 +146,18 @@ export class Meter {
     }
     this.#seen = { ...before, ...Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== null)) }
     const output = [usage.output_tokens, usage.completion_tokens].find((each) => each !== undefined)
-    if (typeof output === 'number' && output > this.#options.most.output) throw overLimit()
+    if (typeof output === 'number' && output > this.#options.most.output) throw this.#overLimit()
+  }
+
+  #overLimit(): ServiceError {
+    this.#beyond()
+    return new ServiceError('stream_cut', 'model_output_over_limit')
+  }
+
+  #beyond(): void {
+    this.#options.onBeyond?.()
   }
 }
-
-const overLimit = () => new ServiceError('stream_cut', 'model_output_over_limit')
 
 /** What comes in time; undefined if nothing does. */
 async function within<T>(next: Promise<T>): Promise<T | undefined> {

@@ -1,6 +1,8 @@
-import { ServiceError } from '@bailiwick/errors'
+import { errorCode, ServiceError } from '@bailiwick/errors'
 import type { EnforcementPoint, Refusal } from '@bailiwick/pep'
 import { type Caller, openRelay, type Refused, type Relayed, type RelayRequest } from '@bailiwick/relay'
+import { audienceFault, type Owner, readClaims } from '../mcp/claims.ts'
+import type { Shares } from '../mcp/shares.ts'
 import { needsUsage, outputFor, withLimit } from '../model-requests/clamp.ts'
 import { costPointers, type ModelRequest, modelAction, readModelRequest } from '../model-requests/model-request.ts'
 import type { HttpSender } from '../servers/http-sender.ts'
@@ -14,12 +16,23 @@ export interface ModelProviderOptions {
   point: Pick<EnforcementPoint, 'guard' | 'budget'>
   /** Opens the connections to one endpoint. */
   openSender: (url: string) => HttpSender
+  /** The provider's address as agents know it, without a slash at its end: the audience of credentials for it alone. */
+  address: string
+  /** Further audiences that mean every provider: the gateway's address, and the installation's. */
+  audiences: readonly string[]
+  shares: Pick<Shares, 'checkStreams' | 'inShare'>
   /** Told when a provider states no usage that can be true, so that the whole reservation is spent. */
   onUnsettled: (model: string) => void
+  /** Told when an answer is beyond what was reserved for it. */
+  onBeyond: (model: string) => void
 }
 
 /** How long an answer may take and flow. If its outcome is lost, its reservation is held as long. */
 const answerSeconds = 900
+/** How often a limit is chosen again when what is left became less meanwhile. */
+const mostChoices = 4
+/** The most pairs of a grant and a model that are remembered. */
+const mostBeyond = 10_000
 /** A limit that no budget lowers. */
 const unlimited = 10n ** 30n
 
@@ -29,6 +42,8 @@ export class ModelProvider implements AsyncDisposable {
   /** What people signed of it. */
   readonly manifest: string
   readonly #senders = new Map<string, HttpSender>()
+  /** Grants and models with an answer beyond its reservation: no reservation bounds a further one. */
+  readonly #beyond = new Set<string>()
   /** Calls whose answers still flow. */
   #calls = 0
   #isLeaving = false
@@ -44,6 +59,7 @@ export class ModelProvider implements AsyncDisposable {
 
   /** Rejects with a ServiceError for what happened after the permit. */
   async call(request: RelayRequest, caller: Caller, gone: AbortSignal): Promise<Relayed | Refusal | Refused> {
+    if (this.#isLeaving) throw new ServiceError('route_unknown')
     this.#calls++
     let over: Promise<unknown> = Promise.resolve()
     try {
@@ -56,19 +72,45 @@ export class ModelProvider implements AsyncDisposable {
   }
 
   async #call(request: RelayRequest, caller: Caller, gone: AbortSignal): Promise<Relayed | Refusal | Refused> {
-    const read = readModelRequest(this.#options.entry, request)
+    const { entry, address, audiences, shares } = this.#options
+    const reason = audienceFault(caller.credential, [address, ...audiences])
+    if (reason !== undefined) return { allowed: false, reason }
+    const owner = readClaims(caller.credential)?.owner
+    if (owner !== undefined) shares.checkStreams(owner.agent)
+    const read = readModelRequest(entry, request)
     if ('refused' in read) return read
-    if (read.endpoint.does !== 'invoke') return this.#run(request, read, caller, true, gone)
-    const wanted = withBody(request, read, outputFor(read, unlimited))
-    const left = await this.#left(wanted, caller)
-    if ('refused' in left) return left
-    // What the decision point denies here, it denies there too, and then there is evidence of it.
-    if ('allowed' in left) return isSilence(left) ? left : this.#run(wanted, read, caller, false, gone)
-    return this.#run(withBody(request, read, outputFor(read, left.micros)), read, caller, true, gone)
+    const run = (asked: RelayRequest, isCounted: boolean) => this.#run(asked, read, { caller, owner, isCounted }, gone)
+    if (read.endpoint.does !== 'invoke') return run(request, true)
+    let output = outputFor(read, unlimited)
+    if (owner !== undefined && this.#beyond.has(beyondKey(owner, read)))
+      return this.#uncounted(run(withBody(request, read, output), false))
+    for (let choices = 1; ; choices++) {
+      // Which permission covers a call, and counts its cost, depends on its limit: so each limit is asked for by itself.
+      const asked = withBody(request, read, output)
+      const left = await this.#left(asked, caller)
+      if ('refused' in left) return left
+      // What the decision point denies here, it denies there too, and then there is evidence of it.
+      if ('allowed' in left) return isSilence(left) ? left : run(asked, false)
+      if (!left.isCounted) return this.#uncounted(run(asked, false))
+      const paid = outputFor(read, left.micros)
+      if (paid >= output || choices === mostChoices) return run(asked, true)
+      output = paid
+    }
+  }
+
+  /** The decision is recorded; an ALLOW is not used. */
+  #uncounted(running: Promise<Relayed | Refusal | Refused>): Promise<Relayed | Refusal | Refused> {
+    return running.catch((error: unknown) => {
+      if (errorCode(error) === 'call_not_begun') return notCounted
+      throw error
+    })
   }
 
   /** What the caller's budget has left for this call. It may be less a moment later: the decision reserves, and this only chooses how much. */
-  async #left(request: RelayRequest, caller: Caller): Promise<{ micros: bigint } | Refusal | Refused> {
+  async #left(
+    request: RelayRequest,
+    caller: Caller,
+  ): Promise<{ micros: bigint; isCounted: boolean } | Refusal | Refused> {
     const { name, entry, point } = this.#options
     const action = modelAction(this.#server, entry, request)
     if ('refused' in action) return action
@@ -80,10 +122,9 @@ export class ModelProvider implements AsyncDisposable {
     if ('allowed' in left) return left
     const isPriced = ({ amount, currency }: { amount: string; currency: string }) =>
       amount === costPointers.amount && currency === costPointers.currency
-    if (!left.priced.every((each) => each !== null && isPriced(each)))
-      return { refused: 'model_cost_not_counted', detail: 'a permission without this cost' }
+    const isCounted = left.priced.every((each) => each !== null && isPriced(each))
     const { currency } = entry.prices
-    return { micros: microsOf(Object.hasOwn(left.cost, currency) ? (left.cost[currency] ?? '0') : '0') }
+    return { isCounted, micros: microsOf(Object.hasOwn(left.cost, currency) ? (left.cost[currency] ?? '0') : '0') }
   }
 
   get #server(): string {
@@ -91,16 +132,29 @@ export class ModelProvider implements AsyncDisposable {
     return entry.server ?? name
   }
 
-  #run(request: RelayRequest, read: ModelRequest, caller: Caller, isPriced: boolean, gone: AbortSignal) {
-    const { entry, point, onUnsettled } = this.#options
+  #run(request: RelayRequest, read: ModelRequest, { caller, owner, isCounted }: Asking, gone: AbortSignal) {
+    const { entry, point, shares, onUnsettled, onBeyond } = this.#options
     const upstream = modelsUpstream({
-      ...{ name: this.#server, entry, isPriced },
+      ...{ name: this.#server, entry, isPriced: isCounted },
       send: (path, ...sent) => this.#sender(path).send(...sent),
       hidesUsage: needsUsage(read.endpoint, read.asked),
       onUnsettled: () => onUnsettled(read.asked.model),
+      onBeyond: () => {
+        if (owner !== undefined) this.#remember(beyondKey(owner, read))
+        onBeyond(read.asked.model)
+      },
     })
-    const relay = openRelay({ point: point as EnforcementPoint, upstream, manifest: this.manifest, answerSeconds })
+    const counted = owner === undefined ? upstream : shares.inShare(upstream, owner.agent)
+    const relay = openRelay({
+      ...{ point: point as EnforcementPoint, upstream: counted, manifest: this.manifest, answerSeconds },
+    })
     return relay.run(request, caller, gone)
+  }
+
+  #remember(key: string): void {
+    const [oldest] = this.#beyond
+    if (oldest !== undefined && this.#beyond.size >= mostBeyond) this.#beyond.delete(oldest)
+    this.#beyond.add(key)
   }
 
   #sender(path: string): HttpSender {
@@ -125,6 +179,17 @@ export class ModelProvider implements AsyncDisposable {
     await Promise.all([...this.#senders.values()].map((sender) => sender[Symbol.asyncDispose]()))
   }
 }
+
+interface Asking {
+  caller: Caller
+  /** Whose credential it claims to be. What is executed was decided for them. */
+  owner: Owner | undefined
+  /** Whether the permissions that cover the call count its cost. */
+  isCounted: boolean
+}
+
+const beyondKey = ({ grant }: Owner, { asked }: ModelRequest): string => JSON.stringify([grant, asked.model])
+const notCounted: Refused = { refused: 'model_cost_not_counted', detail: 'the cost of this call' }
 
 function withBody(request: RelayRequest, read: ModelRequest, output: number): RelayRequest {
   return { ...request, body: withLimit(request.body, read, output) }

@@ -8,7 +8,7 @@ export const modelsEntrySchema = (address: z.ZodType<string>, headers: z.ZodType
     /** The shape of its API. */
     api: z.enum(['openai', 'anthropic']),
     /** The provider, without `/v1`. */
-    url: address,
+    url: address.refine((url) => !url.includes('?'), 'expected a URL without a query'),
     /** Whether the name in the address may lead to private addresses. */
     private: z.boolean().default(false),
     inject: z.strictObject({ headers: headers.optional() }).default({}),

@@ -5,8 +5,22 @@ import { type Executed, fieldOf, type RawHeaders, type Refused, type Upstream } 
 import { type ModelRequest, modelAction, readModelRequest } from '../model-requests/model-request.ts'
 import type { HttpSender } from '../servers/http-sender.ts'
 import { Meter } from './meter.ts'
+import { failedError } from './model-answers.ts'
 import type { ModelsEntry } from './models-entry.ts'
 import { costOf, spellMicros } from './prices.ts'
+
+/** Fields of an answer that a client needs. All others stay here: they name the account, and say what others used of it. */
+const shown: ReadonlySet<string> = new Set([
+  'content-length',
+  'content-type',
+  'request-id',
+  'retry-after',
+  'retry-after-ms',
+  'x-request-id',
+  'x-should-retry',
+])
+/** The client would take these for a word about its own credential, and their bodies quote parts of the gateway's key. */
+const ofTheKey: ReadonlySet<number> = new Set([401, 403, 407])
 
 /** Fields that are sent on. All others are dropped: they could name another account, or another key. */
 const forwarded: ReadonlySet<string> = new Set(['accept', 'content-type', 'anthropic-version', 'anthropic-beta'])
@@ -22,6 +36,8 @@ export interface ModelsUpstreamOptions {
   hidesUsage: boolean
   /** A provider's counts that cannot be true, or are missing: the whole reservation is spent. */
   onUnsettled: () => void
+  /** An answer beyond what was reserved. */
+  onBeyond: () => void
 }
 
 /** A provider of models as the upstream of a relay: it sends the bytes that were decided on, and says what the answer cost. */
@@ -45,12 +61,17 @@ export function modelsUpstream({ name, entry, send, ...options }: ModelsUpstream
         void answered.body.return?.()
         throw new ServiceError('upstream_failed', 'an encoded answer, which was not asked for')
       }
-      if (read.endpoint.does !== 'invoke') return { ...answered }
+      if (ofTheKey.has(status)) {
+        void answered.body.return?.()
+        return refusedKey(entry, status)
+      }
+      if (read.endpoint.does !== 'invoke') return { ...answered, headers: shownOf(answered.headers, false) }
       const meter = new Meter({
         api: entry.api,
         hidesUsage: options.hidesUsage,
         most: { input: read.bound.input, output: read.asked.output?.tokens ?? 0 },
         mostBytes: mostBytesOf(read, body.length),
+        onBeyond: options.onBeyond,
       })
       const isStream = /^text\/event-stream\s*(;|$)/i.test(fieldOf(answered.headers, 'content-type') ?? '')
       const cost = () => {
@@ -63,7 +84,7 @@ export function modelsUpstream({ name, entry, send, ...options }: ModelsUpstream
         return { amount: spellMicros(costOf(read.price, tokens, read.bound.outside)), currency }
       }
       const metered = isStream ? meter.events(answered.body) : meter.whole(answered.body)
-      return { status, headers: withoutLength(answered.headers, isStream), body: bodyOf(metered, answered.body), cost }
+      return { status, headers: shownOf(answered.headers, isStream), body: bodyOf(metered, answered.body), cost }
     },
     async [Symbol.asyncDispose]() {
       // Its sender belongs to the endpoints, and ends with them.
@@ -71,9 +92,29 @@ export function modelsUpstream({ name, entry, send, ...options }: ModelsUpstream
   }
 }
 
-/** A stream may have events that its client does not get. */
-const withoutLength = (headers: RawHeaders, isStream: boolean): RawHeaders =>
-  isStream ? headers.filter((_, n) => (headers[n - (n % 2)] ?? '').toLowerCase() !== 'content-length') : headers
+/** A stream may have events that its client does not get, so its length stays here too. */
+const shownOf = (headers: RawHeaders, isStream: boolean): RawHeaders =>
+  headers.filter((_, n) => {
+    const field = (headers[n - (n % 2)] ?? '').toLowerCase()
+    return shown.has(field) && !(isStream && field === 'content-length')
+  })
+
+/** In place of a provider's word on the gateway's key. It costs nothing only if the operator says so of the provider's status. */
+function refusedKey({ api, prices: { currency, not_charged } }: ModelsEntry, theirs: number): Executed {
+  const error = new ServiceError('upstream_failed', 'the provider does not accept the key of the gateway')
+  const { status, headers, body } = failedError(api, error)
+  const fields = { ...headers, 'content-type': 'application/json' }
+  return {
+    status,
+    headers: Object.entries(fields).flat(),
+    body: once(Buffer.from(JSON.stringify(body))),
+    ...(not_charged.includes(theirs) ? { cost: () => ({ amount: '0', currency }) } : {}),
+  }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
 
 /** An answer repeats the request's instructions and tools, and a token in an event of its own takes a few hundred bytes, some of them four times. */
 const mostBytesOf = ({ asked }: ModelRequest, length: number) =>

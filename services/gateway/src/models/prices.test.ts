@@ -70,6 +70,10 @@ it.each([
   expect(() => entryOf({ prices: { ...prices, models: { small } } })).toThrow('config_invalid')
 })
 
+it('takes no address with a query: it would come before the path of an endpoint', () => {
+  expect(() => entryOf({ url: 'https://acme.example/?v=1' })).toThrow('config_invalid')
+})
+
 it('has another hash for every other price, address, kind and version', () => {
   const entry = entryOf()
   const small = { ...prices.models.small, output: '9.999999' }

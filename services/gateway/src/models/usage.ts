@@ -20,10 +20,25 @@ export function tokensOf(api: Api, usage: unknown): Tokens | undefined {
 function ofOpenAi(usage: JsonObject): Tokens | undefined {
   const isChat = 'prompt_tokens' in usage
   const input = count(isChat ? usage.prompt_tokens : usage.input_tokens)
-  const output = count(isChat ? usage.completion_tokens : usage.output_tokens)
+  const stated = count(isChat ? usage.completion_tokens : usage.output_tokens)
+  const output = withReasoning(usage, input, stated)
   const details = isChat ? usage.prompt_tokens_details : usage.input_tokens_details
+  const ofOutput = isChat ? usage.completion_tokens_details : usage.output_tokens_details
+  const reasoning = isObject(ofOutput) ? count(ofOutput.reasoning_tokens ?? 0) : 0
+  if (reasoning === undefined || (output !== undefined && reasoning > output)) return undefined
   const cacheRead = isObject(details) ? count(details.cached_tokens ?? 0) : 0
   return checked({ input, output, cacheRead, cacheWrite: 0 })
+}
+
+/**
+ * Some providers leave reasoning out of the output, and count it in the total alone. It is billed, so the output is what the total has
+ * beyond the input. A total that is less than its parts contradicts itself.
+ */
+function withReasoning({ total_tokens }: JsonObject, input: number | undefined, output: number | undefined) {
+  if (total_tokens === undefined || total_tokens === null || input === undefined || output === undefined) return output
+  if (output === 0) return output // no answer has none, whatever its total says
+  const total = count(total_tokens)
+  return total === undefined || total < input + output ? undefined : total - input
 }
 
 function ofAnthropic(usage: JsonObject): Tokens | undefined {
@@ -31,6 +46,9 @@ function ofAnthropic(usage: JsonObject): Tokens | undefined {
   const cacheRead = count(usage.cache_read_input_tokens ?? 0)
   const cacheWrite = count(usage.cache_creation_input_tokens ?? 0)
   const output = count(usage.output_tokens)
+  // A cache of one hour has no price, and no call may ask for one.
+  const { cache_creation: written } = usage
+  if (isObject(written) && (written.ephemeral_1h_input_tokens ?? 0) !== 0) return undefined
   if (plain === undefined || cacheRead === undefined || cacheWrite === undefined) return undefined
   return checked({ input: plain + cacheRead + cacheWrite, cacheRead, cacheWrite, output })
 }

@@ -3,14 +3,15 @@ import { aPoint, FakePdp } from '@bailiwick/pep/fake-pdp'
 import { type Caller, openSecrets, type RelayRequest } from '@bailiwick/relay'
 import { RawServer, whole } from '@bailiwick/relay/raw-server'
 import { expect, it } from 'vitest'
+import { Shares } from '../mcp/shares.ts'
 import { type ApiEntry, apiEntry } from './api-entry.ts'
 import { apiManifest } from './api-manifest.ts'
 import { Apis } from './apis.ts'
 
 const publicUrl = 'https://gw.example'
 
-function callerOf(aud: string): Caller {
-  const claims = { sub: 'a', client_id: 'a', aud, exp: 1, grant: { root: 'grt_1' } }
+function callerOf(aud: string, agent = 'a'): Caller {
+  const claims = { sub: agent, client_id: `${agent}/1`, aud, exp: 1, grant: { root: 'grt_1' } }
   const credential = `a.${encodeBase64url(Buffer.from(JSON.stringify(claims)))}.c`
   return { credential, proof: 'd.e.f', callId: undefined, htu: `${publicUrl}/http/erp/invoices` }
 }
@@ -18,7 +19,7 @@ function callerOf(aud: string): Caller {
 const get: RelayRequest = { method: 'GET', target: '/invoices', headers: [], body: new Uint8Array() }
 const never = new AbortController().signal
 
-async function world() {
+async function world(streams = 256) {
   await using opening = new AsyncDisposableStack()
   const api = opening.use(await RawServer.start(({ socket }) => socket.write(whole('{"ok":true}'))))
   const pdp = opening.use(await FakePdp.start())
@@ -26,6 +27,7 @@ async function world() {
   const apis = opening.use(
     new Apis({
       ...{ point, secrets: openSecrets(), publicUrl, audiences: [publicUrl], streamSeconds: 60, headMs: 60_000 },
+      shares: new Shares(() => ({ streams, processes: 1 })),
     }),
   )
   const entry = (more: object = {}): ApiEntry =>
@@ -62,6 +64,19 @@ it('takes a credential for this API and for the gateway, and for no other API', 
   expect(await w.run(`${publicUrl}/http/erp/invoices`)).toEqual({ allowed: false, reason: 'credential_audience_wrong' })
   expect(w.pdp.evaluations).toHaveLength(2)
   expect(w.api.arrived).toHaveLength(2)
+})
+
+it('lets an agent have so many answers at the same time, and others besides (V18)', async () => {
+  await using w = await world(1)
+  w.apply({ erp: w.entry() })
+  const first = await w.apis.run('erp', get, callerOf(publicUrl), never)
+  if (first === undefined || !('executed' in first)) throw new Error('not executed')
+  await expect(w.run()).rejects.toThrow('queue_full')
+  expect(w.pdp.evaluations).toHaveLength(1)
+  const other = await w.apis.run('erp', get, callerOf(publicUrl, 'b'), never)
+  expect(other).toMatchObject({ allowed: true })
+  for await (const _ of first.executed.body);
+  expect(await w.run()).toBe('executed')
 })
 
 it('keeps what did not change, ends what is gone, and changes nothing upon a file that cannot be used', async () => {

@@ -5,14 +5,14 @@ import {
   fieldOf,
   openRelay,
   type Refused,
-  type Relay,
   type Relayed,
   type RelayRequest,
   type SecretPort,
 } from '@bailiwick/relay'
 import type { GatewayFile } from '../gateway-file.ts'
-import { readClaims } from '../mcp/claims.ts'
+import { audienceFault, readClaims } from '../mcp/claims.ts'
 import type { Changes } from '../mcp/mcp-servers.ts'
+import { Shares } from '../mcp/shares.ts'
 import type { ApiEntry } from './api-entry.ts'
 import { apiManifest } from './api-manifest.ts'
 import { ApiUpstream } from './api-upstream.ts'
@@ -20,6 +20,8 @@ import { ApiUpstream } from './api-upstream.ts'
 export interface ApisOptions {
   point: EnforcementPoint
   secrets: SecretPort
+  /** What each agent has at all servers, APIs and providers. */
+  shares: Shares
   /** The gateway's own address, without a path. */
   publicUrl: string
   /** Further audiences that mean every API: the gateway's address, and the installation's. */
@@ -43,7 +45,8 @@ interface Served {
   readonly entry: ApiEntry
   readonly address: string
   readonly upstream: ApiUpstream
-  readonly relay: Relay
+  /** What each agent has of its connections. */
+  readonly here: Shares
   /** Calls that are under way. None of them rejects. */
   readonly flowing: Set<Promise<unknown>>
 }
@@ -97,9 +100,9 @@ export class Apis implements AsyncDisposable {
   ): Promise<Relayed | Refusal | Refused> | undefined {
     const served = this.#all.get(name)
     if (served === undefined) return undefined
-    const reason = this.#faultOf(served, caller)
+    const reason = audienceFault(caller.credential, [served.address, ...this.#options.audiences])
     if (reason !== undefined) return Promise.resolve({ allowed: false, reason })
-    const running = served.relay.run(request, caller, gone)
+    const running = this.#run(served, request, caller, gone)
     const over = running.then(
       (relayed) => ('over' in relayed ? relayed.over : undefined),
       () => undefined,
@@ -109,14 +112,22 @@ export class Apis implements AsyncDisposable {
     return running
   }
 
-  /** The decision point knows this point's addresses, but not which API a path means: a credential for one must not work at another. */
-  #faultOf({ address }: Served, { credential }: Caller): Refusal['reason'] | undefined {
-    if (credential === undefined) return undefined // the decision point says where to ask
-    const claims = readClaims(credential)
-    if (claims === undefined) return 'credential_malformed'
-    const meant = [address, ...this.#options.audiences]
-    const isMeant = claims.audiences.some((audience) => meant.includes(audience.replace(/\/$/, '')))
-    return isMeant ? undefined : 'credential_audience_wrong'
+  async #run(
+    { entry, upstream, here }: Served,
+    request: RelayRequest,
+    caller: Caller,
+    gone: AbortSignal,
+  ): Promise<Relayed | Refusal | Refused> {
+    const { point, shares, streamSeconds } = this.#options
+    const agent = readClaims(caller.credential)?.owner.agent
+    if (agent !== undefined) for (const each of [shares, here]) each.checkStreams(agent)
+    const relay = openRelay({
+      ...{ point, manifest: apiManifest(entry) },
+      upstream: agent === undefined ? upstream : shares.inShare(here.inShare(upstream, agent), agent),
+      // The reservation of a call whose outcome is lost is held for as long, so only what asks for a stream has so much time.
+      answerSeconds: ({ headers }) => (asksForStream(fieldOf(headers, 'accept')) ? streamSeconds : wholeSeconds),
+    })
+    return relay.run(request, caller, gone)
   }
 
   /**
@@ -166,19 +177,15 @@ export class Apis implements AsyncDisposable {
   }
 
   #open(name: string, entry: ApiEntry): Served {
-    const { point, secrets, streamSeconds, headMs, publicUrl } = this.#options
+    const { secrets, streamSeconds, headMs, publicUrl } = this.#options
     const own = new URL(publicUrl)
     if (entry.host === own.hostname)
       throw new ServiceError('config_invalid', `http.${name}.host: this is the host of the gateway itself`)
     const address =
       entry.host === undefined ? `${publicUrl}/http/${name}` : Object.assign(own, { hostname: entry.host }).origin
     const upstream = new ApiUpstream({ name, entry, secrets, headMs, idleMs: streamSeconds * 1000 })
-    const relay = openRelay({
-      ...{ point, upstream, manifest: apiManifest(entry) },
-      // The reservation of a call whose outcome is lost is held for as long, so only what asks for a stream has so much time.
-      answerSeconds: ({ headers }) => (asksForStream(fieldOf(headers, 'accept')) ? streamSeconds : wholeSeconds),
-    })
-    return { entry, address, upstream, relay, flowing: new Set() }
+    const here = new Shares(() => ({ streams: mostOfOneAgent, processes: 0 }))
+    return { entry, address, upstream, here, flowing: new Set() }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -192,6 +199,8 @@ function end({ upstream }: Served): void {
   void Promise.resolve(upstream[Symbol.asyncDispose]()).catch(() => undefined)
 }
 
+/** Answers of one API that one agent may have at the same time: a quarter of the connections to it. */
+const mostOfOneAgent = 64
 const wholeSeconds = 300
 /** How long the answers of an API that was changed may flow on: as long as any whole answer. */
 const mostMs = wholeSeconds * 1000
