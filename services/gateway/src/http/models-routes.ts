@@ -47,7 +47,7 @@ export function modelsRoutes(http: HttpServer, { provider, publicUrl, origins }:
     exposeHeadRoute: false,
     config: { accepts: 'anything', handlerMs: never },
     bodyLimit,
-    /** Before the body is read: of a request that says not who asks, none is. */
+    /** Runs before the body is read. A request without a credential is answered here. */
     async onRequest(request, reply) {
       const { rawHeaders } = request.raw
       if (!announcesBody(rawHeaders)) return undefined

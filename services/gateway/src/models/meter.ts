@@ -29,7 +29,7 @@ const endMs = 2000
 
 /**
  * Reads what an answer cost while it flows to the client, unchanged. Counts are believed only if the answer is whole: until then there are
- * none. Counts beyond what was reserved are told as they are, so that they stand in evidence. Read `tokens` once the bytes have ended.
+ * none. It states counts beyond what was reserved as they are, so that they are in the evidence. Read `tokens` once the bytes have ended.
  */
 export class Meter {
   readonly #options: MeterOptions

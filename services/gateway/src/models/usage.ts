@@ -36,7 +36,7 @@ function ofOpenAi(usage: JsonObject): Tokens | undefined {
  */
 function withReasoning({ total_tokens }: JsonObject, input: number | undefined, output: number | undefined) {
   if (total_tokens === undefined || total_tokens === null || input === undefined || output === undefined) return output
-  if (output === 0) return output // no answer has none, whatever its total says
+  if (output === 0) return output // every answer has some, so the total is not believed either
   const total = count(total_tokens)
   return total === undefined || total < input + output ? undefined : total - input
 }
