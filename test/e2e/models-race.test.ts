@@ -12,10 +12,12 @@ it('40 callers of five sub-agents at four gateways never spend more than there i
   await using world = await ModelsWorld.open({ gateways })
   const { grantId } = await world.granted(modelsAuthority(budget))
   // Each call reserves 0.04 USD and a little, and in the end costs 0.02 and a little, or, one in four, all of it.
-  const usage = { prompt_tokens: 10, completion_tokens: 200 }
   let answers = 0
-  world.provider.answer = ({ path }, body) =>
-    ++answers % 4 === 0 ? { ...plainReply(path, body), json: { choices: [] } } : { json: { choices: [], usage } }
+  world.provider.answer = ({ path }, body) => {
+    if (++answers % 4 === 0) return { ...plainReply(path, body), json: { choices: [] } }
+    const usage = { prompt_tokens: 10, completion_tokens: Math.min(200, Number(body.max_completion_tokens)) }
+    return { json: { choices: [], usage } }
+  }
   const hands = await Promise.all(
     Array.from({ length: agents }, async (_, n) => {
       const { agent, id, key } = world.subAgent(n)
