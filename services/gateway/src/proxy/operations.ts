@@ -120,6 +120,7 @@ function argumentsOf(
 }
 
 const mediaTypes = { json: 'application/json', form: 'application/x-www-form-urlencoded' } as const
+const usual: ReadonlySet<string> = new Set(Object.values(mediaTypes))
 
 interface Content {
   readonly members: object
@@ -130,8 +131,9 @@ interface Content {
 function contentOf(body: OperationBody | undefined, given: HttpArguments): Content | Refused {
   const { content_type: type, body_sha256: hash, body: content } = given
   if (hash === undefined && content === undefined) {
-    // It would be sent, and is no argument.
-    if (type !== undefined) return { refused: 'operation_member_unmapped', detail: 'a media type without a body' }
+    // Many clients send a usual type with every request. Any other could choose what the API does, and is no argument.
+    if (type !== undefined && !usual.has(type.toLowerCase()))
+      return { refused: 'operation_member_unmapped', detail: 'a media type without a body' }
     return { members: {} }
   }
   if (body === undefined) return { refused: 'operation_member_unmapped', detail: 'a body' }
