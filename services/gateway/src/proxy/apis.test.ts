@@ -27,7 +27,7 @@ async function world(streams = 256) {
   const apis = opening.use(
     new Apis({
       ...{ point, secrets: openSecrets(), publicUrl, audiences: [publicUrl], streamSeconds: 60, headMs: 60_000 },
-      shares: new Shares(() => ({ streams, processes: 1 })),
+      shares: new Shares(() => ({ streams, processes: 1, sessions: 1 })),
     }),
   )
   const entry = (more: object = {}): ApiEntry =>

@@ -184,7 +184,7 @@ export class Apis implements AsyncDisposable {
     const address =
       entry.host === undefined ? `${publicUrl}/http/${name}` : Object.assign(own, { hostname: entry.host }).origin
     const upstream = new ApiUpstream({ name, entry, secrets, headMs, idleMs: streamSeconds * 1000 })
-    const here = new Shares(() => ({ streams: mostOfOneAgent, processes: 0 }))
+    const here = new Shares(() => ({ streams: mostOfOneAgent, processes: 0, sessions: 0 }))
     return { entry, address, upstream, here, flowing: new Set() }
   }
 
