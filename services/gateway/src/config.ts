@@ -31,7 +31,7 @@ export const configSchema = z.object({
   BAILIWICK_STRANGER_REQUESTS_PER_SECOND,
   BAILIWICK_METRICS,
   BAILIWICK_GATEWAY_CONFIG: setting(
-    'The file that names the MCP servers and HTTP APIs; `--config` sets it.',
+    'The file that names the MCP servers, HTTP APIs and model providers. `--config` sets it.',
     '/etc/bailiwick/gateway.yaml',
     z.string().min(1),
   ),

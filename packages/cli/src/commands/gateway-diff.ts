@@ -62,7 +62,7 @@ async function compare(name: string, options: DiffOptions, io: Io): Promise<Exit
     ...{ diff, effects, guesses: isSame ? [] : plan.guesses, notes: plan.notes, era: plan.era },
   }
   if (!dryRun && (await adoptPin(plan, isSame)) && !json)
-    io.out(`What people approved is now in ${shownPath(plan.pin.path)}. ${restart}`)
+    io.out(`What people approved is now in ${shownPath(plan.pin.path)}. ${takenOver}`)
   if (!json) for (const line of comparedLines(name, plan, { isSame, registered })) io.out(line)
   if (isSame || !options.propose) {
     if (json) io.out(JSON.stringify({ request_id: null, ...about }))
@@ -86,12 +86,12 @@ async function compare(name: string, options: DiffOptions, io: Io): Promise<Exit
     options.wait && proposal.request_id !== null ? await settled(operator, proposal.request_id, wanted) : undefined
   if (applied === true) await approvePin(plan)
   if (json) io.out(JSON.stringify({ ...about, ...proposal, applied }))
-  else if (applied !== undefined) io.out(applied ? `${appliedLine(applied)} ${restart}` : appliedLine(applied))
+  else if (applied !== undefined) io.out(applied ? `${appliedLine(applied)} ${takenOver}` : appliedLine(applied))
   return applied === false ? exitCodes.fault : exitCodes.ok
 }
 
-const restart =
-  'Restart the gateway: it reads this when it starts. Grants from before the change are suspended, so agents ask again.'
+const takenOver =
+  'A running gateway reads it within a second. Grants from before the change are suspended, so agents ask again.'
 
 function registeredManifest(plan: Plan, present: readonly PresentEntity[]): string | undefined {
   const found = present.find(({ type, id }) => type === 'tool-server' && id === plan.entry.id)

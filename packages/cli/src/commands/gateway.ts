@@ -14,22 +14,23 @@ interface PinOptions {
 export function gatewayCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const gateway = program
     .command('gateway')
-    .summary('put servers of tools and HTTP APIs behind the gateway')
+    .summary('put MCP servers, HTTP APIs and model providers behind the gateway')
     .description(
-      'Puts servers of tools and HTTP APIs behind the gateway, and compares them with what people approved. To run the gateway: serve gateway.',
+      'Prepares what the gateway serves, and compares it with what people approved: MCP servers, HTTP APIs and model providers. `bailiwick serve gateway` runs the gateway.',
     )
   gatewayAddCommand(gateway, io, done)
   gatewayDiffCommand(gateway, io, done)
   gateway
     .command('pin')
-    .summary('read a server of tools or an API, and print its entry for the registry')
+    .summary('print the registry entry of an MCP server, an API or a model provider')
     .description(
-      'Starts or calls the server, and reads everything that it says of itself to a model: tools, prompts, resource templates, ' +
-        'instructions. Writes that to the pin file, says what differs from the last one, and prints the entry of the registry with ' +
-        'its hash (`manifest`). Of an HTTP API it reads the table of operations in the configuration, and writes no pin file. Say in the entry what each tool does, and propose it: registry apply.',
+      'Reads everything that an MCP server says of itself to a model: its tools, prompts, resource templates and instructions. Writes that ' +
+        'to the pin file, says what differs from the last one, and prints the entry for the registry, with its hash (`manifest`). ' +
+        'For an HTTP API it reads the operations in the configuration, for a model provider the prices; both have no pin file. ' +
+        'Write into the entry what each tool does, then propose it with `bailiwick registry apply`.',
     )
-    .argument('<name>', 'the server or the API, as gateway.yaml names it')
-    .requiredOption('--config <file>', 'the file that names the servers')
+    .argument('<name>', 'the server, API or provider, as gateway.yaml names it')
+    .requiredOption('--config <file>', 'the configuration of the gateway')
     .option('--out <file>', "the pin file; default: the entry's `pin`, or NAME.pin.json beside the configuration")
     .action(async (name: string, { config, out }: PinOptions) => {
       const args = [name, config, ...(out === undefined ? [] : [out])]
