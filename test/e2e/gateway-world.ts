@@ -37,8 +37,12 @@ export interface GatewayWorldOptions {
   pinned?: boolean
   /** HTTP APIs: their entries in gateway.yaml and, for those with operations, what each operation does. */
   apis?: Record<string, { entry: { url: string; host?: string } & object; tools?: Record<string, object> }>
-  /** Parts of the system: policies, or the adapters of the project under test. */
-  system?: Pick<SystemOptions, 'adapters' | 'policies'>
+  /** Parts of the system: policies, settings, or the adapters of the project under test. */
+  system?: Pick<SystemOptions, 'adapters' | 'policies' | 'env'>
+  /** Opens the system's adapters, which end with the world. */
+  adapters?: () => Promise<Pick<SystemOptions, 'adapters'> & AsyncDisposable>
+  /** Further variables of the gateway, for its secrets. */
+  env?: Record<string, string>
   entities?: (sample: InitialEntities) => InitialEntities
   logger?: Logger
 }
@@ -52,6 +56,7 @@ const labels: Record<string, object> = {
   'prompts/get': { labels: [] },
   'stream/open': { labels: [] },
   'elicitation/create': { labels: [] },
+  'tasks/update': { labels: [] },
   'sampling/createMessage': { labels: [] },
 }
 
@@ -145,8 +150,11 @@ export class GatewayWorld implements AsyncDisposable {
     system: parts = {},
     entities,
     logger,
+    adapters: openAdapters,
+    env: variables = {},
   }: GatewayWorldOptions = {}): Promise<GatewayWorld> {
     await using opening = new AsyncDisposableStack()
+    const adapters = openAdapters === undefined ? undefined : opening.use(await openAdapters()).adapters
     const folder = mkdtempSync(join(tmpdir(), 'bailiwick-gateway-'))
     opening.defer(() => rmSync(folder, { recursive: true, force: true }))
     const http = opening.use(await HttpFixture.start())
@@ -175,7 +183,10 @@ export class GatewayWorld implements AsyncDisposable {
         }),
       )
     const pin = (name: string) => (pinned ? { pin: `${name}.pin.json` } : {})
-    const env = { PATH: process.env.PATH, UPSTREAM_SECRET: upstreamSecret, GATEWAY_CANARY: 'gateway-canary' }
+    const env = {
+      ...{ PATH: process.env.PATH, UPSTREAM_SECRET: upstreamSecret, GATEWAY_CANARY: 'gateway-canary' },
+      ...variables,
+    }
     const secrets = openSecrets({ env })
     write()
     const servers: InitialEntities[number][] = []
@@ -219,9 +230,10 @@ export class GatewayWorld implements AsyncDisposable {
     const system = opening.use(
       await startSystem({
         ...parts,
+        ...(adapters && { adapters }),
         entities: (sample) => [...(entities?.(sample) ?? sample), ...servers, point],
         // A busy machine is no failure: nothing here is about lateness.
-        env: { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s' },
+        env: { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s', ...parts.env },
         ...(logger === undefined ? {} : { logger }),
       }),
     )
@@ -405,9 +417,11 @@ export class McpClient {
     const named =
       method === 'resources/read'
         ? params.uri
-        : ['tools/call', 'prompts/get'].includes(method)
-          ? params.name
-          : undefined
+        : /^tasks\/(get|update|cancel)$/.test(method)
+          ? params.taskId
+          : ['tools/call', 'prompts/get'].includes(method)
+            ? params.name
+            : undefined
     const mirrors = {
       'mcp-protocol-version': '2026-07-28',
       'mcp-method': method,
@@ -442,7 +456,10 @@ export class McpClient {
       resource: { type: 'tool', id: `${server}/${tool}` },
       properties: properties as Record<string, unknown>,
     })
-    if (method === 'tools/call') return on(params.name, params.arguments ?? {})
+    const { task } = params
+    const asTask = task === undefined ? {} : { 'io.modelcontextprotocol/task': task }
+    if (method === 'tools/call') return on(params.name, { ...params.arguments, ...asTask })
+    if (method === 'tasks/update') return on(method, { taskId: params.taskId, inputResponses: params.inputResponses })
     if (method === 'resources/read') return on(method, { uri: params.uri })
     return {}
   }

@@ -80,11 +80,11 @@ describe('the MCP gateway', () => {
 
       it('denies a method that has no mapping by its name', async () => {
         const client = await clientOf(server, era)
-        const { message, status } = await client.ask('tasks/list')
+        const { message, status } = await client.ask('roots/list')
         expect(status).toBe(era === 'modern' ? 404 : 200)
         expect(message?.error).toMatchObject({
           code: -32601,
-          data: { code: 'mcp_method_unmapped', detail: 'tasks/list' },
+          data: { code: 'mcp_method_unmapped', detail: 'roots/list' },
         })
       })
     })

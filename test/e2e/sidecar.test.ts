@@ -135,6 +135,23 @@ describe('a program that was never changed, behind a sidecar', () => {
     expect(await client.call('read')).toMatchObject({ isError: true })
   })
 
+  it('calls a tool as a task, asks how it is, and reads its result', async () => {
+    const { grantId } = await world.granted()
+    await using sidecar = openSidecar({
+      ...{ agent: world.agent(), gateway: world.url, server: 'billing', publicUrl: world.system.url, grantId },
+      random: systemRandom,
+    })
+    const client = new PlainClient(sidecar)
+    await client.begin()
+    const { task } = (await client.ask('tools/call', { name: 'read', arguments: {}, task: {} })).result
+    expect((await client.ask('tasks/get', { taskId: task.taskId })).result).toMatchObject({ status: 'working' })
+    const job = world.http.state.jobs.get(task.taskId)
+    if (job === undefined) throw new Error('the server has no such task')
+    job.status = 'completed'
+    expect((await client.ask('tasks/result', { taskId: task.taskId })).result.content[0].text).toBe('read {}')
+    expect((await client.ask('tasks/list')).result.tasks).toMatchObject([{ taskId: task.taskId }])
+  })
+
   it('is stopped by a human, and asks again', async () => {
     await using sidecar = sidecarOf('billing')
     const client = new PlainClient(sidecar)

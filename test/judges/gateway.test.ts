@@ -174,6 +174,15 @@ describe.skipIf(lacksJudges)('the gateway', () => {
     expect(JSON.stringify(answer)).toContain(text)
   })
 
+  it('serves a task of the reference server everything to a client of the older SDK', async () => {
+    const args = ['simulate-research-query', JSON.stringify({ topic: 'gateways', ambiguous: false })]
+    const { seen, isListed } = await call('client-v1-task.mjs', [at('everything'), ...args])
+    expect(seen[0]).toBe('taskCreated')
+    expect(seen).toContain('completed')
+    expect(JSON.stringify(seen.at(-1))).toContain('Research Report: gateways')
+    expect(isListed).toBe(true)
+  })
+
   it('serves the reference server files, and no file outside its folder', async () => {
     const allowed = await call('client-v1.mjs', [at('files'), 'list_allowed_directories'])
     const [, folder = ''] = /\n(\/\S+)/.exec(allowed.answer.content[0].text) ?? []

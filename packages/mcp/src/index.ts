@@ -1,5 +1,5 @@
 export { eventWith, readEvents, type StreamEvent } from './event-stream.ts'
-export { checkParameters, fieldsOfRequest } from './headers.ts'
+export { checkParameters, encodeFieldValue, fieldsOfRequest } from './headers.ts'
 export { addElements, changeMembers, memberSpan, type Span } from './json-spans.ts'
 export {
   type Era,
@@ -16,4 +16,12 @@ export { type Mapping, mappingOf, namedBy } from './methods.ts'
 export { answerAction, type McpRequest, mcpAction, type Received, readReceived } from './received.ts'
 export { refusalOf } from './refusal.ts'
 export { isReserved, showList, usableTools } from './shown-list.ts'
+export {
+  mayBeTask,
+  type TaskState,
+  taskAsked,
+  taskBegun,
+  tasksExtension,
+  taskTold,
+} from './tasks.ts'
 export { toolAction } from './to-action.ts'

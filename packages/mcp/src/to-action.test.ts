@@ -52,13 +52,34 @@ it('a round after input_required is decided with its answers and its state', () 
       })
 })
 
+it('a call that is to be a task is another action, and `task` stays free for arguments of tools', () => {
+  const asked = { name: 'read', arguments: { task: 'sum' }, task: { ttl: 60_000 } }
+  expect(action('tools/call', asked)).toMatchObject({
+    properties: { task: 'sum', 'io.modelcontextprotocol/task': { ttl: 60_000 } },
+    resource: { id: 'billing/read' },
+  })
+  for (const task of [null, [], 'x', { ttl: -1 }, { ttl: 1.5 }, { ttl: '1' }, { ttl: 1, more: 1 }])
+    expect(action('tools/call', { ...asked, task })).toMatchObject({ refused: 'mcp_member_unmapped' })
+  const hidden = { name: 'read', arguments: { 'io.modelcontextprotocol/task': {} } }
+  for (const era of ['legacy', 'modern'] as const)
+    expect(action('tools/call', hidden, era)).toMatchObject({ refused: 'mcp_message_malformed' })
+  expect(action('tools/call', asked, 'modern')).toMatchObject({ refused: 'mcp_member_unmapped' })
+})
+
+it('an answer to a question of a task is decided, and no stream shows what becomes of tasks', () => {
+  const update = { taskId: 't', inputResponses: { amount: { action: 'accept' } } }
+  expect(action('tasks/update', update, 'modern')).toMatchObject({
+    properties: update,
+    resource: { id: 'billing/tasks/update' },
+  })
+  expect(action('tasks/update', { ...update, taskId: 1 }, 'modern')).toMatchObject({ refused: 'mcp_message_malformed' })
+  expect(action('subscriptions/listen', { notifications: { taskIds: ['t'] } }, 'modern')).toMatchObject({
+    refused: 'mcp_member_unmapped',
+  })
+})
+
 it.each([
-  [
-    'a parameter that the action cannot express',
-    'tools/call',
-    { name: 'read', task: { ttl: 1 } },
-    'mcp_member_unmapped',
-  ],
+  ['a parameter that the action cannot express', 'tools/call', { name: 'read', priority: 1 }, 'mcp_member_unmapped'],
   ['inputs that answer a server', 'tools/call', { name: 'read', inputResponses: {} }, 'mcp_member_unmapped'],
   ['state that a client hands back', 'tools/call', { name: 'read', requestState: 'x' }, 'mcp_member_unmapped'],
   ['another spelling of a parameter', 'tools/call', { name: 'read', Name: 'delete' }, 'mcp_member_unmapped'],
@@ -67,7 +88,8 @@ it.each([
   ['a name with letters that look alike', 'tools/call', { name: 're\u0430d' }, 'mcp_message_malformed'],
   ['a list of arguments', 'tools/call', { name: 'read', arguments: [] }, 'mcp_message_malformed'],
   ['no arguments but null', 'tools/call', { name: 'read', arguments: null }, 'mcp_message_malformed'],
-  ['a method without a mapping', 'tasks/get', { taskId: '1' }, 'mcp_method_unmapped'],
+  ['a method without a mapping', 'tasks/frob', { taskId: '1' }, 'mcp_method_unmapped'],
+  ['a request about a task, which is not decided', 'tasks/get', { taskId: '1' }, 'mcp_method_unmapped'],
   ['a method that is never decided', 'tools/list', {}, 'mcp_method_unmapped'],
   ['a name that every object has', 'constructor', {}, 'mcp_method_unmapped'],
 ])('%s is refused', (_, method, params, refused) => {
@@ -102,16 +124,9 @@ describe('the methods of a client', () => {
           'notifications/initialized',
           'notifications/roots/list_changed',
         ],
+        ...['tasks/get', 'tasks/result', 'tasks/list', 'tasks/cancel'],
       ],
-      denied: [
-        'tasks/get',
-        'tasks/result',
-        'tasks/list',
-        'tasks/cancel',
-        'notifications/tasks/status',
-        'server/discover',
-        'subscriptions/listen',
-      ],
+      denied: ['tasks/update', 'notifications/tasks/status', 'server/discover', 'subscriptions/listen'],
     },
     modern: {
       mapped: [
@@ -124,6 +139,7 @@ describe('the methods of a client', () => {
           'resources/templates/list',
         ],
         ...['resources/read', 'subscriptions/listen', 'tools/call', 'tools/list', 'notifications/cancelled'],
+        ...['tasks/get', 'tasks/cancel', 'tasks/update'],
       ],
       denied: [
         'initialize',
@@ -131,9 +147,8 @@ describe('the methods of a client', () => {
         'logging/setLevel',
         'resources/subscribe',
         'resources/unsubscribe',
-        'tasks/get',
-        'tasks/cancel',
-        'tasks/update',
+        'tasks/result',
+        'tasks/list',
       ],
     },
   }

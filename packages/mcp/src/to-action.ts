@@ -2,6 +2,7 @@ import type { Action } from '@bailiwick/credentials'
 import type { Refused } from '@bailiwick/errors'
 import { type Era, isObject, type JsonObject, type Message } from './message.ts'
 import { mappingOf, rounds } from './methods.ts'
+import { isTaskRequest, taskArgument } from './tasks.ts'
 
 /** Only tools with names of this form are shown and called: `/` would make a tool look like a method, and other letters look alike. */
 export const toolName = /^[A-Za-z0-9_.-]{1,128}$/
@@ -32,21 +33,32 @@ export function actionOf(server: string, era: Era, message: Message): Action | R
 
 /**
  * A round after `input_required` (2026-07-28) repeats the call with `inputResponses` and `requestState`. The server acts on both, so they
- * are decided like arguments: giving a value as an answer does not escape a bound on the arguments.
+ * are decided like arguments: giving a value as an answer does not escape a bound on the arguments. So is the wish for a task (2025-11-25),
+ * under a name of its own, since tools have arguments named `task`.
  */
-function toolCall(server: string, { name, arguments: args = {}, _meta, ...answers }: JsonObject): Action | Refused {
+function toolCall(
+  server: string,
+  { name, arguments: args = {}, _meta, task, ...answers }: JsonObject,
+): Action | Refused {
   if (typeof name !== 'string' || !toolName.test(name)) return malformed('the name of a tool')
   if (!isObject(args)) return malformed('arguments is no object')
   // Otherwise an argument and an answer would be one action, and the server would do two things.
-  if (rounds.some((member) => Object.hasOwn(args, member)))
+  if ([...rounds, taskArgument].some((member) => Object.hasOwn(args, member)))
     return malformed('an argument is named like a member of the protocol')
-  return toolAction(server, name, { ...args, ...answers })
+  if (task === undefined) return toolAction(server, name, { ...args, ...answers })
+  if (!isTaskRequest(task)) return { refused: 'mcp_member_unmapped', detail: 'task: only `ttl`, in milliseconds' }
+  return toolAction(server, name, { ...args, [taskArgument]: task })
 }
 
 function methodCall(server: string, method: string, params: JsonObject): Action | Refused {
   const { _meta, ...properties } = params
   if ('uri' in properties && typeof properties.uri !== 'string') return malformed('uri is no text')
   if ('name' in properties && typeof properties.name !== 'string') return malformed('name is no text')
+  if ('taskId' in properties && typeof properties.taskId !== 'string') return malformed('taskId is no text')
+  const { notifications } = properties
+  // What would come there of a task is under what its own decision owes, and the stream has another.
+  if (isObject(notifications) && Object.hasOwn(notifications, 'taskIds'))
+    return { refused: 'mcp_member_unmapped', detail: `${method}: taskIds` }
   if ('arguments' in properties && !isObject(properties.arguments)) return malformed('arguments is no object')
   return toolAction(server, method, properties)
 }

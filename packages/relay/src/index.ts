@@ -1,3 +1,4 @@
+export { type Answer as OwedAnswer, answerOf as answerAsOwed } from './answer.ts'
 export { type CheckedHead, checkHead, type RequestHead, requestOf } from './gate/gate.ts'
 export { fieldOf } from './gate/headers.ts'
 export { readQuery } from './gate/query.ts'

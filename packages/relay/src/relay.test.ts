@@ -1,4 +1,5 @@
 import type { Action } from '@bailiwick/credentials'
+import { cutReasonOf, type Effect } from '@bailiwick/pep'
 import { aPoint, FakePdp } from '@bailiwick/pep/fake-pdp'
 import { describe, expect, it } from 'vitest'
 import { openRelay, type RelayOptions } from './relay.ts'
@@ -158,5 +159,64 @@ describe('an adapter', () => {
     await expect(w.run(gone.signal)).rejects.toThrow('call_not_begun')
     expect(w.executed()).toBe(0)
     await expect.poll(() => w.pdp.outcomes).toMatchObject([{ status: 'not_executed' }])
+  })
+})
+
+describe('an effect that goes on after its answer', () => {
+  /** An upstream that answers at once with five bytes, and whose effect ends when the test says so, or with its call. */
+  const goingOn = () => {
+    const ends = Promise.withResolvers<Effect>()
+    let seen: number | undefined
+    const upstream: Partial<Upstream> = {
+      async execute({ signal }) {
+        const cut = () => ends.resolve({ status: 'unknown', cut: cutReasonOf(signal.reason) ?? 'none' })
+        signal.addEventListener('abort', cut, { once: true })
+        const body = (async function* () {
+          yield Buffer.from('begun')
+        })()
+        const goesOn = (ofAnswer: Effect) => {
+          seen = ofAnswer.egress_bytes
+          return ends.promise
+        }
+        return { status: 200, headers: ['content-type', 'text/plain'], body, goesOn }
+      },
+    }
+    return { upstream, ends, seen: () => seen }
+  }
+  const read = async (relayed: unknown) => {
+    for await (const _ of (relayed as { executed: Executed }).executed.body);
+  }
+
+  it('is reported once it is over, whether its client is still there or not', async () => {
+    const { upstream, ends, seen } = goingOn()
+    const gone = new AbortController()
+    await using w = await before(upstream)
+    const relayed = await w.run(gone.signal)
+    await read(relayed)
+    await (relayed as { over: Promise<unknown> }).over
+    gone.abort()
+    expect([seen(), w.pdp.outcomes]).toEqual([5, []])
+    ends.resolve({ status: 'failed', egress_bytes: 7 })
+    await expect.poll(() => w.pdp.outcomes).toMatchObject([{ status: 'failed', http_status: 200, egress_bytes: 12 }])
+  })
+
+  it('ends with its grant (V7)', async () => {
+    const { upstream } = goingOn()
+    await using w = await before(upstream)
+    await read(await w.run())
+    w.pdp.openCalls = revoked
+    await expect
+      .poll(() => w.pdp.outcomes)
+      .toMatchObject([{ status: 'unknown', cut: 'grant_revoked', egress_bytes: 5 }])
+  })
+
+  it('is not waited for if its answer was cut (V7)', async () => {
+    const { upstream, seen } = goingOn()
+    await using w = await before(upstream)
+    const { executed } = (await w.run()) as { executed: Executed }
+    w.pdp.openCalls = revoked
+    await expect.poll(() => w.pdp.outcomes).toMatchObject([{ status: 'unknown', cut: 'grant_revoked' }])
+    await expect(executed.body[Symbol.asyncIterator]().next()).rejects.toThrow('stream_cut')
+    expect(seen()).toBeUndefined()
   })
 })

@@ -1,7 +1,7 @@
 import type { Action } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { unlessAborted } from '@bailiwick/kit'
-import type { EnforcementPoint, Permitted, Refusal } from '@bailiwick/pep'
+import type { Effect, EnforcementPoint, Permitted, Refusal } from '@bailiwick/pep'
 import { type Answer, answerOf } from './answer.ts'
 import type { Executed, Refused, RelayRequest, Upstream } from './upstream.ts'
 
@@ -47,8 +47,9 @@ export interface Relay {
    * Decides and, if allowed, executes once. A denial and a request that stands for no action are values: nothing was sent. Rejects with a
    * ServiceError for an error after the permit (`upstream_failed`, `answer_withheld`, `stream_cut`, …), once its outcome is reported.
    *
-   * Read `executed.body` to its end, or call `return` on it: only then is the outcome reported. `clientGone` is aborted when the client
-   * went away; the relay then gives up the upstream, and the outcome says `unknown`.
+   * Read `executed.body` to its end, or call `return` on it: only then is the outcome reported, and later if the effect goes on
+   * (`Executed.goesOn`). `clientGone` is aborted when the client went away before that; the relay then gives up the upstream, and the
+   * outcome says `unknown`.
    */
   run(request: RelayRequest, caller: Caller, clientGone?: AbortSignal): Promise<Relayed | Refusal | Refused>
 }
@@ -65,7 +66,7 @@ export function openRelay(options: RelayOptions): Relay {
     ...options,
   }
 
-  async function execute(permitted: Permitted, request: RelayRequest, gone: AbortSignal | undefined): Promise<Answer> {
+  async function execute(permitted: Permitted, request: RelayRequest, gone: AbortSignal | undefined): Promise<Ran> {
     const life = lifeOf(permitted, gone)
     const alive = { ...permitted, signal: life.signal }
     try {
@@ -83,8 +84,12 @@ export function openRelay(options: RelayOptions): Relay {
         mostBytes: mostAnswerBytes,
         mostHeldBytes,
       })
-      void answer.over.finally(life.end)
-      return answer
+      const effect = answer.over.then(async (ofAnswer) => {
+        life.endAnswer()
+        return { ...ofAnswer, ...(await wholeEffect(ofAnswer, executed)) }
+      })
+      void effect.finally(life.end)
+      return { ...answer, effect }
     } catch (error) {
       life.end()
       throw error
@@ -109,7 +114,7 @@ export function openRelay(options: RelayOptions): Relay {
         .guard(
           call,
           (permitted) => execute(permitted, request, clientGone),
-          ({ over }) => over,
+          ({ effect }) => effect,
         )
         .catch((error: unknown) => {
           throw serviceErrorOf(error)
@@ -122,6 +127,16 @@ export function openRelay(options: RelayOptions): Relay {
   }
 }
 
+/** An answer, and the effect that its outcome reports once nothing of it goes on. */
+type Ran = Answer & { effect: Promise<Effect> }
+
+/** The effect of a call, of which more may go on than its answer. */
+async function wholeEffect(ofAnswer: Effect, executed: Executed): Promise<Effect> {
+  const rest = ofAnswer.cut === undefined ? await executed.goesOn?.(ofAnswer) : undefined
+  if (rest === undefined) return ofAnswer
+  return { ...rest, egress_bytes: (ofAnswer.egress_bytes ?? 0) + (rest.egress_bytes ?? 0) }
+}
+
 /** The second reading, of the copy that will be sent: it must give an action as well. */
 function actionOf(upstream: Upstream, request: RelayRequest): Action {
   const action = upstream.toAction(request)
@@ -129,8 +144,15 @@ function actionOf(upstream: Upstream, request: RelayRequest): Action {
   return action
 }
 
+interface Life {
+  readonly signal: AbortSignal
+  /** From now on, it does not matter whether the client is there. */
+  endAnswer(): void
+  end(): void
+}
+
 /** Aborted when the permit's life ends, when the outcome would be late, or when the client has gone. Call `end` once none of it matters. */
-function lifeOf({ signal, owed }: Permitted, gone: AbortSignal | undefined): { signal: AbortSignal; end: () => void } {
+function lifeOf({ signal, owed }: Permitted, gone: AbortSignal | undefined): Life {
   const life = new AbortController()
   const cut = () => life.abort(signal.reason)
   const leave = () => life.abort(new ServiceError('outcome_unknown', 'the client has gone'))
@@ -140,12 +162,13 @@ function lifeOf({ signal, owed }: Permitted, gone: AbortSignal | undefined): { s
   signal.addEventListener('abort', cut, { once: true })
   gone?.addEventListener('abort', leave, { once: true })
   const timer = owed.withinMs === undefined ? undefined : setTimeout(late, owed.withinMs)
+  const endAnswer = () => gone?.removeEventListener('abort', leave)
   const end = () => {
     clearTimeout(timer)
     signal.removeEventListener('abort', cut)
-    gone?.removeEventListener('abort', leave)
+    endAnswer()
   }
-  return { signal: life.signal, end }
+  return { signal: life.signal, endAnswer, end }
 }
 
 /** Hides from clients what errors of an adapter say that are not ours. */

@@ -38,6 +38,12 @@ export interface Executed {
    * the effect is not known.
    */
   readonly failed?: () => boolean | undefined
+  /**
+   * What goes on after this answer, such as a job whose result is asked for later. Asked once, after `body` ended, unless the answer was
+   * cut, with the effect of the answer: its bytes count in the limits. The outcome waits for it. `Permitted.signal` ends it, and it then
+   * resolves. Its bytes are those that left after this answer. Never rejects.
+   */
+  readonly goesOn?: (ofAnswer: Effect) => Promise<Effect> | undefined
   /** What the effect cost, if the answer states it. Asked once, after `body` ended; not asked if it was cut. */
   readonly cost?: () => Effect['cost']
 }

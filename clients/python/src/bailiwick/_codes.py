@@ -156,6 +156,7 @@ ERRORS: dict[str, ErrorKind] = {
     "mcp_method_unmapped": ErrorKind(404, False, "The method stands for no action, and no grant can allow it"),
     "mcp_member_unmapped": ErrorKind(400, False, "The message has a parameter that its action cannot express"),
     "mcp_session_unknown": ErrorKind(404, False, "There is no such session of this caller"),
+    "mcp_task_unknown": ErrorKind(400, False, "There is no such task of this caller"),
     "mcp_tool_reserved": ErrorKind(400, False, "The name of the tool is reserved for the gateway"),
     "operation_unmapped": ErrorKind(404, False, "The method and path are no operation of the API, and no grant can allow them"),
     "operation_ambiguous": ErrorKind(400, False, "A part of the path is named like another operation, in other letters"),

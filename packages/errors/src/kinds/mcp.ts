@@ -36,14 +36,15 @@ export const mcpErrors = {
     status: 404,
     retryable: false,
     title: 'The method stands for no action, and no grant can allow it',
-    cause: 'The method belongs to another revision, to an extension such as tasks, or to the server’s side.',
+    cause: 'The method belongs to another revision, to an extension, or to the server’s side.',
     fix: 'Do without it, or use the method of this revision.',
   },
   mcp_member_unmapped: {
     status: 400,
     retryable: false,
     title: 'The message has a parameter that its action cannot express',
-    cause: '`params` has a member besides those of the method and `_meta`, such as `task` or `inputResponses`.',
+    cause:
+      '`params` has a member besides those of the method and `_meta`, such as `inputResponses` in revision 2025-11-25.',
     fix: 'Leave it out: a server could act on it, and no one would have decided on that.',
   },
   mcp_session_unknown: {
@@ -53,6 +54,14 @@ export const mcpErrors = {
     cause:
       'The session ended with its grant or after a pause, the gateway was restarted, or the session belongs to another grant, agent or replica.',
     fix: 'Begin again with `initialize`.',
+  },
+  mcp_task_unknown: {
+    status: 400,
+    retryable: false,
+    title: 'There is no such task of this caller',
+    cause:
+      'No call of this grant and session began the task here: it belongs to another grant, session or replica, its session ended, or the gateway keeps it no longer.',
+    fix: 'Use the id that the call returned, in the same session. Otherwise make the call again.',
   },
   mcp_tool_reserved: {
     status: 400,

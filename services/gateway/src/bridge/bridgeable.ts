@@ -43,5 +43,8 @@ export function unbridgeable(entry: Pick<ServerEntry, 'speaks'>, era: Era, messa
     return { refused: 'mcp_method_unmapped', detail: `${method}: the server speaks ${entry.speaks}` }
   if (era === 'modern' && ofRounds.some((name) => Object.hasOwn(params, name)))
     return { refused: 'mcp_member_unmapped', detail: `${method}: the server speaks ${entry.speaks}` }
+  // The other era answers with a task unasked, and only a client that says that it takes one.
+  if (era === 'legacy' && method === 'tools/call' && Object.hasOwn(params, 'task'))
+    return { refused: 'mcp_member_unmapped', detail: `${method}: the server speaks ${entry.speaks}` }
   return undefined
 }

@@ -95,7 +95,7 @@ export class Callers {
   async #denied({ request, caller, claims, signal }: Shown, method?: string): Promise<Refusal> {
     const { server, decide, onNothing } = this.#options
     const actionOf = method === undefined ? undefined : () => toolAction(server, method, {})
-    const upstream = new McpUpstream(server, never, undefined, actionOf)
+    const upstream = new McpUpstream(server, never, { actionOf })
     const decided = await decide(upstream, request, caller, { manifest: undefined, signal })
     if ('refused' in decided) throw new ServiceError(decided.refused, decided.detail)
     if (decided.allowed) throw new ServiceError('invariant_broken', 'what nothing executes was executed')

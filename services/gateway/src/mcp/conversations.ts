@@ -1,7 +1,8 @@
 import { ServiceError } from '@bailiwick/errors'
-import type { Clock } from '@bailiwick/kit'
+import { type Clock, withDeadline } from '@bailiwick/kit'
 import type { Hello, Manifest } from '../manifest/manifest.ts'
 import type { Channel } from '../servers/channel.ts'
+import type { Tasks } from '../tasks/tasks.ts'
 import type { Owner } from './claims.ts'
 import type { ServerRequests } from './server-requests.ts'
 
@@ -17,6 +18,8 @@ export interface Conversation {
   observed: { manifest: Manifest; hash: string; at: number } | undefined
   /** What the server may ask of the client, in a session. */
   asks: ServerRequests | undefined
+  /** Calls that go on as tasks of the server, once there was one. */
+  tasks: Tasks | undefined
   lastUsed: number
   /** Watches the grant, if something goes on under it between calls. */
   watched: Disposable | undefined
@@ -32,6 +35,9 @@ export interface ConversationLimits {
   /** Whether the gateway as a whole has room for one more of this owner. Throws `queue_full` if it does not. */
   check?: (owner: Owner) => void
 }
+
+/** How long a server may take to end its tasks before its session ends, in ms. */
+const farewellMs = 1000
 
 /** What callers have of one server: conversations, and room for those that are being opened. */
 export type Held = Set<{ readonly owner: Owner }>
@@ -158,6 +164,7 @@ export class Conversations implements AsyncDisposable {
       hello: undefined,
       observed: undefined,
       asks: undefined,
+      tasks: undefined,
       lastUsed: this.#clock.monotonic(),
       watched: undefined,
     }
@@ -176,6 +183,10 @@ export class Conversations implements AsyncDisposable {
     if (this.#all.get(name) === conversation) this.#all.delete(name)
     for (const held of this.#held) held.delete(conversation)
     conversation.watched?.[Symbol.dispose]()
+    const told = conversation.tasks?.end()
+    // A server that ends a session may go on with its tasks. A process cannot: it is killed at once.
+    if (told !== undefined && !('pid' in conversation.channel))
+      await withDeadline(told, farewellMs).catch(() => undefined)
     await conversation.channel.end()
   }
 
@@ -202,7 +213,8 @@ export class Conversations implements AsyncDisposable {
   #sweep(): void {
     const since = this.#clock.monotonic() - this.#limits.idleMs
     for (const each of this.#all.values())
-      if (each.channel.isOver || each.lastUsed < since) void this.end(each).catch(() => undefined)
+      if (each.channel.isOver || (each.lastUsed < since && each.tasks?.areRunning !== true))
+        void this.end(each).catch(() => undefined)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

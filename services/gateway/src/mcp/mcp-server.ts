@@ -3,13 +3,13 @@ import { ServiceError } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
 import {
   answerAction,
-  checkParameters,
   type Era,
   isObject,
   isReserved,
   type JsonObject,
   type Mapping,
   mappingOf,
+  mayBeTask,
   type mcpAction,
   type Received,
   readReceived,
@@ -24,6 +24,8 @@ import { type Described, describedIn, isSame } from '../manifest/manifest.ts'
 import { helloOf, initialize, observe } from '../manifest/observe.ts'
 import { hashFor, hashOfUndescribed, isUsable, type Pin } from '../manifest/pins.ts'
 import type { Channel, Rewrite } from '../servers/channel.ts'
+import { TaskRequests } from '../tasks/task-requests.ts'
+import { Tasks } from '../tasks/tasks.ts'
 import {
   type Answer,
   answerOf,
@@ -40,8 +42,8 @@ import { type Conversation, Conversations } from './conversations.ts'
 import { type Decide, type DecideOptions, defaultLimits, type McpLimits, type McpServerOptions } from './mcp-options.ts'
 import { McpUpstream } from './mcp-upstream.ts'
 import { endsSomething, notify } from './notifications.ts'
-import { actionIn, idIn, sessionIn } from './requests.ts'
-import { declaredBy, ServerRequests } from './server-requests.ts'
+import { actionIn, idIn, sessionIn, wrongIn } from './requests.ts'
+import { asksOf } from './server-requests.ts'
 import type { Shares } from './shares.ts'
 
 const described: Partial<Record<string, Described>> = { 'tools/call': 'tools', 'prompts/get': 'prompts' }
@@ -56,6 +58,7 @@ export class McpServer implements AsyncDisposable {
   readonly #limits: McpLimits
   readonly #conversations: Conversations
   readonly #callers: Callers
+  readonly #tasks: TaskRequests
   readonly #server: string
   #denials: ServerEntry['denials']
   #pin: Pin | undefined
@@ -69,12 +72,17 @@ export class McpServer implements AsyncDisposable {
     this.#server = entry.server ?? name
     const onNothing = (refusal: Refusal, claims: Claims) => this.#heard(refusal, claims)
     this.#callers = new Callers({ ...options, server: this.#server, onNothing })
+    const denied = (refusal: Refusal, id: string | number | null) => this.#denied(refusal, id)
+    const onCut = (reason: string, owner: Owner) => this.#end(reason, owner)
     const [perOwner, kind] = 'command' in entry ? [entry.processes, 'processes' as const] : [16, 'sessions' as const]
     const { conversations: most, idleMs } = this.#limits
     const check = ({ agent }: Owner) => options.shares.checkHeld(kind, agent)
     this.#conversations = new Conversations(clock, { perOwner, most, idleMs, check }, options.held, [
       options.shares[kind],
     ])
+    const { point } = options
+    const [callers, conversations, share] = [this.#callers, this.#conversations, this.#share]
+    this.#tasks = new TaskRequests({ callers, conversations, point, share, onCut, denied })
   }
 
   /** Conversations at this moment. */
@@ -116,6 +124,7 @@ export class McpServer implements AsyncDisposable {
       if (!endsSomething(message)) this.#options.shares.checkStreams(claims.owner.agent)
       const asked: Asked = { ...received, request, caller, claims, signal }
       if (mapping.handling === 'decided') return await this.#decided(asked, id)
+      if (mapping.handling === 'of_task') return await this.#tasks.answer(asked, id)
       const bounded = { ...asked, signal: AbortSignal.any([signal, AbortSignal.timeout(this.#limits.undecidedMs)]) }
       if (mapping.list !== undefined) return await this.#listed(bounded, mapping.list, id)
       return await this.#open(bounded, id)
@@ -211,26 +220,20 @@ export class McpServer implements AsyncDisposable {
     const now = await this.#observed(conversation)
     const kind = described[message.method]
     const tool = isCall && name !== undefined ? describedIn(now.manifest, 'tools', name) : undefined
-    if (tool !== undefined) {
-      const wrong = checkParameters(
-        request.headers,
-        tool,
-        isObject(message.params.arguments) ? message.params.arguments : {},
-        era,
-      )
-      if (wrong !== undefined) {
-        // It says something of the tool's schema.
-        const refusal = await this.#callers.whyNothing(asked, this.#signedIn(request))
-        return refusal === undefined ? refusedAnswer(wrong, { id, era }) : this.#denied(refusal, id, isCall)
-      }
+    const wrong = wrongIn(asked, tool, conversation.tasks)
+    if (wrong !== undefined) {
+      const refusal = await this.#callers.whyNothing(asked, this.#signedIn(request))
+      return refusal === undefined ? refusedAnswer(wrong, { id, era }) : this.#denied(refusal, id, isCall)
     }
+    const mayGoOn = mayBeTask(era, message)
+    if (mayGoOn) conversation.tasks?.checkRoom()
     const manifest =
       kind !== undefined && name !== undefined && !isUsable(now.manifest, kind, name)
         ? hashOfUndescribed(now, kind, name)
         : hashFor(this.#pin, now, kind, name)
     const decided = await this.#decide(request, caller, conversation, {
       ...{ manifest, signal },
-      isLong: message.method === 'subscriptions/listen',
+      isLong: mayGoOn || message.method === 'subscriptions/listen',
     })
     if ('refused' in decided) return refusedAnswer(decided, { id, era })
     if (decided.allowed) return answerOf(decided)
@@ -340,18 +343,12 @@ export class McpServer implements AsyncDisposable {
     }
   }
 
-  /** What the server may ask of the client of a session: what it declared that it answers, and its grant could allow. */
-  #asks({ message }: Asked, { found }: Found): ServerRequests | undefined {
-    const declared = message.kind === 'request' ? declaredBy(message.params) : []
-    if (declared.length === 0 || eraOf(this.#options.entry) === 'modern') return undefined
-    return new ServerRequests(declared.filter((method) => found.includes(`${this.#server}/${method}`)))
-  }
-
   /** Begins a session of the legacy era. The gateway gives it a random name, which no other client can guess, or use. */
   async #initialize(asked: Asked, reach: Found): Promise<Answer> {
-    const { request, claims, signal } = asked
+    const { message, request, claims, signal } = asked
     const share = this.#share
-    const asks = this.#asks(asked, reach)
+    const mayAsk = message.kind === 'request' && eraOf(this.#options.entry) !== 'modern'
+    const asks = mayAsk ? asksOf(message.params, this.#server, reach.found) : undefined
     let hello: Conversation['hello']
     let conversation: Conversation | undefined
     const rewrite: Rewrite = (text, value) => {
@@ -446,7 +443,11 @@ export class McpServer implements AsyncDisposable {
     actionOf?: typeof mcpAction,
   ): ReturnType<Decide> {
     const onCut = (_: string, reason: string) => this.#end(reason, conversation.owner)
-    const upstream = new McpUpstream(this.#server, async () => conversation, onCut, actionOf, this.#share)
+    const share = this.#share
+    const newId = () => this.#newId()
+    const { watch } = this.#options.point
+    const tasksOf = (of: Conversation) => (of.tasks ??= new Tasks(of.channel, newId, watch))
+    const upstream = new McpUpstream(this.#server, async () => conversation, { onCut, actionOf, share, tasksOf })
     const decided = await this.#options.decide(upstream, request, caller, options)
     if ('refused' in decided || !decided.allowed) return decided
     this.#conversations.use(conversation)

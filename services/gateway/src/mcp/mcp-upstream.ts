@@ -1,41 +1,45 @@
 import type { Action } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { mcpAction } from '@bailiwick/mcp'
+import { type JsonObject, mayBeTask, mcpAction, readReceived, taskBegun } from '@bailiwick/mcp'
 import type { Permitted } from '@bailiwick/pep'
 import type { Executed, Refused, RelayRequest, Upstream } from '@bailiwick/relay'
+import type { Task } from '../tasks/task.ts'
+import type { Tasks } from '../tasks/tasks.ts'
 import type { Conversation } from './conversations.ts'
 import type { Shares } from './shares.ts'
 
 type Share = Shares['of']
 
+export interface McpUpstreamParts {
+  /** Gets the reason when a call is cut. */
+  onCut?: (grant: string, reason: string) => void
+  /** For messages that stand for an action only together with what came before them. */
+  actionOf?: typeof mcpAction | undefined
+  /** Counts the answer. */
+  share?: Share
+  /** The tasks of a conversation, where a call may become one. */
+  tasksOf?: (conversation: Conversation) => Tasks
+}
+
 /** An MCP server as the upstream of a relay. */
 export class McpUpstream implements Upstream {
   readonly #server: string
   readonly #conversationOf: (request: RelayRequest, permitted: Permitted) => Promise<Conversation>
-  readonly #onCut: (grant: string, reason: string) => void
-  readonly #actionOf: typeof mcpAction
-  readonly #share: Share
+  readonly #parts: McpUpstreamParts
 
-  /**
-   * `conversationOf` returns the conversation that a request belongs to; `onCut` gets the reason when a call is cut. `actionOf` is for messages that
-   * stand for an action only together with what came before them. `share` counts the answer.
-   */
+  /** `conversationOf` returns the conversation that a request belongs to. */
   constructor(
     server: string,
     conversationOf: (request: RelayRequest, permitted: Permitted) => Promise<Conversation>,
-    onCut: (grant: string, reason: string) => void = () => undefined,
-    actionOf: typeof mcpAction = mcpAction,
-    share: Share = (_, __, make) => make(),
+    parts: McpUpstreamParts = {},
   ) {
     this.#server = server
     this.#conversationOf = conversationOf
-    this.#onCut = onCut
-    this.#actionOf = actionOf
-    this.#share = share
+    this.#parts = parts
   }
 
   toAction(request: RelayRequest): Action | Refused {
-    return this.#actionOf(this.#server, request)
+    return (this.#parts.actionOf ?? mcpAction)(this.#server, request)
   }
 
   async execute(permitted: Permitted, request: RelayRequest): Promise<Executed> {
@@ -46,18 +50,48 @@ export class McpUpstream implements Upstream {
       throw new ServiceError('invariant_broken', 'the conversation of another grant')
     const { signal } = permitted
     const cut = () => {
-      if (errorCode(signal.reason) === 'stream_cut') this.#onCut(grant, signal.reason.detail ?? '')
+      if (errorCode(signal.reason) === 'stream_cut') this.#parts.onCut?.(grant, signal.reason.detail ?? '')
     }
     signal.addEventListener('abort', cut, { once: true })
-    // Where something of the answer must be hidden or counted, it leaves on its own stream alone.
+    // Where something of the answer must be hidden or counted, it leaves on its own stream alone. So does a task, which must be seen.
     const { redact, mostBytes } = permitted.owed
-    const isResumable = redact.length === 0 && mostBytes === undefined
-    return this.#share(conversation.owner.agent, signal, () =>
-      conversation.channel.exchange(request, signal, undefined, { isDecided: true, isResumable }),
-    )
+    const mayBegin = conversation.channel.era === 'modern' || asksForTask(request)
+    const tasks = mayBegin ? this.#parts.tasksOf?.(conversation) : undefined
+    const isResumable = redact.length === 0 && mostBytes === undefined && tasks === undefined
+    const begun: { task?: Task | undefined } = {}
+    const rewrite = (text: string, value: JsonObject) => {
+      const state = taskBegun(conversation.channel.era, value)
+      if (state !== undefined) begun.task = tasks?.begin(state, permitted)
+      return text
+    }
+    const make = () =>
+      conversation.channel.exchange(request, signal, tasks && rewrite, { isDecided: true, isResumable })
+    const { share } = this.#parts
+    const goesOn: Executed['goesOn'] = ({ egress_bytes = 0 }) => {
+      begun.task?.answered(egress_bytes)
+      return begun.task?.effect
+    }
+    try {
+      const executed = await (share === undefined ? make() : share(conversation.owner.agent, signal, make))
+      return tasks === undefined ? executed : { ...executed, goesOn }
+    } catch (error) {
+      // Its client never learns of it, and its outcome is reported now.
+      begun.task?.end()
+      throw error
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     // Conversations are the server's, and end with it.
   }
+}
+
+/**
+ * Whether the client asked for a task. In the modern era a server may answer with one unasked; in the legacy era any other result may have a
+ * member `task`.
+ */
+function asksForTask(request: RelayRequest): boolean {
+  if (request.method !== 'POST') return false
+  const received = readReceived(request)
+  return !('refused' in received) && mayBeTask(received.era, received.message)
 }

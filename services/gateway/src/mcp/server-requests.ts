@@ -9,6 +9,13 @@ export function declaredBy({ capabilities }: JsonObject): string[] {
   return Object.entries(methods).flatMap(([name, method]) => (isObject(declared[name]) ? [method] : []))
 }
 
+/** What a server may ask of the client of a session: what the client declared that it answers, and its grant could allow (`found`). */
+export function asksOf(params: JsonObject, server: string, found: readonly string[]): ServerRequests | undefined {
+  const declared = declaredBy(params)
+  if (declared.length === 0) return undefined
+  return new ServerRequests(declared.filter((method) => found.includes(`${server}/${method}`)))
+}
+
 /** Requests of a server that wait for their client at once. */
 const mostWaiting = 32
 

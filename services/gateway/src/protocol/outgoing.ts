@@ -1,4 +1,4 @@
-import { type Era, type JsonObject, modernVersion, namedBy } from '@bailiwick/mcp'
+import { type Era, encodeFieldValue, type JsonObject, modernVersion, namedBy, tasksExtension } from '@bailiwick/mcp'
 import type { RawHeaders, RelayRequest } from '@bailiwick/relay'
 
 /** How the gateway names itself to an upstream that it reads. */
@@ -9,7 +9,9 @@ export function ownRequest(era: Era, id: string, method: string, params: JsonObj
   const meta = {
     'io.modelcontextprotocol/protocolVersion': modernVersion,
     'io.modelcontextprotocol/clientInfo': clientInfo,
-    'io.modelcontextprotocol/clientCapabilities': {},
+    'io.modelcontextprotocol/clientCapabilities': method.startsWith('tasks/')
+      ? { extensions: { [tasksExtension]: {} } }
+      : {},
   }
   const given = era === 'modern' ? { ...params, _meta: meta } : params
   const named = namedBy(method)
@@ -17,7 +19,7 @@ export function ownRequest(era: Era, id: string, method: string, params: JsonObj
   const headers: RawHeaders = [
     ...['content-type', 'application/json', 'accept', 'application/json, text/event-stream'],
     ...(era === 'modern' ? ['mcp-protocol-version', modernVersion, 'mcp-method', method] : []),
-    ...(era === 'modern' && typeof name === 'string' ? ['mcp-name', name] : []),
+    ...(era === 'modern' && typeof name === 'string' ? ['mcp-name', encodeFieldValue(name)] : []),
   ]
   return {
     method: 'POST',

@@ -50,6 +50,13 @@ it('passes on the response to another request only where no request is answered,
   expect((await through(`${other}${response}${own}`, { id: 9, isAwaited: () => true })).passed).toBe(own)
 })
 
+it('passes on no notification about a task, which may be another client’s', async () => {
+  const tasks = ['notifications/tasks', 'notifications/tasks/status'].map((method) =>
+    event({ method, params: { taskId: 't', result: {} } }),
+  )
+  expect((await through(`${tasks.join('')}${progress}${response}`)).passed).toBe(`${progress}${response}`)
+})
+
 it('passes on no second response, and none to another request', async () => {
   const other = event({ id: 8, result: { content: ['other'] } })
   expect((await through(`${other}${response}${response}${other}`)).passed).toBe(response)

@@ -21,7 +21,7 @@ export interface Screen {
 }
 
 /**
- * The events that may pass: notifications, and the one response to the request. An event that is not a message in strict JSON ends the
+ * The events that may pass: notifications, except those about tasks, and the one response to the request. An event that is not a message in strict JSON ends the
  * stream, because a client could read a request in it. A second response is left out: no request asked for it. If the stream ends
  * before the response, it throws, unless the client can get the response elsewhere: what the server did is not known.
  */
@@ -39,7 +39,7 @@ export async function* screenEvents(body: AsyncIterable<Uint8Array>, screen: Scr
       if (screen.onRequest(message.id, message.method)) yield event.raw
     } else if (message.kind === 'notification') {
       screen.onNotification(message.method)
-      yield event.raw
+      if (!isOfTasks(message.method)) yield event.raw
     } else if (!isAnswered && message.id === screen.id && screen.id !== undefined) {
       isAnswered = true
       yield shown(event, screen, value)
@@ -50,6 +50,12 @@ export async function* screenEvents(body: AsyncIterable<Uint8Array>, screen: Scr
   if (!canResume) throw new ServiceError('upstream_failed', 'the stream ended before the response')
   screen.onBrokenOff?.()
 }
+
+/**
+ * Whether a notification is about a task. Clients must not rely on these. They could be about the task of another client, and hold a result
+ * that is under what another decision owes.
+ */
+export const isOfTasks = (method: string): boolean => /^notifications\/tasks(\/|$)/.test(method)
 
 function shown(event: StreamEvent, { onResponse }: Screen, value: JsonObject): Uint8Array {
   const { data = '' } = event

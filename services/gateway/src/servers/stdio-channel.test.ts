@@ -65,6 +65,18 @@ it('gives each request what names it, and nothing of another', async () => {
   expect(two).not.toContain('t1')
 })
 
+it('passes on no notification about a task, which may be another client’s', async () => {
+  await using it = await open(
+    server(`({ id }, say) => {
+      say({ method: 'notifications/tasks/status', params: { taskId: 't', statusMessage: 'secret' } })
+      say({ method: 'notifications/message', params: { level: 'info', data: 'passes' } })
+      say({ id, result: {} })
+    }`),
+  )
+  const text = await textOf(await it.channel.exchange(request({ id: 1, method: 'tools/call' }), forever()))
+  expect([text.includes('secret'), text.includes('passes')]).toEqual([false, true])
+})
+
 it('refuses a second request under an id that is in use', async () => {
   await using it = await open(server('() => undefined'))
   const left = new AbortController()

@@ -2,7 +2,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
 import { type Era, type JsonObject, metaOf, readMessage } from '@bailiwick/mcp'
 import { type Executed, type RelayRequest, withoutSecrets } from '@bailiwick/relay'
-import { longestMessage, readUpstreamMessage } from '../protocol/screen.ts'
+import { isOfTasks, longestMessage, readUpstreamMessage } from '../protocol/screen.ts'
 import { type Channel, type ExchangeOptions, type Rewrite, whole, withSource } from './channel.ts'
 import { denialOfRequest, tellsOfFailure } from './http-channel.ts'
 import { ServerProcess, type ServerProcessOptions } from './server-process.ts'
@@ -188,7 +188,7 @@ export class StdioChannel implements Channel {
         return isAwaited
       }
       if (message.method.endsWith('/list_changed')) this.onListChanged()
-      const listeners = this.#meantFor(message.params)
+      const listeners = isOfTasks(message.method) ? [] : this.#meantFor(message.params)
       for (const { push } of listeners) push({ text, value, isResponse: false })
       return listeners.length > 0
     } catch {
