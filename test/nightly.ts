@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { commitNow, freePage, machine, plain } from './run-page.ts'
 
-// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
+// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mcp-canaries | mutants | stryker]
 // npm run nightly -- kills --count 10000: a campaign that goes on where it was interrupted; its options stand in test/chaos/campaign.ts.
 // The long counts, whose smoke counts CI runs: each writes test/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
 
@@ -174,6 +174,8 @@ const runs: Run[] = [
       '**/interleavings.test.ts',
       '--exclude',
       '**/canaries.test.ts',
+      '--exclude',
+      '**/mcp-canaries.test.ts',
       'test/abuse',
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
@@ -237,6 +239,14 @@ const runs: Run[] = [
     command: [...vitest, '--project', 'abuse', 'test/abuse/canaries.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^canaries: /),
+  },
+  {
+    name: 'mcp-canaries',
+    about:
+      '10,000 calls through the gateway, embedded and on a real Kafka and a real Redis, to servers that give away the secrets that the gateway gave them: in answers, errors, streams, header fields, tasks and on standard error, plain and in base64. No piece of 16 characters of a secret appears in what agents see, in logs, events, metrics or files; and no credential or proof of an agent reaches a server.',
+    command: [...vitest, '--project', 'abuse', '--project', 'abuse-kafka', 'test/abuse/mcp-canaries.test.ts'],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: ofTests(/^mcp canaries: /),
   },
   {
     name: 'mutants',

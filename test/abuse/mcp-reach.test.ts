@@ -3,12 +3,13 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { GatewayWorld, gatewayAuthority, type McpClient } from '../e2e/gateway-world.ts'
 import { eventually } from '../e2e/world.ts'
+import { projectAdapters } from './scene.ts'
 
 /* An agent whose grant is for one server of the gateway reaches for another one. */
 
 let world: GatewayWorld
 beforeAll(async () => {
-  world = await GatewayWorld.open()
+  world = await GatewayWorld.open({ adapters: projectAdapters })
 })
 afterAll(() => world?.[Symbol.asyncDispose]())
 

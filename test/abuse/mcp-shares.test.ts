@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { GatewayWorld } from '../e2e/gateway-world.ts'
+import { projectAdapters } from './scene.ts'
 
 /* One agent tries to take everything that the gateway has, over several grants and servers. */
 
 let world: GatewayWorld
 beforeAll(async () => {
-  world = await GatewayWorld.open()
+  world = await GatewayWorld.open({ adapters: projectAdapters })
   world.rewrite((mcp) => mcp, { each_agent: { streams: 3, processes: 2 } })
   expect(world.gateway.reload()).toBeUndefined()
 })

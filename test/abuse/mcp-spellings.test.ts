@@ -5,6 +5,7 @@ import { systemRandom } from '@bailiwick/kit'
 import { sampleKey } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { GatewayWorld } from '../e2e/gateway-world.ts'
+import { projectAdapters } from './scene.ts'
 
 /*
  * One request, two readings: what is decided must be what is sent. Each attack asks for something that the grant allows in one reading, and
@@ -17,7 +18,7 @@ let token: string
 let nonce: string | undefined
 let session: string
 beforeAll(async () => {
-  world = await GatewayWorld.open()
+  world = await GatewayWorld.open({ adapters: projectAdapters })
   ;({ grantId } = await world.granted())
   token = (await world.agent().credential({ grantId })).token
   session = (await begin()) ?? ''

@@ -2,13 +2,14 @@ import type { ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { GatewayWorld, type McpClient, upstreamSecret } from '../e2e/gateway-world.ts'
+import { projectAdapters } from './scene.ts'
 
 /* A server behind the gateway that lies, breaks off, or reaches for the client. */
 
 let world: GatewayWorld
 let client: McpClient
 beforeAll(async () => {
-  world = await GatewayWorld.open()
+  world = await GatewayWorld.open({ adapters: projectAdapters })
   client = await world.client('billing', 'modern')
   expect((await client.call('read')).message?.result).toBeDefined()
 })
@@ -90,7 +91,10 @@ it.each<[string, (response: ServerResponse, id: unknown) => void, string]>([
   ],
 ])('a server that %s gets nothing through', async (_, answer, code) => {
   calls(answer)
-  const { message, text, headers } = await client.call('read')
+  let { message, text, headers } = await client.call('read')
+  // A machine so busy that the decision point was not heard for two seconds.
+  for (let tries = 1; tries < 5 && message?.error?.data.code === 'stream_cut'; tries++)
+    ({ message, text, headers } = await client.call('read'))
   expect(message?.error?.data).toEqual({ code })
   expect(headers.get('www-authenticate')).toBeNull()
   expect(headers.get('location')).toBeNull()
@@ -159,6 +163,7 @@ it('a stream that holds what is no message is cut', async () => {
 
 it('tools whose names collide, that look like a method or like the gateway’s own, are never shown', async () => {
   await using other = await GatewayWorld.open({
+    adapters: projectAdapters,
     prepare: ({ state }) => {
       const [read] = state.tools
       if (read === undefined) throw new Error('no tool')
@@ -178,6 +183,7 @@ it('a server cannot choose what its calls are judged by: a declared mapping chan
     Object.assign(tool?.inputSchema ?? {}, { 'x-authzen-mapping': likeRead })
   }
   await using other = await GatewayWorld.open({
+    adapters: projectAdapters,
     prepare: ({ state }) => declare(state.tools.find(({ name }) => name === 'delete')),
   })
   const caller = await other.client('billing', 'modern')
