@@ -6,6 +6,7 @@ import { generateKey, writeKeyFile } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
 import { configSchema } from '@bailiwick/gateway/config'
 import { HttpFixture } from '@bailiwick/gateway/fixture'
+import { gitEntry, gitRegistryEntry } from '@bailiwick/gateway/git-entry'
 import { pinServer } from '@bailiwick/gateway/pin'
 import { type Gateway, startGateway } from '@bailiwick/gateway/start'
 import { type Logger, logger as makeLogger, metrics, readConfig } from '@bailiwick/host'
@@ -43,6 +44,8 @@ export interface GatewayWorldOptions {
   adapters?: () => Promise<Pick<SystemOptions, 'adapters'> & AsyncDisposable>
   /** Further variables of the gateway, for its secrets. */
   env?: Record<string, string>
+  /** Git servers: their entries in gateway.yaml. */
+  gits?: Record<string, { url: string; inject?: object }>
   entities?: (sample: InitialEntities) => InitialEntities
   logger?: Logger
 }
@@ -147,6 +150,7 @@ export class GatewayWorld implements AsyncDisposable {
     prepare,
     pinned = false,
     apis = {},
+    gits = {},
     system: parts = {},
     entities,
     logger,
@@ -178,6 +182,7 @@ export class GatewayWorld implements AsyncDisposable {
         file,
         JSON.stringify({
           http: Object.fromEntries(Object.entries(apis).map(([name, { entry }]) => [name, entry])),
+          git: gits,
           ...more,
           mcp: change({ billing: { ...billing, ...pin('billing') }, local: { ...local, ...pin('local') } }),
         }),
@@ -202,6 +207,8 @@ export class GatewayWorld implements AsyncDisposable {
       })
       servers.push({ type: 'tool-server', value: { ...server, tools: apis[name]?.tools ?? labels } } as never)
     }
+    for (const [name, entry] of Object.entries(gits))
+      servers.push({ type: 'tool-server', value: gitRegistryEntry(name, gitEntry.parse(entry)) } as never)
     const [caller, outcome] = [generateKey('pep-caller'), generateKey('outcome')]
     writeKeyFile(join(folder, 'keys'), 'gateway-caller', caller)
     writeKeyFile(join(folder, 'keys'), 'gateway-outcome', outcome)
@@ -214,12 +221,14 @@ export class GatewayWorld implements AsyncDisposable {
         resources: [
           { type: 'tool', id_prefix: 'billing/' },
           { type: 'tool', id_prefix: 'local/' },
+          ...Object.keys(gits).map((name) => ({ type: 'tool', id_prefix: `${name}/` })),
           ...Object.entries(apis).map(([name, { entry, tools }]) =>
             tools === undefined ? { type: 'api', id_prefix: `${entry.url}/` } : { type: 'tool', id_prefix: `${name}/` },
           ),
         ],
         base_urls: [
           ...[`${url}/mcp/billing`, `${url}/mcp/local`],
+          ...Object.keys(gits).map((name) => `${url}/git/${name}`),
           ...Object.entries(apis).map(([name, { entry }]) =>
             entry.host === undefined ? `${url}/http/${name}` : `http://${entry.host}:${port}`,
           ),

@@ -2,6 +2,7 @@ import { approvingErrors } from './kinds/approving.ts'
 import { askingErrors } from './kinds/asking.ts'
 import { callerErrors } from './kinds/callers.ts'
 import type { ErrorKind } from './kinds/error-kind.ts'
+import { gitErrors } from './kinds/git.ts'
 import { grantingErrors } from './kinds/granting.ts'
 import { logErrors } from './kinds/log.ts'
 import { mcpErrors } from './kinds/mcp.ts'
@@ -28,6 +29,7 @@ export const errorKinds = {
   ...upstreamErrors,
   ...mcpErrors,
   ...proxiedErrors,
+  ...gitErrors,
   ...modelErrors,
   ...systemErrors,
 } as const satisfies Record<string, ErrorKind>
@@ -46,6 +48,7 @@ export const errorGroups: Readonly<Record<string, Readonly<Record<string, ErrorK
   'Behind a relay': upstreamErrors,
   'MCP messages': mcpErrors,
   'HTTP APIs behind the gateway': proxiedErrors,
+  'Git repositories behind the gateway': gitErrors,
   'Calls of models': modelErrors,
   'The system': systemErrors,
 }

@@ -5,6 +5,7 @@ import { type Fault, schemaFaults } from '@bailiwick/host'
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
 import { address, headers, injectedHeaders, serverId, serverName, template } from './file-members.ts'
+import { gitEntry } from './git/git-entry.ts'
 import { modelsEntrySchema } from './models/models-entry.ts'
 import { secretInCommand } from './plain-secret.ts'
 import { apiEntry } from './proxy/api-entry.ts'
@@ -70,17 +71,19 @@ const fileSchema = z.strictObject({
   origins: z.array(z.string().max(512)).max(64).default([]),
   mcp: z.record(serverName, z.union([httpServer, stdioServer])).default({}),
   http: z.record(serverName, apiEntry).default({}),
+  /** Servers of git repositories, by name. */
+  git: z.record(serverName, gitEntry).default({}),
   /** Providers of models, by name. */
   models: z.record(serverName, modelsEntrySchema(address, headers)).default({}),
 })
 
-const file = fileSchema.superRefine(({ mcp, http, models }, context) => {
-  const names = [mcp, http, models].flatMap((entries) => Object.keys(entries))
-  if (names.length === 0) context.addIssue('expected at least one server below mcp, http or models')
+const file = fileSchema.superRefine(({ mcp, http, git, models }, context) => {
+  const names = [mcp, http, git, models].flatMap((entries) => Object.keys(entries))
+  if (names.length === 0) context.addIssue('expected at least one server below mcp, http, git or models')
   const hosts = Object.values(http).flatMap(({ host }) => (host === undefined ? [] : [host]))
   if (new Set(hosts).size < hosts.length) context.addIssue('a host is used twice below http')
   // `bailiwick gateway pin NAME` would mean either.
-  if (new Set(names).size < names.length) context.addIssue('a name is used twice below mcp, http and models')
+  if (new Set(names).size < names.length) context.addIssue('a name is used twice below mcp, http, git and models')
 })
 
 export type GatewayFile = z.output<typeof fileSchema>

@@ -9,7 +9,9 @@ import { openRelay, type SecretPort } from '@bailiwick/relay'
 import type { GatewayConfig } from './config.ts'
 import { connectionsWithin, openFilesLimit } from './descriptors.ts'
 import { type GatewayFile, readGatewayFile } from './gateway-file.ts'
+import { GitServer } from './git/git-server.ts'
 import { apiRoutes } from './http/api-routes.ts'
+import { gitRoutes } from './http/git-routes.ts'
 import { mcpRoutes } from './http/mcp-routes.ts'
 import { modelsRoutes } from './http/models-routes.ts'
 import { metadataPath } from './http/resource-metadata.ts'
@@ -24,6 +26,7 @@ import { Shares } from './mcp/shares.ts'
 import { modelProviders } from './models/open-models.ts'
 import { Apis } from './proxy/apis.ts'
 import { Reload, stampsOf } from './reload.ts'
+import { Served } from './served.ts'
 import { accessTo } from './servers/upstreams.ts'
 
 export interface GatewayAdapters {
@@ -128,6 +131,12 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   apis.prepare(file.http).use()
   const models = started.use(modelProviders({ point, secrets, logger, publicUrl, audiences, shares }))
   models.prepare(file.models)()
+  const gits = started.use(
+    new Served((name: string, entry: GatewayFile['git'][string]) => {
+      return new GitServer({ name, entry, point, secrets, shares, audiences, address: `${publicUrl}/git/${name}` })
+    }),
+  )
+  gits.prepare(file.git)()
   const { http, health, listen } = started.use(
     await openServers({ config, clock, random, logger, metrics, limits: connectionsWithin(openFilesLimit()) }),
   )
@@ -135,6 +144,12 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   mcpRoutes(http, { servers, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
   apiRoutes(http, { apis, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
   modelsRoutes(http, { provider: (name) => models.get(name), publicUrl, origins: () => inUse.origins })
+  gitRoutes(http, {
+    server: (name) => gits.get(name),
+    publicUrl,
+    issuer: trust.public_url,
+    origins: () => inUse.origins,
+  })
   observe(metrics, servers)
   const url = await listen()
   const reload = started.use(
@@ -144,11 +159,13 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
         const prepared = apis.prepare(next.http)
         try {
           const useModels = models.prepare(next.models)
+          const useGits = gits.prepare(next.git)
           const changes = servers.apply(next.mcp, (server, err) =>
             logger.error({ err, server }, 'A PIN FILE CANNOT BE READ: ITS SERVER IS SERVED WITHOUT A PIN'),
           )
           const others = prepared.use()
           useModels()
+          useGits()
           inUse = next
           reports.again(servers.names)
           return bothChanges(changes, others)

@@ -26,6 +26,8 @@ const viaApi = <M extends 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS
     on: 'http',
     gives: '*/*',
   }) as const
+const viaGit = <M extends 'GET' | 'POST'>(method: M, summary: string) =>
+  ({ method, path: '/git/*', summary, on: 'http', gives: '*/*' }) as const
 const modelPathSchema = z.object({ name: z.string(), '*': z.string() })
 
 /** MCP itself is described by its own specification: messages are JSON-RPC, and most answers come from the server behind the gateway. */
@@ -74,6 +76,16 @@ export const gatewayRoutes = {
     method: 'GET',
     path: '/.well-known/oauth-protected-resource/http/:name',
     summary: 'Metadata of an HTTP API as a protected resource (RFC 9728)',
+    on: 'http',
+    params: serverNameSchema,
+    answer: resourceMetadataSchema,
+  },
+  readFromGit: viaGit('GET', 'Smart HTTP of git: what a repository has, before a fetch or a push'),
+  sendToGit: viaGit('POST', 'Smart HTTP of git: a fetch, or a push of one ref'),
+  describeGit: {
+    method: 'GET',
+    path: '/.well-known/oauth-protected-resource/git/:name',
+    summary: 'Metadata of a git server as a protected resource (RFC 9728)',
     on: 'http',
     params: serverNameSchema,
     answer: resourceMetadataSchema,

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
 import type { Client, Dispatcher } from 'undici'
@@ -9,6 +10,11 @@ export interface Sent {
   /** Names and values alternate. The connection adds `host`, `connection` and `content-length`, and nothing else. */
   headers: RawHeaders
   body: Uint8Array
+  /**
+   * Bytes that are sent after the body, as they arrive. If it throws, the connection is given up, so that a part does not pass for the whole.
+   * Without a `content-length` among the headers, they are sent as chunks.
+   */
+  following?: AsyncIterable<Uint8Array> | undefined
 }
 
 export interface ExchangeLimits {
@@ -38,7 +44,7 @@ const mostInformational = 8
  */
 export function exchange(
   client: Client,
-  { method, target, headers, body }: Sent,
+  { method, target, headers, body, following }: Sent,
   { headMs, mostBytes }: ExchangeLimits,
   signal: AbortSignal,
   ended: (isWhole: boolean) => void,
@@ -51,11 +57,29 @@ export function exchange(
         method,
         path: target,
         headers: [...headers],
-        body: body.length === 0 ? null : Buffer.from(body.buffer, body.byteOffset, body.length),
+        body: following === undefined ? bytesOf(body) : Readable.from(joined(body, following), { objectMode: false }),
       },
       call,
     )
   return call.head
+}
+
+const bytesOf = (body: Uint8Array): Buffer | null =>
+  body.length === 0 ? null : Buffer.from(body.buffer, body.byteOffset, body.length)
+
+/** Gives `following` up in any case, even if it is given up itself before it was reached. */
+async function* joined(body: Uint8Array, following: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const rest = following[Symbol.asyncIterator]()
+  try {
+    yield body
+    for (;;) {
+      const { done, value } = await rest.next()
+      if (done) return
+      yield value
+    }
+  } finally {
+    await rest.return?.()
+  }
 }
 
 class Exchange implements Dispatcher.DispatchHandler {

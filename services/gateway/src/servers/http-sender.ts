@@ -23,6 +23,17 @@ export interface HttpSenderOptions {
   headMs: number
 }
 
+/** A request as it is sent, without the fields that are added for the upstream. */
+export interface SentOn {
+  method: string
+  headers: RawHeaders
+  body: Uint8Array
+  /** The path and query below the address, with a slash at its beginning. The address must then have no query. */
+  below?: string
+  /** Bytes that are sent after the body, as they arrive. */
+  following?: AsyncIterable<Uint8Array> | undefined
+}
+
 /** A stream may last as long as its grant, so only a single message is bounded (`longestMessage`). */
 const mostBytes = 1024 * longestMessage
 const connectMs = 5000
@@ -47,10 +58,7 @@ export class HttpSender implements AsyncDisposable {
   }
 
   /** Rejects with `upstream_…`, and with `secret_unavailable`; the answer's body fails with the same codes. */
-  async send(
-    { method, headers, body }: { method: string; headers: RawHeaders; body: Uint8Array },
-    signal: AbortSignal,
-  ): Promise<Answered> {
+  async send({ method, headers, body, below = '', following }: SentOn, signal: AbortSignal): Promise<Answered> {
     const { inject, secrets, headMs } = this.#options
     const own = await Promise.all(
       Object.entries(inject).map(async ([name, template]) => ({ name, ...(await fillTemplate(template, secrets)) })),
@@ -62,7 +70,13 @@ export class HttpSender implements AsyncDisposable {
     const sent = [...kept, ...own.flatMap(({ name, text }) => [name, text]), 'accept-encoding', 'identity']
     const answered = await exchange(
       client,
-      { method, target: this.#target, headers: sent, body },
+      {
+        method,
+        target: below === '' ? this.#target : `${this.#target.replace(/\/$/, '')}${below}`,
+        headers: sent,
+        body,
+        following,
+      },
       { headMs, mostBytes },
       signal,
       (isWhole) => connections.release(client, isWhole),
