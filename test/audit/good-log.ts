@@ -404,7 +404,7 @@ export class GoodLog implements Disposable {
     of: string,
     version: number,
     sequence: number,
-    status: 'succeeded' | 'not_executed',
+    status: 'succeeded' | 'not_executed' | 'not_observed',
     sent: { egress_bytes?: number; answered?: number; cost?: { amount: string; currency: string } } = {},
   ): void {
     const allow = this.draft<'decisions.v1', 'decision.allowed'>(of)

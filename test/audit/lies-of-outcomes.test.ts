@@ -144,6 +144,15 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'what may have been spent',
   ]),
   [
+    'an outcome that gives back what a proxy did out of sight (V9)',
+    'V9',
+    (log) => {
+      log.outcome('adjust done', 'adjust', 5, 2, 'not_observed', { cost: { amount: '100', currency: 'EUR' } })
+      outcome(log, 'adjust done').data.released = { calls: 0, egress_bytes: 0, cost: { EUR: '300' } }
+    },
+    'what may have been spent',
+  ],
+  [
     'an effect that cost more than was reserved (V9)',
     'V9',
     (log) => {

@@ -27,6 +27,9 @@ import {
 /** The secret that the HTTP server wants. It must be seen nowhere else. */
 export const upstreamSecret = 'upstream-secret-0123456789'
 
+/** What other proxies send to the gateway when they ask for decisions. */
+export const proxySecret = 'proxy-secret-0123456789'
+
 export const stdioFixture = join(import.meta.dirname, '../../services/gateway/src/fixture/stdio-server.fixture.ts')
 
 export interface GatewayWorldOptions {
@@ -46,6 +49,8 @@ export interface GatewayWorldOptions {
   env?: Record<string, string>
   /** Git servers: their entries in gateway.yaml. */
   gits?: Record<string, { url: string; inject?: object }>
+  /** APIs behind other proxies: their entries in gateway.yaml and, for those with operations, what each operation does. */
+  authorize?: Record<string, { entry: { url: string; address: string } & object; tools?: Record<string, object> }>
   entities?: (sample: InitialEntities) => InitialEntities
   logger?: Logger
 }
@@ -120,6 +125,9 @@ export async function patiently<T>(act: () => Promise<T>): Promise<T> {
 }
 
 type Entries = Record<string, object>
+const entriesOf = (all: Record<string, { entry: object }>): Entries =>
+  Object.fromEntries(Object.entries(all).map(([name, { entry }]) => [name, entry]))
+
 type Made = Pick<GatewayWorld, 'system' | 'approver' | 'http' | 'url' | 'folder' | 'gateway' | 'rewrite'>
 
 /** A real installation, its gateway in front of a server over HTTP and one on standard input, a person, and an agent with a grant. */
@@ -151,6 +159,7 @@ export class GatewayWorld implements AsyncDisposable {
     pinned = false,
     apis = {},
     gits = {},
+    authorize = {},
     system: parts = {},
     entities,
     logger,
@@ -181,21 +190,24 @@ export class GatewayWorld implements AsyncDisposable {
       writeFileSync(
         file,
         JSON.stringify({
-          http: Object.fromEntries(Object.entries(apis).map(([name, { entry }]) => [name, entry])),
+          http: entriesOf(apis),
           git: gits,
+          authorize: entriesOf(authorize),
           ...more,
           mcp: change({ billing: { ...billing, ...pin('billing') }, local: { ...local, ...pin('local') } }),
         }),
       )
     const pin = (name: string) => (pinned ? { pin: `${name}.pin.json` } : {})
     const env = {
-      ...{ PATH: process.env.PATH, UPSTREAM_SECRET: upstreamSecret, GATEWAY_CANARY: 'gateway-canary' },
+      ...{ PATH: process.env.PATH, UPSTREAM_SECRET: upstreamSecret, PROXY_SECRET: proxySecret },
+      GATEWAY_CANARY: 'gateway-canary',
       ...variables,
     }
     const secrets = openSecrets({ env })
     write()
     const servers: InitialEntities[number][] = []
-    const described = Object.entries(apis).flatMap(([name, { tools }]) => (tools === undefined ? [] : [name]))
+    const behind = { ...apis, ...authorize }
+    const described = Object.entries(behind).flatMap(([name, { tools }]) => (tools === undefined ? [] : [name]))
     for (const name of ['billing', 'local', ...described]) {
       const { server } = await pinServer({
         name,
@@ -205,7 +217,7 @@ export class GatewayWorld implements AsyncDisposable {
         secrets,
         random: systemRandom,
       })
-      servers.push({ type: 'tool-server', value: { ...server, tools: apis[name]?.tools ?? labels } } as never)
+      servers.push({ type: 'tool-server', value: { ...server, tools: behind[name]?.tools ?? labels } } as never)
     }
     for (const [name, entry] of Object.entries(gits))
       servers.push({ type: 'tool-server', value: gitRegistryEntry(name, gitEntry.parse(entry)) } as never)
@@ -222,7 +234,7 @@ export class GatewayWorld implements AsyncDisposable {
           { type: 'tool', id_prefix: 'billing/' },
           { type: 'tool', id_prefix: 'local/' },
           ...Object.keys(gits).map((name) => ({ type: 'tool', id_prefix: `${name}/` })),
-          ...Object.entries(apis).map(([name, { entry, tools }]) =>
+          ...Object.entries(behind).map(([name, { entry, tools }]) =>
             tools === undefined ? { type: 'api', id_prefix: `${entry.url}/` } : { type: 'tool', id_prefix: `${name}/` },
           ),
         ],
@@ -232,6 +244,7 @@ export class GatewayWorld implements AsyncDisposable {
           ...Object.entries(apis).map(([name, { entry }]) =>
             entry.host === undefined ? `${url}/http/${name}` : `http://${entry.host}:${port}`,
           ),
+          ...Object.values(authorize).map(({ entry }) => entry.address),
         ],
         may_release: true,
       },

@@ -53,7 +53,7 @@ export type Part = 'all' | 'some' | Authority
 export type Flaw = 'none' | 'signer' | 'maker' | 'parent' | 'as_of' | 'expiry'
 
 const kinds = ['credential', 'delegation', 'grant', 'agent', 'approver', 'tool-server', 'all'] as const
-const statuses = ['succeeded', 'failed', 'not_executed', 'unknown'] as const
+const statuses = ['succeeded', 'failed', 'not_executed', 'not_observed', 'unknown'] as const
 
 export const tools: Record<string, { server: string; labels: string[] }> = {
   'erp/read': { server: 'erp', labels: ['reads_private'] },

@@ -166,7 +166,8 @@ export const outcomeReported = z.strictObject({
   enforcement_point: nameSchema,
   /** The enforcement point's own number. */
   sequence: z.int().min(1),
-  status: z.enum(['succeeded', 'failed', 'not_executed', 'unknown']),
+  /** `not_observed`: a proxy carried out the action, and the enforcement point that decided for it could not see what happened. */
+  status: z.enum(['succeeded', 'failed', 'not_executed', 'not_observed', 'unknown']),
   /** The amounts that go back to the budget; empty unless the point may release and reports `not_executed`. */
   released: amountsSchema,
   /** Exactly what the enforcement point signed. */

@@ -32,7 +32,11 @@ const fieldsSchema = z.strictObject({
   decision_id: decisionIdSchema,
   /** The action's name in the ALLOW's event: the salted hash of its text if the permit has a salt, otherwise its digest. */
   action_digest: sha256Schema,
-  status: z.enum(['succeeded', 'failed', 'not_executed', 'unknown']),
+  /**
+   * `not_observed`: the point answered a proxy, which then carried out the action out of the point's sight. Nothing of the reservation goes
+   * back.
+   */
+  status: z.enum(['succeeded', 'failed', 'not_executed', 'not_observed', 'unknown']),
   at: timestampSchema,
   /**
    * What the effect cost in the end. Of the amount that the ALLOW reserved, the decision point gives the rest back, if the point may

@@ -1,5 +1,6 @@
 import { approvingErrors } from './kinds/approving.ts'
 import { askingErrors } from './kinds/asking.ts'
+import { authorizingErrors } from './kinds/authorizing.ts'
 import { callerErrors } from './kinds/callers.ts'
 import type { ErrorKind } from './kinds/error-kind.ts'
 import { gitErrors } from './kinds/git.ts'
@@ -30,6 +31,7 @@ export const errorKinds = {
   ...mcpErrors,
   ...proxiedErrors,
   ...gitErrors,
+  ...authorizingErrors,
   ...modelErrors,
   ...systemErrors,
 } as const satisfies Record<string, ErrorKind>
@@ -49,6 +51,7 @@ export const errorGroups: Readonly<Record<string, Readonly<Record<string, ErrorK
   'MCP messages': mcpErrors,
   'HTTP APIs behind the gateway': proxiedErrors,
   'Git repositories behind the gateway': gitErrors,
+  'Decisions for other proxies': authorizingErrors,
   'Calls of models': modelErrors,
   'The system': systemErrors,
 }

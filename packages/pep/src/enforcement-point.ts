@@ -18,7 +18,7 @@ import { askBudget, type BudgetLeft, type Planned } from './budget.ts'
 import { CallLife, cutReasonOf } from './call-life.ts'
 import { askPdp, type ClaimedAllow, type Observed } from './decision.ts'
 import { EvidenceClient } from './evidence-client.ts'
-import { type Duties, doneHere, isSigned, type Notify, readDuties, sendAll } from './obligations.ts'
+import { type Duties, doneHere, isSigned, limitsAnswer, type Notify, readDuties, sendAll } from './obligations.ts'
 import { OpenCalls } from './open-calls.ts'
 import type { OutcomeStore } from './outcome-store.ts'
 import { OutcomeReporter } from './outcomes.ts'
@@ -82,6 +82,12 @@ export interface Call extends Observed {
    * checked answer.
    */
   holdsAnswer?: boolean
+  /**
+   * The effect happens where this point cannot see it: a proxy asked, and carries it out. Nothing of the answer can then be hidden, limited
+   * or cut, and the proxy may be late, so a decision that demands any of it is refused (`obligation_unsupported`). The outcome is
+   * `not_observed`.
+   */
+  isUnseen?: boolean
 }
 
 /** The effect's input: exactly what was decided, frozen. Execute from `action`, and from nothing else. */
@@ -227,7 +233,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     if (deciding.has(callId)) return refusal('call_in_progress')
     deciding.add(callId)
     try {
-      const claimed = await askPdp(pdp, snapshot, call, callId, doneHere(notify))
+      const claimed = await askPdp(pdp, snapshot, call, callId, doneHere(notify, call.isUnseen))
       if ('allowed' in claimed) return await redeem(claimed, call, { snapshot, bytes }, callId)
       await sendDue(readDuties(claimed.conditions, notify))
       return claimed.refusal
@@ -280,6 +286,8 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     const duties = readDuties(obligations, notify)
     const sent = await sendDue(duties)
     if (!isSigned(claimed.conditions, obligations) || !duties.complete) return notExecuted('obligation_unknown')
+    // The decision point was told that nothing of the kind can be done here.
+    if (call.isUnseen && limitsAnswer(duties)) return notExecuted('obligation_unsupported')
     if (!sent || isOver(permit, duties)) return notExecuted('obligation_failed')
     if (!isUnchanged(call, snapshot, bytes)) return notExecuted('permit_action_mismatch')
     const life = new CallLife(openCalls, decisionId, answerMsOf(call))
@@ -395,6 +403,11 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
         end(life)
         throw error
       })
+      if (call.isUnseen) {
+        report(permitted, { status: 'not_observed' })
+        end(life)
+        return { allowed: true, decisionId: permitted.decisionId, callId, result }
+      }
       const { answer, bytes: sent } = held(call, allowed, result, describe)
       reportResult(allowed, () => describe(result), sent === undefined ? {} : { egress_bytes: sent })
       return { allowed: true, decisionId: permitted.decisionId, callId, result: answer }

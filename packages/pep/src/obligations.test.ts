@@ -267,3 +267,36 @@ it('a description that comes later holds up the outcome alone', async () => {
   await delivered
   expect(pdp.outcomes).toMatchObject([{ status: 'succeeded', egress_bytes: 3 }])
 })
+
+describe('a call whose effect happens out of sight', () => {
+  async function unseen(obligations?: Obligation[]) {
+    await using pdp = await FakePdp.start()
+    await using point = await aPoint(pdp)
+    if (obligations !== undefined) pdp.answer = (evaluation) => pdp.allow(evaluation, { obligations })
+    const answer = await point.guard(
+      { ...aCall(), isUnseen: true },
+      async () => 'told',
+      () => ({ cost: { amount: '0', currency: 'EUR' } }),
+    )
+    await point.delivered()
+    return { answer, outcome: pdp.outcomes[0], supported: pdp.evaluations[0]?.context.supported_obligations }
+  }
+
+  it('is asked for without obligations on the answer, and reported as not observed: nothing comes back (V9)', async () => {
+    const { answer, outcome, supported } = await unseen()
+    expect(answer).toMatchObject({ allowed: true, result: 'told' })
+    expect(supported).toEqual(['step-up'])
+    expect(outcome).toMatchObject({ status: 'not_observed' })
+    expect(outcome).not.toHaveProperty('cost')
+  })
+
+  it.each([
+    ['hides a field', redact('iban')],
+    ['limits the answer', limit(9)],
+    ['wants its outcome in time', custom({ action: 'report_outcome_by', seconds: 30 })],
+  ])('is refused by a decision that %s, whatever was declared (V13)', async (_, obligation) => {
+    const { answer, outcome } = await unseen([obligation as Obligation])
+    expect(answer).toMatchObject({ allowed: false, reason: 'obligation_unsupported' })
+    expect(outcome).toMatchObject({ status: 'not_executed' })
+  })
+})

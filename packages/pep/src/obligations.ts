@@ -51,9 +51,16 @@ export function readDuties(obligations: readonly unknown[], notify: Notify | und
   }
 }
 
-/** The types fulfilled here, as an enforcement point declares them ("Negotiation"). */
-export const doneHere = (notify: Notify | undefined): string[] => [
-  'custom',
+/** Whether the obligations say anything about the answer, or about when it is over. */
+export const limitsAnswer = ({ owed: { redact, mostBytes }, reportSeconds }: Duties): boolean =>
+  redact.length > 0 || mostBytes !== undefined || reportSeconds !== undefined
+
+/**
+ * The types fulfilled here, as an enforcement point declares them ("Negotiation"). All that we call `custom` concern the answer, which a
+ * point does not have if the effect happens out of its sight.
+ */
+export const doneHere = (notify: Notify | undefined, isUnseen = false): string[] => [
+  ...(isUnseen ? [] : ['custom']),
   'step-up',
   ...(notify === undefined ? [] : ['notification']),
 ]

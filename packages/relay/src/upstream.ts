@@ -18,6 +18,8 @@ export interface RelayRequest {
   readonly headers: RawHeaders
   /** The whole content, after the framing was removed. Empty if there was none. Its length is bounded by the gate. */
   readonly body: Uint8Array
+  /** There may be content that is not in `body`: a proxy asks for a decision without showing it. */
+  readonly isBodyUnseen?: boolean
 }
 
 /** What the upstream answered. */

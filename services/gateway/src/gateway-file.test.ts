@@ -47,11 +47,11 @@ it.each([
   ],
   ['a misspelt member of the file', 'mpc: {}', 'unknown member "mpc"'],
   ['both forms at once', 'mcp: { a: { url: "http://h/", command: [x] } }', 'mcp.a: unknown member "command"'],
-  ['no server', 'mcp: {}', 'expected at least one server below mcp, http, git or models'],
+  ['no server', 'mcp: {}', 'expected at least one server below mcp, http, git, models or authorize'],
   [
     'a name in two places',
     'mcp: { a: { url: "http://h/" } }\nhttp: { a: { url: "http://h/" } }',
-    'below mcp, http, git and models',
+    'below mcp, http, git, models and authorize',
   ],
   [
     'a misspelt member of an API',
@@ -72,6 +72,16 @@ it.each([
     'a field of answers that the gateway makes',
     'http: { a: { url: "http://h/", answer: [cache-control] } }',
     'http.a.answer.0',
+  ],
+  [
+    'the secret of a proxy in the file itself',
+    'authorize: { a: { url: "http://h/", address: "http://p/", secret: abc-secret } }',
+    'authorize.a.secret',
+  ],
+  [
+    'a proxy that shows no body, and is said to',
+    'authorize: { a: { url: "http://h/", address: "http://p/", secret: "${secret:env:X}", body: shown } }',
+    'authorize.a.body: only Envoy shows a body',
   ],
   ['a query in the address of an API', 'http: { a: { url: "http://h/?a=b" } }', 'http.a.url'],
   ['a name that is no segment of a path', 'mcp: { "A/b": { url: "http://h/" } }', 'mcp'],
@@ -115,4 +125,6 @@ it('repeats no value of a field: a secret may stand there by mistake (V17)', () 
   expect(said).not.toContain('abc-secret')
   for (const entry of ['url: "http://h/mcp?api_key=abc-secret"', 'command: [server, --token, abc-secret]'])
     expect(faultsOf(`mcp: { a: { ${entry} } }`)).not.toContain('abc-secret')
+  const proxy = 'authorize: { a: { url: "http://h/", address: "http://p/", secret: abc-secret } }'
+  expect(faultsOf(proxy)).not.toContain('abc-secret')
 })

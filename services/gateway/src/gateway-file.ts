@@ -4,6 +4,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { type Fault, schemaFaults } from '@bailiwick/host'
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
+import { authorizeEntry } from './authorize/authorize-entry.ts'
 import { address, headers, injectedHeaders, serverId, serverName, template } from './file-members.ts'
 import { gitEntry } from './git/git-entry.ts'
 import { modelsEntrySchema } from './models/models-entry.ts'
@@ -75,15 +76,17 @@ const fileSchema = z.strictObject({
   git: z.record(serverName, gitEntry).default({}),
   /** Providers of models, by name. */
   models: z.record(serverName, modelsEntrySchema(address, headers)).default({}),
+  /** APIs behind proxies of others, which ask at `/authorize/<name>`. */
+  authorize: z.record(serverName, authorizeEntry).default({}),
 })
 
-const file = fileSchema.superRefine(({ mcp, http, git, models }, context) => {
-  const names = [mcp, http, git, models].flatMap((entries) => Object.keys(entries))
-  if (names.length === 0) context.addIssue('expected at least one server below mcp, http, git or models')
+const file = fileSchema.superRefine(({ mcp, http, git, models, authorize }, context) => {
+  const names = [mcp, http, git, models, authorize].flatMap((entries) => Object.keys(entries))
+  if (names.length === 0) context.addIssue('expected at least one server below mcp, http, git, models or authorize')
   const hosts = Object.values(http).flatMap(({ host }) => (host === undefined ? [] : [host]))
   if (new Set(hosts).size < hosts.length) context.addIssue('a host is used twice below http')
   // `bailiwick gateway pin NAME` would mean either.
-  if (new Set(names).size < names.length) context.addIssue('a name is used twice below mcp, http, git and models')
+  if (new Set(names).size < names.length) context.addIssue('a name is used twice below mcp, http, git, models and authorize')
 })
 
 export type GatewayFile = z.output<typeof fileSchema>
@@ -132,7 +135,9 @@ function contentOf(document: ReturnType<typeof parseDocument>, path: string): un
 
 /** A value of a field or variable, an address or an argument may be a secret or hold one, written there by mistake (V17). */
 const withoutValue = ({ path, said }: Fault): string =>
-  ['headers', 'env', 'url', 'command'].some((member) => path.includes(member)) ? said.replace(/ \(is .*\)$/s, '') : said
+  ['headers', 'env', 'url', 'command', 'secret', 'address'].some((member) => path.includes(member))
+    ? said.replace(/ \(is .*\)$/s, '')
+    : said
 
 /** Keeps only the faults of the form that the entry means, by `url` or `command`. Otherwise a fault of the other form would be shown. */
 function nearest(content: unknown) {

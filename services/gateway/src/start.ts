@@ -6,12 +6,14 @@ import { type Logger, type Metrics, openServers, publicUrlOf } from '@bailiwick/
 import { type Clock, type RandomSource, writeFileDurably } from '@bailiwick/kit'
 import { fileOutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
 import { openRelay, type SecretPort } from '@bailiwick/relay'
+import { Authorizers } from './authorize/authorizers.ts'
 import type { GatewayConfig } from './config.ts'
 import { connectionsWithin, openFilesLimit } from './descriptors.ts'
 import { type GatewayFile, readGatewayFile } from './gateway-file.ts'
 import { GitServer } from './git/git-server.ts'
 import { apiRoutes } from './http/api-routes.ts'
 import { gitRoutes } from './http/git-routes.ts'
+import { authorizeRoutes } from './http/authorize-routes.ts'
 import { mcpRoutes } from './http/mcp-routes.ts'
 import { modelsRoutes } from './http/models-routes.ts'
 import { metadataPath } from './http/resource-metadata.ts'
@@ -137,6 +139,8 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
     }),
   )
   gits.prepare(file.git)()
+  const authorizers = new Authorizers({ point, secrets, audiences })
+  authorizers.prepare(file.authorize)()
   const { http, health, listen } = started.use(
     await openServers({ config, clock, random, logger, metrics, limits: connectionsWithin(openFilesLimit()) }),
   )
@@ -150,6 +154,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
     issuer: trust.public_url,
     origins: () => inUse.origins,
   })
+  authorizeRoutes(http, authorizers)
   observe(metrics, servers)
   const url = await listen()
   const reload = started.use(
@@ -160,6 +165,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
         try {
           const useModels = models.prepare(next.models)
           const useGits = gits.prepare(next.git)
+          const useAuthorizers = authorizers.prepare(next.authorize)
           const changes = servers.apply(next.mcp, (server, err) =>
             logger.error({ err, server }, 'A PIN FILE CANNOT BE READ: ITS SERVER IS SERVED WITHOUT A PIN'),
           )
@@ -168,7 +174,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
           useGits()
           inUse = next
           reports.again(servers.names)
-          return bothChanges(changes, others)
+          return bothChanges(bothChanges(changes, others), useAuthorizers())
         } catch (error) {
           prepared.drop()
           throw error

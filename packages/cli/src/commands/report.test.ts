@@ -75,6 +75,7 @@ it('counts from the log what a report says, and nothing outside its period', asy
     'Longest grant': '120 min',
     'Revocation, from click to declared': '1 s',
     'Last ALLOW after a revocation': '0 ms',
+    'Effects not observed': '0',
     'Unreconciled outcomes': '0',
     'Policy files changed on disk': '0',
     Gaps: '0',
@@ -113,6 +114,12 @@ it('subtracts nothing for an earlier ALLOW that was taken back in its period', a
   const { out } = await report([...quiet, ...late], '--json')
   const { measures } = JSON.parse(out) as Machine
   expect(measures.find(({ name }) => name === 'Denials by reason')?.note).toBe('1 decisions allowed')
+})
+
+it('counts what a proxy did out of sight, and finds no fault in it', async () => {
+  const unseen = leaf('outcome.reported', '18:21:00', { decision_id: 'dec_1', status: 'not_observed' })
+  const { out, code } = await report([...quiet, unseen], '--json')
+  expect([numbers(JSON.parse(out) as Machine)['Effects not observed'], code]).toEqual(['1', 0])
 })
 
 it.each([

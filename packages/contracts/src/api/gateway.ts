@@ -28,7 +28,18 @@ const viaApi = <M extends 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS
   }) as const
 const viaGit = <M extends 'GET' | 'POST'>(method: M, summary: string) =>
   ({ method, path: '/git/*', summary, on: 'http', gives: '*/*' }) as const
-const modelPathSchema = z.object({ name: z.string(), '*': z.string() })
+const pathBelowSchema = z.object({ name: z.string(), '*': z.string() })
+
+/** Envoy asks with the method and the path of the request that it asks about. */
+const byEnvoy = <M extends 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'>(method: M) =>
+  ({
+    method,
+    path: '/authorize/:name/*',
+    summary: 'Envoy asks whether this request may pass (ext_authz over HTTP): 200, 401 or 403',
+    on: 'http',
+    params: pathBelowSchema,
+    gives: '*/*',
+  }) as const
 
 /** MCP itself is described by its own specification: messages are JSON-RPC, and most answers come from the server behind the gateway. */
 export const gatewayRoutes = {
@@ -90,13 +101,27 @@ export const gatewayRoutes = {
     params: serverNameSchema,
     answer: resourceMetadataSchema,
   },
+  askForwardAuth: {
+    method: 'GET',
+    path: '/authorize/:name',
+    summary: 'nginx, Caddy or Traefik asks whether a request may pass: 200, 401 or 403',
+    on: 'http',
+    params: serverNameSchema,
+    gives: '*/*',
+  },
+  getByEnvoy: byEnvoy('GET'),
+  postByEnvoy: byEnvoy('POST'),
+  putByEnvoy: byEnvoy('PUT'),
+  patchByEnvoy: byEnvoy('PATCH'),
+  deleteByEnvoy: byEnvoy('DELETE'),
+  optionsByEnvoy: byEnvoy('OPTIONS'),
   callModel: {
     method: 'POST',
     path: '/models/:name/*',
     summary:
       'The API of a provider of models, as far as it can be priced: /v1/chat/completions, /v1/responses, /v1/messages',
     on: 'http',
-    params: modelPathSchema,
+    params: pathBelowSchema,
     body: z.record(z.string(), z.unknown()),
     gives: '*/*',
   },
@@ -105,7 +130,7 @@ export const gatewayRoutes = {
     path: '/models/:name/*',
     summary: 'The models of a provider: /v1/models',
     on: 'http',
-    params: modelPathSchema,
+    params: pathBelowSchema,
     gives: '*/*',
   },
 } as const satisfies Routes

@@ -111,6 +111,7 @@ export const decisions: ExamplesOf<'decisions.v1'> = {
   'outcome.reported': {
     succeeded: outcome,
     'not executed, by a point that may release': { ...outcome, status: 'not_executed', released: reserved },
+    'of a proxy that another point decided for': { ...outcome, status: 'not_observed' },
   },
   'outcome.missing': { 'past its due time': { decision_id: decisionId, grant_id: grantId, due: at(5) } },
   'outcome.refused': {

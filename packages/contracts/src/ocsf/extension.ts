@@ -53,7 +53,7 @@ export const ocsfExtensionSchema = z
     /** `VOID`: the answer of a decision point that lost to another one; no caller received it. */
     decision: z.enum(['ALLOW', 'DENY', 'ABANDONED', 'VOID']).optional(),
     reason: textSchema.optional(),
-    outcome: z.enum(['succeeded', 'failed', 'not_executed', 'unknown', 'missing']).optional(),
+    outcome: z.enum(['succeeded', 'failed', 'not_executed', 'not_observed', 'unknown', 'missing']).optional(),
     policy_set: sha256Schema.optional(),
     policies: z.array(textSchema).optional(),
     /** The changed, revoked or found object, under the event's own names. */

@@ -24,6 +24,8 @@ export interface HttpArguments {
   readonly body?: unknown
   /** In place of any other content. */
   readonly body_sha256?: string
+  /** The request may have content that no decision can see. */
+  readonly body_unseen?: true
 }
 
 /**
@@ -31,7 +33,7 @@ export interface HttpArguments {
  * as JSON, as the fields of a form, or, if it is neither, only its SHA-256. A policy can then bound everything that the upstream can act on.
  */
 export function httpArguments(
-  { method, target, headers, body }: RelayRequest,
+  { method, target, headers, body, isBodyUnseen = false }: RelayRequest,
   forward: ReadonlySet<string>,
 ): HttpArguments | Refused {
   const query = readQuery(target)
@@ -39,7 +41,7 @@ export function httpArguments(
   const type = fieldOf(headers, 'content-type')
   if (body.length > 0 && withoutBody.has(method))
     return refuse('request_malformed', 'a body that the method does not have')
-  const content = readBody(type, body)
+  const content = isBodyUnseen && !withoutBody.has(method) ? unseen(type) : readBody(type, body)
   if ('refused' in content) return content
   const fields = [...forward].flatMap((field): [string, string][] => {
     const value = fieldOf(headers, field)
@@ -68,6 +70,11 @@ export function httpAction(name: string, forward: ReadonlySet<string>): Upstream
 /** JSON is in UTF-8, and a form has no other encoding here. */
 const json = /^application\/(?:[a-z0-9.-]+\+)?json(?: ?; ?charset="?utf-8"?)?$/i
 const form = /^application\/x-www-form-urlencoded(?: ?; ?charset="?utf-8"?)?$/i
+
+const unseen = (type: string | undefined): Omit<HttpArguments, 'query'> => ({
+  ...(type === undefined ? {} : { content_type: type }),
+  body_unseen: true,
+})
 
 const anotherMethod = refuse('request_malformed', 'a member that names another method')
 

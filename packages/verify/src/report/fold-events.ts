@@ -15,6 +15,8 @@ export class FoldedEvents {
   /** ALLOWs of the period that were withdrawn before any caller got them. */
   takenBack = 0
   missing = 0
+  /** Actions that a proxy carried out, and of which no enforcement point saw what happened. */
+  notObserved = 0
   gapNumbers = 0
   credentials = 0
   longestCredential: Life | undefined
@@ -213,6 +215,9 @@ export class FoldedEvents {
       case 'outcome.missing':
         this.missing++
         break
+      case 'outcome.reported':
+        if (data.status === 'not_observed') this.notObserved++
+        break
       case 'gap.detected':
         this.gapNumbers += (data.to ?? 0) - (data.from ?? 0) + 1
         this.#find(type)
@@ -297,6 +302,7 @@ interface Data {
   cause?: string
   revocation_id?: string
   reason?: string
+  status?: string
   denials?: { reason: string; count: number }[]
   from?: number
   to?: number

@@ -22,6 +22,7 @@ export const servedBy = {
   'Longest grant': ['NHI5', 'NHI7', 'PR.AA'],
   'Revocation, from click to declared': ['ASI10', 'NHI1', 'MANAGE 2.4', 'RS.MI'],
   'Last ALLOW after a revocation': ['ASI08', 'ASI10', 'MANAGE 2.4', 'RS.MI'],
+  'Effects not observed': ['ASI02', 'MAESTRO 5', 'MEASURE 3.1', 'DE.AE'],
   'Unreconciled outcomes': ['ASI02', 'ASI10', 'MAESTRO 5', 'MEASURE 3.1', 'DE.AE'],
   'Policy files changed on disk': ['ASI02', 'MAESTRO 6', 'PR.PS', 'DE.AE'],
   Gaps: ['MAESTRO 5', 'MAESTRO 6', 'MEASURE 3.1', 'PR.PS', 'DE.AE'],
@@ -74,6 +75,9 @@ export function measuresOf(events: FoldedEvents): Measure[] {
     measure('Last ALLOW after a revocation', `${count(after)} ms`, {
       ok: after <= 2000,
       note: 'of grants, by the times in the events; 1 s at most, 2 s where a decision point was cut off (V7)',
+    }),
+    measure('Effects not observed', count(events.notObserved), {
+      note: 'allowed for a proxy that then acted by itself, each spent in full',
     }),
     measure('Unreconciled outcomes', count(unreconciled + missing + unrelayed + contradicted), {
       ok: unreconciled + missing + unrelayed + contradicted === 0,

@@ -10,7 +10,7 @@ import { readServer } from '../add/read-server.ts'
 import { readGatewayFile } from '../gateway-file.ts'
 import { type Manifest, manifestChanges } from '../manifest/manifest.ts'
 import { pinFileText, readPin } from '../manifest/pins.ts'
-import type { ApiEntry } from '../proxy/api-entry.ts'
+import type { ApiMeaning } from '../proxy/api-entry.ts'
 import { apiManifest } from '../proxy/api-manifest.ts'
 import { accessTo } from '../servers/upstreams.ts'
 
@@ -45,12 +45,13 @@ const deadlineMs = 120_000
 
 /** Reads a server as the gateway will, writes its manifest to the pin file, and makes its registry entry. Throws `config_invalid`. */
 export async function pinServer({ name, config, out, env, secrets, random }: PinServerOptions): Promise<Pinned> {
-  const { mcp, http } = readGatewayFile(config)
-  const api = Object.hasOwn(http, name) ? http[name] : undefined
+  const { mcp, http, authorize } = readGatewayFile(config)
+  const apis: Record<string, ApiMeaning> = { ...http, ...authorize }
+  const api = Object.hasOwn(apis, name) ? apis[name] : undefined
   if (api !== undefined) return pinApi(name, api)
   const entry = mcp[name]
   if (entry === undefined) {
-    const names = [mcp, http].flatMap((entries) => Object.keys(entries)).join(', ')
+    const names = [mcp, http, authorize].flatMap((entries) => Object.keys(entries)).join(', ')
     throw new ServiceError('config_invalid', `${config}: there is no server ${name}: ${names}`)
   }
   const newId = () => `bailiwick-${encodeBase64url(random(16))}`
@@ -77,7 +78,7 @@ export async function pinServer({ name, config, out, env, secrets, random }: Pin
 }
 
 /** The table of operations is in `gateway.yaml` itself, so there is no pin file. */
-function pinApi(name: string, entry: ApiEntry): Pinned {
+function pinApi(name: string, entry: ApiMeaning): Pinned {
   const { url, operations, server: id = name } = entry
   const manifest = apiManifest(entry)
   if (operations === undefined || manifest === undefined)

@@ -7,7 +7,13 @@ import { address, fieldName, injectedHeaders, serverId } from '../file-members.t
 const operationName = z.string().regex(/^[A-Za-z0-9_.-]{1,128}$/, 'expected a name of letters, digits, _, . and -')
 
 /** Members of the action besides the arguments of the operation: an argument of this name would hide one. */
-export const ownArguments: ReadonlySet<string> = new Set(['headers', 'content_type', 'body_sha256', '__proto__'])
+export const ownArguments: ReadonlySet<string> = new Set([
+  'headers',
+  'content_type',
+  'body_sha256',
+  'body_unseen',
+  '__proto__',
+])
 const argument = z
   .string()
   .min(1)
@@ -84,26 +90,12 @@ export type OperationEntry = z.output<typeof operation>
 const ownAnswer =
   /^(age|alt-svc|cache-control|clear-site-data|connection|content-encoding|content-security-policy.*|cross-origin-.*|date|dpop-nonce|expires|location|pragma|refresh|set-cookie2?|strict-transport-security|transfer-encoding|upgrade|www-authenticate|x-frame-options|x-request-id|(access-control|bailiwick|proxy)-.*)$/
 
-/** An HTTP API behind the gateway, at `/http/<name>/`. */
-export const apiEntry = z.strictObject({
+/** What a request to an API means, no matter who sends it on. */
+export const apiMeaning = {
   /** Requests go below it. It also names the API in grants, unless there are `operations`. */
   url: address.refine((url) => !url.includes('?'), 'expected a URL without a query'),
-  /** The host that agents call, in place of `/http/<name>` at the gateway's own: all of its paths are the API's. */
-  host: z
-    .string()
-    .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, 'expected a host name in lower case')
-    .max(253)
-    .optional(),
-  /** Whether the name in the address may lead to private addresses, as in a cluster. An address itself may. */
-  private: z.boolean().default(false),
-  inject: injectedHeaders,
   /** Fields of requests that are sent on, besides Accept, Accept-Language and Content-Type. They are arguments. */
   forward: z.array(fieldName).max(32).default([]),
-  /** Fields of answers that are passed on, besides the usual ones. */
-  answer: z
-    .array(fieldName.refine((name) => !ownAnswer.test(name), 'this field is made by the gateway, or never passed on'))
-    .max(32)
-    .default([]),
   /** The tool server's name in the registry; the name of this entry if left out. */
   server: serverId.optional(),
   /** The tools of this server: a request that is none of them is refused. Without it, a request is decided by its method and URL. */
@@ -117,5 +109,27 @@ export const apiEntry = z.strictObject({
       if (new Set(shapes).size < shapes.length) context.addIssue('two operations have one method and path')
     })
     .optional(),
+}
+
+/** An HTTP API behind the gateway, at `/http/<name>/`. */
+export const apiEntry = z.strictObject({
+  ...apiMeaning,
+  /** The host that agents call, in place of `/http/<name>` at the gateway's own: all of its paths are the API's. */
+  host: z
+    .string()
+    .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, 'expected a host name in lower case')
+    .max(253)
+    .optional(),
+  /** Whether the name in the address may lead to private addresses, as in a cluster. An address itself may. */
+  private: z.boolean().default(false),
+  inject: injectedHeaders,
+  /** Fields of answers that are passed on, besides the usual ones. */
+  answer: z
+    .array(fieldName.refine((name) => !ownAnswer.test(name), 'this field is made by the gateway, or never passed on'))
+    .max(32)
+    .default([]),
 })
 export type ApiEntry = z.output<typeof apiEntry>
+
+/** The part of an entry that its action is read by. */
+export type ApiMeaning = Pick<ApiEntry, keyof typeof apiMeaning>

@@ -1,5 +1,5 @@
 import { jcs, sha256 } from '@bailiwick/credentials'
-import type { ApiEntry } from './api-entry.ts'
+import type { ApiMeaning } from './api-entry.ts'
 
 const domain = 'bailiwick-api-manifest-v1'
 
@@ -8,7 +8,7 @@ const domain = 'bailiwick-api-manifest-v1'
  * `["bailiwick-api-manifest-v1", { url, forward, operations }]`. People approve what each operation means, so a table that says something
  * else is refused until they approve it too. Undefined without operations: the URL then is the whole meaning.
  */
-export function apiManifest({ url, forward, operations }: ApiEntry): string | undefined {
+export function apiManifest({ url, forward, operations }: ApiMeaning): string | undefined {
   if (operations === undefined) return undefined
   const table = Object.fromEntries(
     Object.entries(operations).map(([name, { request, query, body }]) => [
@@ -20,7 +20,7 @@ export function apiManifest({ url, forward, operations }: ApiEntry): string | un
 }
 
 /** The order of names means nothing. */
-function bodyOf(body: NonNullable<ApiEntry['operations']>[string]['body']) {
+function bodyOf(body: NonNullable<ApiMeaning['operations']>[string]['body']) {
   if (body === undefined) return null
   return Object.fromEntries(
     Object.entries(body).map(([kind, names]) => [kind, Array.isArray(names) ? names.toSorted() : names]),

@@ -12,7 +12,7 @@ import {
 } from '@bailiwick/relay'
 import { templateText } from '../template.ts'
 import type { ApiEntry } from './api-entry.ts'
-import { actionByOperation, actionByUrl, type ToAction } from './operations.ts'
+import { toActionOf } from './operations.ts'
 
 export interface ApiUpstreamOptions {
   /** The entry's name. */
@@ -48,7 +48,7 @@ export class ApiUpstream implements Upstream {
 
   constructor({ name, entry, secrets, headMs, idleMs }: ApiUpstreamOptions) {
     const { url, forward, answer, server = name } = entry
-    this.toAction = toActionOf(server, entry)
+    this.toAction = toActionOf(name, entry)
     this.#shown = new Set([...usual, ...answer])
     this.#http = httpUpstream({
       ...{ name: server, url, forward, secrets, headMs, idleMs },
@@ -80,6 +80,3 @@ export class ApiUpstream implements Upstream {
     return this.#http[Symbol.asyncDispose]()
   }
 }
-
-const toActionOf = (server: string, { url, forward, operations }: ApiEntry): ToAction =>
-  operations === undefined ? actionByUrl({ url, forward }) : actionByOperation(server, operations, forward)

@@ -3,7 +3,7 @@ import type { RelayRequest } from '@bailiwick/relay'
 import { describe, expect, it } from 'vitest'
 import { apiEntry } from './api-entry.ts'
 import { apiManifest } from './api-manifest.ts'
-import { actionByOperation } from './operations.ts'
+import { actionByOperation, actionByUrl } from './operations.ts'
 
 const table = {
   list: { request: 'GET /invoices', query: ['status', 'page'] },
@@ -127,6 +127,54 @@ it('refuses a media type without a body: it would be sent, and is no argument', 
   const versioned = 'application/vnd.acme.v2+json'
   expect(ask('GET /invoices', '', versioned)).toMatchObject({ refused: 'operation_member_unmapped' })
   expect(ask('POST /invoices', '', versioned)).toMatchObject({ refused: 'operation_member_unmapped' })
+})
+
+describe('a body that a proxy does not show', () => {
+  const unseen = (line: string, type?: string, of = toAction) => {
+    const [method = '', target = ''] = line.split(' ')
+    const headers = type === undefined ? [] : ['content-type', type]
+    return of({ method, target, headers, body: new Uint8Array(), isBodyUnseen: true })
+  }
+
+  it('is marked in the action where the table says nothing of its members', () => {
+    const { operations: search = {} } = entryOf({ search: { request: 'POST /search', body: { json: 'any' } } })
+    expect(unseen('POST /search', 'application/json', actionByOperation('erp', search, []))).toEqual(
+      call('search', { body_unseen: true }),
+    )
+    expect(unseen('PUT /files/a.pdf', 'application/pdf')).toEqual(
+      call('upload', { name: 'a.pdf', content_type: 'application/pdf', body_unseen: true }),
+    )
+    expect(unseen('GET /invoices/1')).toEqual(call('read', { invoice: '1' }))
+    const byUrl = actionByUrl({ url: 'https://erp.example', forward: [] })
+    expect(unseen('POST /x', 'application/json', byUrl)).toMatchObject({
+      properties: { query: {}, content_type: 'application/json', body_unseen: true },
+    })
+    expect(unseen('DELETE /x', undefined, byUrl)).toMatchObject({ properties: { query: {} } })
+  })
+
+  it.each([
+    ['an operation whose members people signed', 'body_not_shown', 'POST /invoices', 'application/json'],
+    ['a form whose fields people signed', 'body_not_shown', 'POST /invoices/1/payments', undefined],
+    [
+      'members that could be named like the value in the path',
+      'body_not_shown',
+      'PATCH /invoices/1',
+      'application/json',
+    ],
+    ['another media type', 'content_type_unsupported', 'PUT /files/a.pdf', 'text/plain'],
+    ['no media type', 'content_type_unsupported', 'PUT /files/a.pdf', undefined],
+  ])('is refused for %s', (_, refused, line, type) => expect(unseen(line, type)).toMatchObject({ refused }))
+
+  it('is refused where people signed that there is none', () => {
+    const { operations: cancel = {} } = entryOf({ cancel: { request: 'POST /invoices/{invoice}/cancel' } })
+    expect(unseen('POST /invoices/1/cancel', undefined, actionByOperation('erp', cancel, []))).toMatchObject({
+      refused: 'body_not_shown',
+    })
+  })
+
+  it('cannot be forged by a member of a body that is shown', () => {
+    expect(json('PATCH /invoices/1', { body_unseen: true })).toMatchObject({ refused: 'operation_member_unmapped' })
+  })
 })
 
 it('takes the usual media types without a body: many clients send one with every request', () => {

@@ -2,10 +2,21 @@ import type { Action } from '@bailiwick/credentials'
 import { fold } from '@bailiwick/kit'
 import { isObject } from '@bailiwick/mcp'
 import { type HttpArguments, httpArguments, type Refused, type RelayRequest, splitTarget } from '@bailiwick/relay'
-import { type ApiEntry, type OperationBody, type OperationEntry, ownArguments, type Segment } from './api-entry.ts'
+import {
+  type ApiEntry,
+  type ApiMeaning,
+  type OperationBody,
+  type OperationEntry,
+  ownArguments,
+  type Segment,
+} from './api-entry.ts'
 
 /** Reads the action from a request below the API's URL. */
 export type ToAction = (request: RelayRequest) => Action | Refused
+
+/** As the entry of this name says. */
+export const toActionOf = (name: string, { url, forward, operations, server = name }: ApiMeaning): ToAction =>
+  operations === undefined ? actionByUrl({ url, forward }) : actionByOperation(server, operations, forward)
 
 /**
  * Without a table of operations: the method on the URL that is called, `GET` on `{ type: 'api', id: 'https://erp.example/v1/invoices/4711' }`.
@@ -106,7 +117,9 @@ function argumentsOf(
     if (!query.includes(name)) return unmapped('a parameter of the query')
     args.set(name, value)
   }
-  const content = contentOf(body, given)
+  const content = given.body_unseen
+    ? unseenContentOf(body, given.content_type, values.size > 0 || query.length > 0)
+    : contentOf(body, given)
   if ('refused' in content) return content
   // A value elsewhere must not be replaced by one in the body, although the API reads both. Some do so without regard to case.
   const taken = new Set([...values.keys(), ...query, ...ownArguments].map(fold))
@@ -148,6 +161,29 @@ function contentOf(body: OperationBody | undefined, given: HttpArguments): Conte
   if (names !== 'any' && !Object.keys(content).every((name) => names.includes(name)))
     return { refused: 'operation_member_unmapped', detail: 'a member of the body' }
   return { members: content }
+}
+
+/**
+ * Of a body that nothing here can see. People signed the table, so nothing is let through that could break it: members that it does not
+ * name, or that are named like an argument in the path or the query.
+ */
+function unseenContentOf(
+  body: OperationBody | undefined,
+  type: string | undefined,
+  hasArguments: boolean,
+): Content | Refused {
+  const notShown = (detail: string): Refused => ({ refused: 'body_not_shown', detail })
+  if (body === undefined) return notShown('this operation has no body')
+  const sent = (type?.split(';')[0] ?? '').trim().toLowerCase()
+  if ('opaque' in body) {
+    if (!body.opaque.includes(sent)) return unsupported(body.opaque)
+    return { members: {}, opaque: { content_type: type, body_unseen: true } }
+  }
+  const [kind, names] = 'json' in body ? (['json', body.json] as const) : (['form', body.form] as const)
+  if (names !== 'any') return notShown('this operation names the members of its body')
+  if (hasArguments) return notShown('a member could be named like another argument of this operation')
+  if (sent !== mediaTypes[kind]) return unsupported([mediaTypes[kind]])
+  return { members: {}, opaque: { body_unseen: true } }
 }
 
 const unsupported = (types: readonly string[]): Refused => ({

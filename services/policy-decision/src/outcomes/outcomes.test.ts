@@ -106,6 +106,7 @@ describe('what an enforcement point signed', () => {
   it.each<[why: string, by: Partial<Point>, status: string, mode: string]>([
     ['something happened', {}, 'failed', 'window'],
     ['the status is unknown', {}, 'unknown', 'window'],
+    ['nothing was observed', {}, 'not_observed', 'window'],
     ['the point may not release', { may_release: false }, 'not_executed', 'window'],
     ['one action was approved, and is used by its ALLOW', {}, 'not_executed', 'per_action'],
   ])('gives nothing back where %s (V9)', async (_, by, status, mode) => {
@@ -144,6 +145,7 @@ describe('what an enforcement point signed', () => {
     ['costs another currency', { cost: { amount: '1', currency: 'USD' } }],
     ['does not say what it costs', {}],
     ['may go on', { status: 'unknown', cost: { amount: '1', currency: 'EUR' } }],
+    ['was not observed', { status: 'not_observed', cost: { amount: '1', currency: 'EUR' } }],
     [
       'was reported by a point that may not release',
       { cost: { amount: '1', currency: 'EUR' } },

@@ -137,11 +137,12 @@ async function relay(
 
 /**
  * What an outcome leaves of its reservation: everything if nothing was executed; the money that it did not cost if it is over and states a
- * cost in the reserved currency, no higher than what was reserved. An `unknown` effect may go on costing: it leaves nothing.
+ * cost in the reserved currency, no higher than what was reserved. An effect that is `unknown` or `not_observed` may go on costing: it
+ * leaves nothing.
  */
 function releasedBy({ status, cost }: Pick<Outcome, 'status' | 'cost'>, reserved: BudgetAmounts): BudgetAmounts {
   if (status === 'not_executed') return reserved
-  if (status === 'unknown' || cost === undefined) return nothing
+  if ((status !== 'succeeded' && status !== 'failed') || cost === undefined) return nothing
   const most = parseMicros(reserved.cost[cost.currency] ?? '')
   const spent = parseMicros(cost.amount)
   if (most === undefined || spent === undefined || spent >= most) return nothing

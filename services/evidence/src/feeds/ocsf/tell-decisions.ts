@@ -53,6 +53,7 @@ const outcomes: Record<LeafEventOf<'outcome.reported'>['data']['status'], [Sever
   succeeded: [1, success],
   failed: [2, failure('failed')],
   not_executed: [1, failure('not_executed')],
+  not_observed: [1, { id: 0, caption: 'Unknown', code: 'not_observed' }],
   unknown: [3, { id: 0, caption: 'Unknown', code: 'unknown' }],
 }
 
