@@ -7,7 +7,7 @@ import { eventually } from './scene.ts'
 
 /*
  * Another proxy asks the gateway, and then sends the request on itself. Each attack is a request that the proxy, the gateway and the API
- * could read in different ways, or comes from somebody else than the proxy. The answer must not be 200. The numbers are those of CVEs.
+ * could read in different ways, or does not come from the proxy. The answer must not be 200. The numbers are those of CVEs.
  */
 
 let proxy: AskingProxy
@@ -196,7 +196,7 @@ describe('a caller that is not the proxy', () => {
     ['an empty secret', (f) => [...secretless(f), 'Bailiwick-Proxy:']],
     ['a second secret beside the right one', plus('Bailiwick-Proxy: x')],
     ['the secret where others send theirs', (f) => [...secretless(f), 'X-Bailiwick-Proxy: proxy-secret-0123456789']],
-  ])('%s learns nothing, whatever it asks', async (_, fields) => {
+  ])('%s learns nothing from any question', async (_, fields) => {
     for (const entry of ['forward', 'envoy'] as const)
       for (const target of ['/open/x', '/secret'])
         expect(await ask({ entry, target, fields })).toMatchObject({ status: 403, denied: 'proxy_unauthenticated' })
@@ -212,7 +212,7 @@ describe('a caller that is not the proxy', () => {
     expect(again.head).toMatch(/\r\nwww-authenticate: DPoP error="invalid_dpop_proof"/i)
   })
 
-  it('a bearer is none, and no credential is told where to ask', async () => {
+  it('refuses a bearer, and a request without a credential', async () => {
     const bearer = (f: string[]) => replaced(f, 'authorization', `Authorization: Bearer ${proxy.agent.token}`)
     expect(await ask({ fields: bearer })).toMatchObject({ status: 401, denied: 'proof_missing' })
     const none = await ask({ fields: (f) => without(without(f, 'authorization'), 'dpop') })

@@ -230,13 +230,13 @@ describe.each(kinds)('%s', (kind) => {
     ],
     ['a target that the client forges for nginx', 'GET /users HTTP/1.1', ['X-Original-URI: /invoices/4711']],
     [
-      'a body where none is expected',
+      'a body with GET',
       'GET /invoices/4711 HTTP/1.1',
       ['Content-Length: 2', 'Content-Type: application/json'],
       '{}',
     ],
     [
-      'a body in chunks where none is expected',
+      'a body with GET, in chunks',
       'GET /invoices/4711 HTTP/1.1',
       ['Transfer-Encoding: chunked'],
       '2\r\n{}\r\n0\r\n\r\n',

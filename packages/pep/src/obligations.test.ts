@@ -294,7 +294,7 @@ describe('a call whose effect happens out of sight', () => {
     ['hides a field', redact('iban')],
     ['limits the answer', limit(9)],
     ['wants its outcome in time', custom({ action: 'report_outcome_by', seconds: 30 })],
-  ])('is refused by a decision that %s, whatever was declared (V13)', async (_, obligation) => {
+  ])('is refused by a decision that %s, no matter what was declared (V13)', async (_, obligation) => {
     const { answer, outcome } = await unseen([obligation as Obligation])
     expect(answer).toMatchObject({ allowed: false, reason: 'obligation_unsupported' })
     expect(outcome).toMatchObject({ status: 'not_executed' })

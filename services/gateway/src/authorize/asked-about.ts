@@ -46,7 +46,7 @@ export function askedByEnvoy(
   if (partial !== undefined && (partial !== 'false' || timesOf(rawHeaders, 'x-envoy-auth-partial-body') > 1))
     return { refused: 'body_not_shown', detail: 'Envoy shows a part of the body' }
   if (shows === 'unseen' && body.length > 0)
-    return { refused: 'request_malformed', detail: 'a body, although gateway.yaml says that none is shown' }
+    return { refused: 'request_malformed', detail: 'a body, although gateway.yaml has body: unseen' }
   const host = fieldOf(rawHeaders, 'host')
   const head = { method, target, rawHeaders: withoutSecret(rawHeaders) }
   return { head, body, isBodyUnseen: shows === 'unseen', host }
