@@ -4,10 +4,10 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Agent } from '@bailiwick/agent'
+import { readGatewayFile } from '@bailiwick/gateway/file'
 import { type Arrived, RawServer, whole } from '@bailiwick/relay/raw-server'
 import { freePort } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { parse } from 'yaml'
 import { exchangeRaw, RawAgent } from '../abuse/raw-request.ts'
 import { eventually } from '../abuse/scene.ts'
 import { GatewayWorld, mostTries, passing, proxySecret } from '../e2e/gateway-world.ts'
@@ -56,11 +56,16 @@ let rawAgent: RawAgent
 beforeAll(async () => {
   api = opened.use(await RawServer.start(({ socket }: Arrived) => void socket.write(whole('{"id":"4711"}'))))
   for (const kind of kinds) ports[kind] = await freePort()
-  const { authorize } = parse(readFileSync(join(example, 'gateway.yaml'), 'utf8'))
+  const { authorize } = readGatewayFile(join(example, 'gateway.yaml'))
   const entries = kinds.map((kind): [string, { entry: { url: string; address: string }; tools: typeof tools }] => {
-    const entry = authorize[`behind-${kind}`]
+    const { proxy, body, operations = {} } = authorize[`behind-${kind}`] ?? expect.fail(kind)
+    const written = Object.entries(operations).map(([name, { request, ...more }]) => [
+      name,
+      { request: request.text, ...more },
+    ])
     const own = { url: api.url, address: address(kind), secret: `\${secret:env:PROXY_SECRET}` }
-    return [`behind-${kind}`, { entry: { ...entry, ...own }, tools }]
+    const entry = { ...own, proxy, body, operations: Object.fromEntries(written) }
+    return [`behind-${kind}`, { entry, tools }]
   })
   world = opened.use(await GatewayWorld.open({ authorize: Object.fromEntries(entries) }))
   ;({ grantId } = await world.granted(authority))
@@ -107,7 +112,7 @@ async function started(kind: Kind, folder: string): Promise<AsyncDisposable> {
 }
 
 async function begun(kind: Kind, file: string, folder: string): Promise<ChildProcess> {
-  const env = { PATH: process.env.PATH, HOME: folder, BAILIWICK_PROXY_SECRET: proxySecret }
+  const env = { PATH: process.env.PATH, HOME: folder, PROXY_SECRET: proxySecret }
   const options = { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] as ('ignore' | 'pipe')[] }
   if (kind === 'caddy') return spawn('caddy', ['run', '--config', file, '--adapter', 'caddyfile'], options)
   // As root, workers would be another user, which cannot write below this folder.
@@ -229,12 +234,7 @@ describe.each(kinds)('%s', (kind) => {
       ['X-Forwarded-Uri: /invoices/4711', 'X-Forwarded-Method: GET'],
     ],
     ['a target that the client forges for nginx', 'GET /users HTTP/1.1', ['X-Original-URI: /invoices/4711']],
-    [
-      'a body with GET',
-      'GET /invoices/4711 HTTP/1.1',
-      ['Content-Length: 2', 'Content-Type: application/json'],
-      '{}',
-    ],
+    ['a body with GET', 'GET /invoices/4711 HTTP/1.1', ['Content-Length: 2', 'Content-Type: application/json'], '{}'],
     [
       'a body with GET, in chunks',
       'GET /invoices/4711 HTTP/1.1',

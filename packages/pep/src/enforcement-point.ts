@@ -284,10 +284,10 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     }
     const { obligations = [] } = permit
     const duties = readDuties(obligations, notify)
-    const sent = await sendDue(duties)
-    if (!isSigned(claimed.conditions, obligations) || !duties.complete) return notExecuted('obligation_unknown')
     // The decision point was told that nothing of the kind can be done here.
     if (call.isUnseen && limitsAnswer(duties)) return notExecuted('obligation_unsupported')
+    const sent = await sendDue(duties)
+    if (!isSigned(claimed.conditions, obligations) || !duties.complete) return notExecuted('obligation_unknown')
     if (!sent || isOver(permit, duties)) return notExecuted('obligation_failed')
     if (!isUnchanged(call, snapshot, bytes)) return notExecuted('permit_action_mismatch')
     const life = new CallLife(openCalls, decisionId, answerMsOf(call))
