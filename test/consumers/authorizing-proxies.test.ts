@@ -5,19 +5,25 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Agent } from '@bailiwick/agent'
 import { readGatewayFile } from '@bailiwick/gateway/file'
+import { findProgram } from '@bailiwick/native'
 import { type Arrived, RawServer, whole } from '@bailiwick/relay/raw-server'
 import { freePort } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { exchangeRaw, RawAgent } from '../abuse/raw-request.ts'
 import { eventually } from '../abuse/scene.ts'
 import { GatewayWorld, mostTries, passing, proxySecret } from '../e2e/gateway-world.ts'
-import { pythonWithPackages } from './programs.ts'
+import { missingPrograms, pythonWithPackages } from './programs.ts'
 
 // The configurations in examples/authorizing-proxies, each run by the real program. Only ports and the folder of secrets are replaced.
 
 const example = join(import.meta.dirname, '../../examples/authorizing-proxies')
 const kinds = ['nginx', 'caddy', 'envoy'] as const
 type Kind = (typeof kinds)[number]
+/** Debian has nginx and caddy, and `pip` brings Envoy. With CI=true the suite runs anyway, and fails. */
+const left =
+  process.env.CI !== 'true' &&
+  (missingPrograms().some((program) => program.startsWith('python3')) ||
+    ['nginx', 'caddy'].some((program) => findProgram(program) === undefined))
 /** The ports in the files, and what stands there. */
 const filePorts = { nginx: 8080, caddy: 8081, envoy: 8082, gateway: 8425, api: 3001 }
 
@@ -144,7 +150,7 @@ async function call(kind: Kind, { method = 'GET', path, body, headers = {} }: Ca
   }
 }
 
-describe.each(kinds)('%s', (kind) => {
+describe.skipIf(left).each(kinds)('%s', (kind) => {
   it('sends on what the grant allows, byte for byte, without anything that the agent proves', async () => {
     const headers = { cookie: 'a=b', 'x-other': '1', 'x-forwarded-user': 'admin', 'user-agent': 'an-agent' }
     const read = await call(kind, { path: '/invoices/4711', headers })
@@ -248,7 +254,7 @@ describe.each(kinds)('%s', (kind) => {
   })
 })
 
-it('every request that a proxy sent on was reported as not observed', async () => {
+it.skipIf(left)('every request that a proxy sent on was reported as not observed', async () => {
   const seen = async () => {
     const found: string[] = []
     await using follower = await world.system.host.bus.follow(['decisions.v1'], 'start', async (batch) => {
