@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { commitNow, freePage, machine, plain } from './run-page.ts'
 
-// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mcp-canaries | mutants | stryker]
+// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | abuse | interleavings | rotations | trifecta | reference | compiled-policies | logs | canaries | mcp-canaries | mutants | stryker]
 // npm run nightly -- kills --count 10000: a campaign that goes on where it was interrupted; its options stand in test/chaos/campaign.ts.
 // The long counts, whose smoke counts CI runs: each writes test/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
 
@@ -209,7 +209,15 @@ const runs: Run[] = [
     name: 'reference',
     about:
       'A million generated cases, decided by Bailiwick and by a second implementation written only from the design and from the documentation of Cedar (test/reference): no difference.',
-    command: [...vitest, '--project', 'reference'],
+    command: [...vitest, '--project', 'reference', '--exclude', '**/compiled.test.ts'],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: ofTests(/^reference: /),
+  },
+  {
+    name: 'compiled-policies',
+    about:
+      'Five million generated requests to compiled policies and to Cedar, over all operators, extensions, errors and edges of 64 bits: the same decision, reasons and erring policies, or the compiled engine leaves the answer to Cedar.',
+    command: [...vitest, '--project', 'reference', 'test/reference/compiled.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^reference: /),
   },

@@ -4,4 +4,4 @@ export interface EntityName {
   id: string
 }
 
-export const isAction = ({ type }: EntityName): boolean => type === 'Action' || type.endsWith('::Action')
+export const isAction = ({ type }: Pick<EntityName, 'type'>): boolean => type === 'Action' || type.endsWith('::Action')

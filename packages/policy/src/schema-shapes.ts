@@ -1,4 +1,4 @@
-import type { SchemaJson } from '@cedar-policy/cedar-wasm/nodejs'
+import type { ApplySpec, SchemaJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { schemaToJsonWithResolvedTypes } from './cedar.ts'
 import type { EntityName } from './entity-name.ts'
 import { invalid } from './invalid-policies.ts'
@@ -23,8 +23,12 @@ export interface Shapes {
   hasType(type: string): boolean
   /** An entity type's attributes; empty for an undeclared type. */
   attributes(type: string): Shape
+  /** The type of an entity type's tags; undefined: it has none. */
+  tags(type: string): Shape | undefined
   /** An action's context; empty for an undeclared action. */
   context(action: EntityName): Shape
+  /** The types of principals and resources with which an action may be asked; undefined: none. */
+  appliesTo(action: EntityName): Pick<ApplySpec<string>, 'principalTypes' | 'resourceTypes'> | undefined
 }
 
 /** Constructors of extension values by their type. */
@@ -57,12 +61,16 @@ export function shapesOf(schema: string): Shapes {
     for (const [name, type] of Object.entries(commonTypes ?? {})) common.set(within(space, name), type)
   const shape = shaper(common)
   const attributes = new Map<string, Shape>()
+  const tags = new Map<string, Shape>()
   const contexts = new Map<string, Shape>()
+  const applies = new Map<string, ApplySpec<string>>()
   const actions: EntityName[] = []
   const parents = new Map<string, EntityName[]>()
   for (const [space, { entityTypes, actions: declared }] of Object.entries(namespaces)) {
-    for (const [name, entity] of Object.entries(entityTypes))
+    for (const [name, entity] of Object.entries(entityTypes)) {
       attributes.set(within(space, name), 'shape' in entity && entity.shape ? shape(entity.shape) : nothing)
+      if ('tags' in entity && entity.tags) tags.set(within(space, name), shape(entity.tags))
+    }
     for (const [id, { appliesTo, memberOf }] of Object.entries(declared)) {
       const action = { type: within(space, 'Action'), id }
       actions.push(action)
@@ -70,6 +78,7 @@ export function shapesOf(schema: string): Shapes {
         keyOf(action),
         (memberOf ?? []).map(({ type = 'Action', id: group }) => ({ type, id: group })),
       )
+      if (appliesTo !== undefined) applies.set(keyOf(action), appliesTo)
       if (appliesTo?.context !== undefined) contexts.set(keyOf(action), shape(appliesTo.context))
     }
   }
@@ -79,7 +88,9 @@ export function shapesOf(schema: string): Shapes {
     groups: (action) => ancestors(action, (name) => parents.get(keyOf(name)) ?? []),
     hasType: (type) => attributes.has(type),
     attributes: (type) => attributes.get(type) ?? nothing,
+    tags: (type) => tags.get(type),
     context: (action) => contexts.get(keyOf(action)) ?? nothing,
+    appliesTo: (action) => applies.get(keyOf(action)),
   }
 }
 

@@ -1,0 +1,58 @@
+import { expect, it } from 'vitest'
+import type { PolicyAnswer } from '../policy-engine.ts'
+import { EngineWatch } from './engine-watch.ts'
+
+const allow = (...policies: string[]): PolicyAnswer => ({ outcome: 'allow', policies })
+
+function watching(compareOneIn: number) {
+  const told: unknown[] = []
+  const later: (() => void)[] = []
+  const watch = new EngineWatch(
+    {
+      answered: (...answered) => told.push(answered),
+      compared: (result) => told.push(result),
+      different: (difference) => told.push(difference),
+    },
+    compareOneIn,
+    (compare) => later.push(compare),
+  )
+  const run = () => {
+    for (const compare of later.splice(0)) compare()
+    return told.splice(0)
+  }
+  return { watch, run, later }
+}
+
+it('compares one decision in so many, later', () => {
+  const { watch, run, later } = watching(3)
+  const asked: number[] = []
+  const decide = (n: number) =>
+    watch.decided('set', allow('p'), () => {
+      asked.push(n)
+      return allow('p')
+    })
+  for (let n = 1; n <= 7; n++) decide(n)
+  expect([later.length, asked]).toEqual([2, []])
+  expect(run()).toEqual(['same', 'same'])
+  expect(asked).toEqual([3, 6])
+  expect(watch.isOff('set')).toBe(false)
+})
+
+it.each<[string, PolicyAnswer]>([
+  ['another outcome', { outcome: 'deny', policies: ['p'] }],
+  ['other policies', allow('q')],
+  ['more policies', allow('p', 'q')],
+  ['no policies', { outcome: 'invalid', why: 'secret' }],
+])('leaves a set to Cedar once Cedar gave %s, and no other set (V13)', (_, cedar) => {
+  const { watch, run } = watching(1)
+  watch.decided('set', allow('p'), () => cedar)
+  expect(watch.isOff('set')).toBe(false)
+  expect(run()).toEqual(['different', { policySet: 'set', compiled: allow('p'), cedar }])
+  expect([watch.isOff('set'), watch.isOff('other')]).toEqual([true, false])
+})
+
+it('compares nothing when Cedar can no longer be asked', () => {
+  const { watch, run } = watching(1)
+  watch.decided('set', allow('p'), () => undefined)
+  expect(run()).toEqual([])
+})
