@@ -62,6 +62,7 @@ const settingSections: readonly (readonly [string, (row: SettingRow) => boolean]
   ['Approval', isOf('approval')],
   ['Issuer', isOf('issuer')],
   ['Decision point', isOf('policy-decision')],
+  ['Every decision point', isOf('policy-decision', '`--plain`')],
   ['Evidence', isOf('evidence')],
   ['The plain decision point', isOf('`--plain`')],
   ['MCP gateway', isOf(gateway)],

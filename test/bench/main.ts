@@ -20,6 +20,7 @@ import { machineOf } from './machine.ts'
 import type { Measure } from './measure.ts'
 import { measureOutcomes } from './outcomes.ts'
 import { measurePdp } from './pdp.ts'
+import { measurePolicies } from './policies.ts'
 import { measurePublish } from './publish.ts'
 import { asMarkdown, asText, type Report } from './report.ts'
 import { kinds, measureRevocations } from './revocations.ts'
@@ -30,6 +31,7 @@ const embedded: Measures = {
   decisions: measureDecisions,
   outcomes: measureOutcomes,
   evidence: measureEvidence,
+  policies: measurePolicies,
   pdp: measurePdp,
   gateway: measureGateway,
   revocations: measureRevocations,

@@ -1,4 +1,5 @@
 import { AuthZenPolicies, type PlainRequest, type PlainSearch, PolicySlot } from './authzen-policies.ts'
+import { strictWatch } from './compiled/compiled.fixture.ts'
 import { loadPolicySet } from './policy-set.ts'
 
 export const schema = `namespace App {
@@ -28,6 +29,7 @@ export interface Set {
   entities?: unknown
   mapping?: string
 }
+/** Both engines answer, and must agree. */
 export function policiesOf({ policies, schema, entities, mapping }: Set): AuthZenPolicies {
   const files = {
     'schema.cedarschema': schema,
@@ -37,7 +39,7 @@ export function policiesOf({ policies, schema, entities, mapping }: Set): AuthZe
   }
   const present = Object.entries(files).filter((file): file is [string, string] => file[1] !== undefined)
   const set = loadPolicySet(new Map(present.map(([name, text]) => [name, Buffer.from(text)])))
-  return new AuthZenPolicies(set, new PolicySlot(`authzen-policies.fixture ${slots++}`))
+  return new AuthZenPolicies(set, new PolicySlot(`authzen-policies.fixture ${slots++}`), strictWatch())
 }
 
 export const reading = (more: Partial<PlainRequest> = {}): PlainRequest => ({

@@ -1,6 +1,8 @@
+import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { at, TypeMismatch, typed, untyped } from './asserted-values.ts'
 import type { Mapping } from './authzen-mapping.ts'
 import { CedarPolicies, type Options } from './cedar-policies.ts'
+import type { EngineWatch } from './compiled/engine-watch.ts'
 import { type EntityName, isAction } from './entity-name.ts'
 import { type EntityStore, entityStore, namesIn } from './entity-store.ts'
 import type { PolicyAnswer, PolicyRequest, Purpose } from './policy-engine.ts'
@@ -23,6 +25,18 @@ export type PlainSearch =
   | ({ entity: 'subject'; subject: Omit<PlainRequest['subject'], 'id'> } & Omit<PlainRequest, 'subject'>)
   | ({ entity: 'resource'; resource: Omit<PlainRequest['resource'], 'id'> } & Omit<PlainRequest, 'resource'>)
   | ({ entity: 'action' } & Omit<PlainRequest, 'action'>)
+
+/** A request for Cedar, with all entities that policies can reach. */
+type CedarRequest = PolicyRequest & { action: EntityName }
+
+/** A request as the schema reads it. */
+interface Asked {
+  request: Omit<CedarRequest, 'entities'>
+  /** The asserted attributes. */
+  own: object
+  /** The entities that it adds to the stored ones, or that replace one, by key. */
+  added: ReadonlyMap<string, EntityJson>
+}
 
 /** Ids; for actions, their names. */
 export interface Candidates {
@@ -55,8 +69,11 @@ export class AuthZenPolicies {
   readonly #policies: CedarPolicies
   readonly #obliging: PolicySet['policies']
 
-  /** Puts the set into the slot; the set that was there denies from then on. Throws `config_invalid` before that. */
-  constructor(set: PolicySet, slot: PolicySlot) {
+  /**
+   * Puts the set into the slot; the set that was there denies from then on. Throws `config_invalid` before that. With `watch`, compiled
+   * policies answer what they can.
+   */
+  constructor(set: PolicySet, slot: PolicySlot, watch?: EngineWatch) {
     this.hash = set.hash
     this.#mapping = set.mapping
     this.#shapes = set.schema === undefined ? undefined : shapesOf(set.schema)
@@ -67,17 +84,19 @@ export class AuthZenPolicies {
     slot.holder = undefined
     const { ancestors } = this.#store
     this.options = { shapes: this.#shapes, groupsOf: this.#shapes?.groups ?? ancestors, ancestorsOf: ancestors }
-    this.#policies = new CedarPolicies(set, slot.name, this.options)
+    this.#policies = new CedarPolicies(set, slot.name, { ...this.options, watch, stored: this.#store.all })
     slot.holder = this
     this.#obliging = set.policies
   }
 
   /** Pure. Throws only `request_malformed`, for a member that only Cedar may use. */
   evaluate(request: PlainRequest, purpose?: Purpose): PolicyAnswer {
-    const asked = this.cedarRequest(request)
+    const asked = orUndefined(() => this.#readAll(request))
     // If the slot now holds another set, its policies must not be applied to these entities.
-    if (asked === undefined || this.#slot.holder !== this) return { outcome: 'invalid' }
-    return this.#policies.evaluate(asked, purpose)
+    const isHere = () => this.#slot.holder === this
+    if (asked === undefined || !isHere()) return { outcome: 'invalid' }
+    const whole = () => (isHere() ? this.#complete(asked) : undefined)
+    return this.#policies.evaluate({ ...asked.request, entities: [...asked.added.values()] }, purpose, whole)
   }
 
   /** The obligations of the policies that decided. */
@@ -116,19 +135,15 @@ export class AuthZenPolicies {
    * The request for Cedar. undefined: it contradicts the schema, or names no action. Throws `request_malformed` for a member that only
    * Cedar may use.
    */
-  cedarRequest(request: PlainRequest): (PolicyRequest & { action: EntityName }) | undefined {
-    try {
-      return this.#asked(request)
-    } catch (error) {
-      if (error instanceof TypeMismatch) return undefined
-      throw error
-    }
+  cedarRequest(request: PlainRequest): CedarRequest | undefined {
+    const asked = orUndefined(() => this.#readAll(request))
+    return asked && this.#complete(asked)
   }
 
   /** Why Cedar is not asked if `cedarRequest` returns undefined. */
   whyNotAsked(request: PlainRequest): string {
     try {
-      this.#asked(request)
+      this.#readAll(request)
     } catch (error) {
       if (error instanceof TypeMismatch) return `${error.path.join('.')}: ${error.message}`
       throw error
@@ -137,7 +152,7 @@ export class AuthZenPolicies {
   }
 
   /** Throws `TypeMismatch`, and the errors of `cedarRequest`. */
-  #asked({ subject, action, resource, context }: PlainRequest): PolicyRequest & { action: EntityName } {
+  #readAll({ subject, action, resource, context }: PlainRequest): Asked {
     const called = at('action', () => at('name', () => this.#actionOf(action.name)))
     const principal = { type: this.#typeOf(subject.type), id: subject.id }
     const on = { type: this.#typeOf(resource.type), id: resource.id }
@@ -150,15 +165,23 @@ export class AuthZenPolicies {
       subject: at('subject', () => attributes(principal, subject, asserted.subject)),
       resource: at('resource', () => attributes(on, resource, asserted.resource)),
     }
-    const entities = this.#store.reachable([principal, called, on, around, own])
+    const added = new Map<string, EntityJson>()
     if (keyOf(principal) === keyOf(on)) {
       const both = at('subject', () => at('properties', () => joined(own.subject, own.resource)))
-      this.#add(entities, on, both)
+      this.#add(added, on, both)
     } else {
-      this.#add(entities, principal, own.subject)
-      this.#add(entities, on, own.resource)
+      this.#add(added, principal, own.subject)
+      this.#add(added, on, own.resource)
     }
-    return { principal, action: called, resource: on, context: around, entities: [...entities.values()] }
+    return { request: { principal, action: called, resource: on, context: around }, own, added }
+  }
+
+  /** With all entities that policies can reach. */
+  #complete({ request, own, added }: Asked): CedarRequest {
+    const { principal, action, resource, context } = request
+    const entities = this.#store.reachable([principal, action, resource, context, own])
+    for (const [key, entity] of added) entities.set(key, entity)
+    return { ...request, entities: [...entities.values()] }
   }
 
   /** `Action::"name"`, otherwise the only action with that id in any namespace. Throws `TypeMismatch` if there are several. */
@@ -185,12 +208,22 @@ export class AuthZenPolicies {
   }
 
   /** Stored entities win, as a whole; parents cannot be asserted; if no asserted member is left, no entity is added. */
-  #add(entities: Map<string, object>, name: EntityName, asserted: Record<string, unknown>): void {
+  #add(entities: Map<string, EntityJson>, name: EntityName, asserted: Record<string, unknown>): void {
     const stored = this.#store.get(name)
     const left = Object.entries(asserted).filter(([attribute]) => !Object.hasOwn(stored?.attrs ?? {}, attribute))
     if (left.length === 0) return
-    const attrs = { ...Object.fromEntries(left), ...stored?.attrs }
+    const attrs = { ...Object.fromEntries(left), ...stored?.attrs } as EntityJson['attrs']
     entities.set(keyOf(name), { uid: name, parents: [], ...stored, attrs })
+  }
+}
+
+/** undefined: the request contradicts the schema. */
+function orUndefined<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof TypeMismatch) return undefined
+    throw error
   }
 }
 

@@ -4,6 +4,7 @@ import type { PolicyFiles } from '@bailiwick/installation'
 import { describe, expect, it } from 'vitest'
 import { askCedar } from './ask-cedar.ts'
 import { cedarEngine, engineOf as plainEngineOf } from './cedar-engine.ts'
+import { strictWatch } from './compiled/compiled.fixture.ts'
 import type { PolicyRequest } from './policy-engine.ts'
 import { loadPolicySet } from './policy-set.ts'
 import { shapesOf } from './schema-shapes.ts'
@@ -13,7 +14,9 @@ const schema = readFileSync(join(policies, 'schema.cedarschema'))
 const starter = readFileSync(join(policies, 'starter.cedar'))
 const filesOf = (files: Record<string, string | Uint8Array>): PolicyFiles =>
   new Map(Object.entries(files).map(([name, text]) => [name, typeof text === 'string' ? Buffer.from(text) : text]))
-const engineOf = (text: string) => cedarEngine(filesOf({ 'schema.cedarschema': schema, 'test.cedar': text }))
+/** Both engines answer, and must agree. */
+const engineOf = (text: string) =>
+  cedarEngine(filesOf({ 'schema.cedarschema': schema, 'test.cedar': text }), strictWatch())
 
 interface Situation {
   labels?: string[]
@@ -294,4 +297,16 @@ describe('an explanation', () => {
   ])('names nothing that would change it of a request whose context %s', (_, request) => {
     expect(engine.explain(request)).toMatchObject({ outcome: 'invalid', wouldChange: [] })
   })
+})
+
+it('decides by compiled policies where the starter policies decide', () => {
+  const by: string[] = []
+  const engine = cedarEngine(
+    filesOf({ 'schema.cedarschema': schema, 'starter.cedar': starter }),
+    strictWatch((engine, why) => by.push(`${engine}${why}`)),
+  )
+  for (const labels of [[], ['destructive'], ['external_send'], ['reads_private', 'reads_untrusted']])
+    for (const touched of [[], ['reads_private', 'reads_untrusted']])
+      for (const mode of ['window', 'per_action']) engine.evaluate(asked({ labels, touched, mode }))
+  expect(new Set(by)).toEqual(new Set(['compiled']))
 })

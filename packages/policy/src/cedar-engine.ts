@@ -1,8 +1,9 @@
 import type { PolicyFiles } from '@bailiwick/installation'
 import { decisiveOf } from './cedar-explanation.ts'
 import { CedarPolicies, type Options } from './cedar-policies.ts'
+import type { EngineWatch } from './compiled/engine-watch.ts'
 import { invalid } from './invalid-policies.ts'
-import type { LoadPolicies, PolicyAnswer, PolicyEngine } from './policy-engine.ts'
+import type { PolicyAnswer, PolicyEngine } from './policy-engine.ts'
 import { contextReads } from './policy-reads.ts'
 import { loadPolicySet, type Policy, type PolicySet } from './policy-set.ts'
 import { shapesOf } from './schema-shapes.ts'
@@ -12,14 +13,17 @@ import { shapesOf } from './schema-shapes.ts'
  */
 let loaded = 0
 
-/** Loads a policy set into Cedar. Also throws for a template, a duplicate id or a missing schema. */
-export const cedarEngine: LoadPolicies = (files: PolicyFiles): PolicyEngine => {
+/**
+ * Loads a policy set, as `LoadPolicies` does. Also throws for a template, a duplicate id or a missing schema. With `watch`, compiled
+ * policies answer what they can, and Cedar the rest.
+ */
+export function cedarEngine(files: PolicyFiles, watch?: EngineWatch): PolicyEngine {
   const set = loadPolicySet(files)
   if (set.schema === undefined) throw invalid('schema.cedarschema', 'missing')
   requireForbids(set)
   const shapes = shapesOf(set.schema)
   const reads = contextReads(set.policies.values())
-  return engineOf(set, `${set.hash} ${++loaded}`, { shapes, groupsOf: shapes.groups, reads, eager: true })
+  return engineOf(set, `${set.hash} ${++loaded}`, { shapes, groupsOf: shapes.groups, reads, eager: true, watch })
 }
 
 /** The engine of a loaded set. `name`, and every name that begins with it, belongs to the engine while it answers. */

@@ -74,13 +74,15 @@ it('goes on where conditions are too deep for what it asks of them', () => {
   const any = (of: string, terms: number) => Array(terms).fill(of).join(' || ')
   const rest = '@id("q") permit (principal is U, action, resource) when { false && true };'
   const found = ['warning q: unreachable: the policy expression evaluates to false for all valid requests']
+  const slower = 'warning p: not compiled, so decisions take longer: nested more than 200 deep'
   for (const terms of [57, 58, 100, 290]) {
+    const expected = terms > 200 ? [...found, slower] : found
     expect(
       said(`@id("p") permit (principal is U, action, resource) when { ${any('context has x', terms)} };${rest}`),
-    ).toEqual(found)
+    ).toEqual(expected)
     expect(
       said(`@id("p") permit (principal is U, action, resource) when { ${any('principal.n == 1', terms)} };${rest}`),
-    ).toEqual(found)
+    ).toEqual(expected)
   }
 })
 
@@ -204,4 +206,14 @@ it('does not say that nothing changes without what may err, and so deny', () => 
 
 it('refuses a step-up that is no forbid', () => {
   expect(said(`@id("p") @step_up("") permit ${all};`)).toEqual([expect.stringMatching(/^error p: @step_up/)])
+})
+
+it('names what is not compiled: a policy, and stored entities', () => {
+  const deep = Array.from({ length: 210 }, (_, n) => `principal.n == ${n}`).join(' || ')
+  const entities = JSON.stringify([{ uid: { type: 'U', id: 'u' }, attrs: { n: 1 }, parents: [], more: 1 }])
+  const files = { 'schema.cedarschema': schema, 'entities.json': entities }
+  expect(said(`@id("p") permit ${all} when { ${deep} };`, files)).toEqual([
+    'warning p: not compiled, so decisions take longer: nested more than 200 deep',
+    'warning undefined: not compiled, so decisions take longer: an entity that Cedar may read in another way, or that stands there twice',
+  ])
 })

@@ -3,6 +3,7 @@ import { errorCode, ServiceError } from '@bailiwick/errors'
 import { type PolicyFiles, readPolicyFiles } from '@bailiwick/installation'
 import { isAuthorizedPartial } from './cedar.ts'
 import { isStepUp } from './cedar-engine.ts'
+import { CompiledPolicies } from './compiled/compiled-policies.ts'
 import { type EntityName, isAction } from './entity-name.ts'
 import { type EntityStore, entityStore, namesIn } from './entity-store.ts'
 import { canBeAskedPartly } from './nesting.ts'
@@ -15,7 +16,7 @@ import {
   validatePolicySet,
 } from './policy-set.ts'
 import { hasPermit, type PermitsNothing, permitsNothingMessage } from './require-permit.ts'
-import { shapesOf } from './schema-shapes.ts'
+import { type Shapes, shapesOf } from './schema-shapes.ts'
 import { shadowOf } from './shadowing.ts'
 import { unscoped } from './unscoped.ts'
 
@@ -42,7 +43,11 @@ export function checkPolicies(directory: string, { permitsNothing = false }: Per
   // A set with a schema may be for decisions over tasks, in which stored entities play no part.
   const above = (name: EntityName) => (shapes ? (isAction(name) ? shapes.groups(name) : []) : store.ancestors(name))
   const shadowing = (policy: Policy) => shadowOf(policy, set.policies.values(), above)
-  const findings = [...found, ...others.flatMap((policy) => findingsOf(policy, set, store, shadowing))]
+  const findings = [
+    ...found,
+    ...others.flatMap((policy) => findingsOf(policy, set, store, shadowing)),
+    ...notCompiled(set, store, shapes),
+  ]
   const unreachable = new Set(
     findings.filter(({ message }) => message.startsWith('unreachable')).map(({ policyId }) => policyId),
   )
@@ -101,6 +106,19 @@ function oncePerAction(findings: readonly Finding[]): Finding[] {
     const named = actions.length === 1 ? action : `${actions.length} actions (${actions.join(', ')})`
     return [{ ...first, message: first.message.replace(action, named) }]
   })
+}
+
+/** Cedar decides about these: the answer is the same, and costs more. */
+function notCompiled(set: PolicySet, { all: stored }: EntityStore, shapes: Shapes | undefined): PolicyFinding[] {
+  const compiled = new CompiledPolicies(set.policies.values(), { shapes, stored })
+  const slower = (message: string): string => `not compiled, so decisions take longer: ${message}`
+  const policies = Array.from(compiled.notCompiled, ([policyId, why]): PolicyFinding => {
+    const file = set.policies.get(policyId)?.file ?? 'the set'
+    return { level: 'warning', file, policyId, message: slower(why) }
+  })
+  if (compiled.readsStored) return policies
+  const message = slower('an entity that Cedar may read in another way, or that stands there twice')
+  return [...policies, { level: 'warning', file: 'entities.json', message }]
 }
 
 function findingsOf(

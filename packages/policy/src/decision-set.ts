@@ -1,5 +1,6 @@
 import { type PolicyFiles, policySetOf } from '@bailiwick/installation'
 import { cedarEngine } from './cedar-engine.ts'
+import type { EngineWatch } from './compiled/engine-watch.ts'
 import { invalid } from './invalid-policies.ts'
 import { requireKnownHistory } from './known-history.ts'
 import type { PolicyEngine } from './policy-engine.ts'
@@ -24,8 +25,8 @@ const longestId = 256
  * Throws `config_invalid` in the same cases as `cedarEngine`; for a set that permits nothing, unless that is intended; for a schema that
  * requires history members that do not exist; and for an id that evidence could not record.
  */
-export function decisionSet(files: PolicyFiles, meant: PermitsNothing = {}): DecisionSet {
-  const engine = cedarEngine(files)
+export function decisionSet(files: PolicyFiles, meant: PermitsNothing = {}, watch?: EngineWatch): DecisionSet {
+  const engine = cedarEngine(files, watch)
   const { schema = '', policies } = parsePolicySet(files)
   requirePermit(policies.values(), meant)
   const shapes = shapesOf(schema)

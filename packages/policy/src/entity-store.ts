@@ -6,6 +6,7 @@ import { ancestors, keyOf } from './schema-shapes.ts'
 
 /** The stored entities of a set; a request takes those that its evaluation can reach. */
 export interface EntityStore {
+  all: readonly EntityJson[]
   get(name: EntityName): EntityJson | undefined
   /** All entities of a type, in stored order. */
   ofType(type: string): readonly EntityName[]
@@ -48,6 +49,7 @@ export function entityStore(
   }
   const always = close(namesIn(Array.from(policies, ({ json }) => json.conditions)), new Map())
   return {
+    all: [...byKey.values()],
     get: (name) => byKey.get(keyOf(name)),
     ofType: (type) => byType.get(type) ?? [],
     actions: named.map(({ name }) => name).filter(isAction),

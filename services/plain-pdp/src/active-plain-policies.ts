@@ -1,5 +1,6 @@
 import {
   AuthZenPolicies,
+  type EngineWatch,
   type PermitsNothing,
   type PolicySet,
   PolicySlot,
@@ -26,6 +27,7 @@ export class ActivePlainPolicies {
   readonly #directory: string
   readonly #name: string
   readonly #meant: PermitsNothing
+  readonly #watch: EngineWatch | undefined
   /** The slots without a set in use. Cedar forgets a set only when another overwrites it, so a new set is loaded into one of these. */
   readonly #free: PolicySlot[] = []
   #slots = 0
@@ -34,11 +36,12 @@ export class ActivePlainPolicies {
   #reloading: Promise<unknown> = Promise.resolve()
   #next: Promise<string> | undefined
 
-  /** `name`: unique to this instance. Throws `config_invalid`. */
-  constructor(directory: string, name: string, meant: PermitsNothing = {}) {
+  /** `name`: unique to this instance. With `watch`, compiled policies answer what they can. Throws `config_invalid`. */
+  constructor(directory: string, name: string, meant: PermitsNothing = {}, watch?: EngineWatch) {
     this.#directory = directory
     this.#name = name
     this.#meant = meant
+    this.#watch = watch
     this.#active = this.#load(readPolicyDirectory(directory))
   }
 
@@ -85,7 +88,7 @@ export class ActivePlainPolicies {
     requirePermit(set.policies.values(), this.#meant)
     const slot = this.#free.pop() ?? new PolicySlot(`${this.#name} ${++this.#slots}`)
     try {
-      return { policies: new AuthZenPolicies(set, slot), slot, holders: 0 }
+      return { policies: new AuthZenPolicies(set, slot, this.#watch), slot, holders: 0 }
     } catch (error) {
       this.#free.push(slot)
       throw error

@@ -1,4 +1,4 @@
-import { commonSettings, setting } from '@bailiwick/host'
+import { commonSettings, engineSettings, setting } from '@bailiwick/host'
 import { z } from 'zod'
 
 const {
@@ -26,6 +26,7 @@ export const configSchema = z.object({
   BAILIWICK_TLS,
   BAILIWICK_HOSTS,
   BAILIWICK_METRICS,
+  ...engineSettings,
   BAILIWICK_POLICIES: setting('The policy directory.', '/etc/bailiwick/policies', z.string().min(1)),
   BAILIWICK_PERMITS_NOTHING: setting(
     '`1`: a set without a `permit`, which denies every request, is intended.',

@@ -73,6 +73,24 @@ const ask = (id: string, name = 'read') => ({
 })
 const evaluation = '/access/v1/evaluation'
 
+/** The metrics about policies. */
+const counted = async ({ plain }: Running) =>
+  (await (await fetch(`${plain.url}/metrics`)).text()).split('\n').filter((line) => /^bailiwick_policy_/.test(line))
+
+it('decides by compiled policies, and compares answers with Cedar once they are sent (V13)', async () => {
+  await using pdp = await running(set, { BAILIWICK_COMPARE_ONE_IN: '2' })
+  for (const id of ['anna', 'tim', 'anna', 'tim', 'stranger']) await pdp.post(evaluation, ask(id))
+  await expect
+    .poll(() => counted(pdp))
+    .toEqual(
+      expect.arrayContaining([
+        'bailiwick_policy_answers_total{engine="compiled",why="",service="test"} 5',
+        'bailiwick_policy_comparisons_total{result="different",service="test"} 0',
+        'bailiwick_policy_comparisons_total{result="same",service="test"} 2',
+      ]),
+    )
+})
+
 describe('a plain decision point', () => {
   it('answers evaluations, boxcars and searches from its directory alone, the same again each time', async () => {
     await using pdp = await running(set)

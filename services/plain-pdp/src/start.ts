@@ -1,5 +1,12 @@
 import { existsSync } from 'node:fs'
-import { authZenEndpoints, authZenRoutes, obligationsGiven, PageTokens, sendJson } from '@bailiwick/authzen'
+import {
+  authZenEndpoints,
+  authZenRoutes,
+  obligationsGiven,
+  PageTokens,
+  sendJson,
+  watchEngines,
+} from '@bailiwick/authzen'
 import { ServiceError } from '@bailiwick/errors'
 import {
   type HttpServer,
@@ -47,9 +54,14 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
       'config_invalid',
       'BAILIWICK_CALLER_TOKEN_FILE: callers from other machines need a token: name a file that holds it',
     )
-  const policies = new ActivePlainPolicies(config.BAILIWICK_POLICIES, Buffer.from(random(12)).toString('base64url'), {
-    permitsNothing: config.BAILIWICK_PERMITS_NOTHING,
-  })
+  const policies = new ActivePlainPolicies(
+    config.BAILIWICK_POLICIES,
+    Buffer.from(random(12)).toString('base64url'),
+    {
+      permitsNothing: config.BAILIWICK_PERMITS_NOTHING,
+    },
+    watchEngines({ metrics: adapters.metrics, logger, compareOneIn: config.BAILIWICK_COMPARE_ONE_IN }),
+  )
   let publicUrl = publicUrlOf(config)
   // A fixed key is enough: a token holds only the position to go on from, and a random key would give the same request another body.
   const pageTokens = new PageTokens({ key: Buffer.alloc(32), now: clock.now })

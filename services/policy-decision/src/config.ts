@@ -1,4 +1,10 @@
-import { commonSettings, decisionSettings, defaultDecisionDeadlineMs, defaultQuotas } from '@bailiwick/host'
+import {
+  commonSettings,
+  decisionSettings,
+  defaultCompareOneIn,
+  defaultDecisionDeadlineMs,
+  defaultQuotas,
+} from '@bailiwick/host'
 import { z } from 'zod'
 
 /** The settings of a PDP, besides its adapters. */
@@ -20,6 +26,8 @@ export interface PolicyDecisionConfig {
   grantDecisionsPerMinute?: number
   /** Whether calls go to evidence, which keeps them until they are erased. */
   keepCalls?: boolean
+  /** Of this many decisions by compiled policies one is compared with Cedar's. */
+  compareOneIn?: number
 }
 
 /**
@@ -31,6 +39,7 @@ export const defaults = {
   outcomeSeconds: 60,
   pointCalls: 1024,
   agentCalls: 512,
+  compareOneIn: defaultCompareOneIn,
   ...defaultQuotas,
 }
 

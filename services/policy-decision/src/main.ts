@@ -17,6 +17,7 @@ const service: Process<z.output<typeof configSchema>> = {
           ...host.settings,
           decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE,
           keepCalls: config.BAILIWICK_KEEP_CALLS,
+          compareOneIn: config.BAILIWICK_COMPARE_ONE_IN,
           agentDecisionsPerMinute: config.BAILIWICK_DECISIONS_PER_MINUTE_AGENT,
           grantDecisionsPerMinute: config.BAILIWICK_DECISIONS_PER_MINUTE_GRANT,
         },

@@ -1,4 +1,4 @@
-import { authZenRoutes, PageTokens } from '@bailiwick/authzen'
+import { authZenRoutes, PageTokens, watchEngines } from '@bailiwick/authzen'
 import type { SigningKey } from '@bailiwick/credentials'
 import { type DenialReason, type ErrorCode, errorCode, errorKinds } from '@bailiwick/errors'
 import type { GrantStore } from '@bailiwick/grant-store'
@@ -102,7 +102,13 @@ export async function startPolicyDecision(
   const state: State = { projection, keyRing, trust, publicUrl: config.publicUrl }
   const recording: Recording = { record: recordDecisions, newEventId, grantStore }
   const judges: Judges = {
-    policies: activePolicies(adapters.data, projection.ledger.registry, logger, clock),
+    policies: activePolicies(
+      adapters.data,
+      projection.ledger.registry,
+      logger,
+      clock,
+      watchEngines({ metrics, logger, compareOneIn: config.compareOneIn ?? defaults.compareOneIn }),
+    ),
     approvals: new Approvals(projection, trust),
     stepUps: new StepUps(projection, trust),
     proofs: new Proofs(grantStore, clock, random),

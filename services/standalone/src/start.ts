@@ -41,6 +41,7 @@ export async function startStandalone(
     ...settings,
     decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE,
     keepCalls: config.BAILIWICK_KEEP_CALLS,
+    compareOneIn: config.BAILIWICK_COMPARE_ONE_IN,
     agentDecisionsPerMinute: config.BAILIWICK_DECISIONS_PER_MINUTE_AGENT,
     grantDecisionsPerMinute: config.BAILIWICK_DECISIONS_PER_MINUTE_GRANT,
   }

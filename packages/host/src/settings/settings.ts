@@ -124,8 +124,21 @@ export const defaultQuotas = { agentDecisionsPerMinute: 6000, grantDecisionsPerM
 /** ms, for one decision. */
 export const defaultDecisionDeadlineMs = 1000
 
+/** Of the decisions by compiled policies. */
+export const defaultCompareOneIn = 1000
+
+/** For a process that decides by policies. */
+export const engineSettings = {
+  BAILIWICK_COMPARE_ONE_IN: setting(
+    'Of this many decisions by compiled policies one is also put to Cedar, after its answer. If the two differ, Cedar alone decides by that set.',
+    '100',
+    whole(1, 1_000_000_000).default(defaultCompareOneIn),
+  ),
+}
+
 /** For a process in which policy-decision runs. */
 export const decisionSettings = {
+  ...engineSettings,
   BAILIWICK_DECISIONS_PER_MINUTE_AGENT: setting(
     'Decisions that one agent may get here a minute, over all its instances and tasks. More get 429.',
     '600',

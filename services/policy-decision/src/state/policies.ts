@@ -1,7 +1,14 @@
 import type { Logger } from '@bailiwick/host'
 import { type PolicyFiles, paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
 import type { Clock } from '@bailiwick/kit'
-import { contextReads, type Duties, decisionSet, dutiesOf, type PolicyEngine } from '@bailiwick/policy'
+import {
+  contextReads,
+  type Duties,
+  decisionSet,
+  dutiesOf,
+  type EngineWatch,
+  type PolicyEngine,
+} from '@bailiwick/policy'
 import type { RegistryState } from '@bailiwick/projection'
 
 export interface ActiveSet {
@@ -29,11 +36,13 @@ interface Named {
 /** Missing or incomplete files are looked for again after this pause: they may be copied after the registry changed. */
 const againAfterMs = 1000
 
+/** With `watch`, compiled policies answer what they can. */
 export function activePolicies(
   data: string,
   registry: RegistryState,
   logger: Logger,
   { monotonic }: Pick<Clock, 'monotonic'>,
+  watch?: EngineWatch,
 ): ActivePolicies {
   let loaded: (Named & { set: ActiveSet | undefined; againAt: number }) | undefined
   const look = ({ hash, permitsNothing }: Named) => {
@@ -44,7 +53,7 @@ export function activePolicies(
     const files = attempt(() => filesOf(data, hash), tell)
     // Files that match the approved hash will be the same next time, so they are not read again.
     const againAt = files === undefined ? monotonic() + againAfterMs : Number.POSITIVE_INFINITY
-    const set = files && attempt(() => load(files, permitsNothing), tell)
+    const set = files && attempt(() => load(files, permitsNothing, watch), tell)
     if (isAgain && set) logger.info({ policy_set: hash }, 'the active policy set is here now')
     return { hash, permitsNothing, set, againAt }
   }
@@ -75,8 +84,8 @@ function filesOf(data: string, hash: string): PolicyFiles {
   return files
 }
 
-function load(files: PolicyFiles, permitsNothing: boolean): ActiveSet {
-  const { hash, engine, policies } = decisionSet(files, { permitsNothing })
+function load(files: PolicyFiles, permitsNothing: boolean, watch: EngineWatch | undefined): ActiveSet {
+  const { hash, engine, policies } = decisionSet(files, { permitsNothing }, watch)
   const reads = contextReads(policies.values())
   const readsAgentHistory = reads(['history', 'agent']) || reads(['history', 'owner'])
   return { hash, engine, dutiesOf: (ids) => dutiesOf(policies, ids), readsAgentHistory }

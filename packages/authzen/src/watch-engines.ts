@@ -1,0 +1,57 @@
+import type { Logger, Metrics } from '@bailiwick/host'
+import { EngineWatch } from '@bailiwick/policy'
+
+/** A comparison must not hold up the answer that it is about, and a durable decision takes a while. */
+const compareAfterMs = 1000
+/** Each keeps its request until then. A difference shows in others as well. */
+const mostWaiting = 64
+
+export interface WatchEnginesOptions {
+  metrics: Metrics
+  logger: Logger
+  /** Of this many decisions of the compiled engine one is compared with Cedar's. */
+  compareOneIn: number
+  /** Default: a timer that does not keep the process alive. */
+  after?(ms: number, run: () => void): void
+}
+
+/** Counts which engine answers, and raises the alarm when the two differ. */
+export function watchEngines({ metrics, logger, compareOneIn, after = unheld }: WatchEnginesOptions): EngineWatch {
+  const answers = metrics.counter(
+    'policy_answers_total',
+    'Answers of policies, by the engine that gave them; for cedar, why the compiled engine did not',
+    ['engine', 'why'],
+  )
+  const comparisons = metrics.counter('policy_comparisons_total', 'Answers compared between the two engines', [
+    'result',
+  ])
+  // Prometheus sees no increase in a series that first appears with 1.
+  comparisons.inc({ result: 'different' }, 0)
+  let waiting = 0
+  return new EngineWatch(
+    {
+      answered: (engine, why) => answers.inc({ engine, why }),
+      compared: (result) => comparisons.inc({ result }),
+      different: ({ policySet, compiled, cedar }) =>
+        logger.error(
+          {
+            policy_set: policySet,
+            compiled,
+            cedar: { outcome: cedar.outcome, policies: 'policies' in cedar ? cedar.policies : [] },
+          },
+          'COMPILED POLICIES DIFFER FROM CEDAR: Cedar decides by this set from now on',
+        ),
+    },
+    compareOneIn,
+    (compare) => {
+      if (waiting >= mostWaiting) return
+      waiting++
+      after(compareAfterMs, () => {
+        waiting--
+        compare()
+      })
+    },
+  )
+}
+
+const unheld = (ms: number, run: () => void): void => void setTimeout(run, ms).unref()
