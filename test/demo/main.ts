@@ -10,13 +10,15 @@ import {
 } from '@bailiwick/testkit'
 import { hasCodex } from './mcp-model.ts'
 import { tellMcp } from './mcp-story.ts'
+import { tellModels } from './models-story.ts'
 import { type Step, tell } from './story.ts'
 
-const usage = `npm run demo [-- --kafka | --mcp] [-- --json] [-- --data DIR]
+const usage = `npm run demo [-- --kafka | --mcp | --models] [-- --json] [-- --data DIR]
 
 Tells the whole story unattended, on the embedded default. Exit code 0 only if every step held.
   --mcp       tells another story: MCP servers behind the gateway, and a model in Codex CLI. Without Codex
               (npm ci --ignore-scripts in test/judges), or with --plain, a plain MCP client makes the same calls
+  --models    tells another story: models behind the gateway, whose provider follows a script. Five sub-agents race for one dollar
   --kafka     with each service as a process of its own, policy-decision twice, on a real Kafka and a real Redis, which are
               started for it
   --json      prints only [{step, ok, ms, detail}]
@@ -28,8 +30,8 @@ if (values.help) {
   process.exit(0)
 }
 
-if (values.mcp && values.kafka) {
-  console.error('--mcp tells its story on the embedded default: leave out --kafka.')
+if ([values.mcp, values.models, values.kafka].filter((chosen) => chosen).length > 1) {
+  console.error('Choose one of --mcp, --models and --kafka: each is a story of its own.')
   process.exit(1)
 }
 
@@ -71,12 +73,13 @@ try {
   say(`Bailiwick demo: installation ${system.trust.installation} at ${system.url}, one operator, software passkey`)
   if (values.kafka)
     say('Processes: issuer, approval, evidence, 2 × policy-decision; Kafka with TLS, SCRAM and ACLs; Redis')
-  if (values.mcp)
+  if (values.mcp || values.models)
     say(
       'A program plays the person. The commands also name a temporary folder and a free port, which are left out here.',
     )
   say('')
   if (values.mcp) await tellMcp(system, step, { codex: hasCodex() && !values.plain })
+  else if (values.models) await tellModels(system, step)
   else await tell(system, step, values.kafka ? { withinMs: 2000 } : {})
   say('')
   say(`All ${steps.length} steps held.${values.data === undefined ? '' : ` The state is in ${values.data}.`}`)
@@ -101,6 +104,7 @@ function readArguments() {
       options: {
         kafka: { type: 'boolean', default: false },
         mcp: { type: 'boolean', default: false },
+        models: { type: 'boolean', default: false },
         plain: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         data: { type: 'string' },

@@ -1,13 +1,12 @@
 import { writeFileSync } from 'node:fs'
-import { errorKinds, isDenialReason, retrySecondsOf } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
-import { type Approver, enrolApprover, type RunningSystem } from '@bailiwick/testkit'
-import type { Ended } from '../judges/programs.ts'
+import { enrolApprover, type RunningSystem } from '@bailiwick/testkit'
+import { approvedChange, narrowedAndApproved, paragraph } from './approved.ts'
 import { PlainClient } from './mcp-client.ts'
 import { codexClient, type ModelClient, plainModel } from './mcp-model.ts'
 import { McpPlace } from './mcp-place.ts'
 import { must } from './must.ts'
-import { patiently, repeating } from './patiently.ts'
+import { isPassing, patiently, repeating } from './patiently.ts'
 import type { Say } from './story.ts'
 import { traced } from './traced.ts'
 
@@ -29,8 +28,8 @@ export async function tellMcp(system: RunningSystem, step: Say, { codex }: { cod
   const { filesystem } = place
 
   await step('Command one: an MCP server that exists is put behind the gateway', async () => {
-    const added = await addedWithOneApproval(place, approver, 'notes', ['node', 'notes.mjs'])
-    if (filesystem !== undefined) await addedWithOneApproval(place, approver, 'files', place.filesystemCommand())
+    const added = await approvedChange(approver, place.add('notes', ['node', 'notes.mjs']))
+    if (filesystem !== undefined) await approvedChange(approver, place.add('files', place.filesystemCommand()))
     const guesses = [...added.out.matchAll(/^ {4}(\w+): ([\w, ]+), guessed /gm)].map(
       ([, tool, labels]) => `${tool}: ${labels}`,
     )
@@ -86,7 +85,7 @@ export async function tellMcp(system: RunningSystem, step: Say, { codex }: { cod
       reason,
     })
     asking.catch(() => undefined)
-    ;({ requestId, grantId } = await narrowedAndApproved(approver, 20))
+    ;({ requestId, grantId } = await narrowedAndApproved(approver, { calls: 20 }))
     await approvalHeard(client, await asking)
     return paragraph(
       'The model asked to write notes whose names begin with "meeting-", and to read notes: 100 calls within 10 minutes.',
@@ -152,7 +151,7 @@ export async function tellMcp(system: RunningSystem, step: Say, { codex }: { cod
         reason: 'The user asked about the third quarter.',
       })
       asking.catch(() => undefined)
-      await narrowedAndApproved(approver, 5)
+      await narrowedAndApproved(approver, { calls: 5 })
       await approvalHeard(files, await asking)
       const read = await called(files, 'read_text_file', { path })
       must(read.includes('Revenue grew'), `the client was told: ${read}`)
@@ -222,39 +221,6 @@ export async function tellMcp(system: RunningSystem, step: Say, { codex }: { cod
   })
 }
 
-/** The command runs until the person at the console has answered what it proposes. */
-async function addedWithOneApproval(
-  place: McpPlace,
-  approver: Approver,
-  name: string,
-  command: readonly string[],
-): Promise<Ended> {
-  const adding = place.add(name, command)
-  let hasEnded = false
-  const noted = () => {
-    hasEnded = true
-  }
-  adding.then(noted, noted)
-  const change = () => patiently(async () => (await approver.state()).changes[0]?.id)
-  const id = await repeating((found) => found === undefined && !hasEnded, change)
-  if (id !== undefined) await patiently(() => approver.approve(id))
-  const added = await adding
-  must(added.code === 0, `gateway add ended with ${added.code}: ${added.out}${added.err}`)
-  return added
-}
-
-/** The person finds the one request that waits, lowers its calls, and approves. */
-async function narrowedAndApproved(approver: Approver, calls: number): Promise<{ requestId: string; grantId: string }> {
-  const waiting = () => patiently(async () => (await approver.state()).requests[0])
-  const asked = await repeating((found) => found === undefined, waiting)
-  must(asked !== undefined, 'the console never showed the request')
-  const { authority } = asked
-  const narrowed = { ...authority, budget: { ...authority.budget, calls } }
-  const { grant_id: grantId } = await patiently(() => approver.approve(asked.id, { authority: narrowed }))
-  must(grantId !== undefined, 'there is no grant')
-  return { requestId: asked.id, grantId }
-}
-
 /** The request stays open until the answer is there, except on a busy machine: then the model looks again. */
 async function approvalHeard(client: Pick<ModelClient, 'call'>, answer: string): Promise<void> {
   const isPending = (said: string) => !said.includes('Approved')
@@ -267,13 +233,6 @@ function called(client: Pick<ModelClient, 'call'>, tool: string, args: object): 
   return repeating(isPassing, () => client.call(tool, args))
 }
 
-const isPassing = (said: string): boolean =>
-  (said.match(/\b[a-z]+(_[a-z]+)+\b/g) ?? []).some(
-    (code) =>
-      (isDenialReason(code) && retrySecondsOf(code) !== undefined) ||
-      (Object.hasOwn(errorKinds, code) && errorKinds[code as keyof typeof errorKinds].retryable),
-  )
-
 /** The tools that a client is shown, without those of Bailiwick itself. */
 const serverTools = async (client: PlainClient): Promise<string[]> =>
   (await client.tools()).filter((name) => !name.startsWith('bailiwick_')).sort()
@@ -283,6 +242,3 @@ const capital = (text: string): string => `${text[0]?.toUpperCase()}${text.slice
 /** The error that a client was told, without what Codex CLI puts around it. */
 const errorIn = (said: string): string =>
   /(?<=Mcp error: -?\d+: )[^({\\]+/.exec(said)?.[0].trim() ?? said.replace(/ \{.*/s, '')
-
-/** One fact a line, below the first as the demo indents them. */
-const paragraph = (...sentences: string[]): string => sentences.join('\n     ')

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { errorCode, errorKinds } from '@bailiwick/errors'
+import { errorCode, errorKinds, isDenialReason, retrySecondsOf } from '@bailiwick/errors'
 
 /** A busy machine is not a failure: the story repeats retryable steps for this long. */
 const patienceMs = 120_000
@@ -36,3 +36,11 @@ export function patientCall(call: () => Promise<Response>): Promise<Response> {
     return retry_after !== undefined
   }, call)
 }
+
+/** Whether an answer has a code after which the same call may go well later. */
+export const isPassing = (said: string): boolean =>
+  (said.match(/\b[a-z]+(_[a-z]+)+\b/g) ?? []).some(
+    (code) =>
+      (isDenialReason(code) && retrySecondsOf(code) !== undefined) ||
+      (Object.hasOwn(errorKinds, code) && errorKinds[code as keyof typeof errorKinds].retryable),
+  )

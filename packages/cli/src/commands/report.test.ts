@@ -109,6 +109,72 @@ it.each([
   expect(told.measures.find(({ name }) => name === 'Denials by reason')?.note).toBe(note)
 })
 
+/** An ALLOW that reserves money, by an agent in the task of `grt_1`. */
+const reserving = (id: string, amount: string, agent: string, resource = 'acme/small', time = '18:10:00') =>
+  leaf('decision.allowed', time, {
+    ...{ decision_id: id, outcome_due: at('19:59:00') },
+    actor: { grant_id: 'grt_1', task: 'answer-tickets', agent: 'agent/holder', sub_agent: agent },
+    action: { resource: { type: 'model', id: resource } },
+    reserved: { calls: 1, cost: { USD: amount }, egress_bytes: 0 },
+  })
+const settled = (id: string, released: object, time = '18:10:01') =>
+  leaf('outcome.reported', time, { decision_id: id, grant_id: 'grt_1', released })
+const back = (amount: string, calls = 0) => ({ calls, cost: { USD: amount }, egress_bytes: 0 })
+const withoutMoney = { calls: 0, cost: {}, egress_bytes: 0 }
+
+const spending = [
+  leaf('approver.registered', '17:00:00', {
+    entity: { id: 'olivia' },
+    value: { credentials: [{ credential_id: 'passkey' }] },
+  }),
+  leaf('grant.created', '17:30:00', {
+    grant: {
+      ...{ id: 'grt_1', not_before: at('17:30:00'), not_after: at('20:00:00') },
+      assertions: [{ credential_id: 'passkey' }, { credential_id: 'passkey' }],
+    },
+  }),
+  reserving('dec_0', '9', 'agent/a', 'acme/small', '17:59:00'), // before the period
+  settled('dec_0', back('5'), '18:00:00'),
+  reserving('dec_1', '0.5', 'agent/a'),
+  settled('dec_1', back('0.3')),
+  reserving('dec_2', '0.5', 'agent/a'),
+  settled('dec_2', withoutMoney), // whose usage never came
+  reserving('dec_3', '0.5', 'agent/a'),
+  settled('dec_3', back('0.5', 1)), // never sent
+  reserving('dec_4', '0.25', 'agent/b', 'acme/\u001b[2Jlarge'),
+  reserving('dec_5', '0.125', 'agent/c'),
+  leaf('decision.abandoned', '18:10:02', { decision_id: 'dec_5' }),
+  reserving('dec_6', '0.0625', 'agent/c'),
+  leaf('decision.abandoned', '18:10:02', { decision_id: 'dec_6' }),
+  settled('dec_6', back('0.0005'), '18:10:03'), // it was answered all the same
+  reserving('dec_7', '0.1', 'agent/d'),
+  leaf('outcome.missing', '18:20:00', { decision_id: 'dec_7' }),
+  allowed('dec_8', '18:10:00'), // costs nothing
+  settled('dec_4', back('0.25'), '20:00:01'), // after the period
+]
+
+it('says who spent how much, on what, and with whose approval (V9)', async () => {
+  const { out } = await report(spending, '--json')
+  const of = (agent: string, calls: number, amount: string, resource = 'acme/small') => ({
+    ...{ agent: `agent/${agent}`, task: 'answer-tickets', grant: 'grt_1', approvers: ['olivia'] },
+    ...{ resource, calls, cost: { USD: amount } },
+  })
+  expect(JSON.parse(out).spent).toEqual([
+    of('a', 2, '0.7'),
+    of('b', 1, '0.25', 'acme/\u001b[2Jlarge'),
+    of('d', 1, '0.1'),
+    of('c', 1, '0.062'),
+  ])
+  const { out: lines } = await report(spending)
+  expect(lines).toContain('0.7 USD  2 calls on acme/small')
+  expect(lines).toContain('by agent/a, for answer-tickets, approved by olivia')
+  expect(lines).not.toContain('\u001b')
+  const { out: page } = await report(spending, '--html')
+  expect(page).toContain('<td>0.7 USD</td><td>2</td><td>acme/small</td>')
+  expect(page).not.toContain('\u001b')
+  expect((await report(quiet, '--html')).out).toContain('No call that costs money was allowed in this time.')
+})
+
 it('subtracts nothing for an earlier ALLOW that was taken back in its period', async () => {
   const late = [allowed('dec_0', '17:59:59'), leaf('decision.abandoned', '18:00:00', { decision_id: 'dec_0' })]
   const { out } = await report([...quiet, ...late], '--json')

@@ -1,6 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
-import { htmlReport, logSource, type Measure, type ReportHead, reportOf } from '@bailiwick/verify'
+import { printable } from '@bailiwick/kit'
+import { htmlReport, logSource, type Measure, type ReportHead, reportOf, type Spent } from '@bailiwick/verify'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
@@ -44,10 +45,10 @@ async function report(options: ReportCommand, io: Io): Promise<ExitCode> {
     io.err(`${source.name}: NOT what its key commits to (${told.path}: ${told.reason}): bailiwick verify tells more`)
     return exitCodes.fault
   }
-  const { head, measures, denials, events } = told
+  const { head, measures, denials, spent, events } = told
   if (options.html) for (const line of htmlReport(head, measures, events).split('\n')) io.out(line)
-  else if (options.json) io.out(JSON.stringify({ ...head, measures, denials }))
-  else for (const line of linesOf(head, measures, denials)) io.out(line)
+  else if (options.json) io.out(JSON.stringify({ ...head, measures, denials, spent }))
+  else for (const line of linesOf(head, measures, denials, spent)) io.out(line)
   for (const line of lenienceLines(trust)) io.err(line)
   return measures.every(({ ok = true }) => ok) ? exitCodes.ok : exitCodes.fault
 }
@@ -69,7 +70,14 @@ function moment(option: string, value: string | undefined, ofDay: number): numbe
   )
 }
 
-function* linesOf(head: ReportHead, measures: readonly Measure[], denials: Record<string, number>): Generator<string> {
+const mostSpent = 50
+
+function* linesOf(
+  head: ReportHead,
+  measures: readonly Measure[],
+  denials: Record<string, number>,
+  spent: readonly Spent[],
+): Generator<string> {
   yield `${head.installation}, ${head.from} to ${head.to}`
   yield `from the log of ${head.size.toLocaleString('en-US')} entries, all verified`
   for (const { name, value, note, ok, serves } of measures) {
@@ -80,4 +88,13 @@ function* linesOf(head: ReportHead, measures: readonly Measure[], denials: Recor
       for (const [reason, count] of Object.entries(denials)) yield `      ${String(count).padStart(8)}  ${reason}`
     yield `      serves ${serves.join(', ')}`
   }
+  if (spent.length > 0) yield '  Money spent, the largest amounts first'
+  for (const { agent, task, approvers, resource, calls, cost } of spent.slice(0, mostSpent)) {
+    const amounts = Object.entries(cost).map(([currency, amount]) => `${amount} ${currency}`)
+    yield `      ${amounts.join(', ').padStart(16)}  ${count(calls)} on ${printable(resource)}`
+    yield `      ${' '.repeat(16)}  by ${printable(agent)}, for ${printable(task)}, approved by ${approvers.join(', ') || 'no person'}`
+  }
+  if (spent.length > mostSpent) yield `      and ${spent.length - mostSpent} smaller amounts: --json has them`
 }
+
+const count = (calls: number): string => `${calls.toLocaleString('en-US')} ${calls === 1 ? 'call' : 'calls'}`

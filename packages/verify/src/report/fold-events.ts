@@ -1,4 +1,5 @@
 import { type Claim, claimOf, type Order, race, type TreeFact } from '@bailiwick/projection'
+import { type Reserving, Spending, type Spent } from './spending.ts'
 
 /** The data of a report, folded from the leaves of the log between two times, ms since the epoch, both included. */
 export class FoldedEvents {
@@ -36,6 +37,9 @@ export class FoldedEvents {
   readonly #standing = new Set<string>()
   readonly #revokedAt = new Map<string, number>()
   readonly #lastAllow = new Map<string, number>()
+  readonly #spending = new Spending()
+  /** By grant: the passkeys that signed it. */
+  readonly #signed = new Map<string, readonly string[]>()
 
   constructor(from: number, to: number) {
     this.from = from
@@ -51,6 +55,13 @@ export class FoldedEvents {
     const data = event.data ?? {}
     this.#follow(event, data, at)
     if (at >= this.from) this.#count(event, data, at)
+  }
+
+  /** The money of the period's calls: reserved, and not given back by its end. */
+  get spent(): Spent[] {
+    return this.#spending.told((grant) => [
+      ...new Set((this.#signed.get(grant) ?? []).map((passkey) => this.#approvers.get(passkey) ?? 'an unknown person')),
+    ])
   }
 
   /** Grants that were alive at the end of the period. */
@@ -121,7 +132,12 @@ export class FoldedEvents {
         this.#stopsAsked.set(data.revocation_id ?? '', at)
         break
       case 'grant.created':
-        if (data.grant !== undefined) this.#alive.set(data.grant.id, data.grant)
+        if (data.grant === undefined) break
+        this.#alive.set(data.grant.id, data.grant)
+        this.#signed.set(
+          data.grant.id,
+          (data.grant.assertions ?? []).map(({ credential_id }) => credential_id),
+        )
         break
       case 'approver.registered':
       case 'approver.changed':
@@ -142,13 +158,16 @@ export class FoldedEvents {
           grant: data.actor?.grant_id ?? '',
           at,
         })
+        if (at >= this.from) this.#spending.reserved(data)
         break
       case 'outcome.reported':
       case 'outcome.missing':
         this.#end(data.decision_id ?? '', true)
+        this.#spending.settled(data.decision_id ?? '', data.released)
         break
       case 'decision.abandoned':
         this.#end(data.decision_id ?? '', false)
+        this.#spending.takenBack(data.decision_id ?? '')
         break
     }
   }
@@ -286,14 +305,13 @@ interface Grant {
   assertions?: { credential_id: string }[]
 }
 
-interface Data {
+interface Data extends Reserving {
   request_id?: string
-  decision_id?: string
   credential_id?: string
   outcome_due?: string
   issued_at?: string
   expires_at?: string
-  actor?: { grant_id?: string }
+  released?: NonNullable<Reserving['reserved']>
   grant?: Grant
   entity?: { id: string }
   value?: { credentials?: { credential_id: string }[] }

@@ -1,6 +1,7 @@
 import { printable } from '@bailiwick/kit'
 import { type FoldedEvents, hourMs } from './fold-events.ts'
 import type { Measure } from './measures.ts'
+import type { Spent } from './spending.ts'
 
 export interface ReportHead {
   installation: string
@@ -47,6 +48,8 @@ ${measures.map(rowOf).join('\n')}
 ${decisionsChart(events)}
 <h2>Denials by reason</h2>
 ${denialsChart(events.denials)}
+<h2>Money spent</h2>
+${spentTable(events.spent)}
 </main>
 </body>
 </html>`
@@ -99,6 +102,20 @@ function denialsChart(denials: ReadonlyMap<string, number>): string {
       `<tr><th scope="row"><code>${text(reason)}</code></th><td class="number">${n.toLocaleString('en-US')}</td><td class="bar"><svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect class="denied" width="${((n / most) * 100).toFixed(1)}" height="8"/></svg></td></tr>`,
   )
   return `<table class="denials"><thead><tr><th scope="col">Reason</th><th scope="col">Times</th><th scope="col"><span class="hidden">As a bar</span></th></tr></thead><tbody>${rows.join('')}</tbody></table>`
+}
+
+const mostSpent = 500
+
+/** The largest amounts, one row for each agent, resource and task. */
+function spentTable(spent: readonly Spent[]): string {
+  if (spent.length === 0) return '<p class="hint">No call that costs money was allowed in this time.</p>'
+  const rows = spent.slice(0, mostSpent).map(({ agent, task, grant, approvers, resource, calls, cost }) => {
+    const amounts = Object.entries(cost).map(([currency, amount]) => `${amount} ${currency}`)
+    const people = approvers.join(', ') || 'no person'
+    return `<tr><th scope="row">${text(agent)}<small>${text(task)}, approved by ${text(people)} (${text(grant)})</small></th><td>${text(amounts.join(', '))}</td><td>${calls}</td><td>${text(resource)}</td></tr>`
+  })
+  const rest = spent.length > mostSpent ? `<p class="hint">And ${spent.length - mostSpent} smaller rows.</p>` : ''
+  return `<table><thead><tr><th scope="col">Who, and for which task</th><th scope="col">Spent</th><th scope="col">Calls</th><th scope="col">On</th></tr></thead><tbody>${rows.join('')}</tbody></table>${rest}`
 }
 
 const style = `

@@ -6,6 +6,7 @@ import type { LogFault } from '../log/verify-log.ts'
 import { FoldedEvents } from './fold-events.ts'
 import type { ReportHead } from './html.ts'
 import { type Measure, measuresOf } from './measures.ts'
+import type { Spent } from './spending.ts'
 
 export interface Report {
   ok: true
@@ -13,6 +14,8 @@ export interface Report {
   measures: readonly Measure[]
   /** By reason, the most frequent first. */
   denials: Record<string, number>
+  /** Who spent how much, on what, and with whose approval: the largest amounts first. */
+  spent: readonly Spent[]
   events: FoldedEvents
 }
 
@@ -48,5 +51,5 @@ export async function reportOf({
     softwareApprover: trust.software_approver === true,
   }
   const denials = Object.fromEntries([...events.denials].sort((a, b) => b[1] - a[1]))
-  return { ok: true, head, measures: measuresOf(events), denials, events }
+  return { ok: true, head, measures: measuresOf(events), denials, spent: events.spent, events }
 }
