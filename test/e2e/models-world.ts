@@ -25,6 +25,7 @@ export const modelPrices = {
   currency: 'USD',
   models: {
     small: { input: '1', output: '100', most_output: 4000, default_output: 1000 },
+    vectors: { input: '100', embeddings: true },
     seeing: {
       ...{ input: '1', output: '100', cache_write: '2', most_output: 4000, image_tokens: 1000 },
       outside: { web_search: '0.01' },

@@ -98,6 +98,24 @@ describe('a call of a model', () => {
     expect(await world.spent(grantId, 2)).toBe('0')
   })
 
+  it('makes vectors for the price of their input', async () => {
+    const permission = {
+      actions: ['model/invoke'],
+      resource: { type: 'model', id: 'acme/vectors' },
+      cost: { amount: '/cost/amount', currency: '/cost/currency' },
+    }
+    const { grantId } = await world.granted(modelsAuthority('1', { permissions: [permission] }))
+    const body = '{ "model":"vectors", "input":["a","b"] }'
+    const response = await world.ask({ grantId }, '/acme/v1/embeddings', body)
+    expect([response.status, await response.json()]).toMatchObject([200, { data: [{ embedding: [0.5, -0.25] }] }])
+    expect(world.provider.calls.at(-1)?.body).toBe(body)
+    // 10 tokens of input at 100 USD a million.
+    expect(await world.spent(grantId, 1)).toBe('0.001')
+    world.provider.answer = () => ({ json: { data: [] } })
+    expect((await world.ask({ grantId }, '/acme/v1/embeddings', body)).status).toBe(200)
+    expect(Number(await world.spent(grantId, 2))).toBeGreaterThan(0.2)
+  })
+
   it('gives everything back that a provider refused to begin', async () => {
     const { grantId } = await world.granted()
     world.provider.answer = () => ({ status: 429, json: { error: { message: 'slow down' } } })

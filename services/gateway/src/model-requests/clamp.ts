@@ -9,7 +9,8 @@ const added = 128
 const leastOutput = 16
 
 /** The limit of output that a call gets: what it asks for or the table's default, at most what the table allows and the budget pays. */
-export function outputFor({ asked, price, bound }: ModelRequest, left: Micros): number {
+export function outputFor({ endpoint, asked, price, bound }: ModelRequest, left: Micros): number {
+  if (endpoint.does === 'embed') return 0
   const { most_output, default_output = most_output } = price
   const wanted = Math.min(asked.output?.tokens ?? default_output, most_output)
   const paid = affordable(price, { ...bound, input: bound.input + added }, left)
@@ -22,6 +23,7 @@ export function outputFor({ asked, price, bound }: ModelRequest, left: Micros): 
  * Returns the very body if nothing is to change.
  */
 export function withLimit(body: Uint8Array, { endpoint, asked, price }: ModelRequest, output: number): Uint8Array {
+  if (endpoint.does === 'embed') return body
   let text = Buffer.from(body).toString('utf8')
   const before = text
   const member = outputMember(endpoint, price.output_member)

@@ -1,6 +1,7 @@
 import type { Api } from '../models/usage.ts'
 import { countRules, messagesRules } from './anthropic-messages.ts'
 import { chatRules } from './openai-chat.ts'
+import { embeddingsRules } from './openai-embeddings.ts'
 import { responsesRules } from './openai-responses.ts'
 import type { Rules } from './reading.ts'
 
@@ -8,7 +9,8 @@ import type { Rules } from './reading.ts'
 export interface Endpoint {
   readonly method: 'POST' | 'GET'
   readonly path: string
-  readonly does: 'invoke' | 'count' | 'list'
+  /** `embed`: it makes vectors, and its input alone costs. */
+  readonly does: 'invoke' | 'embed' | 'count' | 'list'
   /** What its body may hold. */
   readonly rules: Rules
   /** The provider keeps an answer unless the request says that it should not. */
@@ -23,12 +25,13 @@ const responses: Endpoint = {
   rules: responsesRules,
   keeps: true,
 }
+const embeddings: Endpoint = { method: 'POST', path: '/v1/embeddings', does: 'embed', rules: embeddingsRules }
 const messages: Endpoint = { method: 'POST', path: '/v1/messages', does: 'invoke', rules: messagesRules }
 const count: Endpoint = { method: 'POST', path: '/v1/messages/count_tokens', does: 'count', rules: countRules }
 const list: Endpoint = { method: 'GET', path: '/v1/models', does: 'list', rules: {} }
 
 const endpoints: Record<Api, readonly Endpoint[]> = {
-  openai: [chat, responses, list],
+  openai: [chat, responses, embeddings, list],
   anthropic: [messages, count, list],
 }
 

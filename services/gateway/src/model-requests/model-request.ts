@@ -4,7 +4,7 @@ import { readJsonView } from '@bailiwick/kit'
 import { isObject } from '@bailiwick/mcp'
 import { fieldOf, type Refused, type RelayRequest } from '@bailiwick/relay'
 import type { ModelsEntry } from '../models/models-entry.ts'
-import { type Bound, type ModelPrice, microsOf, mostCost, spellMicros } from '../models/prices.ts'
+import { type Bound, type ModelPrice, microsOf, mostCost, priceOf, spellMicros } from '../models/prices.ts'
 import { type Endpoint, endpointOf, outputMember } from './endpoints.ts'
 import { type Asked, isPlainName, Reading } from './reading.ts'
 
@@ -74,9 +74,11 @@ function read(entry: ModelsEntry, request: RelayRequest): ModelRequest | Refused
   if (!isObject(json.value)) return { refused: 'model_request_malformed', detail: 'no object' }
   reading.members(json.value, endpoint.rules)
   if (reading.refused !== undefined) return reading.refused
-  const { models } = entry.prices
-  const price = Object.hasOwn(models, reading.model) ? models[reading.model] : undefined
+  const price = priceOf(entry.prices, reading.model)
   if (price === undefined) return { refused: 'model_unknown', detail: 'model' }
+  // A model has one kind of price: for vectors, or for what it writes.
+  if ((endpoint.does === 'embed') !== (price.embeddings === true))
+    return { refused: 'model_endpoint_unknown', detail: 'the method and path, for this model' }
   const unpriced = unpricedIn(reading.asked, price)
   if (unpriced !== undefined) return { refused: 'model_outside_unpriced', detail: unpriced }
   const { images, imageBytes, outside } = reading.asked
@@ -140,15 +142,16 @@ export function actionOf(
   const resource = { type: 'model', id: `${name}/${model}` }
   const reach = { tools: tools.join(','), outside: [...outside.keys()].sort().join(','), images }
   if (endpoint.does === 'count') return { name: 'model/count', properties: { model, ...reach, ...free }, resource }
+  const tokens = endpoint.does === 'embed' ? 0 : output?.tokens
   // A limit in another member than the table's is none: the provider may not know that member, and then answers without a limit.
-  if (output === undefined || output.member !== outputMember(endpoint, price.output_member))
+  if (tokens === undefined || (tokens > 0 && output?.member !== outputMember(endpoint, price.output_member)))
     return { refused: 'model_request_malformed', detail: 'no limit of output' }
-  const cost = { amount: spellMicros(mostCost(price, bound, output.tokens)), currency }
+  const cost = { amount: spellMicros(mostCost(price, bound, tokens)), currency }
   const places = outside.size === 0 ? {} : { outside_at: outsideAt.join(',') }
   return {
     // What reaches beyond the model is another action, so that a grant for the model does not allow it.
     name: outside.size === 0 ? 'model/invoke' : 'model/invoke-outside',
-    properties: { model, max_output_tokens: output.tokens, stream, store, ...reach, ...places, ...free, cost },
+    properties: { model, max_output_tokens: tokens, stream, store, ...reach, ...places, ...free, cost },
     resource,
   }
 }

@@ -7,6 +7,7 @@ export const prices = {
   currency: 'USD',
   models: {
     small: { input: '1', output: '10', most_output: 1000, default_output: 100 },
+    vectors: { input: '2', embeddings: true as const },
     seeing: {
       ...{ input: '1', output: '10', cache_read: '0.1', cache_write: '1.25', most_output: 1000, image_tokens: 1500 },
       outside: { web_search: '0.05', file_id: '0.01' },

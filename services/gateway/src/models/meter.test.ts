@@ -82,6 +82,26 @@ describe('reads what an answer cost, and passes it on as it is', () => {
   })
 })
 
+describe('of vectors', () => {
+  const vectors: MeterOptions = { ...openai, api: 'embeddings', most: { input: 1000, output: 0 } }
+
+  it('counts the input, which is all that costs', async () => {
+    for (const usage of [{ prompt_tokens: 8, total_tokens: 8 }, { prompt_tokens: 8 }])
+      expect((await whole(usage, vectors)).tokens).toEqual({ input: 8, cacheRead: 0, cacheWrite: 0, output: 0 })
+  })
+
+  it.each<[string, unknown]>([
+    ['no usage', undefined],
+    ['a total that is less', { prompt_tokens: 8, total_tokens: 7 }],
+    ['a total that is more', { prompt_tokens: 8, total_tokens: 9 }],
+    ['no input', { total_tokens: 8 }],
+    ['an input of nothing', { prompt_tokens: 0, total_tokens: 0 }],
+    ['words', { prompt_tokens: '8', total_tokens: '8' }],
+  ])('believes not: %s (V9)', async (_, usage) => {
+    expect((await whole(usage, vectors)).tokens).toBeUndefined()
+  })
+})
+
 it('keeps back no event without words that holds something else than usage', async () => {
   const filtered = data({ choices: [], prompt_filter_results: [{}] })
   const { text } = await read({ ...openai, hidesUsage: true }, [filtered, ...chatEvents(['a'], chatUsage)])

@@ -4,7 +4,8 @@ import { isObject, type JsonObject, readEvents } from '@bailiwick/mcp'
 import { type Api, type Tokens, tokensOf } from './usage.ts'
 
 export interface MeterOptions {
-  api: Api
+  /** The API, or that part of one whose answers are vectors. */
+  api: Api | 'embeddings'
   /** Whether events that hold nothing but usage are kept from the client, which did not ask for them. */
   hidesUsage: boolean
   /** The most tokens that the call reserved. */
@@ -50,7 +51,7 @@ export class Meter {
     const { api, most } = this.#options
     const tokens = tokensOf(api, this.#seen)
     if (tokens === undefined || tokens.input > mostTokens || tokens.output > mostTokens) return undefined
-    if (tokens.output === 0) return undefined // even an answer without words ends with a token
+    if (tokens.output === 0 && api !== 'embeddings') return undefined // even an answer without words ends with a token
     if (tokens.input > most.input || tokens.output > most.output) this.#beyond()
     return tokens
   }

@@ -80,7 +80,7 @@ export class ModelProvider implements AsyncDisposable {
     const read = readModelRequest(entry, request)
     if ('refused' in read) return read
     const run = (asked: RelayRequest, isCounted: boolean) => this.#run(asked, read, { caller, owner, isCounted }, gone)
-    if (read.endpoint.does !== 'invoke') return run(request, true)
+    if (read.endpoint.does === 'count' || read.endpoint.does === 'list') return run(request, true)
     let output = outputFor(read, unlimited)
     if (owner !== undefined && this.#beyond.has(beyondKey(owner, read)))
       return this.#uncounted(run(withBody(request, read, output), false))

@@ -56,6 +56,7 @@ async function open(isPriced = true, beyond: string[] = []): Promise<UpstreamUnd
       chat({ n: 2 }),
       chat({ model: 'other' }),
       request('/v1/embeddings', {}),
+      request('/v1/images/generations', {}),
       chat({ max_completion_tokens: undefined }),
     ],
     arrived: () => provider.calls.map(({ raw }) => raw),

@@ -65,9 +65,10 @@ export function modelsUpstream({ name, entry, send, ...options }: ModelsUpstream
         void answered.body.return?.()
         return refusedKey(entry, status)
       }
-      if (read.endpoint.does !== 'invoke') return { ...answered, headers: shownOf(answered.headers, false) }
+      const { does } = read.endpoint
+      if (does === 'count' || does === 'list') return { ...answered, headers: shownOf(answered.headers, false) }
       const meter = new Meter({
-        api: entry.api,
+        api: does === 'embed' ? 'embeddings' : entry.api,
         hidesUsage: options.hidesUsage,
         most: { input: read.bound.input, output: read.asked.output?.tokens ?? 0 },
         mostBytes: mostBytesOf(read, body.length),
@@ -117,8 +118,11 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 }
 
 /** An answer repeats the request's instructions and tools, and a token in an event of its own takes a few hundred bytes, some of them four times. */
-const mostBytesOf = ({ asked }: ModelRequest, length: number) =>
-  1_048_576 + 8 * length + 4096 * (asked.output?.tokens ?? 0)
+const mostBytesOf = ({ endpoint, asked }: ModelRequest, length: number) =>
+  endpoint.does === 'embed' ? mostVectors : 1_048_576 + 8 * length + 4096 * (asked.output?.tokens ?? 0)
+
+/** The longest answer that a relay passes on. */
+const mostVectors = 64 * 1024 * 1024
 
 /** Giving up a generator that waits would not reach the connection. */
 function bodyOf(

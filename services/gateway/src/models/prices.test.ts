@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { entryOf, prices } from './entry.fixture.ts'
-import { affordable, costOf, microsOf, mostCost, pricesHash, spellMicros } from './prices.ts'
+import { affordable, costOf, microsOf, mostCost, priceOf, pricesHash, spellMicros } from './prices.ts'
 
-const price = entryOf().prices.models.small
+const price = priceOf(entryOf().prices, 'small')
 if (price === undefined) throw new Error('no price')
 const amounts = fc.bigInt({ min: 0n, max: 10n ** 14n })
 const anyPrice = fc
@@ -87,4 +87,15 @@ it('has another hash for every other price, address, kind and version', () => {
   ]
   expect(new Set([entry, ...others].map(pricesHash)).size).toBe(7)
   expect(pricesHash(entryOf())).toBe(pricesHash(entry))
+})
+
+it('has one price for a model that makes vectors, and no member of one that writes', () => {
+  const of = (vectors: object) => priceOf(entryOf({ prices: { ...prices, models: { vectors } } }).prices, 'vectors')
+  const read = of({ input: '2', embeddings: true })
+  expect(read).toMatchObject({ input: '2', output: '0', embeddings: true })
+  if (read === undefined) throw new Error('no price')
+  expect(mostCost(read, { input: 1000, outside: 0n }, 0)).toBe(2000n)
+  for (const more of [{ output: '1' }, { most_output: 5 }, { embeddings: false }, { image_tokens: 5 }])
+    expect(() => of({ input: '2', embeddings: true, ...more })).toThrow('config_invalid')
+  expect(() => of({ input: '2' })).toThrow('config_invalid')
 })

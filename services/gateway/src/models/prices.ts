@@ -10,7 +10,13 @@ const money = z
   .regex(/^(0|[1-9]\d{0,8})(\.\d{1,6})?$/, 'expected an amount such as "2.50", with at most 6 decimal places')
 const tokenCount = z.int().min(1).max(100_000_000)
 
-const modelSchema = z.strictObject({
+const labels = z
+  .array(z.string().regex(/^[a-z][a-z0-9_-]{0,63}$/))
+  .max(32)
+  .default([])
+
+const writingSchema = z.strictObject({
+  embeddings: z.undefined().optional(),
   /** The price of a million tokens: the dearest tier that a call can reach, since a call's tier is known only afterwards. */
   input: money,
   output: money,
@@ -31,11 +37,13 @@ const modelSchema = z.strictObject({
   /** The member in which a call of `/v1/chat/completions` is given the limit that it does not state. */
   output_member: z.enum(['max_completion_tokens', 'max_tokens']).default('max_completion_tokens'),
   /** What the registry's entry says of the model. */
-  labels: z
-    .array(z.string().regex(/^[a-z][a-z0-9_-]{0,63}$/))
-    .max(32)
-    .default([]),
+  labels,
 })
+
+/** A model that makes vectors, at `/v1/embeddings` alone. It has no output that costs. */
+const embeddingSchema = z.strictObject({ embeddings: z.literal(true), input: money, labels })
+
+const modelSchema = z.discriminatedUnion('embeddings', [writingSchema, embeddingSchema])
 
 /** A table of prices. It changes like a rule: people sign its hash as the manifest of the server. */
 export const pricesSchema = z.strictObject({
@@ -49,7 +57,15 @@ export const pricesSchema = z.strictObject({
 })
 
 export type Prices = z.output<typeof pricesSchema>
-export type ModelPrice = z.output<typeof modelSchema>
+/** What the calls of a model cost. The members that a model for vectors does not have stand for nothing. */
+export type ModelPrice = Omit<z.output<typeof writingSchema>, 'embeddings'> & { embeddings?: true | undefined }
+
+/** The price of a model; undefined for one that is not in the table. */
+export function priceOf({ models }: Prices, name: string): ModelPrice | undefined {
+  const price = Object.hasOwn(models, name) ? models[name] : undefined
+  if (!price?.embeddings) return price
+  return { ...price, output: '0', most_output: 1, outside: {}, output_member: 'max_tokens' }
+}
 
 const million = 1_000_000n
 

@@ -10,7 +10,12 @@ it('is what people sign: the hash of the prices, and where each model states its
     tool_servers: [
       {
         ...{ id: 'acme', url: 'https://acme.example/', manifest: pricesHash(entryOf()) },
-        tools: { small: { labels: [], cost }, seeing: { labels: [], cost }, '*': { labels: [] } },
+        tools: {
+          small: { labels: [], cost },
+          vectors: { labels: [], cost },
+          seeing: { labels: [], cost },
+          '*': { labels: [] },
+        },
       },
     ],
   })

@@ -12,9 +12,16 @@ export interface Tokens {
 export type Api = 'openai' | 'anthropic'
 
 /** The usage that stands in an answer, as its API spells it; undefined if it is not there, or is not what a provider can have counted. */
-export function tokensOf(api: Api, usage: unknown): Tokens | undefined {
+export function tokensOf(api: Api | 'embeddings', usage: unknown): Tokens | undefined {
   if (!isObject(usage)) return undefined
+  if (api === 'embeddings') return ofEmbeddings(usage)
   return api === 'anthropic' ? ofAnthropic(usage) : ofOpenAi(usage)
+}
+
+/** Vectors have no tokens, so the input is all that there is. A total that is another number contradicts it. */
+function ofEmbeddings({ prompt_tokens, total_tokens = prompt_tokens }: JsonObject): Tokens | undefined {
+  const input = prompt_tokens === total_tokens ? count(prompt_tokens) : undefined
+  return checked({ input, output: 0, cacheRead: 0, cacheWrite: 0 })
 }
 
 function ofOpenAi(usage: JsonObject): Tokens | undefined {
