@@ -8,6 +8,7 @@ import { measureChecks } from './checks.ts'
 import { measureDecisions } from './decisions.ts'
 import { measureEvidence } from './evidence.ts'
 import { measureGateway } from './gateway.ts'
+import { measureGatewayHttp, measureGatewayModels } from './gateway-upstreams.ts'
 import { measureIssuance } from './issuance.ts'
 import { measureKafkaDecisions } from './kafka/decisions.ts'
 import { measureKafkaGateway } from './kafka/gateway.ts'
@@ -34,10 +35,14 @@ const embedded: Measures = {
   policies: measurePolicies,
   pdp: measurePdp,
   gateway: measureGateway,
+  'gateway-http': measureGatewayHttp,
+  'gateway-models': measureGatewayModels,
   revocations: measureRevocations,
   issuance: measureIssuance,
   checks: measureChecks,
 }
+/** Measured only by their names: they need more programs, or more time. */
+const named: ReadonlySet<string> = new Set(['gateway-http', 'gateway-models'])
 /** In the order in which they can share a system: the later ones stop instances. */
 const kafka: Measures = {
   publish: measureKafkaPublish,
@@ -55,6 +60,9 @@ leaves it to be checked (\`bailiwick bench log --help\`).
   --kafka         on a real Kafka, of one broker and of three, and a real Redis, with a process for each service; they are
                   started for it
   --quick         a smoke count: shows that the bench works
+  --http          with gateway: as gateway-http, in front of an HTTP API, beside nginx or a bare relay
+  --models        with gateway: as gateway-models, in front of models, beside nginx or a bare relay, and LiteLLM's proxy if it is given
+  --litellm FILE  the program litellm of that proxy: pip install 'litellm[proxy]'
   --kind KIND     what is revoked; any number of them: ${kinds.join(', ')}.
                   All unless given; of others the page keeps what it has
   --seconds N     of outcomes: for how long calls fall due (60). Begins no revocation of a kind after so many, however few there were; the page says how many
@@ -101,10 +109,23 @@ try {
   }
   const { quick, kind: chosen } = values
   for (const [name, measure] of Object.entries(measures)) {
-    if (values.only && !values.only.includes(name)) continue
+    if (values.only === undefined ? named.has(name) : !values.only.includes(name)) continue
     stage(`measuring: ${name}`)
     const own = mkdtempSync(join(dir, `${name}-`))
-    keep(await measure({ dir: own, quick, count, seconds, kinds: chosen, progress, stage, keep, open }))
+    keep(
+      await measure({
+        dir: own,
+        quick,
+        count,
+        seconds,
+        litellm: values.litellm,
+        kinds: chosen,
+        progress,
+        stage,
+        keep,
+        open,
+      }),
+    )
   }
   progress('')
   console.log(values.json ? JSON.stringify(report, undefined, 2) : asText(report))
@@ -130,13 +151,18 @@ function parse() {
         write: { type: 'boolean', default: false },
         dir: { type: 'string', default: tmpdir() },
         only: { type: 'string', multiple: true },
+        http: { type: 'boolean', default: false },
+        models: { type: 'boolean', default: false },
+        litellm: { type: 'string' },
         count: { type: 'string' },
         seconds: { type: 'string' },
         kind: { type: 'string', multiple: true },
         help: { type: 'boolean', default: false },
       },
     })
-    const only = [...(values.only ?? []), ...positionals]
+    const fronts = [...(values.http ? ['gateway-http'] : []), ...(values.models ? ['gateway-models'] : [])]
+    const chosen = [...(values.only ?? []), ...positionals]
+    const only = fronts.length === 0 ? chosen : [...chosen.filter((name) => name !== 'gateway'), ...fronts]
     return { ...values, only: only.length === 0 ? undefined : only }
   } catch (error) {
     return refuse(error instanceof Error ? error.message : String(error))

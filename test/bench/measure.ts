@@ -33,6 +33,8 @@ export interface Bench {
   seconds?: number | undefined
   /** The kinds of revocation to measure; all unless given. */
   kinds?: readonly string[] | undefined
+  /** The program of LiteLLM's proxy, which is compared if it is there. */
+  litellm?: string | undefined
   progress: (line: string) => void
   /** Prints a line that stays, also without a terminal. */
   stage: (line: string) => void

@@ -5,7 +5,7 @@ import { sample, sampleAgentId } from '@bailiwick/standalone/sample'
 import type { Approver, RunningSystem } from '@bailiwick/testkit'
 import { inFlight } from '../measure.ts'
 import { passing, patiently, persistently } from '../patience.ts'
-import { postOf } from '../pdp/load.ts'
+import { getOf, postOf } from '../pdp/load.ts'
 import { serverName } from './place.ts'
 import type { Tally } from './tally.ts'
 
@@ -40,15 +40,31 @@ interface Question {
   action: Action
 }
 
+/** A request for what stands behind the gateway, before it has a credential and a proof. */
+export interface Prepared {
+  method: 'POST' | 'GET'
+  headers: Record<string, string>
+  body: string
+  /** What the agent signs; the address alone if it is left out. */
+  action?: Action
+}
+
+/** What agents ask for, and what they then call. */
+export interface Kind {
+  permissions: readonly object[]
+  /** The money of each grant, if its calls cost any. */
+  cost?: Readonly<Record<string, string>>
+  call: Prepared
+  /** Its path where no gateway stands in front. */
+  directPath: string
+  /** Whether the upstream's own answer came, or a denial because a busy machine was late. Throws for anything else. */
+  outcomeOf(status: number, body: string): 'answered' | 'late'
+}
+
 const onTool = (tool: string, properties: Record<string, unknown>): Action => ({
   ...{ name: 'tools/call', properties },
   resource: { type: 'tool', id: `${serverName}/${tool}` },
 })
-const call: Question = {
-  method: 'tools/call',
-  params: { name: 'read', arguments: { invoice: 'INV-1' } },
-  action: onTool('read', { invoice: 'INV-1' }),
-}
 const listening = (everyMs: number): Question => {
   const params = { notifications: { every_ms: everyMs } }
   return { method: 'subscriptions/listen', params, action: onTool('subscriptions/listen', params) }
@@ -59,15 +75,17 @@ export class Agents {
   readonly tally: Tally = { direct: 0, through: 0, streams: 0 }
   readonly #url: string
   readonly #made: readonly Made[]
+  readonly #kind: Kind
   readonly #tokens = new Map<Holder, { token: string; until: number }>()
   #nonce: string | undefined
   #requests = 0
 
-  /** `url`: the server behind the gateway. */
-  constructor(count: number, url: string) {
+  /** `url`: where the gateway is called. `name`: begins the names of the agents. */
+  constructor(count: number, url: string, kind: Kind = ofMcp, name = 'gateway') {
     this.#url = url
+    this.#kind = kind
     this.#made = Array.from({ length: count }, (_, n) => ({
-      id: sampleAgentId(`gateway-${Math.floor(n / instances)}`),
+      id: sampleAgentId(`${name}-${Math.floor(n / instances)}`),
       instance: `i${n % instances}`,
       key: generateKey('agent'),
     }))
@@ -99,7 +117,7 @@ export class Agents {
         ...{ agentId: id, instance, key, installation: system.trust.installation },
         ...{ baseUrl: system.trust.public_url, now: () => system.clock.now(), random: system.random },
       })
-      const { requestId } = await patiently(() => agent.request(ask()))
+      const { requestId } = await patiently(() => agent.request(ask(this.#kind)))
       const { grant_id: grantId, status } = await patiently(() => approver.approve(requestId))
       if (grantId === undefined) throw new Error(`the request is ${status}, without a grant`)
       holders.push({ agent, key, requestId, grantId })
@@ -126,57 +144,59 @@ export class Agents {
   }
 
   async #beginOne(holder: Holder): Promise<void> {
-    const { headers, body } = this.#signed(holder, call)
-    const response = await fetch(this.#url, { method: 'POST', headers, body })
+    const { call, outcomeOf } = this.#kind
+    const { method, headers, body } = this.#signed(holder, call)
+    const response = await fetch(this.#url, { method, headers, ...(method === 'GET' ? {} : { body }) })
     this.#nonce = response.headers.get('dpop-nonce') ?? this.#nonce
     const said = await response.text()
     if (outcomeOf(response.status, said) !== 'answered') throw new Error(`the gateway answers ${said}`)
     this.tally.through++
   }
 
-  /** Calls of the tool, by these agents in turn. Send them within a minute. */
+  /** Calls by these agents in turn. Send them within a minute. */
   calls(holders: readonly Holder[], count: number): Buffer[] {
     const { pathname } = new URL(this.#url)
-    return Array.from({ length: count }, (_, n) => {
-      const { headers, body } = this.#signed(holders[n % holders.length] as Holder, call)
-      return postOf(pathname, body, headers)
-    })
+    return Array.from({ length: count }, (_, n) =>
+      bytesOf(pathname, this.#signed(holders[n % holders.length] as Holder, this.#kind.call)),
+    )
   }
 
   /** The same call, for the server itself. */
   direct(): Buffer {
-    const { headers, body } = written(call)
-    return postOf('/mcp', body, headers)
+    return bytesOf(this.#kind.directPath, this.#kind.call)
   }
 
   /** Opens a stream that says something at this interval. */
   listen(holder: Holder, everyMs: number): Buffer {
-    const { headers, body } = this.#signed(holder, listening(everyMs))
-    return postOf(new URL(this.#url).pathname, body, headers)
+    return bytesOf(new URL(this.#url).pathname, this.#signed(holder, written(listening(everyMs))))
   }
 
-  #signed(holder: Holder, question: Question) {
+  #signed(holder: Holder, { method, headers, body, action }: Prepared): Prepared {
     const { token = '' } = this.#tokens.get(holder) ?? {}
     const jti = `bench-${process.pid}-${String(++this.#requests).padStart(12, '0')}`
     const proof = makeDpopProof(
       {
-        ...{ htm: 'POST', htu: this.#url, jti, now: Date.now(), accessToken: token },
-        ...{ actionDigest: actionDigest(question.action), nonce: this.#nonce },
+        ...{ htm: method, htu: this.#url, jti, now: Date.now(), accessToken: token, nonce: this.#nonce },
+        ...(action === undefined ? {} : { actionDigest: actionDigest(action) }),
       },
       holder.key,
     )
-    const { headers, body } = written(question)
-    return { headers: { ...headers, authorization: `DPoP ${token}`, dpop: proof }, body }
+    return { method, headers: { ...headers, authorization: `DPoP ${token}`, dpop: proof }, body }
   }
 }
 
-function written({ method, params }: Question): { headers: Record<string, string>; body: string } {
+const bytesOf = (path: string, { method, headers, body }: Prepared): Buffer =>
+  method === 'GET' ? getOf(path, headers) : postOf(path, body, headers)
+
+function written({ method, params, action }: Question): Prepared {
   const meta = {
     'io.modelcontextprotocol/protocolVersion': version,
     'io.modelcontextprotocol/clientCapabilities': {},
   }
   const name = typeof params.name === 'string' ? { 'mcp-name': params.name } : {}
   return {
+    method: 'POST',
+    action,
     headers: {
       'content-type': 'application/json',
       accept: 'application/json, text/event-stream',
@@ -191,19 +211,16 @@ function written({ method, params }: Question): { headers: Record<string, string
 // An identical request would be the same request.
 let asks = 0
 
-function ask() {
-  const permissions = ['read', 'subscriptions/listen'].map((tool) => ({
-    ...{ actions: ['tools/call'], resource: { type: 'tool', id: `${serverName}/${tool}` } },
-  }))
+function ask({ permissions, cost }: Pick<Kind, 'permissions' | 'cost'>) {
   const authority = {
     ...{ type: 'bailiwick_task', task: 'bench-the-gateway', permissions, max_depth: 0, max_children: 0 },
-    budget: { calls: 1_000_000 + ++asks },
+    budget: { calls: 1_000_000 + ++asks, ...(cost === undefined ? {} : { cost }) },
   } as const
   return { authority, mode: 'window', expiresInSeconds: 8 * 3600 } as const
 }
 
 /** Denials that a busy machine causes, or two decision points that decide for one task at once; any other must not happen. */
-const late: ReadonlySet<unknown> = new Set([
+export const late: ReadonlySet<unknown> = new Set([
   ...['deadline_exceeded', 'state_stale', 'evidence_unavailable', 'pdp_unavailable', 'credential_unrecorded'],
   ...['proof_nonce_required', 'state_contended', ...passing],
 ])
@@ -218,4 +235,17 @@ export function outcomeOf(status: number, body: string): 'answered' | 'late' {
   if (status === 200 && said.result?.isError === false) return 'answered'
   if (late.has(said.error?.data?.code ?? said.code)) return 'late'
   throw new Error(`no answer but ${status} ${body}`)
+}
+
+const ofMcp: Kind = {
+  permissions: ['read', 'subscriptions/listen'].map((tool) => ({
+    ...{ actions: ['tools/call'], resource: { type: 'tool', id: `${serverName}/${tool}` } },
+  })),
+  call: written({
+    method: 'tools/call',
+    params: { name: 'read', arguments: { invoice: 'INV-1' } },
+    action: onTool('read', { invoice: 'INV-1' }),
+  }),
+  directPath: '/mcp',
+  outcomeOf,
 }

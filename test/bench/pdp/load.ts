@@ -10,11 +10,17 @@ export interface Answer {
 
 /** A POST with a JSON body, ready to send. */
 export function postOf(path: string, body: string, headers: Readonly<Record<string, string>> = {}): Buffer {
-  const fields = { host: 'localhost', 'content-type': 'application/json', ...headers }
-  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`)
-  return Buffer.from(
-    `POST ${path} HTTP/1.1\r\n${lines.join('')}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
+  const fields = { 'content-type': 'application/json', ...headers, 'content-length': String(Buffer.byteLength(body)) }
+  return headOf('POST', path, fields, body)
+}
+
+/** A GET, ready to send. */
+export const getOf = (path: string, headers: Readonly<Record<string, string>> = {}): Buffer =>
+  headOf('GET', path, headers, '')
+
+function headOf(method: string, path: string, headers: Readonly<Record<string, string>>, body: string): Buffer {
+  const lines = Object.entries({ host: 'localhost', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
+  return Buffer.from(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`)
 }
 
 /**
