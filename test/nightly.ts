@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { commitNow, freePage, machine, plain } from './run-page.ts'
 
-// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | abuse | interleavings | rotations | trifecta | reference | compiled-policies | logs | canaries | mcp-canaries | mutants | stryker]
+// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | models-race | abuse | interleavings | rotations | trifecta | reference | compiled-policies | logs | canaries | mcp-canaries | mutants | stryker]
 // npm run nightly -- kills --count 10000: a campaign that goes on where it was interrupted; its options stand in test/chaos/campaign.ts.
 // The long counts, whose smoke counts CI runs: each writes test/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
 
@@ -159,6 +159,14 @@ const runs: Run[] = [
       'Helm lints the chart, renders it with each of its value files, and compares the output with infra/helm/golden, which CI checks against the schemas of Kubernetes.',
     command: [process.execPath, join(root, 'test/infra/render-helm.ts'), '--check'],
     keep: (line) => /^(as before|NOT AS THERE) /.test(line),
+  },
+  {
+    name: 'models-race',
+    about:
+      'Callers of five sub-agents (64 each, 320 together) race at four gateways for the last dollar of one grant. Never more is spent than there is, less than one reservation is left, and the audit finds nothing.',
+    command: [...vitest, '--project', 'e2e', 'test/e2e/models-race.test.ts'],
+    env: { BAILIWICK_CALLERS: '320' },
+    keep: ofTests(/^models-race: /),
   },
   {
     name: 'abuse',
