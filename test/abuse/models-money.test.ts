@@ -104,6 +104,27 @@ it.each<[lie: string, path: string, isStream: boolean, reply: ModelReply]>([
   expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
 })
 
+it.each<[lie: string, usage: unknown, spent: number]>([
+  ['no usage', undefined, 0.21],
+  ['a total that is less than the input', { prompt_tokens: 10, total_tokens: 9 }, 0.21],
+  ['an input of nothing', { prompt_tokens: 0, total_tokens: 0 }, 0.21],
+  ['output, which vectors do not have', { prompt_tokens: -10, completion_tokens: 5 }, 0.21],
+])('vectors with %s are the whole reservation (V9)', async (_, of, spent) => {
+  const { grantId } = await world.granted(modelsAuthority('0.3'))
+  world.provider.answer = () => ({ json: { data: [{ index: 0, embedding: [1] }], usage: of } })
+  const response = await world.ask({ grantId }, '/acme/v1/embeddings', { model: 'vectors', input: 'Hi' })
+  await response.text()
+  expect(Number(await world.spent(grantId, 1))).toBeCloseTo(spent, 2)
+})
+
+it('vectors that the rest of the budget does not pay for are not made (V9)', async () => {
+  const { grantId } = await world.granted(modelsAuthority('0.2'))
+  const calls = world.provider.calls.length
+  const response = await world.ask({ grantId }, '/acme/v1/embeddings', { model: 'vectors', input: 'Hi' })
+  expect([response.status, await response.json()]).toMatchObject([403, { code: 'budget_exhausted' }])
+  expect(world.provider.calls.length).toBe(calls)
+})
+
 it('a stream that counts more than was allowed is cut while it flows (V9)', async () => {
   const { grantId } = await world.granted(modelsAuthority('0.02'))
   const counting = { choices: [{ delta: { content: 'x' } }], usage: { ...usage, completion_tokens: 101 } }

@@ -263,7 +263,7 @@ async function* endless(): AsyncGenerator<string> {
   }
 }
 
-/** Reads an answer of Anthropic's API to its end, whatever that is. */
+/** Reads an answer of Anthropic's API until it ends or breaks off. */
 function wordsOf({ body }: Response) {
   const heard = { words: 0, isWhole: false }
   const enough = new Map<number, () => void>()

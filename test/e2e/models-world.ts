@@ -7,7 +7,7 @@ import { generateKey, writeKeyFile } from '@bailiwick/credentials'
 import { configSchema } from '@bailiwick/gateway/config'
 import { ModelFixture } from '@bailiwick/gateway/model-fixture'
 import { pricesHash, pricesSchema } from '@bailiwick/gateway/model-prices'
-import { startGateway } from '@bailiwick/gateway/start'
+import { type Gateway, startGateway } from '@bailiwick/gateway/start'
 import { type Logger, logger as makeLogger, metrics, readConfig } from '@bailiwick/host'
 import { paths } from '@bailiwick/installation'
 import { systemClock, systemRandom } from '@bailiwick/kit'
@@ -25,7 +25,7 @@ export const modelPrices = {
   currency: 'USD',
   models: {
     small: { input: '1', output: '100', most_output: 4000, default_output: 1000 },
-    vectors: { input: '100', embeddings: true },
+    vectors: { input: '100', embeddings: true as const },
     seeing: {
       ...{ input: '1', output: '100', cache_write: '2', most_output: 4000, image_tokens: 1000 },
       outside: { web_search: '0.01' },
@@ -45,7 +45,7 @@ export const modelsAuthority = (dollars = '1', more: object = {}) => ({
   type: 'bailiwick_task',
   task: 'think',
   permissions: [
-    ...['acme', 'claudish'].flatMap((name) => ['small', 'seeing'].map((model) => on(`${name}/${model}`))),
+    ...['acme', 'claudish'].flatMap((name) => ['small', 'seeing', 'vectors'].map((model) => on(`${name}/${model}`))),
     on('acme/*', ['model/list']),
   ],
   budget: { calls: 1000, cost: { USD: dollars } },
@@ -62,6 +62,7 @@ interface Made {
   provider: ModelFixture
   /** The gateways, all at the same point: the first is at `url`. */
   urls: string[]
+  gateways: Gateway[]
   subAgents: SubAgents
 }
 
@@ -73,6 +74,8 @@ export interface ModelsWorldOptions {
   entry?: object
   /** Other prices than those that people signed. */
   served?: object
+  /** Further settings of the gateways. */
+  env?: Readonly<Record<string, string>>
 }
 
 let asks = 0
@@ -94,19 +97,27 @@ export class ModelsWorld implements AsyncDisposable {
   readonly approver: Approver
   readonly provider: ModelFixture
   readonly urls: readonly string[]
+  readonly gateways: readonly Gateway[]
   readonly #subAgents: SubAgents
   readonly #owned: AsyncDisposable
 
-  private constructor({ system, approver, provider, urls, subAgents }: Made, owned: AsyncDisposable) {
+  private constructor({ system, approver, provider, urls, gateways, subAgents }: Made, owned: AsyncDisposable) {
     this.system = system
     this.approver = approver
     this.provider = provider
     this.urls = urls
+    this.gateways = gateways
     this.#subAgents = subAgents
     this.#owned = owned
   }
 
-  static async open({ logger, gateways = 1, entry, served }: ModelsWorldOptions = {}): Promise<ModelsWorld> {
+  static async open({
+    logger,
+    gateways = 1,
+    entry,
+    served,
+    env: settings,
+  }: ModelsWorldOptions = {}): Promise<ModelsWorld> {
     await using opening = new AsyncDisposableStack()
     const folder = mkdtempSync(join(tmpdir(), 'bailiwick-models-'))
     opening.defer(() => rmSync(folder, { recursive: true, force: true }))
@@ -151,6 +162,7 @@ export class ModelsWorld implements AsyncDisposable {
       }),
     )
     const env = { PROVIDER_KEY: provider.secret }
+    const opened: Gateway[] = []
     for (const [n, id] of points.entries()) {
       const file = join(folder, `${id}.yaml`)
       const trust = join(system.data, 'trust.json')
@@ -159,17 +171,19 @@ export class ModelsWorld implements AsyncDisposable {
         BAILIWICK_DATA: join(folder, `data-${id}`),
         BAILIWICK_PORT: String(ports[n]),
         BAILIWICK_GATEWAY_CONFIG: file,
+        ...settings,
       })
-      opening.use(
+      const gateway = opening.use(
         await startGateway(config, {
           ...{ clock: system.clock ?? systemClock, random: systemRandom, env, secrets: openSecrets({ env }) },
           logger: logger ?? makeLogger({ service: 'gateway', level: 'silent' }),
           metrics: metrics({ service: 'gateway', processMetrics: false }),
         }),
       )
+      opened.push(gateway)
     }
     const approver = await enrolApprover(system)
-    return new ModelsWorld({ system, approver, provider, urls, subAgents }, opening.move())
+    return new ModelsWorld({ system, approver, provider, urls, gateways: opened, subAgents }, opening.move())
   }
 
   /** Calls a provider through a gateway, once; again only while a busy machine keeps it from being decided. */

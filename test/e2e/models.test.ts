@@ -1,3 +1,4 @@
+import { claimedTokens } from '@bailiwick/credentials'
 import { chatEvents, plainReply } from '@bailiwick/gateway/model-fixture'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ModelsWorld, modelPrices, modelsAuthority } from './models-world.ts'
@@ -35,7 +36,9 @@ describe('a call of a model', () => {
       type: 'outcome.reported',
       data: { status: 'succeeded', released: { calls: 0, cost: { USD: expect.any(String) } } },
     }
-    expect(told.filter(({ type }) => type === 'outcome.reported')).toMatchObject([settled, settled])
+    const outcomes = told.filter(({ type }) => type === 'outcome.reported')
+    expect(outcomes).toMatchObject([settled, settled])
+    for (const { data } of outcomes) expect(claimedTokens(data.outcome ?? '')).toEqual({ input: 10, output: 5 })
     expect(JSON.stringify(told)).not.toContain('Hello')
   })
 
@@ -99,12 +102,7 @@ describe('a call of a model', () => {
   })
 
   it('makes vectors for the price of their input', async () => {
-    const permission = {
-      actions: ['model/invoke'],
-      resource: { type: 'model', id: 'acme/vectors' },
-      cost: { amount: '/cost/amount', currency: '/cost/currency' },
-    }
-    const { grantId } = await world.granted(modelsAuthority('1', { permissions: [permission] }))
+    const { grantId } = await world.granted()
     const body = '{ "model":"vectors", "input":["a","b"] }'
     const response = await world.ask({ grantId }, '/acme/v1/embeddings', body)
     expect([response.status, await response.json()]).toMatchObject([200, { data: [{ embedding: [0.5, -0.25] }] }])

@@ -48,6 +48,8 @@ const fieldsSchema = z.strictObject({
       currency: z.string().regex(/^[A-Z]{3}$/),
     })
     .optional(),
+  /** What a model read and wrote in this call, as its provider counted it. It changes no budget. */
+  tokens: z.strictObject({ input: z.int().min(0), output: z.int().min(0) }).optional(),
   /** The bytes sent out. If absent, the number is unknown: where bytes are limited, it counts as everything that was left. */
   egress_bytes: z.int().min(0).optional(),
   http_status: z.int().min(100).max(599).optional(),
@@ -128,6 +130,17 @@ export function claimedEgress(outcome: string): number | undefined {
   try {
     const { status, egress_bytes } = sentSchema.parse(parseStrictJson(parseCompact(outcome)?.payload ?? ''))
     return egress_bytes ?? (status === 'not_executed' ? 0 : undefined)
+  } catch {
+    return undefined
+  }
+}
+
+const countedSchema = z.object({ tokens: fieldsSchema.shape.tokens })
+
+/** The tokens that an outcome states, for readers of an event whose signer verified the outcome. undefined if it states none. */
+export function claimedTokens(outcome: string): Outcome['tokens'] {
+  try {
+    return countedSchema.parse(parseStrictJson(parseCompact(outcome)?.payload ?? '')).tokens
   } catch {
     return undefined
   }

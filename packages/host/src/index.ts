@@ -37,7 +37,13 @@ export { readConfig } from './settings/config.ts'
 export { developerNames, type Env, knownSettings, misspeltSettings } from './settings/known-settings.ts'
 export { type Fault, schemaFaults } from './settings/schema-faults.ts'
 export { type DescribedSetting, describedSettings, setting } from './settings/setting.ts'
-export type { BusSetting, GrantStoreSetting, ServiceAddress, TlsSetting } from './settings/setting-values.ts'
+export {
+  type BusSetting,
+  duration,
+  type GrantStoreSetting,
+  type ServiceAddress,
+  type TlsSetting,
+} from './settings/setting-values.ts'
 export {
   askSettings,
   commonSettings,

@@ -112,7 +112,7 @@ export interface Permitted {
 }
 
 /** The effect's report for the outcome. Without it, a returned result is reported as `succeeded`. */
-export type Effect = Pick<Outcome, 'cost' | 'egress_bytes' | 'http_status' | 'detail_hash' | 'cut'> & {
+export type Effect = Pick<Outcome, 'cost' | 'tokens' | 'egress_bytes' | 'http_status' | 'detail_hash' | 'cut'> & {
   status?: 'succeeded' | 'failed' | 'unknown'
 }
 

@@ -136,8 +136,7 @@ class Flow implements AsyncIterableIterator<Uint8Array> {
         if (this.#isOver && !this.#signal.aborted) return { done: true, value: undefined }
         const { done, value } = await this.#fromUpstream()
         if (done) {
-          const cost = this.#executed.cost?.()
-          this.#end({ status: this.#status(), ...(cost === undefined ? {} : { cost }) })
+          this.#end({ status: this.#status(), ...this.#executed.used?.() })
           return { done: true, value: undefined }
         }
         const shown = this.#through(value)
@@ -172,7 +171,7 @@ class Flow implements AsyncIterableIterator<Uint8Array> {
   }
 
   /** Not awaited: an upstream that hangs must not hold up the outcome. */
-  #end(effect: Pick<Effect, 'cut' | 'cost'> & { status: NonNullable<Effect['status']> }): void {
+  #end(effect: Pick<Effect, 'cut' | 'cost' | 'tokens'> & { status: NonNullable<Effect['status']> }): void {
     if (this.#isOver) return
     this.#isOver = true
     this.#signal.removeEventListener('abort', this.#abort)

@@ -46,8 +46,8 @@ export interface Executed {
    * resolves. Its bytes are those that left after this answer. Never rejects.
    */
   readonly goesOn?: (ofAnswer: Effect) => Promise<Effect> | undefined
-  /** What the effect cost, if the answer states it. Asked once, after `body` ended; not asked if it was cut. */
-  readonly cost?: () => Effect['cost']
+  /** What the effect cost and used, if the answer states it. Asked once, after `body` ended; not asked if it was cut. */
+  readonly used?: () => Pick<Effect, 'cost' | 'tokens'>
 }
 
 /**

@@ -12,7 +12,7 @@ export { type LogFault, type LogReport, type VerifyOptions, verifyLog } from './
 export { htmlReport, type ReportHead } from './report/html.ts'
 export { type Measure, servedBy } from './report/measures.ts'
 export { reportOf } from './report/report.ts'
-export type { Spent } from './report/spending.ts'
+export { moneySpent, type Spent } from './report/spending.ts'
 export { effectOf, grantHeldBy, placeOf } from './trace/place.ts'
 export type { TraceTrust } from './trace/step-check.ts'
 export { flatten, type TraceStep, traceOf } from './trace/trace.ts'

@@ -1,4 +1,4 @@
-import { commonSettings, setting } from '@bailiwick/host'
+import { commonSettings, duration, httpLimits, setting } from '@bailiwick/host'
 import { z } from 'zod'
 
 const {
@@ -34,6 +34,11 @@ export const configSchema = z.object({
     'The file that names the MCP servers, HTTP APIs and model providers. `--config` sets it.',
     '/etc/bailiwick/gateway.yaml',
     z.string().min(1),
+  ),
+  BAILIWICK_DRAIN: setting(
+    'How long a gateway that stops lets answers flow to their end. It takes no new call meanwhile. Then it cuts the rest.',
+    '60s',
+    duration(0, 600_000).default(httpLimits.graceMs),
   ),
 })
 

@@ -142,7 +142,10 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   const authorizers = new Authorizers({ point, secrets, audiences })
   authorizers.prepare(file.authorize)()
   const { http, health, listen } = started.use(
-    await openServers({ config, clock, random, logger, metrics, limits: connectionsWithin(openFilesLimit()) }),
+    await openServers({
+      ...{ config, clock, random, logger, metrics },
+      limits: { ...connectionsWithin(openFilesLimit()), graceMs: config.BAILIWICK_DRAIN },
+    }),
   )
   health.check('point', () => point.obstacle)
   mcpRoutes(http, { servers, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })

@@ -73,6 +73,11 @@ export const decisions: ExamplesOf<'decisions.v1'> = {
     'an adjustment': allowed,
     'at a point that states no instance': withoutInstance,
     'of the action that a human signed': { ...allowed, action: digested },
+    'a call of a model': {
+      ...allowed,
+      action: { ...action, name: 'model/invoke', resource: { type: 'model', id: 'acme/small' }, arguments: {} },
+      reserved: { calls: 1, cost: { USD: '0.0421' }, egress_bytes: 0 },
+    },
     'by a sub-agent': {
       ...allowed,
       actor: { ...actor, delegation_id: delegationId, sub_agent: subAgent },

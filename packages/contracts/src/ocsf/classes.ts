@@ -3,12 +3,14 @@ import { ocsfExtensionSchema } from './extension.ts'
 import {
   actorSchema,
   aiAgentSchema,
+  aiModelSchema,
   apiSchema,
   applicationSchema,
   attestationSchema,
   endpointSchema,
   findingInfoSchema,
   managedEntitySchema,
+  messageContextSchema,
   metadataSchema,
   policySchema,
   resourceSchema,
@@ -129,6 +131,8 @@ const apiActivity = z
   .strictObject({
     ...common('api_activity'),
     ...aiOperation,
+    ai_model: aiModelSchema.optional(),
+    message_context: messageContextSchema.optional(),
     actor: actorSchema,
     api: apiSchema,
     resources: z.array(resourceSchema).min(1).optional(),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { sha256Schema } from '../primitives.ts'
+import { currencySchema, decimalSchema, sha256Schema } from '../primitives.ts'
 import { textSchema } from './objects.ts'
 
 /** One step from the humans' grant to the acting agent. */
@@ -54,6 +54,10 @@ export const ocsfExtensionSchema = z
     decision: z.enum(['ALLOW', 'DENY', 'ABANDONED', 'VOID']).optional(),
     reason: textSchema.optional(),
     outcome: z.enum(['succeeded', 'failed', 'not_executed', 'not_observed', 'unknown', 'missing']).optional(),
+    /** The money that an ALLOW reserved, by currency. */
+    reserved: z.record(currencySchema, decimalSchema).optional(),
+    /** The money that the action cost in the end, by currency: what was reserved, less what its outcome gave back. */
+    spent: z.record(currencySchema, decimalSchema).optional(),
     policy_set: sha256Schema.optional(),
     policies: z.array(textSchema).optional(),
     /** The changed, revoked or found object, under the event's own names. */

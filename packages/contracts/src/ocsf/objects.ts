@@ -50,6 +50,19 @@ export const apiSchema = z
   })
   .meta({ id: 'ocsf-api' })
 
+/** `ai_model`: the model that was called, and the server of the registry that offers it. */
+export const aiModelSchema = z.strictObject({ ai_provider: textSchema, name: textSchema }).meta({ id: 'ocsf-ai-model' })
+
+/** `message_context`: what the model read and wrote in this call. Never the words. */
+export const messageContextSchema = z
+  .strictObject({
+    service: z.strictObject({ name: textSchema }),
+    prompt_tokens: z.int().min(0),
+    completion_tokens: z.int().min(0),
+    total_tokens: z.int().min(0),
+  })
+  .meta({ id: 'ocsf-message-context' })
+
 export const resourceSchema = z
   .strictObject({ uid: textSchema, type: textSchema, labels: z.array(textSchema).optional() })
   .meta({ id: 'ocsf-resource' })

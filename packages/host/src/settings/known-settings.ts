@@ -43,6 +43,7 @@ export const knownSettings: readonly string[] = [
   'BAILIWICK_GATEWAY_CONFIG',
   'BAILIWICK_GATEWAY_PORT',
   'BAILIWICK_GATEWAY_URL',
+  'BAILIWICK_DRAIN',
   // Of `bailiwick dev`.
   'BAILIWICK_DEV_APPROVE',
   'BAILIWICK_DEV_MAX_MINUTES',

@@ -118,3 +118,14 @@ const spelled = (cost: Micros): Record<string, string> =>
   Object.fromEntries(
     [...cost].filter(([, micros]) => micros > 0n).map(([name, micros]) => [name, formatMicros(micros)]),
   )
+
+/** By currency, what was reserved, less what came back. No less than nothing: the audit finds an outcome that gives back too much. */
+export function moneySpent(reserved: Record<string, string>, released: Record<string, string>): Record<string, string> {
+  const micros = (amount = '0') => parseMicros(amount) ?? 0n
+  return Object.fromEntries(
+    Object.entries(reserved).map(([currency, amount]) => {
+      const left = micros(amount) - micros(released[currency])
+      return [currency, formatMicros(left < 0n ? 0n : left)]
+    }),
+  )
+}

@@ -75,17 +75,18 @@ export function modelsUpstream({ name, entry, send, ...options }: ModelsUpstream
         onBeyond: options.onBeyond,
       })
       const isStream = /^text\/event-stream\s*(;|$)/i.test(fieldOf(answered.headers, 'content-type') ?? '')
-      const cost = () => {
-        if (entry.prices.not_charged.includes(status)) return { amount: '0', currency }
+      const used = () => {
+        if (entry.prices.not_charged.includes(status)) return { cost: { amount: '0', currency } }
         const { tokens } = meter
         if (tokens === undefined || status >= 300) {
           options.onUnsettled()
-          return undefined
+          return {}
         }
-        return { amount: spellMicros(costOf(read.price, tokens, read.bound.outside)), currency }
+        const cost = { amount: spellMicros(costOf(read.price, tokens, read.bound.outside)), currency }
+        return { cost, tokens: { input: tokens.input, output: tokens.output } }
       }
       const metered = isStream ? meter.events(answered.body) : meter.whole(answered.body)
-      return { status, headers: shownOf(answered.headers, isStream), body: bodyOf(metered, answered.body), cost }
+      return { status, headers: shownOf(answered.headers, isStream), body: bodyOf(metered, answered.body), used }
     },
     async [Symbol.asyncDispose]() {
       // Its sender belongs to the endpoints, and ends with them.
@@ -109,7 +110,7 @@ function refusedKey({ api, prices: { currency, not_charged } }: ModelsEntry, the
     status,
     headers: Object.entries(fields).flat(),
     body: once(Buffer.from(JSON.stringify(body))),
-    ...(not_charged.includes(theirs) ? { cost: () => ({ amount: '0', currency }) } : {}),
+    ...(not_charged.includes(theirs) ? { used: () => ({ cost: { amount: '0', currency } }) } : {}),
   }
 }
 

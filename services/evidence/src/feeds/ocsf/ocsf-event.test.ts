@@ -123,6 +123,62 @@ it('says who let it happen, on the decision itself', () => {
   })
 })
 
+describe('of a call of a model', () => {
+  const model = {
+    ...decision,
+    action: { ...decision.action, name: 'model/invoke', resource: { type: 'model', id: 'acme/org/small' } },
+    reserved: { calls: 1, cost: { USD: '0.0421' }, egress_bytes: 0 },
+  } as NonNullable<Story['decision']>
+  const signed = (outcome: object) =>
+    `e30.${Buffer.from(JSON.stringify(outcome)).toString('base64url')}.${'A'.repeat(86)}`
+  const reported = (outcome: object, back: string) =>
+    exampleEvent('decisions.v1', 'outcome.reported', {
+      ...(exampleEvent('decisions.v1', 'outcome.reported').data as object),
+      ...{ outcome: signed(outcome), released: { calls: 0, cost: { USD: back }, egress_bytes: 0 } },
+    })
+
+  it('tells the model, the money, the tokens, the agent, the task and its approvers', () => {
+    const told = tellExample('decisions.v1', exampleEvent('decisions.v1', 'decision.allowed', model), whole)
+    expect(told).toMatchObject({
+      ai_model: { ai_provider: 'acme', name: 'org/small' },
+      bailiwick: { reserved: { USD: '0.0421' }, task: 'reconcile-q3-invoices', approvers: ['fiona', 'frank'] },
+    })
+    const over = tellExample('decisions.v1', reported({ tokens: { input: 10, output: 200 } }, '0.0221'), {
+      ...whole,
+      decision: model,
+    })
+    expect(over).toMatchObject({
+      ai_model: { ai_provider: 'acme', name: 'org/small' },
+      ai_agent: { instance_uid: agent },
+      message_context: {
+        service: { name: 'acme' },
+        prompt_tokens: 10,
+        completion_tokens: 200,
+        total_tokens: 210,
+      },
+      bailiwick: { spent: { USD: '0.02' }, task: 'reconcile-q3-invoices', approvers: ['fiona', 'frank'] },
+    })
+    if (compiled !== undefined) expect(judgedByOcsf({ ...over }, compiled)).toEqual([])
+  })
+
+  it.each<[string, object, string]>([
+    ['says nothing of tokens', {}, '0'],
+    ['states tokens that are none', { tokens: { input: -1, output: 0.5 } }, '0'],
+  ])('tells no tokens if its outcome %s, and that all was spent (V9)', (_, outcome, back) => {
+    const over = tellExample('decisions.v1', reported(outcome, back), { ...whole, decision: model })
+    expect(over).not.toHaveProperty('message_context')
+    expect(over.bailiwick.spent).toEqual({ USD: '0.0421' })
+  })
+
+  it('tells no money of what had no effect (V2)', () => {
+    const story = { ...whole, decision: model }
+    const event = reported({ tokens: { input: 10, output: 200 } }, '0.0221')
+    const told = tellExample('decisions.v1', event, story, true)
+    expect(told).not.toHaveProperty('message_context')
+    expect(told.bailiwick.spent).toBeUndefined()
+  })
+})
+
 it('tells the code of a revocation, and of what an operator wrote not even the hash (V17)', () => {
   const event = exampleEvent('revocations.v1', 'revocation.declared')
   const reasonIn = (reason: unknown) => {

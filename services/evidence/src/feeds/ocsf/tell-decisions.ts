@@ -1,3 +1,5 @@
+import { claimedTokens } from '@bailiwick/credentials'
+import { moneySpent } from '@bailiwick/verify'
 import type { Decision, Story } from './story.ts'
 import { agentUser, aiAgent, unknownUser } from './tell-approvals.ts'
 import { failure, type LeafEventOf, type Severity, success, type Told } from './told.ts'
@@ -45,7 +47,12 @@ export function tellDecision(
     severity: allowed ? 1 : 2,
     status: allowed ? success : failure(reason),
     message: `${allowed ? 'Allowed' : `Denied (${reason})`}: ${actionText(data.action)}, by ${printable(who(data) ?? 'an unknown caller')}`,
-    says: { ...saysOf(data), decision: allowed ? 'ALLOW' : 'DENY', reason },
+    says: {
+      ...saysOf(data),
+      decision: allowed ? 'ALLOW' : 'DENY',
+      reason,
+      ...some('reserved', allowed ? moneyOf(event.data.reserved.cost) : undefined),
+    },
   }
 }
 
@@ -60,6 +67,9 @@ const outcomes: Record<LeafEventOf<'outcome.reported'>['data']['status'], [Sever
 /** An enforcement point's signed report of what happened. */
 export function tellOutcome({ data }: LeafEventOf<'outcome.reported'>, story: Story): Activity {
   const { decision_id, enforcement_point, grant_id, status: outcome } = data
+  const { decision } = story
+  const model = modelOf(decision?.action)
+  const tokens = claimedTokens(data.outcome)
   const [severity, status] = outcomes[outcome]
   const told = activity(story.decision, story, {
     verdict: 'OBSERVED',
@@ -71,8 +81,31 @@ export function tellOutcome({ data }: LeafEventOf<'outcome.reported'>, story: St
     severity,
     ...(status === undefined ? {} : { status }),
     message: `Outcome ${outcome}: ${actionText(story.decision?.action)}, says ${enforcement_point}`,
-    body: { ...told.body, api: { ...told.body.api, response: { message: outcome } } },
-    says: { ...saysOf(story.decision), decision_id, grant_id, enforcement_point, outcome },
+    body: {
+      ...told.body,
+      api: { ...told.body.api, response: { message: outcome } },
+      ...some(
+        'message_context',
+        model === undefined || tokens === undefined
+          ? undefined
+          : {
+              service: { name: model.ai_provider },
+              prompt_tokens: tokens.input,
+              completion_tokens: tokens.output,
+              total_tokens: tokens.input + tokens.output,
+            },
+      ),
+    },
+    says: {
+      ...saysOf(decision),
+      ...{ decision_id, grant_id, enforcement_point, outcome },
+      ...some(
+        'spent',
+        decision && 'reserved' in decision
+          ? moneyOf(moneySpent(decision.reserved.cost, data.released.cost))
+          : undefined,
+      ),
+    },
   }
 }
 
@@ -140,6 +173,7 @@ function activity(
             }),
       },
       ...(agent === undefined ? {} : { ai_agent: aiAgent(agent, story.agentName) }),
+      ...some('ai_model', modelOf(action)),
       api: {
         operation: action?.name ?? 'unknown',
         request: { uid: requestUid, ...(action?.arguments === undefined ? {} : { data: action.arguments }) },
@@ -166,6 +200,19 @@ function activity(
   }
 }
 
+/** The model of an action on one, by the server of the registry and the name that the provider has for it. */
+function modelOf(action: Action | undefined): { ai_provider: string; name: string } | undefined {
+  const [, ai_provider, name] = (action?.resource.type === 'model' && /^([^/]+)\/(.+)$/s.exec(action.resource.id)) || []
+  return ai_provider === undefined || name === undefined ? undefined : { ai_provider, name }
+}
+
+type Money = Record<string, string>
+
+const moneyOf = (cost: Money): Money | undefined => (Object.keys(cost).length === 0 ? undefined : cost)
+
+const some = <K extends string, V>(name: K, value: V | undefined) =>
+  (value === undefined ? {} : { [name]: value }) as { [name in K]?: V }
+
 const who = ({ actor }: Decision) => actor?.sub_agent ?? actor?.agent
 
 const resourceOf = ({ resource }: Action, decision: Decision | undefined) => ({
@@ -181,8 +228,6 @@ function saysOf(decision: Decision | undefined): Activity['says'] {
   if (decision === undefined) return {}
   const { actor, action, policies } = decision
   const agent = who(decision)
-  const some = <K extends string, V>(name: K, value: V | undefined) =>
-    (value === undefined ? {} : { [name]: value }) as { [name in K]?: V }
   return {
     decision_id: decision.decision_id,
     ...some('agent', agent),
