@@ -8,6 +8,7 @@ const operations = {
   watch_invoices: { request: 'GET /invoices/{invoice}/changes' },
   create_invoice: { request: 'POST /invoices', body: { json: ['amount', 'currency', 'note'] } },
   pay_invoice: { request: 'POST /invoices/{invoice}/payments', body: { form: ['amount'] } },
+  talk: { request: 'GET /rooms/{room}', websocket: true },
 }
 const tools = {
   read_invoice: { labels: ['reads_private'] },
@@ -15,6 +16,7 @@ const tools = {
   watch_invoices: { labels: ['reads_private'] },
   create_invoice: { labels: ['writes'], cost: { amount: '/amount', currency: '/currency' } },
   pay_invoice: { labels: ['writes'] },
+  talk: { labels: ['writes'] },
 }
 
 /** The host of the API `own`. */
@@ -67,6 +69,7 @@ const apiAuthority = (url: string) => ({
   permissions: [
     on('read_invoice'),
     on('watch_invoices'),
+    on('talk', { where: { '/room': { in: ['1', '2'] } } }),
     on('create_invoice', {
       where: { '/amount': { max: '500' }, '/currency': { in: ['EUR'] } },
       cost: { amount: '/amount', currency: '/currency' },

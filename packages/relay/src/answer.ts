@@ -37,6 +37,7 @@ export async function answerOf(executed: Executed, options: AnswerOptions): Prom
     if (announced > limit) throw limitError(owed)
     if (owed.redact.length === 0) return { executed: { ...executed, body: flow }, over: flow.over }
     const headers = withoutLength(executed.headers)
+    if (executed.writable !== undefined) throw withheld('fields must be hidden, and a WebSocket has none')
     if (isEncoded(executed.headers)) throw withheld('the answer is encoded')
     if (isEventStream(executed.headers)) {
       flow.through(redactEvents(owed.redact).push)

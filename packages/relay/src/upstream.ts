@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import type { Action } from '@bailiwick/credentials'
 import type { Refused } from '@bailiwick/errors'
 import type { RawHeaders } from '@bailiwick/kit'
@@ -46,6 +47,8 @@ export interface Executed {
    * resolves. Its bytes are those that left after this answer. Never rejects.
    */
   readonly goesOn?: (ofAnswer: Effect) => Promise<Effect> | undefined
+  /** Of a WebSocket that was opened (status 101): takes what the client sends. It ends with `body`. */
+  readonly writable?: Writable
   /** What the effect cost and used, if the answer states it. Asked once, after `body` ended; not asked if it was cut. */
   readonly used?: () => Pick<Effect, 'cost' | 'tokens'>
 }

@@ -154,7 +154,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
-    this.#end({ error: this.#named(error) }, false)
+    this.#end({ error: namedError(error, this.#controller !== undefined) }, false)
   }
 
   /** Gives up the call; a connection with half an answer is not used again. */
@@ -162,16 +162,6 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#over) return
     this.#end({ error }, false)
     this.#controller?.abort(new Error('given up'))
-  }
-
-  #named(error: Error): unknown {
-    if (errorCode(error) === 'upstream_address_forbidden') return error
-    // The library's error may hold bytes that the upstream sent, and a secret that they repeat.
-    const cause = new Error(`${error.name}: ${error.message}`)
-    if (this.#controller === undefined) return new ServiceError('upstream_unreachable', undefined, { cause })
-    const isLate =
-      'code' in error && (error.code === 'UND_ERR_HEADERS_TIMEOUT' || error.code === 'UND_ERR_BODY_TIMEOUT')
-    return new ServiceError(isLate ? 'upstream_timed_out' : 'upstream_failed', undefined, { cause })
   }
 
   #end(over: { error?: unknown }, isWhole: boolean): void {
@@ -218,6 +208,16 @@ class Exchange implements Dispatcher.DispatchHandler {
       await more
     }
   }
+}
+
+/** An error of the library by our codes. `wasSent`: the upstream may have got a part of the request. */
+export function namedError(error: Error, wasSent: boolean): unknown {
+  if (errorCode(error) === 'upstream_address_forbidden') return error
+  // The library's error may hold bytes that the upstream sent, and a secret that they repeat.
+  const cause = new Error(`${error.name}: ${error.message}`)
+  if (!wasSent) return new ServiceError('upstream_unreachable', undefined, { cause })
+  const isLate = 'code' in error && (error.code === 'UND_ERR_HEADERS_TIMEOUT' || error.code === 'UND_ERR_BODY_TIMEOUT')
+  return new ServiceError(isLate ? 'upstream_timed_out' : 'upstream_failed', undefined, { cause })
 }
 
 function rawOf(headers: Dispatcher.DispatchController['rawHeaders']): string[] {

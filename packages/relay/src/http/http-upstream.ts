@@ -1,5 +1,6 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { ServiceError } from '@bailiwick/errors'
+import { isHandshake } from '../gate/handshake.ts'
 import { checkPath } from '../gate/target.ts'
 import type { SecretPort } from '../secrets/secret-port.ts'
 import { secretTemplate } from '../secrets/template.ts'
@@ -10,6 +11,7 @@ import { Connections } from './connections.ts'
 import { type Answered, exchange } from './exchange.ts'
 import { httpAction, isNeutral } from './http-action.ts'
 import type { Resolve } from './lookup.ts'
+import { openWebSocket } from './websocket.ts'
 
 export interface HttpUpstreamOptions {
   /** Names the API in actions: a request for `/v1/invoices` is for the resource `<name>/v1/invoices`. */
@@ -101,15 +103,18 @@ export function httpUpstream(options: HttpUpstreamOptions): Upstream {
       const { headers: added, secrets, connections } = await injected()
       if (signal.aborted) throw signal.reason
       const client = connections.take()
+      const fields = [...keep(headers, (field) => isNeutral(field) || forward.has(field)), ...added]
+      if (isHandshake({ headers })) {
+        const opening = { target: `${base}${target}`, headers: fields, key: randomBytes(16).toString('base64') }
+        const opened = await openWebSocket(client, opening, headMs, signal, () => connections.release(client, false))
+        const { body, socket: writable, protocol } = opened
+        const chosen = protocol === undefined ? [] : ['sec-websocket-protocol', protocol]
+        return { status: 101, headers: passedOn(chosen, secrets), body: withoutSecrets(body, secrets), writable }
+      }
       const sent = {
         method,
         target: `${base}${target}`,
-        headers: [
-          ...keep(headers, (field) => isNeutral(field) || forward.has(field)),
-          ...added,
-          'accept-encoding',
-          'identity',
-        ],
+        headers: [...fields, 'accept-encoding', 'identity'],
         body,
       }
       const limits = { headMs, mostBytes: mostAnswerBytes }

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
 import { errorKinds, toProblem } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
 import { challengeOf, problemOfRefusal, type Refusal, retryAfterOf } from '@bailiwick/pep'
@@ -33,7 +34,8 @@ export async function sendExecuted(
   }
 }
 
-async function pour(response: ServerResponse, body: Executed['body'], over: Promise<unknown>): Promise<void> {
+/** Writes a body as fast as its reader takes it. Throws what the body throws. `over`: the call has ended, whether or not the reader reads. */
+export async function pour(response: Writable, body: Executed['body'], over: Promise<unknown>): Promise<void> {
   let goOn: () => void = () => undefined
   for (const event of ['drain', 'close']) response.on(event, () => goOn())
   // A client that does not read must not keep a call that was cut.

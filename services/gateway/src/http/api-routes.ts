@@ -1,8 +1,21 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { gatewayRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
-import { type HttpReply, type HttpRequest, type HttpServer, httpLimits } from '@bailiwick/host'
+import { type HttpReply, type HttpRequest, type HttpServer, httpLimits, upgradable } from '@bailiwick/host'
 import { challengeOf, problemOfRefusal, type Refusal, refusal, retryAfterOf } from '@bailiwick/pep'
-import { checkHead, clientGone, fieldOf, type Refused, type Relayed, requestOf, sendExecuted } from '@bailiwick/relay'
+import {
+  asHandshake,
+  checkHead,
+  clientGone,
+  fieldOf,
+  type Refused,
+  type Relayed,
+  readHandshake,
+  requestOf,
+  sendExecuted,
+  sendWebSocket,
+} from '@bailiwick/relay'
 import type { Apis, Place } from '../proxy/apis.ts'
 import { never, refuseOrigin } from './mcp-routes.ts'
 import { describeResources, metadataPath, metadataUrlOf, sendMetadata } from './resource-metadata.ts'
@@ -15,7 +28,7 @@ const bodyLimit = 1024 * 1024
 const atHost = '/http/@host'
 
 export interface ApiRoutesOptions {
-  apis: Pick<Apis, 'addressOf' | 'toolServerOf' | 'placeByPath' | 'placeByHost' | 'run'>
+  apis: Pick<Apis, 'addressOf' | 'toolServerOf' | 'placeByPath' | 'placeByHost' | 'opensWebSockets' | 'run'>
   /** The gateway's own address, without a path. */
   publicUrl: string
   /** The issuer of credentials: the installation's address. */
@@ -32,11 +45,17 @@ export function apiRoutes(http: HttpServer, { apis, publicUrl, issuer, origins }
   const { origin } = new URL(publicUrl)
   /** The places of requests for hosts of APIs. Their paths are the API's alone, so the router must not find a route of the gateway for one. */
   const atHosts = new WeakMap<object, Place>()
-  http.server.prependListener('request', (raw) => {
+  const locate = (raw: IncomingMessage) => {
     const place = apis.placeByHost(raw.headers.host, raw.url ?? '')
     if (place === undefined) return
     atHosts.set(raw, place)
     raw.url = `${atHost}${raw.url}`
+  }
+  // First, because the routes stand on 'upgrade' too.
+  http.server.prependListener('request', locate).prependListener('upgrade', locate)
+  const leaving = upgradable(http, (raw) => {
+    const place = apis.placeByHost(raw.headers.host, raw.url ?? '') ?? apis.placeByPath(raw.url ?? '')
+    return place !== undefined && apis.opensWebSockets(place.name) && asksForWebSocket(raw)
   })
 
   http.route({
@@ -65,7 +84,14 @@ export function apiRoutes(http: HttpServer, { apis, publicUrl, issuer, origins }
   ): Promise<HttpReply> {
     const { rawHeaders, rawTrailers, httpVersion, method = '' } = request.raw
     if (httpVersion !== '1.1') throw new ServiceError('http_version_forbidden', 'the version')
-    const head = checkHead({ method, target: url, rawHeaders }, place?.address ?? publicUrl)
+    const connection = leaving(request.raw)
+    const handshake = connection === undefined ? undefined : readHandshake(rawHeaders)
+    if (handshake !== undefined && 'refused' in handshake) throw refused(handshake)
+    // It would be forwarded to a server that did not agree to anything yet.
+    if (connection !== undefined && connection.head.length > 0)
+      throw new ServiceError('request_malformed', 'bytes after the head')
+    const fields = handshake?.headers ?? rawHeaders
+    const head = checkHead({ method, target: url, rawHeaders: fields }, place?.address ?? publicUrl)
     if ('refused' in head) throw refused(head)
     if (place === undefined) throw new ServiceError('route_unknown')
     const { name, target } = place
@@ -76,12 +102,19 @@ export function apiRoutes(http: HttpServer, { apis, publicUrl, issuer, origins }
     if (body.length === 0 && announcesBody(rawHeaders))
       throw new ServiceError('request_malformed', 'a body that the method does not have')
     if (rawTrailers.length > 0) throw new ServiceError('trailers_forbidden', 'the body')
-    const gone = clientGone(reply.raw)
-    const relayed = await apis.run(name, requestOf({ ...head, target }, body), head.caller, gone)
+    const gone = connection === undefined ? clientGone(reply.raw) : closed(connection.socket)
+    const headers = connection === undefined ? head.headers : asHandshake(head.headers)
+    const relayed = await apis.run(name, requestOf({ ...head, headers, target }, body), head.caller, gone)
     // A new file may have taken the API away since.
     if (relayed === undefined) throw new ServiceError('route_unknown')
     if ('refused' in relayed) throw refused(relayed)
-    return relayed.allowed ? send(request, reply, relayed) : deny(reply, relayed, place)
+    if (!relayed.allowed) return deny(reply, relayed, place)
+    if (connection === undefined || handshake === undefined) return send(request, reply, relayed)
+    request.callerVerified()
+    reply.hijack()
+    connection.take()
+    await sendWebSocket(connection.socket, relayed, handshake.key)
+    return reply
   }
 
   describeResources(http, {
@@ -89,6 +122,20 @@ export function apiRoutes(http: HttpServer, { apis, publicUrl, issuer, origins }
     addressOf: (name) => apis.addressOf(name),
     toolServerOf: (name) => apis.toolServerOf(name),
   })
+}
+
+/** Whether a request opens a WebSocket, as far as Node must know it. Everything else about it is read later. */
+const asksForWebSocket = ({ method, httpVersion, headers, rawHeaders }: IncomingMessage): boolean =>
+  method === 'GET' &&
+  httpVersion === '1.1' &&
+  headers.upgrade?.toLowerCase() === 'websocket' &&
+  !announcesBody(rawHeaders)
+
+/** Aborted when the client has gone. */
+function closed(socket: Duplex): AbortSignal {
+  const gone = new AbortController()
+  socket.once('close', () => gone.abort())
+  return gone.signal
 }
 
 const refused = ({ refused: code, detail }: Refused) => new ServiceError(code, detail)

@@ -74,8 +74,11 @@ const operation = z
     query: argumentNames.default([]),
     /** The body; without this member the operation has none. */
     body: body.optional(),
+    /** Whether the request opens a WebSocket, and nothing else: then it is decided once, and what either side says is not. */
+    websocket: z.boolean().default(false),
   })
-  .superRefine(({ request, query, body: content }, context) => {
+  .superRefine(({ request, query, body: content, websocket }, context) => {
+    if (websocket && request.method !== 'GET') context.addIssue('a WebSocket is opened with GET')
     const named = [
       ...request.segments.flatMap((segment) => ('value' in segment ? [segment.value] : [])),
       ...query,

@@ -11,9 +11,9 @@ const domain = 'bailiwick-api-manifest-v1'
 export function apiManifest({ url, forward, operations }: ApiMeaning): string | undefined {
   if (operations === undefined) return undefined
   const table = Object.fromEntries(
-    Object.entries(operations).map(([name, { request, query, body }]) => [
+    Object.entries(operations).map(([name, { request, query, body, websocket }]) => [
       name,
-      { request: request.text, query: query.toSorted(), body: bodyOf(body) },
+      { request: request.text, query: query.toSorted(), body: bodyOf(body), ...(websocket ? { websocket } : {}) },
     ]),
   )
   return sha256(jcs([domain, { url, forward: forward.toSorted(), operations: table }]))

@@ -3,6 +3,7 @@ import type { EnforcementPoint, Refusal } from '@bailiwick/pep'
 import {
   type Caller,
   fieldOf,
+  isHandshake,
   openRelay,
   type Refused,
   type Relayed,
@@ -74,6 +75,11 @@ export class Apis implements AsyncDisposable {
     return entry?.operations === undefined ? undefined : (entry.server ?? name)
   }
 
+  /** Whether an operation of this API opens a WebSocket. */
+  opensWebSockets(name: string): boolean {
+    return Object.values(this.#all.get(name)?.entry.operations ?? {}).some(({ websocket }) => websocket)
+  }
+
   /** The place of a target at the gateway's own host. The only parse of a path: a router's own decodes and normalises. */
   placeByPath(url: string): Place | undefined {
     const [, name = '', target = ''] = /^\/http\/([a-z0-9][a-z0-9_-]*)(\/.*)$/.exec(url) ?? []
@@ -125,7 +131,8 @@ export class Apis implements AsyncDisposable {
       ...{ point, manifest: apiManifest(entry) },
       upstream: agent === undefined ? upstream : shares.inShare(here.inShare(upstream, agent), agent),
       // The reservation of a call whose outcome is lost is held for as long, so only what asks for a stream has so much time.
-      answerSeconds: ({ headers }) => (asksForStream(fieldOf(headers, 'accept')) ? streamSeconds : wholeSeconds),
+      answerSeconds: ({ headers }) =>
+        isHandshake({ headers }) || asksForStream(fieldOf(headers, 'accept')) ? streamSeconds : wholeSeconds,
     })
     return relay.run(request, caller, gone)
   }

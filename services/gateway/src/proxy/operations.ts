@@ -1,7 +1,14 @@
 import type { Action } from '@bailiwick/credentials'
 import { fold } from '@bailiwick/kit'
 import { isObject } from '@bailiwick/mcp'
-import { type HttpArguments, httpArguments, type Refused, type RelayRequest, splitTarget } from '@bailiwick/relay'
+import {
+  type HttpArguments,
+  httpArguments,
+  isHandshake,
+  type Refused,
+  type RelayRequest,
+  splitTarget,
+} from '@bailiwick/relay'
 import {
   type ApiEntry,
   type ApiMeaning,
@@ -26,6 +33,8 @@ export function actionByUrl({ url, forward }: Pick<ApiEntry, 'url' | 'forward'>)
   const base = url.replace(/\/$/, '')
   const fields = new Set(forward)
   return (request) => {
+    // What is said on it would be part of no action. A table can say that people want it all the same.
+    if (isHandshake(request)) return { refused: 'header_forbidden', detail: 'upgrade' }
     const properties = httpArguments(request, fields)
     if ('refused' in properties) return properties
     const id = `${base}${splitTarget(request.target).path}`
@@ -45,7 +54,10 @@ export function actionByOperation(
   const fields = new Set(forward)
   const ordered = Object.entries(operations).sort(([, a], [, b]) => moreExact(a, b))
   return (request) => {
-    const found = operationOf(ordered, request)
+    const found = operationOf(
+      ordered.filter(([, { websocket }]) => websocket === isHandshake(request)),
+      request,
+    )
     if ('refused' in found) return found
     const given = httpArguments(request, fields)
     if ('refused' in given) return given

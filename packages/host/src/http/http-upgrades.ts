@@ -1,0 +1,45 @@
+import { type IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { HttpServer } from './http-server.ts'
+
+/** A connection that a route may take out of HTTP. */
+export interface UpgradableConnection {
+  readonly socket: Socket
+  /** What the client sent after the head, without waiting for the answer. */
+  readonly head: Buffer
+  /** Takes the connection: HTTP writes nothing more on it. Call it after `reply.hijack()`. */
+  take(): void
+}
+
+/**
+ * Lets requests for which `isMeant` is true leave HTTP. They go through the same hooks and routes as all others, and their route decides. A
+ * request for which it is false stays an ordinary one, with its field `Upgrade`. Returns the connection of a request that may leave.
+ */
+export function upgradable(
+  app: HttpServer,
+  isMeant: (request: IncomingMessage) => boolean,
+): (request: IncomingMessage) => UpgradableConnection | undefined {
+  const connections = new WeakMap<IncomingMessage, UpgradableConnection>()
+  // Without a listener for 'upgrade', Node would ask no one; with one, it would take every request with such a field for one that leaves.
+  Object.assign(app.server, { shouldUpgradeCallback: isMeant })
+  app.server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    socket.on('error', () => socket.destroy())
+    const response = new ServerResponse(request)
+    response.shouldKeepAlive = false
+    response.assignSocket(socket)
+    const end = () => socket.end()
+    response.once('finish', end)
+    connections.set(request, {
+      socket,
+      head,
+      take() {
+        response.off('finish', end)
+        response.detachSocket(socket)
+        // It may be silent for as long as the call lives.
+        socket.setTimeout(0)
+      },
+    })
+    app.routing(request, response)
+  })
+  return (request) => connections.get(request)
+}

@@ -1,0 +1,168 @@
+import type { Duplex } from 'node:stream'
+import { ServiceError } from '@bailiwick/errors'
+import { withResolvers } from '@bailiwick/kit'
+import type { Client, Dispatcher } from 'undici'
+import { acceptOf } from '../gate/handshake.ts'
+import type { Relayed } from '../relay.ts'
+import type { RawHeaders } from '../upstream.ts'
+import { namedError } from './exchange.ts'
+import { pour } from './send.ts'
+
+/** A WebSocket to the upstream, which is open. */
+export interface Opened {
+  /** What the upstream sends, as it arrives. Giving it up closes the connection. */
+  body: AsyncIterableIterator<Uint8Array>
+  /** Takes what the client sends. */
+  socket: Duplex
+  /** The subprotocol that the upstream chose, if it chose one. */
+  protocol: string | undefined
+}
+
+/**
+ * Opens a WebSocket on a connection of its own. `key`: 16 random bytes in base64. Rejects as `exchange` does, and with `upstream_failed` for
+ * any answer that does not open it. `ended` is called once, when the connection is over.
+ */
+export function openWebSocket(
+  client: Client,
+  { target, headers, key }: { target: string; headers: RawHeaders; key: string },
+  headMs: number,
+  signal: AbortSignal,
+  ended: () => void,
+): Promise<Opened> {
+  const opening = new Opening(key, headMs, signal, ended)
+  if (signal.aborted) opening.fail(signal.reason)
+  else
+    client.dispatch(
+      {
+        ...{ method: 'GET', path: target, upgrade: 'websocket', body: null },
+        headers: [...headers, 'sec-websocket-key', key, 'sec-websocket-version', '13'],
+      },
+      opening,
+    )
+  return opening.opened
+}
+
+class Opening implements Dispatcher.DispatchHandler {
+  readonly #opened = withResolvers<Opened>()
+  readonly #key: string
+  readonly #headMs: number
+  readonly #signal: AbortSignal
+  readonly #ended: () => void
+  readonly #abort = () => this.fail(this.#signal.reason)
+  #timer: NodeJS.Timeout | undefined
+  #controller: Dispatcher.DispatchController | undefined
+  #isOver = false
+
+  constructor(key: string, headMs: number, signal: AbortSignal, ended: () => void) {
+    this.#key = key
+    this.#headMs = headMs
+    this.#signal = signal
+    this.#ended = ended
+    signal.addEventListener('abort', this.#abort, { once: true })
+  }
+
+  get opened(): Promise<Opened> {
+    return this.#opened.promise
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#isOver) return void controller.abort(new Error('given up'))
+    this.#timer = setTimeout(() => this.fail(new ServiceError('upstream_timed_out')), this.#headMs)
+  }
+
+  onRequestUpgrade(
+    _: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+    socket: Duplex,
+  ): void {
+    socket.on('error', () => undefined)
+    const { upgrade, 'sec-websocket-accept': accept, 'sec-websocket-protocol': protocol } = headers
+    const isOpen = status === 101 && String(upgrade).toLowerCase() === 'websocket' && accept === acceptOf(this.#key)
+    // An extension that no one offered would change what the frames mean.
+    if (this.#isOver || !isOpen || headers['sec-websocket-extensions'] !== undefined) {
+      socket.destroy()
+      this.fail(new ServiceError('upstream_failed', 'it did not open the WebSocket'))
+      return
+    }
+    this.#isOver = true
+    clearTimeout(this.#timer)
+    this.#signal.removeEventListener('abort', this.#abort)
+    socket.once('close', this.#ended)
+    const body = bodyOf(socket, this.#signal)
+    this.#opened.resolve({ body, socket, protocol: typeof protocol === 'string' ? protocol : undefined })
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number): void {
+    if (status >= 200) this.fail(new ServiceError('upstream_failed', 'it did not open the WebSocket'))
+  }
+
+  onResponseData(): void {}
+
+  onResponseEnd(): void {
+    this.fail(new ServiceError('upstream_failed'))
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.fail(namedError(error, this.#controller !== undefined))
+  }
+
+  fail(error: unknown): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    clearTimeout(this.#timer)
+    this.#signal.removeEventListener('abort', this.#abort)
+    this.#opened.reject(error)
+    this.#controller?.abort(new Error('given up'))
+    this.#ended()
+  }
+}
+
+/** What arrives on a connection. Once the call is cut, it shows nothing more, and the connection is closed. */
+function bodyOf(socket: Duplex, signal: AbortSignal): AsyncIterableIterator<Uint8Array> {
+  const chunks = socket[Symbol.asyncIterator]() as AsyncIterableIterator<Uint8Array>
+  const cut = () => socket.destroy()
+  signal.addEventListener('abort', cut, { once: true })
+  socket.once('close', () => signal.removeEventListener('abort', cut))
+  const body: AsyncIterableIterator<Uint8Array> = {
+    async next() {
+      const next = await chunks.next().catch((cause: unknown) => {
+        throw signal.aborted ? signal.reason : new ServiceError('upstream_failed', undefined, { cause })
+      })
+      if (signal.aborted) throw signal.reason
+      return next
+    },
+    async return() {
+      socket.destroy()
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]: () => body,
+  }
+  return body
+}
+
+/**
+ * Opens the WebSocket to the client, and passes on what either side sends, until one of them or the call ends. Then both connections are
+ * closed. Never rejects.
+ */
+export async function sendWebSocket(
+  socket: Duplex,
+  { decisionId, executed, over }: Pick<Relayed, 'decisionId' | 'executed' | 'over'>,
+  key: string,
+): Promise<void> {
+  const { headers, body, writable } = executed
+  const fields = headers.flatMap((text, at) => (at % 2 === 0 ? [`${text}: ${headers[at + 1]}`] : []))
+  const own = ['Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${acceptOf(key)}`]
+  const lines = ['HTTP/1.1 101 Switching Protocols', ...own, ...fields, `bailiwick-decision-id: ${decisionId}`]
+  try {
+    socket.write(`${lines.join('\r\n')}\r\n\r\n`)
+    if (writable !== undefined) socket.pipe(writable)
+    await pour(socket, body, over)
+    socket.end()
+  } catch {
+    socket.destroy()
+  } finally {
+    writable?.destroy()
+  }
+}
