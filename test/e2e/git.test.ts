@@ -107,6 +107,17 @@ describe('what the grant does not allow', () => {
   })
 })
 
+it('shows why a fetch is denied after it began', async () => {
+  const authority = gitAuthority()
+  const [read, ...others] = authority.permissions as { where?: object }[]
+  const permissions = [{ ...read, where: { ...read?.where, '/command': { eq: 'advertise' } } }, ...others]
+  const { grantId } = await at.world.granted({ ...authority, permissions })
+  const run = await gitThrough(at.folder, 'clone', await at.remote(grantId), join(at.folder, 'denied'))
+  const said = expect.stringContaining('remote error: Denied (argument_out_of_bounds)')
+  expect(denied(run)).toEqual({ isDenied: true, said })
+  expect(at.backend.posted('git-upload-pack')).toEqual([])
+})
+
 it('says in its outcome that the server refused a push, which is answered with 200', async () => {
   await gitDone(at.repository, 'config', 'receive.denyNonFastForwards', 'true')
   const { clone } = await cloned()
