@@ -62,6 +62,11 @@ const fieldsSchema = z.strictObject({
     .max(64)
     .regex(/^[a-z]+(_[a-z]+)*$/)
     .optional(),
+  /**
+   * The point stands in the process of the agent that it decides for, which can go around it. What it decides is advice that the agent
+   * takes, and no reader calls it enforcement. Absent: the point says that it stands outside.
+   */
+  enforced_by: z.literal('in_process').optional(),
   /** SHA-256 of any record that the enforcement point keeps about the effect. */
   detail_hash: sha256Schema.optional(),
 })

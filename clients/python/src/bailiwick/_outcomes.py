@@ -64,11 +64,14 @@ class Reporter:
         *,
         installation: str,
         most_pending: int,
+        always: JsonObject,
         on_problem: Callable[[BailiwickError], None],
         evidence: Evidence | None,
     ) -> None:
         self._pdp, self._store, self._key, self._installation = pdp, store, key, installation
         self._most_pending, self._on_problem, self._evidence = most_pending, on_problem, evidence
+        #: What each outcome says.
+        self._always = always
         self._state = _State()
         self._changed = threading.Condition()
         for jws in store.open():
@@ -105,6 +108,7 @@ class Reporter:
             at = datetime.now(timezone.utc)
             outcome = {
                 **said,
+                **self._always,
                 "installation": self._installation,
                 "enforcement_point": self._pdp.id,
                 "instance": self._pdp.instance,

@@ -271,14 +271,7 @@ def _problem(code: str, **more: Any) -> dict[str, Any]:
 
 
 async def _refuse(send: Send, refusal: Refusal) -> None:
-    headers: Headers = []
-    if refusal.challenge is not None:
-        headers.append((b"www-authenticate", refusal.challenge.encode("ascii")))
-    elif refusal.seconds is not None:
-        headers.append((b"retry-after", str(int(refusal.seconds)).encode("ascii")))
-    if refusal.dpop_nonce is not None and refusal.dpop_nonce.isascii() and refusal.dpop_nonce.isprintable():
-        headers.append((b"dpop-nonce", refusal.dpop_nonce.encode("ascii")))
-    await _answer(send, refusal.problem, headers)
+    await _answer(send, refusal.problem, refusal.headers)
 
 
 async def _answer(send: Send, problem: Mapping[str, Any], headers: Iterable[tuple[bytes, bytes]] = ()) -> None:

@@ -67,6 +67,9 @@ class PointOptions(TypedDict, total=False):
     most_pending: int
     #: How long a call may go on while the decision point does not confirm that its grant stands, in seconds: 2.
     most_silence: float
+    #: The point stands in the process of the agent that it decides for, which can go around it. Its outcomes then say
+    #: `enforced_by: in_process`, and no reader takes them for enforcement.
+    in_process: bool
     #: Called for what no answer shows: an outcome refused for good, a store that cannot be written. Default: a log line.
     on_problem: Callable[[BailiwickError], None]
     ssl_context: ssl.SSLContext
@@ -127,6 +130,7 @@ class EnforcementPoint:
         self.id = settings["id"]
         #: This start, by a random name. A call, its permit and its outcome belong to one.
         self.instance = random_id()
+        self.is_in_process = settings.get("in_process", False)
         self._on_problem = settings.get("on_problem", _log_problem)
         timeout = settings.get("timeout", 2.0)
         self._clients = Clients(Connecting(timeout, settings.get("ssl_context"), settings.get("transport")))
@@ -157,6 +161,7 @@ class EnforcementPoint:
                 settings["outcome_key"],
                 installation=settings["trust"].installation,
                 most_pending=settings.get("most_pending", 1000),
+                always={"enforced_by": "in_process"} if self.is_in_process else {},
                 on_problem=self._on_problem,
                 evidence=evidence,
             )

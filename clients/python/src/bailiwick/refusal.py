@@ -63,6 +63,18 @@ class Refusal:
         return 1 if self.reason in ERRORS and ERRORS[self.reason].retryable else None
 
     @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The header fields of an answer that says so: what to show, or when to try again, and the nonce."""
+        found: list[tuple[bytes, bytes]] = []
+        if self.challenge is not None:
+            found.append((b"www-authenticate", self.challenge.encode("ascii")))
+        elif self.seconds is not None:
+            found.append((b"retry-after", str(int(self.seconds)).encode("ascii")))
+        if self.dpop_nonce is not None and self.dpop_nonce.isascii() and self.dpop_nonce.isprintable():
+            found.append((b"dpop-nonce", self.dpop_nonce.encode("ascii")))
+        return found
+
+    @property
     def problem(self) -> JsonObject:
         """The problem document (RFC 9457)."""
         denial = REASONS.get(self.reason)

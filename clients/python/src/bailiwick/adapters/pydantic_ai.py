@@ -1,0 +1,33 @@
+"""Pydantic AI: `Agent(model, toolsets=[GuardedToolset(toolset, guard)])`.
+
+Only the tools of that toolset pass here. Those of `@agent.tool` and `tools=[…]` do not: put them into a `FunctionToolset`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_ai import RunContext
+from pydantic_ai.toolsets import WrapperToolset
+from pydantic_ai.toolsets.abstract import AgentDepsT, ToolsetTool
+from pydantic_core import to_jsonable_python
+
+from ..in_process import ToolGuard, words_of
+from ..refusal import Refusal
+
+
+@dataclass
+class GuardedToolset(WrapperToolset[AgentDepsT]):
+    guard: ToolGuard
+
+    async def call_tool(
+        self, name: str, tool_args: dict[str, Any], ctx: RunContext[AgentDepsT], tool: ToolsetTool[AgentDepsT]
+    ) -> Any:
+        async def act(decided: dict[str, Any]) -> Any:
+            # The values that the tool is typed for, made of what was decided.
+            arguments = tool.args_validator.validate_python(decided)
+            return await self.wrapped.call_tool(name, arguments, ctx, tool)
+
+        found = await self.guard.run_async(name, to_jsonable_python(tool_args), act)
+        return words_of(found) if isinstance(found, Refusal) else found.result
