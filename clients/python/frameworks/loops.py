@@ -39,11 +39,18 @@ def langchain_async(stage: Stage) -> list[str]:
 
 def _langchain(stage: Stage) -> tuple[Any, Callable[[Any], list[str]]]:
     from langchain.agents import create_agent
-    from langchain.messages import AIMessage, ToolMessage
-    from langchain_core.language_models.chat_models import BaseChatModel
-    from langchain_core.outputs import ChatGeneration, ChatResult
+    from langchain.messages import ToolMessage
 
     from bailiwick.adapters.langchain import GuardTools
+
+    agent = create_agent(langchain_model(stage), list(stage.tools), middleware=[GuardTools(stage.guard)])
+    return agent, lambda ended: [each.text for each in ended["messages"] if isinstance(each, ToolMessage)]
+
+
+def langchain_model(stage: Stage) -> Any:
+    from langchain.messages import AIMessage
+    from langchain_core.language_models.chat_models import BaseChatModel
+    from langchain_core.outputs import ChatGeneration, ChatResult
 
     class Played(BaseChatModel):
         _llm_type = "played"
@@ -57,8 +64,7 @@ def _langchain(stage: Stage) -> tuple[Any, Callable[[Any], list[str]]]:
         def bind_tools(self, *_: Any, **__: Any) -> Any:
             return self
 
-    agent = create_agent(Played(), list(stage.tools), middleware=[GuardTools(stage.guard)])
-    return agent, lambda ended: [each.text for each in ended["messages"] if isinstance(each, ToolMessage)]
+    return Played()
 
 
 def openai_agents(stage: Stage) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import runpy
 import shutil
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -12,7 +14,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from loops import LOOPS, Stage
+from loops import LOOPS, Stage, langchain_model
 
 import bailiwick.httpx
 import bailiwick.httpx2
@@ -227,3 +229,24 @@ def test_a_tool_calls_a_guarded_api_under_the_same_grant(play: Play, library: An
     assert "action_not_granted" in said
     assert ["enforced_by" in each for each in outcomes.signed.values()] == [False]
     assert world.reported()[-1:] == ["succeeded"]
+
+
+def test_the_program_of_the_page_works(dev: Installation, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs/how-to/frameworks.md").read_text()
+    found = re.search(r"^```python assistant.py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    (tmp_path / "assistant.py").write_text(found[1])
+    for name, value in dev.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    model = langchain_model(replace(world.stage, script=[("read", {"invoice": "INV-1"})]))
+    program = runpy.run_path("assistant.py", init_globals={"model": model})
+    said = ""
+    for _ in range(5):
+        said = str(program["assistant"].invoke({"messages": [("user", "go")]}))
+        if not any(code in said for code in PASSING):
+            break
+    program["point"].close()
+    program["agent"].close()
+    assert "INV-1: 120.00" in said
+    assert "DENIED" not in said

@@ -52,10 +52,19 @@ def test_the_effect_runs_once_with_what_was_decided_and_is_reported() -> None:
     assert (first["status"], first["http_status"], first["egress_bytes"]) == ("succeeded", 200, 7)
     assert (first["sequence"], first["answered"], first["instance"]) == (1, 0, point.instance)
     assert "previous" not in first
+    assert "enforced_by" not in first
     assert (second["sequence"], second["previous"]) == (2, sha256(signed_part(pdp.signed[0])))
     for jws in pdp.signed:
         assert verified(jws, "bailiwick-outcome+jws", OUTCOME.kid, OUTCOME.public_jwk) is not None
     assert pdp.asked[0]["context"]["supported_obligations"] == ["custom", "step-up"]
+
+
+def test_a_point_in_the_agents_own_process_says_so_in_each_outcome() -> None:
+    pdp = FakePdp()
+    with pdp.point(in_process=True) as point:
+        point.guard(call(), lambda _: None)
+        assert point.delivered(60)
+    assert [each["enforced_by"] for each in pdp.outcomes] == ["in_process"]
 
 
 PERMITS: list[tuple[str, dict[str, Any]]] = [

@@ -150,3 +150,17 @@ export function claimedTokens(outcome: string): Outcome['tokens'] {
     return undefined
   }
 }
+
+const byWhomSchema = z.object({ enforced_by: fieldsSchema.shape.enforced_by })
+
+/**
+ * Whether an outcome says that its point stands in the process of the agent that it decides for: its decision was advice to that process.
+ * For readers that fold an event whose signer verified the outcome.
+ */
+export function claimsInProcess(outcome: string): boolean {
+  try {
+    return byWhomSchema.parse(parseStrictJson(parseCompact(outcome)?.payload ?? '')).enforced_by === 'in_process'
+  } catch {
+    return false
+  }
+}

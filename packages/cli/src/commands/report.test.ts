@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs'
+import { generateKey, jcsHash, signOutcome } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
 import { installation } from '../installation.fixture.ts'
 import { bailiwick, temporaryFolder } from '../io.fixture.ts'
@@ -215,6 +216,29 @@ const raced = (id: string, version: number, after: string | undefined, event: { 
   dataschema: `urn:bailiwick:schema:decisions.v1:${event.type}`,
   data: { ...event.data, ...(after === undefined ? {} : { after }) },
 })
+
+it('names the outcomes of points in an agent’s own process, which enforce nothing', async () => {
+  const key = generateKey('outcome')
+  const inside = (id: string) =>
+    leaf('outcome.reported', '18:03:02', { decision_id: id, grant_id: 'grt_1', outcome: signOutcome(said, key) })
+  const { out } = await report([...quiet, allowed('dec_2', '18:03:01'), inside('dec_2')], '--json')
+  const { measures } = JSON.parse(out) as Machine
+  expect(measures.find(({ name }) => name === 'Denials by reason')?.note).toBe(
+    '2 decisions allowed; 1 outcomes are of points in the agent’s own process, which enforce nothing',
+  )
+})
+
+const said = {
+  installation: 'ins_0123456789abcdef0123',
+  enforcement_point: 'assistant',
+  sequence: 1,
+  call_id: 'call_0123456789abcdef',
+  decision_id: 'dec_01M8JA9JJDSGVD6K2M0G3HAY14',
+  action_digest: jcsHash('an action'),
+  status: 'succeeded',
+  at: at('18:03:02'),
+  enforced_by: 'in_process',
+} as const
 
 it('counts nothing that lost its place to another decision point (V2)', async () => {
   const soon = (id: string) => allowed(id, '18:10:00', '18:11:00')

@@ -1,4 +1,5 @@
 import { type DecodedEvent, type EventData, type EventTypeOf, eventRow, type LeafEventType } from '@bailiwick/contracts'
+import { claimsInProcess } from '@bailiwick/credentials'
 import type { Step } from './verify-bundle.ts'
 
 /** One step of a verified story in plain words, for a reader who has never heard of Bailiwick. */
@@ -63,7 +64,8 @@ const sentences: { readonly [T in Told]: Sentence<T> | typeof byName } = {
   'decision.denied': (data) =>
     `the decision point DENIED ${data.action === undefined ? 'it' : action(data.action)}${data.actor?.agent === undefined ? '' : `, asked for ${acting(data.actor)}`}: ${data.reason}`,
   'decision.abandoned': () => 'the decision was taken back before anybody was answered',
-  'outcome.reported': ({ status }, by) => `${by} reported what came of it: ${status}`,
+  'outcome.reported': ({ status, outcome }, by) =>
+    `${by} reported what came of it: ${status}${claimsInProcess(outcome) ? '; it stands in the agent’s own process, so this was advice and no enforcement' : ''}`,
   'outcome.missing': () => 'no outcome was reported in time',
   'outcome.refused': byName,
   'denials.summarised': byName,

@@ -1,3 +1,4 @@
+import { claimsInProcess } from '@bailiwick/credentials'
 import { type Claim, claimOf, type Order, race, type TreeFact } from '@bailiwick/projection'
 import { type Reserving, Spending, type Spent } from './spending.ts'
 
@@ -18,6 +19,8 @@ export class FoldedEvents {
   missing = 0
   /** Actions that a proxy carried out, and of which no enforcement point saw what happened. */
   notObserved = 0
+  /** Outcomes of points in the process of the agent that they decide for. */
+  inProcess = 0
   gapNumbers = 0
   credentials = 0
   longestCredential: Life | undefined
@@ -236,6 +239,7 @@ export class FoldedEvents {
         break
       case 'outcome.reported':
         if (data.status === 'not_observed') this.notObserved++
+        if (claimsInProcess(data.outcome ?? '')) this.inProcess++
         break
       case 'gap.detected':
         this.gapNumbers += (data.to ?? 0) - (data.from ?? 0) + 1
@@ -309,6 +313,7 @@ interface Data extends Reserving {
   request_id?: string
   credential_id?: string
   outcome_due?: string
+  outcome?: string
   issued_at?: string
   expires_at?: string
   released?: NonNullable<Reserving['reserved']>

@@ -56,7 +56,7 @@ export function measuresOf(events: FoldedEvents): Measure[] {
       note: `longest ${seconds(quantile(events.approvalSeconds, 1))}`,
     }),
     measure('Denials by reason', count(denied), {
-      note: `${count(events.allowed)} decisions allowed${taken === 0 ? '' : `, ${count(taken)} allowed and taken back before anybody was answered`}`,
+      note: `${count(events.allowed)} decisions allowed${taken === 0 ? '' : `, ${count(taken)} allowed and taken back before anybody was answered`}${events.inProcess === 0 ? '' : `; ${count(events.inProcess)} outcomes are of points in the agent’s own process, which enforce nothing`}`,
     }),
     measure('Standing access', count(standing.length), {
       ok: standing.length === 0,

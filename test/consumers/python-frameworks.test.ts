@@ -1,0 +1,23 @@
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { missingPrograms, pythonWithPackages, run } from './programs.ts'
+
+// The adapters for agent frameworks, each in its framework's own loop: frameworks as PyPI has them, in exactly these versions.
+
+const root = join(import.meta.dirname, '../..')
+const folder = join(root, 'clients/python/frameworks')
+const missing = process.env.CI === 'true' ? [] : missingPrograms().filter((each) => each.startsWith('python3'))
+
+describe.skipIf(missing.length > 0)('the adapters for agent frameworks in Python', () => {
+  it('decide each call of a tool in the framework’s own loop, and let nothing through without a decision', async () => {
+    const python = await pythonWithPackages(folder)
+    const env = {
+      PYTHONPATH: join(root, 'clients/python/src'),
+      PYTHONDONTWRITEBYTECODE: '1',
+      BAILIWICK_COMMAND: `${process.execPath} ${join(root, 'packages/cli/src/main.ts')}`,
+    }
+    const { code, out, err } = await run(python, ['-m', 'pytest', '--quiet'], { cwd: folder, env })
+    expect(code, `${out}\n${err}`).toBe(0)
+    expect(out).toMatch(/\d\d passed in/)
+  }, 300_000)
+})
