@@ -111,7 +111,7 @@ describe.skipIf(missing.length > 0)('the research crew', () => {
     await crew.ended
     const first = told(crew.output)
     expect(first.endings, crew.output).toEqual(Array(5).fill('budget_exhausted'))
-    expect(first.spent).toBeCloseTo((await served())! * price)
+    expect(first.spent).toBeCloseTo(Number(await served()) * price)
     expect(first.spent).toBeLessThanOrEqual(5)
     // Under load a decision that came too late is paid and does not run, so fewer may run; but a race that all lose is none.
     expect(first.searches.filter((count) => count > 0).length).toBeGreaterThan(1)
@@ -124,7 +124,7 @@ describe.skipIf(missing.length > 0)('the research crew', () => {
     expect(tree).toMatch(/All \d+ steps verified/)
 
     await using again = run('long')
-    await expect.poll(async () => (await served())! * price).toBeGreaterThan(first.spent + 1)
+    await expect.poll(async () => Number(await served()) * price).toBeGreaterThan(first.spent + 1)
     await using stopping = run('stop', {}, { GRANT: told(again.output).grant })
     await again.ended
     expect(stopping.output).not.toContain('bailiwick:')
@@ -138,10 +138,10 @@ describe.skipIf(missing.length > 0)('the research crew', () => {
     // Nothing of another installation's.
     writeFileSync(join(folder, 'crew/env'), '')
     rmSync(join(folder, 'crew/outcomes.json'), { force: true })
-    const { agents, enforcement_points, tool_servers, rules } = readYaml<Record<string, { id: string }[]>>(
+    const { agents, enforcement_points, tool_servers, rules } = readYaml<Record<string, unknown[]>>(
       join(folder, 'crew/registry.yaml').slice(root.length + 1),
     )
-    const of = (type: string, values: { id: string }[] = []) => values.map((value) => ({ type, value }))
+    const of = (type: string, values: unknown[] = []) => values.map((value) => ({ type, value }))
     const entities = [
       ...of('agent', agents),
       ...of('enforcement-point', enforcement_points),
@@ -159,13 +159,13 @@ describe.skipIf(missing.length > 0)('the research crew', () => {
     await expect.poll(served, { message: api.output }).toBe(0)
     await using crew = run('long', env)
     await expect.poll(async () => (await approver.state()).requests).toHaveLength(1)
-    const [request] = (await approver.state()).requests
-    await approver.approve(request!.id)
+    const [{ id = '' } = {}] = (await approver.state()).requests
+    await approver.approve(id)
     await expect.poll(served).toBeGreaterThan(10)
 
     const { items } = await approver.get<{ items: Grant[] }>('/console/api/grants')
     expect(items).toHaveLength(1)
-    const { chain, taken } = items[0]!
+    const [{ chain, taken } = { chain: [], taken: { calls: 0 } }] = items
     expect(chain.map(({ from }) => from.name).toSorted()).toEqual([
       'scout-1',
       'scout-2',
@@ -176,7 +176,7 @@ describe.skipIf(missing.length > 0)('the research crew', () => {
     expect(chain.every(({ state, children }) => state === 'active' && children.length === 0)).toBe(true)
     expect(taken.calls).toBeGreaterThan(10)
 
-    await approver.withdraw(request!.id)
+    await approver.withdraw(id)
     await crew.ended
     const { endings } = told(crew.output)
     expect(endings, crew.output).toHaveLength(5)

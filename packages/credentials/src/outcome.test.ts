@@ -19,7 +19,8 @@ it('says that its point stands in the agent’s own process, and nothing else in
   const inside = signOutcome({ ...said, enforced_by: 'in_process' }, key)
   expect(claimsInProcess(inside)).toBe(true)
   const { installation, enforcement_point: enforcementPoint } = said
-  const theirs = verifyingKey('outcome', key.publicJwk)!
+  const theirs = verifyingKey('outcome', key.publicJwk)
+  if (theirs === undefined) throw new Error('no key')
   expect(verifyOutcome({ outcome: inside, key: theirs, installation, enforcementPoint })).toMatchObject({
     ok: true,
     value: { enforced_by: 'in_process' },
