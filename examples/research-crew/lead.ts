@@ -43,7 +43,7 @@ console.log(`spent EUR ${(cents / 100).toFixed(2)} of EUR ${budget}`)
 // A grant that a person withdrew meanwhile is over already.
 await lead.complete({ grantId }).catch(() => undefined)
 
-/** Starts a scout with its part: all that the lead may do, except pass it on. The budget is one, whoever spends it. */
+/** Starts a scout with its part: all that the lead may do, except pass it on. All spend one budget. */
 async function send({ name, topic, command: [program, file] }: (typeof scouts)[number]) {
   const { delegation } = await lead.delegate({
     of: { grantId: grantId ?? '' },

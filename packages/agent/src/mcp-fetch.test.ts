@@ -10,7 +10,12 @@ type Sent = Parameters<Agent['fetch']>
 /** An agent that remembers what it sends. */
 function remembering() {
   const sent: Sent[] = []
-  const agent = { fetch: async (...call: Sent) => (sent.push(call), new Response('{}')) } as unknown as Agent
+  const agent = {
+    async fetch(...call: Sent) {
+      sent.push(call)
+      return new Response('{}')
+    },
+  } as Partial<Agent> as Agent
   return { sent, fetch: mcpFetch(agent, grant, server) }
 }
 

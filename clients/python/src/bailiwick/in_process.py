@@ -41,18 +41,20 @@ class ToolGuard:
     ) -> Allowed[R] | Refusal:
         """Runs `effect` once, with the arguments that were decided: with nothing else. A denial is a value, and means that nothing was
         executed; so does a decision point or an issuer that is away. Raises what `effect` raises, and `answer_withheld`."""
-        action, begun = self._action(name, arguments), list[str]()
+        call = _Call(self._action(name, arguments))
         try:
-            with closing(self._conversation(action).sync_auth_flow(self._request())) as flow:
+            with closing(self._conversation(call.action).sync_auth_flow(self._request())) as flow:
                 request = next(flow)
                 while True:
-                    found = self._point.guard(_call(request, action), lambda it: effect(_arguments(it, begun)), describe)
+                    found = self._point.guard(
+                        call.asked(request), lambda it: call.held(effect(call.arguments(it))), call.describing(describe)
+                    )
                     try:
                         request = flow.send(_answer(found))
                     except StopIteration:
-                        return found
+                        return call.plain(found)
         except BailiwickError as error:
-            if begun:
+            if call.has_begun:
                 raise
             return Refusal(error.code)
 
@@ -64,19 +66,22 @@ class ToolGuard:
         describe: Describe[R] | None = None,
     ) -> Allowed[R] | Refusal:
         """As `run`, in asyncio. If the grant ends while the effect runs, the effect is cancelled, and `stream_cut` is raised."""
-        action, begun = self._action(name, arguments), list[str]()
+        call = _Call(self._action(name, arguments))
+
+        async def act(permitted: Permitted) -> Any:
+            return call.held(await effect(call.arguments(permitted)))
+
         try:
-            async with aclosing(self._conversation(action).async_auth_flow(self._request())) as flow:
+            async with aclosing(self._conversation(call.action).async_auth_flow(self._request())) as flow:
                 request = await anext(flow)
                 while True:
-                    asked = _call(request, action)
-                    found = await self._point.guard_async(asked, lambda it: effect(_arguments(it, begun)), describe)
+                    found = await self._point.guard_async(call.asked(request), act, call.describing(describe))
                     try:
                         request = await flow.asend(_answer(found))
                     except StopAsyncIteration:
-                        return found
+                        return call.plain(found)
         except BailiwickError as error:
-            if begun:
+            if call.has_begun:
                 raise
             return Refusal(error.code)
 
@@ -92,19 +97,38 @@ class ToolGuard:
 
 
 def words_of(refusal: Refusal) -> str:
-    """What the model is told, so that it can ask for what it needs, or do something else."""
+    """What the model reads, so that it can ask for what it needs, or do something else."""
     known = REASONS.get(refusal.reason)
     said = known.remedy if known is not None else ERRORS[refusal.reason].title if refusal.reason in ERRORS else "It is not known why."
     return f"DENIED ({refusal.reason}): this call was not executed. {said}"
 
 
-def _call(request: httpx.Request, action: Action) -> Call:
-    return Call(read_presented(request.method, str(request.url), request.headers.raw), action)
+class _Call:
+    """One call of a tool, about which the point may be asked several times."""
 
+    def __init__(self, action: Action) -> None:
+        self.action = action
+        self.has_begun = False
+        self._is_text = False
 
-def _arguments(permitted: Permitted, begun: list[str]) -> JsonObject:
-    begun.append(permitted.decision_id)
-    return dict(permitted.action.properties)
+    def asked(self, request: httpx.Request) -> Call:
+        return Call(read_presented(request.method, str(request.url), request.headers.raw), self.action)
+
+    def arguments(self, permitted: Permitted) -> JsonObject:
+        self.has_begun = True
+        return dict(permitted.action.properties)
+
+    def held(self, result: Any) -> Any:
+        """A text stands in a list, as MCP has it: it need be no JSON then, unless it looks like it or names a hidden field."""
+        self._is_text = isinstance(result, str)
+        return [result] if self._is_text else result
+
+    def describing(self, describe: Describe[Any] | None) -> Describe[Any] | None:
+        return None if describe is None else lambda it: describe(it[0] if self._is_text else it)
+
+    def plain(self, found: Allowed[Any] | Refusal) -> Allowed[Any] | Refusal:
+        is_text = self._is_text and isinstance(found, Allowed)
+        return Allowed(found.decision_id, found.call_id, found.result[0]) if is_text else found
 
 
 def _answer(found: Allowed[Any] | Refusal) -> httpx.Response:
