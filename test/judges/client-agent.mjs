@@ -1,5 +1,5 @@
 // MCP clients of others that act as an agent by `mcpFetch`. Each calls the tools one after the other, and says what its model would read.
-// Usage: client-agent.mjs mcp|ai-sdk|mastra URL GRANT TOOL…   In the environment: ISSUER, INSTALLATION, AGENT, KEY (a file's folder and name).
+// Usage: client-agent.mjs mcp|ai-sdk URL GRANT TOOL…   In the environment: ISSUER, INSTALLATION, AGENT, KEY (a file's folder and name).
 import { randomBytes } from 'node:crypto'
 import { createAgent, mcpFetch } from '@bailiwick/agent'
 import { readKeyFile } from '@bailiwick/credentials'
@@ -30,5 +30,35 @@ async function mcp() {
   return said
 }
 
-const clients = { mcp }
+/** The AI SDK's loop, with a model that plays a script. */
+async function aiSdk() {
+  const { generateText, isStepCount } = await import('ai')
+  const { MockLanguageModelV4 } = await import('ai/test')
+  const { createMCPClient } = await import('@ai-sdk/mcp')
+  const client = await createMCPClient({ transport: { type: 'http', url, fetch } })
+  const usage = { inputTokens: { total: 1 }, outputTokens: { total: 1 } }
+  let turn = 0
+  const model = new MockLanguageModelV4({
+    async doGenerate() {
+      const toolName = tools[turn++]
+      return toolName === undefined
+        ? { content: [{ type: 'text', text: 'done' }], finishReason: { unified: 'stop' }, usage, warnings: [] }
+        : {
+            content: [{ type: 'tool-call', toolCallId: `call_${turn}`, toolName, input: '{}' }],
+            finishReason: { unified: 'tool-calls' },
+            usage,
+            warnings: [],
+          }
+    },
+  })
+  const stopWhen = isStepCount(tools.length + 1)
+  const { steps } = await generateText({ model, tools: await client.tools(), prompt: 'go', stopWhen })
+  await client.close()
+  return steps
+    .flatMap(({ content }) => content)
+    .filter(({ type }) => type === 'tool-result' || type === 'tool-error')
+    .map(({ output, error }) => output ?? { code: error.code, data: error.data, message: String(error) })
+}
+
+const clients = { mcp, 'ai-sdk': aiSdk }
 console.log(JSON.stringify(await clients[framework]().catch(({ code, message }) => ({ code, message }))))

@@ -148,6 +148,29 @@ describe.skipIf(lacksJudges)('the gateway', () => {
     expect(own).toMatchObject({ version: '2026-07-28', answer: { content: [{ text: said }] } })
   })
 
+  it.each(['mcp', 'ai-sdk'])(
+    'serves a client that acts as an agent by `mcpFetch`, until its task is withdrawn: %s',
+    async (framework) => {
+      const env = {
+        ISSUER: world.system.url,
+        INSTALLATION: world.system.trust.installation,
+        AGENT: world.agent.id,
+        KEY: `${join(world.system.data, 'sample')}:reconciler`,
+      }
+      const client = (of: string, ...tools: string[]) =>
+        call('client-agent.mjs', [framework, `${world.url}/mcp/fixture`, of, ...tools], env)
+      const { requestId, grantId } = await world.grant('fixture')
+      expect(await client(grantId, 'test_simple_text', 'test_error_handling')).toMatchObject([
+        { content: [{ text: said }] },
+        { isError: true },
+      ])
+      const elsewhere = await world.grant('memory')
+      expect(JSON.stringify(await client(elsewhere.grantId, 'test_simple_text'))).toContain('action_not_granted')
+      await world.approver.withdraw(requestId)
+      expect(JSON.stringify(await client(grantId, 'test_simple_text'))).toMatch(/access_request_refused|grant_revoked/)
+    },
+  )
+
   it.each([
     ['mcp-remote', judges.mcpRemote, (url: string) => [url, '--allow-http', '--transport', 'http-only']],
     ['supergateway', judges.supergateway, (url: string) => ['--streamableHttp', url, '--logLevel', 'none']],

@@ -127,8 +127,9 @@ class _Call:
         return None if describe is None else lambda it: describe(it[0] if self._is_text else it)
 
     def plain(self, found: Allowed[Any] | Refusal) -> Allowed[Any] | Refusal:
-        is_text = self._is_text and isinstance(found, Allowed)
-        return Allowed(found.decision_id, found.call_id, found.result[0]) if is_text else found
+        if not self._is_text or isinstance(found, Refusal):
+            return found
+        return Allowed(found.decision_id, found.call_id, found.result[0])
 
 
 def _answer(found: Allowed[Any] | Refusal) -> httpx.Response:
