@@ -1,8 +1,9 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 const examples = join(import.meta.dirname, '../../examples')
 export const python = join(examples, 'consumers/python')
@@ -69,6 +70,9 @@ export async function pythonWithPackages(folderOfProgram = python): Promise<stri
   const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'bailiwick', `consumers-python-${name}`)
   const found = join(folder, 'bin/python')
   if (existsSync(join(folder, 'complete'))) return found
+  // Test files run side by side, and each would remove what another has made halfway.
+  using _ = await lockedBy(`${folder}.lock`)
+  if (existsSync(join(folder, 'complete'))) return found
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   const steps = [
@@ -92,6 +96,22 @@ export async function pythonWithPackages(folderOfProgram = python): Promise<stri
   mkdirSync(join(folder, 'complete.new'))
   renameSync(join(folder, 'complete.new'), join(folder, 'complete'))
   return found
+}
+
+/** Waits for the lock, a folder. One that is ten minutes old is of a run that was killed. */
+async function lockedBy(lock: string): Promise<Disposable> {
+  mkdirSync(dirname(lock), { recursive: true })
+  for (;;) {
+    try {
+      mkdirSync(lock)
+      return { [Symbol.dispose]: () => rmSync(lock, { recursive: true, force: true }) }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    const since = statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
+    if (Date.now() - since > 600_000) rmSync(lock, { recursive: true, force: true })
+    await sleep(200)
+  }
 }
 
 /** Compiles a Go program, by default the consumer, into this folder. */

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { missingPrograms, pythonWithPackages, run } from './programs.ts'
@@ -9,6 +10,14 @@ const folder = join(root, 'clients/python/frameworks')
 const missing = process.env.CI === 'true' ? [] : missingPrograms().filter((each) => each.startsWith('python3'))
 
 describe.skipIf(missing.length > 0)('the adapters for agent frameworks in Python', () => {
+  it('have at most 60 lines each', () => {
+    const adapters = join(root, 'clients/python/src/bailiwick/adapters')
+    const files = readdirSync(adapters).filter((name) => name.endsWith('.py'))
+    expect(files.length).toBeGreaterThan(5)
+    for (const name of files)
+      expect(readFileSync(join(adapters, name), 'utf8').trimEnd().split('\n').length, name).toBeLessThanOrEqual(60)
+  })
+
   it('decide each call of a tool in the framework’s own loop, and let nothing through without a decision', async () => {
     const python = await pythonWithPackages(folder)
     const env = {

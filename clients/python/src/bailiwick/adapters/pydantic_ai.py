@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic_ai import RunContext
+from pydantic_ai.tools import AgentDepsT
 from pydantic_ai.toolsets import WrapperToolset
-from pydantic_ai.toolsets.abstract import AgentDepsT, ToolsetTool
+from pydantic_ai.toolsets.abstract import ToolsetTool
 from pydantic_core import to_jsonable_python
 
 from ..in_process import ToolGuard, words_of

@@ -11,7 +11,7 @@ from typing import Any
 from strands.hooks import BeforeToolCallEvent, HookProvider, HookRegistry
 from strands.hooks.registry import HookOrder
 from strands.types.events import ToolResultEvent
-from strands.types.tools import AgentTool, ToolGenerator, ToolResult, ToolSpec, ToolUse
+from strands.types.tools import AgentTool, ToolGenerator, ToolResult, ToolUse
 
 from ..in_process import ToolGuard, words_of
 from ..point import Effect
@@ -34,12 +34,13 @@ class _Guarded(AgentTool):
     def __init__(self, tool: AgentTool, guard: ToolGuard) -> None:
         super().__init__()
         self._tool, self._guard = tool, guard
-        self.tool_name, self.tool_type, self.tool_spec = tool.tool_name, tool.tool_type, tool.tool_spec
 
-    tool_name, tool_type, tool_spec = "", "", ToolSpec(name="", description="", inputSchema={})
+    tool_name = property(lambda self: self._tool.tool_name)
+    tool_type = property(lambda self: self._tool.tool_type)
+    tool_spec = property(lambda self: self._tool.tool_spec)
 
     async def stream(self, tool_use: ToolUse, invocation_state: dict[str, Any], **kwargs: Any) -> ToolGenerator:
-        async def act(decided: dict[str, Any]) -> ToolResult:
+        async def act(decided: dict[str, Any]) -> Any:
             result: Any = None
             async for event in self._tool.stream({**tool_use, "input": decided}, invocation_state, **kwargs):
                 result = event.tool_result if isinstance(event, ToolResultEvent) else event
