@@ -12,6 +12,7 @@ const long = [
   'test/browser/console.test.ts',
   'test/judges/gateway.test.ts',
   'test/parity/parity.test.ts',
+  'test/consumers/packages.test.ts',
   'test/chaos/distributed/poison.test.ts',
   'test/chaos/taint-kills.test.ts',
   'infra/native/src/kafka.int.test.ts',

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { commitNow, freePage, machine, plain } from './run-page.ts'
 
-// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | models-race | abuse | interleavings | rotations | trifecta | reference | compiled-policies | logs | canaries | mcp-canaries | mutants | stryker]
+// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | models-race | abuse | interleavings | rotations | trifecta | reference | compiled-policies | logs | packages | canaries | mcp-canaries | mutants | stryker]
 // npm run nightly -- kills --count 10000: a campaign that goes on where it was interrupted; its options stand in test/chaos/campaign.ts.
 // The long counts, whose smoke counts CI runs: each writes test/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
 
@@ -247,6 +247,14 @@ const runs: Run[] = [
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^(log kills|disk full|clean logs|log mutants|stalled sink): /),
+  },
+  {
+    name: 'packages',
+    about:
+      'The packages that are published, as tarballs in projects outside the repository: the libraries on Node.js 20, 22, 24 and 26, as ES modules and as CommonJS, and the command on 24 and 26. The README’s API and agent run on each of the four against `npx bailiwick dev` on both, and the proof of their call is verified.',
+    command: [...vitest, '--project', 'consumers', 'test/consumers/packages.test.ts'],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: ofTests(/^packages: /),
   },
   {
     name: 'canaries',

@@ -1,11 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { freePort } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'
-import { missingPrograms, pythonWithPackages } from './programs.ts'
+import { missingPrograms, Program, pythonWithPackages } from './programs.ts'
+import { samplePort } from './sample-port.ts'
 
 const root = join(import.meta.dirname, '../..')
 const cli = join(root, 'packages/cli/src/main.ts')
@@ -14,29 +13,12 @@ const [api = '', agent = ''] = [
   ...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```/gm),
 ].map(([, code = '']) => code)
 
-class Program implements AsyncDisposable {
-  output = ''
-  readonly ended: Promise<unknown>
-  readonly #child: ChildProcess
-
-  constructor(file: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
-    this.#child = spawn(file, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
-    this.ended = once(this.#child, 'close')
-    for (const stream of [this.#child.stdout, this.#child.stderr])
-      stream?.on('data', (chunk) => (this.output += String(chunk)))
-  }
-
-  async [Symbol.asyncDispose]() {
-    this.#child.kill('SIGTERM')
-    await this.ended
-  }
-}
-
 // With CI=true it runs anyway, and fails without a Python.
 const missing = process.env.CI === 'true' ? [] : missingPrograms().filter((program) => program.startsWith('python3'))
 
 /** `bailiwick dev`, and a folder inside the repository, where the packages are found. */
 async function startDev() {
+  const turn = await samplePort()
   mkdirSync(join(root, 'out'), { recursive: true })
   const folder = mkdtempSync(join(root, 'out/first-hour-'))
   const envFile = join(folder, '.env.dev')
@@ -58,11 +40,11 @@ async function startDev() {
     async [Symbol.asyncDispose]() {
       await dev[Symbol.asyncDispose]()
       rmSync(folder, { recursive: true, force: true })
+      await turn[Symbol.asyncDispose]()
     },
   }
 }
 
-/** The port is the one that the sample registry names, so these tests take turns. */
 const statusWithoutCredential = () =>
   fetch('http://localhost:8430/read', { method: 'POST' }).then(
     ({ status }) => status,
@@ -98,7 +80,9 @@ it('the README’s API and agent are short, and work as they stand', async () =>
 it.skipIf(missing.length > 0)('an enforcement point in Python, without an SDK, guards the same API', async () => {
   await using dev = await startDev()
   const python = await pythonWithPackages(examplePoint)
-  await using point = new Program(python, [join(examplePoint, 'point.py')], { ...process.env, ...dev.env })
+  await using point = new Program(python, [join(examplePoint, 'point.py')], {
+    env: { ...process.env, ...dev.env },
+  })
   await expect.poll(statusWithoutCredential, { message: point.output }).toBe(401)
   await expectGovernedCall(dev)
   await expectGovernedCall(dev)

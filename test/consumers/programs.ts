@@ -1,16 +1,48 @@
-import { execFile, execFileSync } from 'node:child_process'
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const examples = join(import.meta.dirname, '../../examples')
+const root = join(import.meta.dirname, '../..')
+const examples = join(root, 'examples')
 export const python = join(examples, 'consumers/python')
 export const go = join(examples, 'consumers/go')
 export const verifiers = join(examples, 'verifiers/python')
 export const logVerifier = join(examples, 'verifiers/go')
 export const resourceServers = join(examples, 'resource-servers')
+
+export interface ProgramOptions {
+  cwd?: string
+  env?: NodeJS.ProcessEnv
+  /** What it started ends with it, as after Ctrl-C in a terminal: npx passes no signal on. */
+  group?: true
+}
+
+/** A program that runs until it is disposed of. */
+export class Program implements AsyncDisposable {
+  output = ''
+  readonly ended: Promise<unknown>
+  readonly #child: ChildProcess
+  readonly #group: boolean
+
+  constructor(file: string, args: readonly string[], { cwd = root, env, group = false }: ProgramOptions = {}) {
+    this.#group = group
+    this.#child = spawn(file, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: group })
+    this.ended = once(this.#child, 'close')
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream?.on('data', (chunk) => (this.output += String(chunk)))
+  }
+
+  async [Symbol.asyncDispose]() {
+    const { pid, exitCode } = this.#child
+    if (!this.#group) this.#child.kill('SIGTERM')
+    else if (pid !== undefined && exitCode === null) process.kill(-pid, 'SIGTERM')
+    await this.ended
+  }
+}
 
 export interface Ended {
   code: number

@@ -1,3 +1,17 @@
+export {
+  exportPrivateKey,
+  generateKey,
+  importPrivateKey,
+  type PublicJwk,
+  parseTrust,
+  publicKeyOf,
+  readKeyFile,
+  type SigningKey,
+  type Trust,
+  type VerifyingKey,
+  writeKeyFile,
+} from '@bailiwick/credentials'
+export { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 export type { AccessItem, AccessTask } from './access-requests.ts'
 export { type Agent, type AgentOptions, createAgent } from './agent.ts'
 export { type CallbackNews, verifyCallback } from './callback.ts'

@@ -1,3 +1,15 @@
+export {
+  type Action,
+  generateKey,
+  type PublicJwk,
+  parseTrust,
+  publicKeyOf,
+  readKeyFile,
+  type SigningKey,
+  type Trust,
+  writeKeyFile,
+} from '@bailiwick/credentials'
+export { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 export { type Owed, redactBytes } from './answer.ts'
 export type { BudgetLeft, Planned } from './budget.ts'
 export { cutReasonOf } from './call-life.ts'

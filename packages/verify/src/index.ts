@@ -1,3 +1,6 @@
+export { parseTrust, type Trust } from '@bailiwick/credentials'
+export { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
+export { type Policy, parsePolicy, parseVkey, type VerifierKey } from '@bailiwick/tlog'
 export { isAnotherCall } from './bundle/another-call.ts'
 export { type Bundle, encodeBundle, type ProvedLeaf, parseBundle } from './bundle/bundle.ts'
 export { bundleJson, bundleLines, rootNotChecked } from './bundle/bundle-lines.ts'

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 import { type Env, type Logger, nodeArguments } from '@bailiwick/host'
 
 export interface GatewayBeside {
@@ -13,7 +13,7 @@ export interface GatewayBeside {
   logger: Logger
 }
 
-const main = join(import.meta.dirname, '../../gateway/src/main.ts')
+const main = join(import.meta.dirname, `../../gateway/src/main${extname(import.meta.filename)}`)
 /** Ends the gateway when this process is gone, even after SIGKILL: the kernel then closes the channel between them. */
 const endsWithUs =
   "data:text/javascript,process.once('disconnect',()=>process.kill(process.pid,'SIGTERM'));process.channel?.unref()"

@@ -15,7 +15,7 @@ export function welcome(
     env = {},
   }: { enrolled: boolean; sample: boolean; terminal: boolean; env?: Readonly<Record<string, string | undefined>> },
 ): string {
-  const { read, applyRegistry } = nextSteps(env)
+  const { read, applyRegistry, checkout } = nextSteps(env)
   const invitation = () => {
     const where = invitationFor(data, { terminal })
     return 'file' in where
@@ -36,8 +36,7 @@ export function welcome(
         sample
           ? '  2. Register a passkey, then answer the sample request that is waiting.'
           : `  2. Register a passkey; then add agents and rules: ${applyRegistry}`,
-        // The image does not contain the demo.
-        ...(read ? [] : ['  3. npm run demo    tells the whole story unattended.']),
+        ...(checkout ? ['  3. npm run demo    tells the whole story unattended.'] : []),
       ]
   return [
     '',

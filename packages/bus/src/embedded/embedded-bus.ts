@@ -1,4 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
+import { getOrInsert } from '@bailiwick/kit'
 import type { Bus, FollowSubscription, Handled, Message, Outgoing, Position, Since, Subscription } from '../bus.ts'
 import { checkOutgoing } from '../limits.ts'
 import { COMMIT_MS, CommitQueue } from './commit-queue.ts'
@@ -187,7 +188,7 @@ export class EmbeddedBus implements Bus {
     for (const name of topics) {
       const topic = this.#topics.get(name)
       if (topic.inMemory || topic.erasable !== 'once_handled') continue
-      const taker = this.#takers.getOrInsert(name, group)
+      const taker = getOrInsert(this.#takers, name, () => group)
       if (taker !== group)
         throw new ServiceError('config_invalid', `${name}: ${taker} takes it, and ${group} would miss some`)
     }

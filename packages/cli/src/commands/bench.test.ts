@@ -2,11 +2,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { testClock } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { bailiwick, temporaryFolder } from '../io.fixture.ts'
-import { bench, benchLog } from '../repository.ts'
+import { benchMain } from '../repository.ts'
 import { serve } from './serve.ts'
 
 it('knows where the bench is, and passes its options and its exit code on', async () => {
-  for (const each of [bench, benchLog]) expect(existsSync(each)).toBe(true)
+  for (const each of ['main', 'log-main'] as const) expect(existsSync(benchMain(each))).toBe(true)
   using folder = temporaryFolder()
   const main = folder.at('main.mjs')
   const seen = folder.at('seen')

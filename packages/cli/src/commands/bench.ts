@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { ExitCode, Io } from '../io.ts'
-import { bench, benchLog } from '../repository.ts'
+import { benchMain } from '../repository.ts'
 import { serve } from './serve.ts'
 
 /** The options belong to the bench itself: everything after `bench` is passed on unchanged. */
@@ -19,7 +19,10 @@ export function benchCommand(program: Command, io: Io, done: (code: ExitCode) =>
       'log …: write one and leave it to be checked; MEASURE (pdp, …), --quick, --json, --write, --dir DIR; --help tells more',
     )
     .action(async ([first, ...rest]: string[]) => {
-      const [main, options] = first === 'log' ? [benchLog, rest] : [bench, first === undefined ? [] : [first, ...rest]]
-      done(await serve(main, { ...io.env }, { ...io, args: options }))
+      const [name, options] =
+        first === 'log'
+          ? (['log-main', rest] as const)
+          : (['main', first === undefined ? [] : [first, ...rest]] as const)
+      done(await serve(benchMain(name), { ...io.env }, { ...io, args: options }))
     })
 }

@@ -63,10 +63,10 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
     )
     return exitCodes.ok
   }
-  const { read, applyRegistry } = nextSteps(io.env)
+  const { read, command, applyRegistry } = nextSteps(io.env)
   const serve = read
     ? 'start a container of this image with this data directory'
-    : `${portOf(origin)}npx bailiwick serve${data === '.bailiwick' ? '' : ` --data ${data}`}`
+    : `${portOf(origin)}${command} serve${data === '.bailiwick' ? '' : ` --data ${data}`}`
   for (const line of [
     `Made ${trust.installation} in ${data}`,
     `  trust anchor  ${paths(data).trust} (public: give it to every verifier)`,

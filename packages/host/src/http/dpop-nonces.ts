@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import type { Clock, RandomSource } from '@bailiwick/kit'
+import { type Clock, getOrInsert, type RandomSource } from '@bailiwick/kit'
 
 const windowMs = 5 * 60 * 1000
 
@@ -21,7 +21,7 @@ export function dpopNonces(clock: Clock, random: RandomSource): DpopNonces {
   const made = new Map<number, string>()
   const at = (window: number): string => {
     for (const old of made.keys()) if (old < window - 1) made.delete(old)
-    return made.getOrInsertComputed(window, make)
+    return getOrInsert(made, window, () => make(window))
   }
   const window = () => Math.floor(clock.monotonic() / windowMs)
   return {

@@ -1,0 +1,35 @@
+// npm run pack -- --out DIR [--source URL]: builds the packages that are published, checks them, and writes their tarballs into DIR.
+// --source: the https address of the repository, which npm compares with the provenance (docs/contributing/releasing.md).
+import { mkdirSync, rmSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { faultsOf } from './checks.ts'
+import { pack } from './pack.ts'
+import { published } from './published.ts'
+
+const { values } = parseArgs({ options: { out: { type: 'string' }, source: { type: 'string' } } })
+if (values.out === undefined || (values.source !== undefined && !/^https:\/\/[\w./-]+[\w-]$/.test(values.source))) {
+  console.error('npm run pack -- --out DIR [--source https://HOST/OWNER/REPOSITORY]')
+  process.exit(2)
+}
+const out = resolve(values.out)
+mkdirSync(out, { recursive: true })
+if (values.source === undefined)
+  console.log('Without --source the packages name no repository, and npm refuses their provenance.')
+
+let faults = 0
+for (const each of published) {
+  const { folder, tarball, packed } = await pack(each, out, values.source)
+  const found = await faultsOf(each, { folder, tarball, packed })
+  faults += found.length
+  const sizes = `${kB(packed.size)} packed, ${kB(packed.unpackedSize)} unpacked, ${packed.files.length} files`
+  console.log(`${each.name} ${packed.version}: ${sizes}; ${found.length === 0 ? 'publint and attw clean' : 'FAULTS'}`)
+  for (const fault of found) console.log(`  ${fault}`)
+  if (found.length > 0) rmSync(tarball)
+  rmSync(folder, { recursive: true })
+}
+process.exitCode = faults > 0 ? 1 : 0
+
+function kB(bytes: number): string {
+  return `${Math.ceil(bytes / 1000)} kB`
+}
