@@ -114,6 +114,8 @@ async function build({ root, input, plugins, target, write }: Build): Promise<Ro
     tsconfig: false,
     plugins,
     ...(target === undefined ? {} : { transform: { target } }),
+    // How long it took is no fault of a package, and another time on a busy machine.
+    checks: { bundlerTimings: false },
     // A warning is a fault that a user would meet: something unresolved, a cycle that breaks, a map that lies.
     onLog(_, log) {
       throw new Error(log.message)

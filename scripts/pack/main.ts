@@ -4,7 +4,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { faultsOf } from './checks.ts'
-import { pack } from './pack.ts'
+import { declare, pack } from './pack.ts'
 import { published } from './published.ts'
 
 const { values } = parseArgs({ options: { out: { type: 'string' }, source: { type: 'string' } } })
@@ -17,6 +17,7 @@ mkdirSync(out, { recursive: true })
 if (values.source === undefined)
   console.log('Without --source the packages name no repository, and npm refuses their provenance.')
 
+declare(published.filter(({ form }) => form === 'library'))
 let faults = 0
 for (const each of published) {
   const { folder, tarball, packed } = await pack(each, out, values.source)

@@ -11,7 +11,12 @@ import { type Workspace, workspacesIn } from './workspaces.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-/** Builds a package in a folder of its own, which the caller removes, and packs it into `out`. */
+/** Writes the declarations from which the types of the libraries are bundled. */
+export function declare(libraries: readonly Published[]): void {
+  run(join(root, 'node_modules/.bin/tsc'), ['-b', ...libraries.map(({ workspace }) => workspace)], root)
+}
+
+/** After `declare`: builds a package in a folder of its own, which the caller removes, and packs it into `out`. */
 export async function pack(
   what: Published,
   out: string,
@@ -32,7 +37,6 @@ async function build(what: Published, workspaces: ReadonlyMap<string, Workspace>
   const dist = join(folder, 'dist')
   const sources = { root, workspaces }
   if (what.form === 'library') {
-    run(join(root, 'node_modules/.bin/tsc'), ['-b', what.workspace], root)
     const workspace = [...workspaces.values()].find(({ path }) => path === what.workspace)
     if (workspace === undefined) throw new Error(`${what.workspace} is no workspace`)
     return bundleLibrary(sources, workspace, dist)

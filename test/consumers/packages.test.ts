@@ -160,12 +160,15 @@ async function startDev(node: string) {
 
 const withoutFile = (_: string, call?: string) => (call === undefined ? 'memoryOutcomeStore' : 'memoryOutcomeStore()')
 
-const statusOf = (port: number, path: string, method = 'GET') =>
-  fetch(`http://localhost:${port}${path}`, { method }).then(
+const statusOf = (port: number, path: string, body?: object) =>
+  fetch(
+    `http://localhost:${port}${path}`,
+    body && { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
+  ).then(
     ({ status }) => status,
     () => undefined,
   )
-const statusWithoutCredential = () => statusOf(8430, '/read', 'POST')
+const statusWithoutCredential = () => statusOf(8430, '/read', {})
 
 describe.each(programReleases)('npx bailiwick dev on Node.js %d', (release) => {
   it.each(libraryReleases)(
@@ -208,7 +211,8 @@ describe.each(programReleases)('npx bailiwick dev on Node.js %d', (release) => {
     const port = await freePort()
     const at = ['--config', 'gateway.yaml', '--data', dev.data, '--port', String(port)]
     await using gateway = program.startNpx(node, 'serve', 'gateway', ...at)
-    await expect.poll(() => statusOf(port, '/mcp/notes', 'POST'), { message: gateway.output }).toBe(401)
+    const list = { jsonrpc: '2.0', id: 1, method: 'tools/list' }
+    await expect.poll(() => statusOf(port, '/mcp/notes', list), { message: gateway.output }).toBe(401)
   })
 
   it('reads large policies in a thread of its own', async () => {

@@ -18,7 +18,7 @@ export interface ProgramOptions {
   cwd?: string
   env?: NodeJS.ProcessEnv
   /** What it started ends with it, as after Ctrl-C in a terminal: npx passes no signal on. */
-  group?: true
+  group?: boolean
 }
 
 /** A program that runs until it is disposed of. */
