@@ -235,13 +235,14 @@ describe.each(programReleases)('npx bailiwick dev on Node.js %d', (release) => {
   })
 })
 
-it.skipIf(!nightly)('the command says which Node.js it needs, on one that is too old', async () => {
-  const command = program.at('node_modules/bailiwick/bin/bailiwick.js')
-  for (const release of [20, 22]) {
-    const { code, err } = await run(await nodeOf(release), [command, 'dev'], { cwd: program.folder })
-    expect([code, err]).toEqual([2, expect.stringContaining('Node.js 24 or later is needed, and this is v')])
-  }
-})
+if (nightly)
+  it('the command says which Node.js it needs, on one that is too old', async () => {
+    const command = program.at('node_modules/bailiwick/bin/bailiwick.js')
+    for (const release of [20, 22]) {
+      const { code, err } = await run(await nodeOf(release), [command, 'dev'], { cwd: program.folder })
+      expect([code, err]).toEqual([2, expect.stringContaining('Node.js 24 or later is needed, and this is v')])
+    }
+  })
 
 it('npx fetches nothing where this repository is not installed yet', async () => {
   const checkout = join(folder, 'checkout')
