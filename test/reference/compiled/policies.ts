@@ -64,7 +64,7 @@ class Writer {
     ]
     const conditions = dice.list(
       2,
-      () => `${dice.of(['when', 'unless'])} { ${this.#expr(bool, dice.of([1, 2, 2, 3]))} }`,
+      () => `${dice.of(['when', 'unless'])} { ${this.#expr(bool, dice.of([1, 1, 1, 2, 3]))} }`,
     )
     return `@id(${quoted(id)})\n${effect} (${head.join(', ')})\n${conditions.join('\n')};\n`
   }
@@ -238,6 +238,25 @@ class Writer {
         () => `${of(set(element))}.isEmpty()`,
       ])
     }
+    /** Of few literals, so that sets and records are often equal, or one in another. */
+    const related = () => {
+      const literal = typeOf(dice, 1)
+      const pool = Array.from({ length: 3 }, () => this.#literal(literal))
+      const some = () => `[${dice.some(pool).join(', ')}]`
+      const record = () =>
+        `{${dice
+          .some(['a', 'b'])
+          .map((name) => `${name}: ${dice.of(pool)}`)
+          .join(', ')}}`
+      return dice.do([
+        () => `${some()} == ${some()}`,
+        () => `${record()} == ${record()}`,
+        () => `[${record()}, ${some()}].contains(${dice.of([record(), some()])})`,
+        () => `${some()}.${dice.of(['containsAll', 'containsAny'])}(${some()})`,
+        () => `${some()}.contains(${dice.of(pool)})`,
+        () => `${dice.of(pool)} == ${dice.of(pool)}`,
+      ])
+    }
     const inGroup = () => `${of(entity())} in ${of(dice.chance(2) ? entity() : set(entity()))}`
     return [
       () => `${of(bool)} && ${of(bool)}`,
@@ -248,7 +267,9 @@ class Writer {
       ordered,
       ordered,
       inSet,
-      inSet,
+      related,
+      related,
+      related,
       inGroup,
       inGroup,
       () => `${of(entity())} is ${dice.of(types)}`,
