@@ -86,7 +86,8 @@ const file = fileSchema.superRefine(({ mcp, http, git, models, authorize }, cont
   const hosts = Object.values(http).flatMap(({ host }) => (host === undefined ? [] : [host]))
   if (new Set(hosts).size < hosts.length) context.addIssue('a host is used twice below http')
   // `bailiwick gateway pin NAME` would mean either.
-  if (new Set(names).size < names.length) context.addIssue('a name is used twice below mcp, http, git, models and authorize')
+  if (new Set(names).size < names.length)
+    context.addIssue('a name is used twice below mcp, http, git, models and authorize')
 })
 
 export type GatewayFile = z.output<typeof fileSchema>
