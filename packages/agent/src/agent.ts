@@ -5,6 +5,7 @@ import { completeGrant } from './complete-grant.ts'
 import { type Credential, credentials, type GrantName } from './credentials.ts'
 import { type DelegationAsk, delegate, type SignedDelegation } from './delegate.ts'
 import type { Endpoints } from './endpoints.ts'
+import { type GrantState, grantState } from './grant-state.ts'
 import { Http } from './http.ts'
 import { revokeDelegation } from './revoke-delegation.ts'
 import { requestEvent, type SignedRequest, signRequest } from './sign-request.ts'
@@ -71,6 +72,11 @@ export interface Agent {
    */
   complete(grant: GrantName): Promise<void>
   /**
+   * Whether a grant of this key still lives, as a decision point judges it now. An `ended` grant never lives again; a `suspended` one may.
+   * Throws `grant_unknown` if the grant does not belong to this key, and `service_unready` while the issuer's own state is not fresh.
+   */
+  grantState(grant: { grantId: string } | { requestId: string }): Promise<GrantState>
+  /**
    * A credential for the grant, from memory while it has some time left. Throws `access_request_pending` while the request is unanswered,
    * unless `wait` says how long to keep asking; throws `access_request_refused` if no credential will come.
    */
@@ -117,6 +123,8 @@ export function createAgent(options: AgentOptions): Agent {
       else await completeGrant(at, 'grantId' in grant ? grant.grantId : grant.requestId)
       credential.drop(grant)
     },
+    grantState: (grant) =>
+      grantState({ http, issuer: endpoints.issuer }, 'grantId' in grant ? grant.grantId : grant.requestId),
     credential: (grant, { wait } = {}) => credential.get(grant, wait),
     fetch: (url, init, call) => signedFetch({ http, credential, now, random }, { url: new URL(url), init, call }),
   }

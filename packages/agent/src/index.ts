@@ -20,6 +20,7 @@ export type { DelegationAsk, SignedDelegation } from './delegate.ts'
 export { type Denial, denialOf } from './denial.ts'
 export type { Endpoints } from './endpoints.ts'
 export { mcpFetch } from './mcp-fetch.ts'
+export type { GrantState } from './grant-state.ts'
 export type { AccessAsk, Callback, SignedRequest } from './sign-request.ts'
 export type { SignedCall } from './signed-fetch.ts'
 export {

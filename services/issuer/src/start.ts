@@ -10,6 +10,7 @@ import type { IssuerConfig } from './config.ts'
 import type { Issuer } from './context.ts'
 import { completionRoute } from './http/completion.ts'
 import { delegationRevocationRoute } from './http/delegation-revocation.ts'
+import { grantStateRoute } from './http/grant-state.ts'
 import { joinTokenRoutes } from './http/join-tokens.ts'
 import { keyRoutes } from './http/keys.ts'
 import { metadataRoutes } from './http/metadata.ts'
@@ -115,6 +116,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   tokenRoute(http, endpoint)
   tokenStateRoutes(http, endpoint)
   completionRoute(http, endpoint)
+  grantStateRoute(http, endpoint)
   delegationRevocationRoute(http, endpoint)
   metadataRoutes(http, endpoint)
   revocationRoutes(operator, issuer)

@@ -199,6 +199,14 @@ export const issuerRoutes = {
     params: z.object({ id: z.union([grantIdSchema, requestIdSchema]) }),
     answer: z.object({ grant_id: z.string(), state: z.string() }),
   },
+  tellGrantState: {
+    method: 'POST',
+    path: '/oauth/grants/:id/state',
+    summary: 'An agent asks whether its grant still lives, as a decision point judges it',
+    on: 'http',
+    params: z.object({ id: z.union([grantIdSchema, requestIdSchema]) }),
+    answer: z.object({ grant_id: z.string(), state: z.enum(['live', 'suspended', 'ended']) }),
+  },
   revokeDelegation: {
     method: 'POST',
     path: '/oauth/delegations/:id/revoke',
