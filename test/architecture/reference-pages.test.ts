@@ -46,7 +46,9 @@ it('no page names a setting that no process reads', () => {
     .filter(({ path }) => path !== 'CHANGELOG.md')
     .flatMap(({ path, text }) => [...text.matchAll(/\bBAILIWICK_[A-Z_]*[A-Z]\b/g)].map(([name]) => ({ path, name })))
   expect(named.length).toBeGreaterThan(100)
-  expect(named.filter(({ name }) => !knownSettings.includes(name))).toEqual([])
+  /** `agent run` gives these to its program. */
+  const isOfRun = (name: string) => /^BAILIWICK_(MCP|HTTP|MODELS)(_|$)/.test(name)
+  expect(named.filter(({ name }) => !knownSettings.includes(name) && !isOfRun(name))).toEqual([])
 })
 
 describe('the reader of calls', () => {

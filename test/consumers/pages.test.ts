@@ -289,6 +289,7 @@ let devPort = 0
 const joiner = 'spiffe://bailiwick.local/agent/joiner'
 
 const minutesPage = 'docs/start/mcp-servers.md'
+const runPage = 'docs/how-to/agent-run.md'
 
 /** A server of tools, from nothing to an approved call. */
 const fiveMinutes: Scenario[] = [
@@ -306,6 +307,11 @@ const fiveMinutes: Scenario[] = [
     as: (command) => `${command} --port ${minutes.gateway}`,
     staysOn: 0,
     after: () => eventually(() => isHealthy(minutes.gateway)),
+  },
+  {
+    block: `${runPage}: npx bailiwick agent run --gateway http://localhost:8425 --agent spiffe://bailiwick.local/agent/reconciler/i1 --key .bailiwick/sample/reconciler.json --task task.json --mcp notes -- env`,
+    before: (at) => writeFileSync(at.at('task.json'), fenced(runPage, 'json', 'bailiwick_task')),
+    as: (command) => command.replace('8425', String(minutes.gateway)),
   },
   {
     block: `${minutesPage}: npx bailiwick events --type outcome.reported --resource notes/write_note`,

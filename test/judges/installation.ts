@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Agent, createAgent } from '@bailiwick/agent'
 import { generateKey, writeKeyFile } from '@bailiwick/credentials'
+import { pricesHash, pricesSchema } from '@bailiwick/gateway/model-prices'
 import { pinServer } from '@bailiwick/gateway/pin'
 import { type InitialEntities, paths } from '@bailiwick/installation'
 import { systemRandom } from '@bailiwick/kit'
@@ -43,6 +44,8 @@ export interface Installation extends AsyncDisposable {
   gateway: Running
   /** The words after `bailiwick` that serve a server on standard input and output, to a client that knows only MCP. */
   sidecar(server: string): string[]
+  /** The words after `bailiwick` that run a program as the sample agent, without what it may reach. */
+  run(): string[]
   /** Asks for the whole of these servers, and has it approved. */
   grant(...servers: string[]): Promise<{ requestId: string; grantId: string; authority: object }>
 }
@@ -52,13 +55,44 @@ export interface InstallationOptions {
   /** What tools are described as, by `<server>/<tool>`. All others are described as harmless. */
   labels?: Readonly<Record<string, string[]>>
   policies?: PlaceOptions['policies']
+  /** Providers of models with the API of OpenAI, at these addresses. All have the model `scripted`. */
+  models?: Readonly<Record<string, string>>
 }
+
+const prices = {
+  version: '2026-11-29',
+  currency: 'USD',
+  models: {
+    // Codex groups the tools of a server in a `namespace`, which the gateway takes for something beyond the model.
+    scripted: { input: '1', output: '1', most_output: 4000, default_output: 1000, outside: { namespace: '0.001' } },
+  },
+}
+const cost = { amount: '/cost/amount', currency: '/cost/currency' }
+
+/** A permission to call the model of a provider. */
+export const modelPermission = (name: string) => ({
+  actions: ['model/invoke', 'model/invoke-outside'],
+  resource: { type: 'model', id: `${name}/scripted` },
+  cost,
+})
+
+/** A provider as `gateway pin` drafts it. */
+const providerEntry = (id: string, url: string): ToolServer => ({
+  ...{ id, url },
+  manifest: pricesHash({ api: 'openai', url, betas: [], prices: pricesSchema.parse(prices) }),
+  tools: { scripted: { labels: [], cost }, '*': { labels: [] } },
+})
 
 /**
  * A whole installation in this process, and a gateway in its own, as `bailiwick serve gateway` runs it. The servers are pinned as an
  * operator pins them.
  */
-export async function openInstallation({ servers, labels = {}, policies }: InstallationOptions): Promise<Installation> {
+export async function openInstallation({
+  servers,
+  labels = {},
+  policies,
+  models = {},
+}: InstallationOptions): Promise<Installation> {
   await using opened = new AsyncDisposableStack()
   const folder = mkdtempSync(join(tmpdir(), 'judges-'))
   opened.defer(() => rmSync(folder, { recursive: true, force: true }))
@@ -66,7 +100,9 @@ export async function openInstallation({ servers, labels = {}, policies }: Insta
   const url = `http://localhost:${port}`
   const config = join(folder, 'gateway.yaml')
   const pinned = Object.entries(servers).map(([name, server]) => [name, { ...server, pin: `${name}.json` }] as const)
-  writeFileSync(config, JSON.stringify({ keys: 'keys', mcp: Object.fromEntries(pinned) }))
+  const providers = Object.entries(models).map(([name, address]) => [name, { api: 'openai', url: address, prices }])
+  const file = { keys: 'keys', mcp: Object.fromEntries(pinned), models: Object.fromEntries(providers) }
+  writeFileSync(config, JSON.stringify(file))
 
   const entries = await Promise.all(Object.keys(servers).map((name) => pin(name, config, labels)))
   const keys = { caller: generateKey('pep-caller'), outcome: generateKey('outcome') }
@@ -77,8 +113,11 @@ export async function openInstallation({ servers, labels = {}, policies }: Insta
     id: 'gateway',
     caller_jwk: keys.caller.publicJwk,
     outcome_jwk: keys.outcome.publicJwk,
-    resources: [{ type: 'tool' }],
-    base_urls: Object.keys(servers).map((name) => `${url}/mcp/${name}`),
+    resources: [{ type: 'tool' }, { type: 'model' }],
+    base_urls: [
+      ...Object.keys(servers).map((name) => `${url}/mcp/${name}`),
+      ...Object.keys(models).map((name) => `${url}/models/${name}`),
+    ],
     may_release: true,
   }
 
@@ -87,7 +126,9 @@ export async function openInstallation({ servers, labels = {}, policies }: Insta
       ...(policies && { policies }),
       entities: (entities) => [
         ...entities,
-        ...entries.map((value) => ({ type: 'tool-server' as const, value })),
+        ...[...entries, ...Object.entries(models).map(([id, at]) => providerEntry(id, at))].map((value) => ({
+          ...{ type: 'tool-server' as const, value },
+        })),
         { type: 'enforcement-point', value: point },
       ],
       env: { BAILIWICK_DECISIONS_PER_MINUTE_AGENT: '1000000', BAILIWICK_DECISIONS_PER_MINUTE_GRANT: '1000000' },
@@ -119,6 +160,10 @@ export async function openInstallation({ servers, labels = {}, policies }: Insta
       ...['agent', 'mcp', '--gateway', url, '--server', server, '--trust', paths(data).trust],
       ...['--agent', `${sampleAgentId('reconciler')}/${sample.instance}`, '--key', sampleKeyFile(data, 'reconciler')],
       ...['--catalogue', join(folder, `${server}.json`)],
+    ],
+    run: () => [
+      ...['agent', 'run', '--gateway', url, '--trust', paths(data).trust, '--data', data],
+      ...['--agent', `${sampleAgentId('reconciler')}/${sample.instance}`, '--key', sampleKeyFile(data, 'reconciler')],
     ],
     async grant(...names) {
       const ask = askFor(entries.filter(({ id }) => names.includes(id)))

@@ -20,11 +20,14 @@ export type NextTurn = (shown: Shown) => Turn | Promise<Turn>
  */
 export async function scriptedModel(script: readonly NextTurn[] | NextTurn) {
   const shown: Shown[] = []
+  /** The keys that clients sent with their requests. */
+  const keys = new Set<string | undefined>()
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk)
     if (!request.url?.endsWith('/responses')) return response.writeHead(404).end()
     const body = JSON.parse(Buffer.concat(chunks).toString())
+    keys.add(request.headers.authorization)
     const outputs = body.input.filter((item: { type: string }) => item.type === 'function_call_output')
     const last = outputs.at(-1)?.output ?? ''
     const now = { output: typeof last === 'string' ? last : JSON.stringify(last), tools: body.tools ?? [] }
@@ -48,6 +51,7 @@ export async function scriptedModel(script: readonly NextTurn[] | NextTurn) {
   return {
     url: `http://127.0.0.1:${port}/v1`,
     shown,
+    keys,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       server.close()

@@ -49,6 +49,11 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   status: ['', '--json'],
   request: ['--agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json --authority authority.json --wait'],
   requests: ['', '--all'],
+  'agent run': [
+    '--gateway https://gateway.example --agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json --task task.json --mcp billing -- codex',
+    '--gateway https://gateway.example --agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json --grant grt_OeurkGxFPAd --openai acme -- node bot.mjs',
+  ],
+  'agent connect': ['billing'],
   'agent mcp': [
     '--gateway https://gateway.example --server billing --agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json',
   ],

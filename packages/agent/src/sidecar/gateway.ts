@@ -5,6 +5,7 @@ import { isObject, type JsonObject, type McpRequest } from '@bailiwick/mcp'
 import type { Agent } from '../agent.ts'
 import { type ClientAnswer, isJson, parsed, wholeOf } from './answers.ts'
 import { denialCodeIn, endsTask } from './denied.ts'
+import { forwardedFields, returnedFields } from './fields.ts'
 
 export interface Sending {
   grantId: string | undefined
@@ -29,18 +30,6 @@ export interface Gateway {
   beginAgain(params: JsonObject, sending: Sending): Promise<string | undefined>
 }
 
-/** Fields of one hop, fields that `fetch` makes itself, and those that only the sidecar may set. */
-const notForwarded = new Set(
-  'connection keep-alive proxy-connection te trailer transfer-encoding upgrade expect host origin content-length accept-encoding authorization cookie dpop bailiwick-call-id mcp-session-id'.split(
-    ' ',
-  ),
-)
-/** A challenge is for the sidecar: its client has nothing to answer it with. */
-const notReturned = new Set(
-  'connection keep-alive transfer-encoding content-length content-encoding date www-authenticate dpop-nonce set-cookie mcp-session-id'.split(
-    ' ',
-  ),
-)
 const nameForm = /^[A-Za-z0-9._@-]{1,64}$/
 const metadataMs = 10_000
 const beginning = { tries: 25, ms: 200 }
@@ -75,7 +64,7 @@ export function gatewayAt({
 
   async function fetched(request: McpRequest, { grantId, action, session, signal }: Sending): Promise<Response> {
     const { method, body } = request
-    const headers = forwarded(request)
+    const headers = forwardedFields(request.headers)
     if (session !== undefined) headers.set('mcp-session-id', session)
     return agent.fetch(
       url,
@@ -161,19 +150,9 @@ const own = (message: object): McpRequest => ({
   body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', ...message })),
 })
 
-/** Each field as often as it came. */
-function forwarded({ headers: raw }: McpRequest): Headers {
-  const headers = new Headers({ 'accept-encoding': 'identity' })
-  for (let n = 0; n < raw.length; n += 2) {
-    const [name = '', value = ''] = raw.slice(n, n + 2)
-    if (!notForwarded.has(name.toLowerCase())) headers.append(name, value)
-  }
-  return headers
-}
-
 /** 401 would send a client to log in, which it cannot. The message says what is wrong. */
 async function answerOf(response: Response): Promise<ClientAnswer> {
-  const headers = [...response.headers].filter(([name]) => !notReturned.has(name)).flat()
+  const headers = returnedFields(response.headers)
   const answer = { status: response.status, headers, body: response.body ?? Buffer.alloc(0) }
   if (!isJson(answer)) return answer
   return { ...answer, status: response.status === 401 ? 200 : response.status, body: await wholeOf(answer.body) }

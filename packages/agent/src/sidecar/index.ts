@@ -1,3 +1,5 @@
-export { type Loopback, listenLoopback } from './loopback.ts'
+export { connectedSidecar } from './connected.ts'
+export { type LocalPlace, type Loopback, listenLoopback, listenPlaces, mcpPlace } from './loopback.ts'
+export { relayPlace } from './relay-place.ts'
 export { openSidecar, type Sidecar, type SidecarOptions } from './sidecar.ts'
 export { serveStdio } from './stdio.ts'

@@ -18,7 +18,6 @@ import {
   readReceived,
   showList,
 } from '@bailiwick/mcp'
-import type { Agent } from '../agent.ts'
 import {
   type ClientAnswer,
   emptyAnswer,
@@ -40,30 +39,10 @@ import { OwnCalls } from './own-calls.ts'
 import { ownTools, requestAccess } from './own-tools.ts'
 import { type Behind, responseToNothing } from './server-asks.ts'
 import { keepNewest, type Session, Sessions } from './sessions.ts'
+import type { SidecarOptions } from './sidecar-options.ts'
 import { type Asked, Tasks } from './tasks.ts'
 
-export interface SidecarOptions {
-  agent: Agent
-  /** The gateway's address, without a path. */
-  gateway: string
-  /** The server, as the gateway's paths name it. */
-  server: string
-  /** Its name in the registry, if it is another. The gateway says it unless given. */
-  toolServer?: string
-  /** The installation's address: people answer in its console. */
-  publicUrl: string
-  /** A grant that exists already. */
-  grantId?: string
-  /** Tools that are shown before they are granted, as people approved them. */
-  catalogue?: readonly JsonObject[]
-  /** How long a call stays open while a human decides, in seconds, at most 55. Default 0: it is answered at once. */
-  holdSeconds?: number
-  /** What is spoken before there is a grant, when the server cannot be asked. Default `legacy`, which every client can speak. */
-  era?: Era
-  random: (n: number) => Uint8Array
-  /** Says on which a person should look. Contains no secret. */
-  report?: (line: string) => void
-}
+export type { SidecarOptions }
 
 export interface Sidecar extends AsyncDisposable {
   /** Answers one request of streamable HTTP. Never rejects. */
@@ -105,11 +84,11 @@ class McpSidecar implements Sidecar {
   onToolsChanged: (() => void) | undefined
 
   constructor(options: SidecarOptions) {
-    const { agent, grantId, report = () => undefined } = options
+    const { agent, grantId, onCompleting, report = () => undefined } = options
     this.#options = options
     this.#holdMs = Math.min(options.holdSeconds ?? 0, longestHoldSeconds) * 1000
     this.#gateway = gatewayAt(options)
-    this.#tasks = new Tasks(agent, { grantId, report, onChange: () => this.onToolsChanged?.() })
+    this.#tasks = new Tasks(agent, { grantId, onCompleting, report, onChange: () => this.onToolsChanged?.() })
     this.#own = new OwnCalls({
       tasks: this.#tasks,
       toolServer: () => this.#gateway.toolServer(),

@@ -13,6 +13,9 @@ import {
 import { type ClientAnswer, errorMessage, isStream, longestMessage, parsed, wholeOf } from './answers.ts'
 import type { Sidecar } from './sidecar.ts'
 
+/** What is served: a sidecar of this process, or one elsewhere on this machine. */
+export type ServedSidecar = Pick<Sidecar, 'exchange' | 'describedTool' | 'onToolsChanged'>
+
 export interface StdioOptions {
   input: AsyncIterable<Uint8Array>
   /** Writes one message, without a line end in it. */
@@ -30,7 +33,7 @@ const lastMs = 1000
  * Serves a sidecar to the program that started it: one message a line, in and out. Resolves when the input ends or `signal` is aborted. At
  * the end of the input open requests are still answered for a moment: a client may have written all that it has to say at once.
  */
-export async function serveStdio(sidecar: Sidecar, { input, write, signal }: StdioOptions): Promise<void> {
+export async function serveStdio(sidecar: ServedSidecar, { input, write, signal }: StdioOptions): Promise<void> {
   const client = new StdioClient(sidecar, write)
   const iterator = input[Symbol.asyncIterator]()
   const stopped = new Promise<undefined>((resolve) =>
@@ -57,7 +60,7 @@ export async function serveStdio(sidecar: Sidecar, { input, write, signal }: Std
 }
 
 class StdioClient {
-  readonly #sidecar: Sidecar
+  readonly #sidecar: ServedSidecar
   readonly #write: (line: string) => void
   readonly #open = new Map<string | number, AbortController>()
   readonly #handling = new Set<Promise<void>>()
@@ -67,7 +70,7 @@ class StdioClient {
   /** A client that has not read the list need not hear that it changed, and may not expect a notification yet. */
   #hasListed = false
 
-  constructor(sidecar: Sidecar, write: (line: string) => void) {
+  constructor(sidecar: ServedSidecar, write: (line: string) => void) {
     this.#sidecar = sidecar
     this.#write = write
     sidecar.onToolsChanged = () => {

@@ -38,11 +38,13 @@ export class Tasks implements AsyncDisposable {
   readonly #denials = new Map<string, Denial>()
   readonly #stopped = new AbortController()
   readonly #onChange: () => void
+  readonly #onCompleting: TasksOptions['onCompleting']
   readonly #report: (line: string) => void
   #current: CurrentTask | undefined
 
-  constructor(agent: Agent, { grantId, onChange, report }: TasksOptions) {
+  constructor(agent: Agent, { grantId, onChange, onCompleting, report }: TasksOptions) {
     this.#agent = agent
+    this.#onCompleting = onCompleting
     this.#onChange = onChange
     this.#report = report
     this.#current = grantId === undefined ? undefined : { grantId, isOwn: false }
@@ -163,7 +165,11 @@ export class Tasks implements AsyncDisposable {
   async complete(): Promise<CurrentTask> {
     const task = this.#current
     if (task === undefined) throw new ServiceError('grant_unknown', 'there is no task')
-    for (const grantId of grantsOf(task)) await this.#agent.complete({ grantId })
+    for (const grantId of grantsOf(task)) {
+      const completion = this.#agent.complete({ grantId })
+      this.#onCompleting?.(grantId, completion)
+      await completion
+    }
     if (this.#current === task) this.#current = undefined
     this.#onChange()
     return task
@@ -192,6 +198,8 @@ export interface TasksOptions {
   grantId?: string | undefined
   /** Called when the current task is another. */
   onChange: () => void
+  /** Called when a grant is given back at the client's own wish. `completion` rejects if it could not be. */
+  onCompleting?: ((grantId: string, completion: Promise<void>) => void) | undefined
   report: (line: string) => void
 }
 

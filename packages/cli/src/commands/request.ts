@@ -145,7 +145,8 @@ function actionIn(file: string): Action {
   throw new ServiceError('config_invalid', `--action: ${file}: not {name, properties, resource: {type, id}}`)
 }
 
-function jsonIn(option: string, file: string): unknown {
+/** JSON in a file that a person named. Throws `config_invalid` with the option that named it. */
+export function jsonIn(option: string, file: string): unknown {
   const bytes = readInput(option, file, LARGEST_INPUT)
   try {
     return parseStrictJson(bytes)

@@ -44,3 +44,8 @@ it('takes what Kubernetes says of a Service that is named after us', () => {
   }
   expect(misspeltSettings(links)).toEqual([])
 })
+
+it('takes the addresses that agent run sets for its program', () => {
+  expect(misspeltSettings({ BAILIWICK_MCP_NOTES: 'http://127.0.0.1:1/x', BAILIWICK_HTTP_ERP_1: 'x' })).toEqual([])
+  expect(knownSettings.filter((name) => /^BAILIWICK_(MCP|HTTP|MODELS)_/.test(name))).toEqual([])
+})

@@ -65,7 +65,10 @@ export const knownSettings: readonly string[] = [
 export function misspeltSettings(env: Env, own: readonly string[] = []): string[] {
   const known = [...new Set([...knownSettings, ...own])]
   return Object.entries(env)
-    .filter(([name, value]) => value && isOurs(name) && !known.includes(name) && !isServiceLink(name, value))
+    .filter(
+      ([name, value]) =>
+        value && isOurs(name) && !known.includes(name) && !isServiceLink(name, value) && !isOfRun(name),
+    )
     .map(([name]) => {
       const { nearest, far } = nearestOf(name, known)
       return `${name}: there is no such setting${far ? '' : `; is ${nearest} meant?`}`
@@ -74,6 +77,9 @@ export function misspeltSettings(env: Env, own: readonly string[] = []): string[
 
 /** Also true when the prefix itself is misspelt. */
 const isOurs = (name: string) => distance(name.split('_', 1)[0]?.toUpperCase() ?? '', 'BAILIWICK') <= 2
+
+/** Addresses that `bailiwick agent run` sets for its program, by the names of the gateway's entries. No setting begins like them. */
+const isOfRun = (name: string) => /^BAILIWICK_(MCP|HTTP|MODELS)_[A-Z0-9_]+$/.test(name)
 
 /** Variables that Kubernetes sets in every pod for a Service that is named after Bailiwick. */
 const isServiceLink = (name: string, value: string) =>

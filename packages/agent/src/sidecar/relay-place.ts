@@ -1,0 +1,87 @@
+import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { after } from '@bailiwick/kit'
+import type { McpRequest } from '@bailiwick/mcp'
+import type { Agent } from '../agent.ts'
+import type { ClientAnswer } from './answers.ts'
+import { forwardedFields, returnedFields } from './fields.ts'
+import type { LocalPlace } from './loopback.ts'
+
+export interface RelayPlaceOptions {
+  agent: Pick<Agent, 'fetch'>
+  /** What requests go to, without a slash at the end: `https://gateway.example/http/erp`. */
+  address: string
+  /** The grant that requests are made under. */
+  grantId: string
+  /** How long a call may be repeated, in ms: 0 for providers of models, whose clients repeat by themselves. */
+  patienceMs?: number
+  /** The longest content of a request, which is what the gateway reads. */
+  mostBytes: number
+}
+
+/** The decision point may learn of a grant and its credential a moment after the agent. */
+const beginning = { tries: 25, ms: 200 }
+
+/**
+ * A place at the gateway, an HTTP API or a provider of models, for a client that knows nothing of Bailiwick. Each request goes on as it is,
+ * with the agent's credential and a proof for its method and address. The action is not signed: only the gateway knows how this API names
+ * it, so policies see that the gateway asserts it.
+ */
+export function relayPlace({ agent, address, grantId, patienceMs, mostBytes }: RelayPlaceOptions): LocalPlace {
+  let hasBegun = false
+
+  async function forward(request: McpRequest, url: URL, signal: AbortSignal): Promise<Response> {
+    const { method, headers, body } = request
+    for (let tries = 1; ; tries++) {
+      const response = await agent.fetch(
+        url,
+        {
+          ...{ method, headers: forwardedFields(headers), signal },
+          ...(body.length === 0 ? {} : { body: Uint8Array.from(body) }),
+        },
+        { grant: { grantId }, ...(patienceMs === undefined ? {} : { patienceMs }) },
+      )
+      // Nothing was done: the gateway itself denied, and says when to ask again. An API's own 503 must not be repeated here.
+      const isPassing = response.headers.has('bailiwick-denied') && response.headers.has('retry-after')
+      if (hasBegun || !isPassing || tries === beginning.tries) {
+        hasBegun ||= response.ok
+        return response
+      }
+      await response.body?.cancel()
+      await after(beginning.ms, signal)
+    }
+  }
+
+  return {
+    methods: new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']),
+    mostBytes,
+    hasPaths: true,
+    async exchange(request, rest, signal) {
+      const wanted = `${address}${rest}`
+      const url = URL.canParse(wanted) ? new URL(wanted) : undefined
+      // `fetch` writes a target in its own way. One that it would change is refused: what is decided must be what was sent.
+      if (url?.href !== wanted || url.hash !== '') return problem('target_form_forbidden', 'the path')
+      if (request.body.length > 0 && ['GET', 'HEAD'].includes(request.method))
+        return problem('request_malformed', 'a body that the method does not have')
+      try {
+        const response = await forward(request, url, signal)
+        // To most clients 401 says that their own key is wrong. They have none.
+        const status = response.status === 401 ? 403 : response.status
+        return { status, headers: returnedFields(response.headers), body: response.body ?? Buffer.alloc(0) }
+      } catch (error) {
+        signal.throwIfAborted()
+        const detail = error instanceof ServiceError ? error.detail : undefined
+        return problem(errorCode(error), detail)
+      }
+    },
+  }
+}
+
+function problem(code: keyof typeof errorKinds, detail?: string): ClientAnswer {
+  const { status, title } = errorKinds[code]
+  const body = { status, code, title, ...(detail === undefined ? {} : { detail }) }
+  return {
+    status,
+    headers: ['content-type', 'application/problem+json'],
+    body: Buffer.from(JSON.stringify(body)),
+  }
+}

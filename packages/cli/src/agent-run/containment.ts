@@ -1,0 +1,87 @@
+import { execFile } from 'node:child_process'
+import { realpathSync, statSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import { sep } from 'node:path'
+import { promisify } from 'node:util'
+import { ServiceError } from '@bailiwick/errors'
+
+export type ContainmentWish = 'auto' | 'required' | 'never'
+
+/** How a program is kept from the key, and how all that it starts is ended. */
+export interface Containment {
+  /** Words that come before the command. */
+  readonly before: readonly string[]
+  readonly isContained: boolean
+  /** Why it is not contained, if it is not. */
+  readonly why?: string
+}
+
+/**
+ * Runs as the first process of the new namespaces. It covers what must not be read, and then runs the command in one more user namespace:
+ * there the covers belong to a more powerful namespace, so the command cannot take them away, even as root. When this shell ends, the
+ * kernel ends every process that is left in the namespace.
+ */
+const first = [
+  'n=$1; shift',
+  'while [ "$n" -gt 0 ]; do',
+  '  if [ -d "$1" ]; then mount -t tmpfs -o ro,size=4k,mode=555 none "$1"; else mount --bind /dev/null "$1"; fi || exit 97',
+  '  n=$((n-1)); shift',
+  'done',
+  '"$@"',
+  'exit $?',
+].join('\n')
+
+const probeMs = 10_000
+
+/**
+ * Finds out whether this system can contain a program (Linux with user, mount and process namespaces, and util-linux), by doing it once.
+ * `hidden`: files and folders that the program sees as empty. Throws `config_invalid` if it is required and cannot be, and for a folder that
+ * the program would start in: a process reads below its own folder, covered or not.
+ */
+export async function containmentOf(
+  wish: ContainmentWish,
+  { hidden, cwd, env }: { hidden: readonly string[]; cwd: string; env: Record<string, string> },
+): Promise<Containment> {
+  if (wish === 'never') return { before: [], isContained: false, why: '--contain never' }
+  const real = [...new Set(hidden.map(realPath))]
+  // Below a folder that is covered there is nothing left to cover.
+  const covered = real.filter((path) => !real.some((other) => other !== path && path.startsWith(`${other}${sep}`)))
+  for (const path of covered)
+    if (statSync(path).isDirectory() && `${realPath(cwd)}${sep}`.startsWith(`${path}${sep}`))
+      throw new ServiceError('config_invalid', `${path} is to be hidden, so start this command outside of it`)
+  const before = wordsBefore(covered)
+  const [command = '', ...words] = before
+  try {
+    await promisify(execFile)(command, [...words, 'true'], { env, timeout: probeMs })
+    return { before, isContained: true }
+  } catch (cause) {
+    const why = reasonOf(cause)
+    if (wish === 'auto') return { before: [], isContained: false, why }
+    throw new ServiceError('config_invalid', `--contain required: this system does not: ${why}`, { cause })
+  }
+}
+
+function wordsBefore(covered: readonly string[]): string[] {
+  const { uid, gid } = userInfo()
+  return [
+    // The kernel kills `unshare` with this process, and its namespace with `unshare`.
+    ...['setpriv', '--pdeathsig', 'KILL', '--'],
+    ...['unshare', '--user', '--map-root-user', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child', '--'],
+    ...['sh', '-c', first, 'sh', String(covered.length), ...covered],
+    ...['unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, '--'],
+  ]
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch (cause) {
+    throw new ServiceError('config_invalid', `${path} does not exist`, { cause })
+  }
+}
+
+function reasonOf(cause: unknown): string {
+  const { stderr, message } = cause as { stderr?: string; message?: string }
+  const [line = 'unknown'] = (stderr?.trim() || message || '').split('\n')
+  return line
+}

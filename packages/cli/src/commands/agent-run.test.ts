@@ -1,0 +1,68 @@
+import { generateKey, writeKeyFile } from '@bailiwick/credentials'
+import { describe, expect, it } from 'vitest'
+import { installation } from '../installation.fixture.ts'
+import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'
+
+const id = 'spiffe://bailiwick.local/agent/reconciler/i1'
+
+function place(folder: Folder): string[] {
+  installation(folder, 'http://localhost:8420')
+  writeKeyFile(folder.path, 'agent', generateKey('agent'))
+  return ['--gateway', 'http://localhost:8425', '--agent', id, '--key', folder.at('agent.json'), '--data', folder.path]
+}
+
+describe('agent run', () => {
+  it.each<[string, string[], string]>([
+    ['no program', ['--mcp', 'notes', '--grant', 'grt_1'], 'name the program after --'],
+    ['nothing to reach', ['--grant', 'grt_1', '--', 'true'], '--mcp, --http'],
+    ['a task and a grant', ['--mcp', 'n', '--grant', 'grt_1', '--task', 'x', '--', 'true'], 'either --task or --grant'],
+    ['neither a task nor a grant', ['--mcp', 'notes', '--', 'true'], 'either --task or --grant'],
+    ['a name that no entry has', ['--mcp', '../x', '--grant', 'grt_1', '--', 'true'], 'no name of an entry'],
+    ['two names of one variable', ['--http', 'a-b', '--http', 'a_b', '--grant', 'g', '--', 'true'], 'two entries'],
+    [
+      'a key to pass on',
+      ['--mcp', 'n', '--grant', 'g', '--keep-env', 'BAILIWICK_DATA', '--', 'true'],
+      'never passed on',
+    ],
+    ['its own folder to hide', ['--mcp', 'n', '--grant', 'g', '--hide', '.', '--', 'true'], 'outside of it'],
+  ])('refuses %s before it asks or starts anything', async (_, words, said) => {
+    using folder = temporaryFolder()
+    const { code, err, out } = await bailiwick(['agent', 'run', ...place(folder), ...words])
+    expect([code, out], err).toEqual([2, ''])
+    expect(err).toContain(said)
+  })
+
+  it('prints entries that start agent connect, and no address and no key', async () => {
+    using folder = temporaryFolder()
+    const words = ['--mcp', 'notes', '--mcp', 'erp-eu', '--print-config', 'claude']
+    const { code, out } = await bailiwick(['agent', 'run', ...place(folder), ...words])
+    expect(code).toBe(0)
+    const { mcpServers } = JSON.parse(out)
+    expect(mcpServers['erp-eu']).toMatchObject({ env: { BAILIWICK_MCP_ERP_EU: `\${${'BAILIWICK_MCP_ERP_EU'}}` } })
+    expect(mcpServers.notes.args.slice(1)).toEqual(['agent', 'connect', 'notes'])
+    expect(out).not.toContain('agent.json')
+  })
+})
+
+describe('agent mcp --print-config', () => {
+  it('prints the same command with absolute paths, so that a client starts it in any folder', async () => {
+    using folder = temporaryFolder()
+    const words = ['--server', 'notes', '--hold-seconds', '55', '--print-config', 'vscode']
+    const { code, out } = await bailiwick(['agent', 'mcp', ...place(folder), ...words])
+    expect(code).toBe(0)
+    const { servers } = JSON.parse(out)
+    expect(servers.notes.type).toBe('stdio')
+    expect(servers.notes.args.slice(1)).toEqual([
+      ...['agent', 'mcp', '--gateway', 'http://localhost:8425', '--server', 'notes', '--agent', id],
+      ...['--key', folder.at('agent.json'), '--data', folder.path, '--hold-seconds', '55', '--revision', '2025-11-25'],
+    ])
+  })
+})
+
+describe('agent connect', () => {
+  it('says that it runs inside agent run', async () => {
+    const { code, err } = await bailiwick(['agent', 'connect', 'notes'])
+    expect(code).toBe(2)
+    expect(err).toContain('BAILIWICK_MCP_NOTES is not set')
+  })
+})

@@ -1,0 +1,252 @@
+import type { EventEmitter } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import type { Agent } from '@bailiwick/agent'
+import { errorCode, ServiceError } from '@bailiwick/errors'
+import { after } from '@bailiwick/kit'
+import { type Command, Option } from 'commander'
+import { type AgentOptions, agentOf, withAgent } from '../agent-run/agent-of.ts'
+import { type Containment, type ContainmentWish, containmentOf } from '../agent-run/containment.ts'
+import { childEnvironment, variableOf } from '../agent-run/environment.ts'
+import { hiddenPaths } from '../agent-run/hidden-paths.ts'
+import { openPlaces, type PlaceNames, variablesOf } from '../agent-run/places.ts'
+import { type Client, configLines, printConfigOption } from '../agent-run/print-config.ts'
+import { type Program, startProgram } from '../agent-run/program.ts'
+import { type ObtainedGrant, obtainGrant, type TaskOptions } from '../agent-run/task.ts'
+import { untilEnded } from '../agent-run/watch-grant.ts'
+import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { collect, wholeNumber, withData } from '../options.ts'
+import { thisCommand } from '../repository.ts'
+
+interface RunOptions extends AgentOptions, TaskOptions, PlaceNames {
+  holdSeconds: number
+  keepEnv: readonly string[]
+  hide: readonly string[]
+  show: readonly string[]
+  contain: ContainmentWish
+  printConfig?: Client
+}
+
+/** `agent run` */
+export function agentRunCommand(agent: Command, io: Io, done: (code: ExitCode) => void): void {
+  const run = agent
+    .command('run')
+    .summary('run a program as an agent: tools, APIs and models behind the gateway, under one task')
+    .description(
+      'Asks a human for a task, runs a program that is not changed under it, and ends the program and all that it started when the task ' +
+        'ends. The program reaches servers of tools, HTTP APIs and providers of models at addresses of this machine, which its ' +
+        'environment names. It gets no key and no credential, and none of the credentials in the environment of this command.',
+    )
+    .argument('[command...]', 'the program and its arguments, after --')
+  withAgent(run)
+    .option('--task <file>', 'what to ask for: a bailiwick_task in JSON')
+    .option('--expires <seconds>', 'how long the task lasts, at most 28800', wholeNumber(1, 28_800), 3600)
+    .option('--purpose <text>', "why, in the agent's own words")
+    .option('--grant <id>', 'instead of --task: a grant that exists already. It is not given back')
+    .option('--mcp <name>', 'a server of tools, as gateway.yaml names it; may be repeated', collect, [])
+    .option('--http <name>', 'an HTTP API, as gateway.yaml names it; may be repeated', collect, [])
+    .option('--openai <name>', 'a provider of models with the API of OpenAI: OPENAI_BASE_URL')
+    .option('--anthropic <name>', 'a provider of models with the API of Anthropic: ANTHROPIC_BASE_URL')
+    .option('--hold-seconds <n>', 'how long a call stays open while a human decides', wholeNumber(0, 55), 0)
+    .option('--keep-env <name>', 'pass a variable on that looks like a credential; may be repeated', collect, [])
+    .option('--hide <path>', 'a file or folder that the program sees as empty; may be repeated', collect, [])
+    .option('--show <path>', 'do not hide this usual place of credentials, such as ~/.npmrc', collect, [])
+    .addOption(
+      new Option('--contain <when>', 'whether the program runs in namespaces of its own (Linux)')
+        .choices(['auto', 'required', 'never'])
+        .default('auto'),
+    )
+    .addOption(printConfigOption())
+  withData(run, io).action(async (command: string[], options: RunOptions) => done(await runAgent(command, options, io)))
+}
+
+/** What a stopped program may still do, in ms. */
+const graceMs = 5000
+
+/** `told`: where the request to stop arrives. */
+async function runAgent(
+  [file, ...args]: readonly string[],
+  options: RunOptions,
+  io: Io,
+  told: Pick<EventEmitter, 'on' | 'off'> = process,
+): Promise<ExitCode> {
+  const { agent, trust, gateway } = agentOf(options, io)
+  variablesOf(options)
+  if (options.printConfig !== undefined) return printConfig(options.printConfig, options, io)
+  if (file === undefined) throw new ServiceError('config_invalid', 'name the program after --')
+  if ((options.task === undefined) === (options.grant === undefined))
+    throw new ServiceError('config_invalid', 'give either --task or --grant')
+  const cwd = process.cwd()
+  const { env, stripped } = childEnvironment(io.env, { keep: options.keepEnv })
+  const hidden = hiddenPaths(options, { env: io.env, cwd, uid: userInfo().uid })
+  const containment = await containmentOf(options.contain, { hidden, cwd, env })
+  describe(containment, { hidden, stripped, key: options.key, io })
+
+  using stop = stopOf(told)
+  const asking = { agent, io, publicUrl: trust.public_url, signal: stop.signal }
+  const grant = await obtainGrant(options, asking).catch((error: unknown) => {
+    if (!stop.signal.aborted) throw error
+    return undefined
+  })
+  if (grant === undefined) return exitCodes.fault
+  await using task = taskOf(agent, grant, io)
+  const { grantId } = grant
+  await using places = await openPlaces(options, {
+    ...{ agent, gateway, grantId, io, publicUrl: trust.public_url, holdSeconds: options.holdSeconds },
+    onCompleting: (completed, completion) => {
+      if (completed === grantId) task.completion = completion
+    },
+  })
+  const given = childEnvironment(io.env, { keep: options.keepEnv, given: places.env })
+  if (stop.signal.aborted) return exitCodes.fault
+  const program = startProgram({
+    ...{ command: [file, ...args], env: given.env, containment },
+    terminal: io.terminal === true,
+  })
+  stop.program = program
+  return await follow(program, { agent, task, containment, io })
+}
+
+interface Following {
+  agent: Agent
+  task: RunTask
+  containment: Containment
+  io: Io
+}
+
+/** Waits for the end of the program, or ends it when its grant has ended. */
+async function follow(program: Program, { agent, task, containment, io }: Following): Promise<ExitCode> {
+  const watching = new AbortController()
+  const report = (line: string) => io.err(`bailiwick: ${line}`)
+  const over = untilEnded({ agent, grantId: task.grantId, signal: watching.signal, report }).then(
+    () => 'over' as const,
+    () => 'unwatched' as const,
+  )
+  try {
+    const first = await Promise.race([program.ended, over])
+    if (typeof first === 'number') return first
+    if (await isCompleted(task)) {
+      report('the program ended its task, and goes on without it')
+      return await program.ended
+    }
+    task.isOver = true
+    program.kill()
+    await program.ended
+    report('the task was withdrawn or has ended, and so the program was ended')
+    if (!containment.isContained) report('processes that left its group may go on, but their addresses are gone')
+    return exitCodes.fault
+  } finally {
+    watching.abort()
+    program.kill()
+  }
+}
+
+/** Says what holds, before a human is asked. */
+function describe(
+  { isContained, why }: Containment,
+  { hidden, stripped, key, io }: { hidden: readonly string[]; stripped: readonly string[]; key: string; io: Io },
+): void {
+  const { username } = userInfo()
+  const say = (line: string) => io.err(`bailiwick: ${line}`)
+  if (stripped.length > 0) say(`not passed on (--keep-env NAME passes one): ${stripped.join(', ')}`)
+  if (isContained) {
+    say(
+      'contained: the program runs in process, mount and user namespaces of its own. It cannot read the memory of this command, and no process that it starts outlives the task.',
+    )
+    say(`it sees these as empty: ${hidden.join(', ')}`)
+    say(`other programs of user ${username} can read ${key}, and the addresses in its environment`)
+    if (io.terminal && !refusesTyping())
+      say('this kernel lets the program type into this terminal (dev.tty.legacy_tiocsti): close it afterwards')
+    return
+  }
+  say(
+    `NOT contained (${why}): the program and every program of user ${username} can read ${key} and the memory of this command.`,
+  )
+  say('A process that leaves the program’s group outlives the task. --contain required refuses this.')
+}
+
+/** Whether the kernel keeps a program from typing into the terminal that it shares with a shell: the shell would run it. */
+function refusesTyping(): boolean {
+  try {
+    return readFileSync('/proc/sys/dev/tty/legacy_tiocsti', 'utf8').trim() === '0'
+  } catch {
+    return false
+  }
+}
+
+interface RunTask extends AsyncDisposable {
+  readonly grantId: string
+  /** The program itself ends it, or tries to. */
+  completion: Promise<void> | undefined
+  /** It was ended from outside. */
+  isOver: boolean
+}
+
+/** The task of a run. At its end the grant is given back if it was asked for here. */
+function taskOf(agent: Agent, { grantId, isOwn }: ObtainedGrant, io: Io): RunTask {
+  const task: RunTask = {
+    grantId,
+    completion: undefined,
+    isOver: false,
+    async [Symbol.asyncDispose]() {
+      if (!isOwn || task.isOver || (await isCompleted(task))) return
+      await agent.complete({ grantId }).catch((error: unknown) => {
+        io.err(`bailiwick: ${grantId} could not be given back, and lives until it expires: ${errorCode(error)}`)
+      })
+    },
+  }
+  return task
+}
+
+/** Whether the program ended its task by itself. A try that failed must not hide a withdrawal. */
+const isCompleted = ({ completion }: RunTask): Promise<boolean> =>
+  Promise.resolve(completion).then(
+    () => completion !== undefined,
+    () => false,
+  )
+
+interface Stop extends Disposable {
+  /** Aborted by the first wish to stop. */
+  readonly signal: AbortSignal
+  /** Once it runs, wishes are passed on to it. */
+  program: Program | undefined
+}
+
+function stopOf(told: Pick<EventEmitter, 'on' | 'off'>): Stop {
+  const stopping = new AbortController()
+  const over = new AbortController()
+  const onSignal = (signal: NodeJS.Signals) => {
+    stopping.abort()
+    const { program } = stop
+    if (program === undefined) return
+    program.tell(signal)
+    // A program before a terminal decides by itself what Ctrl-C means.
+    if (signal === 'SIGINT') return
+    void after(graceMs, over.signal).then(
+      () => program.kill(),
+      () => undefined,
+    )
+  }
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  for (const signal of signals) told.on(signal, onSignal)
+  const stop: Stop = {
+    signal: stopping.signal,
+    program: undefined,
+    [Symbol.dispose]() {
+      over.abort()
+      for (const signal of signals) told.off(signal, onSignal)
+    },
+  }
+  return stop
+}
+
+/** For a client that agent run starts: its servers of tools, each by a command that has no key. */
+function printConfig(client: Client, { mcp }: RunOptions, io: Io): ExitCode {
+  const servers = mcp.map((name) => ({
+    name,
+    command: [...thisCommand, 'agent', 'connect', name] as const,
+    variables: [variableOf('MCP', name)],
+  }))
+  for (const line of configLines(client, servers)) io.out(line)
+  return exitCodes.ok
+}
