@@ -7,6 +7,7 @@ import { cli, type Installation, modelPermission, openInstallation } from './ins
 import { installed, judges, lacksJudges, runScript } from './programs.ts'
 import { type NextTurn, scriptedModel } from './scripted-model.ts'
 
+const permitServer = join(import.meta.dirname, '../../examples/mcp-servers/permit/server.mjs')
 const tool = 'test_simple_text'
 const said = 'This is a simple text response for testing.'
 /** Stands in the environment of each program here, and must reach none of them. */
@@ -24,7 +25,7 @@ describe.skipIf(lacksJudges)('a program of others under `bailiwick agent run`, u
     const fixture = opened.use(await startFixture())
     world = opened.use(
       await openInstallation({
-        servers: { tools: { url: fixture.url } },
+        servers: { tools: { url: fixture.url }, permit: { command: [process.execPath, permitServer, 'Bash'] } },
         models: { acme: new URL('/', model.url).href },
       }),
     )
@@ -58,26 +59,15 @@ describe.skipIf(lacksJudges)('a program of others under `bailiwick agent run`, u
       const page = await world.approver.get<{ items: { id: string }[] }>('/console/api/requests?state=pending')
       return page.items.map(({ id }) => id)
     }
-    await expect.poll(waiting).toHaveLength(1)
+    let early: Awaited<typeof ended> | undefined
+    void ended.then((each) => (early = each))
+    await expect.poll(async () => early ?? (await waiting()).length).toBe(1)
     const [id = ''] = await waiting()
     await world.approver.approve(id)
     return { ...(await ended), id }
   }
-  const tools = { actions: ['tools/call'], resource: { type: 'tool', id: `tools/${tool}` } }
-
-  it('Codex CLI calls a tool, and its model, under one task', async () => {
-    const config = await runScript(cli, [...world.run(), '--mcp', 'tools', '--print-config', 'codex'])
-    expect(config.code, config.err).toBe(0)
-    write('servers.toml', config.out)
-    const before = model.shown.length
-    next = ({ output }) =>
-      model.shown.length === before + 1
-        ? { tool, namespace: 'mcp__tools', arguments: {} }
-        : { say: `the tool said: ${output}` }
-    // A person would write the address that agent run gives into the configuration in the same way.
-    const start = write(
-      'start.sh',
-      `#!/bin/sh
+  /** Writes a configuration and starts Codex. A person would write the address that agent run gives into it in the same way. */
+  const startScript = (option: string, more = '') => `#!/bin/sh
 export CODEX_HOME=${JSON.stringify(folder)}
 cat > "$CODEX_HOME/config.toml" <<END
 model = "scripted"
@@ -94,9 +84,26 @@ env_key = "OPENAI_API_KEY"
 
 END
 cat servers.toml >> "$CODEX_HOME/config.toml"
-printf 'default_tools_approval_mode = "approve"\\nrequired = true\\n' >> "$CODEX_HOME/config.toml"
-exec ${JSON.stringify(process.execPath)} ${JSON.stringify(judges.codex())} exec --skip-git-repo-check --json go
-`,
+${more}
+exec ${JSON.stringify(process.execPath)} ${JSON.stringify(judges.codex())} exec ${option} --skip-git-repo-check --json go
+`
+  const tools = { actions: ['tools/call'], resource: { type: 'tool', id: `tools/${tool}` } }
+
+  it('Codex CLI calls a tool, and its model, under one task', async () => {
+    const config = await runScript(cli, [...world.run(), '--mcp', 'tools', '--print-config', 'codex'])
+    expect(config.code, config.err).toBe(0)
+    write('servers.toml', config.out)
+    const before = model.shown.length
+    next = ({ output }) =>
+      model.shown.length === before + 1
+        ? { tool, namespace: 'mcp__tools', arguments: {} }
+        : { say: `the tool said: ${output}` }
+    const start = write(
+      'start.sh',
+      startScript(
+        '',
+        'printf \'default_tools_approval_mode = "approve"\\nrequired = true\\n\' >> "$CODEX_HOME/config.toml"',
+      ),
     )
     chmodSync(start, 0o755)
     const reach = ['--mcp', 'tools', '--openai', 'acme']
@@ -104,6 +111,39 @@ exec ${JSON.stringify(process.execPath)} ${JSON.stringify(judges.codex())} exec 
     expect({ code, out, err }).toMatchObject({ code: 0, out: expect.stringContaining('the tool said: ') })
     expect(out).toContain(said)
     for (const key of model.keys) expect(key ?? '').not.toMatch(/sk-real|placeholder/)
+  })
+
+  it('Codex CLI asks its hook before it uses its shell, and obeys', async () => {
+    const before = model.shown.length
+    const seen: string[] = []
+    next = ({ output }) => {
+      const n = model.shown.length - before
+      if (n > 1) seen.push(output)
+      if (n > 2) return { say: 'done' }
+      return { tool: 'exec_command', arguments: { cmd: n === 1 ? 'echo per"mit"ted' : 'echo for"bid"den' } }
+    }
+    write(
+      'hooks.json',
+      JSON.stringify({
+        hooks: {
+          PreToolUse: [
+            { hooks: [{ type: 'command', command: `${process.execPath} ${cli} agent hook permit`, timeout: 100 }] },
+          ],
+        },
+      }),
+    )
+    const start = write('start.sh', startScript('--dangerously-bypass-hook-trust'))
+    chmodSync(start, 0o755)
+    write('servers.toml', '')
+    const where = { '/command': { eq: 'echo per"mit"ted' } }
+    const bash = { actions: ['tools/call'], resource: { type: 'tool', id: 'permit/Bash' }, where }
+    const reach = ['--mcp', 'permit', '--openai', 'acme']
+    const { code, out, err } = await runApproved('hook', [bash, modelPermission('acme')], reach, [start])
+    expect({ code, out, err, seen }).toMatchObject({
+      code: 0,
+      seen: [expect.stringContaining('permitted'), expect.not.stringContaining('forbidden')],
+    })
+    expect(seen[1]).toContain('Denied')
   })
 
   it('the SDK of OpenAI calls a model by the addresses that it reads from its environment', async () => {

@@ -54,6 +54,7 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
     '--gateway https://gateway.example --agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json --grant grt_OeurkGxFPAd --openai acme -- node bot.mjs',
   ],
   'agent connect': ['billing'],
+  'agent hook': ['permit'],
   'agent mcp': [
     '--gateway https://gateway.example --server billing --agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json',
   ],

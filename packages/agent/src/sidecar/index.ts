@@ -1,3 +1,4 @@
+export { type AskedPermission, askPermission } from './ask-permission.ts'
 export { connectedSidecar } from './connected.ts'
 export { type LocalPlace, type Loopback, listenLoopback, listenPlaces, mcpPlace } from './loopback.ts'
 export { relayPlace } from './relay-place.ts'

@@ -66,3 +66,34 @@ describe('agent connect', () => {
     expect(err).toContain('BAILIWICK_MCP_NOTES is not set')
   })
 })
+
+describe('agent hook', () => {
+  const event = (more: object = {}) =>
+    JSON.stringify({ hook_event_name: 'PreToolUse', tool_name: 'Bash', tool_input: { command: 'ls' }, ...more })
+  const input = async function* (text: string) {
+    yield Buffer.from(text)
+  }
+  const run = (text: string, env: Record<string, string>) =>
+    bailiwick(['agent', 'hook', 'permit'], { input: input(text), env })
+
+  it.each<[string, string, Record<string, string>]>([
+    ['outside of agent run', event(), {}],
+    ['for no event', '{}', { BAILIWICK_MCP_PERMIT: 'http://127.0.0.1:1/x' }],
+    ['for what is not JSON', 'x', { BAILIWICK_MCP_PERMIT: 'http://127.0.0.1:1/x' }],
+    [
+      'for a tool with another form of name',
+      event({ tool_name: 'a b' }),
+      { BAILIWICK_MCP_PERMIT: 'http://127.0.0.1:1/x' },
+    ],
+    ['where nothing answers', event(), { BAILIWICK_MCP_PERMIT: 'http://127.0.0.1:1/x' }],
+  ])('lets no call pass %s: it ends with 2 and a reason (V13)', async (_, text, env) => {
+    const { code, err } = await run(text, env)
+    expect([code, err]).toEqual([2, expect.stringContaining('could not be decided')])
+  })
+
+  it('lets the tools of a server of agent run pass: the gateway decides them when they are called', async () => {
+    const env = { BAILIWICK_MCP_NOTES: 'http://127.0.0.1:1/x', BAILIWICK_MCP_PERMIT: 'http://127.0.0.1:1/x' }
+    expect((await run(event({ tool_name: 'mcp__notes__read_note' }), env)).code).toBe(0)
+    expect((await run(event({ tool_name: 'mcp__others__read_note' }), env)).code).toBe(2)
+  })
+})

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { ExitCode, Io } from '../io.ts'
 import { agentConnectCommand } from './agent-connect.ts'
+import { agentHookCommand } from './agent-hook.ts'
 import { agentMcpCommand } from './agent-mcp.ts'
 import { agentRunCommand } from './agent-run.ts'
 
@@ -15,4 +16,5 @@ export function agentCommand(program: Command, io: Io, done: (code: ExitCode) =>
   agentRunCommand(agent, io, done)
   agentMcpCommand(agent, io, done)
   agentConnectCommand(agent, io, done)
+  agentHookCommand(agent, io, done)
 }
