@@ -117,16 +117,18 @@ describe.skipIf(!canContain)('a contained program', () => {
   })
 
   it('dies when the command itself is killed', async () => {
-    const { child, ended } = place.start(
-      [...options(), '--contain', 'required'],
-      ['sh', '-c', 'touch up; sleep 1000.25'],
-    )
-    await expect
-      .poll(() => place.read('up') === '' && execFileSync('ps', ['-eo', 'args=']).toString())
-      .toContain('sleep 1000.25')
+    const script = 'echo up > up; exec sleep 1000.25'
+    const { child, ended } = place.start([...options(), '--contain', 'required'], ['sh', '-c', script])
+    const sleepers = () =>
+      execFileSync('ps', ['-eo', 'args='])
+        .toString()
+        .split('\n')
+        .filter((line) => line === 'sleep 1000.25')
+    await expect.poll(() => place.read('up')).not.toBe('')
+    await expect.poll(sleepers).toHaveLength(1)
     child.kill('SIGKILL')
     await ended
-    await expect.poll(() => execFileSync('ps', ['-eo', 'args=']).toString()).not.toContain('sleep 1000.25')
+    await expect.poll(sleepers).toEqual([])
   })
 })
 
