@@ -28,10 +28,7 @@ const entries = [
 const root = join(import.meta.dirname, '../..')
 const text = (name: string) => readFileSync(join(root, name), 'utf8')
 /** Once the README names the packages that users install, nothing is replaced here. */
-const codeOf = (page: string) =>
-  [...text(page).matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code = '']) =>
-    code.replace("'@bailiwick/credentials'", code.includes('createAgent') ? "'@bailiwick/agent'" : "'@bailiwick/pep'"),
-  )
+const codeOf = (page: string) => [...text(page).matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code = '']) => code)
 
 const folder = mkdtempSync(join(tmpdir(), 'packages-'))
 const tarballs: Record<string, string> = {}
