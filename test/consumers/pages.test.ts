@@ -345,6 +345,8 @@ async function asAModelDoes(at: Terminal, command: string): Promise<void> {
 
 /** Blocks that are not replayed, and why. */
 const notReplayed: Record<string, string> = {
+  'docs/how-to/gateway-models.md: npx bailiwick report':
+    'agents that pay for models: npm run demo -- --models, and packages/cli/src/commands/report.test.ts',
   'docs/how-to/policies.md: npx bailiwick policy replay company --day 2026-11-27':
     'a day of recorded decisions, and a policy set that differs from the active one',
   'docs/how-to/policies.md: npx bailiwick policy shadow company':
