@@ -5,7 +5,7 @@ import { type ApiWorld, openApiWorld, upstreamSecret } from '../e2e/api-world.ts
 import { without } from './api-attacks.ts'
 import { passing, RawAgent } from './raw-request.ts'
 import { eventually } from './scene.ts'
-import { type Handshake, RawWebSocket, sampleAccept } from './websocket-client.ts'
+import { type Handshake, RawWebSocket, sampleAccept, sampleKey } from './websocket-client.ts'
 
 /*
  * A WebSocket is decided once, when it is opened. So it may be opened only by what people approved as one, by a request that has one reading,
@@ -137,6 +137,18 @@ describe.each<[string, Handshake, string]>([
     expect([client.status >= 400 || client.status === 0, client.arrived]).toEqual([true, 0])
     expect(client.code ?? '').toContain(code)
   })
+})
+
+it('a client that asks for one before it has the answer to an earlier request loses its connection, and no one else does (V18)', async () => {
+  const fields = ['Host: localhost', 'Connection: Upgrade', 'Upgrade: websocket', `Sec-WebSocket-Key: ${sampleKey}`]
+  const client = RawWebSocket.open(at.world.url, agent, {
+    target: '/http/erp/invoices/1',
+    fields: (all) => without(without(all, 'upgrade'), 'connection'),
+    early: `${['GET /http/erp/rooms/1 HTTP/1.1', ...fields].join('\r\n')}\r\n\r\n`,
+  })
+  clients.push(client)
+  await expect.poll(() => client.isClosed, { timeout: 20_000 }).toBe(true)
+  expect((await open()).status).toBe(101)
 })
 
 describe.each<[string, (arrived: Arrived) => void]>([

@@ -23,11 +23,19 @@ export function upgradable(
   // Without a listener for 'upgrade', Node would ask no one; with one, it would take every request with such a field for one that leaves.
   Object.assign(app.server, { shouldUpgradeCallback: isMeant })
   app.server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    socket.on('error', () => socket.destroy())
+    // Node has removed its own listeners, and with them every limit of time: a client that stays silent would keep the connection.
+    socket.on('error', () => socket.destroy()).on('timeout', () => socket.destroy())
     const response = new ServerResponse(request)
     response.shouldKeepAlive = false
-    response.assignSocket(socket)
-    const end = () => socket.end()
+    try {
+      response.assignSocket(socket)
+    } catch {
+      // An earlier request on this connection has no answer yet, and a client must wait for it. The error would end the process.
+      socket.destroy()
+      return
+    }
+    // Ends both directions: a client that leaves its own open must not keep the connection.
+    const end = () => socket.destroySoon()
     response.once('finish', end)
     connections.set(request, {
       socket,

@@ -131,10 +131,11 @@ const asksForWebSocket = ({ method, httpVersion, headers, rawHeaders }: Incoming
   headers.upgrade?.toLowerCase() === 'websocket' &&
   !announcesBody(rawHeaders)
 
-/** Aborted when the client has gone. */
+/** Aborted when the client has gone, or had gone before. */
 function closed(socket: Duplex): AbortSignal {
   const gone = new AbortController()
-  socket.once('close', () => gone.abort())
+  if (socket.destroyed) gone.abort()
+  else socket.once('close', () => gone.abort())
   return gone.signal
 }
 
