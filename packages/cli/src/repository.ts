@@ -10,7 +10,7 @@ const repository = join(import.meta.dirname, '../../..')
 const main = `main${extname(import.meta.filename)}`
 
 /** This command, as another program can start it from any folder. */
-export const thisCommand = [process.execPath, join(import.meta.dirname, 'main.ts')] as const
+export const thisCommand = [process.execPath, join(import.meta.dirname, main)] as const
 
 export const services = ['approval', 'issuer', 'policy-decision', 'evidence'] as const
 /** In front of MCP servers and HTTP APIs. It is not part of an installation: it asks a decision point over HTTP, as any enforcement point does. */
