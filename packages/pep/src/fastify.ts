@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AnswerGate } from './answer-gate.ts'
 import type { Effect, EnforcementPoint, Permitted } from './enforcement-point.ts'
 import { readPresented } from './presented.ts'
-import { challengeOf, problemOfRefusal, type Refusal, retryAfterOf } from './refusal.ts'
+import { headersOfRefusal, problemOfRefusal, type Refusal } from './refusal.ts'
 
 export interface BailiwickPepOptions {
   point: EnforcementPoint
@@ -88,12 +88,9 @@ function pathOf(request: FastifyRequest): string {
 
 function refuse(reply: FastifyReply, refusal: Refusal): FastifyReply {
   const { status, ...problem } = problemOfRefusal(refusal)
-  if (status === 401) reply.header('www-authenticate', challengeOf(refusal))
-  if (refusal.dpopNonce !== undefined) reply.header('dpop-nonce', refusal.dpopNonce)
-  const seconds = retryAfterOf(refusal)
-  if (seconds !== undefined && status !== 401) reply.header('retry-after', String(seconds))
   return reply
     .code(status)
+    .headers(headersOfRefusal(refusal))
     .header('cache-control', 'no-store')
     .type('application/problem+json')
     .send(Buffer.from(JSON.stringify({ ...problem, status })))

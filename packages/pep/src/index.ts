@@ -31,10 +31,12 @@ export {
   type AccessRequestOffer,
   challengeError,
   challengeOf,
+  headersOfRefusal,
   type PointReason,
   problemOfRefusal,
   type Refusal,
   refusal,
+  remedyOf,
   retryAfterOf,
 } from './refusal.ts'
 export type { Found, Search } from './search.ts'

@@ -103,6 +103,25 @@ export function retryAfterOf({ reason, retryAfterSeconds }: Refusal): number | u
   return errorKinds[reason].retryable ? ownRetrySeconds : undefined
 }
 
+/** What its reader can do about it, as a sentence for people and models. */
+export function remedyOf({ reason }: Refusal): string {
+  return isDenialReason(reason) ? denialReasons[reason].remedy : errorKinds[reason].title
+}
+
+/**
+ * The header fields of the answer to a refusal: with 401 the challenge (`challengeOf`), otherwise when to try again, and in both cases the
+ * nonce that the next proof needs.
+ */
+export function headersOfRefusal(refusal: Refusal, metadataUrl?: string): Readonly<Record<string, string>> {
+  const { status, retry_after: seconds } = problemOfRefusal(refusal)
+  const { dpopNonce } = refusal
+  return {
+    ...(status === 401 ? { 'www-authenticate': challengeOf(refusal, metadataUrl) } : {}),
+    ...(status === 401 || seconds === undefined ? {} : { 'retry-after': String(seconds) }),
+    ...(dpopNonce === undefined ? {} : { 'dpop-nonce': dpopNonce }),
+  }
+}
+
 /** The problem document (RFC 9457) of a refusal. Extension members say where to ask, and when to try again. */
 export function problemOfRefusal(refusal: Refusal): { status: number; [member: string]: unknown } {
   const { reason, decisionId, accessRequest } = refusal

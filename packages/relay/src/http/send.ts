@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
 import { errorKinds, toProblem } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
-import { challengeOf, problemOfRefusal, type Refusal, retryAfterOf } from '@bailiwick/pep'
+import { headersOfRefusal, problemOfRefusal, type Refusal } from '@bailiwick/pep'
 import type { Relayed } from '../relay.ts'
 import type { Executed, Refused } from '../upstream.ts'
 
@@ -58,10 +58,7 @@ export function sendRefused(response: ServerResponse, { refused, detail }: Refus
 /** Sends a denial, with a challenge where the credential is the reason (RFC 9449 §7.1). */
 export function sendRefusal(response: ServerResponse, refusal: Refusal): void {
   const { status, ...problem } = problemOfRefusal(refusal)
-  if (status === 401) response.setHeader('www-authenticate', challengeOf(refusal))
-  if (refusal.dpopNonce !== undefined) response.setHeader('dpop-nonce', refusal.dpopNonce)
-  const seconds = retryAfterOf(refusal)
-  if (seconds !== undefined && status !== 401) response.setHeader('retry-after', String(seconds))
+  for (const [name, value] of Object.entries(headersOfRefusal(refusal))) response.setHeader(name, value)
   sendProblem(response, status, { ...problem, status })
 }
 

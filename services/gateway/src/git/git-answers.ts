@@ -1,5 +1,5 @@
-import { denialReasons, errorKinds, isDenialReason, type ServiceError, toProblem } from '@bailiwick/errors'
-import { challengeOf, problemOfRefusal, type Refusal, retryAfterOf } from '@bailiwick/pep'
+import { errorKinds, type ServiceError, toProblem } from '@bailiwick/errors'
+import { headersOfRefusal, problemOfRefusal, type Refusal, remedyOf, retryAfterOf } from '@bailiwick/pep'
 import type { Refused } from '@bailiwick/relay'
 import type { GitCall } from './git-action.ts'
 import { flushPacket, packetOf } from './pkt-line.ts'
@@ -18,18 +18,18 @@ export interface Asked {
   readonly body: Buffer
 }
 
-/** Nothing was decided: the rule, and never a value of the request. */
+/** For a request that was refused before any decision. It names the rule, and never a value of the request. */
 export function refusedAnswer({ refused, detail }: Refused, asked: Asked): GitAnswer {
   const { status, title } = errorKinds[refused]
   return answerOf(asked, { status, text: `${title}: ${detail} (${refused})`, headers: { 'bailiwick-denied': refused } })
 }
 
-/** The permit was used, or nothing could be decided. Says nothing that the git server said. */
+/** For a failure after the permit, or where nothing could be decided. It repeats nothing that the git server said. */
 export function failedAnswer(error: ServiceError): GitAnswer {
   const { code, detail } = error
   const { status, title, retryable } = errorKinds[code]
   if (retryable) return problemAnswer(status, toProblem(error), {})
-  // Only its own words are known to hold nothing of the server.
+  // The detail of any other error may repeat words of the server.
   const why = code === 'body_too_large' && detail !== undefined ? `: ${detail}` : ''
   return answerOf(undefined, { status, text: `${title}${why} (${code})`, headers: {} })
 }
@@ -40,20 +40,17 @@ export function failedAnswer(error: ServiceError): GitAnswer {
  * show the text of an error of HTTP then.
  */
 export function deniedAnswer(refusal: Refusal, asked: Asked, metadataUrl: string): GitAnswer {
-  const { reason, dpopNonce, decisionId, accessRequest } = refusal
+  const { reason, decisionId, accessRequest } = refusal
   const { status, ...problem } = problemOfRefusal(refusal)
-  const seconds = retryAfterOf(refusal)
   const headers = {
     'bailiwick-denied': reason,
-    ...(status === 401 ? { 'www-authenticate': challengeOf(refusal, metadataUrl) } : {}),
-    ...(dpopNonce === undefined ? {} : { 'dpop-nonce': dpopNonce }),
+    ...headersOfRefusal(refusal, metadataUrl),
     ...(decisionId === undefined ? {} : { 'bailiwick-decision-id': decisionId }),
-    ...(seconds === undefined || status === 401 ? {} : { 'retry-after': String(seconds) }),
   }
-  if (status === 401 || seconds !== undefined) return problemAnswer(status, { ...problem, status }, headers)
-  const remedy = isDenialReason(reason) ? denialReasons[reason].remedy : errorKinds[reason].title
+  if (status === 401 || retryAfterOf(refusal) !== undefined)
+    return problemAnswer(status, { ...problem, status }, headers)
   const where = accessRequest === undefined ? '' : ` A human may allow it: ask at ${accessRequest.endpoint}`
-  return answerOf(asked, { status, text: `Denied (${reason}). ${remedy}${where}`, headers })
+  return answerOf(asked, { status, text: `Denied (${reason}). ${remedyOf(refusal)}${where}`, headers })
 }
 
 const problemAnswer = (status: number, problem: object, headers: GitAnswer['headers']): GitAnswer => ({

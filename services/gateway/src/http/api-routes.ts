@@ -2,14 +2,13 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { gatewayRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
-import { type HttpReply, type HttpRequest, type HttpServer, httpLimits, upgradable } from '@bailiwick/host'
-import { challengeOf, problemOfRefusal, type Refusal, refusal, retryAfterOf } from '@bailiwick/pep'
+import { type HttpReply, type HttpRequest, type HttpServer, upgradable } from '@bailiwick/host'
+import { headersOfRefusal, problemOfRefusal, type Refusal, refusal } from '@bailiwick/pep'
 import {
   asHandshake,
   checkHead,
   clientGone,
   fieldOf,
-  type Refused,
   type Relayed,
   readHandshake,
   requestOf,
@@ -17,7 +16,7 @@ import {
   sendWebSocket,
 } from '@bailiwick/relay'
 import type { Apis, Place } from '../proxy/apis.ts'
-import { never, refuseOrigin } from './mcp-routes.ts'
+import { announcesBody, asError, bodyFault, mayBeSilent, never, refuseOrigin, versionFault } from './request-rules.ts'
 import { describeResources, metadataPath, metadataUrlOf, sendMetadata } from './resource-metadata.ts'
 
 const { getFromApi, postToApi, putToApi, patchAtApi, deleteAtApi, optionsOfApi, describeApi } = gatewayRoutes
@@ -28,7 +27,7 @@ const bodyLimit = 1024 * 1024
 const atHost = '/http/@host'
 
 export interface ApiRoutesOptions {
-  apis: Pick<Apis, 'addressOf' | 'toolServerOf' | 'placeByPath' | 'placeByHost' | 'opensWebSockets' | 'run'>
+  apis: Pick<Apis, 'get' | 'addressOf' | 'placeByPath' | 'placeByHost' | 'run'>
   /** The gateway's own address, without a path. */
   publicUrl: string
   /** The issuer of credentials: the installation's address. */
@@ -55,7 +54,7 @@ export function apiRoutes(http: HttpServer, { apis, publicUrl, issuer, origins }
   http.server.prependListener('request', locate).prependListener('upgrade', locate)
   const leaving = upgradable(http, (raw) => {
     const place = apis.placeByHost(raw.headers.host, raw.url ?? '') ?? apis.placeByPath(raw.url ?? '')
-    return place !== undefined && apis.opensWebSockets(place.name) && asksForWebSocket(raw)
+    return place !== undefined && apis.get(place.name)?.opensWebSockets === true && asksForWebSocket(raw)
   })
 
   http.route({
@@ -71,7 +70,7 @@ export function apiRoutes(http: HttpServer, { apis, publicUrl, issuer, origins }
       if (place === undefined) return answer(request, reply, url, apis.placeByPath(url))
       const { name, address, target } = place
       if (request.method !== 'GET' || target !== metadataPath) return answer(request, reply, target, place)
-      return sendMetadata(reply, { resource: address, name, toolServer: apis.toolServerOf(name), issuer })
+      return sendMetadata(reply, { resource: address, name, toolServer: apis.get(name)?.toolServer, issuer })
     },
   })
 
@@ -82,32 +81,31 @@ export function apiRoutes(http: HttpServer, { apis, publicUrl, issuer, origins }
     url: string,
     place: Place | undefined,
   ): Promise<HttpReply> {
-    const { rawHeaders, rawTrailers, httpVersion, method = '' } = request.raw
-    if (httpVersion !== '1.1') throw new ServiceError('http_version_forbidden', 'the version')
+    const { rawHeaders, method = '' } = request.raw
+    const old = versionFault(request.raw)
+    if (old !== undefined) throw asError(old)
     const connection = leaving(request.raw)
     const handshake = connection === undefined ? undefined : readHandshake(rawHeaders)
-    if (handshake !== undefined && 'refused' in handshake) throw refused(handshake)
+    if (handshake !== undefined && 'refused' in handshake) throw asError(handshake)
     // It would be forwarded to a server that did not agree to anything yet.
     if (connection !== undefined && connection.head.length > 0)
       throw new ServiceError('request_malformed', 'bytes after the head')
     const fields = handshake?.headers ?? rawHeaders
     const head = checkHead({ method, target: url, rawHeaders: fields }, place?.address ?? publicUrl)
-    if ('refused' in head) throw refused(head)
+    if ('refused' in head) throw asError(head)
     if (place === undefined) throw new ServiceError('route_unknown')
     const { name, target } = place
     refuseOrigin(request, new Set([origin, ...origins()]))
     if ('ok' in head) return deny(reply, refusal(head.reason), place)
     const body = request.rawBody ?? Buffer.alloc(0)
-    // Of GET and HEAD the server reads no body: it would be left out of what is decided.
-    if (body.length === 0 && announcesBody(rawHeaders))
-      throw new ServiceError('request_malformed', 'a body that the method does not have')
-    if (rawTrailers.length > 0) throw new ServiceError('trailers_forbidden', 'the body')
+    const fault = bodyFault(request.raw, body)
+    if (fault !== undefined) throw asError(fault)
     const gone = connection === undefined ? clientGone(reply.raw) : closed(connection.socket)
     const headers = connection === undefined ? head.headers : asHandshake(head.headers)
     const relayed = await apis.run(name, requestOf({ ...head, headers, target }, body), head.caller, gone)
     // A new file may have taken the API away since.
     if (relayed === undefined) throw new ServiceError('route_unknown')
-    if ('refused' in relayed) throw refused(relayed)
+    if ('refused' in relayed) throw asError(relayed)
     if (!relayed.allowed) return deny(reply, relayed, place)
     if (connection === undefined || handshake === undefined) return send(request, reply, relayed)
     request.callerVerified()
@@ -120,7 +118,7 @@ export function apiRoutes(http: HttpServer, { apis, publicUrl, issuer, origins }
   describeResources(http, {
     ...{ path: describeApi.path, issuer },
     addressOf: (name) => apis.addressOf(name),
-    toolServerOf: (name) => apis.toolServerOf(name),
+    toolServerOf: (name) => apis.get(name)?.toolServer,
   })
 }
 
@@ -139,22 +137,13 @@ function closed(socket: Duplex): AbortSignal {
   return gone.signal
 }
 
-const refused = ({ refused: code, detail }: Refused) => new ServiceError(code, detail)
-
-/** Whether a request says that a body follows its head. */
-export const announcesBody = (rawHeaders: readonly string[]): boolean =>
-  fieldOf(rawHeaders, 'transfer-encoding') !== undefined || Number(fieldOf(rawHeaders, 'content-length') ?? 0) > 0
-
 function deny(reply: HttpReply, denial: Refusal, { address }: Place): HttpReply {
   const { status, ...problem } = problemOfRefusal(denial)
   // No answer of an API has a field with this beginning: it says that the gateway itself denied.
   reply.header('bailiwick-denied', denial.reason)
-  if (status === 401) reply.header('www-authenticate', challengeOf(denial, metadataUrlOf(address)))
-  if (denial.dpopNonce !== undefined) reply.header('dpop-nonce', denial.dpopNonce)
-  const seconds = retryAfterOf(denial)
-  if (seconds !== undefined && status !== 401) reply.header('retry-after', String(seconds))
   return reply
     .code(status)
+    .headers(headersOfRefusal(denial, metadataUrlOf(address)))
     .type('application/problem+json')
     .send(Buffer.from(JSON.stringify({ ...problem, status })))
 }
@@ -168,11 +157,7 @@ async function send(
   request.callerVerified()
   reply.hijack()
   const { raw } = reply
-  if (/^text\/event-stream/i.test(fieldOf(executed.headers, 'content-type') ?? '')) {
-    // A stream may be silent for as long as its grant lives.
-    request.raw.socket.setTimeout(0)
-    raw.once('close', () => request.raw.socket.setTimeout(httpLimits.silenceMs))
-  }
+  if (/^text\/event-stream/i.test(fieldOf(executed.headers, 'content-type') ?? '')) mayBeSilent(request, reply)
   const headers = [...executed.headers, 'cache-control', 'no-store', 'x-request-id', request.id]
   await sendExecuted(raw, { decisionId, executed: { ...executed, headers }, over })
   return reply

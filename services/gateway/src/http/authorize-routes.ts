@@ -1,12 +1,12 @@
 import { gatewayRoutes } from '@bailiwick/contracts/api'
 import { errorKinds, ServiceError, toProblem } from '@bailiwick/errors'
 import type { HttpReply, HttpRequest, HttpServer } from '@bailiwick/host'
-import { challengeOf, problemOfRefusal, type Refusal, retryAfterOf } from '@bailiwick/pep'
+import { headersOfRefusal, problemOfRefusal, type Refusal } from '@bailiwick/pep'
 import type { RawHeaders } from '@bailiwick/relay'
 import { proxyField } from '../authorize/asked-about.ts'
 import type { Authorized, Authorizer } from '../authorize/authorizer.ts'
 import type { Authorizers } from '../authorize/authorizers.ts'
-import { announcesBody } from './api-routes.ts'
+import { asError, bodyFault, versionFault } from './request-rules.ts'
 
 const { askForwardAuth, getByEnvoy, postByEnvoy, putByEnvoy, patchByEnvoy, deleteByEnvoy, optionsByEnvoy } =
   gatewayRoutes
@@ -37,21 +37,18 @@ export function authorizeRoutes(http: HttpServer, authorizers: Pick<Authorizers,
     reply: HttpReply,
     proxy: Authorizer['entry']['proxy'],
   ): Promise<HttpReply> {
-    const { rawHeaders, rawTrailers, httpVersion, method = '', url = '' } = request.raw
+    const { rawHeaders, method = '', url = '' } = request.raw
     try {
       // The only parse of the path: the router's own decodes and normalises.
       const [, name = '', target = ''] = /^\/authorize\/([a-z0-9][a-z0-9_-]*)(.*)$/.exec(url) ?? []
       const authorizer = authorizers.get(name)
       if (authorizer?.entry.proxy !== proxy) throw new ServiceError('route_unknown')
       if (!(await authorizer.isProxy({ rawHeaders }))) throw new ServiceError('proxy_unauthenticated')
-      if (httpVersion !== '1.1') throw new ServiceError('http_version_forbidden', 'the version')
       const body = request.rawBody ?? Buffer.alloc(0)
-      // Of GET and HEAD the server reads no body: it would be left out of what is decided.
-      if (body.length === 0 && announcesBody(rawHeaders))
-        throw new ServiceError('request_malformed', 'a body that the method does not have')
-      if (rawTrailers.length > 0) throw new ServiceError('trailers_forbidden', 'the body')
+      const fault = versionFault(request.raw) ?? bodyFault(request.raw, body)
+      if (fault !== undefined) throw asError(fault)
       const decided = await authorizer.decide({ method, target, rawHeaders, body })
-      if ('refused' in decided) throw new ServiceError(decided.refused, decided.detail)
+      if ('refused' in decided) throw asError(decided)
       if (!decided.allowed) return deny(reply, decided)
       request.callerVerified()
       if (proxy === 'envoy') reply.header('x-envoy-auth-headers-to-remove', removedBy(decided, rawHeaders).join(','))
@@ -71,11 +68,7 @@ export function authorizeRoutes(http: HttpServer, authorizers: Pick<Authorizers,
 function deny(reply: HttpReply, denial: Refusal): HttpReply {
   const problem = problemOfRefusal(denial)
   const status = problem.status === 401 ? 401 : 403
-  if (status === 401) reply.header('www-authenticate', challengeOf(denial))
-  if (denial.dpopNonce !== undefined) reply.header('dpop-nonce', denial.dpopNonce)
-  const seconds = retryAfterOf(denial)
-  if (seconds !== undefined && status !== 401) reply.header('retry-after', String(seconds))
-  return send(reply, denial.reason, status, problem)
+  return send(reply.headers(headersOfRefusal(denial)), denial.reason, status, problem)
 }
 
 const send = (reply: HttpReply, code: string, status: 401 | 403, problem: object): HttpReply =>

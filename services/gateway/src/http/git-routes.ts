@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { gatewayRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
-import { type HttpReply, type HttpRequest, type HttpServer, httpLimits } from '@bailiwick/host'
+import type { HttpReply, HttpRequest, HttpServer } from '@bailiwick/host'
 import { refusal } from '@bailiwick/pep'
 import {
   checkHead,
@@ -18,8 +18,7 @@ import type { GitServer } from '../git/git-server.ts'
 import { Pack } from '../git/pack.ts'
 import { nothing, readPushBytes, requestBytes, wholeOf } from '../git/request-bytes.ts'
 import { asServiceError } from '../mcp/answers.ts'
-import { announcesBody } from './api-routes.ts'
-import { never, refuseOrigin } from './mcp-routes.ts'
+import { announcesBody, bodyUnread, mayBeSilent, never, refuseOrigin, versionFault } from './request-rules.ts'
 import { describeResources, metadataUrlOf } from './resource-metadata.ts'
 
 const { readFromGit, sendToGit, describeGit } = gatewayRoutes
@@ -77,9 +76,10 @@ export function gitRoutes(http: HttpServer, { server, publicUrl, issuer, origins
 
   /** The gateway's own answer; undefined if the git server's was sent. */
   async function answer(request: HttpRequest, reply: HttpReply, asked: Reading): Promise<GitAnswer | undefined> {
-    const { method = '', url = '', httpVersion } = request.raw
+    const { method = '', url = '' } = request.raw
     const refuse = (refused: Refused) => refusedAnswer(refused, asked)
-    if (httpVersion !== '1.1') return refuse({ refused: 'http_version_forbidden', detail: 'the version' })
+    const old = versionFault(request.raw)
+    if (old !== undefined) return refuse(old)
     refuseOrigin(request, new Set([origin, ...origins()]))
     const { rawHeaders, isZipped } = withoutCodings(request.raw.rawHeaders)
     const head = checkHead({ method, target: url, rawHeaders }, publicUrl)
@@ -100,7 +100,8 @@ export function gitRoutes(http: HttpServer, { server, publicUrl, issuer, origins
     if (read.refused !== undefined) return refuse(read.refused)
     if (isProbe(asked, read)) return emptyAnswer(call)
     const gone = clientGone(reply.raw)
-    waitFor(request, reply)
+    // The server may say nothing for minutes while it unpacks a push or counts objects.
+    mayBeSilent(request, reply)
     const sent = requestOf({ ...head, target }, asked.body)
     const { pack } = read
     const relayed = await found.call(sent, head.caller, gone, pack).catch((error: unknown) => {
@@ -156,8 +157,6 @@ async function readBody(
   }
 }
 
-const bodyUnread: Refused = { refused: 'request_malformed', detail: 'a body that the method does not have' }
-
 /** Before a long request, git sends an empty one to check its credential. It has no effect, so there is nothing to decide. */
 const isProbe = ({ call, body }: Reading, { pack }: ReadBody) =>
   call?.isAdvertisement === false && pack === undefined && body.equals(nothing)
@@ -180,13 +179,6 @@ function withoutCodings(rawHeaders: RawHeaders): { rawHeaders: RawHeaders; isZip
   const taken = new Set([...(isZipped ? ['content-encoding'] : []), ...(isExpecting ? ['expect'] : [])])
   const kept = rawHeaders.filter((_, n) => !taken.has((rawHeaders[n - (n % 2)] ?? '').toLowerCase()))
   return { rawHeaders: kept, isZipped }
-}
-
-/** A server may say nothing for minutes while it unpacks a push or counts objects. */
-function waitFor(request: HttpRequest, reply: HttpReply): void {
-  const { socket } = request.raw
-  socket.setTimeout(0)
-  reply.raw.once('close', () => socket.setTimeout(httpLimits.silenceMs))
 }
 
 async function send(

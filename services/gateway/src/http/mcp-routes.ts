@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { gatewayRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
-import { type HttpReply, type HttpRequest, type HttpServer, httpLimits } from '@bailiwick/host'
+import type { HttpReply, HttpRequest, HttpServer } from '@bailiwick/host'
 import { checkHead, type Refused, requestOf } from '@bailiwick/relay'
 import { type Answer, denialAnswer, refusedAnswer } from '../mcp/answers.ts'
 import type { McpServers } from '../mcp/mcp-servers.ts'
+import { mayBeSilent, never, refuseOrigin } from './request-rules.ts'
 import { describeResources, metadataPath } from './resource-metadata.ts'
 
 const { sendMcpMessage, openMcpStream, endMcpSession, describeMcpServer } = gatewayRoutes
@@ -21,8 +22,6 @@ export interface McpRoutesOptions {
 
 /** The longest message of a client. */
 const bodyLimit = 1024 * 1024
-/** Streams end with their grant, not with a clock. */
-export const never = 2 ** 31 - 1
 
 /** `/mcp/<name>`: MCP over streamable HTTP, and the metadata of each server as a protected resource (RFC 9728). */
 export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
@@ -80,13 +79,6 @@ export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
   })
 }
 
-/** MCP, "Security Warning": a page of another site must not reach a gateway on this machine. */
-export function refuseOrigin(request: HttpRequest, allowed: ReadonlySet<string>): void {
-  const { rawHeaders } = request.raw
-  const given = rawHeaders.filter((_, n) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'origin')
-  if (!given.every((origin) => allowed.has(origin))) throw new ServiceError('origin_forbidden')
-}
-
 /** Reads the field as received: the header of the parsed request was replaced, so that the body is not read before this check. */
 function isJson(rawHeaders: readonly string[]): boolean {
   const types = rawHeaders.filter((_, n) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === 'content-type')
@@ -116,9 +108,7 @@ async function sendAnswer(
   if (!/^text\/event-stream/.test(String(type))) return reply.send(await wholeOf(body))
   reply.hijack()
   const { raw } = reply
-  // A stream may be silent for as long as its grant lives.
-  request.raw.socket.setTimeout(0)
-  raw.once('close', () => request.raw.socket.setTimeout(httpLimits.silenceMs))
+  mayBeSilent(request, reply)
   raw.writeHead(status, reply.getHeaders() as Record<string, string>)
   raw.flushHeaders()
   // A client that does not read must not keep a call that was cut.

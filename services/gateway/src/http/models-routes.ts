@@ -1,6 +1,6 @@
 import { gatewayRoutes } from '@bailiwick/contracts/api'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { type HttpReply, type HttpRequest, type HttpServer, httpLimits, networkOf } from '@bailiwick/host'
+import { type HttpReply, type HttpRequest, type HttpServer, networkOf } from '@bailiwick/host'
 import { refusal } from '@bailiwick/pep'
 import {
   type CheckedHead,
@@ -13,9 +13,8 @@ import {
 } from '@bailiwick/relay'
 import { deniedError, failedError, type ModelError, refusedError } from '../models/model-answers.ts'
 import type { ModelProvider } from '../models/model-provider.ts'
-import { announcesBody } from './api-routes.ts'
 import { LargeBodies } from './large-bodies.ts'
-import { never, refuseOrigin } from './mcp-routes.ts'
+import { announcesBody, bodyFault, mayBeSilent, never, refuseOrigin, versionFault } from './request-rules.ts'
 
 const { callModel, listModels } = gatewayRoutes
 
@@ -70,10 +69,10 @@ export function modelsRoutes(http: HttpServer, { provider, publicUrl, origins }:
   })
 
   const answer = async (found: ModelProvider, name: string, request: HttpRequest, reply: HttpReply) => {
-    const { rawHeaders, rawTrailers, httpVersion, method = '', url = '' } = request.raw
+    const { rawHeaders, method = '', url = '' } = request.raw
     const { api } = found
-    // In HTTP/1.0 the end of the connection is the end of an answer, so one that was cut would pass for whole.
-    if (httpVersion !== '1.1') return send(reply, refusedError(api, versionForbidden))
+    const old = versionFault(request.raw)
+    if (old !== undefined) return send(reply, refusedError(api, old))
     refuseOrigin(request, new Set([origin, ...origins()]))
     const head = checkHead({ method, target: url, rawHeaders }, publicUrl)
     if ('refused' in head) return send(reply, refusedError(api, head))
@@ -82,8 +81,8 @@ export function modelsRoutes(http: HttpServer, { provider, publicUrl, origins }:
     if ('refused' in within) return send(reply, refusedError(api, within))
     const body = request.rawBody ?? Buffer.alloc(0)
     request.rawBody = undefined // the call has its own copy of what it sends, for as long as its answer flows
-    if (body.length === 0 && announcesBody(rawHeaders)) return send(reply, refusedError(api, bodyUnread))
-    if (rawTrailers.length > 0) return send(reply, refusedError(api, trailersForbidden))
+    const fault = bodyFault(request.raw, body)
+    if (fault !== undefined) return send(reply, refusedError(api, fault))
     const gone = clientGone(reply.raw)
     try {
       const relayed = await found.call(requestOf(within, body), head.caller, gone)
@@ -91,8 +90,7 @@ export function modelsRoutes(http: HttpServer, { provider, publicUrl, origins }:
       if (!relayed.allowed) return send(reply, deniedError(api, relayed))
       request.callerVerified()
       reply.hijack()
-      request.raw.socket.setTimeout(0)
-      reply.raw.once('close', () => request.raw.socket.setTimeout(httpLimits.silenceMs))
+      mayBeSilent(request, reply)
       // No cache may keep it: the next answer needs its own decision.
       const headers = [...relayed.executed.headers, 'cache-control', 'no-store']
       await sendExecuted(reply.raw, { ...relayed, executed: { ...relayed.executed, headers } })
@@ -103,10 +101,6 @@ export function modelsRoutes(http: HttpServer, { provider, publicUrl, origins }:
     }
   }
 }
-
-const versionForbidden: Refused = { refused: 'http_version_forbidden', detail: 'the version' }
-const trailersForbidden: Refused = { refused: 'trailers_forbidden', detail: 'the body' }
-const bodyUnread: Refused = { refused: 'request_malformed', detail: 'a body that the method does not have' }
 
 /** The path as the provider has it. The proof stays for the whole address, as the client called it. */
 function below(head: CheckedHead, prefix: string): CheckedHead | Refused {

@@ -1,6 +1,6 @@
-import { denialReasons, type ErrorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { errorKinds, ServiceError } from '@bailiwick/errors'
 import { type Era, refusalOf } from '@bailiwick/mcp'
-import { challengeError, challengeOf, type Refusal, retryAfterOf } from '@bailiwick/pep'
+import { challengeError, challengeOf, type Refusal, remedyOf, retryAfterOf } from '@bailiwick/pep'
 import type { Executed, RawHeaders, Refused, Relayed } from '@bailiwick/relay'
 
 /** What leaves the gateway. */
@@ -51,13 +51,9 @@ export interface DenialOptions {
 /** A denial: nothing was executed. If it is about the caller, it is 401 with a challenge; any other is a JSON-RPC answer. */
 export function denialAnswer(refusal: Refusal, { id, asResult, metadataUrl }: DenialOptions): Answer {
   const { reason, decisionId, accessRequest, dpopNonce } = refusal
-  const advice =
-    reason in denialReasons
-      ? denialReasons[reason as keyof typeof denialReasons].remedy
-      : errorKinds[reason as ErrorCode].title
   const data = {
     code: reason,
-    reason: advice,
+    reason: remedyOf(refusal),
     requestable: accessRequest !== undefined,
     request_url: accessRequest?.endpoint,
     evaluation_id: decisionId,

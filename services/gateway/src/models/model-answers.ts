@@ -1,5 +1,5 @@
-import { denialReasons, type ErrorCode, errorKinds, type ServiceError } from '@bailiwick/errors'
-import { challengeOf, problemOfRefusal, type Refusal, retryAfterOf } from '@bailiwick/pep'
+import { errorKinds, type ServiceError } from '@bailiwick/errors'
+import { headersOfRefusal, problemOfRefusal, type Refusal, remedyOf, retryAfterOf } from '@bailiwick/pep'
 import type { Refused } from '@bailiwick/relay'
 import type { Api } from './usage.ts'
 
@@ -18,22 +18,15 @@ export function refusedError(api: Api, { refused, detail }: Refused): ModelError
 
 /** Nothing was executed. A call that may succeed a moment later gets 429 with `Retry-After`, and the usual clients then try again. */
 export function deniedError(api: Api, refusal: Refusal): ModelError {
-  const { reason, dpopNonce, decisionId, accessRequest } = refusal
+  const { reason, decisionId, accessRequest } = refusal
   const { status } = problemOfRefusal(refusal)
-  const seconds = retryAfterOf(refusal)
-  const remedy =
-    reason in denialReasons
-      ? denialReasons[reason as keyof typeof denialReasons].remedy
-      : errorKinds[reason as ErrorCode].title
   return errorOf(api, {
-    status: status === 403 && seconds !== undefined ? 429 : status,
+    status: status === 403 && retryAfterOf(refusal) !== undefined ? 429 : status,
     code: reason,
-    message: `Denied (${reason}). ${remedy}`,
+    message: `Denied (${reason}). ${remedyOf(refusal)}`,
     headers: {
-      ...(status === 401 ? { 'www-authenticate': challengeOf(refusal) } : {}),
-      ...(dpopNonce === undefined ? {} : { 'dpop-nonce': dpopNonce }),
+      ...headersOfRefusal(refusal),
       ...(decisionId === undefined ? {} : { 'bailiwick-decision-id': decisionId }),
-      ...(seconds === undefined || status === 401 ? {} : { 'retry-after': String(seconds) }),
     },
     more: accessRequest === undefined ? {} : { access_request: accessRequest },
   })
