@@ -1,6 +1,6 @@
+import { parseTemplate } from '@bailiwick/relay'
 import { z } from 'zod'
 import { secretInUrl } from './plain-secret.ts'
-import { parseTemplate } from './template.ts'
 
 // Members that several kinds of entries of gateway.yaml share.
 

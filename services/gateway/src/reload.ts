@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 import type { Logger, Metrics } from '@bailiwick/host'
 import { type GatewayFile, readGatewayFile } from './gateway-file.ts'
-import type { Changes } from './mcp/mcp-servers.ts'
+import type { Changes } from './served.ts'
 
 export interface ReloadOptions {
   /** The path of `gateway.yaml`. */

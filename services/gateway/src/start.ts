@@ -10,7 +10,7 @@ import { Authorizers } from './authorize/authorizers.ts'
 import type { GatewayConfig } from './config.ts'
 import { connectionsWithin, openFilesLimit } from './descriptors.ts'
 import { type GatewayFile, readGatewayFile } from './gateway-file.ts'
-import { GitServer } from './git/git-server.ts'
+import { GitServers } from './git/git-servers.ts'
 import { apiRoutes } from './http/api-routes.ts'
 import { authorizeRoutes } from './http/authorize-routes.ts'
 import { gitRoutes } from './http/git-routes.ts'
@@ -22,13 +22,13 @@ import { ManifestReports } from './manifest/manifest-reports.ts'
 import { type Pin, pinFileOf, readPin } from './manifest/pins.ts'
 import type { Decide } from './mcp/mcp-options.ts'
 import { McpServer } from './mcp/mcp-server.ts'
-import { type Changes, McpServers } from './mcp/mcp-servers.ts'
+import { McpServers } from './mcp/mcp-servers.ts'
 import { Searches } from './mcp/searches.ts'
 import { Shares } from './mcp/shares.ts'
-import { modelProviders } from './models/open-models.ts'
+import { ModelProviders } from './models/model-providers.ts'
 import { Apis } from './proxy/apis.ts'
 import { Reload, stampsOf } from './reload.ts'
-import { Served } from './served.ts'
+import { prepareAll } from './served.ts'
 import { accessTo } from './servers/upstreams.ts'
 
 export interface GatewayAdapters {
@@ -85,6 +85,8 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       signal,
     )
   const searches = new Searches(point, clock)
+  /** A credential for one of these is good for everything behind the gateway. */
+  const audiences = [publicUrl, trust.public_url]
   let inUse: GatewayFile = file
   const shares = new Shares(() => inUse.each_agent)
   const reports = started.use(
@@ -121,26 +123,27 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
         ...{ name, entry, point, searches, decide, clock, random, access, pin, held, shares },
         onRead: (reading) => reports.saw(name, entry.server ?? name, reading),
         url: `${publicUrl}/mcp/${name}`,
-        audiences: [publicUrl, trust.public_url],
+        audiences,
         metadataUrl: `${publicUrl}${metadataPath}/mcp/${name}`,
       })
       return { server, access }
     }),
   )
-  servers.apply(file.mcp)
-  const audiences = [publicUrl, trust.public_url]
-  const apis = started.use(new Apis({ point, secrets, shares, publicUrl, audiences, streamSeconds, headMs: answerMs }))
-  apis.prepare(file.http).use()
-  const models = started.use(modelProviders({ point, secrets, logger, publicUrl, audiences, shares }))
-  models.prepare(file.models)()
-  const gits = started.use(
-    new Served((name: string, entry: GatewayFile['git'][string]) => {
-      return new GitServer({ name, entry, point, secrets, shares, audiences, address: `${publicUrl}/git/${name}` })
-    }),
-  )
-  gits.prepare(file.git)()
-  const authorizers = new Authorizers({ point, secrets, audiences })
-  authorizers.prepare(file.authorize)()
+  const common = { point, secrets, shares, audiences }
+  const apis = started.use(new Apis({ ...common, publicUrl, streamSeconds, headMs: answerMs }))
+  const models = started.use(new ModelProviders({ ...common, logger, publicUrl }))
+  const gits = started.use(new GitServers({ ...common, publicUrl }))
+  const authorizers = started.use(new Authorizers(common))
+  /** Without `onUnreadablePin`, a pin file that cannot be read is a fault of the file. */
+  const prepare = (next: GatewayFile, onUnreadablePin?: (server: string, err: unknown) => void) =>
+    prepareAll([
+      () => apis.prepare(next.http),
+      () => models.prepare(next.models),
+      () => gits.prepare(next.git),
+      () => authorizers.prepare(next.authorize),
+      () => servers.prepare(next.mcp, onUnreadablePin),
+    ])
+  prepare(file).use()
   const { http, health, listen } = started.use(
     await openServers({
       ...{ config, clock, random, logger, metrics },
@@ -164,24 +167,12 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
     new Reload({
       ...{ path, first: file, stamps, logger, metrics },
       apply(next) {
-        const prepared = apis.prepare(next.http)
-        try {
-          const useModels = models.prepare(next.models)
-          const useGits = gits.prepare(next.git)
-          const useAuthorizers = authorizers.prepare(next.authorize)
-          const changes = servers.apply(next.mcp, (server, err) =>
-            logger.error({ err, server }, 'A PIN FILE CANNOT BE READ: ITS SERVER IS SERVED WITHOUT A PIN'),
-          )
-          const others = prepared.use()
-          useModels()
-          useGits()
-          inUse = next
-          reports.again(servers.names)
-          return bothChanges(bothChanges(changes, others), useAuthorizers())
-        } catch (error) {
-          prepared.drop()
-          throw error
-        }
+        const changes = prepare(next, (server, err) =>
+          logger.error({ err, server }, 'A PIN FILE CANNOT BE READ: ITS SERVER IS SERVED WITHOUT A PIN'),
+        ).use()
+        inUse = next
+        reports.again(servers.names)
+        return changes
       },
     }),
   )
@@ -189,11 +180,6 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   return { url, reload: () => reload.now(), [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-const bothChanges = (one: Changes, other: Changes): Changes => ({
-  added: [...one.added, ...other.added],
-  changed: [...one.changed, ...other.changed],
-  removed: [...one.removed, ...other.removed],
-})
 /** What a pin file holds; undefined if it cannot be read now. */
 function pinFiled(path: string | undefined): Pin | undefined {
   try {

@@ -1,17 +1,12 @@
-import { createHash, randomBytes } from 'node:crypto'
 import { ServiceError } from '@bailiwick/errors'
 import { isHandshake } from '../gate/handshake.ts'
 import { checkPath } from '../gate/target.ts'
 import type { SecretPort } from '../secrets/secret-port.ts'
-import { secretTemplate } from '../secrets/template.ts'
-import { isFindable, withoutSecrets } from '../secrets/without-secrets.ts'
-import type { Executed, RawHeaders, Upstream } from '../upstream.ts'
-import { passedOn } from './answer-headers.ts'
-import { Connections } from './connections.ts'
-import { type Answered, exchange } from './exchange.ts'
+import { headerTemplate, type Template } from '../secrets/template.ts'
+import type { RawHeaders, Upstream } from '../upstream.ts'
 import { httpAction, isNeutral } from './http-action.ts'
 import type { Resolve } from './lookup.ts'
-import { openWebSocket } from './websocket.ts'
+import { Sender } from './sender.ts'
 
 export interface HttpUpstreamOptions {
   /** Names the API in actions: a request for `/v1/invoices` is for the resource `<name>/v1/invoices`. */
@@ -19,7 +14,7 @@ export interface HttpUpstreamOptions {
   /** `http://billing.internal:3001/base`: requests go below it. No credentials, no query. */
   url: string
   /** Fields that are added to each request, with secrets in them: `{ authorization: 'Bearer ${secret:file:/run/secrets/billing}' }`. */
-  inject?: Readonly<Record<string, string>>
+  inject?: Readonly<Record<string, string | Template>>
   secrets: SecretPort
   /**
    * Names of request fields that are sent on, besides Accept, Accept-Language and Content-Type. They are part of the action. The relay
@@ -61,83 +56,28 @@ const notForwarded =
  * environment proxy is used. Throws `config_invalid`.
  */
 export function httpUpstream(options: HttpUpstreamOptions): Upstream {
-  const { name, isPrivate, mostCalls, connectMs, headMs, idleMs, mostAnswerBytes, ca, resolve } = {
-    ...defaults,
-    ...options,
-  }
-  const { origin, base } = readUrl(options.url)
-  const inject = Object.entries(options.inject ?? {}).map(([field, template]) => ({
-    field: fieldName(field),
-    template: secretTemplate(template, options.secrets),
-  }))
-  const forward = new Set((options.forward ?? defaults.forward).map(fieldName))
+  const { name, secrets, forward: named, mostAnswerBytes, ...connections } = { ...defaults, ...options }
+  checkUrl(options.url)
+  const inject = Object.fromEntries(
+    Object.entries(options.inject ?? {}).map(([field, template]) => [fieldName(field), headerTemplate(template)]),
+  )
+  const forward = new Set(named.map(fieldName))
   for (const field of forward)
-    if (notForwarded.test(field) || inject.some((each) => each.field === field))
+    if (notForwarded.test(field) || Object.hasOwn(inject, field))
       throw new ServiceError('config_invalid', `forward: ${field} cannot be passed on`)
-  const action = httpAction(name, forward)
-  const pool = { origin, isPrivate, mostCalls, connectMs, headMs, idleMs, ca, resolve }
-  /** Connections that carried one secret are not used with another: the upstream may remember whom a connection belongs to. */
-  let current: { of: string; connections: Connections } | undefined
-
-  async function injected(): Promise<{ headers: RawHeaders; secrets: readonly string[]; connections: Connections }> {
-    const filled = await Promise.all(inject.map(async ({ field, template }) => ({ field, ...(await template.fill()) })))
-    const of = createHash('sha256')
-      .update(JSON.stringify(filled.map(({ text }) => text)))
-      .digest('base64')
-    if (current?.of !== of) {
-      // Calls under way are not disturbed: they keep the connections that they took.
-      void current?.connections.retire()
-      current = { of, connections: new Connections(pool) }
-    }
-    const { connections } = current
-    return {
-      headers: filled.flatMap(({ field, text }) => [field, text]),
-      secrets: filled.flatMap(({ values }) => values).filter(isFindable),
-      connections,
-    }
-  }
-
+  const sender = new Sender({ ...connections, inject, secrets, mostBytes: mostAnswerBytes })
+  const isSent = (field: string) => isNeutral(field) || forward.has(field)
   return {
-    toAction: action,
-    async execute({ signal }, { method, target, headers, body }) {
-      const { headers: added, secrets, connections } = await injected()
-      if (signal.aborted) throw signal.reason
-      const client = connections.take()
-      const fields = [...keep(headers, (field) => isNeutral(field) || forward.has(field)), ...added]
-      if (isHandshake({ headers })) {
-        const opening = { target: `${base}${target}`, headers: fields, key: randomBytes(16).toString('base64') }
-        const opened = await openWebSocket(client, opening, headMs, signal, () => connections.release(client, false))
-        const { body, socket: writable, protocol } = opened
-        const chosen = protocol === undefined ? [] : ['sec-websocket-protocol', protocol]
-        return { status: 101, headers: passedOn(chosen, secrets), body: withoutSecrets(body, secrets), writable }
-      }
-      const sent = {
-        method,
-        target: `${base}${target}`,
-        headers: [...fields, 'accept-encoding', 'identity'],
-        body,
-      }
-      const limits = { headMs, mostBytes: mostAnswerBytes }
-      const answered = await exchange(client, sent, limits, signal, (isWhole) => connections.release(client, isWhole))
-      return checked(answered, secrets)
+    toAction: httpAction(name, forward),
+    async execute({ signal }, { method, target: below, headers: given, body }) {
+      const headers = keep(given, isSent)
+      if (!isHandshake({ headers: given })) return sender.send({ method, below, headers, body }, signal)
+      const opened = await sender.openWebSocket({ below, headers }, signal)
+      const chosen = opened.protocol === undefined ? [] : ['sec-websocket-protocol', opened.protocol]
+      return { status: 101, headers: chosen, body: opened.body, writable: opened.socket }
     },
-    async [Symbol.asyncDispose]() {
-      await current?.connections[Symbol.asyncDispose]()
-    },
+    [Symbol.asyncDispose]: () => sender[Symbol.asyncDispose](),
   }
-}
-
-/** Refuses answers that would lead the client elsewhere, or that cannot be read as they are. */
-function checked({ status, headers, body }: Answered, secrets: readonly string[]): Executed {
-  const refuse = (code: 'upstream_redirected' | 'upstream_failed', detail?: string) => {
-    void body.return?.()
-    return new ServiceError(code, detail)
-  }
-  if (status >= 300 && status < 400 && status !== 304) throw refuse('upstream_redirected')
-  const encoding = keep(headers, (field) => field === 'content-encoding')
-  if (encoding.some((text, at) => at % 2 === 1 && text.toLowerCase() !== 'identity'))
-    throw refuse('upstream_failed', 'an encoded answer, which was not asked for')
-  return { status, headers: passedOn(headers, secrets), body: withoutSecrets(body, secrets) }
 }
 
 const keep = (headers: RawHeaders, isKept: (field: string) => boolean): string[] =>
@@ -148,7 +88,7 @@ function fieldName(field: string): string {
   return field.toLowerCase()
 }
 
-function readUrl(text: string): { origin: string; base: string } {
+function checkUrl(text: string): void {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const isPlain =
     (url?.protocol === 'http:' || url?.protocol === 'https:') &&
@@ -162,5 +102,4 @@ function readUrl(text: string): { origin: string; base: string } {
   const base = written.replace(/\/$/, '')
   if (base !== '' && (checkPath(base) || base !== url.pathname.replace(/\/$/, '')))
     throw new ServiceError('config_invalid', 'url: its path is not canonical')
-  return { origin: url.origin, base }
 }

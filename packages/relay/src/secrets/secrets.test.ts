@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { testClock } from '@bailiwick/kit'
 import { describe, expect, it } from 'vitest'
+import { httpUpstream } from '../http/http-upstream.ts'
 import { openSecrets } from './secrets.ts'
-import { secretTemplate } from './template.ts'
+import { fillTemplate, headerTemplate } from './template.ts'
 import { withoutSecrets } from './without-secrets.ts'
 
 const value = 'sk-0123456789abcdef'
@@ -162,7 +163,7 @@ describe('a text with secrets', () => {
   const secrets = openSecrets({ env: { A: 'first-secret', B: 'second-secret' } })
 
   it('is filled each time', async () => {
-    expect(await secretTemplate('Basic ${secret:env:A}:${secret:env:B}', secrets).fill()).toEqual({
+    expect(await fillTemplate(headerTemplate('Basic ${secret:env:A}:${secret:env:B}'), secrets)).toEqual({
       text: 'Basic first-secret:second-secret',
       values: ['first-secret', 'second-secret'],
     })
@@ -170,7 +171,10 @@ describe('a text with secrets', () => {
 
   it.each(['${env:A}', '${secret:A}', '${secret:ssm:/a}', '${secret:vault:a/b#c}', 'a\nb', '${', '${secret:}'])(
     'that can never be filled is refused at once: %j',
-    (template) => expect(() => secretTemplate(template, secrets)).toThrow('config_invalid'),
+    (template) =>
+      expect(() => httpUpstream({ name: 'a', url: 'http://a.example', inject: { key: template }, secrets })).toThrow(
+        'config_invalid',
+      ),
   )
 })
 

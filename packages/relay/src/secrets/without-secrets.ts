@@ -1,7 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 
 /** Whether a secret is long enough to be looked for: a shorter text would often be found by chance. */
-export const isFindable = (secret: string): boolean => secret.length >= 8
+const isFindable = (secret: string): boolean => secret.length >= 8
 
 /** Lets bytes pass until one of the secrets is in them, as written, as JSON, a URL or HTML writes it, or in base64. */
 export class SecretScreen {

@@ -1,7 +1,7 @@
+import { secretsIn } from '@bailiwick/relay'
 import { z } from 'zod'
 import { address, template } from '../file-members.ts'
 import { apiMeaning } from '../proxy/api-entry.ts'
-import { secretsIn } from '../template.ts'
 
 /** An API behind another proxy, which asks for a decision at `/authorize/<name>` and then sends the request on itself. */
 export const authorizeEntry = z

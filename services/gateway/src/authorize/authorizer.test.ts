@@ -159,12 +159,14 @@ it('keeps an entry that did not change, and uses none of a file with one that ca
     secrets: openSecrets({ env: { PROXY: secret } }),
   })
   const entry = (more: object = {}) => authorizeEntry.parse({ ...common, ...more })
-  expect(authorizers.prepare({ erp: entry() })()).toEqual({ added: ['erp'], changed: [], removed: [] })
+  expect(authorizers.prepare({ erp: entry() }).use()).toEqual({ added: ['erp'], changed: [], removed: [] })
   const before = authorizers.get('erp')
   expect(() => authorizers.prepare({ erp: entry({ secret: `\${secret:nowhere:x}` }) })).toThrow('config_invalid')
-  authorizers.prepare({ erp: entry() })()
+  authorizers.prepare({ erp: entry() }).use()
   expect(authorizers.get('erp')).toBe(before)
-  expect(authorizers.prepare({ erp: entry({ body: 'unseen', proxy: 'envoy' }) })()).toMatchObject({ changed: ['erp'] })
-  expect(authorizers.prepare({})()).toMatchObject({ removed: ['erp'] })
+  expect(authorizers.prepare({ erp: entry({ body: 'unseen', proxy: 'envoy' }) }).use()).toMatchObject({
+    changed: ['erp'],
+  })
+  expect(authorizers.prepare({}).use()).toMatchObject({ removed: ['erp'] })
   expect(authorizers.get('erp')).toBeUndefined()
 })

@@ -4,16 +4,18 @@ import { ServiceError } from '@bailiwick/errors'
 import { type EnforcementPoint, type Refusal, refusal } from '@bailiwick/pep'
 import {
   checkHead,
+  fillTemplate,
   type RawHeaders,
   type Refused,
   type RelayRequest,
   requestOf,
   type SecretPort,
+  secretsIn,
 } from '@bailiwick/relay'
 import { audienceFault } from '../mcp/claims.ts'
 import { apiManifest } from '../proxy/api-manifest.ts'
 import { type ToAction, toActionOf } from '../proxy/operations.ts'
-import { fillTemplate, secretsIn } from '../template.ts'
+import type { Behind } from '../served.ts'
 import { type AskedAbout, type Asking, askedByEnvoy, askedByForwardAuth, onlyField, proxyField } from './asked-about.ts'
 import type { AuthorizeEntry } from './authorize-entry.ts'
 
@@ -44,7 +46,7 @@ const usualFields = ['accept', 'accept-language', 'content-type']
  * Decides for a proxy, which then sends the request on itself. The action is that of an API behind the gateway, read by the same parse. The
  * gateway does not see what happens: it reports the outcome as `not_observed`, and nothing of the reservation goes back.
  */
-export class Authorizer {
+export class Authorizer implements Behind {
   readonly entry: AuthorizeEntry
   readonly #options: AuthorizerOptions
   readonly #toAction: ToAction
@@ -121,6 +123,14 @@ export class Authorizer {
   #fieldsOf(headers: RawHeaders): ReadonlySet<string> {
     const names = headers.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase())
     return new Set(names.filter((name) => usualFields.includes(name) || this.entry.forward.includes(name)))
+  }
+
+  async retire(): Promise<void> {
+    // What is being decided ends as it began.
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // It holds nothing open.
   }
 }
 

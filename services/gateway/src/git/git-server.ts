@@ -1,4 +1,3 @@
-import { ServiceError } from '@bailiwick/errors'
 import type { EnforcementPoint, Refusal } from '@bailiwick/pep'
 import {
   type Caller,
@@ -8,10 +7,11 @@ import {
   type RelayRequest,
   type SecretPort,
 } from '@bailiwick/relay'
+import { Calls } from '../calls.ts'
 import { audienceFault, readClaims } from '../mcp/claims.ts'
 import type { Shares } from '../mcp/shares.ts'
+import type { Behind } from '../served.ts'
 import { HttpSender } from '../servers/http-sender.ts'
-import { secretsIn } from '../template.ts'
 import { type GitEntry, gitManifest } from './git-entry.ts'
 import { gitUpstream } from './git-upstream.ts'
 
@@ -33,21 +33,19 @@ const answerSeconds = 3600
 const headMs = 600_000
 
 /** One git server: it has each request decided, and sent once. */
-export class GitServer implements AsyncDisposable {
+export class GitServer implements Behind {
   readonly #options: GitServerOptions
   readonly #sender: HttpSender
   readonly #manifest: string
-  /** Calls whose answers still flow. */
-  #calls = 0
-  #isLeaving = false
+  readonly #calls = new Calls()
 
+  /** Throws `config_invalid`. */
   constructor(options: GitServerOptions) {
     const { entry, secrets } = options
-    const inject = entry.inject.headers
-    for (const reference of Object.values(inject).flatMap(secretsIn)) secrets.check(reference)
+    const { url, inject, private: isPrivate } = entry
     this.#options = options
     this.#manifest = gitManifest(entry)
-    this.#sender = new HttpSender({ url: entry.url, inject, secrets, isPrivate: entry.private, headMs })
+    this.#sender = new HttpSender({ url, inject: inject.headers, secrets, isPrivate, headMs })
   }
 
   get entry(): GitEntry {
@@ -72,44 +70,32 @@ export class GitServer implements AsyncDisposable {
   }
 
   /** `pack` follows the request's body, if it is a push. Rejects with a ServiceError for what happened after the permit. */
-  async call(
+  call(
     request: RelayRequest,
     caller: Caller,
     gone: AbortSignal,
     pack?: AsyncIterable<Uint8Array>,
   ): Promise<Relayed | Refusal | Refused> {
-    if (this.#isLeaving) throw new ServiceError('route_unknown')
-    const { entry, point, shares } = this.#options
-    const agent = readClaims(caller.credential)?.owner.agent
-    if (agent !== undefined) shares.checkStreams(agent)
-    const upstream = gitUpstream({ server: this.toolServer, entry, sender: this.#sender, pack })
-    const relay = openRelay({
-      ...{ point, answerSeconds, manifest: this.#manifest, mostAnswerBytes: entry.most_answer_bytes },
-      upstream: agent === undefined ? upstream : shares.inShare(upstream, agent),
+    return this.#calls.run(async () => {
+      const { entry, point, shares } = this.#options
+      const agent = readClaims(caller.credential)?.owner.agent
+      if (agent !== undefined) shares.checkStreams(agent)
+      const upstream = gitUpstream({ server: this.toolServer, entry, sender: this.#sender, pack })
+      const relay = openRelay({
+        ...{ point, answerSeconds, manifest: this.#manifest, mostAnswerBytes: entry.most_answer_bytes },
+        upstream: agent === undefined ? upstream : shares.inShare(upstream, agent),
+      })
+      return relay.run(request, caller, gone)
     })
-    this.#calls++
-    let over: Promise<unknown> = Promise.resolve()
-    try {
-      const relayed = await relay.run(request, caller, gone)
-      if ('over' in relayed) over = relayed.over
-      return relayed
-    } finally {
-      void over.then(() => this.#ended())
-    }
   }
 
-  /** Ends it after the answers that flow. It gets no new call. */
-  retire(): void {
-    this.#isLeaving = true
-    if (this.#calls === 0) void this[Symbol.asyncDispose]()
-  }
-
-  #ended(): void {
-    this.#calls--
-    if (this.#isLeaving && this.#calls === 0) void this[Symbol.asyncDispose]()
+  retire(): Promise<void> {
+    return this.#calls.retire()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
+    // A request that was still being read must not reach a server that is no longer in the file.
+    void this.#calls.retire()
     return this.#sender[Symbol.asyncDispose]()
   }
 }

@@ -1,6 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { Permitted } from '@bailiwick/pep'
 import { type Executed, fieldOf, type RawHeaders, type RelayRequest, type Upstream } from '@bailiwick/relay'
+import { whole } from '../servers/channel.ts'
 import type { HttpSender } from '../servers/http-sender.ts'
 import { type GitCall, gitAction, readGitCall } from './git-action.ts'
 import type { GitEntry } from './git-entry.ts'
@@ -16,7 +17,7 @@ export interface GitUpstreamOptions {
   pack?: AsyncIterable<Uint8Array> | undefined
 }
 
-/** The credential of the gateway was refused, or may do less than the grant. Their text may quote parts of it. */
+/** They concern the credential of the gateway: the server refuses it, or it may do less than the grant. Their bodies may quote parts of it. */
 const ofTheKey: ReadonlySet<number> = new Set([401, 403, 407])
 
 /** A git server as the upstream of a relay, for one request: it sends the commands that were decided on, and the pack after them. */
@@ -37,7 +38,6 @@ export function gitUpstream({ server, entry, sender, pack }: GitUpstreamOptions)
         return error
       }
       const { status } = answered
-      if (status >= 300 && status < 400) throw giveUp(new ServiceError('upstream_redirected'))
       if (ofTheKey.has(status))
         throw giveUp(
           new ServiceError('upstream_failed', 'the git server does not accept the credential of the gateway'),
@@ -46,9 +46,8 @@ export function gitUpstream({ server, entry, sender, pack }: GitUpstreamOptions)
         void answered.body.return?.()
         return plain(status, `The git server answered ${status}.\n`)
       }
-      const encoding = (fieldOf(answered.headers, 'content-encoding') ?? 'identity').toLowerCase()
-      // Of the dumb protocol, or a page for people.
-      if (fieldOf(answered.headers, 'content-type') !== type || encoding !== 'identity')
+      // An answer of the dumb protocol, or a page for people.
+      if (fieldOf(answered.headers, 'content-type') !== type)
         throw giveUp(new ServiceError('upstream_failed', 'the answer is not of the smart protocol'))
       return { status, headers: ['content-type', type], ...watched(call, request, answered.body) }
     },
@@ -112,9 +111,5 @@ function seen(
 const plain = (status: number, text: string): Executed => ({
   status,
   headers: ['content-type', 'text/plain; charset=utf-8'],
-  body: once(Buffer.from(text)),
+  body: whole(Buffer.from(text)),
 })
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
-}

@@ -30,7 +30,8 @@ function opened() {
     await new Promise(setImmediate)
     return happened.splice(0)
   }
-  return { servers, bodies, held, told }
+  const apply = (...file: Parameters<McpServers['prepare']>) => servers.prepare(...file).use()
+  return { servers, apply, bodies, held, told }
 }
 
 const callOf = (agent: string) => {
@@ -42,38 +43,38 @@ const call = callOf('one')
 const owners = new Map(['one', 'two'].map((agent) => [JSON.stringify(['grt_1', null, agent]), agent]))
 
 it('opens what is new, ends what is gone, and keeps what is alike', async () => {
-  const { servers, told } = opened()
-  servers.apply({ a: entry('1'), b: entry('2') })
+  const { servers, apply, told } = opened()
+  apply({ a: entry('1'), b: entry('2') })
   expect(await told()).toEqual(['opened a 1', 'opened b 2'])
-  const changes = servers.apply({ a: entry('1', { denials: 'result' }), c: entry('3') })
+  const changes = apply({ a: entry('1', { denials: 'result' }), c: entry('3') })
   expect(changes).toEqual({ added: ['c'], changed: [], removed: ['b'] })
   expect(await told()).toEqual(['opened c 3', 'adopted a result', 'ended b 2'])
   expect([servers.has('b'), servers.post('b', ...call)]).toEqual([false, undefined])
 })
 
 it('serves a server without its pin if the file cannot be read, and uses the rest of a new file', async () => {
-  const { servers, told } = opened()
+  const { servers, apply, told } = opened()
   const files = { a: entry('1', { pin: '/nowhere/a.json' }), b: entry('2') }
-  expect(() => servers.apply(files)).toThrow('config_invalid')
+  expect(() => apply(files)).toThrow('config_invalid')
   const unreadable: string[] = []
-  servers.apply(files, (name) => unreadable.push(name))
+  apply(files, (name) => unreadable.push(name))
   expect([unreadable, servers.names]).toEqual([['a'], ['a', 'b']])
   expect(await told()).toEqual(['opened a 1', 'opened b 2'])
 })
 
 it('changes nothing if one entry cannot be used', async () => {
-  const { servers, told } = opened()
-  servers.apply({ a: entry('1') })
+  const { servers, apply, told } = opened()
+  apply({ a: entry('1') })
   await told()
-  expect(() => servers.apply({ a: entry('1', { denials: 'result' }), b: entry('2'), c: entry('bad') })).toThrow()
+  expect(() => apply({ a: entry('1', { denials: 'result' }), b: entry('2'), c: entry('bad') })).toThrow()
   // What was opened for it ends again, and what is in use was not touched.
   expect(await told()).toEqual(['opened b 2', 'ended b 2'])
   expect(servers.names).toEqual(['a'])
 })
 
 it('ends a server that is reached in another way after its answers, and sends nothing more to it', async () => {
-  const { servers, bodies, held, told } = opened()
-  servers.apply({ a: entry('1') })
+  const { servers, apply, bodies, held, told } = opened()
+  apply({ a: entry('1') })
   const flow = async (agent: string) => {
     bodies.push(
       (async function* () {
@@ -84,7 +85,7 @@ it('ends a server that is reached in another way after its answers, and sends no
   }
   const [one, two] = [await flow('one'), await flow('two')]
   for await (const _ of two);
-  expect(servers.apply({ a: entry('2') }).changed).toEqual(['a'])
+  expect(apply({ a: entry('2') }).changed).toEqual(['a'])
   // What waits for nothing ends at once.
   const [ofOne, ofTwo] = owners.keys()
   expect(await told()).toEqual(['opened a 1', 'opened a 2', `ended of a 1: ${ofTwo}`])

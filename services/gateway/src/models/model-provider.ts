@@ -1,10 +1,12 @@
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import type { EnforcementPoint, Refusal } from '@bailiwick/pep'
 import { type Caller, openRelay, type Refused, type Relayed, type RelayRequest } from '@bailiwick/relay'
+import { Calls } from '../calls.ts'
 import { audienceFault, type Owner, readClaims } from '../mcp/claims.ts'
 import type { Shares } from '../mcp/shares.ts'
 import { needsUsage, outputFor, withLimit } from '../model-requests/clamp.ts'
 import { costPointers, type ModelRequest, modelAction, readModelRequest } from '../model-requests/model-request.ts'
+import type { Behind } from '../served.ts'
 import type { HttpSender } from '../servers/http-sender.ts'
 import type { ModelsEntry } from './models-entry.ts'
 import { modelsUpstream } from './models-upstream.ts'
@@ -14,8 +16,8 @@ export interface ModelProviderOptions {
   name: string
   entry: ModelsEntry
   point: Pick<EnforcementPoint, 'guard' | 'budget'>
-  /** Opens the connections to one endpoint. */
-  openSender: (url: string) => HttpSender
+  /** The connections to the provider. They end with this. */
+  sender: HttpSender
   /** The provider's address as agents know it, without a slash at its end: the audience of credentials for it alone. */
   address: string
   /** Further audiences that mean every provider: the gateway's address, and the installation's. */
@@ -37,16 +39,13 @@ const mostBeyond = 10_000
 const unlimited = 10n ** 30n
 
 /** One provider of models: it has each call priced, clamped to what is left, decided, sent once, and settled. */
-export class ModelProvider implements AsyncDisposable {
+export class ModelProvider implements Behind {
   readonly #options: ModelProviderOptions
   /** What people signed of it. */
   readonly manifest: string
-  readonly #senders = new Map<string, HttpSender>()
   /** Grants and models with an answer beyond its reservation: no reservation bounds a further one. */
   readonly #beyond = new Set<string>()
-  /** Calls whose answers still flow. */
-  #calls = 0
-  #isLeaving = false
+  readonly #calls = new Calls()
 
   constructor(options: ModelProviderOptions) {
     this.#options = options
@@ -58,17 +57,8 @@ export class ModelProvider implements AsyncDisposable {
   }
 
   /** Rejects with a ServiceError for what happened after the permit. */
-  async call(request: RelayRequest, caller: Caller, gone: AbortSignal): Promise<Relayed | Refusal | Refused> {
-    if (this.#isLeaving) throw new ServiceError('route_unknown')
-    this.#calls++
-    let over: Promise<unknown> = Promise.resolve()
-    try {
-      const relayed = await this.#call(request, caller, gone)
-      if ('over' in relayed) over = relayed.over
-      return relayed
-    } finally {
-      void over.then(() => this.#ended())
-    }
+  call(request: RelayRequest, caller: Caller, gone: AbortSignal): Promise<Relayed | Refusal | Refused> {
+    return this.#calls.run(() => this.#call(request, caller, gone))
   }
 
   async #call(request: RelayRequest, caller: Caller, gone: AbortSignal): Promise<Relayed | Refusal | Refused> {
@@ -133,10 +123,10 @@ export class ModelProvider implements AsyncDisposable {
   }
 
   #run(request: RelayRequest, read: ModelRequest, { caller, owner, isCounted }: Asking, gone: AbortSignal) {
-    const { entry, point, shares, onUnsettled, onBeyond } = this.#options
+    const { entry, point, sender, shares, onUnsettled, onBeyond } = this.#options
     const upstream = modelsUpstream({
       ...{ name: this.#server, entry, isPriced: isCounted },
-      send: (path, ...sent) => this.#sender(path).send(...sent),
+      send: (path, sent, signal) => sender.send({ ...sent, below: path }, signal),
       hidesUsage: needsUsage(read.endpoint, read.asked),
       onUnsettled: () => onUnsettled(read.asked.model),
       onBeyond: () => {
@@ -157,26 +147,13 @@ export class ModelProvider implements AsyncDisposable {
     this.#beyond.add(key)
   }
 
-  #sender(path: string): HttpSender {
-    const { entry, openSender } = this.#options
-    const sender = this.#senders.get(path) ?? openSender(`${entry.url.replace(/\/$/, '')}${path}`)
-    this.#senders.set(path, sender)
-    return sender
+  retire(): Promise<void> {
+    return this.#calls.retire()
   }
 
-  /** Ends it after the answers that flow. It gets no new call. */
-  retire(): void {
-    this.#isLeaving = true
-    if (this.#calls === 0) void this[Symbol.asyncDispose]()
-  }
-
-  #ended(): void {
-    this.#calls--
-    if (this.#isLeaving && this.#calls === 0) void this[Symbol.asyncDispose]()
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#senders.values()].map((sender) => sender[Symbol.asyncDispose]()))
+  [Symbol.asyncDispose](): Promise<void> {
+    void this.#calls.retire()
+    return this.#options.sender[Symbol.asyncDispose]()
   }
 }
 

@@ -1,5 +1,5 @@
+import type { Template } from '@bailiwick/relay'
 import { z } from 'zod'
-import type { Template } from '../template.ts'
 import { pricesSchema } from './prices.ts'
 
 /** The members of an entry of `models` in `gateway.yaml`, from the schemas for addresses and injected fields that all entries share. */

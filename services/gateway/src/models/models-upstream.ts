@@ -3,6 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import type { Permitted } from '@bailiwick/pep'
 import { type Executed, fieldOf, type RawHeaders, type Refused, type Upstream } from '@bailiwick/relay'
 import { type ModelRequest, modelAction, readModelRequest } from '../model-requests/model-request.ts'
+import { whole } from '../servers/channel.ts'
 import type { HttpSender } from '../servers/http-sender.ts'
 import { Meter } from './meter.ts'
 import { failedError } from './model-answers.ts'
@@ -53,14 +54,6 @@ export function modelsUpstream({ name, entry, send, ...options }: ModelsUpstream
       const kept = headers.filter((_, n) => forwarded.has((headers[n - (n % 2)] ?? '').toLowerCase()))
       const answered = await send(read.endpoint.path, { method, headers: kept, body }, signal)
       const { status } = answered
-      if (status >= 300 && status < 400) {
-        void answered.body.return?.()
-        throw new ServiceError('upstream_redirected')
-      }
-      if ((fieldOf(answered.headers, 'content-encoding') ?? 'identity').toLowerCase() !== 'identity') {
-        void answered.body.return?.()
-        throw new ServiceError('upstream_failed', 'an encoded answer, which was not asked for')
-      }
       if (ofTheKey.has(status)) {
         void answered.body.return?.()
         return refusedKey(entry, status)
@@ -109,13 +102,9 @@ function refusedKey({ api, prices: { currency, not_charged } }: ModelsEntry, the
   return {
     status,
     headers: Object.entries(fields).flat(),
-    body: once(Buffer.from(JSON.stringify(body))),
+    body: whole(Buffer.from(JSON.stringify(body))),
     ...(not_charged.includes(theirs) ? { used: () => ({ cost: { amount: '0', currency } }) } : {}),
   }
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }
 
 /** An answer repeats the request's instructions and tools, and a token in an event of its own takes a few hundred bytes, some of them four times. */

@@ -10,7 +10,6 @@ import {
   type SecretPort,
   type Upstream,
 } from '@bailiwick/relay'
-import { templateText } from '../template.ts'
 import type { ApiEntry } from './api-entry.ts'
 import { toActionOf } from './operations.ts'
 
@@ -53,9 +52,7 @@ export class ApiUpstream implements Upstream {
     this.#http = httpUpstream({
       ...{ name: server, url, forward, secrets, headMs, idleMs },
       isPrivate: entry.private,
-      inject: Object.fromEntries(
-        Object.entries(entry.inject.headers).map(([field, template]) => [field, templateText(template)]),
-      ),
+      inject: entry.inject.headers,
     })
   }
 

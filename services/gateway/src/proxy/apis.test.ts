@@ -89,7 +89,10 @@ it('keeps what did not change, ends what is gone, and changes nothing upon a fil
   const broken = w.entry({ inject: { headers: { authorization: `\${secret:nowhere:x}` } } })
   expect(() => w.apply({ erp: w.entry(), other: broken })).toThrow('config_invalid')
   expect(await w.run()).toBe('executed')
+  const api = w.apis.get('erp')
   expect(w.apply({})).toEqual({ added: [], changed: [], removed: ['erp'] })
+  // A request that was being read meanwhile goes nowhere.
+  await expect(api?.call(get, callerOf(publicUrl), never)).rejects.toThrow('route_unknown')
   expect(w.apis.addressOf('erp')).toBeUndefined()
   expect(await w.run()).toBeUndefined()
   expect(w.api.arrived).toHaveLength(3)

@@ -48,10 +48,6 @@ export class HttpChannel implements Channel {
     if (id !== undefined) this.#unanswered.sent(id)
     const answer = await this.#send(request, signal)
     const { status, headers } = answer
-    if (fieldsOf(headers, 'content-encoding').some((value) => value.toLowerCase() !== 'identity')) {
-      await giveUp(answer.body)
-      throw new ServiceError('upstream_failed', 'the answer is encoded')
-    }
     const [session] = fieldsOf(headers, 'mcp-session-id')
     if (session !== undefined && this.#session === undefined && this.era === 'legacy') this.#session = session
     if (status === 404 && this.#session !== undefined) this.#isOver = true

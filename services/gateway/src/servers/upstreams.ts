@@ -2,12 +2,11 @@ import { hash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { delimiter, isAbsolute, join, resolve } from 'node:path'
 import type { Era } from '@bailiwick/mcp'
-import type { SecretPort } from '@bailiwick/relay'
+import { fillTemplate, type SecretPort, secretsIn } from '@bailiwick/relay'
 import { BridgeChannel } from '../bridge/bridge-channel.ts'
 import { eraOf } from '../bridge/bridgeable.ts'
 import type { ServerEntry, StdioServerEntry } from '../gateway-file.ts'
 import type { ServerIdentity } from '../manifest/manifest.ts'
-import { fillTemplate, secretsIn } from '../template.ts'
 import type { Channel } from './channel.ts'
 import { errorText } from './error-text.ts'
 import { HttpChannel } from './http-channel.ts'
@@ -49,14 +48,13 @@ export function accessTo(entry: ServerEntry, options: OpenOptions): ServerAccess
 function accessInOwnEra(entry: ServerEntry, options: OpenOptions): ServerAccess {
   const { secrets, env, answerMs } = options
   const identity = () => identityOf(entry, env)
-  const templates = Object.values('url' in entry ? entry.inject.headers : entry.env)
-  for (const reference of templates.flatMap(secretsIn)) secrets.check(reference)
   if ('url' in entry) {
     const { url, private: isPrivate } = entry
     const sender = new HttpSender({ url, inject: entry.inject.headers, secrets, isPrivate, headMs: answerMs })
     const dispose = () => sender[Symbol.asyncDispose]()
     return { open: async (era) => new HttpChannel(era, sender), identity, [Symbol.asyncDispose]: dispose }
   }
+  for (const reference of Object.values(entry.env).flatMap(secretsIn)) secrets.check(reference)
   return { open: (era) => startServer(entry, era, options), identity, [Symbol.asyncDispose]: async () => undefined }
 }
 

@@ -1,5 +1,5 @@
-import { Secret } from '@bailiwick/relay'
 import { expect, it } from 'vitest'
+import { Secret } from './secret-port.ts'
 import { fillTemplate, parseTemplate, secretsIn } from './template.ts'
 
 const secrets = (values: Record<string, string>) => ({ read: async (name: string) => new Secret(values[name] ?? '') })
