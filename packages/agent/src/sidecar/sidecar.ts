@@ -1,6 +1,5 @@
-import { type Action, actionDigest, encodeBase64url } from '@bailiwick/credentials'
+import { type Action, encodeBase64url } from '@bailiwick/credentials'
 import { errorCode, errorKinds } from '@bailiwick/errors'
-import { after } from '@bailiwick/kit'
 import {
   addElements,
   type Era,
@@ -30,17 +29,18 @@ import {
   rewritten,
   wholeOf,
 } from './answers.ts'
-import { type Denied, denialCodeIn, deniedIn, deniedMessage, endsTask, withoutOffer } from './denied.ts'
+import { denialCodeIn, deniedIn, endsTask, withoutOffer } from './denied.ts'
 import { BeginDenied, type Gateway, gatewayAt } from './gateway.ts'
-import { type Call, held, longestHoldSeconds } from './held.ts'
-import { helloOf, serverInfo, showsUrls, withTools } from './hello.ts'
+import { type Call, longestHoldSeconds } from './held.ts'
+import { helloOf, serverInfo, withTools } from './hello.ts'
 import { itemsOf, withMore } from './lists.ts'
 import { OwnCalls } from './own-calls.ts'
-import { ownTools, requestAccess } from './own-tools.ts'
+import { ownTools } from './own-tools.ts'
 import { type Behind, responseToNothing } from './server-asks.ts'
-import { keepNewest, type Session, Sessions } from './sessions.ts'
+import { type Session, Sessions } from './sessions.ts'
 import type { SidecarOptions } from './sidecar-options.ts'
 import { type Asked, Tasks } from './tasks.ts'
+import { ToolCalls } from './tool-calls.ts'
 
 export type { SidecarOptions }
 
@@ -53,17 +53,7 @@ export interface Sidecar extends AsyncDisposable {
   describedTool(name: string): JsonObject | undefined
 }
 
-/** The decision point may learn of an approval a moment after the agent. */
-const afterApproval = { tries: 25, ms: 200 }
 const beginMs = 60_000
-/** Begins the `requestState` of the sidecar's own questions. */
-const ownState = 'bailiwick.'
-
-interface Waiting {
-  readonly asked: Asked
-  readonly digest: string
-}
-
 /**
  * Makes an agent of a program that speaks plain MCP. What it sends goes on to the gateway with the agent's credential, a proof of its key
  * and a signature over the action. The three tools `bailiwick_…` are answered here, because a request for access is signed with the key.
@@ -77,23 +67,27 @@ class McpSidecar implements Sidecar {
   readonly #tasks: Tasks
   readonly #gateway: Gateway
   readonly #own: OwnCalls
-  readonly #holdMs: number
+  readonly #calls: ToolCalls
   readonly #sessions = new Sessions()
-  readonly #waiting = new Map<string, Waiting>()
   readonly #listed = new Map<string, JsonObject>()
   onToolsChanged: (() => void) | undefined
 
   constructor(options: SidecarOptions) {
     const { agent, grantId, onCompleting, report = () => undefined } = options
     this.#options = options
-    this.#holdMs = Math.min(options.holdSeconds ?? 0, longestHoldSeconds) * 1000
     this.#gateway = gatewayAt(options)
     this.#tasks = new Tasks(agent, { grantId, onCompleting, report, onChange: () => this.onToolsChanged?.() })
+    const urlOf = (asked: Asked) => this.#urlOf(asked)
+    this.#calls = new ToolCalls({
+      ...{ tasks: this.#tasks, urlOf, random: options.random },
+      forward: (call, action) => this.#forward(call, action),
+      actionOf: (request) => this.#actionOf(request),
+      holdMs: Math.min(options.holdSeconds ?? 0, longestHoldSeconds) * 1000,
+    })
     this.#own = new OwnCalls({
-      tasks: this.#tasks,
+      ...{ tasks: this.#tasks, urlOf },
       toolServer: () => this.#gateway.toolServer(),
-      urlOf: (asked) => this.#urlOf(asked),
-      hold: (call, asked, then) => this.#hold(call, asked, then),
+      hold: (call, asked, then) => this.#calls.hold(call, asked, then),
     })
   }
 
@@ -286,117 +280,9 @@ class McpSidecar implements Sidecar {
       if (typeof tool.name === 'string' && this.#listed.size < 4096) this.#listed.set(tool.name, tool)
   }
 
-  async #call(call: Call): Promise<ClientAnswer> {
-    const { message, request } = call
-    const { name, requestState } = message.params
-    if (typeof name === 'string' && isReserved(name)) return this.#own.call(call, name)
-    if (typeof requestState === 'string' && requestState.startsWith(ownState))
-      return this.#secondRound(call, requestState)
-    const action = await this.#actionOf(request)
-    if ('refused' in action) return refusedAnswer(action, { id: message.id, era: call.era })
-    const answer = await this.#attempt(call, action)
-    return 'code' in answer ? this.#denied(call, action, answer) : answer
-  }
-
-  /** The gateway's answer to a call, or its denial. */
-  async #attempt(call: Call, action: Action): Promise<ClientAnswer | Denied> {
-    const grantId = this.#tasks.grantFor(action.resource.id)
-    let answer: ClientAnswer
-    try {
-      answer = await this.#forward(call, action)
-    } catch (error) {
-      const code = errorCode(error)
-      if (grantId === undefined || this.#tasks.grants.has(grantId)) throw error
-      return { code, reason: `The task is over. Call ${requestAccess} if you still need it.`, denial: undefined }
-    }
-    if (denialCodeIn(answer) === undefined) return answer
-    const body = await wholeOf(answer.body)
-    const denied = deniedIn(parsed(body.toString('utf8')) ?? {}, action)
-    if (denied === undefined) return { ...answer, body }
-    // A denial that waits for a yes is of its grant alone, and no task answers it.
-    if (denied.denial !== undefined && denied.code !== 'step_up_required') this.#tasks.denied(denied.denial)
-    if (grantId !== undefined && endsTask(denied.code)) this.#tasks.lost(grantId)
-    return denied
-  }
-
-  /** A call that waits for a human's yes is asked for, if its client can wait, or can show the human where to answer. */
-  async #denied(call: Call, action: Action, denied: Denied): Promise<ClientAnswer> {
-    const grantId = this.#tasks.grantFor(action.resource.id)
-    const canWait = this.#holdMs > 0 || showsUrls(call)
-    if (denied.code !== 'step_up_required' || denied.denial === undefined || grantId === undefined || !canWait)
-      return this.#refusal(call, denied)
-    let asked: Asked
-    try {
-      asked = await this.#tasks.askForAction(grantId, action, denied.denial)
-    } catch (error) {
-      const code = errorCode(error)
-      return this.#refusal(call, {
-        ...denied,
-        reason: `A human could not be asked (${code}): ${errorKinds[code].title}.`,
-      })
-    }
-    return this.#hold(call, asked, () => this.#afterAnswer(call, action, asked, denied))
-  }
-
-  #refusal({ message, era }: Call, denied: Denied): ClientAnswer {
-    return jsonAnswer(200, deniedMessage(message.id, era, denied, String(message.params.name)))
-  }
-
-  #hold(call: Call, asked: Asked, then: () => Promise<ClientAnswer>): Promise<ClientAnswer> {
-    return held({ call, asked, url: this.#urlOf(asked), holdMs: this.#holdMs }, then)
-  }
-
-  async #afterAnswer(call: Call, action: Action, asked: Asked, denied: Denied): Promise<ClientAnswer> {
-    const { status } = asked.state
-    if (status === 'approved') {
-      for (let tries = 1; ; tries++) {
-        const answer = await this.#attempt(call, action)
-        if (!('code' in answer)) return answer
-        if (answer.code !== 'step_up_required' || tries === afterApproval.tries) return this.#refusal(call, answer)
-        await after(afterApproval.ms, call.signal)
-      }
-    }
-    const url = this.#urlOf(asked)
-    if (status !== 'pending')
-      return this.#refusal(call, { code: denied.code, reason: `The human's answer is: ${status}.`, denial: undefined })
-    if (showsUrls(call)) return this.#inputRequired(call, action, asked)
-    const reason = `A human was asked, and has not answered yet. The request is ${asked.requestId}, at ${url}. Call the tool again later.`
-    return this.#refusal(call, { code: denied.code, reason, denial: undefined })
-  }
-
-  /** Asks the client to show the human where to answer (2026-07-28, `input_required`). */
-  #inputRequired({ message }: Call, action: Action, asked: Asked): ClientAnswer {
-    const requestState = `${ownState}${encodeBase64url(this.#options.random(16))}`
-    keepNewest(this.#waiting, requestState, { asked, digest: actionDigest(action) })
-    const params = { mode: 'url', message: 'This call needs your approval.', url: this.#urlOf(asked) }
-    const inputRequests = { bailiwick_approval: { method: 'elicitation/create', params } }
-    const result = { resultType: 'input_required', inputRequests, requestState }
-    return jsonAnswer(200, { jsonrpc: '2.0', id: message.id, result })
-  }
-
-  /**
-   * The call again, after the client showed the page. The state comes from the client: it only finds what is kept here, and is good for the
-   * same call alone. What the client says of the human's answer counts for nothing, except for a no.
-   */
-  async #secondRound(call: Call, state: string): Promise<ClientAnswer> {
-    const { message } = call
-    const { requestState: _, inputResponses, ...params } = message.params
-    const body = Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: message.id, method: message.method, params }))
-    const again: Call = { ...call, message: { ...message, params }, request: { ...call.request, body } }
-    const action = await this.#actionOf(again.request)
-    const waiting = this.#waiting.get(state)
-    if ('refused' in action) return refusedAnswer(action, { id: message.id, era: call.era })
-    if (waiting === undefined || waiting.digest !== actionDigest(action))
-      return errorAnswer(200, message.id, -32602, 'requestState: not of this call')
-    this.#waiting.delete(state)
-    const { asked } = waiting
-    const said = isObject(inputResponses) ? inputResponses.bailiwick_approval : undefined
-    const denied: Denied = { code: 'step_up_required', reason: '', denial: undefined }
-    if (isObject(said) && said.action !== 'accept' && asked.state.status === 'pending') {
-      await this.#tasks.cancel(asked).catch(() => undefined)
-      return this.#refusal(again, { ...denied, reason: 'The human did not open the page. The request was withdrawn.' })
-    }
-    return this.#hold(again, asked, () => this.#afterAnswer(again, action, asked, denied))
+  #call(call: Call): Promise<ClientAnswer> {
+    const { name } = call.message.params
+    return typeof name === 'string' && isReserved(name) ? this.#own.call(call, name) : this.#calls.answer(call)
   }
 
   #urlOf({ requestId }: Asked): string {

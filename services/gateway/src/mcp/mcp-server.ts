@@ -21,8 +21,9 @@ import type { Caller, Executed, RelayRequest } from '@bailiwick/relay'
 import { eraOf, unbridgeable } from '../bridge/bridgeable.ts'
 import type { ServerEntry } from '../gateway-file.ts'
 import { type Described, describedIn, isSame } from '../manifest/manifest.ts'
-import { helloOf, initialize, observe } from '../manifest/observe.ts'
+import { helloOf, initialize } from '../manifest/observe.ts'
 import { hashFor, hashOfUndescribed, isUsable, type Pin } from '../manifest/pins.ts'
+import { type Observed, Readings } from '../manifest/readings.ts'
 import type { Channel, Rewrite } from '../servers/channel.ts'
 import { TaskRequests } from '../tasks/task-requests.ts'
 import { Tasks } from '../tasks/tasks.ts'
@@ -59,6 +60,7 @@ export class McpServer implements AsyncDisposable {
   readonly #conversations: Conversations
   readonly #callers: Callers
   readonly #tasks: TaskRequests
+  readonly #readings: Readings
   readonly #server: string
   #denials: ServerEntry['denials']
   #pin: Pin | undefined
@@ -70,6 +72,9 @@ export class McpServer implements AsyncDisposable {
     this.#pin = pin
     this.#limits = { ...defaultLimits, ...options.limits }
     this.#server = entry.server ?? name
+    const { access, onRead } = options
+    const { freshMs } = this.#limits
+    this.#readings = new Readings({ access, clock, freshMs, onRead, newId: () => this.#newId() })
     const onNothing = (refusal: Refusal, claims: Claims) => this.#heard(refusal, claims)
     this.#callers = new Callers({ ...options, server: this.#server, onNothing })
     const denied = (refusal: Refusal, id: string | number | null) => this.#denied(refusal, id)
@@ -152,9 +157,9 @@ export class McpServer implements AsyncDisposable {
         const actionOf: typeof mcpAction = (server, answer) => answerAction(server, method, answer)
         const action = actionOf(this.#server, request)
         if ('refused' in action) return refusedAnswer(action, { id: null, era })
-        const isRead = this.#isFresh(conversation)
+        const isRead = this.#readings.isFresh(conversation)
         const stranger = isRead ? undefined : await this.#callers.whyNothing({ request, caller, claims }, action)
-        const manifest = stranger === undefined ? this.#hashOf(await this.#observed(conversation)) : undefined
+        const manifest = stranger === undefined ? this.#hashOf(await this.#readings.of(conversation)) : undefined
         const decided = stranger ?? (await this.#decide(request, caller, conversation, { manifest, signal }, actionOf))
         if (!('refused' in decided) && decided.allowed) return answerOf(decided)
         const answer = 'refused' in decided ? refusedAnswer(decided, { id: null, era }) : this.#denied(decided, null)
@@ -217,7 +222,7 @@ export class McpServer implements AsyncDisposable {
     const conversation = await this.#conversationOf(asked)
     const isCall = message.method === 'tools/call'
     if ('reason' in conversation) return this.#denied(conversation, id, isCall)
-    const now = await this.#observed(conversation)
+    const now = await this.#readings.of(conversation)
     const kind = described[message.method]
     const tool = isCall && name !== undefined ? describedIn(now.manifest, 'tools', name) : undefined
     const wrong = wrongIn(asked, tool, conversation.tasks)
@@ -269,7 +274,7 @@ export class McpServer implements AsyncDisposable {
     const conversation = await this.#conversationOf(asked, { isVerified: true, mayBegin: known === undefined })
     if ('reason' in conversation) return this.#denied(conversation, id)
     conversation.observed = undefined
-    const now = await this.#observed(conversation)
+    const now = await this.#readings.of(conversation)
     const pin = this.#pin
     const kind = kinds[member]
     const manifest = this.#hashOf(now)
@@ -306,7 +311,7 @@ export class McpServer implements AsyncDisposable {
   }
 
   /** The hash that a list of a server is asked with. */
-  #hashOf(now: NonNullable<Conversation['observed']>): string {
+  #hashOf(now: Observed): string {
     return hashFor(this.#pin, now, undefined, undefined)
   }
 
@@ -327,20 +332,8 @@ export class McpServer implements AsyncDisposable {
     if (message.method === 'initialize' && verified !== undefined) return this.#initialize(asked, verified)
     const conversation = await this.#conversationOf(asked, { isVerified: true, mayBegin: begins })
     if ('reason' in conversation) return this.#denied(conversation, id)
-    const rewrite = message.method === 'server/discover' ? await this.#asRead(conversation) : undefined
+    const rewrite = message.method === 'server/discover' ? await this.#readings.asRead(conversation) : undefined
     return answerOf({ executed: await this.#exchange(asked, conversation, rewrite) })
-  }
-
-  /** What a server tells a client of itself is what was read and hashed: people would have approved one text, and a model would get another. */
-  async #asRead(conversation: Conversation): Promise<Rewrite> {
-    const { server_info, instructions } = (await this.#observed(conversation)).manifest
-    return (text, { result }) => {
-      const told = helloOf(isObject(result) ? result : undefined)
-      if (told === undefined || (isSame(told.serverInfo, server_info) && isSame(told.instructions, instructions)))
-        return text
-      conversation.observed = undefined
-      throw new ServiceError('answer_malformed', 'the server describes itself otherwise to its client')
-    }
   }
 
   /** Begins a session of the legacy era. The gateway gives it a random name, which no other client can guess, or use. */
@@ -396,7 +389,7 @@ export class McpServer implements AsyncDisposable {
       : this.#conversations.known(claims.owner)
     if (known !== undefined && known.channel.era === era) {
       if (isVerified) this.#conversations.use(known)
-      if (isVerified || this.#isFresh(known)) return known
+      if (isVerified || this.#readings.isFresh(known)) return known
       return (await this.#callers.whyNothing(asked, this.#signedIn(request))) ?? known
     }
     if (!mayBegin) {
@@ -413,26 +406,6 @@ export class McpServer implements AsyncDisposable {
   /** What the proof of a request that is decided may be over. */
   #signedIn(request: RelayRequest): Action | string {
     return actionIn(this.#server, request) ?? request.method
-  }
-
-  /**
-   * What the server now says of itself over this conversation. It is read before the first call, for each list, and again when the last
-   * reading is no longer fresh.
-   */
-  async #observed(conversation: Conversation): Promise<NonNullable<Conversation['observed']>> {
-    const { clock, access } = this.#options
-    if (this.#isFresh(conversation)) return conversation.observed
-    const at = clock.monotonic()
-    const { hello, channel } = conversation
-    const read = await observe(channel, { identity: access.identity(), hello, newId: () => this.#newId() })
-    conversation.observed = { ...read, at }
-    this.#options.onRead?.({ ...read, era: channel.era })
-    return conversation.observed
-  }
-
-  #isFresh(conversation: Conversation): conversation is Conversation & { observed: object } {
-    const { observed } = conversation
-    return observed !== undefined && this.#options.clock.monotonic() - observed.at < this.#limits.freshMs
   }
 
   async #decide(
