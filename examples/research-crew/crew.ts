@@ -23,7 +23,7 @@ export const scouts = [
 
 export const agentIdOf = (name: string): string => `spiffe://bailiwick.local/agent/${name}`
 
-/** The agent of this name: only the program that it is calls this, with its own key. */
+/** The agent of this name. Only that agent's own program calls this, with its own key. */
 export const agentOf = (name: string): Agent =>
   createAgent({
     agentId: agentIdOf(name),

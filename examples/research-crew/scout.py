@@ -1,4 +1,4 @@
-"""scout.py NAME DELEGATION TOPIC: searches the library under its part of the lead's task, until it may not any more."""
+"""scout.py NAME DELEGATION TOPIC: searches the library under its part of the lead's task, until it is denied."""
 
 import json
 import os
@@ -36,7 +36,7 @@ with agent, httpx.Client(auth=Auth(agent, delegation, action=tool("library/searc
         if answer.is_success:
             searches += 1
         elif "retry_after" in said and waits < 40:
-            # What decides is busy: it says in how many seconds the same call may succeed.
+            # The decision point is busy: it says in how many seconds the same call may succeed.
             waits += 1
             time.sleep(said["retry_after"])
         else:

@@ -1,4 +1,4 @@
-// scout.ts NAME DELEGATION TOPIC: searches the library under its part of the lead's task, until it may not any more.
+// scout.ts NAME DELEGATION TOPIC: searches the library under its part of the lead's task, until it is denied.
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { agentOf, LIBRARY, price, resource } from './crew.ts'
@@ -19,7 +19,7 @@ for (let waits = 0; ended === ''; ) {
     const answer = await scout.fetch(`${LIBRARY}/search`, { method: 'POST' }, call)
     const { code = 'unknown', retry_after } = (await answer.json()) as { code?: string; retry_after?: number }
     if (answer.ok) searches++
-    // What decides is busy: it says in how many seconds the same call may succeed.
+    // The decision point is busy: it says in how many seconds the same call may succeed.
     else if (retry_after !== undefined && waits++ < 40) await sleep(retry_after * 1000)
     else ended = code
   } catch (error) {

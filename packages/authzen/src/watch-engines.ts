@@ -3,13 +3,13 @@ import { EngineWatch } from '@bailiwick/policy'
 
 /** A comparison must not hold up the answer that it is about, and a durable decision takes a while. */
 const compareAfterMs = 1000
-/** Each keeps its request until then. A difference shows in others as well. */
+/** The most comparisons that wait, each with its request in memory. The rest are left out: other requests show a difference too. */
 const mostWaiting = 64
 
 export interface WatchEnginesOptions {
   metrics: Metrics
   logger: Logger
-  /** Of this many decisions of the compiled engine one is compared with Cedar's. */
+  /** One of this many decisions of the compiled engine is compared with Cedar's. */
   compareOneIn: number
   /** Default: a timer that does not keep the process alive. */
   after?(ms: number, run: () => void): void

@@ -22,6 +22,6 @@ export interface SidecarOptions {
   random: (n: number) => Uint8Array
   /** Called when a grant is given back at the client's own wish. `completion` rejects if it could not be. */
   onCompleting?: (grantId: string, completion: Promise<void>) => void
-  /** Says on which a person should look. Contains no secret. */
+  /** Takes lines that a person should read. None contains a secret. */
   report?: (line: string) => void
 }

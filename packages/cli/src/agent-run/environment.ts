@@ -12,7 +12,7 @@ const names: readonly RegExp[] = [
   /^(KUBECONFIG|KRB5CCNAME|KRB5_KTNAME|NETRC|PGPASSFILE|PGSERVICEFILE|DOCKER_HOST|DOCKER_CONFIG|DOCKER_CERT_PATH|XAUTHORITY)$/i,
 ]
 
-/** Names that the patterns take for credentials, and that are none. */
+/** Names that match the patterns, but hold no credentials. */
 const harmless = /^(PWD|OLDPWD|AWS_CA_BUNDLE|AWS_REGION|AWS_DEFAULT_REGION|CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE)$/
 
 /** What credentials look like, under any name of a variable. */

@@ -67,7 +67,7 @@ async function ask({ task = '', expires, purpose }: TaskOptions, asking: Asking)
     if (parts.length > 0)
       throw new ServiceError(
         'config_invalid',
-        '--task: rules split this request into several grants, and one is needed',
+        '--task: rules split this request into several grants, and agent run works under one',
       )
     return undefined
   } catch (error) {

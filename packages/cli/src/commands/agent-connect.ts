@@ -9,9 +9,9 @@ import { type ExitCode, exitCodes, type Io } from '../io.ts'
 export function agentConnectCommand(agent: Command, io: Io, done: (code: ExitCode) => void): void {
   agent
     .command('connect')
-    .summary('inside agent run: one of its servers on standard input and output')
+    .summary('inside agent run: serve one of its servers on standard input and output')
     .description(
-      'Serves a server of tools of the agent run around it on standard input and output, for a client that starts its servers by a command. ' +
+      'Inside agent run, serves one of its servers of tools on standard input and output, for a client that starts its servers by a command. ' +
         'It has no key: it reads the address from BAILIWICK_MCP_<NAME>, which agent run sets.',
     )
     .argument('<server>', 'the server, as gateway.yaml names it')
@@ -21,7 +21,11 @@ export function agentConnectCommand(agent: Command, io: Io, done: (code: ExitCod
 async function connect(server: string, io: Io): Promise<ExitCode> {
   const variable = variableOf('MCP', server)
   const url = io.env[variable]
-  if (url === undefined) throw new ServiceError('config_invalid', `${variable} is not set: this runs inside agent run`)
+  if (url === undefined)
+    throw new ServiceError(
+      'config_invalid',
+      `${variable} is not set: run this inside bailiwick agent run --mcp ${server}`,
+    )
   if (io.input === undefined) throw new ServiceError('config_invalid', 'there is no standard input')
   const stopping = new AbortController()
   void untilStopped(io.clock).then(() => stopping.abort())

@@ -1,5 +1,5 @@
 import { askPermission } from '@bailiwick/agent/sidecar'
-import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { ServiceError, toProblem } from '@bailiwick/errors'
 import { readStrictJson } from '@bailiwick/kit'
 import type { Command } from 'commander'
 import { z } from 'zod'
@@ -17,8 +17,8 @@ export function agentHookCommand(agent: Command, io: Io, done: (code: ExitCode) 
     .summary('inside agent run: a PreToolUse hook, which asks before a client uses a tool of its own')
     .description(
       'Reads a PreToolUse event of Claude Code or Codex from standard input, and calls the tool of the same name, with the same arguments, at a ' +
-        'server behind the gateway. If that is allowed the client goes on; otherwise it gets the reason. It is advice: a client that does not ' +
-        'call its hook, or does not obey it, is not stopped.',
+        'server behind the gateway. If the call is allowed, the client goes on; otherwise it gets the reason. The hook is advice: it does not ' +
+        'stop a client that does not call or obey it.',
     )
     .argument('<server>', 'the server that stands for the tools of the client, as gateway.yaml names it')
     .action(async (server: string) => done(await hook(server, io)))
@@ -33,7 +33,8 @@ const eventSchema = z.object({
 async function hook(server: string, io: Io): Promise<ExitCode> {
   try {
     const url = io.env[variableOf('MCP', server)]
-    if (url === undefined) throw new ServiceError('config_invalid', 'this runs inside agent run')
+    if (url === undefined)
+      throw new ServiceError('config_invalid', `run this inside bailiwick agent run --mcp ${server}`)
     const { tool_name: tool, tool_input: args } = await eventIn(io)
     // A tool of a server that agent run serves is decided when it is called.
     const [, of] = /^mcp__([a-z0-9_-]+?)__/.exec(tool) ?? []
@@ -43,8 +44,8 @@ async function hook(server: string, io: Io): Promise<ExitCode> {
     io.err(reason)
   } catch (error) {
     // Any other exit code than 2 would let the client go on.
-    const code = errorCode(error)
-    io.err(`It could not be decided whether this is allowed (${code}): ${errorKinds[code].title}`)
+    const { code, title, detail } = toProblem(error)
+    io.err(`It could not be decided whether this is allowed (${code}): ${detail ?? title}`)
   }
   return blocks
 }
@@ -54,6 +55,6 @@ async function eventIn({ input }: Io): Promise<z.infer<typeof eventSchema>> {
   for await (const chunk of input ?? []) chunks.push(chunk)
   const json = readStrictJson(Buffer.concat(chunks), { maxBytes: mostBytes, maxDepth: 64, exactNumbers: false })
   const event = eventSchema.safeParse(json.ok ? json.value : undefined)
-  if (!event.success) throw new ServiceError('request_malformed', 'no PreToolUse event')
+  if (!event.success) throw new ServiceError('request_malformed', 'standard input holds no PreToolUse event')
   return event.data
 }

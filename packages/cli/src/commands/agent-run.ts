@@ -33,8 +33,9 @@ export function agentRunCommand(agent: Command, io: Io, done: (code: ExitCode) =
     .command('run')
     .summary('run a program as an agent: tools, APIs and models behind the gateway, under one task')
     .description(
-      'Asks a human for a task, runs a program that is not changed under it, and ends the program and all that it started when the task ' +
-        'ends. The program reaches servers of tools, HTTP APIs and providers of models at addresses of this machine, which its ' +
+      'Asks a human for a task, and runs a program under it, without a change to the program. When the task ends, the command ends the ' +
+        'program and all that it started. The program reaches servers of tools, HTTP APIs and providers of models at addresses of this ' +
+        'machine, which its ' +
         'environment names. It gets no key and no credential, and none of the credentials in the environment of this command.',
     )
     .argument('[command...]', 'the program and its arguments, after --')
@@ -132,8 +133,9 @@ async function follow(program: Program, { agent, task, containment, io }: Follow
     task.isOver = true
     program.kill()
     await program.ended
-    report('the task was withdrawn or has ended, and so the program was ended')
-    if (!containment.isContained) report('processes that left its group may go on, but their addresses are gone')
+    report('the task was withdrawn or has ended, so the command ended the program')
+    if (!containment.isContained)
+      report('processes that left its group may go on, but the addresses that they know are gone')
     return exitCodes.fault
   } finally {
     watching.abort()
@@ -162,7 +164,7 @@ function describe(
   say(
     `NOT contained (${why}): the program and every program of user ${username} can read ${key} and the memory of this command.`,
   )
-  say('A process that leaves the program’s group outlives the task. --contain required refuses this.')
+  say('a process that leaves the program’s group outlives the task. --contain required refuses to start in this case')
 }
 
 /** Whether the kernel keeps a program from typing into the terminal that it shares with a shell: the shell would run it. */

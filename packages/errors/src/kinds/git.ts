@@ -5,9 +5,9 @@ export const gitErrors = {
   git_service_unknown: {
     status: 404,
     retryable: false,
-    title: 'The path is no service of a git repository that is served here',
+    title: 'No git repository is served at this path',
     cause:
-      'The repository is not among `repositories`, its path is misspelt, or the request is one of the dumb protocol, of LFS, or of a web page. `detail` says which part.',
+      'The repository is not among `repositories`, its path is misspelt, or the request is for the dumb protocol, LFS or a web page. `detail` says which.',
     fix: 'Use `git` over HTTPS with the address of the repository below `/git/<name>/`.',
   },
   git_request_malformed: {
@@ -15,15 +15,15 @@ export const gitErrors = {
     retryable: false,
     title: 'The request is not what git sends',
     cause:
-      'A packet has a wrong length, a command or a line is not one of the protocol, or something else than a pack follows the commands of a push. `detail` says which part.',
-    fix: 'Send it with git, and look for a program in between that changes requests.',
+      'A packet has a wrong length, a line is not part of the protocol, or the commands of a push are followed by something other than a pack. `detail` says which.',
+    fix: 'Send the request with git. If git sent it, look for a program in between that changes requests.',
   },
   git_ref_refused: {
     status: 400,
     retryable: false,
     title: 'The name of the ref could be read in more than one way',
     cause:
-      'The name does not begin with `refs/`, is longer than 255 characters, or has other characters than letters, digits and `_ + = , # @ . - /`.',
+      'The name does not begin with `refs/`, is longer than 255 characters, or has a character other than letters, digits and `_ + = , # @ . - /`.',
     fix: 'Give the branch or tag a plain name.',
   },
   git_feature_refused: {

@@ -58,9 +58,9 @@ export const mcpErrors = {
   mcp_task_unknown: {
     status: 400,
     retryable: false,
-    title: 'There is no such task of this caller',
+    title: 'The caller has no such task',
     cause:
-      'No call of this grant and session began the task here: it belongs to another grant, session or replica, its session ended, or the gateway keeps it no longer.',
+      'No call of this grant and session began the task here: it belongs to another grant, session or replica, its session ended, or the gateway has forgotten it.',
     fix: 'Use the id that the call returned, in the same session. Otherwise make the call again.',
   },
   mcp_tool_reserved: {

@@ -5,7 +5,7 @@ import { type Channel, whole } from '../servers/channel.ts'
 /** How long a server may take to say that it has a notification, in ms. */
 const headMs = 10_000
 
-/** Whether a message is sent to end or to answer something, and so is not among what an agent may have too many of. */
+/** Whether a message only ends or answers something. It then does not count in the agent's share. */
 export const endsSomething = (message: Message): boolean =>
   message.kind === 'response' || (message.kind === 'notification' && message.method === 'notifications/cancelled')
 

@@ -1,6 +1,6 @@
 import { any, modelName, only, type Rules } from './reading.ts'
 
-/** A list of tokens, each a number. Every number takes at least as many bytes as it is tokens: one. */
+/** A list of tokens, each a number. A number is one token and takes at least one byte, so the bytes bound the tokens. */
 const isTokens = (value: unknown): boolean =>
   Array.isArray(value) && value.length > 0 && value.every((token) => Number.isSafeInteger(token) && token >= 0)
 

@@ -2,7 +2,7 @@
 
 It stands around the tool, not in `tool_input_guardrails`: a guardrail ends before the tool begins, so it cannot report what happened, and
 an agent's `input_guardrails` run beside the tools. Guard every function tool. Hosted tools, MCP servers and handoffs do not pass here: a
-tool that is no function is refused, and MCP servers belong behind the gateway.
+tool that is not a function is refused, and MCP servers belong behind the gateway.
 """
 
 from __future__ import annotations
