@@ -3,9 +3,8 @@ import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
 import { type End, judgeLife } from '@bailiwick/projection'
 import { ownTree } from '../grants/complete.ts'
-import { readProof, refuseReplay } from '../tokens/call-proof.ts'
-import { type OAuthEndpoint, refuseFlood } from '../tokens/client-call.ts'
-import { challenge } from '../tokens/oauth-error.ts'
+import type { OAuthEndpoint } from '../tokens/client-call.ts'
+import { countCall, proofOfCall } from './proven-call.ts'
 
 const { path, params } = issuerRoutes.tellGrantState
 type Answer = AnswerOf<typeof issuerRoutes.tellGrantState>
@@ -18,21 +17,12 @@ const passing: ReadonlySet<End['why']> = new Set(['signers_unknown', 'not_starte
  * DPoP proof of this very call, as for `complete`. The answer is the judgement by which a decision point allows; it writes nothing.
  */
 export function grantStateRoute(http: HttpServer, endpoint: OAuthEndpoint): void {
-  const { issuer, nonces } = endpoint
+  const { issuer } = endpoint
   http.post(path, { schema: { params } }, async (request, reply): Promise<Answer> => {
-    reply.header('cache-control', 'no-store').header('dpop-nonce', nonces.current())
     const { id } = request.params
-    const { dpop } = request.headers
-    const url = `${issuer.issuerUrl}/oauth/grants/${id}/state`
-    const read = readProof(endpoint, url, typeof dpop === 'string' ? dpop : dpop?.join(','))
-    if (!read.ok) {
-      reply.header('www-authenticate', challenge(read.error))
-      throw new ServiceError('caller_unauthenticated', read.why)
-    }
-    const tree = ownTree(issuer, id, read.proof)
-    request.callerVerified()
-    refuseFlood(endpoint, tree.grant.agent)
-    refuseReplay(endpoint, read.proof, tree.grant.agent)
+    const proof = proofOfCall(endpoint, request, reply, `/oauth/grants/${id}/state`)
+    const tree = ownTree(issuer, id, proof)
+    countCall(endpoint, request, proof, tree.grant.agent)
     const { projection, trust, clock } = issuer
     // A stale issuer may not have read the revocation yet: "live" would then be wrong.
     if (!projection.fresh()) throw new ServiceError('service_unready', 'the state is not proved fresh')
