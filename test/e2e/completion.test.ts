@@ -97,6 +97,18 @@ it('only the key that the grant is bound to can complete it, and each proof coun
   expect(await complete(world, id, { dpop: dpop ?? '' })).toMatchObject({ status: 401, code: 'token_replayed' })
 })
 
+it('an agent cannot turn a withdrawal, or the end of its time, into an end of its own making (V7)', async () => {
+  await using system = await granted()
+  const { world, people, grant } = system
+  const refused = { status: 409, code: 'grant_not_active' }
+  expect(await world.revoke('grant', grant.grantId)).toBe(200)
+  expect(await complete(world, grant.grantId)).toMatchObject(refused)
+  const late = await people.grant({ seconds: 60 })
+  world.ahead += 61_000
+  expect(await complete(world, late.grantId)).toMatchObject(refused)
+  expect(await completions(world)).toEqual([])
+})
+
 it('a credential that is being minted while the task ends is dead too (V4, V7)', async () => {
   await using system = await granted()
   const { world, grant, point } = system

@@ -68,7 +68,8 @@ export interface Agent {
   revokeDelegation(delegation: string): Promise<void>
   /**
    * Reports the task as done, while the agent still may. Once this resolves, the grant and everything minted or passed on under it are
-   * dead; for a sub-agent, its delegation. May be repeated. Throws `grant_unknown` if the grant does not belong to this key.
+   * dead; for a sub-agent, its delegation. May be repeated. Throws `grant_unknown` if the grant does not belong to this key, and
+   * `grant_not_active` if it was revoked or its time is over.
    */
   complete(grant: GrantName): Promise<void>
   /**

@@ -179,7 +179,9 @@ export class Tasks implements AsyncDisposable {
     if (!task?.isOwn) return
     for (const grantId of grantsOf(task))
       await this.#agent.complete({ grantId }).catch((error: unknown) => {
-        this.#report(`task ${grantId} could not be given back, and lives until it expires: ${errorCode(error)}`)
+        const code = errorCode(error)
+        if (code === 'grant_not_active') return // it ended meanwhile
+        this.#report(`task ${grantId} could not be given back, and lives until it expires: ${code}`)
       })
   }
 
