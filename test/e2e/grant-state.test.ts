@@ -2,6 +2,7 @@ import { makeDpopProof } from '@bailiwick/credentials'
 import { sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { type Granted, granted } from './granted.ts'
+import { reconcilerOf, sdkOf } from './sub-agents.ts'
 import { eventually, type World } from './world.ts'
 
 type Key = Parameters<typeof makeDpopProof>[1]
@@ -70,4 +71,14 @@ it('only the key that the grant is bound to learns its state, and each proof cou
   const told = await stateOf(world, id)
   expect(told.state).toBe('live')
   expect(await stateOf(world, id, { dpop: told.dpop })).toMatchObject({ status: 401, code: 'token_replayed' })
+})
+
+it('looking at a grant does not use up what an agent may end (V18)', async () => {
+  await using system = await granted({ agentCallsPerSecond: 1 })
+  const { world, grant } = system
+  const looked = async () => (await stateOf(world, grant.grantId)).status
+  let status = await looked()
+  for (let n = 0; n < 30 && status === 200; n++) status = await looked()
+  expect(status).toBe(429)
+  await expect(sdkOf(world, reconcilerOf(world)).complete({ grantId: grant.grantId })).resolves.toBeUndefined()
 })

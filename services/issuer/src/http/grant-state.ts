@@ -22,7 +22,7 @@ export function grantStateRoute(http: HttpServer, endpoint: OAuthEndpoint): void
     const { id } = request.params
     const proof = proofOfCall(endpoint, request, reply, `/oauth/grants/${id}/state`)
     const tree = ownTree(issuer, id, proof)
-    countCall(endpoint, request, proof, tree.grant.agent)
+    countCall(endpoint, request, proof, tree.grant.agent, 'looks')
     const { projection, trust, clock } = issuer
     // A stale issuer may not have read the revocation yet: "live" would then be wrong.
     if (!projection.fresh()) throw new ServiceError('service_unready', 'the state is not proved fresh')

@@ -33,8 +33,9 @@ export function countCall(
   request: Pick<HttpRequest, 'callerVerified'>,
   proof: DpopProof,
   agent: string,
+  what: 'ends' | 'looks' = 'ends',
 ): void {
   request.callerVerified()
-  refuseFlood(endpoint, agent)
+  refuseFlood(endpoint, agent, what)
   refuseReplay(endpoint, proof, agent)
 }

@@ -27,7 +27,7 @@ export interface FormCall {
 /** State that all OAuth endpoints of the issuer share. */
 export interface OAuthEndpoint extends ProofJudge {
   issuer: Issuer
-  /** Per agent, over all its instances and keys: how often it asks, and how often it ends something (V18). */
+  /** Per agent, over all its instances and keys: how often it asks, looks, and ends something (V18). */
   rate: RateLimiter
   /** How often clients ask for requests that have not been decided yet. */
   polls: Polls
@@ -118,9 +118,12 @@ function rememberProof(endpoint: OAuthEndpoint, proof: DpopProof, client: Client
 const tooMany = (waitSeconds = 10) =>
   new OAuthError('temporarily_unavailable', 'This client asks too often.', { status: 429, waitSeconds })
 
-/** Limits what an agent ends. Its asks have a separate limit, so that they cannot keep it from ending things. Throws `rate_limited`. */
-export function refuseFlood({ rate }: OAuthEndpoint, instance: string): void {
-  const rated = rate.take(`ends ${instance.slice(0, instance.lastIndexOf('/'))}`)
+/**
+ * Limits what an agent ends, and how often it looks whether its grants live. Its asks have a separate limit, so that they cannot keep it from
+ * either, and looking cannot keep it from ending things. Throws `rate_limited`.
+ */
+export function refuseFlood({ rate }: OAuthEndpoint, instance: string, what: 'ends' | 'looks' = 'ends'): void {
+  const rated = rate.take(`${what} ${instance.slice(0, instance.lastIndexOf('/'))}`)
   if (!rated.ok)
     throw new ServiceError('rate_limited', 'this agent asks too often', { retryAfterSeconds: rated.retryAfterSeconds })
 }
