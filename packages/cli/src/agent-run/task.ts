@@ -20,7 +20,7 @@ export interface ObtainedGrant {
 }
 
 interface Asking {
-  agent: Agent
+  agent: Pick<Agent, 'request' | 'waitForDecision' | 'cancel' | 'complete' | 'grantState'>
   io: Pick<Io, 'err' | 'progress' | 'clock'>
   /** People answer in its console. */
   publicUrl: string
@@ -33,13 +33,28 @@ const tickMs = 1000
 
 /**
  * The grant that the program works under: the one that was named, or one that a human gives now. undefined: the human said no. Throws
- * `grant_not_active` if it does not live, and `config_invalid` if rules split the request: this command works under one grant.
+ * `grant_not_active` if it does not live, and `config_invalid` if rules split the request: this command works under one grant. A grant that
+ * was asked for here and cannot be used is given back.
  */
 export async function obtainGrant(options: TaskOptions, asking: Asking): Promise<ObtainedGrant | undefined> {
   const obtained = options.grant === undefined ? await ask(options, asking) : { grantId: options.grant, isOwn: false }
   if (obtained === undefined) return undefined
-  await mustLive(obtained.grantId, asking)
+  try {
+    await mustLive(obtained.grantId, asking)
+  } catch (error) {
+    if (obtained.isOwn) await giveBack(obtained.grantId, asking)
+    throw error
+  }
   return obtained
+}
+
+/** Gives a grant back that was asked for here. One that ended meanwhile need not be. */
+export async function giveBack(grantId: string, { agent, io }: Pick<Asking, 'agent' | 'io'>): Promise<void> {
+  await agent.complete({ grantId }).catch((error: unknown) => {
+    const code = errorCode(error)
+    if (code === 'grant_not_active') return
+    io.err(`bailiwick: ${grantId} could not be given back, and lives until it expires: ${code}`)
+  })
 }
 
 async function ask({ task = '', expires, purpose }: TaskOptions, asking: Asking): Promise<ObtainedGrant | undefined> {
@@ -63,7 +78,7 @@ async function ask({ task = '', expires, purpose }: TaskOptions, asking: Asking)
     io.err(`bailiwick: the answer is: ${status}`)
     if (grantId !== undefined) return { grantId, isOwn: true }
     const parts = items.flatMap((item) => item.grantId ?? [])
-    for (const part of new Set(parts)) await agent.complete({ grantId: part })
+    for (const part of new Set(parts)) await giveBack(part, asking)
     if (parts.length > 0)
       throw new ServiceError(
         'config_invalid',
