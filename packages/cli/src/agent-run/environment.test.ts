@@ -16,6 +16,7 @@ describe('the environment of a program under agent run', () => {
   it.each([
     ...['AWS_ACCESS_KEY_ID', 'AWS_PROFILE', 'GITHUB_TOKEN', 'GH_TOKEN', 'NPM_TOKEN', 'npm_config__auth', 'SENTRY_DSN'],
     ...['OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'DB_PASSWORD', 'MYSQL_PWD', 'PGPASSWORD', 'KEY', 'STRIPE_KEY_LIVE'],
+    ...['VSCODE_GIT_IPC_HANDLE', 'VSCODE_GIT_ASKPASS_MAIN', 'VSCODE_IPC_HOOK_CLI', 'TMUX', 'NVIM', 'KITTY_LISTEN_ON'],
     ...['SSH_AUTH_SOCK', 'DBUS_SESSION_BUS_ADDRESS', 'KUBECONFIG', 'GOOGLE_APPLICATION_CREDENTIALS', 'client_secret'],
     ...['BAILIWICK_AGENT_KEY', 'BAILIWICK_DATA', 'BAILIWICK_APPROVER_PASSKEY', 'BAILIWICK_KEYS_SECRET_FILE'],
   ])('has no %s', (name) => {
