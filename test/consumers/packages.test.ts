@@ -204,6 +204,30 @@ describe.each(programReleases)('npx bailiwick dev on Node.js %d', (release) => {
     await using gateway = program.startNpx(node, 'serve', 'gateway', ...at)
     const list = { jsonrpc: '2.0', id: 1, method: 'tools/list' }
     await expect.poll(() => statusOf(port, '/mcp/notes', list), { message: gateway.output }).toBe(401)
+    const agent = [
+      '--agent',
+      'spiffe://bailiwick.local/agent/reconciler/i1',
+      '--key',
+      join(dev.data, 'sample/reconciler.json'),
+    ]
+    const words = [
+      'agent',
+      'run',
+      '--gateway',
+      `http://localhost:${port}`,
+      ...agent,
+      '--data',
+      dev.data,
+      '--mcp',
+      'notes',
+    ]
+    const config = JSON.parse((await succeeds(program.npx(node, ...words, '--print-config', 'claude'))).out)
+    // What is printed starts this program, in any folder.
+    const { command, args } = config.mcpServers.notes
+    expect(await run(command, args, { cwd: tmpdir() })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('BAILIWICK_MCP_NOTES is not set'),
+    })
   })
 
   it('reads large policies in a thread of its own', async () => {
