@@ -1,8 +1,20 @@
-import { expect, it } from 'vitest'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Agent } from './agent.ts'
 import { mcpFetch } from './mcp-fetch.ts'
 
-const server = 'https://gateway.example/mcp/notes'
+/** The gateway's metadata. `gateway.yaml` calls the server `notes`, and the registry calls it `notes-eu`. */
+const gateway = createServer(({ url }, response) =>
+  response.end(JSON.stringify({ resource: url, bailiwick_tool_server: 'notes-eu' })),
+)
+let server: string
+beforeAll(async () => {
+  await new Promise<void>((resolve) => gateway.listen(0, '127.0.0.1', resolve))
+  server = `http://127.0.0.1:${(gateway.address() as AddressInfo).port}/mcp/notes`
+})
+afterAll(() => void gateway.close())
+
 const grant = { grantId: 'grt_0123456789' }
 
 type Sent = Parameters<Agent['fetch']>
@@ -36,7 +48,7 @@ it('signs the call of a tool, with the arguments of the very bytes that it sends
   expect(call).toEqual({
     grant,
     action: 'tools/call',
-    resource: { type: 'tool', id: 'notes/read' },
+    resource: { type: 'tool', id: 'notes-eu/read' },
     properties: { note: 'a' },
   })
 })
@@ -44,7 +56,7 @@ it('signs the call of a tool, with the arguments of the very bytes that it sends
 it('takes a Request too, as some transports make one', async () => {
   const { sent, fetch } = remembering()
   await fetch(new Request(server, post(message('tools/call', { name: 'read' }))))
-  expect(sent[0]?.[2]).toMatchObject({ resource: { id: 'notes/read' }, properties: {} })
+  expect(sent[0]?.[2]).toMatchObject({ resource: { id: 'notes-eu/read' }, properties: {} })
 })
 
 it('signs no action where there is none', async () => {
@@ -55,10 +67,12 @@ it('signs no action where there is none', async () => {
 
 it.each([
   ['another origin', 'https://thief.example/mcp/notes'],
-  ['another server', 'https://gateway.example/mcp/mail'],
+  ['another server', '/mcp/mail'],
 ])('gives the credential to no other address: %s', async (_, url) => {
   const { sent, fetch } = remembering()
-  await expect(fetch(url, post(message('tools/list', {})))).rejects.toMatchObject({ code: 'token_audience_wrong' })
+  await expect(fetch(new URL(url, server), post(message('tools/list', {})))).rejects.toMatchObject({
+    code: 'token_audience_wrong',
+  })
   expect(sent).toEqual([])
 })
 

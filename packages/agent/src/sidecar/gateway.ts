@@ -1,8 +1,9 @@
 import type { Action } from '@bailiwick/credentials'
-import { errorCode, ServiceError } from '@bailiwick/errors'
+import { ServiceError } from '@bailiwick/errors'
 import { after } from '@bailiwick/kit'
 import { isObject, type JsonObject, type McpRequest } from '@bailiwick/mcp'
 import type { Agent } from '../agent.ts'
+import { toolServerAt } from '../tool-server.ts'
 import { type ClientAnswer, isJson, parsed, wholeOf } from './answers.ts'
 import { denialCodeIn, endsTask } from './denied.ts'
 import { forwardedFields, returnedFields } from './fields.ts'
@@ -30,8 +31,6 @@ export interface Gateway {
   beginAgain(params: JsonObject, sending: Sending): Promise<string | undefined>
 }
 
-const nameForm = /^[A-Za-z0-9._@-]{1,64}$/
-const metadataMs = 10_000
 const beginning = { tries: 25, ms: 200 }
 
 export function gatewayAt({
@@ -47,20 +46,7 @@ export function gatewayAt({
 }): Gateway {
   const base = gateway.replace(/\/+$/, '')
   const url = new URL(`${base}/mcp/${encodeURIComponent(server)}`)
-  let asked: Promise<string> | undefined
-
-  /** RFC 9728. The name decides nothing: for a wrong one the agent signs an action that the gateway does not ask about, and is denied. */
-  async function ask(): Promise<string> {
-    const from = `${base}/.well-known/oauth-protected-resource${url.pathname}`
-    try {
-      const response = await fetch(from, { redirect: 'error', signal: AbortSignal.timeout(metadataMs) })
-      const { bailiwick_tool_server: name = server } = parsed(await response.text()) ?? {}
-      if (response.ok && typeof name === 'string' && nameForm.test(name)) return name
-      throw new ServiceError('service_unreachable', `${from} is no server of a Bailiwick gateway`)
-    } catch (cause) {
-      throw errorCode(cause) === 'internal' ? new ServiceError('service_unreachable', from, { cause }) : cause
-    }
-  }
+  const registered = toolServerAt(url)
 
   async function fetched(request: McpRequest, { grantId, action, session, signal }: Sending): Promise<Response> {
     const { method, body } = request
@@ -88,18 +74,10 @@ export function gatewayAt({
   }
 
   return {
-    async toolServer() {
-      if (toolServer !== undefined) return toolServer
-      asked ??= ask().catch((error: unknown) => {
-        asked = undefined
-        throw error
-      })
-      return asked
-    },
+    toolServer: async () => toolServer ?? registered.name(),
     async send(request, sending) {
       const answer = await answerOf(await fetched(request, sending))
-      // The gateway read its file again, and the server may have another name there.
-      if (denialCodeIn(answer) === 'proof_action_mismatch') asked = undefined
+      if (denialCodeIn(answer) === 'proof_action_mismatch') registered.forget()
       return answer
     },
     begin,
