@@ -5,6 +5,7 @@ tool. Tools that the model's provider runs do not pass here.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from typing import Any
 
 from agent_framework import Content, FunctionInvocationContext, FunctionMiddleware
@@ -19,17 +20,21 @@ class GuardTools(FunctionMiddleware):
         self._guard = guard
 
     async def process(self, context: FunctionInvocationContext, call_next: Callable[[], Awaitable[None]]) -> None:
-        async def act(decided: dict[str, Any]) -> Any:
-            # The framework validates them again, and runs the tool with these.
-            context.arguments = decided
+        # In the types of the tool, where no other code can change it. The framework validates the JSON that was decided once more, and a
+        # validator that changes a value would change it again.
+        arguments = deepcopy(context.arguments)
+
+        async def act(_: dict[str, Any]) -> Any:
+            context.arguments = arguments
             await call_next()
             return _plain(context.result)
 
-        found = await self._guard.run_async(context.function.name, to_jsonable_python(context.arguments), act)
+        found = await self._guard.run_async(context.function.name, to_jsonable_python(arguments), act)
         if isinstance(found, Refusal):
             context.result = words_of(found)
-        elif isinstance(context.result, list) and found.result != _plain(context.result):
-            context.result = [Content.from_text(each) for each in found.result]
+        elif found.result != _plain(context.result):
+            is_text = isinstance(context.result, list)
+            context.result = [Content.from_text(each) for each in found.result] if is_text else found.result
 
 
 def _plain(result: Any) -> Any:

@@ -5,6 +5,7 @@ Only the tools of that toolset pass here. Those of `@agent.tool` and `tools=[…
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +26,12 @@ class GuardedToolset(WrapperToolset[AgentDepsT]):
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[AgentDepsT], tool: ToolsetTool[AgentDepsT]
     ) -> Any:
-        async def act(decided: dict[str, Any]) -> Any:
-            # The values that the tool is typed for, made of what was decided.
-            arguments = tool.args_validator.validate_python(decided)
+        # In the types of the tool, where no other code can change it. Made of the JSON that was decided, it would be validated twice, and a
+        # validator that changes a value would change it again.
+        arguments = deepcopy(tool_args)
+
+        async def act(_: dict[str, Any]) -> Any:
             return await self.wrapped.call_tool(name, arguments, ctx, tool)
 
-        found = await self.guard.run_async(name, to_jsonable_python(tool_args), act)
+        found = await self.guard.run_async(name, to_jsonable_python(arguments), act)
         return words_of(found) if isinstance(found, Refusal) else found.result
