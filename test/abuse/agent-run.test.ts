@@ -116,6 +116,21 @@ describe.skipIf(!canContain)('a contained program', () => {
     await expect.poll(strays).toEqual([])
   })
 
+  it('cannot stop the command that ends it, not even before a terminal (V7)', async () => {
+    const script =
+      `(setsid sh -c 'echo $$ > stopper.pid; while :; do sleep 1; done' </dev/null >/dev/null 2>&1 &); ` +
+      `while [ ! -s stopper.pid ]; do sleep 0.1; done; kill -STOP 0`
+    const { said, ended } = place.start([...options(), '--contain', 'required'], ['sh', '-c', script], {
+      terminal: true,
+    })
+    await expect.poll(() => place.read('stopper.pid')).not.toBe('')
+    await patiently(() => api.world.approver.withdraw(requestId))
+    expect(await ended, said.out).toBe(1)
+    expect(said.out).toContain('withdrawn')
+    const strays = () => execFileSync('ps', ['-eo', 'args=']).toString().includes('echo $$ > stopper.pid')
+    await expect.poll(strays).toBe(false)
+  })
+
   it('dies when the command itself is killed', async () => {
     const script = 'echo up > up; exec sleep 1000.25'
     const { child, ended } = place.start([...options(), '--contain', 'required'], ['sh', '-c', script])

@@ -48,7 +48,8 @@ export class RunPlace implements Disposable {
     return this.start(options, [process.execPath, this.write('program.mjs', script), ...args])
   }
 
-  start(options: readonly string[], command: readonly string[]) {
+  /** `terminal`: whether the command runs before a terminal, which then shows all that it says. */
+  start(options: readonly string[], command: readonly string[], { terminal = false } = {}) {
     const { url, system } = this.#world
     const words = [
       ...['agent', 'run', '--gateway', url, '--key', this.key, '--trust', paths(system.data).trust],
@@ -56,7 +57,10 @@ export class RunPlace implements Disposable {
       ...options,
     ]
     const { PATH = '' } = process.env
-    const child = spawn(process.execPath, [cli, ...words, '--', ...command], {
+    const all = [process.execPath, cli, ...words, '--', ...command]
+    const line = all.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')
+    const [file = '', ...args] = terminal ? ['script', '-qec', line, '/dev/null'] : all
+    const child = spawn(file, args, {
       cwd: this.folder,
       env: { PATH, HOME: this.at('home'), LANG: 'C.UTF-8', ...shellSecrets },
       stdio: ['ignore', 'pipe', 'pipe'],

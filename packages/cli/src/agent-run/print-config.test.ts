@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { configLines, type ServerEntry } from './print-config.ts'
+import { configLines, hookLines, type ServerEntry } from './print-config.ts'
 
 const server: ServerEntry = {
   name: 'notes',
@@ -48,4 +48,12 @@ it('prints no variables of a server that needs none', () => {
   const { variables: _, ...alone } = server
   expect(configLines('claude', [alone]).join('')).not.toContain('env')
   expect(configLines('codex', [alone]).join('')).not.toContain('env_vars')
+})
+
+it('prints a hook that a shell starts in any folder', () => {
+  const words = ['/usr/bin/node', "/opt/it's here/main.js", 'agent', 'hook', 'permit']
+  const { hooks } = JSON.parse(hookLines(words).join('\n'))
+  expect(hooks.PreToolUse[0].hooks).toEqual([
+    { type: 'command', command: `/usr/bin/node '/opt/it'\\''s here/main.js' agent hook permit`, timeout: 60 },
+  ])
 })

@@ -37,6 +37,19 @@ function codexLines({ name, command: [command, ...args], variables = [] }: Serve
   ]
 }
 
+/** As Claude Code waits for a hook unless told otherwise. The hook ends by itself before. */
+const hookSeconds = 60
+
+/**
+ * A hook before each use of a tool, as Codex (`hooks.json`) and Claude Code (`settings.json`) write it. The client starts it by a shell, in the
+ * folder that it works in, where npx may find nothing or a stranger's program, and would then go on.
+ */
+export function hookLines(command: readonly string[]): string[] {
+  const words = command.map((word) => (/^[\w/.:@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
+  const hook = { type: 'command', command: words.join(' '), timeout: hookSeconds }
+  return JSON.stringify({ hooks: { PreToolUse: [{ hooks: [hook] }] } }, null, 2).split('\n')
+}
+
 const plain = ({ command: [command, ...args] }: ServerEntry) => ({ command, args })
 const withVariables = (server: ServerEntry, reference: (name: string) => string) => {
   const { variables = [] } = server

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { accessSync, constants as modes, statSync } from 'node:fs'
 import { constants } from 'node:os'
+import { delimiter, resolve } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import type { Containment } from './containment.ts'
 
@@ -7,55 +9,80 @@ export interface ProgramOptions {
   command: readonly [string, ...string[]]
   env: Record<string, string>
   containment: Containment
-  /** Whether a person sits before it. A contained program then keeps the terminal, and gets Ctrl-C from it. */
-  terminal: boolean
+}
+
+/** Throws `config_invalid` if this is no program that could be started: before a human is asked for it. */
+export function mustBeProgram(
+  file: string,
+  { cwd, path = '/usr/bin:/bin' }: { cwd: string; path: string | undefined },
+): void {
+  if (process.platform === 'win32') return // it looks for other names too
+  const folders = file.includes('/') ? [''] : path.split(delimiter)
+  if (!folders.some((folder) => isProgram(resolve(cwd, folder, file))))
+    throw new ServiceError('config_invalid', `${file} is no program that can be started from here`)
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, modes.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
 }
 
 /** A running program, with everything that it started. */
 export interface Program {
   /** The shell's exit code. Rejects with `config_invalid` if the program could not be started. */
   readonly ended: Promise<number>
-  /** Passes on a wish to stop. */
+  /** Passes on a signal. A program that was stopped goes on, so that it can obey. */
   tell(signal: NodeJS.Signals): void
+  /** Suspends it. `tell` continues it. */
+  pause(): void
   /** Ends it and everything that it started, at once. */
   kill(): void
 }
 
 /**
- * Starts the program. Contained, all that it starts is in a process namespace, and ends with it, however it was started. Not contained, it
- * leads a process group, and a process that leaves the group outlives it.
+ * Starts the program. Contained, all that it starts is in a process namespace, and ends with it, however it was started. Not contained, a
+ * process that leaves its group outlives it.
+ *
+ * It leads a session, and so a group, of its own, also before a terminal. In the group of this command it could stop the command with
+ * `kill(0, SIGSTOP)`, which works through namespaces, and would outlive its task. In its session it could type into the terminal, and the
+ * person's shell would run that. The terminal therefore signals this command alone, which passes on what a person wants.
  */
-export function startProgram({ command, env, containment, terminal }: ProgramOptions): Program {
+export function startProgram({ command, env, containment }: ProgramOptions): Program {
   const { before, isContained } = containment
   const [file = '', ...args] = [...before, ...command]
-  const leadsGroup = !(isContained && terminal)
-  const child = spawn(file, args, { stdio: 'inherit', env, detached: leadsGroup })
+  const child = spawn(file, args, { stdio: 'inherit', env, detached: true })
   let isOver = child.pid === undefined
-  const send = (signal: NodeJS.Signals, toGroup: boolean) => {
+  const sendToGroup = (signal: NodeJS.Signals) => {
     const { pid } = child
     if (pid === undefined) return
     try {
-      process.kill(toGroup ? -pid : pid, signal)
+      process.kill(-pid, signal)
     } catch {
       // It has ended.
     }
   }
   child.once('exit', () => {
     isOver = true // its number may soon be another process's
-    if (!isContained) send('SIGKILL', true)
+    if (!isContained) sendToGroup('SIGKILL')
   })
   return {
     ended: codeOf(child, command[0]),
     tell(signal) {
       if (isOver) return
-      if (leadsGroup) send(signal, true)
-      // The terminal gives Ctrl-C to the whole group by itself. Other signals cannot reach the program alone.
-      else if (signal !== 'SIGINT') send('SIGKILL', false)
+      sendToGroup(signal)
+      if (signal !== 'SIGWINCH') sendToGroup('SIGCONT')
+    },
+    pause() {
+      if (!isOver) sendToGroup('SIGSTOP')
     },
     kill() {
       if (isOver) return
-      if (leadsGroup) send('SIGKILL', true)
-      send('SIGKILL', false)
+      sendToGroup('SIGKILL')
+      child.kill('SIGKILL')
     },
   }
 }

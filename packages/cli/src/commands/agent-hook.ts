@@ -1,6 +1,6 @@
 import { askPermission } from '@bailiwick/agent/sidecar'
 import { ServiceError, toProblem } from '@bailiwick/errors'
-import { readStrictJson } from '@bailiwick/kit'
+import { readStrictJson, withDeadline } from '@bailiwick/kit'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { variableOf } from '../agent-run/environment.ts'
@@ -9,6 +9,8 @@ import { type ExitCode, exitCodes, type Io } from '../io.ts'
 /** What Claude Code and Codex do with a call when its hook ends so: they show the model what is on standard error, and do not make it. */
 const blocks: ExitCode = 2
 const mostBytes = 4 * 1024 * 1024
+/** Claude Code waits 60 s for a hook and then goes on, as if there were none. So this ends before, also while a human decides. */
+const usualMs = 50_000
 
 /** `agent hook` */
 export function agentHookCommand(agent: Command, io: Io, done: (code: ExitCode) => void): void {
@@ -30,24 +32,32 @@ const eventSchema = z.object({
   tool_input: z.record(z.string(), z.unknown()),
 })
 
-async function hook(server: string, io: Io): Promise<ExitCode> {
+export async function hook(server: string, io: Io, withinMs = usualMs): Promise<ExitCode> {
+  const over = new AbortController()
   try {
-    const url = io.env[variableOf('MCP', server)]
-    if (url === undefined)
-      throw new ServiceError('config_invalid', `run this inside bailiwick agent run --mcp ${server}`)
-    const { tool_name: tool, tool_input: args } = await eventIn(io)
-    // A tool of a server that agent run serves is decided when it is called.
-    const [, of] = /^mcp__([a-z0-9_-]+?)__/.exec(tool) ?? []
-    if (of !== undefined && io.env[variableOf('MCP', of)] !== undefined) return exitCodes.ok
-    const { allowed, reason } = await askPermission(url, { tool, args }, new AbortController().signal)
-    if (allowed) return exitCodes.ok
-    io.err(reason)
+    return await withDeadline(decide(server, io, over.signal), withinMs)
   } catch (error) {
     // Any other exit code than 2 would let the client go on.
     const { code, title, detail } = toProblem(error)
     io.err(`It could not be decided whether this is allowed (${code}): ${detail ?? title}`)
+    return blocks
+  } finally {
+    over.abort()
+    // A read that waits would keep the process alive, until the client loses patience.
+    if (io.input !== undefined && 'destroy' in io.input && typeof io.input.destroy === 'function') io.input.destroy()
   }
-  return blocks
+}
+
+async function decide(server: string, io: Io, signal: AbortSignal): Promise<ExitCode> {
+  const url = io.env[variableOf('MCP', server)]
+  if (url === undefined) throw new ServiceError('config_invalid', `run this inside bailiwick agent run --mcp ${server}`)
+  const { tool_name: tool, tool_input: args } = await eventIn(io)
+  // A tool of a server that agent run serves is decided when it is called.
+  const [, of] = /^mcp__([a-z0-9_-]+?)__/.exec(tool) ?? []
+  if (of !== undefined && io.env[variableOf('MCP', of)] !== undefined) return exitCodes.ok
+  const { allowed, reason } = await askPermission(url, { tool, args }, signal)
+  if (!allowed) io.err(reason)
+  return allowed ? exitCodes.ok : blocks
 }
 
 async function eventIn({ input }: Io): Promise<z.infer<typeof eventSchema>> {

@@ -1,7 +1,13 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { PassThrough } from 'node:stream'
 import { generateKey, writeKeyFile } from '@bailiwick/credentials'
+import { seededRandom, testClock } from '@bailiwick/kit'
 import { describe, expect, it } from 'vitest'
 import { installation } from '../installation.fixture.ts'
 import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'
+import { hook } from './agent-hook.ts'
 
 const id = 'spiffe://bailiwick.local/agent/reconciler/i1'
 
@@ -24,6 +30,7 @@ describe('agent run', () => {
       ['--mcp', 'n', '--grant', 'g', '--keep-env', 'BAILIWICK_DATA', '--', 'true'],
       'never passed on',
     ],
+    ['a program that is not there', ['--mcp', 'n', '--grant', 'g', '--', 'codxe'], 'codxe is no program'],
     ['its own folder to hide', ['--mcp', 'n', '--grant', 'g', '--hide', '.', '--', 'true'], 'outside of it'],
   ])('refuses %s before it asks or starts anything', async (_, words, said) => {
     using folder = temporaryFolder()
@@ -41,6 +48,18 @@ describe('agent run', () => {
     expect(mcpServers['erp-eu']).toMatchObject({ env: { BAILIWICK_MCP_ERP_EU: `\${${'BAILIWICK_MCP_ERP_EU'}}` } })
     expect(mcpServers.notes.args.slice(1)).toEqual(['agent', 'connect', 'notes'])
     expect(out).not.toContain('agent.json')
+  })
+})
+
+describe('agent run --print-hook', () => {
+  it('prints a hook of a server that the program reaches', async () => {
+    using folder = temporaryFolder()
+    const words = ['agent', 'run', ...place(folder), '--mcp', 'permit', '--print-hook']
+    const { code, out } = await bailiwick([...words, 'permit'])
+    expect(code).toBe(0)
+    const [{ hooks }] = JSON.parse(out).hooks.PreToolUse
+    expect(hooks[0].command).toMatch(/^\/.* agent hook permit$/)
+    expect((await bailiwick([...words, 'other'])).code).toBe(2)
   })
 })
 
@@ -89,6 +108,28 @@ describe('agent hook', () => {
   ])('lets no call pass %s: it ends with 2 and a reason (V13)', async (_, text, env) => {
     const { code, err } = await run(text, env)
     expect([code, err]).toEqual([2, expect.stringContaining('could not be decided')])
+  })
+
+  it('ends with 2 before its client goes on without it, if nothing answers or the client says nothing (V13)', async () => {
+    const silent = createServer().listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    const env = { BAILIWICK_MCP_PERMIT: `http://127.0.0.1:${port}/x` }
+    const err: string[] = []
+    const io = {
+      out: () => undefined,
+      err: (line: string) => void err.push(line),
+      env,
+      clock: testClock(),
+      random: seededRandom(7),
+    }
+    expect(await hook('permit', { ...io, input: input(event()) }, 200)).toBe(2)
+    const open = new PassThrough()
+    expect(await hook('permit', { ...io, input: open }, 200)).toBe(2)
+    expect([open.destroyed, err.length]).toEqual([true, 2])
+    expect(err.join()).toContain('deadline_exceeded')
+    silent.closeAllConnections()
+    silent.close()
   })
 
   it('lets the tools of a server of agent run pass: the gateway decides them when they are called', async () => {

@@ -1,18 +1,16 @@
-import type { EventEmitter } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { Agent } from '@bailiwick/agent'
-import { errorCode, ServiceError } from '@bailiwick/errors'
-import { after } from '@bailiwick/kit'
+import { ServiceError } from '@bailiwick/errors'
 import { type Command, Option } from 'commander'
 import { type AgentOptions, agentOf, withAgent } from '../agent-run/agent-of.ts'
 import { type Containment, type ContainmentWish, containmentOf } from '../agent-run/containment.ts'
 import { childEnvironment, variableOf } from '../agent-run/environment.ts'
 import { hiddenPaths } from '../agent-run/hidden-paths.ts'
 import { openPlaces, type PlaceNames, variablesOf } from '../agent-run/places.ts'
-import { type Client, configLines, printConfigOption } from '../agent-run/print-config.ts'
-import { type Program, startProgram } from '../agent-run/program.ts'
-import { type ObtainedGrant, obtainGrant, type TaskOptions } from '../agent-run/task.ts'
+import { type Client, configLines, hookLines, printConfigOption } from '../agent-run/print-config.ts'
+import { mustBeProgram, type Program, startProgram } from '../agent-run/program.ts'
+import { stopOf } from '../agent-run/stop.ts'
+import { giveBack, type ObtainedGrant, obtainGrant, type TaskOptions } from '../agent-run/task.ts'
 import { untilEnded } from '../agent-run/watch-grant.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { collect, wholeNumber, withData } from '../options.ts'
@@ -25,6 +23,7 @@ interface RunOptions extends AgentOptions, TaskOptions, PlaceNames {
   show: readonly string[]
   contain: ContainmentWish
   printConfig?: Client
+  printHook?: string
 }
 
 /** `agent run` */
@@ -58,32 +57,29 @@ export function agentRunCommand(agent: Command, io: Io, done: (code: ExitCode) =
         .default('auto'),
     )
     .addOption(printConfigOption())
+    .option(
+      '--print-hook <name>',
+      "print a PreToolUse hook that asks at this server before a client's own tools, and do nothing else",
+    )
   withData(run, io).action(async (command: string[], options: RunOptions) => done(await runAgent(command, options, io)))
 }
 
-/** What a stopped program may still do, in ms. */
-const graceMs = 5000
-
-/** `told`: where the request to stop arrives. */
-async function runAgent(
-  [file, ...args]: readonly string[],
-  options: RunOptions,
-  io: Io,
-  told: Pick<EventEmitter, 'on' | 'off'> = process,
-): Promise<ExitCode> {
+async function runAgent([file, ...args]: readonly string[], options: RunOptions, io: Io): Promise<ExitCode> {
   const { agent, trust, gateway } = agentOf(options, io)
   variablesOf(options)
   if (options.printConfig !== undefined) return printConfig(options.printConfig, options, io)
+  if (options.printHook !== undefined) return printHook(options.printHook, options, io)
   if (file === undefined) throw new ServiceError('config_invalid', 'name the program after --')
   if ((options.task === undefined) === (options.grant === undefined))
     throw new ServiceError('config_invalid', 'give either --task or --grant')
   const cwd = process.cwd()
   const { env, stripped } = childEnvironment(io.env, { keep: options.keepEnv })
+  mustBeProgram(file, { cwd, path: env.PATH })
   const hidden = hiddenPaths(options, { env: io.env, cwd, uid: userInfo().uid })
   const containment = await containmentOf(options.contain, { hidden, cwd, env })
   describe(containment, { hidden, stripped, key: options.key, io })
 
-  using stop = stopOf(told)
+  using stop = stopOf({ told: process, clock: io.clock, sleep: () => process.kill(process.pid, 'SIGSTOP') })
   const asking = { agent, io, publicUrl: trust.public_url, signal: stop.signal }
   const grant = await obtainGrant(options, asking).catch((error: unknown) => {
     if (!stop.signal.aborted) throw error
@@ -100,10 +96,7 @@ async function runAgent(
   })
   const given = childEnvironment(io.env, { keep: options.keepEnv, given: places.env })
   if (stop.signal.aborted) return exitCodes.fault
-  const program = startProgram({
-    ...{ command: [file, ...args], env: given.env, containment },
-    terminal: io.terminal === true,
-  })
+  const program = startProgram({ command: [file, ...args], env: given.env, containment })
   stop.program = program
   return await follow(program, { agent, task, containment, io })
 }
@@ -157,23 +150,12 @@ function describe(
     )
     say(`it sees these as empty: ${hidden.join(', ')}`)
     say(`other programs of user ${username} can read ${key}, and the addresses in its environment`)
-    if (io.terminal && !refusesTyping())
-      say('this kernel lets the program type into this terminal (dev.tty.legacy_tiocsti): close it afterwards')
     return
   }
   say(
     `NOT contained (${why}): the program and every program of user ${username} can read ${key} and the memory of this command.`,
   )
   say('a process that leaves the program’s group outlives the task. --contain required refuses to start in this case')
-}
-
-/** Whether the kernel keeps a program from typing into the terminal that it shares with a shell: the shell would run it. */
-function refusesTyping(): boolean {
-  try {
-    return readFileSync('/proc/sys/dev/tty/legacy_tiocsti', 'utf8').trim() === '0'
-  } catch {
-    return false
-  }
 }
 
 interface RunTask extends AsyncDisposable {
@@ -192,9 +174,7 @@ function taskOf(agent: Agent, { grantId, isOwn }: ObtainedGrant, io: Io): RunTas
     isOver: false,
     async [Symbol.asyncDispose]() {
       if (!isOwn || task.isOver || (await isCompleted(task))) return
-      await agent.complete({ grantId }).catch((error: unknown) => {
-        io.err(`bailiwick: ${grantId} could not be given back, and lives until it expires: ${errorCode(error)}`)
-      })
+      await giveBack(grantId, { agent, io })
     },
   }
   return task
@@ -207,41 +187,6 @@ const isCompleted = ({ completion }: RunTask): Promise<boolean> =>
     () => false,
   )
 
-interface Stop extends Disposable {
-  /** Aborted by the first wish to stop. */
-  readonly signal: AbortSignal
-  /** Once it runs, wishes are passed on to it. */
-  program: Program | undefined
-}
-
-function stopOf(told: Pick<EventEmitter, 'on' | 'off'>): Stop {
-  const stopping = new AbortController()
-  const over = new AbortController()
-  const onSignal = (signal: NodeJS.Signals) => {
-    stopping.abort()
-    const { program } = stop
-    if (program === undefined) return
-    program.tell(signal)
-    // A program before a terminal decides by itself what Ctrl-C means.
-    if (signal === 'SIGINT') return
-    void after(graceMs, over.signal).then(
-      () => program.kill(),
-      () => undefined,
-    )
-  }
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  for (const signal of signals) told.on(signal, onSignal)
-  const stop: Stop = {
-    signal: stopping.signal,
-    program: undefined,
-    [Symbol.dispose]() {
-      over.abort()
-      for (const signal of signals) told.off(signal, onSignal)
-    },
-  }
-  return stop
-}
-
 /** For a client that agent run starts: its servers of tools, each by a command that has no key. */
 function printConfig(client: Client, { mcp }: RunOptions, io: Io): ExitCode {
   const servers = mcp.map((name) => ({
@@ -250,5 +195,12 @@ function printConfig(client: Client, { mcp }: RunOptions, io: Io): ExitCode {
     variables: [variableOf('MCP', name)],
   }))
   for (const line of configLines(client, servers)) io.out(line)
+  return exitCodes.ok
+}
+
+/** The server must be one of those that the program reaches: without it, the hook lets no tool pass. */
+function printHook(server: string, { mcp }: RunOptions, io: Io): ExitCode {
+  if (!mcp.includes(server)) throw new ServiceError('config_invalid', `--print-hook: name ${server} with --mcp too`)
+  for (const line of hookLines([...thisCommand, 'agent', 'hook', server])) io.out(line)
   return exitCodes.ok
 }
