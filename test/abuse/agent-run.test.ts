@@ -131,6 +131,14 @@ describe.skipIf(!canContain)('a contained program', () => {
     await expect.poll(strays).toBe(false)
   })
 
+  it('is told to stop, and ends in its own way', async () => {
+    const script = `trap 'exit 9' TERM; echo up > up; while :; do sleep 0.1; done`
+    const { child, said, ended } = place.start([...options(), '--contain', 'required'], ['sh', '-c', script])
+    await expect.poll(() => place.read('up')).not.toBe('')
+    child.kill('SIGTERM')
+    expect(await ended, said.err).toBe(9)
+  })
+
   it('dies when the command itself is killed', async () => {
     const script = 'echo up > up; exec sleep 1000.25'
     const { child, ended } = place.start([...options(), '--contain', 'required'], ['sh', '-c', script])

@@ -49,10 +49,14 @@ export async function containmentOf(
   for (const path of covered)
     if (statSync(path).isDirectory() && `${realPath(cwd)}${sep}`.startsWith(`${path}${sep}`))
       throw new ServiceError('config_invalid', `${path} is to be hidden, so start this command outside of it`)
-  const before = wordsBefore(covered)
-  const [command = '', ...words] = before
+  const works = ([command = '', ...words]: readonly string[]) =>
+    promisify(execFile)(command, [...words, 'true'], { env, timeout: probeMs })
+  // An `env` that is not that of GNU may not know signals: a program is then killed by the first one.
+  const gentle = wordsBefore(covered, { isGentle: true })
+  if (await works(gentle).catch(() => false)) return { before: gentle, isContained: true }
+  const before = wordsBefore(covered, { isGentle: false })
   try {
-    await promisify(execFile)(command, [...words, 'true'], { env, timeout: probeMs })
+    await works(before)
     return { before, isContained: true }
   } catch (cause) {
     const why = reasonOf(cause)
@@ -61,14 +65,20 @@ export async function containmentOf(
   }
 }
 
-function wordsBefore(covered: readonly string[]): string[] {
+/** Signals that a program may handle. `unshare` is in its group, and would end with the first one, and the namespace with it. */
+const handled = ['INT', 'TERM', 'HUP', 'QUIT']
+
+/** `isGentle`: whether the first process lives through these signals, and the command gets them as if nothing had been before it. */
+function wordsBefore(covered: readonly string[], { isGentle }: { isGentle: boolean }): string[] {
   const { uid, gid } = userInfo()
   return [
     // The kernel kills `unshare` with this process, and its namespace with `unshare`.
     ...['setpriv', '--pdeathsig', 'KILL', '--'],
+    ...(isGentle ? ['sh', '-c', `trap '' ${handled.join(' ')}; exec "$@"`, 'sh'] : []),
     ...['unshare', '--user', '--map-root-user', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child', '--'],
     ...['sh', '-c', first, 'sh', String(covered.length), ...covered],
     ...['unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, '--'],
+    ...(isGentle ? ['env', `--default-signal=${handled.join(',')}`] : []),
   ]
 }
 
