@@ -131,7 +131,7 @@ describe.skipIf(!canContain)('a contained program', () => {
     await expect.poll(strays).toBe(false)
   })
 
-  it('is told to stop, and ends in its own way', async () => {
+  it('handles a signal to stop, and ends with its own exit code', async () => {
     const script = `trap 'exit 9' TERM; echo up > up; while :; do sleep 0.1; done`
     const { child, said, ended } = place.start([...options(), '--contain', 'required'], ['sh', '-c', script])
     await expect.poll(() => place.read('up')).not.toBe('')

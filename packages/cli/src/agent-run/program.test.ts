@@ -20,7 +20,7 @@ it('leads a session of its own, so that it can neither stop this command nor typ
   expect(session).not.toBe(ps('sid', process.pid))
 })
 
-it('stops with this command, and obeys once it is told something', async () => {
+it('stops with this command, and obeys the next signal', async () => {
   using folder = temporaryFolder()
   const program = start(`trap 'exit 9' INT; echo $$ > '${folder.at('pid')}'; while :; do sleep 0.1; done`)
   const pid = () => Number(readFileSync(folder.at('pid'), 'utf8'))
