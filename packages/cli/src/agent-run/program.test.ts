@@ -22,7 +22,10 @@ it('leads a session of its own, so that it can neither stop this command nor typ
 
 it('stops with this command, and obeys the next signal', async () => {
   using folder = temporaryFolder()
-  const program = start(`trap 'exit 9' INT; echo $$ > '${folder.at('pid')}'; while :; do sleep 0.1; done`)
+  // No shell: one that waits for a child to begin is not shown as stopped.
+  const obedient = "process.on('SIGINT', () => process.exit(9)); setInterval(() => undefined, 1000); "
+  const told = `require('node:fs').writeFileSync('${folder.at('pid')}', String(process.pid))`
+  const program = start(`exec '${process.execPath}' -e "${obedient}${told}"`)
   const pid = () => Number(readFileSync(folder.at('pid'), 'utf8'))
   await expect.poll(pid).toBeGreaterThan(0)
   program.pause()
