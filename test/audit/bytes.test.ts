@@ -18,8 +18,8 @@ function reserve(log: GoodLog, name: string, egress_bytes: number, most = egress
 }
 
 /** The outcome of `read`, before another call is allowed. */
-function reported(log: GoodLog, egress_bytes?: number): void {
-  log.outcome('read done', 'read', 2, 1, 'succeeded', egress_bytes === undefined ? {} : { egress_bytes })
+function reported(log: GoodLog, egress_bytes?: number, status: 'succeeded' | 'not_observed' = 'succeeded'): void {
+  log.outcome('read done', 'read', 2, 1, status, egress_bytes === undefined ? {} : { egress_bytes })
   move(log, 'read done', 'adjust')
 }
 
@@ -37,6 +37,15 @@ const lies: [name: string, lie: (log: GoodLog) => void, detail: string][] = [
       reserve(log, 'read', 600)
       reserve(log, 'adjust', 401)
       reported(log)
+    },
+    '1001 of 1000',
+  ],
+  [
+    'an ALLOW of bytes that an effect out of sight may have sent',
+    (log) => {
+      reserve(log, 'read', 600)
+      reserve(log, 'adjust', 401)
+      reported(log, 0, 'not_observed')
     },
     '1001 of 1000',
   ],

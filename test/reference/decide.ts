@@ -393,7 +393,9 @@ export class World {
     // Less than was reserved: the rest is not counted any more. An effect that may go on costs all that was reserved.
     if (call.standing === 'open' && isOver && point.mayRelease && !perAction && spent !== undefined)
       if (call.cost?.currency === 'EUR' && spent < call.cost.micros) call.cost = { ...call.cost, micros: spent }
-    const sent = bytes ?? (status === 'not_executed' ? 0 : call.mayBytes)
+    // No point saw what left.
+    const seen = status === 'not_observed' ? undefined : bytes
+    const sent = seen ?? (status === 'not_executed' ? 0 : call.mayBytes)
     call.bytes = call.standing === 'missing' ? Math.max(call.mayBytes, sent) : sent
     call.standing = 'settled'
     return true

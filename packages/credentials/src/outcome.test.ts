@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { sha256 } from './base64url.ts'
 import { generateKey, verifyingKey } from './keys.ts'
-import { claimsInProcess, type Outcome, signOutcome, verifyOutcome } from './outcome.ts'
+import { claimedEgress, claimsInProcess, type Outcome, signOutcome, verifyOutcome } from './outcome.ts'
 
 const key = generateKey('outcome')
 const said: Outcome = {
@@ -31,4 +31,18 @@ it('says that its point stands in the agent’s own process, and nothing else in
 it('is taken for one of a point outside where it does not say so, and where it cannot be read', () => {
   expect(claimsInProcess(signOutcome(said, key))).toBe(false)
   expect(claimsInProcess('no outcome')).toBe(false)
+})
+
+it.each<[Partial<Outcome>, number | undefined]>([
+  [{ egress_bytes: 7 }, 7],
+  [{}, undefined],
+  [{ status: 'unknown', egress_bytes: 7 }, 7],
+  [{ status: 'not_executed' }, 0],
+  [{ status: 'not_observed', egress_bytes: 0 }, undefined],
+])('states the bytes that its point saw leave: %j, %s (V9)', (more, bytes) => {
+  expect(claimedEgress(signOutcome({ ...said, ...more }, key))).toBe(bytes)
+})
+
+it('states no bytes where it cannot be read', () => {
+  expect(claimedEgress('no outcome')).toBeUndefined()
 })

@@ -50,7 +50,10 @@ const fieldsSchema = z.strictObject({
     .optional(),
   /** What a model read and wrote in this call, as its provider counted it. It changes no budget. */
   tokens: z.strictObject({ input: z.int().min(0), output: z.int().min(0) }).optional(),
-  /** The bytes sent out. If absent, the number is unknown: where bytes are limited, it counts as everything that was left. */
+  /**
+   * The bytes sent out. If absent, the number is unknown: where bytes are limited, it counts as everything that was left. It is also unknown
+   * of an effect that was `not_observed`, whatever stands here.
+   */
   egress_bytes: z.int().min(0).optional(),
   http_status: z.int().min(100).max(599).optional(),
   /**
@@ -129,11 +132,12 @@ const sentSchema = z.object({ status: z.string(), egress_bytes: fieldsSchema.sha
 
 /**
  * The bytes that an outcome claims to have sent, for readers that fold an event whose signer verified the outcome. undefined if something
- * happened and the outcome does not state the bytes.
+ * happened and the outcome does not state the bytes, or states those of an effect out of its point's sight.
  */
 export function claimedEgress(outcome: string): number | undefined {
   try {
     const { status, egress_bytes } = sentSchema.parse(parseStrictJson(parseCompact(outcome)?.payload ?? ''))
+    if (status === 'not_observed') return undefined
     return egress_bytes ?? (status === 'not_executed' ? 0 : undefined)
   } catch {
     return undefined

@@ -350,7 +350,7 @@ describe('what was done under delegations', () => {
     expect(of(state, 3)).toMatchObject({ taken: { calls: 1n }, uses: new Map([[3, 1]]) })
   })
 
-  const outcome = (status: 'succeeded' | 'not_executed', egress_bytes?: number) =>
+  const outcome = (status: 'succeeded' | 'not_executed' | 'not_observed', egress_bytes?: number) =>
     signOutcome(
       {
         ...{ installation: 'ins_aaaaaaaaaaaaaaaaaaaa', enforcement_point: 'point', sequence: 1, status, at: at(0) },
@@ -363,6 +363,7 @@ describe('what was done under delegations', () => {
     ['the bytes that its outcome reports', [], outcome('succeeded', 7), { sent: 7n, open: 1, unmeasured: 0 }],
     ['all, when no figure is reported', [], outcome('succeeded'), { sent: 0n, open: 1, unmeasured: 1 }],
     ['none, when nothing happened', [], outcome('not_executed'), { sent: 0n, open: 1, unmeasured: 0 }],
+    ['all, when a proxy acted out of sight', [], outcome('not_observed', 0), { sent: 0n, open: 1, unmeasured: 1 }],
     ['all, when no outcome came', [{ type: 'outcome.missing', n: 1 }], undefined, { sent: 0n, open: 1, unmeasured: 1 }],
     [
       'what a late one says',
@@ -384,6 +385,7 @@ describe('what was done under delegations', () => {
     ['what its outcome says was sent', [], outcome('succeeded', 7), 7n],
     ['all of it, when the outcome does not say', [], outcome('succeeded'), 10n],
     ['nothing of it, when nothing happened', [], outcome('not_executed'), 0n],
+    ['all of it, when a proxy acted out of sight', [], outcome('not_observed', 0), 10n],
     ['all of it, when no outcome came', [{ type: 'outcome.missing', n: 1 }], undefined, 10n],
     ['all of it, even if a late outcome says less', [{ type: 'outcome.missing', n: 1 }], outcome('succeeded', 7), 10n],
     ['what was sent beyond it', [], outcome('succeeded', 12), 12n],

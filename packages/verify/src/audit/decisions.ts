@@ -331,10 +331,11 @@ function isRest({ calls, egress_bytes, cost }: BudgetAmounts, spent?: Money, mos
   return currency === spent.currency && parseMicros(amount ?? '') === most - spent.micros
 }
 
-/** The number of bytes that the enforcement point signed as sent; undefined: it does not say. */
+/** The number of bytes that the enforcement point signed as sent; undefined: it does not say, or did not see. */
 function sentBy({ outcome }: EventData<'decisions.v1', 'outcome.reported'>): bigint | undefined {
   try {
     const { status, egress_bytes } = JSON.parse(Buffer.from(openCompact(outcome)?.payload ?? []).toString('utf8'))
+    if (status === 'not_observed') return undefined
     if (egress_bytes === undefined) return status === 'not_executed' ? 0n : undefined
     return BigInt(egress_bytes)
   } catch {

@@ -180,6 +180,13 @@ describe('what an enforcement point signed', () => {
     expect(w.store.settled).toMatchObject([{ giveBack: { egress_bytes: left } }])
   })
 
+  it('leaves no bytes of an effect that was not observed, whatever it says (V9)', async () => {
+    const w = await allowed({ reserved: { ...reservedOf, egress_bytes: 100 } })
+    await w.report({ status: 'not_observed', egress_bytes: 0 })
+    expect(w.store.settled).toMatchObject([{ giveBack: { egress_bytes: 0n } }])
+    expect(w.taken()?.egressBytes).toBe(100n)
+  })
+
   it('is a fact too when it comes late, and gives nothing back (V9)', async () => {
     const w = await allowed({ reserved: { ...reservedOf, egress_bytes: 100 } })
     Object.assign(w.record() ?? {}, { standing: 'missing' })
