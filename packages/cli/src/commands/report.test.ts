@@ -176,6 +176,49 @@ it('says who spent how much, on what, and with whose approval (V9)', async () =>
   expect((await report(quiet, '--html')).out).toContain('No call that costs money was allowed in this time.')
 })
 
+it.each([
+  ['more money than was reserved', back('0.500001')],
+  ['money in another currency', { ...withoutMoney, cost: { EUR: '0.1' } }],
+  ['more calls than one', back('0.3', 2)],
+  ['bytes that were not reserved', { ...back('0.3'), egress_bytes: 1 }],
+])('lets no outcome hide what other calls cost by giving back %s (V9)', async (_, released) => {
+  const lie = leaf('outcome.reported', '18:10:00', { decision_id: 'dec_2', grant_id: 'grt_1', released })
+  const events = [...spending.slice(0, 2), reserving('dec_1', '0.5', 'agent/a'), reserving('dec_2', '0.5', 'agent/a')]
+  const spent = async (more: readonly object[]) =>
+    JSON.parse((await report([...events, ...more], '--json')).out).spent as { calls: number; cost: object }[]
+  expect(await spent([lie])).toMatchObject([{ calls: 2, cost: { USD: '1' } }])
+  expect(await spent([lie, settled('dec_2', back('0.3'))])).toMatchObject([{ calls: 2, cost: { USD: '0.7' } }])
+  const takenBack = leaf('decision.abandoned', '18:10:00', { decision_id: 'dec_2' })
+  expect(await spent([takenBack, lie])).toMatchObject([{ calls: 1, cost: { USD: '0.5' } }])
+})
+
+it('gives money back only by outcomes that take their place in their tree (V9)', async () => {
+  /** An event that is the tree's next one, by its version. */
+  const placed = (version: number, event: object, id: string) => {
+    const { type } = event as { type: string }
+    return { ...event, id, version, partitionkey: 'grt_1', dataschema: `urn:bailiwick:schema:decisions.v1:${type}` }
+  }
+  const [first, second] = [reserving('dec_1', '0.5', 'agent/a'), reserving('dec_2', '0.5', 'agent/a')].map((event, n) =>
+    placed(n + 1, { ...event, data: { ...event.data, call_id: `call_${n}` } }, `evt_${n + 1}`),
+  )
+  const spent = async (...more: object[]) =>
+    JSON.parse((await report([first, second, ...more] as object[], '--json')).out).spent[0].cost.USD
+  const honest = settled('dec_2', back('0.3'))
+  const takenBack = leaf('decision.abandoned', '18:10:00', { decision_id: 'dec_2' })
+  expect(await spent(placed(3, honest, 'evt_3'))).toBe('0.7')
+  // No reader counts what is made up beside the order, and it does not stand in the way of what is.
+  for (const lie of [settled('dec_2', back('0.5', 1)), takenBack]) {
+    expect(await spent(placed(9, lie, 'evt_9'))).toBe('1')
+    expect(await spent(placed(9, lie, 'evt_9'), placed(3, honest, 'evt_3'))).toBe('0.7')
+  }
+})
+
+it('lists equal amounts in the order of the log', async () => {
+  const events = ['a', 'b', 'c'].map((agent, n) => reserving(`dec_${n}`, '0.5', `agent/${agent}`))
+  const { out } = await report(events, '--json')
+  expect(JSON.parse(out).spent.map(({ agent }: { agent: string }) => agent)).toEqual(['agent/a', 'agent/b', 'agent/c'])
+})
+
 it('subtracts nothing for an earlier ALLOW that was taken back in its period', async () => {
   const late = [allowed('dec_0', '17:59:59'), leaf('decision.abandoned', '18:00:00', { decision_id: 'dec_0' })]
   const { out } = await report([...quiet, ...late], '--json')

@@ -54,9 +54,12 @@ export class FoldedEvents {
     const event = JSON.parse(Buffer.from(bytes).toString()) as Leaf
     const at = Date.parse(event.time)
     // Later events are not part of the period; earlier ones show what was open when it began.
-    if (at > this.to || this.#isLost(claimOf({ ...event }))) return
+    if (at > this.to) return
+    const place = this.#placeOf(claimOf({ ...event }))
+    if (place === 'lost') return
     const data = event.data ?? {}
     this.#follow(event, data, at)
+    if (place === 'taken') this.#giveBack(event.type, data)
     if (at >= this.from) this.#count(event, data, at)
   }
 
@@ -98,12 +101,13 @@ export class FoldedEvents {
     })
   }
 
-  /** An event that lost its place to another writer's has no effect for any reader. */
-  #isLost(claim: Claim | undefined): boolean {
-    if (claim === undefined) return false
+  /** An event that lost its place to another writer's has no effect for any reader. `none`: it may be made up, or the one before it is missing. */
+  #placeOf(claim: Claim | undefined): 'taken' | 'lost' | 'none' {
+    if (claim === undefined) return 'taken'
     const { isLost, order } = race(claim, this.#orders.get(claim.name), this.#facts)
     if (order !== undefined) this.#orders.set(claim.name, order)
-    return isLost
+    if (isLost) return 'lost'
+    return order?.head === claim.eventId ? 'taken' : 'none'
   }
 
   /**
@@ -166,13 +170,17 @@ export class FoldedEvents {
       case 'outcome.reported':
       case 'outcome.missing':
         this.#end(data.decision_id ?? '', true)
-        this.#spending.settled(data.decision_id ?? '', data.released)
         break
       case 'decision.abandoned':
         this.#end(data.decision_id ?? '', false)
-        this.#spending.takenBack(data.decision_id ?? '')
         break
     }
+  }
+
+  /** For events that took their place, as in every ledger: others must not hide what calls cost. */
+  #giveBack(type: string, { decision_id = '', released }: Data): void {
+    if (type === 'outcome.reported' || type === 'outcome.missing') this.#spending.settled(decision_id, released)
+    if (type === 'decision.abandoned') this.#spending.takenBack(decision_id)
   }
 
   /** A withdrawn ALLOW that has an outcome nevertheless was answered, even if the decision point says that it was not. */

@@ -44,19 +44,23 @@ export class Spending {
       cost: new Map(),
     }
     this.#totals.set(name, total)
-    const reservation = { total, cost }
+    const { calls = 0, egress_bytes = 0 } = reserved ?? {}
+    const reservation = { total, cost, calls, egress_bytes }
     add(reservation, 1)
     this.#open.set(decision_id, reservation)
   }
 
-  /** The decision has its outcome. One that was taken back and has an outcome nevertheless was answered. */
+  /**
+   * The decision has its outcome. One that was taken back and has an outcome nevertheless was answered. An outcome that gives back more than
+   * was reserved changes nothing, as in every ledger: a stolen decision point could hide what other calls cost.
+   */
   settled(decisionId: string, released?: Amounts): void {
     const answered = this.#takenBack.get(decisionId)
-    if (answered !== undefined) add(answered, 1)
     const reservation = answered ?? this.#open.get(decisionId)
+    if (reservation === undefined || !isPart(released, reservation)) return
+    if (answered !== undefined) add(answered, 1)
     this.#open.delete(decisionId)
     this.#takenBack.delete(decisionId)
-    if (reservation === undefined) return
     const { total } = reservation
     total.calls -= released?.calls ?? 0
     for (const [currency, micros] of microsOf(released)) more(total.cost, currency, -micros)
@@ -75,13 +79,14 @@ export class Spending {
   told(approversOf: (grant: string) => readonly string[]): Spent[] {
     const spent = [...this.#totals.values()].filter(({ cost }) => mostOf(cost) > 0n)
     return spent
-      .sort((a, b) => (mostOf(a.cost) < mostOf(b.cost) ? 1 : -1))
+      .sort((a, b) => Number(mostOf(b.cost) - mostOf(a.cost)))
       .map(({ cost, ...total }) => ({ ...total, approvers: approversOf(total.grant), cost: spelled(cost) }))
   }
 }
 
 interface Amounts {
   calls?: number
+  egress_bytes?: number
   cost?: Record<string, string>
 }
 
@@ -94,6 +99,14 @@ interface Total extends Omit<Spent, 'approvers' | 'cost'> {
 interface Reservation {
   total: Total
   cost: Micros
+  calls: number
+  egress_bytes: number
+}
+
+/** Whether no amount is more than what was reserved. */
+function isPart(amounts: Amounts | undefined, { cost, calls, egress_bytes }: Reservation): boolean {
+  if ((amounts?.calls ?? 0) > calls || (amounts?.egress_bytes ?? 0) > egress_bytes) return false
+  return [...microsOf(amounts)].every(([currency, micros]) => micros <= (cost.get(currency) ?? 0n))
 }
 
 function add({ total, cost }: Reservation, sign: 1 | -1): void {
