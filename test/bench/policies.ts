@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { AuthZenPolicies, EngineWatch, type PlainRequest, PolicySlot, readPolicyDirectory } from '@bailiwick/policy'
+import { systemRandom } from '@bailiwick/kit'
+import { AuthZenPolicies, EngineWatch, oneIn, type PlainRequest, PolicySlot, readPolicyDirectory } from '@bailiwick/policy'
 import { type Bench, type Measure, median, type Row } from './measure.ts'
 import { folderRequest, mixture, writeFolderPolicies } from './pdp/policy-files.ts'
 
@@ -63,7 +64,7 @@ function comparing(): EngineWatch {
       throw new Error(`the engines differ: ${JSON.stringify(difference)}`)
     },
   }
-  return new EngineWatch(told, compareOneIn, (compare) => compare())
+  return new EngineWatch(told, oneIn(compareOneIn, systemRandom), (compare) => compare())
 }
 
 /** µs of a decision. */

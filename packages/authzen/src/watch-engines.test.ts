@@ -1,18 +1,20 @@
 import { logger, metrics } from '@bailiwick/host'
+import { seededRandom } from '@bailiwick/kit'
 import type { PolicyAnswer } from '@bailiwick/policy'
 import { expect, it } from 'vitest'
 import { watchEngines } from './watch-engines.ts'
 
 const allow: PolicyAnswer = { outcome: 'allow', policies: ['p'] }
 
-function watching() {
+function watching(compareOneIn = 1) {
   const lines: string[] = []
   const later: (() => void)[] = []
   const meter = metrics({ service: 'test', processMetrics: false })
   const watch = watchEngines({
     metrics: meter,
     logger: logger({ service: 'test', level: 'info', destination: { write: (line: string) => void lines.push(line) } }),
-    compareOneIn: 1,
+    compareOneIn,
+    random: seededRandom('watch-engines'),
     after: (_, run) => later.push(run),
   })
   const counted = async (name: string) =>
@@ -52,10 +54,26 @@ it('raises the alarm when the engines differ, without what the request says (V17
   expect(lines.join()).not.toContain('secret')
 })
 
-it('keeps few requests for later, and the newest are not compared', () => {
-  const { watch, later } = watching()
+it('chooses by chance which decisions it compares, so that no caller can choose', () => {
+  const { watch, later } = watching(10)
+  const compared = Array.from({ length: 1000 }, (_, n) => {
+    watch.decided('set', allow, () => allow)
+    const run = later.pop()
+    run?.()
+    return run === undefined ? [] : [n % 10]
+  }).flat()
+  expect(compared.length).toBeGreaterThan(50)
+  expect(compared.length).toBeLessThan(200)
+  expect(new Set(compared).size).toBe(10)
+})
+
+it('keeps few requests for later; the newest are not compared, and are counted', async () => {
+  const { watch, later, counted } = watching()
   for (let n = 0; n < 100; n++) watch.decided('set', allow, () => allow)
   expect(later).toHaveLength(64)
+  expect(await counted('policy_comparisons_total')).toContain(
+    'bailiwick_policy_comparisons_total{result="skipped",service="test"} 36',
+  )
   later.shift()?.()
   watch.decided('set', allow, () => allow)
   expect(later).toHaveLength(64)

@@ -1,5 +1,6 @@
 import type { Logger, Metrics } from '@bailiwick/host'
-import { EngineWatch } from '@bailiwick/policy'
+import type { RandomSource } from '@bailiwick/kit'
+import { EngineWatch, oneIn } from '@bailiwick/policy'
 
 /** A comparison must not hold up the answer that it is about, and a durable decision takes a while. */
 const compareAfterMs = 1000
@@ -9,22 +10,27 @@ const mostWaiting = 64
 export interface WatchEnginesOptions {
   metrics: Metrics
   logger: Logger
-  /** One of this many decisions of the compiled engine is compared with Cedar's. */
+  /** On average, one of this many decisions of the compiled engine is compared with Cedar's. */
   compareOneIn: number
+  /** Chooses them: no caller may know which. */
+  random: RandomSource
   /** Default: a timer that does not keep the process alive. */
   after?(ms: number, run: () => void): void
 }
 
 /** Counts which engine answers, and raises the alarm when the two differ. */
-export function watchEngines({ metrics, logger, compareOneIn, after = unheld }: WatchEnginesOptions): EngineWatch {
+export function watchEngines(options: WatchEnginesOptions): EngineWatch {
+  const { metrics, logger, compareOneIn, random, after = unheld } = options
   const answers = metrics.counter(
     'policy_answers_total',
     'Answers of policies, by the engine that gave them; for cedar, why the compiled engine did not',
     ['engine', 'why'],
   )
-  const comparisons = metrics.counter('policy_comparisons_total', 'Answers compared between the two engines', [
-    'result',
-  ])
+  const comparisons = metrics.counter(
+    'policy_comparisons_total',
+    'Answers compared between the two engines; `skipped`: too many waited; `failed`: Cedar could not be asked',
+    ['result'],
+  )
   // Prometheus sees no increase in a series that first appears with 1.
   comparisons.inc({ result: 'different' }, 0)
   let waiting = 0
@@ -42,9 +48,12 @@ export function watchEngines({ metrics, logger, compareOneIn, after = unheld }: 
           'COMPILED POLICIES DIFFER FROM CEDAR: Cedar decides by this set from now on',
         ),
     },
-    compareOneIn,
+    oneIn(compareOneIn, random),
     (compare) => {
-      if (waiting >= mostWaiting) return
+      if (waiting >= mostWaiting) {
+        comparisons.inc({ result: 'skipped' })
+        return
+      }
       waiting++
       after(compareAfterMs, () => {
         waiting--

@@ -90,7 +90,7 @@ export class CedarPolicies {
 
   #compile(set: Pick<PolicySet, 'hash' | 'policies'>, { shapes, watch, stored }: Options): CompiledAnswers | undefined {
     if (watch === undefined) return undefined
-    const contextOf = shapes && ((action: EntityName) => contextSeen(shapes, action, this.#reads))
+    const contextOf = shapes && ((action: EntityName) => this.#viewOf(action)?.context ?? shapes.context(action))
     return new CompiledAnswers(set, { shapes, ...(contextOf && { contextOf }), ...(stored && { stored }) }, watch)
   }
 

@@ -60,7 +60,7 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
     {
       permitsNothing: config.BAILIWICK_PERMITS_NOTHING,
     },
-    watchEngines({ metrics: adapters.metrics, logger, compareOneIn: config.BAILIWICK_COMPARE_ONE_IN }),
+    watchEngines({ metrics: adapters.metrics, logger, random, compareOneIn: config.BAILIWICK_COMPARE_ONE_IN }),
   )
   let publicUrl = publicUrlOf(config)
   // A fixed key is enough: a token holds only the position to go on from, and a random key would give the same request another body.

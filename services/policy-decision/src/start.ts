@@ -107,7 +107,7 @@ export async function startPolicyDecision(
       projection.ledger.registry,
       logger,
       clock,
-      watchEngines({ metrics, logger, compareOneIn: config.compareOneIn ?? defaults.compareOneIn }),
+      watchEngines({ metrics, logger, random, compareOneIn: config.compareOneIn ?? defaults.compareOneIn }),
     ),
     approvals: new Approvals(projection, trust),
     stepUps: new StepUps(projection, trust),

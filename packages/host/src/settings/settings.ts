@@ -130,7 +130,7 @@ export const defaultCompareOneIn = 1000
 /** For a process that decides by policies. */
 export const engineSettings = {
   BAILIWICK_COMPARE_ONE_IN: setting(
-    'Of this many decisions by compiled policies one is also put to Cedar, after its answer. If the two differ, Cedar alone decides by that set.',
+    'Of this many decisions by compiled policies one, chosen by chance, is also put to Cedar, after its answer. If the two differ, Cedar alone decides by that set.',
     '100',
     whole(1, 1_000_000_000).default(defaultCompareOneIn),
   ),

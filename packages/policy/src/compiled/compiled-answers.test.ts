@@ -91,7 +91,7 @@ it('is switched off for a set by the first difference, and counts that (V13)', (
       compared: (result) => told.push(result),
       different: ({ policySet }) => told.push(policySet),
     },
-    1,
+    () => true,
     (compare) => compare(),
   )
   const engine = new CompiledAnswers(set, { shapes: undefined }, watch)

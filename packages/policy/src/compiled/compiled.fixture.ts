@@ -61,5 +61,9 @@ export function strictWatch(answered: EngineTold['answered'] = () => undefined):
   const different = (difference: EngineDifference) => {
     throw new Error(`the engines differ: ${JSON.stringify(difference)}`)
   }
-  return new EngineWatch({ answered, compared: () => undefined, different }, 1, (compare) => compare())
+  const compared: EngineTold['compared'] = (result) => {
+    if (result === 'failed') throw new Error('Cedar could not be asked')
+  }
+  const all = () => true
+  return new EngineWatch({ answered, compared, different }, all, (compare) => compare())
 }

@@ -4,7 +4,9 @@ import { EngineWatch } from './engine-watch.ts'
 
 const allow = (...policies: string[]): PolicyAnswer => ({ outcome: 'allow', policies })
 
-function watching(compareOneIn: number) {
+const each = () => true
+
+function watching(isCompared: () => boolean) {
   const told: unknown[] = []
   const later: (() => void)[] = []
   const watch = new EngineWatch(
@@ -13,7 +15,7 @@ function watching(compareOneIn: number) {
       compared: (result) => told.push(result),
       different: (difference) => told.push(difference),
     },
-    compareOneIn,
+    isCompared,
     (compare) => later.push(compare),
   )
   const run = () => {
@@ -23,8 +25,9 @@ function watching(compareOneIn: number) {
   return { watch, run, later }
 }
 
-it('compares one decision in so many, later', () => {
-  const { watch, run, later } = watching(3)
+it('compares the decisions that it is told to, later', () => {
+  let asks = 0
+  const { watch, run, later } = watching(() => ++asks % 3 === 0)
   const asked: number[] = []
   const decide = (n: number) =>
     watch.decided('set', allow('p'), () => {
@@ -44,7 +47,7 @@ it.each<[string, PolicyAnswer]>([
   ['more policies', allow('p', 'q')],
   ['no policies', { outcome: 'invalid', why: 'secret' }],
 ])('leaves a set to Cedar once Cedar gave %s, and no other set (V13)', (_, cedar) => {
-  const { watch, run } = watching(1)
+  const { watch, run } = watching(each)
   watch.decided('set', allow('p'), () => cedar)
   expect(watch.isOff('set')).toBe(false)
   expect(run()).toEqual(['different', { policySet: 'set', compiled: allow('p'), cedar }])
@@ -52,7 +55,16 @@ it.each<[string, PolicyAnswer]>([
 })
 
 it('compares nothing when Cedar can no longer be asked', () => {
-  const { watch, run } = watching(1)
+  const { watch, run } = watching(each)
   watch.decided('set', allow('p'), () => undefined)
   expect(run()).toEqual([])
+})
+
+it('goes on when Cedar throws, and says so', () => {
+  const { watch, run } = watching(each)
+  watch.decided('set', allow('p'), () => {
+    throw new Error('Cedar gave up, and may quote a secret')
+  })
+  expect(run()).toEqual(['failed'])
+  expect(watch.isOff('set')).toBe(false)
 })

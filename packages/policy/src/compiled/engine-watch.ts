@@ -16,8 +16,8 @@ export interface EngineDifference {
 export interface EngineTold {
   /** An answer was given. */
   answered(by: 'compiled' | 'cedar', why: CedarAnswered | ''): void
-  /** An answer was compared with Cedar's. */
-  compared(result: 'same' | 'different'): void
+  /** An answer was compared with Cedar's. `failed`: Cedar could not be asked. */
+  compared(result: 'same' | 'different' | 'failed'): void
   different(difference: EngineDifference): void
 }
 
@@ -27,15 +27,14 @@ export interface EngineTold {
  */
 export class EngineWatch {
   readonly told: EngineTold
-  readonly #compareOneIn: number
+  readonly #isCompared: () => boolean
   readonly #later: (compare: () => void) => void
   readonly #off = new Set<string>()
-  #decisions = 0
 
-  /** `compareOneIn`: of this many decisions one is compared. `later`: runs the comparison once the answer was sent. */
-  constructor(told: EngineTold, compareOneIn: number, later: (compare: () => void) => void) {
+  /** `isCompared`: whether the next answer is compared, as `oneIn` says. `later`: runs the comparison once the answer was sent. */
+  constructor(told: EngineTold, isCompared: () => boolean, later: (compare: () => void) => void) {
     this.told = told
-    this.#compareOneIn = compareOneIn
+    this.#isCompared = isCompared
     this.#later = later
   }
 
@@ -45,16 +44,29 @@ export class EngineWatch {
 
   /** Call it for each decision. `cedar`: Cedar's answer to the same question; undefined: it can no longer be asked. */
   decided(policySet: string, compiled: PolicyAnswer, cedar: () => PolicyAnswer | undefined): void {
-    if (++this.#decisions % this.#compareOneIn !== 0) return
-    this.#later(() => {
-      const answer = cedar()
-      if (answer === undefined) return
-      const isSame = answer.outcome === compiled.outcome && isSameList(policiesOf(answer), policiesOf(compiled))
-      this.told.compared(isSame ? 'same' : 'different')
-      if (isSame) return
-      this.#off.add(policySet)
-      this.told.different({ policySet, compiled, cedar: answer })
-    })
+    if (this.#isCompared()) this.#later(() => this.#compare(policySet, compiled, askedLater(cedar)))
+  }
+
+  #compare(policySet: string, compiled: PolicyAnswer, cedar: PolicyAnswer | undefined | 'failed'): void {
+    if (cedar === undefined) return
+    if (cedar === 'failed') {
+      this.told.compared(cedar)
+      return
+    }
+    const isSame = cedar.outcome === compiled.outcome && isSameList(policiesOf(cedar), policiesOf(compiled))
+    this.told.compared(isSame ? 'same' : 'different')
+    if (isSame) return
+    this.#off.add(policySet)
+    this.told.different({ policySet, compiled, cedar })
+  }
+}
+
+/** No caller waits any more who could be told of an error, which would end the process: Cedar may give up as it makes a slice. */
+function askedLater(cedar: () => PolicyAnswer | undefined): PolicyAnswer | undefined | 'failed' {
+  try {
+    return cedar()
+  } catch {
+    return 'failed'
   }
 }
 
