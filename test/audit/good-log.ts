@@ -405,7 +405,12 @@ export class GoodLog implements Disposable {
     version: number,
     sequence: number,
     status: 'succeeded' | 'not_executed' | 'not_observed',
-    sent: { egress_bytes?: number; answered?: number; cost?: { amount: string; currency: string } } = {},
+    sent: {
+      egress_bytes?: number
+      answered?: number
+      cost?: { amount: string; currency: string }
+      enforced_by?: 'in_process'
+    } = {},
   ): void {
     const allow = this.draft<'decisions.v1', 'decision.allowed'>(of)
     const { decision_id, call_id, enforcement_point, instance, actor, action, reserved } = allow.data

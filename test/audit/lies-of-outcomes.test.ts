@@ -153,6 +153,16 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'what may have been spent',
   ],
   [
+    'an outcome that gives back what was done in the process of the agent (V9)',
+    'V9',
+    (log) => {
+      const cost = { amount: '100', currency: 'EUR' }
+      log.outcome('adjust done', 'adjust', 5, 2, 'succeeded', { cost, enforced_by: 'in_process' })
+      outcome(log, 'adjust done').data.released = { calls: 0, egress_bytes: 0, cost: { EUR: '300' } }
+    },
+    'what may have been spent',
+  ],
+  [
     'an effect that cost more than was reserved (V9)',
     'V9',
     (log) => {

@@ -280,13 +280,10 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
       bad('a late outcome returns nothing')
       continue
     }
-    const mayRelease = registry.get(
-      'enforcement-point',
-      event.data.enforcement_point,
-      Date.parse(event.time),
-    )?.may_release
+    const point = registry.get('enforcement-point', event.data.enforcement_point, Date.parse(event.time))
+    const mayRelease = point?.may_release === true && !isInProcess(event.data)
     const isUnspent = status === 'not_executed' || isRest(released, spent, most)
-    if (!isUnspent || mayRelease !== true) bad('released what may have been spent')
+    if (!isUnspent || !mayRelease) bad('released what may have been spent')
     const whole = new Map(takenBy(reserved, permission))
     if (back.some(([what, by]) => by > (whole.get(what) ?? 0n))) bad('released more than was reserved')
     for (const [purse, , index] of purses) for (const [what, by] of notBytes(released, index)) sum(purse, what, -by)
@@ -321,6 +318,15 @@ function spentBy({ outcome }: EventData<'decisions.v1', 'outcome.reported'>): Mo
       : undefined
   } catch {
     return undefined
+  }
+}
+
+/** The point stands in the process of the agent that it decides for, which would give itself back what it spent. */
+function isInProcess({ outcome }: EventData<'decisions.v1', 'outcome.reported'>): boolean {
+  try {
+    return JSON.parse(Buffer.from(openCompact(outcome)?.payload ?? []).toString('utf8')).enforced_by !== undefined
+  } catch {
+    return false
   }
 }
 

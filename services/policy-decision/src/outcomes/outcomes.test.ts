@@ -151,6 +151,8 @@ describe('what an enforcement point signed', () => {
       { cost: { amount: '1', currency: 'EUR' } },
       { may_release: false },
     ],
+    ['was done in the process of its agent', { enforced_by: 'in_process', cost: { amount: '1', currency: 'EUR' } }],
+    ['was not done, in the process of its agent', { enforced_by: 'in_process', status: 'not_executed' }],
     ['is the one action that was approved', { cost: { amount: '1', currency: 'EUR' } }, {}, 'per_action'],
   ])('gives no money back for an effect that %s (V9)', async (_, over, by = {}, mode = 'window') => {
     const w = await allowed()

@@ -17,9 +17,10 @@ const foldWaitMs = 1000
 
 /**
  * Relays an outcome that an enforcement point signed: one per decision, once, and one under each number of an instance (V10). Gives something
- * back only to a point that is registered as one that may release (DESIGN §7.4 step 7): the reservation for a signed `not_executed`, and
- * the money that an effect did not cost for a signed `cost`. Resolves once the outcome counts. The same outcome sent again gets the same answer and changes nothing. A different outcome of the same
- * decision is `outcome_mismatch`; a different outcome under the same number is `outcome_sequence_reused`. Both are reported to `refused`.
+ * back only to a point that is registered as one that may release, and that does not stand in the agent's own process (DESIGN §7.4 step 7):
+ * the reservation for a signed `not_executed`, and the money that an effect did not cost for a signed `cost`. Resolves once the outcome
+ * counts. The same outcome sent again gets the same answer and changes nothing. A different outcome of the same decision is
+ * `outcome_mismatch`; a different outcome under the same number is `outcome_sequence_reused`. Both are reported to `refused`.
  */
 export async function reportOutcome(
   ports: Ports,
@@ -53,7 +54,7 @@ interface Relaying {
 async function relay(
   { ports, queues, point, refused }: Relaying,
   jws: string,
-  { decision_id, call_id, action_digest, instance, status, sequence, cost }: Outcome,
+  { decision_id, call_id, action_digest, instance, status, sequence, cost, enforced_by }: Outcome,
   { root, record }: Found,
 ): Promise<void> {
   if (record.enforcementPoint !== point.id || record.callId !== call_id)
@@ -83,7 +84,9 @@ async function relay(
     throw contradicts('outcome_sequence_reused', 'the instance gave this number to another outcome')
   // An approval of one action is used up by its ALLOW and never given back.
   const perAction = ports.projection.ledger.grants.trees.get(root)?.grant.mode === 'per_action'
-  const releasable = point.may_release && !perAction ? releasedBy({ status, cost }, record.reserved) : nothing
+  // A point in the agent's own process would give the agent back what it spent.
+  const mayRelease = point.may_release && enforced_by === undefined && !perAction
+  const releasable = mayRelease ? releasedBy({ status, cost }, record.reserved) : nothing
   let released: BudgetAmounts = nothing
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   let version = 0
