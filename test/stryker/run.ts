@@ -7,7 +7,7 @@ import { inWords, type Tested } from './lines-reporter.ts'
 import { forgetUnnoticed, gather, memoryOf, remembered, scatter } from './memory.ts'
 import { subjects } from './subjects.ts'
 
-// node test/stryker/run.ts [authority | cedar | pipeline | evidence | projection] [file.ts[:from-to] …] [--own] [--hours N]
+// node test/stryker/run.ts [authority | cedar | compiled | pipeline | evidence | projection] [file.ts[:from-to] …] [--own] [--hours N]
 // Breaks every expression once, in a copy of the sources. A file is tried first with the quick tests next to it. The
 // mutants that these do not notice are tried together, with all tests of the subject. Remembers its findings in
 // out/stryker, and retries only what has changed, or what has a changed test. Then reports all files of each subject,

@@ -51,6 +51,14 @@ export const subjects: Record<string, Subject> = {
        cedar-policies`,
     ),
   },
+  /** Compiled policies; the random comparison with Cedar is in test/reference. */
+  compiled: {
+    mutate: sourcesIn(`${policy}/compiled`),
+    tests: testsOf(
+      `${policy}/compiled`,
+      'longs patterns one-in engine-watch policy-index exact-policy compiled-answers schemas compiled-policies expressions extensions',
+    ),
+  },
   /** The steps of DESIGN §7.4, as far as tests without a whole system reach them; test/mutants covers the rest. */
   pipeline: {
     mutate: [

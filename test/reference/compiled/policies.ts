@@ -23,7 +23,7 @@ export interface PolicyText {
 }
 
 /** Ids that an object of JavaScript may take for something else, or that sort in an unusual way. */
-const policyIds = ['p', 'P', '__proto__', 'constructor', '10', '9', 'é', 'zz', 'a b', 'q"']
+const policyIds = ['p', 'p\t', 'P', '__proto__', 'constructor', '10', '9', 'é', 'zz', 'a b', 'q"']
 
 export function policiesOf(dice: Dice, world: World): PolicyText[] {
   const writer = new Writer(dice, world)
@@ -44,7 +44,7 @@ class Writer {
   constructor(dice: Dice, world: World) {
     this.#dice = dice
     this.#world = world
-    const membersOf = (type: string) => world.entities.get(type)?.members ?? []
+    const membersOf = (type: string) => this.#membersOf(type)
     this.#bases = [
       { base: 'context', members: world.context },
       { base: 'principal', members: membersOf('User') },
@@ -287,9 +287,25 @@ class Writer {
   #has(depth: number): string {
     const dice = this.#dice
     const { base, members } = dice.of(this.#bases)
-    if (dice.chance(3)) return `context has ${dice.of(['a', 'b', 'c'])}.${dice.of(['a', 'b', 'n'])}`
+    if (dice.chance(3)) return `${base} has ${this.#path(members)}`
     const name = members.length === 0 || dice.chance(3) ? dice.of(['a', 'valueOf', 'type']) : dice.of(members).name
     return `${dice.chance(3) ? this.#expr(typeOf(dice, 2), depth - 1) : base} has ${quoted(name)}`
+  }
+
+  /** Some names with dots, of members where there are such: of a record in a record, or of an entity that is named there. */
+  #path(members: readonly Member[], depth = 2): string {
+    const dice = this.#dice
+    const named = members.filter(({ name }) => /^[a-z]+$/.test(name))
+    const deep = named.filter(({ type }) => type.is === 'Record' || type.is === 'Entity')
+    const from = deep.length > 0 && !dice.chance(4) ? deep : named
+    if (from.length === 0 || dice.chance(8)) return `${dice.of(['a', 'b', 'c'])}.${dice.of(['a', 'b', 'n'])}`
+    const { name, type } = dice.of(from)
+    const inside = type.is === 'Record' ? type.members : type.is === 'Entity' ? this.#membersOf(type.type) : []
+    return depth > 0 && !dice.chance(4) ? `${name}.${this.#path(inside, depth - 1)}` : name
+  }
+
+  #membersOf(type: string): readonly Member[] {
+    return this.#world.entities.get(type)?.members ?? []
   }
 
   #pattern(): string {

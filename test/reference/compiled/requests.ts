@@ -1,6 +1,17 @@
 import type { EntityName, PolicyRequest } from '@bailiwick/policy'
 import type { Dice } from './dice.ts'
-import { actions, groups, jsonValue, type Member, recordOf, type Type, uidOf, type World } from './world.ts'
+import {
+  actionGroups,
+  actions,
+  askable,
+  groups,
+  jsonValue,
+  type Member,
+  recordOf,
+  type Type,
+  uidOf,
+  type World,
+} from './world.ts'
 
 type Entity = NonNullable<PolicyRequest['entities']>[number]
 
@@ -9,7 +20,7 @@ export function requestOf(dice: Dice, world: World, typed: boolean): PolicyReque
   const principal = uidOf(dice, dice.of(['User', 'User', 'Team']))
   const resource = uidOf(dice, dice.of(['Doc', 'Doc', 'N::Item', 'Colour']))
   const action = dice.of(
-    dice.chance(40) ? [{ type: 'Action', id: 'other' }] : typed ? actions.filter(({ id }) => id !== 'all') : actions,
+    dice.chance(40) ? [{ type: 'Action', id: 'other' }] : typed ? askable : actions,
   )
   const request: PolicyRequest = {
     principal,
@@ -61,8 +72,7 @@ function parentsOf(
   following: readonly EntityName[],
   typed: boolean,
 ): EntityName[] {
-  if (type === 'Action' || type === 'N::Action')
-    return id !== 'all' && dice.chance(2) ? [{ type: 'Action', id: 'all' }] : []
+  if (type === 'Action' || type === 'N::Action') return dice.some(actionGroups[id] ?? [])
   const may = groups[type] ?? []
   const there = following.filter((name) => (typed ? may.includes(name.type) : true))
   const parents = dice.some(there, 2)

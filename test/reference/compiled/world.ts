@@ -34,15 +34,29 @@ export const groups: Readonly<Record<string, readonly string[]>> = {
   User: ['Team'],
   Team: ['Team', 'N::Item'],
   Doc: ['Doc', 'Team'],
-  'N::Item': [],
+  'N::Item': ['N::Box'],
+  'N::Box': [],
 }
 export const types = [...Object.keys(groups), 'Colour']
-export const actions: readonly Uid[] = [
+/** The actions that may be asked. */
+export const askable: readonly Uid[] = [
   { type: 'Action', id: 'read' },
   { type: 'Action', id: 'write' },
-  { type: 'Action', id: 'all' },
   { type: 'N::Action', id: 'go' },
 ]
+const [all, any, every] = [
+  { type: 'Action', id: 'all' },
+  { type: 'Action', id: 'any' },
+  { type: 'N::Action', id: 'every' },
+]
+export const actions: readonly Uid[] = [...askable, all, any, every]
+/** The groups that each action is in, by its id. */
+export const actionGroups: Readonly<Record<string, readonly Uid[]>> = {
+  read: [all],
+  write: [all, every],
+  go: [every],
+  all: [any],
+}
 const names = ['a', 'b', 'c', 'n', '__proto__', 'constructor', 'toString', '0', '10', 'odd name', 'é', 'type', 'id']
 
 export function worldOf(dice: Dice): World {
@@ -74,9 +88,10 @@ export function schemaText({ entities, context }: World): string {
   return [
     ...['User', 'Team', 'Doc'].map(declared),
     `entity Colour enum [${colours.map((id) => JSON.stringify(id)).join(', ')}];`,
-    'action all;',
-    `action read, write in [all] ${applies};`,
-    `namespace N { ${declared('N::Item')} action go ${applies}; }`,
+    'action any; action all in [any];',
+    `action read in [all] ${applies};`,
+    `action write in [all, N::Action::"every"] ${applies};`,
+    `namespace N { ${declared('N::Item')} ${declared('N::Box')} action every; action go in [every] ${applies}; }`,
   ].join('\n')
 }
 
