@@ -1,6 +1,13 @@
 import { join } from 'node:path'
 import { systemRandom } from '@bailiwick/kit'
-import { AuthZenPolicies, EngineWatch, oneIn, type PlainRequest, PolicySlot, readPolicyDirectory } from '@bailiwick/policy'
+import {
+  AuthZenPolicies,
+  EngineWatch,
+  oneIn,
+  type PlainRequest,
+  PolicySlot,
+  readPolicyDirectory,
+} from '@bailiwick/policy'
 import { type Bench, type Measure, median, type Row } from './measure.ts'
 import { folderRequest, mixture, writeFolderPolicies } from './pdp/policy-files.ts'
 

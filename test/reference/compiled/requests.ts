@@ -19,9 +19,7 @@ type Entity = NonNullable<PolicyRequest['entities']>[number]
 export function requestOf(dice: Dice, world: World, typed: boolean): PolicyRequest {
   const principal = uidOf(dice, dice.of(['User', 'User', 'Team']))
   const resource = uidOf(dice, dice.of(['Doc', 'Doc', 'N::Item', 'Colour']))
-  const action = dice.of(
-    dice.chance(40) ? [{ type: 'Action', id: 'other' }] : typed ? askable : actions,
-  )
+  const action = dice.of(dice.chance(40) ? [{ type: 'Action', id: 'other' }] : typed ? askable : actions)
   const request: PolicyRequest = {
     principal,
     action,
