@@ -54,6 +54,23 @@ it.each<[string, PolicyAnswer]>([
   expect([watch.isOff('set'), watch.isOff('other')]).toEqual([true, false])
 })
 
+it.each<[string, string[], string[]]>([
+  ['fewer policies', ['p', 'q'], ['p']],
+  ['one other policy', ['p', 'q'], ['p', 'r']],
+  ['another order', ['p', 'q'], ['q', 'p']],
+])('also where Cedar names %s', (_, compiled, cedar) => {
+  const { watch, run } = watching(each)
+  watch.decided('set', allow(...compiled), () => allow(...cedar))
+  run()
+  expect(watch.isOff('set')).toBe(true)
+})
+
+it('takes two answers that name no policy for the same', () => {
+  const { watch, run } = watching(each)
+  watch.decided('set', { outcome: 'invalid' }, () => ({ outcome: 'invalid' }))
+  expect(run()).toEqual(['same'])
+})
+
 it('compares nothing when Cedar can no longer be asked', () => {
   const { watch, run } = watching(each)
   watch.decided('set', allow('p'), () => undefined)

@@ -41,6 +41,16 @@ it('is not misled by digits that are no number, or that look like a placeholder'
   )
 })
 
+it('finds numbers behind comments with quotes, and leaves names with many digits', () => {
+  const value = { Value: 2n ** 53n + 1n }
+  expect(conditionsOf('// what is "odd\n9007199254740993 == 9007199254740993 // "\n')).toEqual({
+    '==': { left: value, right: value },
+  })
+  expect(conditionsOf('9007199254740993 == context.x19007199254740993123')).toEqual({
+    '==': { left: value, right: { '.': { left: { Var: 'context' }, attr: 'x19007199254740993123' } } },
+  })
+})
+
 it('decides by all 64 bits, as Cedar does', () => {
   const context = { n: (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON('9223372036854775806') }
   expect(holds('context.n == 9223372036854775806', { context })).toBe(true)

@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest'
 import { holds } from './compiled.fixture.ts'
+import { compileExpression } from './expressions.ts'
+import { NotCompiled } from './situation.ts'
 
 const most = '9223372036854775807'
 const least = '-9223372036854775808'
@@ -212,6 +214,7 @@ const tables: Record<string, readonly [string, ReturnType<typeof holds>][]> = {
     ['principal is User in 1', 'errs'],
     ['principal is Doc in 1', false],
     ['action in Action::"read"', true],
+    ['resource is Doc && resource == Doc::"1"', true],
   ],
   'has extension values with their methods alone': [
     ['decimal("1.0").lessThan(decimal("1.1"))', true],
@@ -251,6 +254,11 @@ const tables: Record<string, readonly [string, ReturnType<typeof holds>][]> = {
     ['duration("90061001ms").toSeconds() == 90061', true],
     ['duration("90061001ms").toMilliseconds() == 90061001', true],
     ['duration("-1999ms").toSeconds() == -1', true],
+    ['duration("10d11h12m13s14ms").toMilliseconds() == 904333014', true],
+    ['datetime("1970-01-01T02:03:04.005Z").toTime() == duration("2h3m4s5ms")', true],
+    ['datetime("2024-02-29T01:02:03.004+0530") == datetime("2024-02-28T19:32:03.004Z")', true],
+    ['datetime("2024-02-28T23:30:00-0130") == datetime("2024-02-29T01:00:00Z")', true],
+    ['datetime("2024-02-29T00:00:00-0000") == datetime("2024-02-29")', true],
     ['duration("-9223372036854775808ms").toSeconds() == -9223372036854775', true],
     [`duration("-9223372036854775808ms").toMilliseconds() == ${least}`, true],
   ],
@@ -264,4 +272,41 @@ for (const [name, table] of Object.entries(tables))
 
 it('leaves to Cedar what it does not know', () => {
   expect(holds('unknown("x")')).toBe('policy')
+})
+
+const yes = { Value: true }
+const not = (levels: number): unknown => (levels === 0 ? yes : { '!': { arg: not(levels - 1) } })
+
+it.each<[unknown, string]>([
+  [{}, 'an expression with other than one operator'],
+  [{ '!': { arg: yes }, neg: { arg: yes } }, 'an expression with other than one operator'],
+  [[yes], 'no expression'],
+  [null, 'no expression'],
+  ['Value', 'no expression'],
+  [{ Value: null }, 'no expression'],
+  [{ Value: 1.5 }, 'no expression'],
+  [{ Value: 2 ** 53 }, 'no expression'],
+  [{ Value: [1] }, 'no expression'],
+  [{ Value: { __extn: { fn: 'decimal', arg: '1.0' } } }, 'an operand that is not known here: __extn'],
+  [{ Value: { __entity: { type: 'User', id: 'x', more: 1 } } }, 'an operand that is not known here: type,id,more'],
+  [{ Value: { __entity: { type: 'User', id: 1 } } }, 'no text where there should be one'],
+  [{ Var: 'other' }, 'a variable that is not known here: other'],
+  [{ Var: 1 }, 'no text where there should be one'],
+  [{ Slot: '?principal' }, 'no list where there should be one'],
+  [{ Set: {} }, 'no list where there should be one'],
+  [{ '!': { arg: yes, more: 1 } }, 'an operand that is not known here: arg,more'],
+  [{ '&&': { left: yes, right: yes, more: 1 } }, 'an operand that is not known here: left,right,more'],
+  [{ nothing: [] }, 'a function that is not known here: nothing'],
+  [{ decimal: [] }, 'decimal with other operands'],
+  [{ decimal: [{ Value: '1.0' }, { Value: '1.0' }] }, 'decimal with other operands'],
+  [{ isIpv4: [yes, yes] }, 'isIpv4 with other operands'],
+  [{ isInRange: [yes] }, 'isInRange with other operands'],
+  [{ isInRange: [yes, yes, yes] }, 'isInRange with other operands'],
+  [not(200), 'nested more than 200 deep'],
+])('does not compile what a later Cedar may say: %j', (json, why) => {
+  expect(() => compileExpression(json)).toThrow(new NotCompiled(why))
+})
+
+it('compiles as deep as it says', () => {
+  expect(compileExpression(not(199))).toBeInstanceOf(Function)
 })
