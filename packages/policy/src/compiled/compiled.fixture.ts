@@ -11,7 +11,6 @@ import { type EngineDifference, type EngineTold, EngineWatch } from './engine-wa
 export interface Both {
   set: PolicySet
   compiled: CompiledPolicies
-  cedar: Preparsed
 }
 
 export function bothOf(policies: string, schema?: string): Both {
@@ -22,7 +21,15 @@ export function bothOf(policies: string, schema?: string): Both {
   const compiled = new CompiledPolicies(set.policies.values(), {
     shapes: schema === undefined ? undefined : shapesOf(schema),
   })
-  return { set, compiled, cedar: preparse(set, 'compiled') }
+  return { set, compiled }
+}
+
+/** The set that Cedar keeps, under one name for all: it would keep each name for ever. Stryker runs all files of tests in one process. */
+let kept: { set: PolicySet; names: Preparsed } | undefined
+
+function inCedar(set: PolicySet): Preparsed {
+  if (kept?.set !== set) kept = { set, names: preparse(set, 'compiled') }
+  return kept.names
 }
 
 export const anyone = { type: 'User', id: 'ann' }
@@ -37,7 +44,7 @@ export const plainRequest: PolicyRequest = {
 export function said(both: Both, request: Partial<PolicyRequest> = {}): Verdict | NotAnswered | 'refused' {
   const asked = { ...plainRequest, ...request }
   const answer = both.compiled.answer(asked)
-  const cedar = askCedar(both.cedar, asked)
+  const cedar = askCedar(inCedar(both.set), asked)
   if (typeof answer === 'string') return cedar.ok ? answer : 'refused'
   const { ok, ...expected } = cedar.ok
     ? { ok: true, decision: cedar.decision, reason: cedar.reason, erred: cedar.errors.map(({ policyId }) => policyId) }
