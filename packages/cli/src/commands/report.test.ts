@@ -189,7 +189,8 @@ it.each([
   expect(await spent([lie])).toMatchObject([{ calls: 2, cost: { USD: '1' } }])
   expect(await spent([lie, settled('dec_2', back('0.3'))])).toMatchObject([{ calls: 2, cost: { USD: '0.7' } }])
   const takenBack = leaf('decision.abandoned', '18:10:00', { decision_id: 'dec_2' })
-  expect(await spent([takenBack, lie])).toMatchObject([{ calls: 1, cost: { USD: '0.5' } }])
+  expect(await spent([takenBack])).toMatchObject([{ calls: 1, cost: { USD: '0.5' } }])
+  expect(await spent([takenBack, lie])).toMatchObject([{ calls: 2, cost: { USD: '1' } }])
 })
 
 it('gives money back only by outcomes that take their place in their tree (V9)', async () => {
@@ -206,6 +207,9 @@ it('gives money back only by outcomes that take their place in their tree (V9)',
   const honest = settled('dec_2', back('0.3'))
   const takenBack = leaf('decision.abandoned', '18:10:00', { decision_id: 'dec_2' })
   expect(await spent(placed(3, honest, 'evt_3'))).toBe('0.7')
+  // It was taken back, and a caller got it nevertheless.
+  expect(await spent(placed(3, takenBack, 'evt_3'))).toBe('0.5')
+  expect(await spent(placed(3, takenBack, 'evt_3'), placed(4, honest, 'evt_4'))).toBe('1')
   // No reader counts what is made up beside the order, and it does not stand in the way of what is.
   for (const lie of [settled('dec_2', back('0.5', 1)), takenBack]) {
     expect(await spent(placed(9, lie, 'evt_9'))).toBe('1')

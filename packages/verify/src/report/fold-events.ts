@@ -59,7 +59,7 @@ export class FoldedEvents {
     if (place === 'lost') return
     const data = event.data ?? {}
     this.#follow(event, data, at)
-    if (place === 'taken') this.#giveBack(event.type, data)
+    this.#spend(event.type, data, place === 'taken')
     if (at >= this.from) this.#count(event, data, at)
   }
 
@@ -177,10 +177,13 @@ export class FoldedEvents {
     }
   }
 
-  /** For events that took their place, as in every ledger: others must not hide what calls cost. */
-  #giveBack(type: string, { decision_id = '', released }: Data): void {
-    if (type === 'outcome.reported' || type === 'outcome.missing') this.#spending.settled(decision_id, released)
-    if (type === 'decision.abandoned') this.#spending.takenBack(decision_id)
+  /** Only an event that took its place gives something back, as in every ledger: others must not hide what calls cost. */
+  #spend(type: string, { decision_id = '', released }: Data, counts: boolean): void {
+    if (type === 'outcome.reported' || type === 'outcome.missing') {
+      if (counts) this.#spending.settled(decision_id, released)
+      else this.#spending.answered(decision_id)
+    }
+    if (type === 'decision.abandoned' && counts) this.#spending.takenBack(decision_id)
   }
 
   /** A withdrawn ALLOW that has an outcome nevertheless was answered, even if the decision point says that it was not. */

@@ -50,17 +50,24 @@ export class Spending {
     this.#open.set(decision_id, reservation)
   }
 
+  /** There is an outcome, whether it counts or not: if the decision was taken back, a caller got it nevertheless. */
+  answered(decisionId: string): void {
+    const reservation = this.#takenBack.get(decisionId)
+    if (reservation === undefined) return
+    this.#takenBack.delete(decisionId)
+    this.#open.set(decisionId, reservation)
+    add(reservation, 1)
+  }
+
   /**
-   * The decision has its outcome. One that was taken back and has an outcome nevertheless was answered. An outcome that gives back more than
-   * was reserved changes nothing, as in every ledger: a stolen decision point could hide what other calls cost.
+   * The decision has its outcome. One that gives back more than was reserved gives nothing back, as in every ledger: a stolen decision point
+   * could hide what other calls cost.
    */
   settled(decisionId: string, released?: Amounts): void {
-    const answered = this.#takenBack.get(decisionId)
-    const reservation = answered ?? this.#open.get(decisionId)
+    this.answered(decisionId)
+    const reservation = this.#open.get(decisionId)
     if (reservation === undefined || !isPart(released, reservation)) return
-    if (answered !== undefined) add(answered, 1)
     this.#open.delete(decisionId)
-    this.#takenBack.delete(decisionId)
     const { total } = reservation
     total.calls -= released?.calls ?? 0
     for (const [currency, micros] of microsOf(released)) more(total.cost, currency, -micros)
