@@ -7,7 +7,7 @@ export interface UpgradableConnection {
   readonly socket: Socket
   /** What the client sent after the head, without waiting for the answer. */
   readonly head: Buffer
-  /** Takes the connection: HTTP writes nothing more on it. Call it after `reply.hijack()`. */
+  /** Takes the connection: HTTP writes nothing more on it. Call it after `reply.hijack()`, and destroy the socket in the end. */
   take(): void
 }
 
@@ -45,6 +45,11 @@ export function upgradable(
         response.detachSocket(socket)
         // It may be silent for as long as the call lives.
         socket.setTimeout(0)
+        socket.once('close', () => {
+          // Only so do the hooks hear that the request is over, which count and log it.
+          response.statusCode = 101
+          response.emit('finish')
+        })
       },
     })
     app.routing(request, response)
