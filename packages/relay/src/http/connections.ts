@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto'
+import type { Duplex } from 'node:stream'
 import { ServiceError } from '@bailiwick/errors'
 import { Client } from 'undici'
 import { guardedLookup, type Resolve } from './lookup.ts'
@@ -31,7 +33,10 @@ export class Connections implements AsyncDisposable {
   readonly #options: ConnectionOptions
   readonly #idle: Client[] = []
   readonly #busy = new Set<Client>()
+  /** What left HTTP. Its client does not know it any more, and would not close it. */
+  readonly #upgraded = new Set<Duplex>()
   #closed = false
+  #isOver = false
 
   constructor(options: ConnectionOptions) {
     this.#options = options
@@ -52,6 +57,18 @@ export class Connections implements AsyncDisposable {
     if (!isWhole || this.#closed || this.#idle.length >= mostIdle) void destroy(client)
     // Only in a later turn: a surplus answer in the same packet must end the connection before it is used again.
     else setImmediate(() => (this.#closed ? void destroy(client) : this.#idle.push(client)))
+  }
+
+  /** Closes the socket of an upgraded connection with the others. */
+  adopt(socket: Duplex): void {
+    if (this.#isOver) socket.destroy()
+    this.#upgraded.add(socket)
+    socket.once('close', () => this.#upgraded.delete(socket))
+  }
+
+  /** Whether no call is under way. */
+  get isIdle(): boolean {
+    return this.#busy.size === 0
   }
 
   #open(): Client {
@@ -82,9 +99,51 @@ export class Connections implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true
+    for (const socket of this.#upgraded) socket.destroy()
     await this.retire()
     await Promise.all([...this.#busy].map(destroy))
   }
 }
 
 const destroy = (client: Client): Promise<void> => client.destroy().catch(() => undefined)
+
+/**
+ * The connections to one upstream, by the secret that they carry: those that carried one are not used with another, because the upstream may
+ * remember whom a connection belongs to.
+ */
+export class ConnectionsBySecret implements AsyncDisposable {
+  readonly #options: ConnectionOptions
+  #current: { of: string; connections: Connections } | undefined
+  /** Those with an earlier secret, on which calls may still be under way. */
+  readonly #earlier = new Set<Connections>()
+  #isOver = false
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+  }
+
+  /** Those that carry these texts. Calls under way are not disturbed: they keep the connections that they took. Throws `upstream_busy` at the end. */
+  carrying(texts: readonly string[]): Connections {
+    if (this.#isOver) throw new ServiceError('upstream_busy', 'the upstream is being closed')
+    const of = hash('sha256', JSON.stringify(texts))
+    if (this.#current?.of === of) return this.#current.connections
+    if (this.#current !== undefined) this.#retire(this.#current.connections)
+    const connections = new Connections(this.#options)
+    this.#current = { of, connections }
+    return connections
+  }
+
+  #retire(connections: Connections): void {
+    for (const each of this.#earlier) if (each.isIdle) this.#earlier.delete(each)
+    this.#earlier.add(connections)
+    void connections.retire()
+  }
+
+  /** Ends the calls under way, whatever secret they carry. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true
+    const all = [this.#current?.connections, ...this.#earlier]
+    await Promise.all(all.map((each) => each?.[Symbol.asyncDispose]()))
+  }
+}

@@ -1,13 +1,14 @@
-import { hash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
+import type { Duplex } from 'node:stream'
 import { ServiceError } from '@bailiwick/errors'
 import { fieldsOf } from '@bailiwick/kit'
 import type { Client } from 'undici'
 import type { SecretPort } from '../secrets/secret-port.ts'
 import { fillTemplate, secretsIn, type Template } from '../secrets/template.ts'
-import { withoutSecrets } from '../secrets/without-secrets.ts'
+import { fewBytes, withoutSecrets } from '../secrets/without-secrets.ts'
 import type { RawHeaders } from '../upstream.ts'
 import { passedOn } from './answer-headers.ts'
-import { type ConnectionOptions, Connections } from './connections.ts'
+import { type ConnectionOptions, ConnectionsBySecret } from './connections.ts'
 import { type Answered, exchange, type Sent } from './exchange.ts'
 import { type Opened, openWebSocket } from './websocket.ts'
 
@@ -33,6 +34,8 @@ interface Line {
   /** The values of the secrets in `headers`. */
   hidden: readonly string[]
   release: (isWhole: boolean) => void
+  /** Closes what left HTTP with the upstream. */
+  adopt: (socket: Duplex) => void
 }
 
 /**
@@ -42,17 +45,16 @@ interface Line {
  */
 export class Sender implements AsyncDisposable {
   readonly #options: SenderOptions
-  readonly #origin: string
   readonly #target: string
-  #current: { of: string; connections: Connections } | undefined
+  readonly #all: ConnectionsBySecret
 
   /** Throws `config_invalid` for a reference to a secret that can never be read. */
   constructor(options: SenderOptions) {
     const { origin, pathname, search } = new URL(options.url)
     for (const reference of Object.values(options.inject).flatMap(secretsIn)) options.secrets.check(reference)
     this.#options = options
-    this.#origin = origin
     this.#target = `${pathname}${search}`
+    this.#all = new ConnectionsBySecret({ ...options, origin })
   }
 
   /** Rejects with `upstream_…`, and with `secret_unavailable`. The answer's body fails with the same codes. */
@@ -70,9 +72,10 @@ export class Sender implements AsyncDisposable {
     const opening = { target: this.#below(below), headers: line.headers, key: randomBytes(16).toString('base64') }
     const { headMs } = this.#options
     const opened = await openWebSocket(line.client, opening, headMs, signal, () => line.release(false))
+    line.adopt(opened.socket)
     const chosen = opened.protocol === undefined ? [] : ['sec-websocket-protocol', opened.protocol]
     const [, protocol] = passedOn(chosen, line.hidden)
-    return { ...opened, protocol, body: withoutSecrets(opened.body, line.hidden) }
+    return { ...opened, protocol, body: withoutSecrets(opened.body, line.hidden, fewBytes) }
   }
 
   /** A connection for one call, and the fields that are sent on it. */
@@ -82,7 +85,7 @@ export class Sender implements AsyncDisposable {
       Object.entries(inject).map(async ([name, template]) => ({ name, ...(await fillTemplate(template, secrets)) })),
     )
     signal.throwIfAborted()
-    const connections = this.#connections(own.map(({ text }) => text))
+    const connections = this.#all.carrying(own.map(({ text }) => text))
     const client = connections.take()
     const kept = headers.filter((_, at) => !Object.hasOwn(inject, (headers[at - (at % 2)] ?? '').toLowerCase()))
     return {
@@ -90,25 +93,17 @@ export class Sender implements AsyncDisposable {
       headers: [...kept, ...own.flatMap(({ name, text }) => [name, text])],
       hidden: own.flatMap(({ values }) => values),
       release: (isWhole) => connections.release(client, isWhole),
+      adopt: (socket) => connections.adopt(socket),
     }
-  }
-
-  #connections(fields: readonly string[]): Connections {
-    const of = hash('sha256', JSON.stringify(fields))
-    if (this.#current?.of !== of) {
-      // Calls under way are not disturbed: they keep the connections that they took.
-      void this.#current?.connections.retire()
-      this.#current = { of, connections: new Connections({ ...this.#options, origin: this.#origin }) }
-    }
-    return this.#current.connections
   }
 
   #below(below: string | undefined): string {
     return below === undefined ? this.#target : `${this.#target.replace(/\/$/, '')}${below}`
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#current?.connections[Symbol.asyncDispose]()
+  /** Ends the calls under way, also those that carry an earlier secret. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#all[Symbol.asyncDispose]()
   }
 }
 

@@ -142,14 +142,18 @@ function bodyOf(socket: Duplex, signal: AbortSignal): AsyncIterableIterator<Uint
   return body
 }
 
+/** How long a client may take to read the last bytes, and to close its side. */
+const lastBytesMs = 10_000
+
 /**
  * Opens the WebSocket to the client, and passes on what either side sends, until one of them or the call ends. Then both connections are
- * closed. Never rejects.
+ * closed, at the latest after `closeMs`. Never rejects.
  */
 export async function sendWebSocket(
   socket: Duplex,
   { decisionId, executed, over }: Pick<Relayed, 'decisionId' | 'executed' | 'over'>,
   key: string,
+  closeMs = lastBytesMs,
 ): Promise<void> {
   const { headers, body, writable } = executed
   const fields = headers.flatMap((text, at) => (at % 2 === 0 ? [`${text}: ${headers[at + 1]}`] : []))
@@ -159,10 +163,21 @@ export async function sendWebSocket(
     socket.write(`${lines.join('\r\n')}\r\n\r\n`)
     if (writable !== undefined) socket.pipe(writable)
     await pour(socket, body, over)
-    socket.end()
+    close(socket, closeMs)
   } catch {
     socket.destroy()
   } finally {
     writable?.destroy()
   }
+}
+
+/**
+ * Sends the last bytes, and closes the connection once the client has closed its side, or does not in time. What the client still sends is
+ * thrown away: unread, it would hide that the client has closed, and the descriptor would be held for good.
+ */
+function close(socket: Duplex, closeMs: number): void {
+  const timer = setTimeout(() => socket.destroy(), closeMs)
+  socket.once('close', () => clearTimeout(timer))
+  socket.unpipe().resume()
+  socket.end()
 }

@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { testClock } from '@bailiwick/kit'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { httpUpstream } from '../http/http-upstream.ts'
 import { openSecrets } from './secrets.ts'
 import { fillTemplate, headerTemplate } from './template.ts'
-import { withoutSecrets } from './without-secrets.ts'
+import { fewBytes, withoutSecrets } from './without-secrets.ts'
 
 const value = 'sk-0123456789abcdef'
 
@@ -222,6 +223,30 @@ describe('an answer', () => {
     ['in HTML', 'sk-01&#47;23&#43;45&#61;67'],
   ])('with one %s is withheld', async (_, written) => {
     await expect(passed([`{"echoed":"${written}"}`], ['sk-01/23+45=67'])).rejects.toThrow('answer_withheld')
+  })
+
+  it('of a WebSocket waits for no more bytes if its last ones are hardly the beginning of a secret', async () => {
+    const reading = withoutSecrets(from(['yes', 'k-', '0123', '456789abcde', 'x']), [value], fewBytes)
+    const shown: string[] = []
+    for await (const part of reading) shown.push(Buffer.from(part).toString())
+    expect(shown).toEqual(['yes', 'k-', '0123456789abcdex'])
+  })
+
+  it('shows at most three bytes of a secret, in whatever parts it comes', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 1, max: value.length + 5 }), { maxLength: 6 }), async (cuts) => {
+        const text = `abs${value}cd`
+        const at = [0, ...cuts.toSorted((a, b) => a - b), text.length]
+        const cut = at.slice(1).map((end, n) => text.slice(at[n], end))
+        let shown = ''
+        const reading = (async () => {
+          for await (const part of withoutSecrets(from(cut), [value], fewBytes)) shown += Buffer.from(part).toString()
+        })()
+        await expect(reading).rejects.toThrow('answer_withheld')
+        expect(text.startsWith(shown)).toBe(true)
+        expect(shown.length).toBeLessThanOrEqual('abs'.length + 3)
+      }),
+    )
   })
 
   it('holds nothing back that cannot be the beginning of a secret', async () => {

@@ -3,14 +3,26 @@ import { ServiceError } from '@bailiwick/errors'
 /** Whether a secret is long enough to be looked for: a shorter text would often be found by chance. */
 const isFindable = (secret: string): boolean => secret.length >= 8
 
+/**
+ * For a WebSocket: so few bytes tell nothing of a secret, and pass at once. A message often ends like a secret begins, and its last byte must
+ * not wait for the next message, which may be the answer to it.
+ */
+export const fewBytes = 3
+
 /** Lets bytes pass until one of the secrets is in them, as written, as JSON, a URL or HTML writes it, or in base64. */
 export class SecretScreen {
   readonly #hidden: readonly Buffer[]
   /** The last bytes, if they may be the beginning of a secret. */
   #held: Uint8Array = Buffer.alloc(0)
+  /** How many of them have passed. */
+  #passed = 0
 
-  constructor(secrets: readonly string[]) {
+  readonly #mostPassed: number
+
+  /** `mostPassed`: so many bytes that may be the beginning of a secret are not held back. */
+  constructor(secrets: readonly string[], mostPassed = 0) {
     this.#hidden = spellingsOf(secrets)
+    this.#mostPassed = mostPassed
   }
 
   get hidesNothing(): boolean {
@@ -22,13 +34,17 @@ export class SecretScreen {
     const known = Buffer.concat([this.#held, bytes])
     if (this.#hidden.some((secret) => known.includes(secret))) return undefined
     const keep = longestBeginning(known, this.#hidden)
-    this.#held = known.subarray(known.length - keep)
-    return known.subarray(0, known.length - keep)
+    const start = known.length - keep
+    const end = Math.max(this.#passed, keep <= this.#mostPassed ? known.length : start)
+    const shown = known.subarray(this.#passed, end)
+    this.#held = known.subarray(start)
+    this.#passed = end - start
+    return shown
   }
 
   /** What was held back, once no byte will come. */
   rest(): Uint8Array {
-    return this.#held
+    return this.#held.subarray(this.#passed)
   }
 }
 
@@ -39,8 +55,9 @@ export class SecretScreen {
 export function withoutSecrets(
   body: AsyncIterable<Uint8Array>,
   secrets: readonly string[],
+  mostPassed = 0,
 ): AsyncIterableIterator<Uint8Array> {
-  const screen = new SecretScreen(secrets)
+  const screen = new SecretScreen(secrets, mostPassed)
   const source = body[Symbol.asyncIterator]()
   let isOver = false
   const checked: AsyncIterableIterator<Uint8Array> = {
