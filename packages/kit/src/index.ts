@@ -13,6 +13,7 @@ export {
   writeFileDurably,
   writeWhole,
 } from './durable-file.ts'
+export { GatheredBytes } from './gathered-bytes.ts'
 export { type IdPrefix, newId, timeOfId } from './ids.ts'
 export { inBackground } from './in-background.ts'
 export {

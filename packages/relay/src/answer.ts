@@ -1,5 +1,5 @@
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { withResolvers } from '@bailiwick/kit'
+import { GatheredBytes, withResolvers } from '@bailiwick/kit'
 import { cutReasonOf, type Effect, type Owed, redactBytes } from '@bailiwick/pep'
 import { redactEvents } from './event-stream.ts'
 import { fieldOf } from './gate/headers.ts'
@@ -63,14 +63,12 @@ function hidden(headers: RawHeaders, whole: Uint8Array, fields: readonly string[
 }
 
 async function readWhole(body: AsyncIterable<Uint8Array>, most: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  let length = 0
+  const gathered = new GatheredBytes()
   for await (const chunk of body) {
-    length += chunk.length
-    if (length > most) throw withheld('longer than can be held')
-    chunks.push(chunk)
+    if (gathered.length + chunk.length > most) throw withheld('longer than can be held')
+    gathered.push(chunk)
   }
-  return Buffer.concat(chunks)
+  return gathered.bytes()
 }
 
 /** Takes the bytes from the upstream to the client. */

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { after } from '@bailiwick/kit'
 import { describe, expect, it } from 'vitest'
 import { aServer, listening, speak } from './http.fixture.ts'
 
@@ -37,6 +40,60 @@ describe('JSON', () => {
     ['nothing', ''],
   ])('is refused with %s', async (_what, payload) => {
     expect(await post('/echo', 'application/json', payload)).toMatchObject({ status: 400, code: 'json_malformed' })
+  })
+})
+
+describe('a body in chunks', () => {
+  const head =
+    'POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n'
+  const chunksOf = (text: string, size: number) => {
+    const chunks = text.match(new RegExp(`[^]{1,${size}}`, 'g')) ?? []
+    return chunks.map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`).join('')
+  }
+  const sent = async (chunks: string) => {
+    await using fixture = await aServer()
+    return await speak(await listening(fixture), `${head}Connection: close\r\n\r\n${chunks}0\r\n\r\n`)
+  }
+
+  it.each([1, 7, 16_384, 40_000])('is the same body, whatever the chunks are: %s bytes each', async (size) => {
+    const text = JSON.stringify({ a: 'x'.repeat(50_000) })
+    const answer = await sent(chunksOf(text, size))
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /)
+    expect(answer).toContain(Buffer.from(text).toString('base64url'))
+  })
+
+  it('is refused beyond the limit, and nothing of its rest ends the process', async () => {
+    await using fixture = await aServer()
+    const port = await listening(fixture)
+    const answer = await speak(port, `${head}\r\n${chunksOf('x'.repeat(200_000), 1000)}`)
+    expect(answer).toMatch(/^HTTP\/1\.1 413 /)
+    expect(await speak(port, 'GET /items/1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')).toMatch(/ 200 /)
+  })
+
+  it('that is cut off is no body', async () => {
+    await using fixture = await aServer()
+    const port = await listening(fixture)
+    const client = connect(port, '127.0.0.1')
+    client.write(`${head}\r\n8\r\n{"a":12}`)
+    await after(100)
+    client.destroy()
+    await after(100)
+    expect(fixture.log()).not.toContain('"status":200')
+  })
+
+  it('is held in about as many bytes as it has (V18)', { timeout: 60_000 }, async () => {
+    await using fixture = await aServer({ bodyLimit: 1024 * 1024 })
+    const port = await listening(fixture)
+    const length = 1_000_000
+    const client = connect(port, '127.0.0.1')
+    client.write(`${head}\r\n`)
+    const before = process.memoryUsage()
+    const part = Buffer.from('1\r\nx\r\n'.repeat(10_000))
+    for (let n = 0; n < length / 10_000; n++) if (!client.write(part)) await once(client, 'drain')
+    await after(500)
+    const now = process.memoryUsage()
+    client.destroy()
+    expect(now.heapUsed + now.external - before.heapUsed - before.external).toBeLessThan(64 * length)
   })
 })
 

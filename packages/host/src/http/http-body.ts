@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { ServiceError } from '@bailiwick/errors'
 import { readStrictJson } from '@bailiwick/kit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -47,24 +48,31 @@ export function readBodies(app: FastifyInstance, { bigIntegers = false }: { bigI
     })
   }
   // Runs before any byte of the body is read.
-  app.addHook('preParsing', async (request) => {
-    if (request.is404) return
-    const { accepts: accepted = ['application/json'], otherTypesAre = 'content_type_unsupported' } =
-      request.routeOptions.config
-    // Go's http.Post("") sends an empty Content-Type, which fastify refuses before it looks for a reader.
-    if (accepted === 'anything') request.raw.headers['content-type'] = 'application/octet-stream'
-    if (!hasBody(request)) return
-    const encoding = request.headers['content-encoding']
-    if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-      throw new ServiceError('content_type_unsupported', 'the body is encoded')
-    }
-    if (accepted === 'anything') return
-    const given = mediaTypeOf(request.headers['content-type'])
-    if (!accepted.some((mediaType) => mediaType === given)) {
-      const taken = accepted.length === 0 ? 'no body' : accepted.join(', ')
-      throw new ServiceError(otherTypesAre, `this route takes ${taken}`)
-    }
+  app.addHook('preParsing', async (request, _reply, payload) => {
+    checkMediaType(request)
+    return request.headers['transfer-encoding'] === undefined
+      ? payload
+      : inLargerParts(payload, request.routeOptions.bodyLimit)
   })
+}
+
+function checkMediaType(request: FastifyRequest): void {
+  if (request.is404) return
+  const { accepts: accepted = ['application/json'], otherTypesAre = 'content_type_unsupported' } =
+    request.routeOptions.config
+  // Go's http.Post("") sends an empty Content-Type, which fastify refuses before it looks for a reader.
+  if (accepted === 'anything') request.raw.headers['content-type'] = 'application/octet-stream'
+  if (!hasBody(request)) return
+  const encoding = request.headers['content-encoding']
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    throw new ServiceError('content_type_unsupported', 'the body is encoded')
+  }
+  if (accepted === 'anything') return
+  const given = mediaTypeOf(request.headers['content-type'])
+  if (!accepted.some((mediaType) => mediaType === given)) {
+    const taken = accepted.length === 0 ? 'no body' : accepted.join(', ')
+    throw new ServiceError(otherTypesAre, `this route takes ${taken}`)
+  }
 }
 
 function hasBody({ method, headers }: FastifyRequest): boolean {
@@ -86,4 +94,34 @@ function readJose(bytes: Buffer): Read {
   const text = bytes.toString('latin1')
   if (/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(text)) return { ok: true, value: text }
   return { ok: false, code: 'request_malformed', detail: 'not a JWS in compact serialization' }
+}
+
+/**
+ * The same bytes. fastify keeps each part of a body as an object of its own: a client that sends chunks of one byte would fill hundreds of
+ * times the body's limit, without a credential (V18).
+ */
+function inLargerParts(payload: Readable, limit = 0): Readable {
+  // Once the body is over its limit, fastify no longer listens, and an error that no one hears ends the process.
+  return Readable.from(largerParts(payload, limit), { objectMode: false }).on('error', () => undefined)
+}
+
+const partBytes = 16_384
+
+/** Beyond the limit nothing is held back, so that fastify refuses it at once. */
+async function* largerParts(payload: Readable, limit: number): AsyncGenerator<Buffer> {
+  let held = Buffer.alloc(partBytes)
+  let sum = 0
+  let length = 0
+  // Leaving it early must not end the connection, and with it the answer that says why.
+  for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
+    sum += chunk.length
+    if (length > 0 && (sum > limit || length + chunk.length > partBytes)) {
+      yield held.subarray(0, length)
+      held = Buffer.alloc(partBytes)
+      length = 0
+    }
+    if (sum > limit || chunk.length > partBytes) yield chunk
+    else length += chunk.copy(held, length)
+  }
+  if (length > 0) yield held.subarray(0, length)
 }

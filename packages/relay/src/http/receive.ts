@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { ServiceError } from '@bailiwick/errors'
-import { unlessAborted } from '@bailiwick/kit'
+import { GatheredBytes, unlessAborted } from '@bailiwick/kit'
 import { type Refusal, refusal } from '@bailiwick/pep'
 import { checkHead, requestOf } from '../gate/gate.ts'
 import { refuse } from '../gate/refuse.ts'
@@ -60,16 +60,14 @@ async function readBody(incoming: IncomingMessage, mostBytes: number, bodyMs: nu
 }
 
 async function collect(incoming: IncomingMessage, mostBytes: number): Promise<Uint8Array | Refused> {
-  const chunks: Buffer[] = []
-  let length = 0
+  const gathered = new GatheredBytes()
   // Not by iteration: leaving the loop early would destroy the connection, and with it the answer that says why.
   return new Promise((resolve, reject) => {
     incoming.on('data', (chunk: Buffer) => {
-      length += chunk.length
-      if (length <= mostBytes) chunks.push(chunk)
+      if (gathered.length + chunk.length <= mostBytes) gathered.push(chunk)
       else resolve(refuse('body_too_large', `more than ${mostBytes} bytes`))
     })
-    incoming.on('end', () => (incoming.complete ? resolve(Buffer.concat(chunks)) : reject(new Error('cut off'))))
+    incoming.on('end', () => (incoming.complete ? resolve(gathered.bytes()) : reject(new Error('cut off'))))
     incoming.on('error', reject)
     incoming.on('close', () => reject(new Error('closed')))
   })

@@ -1,3 +1,4 @@
+import { GatheredBytes } from '@bailiwick/kit'
 import { type Packet, readPackets } from './pkt-line.ts'
 
 /** A longer answer to a push is passed on, but not read. */
@@ -6,7 +7,7 @@ const mostRead = 1_048_576
 /** Reads what a git server says of a push (`report-status`), while the answer passes: a push that a hook refuses is answered with 200. */
 export class PushReport {
   readonly #isBanded: boolean
-  readonly #chunks: Uint8Array[] = []
+  readonly #read = new GatheredBytes()
   #length = 0
 
   constructor(capabilities: readonly string[]) {
@@ -15,7 +16,7 @@ export class PushReport {
 
   see(chunk: Uint8Array): void {
     this.#length += chunk.length
-    if (this.#length <= mostRead) this.#chunks.push(chunk)
+    if (this.#length <= mostRead) this.#read.push(chunk)
   }
 
   /** Whether the ref was not changed; undefined if the answer does not say so, or was too long. */
@@ -28,7 +29,7 @@ export class PushReport {
   }
 
   #lines(): string[] | undefined {
-    const packets = readPackets(Buffer.concat(this.#chunks))
+    const packets = readPackets(this.#read.bytes())
     const own = this.#isBanded && packets !== undefined ? readPackets(bandOne(packets)) : packets
     return own?.flatMap((packet) => (Buffer.isBuffer(packet) ? [packet.toString('latin1').replace(/\n$/, '')] : []))
   }

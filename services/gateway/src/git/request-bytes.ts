@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { createGunzip } from 'node:zlib'
 import { ServiceError } from '@bailiwick/errors'
+import { GatheredBytes } from '@bailiwick/kit'
 import type { Refused } from '@bailiwick/relay'
 import { deletesOnly, endOfCommands, longestCommands, readPushCommands } from './push-commands.ts'
 
@@ -43,9 +44,9 @@ async function* unzipped(incoming: IncomingMessage): AsyncGenerator<Buffer> {
 
 /** The whole of it. */
 export async function wholeOf(source: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  for await (const chunk of source) chunks.push(chunk)
-  return Buffer.concat(chunks)
+  const gathered = new GatheredBytes()
+  for await (const chunk of source) gathered.push(chunk)
+  return gathered.bytes()
 }
 
 /** A push as it is read: the list of commands, and then the pack, if there is one; or why it goes no further. */

@@ -1,5 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import { readStrictJson, readStrictJsonText } from '@bailiwick/kit'
+import { GatheredBytes, readStrictJson, readStrictJsonText } from '@bailiwick/kit'
 import { isObject, type JsonObject, readEvents } from '@bailiwick/mcp'
 import { type Api, type Tokens, tokensOf } from './usage.ts'
 
@@ -58,14 +58,14 @@ export class Meter {
 
   /** An answer that comes as a whole. */
   async *whole(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    const kept: Uint8Array[] = []
+    const kept = new GatheredBytes()
     for await (const chunk of body) {
       this.#count(chunk)
       if (this.#bytes <= longestAnswer) kept.push(chunk)
       yield chunk
     }
     if (this.#bytes > longestAnswer) return
-    const json = readStrictJson(Buffer.concat(kept), { ...loose, maxBytes: longestAnswer })
+    const json = readStrictJson(kept.bytes(), { ...loose, maxBytes: longestAnswer })
     if (!json.ok || !isObject(json.value)) return
     this.#seen = json.value.usage
     this.#isFinal = true

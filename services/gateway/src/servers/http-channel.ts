@@ -1,5 +1,5 @@
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { fieldsOf } from '@bailiwick/kit'
+import { fieldsOf, GatheredBytes } from '@bailiwick/kit'
 import { type Era, isObject } from '@bailiwick/mcp'
 import type { Answered, Executed, RelayRequest } from '@bailiwick/relay'
 import { longestMessage, type Screen, screenEvents, screenJson } from '../protocol/screen.ts'
@@ -161,14 +161,12 @@ export const tellsOfFailure = (response: Readonly<Record<string, unknown>>): boo
   'error' in response || (isObject(response.result) && response.result.isError === true)
 
 async function readWhole(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let length = 0
+  const gathered = new GatheredBytes()
   for await (const chunk of body) {
-    length += chunk.length
-    if (length > longestMessage) throw new ServiceError('upstream_too_large', 'the answer')
-    chunks.push(chunk)
+    if (gathered.length + chunk.length > longestMessage) throw new ServiceError('upstream_too_large', 'the answer')
+    gathered.push(chunk)
   }
-  return Buffer.concat(chunks)
+  return gathered.bytes()
 }
 
 /** Ends an unread answer, and with it its connection. */
