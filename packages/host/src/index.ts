@@ -3,7 +3,7 @@ export { type Form, type FormLimits, formLimits, parseForm } from './http/form.t
 export { type HttpServerOptions, httpServer } from './http/http.ts'
 export type { MediaType } from './http/http-body.ts'
 export { networkOf } from './http/http-caller.ts'
-export { type HttpLimits, httpLimits, type TlsFiles } from './http/http-connection.ts'
+export { type HttpLimits, httpLimits, type TlsFiles, takeTime } from './http/http-connection.ts'
 export { isConfidential, isLocal } from './http/http-privacy.ts'
 export { answerWith, problemOf, sendProblem, serviceErrorOf } from './http/http-problem.ts'
 export type { HttpReply, HttpRequest, HttpServer } from './http/http-server.ts'

@@ -7,7 +7,7 @@ import { after } from '@bailiwick/kit'
 import { expect, it } from 'vitest'
 import { aServer, listening, speak } from './http.fixture.ts'
 import { readNetworks } from './http-caller.ts'
-import type { HttpLimits, TlsFiles } from './http-connection.ts'
+import { type HttpLimits, type TlsFiles, takeTime } from './http-connection.ts'
 import { testTls } from './tls.fixture.ts'
 
 it('answers what is no HTTP with a problem document', async () => {
@@ -45,6 +45,23 @@ it('does not wait for a body that comes drop by drop', async () => {
     'POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n'
   const answer = await speak(port, head, '{', 100, ' ', 100, ' ', 100, ' ')
   expect(answer).toMatch(/^HTTP\/1\.1 408 /)
+})
+
+it('waits for a body that a route gives time to, and for no later one on the connection', async () => {
+  await using fixture = await aServer({ limits: { headersMs: 100, requestMs: 150 } })
+  fixture.server.post('/long', {
+    async onRequest(request, reply) {
+      const hurry = takeTime(request.raw.socket)
+      reply.raw.once('close', hurry)
+    },
+    handler: ({ body }) => ({ body }),
+  })
+  const port = await listening(fixture)
+  const head = (path: string) =>
+    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 8\r\n\r\n`
+  const answers = await speak(port, head('/long'), '{"a', 400, '":1', 400, '2}', 50, head('/echo'), '{"a')
+  expect(answers).toContain('{"body":{"a":12}}')
+  expect(answers.match(/HTTP\/1\.1 \d{3}/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 408'])
 })
 
 it('closes a connection that says nothing', async () => {

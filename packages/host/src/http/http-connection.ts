@@ -145,8 +145,21 @@ export function boundAnswer(response: ServerResponse, bytes: number, limits: Htt
   response.once('close', () => clearTimeout(cut))
 }
 
+const unhurried = new WeakSet<Socket>()
+
+/**
+ * Lifts `requestMs` from the request that a connection now carries, until what it returns is called: a body of any length then takes as long
+ * as its route lets it. Only for callers that were let in.
+ */
+export function takeTime(socket: Socket): () => void {
+  unhurried.add(socket)
+  return () => void unhurried.delete(socket)
+}
+
 /** Answers input that is not HTTP, too slow or too large, before there is a request. Writes the same problem documents by hand. */
 export function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
+  // Node says so once for each request, and then watches it no more.
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && unhurried.has(socket)) return
   // Without a handshake, written bytes never leave, and waiting for them would hold the connection for good.
   const isMute = /^ERR_(TLS|SSL)_/.test(error.code ?? '')
   if (isMute || error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy()

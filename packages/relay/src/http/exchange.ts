@@ -18,7 +18,7 @@ export interface Sent {
 }
 
 export interface ExchangeLimits {
-  /** The time from the first byte sent until the head of the answer has arrived. */
+  /** The time until the head of the answer has arrived, from the first byte sent, or from the last one of `following`. */
   headMs: number
   /** The longest answer, in bytes. */
   mostBytes: number
@@ -50,6 +50,7 @@ export function exchange(
   ended: (isWhole: boolean) => void,
 ): Promise<Answered> {
   const call = new Exchange(headMs, mostBytes, signal, ended)
+  if (following === undefined) call.sent()
   if (signal.aborted) call.fail(signal.reason)
   else
     client.dispatch(
@@ -57,7 +58,15 @@ export function exchange(
         method,
         path: target,
         headers: [...headers],
-        body: following === undefined ? bytesOf(body) : Readable.from(joined(body, following), { objectMode: false }),
+        // The client's own timer would run while `following` is sent.
+        ...(following === undefined ? {} : { headersTimeout: 0 }),
+        body:
+          following === undefined
+            ? bytesOf(body)
+            : Readable.from(
+                joined(body, following, () => call.sent()),
+                { objectMode: false },
+              ),
       },
       call,
     )
@@ -67,16 +76,21 @@ export function exchange(
 const bytesOf = (body: Uint8Array): Buffer | null =>
   body.length === 0 ? null : Buffer.from(body.buffer, body.byteOffset, body.length)
 
-/** Gives `following` up in any case, even if it is given up itself before it was reached. */
-async function* joined(body: Uint8Array, following: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** Gives `following` up in any case, even if it is given up itself before it was reached. `sent` is called after its last byte. */
+async function* joined(
+  body: Uint8Array,
+  following: AsyncIterable<Uint8Array>,
+  sent: () => void,
+): AsyncGenerator<Uint8Array> {
   const rest = following[Symbol.asyncIterator]()
   try {
     yield body
     for (;;) {
       const { done, value } = await rest.next()
-      if (done) return
+      if (done) break
       yield value
     }
+    sent()
   } finally {
     await rest.return?.()
   }
@@ -95,6 +109,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #informational = 0
   #timer: NodeJS.Timeout | undefined
   #controller: Dispatcher.DispatchController | undefined
+  #isSent = false
   #isAnswered = false
   #over: { error?: unknown } | undefined
   /** Resolves when there is something new to read. */
@@ -118,6 +133,17 @@ class Exchange implements Dispatcher.DispatchHandler {
       controller.abort(new Error('given up'))
       return
     }
+    this.#awaitHead()
+  }
+
+  /** All of the request is on its way, or will be at once. */
+  sent(): void {
+    this.#isSent = true
+    this.#awaitHead()
+  }
+
+  #awaitHead(): void {
+    if (this.#controller === undefined || !this.#isSent || this.#isAnswered || this.#over) return
     this.#timer = setTimeout(() => this.fail(new ServiceError('upstream_timed_out')), this.#headMs)
   }
 

@@ -29,7 +29,7 @@ export interface GitServerOptions {
 
 /** How long a clone or a push may take. If its outcome is lost, its reservation is held as long. */
 const answerSeconds = 3600
-/** How long a server may take to begin its answer to a push: it unpacks it, and runs hooks. */
+/** How long a server may take to begin its answer, once it has all of a push: it unpacks it, and runs hooks. */
 const headMs = 600_000
 
 /** One git server: it has each request decided, and sent once. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { gatewayRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
-import type { HttpReply, HttpRequest, HttpServer } from '@bailiwick/host'
+import { type HttpReply, type HttpRequest, type HttpServer, takeTime } from '@bailiwick/host'
 import { refusal } from '@bailiwick/pep'
 import {
   checkHead,
@@ -60,13 +60,14 @@ export function gitRoutes(http: HttpServer, { server, publicUrl, issuer, origins
     /** All of it happens here: a body is read only as far as it must be to decide, and a pack only while it is sent on. */
     async onRequest(request, reply) {
       const asked: Reading = { call: undefined, body: Buffer.alloc(0), stop: async () => undefined }
-      reply.hijack()
       try {
         const own = await answer(request, reply, asked)
         if (own !== undefined) await send(request, reply, own, asked)
       } catch (error) {
         await send(request, reply, failedAnswer(asServiceError(error)), asked)
       }
+      // The request of a client that left, too, goes no further.
+      if (!reply.sent) reply.hijack()
       return reply
     },
     handler() {
@@ -98,10 +99,15 @@ export function gitRoutes(http: HttpServer, { server, publicUrl, issuer, origins
     if (early !== undefined) return deniedAnswer(early, asked, metadataUrl)
     const read = await readBody(request.raw, asked, { call, isZipped, mostPushBytes: found.entry.most_push_bytes })
     if (read.refused !== undefined) return refuse(read.refused)
-    if (isProbe(asked, read)) return emptyAnswer(call)
+    if (isProbe(asked, read)) {
+      // Nothing was done for its caller, verified or not. The push behind it must not wait for strangers of the same network.
+      request.callerVerified()
+      return emptyAnswer(call)
+    }
     const gone = clientGone(reply.raw)
-    // The server may say nothing for minutes while it unpacks a push or counts objects.
+    // The server may say nothing for minutes while it unpacks a push or counts objects, and a pack may take as long as its call.
     mayBeSilent(request, reply)
+    reply.raw.once('close', takeTime(request.raw.socket))
     const sent = requestOf({ ...head, target }, asked.body)
     const { pack } = read
     const relayed = await found.call(sent, head.caller, gone, pack).catch((error: unknown) => {
@@ -118,6 +124,7 @@ export function gitRoutes(http: HttpServer, { server, publicUrl, issuer, origins
     }
     // No cache may keep it: the next answer needs its own decision.
     const headers = [...relayed.executed.headers, 'cache-control', 'no-store', 'x-request-id', request.id]
+    reply.hijack()
     await sendExecuted(reply.raw, { ...relayed, executed: { ...relayed.executed, headers } })
     return undefined
   }
@@ -193,14 +200,11 @@ async function send(
     return
   }
   const isWhole = await drained(request.raw, stop)
-  raw.writeHead(status, {
-    ...headers,
-    ...(isWhole ? {} : { connection: 'close' }),
-    'cache-control': 'no-store',
-    'x-request-id': request.id,
-    'content-length': String(body.length),
-  })
-  raw.end(body)
+  // Through the hooks, as any other route: they slow down strangers.
+  await reply
+    .code(status)
+    .headers({ ...headers, ...(isWhole ? {} : { connection: 'close' }) })
+    .send(body)
 }
 
 /** Whether the whole request was read. If its rest stayed unread, the connection would be reset, and the answer could be lost. */
