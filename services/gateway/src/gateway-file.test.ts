@@ -83,6 +83,11 @@ it.each([
     'authorize: { a: { url: "http://h/", address: "http://p/", secret: "${secret:env:X}", body: shown } }',
     'authorize.a.body: only Envoy shows a body',
   ],
+  [
+    'a proxy that would ask at the host of an API',
+    'http: { b: { url: "http://h/", host: p.test } }\nauthorize: { a: { url: "http://h/", address: "https://p.test:8443/x", secret: "${secret:env:X}" } }',
+    'the host of an address below authorize is a host below http',
+  ],
   ['a query in the address of an API', 'http: { a: { url: "http://h/?a=b" } }', 'http.a.url'],
   ['a name that is no segment of a path', 'mcp: { "A/b": { url: "http://h/" } }', 'mcp'],
   [

@@ -85,6 +85,9 @@ const file = fileSchema.superRefine(({ mcp, http, git, models, authorize }, cont
   if (names.length === 0) context.addIssue('expected at least one server below mcp, http, git, models or authorize')
   const hosts = Object.values(http).flatMap(({ host }) => (host === undefined ? [] : [host]))
   if (new Set(hosts).size < hosts.length) context.addIssue('a host is used twice below http')
+  // A proxy may ask under the host that its client called. There, all paths are the API's, and its answer would pass for a decision.
+  if (Object.values(authorize).some(({ address }) => hosts.includes(new URL(address).hostname)))
+    context.addIssue('the host of an address below authorize is a host below http')
   // `bailiwick gateway pin NAME` would mean either.
   if (new Set(names).size < names.length)
     context.addIssue('a name is used twice below mcp, http, git, models and authorize')

@@ -81,8 +81,18 @@ const send = (reply: HttpReply, code: string, status: 401 | 403, problem: object
 
 /** Fields that Envoy needs to send the request on at all. */
 const framing: ReadonlySet<string> = new Set(['host', 'content-length', 'transfer-encoding', 'connection', 'te'])
-/** Also if Envoy did not show them: what the agent proves, and what makes a request one of a proxy. */
-const never = ['authorization', 'dpop', 'bailiwick-call-id', 'cookie', 'forwarded', 'proxy-authorization', proxyField]
+/**
+ * Also if Envoy did not show them, because its `allowed_headers` names others: what the agent proves, what makes a request one of a proxy,
+ * what the gate refuses because an API takes it for another request, and what has Envoy send a request several times.
+ */
+const never = [
+  ...['authorization', 'dpop', 'bailiwick-call-id', 'cookie', 'forwarded', 'proxy-authorization', proxyField],
+  ...['x-http-method', 'x-http-method-override', 'x-method-override', 'x-original-method'],
+  ...['x-original-uri', 'x-original-url', 'x-rewrite-url', 'range', 'if-range', 'content-encoding'],
+  ...['x-envoy-retry-on', 'x-envoy-retry-grpc-on', 'x-envoy-max-retries', 'x-envoy-retriable-status-codes'],
+  ...['x-envoy-retriable-header-names', 'x-envoy-hedge-on-per-try-timeout', 'x-envoy-upstream-rq-timeout-ms'],
+  ...['x-envoy-upstream-rq-per-try-timeout-ms', 'x-envoy-upstream-alt-stat-name', 'x-envoy-auth-partial-body'],
+]
 
 /** The fields that Envoy must take out: all that were no part of the decision, above all the agent's credential. */
 function removedBy({ fields }: Authorized, rawHeaders: RawHeaders): string[] {
