@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { GatheredBytes } from './gathered-bytes.ts'
 
-it('holds what was pushed, in one array, whatever the parts are (V18)', () => {
+it('holds what was pushed, in one array, for parts of any length (V18)', () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 3000 })), (parts) => {
       const gathered = new GatheredBytes()

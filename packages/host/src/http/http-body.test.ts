@@ -55,7 +55,7 @@ describe('a body in chunks', () => {
     return await speak(await listening(fixture), `${head}Connection: close\r\n\r\n${chunks}0\r\n\r\n`)
   }
 
-  it.each([1, 7, 16_384, 40_000])('is the same body, whatever the chunks are: %s bytes each', async (size) => {
+  it.each([1, 7, 16_384, 40_000])('is the same body in chunks of any length: %s bytes', async (size) => {
     const text = JSON.stringify({ a: 'x'.repeat(50_000) })
     const answer = await sent(chunksOf(text, size))
     expect(answer).toMatch(/^HTTP\/1\.1 200 /)

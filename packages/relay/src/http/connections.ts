@@ -140,7 +140,7 @@ export class ConnectionsBySecret implements AsyncDisposable {
     void connections.retire()
   }
 
-  /** Ends the calls under way, whatever secret they carry. */
+  /** Ends the calls under way, with any secret. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true
     const all = [this.#current?.connections, ...this.#earlier]

@@ -232,7 +232,7 @@ describe('an answer', () => {
     expect(shown).toEqual(['yes', 'k-', '0123456789abcdex'])
   })
 
-  it('shows at most three bytes of a secret, in whatever parts it comes', async () => {
+  it('shows at most three bytes of a secret, in parts of any length', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.integer({ min: 1, max: value.length + 5 }), { maxLength: 6 }), async (cuts) => {
         const text = `abs${value}cd`
