@@ -72,6 +72,7 @@ export default defineConfig({
           globalSetup: ['test/e2e/real-parts.setup.ts'],
           setupFiles: ['test/e2e/real-parts.skip.ts'],
           sequence: { groupOrder: 1 },
+          ...sharedModules,
         },
       },
       {
@@ -147,6 +148,7 @@ export default defineConfig({
           globalSetup: ['test/e2e/real-parts.setup.ts'],
           setupFiles: ['test/e2e/real-parts.skip.ts'],
           sequence: { groupOrder: 1 },
+          ...sharedModules,
         },
       },
       {

@@ -52,7 +52,7 @@ const fieldsSchema = z.strictObject({
   tokens: z.strictObject({ input: z.int().min(0), output: z.int().min(0) }).optional(),
   /**
    * The bytes sent out. If absent, the number is unknown: where bytes are limited, it counts as everything that was left. It is also unknown
-   * of an effect that was `not_observed`, whatever stands here.
+   * of an effect that was `not_observed`, and no value here changes that.
    */
   egress_bytes: z.int().min(0).optional(),
   http_status: z.int().min(100).max(599).optional(),

@@ -46,6 +46,6 @@ it.each([
   expect(distances(n, 1, random)).toEqual([distance])
 })
 
-it('comes in the end, whatever is drawn', () => {
+it('comes in the end, with any numbers drawn', () => {
   expect(distances(10, 1, (bytes) => new Uint8Array(bytes).fill(0xff))).toEqual([316])
 })

@@ -4,7 +4,7 @@ import type { RandomSource } from '@bailiwick/kit'
 const drawnBytes = 6
 
 /**
- * Is true once in `n` calls on average, by chance: each call has the same chance, whatever came before it. A count instead could be steered by
+ * Is true once in `n` calls on average, by chance: each call has the same chance, independent of those before it. A count instead could be steered by
  * who asks, and would always compare the same half of decisions that ask twice.
  */
 export function oneIn(n: number, random: RandomSource): () => boolean {

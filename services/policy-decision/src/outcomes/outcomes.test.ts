@@ -182,7 +182,7 @@ describe('what an enforcement point signed', () => {
     expect(w.store.settled).toMatchObject([{ giveBack: { egress_bytes: left } }])
   })
 
-  it('leaves no bytes of an effect that was not observed, whatever it says (V9)', async () => {
+  it('leaves no bytes of an effect that was not observed, even if it states fewer (V9)', async () => {
     const w = await allowed({ reserved: { ...reservedOf, egress_bytes: 100 } })
     await w.report({ status: 'not_observed', egress_bytes: 0 })
     expect(w.store.settled).toMatchObject([{ giveBack: { egress_bytes: 0n } }])
