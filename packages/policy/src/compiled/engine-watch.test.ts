@@ -25,7 +25,7 @@ function watching(isCompared: () => boolean) {
   return { watch, run, later }
 }
 
-it('compares decisions later, those that it is told to compare', () => {
+it('compares decisions after they were answered', () => {
   let asks = 0
   const { watch, run, later } = watching(() => ++asks % 3 === 0)
   const asked: number[] = []
