@@ -14,4 +14,4 @@ export const counts = {
 }
 
 /** How long the broker is away, in s: longer than any bound of a process, and at night as long as an outage may be. */
-export const outages = nightly ? [31, 300, 3600] : [33]
+export const outages = process.env.BAILIWICK_OUTAGES?.split(',').map(Number) ?? (nightly ? [31, 300, 3600] : [33])

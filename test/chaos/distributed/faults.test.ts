@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { lacks } from '@bailiwick/native'
@@ -16,6 +17,8 @@ async function unready({ url }: ServiceProcess): Promise<string | undefined> {
   const answer = await fetch(`${url}/readyz`).catch(() => undefined)
   return answer?.status === 503 ? await answer.text() : undefined
 }
+
+const load = () => `at load ${loadavg()[0]?.toFixed(1)}`
 
 describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker and a real Redis', () => {
   let play: Play
@@ -85,6 +88,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
         tally('SIGKILL', 'evidence')
         evidence.start()
         await expect.poll(() => unready(evidence), { timeout: readyWithinMs }).toMatch(/waits for Kafka/)
+        console.log(`outages: ${seconds} s: the broker is gone, and evidence waits, ${load()}`)
         await pause(seconds * 1000)
         // Started or not when the bus went, each says what it waits for, and that a restart would not help.
         for (const process of play.all) {
@@ -93,7 +97,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
         }
         await node.start()
         const began = performance.now()
-        console.log(`outages: ${seconds} s: a call allowed ${await play.goesOn()} ms after the broker answers`)
+        console.log(`outages: ${seconds} s: a call allowed ${await play.goesOn()} ms after the broker answers, ${load()}`)
         await evidence.ready(readyWithinMs)
         console.log(`outages: ${seconds} s: evidence ready ${Math.round(performance.now() - began)} ms after it`)
       })
@@ -121,7 +125,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
           await play.goesOn()
           const allowedMs = Math.round(performance.now() - began)
           console.log(
-            `outages: all killed: ready ${readyMs} ms after the broker answers, a call allowed ${allowedMs} ms`,
+            `outages: all killed: ready ${readyMs} ms after the broker answers, a call allowed ${allowedMs} ms, ${load()}`,
           )
           // So far by the log alone: they started without it.
           await redis.start()
