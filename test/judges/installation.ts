@@ -63,15 +63,14 @@ const prices = {
   version: '2026-11-29',
   currency: 'USD',
   models: {
-    // Codex groups the tools of a server in a `namespace`, which the gateway takes for something beyond the model.
-    scripted: { input: '1', output: '1', most_output: 4000, default_output: 1000, outside: { namespace: '0.001' } },
+    scripted: { input: '1', output: '1', most_output: 4000, default_output: 1000 },
   },
 }
 const cost = { amount: '/cost/amount', currency: '/cost/currency' }
 
 /** A permission to call the model of a provider. */
 export const modelPermission = (name: string) => ({
-  actions: ['model/invoke', 'model/invoke-outside'],
+  actions: ['model/invoke'],
   resource: { type: 'model', id: `${name}/scripted` },
   cost,
 })

@@ -10,8 +10,8 @@ export interface Io {
   err(line: string): void
   /** Replaces the previous line; absent if no person is watching. */
   progress?: ((line: string) => void) | undefined
-  /** Standard input, read only when a command asks for it. */
-  readonly input?: AsyncIterable<Uint8Array>
+  /** Standard input, read only when a command asks for it. Destroyed, it keeps this process no longer. */
+  readonly input?: AsyncIterable<Uint8Array> & { destroy?(): unknown }
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
   readonly random: RandomSource

@@ -131,9 +131,12 @@ describe('a call that goes on', () => {
   it('is cut when its point closes, and its outcome is delivered', async () => {
     await using pdp = await FakePdp.start()
     const point = await aPoint(pdp)
-    const call = point.guard(aCall(), goesOn)
-    await expect.poll(() => pdp.evaluations.length).toBe(1)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    const began = Promise.withResolvers<void>()
+    const call = point.guard(aCall(), (permitted) => {
+      began.resolve()
+      return goesOn(permitted)
+    })
+    await began.promise
     const closing = point[Symbol.asyncDispose]()
     await expect(call).rejects.toThrow('stream_cut: point_closed')
     await closing

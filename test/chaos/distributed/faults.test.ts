@@ -97,7 +97,9 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
         }
         await node.start()
         const began = performance.now()
-        console.log(`outages: ${seconds} s: a call allowed ${await play.goesOn()} ms after the broker answers, ${load()}`)
+        console.log(
+          `outages: ${seconds} s: a call allowed ${await play.goesOn()} ms after the broker answers, ${load()}`,
+        )
         await evidence.ready(readyWithinMs)
         console.log(`outages: ${seconds} s: evidence ready ${Math.round(performance.now() - began)} ms after it`)
       })

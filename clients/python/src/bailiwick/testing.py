@@ -48,26 +48,29 @@ def installation(
         file, log = Path(folder, "env"), Path(folder, "log")
         args = [*(command or _command()), "dev", "--port", str(port or free_port()), "--env", str(file)]
         args += [os.fspath(each) for each in options]
+        # The kernel closes this pipe if this process is killed.
+        args += ["--until-input-ends"]
         with log.open("wb") as output:
             # No setting of a real installation reaches this one.
             env = {name: value for name, value in os.environ.items() if not name.startswith("BAILIWICK_")}
-            program = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=env)
-            try:
-                deadline = time.monotonic() + timeout
-                while b"Bailiwick is ready" not in log.read_bytes():
-                    if program.poll() is not None or time.monotonic() > deadline:
-                        said = log.read_text("utf-8", "replace")[-2000:]
-                        raise BailiwickError("service_unready", f"bailiwick dev did not start: {said}")
-                    time.sleep(0.05)
-                names = _read_env(file.read_text("utf-8"))
-                yield Installation(names["BAILIWICK_URL"], names)
-            finally:
-                program.terminate()
+            popen = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=env)
+            with popen as program:
                 try:
-                    program.wait(20)
-                except subprocess.TimeoutExpired:
-                    program.kill()
-                    program.wait()
+                    deadline = time.monotonic() + timeout
+                    while b"Bailiwick is ready" not in log.read_bytes():
+                        if program.poll() is not None or time.monotonic() > deadline:
+                            said = log.read_text("utf-8", "replace")[-2000:]
+                            raise BailiwickError("service_unready", f"bailiwick dev did not start: {said}")
+                        time.sleep(0.05)
+                    names = _read_env(file.read_text("utf-8"))
+                    yield Installation(names["BAILIWICK_URL"], names)
+                finally:
+                    program.terminate()
+                    try:
+                        program.wait(20)
+                    except subprocess.TimeoutExpired:
+                        program.kill()
+                        program.wait()
 
 
 def free_port() -> int:

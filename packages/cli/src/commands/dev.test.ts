@@ -28,12 +28,12 @@ const outputs = temporaryFolder()
 let starts = 0
 
 /** Both streams go to one file: it holds their lines in the order in which a terminal shows them. */
-function start(args: readonly string[], env: Record<string, string> = {}) {
+function start(args: readonly string[], env: Record<string, string> = {}, input: 'ignore' | 'pipe' = 'ignore') {
   const file = outputs.at(`output-${starts++}`)
   const output = openSync(file, 'w')
   const child = spawn(process.execPath, [cli, ...args], {
     env: { ...process.env, ...env },
-    stdio: ['ignore', output, output],
+    stdio: [input, output, output],
   })
   closeSync(output)
   return {
@@ -66,7 +66,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   dev?.child.kill('SIGTERM')
-  if (dev !== undefined) await ended(dev.child)
+  if (dev !== undefined) expect(await ended(dev.child)).toBe(0)
   folder?.[Symbol.dispose]()
   outputs[Symbol.dispose]()
 })
@@ -198,17 +198,18 @@ agents:
     proactive_requests: true
 `
 
-it('begins with the registry of a file instead of the sample, and ends with its signal', async () => {
+it('begins with the registry of a file instead of the sample, and ends with its input where that is wanted', async () => {
   using own = temporaryFolder()
   writeFileSync(own.at('registry.yaml'), registry)
   const data = own.at('data')
   const args = ['--data', data, '--port', String(await freePort()), '--registry', own.at('registry.yaml')]
-  const begun = start(['dev', ...args])
+  const begun = start(['dev', ...args, '--until-input-ends'], {}, 'pipe')
   await expect.poll(() => begun.output).toContain('Bailiwick is ready')
   expect(begun.output).not.toContain('BAILIWICK_AGENT=')
   const { out } = await bailiwick(['registry', 'list', 'agent', '--data', data])
   expect(out.trim()).toMatch(/^agent +v1 +spiffe:\/\/bailiwick\.local\/agent\/ledger$/)
-  begun.child.kill('SIGTERM')
+  // As when the program that started it is killed.
+  begun.child.stdin?.destroy()
   expect(await ended(begun.child)).toBe(0)
 })
 

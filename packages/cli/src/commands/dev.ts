@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { decidingPolicies } from '../deciding-policies.ts'
 import { initialEntities } from '../initial-entities.ts'
 import type { ExitCode, Io } from '../io.ts'
 import { wholeNumber } from '../options.ts'
@@ -17,6 +18,7 @@ interface DevOptions {
   registry?: string
   policies?: string
   env?: string
+  untilInputEnds?: true
 }
 
 export function devCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
@@ -45,11 +47,16 @@ export function devCommand(program: Command, io: Io, done: (code: ExitCode) => v
     .option('--registry <file>', 'agents, rules, tool servers and enforcement points, instead of the sample (YAML)')
     .option('--policies <dir>', 'Cedar policies, instead of the starter policies')
     .option('--env <file>', 'writes names, addresses and key paths there, as lines of NAME=value')
+    .option(
+      '--until-input-ends',
+      'ends when its standard input does: a program that starts it and keeps a pipe open ends it even by being killed',
+    )
     .action(async (options: DevOptions) => done(await dev(options, io)))
 }
 
 async function dev(options: DevOptions, io: Io): Promise<ExitCode> {
-  const { port, approve, maxCalls, maxMinutes, registry, policies, env } = options
+  const { port, approve, maxCalls, maxMinutes, registry, policies, env, untilInputEnds } = options
+  if (policies !== undefined) decidingPolicies(policies)
   const scratch = mkdtempSync(join(tmpdir(), 'bailiwick-dev-'))
   const setting = (name: string, value: string | number | undefined) =>
     value === undefined ? {} : { [name]: String(value) }
@@ -72,9 +79,19 @@ async function dev(options: DevOptions, io: Io): Promise<ExitCode> {
         ...setting('BAILIWICK_DEV_ENTITIES', entities),
         ...setting('BAILIWICK_DEV_ENV', env),
       },
-      io,
+      { ...io, ...(untilInputEnds && { until: endOf(io.input) }) },
     )
   } finally {
+    if (untilInputEnds) io.input?.destroy?.()
     rmSync(scratch, { recursive: true, force: true })
+  }
+}
+
+/** Resolves when there is no more input, for whatever reason. */
+async function endOf(input: Io['input']): Promise<void> {
+  try {
+    for await (const _ of input ?? []);
+  } catch {
+    // As good as its end.
   }
 }

@@ -1,12 +1,20 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { decodeKeyFile, thumbprint } from '@bailiwick/credentials'
 import { invitationAddress, readGenesis, readInstallation } from '@bailiwick/installation'
 import { expect, it } from 'vitest'
 import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'
 import { put } from '../log.fixture.ts'
+import { defaultPolicies } from '../repository.ts'
+
+const unknown = 'permit (principal, action, resource) when { context.unheardOf };'
+const starter = {
+  'schema.cedarschema': readFileSync(join(defaultPolicies, 'schema.cedarschema'), 'utf8'),
+  'tasks.cedar': 'permit (principal, action, resource);',
+}
 
 function policies(folder: Folder): string {
-  put(folder.at('policies'), 'tasks.cedar', Buffer.from('permit (principal, action, resource);\n'))
+  for (const [name, text] of Object.entries(starter)) put(folder.at('policies'), name, Buffer.from(text))
   return folder.at('policies')
 }
 
@@ -108,6 +116,20 @@ it('never makes a second installation over one that is there', async () => {
   expect(code).toBe(2)
   expect(err).toContain('there is an installation')
   expect(readInstallation(folder.at('data'))).toEqual(before)
+})
+
+it.each([
+  ['no schema', { 'tasks.cedar': 'permit (principal, action, resource);' }, 'schema.cedarschema: missing'],
+  ['a schema that does not know what a policy reads', { ...starter, 'more.cedar': unknown }, 'more.cedar'],
+  ['no permit', { ...starter, 'tasks.cedar': 'forbid (principal, action, resource);' }, 'permit'],
+])('makes nothing of policies with %s: a decision point would deny every call', async (_, files, message) => {
+  using folder = temporaryFolder()
+  for (const [name, text] of Object.entries(files)) put(folder.at('set'), name, Buffer.from(text))
+  for (const command of ['init', 'dev']) {
+    const { code, err } = await bailiwick([command, '--data', folder.at('data'), '--policies', folder.at('set')])
+    expect({ command, code, err }).toEqual({ command, code: 2, err: expect.stringContaining(message) })
+  }
+  expect(existsSync(folder.at('data'))).toBe(false)
 })
 
 it.each([

@@ -1,8 +1,9 @@
 import { isIP } from 'node:net'
 import { keyFilePath } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { initialise, invitationFor, nextSteps, paths, readPolicyFiles } from '@bailiwick/installation'
+import { initialise, invitationFor, nextSteps, paths } from '@bailiwick/installation'
 import type { Command } from 'commander'
+import { decidingPolicies } from '../deciding-policies.ts'
 import { initialEntities } from '../initial-entities.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
@@ -43,7 +44,7 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
     singleOperator: singleOperator ?? false,
     now: io.clock.now(),
     randomBytes: io.random,
-    policies: readPolicyFiles(policies),
+    policies: decidingPolicies(policies),
     entities: registry === undefined ? [] : initialEntities(registry),
   })
   const rootKey = keyFilePath(paths(data).keys('root'), 'root')

@@ -69,6 +69,8 @@ export interface ServeHost extends Pick<Io, 'clock' | 'err'> {
   args?: readonly string[]
   /** Where the request to stop arrives; default: this process. */
   told?: Pick<EventEmitter, 'on' | 'off'>
+  /** When it resolves, the service is asked to stop. */
+  until?: Promise<void>
 }
 
 /**
@@ -80,7 +82,7 @@ export interface ServeHost extends Pick<Io, 'clock' | 'err'> {
 export async function serve(
   main: string,
   env: NodeJS.ProcessEnv,
-  { clock, err, args = [], told = process }: ServeHost,
+  { clock, err, args = [], told = process, until }: ServeHost,
 ): Promise<ExitCode> {
   const child = spawn(process.execPath, [...nodeArguments(env), '--import', stopWithoutUs, main, ...args], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
@@ -96,6 +98,7 @@ export async function serve(
     child.kill(signal)
   }
   for (const signal of forwarded) told.on(signal, forward)
+  void until?.then(() => forward('SIGTERM'))
   try {
     const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
     if (signal !== null && last === undefined)

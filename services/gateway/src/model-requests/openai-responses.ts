@@ -104,6 +104,23 @@ function item(each: JsonObject, reading: Reading, member: string): void {
 /** Tools that the client runs itself. All others run at the provider, or call a server from there. */
 const ownTools: ReadonlySet<unknown> = new Set(['function', 'custom', 'local_shell'])
 
+function tool(each: JsonObject, reading: Reading, member: string): void {
+  const { type } = each
+  if (ownTools.has(type)) reading.tools.add(String(type))
+  else if (type === 'namespace') namespace(each, reading, member)
+  else if (typeof type === 'string') {
+    reading.beyond(type.replace(/_\d{4}_\d\d_\d\d$/, ''), ...placesOf(each))
+    // A container by its id is one that someone else may have filled.
+    if (typeof each.container === 'string') reading.refuse('model_member_refused', `${member}.container`)
+  } else reading.refuse('model_request_malformed', member)
+}
+
+/** A name for a group of tools. Only the tools in it say who runs them. */
+function namespace(group: JsonObject, reading: Reading, member: string): void {
+  reading.members(group, { type: any, name: any, description: any, tools: any }, `${member}.`)
+  listOf(tool)(group.tools, reading, `${member}.tools`)
+}
+
 export const responsesRules: Rules = {
   model: modelName,
   input: textOr(listOf(item)),
@@ -116,15 +133,7 @@ export const responsesRules: Rules = {
     if (!isObject(value)) return reading.refuse('model_request_malformed', member)
     reading.members(value, { include_obfuscation: flag(() => undefined) }, `${member}.`)
   },
-  tools: listOf((tool, reading, member) => {
-    const { type } = tool
-    if (ownTools.has(type)) reading.tools.add(String(type))
-    else if (typeof type === 'string') {
-      reading.beyond(type.replace(/_\d{4}_\d\d_\d\d$/, ''), ...placesOf(tool))
-      // A container by its id is one that someone else may have filled.
-      if (typeof tool.container === 'string') reading.refuse('model_member_refused', `${member}.container`)
-    } else reading.refuse('model_request_malformed', member)
-  }),
+  tools: listOf(tool),
   tool_choice: any,
   parallel_tool_calls: any,
   max_tool_calls: any,
