@@ -28,7 +28,7 @@ const point = await openEnforcementPoint({
   now: () => systemClock.now(),
   random: systemRandom,
 })
-const carried: Carried = { allowed: 0, refused: {}, notBegun: 0, ms: 0, drainMs: 0 }
+const carried: Carried = { allowed: 0, refused: {}, notBegun: 0, ms: 0, drainMs: 0, cpuMs: 0 }
 let nonce: string | undefined
 let called = 0
 
@@ -61,6 +61,7 @@ async function call(): Promise<void> {
 
 await call()
 Object.assign(carried, { allowed: 0, refused: {} })
+const cpuBefore = process.cpuUsage()
 const underWay = new Set<Promise<void>>()
 const begun = systemClock.monotonic()
 let due = 0
@@ -79,5 +80,7 @@ await Promise.all(underWay)
 carried.ms = systemClock.monotonic() - begun
 await point.delivered()
 carried.drainMs = systemClock.monotonic() - begun - carried.ms
+const { user, system } = process.cpuUsage(cpuBefore)
+carried.cpuMs = (user + system) / 1000
 await point[Symbol.asyncDispose]()
 process.stdout.write(JSON.stringify(carried))
