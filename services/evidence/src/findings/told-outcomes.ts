@@ -150,7 +150,7 @@ export class ToldOutcomes implements AsyncDisposable {
     fresh: Map<string, string>,
   ): Promise<ServiceError | undefined> {
     const hash = outcomeHash(jws)
-    if (!this.#waiting.has(hash) && (await this.#isSettled({ hash, outcome }))) return undefined
+    if (!this.#waiting.has(hash) && (await this.#isSettled({ jws, hash, outcome }))) return undefined
     const known = this.#waiting.get(hash)
     if (known && (!answered || known.answeredAt !== undefined)) return undefined
     if (!known && !this.#hasRoom(outcome, fresh.size)) return new ServiceError('queue_full', 'outcomes')
@@ -159,7 +159,7 @@ export class ToldOutcomes implements AsyncDisposable {
   }
 
   /** Whether the outcome needs no further check and no finding. */
-  async #isSettled(told: Pick<Told, 'hash' | 'outcome'>): Promise<boolean> {
+  async #isSettled(told: Pick<Told, 'jws' | 'hash' | 'outcome'>): Promise<boolean> {
     const { isTold } = this.#options
     return isTold(contradictionOf(told)) || isTold(nameOf(told.outcome)) || (await this.#saidOf(told)) === 'relayed'
   }
@@ -309,15 +309,18 @@ export class ToldOutcomes implements AsyncDisposable {
    * falsely accuse a decision point that relayed the outcome.
    */
   async #saidOf({
+    jws,
     hash,
     outcome,
-  }: Pick<Told, 'hash' | 'outcome'>): Promise<'relayed' | 'decision' | 'sequence' | 'refused' | 'unsaid'> {
+  }: Pick<Told, 'jws' | 'hash' | 'outcome'>): Promise<'relayed' | 'decision' | 'sequence' | 'refused' | 'unsaid'> {
     const { decision_id, enforcement_point: point, instance, sequence } = outcome
     let [isRefused, isAnother] = [false, false]
     for (const leaf of await this.#options.reported(decision_id)) {
       const { type, data } = reportedSchema.parse(parseStrictJson(leaf))
-      const isSame = outcomeHash(data.outcome) === hash
-      const verified = this.#verified(data.outcome)
+      // The very text that was verified when it was told, as nearly always, needs no second check of its signature.
+      const isToldText = data.outcome === jws
+      const isSame = isToldText || outcomeHash(data.outcome) === hash
+      const verified = isToldText ? outcome : this.#verified(data.outcome)
       if (verified instanceof ServiceError) continue
       if (type === 'outcome.refused') isRefused ||= isSame
       else if (isSame) return 'relayed'
