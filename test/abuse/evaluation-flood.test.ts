@@ -37,7 +37,8 @@ it('a flooding process gets 429, by agent and by enforcement point, and an hones
           return [{ ...each, value: { ...each.value, id: other.id, caller_jwk: { ...other.key.publicJwk } } }]
         }),
       ],
-      pdp: { decisionDeadlineMs: 600_000 },
+      // A held call counts against the window of all lanes for half of this, and the server answers within 30 s.
+      pdp: { decisionDeadlineMs: 20_000 },
       // Keeps requests under way, as a slow disk would, or a broker that does not acknowledge.
       wrapRecord: (record) => async (drafts) => {
         if (drafts.some(({ type, key }) => type === 'decision.allowed' && held.has(key))) await gate.promise

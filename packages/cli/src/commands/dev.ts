@@ -87,7 +87,7 @@ async function dev(options: DevOptions, io: Io): Promise<ExitCode> {
   }
 }
 
-/** Resolves when there is no more input, for whatever reason. */
+/** Resolves at the end of the input, or when it can no longer be read. */
 async function endOf(input: Io['input']): Promise<void> {
   try {
     for await (const _ of input ?? []);

@@ -427,6 +427,32 @@ describe('an ALLOW that was never delivered', () => {
     expect(w.writes.at(-1)).toMatchObject([back('a')])
   })
 
+  it.each<[string, (w: ReturnType<typeof queued>) => void]>([
+    [
+      'other instances were first too often',
+      ({ order }) => {
+        order.overtaken = 3
+      },
+    ],
+    [
+      'it is not known whether the bus took that',
+      ({ order }) => {
+        order.before = async () => {
+          order.before = async () => undefined
+          throw new ServiceError('outcome_unknown')
+        }
+      },
+    ],
+  ])('is taken back later if %s: a busy tree costs no budget (V9)', async (_, hinder) => {
+    const w = queued()
+    w.add(anAllow('a'))
+    await w.idle()
+    hinder(w)
+    w.queues.abandonOnce('grt_1', 'a', 'call_a')
+    await expect.poll(() => w.trees.get('grt_1')?.taken.calls, { timeout: 20_000 }).toBe(0n)
+    expect(w.writes.at(-1)).toMatchObject([back('a')])
+  })
+
   it('stays as it is where it was settled meanwhile, or never counted', async () => {
     const w = queued()
     w.add(anAllow('a'))

@@ -1,4 +1,4 @@
-import type { DenialReason } from '@bailiwick/errors'
+import type { DenialReason, ErrorCode } from '@bailiwick/errors'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import type { Draft } from '@bailiwick/instance'
 import { change, type DecisionFacts, type Fact, type SpendView, tentative } from '@bailiwick/projection'
@@ -41,7 +41,7 @@ const longestBatch = 128
 const longestQueue = 2048
 const tries = 3
 
-/** The pause before retrying an abandonment that the bus did not accept, in ms. */
+/** The pause before an abandonment that failed is tried again, in ms. */
 const givenBackAgainMs = 500
 
 /**
@@ -80,7 +80,7 @@ export class TreeQueues {
   }
 
   #giveBack(root: string, decisionId: string, callId: string): void {
-    // An outage of the bus must not cost budget, so an abandonment that the bus does not accept is retried later.
+    // Neither an outage of the bus nor other instances that are first may cost budget: then it is taken back later.
     const again = () => void setTimeout(() => this.#giveBack(root, decisionId, callId), givenBackAgainMs).unref()
     this.#addFirst(root, abandonment(root, decisionId, { callId, again }))
   }
@@ -263,6 +263,9 @@ export class TreeQueues {
   }
 }
 
+/** A second event for one decision is void, so it may be published again where the first is not known to count. */
+const passing: ReadonlySet<ErrorCode> = new Set(['bus_unavailable', 'outcome_unknown'])
+
 function abandonment(root: string, decisionId: string, { callId, again }: { callId: string; again: () => void }): Work {
   return {
     givesBack: true,
@@ -276,11 +279,13 @@ function abandonment(root: string, decisionId: string, { callId, again }: { call
             },
           }
         : undefined,
-    // If this is refused or unsure, the decision stays open and is settled in full when its outcome is missed.
+    // If it fails for another reason, the decision stays open and is settled in full when its outcome is missed.
     recorded: () => undefined,
-    refused: () => undefined,
+    refused: (reason) => {
+      if (reason === 'state_contended') again()
+    },
     unsure: (error) => {
-      if (errorCode(error) === 'bus_unavailable') again()
+      if (passing.has(errorCode(error))) again()
     },
   }
 }
