@@ -80,22 +80,6 @@ describe('an action', () => {
     })
   })
 
-  it('is what the tools of a namespace make it: the group itself reaches nowhere', () => {
-    const group = (...tools: object[]) => ({ type: 'namespace', name: 'mcp__tools', description: 'Tools.', tools })
-    const own = [
-      { type: 'function', name: 'f' },
-      { type: 'custom', name: 'c' },
-    ]
-    expect(action(responses({ tools: [group(...own)] }))).toMatchObject({
-      name: 'model/invoke',
-      properties: { outside: '', tools: 'custom,function' },
-    })
-    expect(action(responses({ tools: [group(own[0] ?? {}, { type: 'web_search' })] }))).toMatchObject({
-      name: 'model/invoke-outside',
-      properties: { outside: 'web_search', tools: 'function' },
-    })
-  })
-
   it('says whether the provider keeps the answer, which some APIs do by default', () => {
     expect(action(responses({}))).toMatchObject({ properties: { store: true } })
     expect(action(responses({ store: false }))).toMatchObject({ properties: { store: false } })
@@ -243,24 +227,6 @@ describe('refuses by name what has no bound', () => {
       { tools: [{ type: 'code_interpreter' }] },
       'model_outside_unpriced',
       'code_interpreter',
-    ],
-    [
-      'a server of tools in a namespace',
-      { tools: [{ type: 'namespace', name: 'n', tools: [{ type: 'mcp', server_url: 'https://evil.example' }] }] },
-      'model_outside_unpriced',
-      'mcp',
-    ],
-    [
-      'a namespace at a server',
-      { tools: [{ type: 'namespace', name: 'n', tools: [], server_url: 'https://evil.example' }] },
-      'model_member_refused',
-      'tools.server_url',
-    ],
-    [
-      'a namespace without its tools',
-      { tools: [{ type: 'namespace', name: 'n' }] },
-      'model_request_malformed',
-      'tools.tools',
     ],
     [
       'an image that the provider makes',
