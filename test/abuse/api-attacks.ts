@@ -28,9 +28,10 @@ export class ApiAttacker implements AsyncDisposable {
     this.agent = agent
   }
 
-  static async open(): Promise<ApiAttacker> {
+  /** The gateway's port speaks HTTP/2 too, which must change nothing for those who write HTTP/1.1. */
+  static async open(options: Parameters<typeof openApiWorld>[0] = {}): Promise<ApiAttacker> {
     await using opening = new AsyncDisposableStack()
-    const at = opening.use(await openApiWorld())
+    const at = opening.use(await openApiWorld({ http2: true, ...options }))
     const { grantId } = await at.world.granted(at.authority)
     const agent = await RawAgent.open(at.world, grantId)
     opening.move()

@@ -37,6 +37,8 @@ export interface GatewayWorldOptions {
   entries?: Record<string, object>
   /** Before the servers are read and approved. */
   prepare?: (http: HttpFixture) => void
+  /** Whether the gateway speaks HTTP/2 too. */
+  http2?: boolean
   /** Whether the gateway gets the pin files. */
   pinned?: boolean
   /** HTTP APIs: their entries in gateway.yaml and, for those with operations, what each operation does. */
@@ -156,6 +158,7 @@ export class GatewayWorld implements AsyncDisposable {
   static async open({
     entries = {},
     prepare,
+    http2 = false,
     pinned = false,
     apis = {},
     gits = {},
@@ -264,6 +267,7 @@ export class GatewayWorld implements AsyncDisposable {
       BAILIWICK_DATA: join(folder, 'data'),
       BAILIWICK_PORT: String(port),
       BAILIWICK_GATEWAY_CONFIG: file,
+      BAILIWICK_HTTP2: http2 ? '1' : '0',
       BAILIWICK_HOSTS: Object.values(apis)
         .flatMap(({ entry }) => entry.host ?? [])
         .join(),

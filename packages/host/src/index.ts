@@ -41,6 +41,7 @@ export { type DescribedSetting, describedSettings, setting } from './settings/se
 export {
   type BusSetting,
   duration,
+  flag,
   type GrantStoreSetting,
   type ServiceAddress,
   type TlsSetting,

@@ -1,4 +1,4 @@
-import { commonSettings, duration, httpLimits, setting } from '@bailiwick/host'
+import { commonSettings, duration, flag, httpLimits, setting } from '@bailiwick/host'
 import { z } from 'zod'
 
 const {
@@ -30,6 +30,11 @@ export const configSchema = z.object({
   BAILIWICK_TRUSTED_PROXIES,
   BAILIWICK_STRANGER_REQUESTS_PER_SECOND,
   BAILIWICK_METRICS,
+  BAILIWICK_HTTP2: setting(
+    '`1`: the port speaks HTTP/2 too, over TLS with clients that choose it (ALPN), in the clear with those that begin with it. WebSockets need HTTP/1.1.',
+    '1',
+    flag,
+  ),
   BAILIWICK_GATEWAY_CONFIG: setting(
     'The file that names the MCP servers, HTTP APIs and model providers. `--config` sets it.',
     '/etc/bailiwick/gateway.yaml',

@@ -146,7 +146,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   prepare(file).use()
   const { http, health, listen } = started.use(
     await openServers({
-      ...{ config, clock, random, logger, metrics },
+      ...{ config, clock, random, logger, metrics, http2: config.BAILIWICK_HTTP2 },
       limits: { ...connectionsWithin(openFilesLimit()), graceMs: config.BAILIWICK_DRAIN },
     }),
   )

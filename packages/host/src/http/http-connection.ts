@@ -1,9 +1,11 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { BlockList, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { ServiceError, toProblem } from '@bailiwick/errors'
 import type { FastifyInstance } from 'fastify'
 import { isIn, networkOf, plain } from './http-caller.ts'
+import { speakHttp2 } from './http2.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -28,7 +30,7 @@ export interface HttpLimits {
   answerMs: number
   /** The least number of bytes a second that it must read. */
   answerBytesPerSecond: number
-  /** Connections at once. A further one is closed before it can send anything. */
+  /** Connections at once, and requests of HTTP/2 at once. A further one is closed before it can send anything. */
   maxConnections: number
   /** How many of them one network may hold (V18). Trusted proxies are exempt, because each stands for many callers. */
   maxConnectionsOfOne: number
@@ -59,7 +61,11 @@ export interface TlsFiles {
 export function boundedServer(
   handler: RequestListener,
   limits: HttpLimits,
-  { tls, trusted = new BlockList() }: { tls: TlsFiles | undefined; trusted?: BlockList | undefined },
+  {
+    tls,
+    trusted = new BlockList(),
+    http2 = false,
+  }: { tls: TlsFiles | undefined; trusted?: BlockList | undefined; http2?: boolean | undefined },
 ): Server {
   const bounds = {
     headersTimeout: limits.headersMs,
@@ -76,22 +82,29 @@ export function boundedServer(
           {
             ...bounds,
             handshakeTimeout: limits.headersMs,
+            ...(http2 ? { ALPNProtocols: ['h2', 'http/1.1'] } : {}),
             ...{ cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2' },
           },
           handler,
         )
   server.maxConnections = limits.maxConnections
   server.setTimeout(limits.silenceMs)
-  shareConnections(server, limits.maxConnectionsOfOne, trusted)
+  const admit = shareConnections(server, limits.maxConnectionsOfOne, trusted)
+  if (http2) speakHttp2(server, { limits, isTls: tls !== undefined, admit })
   return server
 }
 
-/** A client that opens as many silent connections as possible keeps no other network out. Surplus connections are closed at once. */
-function shareConnections(server: Server, most: number, trusted: BlockList): void {
+type Connection = Duplex & { remoteAddress?: string | undefined }
+
+/**
+ * A client that opens as many silent connections as possible keeps no other network out. Surplus connections are closed at once. Returns what
+ * counts one that the server did not accept by itself.
+ */
+function shareConnections(server: Server, most: number, trusted: BlockList): (socket: Connection) => void {
   const held = new Map<string, number>()
-  const all = new Set<Socket>()
+  const all = new Set<Connection>()
   open.set(server, all)
-  server.on('connection', (socket: Socket) => {
+  const admit = (socket: Connection) => {
     all.add(socket)
     socket.once('close', () => all.delete(socket))
     const peer = plain(socket.remoteAddress ?? '')
@@ -105,10 +118,12 @@ function shareConnections(server: Server, most: number, trusted: BlockList): voi
       if (left > 0) held.set(network, left)
       else held.delete(network)
     })
-  })
+  }
+  server.on('connection', admit)
+  return admit
 }
 
-const open = new WeakMap<Server, Set<Socket>>()
+const open = new WeakMap<Server, Set<Connection>>()
 
 /** Includes connections whose TLS handshake is not over: Node does not count them as its own, and a close would wait for them. */
 export function cutConnections(server: Server): void {

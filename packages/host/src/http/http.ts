@@ -24,6 +24,7 @@ import { sendProblem } from './http-problem.ts'
 import { answerUnknownRoutes } from './http-routes.ts'
 import type { HttpServer } from './http-server.ts'
 import { boundStrangers, type StrangerLimits, strangerLimits } from './http-strangers.ts'
+import { endSessions } from './http2.ts'
 import { assertListenerAllowed, type Tls } from './listener.ts'
 
 export interface HttpServerOptions {
@@ -44,6 +45,8 @@ export interface HttpServerOptions {
   limits?: Partial<HttpLimits>
   /** The limits of requests without a verified caller. */
   strangers?: Partial<StrangerLimits> | undefined
+  /** Whether it speaks HTTP/2 too: over TLS by ALPN, in the clear with clients that begin with it. Default: no. */
+  http2?: boolean
   /** Whether integers of a body beyond 53 bits become bigint. Otherwise such a body is refused. */
   bigIntegers?: boolean
   random?: RandomSource
@@ -74,7 +77,8 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     routerOptions: { maxParamLength: 2100 },
     return503OnClosing: false, // its response is not a problem document; `drain` handles this
     genReqId: (request) => requestId(request.headers['x-request-id'], random),
-    serverFactory: (handler) => boundedServer(handler, limits, { tls: files, trusted: options.trustedProxies }),
+    serverFactory: (handler) =>
+      boundedServer(handler, limits, { tls: files, trusted: options.trustedProxies, http2: options.http2 }),
     clientErrorHandler: refuseConnection,
     frameworkErrors: (error, request, reply) => {
       // No hook runs for an invalid path.
@@ -168,6 +172,7 @@ function drain(app: HttpServer, health: Health, graceMs: number): void {
   app.addHook('preClose', async () => {
     stopping = true
     health.stopping()
+    endSessions(app.server)
     cut = setTimeout(() => cutConnections(app.server), graceMs)
   })
   app.addHook('onClose', async () => clearTimeout(cut))

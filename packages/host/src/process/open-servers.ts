@@ -36,6 +36,8 @@ export interface ServersOptions {
   anyName?: boolean
   /** Limits of connections and requests, where others than the usual ones fit this process. */
   limits?: Partial<HttpLimits>
+  /** Whether the address speaks HTTP/2 too. */
+  http2?: boolean
   /** Whether integers of a body beyond 53 bits become bigint. Otherwise such a body is refused. */
   bigIntegers?: boolean
 }
@@ -74,9 +76,9 @@ export async function openServers(options: ServersOptions): Promise<Servers> {
   const hosts = options.anyName ? 'any' : [hostname, address.host, ...(config.BAILIWICK_HOSTS ?? [])]
   const perSecond = config.BAILIWICK_STRANGER_REQUESTS_PER_SECOND
   const health = new Health()
-  const server = (of = health) =>
+  const server = (of = health, http2 = false) =>
     httpServer({
-      ...{ logger, clock, random, metrics, health: of, hosts, bigIntegers, limits },
+      ...{ logger, clock, random, metrics, health: of, hosts, bigIntegers, limits, http2 },
       metricsFor: config.BAILIWICK_METRICS,
       trustedProxies: config.BAILIWICK_TRUSTED_PROXIES,
       strangers: perSecond === undefined ? undefined : { perSecond },
@@ -84,7 +86,7 @@ export async function openServers(options: ServersOptions): Promise<Servers> {
     })
   let lobby: Lobby | undefined
   observeHealth({ readiness: () => ({ ...lobby?.readiness(), ...health.readiness() }) }, metrics)
-  const http = await server()
+  const http = await server(health, options.http2)
   const operator = await server()
   return {
     health,

@@ -44,6 +44,7 @@ export const knownSettings: readonly string[] = [
   'BAILIWICK_GATEWAY_PORT',
   'BAILIWICK_GATEWAY_URL',
   'BAILIWICK_DRAIN',
+  'BAILIWICK_HTTP2',
   // Of `bailiwick dev`.
   'BAILIWICK_DEV_APPROVE',
   'BAILIWICK_DEV_MAX_MINUTES',
