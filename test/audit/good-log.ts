@@ -404,7 +404,7 @@ export class GoodLog implements Disposable {
     of: string,
     version: number,
     sequence: number,
-    status: 'succeeded' | 'not_executed' | 'not_observed',
+    status: 'succeeded' | 'continued' | 'not_executed' | 'not_observed',
     sent: {
       egress_bytes?: number
       answered?: number

@@ -482,11 +482,15 @@ export class McpClient {
       resource: { type: 'tool', id: `${server}/${tool}` },
       properties: properties as Record<string, unknown>,
     })
-    const { task } = params
+    const { task, inputResponses, requestState } = params
     const asTask = task === undefined ? {} : { 'io.modelcontextprotocol/task': task }
-    if (method === 'tools/call') return on(params.name, { ...params.arguments, ...asTask })
-    if (method === 'tasks/update') return on(method, { taskId: params.taskId, inputResponses: params.inputResponses })
-    if (method === 'resources/read') return on(method, { uri: params.uri })
+    const answers = {
+      ...(inputResponses === undefined ? {} : { inputResponses }),
+      ...(requestState === undefined ? {} : { requestState }),
+    }
+    if (method === 'tools/call') return on(params.name, { ...params.arguments, ...asTask, ...answers })
+    if (method === 'tasks/update') return on(method, { taskId: params.taskId, inputResponses })
+    if (method === 'resources/read') return on(method, { uri: params.uri, ...answers })
     return {}
   }
 }

@@ -77,6 +77,7 @@ it('decides whole histories as the reference does (V5, V7, V8, V9, V10, V13)', {
     `reference: ${total} decisions and outcomes in ${count} histories, no difference; seed ${seed}; ${kinds.join(', ')}`,
   )
   expect(total).toBeGreaterThan(count * perStory)
+  expect([...seen.keys()].some((kind) => kind.startsWith('goes on with'))).toBe(true)
 })
 
 it.each(everyFact)(

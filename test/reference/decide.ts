@@ -66,7 +66,12 @@ export interface Call {
   agentSigned: boolean
   /** The possible length of the answer, as the point asks. */
   answerBytes: number | undefined
+  /** The call that this one goes on with, as the point says. */
+  continues?: string | undefined
 }
+
+/** What is added to a call in a further round: answers to what its server asked. */
+const answers = ['inputResponses', 'requestState']
 
 export interface Tool {
   server: string
@@ -90,6 +95,17 @@ interface Allowed {
   /** The bytes that it may send, and those that count: all, until its outcome says how many were sent. */
   mayBytes: number
   bytes: number
+  acting: string
+  link: string | undefined
+  /** The call in the reference's own spelling, without answers. */
+  asked: string
+  /** Its server answered with questions. */
+  isContinued: boolean
+  /** A further round counts as no call, use or money. It is the one with this number, of the call that began with `first`. */
+  round: number
+  first: Allowed | undefined
+  /** A round goes on once. */
+  hasGoneOn: boolean
 }
 
 export type Answer = { allow: true; permissions: number[]; bytes: number } | { allow: false; reasons: string[] }
@@ -137,6 +153,12 @@ export class World {
     if (grant.mode === 'per_action' && grant.action !== spelled(call)) return deny('action_not_granted')
     const server = resource.id.slice(0, resource.id.indexOf('/'))
     if (this.manifests.get(server) !== grant.manifests[server]) return deny('manifest_changed')
+    const from = this.allowed.find(({ id, grant: root }) => id === call.continues && root === grant.id)
+    if (
+      call.continues !== undefined &&
+      (from === undefined || isOpen(from) || from.asked !== spelled(withoutAnswers(call)))
+    )
+      return deny('round_invalid')
     const said = this.#asked(grant, holders, call)
     for (const whose of Object.keys(factsOf) as Whose[])
       for (const fact of factsOf[whose]) {
@@ -146,6 +168,7 @@ export class World {
     if (said !== undefined) return deny(said)
     if (grant.mode === 'per_action' && this.#counted(grant.id).length > 0)
       return deny(this.#counted(grant.id).some(isOpen) ? 'uses_reserved' : 'uses_exhausted')
+    if (from !== undefined) return this.#goOn(from, call, id, holders, covers)
     const charged = this.#reserve(holders, covers, () => true)
     if (typeof charged === 'string') {
       // Reservations without an outcome may come back; what is left without them is settled.
@@ -154,22 +177,62 @@ export class World {
     }
     const bytes = this.#bytes(holders, call.answerBytes)
     if (bytes === undefined) return deny('budget_held')
+    const permissions = charged.map(({ index }) => index)
+    this.#allow(call, id, holders, { permissions, bytes, cost: charged.at(-1)?.cost })
+    return { allow: true, permissions, bytes }
+  }
+
+  /** A further round of a call: by the same agent, from a round that ended with questions, once, and only so often and so late. */
+  #goOn(from: Allowed, call: Call, id: string, holders: Holder[], covers: Cover[][]): Answer {
+    const first = from.first ?? from
+    const { point, credential } = call
+    if (!from.isContinued || from.point !== point || from.acting !== holders.at(-1)?.agent) return deny('round_invalid')
+    if (from.link !== credential.link) return deny('round_invalid')
+    if (from.hasGoneOn) return deny('round_used')
+    if (from.round === 10 || this.now - first.at > hours / 2) return deny('rounds_exhausted')
+    const permissions = first.levels.map(({ permission }) => permission)
+    if (!covers.every((cover, n) => cover.some(({ index }) => index === permissions[n]))) return deny('round_invalid')
+    if (holders.some((holder) => !this.#hasBytes(holder))) return deny('budget_exhausted')
+    const bytes = this.#bytes(holders, call.answerBytes)
+    if (bytes === undefined) return deny('budget_held')
+    from.hasGoneOn = true
+    this.#allow(call, id, holders, { permissions, bytes, cost: undefined, from })
+    return { allow: true, permissions, bytes }
+  }
+
+  #allow(
+    call: Call,
+    id: string,
+    holders: Holder[],
+    {
+      permissions,
+      bytes,
+      cost,
+      from,
+    }: { permissions: number[]; bytes: number; cost: Charge | undefined; from?: Allowed },
+  ): void {
     this.allowed.push({
       id,
-      grant: grant.id,
-      point,
+      grant: call.credential.grant,
+      point: call.point,
       at: this.now,
       agents: holders.map(({ agent }) => agentOf(agent)),
       owners: holders.map(({ agent }) => this.#ownerOf(agentOf(agent))),
-      labels: this.#labels(resource),
-      levels: holders.map((holder, n) => ({ id: holder.id, permission: charged[n]?.index ?? -1 })),
-      cost: charged.at(-1)?.cost,
+      labels: this.#labels(call.resource),
+      levels: holders.map((holder, n) => ({ id: holder.id, permission: permissions[n] ?? -1 })),
+      cost,
       standing: 'open',
       released: false,
       mayBytes: bytes,
       bytes,
+      acting: holders.at(-1)?.agent ?? '',
+      link: call.credential.link,
+      asked: spelled(withoutAnswers(call)),
+      isContinued: false,
+      round: (from?.round ?? 0) + 1,
+      first: from && (from.first ?? from),
+      hasGoneOn: false,
     })
-    return { allow: true, permissions: charged.map(({ index }) => index), bytes }
   }
 
   /** The answer, once it is known which of several possible reasons was given. */
@@ -270,7 +333,9 @@ export class World {
     const ofOwner = allowed.filter(({ owners, at }) => owners.includes(owner) && since(at))
     const record = (members: Record<string, Value>): Value => ({ members: new Map(Object.entries(members)) })
     const known = (whose: Whose, calls: Allowed[], denials: number) => {
-      const deeds = calls.map((call) => ({ ...call, depth: call.levels.length - 1 }))
+      // A further round is in no sum, but what it touched is touched.
+      const counted = ({ released, first }: Allowed) => ({ released: released || first !== undefined })
+      const deeds = calls.map((call) => ({ ...call, ...counted(call), depth: call.levels.length - 1 }))
       const all = historyOf(deeds, denials, depth, now)
       const history = factsOf[whose].map((fact): [string, Value] => [fact, all[fact]])
       const told = ([fact, value]: [string, Value]) => (`${whose}.${fact}` === without ? forgotten(fact, value) : value)
@@ -360,10 +425,15 @@ export class World {
 
   #sent = (id: string) => this.#under(id).reduce((sum, call) => sum + call.bytes, 0)
 
-  #hasBudget({ id, authority: { budget } }: Holder, cost: Charge | undefined, counted: Allowed[]): boolean {
-    if (budget.calls !== undefined && counted.length + 1 > budget.calls) return false
+  #hasBytes({ id, authority: { budget } }: Holder): boolean {
     const isOver = budget.egress_bytes !== undefined && this.#sent(id) >= budget.egress_bytes
-    if (isOver && !this.#under(id).some(isOpen)) return false
+    return !isOver || this.#under(id).some(isOpen)
+  }
+
+  #hasBudget(holder: Holder, cost: Charge | undefined, counted: Allowed[]): boolean {
+    const { budget } = holder.authority
+    if (budget.calls !== undefined && counted.length + 1 > budget.calls) return false
+    if (!this.#hasBytes(holder)) return false
     if (cost === undefined) return true
     const spent = counted.flatMap((call) => (call.cost?.currency === cost.currency ? [call.cost.micros] : []))
     const sum = spent.reduce((a, b) => a + b, cost.micros)
@@ -372,7 +442,7 @@ export class World {
 
   /** All calls under a grant or a link, and those that still count. */
   #under = (id: string) => this.allowed.filter(({ levels }) => levels.some((level) => level.id === id))
-  #counted = (id: string) => this.#under(id).filter(({ released }) => !released)
+  #counted = (id: string) => this.#under(id).filter(({ released, first }) => !released && first === undefined)
 
   /**
    * An outcome counts once, and each has a number of its own. A late one, whose call was missed, returns nothing.
@@ -398,6 +468,7 @@ export class World {
     const sent = seen ?? (status === 'not_executed' ? 0 : call.mayBytes)
     call.bytes = call.standing === 'missing' ? Math.max(call.mayBytes, sent) : sent
     call.standing = 'settled'
+    call.isContinued = status === 'continued'
     return true
   }
 
@@ -414,6 +485,11 @@ const isOpen = ({ standing }: Allowed) => standing === 'open'
 const isSameCharge = (a: Charge | undefined, b: Charge | undefined) =>
   a?.currency === b?.currency && a?.micros === b?.micros
 const revokedAs = (kind: string) => (kind === 'all' ? 'everything_revoked' : `${kind.replace('-', '_')}_revoked`)
+
+const withoutAnswers = ({ name, resource, properties }: Call) => ({
+  ...{ name, resource },
+  properties: Object.fromEntries(Object.entries(properties).filter(([member]) => !answers.includes(member))),
+})
 
 /** One action, to which one approval is bound. */
 export const spelled = ({ name, resource, properties }: Pick<Call, 'name' | 'resource' | 'properties'>) =>

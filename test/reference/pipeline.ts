@@ -17,6 +17,7 @@ import {
   makeDpopProof,
   type SigningKey,
   signAccessToken,
+  signContinuation,
   signOutcome,
   signServiceKeyCertificate,
   type Trust,
@@ -54,6 +55,7 @@ const credentialKey = generateKey('credential')
 const permitKey = generateKey('permit')
 const bindingKey = generateKey('binding-token')
 const outcomeKey = generateKey('outcome')
+const callerKey = generateKey('pep-caller')
 const publicUrl = 'http://localhost:8420'
 const base = 'https://pep.example/'
 const trust = {
@@ -85,7 +87,7 @@ const silent = logger({ service: 'test', level: 'silent' })
 
 export const pointOf = (id: string, tools: string, mayRelease: boolean): EnforcementPoint => ({
   id,
-  caller_jwk: outcomeKey.publicJwk as EnforcementPoint['caller_jwk'],
+  caller_jwk: callerKey.publicJwk as EnforcementPoint['caller_jwk'],
   outcome_jwk: outcomeKey.publicJwk as EnforcementPoint['outcome_jwk'],
   resources: [{ type: 'tool', id_prefix: tools } as EnforcementPoint['resources'][number]],
   base_urls: [base],
@@ -100,13 +102,23 @@ export interface Asked {
   properties: Record<string, unknown>
   signed: boolean
   answerBytes: number | undefined
+  /** The call that this one goes on with: its decision, and the name and salt of the first round's action. */
+  continues?: { decisionId: string; action: string; salt: string | undefined } | undefined
   /** The key and instance of the credential's holder. */
   key: SigningKey<'agent'>
 }
 
 /** The answer; `permissions`: the one of each level that was charged; `bytes`: the limit of the answer. */
 export type Told =
-  | { decision: true; decisionId: string; callId: string; digest: string; permissions: number[]; bytes: number }
+  | {
+      decision: true
+      decisionId: string
+      callId: string
+      digest: string
+      salt: string | undefined
+      permissions: number[]
+      bytes: number
+    }
   | { decision: false; reason: string }
 
 export class Pipeline {
@@ -206,16 +218,30 @@ export class Pipeline {
     return published as Published[]
   }
 
-  async ask({ token, point, name, resource, properties, signed, answerBytes, key }: Asked): Promise<Told> {
+  async ask({ token, point, name, resource, properties, signed, answerBytes, continues, key }: Asked): Promise<Told> {
     const credential = signAccessToken(token, credentialKey)
     const digest = actionDigest({ name, properties, resource })
     const call = { htm: 'POST', htu: `${base}call`, jti: this.#eventId(), now: this.#now, accessToken: credential }
     const proof = makeDpopProof({ ...call, actionDigest: signed ? digest : undefined }, key)
+    const call_id = idOf('call', this.#asked)
+    const asked =
+      continues &&
+      signContinuation(
+        {
+          ...{ installation, enforcement_point: point.id, call_id },
+          ...{ decision_id: continues.decisionId, action_digest: continues.action },
+        },
+        callerKey,
+      )
+    const goesOn = asked === undefined ? {} : { call_id, continues: { asked, salt: continues?.salt } }
     const request = {
       subject: { type: 'agent', id: token.sub },
       action: { name, properties },
       resource,
-      observed: { credential, proof, htm: call.htm, htu: call.htu, action_digest: digest, answer_bytes: answerBytes },
+      observed: {
+        ...{ credential, proof, htm: call.htm, htu: call.htu, action_digest: digest, answer_bytes: answerBytes },
+        ...goesOn,
+      },
       withApproval: false,
       digest,
     }
@@ -227,12 +253,14 @@ export class Pipeline {
       return { decision: false, reason: answer.reason }
     }
     const { decisionId, callId } = answer
+    const { action_salt: salt } = JSON.parse(Buffer.from(answer.permit.split('.')[1] ?? '', 'base64url').toString())
     const { permission, chain = [], reserved, action } = this.#allowed ?? { permission: -1 }
     return {
       decision: true,
       decisionId,
       callId,
       digest: action === undefined ? digest : actionHash(action),
+      salt,
       permissions: [permission, ...chain.map((link) => link.permission)],
       bytes: reserved?.egress_bytes ?? 0,
     }

@@ -53,7 +53,17 @@ interface Holder {
   link?: { known: Link; delegation: string; above: Holder }
 }
 
-const pick = <T>(list: readonly T[], n: number): T | undefined => list[n % list.length]
+/** A call that was allowed, as both know it. `first`: the name and salt of its first round's action. */
+interface Made {
+  id: string
+  real: { decisionId: string; callId: string; digest: string }
+  call: Call
+  minted: Minted
+  first: { action: string; salt: string | undefined }
+}
+
+/** The one with this number; from the newest backwards for numbers below 0. */
+const pick = <T>(list: readonly T[], n: number): T | undefined => list.at(n % list.length)
 
 /** Both answers to each question; they are the same unless one of them is wrong. */
 export interface Said {
@@ -69,7 +79,7 @@ export class Played {
   readonly #holders: Holder[] = []
   readonly #minted: Minted[] = []
   readonly #grants: WholeGrant[] = []
-  readonly #allowed: { id: string; real: { decisionId: string; callId: string; digest: string } }[] = []
+  readonly #allowed: Made[] = []
   #ids = 0
 
   private constructor(policies: readonly Policy[], active: ActivePolicies) {
@@ -133,6 +143,8 @@ export class Played {
         return this.#delegate(step)
       case 'call':
         return this.#call(step)
+      case 'round':
+        return this.#round(step)
       case 'outcome':
         return this.#outcome(step)
       case 'revoke':
@@ -328,17 +340,47 @@ export class Played {
       resource: { type: 'tool', id },
       properties: { amount: step.amount, currency: step.currency },
     }
-    const { known: credential, token, key } = minted
     const { signed, answerBytes } = step
-    const call: Call = { ...what, credential, point: at.point, agentSigned: signed, answerBytes }
-    const real = await this.#pipeline.ask({ ...what, token, key, point: at.registered, signed, answerBytes })
+    await this.#ask(
+      step,
+      { ...what, credential: minted.known, point: at.point, agentSigned: signed, answerBytes },
+      minted,
+    )
+  }
+
+  async #round(step: Extract<Step, { do: 'round' }>): Promise<void> {
+    const from = pick(this.#allowed, step.allowed)
+    const minted = step.credential === undefined ? from?.minted : pick(this.#minted, step.credential)
+    const at = pick(points, step.point)
+    if (!from || !minted || !at) return
+    const properties = {
+      ...from.call.properties,
+      ...(step.changed ? { amount: '0.5' } : {}),
+      requestState: step.allowed,
+    }
+    const { answerBytes } = step
+    const about = { credential: minted.known, point: at.point, answerBytes, continues: from.id }
+    await this.#ask(step, { ...from.call, ...about, properties }, minted, from)
+  }
+
+  /** Asks both. */
+  async #ask(step: Step, call: Call, minted: Minted, from?: Made): Promise<void> {
+    const { token, key } = minted
+    const { name: action, resource, properties, agentSigned: signed, answerBytes } = call
+    const registered = (points.find(({ point }) => point === call.point) ?? points[0])?.registered as EnforcementPoint
+    const continues = from && { decisionId: from.real.decisionId, ...from.first }
+    const asked = { name: action, resource, properties, token, key, signed, answerBytes, continues }
+    const real = await this.#pipeline.ask({ ...asked, point: registered })
     const name = real.decision ? real.decisionId : `call ${++this.#ids}`
     const expected = this.world.decide(call, name)
-    if (real.decision) this.#allowed.push({ id: name, real })
-    else this.world.refuse(call, real.reason)
-    const told = real.decision ? `allow ${real.bytes} bytes by ${real.permissions}` : real.reason
+    if (real.decision) {
+      const first = from?.first ?? { action: real.digest, salt: real.salt }
+      this.#allowed.push({ id: name, real, call, minted, first })
+    } else this.world.refuse(call, real.reason)
+    const yes = from ? 'goes on with' : 'allow'
+    const told = real.decision ? `${yes} ${real.bytes} bytes by ${real.permissions}` : real.reason
     const reference = expected.allow
-      ? `allow ${expected.bytes} bytes by ${expected.permissions}`
+      ? `${yes} ${expected.bytes} bytes by ${expected.permissions}`
       : expected.reasons.includes(told)
         ? told
         : expected.reasons.join(' or ')

@@ -17,6 +17,15 @@ export type Step =
       signed: boolean
       answerBytes: number | undefined
     }
+  /** A call that was allowed is sent again, with answers. `credential`: another one than before; `changed`: with another argument. */
+  | {
+      do: 'round'
+      allowed: number
+      credential: number | undefined
+      changed: boolean
+      answerBytes: number | undefined
+      point: number
+    }
   | { do: 'grant'; grant: GrantPlan }
   | { do: 'credential'; holder: number; minutes: number; recorded: boolean }
   | { do: 'delegate'; holder: number; to: number; part: Part; flaw: Flaw; minutes: number }
@@ -53,7 +62,7 @@ export type Part = 'all' | 'some' | Authority
 export type Flaw = 'none' | 'signer' | 'maker' | 'parent' | 'as_of' | 'expiry'
 
 const kinds = ['credential', 'delegation', 'grant', 'agent', 'approver', 'tool-server', 'all'] as const
-const statuses = ['succeeded', 'failed', 'not_executed', 'not_observed', 'unknown'] as const
+const statuses = ['succeeded', 'failed', 'continued', 'not_executed', 'not_observed', 'unknown'] as const
 
 export const tools: Record<string, { server: string; labels: string[] }> = {
   'erp/read': { server: 'erp', labels: ['reads_private'] },
@@ -191,11 +200,29 @@ const events: fc.Arbitrary<Step> = fc.oneof(
 const outcomes: fc.Arbitrary<Step> = fc.record({
   do: fc.constant('outcome' as const),
   allowed: some,
-  status: fc.constantFrom(...statuses),
+  status: fc.constantFrom(...statuses, 'continued' as const, 'continued' as const),
   bytes: fc.option(fc.nat(20), { nil: undefined, freq: 6 }),
   cost: fc.option(fc.constantFrom('0', '0.4', '1', '2.500001', '9'), { nil: undefined, freq: 2 }),
   point: fc.constantFrom(0, 0, 0, 1),
 })
+
+const rounds: fc.Arbitrary<Step> = fc.record({
+  do: fc.constant('round' as const),
+  allowed: some,
+  credential: fc.option(some, { nil: undefined, freq: 4 }),
+  changed: fc.nat(7).map((n) => n === 0),
+  answerBytes: fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined, freq: 2 }),
+  point: fc.constantFrom(0, 0, 0, 0, 0, 0, 1),
+})
+/** The newest call is answered with questions, and then with what follows from the answers. */
+const asked: fc.Arbitrary<Step[]> = fc
+  .record({ bytes: fc.option(fc.nat(3), { nil: undefined, freq: 6 }), point: fc.constantFrom(0, 0, 0, 0, 0, 1) })
+  .chain((more) =>
+    rounds.map((round) => [
+      { do: 'outcome', allowed: -1, status: 'continued', cost: undefined, ...more },
+      { ...round, allowed: -1 } as Step,
+    ]),
+  )
 
 export const stories: fc.Arbitrary<Step[]> = fc
   .tuple(
@@ -206,7 +233,8 @@ export const stories: fc.Arbitrary<Step[]> = fc
         { weight: 12, arbitrary: calls },
         { weight: 4, arbitrary: credentials },
         { weight: 3, arbitrary: delegations },
-        { weight: 3, arbitrary: outcomes },
+        { weight: 4, arbitrary: outcomes },
+        { weight: 3, arbitrary: fc.oneof(asked, asked, rounds) },
         { weight: 1, arbitrary: events },
       ),
       { minLength: 40, maxLength: 60 },
@@ -216,7 +244,7 @@ export const stories: fc.Arbitrary<Step[]> = fc
     ...before,
     ...plans.map((grant): Step => ({ do: 'grant', grant })),
     ...plans.map((_, holder): Step => ({ do: 'credential', holder, minutes: 10, recorded: true })),
-    ...steps,
+    ...steps.flat(),
   ])
 
 /**

@@ -80,6 +80,14 @@ const chainLinkSchema = z
   .meta({ id: 'chain-link' })
 
 /**
+ * The round that an ALLOW goes on with, and the statement by which its enforcement point asked for that (`verifyContinuation` in
+ * credentials).
+ */
+const continuesSchema = z
+  .strictObject({ decision_id: decisionIdSchema, asked: compactJwsSchema })
+  .meta({ id: 'continues' })
+
+/**
  * The event of this tree after which it was evaluated, if any: unless that is the newest event that counts, this one is void. With versions
  * alone, the rest of a batch would count even after its first event lost its place to another writer's.
  */
@@ -123,6 +131,12 @@ export const decisionAllowed = z.strictObject({
   policy_set: sha256Schema,
   policies: z.array(z.string().max(256)).max(64),
   obligations: z.array(z.unknown()).max(16).optional(),
+  /**
+   * It is a further round of a call whose earlier round ended with the outcome `continued`: it takes bytes, but no call, use or money. Every
+   * reader treats a second ALLOW that continues the same round as void, unless the first was taken back, and one that continues any other
+   * decision.
+   */
+  continues: continuesSchema.optional(),
   /** The request by which humans approved this exact action once more; it serves once. */
   step_up: requestIdSchema.optional(),
   /** The outcome must be reported by this time. */
@@ -166,8 +180,11 @@ export const outcomeReported = z.strictObject({
   enforcement_point: nameSchema,
   /** The enforcement point's own number. */
   sequence: z.int().min(1),
-  /** `not_observed`: a proxy carried out the action, and the enforcement point that decided for it could not see what happened. */
-  status: z.enum(['succeeded', 'failed', 'not_executed', 'not_observed', 'unknown']),
+  /**
+   * `not_observed`: a proxy carried out the action, and the enforcement point that decided for it could not see what happened.
+   * `continued`: the server answered with questions. The effect goes on once a further ALLOW continues this one.
+   */
+  status: z.enum(['succeeded', 'failed', 'continued', 'not_executed', 'not_observed', 'unknown']),
   /** The amounts that go back to the budget; empty unless the point may release and reports `not_executed`. */
   released: amountsSchema,
   /** Exactly what the enforcement point signed. */

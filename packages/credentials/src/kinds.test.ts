@@ -19,6 +19,7 @@ const signers: Record<Kind, readonly KeyPurpose[]> = {
   delegation: ['agent'],
   accessToken: ['credential'],
   callerAssertion: ['pep-caller'],
+  continuation: ['pep-caller'],
   outcome: ['outcome'],
   permit: ['permit'],
   bindingToken: ['binding-token'],

@@ -34,6 +34,7 @@ export const kinds = {
   delegation: { typ: 'bailiwick-delegation+jwt', purposes: ['agent'] },
   accessToken: { typ: 'at+jwt', purposes: ['credential'] },
   callerAssertion: { typ: 'bailiwick-caller+jwt', purposes: ['pep-caller'] },
+  continuation: { typ: 'bailiwick-continuation+jws', purposes: ['pep-caller'] },
   outcome: { typ: 'bailiwick-outcome+jws', purposes: ['outcome'] },
   permit: { typ: 'bailiwick-permit+jwt', purposes: ['permit'] },
   bindingToken: { typ: 'bailiwick-binding+jwt', purposes: ['binding-token'] },

@@ -38,6 +38,7 @@ it.each<[Partial<Outcome>, number | undefined]>([
   [{}, undefined],
   [{ status: 'unknown', egress_bytes: 7 }, 7],
   [{ status: 'not_executed' }, 0],
+  [{ status: 'continued', egress_bytes: 7 }, 7],
   [{ status: 'not_observed', egress_bytes: 0 }, undefined],
 ])('states the bytes that its point saw leave: %j, %s (V9)', (more, bytes) => {
   expect(claimedEgress(signOutcome({ ...said, ...more }, key))).toBe(bytes)

@@ -35,8 +35,9 @@ const fieldsSchema = z.strictObject({
   /**
    * `not_observed`: the point answered a proxy, which then carried out the action out of the point's sight. Nothing of the reservation goes
    * back.
+   * `continued`: the server answered with questions, and the effect goes on once a further round brings the answers.
    */
-  status: z.enum(['succeeded', 'failed', 'not_executed', 'not_observed', 'unknown']),
+  status: z.enum(['succeeded', 'failed', 'continued', 'not_executed', 'not_observed', 'unknown']),
   at: timestampSchema,
   /**
    * What the effect cost in the end. Of the amount that the ALLOW reserved, the decision point gives the rest back, if the point may

@@ -7,6 +7,7 @@ import {
   signBindingToken,
   signCallerAssertion,
   signClientAssertion,
+  signContinuation,
   signDelegation,
   signEvent,
   signGenesisStatement,
@@ -20,6 +21,7 @@ import {
   verifyBindingToken,
   verifyCallerAssertion,
   verifyClientAssertion,
+  verifyContinuation,
   verifyDelegation,
   verifyDpopProof,
   verifyEventSignature,
@@ -280,6 +282,22 @@ export const samples: readonly Sample[] = [
     signCallerAssertion,
     (assertion, key, clock) =>
       verifyCallerAssertion({ assertion, key, enforcementPoint: 'pep-1', audience: issuer, ...clock }),
+    ['instance'],
+  ),
+  sample(
+    'continuation',
+    'bailiwick-continuation+jws',
+    'pep-caller',
+    {
+      installation,
+      enforcement_point: 'pep-1',
+      instance: pointInstance,
+      call_id: 'call-0123456789ab',
+      decision_id: decisionId,
+      action_digest: hash,
+    },
+    signContinuation,
+    (continuation, key) => verifyContinuation({ continuation, key, installation, enforcementPoint: 'pep-1' }),
     ['instance'],
   ),
   sample(

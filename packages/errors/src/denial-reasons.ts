@@ -118,6 +118,19 @@ export const denialReasons = {
     remedy: 'The enforcement point cannot do what policy asks of this action: its operator must see to it.',
   },
   // 7 budget
+  round_invalid: {
+    step: 7,
+    remedy: 'This does not go on with the call that it names, or with other arguments: make it as a call of its own.',
+  },
+  round_used: {
+    step: 7,
+    remedy: 'The call went on from this round once: make it as a call of its own.',
+  },
+  rounds_exhausted: {
+    step: 7,
+    remedy:
+      'The call has had all rounds that one call may have, or began too long ago: make it as a new call, without answers.',
+  },
   uses_exhausted: { step: 7, requestable: true, remedy: 'The number of uses that was approved is spent: ask again.' },
   uses_reserved: {
     step: 7,

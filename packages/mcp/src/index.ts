@@ -15,6 +15,7 @@ export {
 export { type Mapping, mappingOf, namedBy } from './methods.ts'
 export { answerAction, type McpRequest, mcpAction, type Received, readReceived } from './received.ts'
 export { refusalOf } from './refusal.ts'
+export { type AskedBack, askedBack } from './rounds.ts'
 export { isReserved, showList, usableTools } from './shown-list.ts'
 export {
   mayBeTask,

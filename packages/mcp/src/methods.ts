@@ -1,3 +1,4 @@
+import { answerMembers } from '@bailiwick/credentials'
 import type { Era } from './message.ts'
 
 /**
@@ -36,9 +37,6 @@ const inBoth: Readonly<Record<string, Mapping>> = {
   'notifications/cancelled': { handling: 'open' },
 }
 
-/** What a client adds when it repeats a request after `input_required`. */
-export const rounds: readonly string[] = ['inputResponses', 'requestState']
-
 /** Every method of a client that has a mapping, in both revisions. Any other method is refused (`mcp_method_unmapped`). */
 const mappings: Readonly<Record<Era, Readonly<Record<string, Mapping>>>> = {
   legacy: {
@@ -60,9 +58,9 @@ const mappings: Readonly<Record<Era, Readonly<Record<string, Mapping>>>> = {
   },
   modern: {
     ...inBoth,
-    'tools/call': { handling: 'decided', members: ['name', 'arguments', ...rounds] },
-    'resources/read': { handling: 'decided', members: ['uri', ...rounds] },
-    'prompts/get': { handling: 'decided', members: ['name', 'arguments', ...rounds] },
+    'tools/call': { handling: 'decided', members: ['name', 'arguments', ...answerMembers] },
+    'resources/read': { handling: 'decided', members: ['uri', ...answerMembers] },
+    'prompts/get': { handling: 'decided', members: ['name', 'arguments', ...answerMembers] },
     'tasks/get': ofTask('taskId'),
     'tasks/cancel': ofTask('taskId'),
     // An answer to a question of the server, like a round.

@@ -1,7 +1,7 @@
-import type { Action } from '@bailiwick/credentials'
+import { type Action, answerMembers } from '@bailiwick/credentials'
 import type { Refused } from '@bailiwick/errors'
 import { type Era, isObject, type JsonObject, type Message } from './message.ts'
-import { mappingOf, rounds } from './methods.ts'
+import { mappingOf } from './methods.ts'
 import { isTaskRequest, taskArgument } from './tasks.ts'
 
 /** Only tools with names of this form are shown and called: `/` would make a tool look like a method, and other letters look alike. */
@@ -43,7 +43,7 @@ function toolCall(
   if (typeof name !== 'string' || !toolName.test(name)) return malformed('the name of a tool')
   if (!isObject(args)) return malformed('arguments is no object')
   // Otherwise an argument and an answer would be one action, and the server would do two things.
-  if ([...rounds, taskArgument].some((member) => Object.hasOwn(args, member)))
+  if ([...answerMembers, taskArgument].some((member) => Object.hasOwn(args, member)))
     return malformed('an argument is named like a member of the protocol')
   if (task === undefined) return toolAction(server, name, { ...args, ...answers })
   if (!isTaskRequest(task)) return { refused: 'mcp_member_unmapped', detail: 'task: only `ttl`, in milliseconds' }

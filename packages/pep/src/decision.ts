@@ -5,6 +5,7 @@ import { z } from 'zod'
 import type { ActionSnapshot } from './action-snapshot.ts'
 import type { PdpAnswer, PdpClient } from './pdp-client.ts'
 import { type AccessRequestOffer, denialReasonOf, type Refusal, refusal } from './refusal.ts'
+import type { Continues, Round } from './round.ts'
 
 /** What an enforcement point observed of one call. */
 export interface Observed {
@@ -22,6 +23,8 @@ export interface Observed {
    * outcome comes, the reservation is held for as long. After this time the call is cut. Default: the effect ends within the minute.
    */
   answerSeconds?: number | undefined
+  /** The round of an earlier call that this call goes on with: answers were added to that call, and nothing else. */
+  continues?: Round | undefined
   /** The hash of what the tool's server says of itself now: refused with `manifest_changed` unless humans signed exactly this. */
   manifest?: string | undefined
 }
@@ -86,7 +89,7 @@ export async function askPdp(
   { action, digest }: ActionSnapshot,
   { credential, proof, htm, htu, mostBytes, answerSeconds, manifest }: Observed,
   callId: string,
-  supported: readonly string[],
+  { supported, continues }: { supported: readonly string[]; continues?: Continues | undefined },
 ): Promise<ClaimedAllow | ClaimedDenial> {
   const answer = await pdp.callAgain('POST', '/access/v1/evaluation', {
     subject: { type: 'agent', id: claimedSubject(credential) },
@@ -96,7 +99,7 @@ export async function askPdp(
       supported_obligations: supported,
       bailiwick: {
         ...{ credential, proof, htm, htu, action_digest: digest, call_id: callId },
-        ...{ answer_bytes: mostBytes, answer_seconds: answerSeconds, manifest },
+        ...{ answer_bytes: mostBytes, answer_seconds: answerSeconds, manifest, continues },
       },
     },
   })

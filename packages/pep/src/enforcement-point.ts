@@ -27,6 +27,7 @@ import { PermitKeys } from './permit-keys.ts'
 import { isCallId } from './presented.ts'
 import { encodeRandom } from './random-text.ts'
 import { type Refusal, refusal } from './refusal.ts'
+import { continuesOf, type Round, roundOf } from './round.ts'
 import { type Found, type Search, searchPdp } from './search.ts'
 import { SingleUse } from './single-use.ts'
 
@@ -104,6 +105,11 @@ export interface Permitted {
   /** The limits on the answer. */
   readonly owed: Owed
   /**
+   * This round of the call. If the server answers with questions, report the effect as `continued`, and give this as `Call.continues` of the
+   * call that brings the answers: it then takes no further call, use or money. Undefined for a call that began with answers.
+   */
+  readonly round: Round | undefined
+  /**
    * Aborted when the call must end before its outcome: its grant was withdrawn or is over, the PDP has not confirmed it for too long, its
    * time is over, or this point closes. The reason is a ServiceError `stream_cut` whose `detail` is the reason code. An effect that goes on
    * for more than a moment, its description included, must then stop sending and answering, and throw that reason or report it as `cut`.
@@ -113,7 +119,8 @@ export interface Permitted {
 
 /** The effect's report for the outcome. Without it, a returned result is reported as `succeeded`. */
 export type Effect = Pick<Outcome, 'cost' | 'tokens' | 'egress_bytes' | 'http_status' | 'detail_hash' | 'cut'> & {
-  status?: 'succeeded' | 'failed' | 'unknown'
+  /** `continued`: the server answered with questions, and nothing goes on until a further round brings the answers. */
+  status?: 'succeeded' | 'failed' | 'continued' | 'unknown'
 }
 
 export type Guarded<R> =
@@ -233,7 +240,10 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     if (deciding.has(callId)) return refusal('call_in_progress')
     deciding.add(callId)
     try {
-      const claimed = await askPdp(pdp, snapshot, call, callId, doneHere(notify, call.isUnseen))
+      const supported = doneHere(notify, call.isUnseen)
+      const by = { installation: trust.installation, enforcement_point: id, instance, call_id: callId }
+      const continues = call.continues && continuesOf(call.continues, by, callerKey)
+      const claimed = await askPdp(pdp, snapshot, call, callId, { supported, continues })
       if ('allowed' in claimed) return await redeem(claimed, call, { snapshot, bytes }, callId)
       await sendDue(readDuties(claimed.conditions, notify))
       return claimed.refusal
@@ -305,6 +315,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
         actionHash,
         bytes,
         owed: duties.owed,
+        round: roundOf(permit, snapshot, { continued: call.continues, actionHash }),
         signal: life.signal,
       },
     }

@@ -39,4 +39,5 @@ export {
   remedyOf,
   retryAfterOf,
 } from './refusal.ts'
+export type { Round } from './round.ts'
 export type { Found, Search } from './search.ts'

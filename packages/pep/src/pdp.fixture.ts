@@ -40,7 +40,7 @@ export const trust = signTrust(
 )
 
 export const pointId = 'invoices-api'
-const callerKey = generateKey('pep-caller')
+export const callerKey = generateKey('pep-caller')
 export const outcomeKey = generateKey('outcome')
 
 /** A certificate as the root would issue it for a permit key; parts of it may be wrong. */

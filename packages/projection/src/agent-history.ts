@@ -1,5 +1,5 @@
 import type { BudgetAmounts } from '@bailiwick/contracts'
-import { addCost, giveBackTouch, type Touch, type Touched, touch } from './touched.ts'
+import { addCost, countedIn, giveBackTouch, type Touch, type Touched, touch } from './touched.ts'
 import type { AllowRecord } from './tree-spend.ts'
 
 const bucketMs = 60_000
@@ -19,7 +19,7 @@ interface Agent {
   since: number
 }
 
-type Act = Pick<AllowRecord, 'agents' | 'owners' | 'labels' | 'reserved' | 'at' | 'chain'>
+type Act = Pick<AllowRecord, 'agents' | 'owners' | 'labels' | 'reserved' | 'at' | 'chain' | 'round'>
 
 /**
  * What each agent, or all agents of each owner together, did in the last 8 hours, by the minute.
@@ -48,7 +48,7 @@ export class AgentHistory {
       const bucket = known?.buckets.get(minute)
       if (!known || !bucket) continue
       for (const each of minute >= known.since ? [bucket, known.sum] : [bucket]) {
-        if (released.calls > 0) each.calls--
+        if (released.calls > 0) each.calls -= countedIn(act)
         addCost(each.spent, released.cost, -1n)
         giveBackTouch(each.labels, act, released)
       }
@@ -112,7 +112,7 @@ const minuteOf = (at: number) => Math.floor(at / bucketMs)
 const firstMinute = (now: number) => minuteOf(now - windowMs)
 
 function addAct(bucket: Bucket, act: Act): void {
-  bucket.calls++
+  bucket.calls += countedIn(act)
   addCost(bucket.spent, act.reserved.cost, 1n)
   touch(bucket.labels, act)
   bucket.depth = Math.max(bucket.depth, act.chain?.length ?? 0)

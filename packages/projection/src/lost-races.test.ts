@@ -54,6 +54,9 @@ const allow = (id: string, version: number, n: number, more: object = {}) =>
   })
 const outcome = (id: string, version: number, n: number, calls = 0) =>
   decided(id, version, 'outcome.reported', { decision_id: `dec_${n}`, released: amounts(calls) })
+/** The server answered with questions. */
+const asked = (id: string, version: number, n: number) =>
+  decided(id, version, 'outcome.reported', { decision_id: `dec_${n}`, released: amounts(0), status: 'continued' })
 const end = (id: string, version: number, type: string, n: number) =>
   decided(id, version, type, { decision_id: `dec_${n}` })
 
@@ -79,6 +82,16 @@ it.each([
     [allow('a1', 1, 1, { proof_id: 'p1' }), end('b1', 2, 'decision.abandoned', 1)],
     allow('lie', 3, 9, { proof_id: 'p1' }),
   ],
+  [
+    'a further round of a call that did not end with questions',
+    [allow('a1', 1, 1), outcome('o1', 2, 1)],
+    allow('lie', 3, 9, { continues: { decision_id: 'dec_1' } }),
+  ],
+  [
+    'a further round of a call that went on',
+    [allow('a1', 1, 1), asked('o1', 2, 1), allow('a2', 3, 5, { continues: { decision_id: 'dec_1' } })],
+    allow('lie', 4, 9, { continues: { decision_id: 'dec_1' } }),
+  ],
   ['a step-up that was used', [allow('a1', 1, 1, { step_up: 'req_1' })], allow('lie', 2, 9, { step_up: 'req_1' })],
 ])('keeps the place of the next event from a liar with %s (V2)', (_, before, lie) => {
   const honest = [allow('honest', lie.version, 2), outcome('then', lie.version + 1, 2)]
@@ -91,6 +104,9 @@ it('lets what a tree allows take its place: a step-up that was taken back, an ou
   const stepUp = { step_up: 'req_1' }
   const before = [allow('a1', 1, 1, stepUp), end('b1', 2, 'decision.abandoned', 1), allow('a2', 3, 2, stepUp)]
   expect(lost(...before, allow('late', 3, 4))).toEqual(['late'])
+  const round = { continues: { decision_id: 'dec_1' } }
+  const rounds = [allow('a1', 1, 1), asked('o1', 2, 1), allow('a2', 3, 2, round), end('b2', 4, 'decision.abandoned', 2)]
+  expect(lost(...rounds, allow('a3', 5, 3, round), allow('late', 5, 4))).toEqual(['late'])
   const missed = [allow('a1', 1, 1), end('m1', 2, 'outcome.missing', 1), outcome('o1', 3, 1, 9)]
   expect(lost(...missed, allow('late', 3, 4))).toEqual(['late'])
 })

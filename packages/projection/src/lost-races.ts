@@ -12,13 +12,24 @@ export interface Claim {
   step?: Step | undefined
 }
 
-/** A call's name and a proof serve once in a tree. A step-up serves once too, unless its ALLOW is taken back. */
+/**
+ * A call's name and a proof serve once in a tree. A step-up and a round that ended with questions serve once too, unless their ALLOW is
+ * taken back.
+ */
 type Step =
-  | { opens: string; reserved: BudgetAmounts; call: string; stepUp: string | undefined; proof: string | undefined }
-  | { ends: string; as: Exclude<DecisionStanding, 'open'>; released: BudgetAmounts | undefined }
+  | {
+      opens: string
+      reserved: BudgetAmounts
+      call: string
+      stepUp: string | undefined
+      proof: string | undefined
+      /** The round that it goes on with. */
+      from: string | undefined
+    }
+  | { ends: string; as: Exclude<DecisionStanding, 'open'>; released: BudgetAmounts | undefined; isContinued: boolean }
 
 /** What a tree knows about a decision, and which decision used a name that serves once. */
-export type TreeFact = { is: DecisionStanding; reserved: BudgetAmounts } | { by: string }
+export type TreeFact = { is: DecisionStanding; reserved: BudgetAmounts; isContinued?: true } | { by: string }
 
 /** The known facts of a tree, by name, from the events that count. The caller keeps them. */
 export interface TreeFacts {
@@ -56,14 +67,18 @@ const endings: Readonly<Record<string, Exclude<DecisionStanding, 'open'>>> = {
 }
 
 function stepOf(type: string, data: Readonly<Record<string, unknown>>): Step | undefined {
-  const { decision_id, call_id: call, step_up: stepUp, proof_id: proof, reserved, released } = data
+  const { decision_id, call_id: call, step_up: stepUp, proof_id: proof, reserved, released, continues } = data
   if (typeof decision_id !== 'string') return undefined
   const as = endings[type]
   if (as !== undefined)
-    return { ends: decision_id, as, released: as === 'settled' ? amountsSchema.safeParse(released).data : undefined }
+    return {
+      ...{ ends: decision_id, as, released: as === 'settled' ? amountsSchema.safeParse(released).data : undefined },
+      isContinued: as === 'settled' && data.status === 'continued',
+    }
   const taken = amountsSchema.safeParse(reserved).data
   if (type !== 'decision.allowed' || typeof call !== 'string' || taken === undefined) return undefined
-  return { opens: decision_id, reserved: taken, call, stepUp: textIn(stepUp), proof: textIn(proof) }
+  const from = continues === undefined ? undefined : String(Object(continues).decision_id)
+  return { opens: decision_id, reserved: taken, call, stepUp: textIn(stepUp), proof: textIn(proof), from }
 }
 
 const textIn = (value: unknown) => (typeof value === 'string' ? value : undefined)
@@ -100,12 +115,14 @@ function step({ name, step }: Claim, facts: TreeFacts): boolean {
   const decision = of('decision', 'opens' in step ? step.opens : step.ends)
   const known = facts.get(decision)
   if ('opens' in step) {
-    const { reserved, stepUp, proof } = step
+    const { reserved, stepUp, proof, from } = step
     const call = of('call', step.call)
     if (known !== undefined || facts.get(call) !== undefined) return false
     if (stepUp !== undefined && isUsed(of('step-up', stepUp), facts)) return false
     if (proof !== undefined && facts.get(of('proof', proof)) !== undefined) return false
+    if (from !== undefined && !isOpenRound(of('decision', from), of('round', from), facts)) return false
     facts.set(decision, { is: 'open', reserved })
+    if (from !== undefined) facts.set(of('round', from), { by: decision })
     facts.set(call, { by: decision })
     if (stepUp !== undefined) facts.set(of('step-up', stepUp), { by: decision })
     if (proof !== undefined) facts.set(of('proof', proof), { by: decision })
@@ -116,8 +133,14 @@ function step({ name, step }: Claim, facts: TreeFacts): boolean {
   const isLate = known.is === 'missing' && as === 'settled'
   if (known.is !== 'open' && !isLate) return false
   if (released !== undefined && !isLate && !within(released, known.reserved)) return false
-  facts.set(decision, { ...known, is: as })
+  facts.set(decision, { ...known, is: as, ...(step.isContinued ? { isContinued: true } : {}) })
   return true
+}
+
+function isOpenRound(decision: string, round: string, facts: TreeFacts): boolean {
+  const known = facts.get(decision)
+  const isAsked = known !== undefined && 'is' in known && known.is === 'settled' && known.isContinued === true
+  return isAsked && !isUsed(round, facts)
 }
 
 function isUsed(name: string, facts: TreeFacts): boolean {

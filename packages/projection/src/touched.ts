@@ -27,12 +27,18 @@ export interface Act {
   reserved: BudgetAmounts
   /** ms since the epoch. */
   at: number
+  /** Set for a further round of a call. */
+  round?: object
 }
 
-export function touch(labels: Map<string, Touch>, { labels: touched, reserved, at }: Act): void {
+/** As how many calls, or uses of a permission, an ALLOW counts: a further round of a call as none. */
+export const countedIn = ({ round }: Pick<Act, 'round'>): 0 | 1 => (round === undefined ? 1 : 0)
+
+export function touch(labels: Map<string, Touch>, act: Act): void {
+  const { labels: touched, reserved, at } = act
   for (const label of new Set(touched)) {
     const known = labels.get(label) ?? { count: 0, spent: new Map(), lastAt: at }
-    known.count++
+    known.count += countedIn(act)
     known.lastAt = Math.max(known.lastAt, at)
     addCost(known.spent, reserved.cost, 1n)
     labels.set(label, known)
@@ -44,7 +50,7 @@ export function giveBackTouch(labels: ReadonlyMap<string, Touch>, act: Act, rele
   for (const label of new Set(act.labels)) {
     const known = labels.get(label)
     if (!known) continue
-    if (released.calls > 0) known.count--
+    if (released.calls > 0) known.count -= countedIn(act)
     addCost(known.spent, released.cost, -1n)
   }
 }

@@ -1,7 +1,7 @@
 import { formatMicros, parseMicros } from '@bailiwick/authority'
 import { actionHash, agentIdOf, type BudgetAmounts, type DecodedEvent, type EventData } from '@bailiwick/contracts'
 import { claimedEgress, outcomeHash } from '@bailiwick/credentials'
-import { addCost, giveBackTouch, type Touch, touch } from './touched.ts'
+import { addCost, countedIn, giveBackTouch, type Touch, touch } from './touched.ts'
 
 /** Exact amounts: calls, bytes, and micros (10^-6) of each currency. */
 export interface Amounts {
@@ -40,6 +40,14 @@ export interface AllowRecord {
   chain?: readonly { id: string; permission: number }[]
   /** The step-up that it used: one more approval by a human. */
   stepUp?: string
+  /** The instance that acted. */
+  acting: string
+  /** A further round of a call: the ALLOW of the call's first round, and the round's number, from 2. */
+  round?: { first: string; number: number }
+  /** Its outcome is `continued`: one further round may go on from here. */
+  isContinued?: true
+  /** The ALLOW that went on from here. */
+  continuedBy?: string
   /** ms since the epoch of its outcome's event; absent until then. */
   reportedAt?: number
   /** The hash of its outcome (`outcomeHash`). */
@@ -186,7 +194,11 @@ export function change(tree: SpendView, event: DecisionFacts): boolean {
     case 'outcome.reported':
       return settle(tree, event.data.decision_id, 'settled', {
         released: () => event.data.released,
-        reported: { at: Date.parse(event.time), outcome: outcomeHash(event.data.outcome) },
+        reported: {
+          at: Date.parse(event.time),
+          outcome: outcomeHash(event.data.outcome),
+          isContinued: event.data.status === 'continued',
+        },
         sent: claimedEgress(event.data.outcome),
       })
     case 'outcome.missing':
@@ -202,10 +214,18 @@ export function isUsed(tree: Pick<SpendView, 'allows' | 'byStepUp'>, stepUp: str
   return by !== undefined && tree.allows.get(by)?.standing !== 'abandoned'
 }
 
+/** Whether a further round of the call may go on from here: it ended with questions, and no round that was answered goes on from it yet. */
+export function isOpenRound(tree: Pick<SpendView, 'allows'>, from: AllowRecord | undefined): from is AllowRecord {
+  if (from?.standing !== 'settled' || from.isContinued !== true) return false
+  return from.continuedBy === undefined || tree.allows.get(from.continuedBy)?.standing === 'abandoned'
+}
+
 function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowed'>, at: number): boolean {
   if (tree.allows.has(data.decision_id) || tree.byCall.has(data.call_id)) return false
   if (data.step_up !== undefined && isUsed(tree, data.step_up)) return false
   if (data.proof_id !== undefined && tree.byProof.has(data.proof_id)) return false
+  const from = data.continues && tree.allows.get(data.continues.decision_id)
+  if (data.continues !== undefined && !isOpenRound(tree, from)) return false
   const record: AllowRecord = {
     id: data.decision_id,
     callId: data.call_id,
@@ -223,22 +243,31 @@ function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowe
     owners: [...new Set(data.owners)],
     ...(data.chain === undefined ? {} : { chain: data.chain.map(linkOf) }),
     ...(data.step_up === undefined ? {} : { stepUp: data.step_up }),
+    acting: data.actor.sub_agent ?? data.actor.agent,
+    ...(from === undefined ? {} : { round: roundAfter(from) }),
   }
+  if (from !== undefined) from.continuedBy = record.id
   tree.allows.set(data.decision_id, record)
   tree.ahead?.push(record)
   if (data.step_up !== undefined) tree.byStepUp.set(data.step_up, data.decision_id)
   if (data.proof_id !== undefined) tree.byProof.set(data.proof_id, data.decision_id)
   tree.byCall.set(data.call_id, data.decision_id)
-  charge(tree, data.permission, data.reserved)
+  charge(tree, data.permission, record)
   for (const { id, permission } of data.chain?.map(linkOf) ?? []) {
     const link = tree.links.get(id) ?? nothingSpent()
     tree.links.set(id, link)
-    charge(link, permission, data.reserved)
+    charge(link, permission, record)
   }
   touch(tree.labels, record)
   tree.depth = Math.max(tree.depth, record.chain?.length ?? 0)
   return true
 }
+
+/** The round that goes on from this one. */
+export const roundAfter = ({ id, round }: AllowRecord): NonNullable<AllowRecord['round']> => ({
+  first: round?.first ?? id,
+  number: (round?.number ?? 1) + 1,
+})
 
 /**
  * An ALLOW is settled once, and never gives back more than was reserved: a PDP signed the event, but a PDP that was taken over must not be
@@ -264,16 +293,17 @@ function settle(
   if (reported !== undefined) {
     record.reportedAt = reported.at
     record.outcome = reported.outcome
+    if (reported.isContinued) record.isContinued = true
   }
   const links = record.chain?.map(({ id, permission }) => ({ spent: tree.links.get(id), permission })) ?? []
   for (const { spent, permission } of [{ spent: tree, permission: record.permission }, ...links]) {
     if (spent === undefined) continue
     const isMeasured = record.reserved.egress_bytes > 0
-    if (!late) release(spent, permission, record.reserved)
+    if (!late) release(spent, permission, record)
     else if (!isMeasured) spent.unmeasured--
     if (sent === undefined && !isMeasured) spent.unmeasured++
     spent.taken.egressBytes -= BigInt(unsentOf(record.reserved, sent, late))
-    if (back) giveBack(spent, permission, back)
+    if (back) giveBack(spent, permission, back, countedIn(record))
   }
   return true
 }
@@ -290,7 +320,7 @@ export function unsentOf({ egress_bytes }: BudgetAmounts, sent: number | undefin
 interface Settlement {
   released?: (record: AllowRecord) => BudgetAmounts
   /** `at`: ms since the epoch. */
-  reported?: { at: number; outcome: string }
+  reported?: { at: number; outcome: string; isContinued: boolean }
   /** Bytes that were sent; undefined: unknown. */
   sent: number | undefined
 }
@@ -298,29 +328,32 @@ interface Settlement {
 type Chained = NonNullable<EventData<'decisions.v1', 'decision.allowed'>['chain']>[number]
 const linkOf = ({ delegation_id: id, permission }: Chained) => ({ id, permission })
 
-function charge(spent: Spent, permission: number, amounts: BudgetAmounts): void {
+type Charged = Pick<AllowRecord, 'reserved' | 'round'>
+
+function charge(spent: Spent, permission: number, act: Charged): void {
   spent.open++
-  hold(spent.held, permission, amounts, 1)
-  spent.uses.set(permission, (spent.uses.get(permission) ?? 0) + 1)
-  take(spent, amounts, 1n)
+  hold(spent.held, permission, act, 1)
+  spent.uses.set(permission, (spent.uses.get(permission) ?? 0) + countedIn(act))
+  take(spent, act.reserved, 1n)
 }
 
 /** No longer held: from now on these amounts are spent, except what is given back. */
-function release(spent: Spent, permission: number, amounts: BudgetAmounts): void {
+function release(spent: Spent, permission: number, act: Charged): void {
   spent.open--
-  hold(spent.held, permission, amounts, -1)
+  hold(spent.held, permission, act, -1)
 }
 
-function hold(held: Held, permission: number, { calls, cost }: BudgetAmounts, sign: 1 | -1): void {
+function hold(held: Held, permission: number, act: Charged, sign: 1 | -1): void {
+  const { calls, cost } = act.reserved
   held.calls += BigInt(sign * calls)
-  held.uses.set(permission, (held.uses.get(permission) ?? 0) + sign)
+  held.uses.set(permission, (held.uses.get(permission) ?? 0) + sign * countedIn(act))
   addCost(held.cost, cost, BigInt(sign))
 }
 
-/** Bytes are not given back here, but according to what was sent. */
-function giveBack(spent: Spent, permission: number, amounts: BudgetAmounts): void {
+/** Bytes are not given back here, but according to what was sent. `uses`: those that were taken. */
+function giveBack(spent: Spent, permission: number, amounts: BudgetAmounts, uses: number): void {
   take(spent, { ...amounts, egress_bytes: 0 }, -1n)
-  if (amounts.calls > 0) spent.uses.set(permission, (spent.uses.get(permission) ?? 1) - 1)
+  if (amounts.calls > 0) spent.uses.set(permission, (spent.uses.get(permission) ?? uses) - uses)
 }
 
 function take(tree: Spent, amounts: BudgetAmounts, sign: bigint): void {

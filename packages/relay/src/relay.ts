@@ -1,7 +1,7 @@
 import type { Action } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { unlessAborted } from '@bailiwick/kit'
-import type { Effect, EnforcementPoint, Permitted, Refusal } from '@bailiwick/pep'
+import type { Effect, EnforcementPoint, Permitted, Refusal, Round } from '@bailiwick/pep'
 import { type Answer, answerOf } from './answer.ts'
 import type { Executed, Refused, RelayRequest, Upstream } from './upstream.ts'
 
@@ -30,6 +30,8 @@ export interface RelayOptions {
   answerSeconds?: number | ((request: RelayRequest) => number)
   /** The hash of what the upstream says of itself, for the decision point to compare with what people signed. */
   manifest?: string | undefined
+  /** The round of an earlier call that this call goes on with (`Permitted.round`). */
+  continues?: Round | undefined
 }
 
 /** An allowed call. `executed.body` already obeys the decision's obligations; its end reports the outcome. */
@@ -61,7 +63,7 @@ const defaults = { mostAnswerBytes: 64 * 1024 * 1024, mostHeldBytes: 4 * 1024 * 
  * under a permit for that action, and the answer streams under the decision's obligations until it ends or its grant does.
  */
 export function openRelay(options: RelayOptions): Relay {
-  const { point, upstream, mostAnswerBytes, mostHeldBytes, askedBytes, answerSeconds, manifest } = {
+  const { point, upstream, mostAnswerBytes, mostHeldBytes, askedBytes, answerSeconds, manifest, continues } = {
     ...defaults,
     ...options,
   }
@@ -108,7 +110,7 @@ export function openRelay(options: RelayOptions): Relay {
         holdsAnswer: true,
         mostBytes: askedBytes,
         answerSeconds: typeof answerSeconds === 'number' ? answerSeconds : answerSeconds(request),
-        manifest,
+        ...{ manifest, continues },
       }
       const guarded = await point
         .guard(

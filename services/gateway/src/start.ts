@@ -78,8 +78,8 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       onProblem: (err) => logger.warn({ err }, 'an outcome could not be reported'),
     }),
   )
-  const decide: Decide = (upstream, request, caller, { manifest, isLong, signal }) =>
-    openRelay({ point, upstream, manifest, ...(isLong ? { answerSeconds: streamSeconds } : {}) }).run(
+  const decide: Decide = (upstream, request, caller, { manifest, isLong, signal, continues }) =>
+    openRelay({ point, upstream, manifest, continues, ...(isLong ? { answerSeconds: streamSeconds } : {}) }).run(
       request,
       caller,
       signal,

@@ -78,6 +78,11 @@ export const decisions: ExamplesOf<'decisions.v1'> = {
       action: { ...action, name: 'model/invoke', resource: { type: 'model', id: 'acme/small' }, arguments: {} },
       reserved: { calls: 1, cost: { USD: '0.0421' }, egress_bytes: 0 },
     },
+    'a further round of a call': {
+      ...allowed,
+      reserved: { calls: 0, cost: {}, egress_bytes: 0 },
+      continues: { decision_id: decisionId, asked: jws('continuation') },
+    },
     'by a sub-agent': {
       ...allowed,
       actor: { ...actor, delegation_id: delegationId, sub_agent: subAgent },
@@ -116,6 +121,7 @@ export const decisions: ExamplesOf<'decisions.v1'> = {
   'outcome.reported': {
     succeeded: outcome,
     'not executed, by a point that may release': { ...outcome, status: 'not_executed', released: reserved },
+    'of a call that its server answered with questions': { ...outcome, status: 'continued' },
     'of a proxy that another point decided for': { ...outcome, status: 'not_observed' },
   },
   'outcome.missing': { 'past its due time': { decision_id: decisionId, grant_id: grantId, due: at(5) } },

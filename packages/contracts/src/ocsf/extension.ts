@@ -53,7 +53,9 @@ export const ocsfExtensionSchema = z
     /** `VOID`: the answer of a decision point that lost to another one; no caller received it. */
     decision: z.enum(['ALLOW', 'DENY', 'ABANDONED', 'VOID']).optional(),
     reason: textSchema.optional(),
-    outcome: z.enum(['succeeded', 'failed', 'not_executed', 'not_observed', 'unknown', 'missing']).optional(),
+    outcome: z
+      .enum(['succeeded', 'failed', 'continued', 'not_executed', 'not_observed', 'unknown', 'missing'])
+      .optional(),
     /** The money that an ALLOW reserved, by currency. */
     reserved: z.record(currencySchema, decimalSchema).optional(),
     /** The money that the action cost in the end, by currency: what was reserved, less what its outcome gave back. */

@@ -69,6 +69,17 @@ export function takesContract(open: OpenUnderTest): void {
     })
   })
 
+  it('a take of no call and no use moves the version, and is settled like any other (V9)', async () => {
+    await using subject = await open()
+    const { store, root } = await withTree(subject, { left: { calls: 0n, 'uses:0': 0n, egress_bytes: 9n } })
+    const take = aTake({ amounts: { calls: 0n, 'uses:0': 0n, egress_bytes: 5n } })
+    expect(await store.advance(root, take)).toEqual({ outcome: 'advanced' })
+    expect(await store.advance(root, aTake({ amounts: take.amounts }))).toMatchObject({ outcome: 'ahead' })
+    const giveBack = { calls: 1n, 'uses:0': 1n, egress_bytes: 2n }
+    await store.settle(root, { takeId: take.takeId, to: 3, giveBack })
+    expect(await store.get(root)).toEqual(aTree({ version: 3, left: { calls: 0n, 'uses:0': 0n, egress_bytes: 6n } }))
+  })
+
   describe('a settlement', () => {
     it.each(bothSides)('gives back once when the connection breaks %s it (V9)', async (where) => {
       await using subject = await open()

@@ -4,12 +4,11 @@ import { authorityOf, grantAt, type Meaning, slackMs } from './approvals.ts'
 import { chainTo, type Holder, isAmong } from './delegations.ts'
 import { type Decision, decisionKey, type Facts, type Revocation, type Tree } from './facts.ts'
 import { openCompact } from './jws.ts'
-import type { Finding, Rule } from './leaf.ts'
+import type { Check, Finding } from './leaf.ts'
 import { boundOf, killerOf, lagOf } from './revocations.ts'
+import { firstRound, roundChecks } from './rounds.ts'
 
 type Allowed = EventData<'decisions.v1', 'decision.allowed'>
-type Check = [rule: Rule, holds: boolean, detail: string]
-
 /** Each ALLOW that counts is within its grant (V3), for the right holder (V4), alive (V7), and unique (V10). */
 export function allowFindings(meaning: Meaning): Finding[] {
   const calls = new Map<string, number>()
@@ -104,6 +103,7 @@ function checksOf(meaning: Meaning, decision: Decision): Check[] {
       'it counts for others than the owners of its agents',
     ],
     ['V3', Object.entries(grant.statement.manifests).every(isUnchanged) || takenBack, 'with a tool that was changed'],
+    ...roundChecks(meaning, decision),
     ['V6', chain !== undefined || takenBack, 'under a chain that does not hold'],
     ['V6', chain === undefined || saysChain(data, links), 'it names another chain than its credential has'],
     ['V5', links.every((link, n) => isCoveredBy(link, data, n)), 'not covered by a link of its chain'],
@@ -181,13 +181,14 @@ function isOnlyAction({ facts }: Meaning, digest: string | undefined, tree: stri
 }
 
 /** Judges by the arguments in the event, which are all that the permission names, and by the price in the permission. */
-function isCovered(authority: Authority, { action, permission, reserved }: Allowed): boolean {
+function isCovered(authority: Authority, { action, permission, reserved, continues }: Allowed): boolean {
   const { name, resource } = action
   const coverage = covers(authority, { name, resource, properties: document(action.arguments ?? {}) })
   if (!coverage.covered) return false
   const covering = coverage.permissions.find(({ index }) => index === permission)
-  if (covering === undefined || reserved.calls !== 1) return false
-  const { cost } = covering
+  // A further round of a call takes neither a call nor money: the first round took both.
+  if (covering === undefined || reserved.calls !== (continues === undefined ? 1 : 0)) return false
+  const { cost } = continues === undefined ? covering : {}
   const price = cost === undefined ? {} : { [cost.currency]: formatMicros(cost.micros) }
   return JSON.stringify(microsOf(reserved)) === JSON.stringify(microsOf({ ...reserved, cost: price }))
 }
@@ -271,7 +272,8 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
     const back = takenBy(released, permission)
     const spent = status === 'not_executed' ? undefined : spentBy(event.data)
     // Without a reservation in that currency, none of it may be spent.
-    const most = spent && (parseMicros(reserved.cost[spent.currency] ?? '0') ?? 0n)
+    const { cost } = firstRound(facts, decision).data.reserved
+    const most = spent && (parseMicros(cost[spent.currency] ?? '0') ?? 0n)
     if (spent !== undefined && most !== undefined && spent.micros > most)
       bad(`cost:${spent.currency}: ${spent.micros} of ${most} were spent`)
     if (back.every(([, by]) => by === 0n)) continue

@@ -23,6 +23,10 @@ export interface Decision extends Fact<EventData<'decisions.v1', 'decision.allow
   /** The tree that it is charged to. */
   tree: string
   standing: 'open' | 'settled' | 'abandoned' | 'missing'
+  /** Its outcome says that its server answered with questions. */
+  isContinued?: true
+  /** The ALLOW that went on with it. */
+  continuedBy?: Decision
 }
 
 export type Revocation = Fact<EventData<'revocations.v1', 'revocation.declared'>> & { version: number }
@@ -240,9 +244,21 @@ function applyDecision(
       findings.push({ leaf: index, rule: 'V10', detail })
       return false
     }
+    const { continues } = event.data
+    const from = continues && decisions.get(decisionKey(tree, continues.decision_id))
+    const next = from?.continuedBy
+    // Its writer had read what came before, so this is no lost race either.
+    const isUsed = next !== undefined && next.standing !== 'abandoned'
+    if (continues !== undefined && (from?.standing !== 'settled' || from.isContinued !== true || isUsed)) {
+      const detail = isUsed ? `which went on in leaf ${next.index}` : 'which did not end with questions'
+      findings.push({ leaf: index, rule: 'V10', detail: `${event.data.decision_id}: it continues a call ${detail}` })
+      return false
+    }
     if (proof_id !== undefined) proofs.set(proof, index)
     calls.add(call)
-    decisions.set(key, { index, at, data: event.data, tree, standing: 'open' })
+    const allowed: Decision = { index, at, data: event.data, tree, standing: 'open' }
+    decisions.set(key, allowed)
+    if (from !== undefined) from.continuedBy = allowed
     return true
   }
   if (decision === undefined) return false
@@ -251,6 +267,7 @@ function applyDecision(
   decision.standing = (
     { 'decision.abandoned': 'abandoned', 'outcome.reported': 'settled', 'outcome.missing': 'missing' } as const
   )[event.type]
+  if (event.type === 'outcome.reported' && event.data.status === 'continued') decision.isContinued = true
   return true
 }
 

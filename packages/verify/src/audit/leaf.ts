@@ -32,6 +32,9 @@ export interface Finding {
   detail: string
 }
 
+/** One thing that must hold of a leaf. */
+export type Check = [rule: Rule, holds: boolean, detail: string]
+
 /** The leaves of one topic, in their order. */
 export function onTopic<N extends TopicName>(leaves: readonly Leaf[], topic: N): Leaf<N>[] {
   return leaves.filter((leaf) => leaf.topic === topic) as unknown as Leaf<N>[]

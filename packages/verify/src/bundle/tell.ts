@@ -60,7 +60,7 @@ const sentences: { readonly [T in Told]: Sentence<T> | typeof byName } = {
   'credential.issued': () => 'the credential was issued',
   'credential.refused': byName,
   'decision.allowed': (data) =>
-    `the decision point ALLOWED ${action(data.action)}, which ${data.enforcement_point} had asked for ${acting(data.actor)}${data.step_up === undefined ? '' : '; people had said yes to this very action'}`,
+    `the decision point ALLOWED ${action(data.action)}, which ${data.enforcement_point} had asked for ${acting(data.actor)}${data.step_up === undefined ? '' : '; people had said yes to this very action'}${data.continues === undefined ? '' : `; it goes on with the call of ${data.continues.decision_id}, and counts as no further call`}`,
   'decision.denied': (data) =>
     `the decision point DENIED ${data.action === undefined ? 'it' : action(data.action)}${data.actor?.agent === undefined ? '' : `, asked for ${acting(data.actor)}`}: ${data.reason}`,
   'decision.abandoned': () => 'the decision was taken back before anybody was answered',

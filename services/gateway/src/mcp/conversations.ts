@@ -1,6 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 import { type Clock, withDeadline } from '@bailiwick/kit'
 import type { Hello, Manifest } from '../manifest/manifest.ts'
+import { Rounds } from '../rounds/rounds.ts'
 import type { Channel } from '../servers/channel.ts'
 import type { Tasks } from '../tasks/tasks.ts'
 import type { Owner } from './claims.ts'
@@ -20,6 +21,8 @@ export interface Conversation {
   asks: ServerRequests | undefined
   /** Calls that go on as tasks of the server, once there was one. */
   tasks: Tasks | undefined
+  /** Calls that the server answered with questions. */
+  readonly rounds: Rounds
   lastUsed: number
   /** Watches the grant, if something goes on under it between calls. */
   watched: Disposable | undefined
@@ -165,6 +168,7 @@ export class Conversations implements AsyncDisposable {
       observed: undefined,
       asks: undefined,
       tasks: undefined,
+      rounds: new Rounds(),
       lastUsed: this.#clock.monotonic(),
       watched: undefined,
     }

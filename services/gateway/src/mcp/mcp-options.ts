@@ -1,5 +1,5 @@
 import type { Clock, RandomSource } from '@bailiwick/kit'
-import type { EnforcementPoint, Refusal } from '@bailiwick/pep'
+import type { EnforcementPoint, Refusal, Round } from '@bailiwick/pep'
 import type { Caller, Refused, Relayed, RelayRequest } from '@bailiwick/relay'
 import type { ServerEntry } from '../gateway-file.ts'
 import type { Reading } from '../manifest/observe.ts'
@@ -17,6 +17,8 @@ export interface DecideOptions {
   isLong?: boolean
   /** Aborted when the client has gone. */
   signal: AbortSignal
+  /** The round of an earlier call that this call goes on with. */
+  continues?: Round | undefined
 }
 
 /** Runs what the decision point allowed; see `Relay.run`. */

@@ -236,10 +236,10 @@ export class McpServer implements AsyncDisposable {
       kind !== undefined && name !== undefined && !isUsable(now.manifest, kind, name)
         ? hashOfUndescribed(now, kind, name)
         : hashFor(this.#pin, now, kind, name)
-    const decided = await this.#decide(request, caller, conversation, {
-      ...{ manifest, signal },
-      isLong: mayGoOn || message.method === 'subscriptions/listen',
-    })
+    const isLong = mayGoOn || message.method === 'subscriptions/listen'
+    const decided = await conversation.rounds.goOn(actionIn(this.#server, request), (continues) =>
+      this.#decide(request, caller, conversation, { manifest, signal, isLong, continues }),
+    )
     if ('refused' in decided) return refusedAnswer(decided, { id, era })
     if (decided.allowed) return answerOf(decided)
     this.#heard(decided, claims)

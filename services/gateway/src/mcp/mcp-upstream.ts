@@ -1,8 +1,9 @@
 import type { Action } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { type JsonObject, mayBeTask, mcpAction, readReceived, taskBegun } from '@bailiwick/mcp'
+import { askedBack, type JsonObject, mayBeTask, mcpAction, readReceived, taskBegun } from '@bailiwick/mcp'
 import type { Permitted } from '@bailiwick/pep'
 import type { Executed, Refused, RelayRequest, Upstream } from '@bailiwick/relay'
+import type { OpenRound } from '../rounds/rounds.ts'
 import type { Task } from '../tasks/task.ts'
 import type { Tasks } from '../tasks/tasks.ts'
 import type { Conversation } from './conversations.ts'
@@ -58,8 +59,11 @@ export class McpUpstream implements Upstream {
     const mayBegin = conversation.channel.era === 'modern' || asksForTask(request)
     const tasks = mayBegin ? this.#parts.tasksOf?.(conversation) : undefined
     const isResumable = redact.length === 0 && mostBytes === undefined && tasks === undefined
-    const begun: { task?: Task | undefined } = {}
+    const begun: { task?: Task | undefined; round?: OpenRound | undefined } = {}
+    const about = { server: this.#server, action: permitted.action }
     const rewrite = (text: string, value: JsonObject) => {
+      const asked = askedBack(conversation.channel.era, about, value)
+      if (asked !== undefined) begun.round = conversation.rounds.open(permitted, asked)
       const state = taskBegun(conversation.channel.era, value)
       if (state !== undefined) begun.task = tasks?.begin(state, permitted)
       return text
@@ -67,9 +71,13 @@ export class McpUpstream implements Upstream {
     const make = () =>
       conversation.channel.exchange(request, signal, tasks && rewrite, { isDecided: true, isResumable })
     const { share } = this.#parts
-    const goesOn: Executed['goesOn'] = ({ egress_bytes = 0 }) => {
+    const goesOn: Executed['goesOn'] = ({ egress_bytes = 0, status }) => {
       begun.task?.answered(egress_bytes)
-      return begun.task?.effect
+      if (begun.round === undefined) return begun.task?.effect
+      if (status !== 'unknown') return Promise.resolve({ status: 'continued' })
+      // Its client may not have the questions.
+      conversation.rounds.forget(begun.round)
+      return undefined
     }
     try {
       const executed = await (share === undefined ? make() : share(conversation.owner.agent, signal, make))
@@ -77,6 +85,7 @@ export class McpUpstream implements Upstream {
     } catch (error) {
       // Its client never learns of it, and its outcome is reported now.
       begun.task?.end()
+      if (begun.round !== undefined) conversation.rounds.forget(begun.round)
       throw error
     }
   }

@@ -1,5 +1,5 @@
 import type { AuthZenEvaluation, JsonObject } from '@bailiwick/authzen'
-import { callIdSchema, longestAnswerSeconds, sha256Schema } from '@bailiwick/contracts'
+import { callIdSchema, compactJwsSchema, longestAnswerSeconds, sha256Schema } from '@bailiwick/contracts'
 import { type Action, actionDigest } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
@@ -19,6 +19,11 @@ const observedSchema = z.object({
   answer_seconds: z.int().min(1).max(longestAnswerSeconds).optional(),
   /** The hash of what the tool's server says of itself now, where the enforcement point has read that. */
   manifest: sha256Schema.optional(),
+  /**
+   * The call goes on with a round of an earlier call, as the enforcement point states (`verifyContinuation` in credentials). `salt`: that
+   * of the name of the first round's action, from its permit.
+   */
+  continues: z.strictObject({ asked: compactJwsSchema, salt: z.string().max(22).optional() }).optional(),
   /** In a search: whether some arguments would be permitted. A decision is about the arguments that it names, and ignores this. */
   any_arguments: z.literal(true).optional(),
   /** In a search for resources: how their ids begin. What begins otherwise is not looked at. */

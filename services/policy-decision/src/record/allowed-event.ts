@@ -68,6 +68,9 @@ export function allow(facts: Permitted, salt: () => string, ports: Ports): Allow
       policy_set: facts.asked.policySet,
       policies: facts.policies,
       ...(obligations.length === 0 ? {} : { obligations: [...obligations] }),
+      ...(facts.continues === undefined
+        ? {}
+        : { continues: { decision_id: facts.continues.decisionId, asked: facts.continues.asked } }),
       ...(facts.stepUp === undefined ? {} : { step_up: facts.stepUp.requestId }),
       outcome_due: outcomeDue,
       as_of: ports.projection.ledger.revocations.sequence,

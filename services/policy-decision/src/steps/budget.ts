@@ -1,10 +1,11 @@
 import { formatMicros, parseMicros } from '@bailiwick/authority'
-import type { SpendView } from '@bailiwick/projection'
+import type { AllowRecord, SpendView } from '@bailiwick/projection'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
+import type { GoesOn } from '../rounds/rounds.ts'
 import type { Level, Levels } from './authority.ts'
 import type { Permitted } from './policy.ts'
 import type { Recorded } from './recorded.ts'
-import { type Budgeted, type Reservation, reserve, type Taken } from './reserve.ts'
+import { type Budgeted, type Reservation, reserve, reserveRound, type Taken } from './reserve.ts'
 import { refuse, type Verdict } from './steps.ts'
 
 /** An approval covers one action, once. A call that was taken and not given back is that one time. */
@@ -15,21 +16,27 @@ export function oneAction({ tree, view }: Pick<Recorded, 'tree'> & { view: Spend
 
 export type Reserved = Extract<Reservation, { ok: true }>
 
-/** The tree, and each link down to the acting agent, has enough left for the action (V9). */
+/** The tree, and each link down to the acting agent, has enough left for the action (V9). A further round of a call takes bytes alone. */
 export function budget({
   levels,
   view,
   request,
   imposed,
-}: Pick<Permitted, 'imposed'> & {
-  levels: Levels
-  view: SpendView
-  request: EvaluationRequest
-}): Verdict<{ reservation: Reserved }> {
+  from,
+}: Pick<Permitted, 'imposed'> &
+  GoesOn & {
+    levels: Levels
+    view: SpendView
+    request: EvaluationRequest
+  }): Verdict<{ reservation: Reserved }> {
   const bytes = { asked: request.observed.answer_bytes, most: imposed.limitBytes }
-  const reservation = reserve(budgeted(levels, view), bytes)
+  const each = budgeted(levels, view)
+  const reservation = from === undefined ? reserve(each, bytes) : reserveRound(each, chargedBy(from), bytes)
   return reservation.ok ? { reservation } : refuse(reservation.reason)
 }
+
+/** The permission that a round was charged to at each level. */
+const chargedBy = ({ permission, chain = [] }: AllowRecord) => [permission, ...chain.map((link) => link.permission)]
 
 const nothing: Taken = {
   taken: { calls: 0n, egressBytes: 0n, cost: new Map() },

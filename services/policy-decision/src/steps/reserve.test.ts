@@ -3,7 +3,7 @@ import { emptySpend } from '@bailiwick/projection'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { storeAmounts, treeStateOf } from '../order/store-amounts.ts'
-import { reserve } from './reserve.ts'
+import { reserve, reserveRound } from './reserve.ts'
 
 function authority(budget: object, permissions: object[] = [{}]): Authority {
   const resource = { type: 'tool', id: 'invoices/adjust' }
@@ -262,6 +262,39 @@ it('refills the store with what the log leaves, and never with more than nothing
     egress_bytes: 0n,
     'uses:0': 1n,
     'cost:EUR': 500_000n,
+  })
+})
+
+describe('a further round of a call', () => {
+  const level = (budget: object, taken: Partial<ReturnType<typeof emptySpend>['taken']>, open = 0) => {
+    const spent = emptySpend()
+    Object.assign(spent.taken, taken)
+    return { authority: authority(budget, [{ max_uses: 1 }, {}]), covering: [{ index: 0 }], spent: { ...spent, open } }
+  }
+
+  it('takes bytes alone, where nothing else is left (V9)', () => {
+    const grant = level({ calls: 1, egress_bytes: 80 }, { calls: 1n, egressBytes: 70n })
+    grant.spent.uses.set(0, 1)
+    expect(reserveRound([grant], [0], { asked: 7, most: undefined })).toEqual({
+      ok: true,
+      permissions: [0],
+      reserved: { calls: 0, egress_bytes: 7, cost: {} },
+      amounts: { calls: 0n, egress_bytes: 7n, 'uses:0': 0n },
+    })
+  })
+
+  it.each<[string, ReturnType<typeof level>, string]>([
+    ['no bytes are left', level({ egress_bytes: 80 }, { egressBytes: 80n }), 'budget_exhausted'],
+    ['calls under way may give bytes back', level({ egress_bytes: 80 }, { egressBytes: 79n }, 1), 'budget_held'],
+  ])('is refused where %s (V9)', (_, grant, reason) => {
+    expect(reserveRound([grant], [0])).toEqual({ ok: false, reason })
+  })
+
+  it('is charged where its first round was, at each level, or not at all (V3)', () => {
+    const [grant, link] = [level({}, {}), level({}, {})]
+    expect(reserveRound([grant, link], [0, 0])).toMatchObject({ ok: true, permissions: [0, 0] })
+    for (const permissions of [[1, 0], [0, 1], [0], [0, 0, 0], []])
+      expect(reserveRound([grant, link], permissions)).toEqual({ ok: false, reason: 'round_invalid' })
   })
 })
 

@@ -78,6 +78,26 @@ function reserveNow(levels: readonly [Budgeted, ...Budgeted[]], answer: AnswerBy
   return { ok: false, reason: 'uses_exhausted' }
 }
 
+/**
+ * What a further round of a call takes: bytes for its answer. Its call, use and money were taken by the first round, from `permissions`,
+ * which must cover this round's action too. So a round is allowed although its call took the last use.
+ */
+export function reserveRound(
+  levels: readonly [Budgeted, ...Budgeted[]],
+  permissions: readonly number[],
+  answer?: AnswerBytes,
+): Reservation {
+  const isCovered = levels.every(({ covering }, n) => covering.some(({ index }) => index === permissions[n]))
+  const [first, ...others] = permissions
+  if (!isCovered || first === undefined || others.length + 1 !== levels.length)
+    return { ok: false, reason: 'round_invalid' }
+  if (!levels.every(hasBytes)) return { ok: false, reason: 'budget_exhausted' }
+  const bytes = bytesOf(levels, answer)
+  if (bytes === undefined) return { ok: false, reason: 'budget_held' }
+  const reserved = { calls: 0, egress_bytes: bytes, cost: {} }
+  return { ok: true, permissions: [first, ...others], reserved, amounts: storeAmounts(reserved, first, 0n) }
+}
+
 function hasUses({ authority, spent }: Budgeted, { index }: CoveringPermission): boolean {
   const max = authority.permissions[index]?.max_uses
   return max === undefined || (spent.uses.get(index) ?? 0) < max
@@ -87,13 +107,19 @@ function sameCost(a: Cost | undefined, b: Cost | undefined): boolean {
   return a?.currency === b?.currency && a?.micros === b?.micros
 }
 
-function hasBudget({ authority: { budget }, spent }: Budgeted, cost: Cost | undefined): boolean {
-  const { taken, open, unmeasured } = spent
-  if (budget.calls !== undefined && taken.calls + 1n > BigInt(budget.calls)) return false
+function hasBytes({ authority: { budget }, spent: { taken, open, unmeasured } }: Budgeted): boolean {
   const { egress_bytes } = budget
   // A call with no reservation and no measurement counts as having used all that was left. Reserved bytes may still come back.
   const isSpent = egress_bytes !== undefined && taken.egressBytes >= BigInt(egress_bytes) && open === 0
-  if (isSpent || (egress_bytes !== undefined && unmeasured > 0)) return false
+  return !isSpent && (egress_bytes === undefined || unmeasured === 0)
+}
+
+function hasBudget(level: Budgeted, cost: Cost | undefined): boolean {
+  const { authority, spent } = level
+  const { budget } = authority
+  const { taken } = spent
+  if (budget.calls !== undefined && taken.calls + 1n > BigInt(budget.calls)) return false
+  if (!hasBytes(level)) return false
   if (!cost) return true
   const limit = parseMicros(budget.cost?.[cost.currency] ?? '0') ?? 0n
   return (taken.cost.get(cost.currency) ?? 0n) + cost.micros <= limit

@@ -1,7 +1,8 @@
-import type { EnforcementPoint } from '@bailiwick/contracts'
 import type { Purpose } from '@bailiwick/policy'
 import type { SpendView } from '@bailiwick/projection'
+import type { CallingPoint } from '../http/callers.ts'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
+import { round, roundAsked } from '../rounds/rounds.ts'
 import { alive, fresh, toolApproved } from './alive.ts'
 import { authority, chain, exactAction, type Searched } from './authority.ts'
 import { budget, oneAction } from './budget.ts'
@@ -20,7 +21,7 @@ import { type Known, Steps } from './steps.ts'
 // event counts.
 
 interface Asked {
-  point: EnforcementPoint
+  point: CallingPoint
   request: EvaluationRequest
 }
 
@@ -49,6 +50,7 @@ export const covered = Steps.from<Known<typeof claimed> & Waiting & Searched>()
   .step(authority)
   .step(exactAction) // before the tool: an action that was never granted is refused for that reason
   .step(toolApproved)
+  .waits(roundAsked) // 7: what it takes depends on it
 
 /** Whether an ALLOW may be given again. The same proof may come again: it was counted once. */
 export const again = claimed
@@ -77,6 +79,7 @@ export const permitted = Steps.from<Known<typeof covered> & Pick<Turned, 'view'>
   .step(policy)
   .step(human)
   .step(oneAction) // 7
+  .step(round)
   .step(budget)
   .step(duties)
 

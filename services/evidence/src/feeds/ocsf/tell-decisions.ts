@@ -59,6 +59,7 @@ export function tellDecision(
 const outcomes: Record<LeafEventOf<'outcome.reported'>['data']['status'], [Severity, Activity['status']]> = {
   succeeded: [1, success],
   failed: [2, failure('failed')],
+  continued: [1, { id: 99, caption: 'Continued', code: 'continued' }],
   not_executed: [1, failure('not_executed')],
   not_observed: [1, { id: 0, caption: 'Unknown', code: 'not_observed' }],
   unknown: [3, { id: 0, caption: 'Unknown', code: 'unknown' }],
