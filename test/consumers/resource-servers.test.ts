@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,13 +16,11 @@ import { People } from '../e2e/people.ts'
 import { reconcilerOf, type SubAgent } from '../e2e/sub-agents.ts'
 import { askOf } from '../e2e/workloads.ts'
 import { World } from '../e2e/world.ts'
-import { builtGo, missingPrograms, pythonWithPackages, resourceServers, run } from './programs.ts'
+import { missingPrograms, resourceServers, run } from './programs.ts'
+import { type Language, languages, programOf } from './resource-server.ts'
 
 // Resource servers without any of our code: each validates a real credential with its ecosystem's libraries, and
 // refuses the same lies.
-
-const languages = ['node', 'python', 'go'] as const
-type Language = (typeof languages)[number]
 
 const folder = mkdtempSync(join(tmpdir(), 'resource-servers-'))
 /** Its key is Ed25519. */
@@ -69,14 +67,6 @@ const signed = (header: object, claims: object, key: SigningKey) => {
 }
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
-/** The command for the program in a language. */
-async function program(language: Language): Promise<[file: string, args: string[]]> {
-  const at = join(resourceServers, language)
-  if (language === 'node') return [process.execPath, [join(at, 'server.mjs')]]
-  if (language === 'python') return [await pythonWithPackages(at), [join(at, 'server.py')]]
-  return [await builtGo(folder, at), []]
-}
-
 /** The headers that a caller sends; each as often as it is in the list. */
 interface Shown {
   authorization?: string[]
@@ -91,7 +81,7 @@ describe.each(languages)('the resource server in %s', (language) => {
     return
   }
   let base: string
-  let how: Awaited<ReturnType<typeof program>>
+  let how: Awaited<ReturnType<typeof programOf>>
   let server: ChildProcess
   let nonce: string
   let grantId: string
@@ -155,7 +145,7 @@ describe.each(languages)('the resource server in %s', (language) => {
     key = sampleKey(world.data, 'reconciler')
     grantId = (await people.grant()).grantId
     token = await credential(reconcilerOf(world), grantId)
-    how = await program(language)
+    how = await programOf(language, folder)
     await start()
   })
   afterAll(stop)
@@ -299,7 +289,10 @@ describe.each(languages)('the resource server in %s', (language) => {
     const said = decoded(once.dpop?.[0]?.split('.')[1])
     const again = signed({ ...dpop, jwk: key.publicJwk }, said, key)
     expect(await call({ ...once, dpop: [again] })).toMatchObject({ status: 401 })
-    for (const other of [undefined, 'made-up'])
+    // The issuer's nonce is true there, and nowhere else.
+    const issuers = (await fetch(`${world.url}/oauth/token`, { method: 'POST' })).headers.get('dpop-nonce')
+    expect(issuers).toBeTruthy()
+    for (const other of [undefined, 'made-up', issuers ?? ''])
       expect(await call(shown(token, { nonce: other }))).toMatchObject({
         status: 401,
         challenge: expect.stringContaining('error="use_dpop_nonce"'),
@@ -317,6 +310,14 @@ describe.each(languages)('the resource server in %s', (language) => {
     const { grantId: of } = await people.grant({ authority: { ...sampleAuthority, permissions } })
     const other = await credential(reconcilerOf(world), of)
     expect(await call(shown(other))).toMatchObject({ status: 403, body: { error: 'action_not_granted' } })
+  })
+
+  it('has at most 80 lines of its own beside the checks', () => {
+    const server = { node: 'server.mjs', python: 'server.py', go: 'main.go' }[language]
+    const lines = readFileSync(join(resourceServers, language, server), 'utf8')
+      .trimEnd()
+      .split('\n')
+    expect(lines.length).toBeLessThanOrEqual(80)
   })
 
   it('accepts a credential until it expires, even after a revocation, because it makes no online check, as the docs say', async () => {

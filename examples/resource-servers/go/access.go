@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -48,16 +49,25 @@ type Access struct {
 	keys            *keySet
 	seen            *seenProofs
 	// New at each start: a proof made before the start is invalid. So a restart may lose the memory of used proofs.
-	nonce string
+	nonce atomic.Pointer[string]
 }
 
 func openAccess(issuer, baseURL string) (*Access, error) {
 	keys, err := openKeys(issuer)
-	return &Access{issuer: issuer, baseURL: baseURL, keys: keys, seen: newSeenProofs(), nonce: rand.Text()}, err
+	access := &Access{issuer: issuer, baseURL: baseURL, keys: keys, seen: newSeenProofs()}
+	access.Adopt(rand.Text())
+	return access, err
 }
 
-// Claims gives the token's claims once everything holds; else the error is a *Refused.
-func (a *Access) Claims(r *http.Request) (*Claims, error) {
+// Nonce is what the next proof needs.
+func (a *Access) Nonce() string { return *a.nonce.Load() }
+
+// Adopt takes over the nonce that the decision point behind this server requires, since a proof has room for one. That takes nothing away
+// from us: a proof with it that a memory of ours has lost, the decision point has counted.
+func (a *Access) Adopt(nonce string) { a.nonce.Store(&nonce) }
+
+// Claims gives the token's claims once everything holds.
+func (a *Access) Claims(r *http.Request) (*Claims, *Refused) {
 	authorization, proofs := r.Header.Values("Authorization"), r.Header.Values("DPoP")
 	if len(authorization) == 0 && len(proofs) == 0 {
 		return nil, &Refused{"", "no credential"}
@@ -152,7 +162,7 @@ func (a *Access) proof(text string, r *http.Request, token, jkt string) error {
 		return errors.New("of another time")
 	case said.Jti == "" || len(said.Jti) > 256:
 		return errors.New("jti")
-	case said.Nonce != a.nonce:
+	case said.Nonce != a.Nonce():
 		return &Refused{"use_dpop_nonce", "the proof needs the nonce of this answer"}
 	case !a.seen.first(jkt, said.Jti):
 		return errors.New("used before")

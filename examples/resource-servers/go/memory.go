@@ -54,7 +54,11 @@ func (s *keySet) find(kid string) (*jose.JSONWebKey, error) {
 	return nil, errors.New("an unknown key")
 }
 
-var client = http.Client{Timeout: 5 * time.Second}
+// A redirect would carry a question, with the caller's credential, to another address.
+var client = http.Client{
+	Timeout:       5 * time.Second,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
 
 func fetch(uri string, into any) error {
 	answer, err := client.Get(uri)

@@ -22,7 +22,7 @@ export async function openAccess({ issuer, baseUrl }) {
   const server = await oauth.processDiscoveryResponse(new URL(issuer), found)
   const seen = new Map()
   // New at each start: a proof made before the start is invalid. So a restart may lose the memory of used proofs.
-  const nonce = randomBytes(16).toString('base64url')
+  let nonce = randomBytes(16).toString('base64url')
 
   /** The token's claims, once everything holds. `rawHeaders` as node:http has them: no field that came twice is merged away. */
   async function claims({ method, path, rawHeaders }) {
@@ -72,7 +72,17 @@ export async function openAccess({ issuer, baseUrl }) {
     seen.set(name, now + (proofLifeSeconds + 2 * leewaySeconds) * 1000)
   }
 
-  return { nonce, claims }
+  return {
+    claims,
+    nonce: () => nonce,
+    /**
+     * The decision point behind this server requires this nonce, and a proof has room for one: from now on it is ours too.
+     * That takes nothing away from us: a proof with it that a memory of ours has lost, the decision point has counted.
+     */
+    adopt(its) {
+      nonce = its
+    },
+  }
 }
 
 /** Whether a permission is for this. One that says more (`where`, uses, a price) is not ours to judge: the decision point counts. */

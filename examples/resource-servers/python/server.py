@@ -21,33 +21,15 @@ def handler(access, decisions):
             path, headers = self.path.partition("?")[0], self.headers
             try:
                 claims = access.claims("GET", path, headers.get_all("authorization", []), headers.get_all("dpop", []))
-                if decisions is not None and path.startswith("/invoices/"):
-                    denied = self._ask(claims, path)
-                    if denied is not None:
-                        return self._answer(403, {"error": denied})
+                if not path.startswith("/invoices/"):
+                    return self._answer(404, {"error": "not_found"})
+                denied = denial(access, decisions, claims, headers, path)
             except Refused as refused:
                 error = f'error="{refused.error}", ' if refused.error else ""
                 return self._answer(401, {"error": refused.error}, f'DPoP {error}algs="ES256 EdDSA"')
-            if not path.startswith("/invoices/"):
-                return self._answer(404, {"error": "not_found"})
-            if decisions is None and not allows(claims, "tools/call", "tool", "invoices/read"):
-                return self._answer(403, {"error": "action_not_granted"})
+            if denied is not None:
+                return self._answer(403, {"error": denied})
             return self._answer(200, {"invoice": path.removeprefix("/invoices/"), "agent": claims["client_id"]})
-
-        def _ask(self, claims, path):
-            """Why the decision point denies it; None: it does not. Raises Refused when the proof needs the decision point's nonce."""
-            observed = {
-                "credential": self.headers["authorization"].partition(" ")[2],
-                "proof": self.headers["dpop"],
-                "htm": "GET",
-                "htu": access.base_url + path,
-            }
-            invoice = {"type": "tool", "id": "invoices/read"}
-            allowed, reason, nonce = decisions.decide(claims["client_id"], "tools/call", invoice, observed)
-            if nonce is not None:
-                access.adopt(nonce)
-                raise Refused("use_dpop_nonce", "the decision point needs the nonce of this answer")
-            return None if allowed else reason
 
         def _answer(self, status, body, challenge=None):
             data = json.dumps(body).encode()
@@ -67,6 +49,19 @@ def handler(access, decisions):
     return Invoices
 
 
+def denial(access, decisions, claims, headers, path):
+    """Why this call is denied; None: it is not. Raises Refused if the proof needs the decision point's nonce."""
+    if decisions is None:
+        return None if allows(claims, "tools/call", "tool", "invoices/read") else "action_not_granted"
+    token = headers["authorization"].partition(" ")[2]
+    observed = {"credential": token, "proof": headers["dpop"], "htm": "GET", "htu": access.base_url + path}
+    allowed, reason, nonce = decisions.decide(claims["client_id"], "tools/call", {"type": "tool", "id": "invoices/read"}, observed)
+    if nonce is not None:
+        access.adopt(nonce)
+        raise Refused("use_dpop_nonce", "the decision point needs the nonce of this answer")
+    return None if allowed else reason
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--issuer", required=True, help="the issuer's address, as tokens have it in iss")
@@ -74,10 +69,7 @@ def main():
     parser.add_argument("--decision-point", help="the address of a decision point to ask about each call")
     parser.add_argument("--secret-file", help="with --decision-point: a file with this server's secret there (bearer_sha256 in the registry)")
     options = parser.parse_args()
-    decisions = None
-    if options.decision_point is not None:
-        with open(options.secret_file, encoding="ascii") as file:
-            decisions = DecisionPoint(options.decision_point, file.read().strip())
+    decisions = DecisionPoint(options.decision_point, options.secret_file) if options.decision_point is not None else None
     port = urllib.parse.urlsplit(options.base_url).port
     server = ThreadingHTTPServer(("localhost", port), handler(Access(options.issuer, options.base_url), decisions))
     print("ready", file=sys.stderr, flush=True)
