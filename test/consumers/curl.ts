@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util'
 
-// `curl` for the pages that are replayed: -s, -X, -H, -d and one address.
+// `curl` for the pages that are replayed: -i, -s, -X, -H, -d and one address.
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    include: { type: 'boolean', short: 'i' },
     silent: { type: 'boolean', short: 's' },
     request: { type: 'string', short: 'X' },
     header: { type: 'string', short: 'H', multiple: true },
@@ -21,4 +22,8 @@ const answer = await fetch(/^https?:/.test(address) ? address : `http://${addres
   headers,
   ...(values.data === undefined ? {} : { body: values.data }),
 })
+if (values.include)
+  process.stdout.write(
+    `HTTP/1.1 ${answer.status} ${answer.statusText}\n${[...answer.headers].map((field) => field.join(': ')).join('\n')}\n\n`,
+  )
 process.stdout.write(await answer.text())

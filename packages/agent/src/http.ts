@@ -52,10 +52,11 @@ export class Http {
     build: (proof: string) => RequestInit,
     over: ProofOver = {},
     asksForNonce: (response: Response) => Promise<boolean> | boolean = challengesForNonce,
+    via: typeof fetch = this.#options.fetch,
   ): Promise<Response> {
     for (let left = timesAgain; ; left--) {
       const before = this.#nonces.get(url.origin)
-      const response = await this.#sendOnce(url, method, build, over)
+      const response = await this.#sendOnce(url, method, build, over, via)
       if (left === 0 || !(await asksForNonce(response))) return response
       const nonce = this.#nonces.get(url.origin)
       if (nonce === undefined || nonce === before) return response
@@ -63,8 +64,14 @@ export class Http {
     }
   }
 
-  async #sendOnce(url: URL, method: string, build: (proof: string) => RequestInit, over: ProofOver): Promise<Response> {
-    const { fetch, key, now, random } = this.#options
+  async #sendOnce(
+    url: URL,
+    method: string,
+    build: (proof: string) => RequestInit,
+    over: ProofOver,
+    via: typeof fetch,
+  ): Promise<Response> {
+    const { key, now, random } = this.#options
     const proof = makeDpopProof(
       {
         htm: method,
@@ -76,7 +83,7 @@ export class Http {
       },
       key,
     )
-    const response = await fetch(url, { ...build(proof), method, redirect: 'manual' })
+    const response = await via(url, { ...build(proof), method, redirect: 'manual' })
     const nonce = response.headers.get('dpop-nonce')
     if (nonce !== null && nonceForm.test(nonce)) this.#nonces.set(url.origin, nonce)
     return response

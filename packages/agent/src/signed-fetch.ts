@@ -27,6 +27,8 @@ export interface SignedCall {
      * It is repeated if its answer was lost, and after `uses_reserved` and `budget_reserved`.
      */
     patienceMs?: number
+    /** Takes the signed requests in place of the agent's `fetch`: an enforcement point in this process. */
+    via?: typeof fetch
   }
 }
 
@@ -76,7 +78,7 @@ export async function signedFetch(options: SignedFetchOptions, { url, init, call
   }
   let lost: ServiceError | undefined
   for (let losses = 0; ; ) {
-    const response = await http.send(url, method, build, over).catch((error: unknown) => {
+    const response = await http.send(url, method, build, over, undefined, call.via).catch((error: unknown) => {
       init.signal?.throwIfAborted()
       return lostOf(error)
     })

@@ -70,7 +70,7 @@ function heldValue(value: unknown, { redact: fields }: Owed) {
 }
 
 /** No streams, functions or objects with a class: JSON does not show what these would contain when they are sent. */
-function isJson(value: unknown): boolean {
+export function isJson(value: unknown): boolean {
   if (typeof value !== 'object' || value === null)
     return value === undefined || ['string', 'number', 'boolean', 'object'].includes(typeof value)
   if (Array.isArray(value)) return value.every(isJson)

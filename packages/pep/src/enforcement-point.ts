@@ -42,6 +42,11 @@ export interface EnforcementPointOptions {
   /** Evidence's public URL. If set, evidence gets each outcome too, so that a PDP cannot withhold one. */
   evidenceUrl?: string
   store: OutcomeStore
+  /**
+   * The point stands in the process of the agent that it decides for, which can go around it. It enforces nothing, and each outcome says so
+   * (`enforced_by: in_process`).
+   */
+  inProcess?: boolean
   fetch?: typeof fetch
   /** ms since the epoch */
   now: () => number
@@ -131,6 +136,8 @@ export interface EnforcementPoint extends AsyncDisposable {
   readonly id: string
   /** This start of the enforcement point, by a random name that is part of permits, decisions and outcomes. */
   readonly instance: string
+  /** Whether it stands in the process of the agent that it decides for, as its outcomes then say. */
+  readonly isInProcess: boolean
   /**
    * Why all calls are refused, for a readiness check: the PDP does not know this point (`caller_unauthenticated`) or its outcome key
    * (`outcomes_unverified`), or too many outcomes wait (`queue_full`). Based on the PDP's last answers; undefined if no problem is known.
@@ -181,7 +188,7 @@ const graceMs = 2000
  * Opens an enforcement point: it asks the PDP about every action and acts only on a verified permit. Everything unclear is denied (V13).
  */
 export async function openEnforcementPoint(options: EnforcementPointOptions): Promise<EnforcementPoint> {
-  const { id, trust, callerKey, now, random, notify, timeoutMs = 2000 } = options
+  const { id, trust, callerKey, now, random, notify, timeoutMs = 2000, inProcess = false } = options
   const onProblem = (problem: ServiceError) => {
     try {
       options.onProblem?.(problem)
@@ -207,6 +214,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     instance,
     installation: trust.installation,
     key: options.outcomeKey,
+    inProcess,
     pdp,
     evidence:
       options.evidenceUrl === undefined
@@ -388,6 +396,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   return {
     id,
     instance,
+    isInProcess: inProcess,
     get obstacle() {
       return pdp.isKnown ? outcomes.obstacle : 'caller_unauthenticated'
     },

@@ -10,7 +10,7 @@ import { type PendingOutcome, PendingOutcomes } from './pending-outcomes.ts'
 /** What an enforcement point reports about one decision. The reporter adds who says it, when, and its place in the instance's chain. */
 export type Report = Omit<
   Outcome,
-  'installation' | 'enforcement_point' | 'instance' | 'sequence' | 'previous' | 'answered' | 'at'
+  'installation' | 'enforcement_point' | 'instance' | 'sequence' | 'previous' | 'answered' | 'at' | 'enforced_by'
 >
 
 export interface OutcomeReporterOptions {
@@ -19,6 +19,8 @@ export interface OutcomeReporterOptions {
   instance: string
   installation: string
   key: SigningKey<'outcome'>
+  /** The point stands in the process of the agent that it decides for, and each outcome says so. */
+  inProcess?: boolean
   pdp: PdpClient
   /** Gets each outcome too: once the PDP has answered it, or earlier if the PDP does not answer. */
   evidence?: EvidenceClient | undefined
@@ -103,12 +105,13 @@ export class OutcomeReporter implements AsyncDisposable {
 
   /** Signs now, in the order of the calls, and delivers later. Also accepts outcomes over the bound, because their effect has happened. */
   report(report: Report): void {
-    const { id, instance, installation, key, now } = this.#options
+    const { id, instance, installation, key, inProcess, now } = this.#options
     const sequence = this.#sequence + 1
     const at = new Date(now()).toISOString()
     const chained = { sequence, ...(this.#previous === undefined ? {} : { previous: this.#previous }) }
     const place = { instance, ...chained, answered: this.#answered }
-    const outcome = signOutcome({ ...report, installation, enforcement_point: id, ...place, at }, key)
+    const where = inProcess ? { enforced_by: 'in_process' as const } : {}
+    const outcome = signOutcome({ ...report, installation, enforcement_point: id, ...where, ...place, at }, key)
     this.#pending.add(outcome, sequence)
     this.#sequence = sequence
     this.#previous = outcomeHash(outcome)

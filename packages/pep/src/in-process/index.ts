@@ -1,0 +1,9 @@
+export { guardedTool } from './guarded-tool.ts'
+export {
+  type ActingAgent,
+  type Decided,
+  type GrantOfAgent,
+  type ToolGuard,
+  type ToolGuardOptions,
+  toolGuard,
+} from './tool-guard.ts'

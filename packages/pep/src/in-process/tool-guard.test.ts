@@ -1,0 +1,213 @@
+import { ServiceError } from '@bailiwick/errors'
+import { describe, expect, it, vi } from 'vitest'
+import { aPoint, FakePdp } from '../pdp.fixture.ts'
+import { guardedTool } from './guarded-tool.ts'
+import { type ActingAgent, type ToolGuardOptions, toolGuard } from './tool-guard.ts'
+
+const address = 'http://localhost:8430'
+
+/** It shows a credential, and repeats a call when a nonce is demanded, as the real one does. */
+const agent: ActingAgent = {
+  async fetch(url, { method }, { via }) {
+    const headers = { authorization: 'DPoP a.b.c', dpop: 'd.e.f', 'bailiwick-call-id': 'call_0123456789abcdef' }
+    const first = await via(url, { method, headers })
+    if (!first.headers.get('www-authenticate')?.includes('use_dpop_nonce')) return first
+    return via(url, { method, headers: { ...headers, dpop: `d.e.${first.headers.get('dpop-nonce')}` } })
+  },
+}
+
+async function opened(more: Partial<ToolGuardOptions> = {}) {
+  const pdp = await FakePdp.start()
+  const point = await aPoint(pdp, { inProcess: true })
+  const guard = toolGuard({ agent, grant: { grantId: 'grt_1' }, point, server: 'invoices', address, ...more })
+  return {
+    pdp,
+    point,
+    guard,
+    async [Symbol.asyncDispose]() {
+      await point[Symbol.asyncDispose]()
+      await pdp[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const deny = (reason: string, more: object = {}) => ({ body: { decision: false, context: { reason, ...more } } })
+
+describe('a tool in the agent’s own process', () => {
+  it('runs once with what was decided, and its outcome says where it was decided', async () => {
+    await using world = await opened()
+    const effect = vi.fn(async ({ invoice }: Record<string, unknown>) => `${invoice}: 120.00`)
+    const found = await world.guard.run('read', { invoice: 'INV-1' }, effect)
+    expect(found).toEqual({ allowed: true, result: 'INV-1: 120.00' })
+    expect(effect).toHaveBeenCalledOnce()
+    expect(world.pdp.evaluations).toMatchObject([
+      {
+        action: { name: 'tools/call', properties: { invoice: 'INV-1' } },
+        resource: { type: 'tool', id: 'invoices/read' },
+        context: { bailiwick: { credential: 'a.b.c', htm: 'POST', htu: `${address}/` } },
+      },
+    ])
+    await world.point.delivered()
+    expect(world.pdp.outcomes).toMatchObject([{ status: 'succeeded', enforced_by: 'in_process' }])
+  })
+
+  it('gets arguments of its own, which other code cannot reach', async () => {
+    await using world = await opened()
+    const given: { lines: number[] } = { lines: [1] }
+    world.pdp.answer = (evaluation) => {
+      given.lines.push(2)
+      return world.pdp.allow(evaluation)
+    }
+    const found = await world.guard.run('post', given, async (properties) => {
+      const got = JSON.stringify(properties)
+      Object.assign(properties, { lines: [3] })
+      return got
+    })
+    // The point reads the action once more after the permit, and refuses a call that changed meanwhile.
+    expect(found).toMatchObject({ allowed: false, code: 'permit_action_mismatch' })
+    expect(
+      await world.guard.run('post', { lines: [1] }, (properties) => Object.assign(properties, { more: 1 })),
+    ).toEqual({
+      allowed: true,
+      result: { lines: [1], more: 1 },
+    })
+  })
+
+  it('does not run after a denial, and the model reads what it can do', async () => {
+    await using world = await opened()
+    world.pdp.answer = () => deny('argument_out_of_bounds')
+    const effect = vi.fn()
+    const found = await world.guard.run('adjust', { amount: 501 }, effect)
+    expect(found).toMatchObject({ allowed: false, code: 'argument_out_of_bounds' })
+    expect('words' in found && found.words).toMatch(
+      /^DENIED \(argument_out_of_bounds\): this call was not executed\. .+/,
+    )
+    expect(effect).not.toHaveBeenCalled()
+  })
+
+  it('runs once when the decision point first demands a nonce', async () => {
+    await using world = await opened()
+    world.pdp.answer = (evaluation) =>
+      evaluation.context.bailiwick.proof === 'd.e.nonce-1'
+        ? world.pdp.allow(evaluation)
+        : deny('proof_nonce_required', { dpop_nonce: 'nonce-1' })
+    const effect = vi.fn(async () => 1)
+    expect(await world.guard.run('read', {}, effect)).toEqual({ allowed: true, result: 1 })
+    expect(effect).toHaveBeenCalledOnce()
+  })
+
+  it.each<[string, string, Partial<ToolGuardOptions>]>([
+    ['the decision point is away', 'pdp_unavailable', {}],
+    [
+      'the issuer is away',
+      'service_unreachable',
+      { agent: { fetch: () => Promise.reject(new ServiceError('service_unreachable')) } },
+    ],
+    ['the agent fails', 'internal', { agent: { fetch: () => Promise.reject(new Error('?')) } }],
+    ['the agent asks nobody', 'internal', { agent: { fetch: async () => new Response() } }],
+  ])('does not run while there is no decision: %s', async (_, code, more) => {
+    await using world = await opened(more)
+    world.pdp.answer = () => ({ status: 500 })
+    const effect = vi.fn()
+    expect(await world.guard.run('read', {}, effect)).toMatchObject({ allowed: false, code })
+    expect(effect).not.toHaveBeenCalled()
+  })
+
+  it('does not run with arguments that are no JSON', async () => {
+    await using world = await opened()
+    const effect = vi.fn()
+    for (const odd of [{ at: new Date() }, { n: 1n }, { n: Number.NaN }])
+      expect(await world.guard.run('read', odd, effect)).toMatchObject({ allowed: false, code: 'request_malformed' })
+    expect(effect).not.toHaveBeenCalled()
+  })
+
+  it.each<[string, () => unknown]>([
+    ['throws', () => Promise.reject(new Error('the ledger is closed'))],
+    [
+      'throws at once',
+      () => {
+        throw new Error('the ledger is closed')
+      },
+    ],
+    [
+      'throws what an agent would repeat',
+      () => Promise.reject(new ServiceError('pdp_unavailable', 'the ledger is closed')),
+    ],
+  ])('runs once, passes on the error and is reported as failed when it %s', async (_, act) => {
+    await using world = await opened()
+    const effect = vi.fn(act)
+    await expect(world.guard.run('read', {}, effect)).rejects.toThrow('the ledger is closed')
+    expect(effect).toHaveBeenCalledOnce()
+    await world.point.delivered()
+    expect(world.pdp.outcomes).toMatchObject([{ status: 'failed', enforced_by: 'in_process' }])
+  })
+
+  it('is no success when it gives something that works only later', async () => {
+    await using world = await opened()
+    const later = async function* () {
+      yield 1
+    }
+    await expect(world.guard.run('read', {}, () => later())).rejects.toThrow(TypeError)
+    await expect(world.guard.run('read', {}, () => new ReadableStream())).rejects.toThrow(TypeError)
+    await world.point.delivered()
+    expect(world.pdp.outcomes.map(({ status }) => status)).toEqual(['failed', 'failed'])
+  })
+
+  it('is hidden in part where the decision demands it, in a text too', async () => {
+    await using world = await opened()
+    const properties = { vendor: 'bailiwick', action: 'redact', fields: ['iban'] }
+    const obligations = [{ id: 'hide', type: 'custom' as const, properties }]
+    world.pdp.answer = (evaluation) => world.pdp.allow(evaluation, { obligations })
+    const result = '{"total":"120.00","iban":"DE02"}'
+    expect(await world.guard.run('read', {}, () => result)).toEqual({
+      allowed: true,
+      result: '{"total":"120.00","iban":"[redacted]"}',
+    })
+    await expect(world.guard.run('read', {}, () => 'the "iban" is DE02')).rejects.toMatchObject({
+      code: 'answer_withheld',
+    })
+    expect(await world.guard.run('read', {}, () => 'paid')).toEqual({ allowed: true, result: 'paid' })
+  })
+
+  it('needs a point that says where it stands', async () => {
+    await using pdp = await FakePdp.start()
+    await using point = await aPoint(pdp)
+    const options = { agent, grant: { grantId: 'grt_1' }, point, server: 'invoices', address }
+    expect(() => toolGuard(options)).toThrow(expect.objectContaining({ code: 'config_invalid' }))
+  })
+})
+
+describe('the options of a tool', () => {
+  it('keep everything but their execute', async () => {
+    await using world = await opened()
+    const execute = vi.fn(
+      async (_: { invoice: string }, { abortSignal }: { abortSignal?: AbortSignal; runId?: string }) => {
+        expect(abortSignal?.aborted).toBe(false)
+        return 'INV-1: 120.00'
+      },
+    )
+    const tool = guardedTool(world.guard, { id: 'read', description: 'Reads one invoice.', execute })
+    expect(tool).toMatchObject({ id: 'read', description: 'Reads one invoice.' })
+    expect(await tool.execute({ invoice: 'INV-1' }, { runId: 'run-1' })).toBe('INV-1: 120.00')
+    expect(execute).toHaveBeenCalledWith({ invoice: 'INV-1' }, expect.objectContaining({ runId: 'run-1' }))
+  })
+
+  it('turn a denial into a text, or into an error where the tool declares the form of its answers', async () => {
+    await using world = await opened()
+    world.pdp.answer = () => deny('action_not_granted')
+    const execute = vi.fn(async (_input: object, _context: object) => 'done' as unknown)
+    expect(await guardedTool(world.guard, { id: 'delete', execute }).execute({}, {})).toMatch(
+      /^DENIED \(action_not_granted\)/,
+    )
+    const strict = guardedTool(world.guard, { id: 'delete', outputSchema: {}, execute })
+    await expect(strict.execute({}, {})).rejects.toThrow('DENIED (action_not_granted)')
+    expect(execute).not.toHaveBeenCalled()
+  })
+
+  it('are refused without an execute', async () => {
+    await using world = await opened()
+    expect(() => guardedTool(world.guard, { id: 'search' })).toThrow(
+      expect.objectContaining({ code: 'config_invalid' }),
+    )
+  })
+})
