@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { commitNow, freePage, machine, plain } from './run-page.ts'
 
-// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | models-race | abuse | interleavings | rotations | trifecta | reference | compiled-policies | logs | packages | canaries | mcp-canaries | mutants | stryker]
+// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | models-race | abuse | interleavings | rotations | trifecta | reference | compiled-policies | logs | mastra | packages | canaries | mcp-canaries | mutants | stryker]
 // npm run nightly -- outages: BAILIWICK_OUTAGES=3600 chooses how long the broker is away, in s.
 // npm run nightly -- kills --count 10000: a campaign that goes on where it was interrupted; its options stand in test/chaos/campaign.ts.
 // The long counts, whose smoke counts CI runs: each writes test/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
@@ -248,6 +248,21 @@ const runs: Run[] = [
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^(log kills|disk full|clean logs|log mutants|stalled sink): /),
+  },
+  {
+    name: 'mastra',
+    about:
+      'Tools in the process of an agent of Mastra: its own loop, installed by its lock (132 MB), with a model that plays a script, against a real installation.',
+    command: [
+      'sh',
+      '-ec',
+      `npm ci --prefix test/judges/mastra --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error
+exec "$@" --project judges test/judges/in-process.test.ts`,
+      'sh',
+      ...vitest,
+    ],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: ofTests(/^judges: /),
   },
   {
     name: 'packages',

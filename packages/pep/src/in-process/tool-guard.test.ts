@@ -153,6 +153,17 @@ describe('a tool in the agent’s own process', () => {
     expect(world.pdp.outcomes.map(({ status }) => status)).toEqual(['failed', 'failed'])
   })
 
+  it('learns that its call must end, and is then no success', async () => {
+    await using world = await opened()
+    const ended = world.guard.run('read', {}, async (_, signal) => {
+      const aborted = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+      void world.point[Symbol.asyncDispose]()
+      await aborted
+      return 'too late'
+    })
+    await expect(ended).rejects.toMatchObject({ code: 'stream_cut' })
+  })
+
   it('is hidden in part where the decision demands it, in a text too', async () => {
     await using world = await opened()
     const properties = { vendor: 'bailiwick', action: 'redact', fields: ['iban'] }
