@@ -104,7 +104,7 @@ describe('a tool in the agent’s own process', () => {
       { agent: { fetch: () => Promise.reject(new ServiceError('service_unreachable')) } },
     ],
     ['the agent fails', 'internal', { agent: { fetch: () => Promise.reject(new Error('?')) } }],
-    ['the agent asks nobody', 'internal', { agent: { fetch: async () => new Response() } }],
+    ['the agent does not ask', 'internal', { agent: { fetch: async () => new Response() } }],
   ])('does not run while there is no decision: %s', async (_, code, more) => {
     await using world = await opened(more)
     world.pdp.answer = () => ({ status: 500 })
