@@ -18,8 +18,8 @@ const root = join(import.meta.dirname, '../..')
 /** What a page has its reader do: save a file, change lines of one, or type commands. */
 export type Step =
   | { kind: 'save'; file: string; text: string }
-  | { kind: 'change'; file: string; lines: string[] }
-  | { kind: 'type'; commands: string; goesOn: boolean; shows: string[] }
+  | { kind: 'change'; file: string; lines: readonly string[] }
+  | { kind: 'type'; commands: string; goesOn: boolean; shows: readonly string[] }
 
 /**
  * The steps of a page, in its order: every fenced block is one. The sentence before a block says what to do with it: "Save this as `NAME`", or "In

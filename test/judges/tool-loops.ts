@@ -90,7 +90,7 @@ function played(script: Script, prompts: Prompt[]) {
     async doStream({ prompt }: { prompt: Prompt }) {
       prompts.push(prompt)
       const { content, finishReason } = next()
-      const parts = content.flatMap((said) =>
+      const parts = content.flatMap((said): object[] =>
         said.type === 'text'
           ? [
               { type: 'text-start', id: 't' },
