@@ -19,12 +19,17 @@ def story(grant: str, *servers: str) -> list[int]:
     seen: list[int] = []
     with Agent.from_env() as agent, httpx.Client() as client:
         for server in servers * 5:
-            for _ in range(20):
-                answer = client.get(f"{server}/invoices/INV-1", auth=Auth(agent, grant, resource=server))
-                if answer.json().get("error") not in PASSING:
-                    break
-            seen.append(answer.status_code)
+            seen.append(call(client, server, Auth(agent, grant, resource=server)))
     return seen
+
+
+def call(client: httpx.Client, server: str, auth: Auth) -> int:
+    answer = client.get(f"{server}/invoices/INV-1", auth=auth)
+    for _ in range(20):
+        if answer.json().get("error") not in PASSING:
+            break
+        answer = client.get(f"{server}/invoices/INV-1", auth=auth)
+    return answer.status_code
 
 
 if __name__ == "__main__":
