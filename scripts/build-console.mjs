@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = join(root, 'packages/console')
@@ -16,6 +17,7 @@ const sources = () => {
   )
   const all = ['index.html', 'package.json', 'tsconfig.json', 'vite.config.ts', ...files].sort()
   const hash = createHash('sha256').update(readFileSync(join(root, 'package-lock.json')))
+  hash.update(readFileSync(fileURLToPath(import.meta.url)))
   for (const name of all) if (/\.\w+$/.test(name)) hash.update(name).update(readFileSync(join(folder, name)))
   return hash.digest('hex')
 }
@@ -32,7 +34,17 @@ export function buildConsole(node = process.execPath) {
     stdio: ['ignore', 2, 2],
   })
   if (status !== 0) throw new Error(`the console could not be built: ${error ? error.message : `exit ${status}`}`)
+  compress(join(folder, 'dist/assets'))
   writeFileSync(stamp, now)
+}
+
+/** Compresses once, as small as it gets. The server sends these files as they are, and compresses nothing itself. */
+function compress(assets) {
+  for (const name of readdirSync(assets)) {
+    const bytes = readFileSync(join(assets, name))
+    writeFileSync(join(assets, `${name}.br`), brotliCompressSync(bytes))
+    writeFileSync(join(assets, `${name}.gz`), gzipSync(bytes, { level: 9 }))
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) buildConsole()

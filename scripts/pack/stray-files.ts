@@ -6,7 +6,7 @@ const allowed: Record<Published['form'], readonly RegExp[]> = {
     /^(package\.json|README\.md|LICENSE|LICENSES-console\.txt|bin\/bailiwick\.js|dist\/packages\/cli\/package\.json)$/,
     /^dist\/(packages|services|_virtual)\/[\w/.-]+\.js(\.map)?$/,
     /^dist\/packages\/grant-store\/src\/redis\/lua\/[\w.-]+\.lua$/,
-    /^dist\/packages\/console\/dist\/(index\.html|assets\/[\w.-]+\.(js|css))$/,
+    /^dist\/packages\/console\/dist\/(index\.html|assets\/[\w.-]+\.(js|css)(\.(br|gz))?)$/,
     /^dist\/policies\/[\w-]+\.(cedar|cedarschema)$/,
   ],
 }

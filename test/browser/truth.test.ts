@@ -130,6 +130,7 @@ describe.skipIf(noBrowser)('the console with a slow server or person, in Chromiu
     const { page } = desk.olivia
     await desk.goTo(`requests/${requestId}`)
     await desk.olivia.press('Deny…')
+    await page.getByRole('dialog').getByLabel('Reason').fill('not this month')
     await desk.olivia.press('Deny it')
     await page.getByText('Denied.', { exact: true }).waitFor()
     await expect
@@ -140,8 +141,11 @@ describe.skipIf(noBrowser)('the console with a slow server or person, in Chromiu
     await page.route(forgotten, (route) => route.fulfill({ status: 404, json: { title: 'Unknown' } }))
     await desk.goTo(`requests/${requestId}`)
     await page.getByRole('heading', { name: 'This request ended a while ago.' }).waitFor()
-    await page.getByText('Denied by a person').waitFor()
-    await page.getByRole('link', { name: 'Everything that evidence has about it' }).waitFor()
+    await page.getByText('Request denied').waitFor()
+    await page.getByRole('link', { name: 'Everything that evidence has about it' }).click()
+    const denial = page.locator('.step', { hasText: 'Request denied' })
+    await denial.getByText('by owner', { exact: true }).waitFor()
+    await denial.getByText('not this month').waitFor()
     await page.unroute(forgotten)
     await desk.goTo(`requests/req_${'A'.repeat(43)}`)
     await page.getByRole('heading', { name: 'There is no such request.' }).waitFor()

@@ -32,8 +32,8 @@ it('says in words what a person approves', () => {
       'costs the amount at /amount in the currency at /currency; at most 10 times',
     'May do GET or HEAD on any api below https://erp.example/v1/invoices/; at most once',
     'At most 200 calls in all',
-    'May spend at most 2000.00 EUR and 1 CHF in all',
-    'At most 1000000 bytes sent out in all',
+    'May spend at most 2,000.00 EUR and 1 CHF in all',
+    'At most 1,000,000 bytes sent out in all',
     'May delegate to any agent, at most 2 deep and to at most 5 by each holder',
   ])
 })
@@ -49,6 +49,11 @@ it('says of one what it says of many, and where an argument must begin', () => {
   expect(inside('/srv/reports/')).toMatch(/; only where \/path is inside \/srv\/reports\/; /)
   expect(inside('/my files, and all else/')).toMatch(/; only where \/path is inside "\/my files, and all else\/"; /)
   expect(describe({ ...task, max_children: 0 }).at(-1)).toBe('May not delegate')
+})
+
+it('allows one exact action once, though its authority would allow more', () => {
+  const [, read, , , calls] = describe({ ...task, budget: {} }, { once: true })
+  expect([read, calls]).toEqual(['May do tools/call on tool invoices.read; at most once', 'At most 1 call in all'])
 })
 
 it('says where there is no limit', () => {

@@ -6,13 +6,14 @@ import { spellForeign, spellUnseen } from './unseen.ts'
  * Describes an authority in short plain English lines for its approver: the task, a line for each permission, then every limit, or that
  * there is none. Uses only canonical fields. Text that an agent could write to imitate ours, above all the name of its task, is quoted as
  * JSON, with invisible and reordering characters as `\uXXXX`. It is repeated, spelled out, if one of its letters could be mistaken for
- * another. The caller must escape for HTML.
+ * another. The caller must escape for HTML. `once`: a grant of it is good for one exact action, so that its own limits on uses and calls do not count.
  */
-export function describe(authority: Authority): string[] {
+export function describe(authority: Authority, { once = false }: { once?: boolean } = {}): string[] {
+  const { permissions, budget } = authority
   return [
     taskLine(authority),
-    ...authority.permissions.map(permissionLine),
-    ...budgetLines(authority.budget),
+    ...permissions.map((each) => permissionLine(once ? { ...each, max_uses: 1 } : each)),
+    ...budgetLines(once ? { ...budget, calls: 1 } : budget),
     delegationLine(authority),
   ]
 }
@@ -51,8 +52,8 @@ function constraintWords({ eq, in: values, min, max, prefix }: Constraint): stri
     [
       ...(eq === undefined ? [] : [`is ${quoted(eq)}`]),
       ...(values === undefined ? [] : [`is one of ${values.map(quoted).join(', ')}`]),
-      ...(min === undefined ? [] : [`is at least ${min}`]),
-      ...(max === undefined ? [] : [`is at most ${max}`]),
+      ...(min === undefined ? [] : [`is at least ${grouped(min)}`]),
+      ...(max === undefined ? [] : [`is at most ${grouped(max)}`]),
       ...(prefix === undefined
         ? []
         : [isPathPrefix(prefix) ? `is inside ${bare(prefix)}` : `starts with ${quoted(prefix)}`]),
@@ -62,13 +63,13 @@ function constraintWords({ eq, in: values, min, max, prefix }: Constraint): stri
 }
 
 function budgetLines({ calls, cost, egress_bytes: egress }: Budget): string[] {
-  const amounts = Object.entries(cost ?? {}).map(([currency, amount]) => `${amount} ${currency}`)
+  const amounts = Object.entries(cost ?? {}).map(([currency, amount]) => `${grouped(amount)} ${currency}`)
   return [
-    calls === undefined ? 'No limit on calls' : `At most ${calls} ${calls === 1 ? 'call' : 'calls'} in all`,
+    calls === undefined ? 'No limit on calls' : `At most ${grouped(calls)} ${calls === 1 ? 'call' : 'calls'} in all`,
     amounts.length === 0
       ? 'No budget for money: what declares a cost is refused'
       : `May spend at most ${listed(amounts, 'and')} in all`,
-    egress === undefined ? 'No limit on bytes sent out' : `At most ${egress} bytes sent out in all`,
+    egress === undefined ? 'No limit on bytes sent out' : `At most ${grouped(egress)} bytes sent out in all`,
   ]
 }
 
@@ -79,7 +80,13 @@ function delegationLine({ max_depth: depth, max_children: children, delegates }:
 }
 
 function times(count: number): string {
-  return count === 1 ? 'once' : `${count} times`
+  return count === 1 ? 'once' : `${grouped(count)} times`
+}
+
+/** Digits in threes: a reader must not have to count the digits of what they sign. Nothing is rounded. */
+function grouped(value: number | string): string {
+  const [, sign = '', whole = '', decimals = ''] = /^(-?)(\d+)(\.\d+)?$/.exec(String(value)) ?? []
+  return whole === '' ? String(value) : `${sign}${whole.replace(/\B(?=(\d{3})+$)/g, ',')}${decimals}`
 }
 
 function listed(words: readonly string[], last: 'and' | 'or'): string {

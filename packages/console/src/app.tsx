@@ -4,6 +4,7 @@ import { api, onSignedOut, Problem, setServerTime } from './api.ts'
 import type { Invitation } from './ceremonies.ts'
 import { Door } from './pages/door.tsx'
 import { Join } from './pages/join.tsx'
+import { dropDrafts } from './pages/narrow-draft.ts'
 import { Welcome } from './pages/welcome.tsx'
 import { Shell } from './shell.tsx'
 import type { Hello, Me } from './types.ts'
@@ -84,6 +85,7 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
   }
   if (!me.data) return me.error ? <Away error={me.error} /> : <Loading />
   const leave = () => {
+    dropDrafts()
     setLeft(true)
     setGone(true)
     client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'hello' })

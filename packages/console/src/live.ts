@@ -1,6 +1,6 @@
 import { type QueryClient, useQueryClient } from '@tanstack/react-query'
-import { useEffect, useState } from 'react'
-import { tellSignedOut } from './api.ts'
+import { useEffect, useRef, useState } from 'react'
+import { query, tellSignedOut } from './api.ts'
 
 const depends: Record<string, string[]> = {
   requests: ['requests', 'request', 'me', 'agents'],
@@ -23,17 +23,18 @@ const reopenMs = 5000
 const pollMs = 15_000
 
 /**
- * Refetches what is shown when the server says that it changed, or at intervals where the server cannot say. Returns
- * whether the event source is open.
+ * Refetches what is shown when the server says that it changed, or at intervals where the server cannot say. `since`: the server's time
+ * before anything else was fetched. Returns whether the event source is open.
  */
-export function useLive(): boolean {
+export function useLive(since: string): boolean {
   const client = useQueryClient()
   const [listening, setListening] = useState(false)
   const [attempt, setAttempt] = useState(0)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each attempt opens another source
+  const first = useRef(since)
   useEffect(() => {
     let again: ReturnType<typeof setTimeout> | undefined
-    const source = new EventSource('/console/api/events')
+    // The server begins with what changed since then. A browser that reconnects by itself asks the same.
+    const source = new EventSource(`/console/api/events${query(attempt === 0 ? { since: first.current } : {})}`)
     const due = new Set<string>()
     let timer: ReturnType<typeof setTimeout> | undefined
     let last = 0
@@ -45,7 +46,7 @@ export function useLive(): boolean {
     }
     source.addEventListener('open', () => {
       setListening(true)
-      void refresh(client) // what changed before the event source opened
+      if (attempt > 0) void refresh(client) // what changed while there was no event source
     })
     source.addEventListener('error', () => {
       setListening(false)

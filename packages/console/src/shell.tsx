@@ -11,13 +11,15 @@ import { RetireRecoveryDialog } from './pages/people-dialogs.tsx'
 import { RegistryPage } from './pages/registry.tsx'
 import { RequestPage } from './pages/request.tsx'
 import { RulesPage } from './pages/rules.tsx'
-import { Link, useRoute } from './router.tsx'
+import { backTo, Link, useRoute } from './router.tsx'
 import type { Me, Recovery } from './types.ts'
 import { Boundary } from './ui/boundary.tsx'
 import { problemText } from './ui/dialog.tsx'
+import { number } from './ui/numbers.ts'
 import { Mark } from './ui/outside.tsx'
 import { useSay } from './ui/say.tsx'
 import { When } from './ui/time.tsx'
+import { useTitle, useWaiting } from './ui/title.ts'
 import { Visible } from './ui/visible.tsx'
 
 const places = [
@@ -32,14 +34,12 @@ const places = [
 
 /** The frame of every page: the current page, the signed-in person, the other pages, and the warnings for everyone. */
 export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft(): void }) {
-  const listening = useLive()
+  const listening = useLive(me.now)
   const say = useSay()
-  const [page = 'inbox', id] = useRoute()
+  const [page = 'inbox', id, ...more] = useRoute()
   const here = page === 'requests' ? 'inbox' : page
   const main = useArrival(`${page} ${id}`)
-  useEffect(() => {
-    document.title = me.pending > 0 ? `(${me.pending}) Bailiwick` : 'Bailiwick'
-  }, [me.pending])
+  useWaiting(me.pending)
   const leave = async () => {
     try {
       await api('/session/end', {})
@@ -74,12 +74,16 @@ export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft():
       </header>
       <nav className="nav" aria-label="Console">
         {places.map(([name, title]) => (
-          <Link key={name} to={`/console/${name}`} aria-current={here === name ? 'page' : undefined}>
+          <Link
+            key={name}
+            to={here === name && page !== 'requests' ? `/console/${name}` : backTo(`/console/${name}`)}
+            aria-current={here === name ? 'page' : undefined}
+          >
             {title}
             {name === 'inbox' && me.pending > 0 ? (
               <span className="count">
-                {me.pending.toLocaleString()}
-                <span className="hidden"> waiting</span>
+                {number(me.pending)}
+                <span className="hidden"> waiting for you</span>
               </span>
             ) : null}
           </Link>
@@ -88,7 +92,7 @@ export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft():
       <main id="main" className="main" tabIndex={-1} ref={main}>
         <Banners me={me} stale={stale} />
         <Boundary key={`${page} ${id}`}>
-          <PageOf page={page} id={id} me={me} />
+          <PageOf page={page} id={id} more={more.length > 0} me={me} />
         </Boundary>
       </main>
     </div>
@@ -106,7 +110,9 @@ function useArrival(place: string) {
   return main
 }
 
-function PageOf({ page, id, me }: { page: string; id: string | undefined; me: Me }) {
+function PageOf({ page, id, more, me }: { page: string; id: string | undefined; more: boolean; me: Me }) {
+  // The server knows the same addresses (`places` in approval's page.ts).
+  if (more || (id !== undefined && page !== 'requests' && page !== 'evidence')) return <NoSuchPage />
   if (page === 'requests' && id !== undefined) return <RequestPage key={id} id={id} me={me} />
   if (page === 'grants') return <GrantsPage />
   if (page === 'agents') return <AgentsPage />
@@ -115,7 +121,20 @@ function PageOf({ page, id, me }: { page: string; id: string | undefined; me: Me
   if (page === 'people') return <PeoplePage me={me} />
   if (page === 'evidence')
     return id === undefined ? <EvidencePage /> : <TracePage key={id} id={decodeURIComponent(id)} />
-  return <InboxPage me={me} />
+  if (page === 'inbox') return <InboxPage me={me} />
+  return <NoSuchPage />
+}
+
+function NoSuchPage() {
+  useTitle('No such page')
+  return (
+    <>
+      <h1>There is no such page</h1>
+      <p>
+        The address may be misspelt, or be one of an older version. <Link to="/console/inbox">Go to the inbox</Link>
+      </p>
+    </>
+  )
 }
 
 function Banners({ me, stale }: { me: Me; stale: boolean }) {

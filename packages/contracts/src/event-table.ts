@@ -70,6 +70,7 @@ export interface GistPart {
 }
 
 const part = (...of: (Pointer | 'subject')[]): GistPart => ({ of })
+const by = (...of: Pointer[]): GistPart => ({ of, after: 'by' })
 
 const ofRequest = { approvalOf: '/request_id' } as const
 const answer = { kind: 'approval', from: ['/request_id'] } as const
@@ -122,8 +123,8 @@ export const eventTable: Readonly<Record<LeafEventType, EventRow>> = {
     words: 'Approved',
     tone: 'good',
   },
-  'request.denied': { ...answer, values: reason, words: 'Denied by a person', tone: 'bad' },
-  'request.expired': { ...answer, words: 'Expired unanswered', tone: 'warn' },
+  'request.denied': { ...answer, values: reason, words: 'Request denied', tone: 'bad', gist: [by('/by')] },
+  'request.expired': { ...answer, words: 'Request expired', tone: 'warn' },
   'request.cancelled': { ...answer, words: 'Taken back by the agent', tone: 'plain' },
   'request.withdrawn': {
     kind: 'revocation',
@@ -131,6 +132,7 @@ export const eventTable: Readonly<Record<LeafEventType, EventRow>> = {
     values: reason,
     words: 'Withdrawn',
     tone: 'bad',
+    gist: [by('/by')],
   },
   'enrolment.offered': { kind: 'registry', words: 'Enrolment offered', tone: 'plain' },
   'revocation.requested': {
@@ -233,7 +235,7 @@ export const eventTable: Readonly<Record<LeafEventType, EventRow>> = {
     values: reason,
     words: 'Revoked',
     tone: 'bad',
-    gist: [part('/kind'), part('/target'), part('/reason'), { of: ['/by/id'], after: 'by' }],
+    gist: [part('/kind'), part('/target'), part('/reason'), by('/by/id')],
   },
   'revocation.acknowledged': { kind: 'revocation', words: 'Revocation is durable', tone: 'plain' },
 

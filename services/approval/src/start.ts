@@ -122,7 +122,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   started.use(consoleRoutes(http, approval, sessions))
   const auditor = keys.auditor && evidenceAuthorization(keys.auditor, approval)
   const evidence = evidenceReader(adapters.data, config.evidenceUrl, auditor)
-  evidenceRoutes(http, { evidence, sessions, trust })
+  evidenceRoutes(http, approval, { evidence, sessions })
   stopRoutes(http, approval, sessions)
   operatorRoutes(operator, approval)
   pageRoutes(http)

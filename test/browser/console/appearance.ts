@@ -55,6 +55,48 @@ export function appearance(desk: Desk): void {
     },
   )
 
+  it('asks once for each thing, keeps the search in the address, names each page, and says what is none', async () => {
+    const { page, sent } = desk.olivia
+    await desk.ask('found again')
+    const before = sent.length
+    await desk.goTo('inbox?show=all&q=found+again')
+    const link = page.getByRole('link', { name: 'found again' })
+    await link.waitFor()
+    await page.getByText('Live', { exact: true }).waitFor()
+    const asked = sent.slice(before).map((each) => new URL(each.split(' ')[0] ?? '').pathname)
+    for (const path of ['hello', 'me', 'requests', 'events'])
+      expect([path, asked.filter((each) => each === `/console/api/${path}`).length]).toEqual([path, 1])
+    expect(await page.title()).toMatch(/^\(\d+\) Inbox · Bailiwick$/)
+    await link.click()
+    await page.locator('article.request').waitFor()
+    expect(await page.title()).toContain('Invoice reconciler: "found again" · Bailiwick')
+    await page.goBack()
+    await link.waitFor()
+    expect(await page.getByRole('searchbox').inputValue()).toBe('found again')
+    await page.getByRole('searchbox').fill('found Olivia') // the owner’s name
+    await expect.poll(() => page.url()).toContain('q=found+Olivia')
+    await link.click()
+    await page.getByRole('link', { name: '← Inbox' }).click()
+    expect(await page.getByRole('searchbox').inputValue()).toBe('found Olivia')
+    await page.goto(`${desk.system.url}/console/no/such/page`)
+    await page.getByRole('heading', { name: 'There is no such page' }).waitFor()
+    expect(await page.title()).toContain('No such page')
+    const script = /\/console\/assets\/index-\S+\.js/.exec(await (await fetch(`${desk.system.url}/console`)).text())
+    const sizes = await Promise.all(
+      ['br', 'identity'].map(async (coding) => {
+        const response = await page.request.get(`${desk.system.url}${script}`, {
+          headers: { 'accept-encoding': coding },
+        })
+        return [response.headers()['content-encoding'], Number(response.headers()['content-length'])] as const
+      }),
+    )
+    expect(sizes.map(([coding]) => coding)).toEqual(['br', undefined])
+    expect(sizes[0]?.[1]).toBeLessThan(115 * 1024)
+    await using stranger = await aPerson(desk.browser)
+    await stranger.page.goto(`${desk.system.url.replace('localhost', '127.0.0.1')}/console/inbox`)
+    await stranger.page.getByRole('alert').getByText('work at localhost, and this page is open at 127.0.0.1').waitFor()
+  })
+
   it('no page can frame it, and only its own scripts and styles run', async () => {
     for (const path of ['/', '/console', '/console/inbox', '/console/requests/x', '/console/api/hello']) {
       const { headers } = await fetch(`${desk.system.url}${path}`)

@@ -27,7 +27,7 @@ export function people(desk: Desk): void {
     await desk.approve(requestId)
     await desk.olivia.page.getByText('Signed. More people must sign: 1 so far.').waitFor()
     expect(await desk.stateOf(requestId)).toBe('pending')
-    await desk.goTo('inbox')
+    await desk.goTo('inbox?show=all')
     const row = desk.olivia.page.locator(`article[data-request="${requestId}"]`)
     await row.getByText('You signed', { exact: true }).waitFor()
     await desk.goTo(`requests/${requestId}`)
@@ -53,6 +53,7 @@ export function people(desk: Desk): void {
     await desk.olivia.press('Invite a person…')
     await page.getByLabel('Approver id').fill('carla')
     await page.getByRole('dialog').getByLabel('Name', { exact: true }).fill('Carla Colleague')
+    expect(await page.getByRole('dialog').locator('input:checked').count()).toBe(0) // each group is a decision
     await desk.olivia.press('Make the link')
     const link = (await page.locator('.link-box').textContent()) ?? ''
     await desk.olivia.press('Done')
@@ -120,13 +121,19 @@ export function people(desk: Desk): void {
   it('stops an agent, and then everything, after a confirmation (V7)', async () => {
     const { page } = desk.olivia
     await desk.grant(await desk.ask('to be stopped'))
+    await desk.ask('to be denied')
     await page.goto(`${desk.system.url}/console/agents`)
     await page
       .locator('article.card', { hasText: 'Invoice reconciler' })
       .getByRole('button', { name: 'Stop this agent…' })
       .click()
+    // What it asked before would let it work again if it were approved: it is denied with it.
+    await page.getByLabel(/^Also deny its (\d+ )?waiting requests?$/).waitFor()
     await desk.olivia.press('Stop the agent now')
-    await page.getByText(/^Stopped: revocation \d+ is recorded\.$/).waitFor()
+    await page.getByText(/^Stopped: revocation \d+ is recorded\. Denied (one|\d+) requests?\.$/).waitFor()
+    const stopped = page.locator('article.card', { hasText: 'Invoice reconciler' })
+    await stopped.getByText('Stopped', { exact: true }).waitFor()
+    await stopped.getByText('waiting').waitFor({ state: 'detached' })
     await page.getByRole('link', { name: 'Grants' }).click()
     await desk.olivia.press('Ended')
     await page.locator('article.grant.revoked', { hasText: 'to be stopped' }).waitFor()

@@ -4,6 +4,7 @@ import { api, query, serverNow } from '../api.ts'
 import { Link } from '../router.tsx'
 import type { Activity } from '../types.ts'
 import { Tabs } from '../ui/lists.tsx'
+import { number } from '../ui/numbers.ts'
 import { Card, Failed, Loading } from '../ui/parts.tsx'
 import { Visible } from '../ui/visible.tsx'
 
@@ -59,8 +60,8 @@ export function ActivityCard({ agent }: { agent: string | undefined }) {
                     </Link>
                   )}
                 </th>
-                <td>{sum(one.allowed).toLocaleString()}</td>
-                <td className={sum(one.denied) > 0 ? 'bad' : undefined}>{sum(one.denied).toLocaleString()}</td>
+                <td>{number(sum(one.allowed))}</td>
+                <td className={sum(one.denied) > 0 ? 'bad' : undefined}>{number(sum(one.denied))}</td>
               </tr>
             ))}
           </tbody>

@@ -1,15 +1,20 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, query } from '../api.ts'
+import { Link, useParameters } from '../router.tsx'
 import type { Agent, ListAgentsAnswer } from '../types.ts'
 import { SearchBox } from '../ui/lists.tsx'
+import { number } from '../ui/numbers.ts'
 import { attestorWords, Empty, Facts, Failed, Loading, notEnrolled } from '../ui/parts.tsx'
+import { Ago } from '../ui/time.tsx'
+import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { type Stop, StopDialog } from './stop-dialog.tsx'
 
 /** The agents, their owners, and how they prove their identity. */
 export function AgentsPage() {
-  const [q, setQ] = useState('')
+  useTitle('Agents')
+  const [{ q = '' }, change] = useParameters('q')
   const [stopping, setStopping] = useState<Stop>()
   const list = useQuery({
     queryKey: ['agents', q],
@@ -22,7 +27,7 @@ export function AgentsPage() {
         <p className="hint">Each is an identity of its own, with an owner who answers for it.</p>
       </div>
       <div className="toolbar">
-        <SearchBox label="Search name, owner or label" onSearch={setQ} />
+        <SearchBox label="Search name, owner or label" value={q} onSearch={(q) => change({ q })} />
       </div>
       {list.isPending ? <Loading /> : null}
       {list.error ? <Failed error={list.error} /> : null}
@@ -54,13 +59,25 @@ function AgentCard({ agent, onStop }: { agent: Agent; onStop(stop: Stop): void }
           <Visible text={agent.name} />
         </h2>
         <span className="row-badges">
-          {agent.pending > 0 ? <span className="badge risk-medium">{agent.pending} waiting</span> : null}
-          {agent.active > 0 ? <span className="badge state-active">{agent.active} active</span> : null}
+          {agent.stopped ? <span className="badge state-revoked">Stopped</span> : null}
+          {agent.pending > 0 ? (
+            <Link className="badge risk-medium" to={`/console/inbox${query({ show: 'all', agent: agent.id })}`}>
+              {number(agent.pending)} waiting
+            </Link>
+          ) : null}
+          {agent.active > 0 ? <span className="badge state-active">{number(agent.active)} active</span> : null}
         </span>
       </div>
       <p className="id">
         <Visible text={agent.id} />
       </p>
+      {agent.stopped ? (
+        <p className="note bad">
+          Stopped by <Visible text={agent.stopped.by} /> <Ago iso={agent.stopped.at} /> (revocation{' '}
+          {number(agent.stopped.sequence)}). Nothing was approved for it since.
+          {agent.pending > 0 ? ' Its requests still wait: an approval would let it work again.' : ''}
+        </p>
+      ) : null}
       <Facts
         rows={[
           ['Owner', <Visible key="o" text={agent.owner_name ?? notEnrolled(agent.owner)} />],
@@ -77,7 +94,7 @@ function AgentCard({ agent, onStop }: { agent: Agent; onStop(stop: Stop): void }
         <button
           type="button"
           className="danger-quiet"
-          onClick={() => onStop({ kind: 'agent', target: agent.id, name: agent.name })}
+          onClick={() => onStop({ kind: 'agent', target: agent.id, name: agent.name, waiting: agent.pending })}
         >
           Stop this agent…
         </button>

@@ -3,7 +3,6 @@ import { useState } from 'react'
 import { api } from '../api.ts'
 import { showsWhatIsSigned, sign } from '../ceremonies.ts'
 import { refresh } from '../live.ts'
-import { go } from '../router.tsx'
 import type {
   AccessDetail,
   ApproveAnswer,
@@ -22,6 +21,7 @@ import { Visible } from '../ui/visible.tsx'
 import { Difference, goneThenNew } from './evidence.tsx'
 import { ExactArguments, useExactAction } from './exact-arguments.tsx'
 import { freshWords } from './limits.tsx'
+import { draftOf } from './narrow-draft.ts'
 import { RegistryDiff } from './registry-diff.tsx'
 import { effectIn, StepUpEffect } from './step-up-effect.tsx'
 
@@ -87,11 +87,16 @@ export function StatementDialog({
   request,
   narrowed,
   me,
+  byKey,
+  onAnswered,
   onClose,
 }: {
   request: RequestDetail
   narrowed: Narrowed
   me: Me
+  /** A single key began it: the passkey is asked for as soon as what it signs is shown, unless the risk is high. */
+  byKey: boolean
+  onAnswered(): void
   onClose(): void
 }) {
   const client = useQueryClient()
@@ -117,21 +122,23 @@ export function StatementDialog({
     if (blocked !== undefined) throw new Error(blocked)
     try {
       say(...outcome(await sign(request.id, statement)))
+      draftOf(me.me.id, request.id).drop()
     } catch (error) {
       // A statement is good for one attempt at the server: the next click signs a new one.
       if (!(error instanceof DOMException)) setAttempt((n) => n + 1)
       throw error
     }
+    onAnswered()
     await refresh(client)
-    go('/console/inbox')
   }
   const change = request.kind === 'registry'
   return (
     <Dialog
       title={change ? 'You sign this change' : 'You sign exactly this'}
       action="Sign with passkey"
-      // Until the statement is there, a passkey would have nothing to sign.
-      blocked={rendered.data === undefined || blocked !== undefined}
+      // Without a statement, or for a request that has ended, a passkey would have nothing to sign.
+      blocked={!request.open || rendered.data === undefined || blocked !== undefined}
+      eager={byKey ? (request.risk.level === 'high' ? 'focus' : 'submit') : undefined}
       onSubmit={submit}
       onClose={onClose}
     >
@@ -300,17 +307,34 @@ export function TakeBackDialog({ request, onClose }: { request: RequestDetail; o
   )
 }
 
-export function DenyDialog({ request, onClose }: { request: RequestDetail; onClose(): void }) {
+export function DenyDialog({
+  request,
+  byKey,
+  onAnswered,
+  onClose,
+}: {
+  request: RequestDetail
+  byKey: boolean
+  onAnswered(): void
+  onClose(): void
+}) {
   const client = useQueryClient()
   const say = useSay()
   const submit = async (data: FormData) => {
     await api(`/requests/${request.id}/deny`, reasonIn(data))
     say('Denied.')
+    onAnswered()
     await refresh(client)
-    go('/console/inbox')
   }
   return (
-    <Dialog title="Deny" action="Deny it" danger onSubmit={submit} onClose={onClose}>
+    <Dialog
+      title="Deny"
+      action="Deny it"
+      danger
+      eager={byKey ? 'focus' : undefined}
+      onSubmit={submit}
+      onClose={onClose}
+    >
       <p>
         {request.kind === 'registry'
           ? 'Nothing changes; it can be proposed again.'

@@ -27,11 +27,19 @@ export const eventRows: Readonly<Record<string, EventRow>> = {
     "tone": "good"
   },
   "request.denied": {
-    "words": "Denied by a person",
-    "tone": "bad"
+    "words": "Request denied",
+    "tone": "bad",
+    "gist": [
+      {
+        "of": [
+          "/by"
+        ],
+        "after": "by"
+      }
+    ]
   },
   "request.expired": {
-    "words": "Expired unanswered",
+    "words": "Request expired",
     "tone": "warn"
   },
   "request.cancelled": {
@@ -40,7 +48,15 @@ export const eventRows: Readonly<Record<string, EventRow>> = {
   },
   "request.withdrawn": {
     "words": "Withdrawn",
-    "tone": "bad"
+    "tone": "bad",
+    "gist": [
+      {
+        "of": [
+          "/by"
+        ],
+        "after": "by"
+      }
+    ]
   },
   "enrolment.offered": {
     "words": "Enrolment offered",

@@ -4,8 +4,10 @@ import { api, query } from '../api.ts'
 import { go, Link, useSearch } from '../router.tsx'
 import type { EventRow, Events } from '../types.ts'
 import { More } from '../ui/lists.tsx'
+import { number } from '../ui/numbers.ts'
 import { Card, Empty, Failed, Loading, taskWords } from '../ui/parts.tsx'
 import { When } from '../ui/time.tsx'
+import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { ActivityCard } from './activity.tsx'
 import { storyOf, toneOf, wordsOf } from './event-words.ts'
@@ -34,6 +36,7 @@ type Filters = Record<string, string>
 
 /** What happened: a chart of it, and a search over every event of the log. */
 export function EvidencePage() {
+  useTitle('Evidence')
   const search = useSearch()
   const filters: Filters = Object.fromEntries(new URLSearchParams(search))
   const list = useInfiniteQuery({
@@ -47,7 +50,7 @@ export function EvidencePage() {
     <>
       <div className="page-head">
         <h1>Evidence</h1>
-        {list.data ? <p className="hint">{list.data.pages[0]?.size.toLocaleString()} entries in the log</p> : null}
+        {list.data ? <p className="hint">{number(list.data.pages[0]?.size ?? 0)} entries in the log</p> : null}
       </div>
       <ActivityCard agent={filters.agent} />
       <SearchForm key={search} filters={filters} />

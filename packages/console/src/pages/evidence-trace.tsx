@@ -4,17 +4,21 @@ import { api, query } from '../api.ts'
 import { Link } from '../router.tsx'
 import type { Trace, TraceStep } from '../types.ts'
 import { More, Tabs } from '../ui/lists.tsx'
+import { number } from '../ui/numbers.ts'
 import { Card, Failed, Loading } from '../ui/parts.tsx'
 import { When } from '../ui/time.tsx'
+import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { actorOf, gistOf, toneOf, wordsOf } from './event-words.ts'
 import { NoEffect, shortAgent } from './evidence-search.tsx'
+import { commitsToWords, KeptWords } from './kept-words.tsx'
 import { ReceiptCheck } from './receipt-check.tsx'
 
 const views = { '': 'Everything', 'decision.denied': 'Denials', outcome: 'Outcomes', request: 'Approvals' } as const
 
 /** The story of one id, from the request and its signers down to the actions, with each step verified again. */
 export function TracePage({ id }: { id: string }) {
+  useTitle(`Evidence of ${id}`)
   const [type, setType] = useState<keyof typeof views>('')
   const story = useInfiniteQuery({
     queryKey: ['trace', id, type],
@@ -61,7 +65,7 @@ function Verdict({ steps, size, isWhole }: { steps: Trace['steps']; size: number
       <strong>
         All {steps.length} steps {isWhole ? '' : 'shown so far '}verify
       </strong>
-      , as evidence says: each signature was checked again. The log has {size.toLocaleString()} entries.
+      , as evidence says: each signature was checked again. The log has {number(size)} entries.
     </p>
   ) : (
     <p className="note bad" role="alert">
@@ -85,6 +89,9 @@ function Steps({ steps }: { steps: TraceStep[] }) {
     </ol>
   )
 }
+
+/** A reason of a person is read first, so it is shown without opening the entry. */
+const tellsWhy = (type: string) => type === 'request.denied' || type === 'request.withdrawn'
 
 function Step({ step }: { step: TraceStep }) {
   const { type, time, verified, problem, signed_by, void: isVoid, leaf_index, event_id, data } = step
@@ -122,14 +129,16 @@ function Step({ step }: { step: TraceStep }) {
           </span>
         )}
       </p>
+      {tellsWhy(type) && commitsToWords(data) ? <KeptWords eventId={event_id} /> : null}
       <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
         <summary>
-          Entry {leaf_index.toLocaleString()}
+          Entry {number(leaf_index)}
           <span className="hidden"> of the log: {wordsOf(type)}</span>
         </summary>
         {open ? (
           <>
             <ReceiptCheck eventId={event_id} leafIndex={leaf_index} />
+            {commitsToWords(data) && !tellsWhy(type) ? <KeptWords eventId={event_id} /> : null}
             <pre className="event-data">
               <Visible text={JSON.stringify(data, null, 2)} lines />
             </pre>

@@ -1,10 +1,11 @@
-import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query'
+import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, query } from '../api.ts'
-import { Link as To } from '../router.tsx'
+import { Link as To, useParameters } from '../router.tsx'
 import type { Grant, ListGrantsAnswer, WithdrawnGrant } from '../types.ts'
 import { Dialog } from '../ui/dialog.tsx'
-import { More, SearchBox, Tabs } from '../ui/lists.tsx'
+import { More, SearchBox, Sighted, Tabs } from '../ui/lists.tsx'
+import { usePages } from '../ui/pages.ts'
 import {
   AgentName,
   Empty,
@@ -19,6 +20,7 @@ import {
 } from '../ui/parts.tsx'
 import { useSay } from '../ui/say.tsx'
 import { Ago, Countdown, When } from '../ui/time.tsx'
+import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { ReasonField, reasonIn } from './answer-dialogs.tsx'
 import { Chain } from './chain.tsx'
@@ -29,17 +31,14 @@ const states = { active: 'Active', ended: 'Ended', all: 'All' } as const
 
 /** The approved grants and how much of each is used, with the ways to stop them. */
 export function GrantsPage() {
-  const [state, setState] = useState<keyof typeof states>('active')
-  const [q, setQ] = useState('')
+  useTitle('Grants')
+  const [{ state: wanted = 'active', q = '' }, change] = useParameters('state', 'q')
+  const state = (wanted in states ? wanted : 'active') as keyof typeof states
   const [withdrawing, setWithdrawing] = useState<Grant>()
   const [stopping, setStopping] = useState<Stop>()
-  const list = useInfiniteQuery({
-    queryKey: ['grants', state, q],
-    initialPageParam: '',
-    queryFn: ({ pageParam }) => api<ListGrantsAnswer>(`/grants${query({ state, q, cursor: pageParam })}`),
-    getNextPageParam: ({ next }) => next,
-  })
-  const grants = list.data?.pages.flatMap(({ items }) => items) ?? []
+  const list = usePages<Grant, ListGrantsAnswer>(['grants', state, q], (cursor) =>
+    api(`/grants${query({ state, q, cursor })}`),
+  )
   return (
     <>
       <div className="page-head">
@@ -53,25 +52,30 @@ export function GrantsPage() {
         </button>
       </div>
       <div className="toolbar">
-        <Tabs label="Which grants" options={states} value={state} onChange={setState} />
-        <SearchBox label="Search agent or task" onSearch={setQ} />
+        <Tabs label="Which grants" options={states} value={state} onChange={(state) => change({ state })} />
+        <SearchBox label="Search agent, owner, task or action" value={q} onSearch={(q) => change({ q })} />
       </div>
       {list.isPending ? <Loading /> : null}
       {list.error ? <Failed error={list.error} /> : null}
-      {list.data && grants.length === 0 ? (
+      {list.first && list.items.length === 0 ? (
         <Empty
           title={
             q !== '' ? 'Nothing matches.' : state === 'active' ? 'Nothing is granted now.' : 'Nothing was granted.'
           }
         />
       ) : null}
-      <ul className="cards">
-        {grants.map((grant) => (
-          <li key={grant.id}>
-            <GrantCard grant={grant} onWithdraw={setWithdrawing} onStop={setStopping} />
-          </li>
-        ))}
-      </ul>
+      {list.pages.map((page, n) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: pages are known by their place
+        <Sighted key={n} page={n} onSeen={list.onSeen}>
+          <ul className="cards">
+            {page.map((grant) => (
+              <li key={grant.id}>
+                <GrantCard grant={grant} onWithdraw={setWithdrawing} onStop={setStopping} />
+              </li>
+            ))}
+          </ul>
+        </Sighted>
+      ))}
       <More list={list} />
       {withdrawing ? <WithdrawDialog grant={withdrawing} onClose={() => setWithdrawing(undefined)} /> : null}
       {stopping ? <StopDialog stop={stopping} onClose={() => setStopping(undefined)} /> : null}

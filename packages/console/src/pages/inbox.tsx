@@ -1,189 +1,245 @@
-import { useInfiniteQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { useQueryClient } from '@tanstack/react-query'
+import { useCallback, useEffect, useRef, useState } from 'react'
 import { api, query } from '../api.ts'
-import { Link } from '../router.tsx'
+import { go, useParameters } from '../router.tsx'
 import type { ListRequestsAnswer, Me, RequestRow } from '../types.ts'
-import { More, SearchBox, Tabs } from '../ui/lists.tsx'
+import { useKeys } from '../ui/keys.ts'
+import { SearchBox, Tabs } from '../ui/lists.tsx'
+import { useMedia } from '../ui/media.ts'
+import { number } from '../ui/numbers.ts'
+import { usePages } from '../ui/pages.ts'
+import { Empty, Failed, Loading } from '../ui/parts.tsx'
+import type { RowWindow } from '../ui/row-window.ts'
+import { useTitle } from '../ui/title.ts'
+import { VirtualList } from '../ui/virtual-list.tsx'
+import { setQueue } from './answer-queue.ts'
+import { DenyManyDialog } from './deny-many-dialog.tsx'
 import {
-  AgentName,
-  Empty,
-  Failed,
-  Loading,
-  modeWords,
-  OwnerName,
-  RiskBadge,
-  RiskReasons,
-  StateBadge,
-  taskWords,
-} from '../ui/parts.tsx'
-import { Ago, Countdown } from '../ui/time.tsx'
-import { Visible } from '../ui/visible.tsx'
-import { LimitLine } from './limits.tsx'
+  arrivedWords,
+  type Choice,
+  choicesIn,
+  type Filters,
+  filterNames,
+  viewOf,
+  views,
+  viewTitles,
+} from './inbox-filters.ts'
+import { RequestLine } from './inbox-line.tsx'
+import { KeysDialog } from './keys-dialog.tsx'
+import { RequestPage } from './request.tsx'
 
-const states = { pending: 'Waiting', answered: 'Answered' } as const
-const mostLines = 3
+const wide = '(min-width: 1200px)'
+/** Pixels; `.line` in inbox.css fits into them. */
+const rowHeights = { oneLine: 46, twoLines: 64 }
 
-/** The requests that wait for an answer, the riskiest and newest first, grouped by agent and task. */
+/**
+ * The requests that wait, the riskiest and newest first, one line each. On a wide screen, the selected one is beside them. What arrives
+ * while the list is read waits until the person asks for it, so that no row moves under their hand.
+ */
 export function InboxPage({ me }: { me: Me }) {
-  const [state, setState] = useState<keyof typeof states>('pending')
-  const [q, setQ] = useState('')
-  const list = useInfiniteQuery({
-    queryKey: ['requests', state, q],
-    initialPageParam: '',
-    queryFn: ({ pageParam }) => api<ListRequestsAnswer>(`/requests${query({ state, q, cursor: pageParam })}`),
-    getNextPageParam: ({ next }) => next,
+  useTitle('Inbox')
+  const [{ show, q = '', at, ...filters }, change] = useParameters('show', 'q', 'at', ...filterNames)
+  const view = viewOf(show)
+  const list = useInbox(view, q, filters)
+  const rows = list.items
+  const isSplit = useMedia(wide)
+  const isNarrow = useMedia('(max-width: 1000px)')
+  const [ticked, setTicked] = useState<ReadonlySet<string>>(new Set())
+  const [open, setOpen] = useState<'keys' | 'deny'>()
+  const place = usePlace(rows, at)
+  const selected = rows[place]
+  const tickedRows = rows.filter(({ id }) => ticked.has(id))
+  const select = (row: RequestRow | undefined) => change({ at: row?.id })
+  const tick = ({ id }: RequestRow) =>
+    setTicked((now) => new Set(now.has(id) ? [...now].filter((each) => each !== id) : [...now, id]))
+  useEffect(() => setQueue(rows.map(({ id }) => id)), [rows])
+  useKeys({
+    j: () => select(rows[Math.min(place + 1, rows.length - 1)]),
+    k: () => select(rows[Math.max(place - 1, 0)]),
+    Enter: selected ? () => go(`/console/requests/${selected.id}`) : undefined,
+    x: selected && view !== 'answered' ? () => tick(selected) : undefined,
+    D: tickedRows.length > 0 ? () => setOpen('deny') : undefined,
+    r: list.arrived.count > 0 ? list.showArrived : undefined,
+    '/': () => document.querySelector<HTMLInputElement>('input[type="search"]')?.focus(),
+    '?': () => setOpen('keys'),
+    // Beside the list, the request has these keys; else they lead to its page.
+    ...(isSplit || !selected ? {} : { a: () => go(`/console/requests/${selected.id}`) }),
   })
-  const rows = list.data?.pages.flatMap(({ items }) => items) ?? []
+  const isTight = isNarrow || (isSplit && selected !== undefined)
+  const isFiltered = q !== '' || Object.keys(filters).length > 0
   return (
-    <>
-      <div className="page-head">
-        <h1>Inbox</h1>
-        <NotifyMe />
-      </div>
-      <div className="toolbar">
-        <Tabs label="Which requests" options={states} value={state} onChange={setState} />
-        <SearchBox label="Search agent, task or owner" onSearch={setQ} />
-      </div>
-      {list.isPending ? <Loading /> : null}
-      {list.error ? <Failed error={list.error} /> : null}
-      {list.data && rows.length === 0 ? (
-        <Empty
-          title={
-            q !== ''
-              ? 'Nothing matches.'
-              : state === 'pending'
-                ? 'No agent waits for you.'
-                : 'Nothing has been answered yet.'
-          }
-        >
-          {q === '' && state === 'pending' ? <p>New requests appear here automatically.</p> : null}
-        </Empty>
-      ) : null}
-      {grouped(rows).map((group) => (
-        <Group key={group[0]?.id} rows={group} more={list.hasNextPage} me={me} />
-      ))}
-      <More list={list} />
-    </>
-  )
-}
-
-/** By agent, instance and task, in the order in which each group's first request comes. */
-function grouped(rows: RequestRow[]): RequestRow[][] {
-  const groups = new Map<string, RequestRow[]>()
-  for (const row of rows) {
-    const key = row.from ? JSON.stringify([row.from.instance, row.task ?? row.subject]) : row.id
-    const group = groups.get(key)
-    if (group) group.push(row)
-    else groups.set(key, [row])
-  }
-  return [...groups.values()]
-}
-
-/** `more`: some requests are not loaded, and may belong to this group. */
-function Group({ rows, more, me }: { rows: RequestRow[]; more: boolean; me: Me }) {
-  const [first] = rows
-  if (first === undefined) return null
-  return (
-    <section className="group">
-      <h2 className="group-head">
-        {first.from ? <AgentName from={first.from} /> : 'Registry change'}
-        <span className="group-note">
-          {first.from ? (
-            <>
-              <Visible text={first.from.instance.slice(first.from.id.length + 1)} />, owned by{' '}
-              <OwnerName from={first.from} />
-            </>
-          ) : (
-            <>
-              proposed by <Visible text={first.proposer ?? ''} />
-            </>
-          )}
-          {rows.length > 1 ? (
-            <>
-              {' '}
-              · {rows.length} {more ? 'or more ' : ''}requests for{' '}
-              <Visible text={first.task === null ? first.subject : taskWords(first.task)} />
-            </>
-          ) : null}
-        </span>
-      </h2>
-      <ul className="rows">
-        {rows.map((row) => (
-          <li key={row.id}>
-            <RequestCard row={row} signed={row.signed_by.includes(me.me.id)} />
-          </li>
-        ))}
-      </ul>
-    </section>
-  )
-}
-
-/** `signed`: the viewer has signed, and the request waits for another person. */
-function RequestCard({ row, signed }: { row: RequestRow; signed: boolean }) {
-  const { id, state, subject, risk, mode, limits } = row
-  const waiting = state === 'pending'
-  return (
-    <article className={`row ${waiting ? `edge-${risk.level}` : ''}`} data-request={id}>
-      <div className="row-badges">
-        {waiting ? <RiskBadge risk={risk} /> : <StateBadge state={state} />}
-        {mode ? <span className="badge">{modeWords[mode]}</span> : null}
-        {row.kind === 'step_up' ? <span className="badge">Step-up</span> : null}
-        {row.part ? (
-          <span className="badge">
-            Part {row.part.number} of {row.part.of}
+    <div className={isSplit && selected ? 'triage split' : 'triage'}>
+      <div className="triage-list">
+        <div className="page-head">
+          <h1>Inbox</h1>
+          <span className="actions">
+            <NotifyMe />
+            <button type="button" className="quiet keys" onClick={() => setOpen('keys')}>
+              Keys <kbd>?</kbd>
+            </button>
           </span>
+        </div>
+        <div className="toolbar">
+          <Tabs
+            label="Which requests"
+            options={viewTitles}
+            value={view}
+            onChange={(show) => change({ show, at: undefined })}
+          />
+          <SearchBox label="Search agent, owner, task or action" value={q} onSearch={(q) => change({ q })} />
+          <FilterBar filters={filters} choices={choicesIn(rows, filters)} onChange={change} />
+        </div>
+        {list.arrived.count > 0 ? (
+          <button type="button" className="wide arrived" onClick={list.showArrived}>
+            {arrivedWords(list.arrived)}
+          </button>
         ) : null}
-        {row.reopened ? <span className="badge risk-medium">Asked again</span> : null}
-        {waiting && signed ? <span className="badge">You signed</span> : null}
-        <span className="row-time">
-          {waiting ? (
-            <>
-              answer within <Countdown iso={row.expires_at} />
-            </>
-          ) : (
-            <Ago iso={row.changed_at} />
-          )}
-        </span>
+        {tickedRows.length > 0 ? (
+          <p className="ticked" role="status">
+            {tickedRows.length} selected
+            <button type="button" className="danger-quiet" onClick={() => setOpen('deny')}>
+              Deny…
+            </button>
+            <button type="button" className="quiet" onClick={() => setTicked(new Set())}>
+              Clear
+            </button>
+          </p>
+        ) : null}
+        {list.isPending ? <Loading /> : null}
+        {list.error ? <Failed error={list.error} /> : null}
+        {list.first && rows.length === 0 ? (
+          <Empty title={isFiltered ? 'Nothing matches.' : views[view].empty}>
+            {view !== 'answered' && !isFiltered ? <p>New requests appear here automatically.</p> : null}
+            {view === 'mine' && !isFiltered && me.pending_in_all > me.pending ? (
+              <button type="button" onClick={() => change({ show: 'all' })}>
+                {number(me.pending_in_all - me.pending)} wait for other people
+              </button>
+            ) : null}
+          </Empty>
+        ) : null}
+        {rows.length > 0 ? (
+          <VirtualList
+            items={rows}
+            rowHeight={isTight ? rowHeights.twoLines : rowHeights.oneLine}
+            isTight={isTight}
+            label={viewTitles[view]}
+            selected={place}
+            onRows={list.onRows}
+          >
+            {(row) => (
+              <RequestLine
+                row={row}
+                me={me.me.id}
+                isSelected={row === selected}
+                isTicked={ticked.has(row.id)}
+                onTick={() => tick(row)}
+                onOpen={isSplit ? () => select(row) : undefined}
+              />
+            )}
+          </VirtualList>
+        ) : null}
       </div>
-      <h3 className="row-title">
-        <Link to={`/console/requests/${id}`}>
-          <Visible text={row.kind === 'access' ? taskWords(subject) : subject} />
-        </Link>
-      </h3>
-      <BriefLines row={row} />
-      {limits ? <LimitLine limits={limits} /> : null}
-      {waiting ? <RiskReasons risk={risk} /> : null}
-      {waiting && row.quorum !== null && row.quorum > 1 ? (
-        <p className="row-note">
-          Signed by {row.signed_by.length} of {row.quorum}
-          {row.signed_by.length > 0 ? (
-            <>
-              : <Visible text={row.signed_by.join(', ')} />
-            </>
-          ) : null}
-        </p>
+      {isSplit && selected ? (
+        <section className="triage-pane" aria-label="The selected request">
+          <RequestPage
+            key={selected.id}
+            id={selected.id}
+            me={me}
+            beside={{ onAnswered: () => select(rows[place + 1] ?? rows[place - 1]) }}
+          />
+        </section>
       ) : null}
-    </article>
+      {open === 'keys' ? <KeysDialog onClose={() => setOpen(undefined)} /> : null}
+      {open === 'deny' ? (
+        <DenyManyDialog rows={tickedRows} onDone={() => setTicked(new Set())} onClose={() => setOpen(undefined)} />
+      ) : null}
+    </div>
   )
 }
 
-const isArgument = (line: string) => line.startsWith('/')
+/** The place of the selected row. If it is no longer in the list, the row that took its place; at first, the first. */
+function usePlace(rows: readonly RequestRow[], at: string | undefined): number {
+  const last = useRef(0)
+  const found = rows.findIndex(({ id }) => id === at)
+  const place = found >= 0 ? found : Math.min(last.current, rows.length - 1)
+  useEffect(() => {
+    last.current = Math.max(0, place)
+  }, [place])
+  return place
+}
 
-/** What the agent may do. The limits follow below it, and the rest is on the request's own page. */
-function BriefLines({ row: { kind, lines, limits } }: { row: RequestRow }) {
-  if (kind === 'registry' && lines.length === 1) return null
-  // For a step-up, its arguments: the title has the rest.
-  const said = limits ? lines.slice(0, limits.permissions) : kind === 'step_up' ? lines.filter(isArgument) : lines
+const noArrivals = { count: 0, high: 0 }
+
+/** The list as it was when it was first read, less what was answered since; and how much came since. */
+function useInbox(view: keyof typeof views, q: string, filters: Filters) {
+  const client = useQueryClient()
+  const until = useRef(new Map<string, string>())
+  const key = ['requests', view, q, ...filterNames.map((name) => filters[name])]
+  const name = JSON.stringify(key)
+  const list = usePages<RequestRow, ListRequestsAnswer>(key, async (cursor) => {
+    const asks = { ...views[view].asks, ...filters, q, cursor }
+    const page = await api<ListRequestsAnswer>(`/requests${query({ ...asks, until: until.current.get(name) })}`)
+    if (!until.current.has(name)) until.current.set(name, page.now)
+    return page
+  })
+  const showArrived = useCallback(() => {
+    until.current.delete(name)
+    void client.invalidateQueries({ queryKey: ['requests'] })
+  }, [client, name])
+  const arrived = view === 'answered' ? noArrivals : (list.first?.arrived ?? noArrivals)
+  const isEmpty = list.first !== undefined && list.items.length === 0
+  useEffect(() => {
+    if (isEmpty && arrived.count > 0) showArrived()
+  }, [isEmpty, arrived.count, showArrived])
+  const [rows, setRows] = useState<RowWindow>({ first: 0, end: 0 })
+  const { pages, onSeen, hasNextPage, isFetchingNextPage, fetchNextPage } = list
+  const sizes = pages.map(({ length }) => length).join()
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `sizes` says when the pages changed
+  useEffect(() => {
+    let start = 0
+    for (const [n, { length }] of pages.entries()) {
+      onSeen(n, start < rows.end && start + length > rows.first)
+      start += length
+    }
+    if (hasNextPage && !isFetchingNextPage && rows.end >= start) fetchNextPage()
+  }, [rows, sizes, hasNextPage, isFetchingNextPage])
+  return { ...list, arrived: isEmpty ? noArrivals : arrived, showArrived, onRows: setRows }
+}
+
+const filterLabels: Record<keyof Filters, string> = {
+  risk: 'Any risk',
+  mode: 'Any mode',
+  agent: 'Any agent',
+  rule: 'Any rule',
+}
+
+function FilterBar({
+  filters,
+  choices,
+  onChange,
+}: {
+  filters: Filters
+  choices: Record<keyof Filters, Choice[]>
+  onChange(changed: Partial<Record<keyof Filters, string>>): void
+}) {
   return (
-    <ul className="lines brief">
-      {said.slice(0, mostLines).map((line, n) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: lines have no identity, and never change place
-        <li key={n}>
-          <Visible text={line} />
-        </li>
+    <span className="filter-bar">
+      {filterNames.map((name) => (
+        <select
+          key={name}
+          aria-label={filterLabels[name].replace('Any ', 'Filter by ')}
+          value={filters[name] ?? ''}
+          onChange={({ currentTarget: { value } }) => onChange({ [name]: value })}
+        >
+          <option value="">{filterLabels[name]}</option>
+          {choices[name].map(({ value, text }) => (
+            <option key={value} value={value}>
+              {text}
+            </option>
+          ))}
+        </select>
       ))}
-      {said.length > mostLines ? <li className="more-lines">and {said.length - mostLines} more</li> : null}
-    </ul>
+    </span>
   )
 }
 

@@ -1,4 +1,5 @@
 import type { Budget, Taken } from '../types.ts'
+import { like, number } from '../ui/numbers.ts'
 
 /** How much of a grant is used, with a bar where there is a limit. */
 export function Meters({ budget, taken }: { budget: Budget; taken: Taken }) {
@@ -26,8 +27,8 @@ function Meter({ label, used, most }: { label: string; used: number | string; mo
       <span className="meter-label">
         {label}
         <span className="meter-value">
-          {used}
-          {most === undefined ? ' used, no limit' : ` of ${most}`}
+          {number(most === undefined ? used : like(used, most))}
+          {most === undefined ? ' used, no limit' : ` of ${number(most)}`}
         </span>
       </span>
       {most === undefined ? null : (

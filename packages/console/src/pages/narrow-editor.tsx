@@ -4,6 +4,7 @@ import type { Authority, Continuous, Narrowed } from '../types.ts'
 import { Card } from '../ui/parts.tsx'
 import { duration } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
+import type { Draft, Fields } from './narrow-draft.ts'
 import { field, narrowedBy } from './narrowed-by.ts'
 
 /** Narrows a request. The form's limits help the person; the server enforces them. */
@@ -11,6 +12,7 @@ export function NarrowEditor({
   authority,
   continuous,
   notAfter,
+  draft,
   onReview,
   onCancel,
 }: {
@@ -18,11 +20,14 @@ export function NarrowEditor({
   /** For a request in mode continuous. */
   continuous: Continuous | null
   notAfter: string
+  /** What was typed before. */
+  draft: Draft
   onReview(narrowed: Narrowed): void
   onCancel(): void
 }) {
   const [problem, setProblem] = useState<string>()
   const { budget, permissions, max_depth: depth, max_children: children } = authority
+  const before = draft.fields()
   const minutes = Math.floor((Date.parse(notAfter) - serverNow()) / 60_000)
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
@@ -32,17 +37,22 @@ export function NarrowEditor({
   }
   return (
     <Card title="Make it narrower" className="narrow">
-      <form onSubmit={submit} aria-label="Make it narrower">
+      <form
+        onSubmit={submit}
+        onChange={({ currentTarget }) => draft.keep(new FormData(currentTarget))}
+        aria-label="Make it narrower"
+      >
         <fieldset>
           <legend>What it may do</legend>
           {permissions.map((permission, n) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: permissions are known by their place
             <div key={n} className="keep">
               <label className="check">
-                <input type="checkbox" name={field.keep(n)} defaultChecked />
+                <input type="checkbox" name={field.keep(n)} defaultChecked={before?.has(field.keep(n)) ?? true} />
                 <Visible text={nameOf(permission)} />
               </label>
               <NumberField
+                before={before}
                 name={field.uses(n)}
                 label="Uses, at most"
                 value={permission.max_uses}
@@ -52,6 +62,7 @@ export function NarrowEditor({
               {Object.entries(permission.where ?? {}).map(([pointer, { max }]) =>
                 max === undefined ? null : (
                   <NumberField
+                    before={before}
                     key={pointer}
                     name={field.argument(n, pointer)}
                     label={`${pointer}, at most`}
@@ -67,9 +78,17 @@ export function NarrowEditor({
         <fieldset>
           <legend>How much, and how long</legend>
           <div className="fields">
-            <NumberField name="calls" label="Calls, at most" min={0} value={budget.calls} max={budget.calls} />
+            <NumberField
+              before={before}
+              name="calls"
+              label="Calls, at most"
+              min={0}
+              value={budget.calls}
+              max={budget.calls}
+            />
             {Object.entries(budget.cost ?? {}).map(([currency, most]) => (
               <NumberField
+                before={before}
                 key={currency}
                 name={field.cost(currency)}
                 label={`${currency}, at most`}
@@ -80,6 +99,7 @@ export function NarrowEditor({
               />
             ))}
             <NumberField
+              before={before}
               name="egress"
               label="Bytes sent out, at most"
               value={budget.egress_bytes}
@@ -88,8 +108,16 @@ export function NarrowEditor({
             />
             {depth > 0 && children > 0 ? (
               <>
-                <NumberField name="depth" label="Sub-agents, levels deep" min={0} value={depth} max={depth} />
                 <NumberField
+                  before={before}
+                  name="depth"
+                  label="Sub-agents, levels deep"
+                  min={0}
+                  value={depth}
+                  max={depth}
+                />
+                <NumberField
+                  before={before}
                   name="children"
                   label="Sub-agents of each, at most"
                   min={0}
@@ -101,6 +129,7 @@ export function NarrowEditor({
             {continuous === null ? null : (
               <>
                 <NumberField
+                  before={before}
                   name="reattest"
                   label="Seconds between proofs"
                   value={continuous.reattest_seconds}
@@ -108,6 +137,7 @@ export function NarrowEditor({
                   max={continuous.reattest_seconds}
                 />
                 <NumberField
+                  before={before}
                   name="outcome"
                   label="Seconds until an outcome"
                   value={continuous.outcome_seconds}
@@ -121,6 +151,7 @@ export function NarrowEditor({
               <input
                 type="number"
                 name="minutes"
+                defaultValue={before?.get('minutes')}
                 min={1}
                 max={Math.max(1, minutes)}
                 inputMode="numeric"
@@ -148,6 +179,7 @@ export function NarrowEditor({
 }
 
 function NumberField({
+  before,
   name,
   label,
   value,
@@ -155,6 +187,7 @@ function NumberField({
   max,
   decimal = false,
 }: {
+  before: Fields | undefined
   name: string
   label: string
   value: number | string | undefined
@@ -173,7 +206,7 @@ function NumberField({
         {...(min === undefined ? {} : { min })}
         step={decimal ? 'any' : 1}
         inputMode={decimal ? 'decimal' : 'numeric'}
-        defaultValue={value}
+        defaultValue={before?.get(name) ?? value}
         placeholder={value === undefined ? 'no limit' : undefined}
         required={value !== undefined}
         {...(max === undefined ? {} : { max })}

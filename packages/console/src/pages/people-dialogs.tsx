@@ -39,9 +39,10 @@ export function InviteDialog({ groups, onClose }: { groups: string[]; onClose():
       </label>
       <fieldset>
         <legend>Groups</legend>
+        <p className="hint">They decide what this person may approve. Tick only those that they need.</p>
         {groups.map((group) => (
           <label key={group} className="check">
-            <input type="checkbox" name={`group ${group}`} defaultChecked />
+            <input type="checkbox" name={`group ${group}`} />
             <Visible text={group} />
           </label>
         ))}

@@ -4,6 +4,7 @@ import { api } from '../api.ts'
 import type { Group, Me, People } from '../types.ts'
 import { Failed, Loading } from '../ui/parts.tsx'
 import { When } from '../ui/time.tsx'
+import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { AddPasskeyDialog, InviteDialog, RetireDialog } from './people-dialogs.tsx'
 import { type Stop, StopDialog } from './stop-dialog.tsx'
@@ -12,6 +13,7 @@ type Open = { kind: 'invite' } | { kind: 'add' } | { kind: 'retire'; id: string 
 
 /** The approvers, and the viewer's own passkeys. Each change here is a request that people sign. */
 export function PeoplePage({ me }: { me: Me }) {
+  useTitle('People')
   const [open, setOpen] = useState<Open>()
   const list = useQuery({ queryKey: ['people'], queryFn: () => api<People>('/people') })
   const close = () => setOpen(undefined)

@@ -3,6 +3,7 @@ import { api } from '../api.ts'
 import type { Verdict } from '../receipt/verify-receipt.ts'
 import type { Receipt } from '../types.ts'
 import { problemText } from '../ui/dialog.tsx'
+import { number } from '../ui/numbers.ts'
 import { Facts } from '../ui/parts.tsx'
 import { Visible } from '../ui/visible.tsx'
 
@@ -33,8 +34,8 @@ export function ReceiptCheck({ eventId, leafIndex }: { eventId: string; leafInde
       {verdict === undefined ? null : verdict.ok ? (
         <div className="note good">
           <p>
-            <strong>Verified here.</strong> Entry {verdict.index.toLocaleString()} of {verdict.size.toLocaleString()} in
-            the tree that the log signed.
+            <strong>Verified here.</strong> Entry {number(verdict.index)} of {number(verdict.size)} in the tree that the
+            log signed.
           </p>
           <Facts
             rows={[

@@ -1,26 +1,24 @@
-import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { useQuery } from '@tanstack/react-query'
 import { api, query } from '../api.ts'
-import { Link } from '../router.tsx'
+import { Link, useParameters } from '../router.tsx'
 import type { ListEntitiesAnswer, ListRequestsAnswer, RequestRow } from '../types.ts'
-import { More, SearchBox, Tabs } from '../ui/lists.tsx'
+import { More, SearchBox, Sighted, Tabs } from '../ui/lists.tsx'
+import { usePages } from '../ui/pages.ts'
 import { Empty, Failed, Lines, Loading, RiskBadge, StateBadge } from '../ui/parts.tsx'
 import { Ago, Countdown } from '../ui/time.tsx'
+import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 
 const states = { pending: 'Proposed', answered: 'Answered' } as const
 
 /** The changes of the registry, which people sign as they sign grants, and its entries. */
 export function RegistryPage() {
-  const [state, setState] = useState<keyof typeof states>('pending')
-  const changes = useInfiniteQuery({
-    queryKey: ['requests', 'registry', state],
-    initialPageParam: '',
-    queryFn: ({ pageParam }) =>
-      api<ListRequestsAnswer>(`/requests${query({ state, kind: 'registry', cursor: pageParam })}`),
-    getNextPageParam: ({ next }) => next,
-  })
-  const rows = changes.data?.pages.flatMap(({ items }) => items) ?? []
+  useTitle('Registry')
+  const [{ state: wanted = 'pending' }, change] = useParameters('state')
+  const state = (wanted in states ? wanted : 'pending') as keyof typeof states
+  const changes = usePages<RequestRow, ListRequestsAnswer>(['requests', 'registry', state], (cursor) =>
+    api(`/requests${query({ state, kind: 'registry', cursor })}`),
+  )
   return (
     <>
       <div className="page-head">
@@ -28,24 +26,29 @@ export function RegistryPage() {
         <p className="hint">Every change is signed with a passkey, and every reader checks the signature.</p>
       </div>
       <div className="toolbar">
-        <Tabs label="Which changes" options={states} value={state} onChange={setState} />
+        <Tabs label="Which changes" options={states} value={state} onChange={(state) => change({ state })} />
       </div>
       {changes.isPending ? <Loading /> : null}
       {changes.error ? <Failed error={changes.error} /> : null}
-      {changes.data && rows.length === 0 ? (
+      {changes.first && changes.items.length === 0 ? (
         <Empty title={state === 'pending' ? 'No change is proposed.' : 'No change was answered lately.'}>
           <p>
             Propose with <code>bailiwick registry apply FILE</code>.
           </p>
         </Empty>
       ) : null}
-      <ul className="rows">
-        {rows.map((row) => (
-          <li key={row.id}>
-            <ChangeRow row={row} />
-          </li>
-        ))}
-      </ul>
+      {changes.pages.map((rows, n) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: pages are known by their place
+        <Sighted key={n} page={n} onSeen={changes.onSeen}>
+          <ul className="rows">
+            {rows.map((row) => (
+              <li key={row.id}>
+                <ChangeRow row={row} />
+              </li>
+            ))}
+          </ul>
+        </Sighted>
+      ))}
       <More list={changes} />
       <Entries />
     </>
@@ -82,7 +85,7 @@ function ChangeRow({ row }: { row: RequestRow }) {
 }
 
 function Entries() {
-  const [q, setQ] = useState('')
+  const [{ q = '' }, change] = useParameters('q')
   const list = useQuery({
     queryKey: ['registry', q],
     queryFn: () => api<ListEntitiesAnswer>(`/registry${query({ q })}`),
@@ -93,7 +96,7 @@ function Entries() {
         <h2>What it holds</h2>
       </div>
       <div className="toolbar">
-        <SearchBox label="Search type, id or name" onSearch={setQ} />
+        <SearchBox label="Search type, id or name" value={q} onSearch={(q) => change({ q })} />
       </div>
       {list.error ? <Failed error={list.error} /> : null}
       {list.data ? (

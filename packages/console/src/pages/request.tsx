@@ -1,8 +1,10 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, Problem } from '../api.ts'
-import { Link } from '../router.tsx'
-import type { AccessDetail, Me, Narrowed, ReadRequestAnswer, RegistryDetail, RequestDetail } from '../types.ts'
+import { backTo, go, Link } from '../router.tsx'
+import type { AccessDetail, Me, Narrowed, ReadRequestAnswer, RegistryDetail, RequestDetail, Stop } from '../types.ts'
+import { useKeys } from '../ui/keys.ts'
+import { number } from '../ui/numbers.ts'
 import {
   AgentName,
   Card,
@@ -18,17 +20,27 @@ import {
   whyNotWords,
 } from '../ui/parts.tsx'
 import { Ago, Countdown, When } from '../ui/time.tsx'
+import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { DenyDialog, StatementDialog, TakeBackDialog } from './answer-dialogs.tsx'
+import { neighbour, takeNext } from './answer-queue.ts'
+import { closedWords } from './closed-words.ts'
 import { Earlier, Prose, Similar, Since, WhoAsks } from './evidence.tsx'
 import { ExactArguments } from './exact-arguments.tsx'
+import { KeysDialog } from './keys-dialog.tsx'
 import { freshWords, Limits } from './limits.tsx'
+import { draftOf } from './narrow-draft.ts'
 import { NarrowEditor } from './narrow-editor.tsx'
 import { OnlyInEvidence } from './only-in-evidence.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
 
-/** One request, and the three answers to it. */
-export function RequestPage({ id, me }: { id: string; me: Me }) {
+/** A request that is shown beside the inbox. */
+interface Beside {
+  onAnswered(): void
+}
+
+/** One request, and the three answers to it. On a page of its own, the next request of the inbox follows an answer. */
+export function RequestPage({ id, me, beside }: { id: string; me: Me; beside?: Beside }) {
   const detail = useQuery({
     queryKey: ['request', id],
     queryFn: () => api<ReadRequestAnswer>(`/requests/${encodeURIComponent(id)}`),
@@ -37,15 +49,44 @@ export function RequestPage({ id, me }: { id: string; me: Me }) {
   if (detail.error instanceof Problem && [400, 404].includes(detail.error.status)) return <OnlyInEvidence id={id} />
   if (!detail.data) return detail.error ? <Failed error={detail.error} /> : <Loading />
   if (detail.data.kind === null) return <OnlyInEvidence id={id} />
-  return <Request request={detail.data} me={me} />
+  return <Request request={detail.data} me={me} beside={beside} />
 }
 
-type Asking = { kind: 'approve'; narrowed: Narrowed } | { kind: 'deny' } | { kind: 'take_back' }
+/** `byKey`: a single key began it, so that its confirmation is one more key at most. */
+type Asking =
+  | { kind: 'approve'; narrowed: Narrowed; byKey?: boolean }
+  | { kind: 'deny'; byKey?: boolean }
+  | { kind: 'take_back' }
 
-function Request({ request, me }: { request: RequestDetail; me: Me }) {
+function Request({ request, me, beside }: { request: RequestDetail; me: Me; beside: Beside | undefined }) {
   const [asking, setAsking] = useState<Asking>()
-  const [narrowing, setNarrowing] = useState(false)
+  const { id } = request
+  const show = (other: string | undefined) =>
+    go(other === undefined ? backTo('/console/inbox') : `/console/requests/${other}`)
+  const onAnswered = beside?.onAnswered ?? (() => show(takeNext(id)))
+  const [helping, setHelping] = useState(false)
+  const draft = draftOf(me.me.id, request.id)
+  const [narrowing, setNarrowing] = useState(draft.has())
+  useTitle(
+    request.kind === 'access'
+      ? `${request.from.name ?? request.from.id}: ${taskWords(request.subject)}`
+      : request.subject,
+  )
   const close = () => setAsking(undefined)
+  const [next, before] = [neighbour(id, 1), neighbour(id, -1)]
+  const { may_approve, may_deny } = request
+  useKeys({
+    a: may_approve ? () => setAsking({ kind: 'approve', narrowed: {}, byKey: true }) : undefined,
+    n: may_approve && mayNarrow(request) ? () => setNarrowing(true) : undefined,
+    d: may_deny ? () => setAsking({ kind: 'deny', byKey: true }) : undefined,
+    ...(beside === undefined
+      ? {
+          j: next ? () => show(next) : undefined,
+          k: before ? () => show(before) : undefined,
+          '?': () => setHelping(true),
+        }
+      : {}),
+  })
   const answers = (
     <Answers
       request={request}
@@ -59,10 +100,18 @@ function Request({ request, me }: { request: RequestDetail; me: Me }) {
   )
   return (
     <article className="request" data-request={request.id}>
-      <p className="crumb">
-        <Link to="/console/inbox">← Inbox</Link>
-      </p>
-      <Head request={request} />
+      {beside ? (
+        <p className="crumb">
+          <Link to={`/console/requests/${id}`}>Open on its own page</Link>
+        </p>
+      ) : (
+        <p className="crumb">
+          <Link to={backTo('/console/inbox')}>← Inbox</Link>
+          {next ? <Link to={`/console/requests/${next}`}>Next →</Link> : null}
+        </p>
+      )}
+      <Head request={request} isPage={beside === undefined} />
+      {request.kind === 'registry' || request.agent_stopped === null ? null : <Stopped stop={request.agent_stopped} />}
       <div className="columns">
         <div className="column">
           <Asks request={request} />
@@ -71,8 +120,12 @@ function Request({ request, me }: { request: RequestDetail; me: Me }) {
               authority={request.authority}
               continuous={request.mode === 'continuous' ? (request.rule?.continuous ?? null) : null}
               notAfter={request.not_after}
+              draft={draft}
               onReview={(narrowed) => setAsking({ kind: 'approve', narrowed })}
-              onCancel={() => setNarrowing(false)}
+              onCancel={() => {
+                draft.drop()
+                setNarrowing(false)
+              }}
             />
           ) : (
             answers
@@ -86,15 +139,27 @@ function Request({ request, me }: { request: RequestDetail; me: Me }) {
         </aside>
       </div>
       {asking?.kind === 'approve' ? (
-        <StatementDialog request={request} narrowed={asking.narrowed} me={me} onClose={close} />
+        <StatementDialog
+          request={request}
+          narrowed={asking.narrowed}
+          me={me}
+          byKey={asking.byKey === true}
+          onAnswered={onAnswered}
+          onClose={close}
+        />
       ) : null}
-      {asking?.kind === 'deny' ? <DenyDialog request={request} onClose={close} /> : null}
+      {asking?.kind === 'deny' ? (
+        <DenyDialog request={request} byKey={asking.byKey === true} onAnswered={onAnswered} onClose={close} />
+      ) : null}
+      {helping ? <KeysDialog onClose={() => setHelping(false)} /> : null}
       {asking?.kind === 'take_back' ? <TakeBackDialog request={request} onClose={close} /> : null}
     </article>
   )
 }
 
-function Head({ request }: { request: RequestDetail }) {
+/** The page's heading; beside the inbox, a heading below that of the inbox. */
+function Head({ request, isPage }: { request: RequestDetail; isPage: boolean }) {
+  const Heading = isPage ? 'h1' : 'h2'
   return (
     <header className={`request-head ${request.open ? `edge-${request.risk.level}` : ''}`}>
       <div className="row-badges">
@@ -117,7 +182,7 @@ function Head({ request }: { request: RequestDetail }) {
           )}
         </span>
       </div>
-      <h1>
+      <Heading className="request-title">
         {request.kind === 'registry' ? (
           <>
             <Visible text={request.proposer} /> proposes: <Visible text={request.subject} />
@@ -128,10 +193,19 @@ function Head({ request }: { request: RequestDetail }) {
             <Visible text={request.kind === 'access' ? taskWords(request.subject) : request.subject} />
           </>
         )}
-      </h1>
+      </Heading>
       {request.open || request.kind !== 'step_up' ? <RiskReasons risk={request.risk} /> : null}
       {request.kind === 'access' && request.earlier ? <Since earlier={request.earlier} /> : null}
     </header>
+  )
+}
+
+function Stopped({ stop: { at, by, sequence } }: { stop: Stop }) {
+  return (
+    <p className="note bad">
+      <strong>This agent was stopped after it asked</strong>, by <Visible text={by} />, <Ago iso={at} /> (revocation{' '}
+      {number(sequence)}). If you approve, it works again.
+    </p>
   )
 }
 
@@ -276,13 +350,6 @@ function StepUp({ request }: { request: Extract<RequestDetail, { kind: 'step_up'
   )
 }
 
-const closings: Partial<Record<RequestDetail['state'], string>> = {
-  approved: 'Approved',
-  denied: 'Denied',
-  cancelled: 'Taken back',
-  withdrawn: 'Withdrawn',
-}
-
 /** The reason for the number of people that a change takes. */
 const whyPeopleWords: Record<RegistryDetail['why_people'], string> = {
   objection: 'Any one approver may object to a recovery.',
@@ -292,12 +359,9 @@ const whyPeopleWords: Record<RegistryDetail['why_people'], string> = {
   two: 'Each change takes two people. The proposer counts only after signing it, because a name proves nothing.',
 }
 
-/** How it ended, and by whom. */
-function closedWords({ state, closed_by: by }: RequestDetail): string {
-  const how = closings[state]
-  if (how === undefined) return 'It expired unanswered, and can no longer be answered.'
-  return `${how}${by === null ? '' : ` by ${by.startsWith('spiffe://') ? 'the agent' : by}`}. It can no longer be answered.`
-}
+/** A statement that others have signed already is signed again word for word, or not at all. */
+const mayNarrow = ({ kind, rule, signed_by }: RequestDetail) =>
+  kind === 'access' && rule?.narrowing === true && signed_by.length === 0
 
 function Answers({
   request,
@@ -341,8 +405,6 @@ function Answers({
         <Visible text={closedWords(request)} />
       </p>
     )
-  // A statement that others have signed already is signed again word for word, or not at all.
-  const mayNarrow = may_approve && request.kind === 'access' && rule?.narrowing === true && signed_by.length === 0
   return (
     <section className="answers" aria-label="Your answer">
       {why_not === null ? null : <p className="note warn">{whyNotWords[why_not] ?? why_not}</p>}
@@ -365,7 +427,7 @@ function Answers({
             {signed ? 'Sign again…' : 'Approve as asked…'}
           </button>
         ) : null}
-        {mayNarrow ? (
+        {may_approve && mayNarrow(request) ? (
           <button type="button" onClick={onNarrow}>
             Approve narrower…
           </button>

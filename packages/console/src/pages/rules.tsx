@@ -3,11 +3,13 @@ import { api } from '../api.ts'
 import type { ListRulesAnswer, Rule } from '../types.ts'
 import { Empty, Facts, Failed, Loading, modeWords } from '../ui/parts.tsx'
 import { duration } from '../ui/time.tsx'
+import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { freshWords } from './limits.tsx'
 
 /** Who may approve which requests, in the order in which the rules are tried. */
 export function RulesPage() {
+  useTitle('Rules')
   const list = useQuery({
     queryKey: ['rules'],
     queryFn: () => api<ListRulesAnswer>('/rules'),

@@ -2,14 +2,18 @@ import { useQueryClient } from '@tanstack/react-query'
 import { api } from '../api.ts'
 import type { StopAnswer } from '../types.ts'
 import { Dialog } from '../ui/dialog.tsx'
+import { number } from '../ui/numbers.ts'
 import { useSay } from '../ui/say.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { ReasonField, reasonIn } from './answer-dialogs.tsx'
+import { deniedWords, denyMany, waitingOf } from './deny-many.ts'
 
 export interface Stop {
   kind: 'delegation' | 'agent' | 'all' | 'tool-server' | 'approver'
   target: string
   name: string
+  /** How many requests of the agent wait. */
+  waiting?: number
 }
 
 const words: Record<Stop['kind'], { title: string; text: string; action: string }> = {
@@ -53,7 +57,12 @@ export function StopDialog({ stop, onClose }: { stop: Stop; onClose(): void }) {
       target: stop.target,
       ...reasonIn(data),
     })
-    say(`Stopped: revocation ${revoked_sequence} is recorded.`)
+    const stopped = `Stopped: revocation ${revoked_sequence} is recorded.`
+    if (data.has('deny')) {
+      const [words, kind] = deniedWords(await denyMany(await waitingOf(stop.target), reasonIn(data)))
+      say(`${stopped} ${words}`, kind)
+    } else say(stopped)
+    for (const key of ['agents', 'requests']) void client.invalidateQueries({ queryKey: [key] })
     await client.invalidateQueries({ queryKey: ['grants'] })
   }
   return (
@@ -70,6 +79,12 @@ export function StopDialog({ stop, onClose }: { stop: Stop; onClose(): void }) {
         <label className="field">
           <span>Type “stop” to confirm</span>
           <input name="sure" autoComplete="off" required />
+        </label>
+      ) : null}
+      {stop.waiting ? (
+        <label className="check">
+          <input type="checkbox" name="deny" defaultChecked />
+          Also deny its {stop.waiting === 1 ? 'waiting request' : `${number(stop.waiting)} waiting requests`}
         </label>
       ) : null}
       <ReasonField />

@@ -1,5 +1,6 @@
 import { type FormEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react'
 import { abandonPasskey, busyWords, usePasskeyPrompt } from './passkey-prompt.ts'
+import { passkeyErrorText } from './passkey-trouble.ts'
 import { useSay } from './say.tsx'
 
 interface DialogProps {
@@ -9,6 +10,8 @@ interface DialogProps {
   danger?: boolean
   /** Disables the action: the person can only read, and go back. */
   blocked?: boolean
+  /** Once the action is enabled for the first time, it gets the focus (so that Enter does it), or is done. */
+  eager?: 'focus' | 'submit' | undefined
   /**
    * The dialog closes when this resolves, unless it resolves to `stay`. If it throws, the error is shown and the dialog
    * stays.
@@ -22,7 +25,16 @@ interface DialogProps {
  * prompt, closing ends the ceremony, and nothing is sent. A request that was sent cannot be called back: the dialog
  * stays until the server answers.
  */
-export function Dialog({ title, children, action, danger = false, blocked = false, onSubmit, onClose }: DialogProps) {
+export function Dialog({
+  title,
+  children,
+  action,
+  danger = false,
+  blocked = false,
+  eager,
+  onSubmit,
+  onClose,
+}: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null)
   const [busy, setBusy] = useState(false)
   const prompted = usePasskeyPrompt()
@@ -32,6 +44,14 @@ export function Dialog({ title, children, action, danger = false, blocked = fals
   useEffect(() => {
     ref.current?.showModal()
   }, [])
+  const button = useRef<HTMLButtonElement>(null)
+  const waits = useRef(eager)
+  useEffect(() => {
+    if (blocked || waits.current === undefined) return
+    button.current?.focus()
+    if (waits.current === 'submit') button.current?.form?.requestSubmit()
+    waits.current = undefined
+  }, [blocked])
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     const data = new FormData(event.currentTarget)
@@ -75,7 +95,7 @@ export function Dialog({ title, children, action, danger = false, blocked = fals
           >
             Back
           </button>
-          <button type="submit" className={danger ? 'danger' : 'primary'} disabled={busy || blocked}>
+          <button ref={button} type="submit" className={danger ? 'danger' : 'primary'} disabled={busy || blocked}>
             {busy ? busyWords(prompted) : action}
           </button>
         </div>
@@ -84,10 +104,8 @@ export function Dialog({ title, children, action, danger = false, blocked = fals
   )
 }
 
-/** The browser only says that nothing was signed: it does not distinguish a refusal from a missing passkey. */
 export function problemText(error: unknown): string {
-  if (isCancelled(error))
-    return 'Nothing was signed: the passkey was refused, or did not verify that it is you. Try again.'
+  if (error instanceof DOMException) return passkeyErrorText(error)
   return error instanceof Error ? error.message : String(error)
 }
 

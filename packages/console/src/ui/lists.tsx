@@ -1,4 +1,5 @@
-import { type FormEvent, useRef } from 'react'
+import { type FormEvent, type ReactNode, useEffect, useRef } from 'react'
+import { useSight } from './pages.ts'
 
 export function Tabs<T extends string>({
   label,
@@ -24,8 +25,13 @@ export function Tabs<T extends string>({
 }
 
 /** Searches a moment after the last key, or at once with Enter. */
-export function SearchBox({ label, onSearch }: { label: string; onSearch(q: string): void }) {
+export function SearchBox({ label, value, onSearch }: { label: string; value: string; onSearch(q: string): void }) {
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
+  const input = useRef<HTMLInputElement>(null)
+  useEffect(() => {
+    // Back brought another search; what the person types now is never overwritten.
+    if (input.current !== null && document.activeElement !== input.current) input.current.value = value
+  }, [value])
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     clearTimeout(timer.current)
@@ -35,10 +41,12 @@ export function SearchBox({ label, onSearch }: { label: string; onSearch(q: stri
     <search>
       <form onSubmit={submit}>
         <input
+          ref={input}
           type="search"
           name="q"
           aria-label={label}
           placeholder={label}
+          defaultValue={value}
           maxLength={200}
           onChange={({ currentTarget: { value } }) => {
             clearTimeout(timer.current)
@@ -50,10 +58,23 @@ export function SearchBox({ label, onSearch }: { label: string; onSearch(q: stri
   )
 }
 
+/** One page of a list, which is kept up to date while it is near the screen. */
+export function Sighted({
+  page,
+  onSeen,
+  children,
+}: {
+  page: number
+  onSeen(page: number, isSeen: boolean): void
+  children: ReactNode
+}) {
+  return <div ref={useSight(page, onSeen)}>{children}</div>
+}
+
 export function More({
   list,
 }: {
-  list: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage(): Promise<unknown> }
+  list: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage(): unknown }
 }) {
   if (!list.hasNextPage) return null
   return (

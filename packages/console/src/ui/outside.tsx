@@ -1,8 +1,10 @@
 import type { ReactNode } from 'react'
 import type { Hello } from '../types.ts'
+import { here, passkeyTrouble } from './passkey-trouble.ts'
 
 /** The frame of pages that need no sign-in. */
 export function Outside({ hello, children }: { hello: Hello; children: ReactNode }) {
+  const trouble = passkeyTrouble(hello.rp_id, here())
   return (
     <main className="outside">
       <div className="outside-card">
@@ -10,6 +12,11 @@ export function Outside({ hello, children }: { hello: Hello; children: ReactNode
           <Mark /> Bailiwick
         </p>
         <p className="where">{hello.installation}</p>
+        {trouble === undefined ? null : (
+          <p className="note bad" role="alert">
+            {trouble}
+          </p>
+        )}
         {children}
         {hello.software_approver ? (
           <p className="note warn">Software approver: a program approves here, not a person.</p>

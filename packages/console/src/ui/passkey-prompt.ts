@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from 'react'
+import { here, passkeyTrouble } from './passkey-trouble.ts'
 
 let prompt: AbortController | undefined
 const listeners = new Set<() => void>()
@@ -10,6 +11,8 @@ function show(next: AbortController | undefined): void {
 
 /** Runs one WebAuthn ceremony. While it waits for the person, `abandonPasskey` ends it, and it rejects with `AbortError`. */
 export async function askPasskey<T>(ceremony: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const trouble = passkeyTrouble(location.hostname, here())
+  if (trouble !== undefined) throw new Error(trouble)
   const asked = new AbortController()
   show(asked)
   try {

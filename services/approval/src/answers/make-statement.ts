@@ -92,7 +92,8 @@ function newStatement(approval: Approval, ask: Received, narrowed: Narrowed): An
 
 function linesOf(approval: Approval, ask: Received, statement: AnswerStatement): string[] {
   if (ask.kind === 'step_up') return stepUpLines(approval, ask)
-  return statement.kind === 'approval' ? describe(authorityOf(statement.authority)) : []
+  if (statement.kind !== 'approval') return []
+  return describe(authorityOf(statement.authority), { once: statement.mode === 'per_action' })
 }
 
 async function signedByOthers(

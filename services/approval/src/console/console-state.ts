@@ -62,7 +62,7 @@ function accessView(approval: Approval, me: Approver, record: RequestRecord, ask
     action_digest: ask.action_digest ?? null,
     rebind: ask.rebind,
     authority,
-    lines: describe(authority),
+    lines: describe(authority, { once: ask.mode === 'per_action' }),
     not_before: ask.not_before,
     not_after: ask.not_after,
     prose: proseOf(approval, ask.purpose),

@@ -68,6 +68,25 @@ describe('what the console reads', () => {
     for (const id of [wild, other]) await olga.post(`/requests/${id}/deny`)
   })
 
+  it('finds by the owner’s name, by actions and resources, and filters by risk, mode and rule', async () => {
+    const permissions = [{ actions: ['tools/call'], resource: { type: 'tool', id: 'invoices/adjust' } }]
+    const id = await asked({ authority: { ...authority, task: 'find me', permissions } })
+    for (const q of ['olga', 'tools/call', 'find+invoices/adjust', 'Olga+find'])
+      expect([q, (await list(`?q=${q}`)).items.map((row) => row.id)]).toEqual([q, expect.arrayContaining([id])])
+    const found = async (query: string) => (await list(`?q=find+me&${query}`)).items.map((row) => row.id)
+    const [row] = (await list('?q=find+me')).items as never as {
+      risk: { level: string }
+      mine: boolean
+      rule: string
+    }[]
+    expect(row).toMatchObject({ mine: true, rule: 'adjusting' })
+    for (const yes of [`risk=${row?.risk.level}`, 'mode=window', 'rule=adjusting', 'mine=true'])
+      expect([yes, await found(yes)]).toEqual([yes, [id]])
+    for (const no of ['risk=high', 'mode=continuous', 'rule=tasks']) expect([no, await found(no)]).toEqual([no, []])
+    expect((await list('?mine=false')) as object).toMatchObject({ status: 400 })
+    await olga.post(`/requests/${id}/deny`)
+  })
+
   it('says what is new since the same task was asked last, and what that got', async () => {
     const task = { ...authority, task: 'again' }
     const first = await asked({ authority: task, expires_in_seconds: 1800 })

@@ -14,7 +14,8 @@ export interface Difference {
  * permissions for longer, or for a different exact action, is a different ask.
  */
 export function differenceOf(now: AccessAsk, then: AccessAsk): Difference {
-  const [lines, before] = [linesOf(now), linesOf(then)]
+  const once = now.mode === 'per_action' && then.mode === 'per_action'
+  const [lines, before] = [linesOf(now, once), linesOf(then, once)]
   const [within, around] = [isWithin(now, then), isWithin(then, now)]
   return {
     relation: within && around ? 'same' : within ? 'narrower' : around ? 'wider' : 'different',
@@ -40,8 +41,8 @@ const modes: Record<AccessAsk['mode'], string> = {
   continuous: 'While it stays proven',
 }
 
-const linesOf = (ask: AccessAsk) => [
-  ...describe(authorityOf(ask.authority)),
+const linesOf = (ask: AccessAsk, once: boolean) => [
+  ...describe(authorityOf(ask.authority), { once }),
   `Within ${minutesOf(ask)} min`,
   modes[ask.mode],
   ...(ask.action_digest === undefined ? [] : [`Exactly the action with the digest ${ask.action_digest}`]),

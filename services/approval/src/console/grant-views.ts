@@ -14,7 +14,7 @@ import { authorityOf, mayRefuse } from '../answers/who-may-answer.ts'
 import type { Approval } from '../context.ts'
 import type { GrantIndex } from './grant-index.ts'
 import { type Page, pageOf } from './ordered.ts'
-import { agentView, says, spelled } from './words.ts'
+import { agentView, doneIn, says, spelled } from './words.ts'
 
 export interface GrantFilter {
   state: 'active' | 'ended' | 'all'
@@ -28,15 +28,38 @@ export function listGrants(approval: Approval, index: GrantIndex, me: Approver, 
   const { trees } = approval.projection.ledger.grants
   return pageOf(index.list, filter.cursor, ({ id }) => {
     const tree = trees.get(id)
-    if (!tree || (filter.agent !== undefined && agentIdOf(tree.grant.agent) !== filter.agent)) return undefined
+    if (!tree || (filter.agent !== undefined && !holdersOf(tree).some((each) => agentIdOf(each) === filter.agent)))
+      return undefined
     const ended = stateOf(approval, tree).state !== 'active' && tree.state !== 'suspended'
     if (filter.state !== 'all' && (filter.state === 'ended') !== ended) return undefined
-    const { agent, id: grantId, request_id, authority } = tree.grant
-    const words =
-      filter.q === undefined ||
-      says(filter.q, agent, grantId, request_id, authorityOf(authority).task, agentView(approval, agent).name)
-    return words ? grantView(approval, me, tree) : undefined
+    return filter.q === undefined || says(filter.q, ...searchable(approval, tree))
+      ? grantView(approval, me, tree)
+      : undefined
   })
+}
+
+/** SPIFFE IDs of the grant's agent and of every agent to which it was passed on. */
+const holdersOf = ({ grant, delegations }: Tree): string[] => [
+  grant.agent,
+  ...[...delegations.values()].map(({ agent }) => agent),
+]
+
+function* searchable(approval: Approval, tree: Tree): Generator<string | null> {
+  const { id, request_id, authority } = tree.grant
+  yield* [id, request_id, authorityOf(authority).task, ...doneIn(authority), ...tree.delegations.keys()]
+  for (const holder of holdersOf(tree)) {
+    const { name, owner, owner_name } = agentView(approval, holder)
+    yield* [holder, name, owner, owner_name]
+  }
+}
+
+/** Ids of the agents that can act under this grant now: its own, and those with a part of it that still counts. */
+export function actingAgents(approval: Approval, tree: Tree): Set<string> {
+  if (!isActive(approval, tree)) return new Set()
+  const passedOn = [...tree.delegations.values()].filter(
+    (each) => linkState(approval, tree, each.delegation_id) === 'active',
+  )
+  return new Set([tree.grant, ...passedOn].map(({ agent }) => agentIdOf(agent)))
 }
 
 const signersOf = ({ projection }: Approval, tree: Tree): readonly string[] =>
@@ -58,7 +81,7 @@ const inTime = (revoked: Revocation | undefined, endsAt: number): Revocation | u
   revoked?.declaredAt !== undefined && endsAt <= revoked.declaredAt ? undefined : revoked
 
 /** Whether it can still be used. Expiry, and the revocation of anything that it depends on, leave its tree's own state unchanged. */
-export const isActive = (approval: Approval, tree: Tree): boolean =>
+const isActive = (approval: Approval, tree: Tree): boolean =>
   tree.state === 'active' && stateOf(approval, tree).state === 'active'
 
 export function grantView(approval: Approval, me: Approver, tree: Tree) {
@@ -77,7 +100,7 @@ export function grantView(approval: Approval, me: Approver, tree: Tree) {
     agent_name: agentView(approval, grant.agent).name,
     task: authority.task,
     mode: grant.mode,
-    lines: describe(authority),
+    lines: describe(authority, { once: grant.mode === 'per_action' }),
     created_at: spelled(tree.createdAt),
     not_after: grant.not_after,
     approved_by: approvers,
@@ -106,7 +129,7 @@ export interface Link {
   from: ReturnType<typeof agentView>
   not_after: string
   /** `broken`: a link that decision points no longer accept, for instance because its maker's key was replaced. */
-  state: 'active' | 'revoked' | 'expired' | 'broken'
+  state: 'active' | 'completed' | 'revoked' | 'expired' | 'broken'
   lines: string[]
   budget: Authority['budget']
   taken: ReturnType<typeof takenOf>
@@ -140,5 +163,6 @@ function linkState(approval: Approval, tree: Tree, id: string): Link['state'] {
   const endsAt = Math.min(...holders.map(({ expiresAt }) => expiresAt))
   const revoked = projection.ledger.revocations.kills(lineageOf(tree, signersOf(approval, tree), { holders }))
   if (inTime(revoked, endsAt)) return 'revoked'
+  if (tree.state === 'completed') return tree.state
   return endsAt <= clock.now() ? 'expired' : 'active'
 }

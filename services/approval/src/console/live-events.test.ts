@@ -40,3 +40,26 @@ it('prompt a person for what that person could answer, twenty times an hour at m
   expect(toldIn(others)).toBe(0)
   expect(others.said.text).toContain('"changed":["requests"]')
 })
+
+it('begin with what changed since the page was last told, and with nothing where nothing did', async () => {
+  await using world = await aWorld()
+  const olga = aPerson(world)
+  await olga.enrol()
+  const base = await world.http.listen({ port: 0 })
+  const now = async () => ((await olga.get('/me')).body as { now: string }).now
+  const agent = agentOf(world)
+  await expect.poll(async () => (await olga.get('/me')).status).toBe(200)
+  const before = await now()
+  expect((await agent.submit(agent.sign({ authority: { ...authority, task: 'while away' } }))).statusCode).toBe(202)
+  await expect
+    .poll(async () => (await olga.get('/requests')).body)
+    .toMatchObject({ items: [{ subject: 'while away' }] })
+  await new Promise((resolve) => setTimeout(resolve, 5)) // the clock must be past the change
+  const after = await now()
+  const pages = await Promise.all(
+    [`?since=${before}`, `?since=${after}`, ''].map((query) => listen(base, olga.cookie, query)),
+  )
+  await expect.poll(() => pages[0]?.said.text).toContain('event: change\ndata: {"changed":["requests"],"arrived":0}')
+  expect(pages.slice(1).map(({ said }) => said.text.includes('event: change'))).toEqual([false, false])
+  expect((await listen(base, olga.cookie, '?since=yesterday')).response.status).toBe(400)
+})

@@ -25,6 +25,9 @@ const mostOfSession = 4
 /** Unread bytes that a page may accumulate before it is cut off. */
 const mostUnreadBytes = 65_536
 
+const changeEvent = (changed: readonly Subject[], arrived: number) =>
+  `event: change\ndata: ${JSON.stringify({ changed, arrived })}\n\n`
+
 interface Listener {
   cookie: string | undefined
   session: string
@@ -44,6 +47,8 @@ export class LiveEvents implements Disposable {
   readonly #sessions: Sessions
   readonly #listeners = new Set<Listener>()
   readonly #changed = new Set<Subject>()
+  /** ms since the epoch. */
+  readonly #changedAt = new Map<Subject, number>()
   readonly #stop: () => void
   readonly #beat: NodeJS.Timeout
   #gathering: NodeJS.Timeout | undefined
@@ -59,8 +64,11 @@ export class LiveEvents implements Disposable {
     this.#beat.unref()
   }
 
-  /** A stream for one page, which ends with its session. Throws `rate_limited` if there are too many. */
-  open(cookie: string | undefined): Readable {
+  /**
+   * A stream for one page, which ends with its session. It begins with what changed since the page was last told, `since` (ms since the
+   * epoch), so that the page need not fetch again what it has just fetched. Throws `rate_limited` if there are too many.
+   */
+  open(cookie: string | undefined, since?: number): Readable {
     const { id: session, me } = this.#sessions.find(cookie)
     const own = [...this.#listeners].filter((listener) => listener.session === session)
     // An abandoned page must not keep its place: the newest tab wins.
@@ -71,6 +79,10 @@ export class LiveEvents implements Disposable {
     out.once('close', () => this.#listeners.delete(listener))
     this.#listeners.add(listener)
     out.push('retry: 2000\n\n')
+    const changed = [...this.#changedAt].flatMap(([subject, at]) =>
+      since !== undefined && at >= since ? [subject] : [],
+    )
+    if (changed.length > 0) out.push(changeEvent(changed, 0))
     return out
   }
 
@@ -90,6 +102,7 @@ export class LiveEvents implements Disposable {
   }
 
   #gather(subject: Subject): void {
+    this.#changedAt.set(subject, this.#approval.clock.now())
     if (this.#listeners.size === 0) return
     this.#changed.add(subject)
     this.#gathering ??= setTimeout(() => this.#tell(), gatherMs)
@@ -124,10 +137,7 @@ export class LiveEvents implements Disposable {
     const [changed, arrived] = [[...this.#changed], new Map(this.#arrived)]
     this.#changed.clear()
     this.#arrived.clear()
-    this.#send(({ person }) => {
-      const data = JSON.stringify({ changed, arrived: arrived.get(person) ?? 0 })
-      return `event: change\ndata: ${data}\n\n`
-    })
+    this.#send(({ person }) => changeEvent(changed, arrived.get(person) ?? 0))
   }
 
   /** Tells a listener that its session has ended; it gets nothing more. */

@@ -1,6 +1,7 @@
 import { agentIdOf } from '@bailiwick/contracts'
+import { newestStop, stopView } from '../answers/newest-stop.ts'
 import type { Approval } from '../context.ts'
-import { isActive } from './grant-views.ts'
+import { actingAgents } from './grant-views.ts'
 import type { RequestIndex } from './request-index.ts'
 import { says, spelled } from './words.ts'
 
@@ -19,12 +20,11 @@ export function listAgents(approval: Approval, { q }: { q?: string | undefined }
       state === 'pending' && received !== undefined && received.kind !== 'registry' ? [agentIdOf(received.agent)] : [],
     ),
   )
-  const active = count(
-    [...grants.trees.values()].flatMap((tree) => (isActive(approval, tree) ? [agentIdOf(tree.grant.agent)] : [])),
-  )
+  const active = count([...grants.trees.values()].flatMap((tree) => [...actingAgents(approval, tree)]))
+  const ownerName = (owner: string) => registry.get('approver', owner)?.name ?? null
   const agents = registry
     .all('agent')
-    .filter(({ id, name, owner, labels }) => says(q, id, name, owner, ...labels))
+    .filter(({ id, name, owner, labels }) => says(q, id, name, owner, ownerName(owner), ...labels))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
   return {
     total: agents.length,
@@ -32,15 +32,21 @@ export function listAgents(approval: Approval, { q }: { q?: string | undefined }
       id,
       name,
       owner,
-      owner_name: registry.get('approver', owner)?.name ?? null,
+      owner_name: ownerName(owner),
       labels,
       attestor: attestor.kind,
       instances: attestor.kind === 'registered_key' ? attestor.keys.map(({ instance }) => instance) : null,
       proactive_requests,
       pending: pending.get(id) ?? 0,
       active: active.get(id) ?? 0,
+      stopped: active.has(id) ? null : stopOf(approval, id),
     })),
   }
+}
+
+function stopOf(approval: Approval, id: string) {
+  const stop = newestStop(approval, id)
+  return stop === undefined ? null : stopView(stop)
 }
 
 /** Rules in the order in which they are tried. */

@@ -4,6 +4,7 @@ import type { Approver } from '@bailiwick/contracts'
 import type { RequestRecord } from '@bailiwick/projection'
 import { mayRefuseStepUp } from '../answers/answer-step-up.ts'
 import { unexplained } from '../answers/inspect.ts'
+import { stoppedSince } from '../answers/newest-stop.ts'
 import { mayTakeBack } from '../answers/refuse.ts'
 import { authorityOf, mayRefuse, whyNotApproveChange } from '../answers/who-may-answer.ts'
 import type { Approval } from '../context.ts'
@@ -73,6 +74,7 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
     denial: ask.denial ?? null,
     prose: proseOf(approval, ask.purpose),
     arguments: argumentsOf(approval, ask.arguments),
+    agent_stopped: record.state === 'pending' ? stoppedSince(approval, ask.agent, record.receivedAt ?? 0) : null,
     unexplained: unexplained(ask),
     ...(ask.kind === 'access'
       ? accessDetail(approval, index, me, record, ask)
@@ -176,7 +178,8 @@ const isOpen = ({ clock }: Approval, { state }: RequestRecord, { expires_at }: P
 
 function stepUpDetail(approval: Approval, me: Approver, record: RequestRecord, ask: StepUpAsk) {
   const tree = approval.projection.ledger.grants.trees.get(ask.grant_id)
-  const lines = tree && orNothing(() => describe(authorityOf(tree.grant.authority)))
+  const lines =
+    tree && orNothing(() => describe(authorityOf(tree.grant.authority), { once: tree.grant.mode === 'per_action' }))
   return {
     kind: ask.kind,
     action: ask.action,

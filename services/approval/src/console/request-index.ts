@@ -1,13 +1,20 @@
 import { type Authority, parseAuthority } from '@bailiwick/authority'
-import { agentIdOf } from '@bailiwick/contracts'
+import { type Approver, agentIdOf } from '@bailiwick/contracts'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
 import type { AccessAsk } from '../requests.ts'
 import { Ordered, type Place } from './ordered.ts'
-import { riskOf } from './risk.ts'
+import { type RiskLevel, riskOf } from './risk.ts'
+import { type Answerers, answerersOf, waitsFor } from './waits-for.ts'
+import { signersOf } from './words.ts'
 
 export interface RequestEntry extends Place {
   open: boolean
+  /** ms since the epoch. */
+  expiresAt: number
+  /** Of an open request. */
+  risk: RiskLevel | undefined
+  answerers: Answerers | undefined
   /** Keys that relate it to other requests: its task, and what it does. Empty unless it is an access request. */
   alike: string[]
 }
@@ -17,6 +24,9 @@ interface Asked {
   /** ms since the epoch. */
   at: number
 }
+
+/** Changes of the registry that move requests in the inbox, or let other people answer them. */
+const reorders = /^(tool-server|rule|agent)\./
 
 /** How many earlier requests of one kind are remembered for comparison. */
 const mostAlike = 50
@@ -37,14 +47,14 @@ export class RequestIndex implements Disposable {
     this.#takeAll()
     this.#stop = projection.onFact(({ topic, verdict, event }) => {
       if (verdict !== 'counts') return
-      if (topic === 'registry.v1' && event.type.startsWith('tool-server.')) this.#takeAll()
+      if (topic === 'registry.v1' && reorders.test(event.type)) this.#takeAll()
       if (topic !== 'approvals.v1' || !('request_id' in event.data)) return
       const record = projection.ledger.requests.requests.get(event.data.request_id as string)
       if (record) this.#take(record)
     })
   }
 
-  /** Also runs when the labels of tools change, since the inbox is ordered by them. */
+  /** Also runs when the labels of tools change, since the inbox is ordered by them, and when other people may have to answer. */
   #takeAll(): void {
     for (const record of this.#approval.projection.ledger.requests.requests.values()) this.#take(record)
   }
@@ -56,10 +66,14 @@ export class RequestIndex implements Disposable {
     const { received, state, id } = record
     if (received === undefined) return // this reader started after it, and knows nothing about it
     const open = state === 'pending'
+    const risk = open ? riskOf(registry, received) : undefined
     const entry: RequestEntry = {
       id,
       open,
-      rank: open ? riskOf(registry, received).score : 0,
+      expiresAt: Date.parse(received.expires_at),
+      risk: risk?.level,
+      answerers: open ? answerersOf(this.#approval, received) : undefined,
+      rank: risk?.score ?? 0,
       at: open ? (record.receivedAt ?? 0) : record.changedAt,
       alike: known?.alike ?? (received.kind === 'access' ? alikeKeys(received) : []),
     }
@@ -90,6 +104,25 @@ export class RequestIndex implements Disposable {
       if (left.length === 0) this.#alike.delete(key)
       else this.#alike.set(key, left)
     }
+  }
+
+  /** Whether an open request waits for this person. */
+  waitsFor({ id, answerers }: RequestEntry, me: Approver): boolean {
+    const record = this.#approval.projection.ledger.requests.requests.get(id)
+    if (record === undefined || answerers === undefined) return false
+    return waitsFor(answerers, me, record.endorsements.length === 0 ? [] : signersOf(this.#approval, record))
+  }
+
+  /** How many open requests wait for this person, and for anyone. */
+  waiting(me: Approver): { mine: number; all: number } {
+    const now = this.#approval.clock.now()
+    let [mine, all] = [0, 0]
+    for (const entry of this.open.after(undefined)) {
+      if (entry.expiresAt <= now) continue
+      all++
+      if (this.waitsFor(entry, me)) mine++
+    }
+    return { mine, all }
   }
 
   /** Other requests of this agent for the same task, newest first. */

@@ -3,24 +3,36 @@ import { type Approver, agentIdOf, type Mode, type Rule } from '@bailiwick/contr
 import type { RequestRecord } from '@bailiwick/projection'
 import { stepUpLines, stepUpRule, whyNotStepUp } from '../answers/answer-step-up.ts'
 import { unexplained } from '../answers/inspect.ts'
+import { stoppedSince } from '../answers/newest-stop.ts'
 import { authorityOf, ruleFor, whyNotApprove, whyNotApproveChange } from '../answers/who-may-answer.ts'
 import type { Approval } from '../context.ts'
 import { changeRule } from '../registry/judge-change.ts'
 import { unseenIn } from '../registry/unseen-in.ts'
 import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
 import { type Page, pageOf } from './ordered.ts'
-import type { RequestIndex } from './request-index.ts'
-import { riskOf } from './risk.ts'
-import { agentView, codeOf, orNothing, says, signersOf, spelled } from './words.ts'
+import type { RequestEntry, RequestIndex } from './request-index.ts'
+import { type RiskLevel, riskOf } from './risk.ts'
+import { agentView, codeOf, doneIn, orNothing, proseOf, says, signersOf, spelled } from './words.ts'
 
 export interface RequestFilter {
   state: 'pending' | 'answered'
   kind?: 'access' | 'registry' | 'step_up' | undefined
+  /** Only what waits for the person who asks. */
+  mine?: 'true' | undefined
+  risk?: RiskLevel | undefined
+  mode?: Mode | undefined
+  /** The id of the rule that applies. */
+  rule?: string | undefined
   /** An agent's id; matches any of its instances. */
   agent?: string | undefined
+  /** Only what was received until then. */
+  until?: string | undefined
   q?: string | undefined
   cursor?: string | undefined
 }
+
+/** Characters of an agent's words in a list. */
+const mostOfPurpose = 160
 
 type Ask = AccessAsk | RegistryAsk | StepUpAsk
 
@@ -28,33 +40,61 @@ type Ask = AccessAsk | RegistryAsk | StepUpAsk
 export function listRequests(approval: Approval, index: RequestIndex, me: Approver, filter: RequestFilter) {
   const { requests } = approval.projection.ledger.requests
   const now = approval.clock.now()
+  const isWanted = (entry: RequestEntry) => {
+    const record = requests.get(entry.id)
+    const ask = record?.received
+    if (!record || !ask || (filter.state === 'pending' && entry.expiresAt <= now)) return undefined
+    if (filter.mine !== undefined && !index.waitsFor(entry, me)) return undefined
+    return isOfKind(approval, entry, ask, filter) && matches(approval, record, ask, filter)
+      ? { record, ask }
+      : undefined
+  }
+  const until = filter.state === 'pending' && filter.until !== undefined ? Date.parse(filter.until) : Infinity
   const page: Page<unknown> = pageOf(
     filter.state === 'pending' ? index.open : index.answered,
     filter.cursor,
-    ({ id }) => {
-      const record = requests.get(id)
-      const ask = record?.received
-      if (!record || !ask || !matches(approval, record, ask, filter)) return undefined
-      if (filter.state === 'pending' && Date.parse(ask.expires_at) <= now) return undefined
-      return rowOf(approval, me, record, ask)
+    (entry) => {
+      const wanted = entry.at > until ? undefined : isWanted(entry)
+      return wanted && { ...rowOf(approval, me, wanted.record, wanted.ask), mine: index.waitsFor(entry, me) }
     },
   )
-  return { ...page, pending: index.open.size }
+  const arrived = { count: 0, high: 0 }
+  if (filter.cursor === undefined && until !== Infinity)
+    for (const entry of index.open.after(undefined)) {
+      if (entry.at <= until || isWanted(entry) === undefined) continue
+      arrived.count++
+      if (entry.risk === 'high') arrived.high++
+    }
+  return { ...page, pending: index.open.size, now: spelled(now), arrived }
 }
 
-function matches(approval: Approval, { id }: RequestRecord, ask: Ask, { kind, agent, q }: RequestFilter): boolean {
+/** Whether the filters that need no text let it through. Risk and rule are those of now, so that no ended request has them. */
+function isOfKind(
+  approval: Approval,
+  entry: RequestEntry,
+  ask: Ask,
+  { kind, risk, mode, rule }: RequestFilter,
+): boolean {
   if (kind !== undefined && ask.kind !== kind) return false
+  if (risk !== undefined && entry.risk !== risk) return false
+  if (rule !== undefined && entry.answerers?.rule !== rule) return false
+  return mode === undefined || (ask.kind !== 'registry' && modeOf(approval, ask) === mode)
+}
+
+function matches(approval: Approval, { id }: RequestRecord, ask: Ask, { agent, q }: RequestFilter): boolean {
   if (ask.kind === 'registry')
     return agent === undefined && says(q, id, ask.proposer, ...ask.entities.map((each) => `${each.type} ${each.id}`))
   if (agent !== undefined && agentIdOf(ask.agent) !== agent) return false
   if (q === undefined) return true
-  const { name, owner } = agentView(approval, ask.agent)
-  // The task is taken without parsing: parsing the authority of every pending request would block the process.
-  return says(q, id, ask.agent, name, owner, ask.kind === 'access' ? ask.authority.task : subjectOf(ask))
+  const { name, owner, owner_name } = agentView(approval, ask.agent)
+  const subject = ask.kind === 'access' ? [ask.authority.task, ...doneIn(ask.authority)] : [subjectOf(ask)]
+  return says(q, id, ask.agent, name, owner, owner_name, ...subject)
 }
 
 function rowOf(approval: Approval, me: Approver, record: RequestRecord, ask: Ask) {
   const { id, state, receivedAt, changedAt, closedBy } = record
+  const rule = ruleOf(approval, ask)
+  const stop = ask.kind === 'registry' ? null : stoppedSince(approval, ask.agent, receivedAt ?? 0)
   return {
     id,
     kind: ask.kind,
@@ -74,8 +114,11 @@ function rowOf(approval: Approval, me: Approver, record: RequestRecord, ask: Ask
     part: ask.kind === 'access' && ask.item ? { number: ask.item.index + 1, of: ask.item.count } : null,
     reopened: ask.kind === 'access' ? (ask.reopened ?? null) : null,
     signed_by: signersOf(approval, record),
-    quorum: ruleOf(approval, ask)?.quorum ?? null,
+    quorum: rule?.quorum ?? null,
+    rule: rule?.id ?? null,
     why_not: whyNot(approval, me, ask) ?? null,
+    purpose: ask.kind === 'registry' ? null : proseOf(approval, ask.purpose, mostOfPurpose),
+    agent_stopped_at: state === 'pending' ? (stop?.at ?? null) : null,
   }
 }
 
@@ -117,7 +160,7 @@ export function linesOf(approval: Approval, ask: Ask): string[] {
   if (ask.kind === 'registry') return changeLines(ask)
   if (ask.kind === 'step_up') return stepUpLines(approval, ask)
   const parsed = parseAuthority(ask.authority)
-  return parsed.ok ? describe(parsed.authority).slice(1) : []
+  return parsed.ok ? describe(parsed.authority, { once: ask.mode === 'per_action' }).slice(1) : []
 }
 
 export interface RuleView {

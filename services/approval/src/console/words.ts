@@ -8,12 +8,16 @@ const longestProse = 500
 export const spelled = (ms: number | undefined): string => new Date(ms ?? 0).toISOString()
 
 /** An agent's or a person's own words, to be shown as theirs and cut to a glance; or the reason why there are none to show. */
-export function proseOf({ prose }: Approval, hashed: { salted_sha256: string } | undefined) {
+export function proseOf(
+  { prose }: Approval,
+  hashed: { salted_sha256: string } | undefined,
+  most: number = longestProse,
+) {
   if (hashed === undefined) return null
   const text = prose.text(hashed.salted_sha256)
   if (text === undefined) return { gone: prose.isErased(hashed.salted_sha256) ? 'erased' : 'not_kept' }
   const characters = [...text]
-  return { text: characters.slice(0, longestProse).join(''), cut: characters.length > longestProse }
+  return { text: characters.slice(0, most).join(''), cut: characters.length > most }
 }
 
 /** The whole text of the exact action, or why it cannot be shown; null if the ask brought only its digest. */
@@ -66,6 +70,20 @@ export function orNothing<T>(give: () => T): T | undefined {
     if (error instanceof ServiceError) return undefined
     throw error
   }
+}
+
+/**
+ * The actions and resources in an authority as it was sent. It is not parsed, because parsing the authority of every pending request
+ * would block the process.
+ */
+export function doneIn(authority: unknown): string[] {
+  const { permissions } = Object(authority)
+  if (!Array.isArray(permissions)) return []
+  return permissions.flatMap((permission) => {
+    const { actions, resource } = Object(permission)
+    const { type, id, id_prefix } = Object(resource)
+    return [...(Array.isArray(actions) ? actions : []), type, id, id_prefix].filter((each) => typeof each === 'string')
+  })
 }
 
 /** Whether any of these texts contains all the words, ignoring case. */

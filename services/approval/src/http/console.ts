@@ -29,7 +29,9 @@ export function consoleRoutes(http: HttpServer, approval: Approval, sessions: Se
   const { projection, trust, clock } = approval
 
   http.get(whoAmI.path, async (request): Promise<AnswerOf<typeof whoAmI>> => {
-    const { id, name, groups } = me(request)
+    const person = me(request)
+    const { id, name, groups } = person
+    const { mine, all } = requests.waiting(person)
     return {
       me: { id, name, groups },
       now: new Date(clock.now()).toISOString(),
@@ -38,7 +40,8 @@ export function consoleRoutes(http: HttpServer, approval: Approval, sessions: Se
       software_approver: trust.software_approver === true,
       people: projection.ledger.registry.approvers.length,
       fresh: projection.fresh(),
-      pending: requests.open.size,
+      pending: mine,
+      pending_in_all: all,
       recoveries: pendingRecoveries(approval),
     }
   })
@@ -73,9 +76,12 @@ export function consoleRoutes(http: HttpServer, approval: Approval, sessions: Se
   })
   // The response lasts at most as long as the session. Then the page must sign in again to go on listening.
   const onRequest = notFromElsewhere(approval.trust.origins)
-  http.get(followChanges.path, { onRequest, config: { handlerMs: sessionSeconds * 1000 } }, async (request, reply) =>
-    reply.header('content-type', followChanges.gives).send(live.open(sessionCookie(request))),
-  )
+  const lasts = { config: { handlerMs: sessionSeconds * 1000 }, schema: { querystring: followChanges.query } }
+  http.get(followChanges.path, { onRequest, ...lasts }, async (request, reply) => {
+    const { since } = request.query
+    const stream = live.open(sessionCookie(request), since === undefined ? undefined : Date.parse(since))
+    return reply.header('content-type', followChanges.gives).send(stream)
+  })
   http.addHook('onResponse', async (request) => {
     if (request.url === passkeyRoutes.signOut.path) live.check()
   })

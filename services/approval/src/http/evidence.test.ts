@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import { join } from 'node:path'
+import type { Agent } from '@bailiwick/contracts'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { aWorld, type World } from '../approval.fixture.ts'
 import { aPerson, type Person } from '../browser.fixture.ts'
@@ -19,7 +20,7 @@ interface Answer {
 }
 
 /** A process that poses as evidence on this machine's socket. */
-async function evidence(answer: (path: string) => Answer | 'hang up', name = 'evidence-8424.sock') {
+async function evidence(answer: (path: string) => Answer | 'hang up', name = 'evidence-8424.sock', data = world.data) {
   const paths: string[] = []
   const server = createServer((request, response) => {
     paths.push(request.url ?? '')
@@ -28,7 +29,7 @@ async function evidence(answer: (path: string) => Answer | 'hang up', name = 'ev
     response.writeHead(answered.status ?? 200)
     response.end(typeof answered.body === 'string' ? answered.body : JSON.stringify(answered.body))
   })
-  await new Promise<void>((listening) => server.listen(join(world.data, name), listening))
+  await new Promise<void>((listening) => server.listen(join(data, name), listening))
   return {
     paths,
     [Symbol.asyncDispose]: async () => {
@@ -38,7 +39,10 @@ async function evidence(answer: (path: string) => Answer | 'hang up', name = 'ev
   }
 }
 
-const places = ['events', 'events?type=decision', 'activity', 'trace/grt_1', 'events/evt_0123456789']
+const places = [
+  ...['events', 'events?type=decision', 'activity', 'trace/grt_1', 'events/evt_0123456789'],
+  'values/evt_0123456789',
+]
 
 it('shows nothing to a person who is not signed in, and asks evidence nothing', async () => {
   await using asked = await evidence(() => ({ body: { events: [] } }))
@@ -63,6 +67,39 @@ it('passes on exactly what a signed-in person asks', async () => {
   ])
 })
 
+it('finds an agent by its short name or its name, and refuses a name that several have', async () => {
+  const twin = (of: string): Agent => ({
+    ...{ id: `spiffe://acme.example/agent/twin-${of}`, name: 'Twin', owner: 'olga', labels: [] },
+    ...{ attestor: { kind: 'join_token' }, proactive_requests: false },
+  })
+  await using other = await aWorld({ agents: [twin('a'), twin('b')] })
+  const person = aPerson(other)
+  await person.enrol()
+  await using asked = await evidence(() => ({ body: { events: [] } }), 'evidence-8424.sock', other.data)
+  for (const name of ['ledger', 'LEDGER', 'twin-a', 'nothing', 'twin'])
+    await person.get(`/evidence/events?agent=${name}&type=decision`)
+  const found = ['spiffe://acme.example/agent/ledger', 'spiffe://acme.example/agent/ledger']
+  const agents = asked.paths.map((path) => new URLSearchParams(path.split('?')[1]).get('agent'))
+  expect(agents).toEqual([...found, 'spiffe://acme.example/agent/twin-a', 'nothing'])
+  expect((await person.get('/evidence/events?agent=twin')).body).toMatchObject({
+    status: 400,
+    detail: expect.stringMatching(/^agent: several are called so: .*twin-a, .*twin-b$/),
+  })
+})
+
+it('shows the words of one event where evidence is on this machine, and records who read them', async () => {
+  await using asked = await evidence(() => ({ body: { values: [{ at: '/reason', state: 'held', text: 'not now' }] } }))
+  const { body } = await olga.get('/evidence/values/evt_0123456789')
+  expect(body).toEqual({ values: [{ at: '/reason', state: 'held', text: 'not now' }] })
+  expect(asked.paths).toEqual(['/v1/values/evt_0123456789'])
+  const said = world
+    .log()
+    .split('\n')
+    .filter((line) => line.includes('read the words of an event'))
+  expect(said.map((line) => JSON.parse(line))).toMatchObject([{ person: 'olga', event_id: 'evt_0123456789' }])
+  expect(world.log()).not.toContain('not now')
+})
+
 it('reaches no other path of evidence, or of the operator, under any spelling', async () => {
   await using asked = await evidence(() => ({ body: {} }))
   for (const place of [
@@ -76,11 +113,17 @@ it('reaches no other path of evidence, or of the operator, under any spelling', 
     'events?%2F..%2Foperator=1',
     'events?agent=x%0d%0ahost:y',
     'activity%2F..%2Foperator',
+    'values/spiffe:%2F%2Facme.example%2Fagent%2Fledger',
+    'values/..%2F..%2Foperator',
+    'values/evt_0123456789%2F..%2F..%2Foperator',
+    'values/evt_0123456789%3Fcauses=true',
+    'values/evt_0123456789?causes=true',
+    'values/att_0123456789',
     'checkpoint',
   ])
     await olga.get(`/evidence/${place}`)
   for (const path of asked.paths) {
-    expect(path).toMatch(/^\/v1\/(events|activity|trace\/[^/?#\s]+)(\?[^\s#]*)?$/)
+    expect(path).toMatch(/^\/v1\/((events|activity|trace\/[^/?#\s]+)(\?[^\s#]*)?|values\/evt_\w+)$/)
     expect(path).not.toContain('/operator')
   }
   expect(asked.paths.length).toBeGreaterThan(0)

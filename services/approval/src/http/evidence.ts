@@ -1,12 +1,14 @@
 import { consoleRoutes } from '@bailiwick/contracts/api'
-import type { Trust } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
+import type { RegistryState } from '@bailiwick/projection'
 import type { FastifyRequest } from 'fastify'
 import type { EvidenceReader } from '../console/evidence-reader.ts'
+import type { Approval } from '../context.ts'
 import type { Sessions } from '../people/sessions.ts'
 import { notFromElsewhere, sessionCookie } from './browser.ts'
 
-const { searchEvidence, countActivity, traceEvidence, readReceipt } = consoleRoutes
+const { searchEvidence, countActivity, traceEvidence, readReceipt, readValues } = consoleRoutes
 
 /**
  * `GET /console/api/evidence/…`: evidence's data, for signed-in people. Evidence does not know these people: it answers this
@@ -14,8 +16,10 @@ const { searchEvidence, countActivity, traceEvidence, readReceipt } = consoleRou
  */
 export function evidenceRoutes(
   http: HttpServer,
-  { evidence, sessions, trust }: { evidence: EvidenceReader; sessions: Sessions; trust: Trust },
+  { trust, projection, logger }: Approval,
+  { evidence, sessions }: { evidence: EvidenceReader; sessions: Sessions },
 ): void {
+  const { registry } = projection.ledger
   const signedIn = async (request: FastifyRequest) => void sessions.find(sessionCookie(request))
   const onRequest = [notFromElsewhere(trust.origins), signedIn]
   const json = 'application/json; charset=utf-8'
@@ -24,7 +28,7 @@ export function evidenceRoutes(
     { name: 'activity', ...countActivity },
   ])
     http.get(path, { onRequest, schema: { querystring } }, async ({ query }, reply) =>
-      reply.type(json).send(await evidence.get(`/v1/${name}${asked(query)}`)),
+      reply.type(json).send(await evidence.get(`/v1/${name}${asked(inFull(registry, query))}`)),
     )
   http.get(
     traceEvidence.path,
@@ -32,11 +36,33 @@ export function evidenceRoutes(
     async ({ params, query }, reply) =>
       reply.type(json).send(await evidence.get(`/v1/trace/${encodeURIComponent(params['*'])}${asked(query)}`)),
   )
+  // Evidence gives words only over its socket on this machine, never to an auditor's key. So it does from here.
+  http.get(readValues.path, { onRequest, schema: { params: readValues.params } }, async (request, reply) => {
+    const { eventId } = request.params
+    const person = sessions.find(sessionCookie(request)).me.id
+    const values = await evidence.get(`/v1/values/${eventId}`)
+    logger.info({ person, event_id: eventId }, 'a person read the words of an event')
+    return reply.type(json).send(values)
+  })
   http.get(readReceipt.path, { onRequest, schema: { params: readReceipt.params } }, async ({ params }, reply) => {
     const receipt: object = JSON.parse((await evidence.get(`/v1/events/${params.eventId}`)).toString())
     // The key comes from this service: a receipt that brought its own key would prove nothing.
     return reply.type(json).send({ ...receipt, vkey: trust.log.vkey })
   })
+}
+
+/** An agent by its SPIFFE ID, the last part of that, or its name. Throws `request_malformed` if several are called so. */
+function inFull(registry: RegistryState, query: Record<string, string>): Record<string, string> {
+  const { agent } = query
+  if (agent === undefined || agent.startsWith('spiffe://')) return query
+  const wanted = agent.trim().toLowerCase()
+  const isCalled = (name: string) => name.toLowerCase() === wanted
+  const named = registry
+    .all('agent')
+    .filter(({ id, name }) => isCalled(name) || isCalled(id.slice(id.lastIndexOf('/') + 1)))
+  if (named.length > 1)
+    throw new ServiceError('request_malformed', `agent: several are called so: ${named.map(({ id }) => id).join(', ')}`)
+  return { ...query, agent: named[0]?.id ?? agent }
 }
 
 function asked(query: Record<string, string>): string {

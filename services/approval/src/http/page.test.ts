@@ -20,7 +20,7 @@ async function aConsole(root: string) {
   const http = await httpServer({ logger: silent, clock: systemClock, health: new Health(), metrics: meter })
   pageRoutes(http, root)
   onTestFinished(() => http.close().then(() => undefined))
-  return (url: string) => http.inject({ url })
+  return (url: string, headers: Record<string, string> = {}) => http.inject({ url, headers })
 }
 
 it('gives a page and the files that it names, though the console was built anew beside it', async () => {
@@ -43,6 +43,42 @@ it('gives a page and the files that it names, though the console was built anew 
   })
   for (const none of ['index-after.js', '', '..%2findex.html', '%2e%2e/index.html'])
     expect((await get(`/console/assets/${none}`)).statusCode, none).toBe(404)
+})
+
+it('gives scripts and styles compressed, in the form that the browser takes', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'bailiwick-console-'))
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
+  build(root, 'one')
+  const name = 'index-one.js'
+  for (const coding of ['br', 'gz']) writeFileSync(join(root, 'assets', `${name}.${coding}`), `as ${coding}`)
+  const get = await aConsole(root)
+  for (const [accepted, coding, body] of [
+    ['gzip, deflate, br, zstd', 'br', 'as br'],
+    ['gzip;q=1.0, br;q=0', 'gzip', 'as gz'],
+    ['deflate', undefined, "run('one')"],
+    ['', undefined, "run('one')"],
+  ] as const) {
+    const answer = await get(`/console/assets/${name}`, { 'accept-encoding': accepted })
+    expect([accepted, answer.headers['content-encoding'], answer.body]).toEqual([accepted, coding, body])
+    expect(answer.headers).toMatchObject({ vary: 'accept-encoding', 'content-type': 'text/javascript; charset=utf-8' })
+  }
+  expect((await get(`/console/assets/${name}.br`)).statusCode).toBe(404)
+})
+
+it('lets the app say that there is no such page, and only where a page was asked for', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'bailiwick-console-'))
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
+  build(root, 'one')
+  const get = await aConsole(root)
+  const browser = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
+  for (const page of ['/console/nothing', '/console/inbox/more', '/console/requests/a/b', '/console/apis']) {
+    const { statusCode, body, headers } = await get(page, browser)
+    expect([page, statusCode, headers['content-type']]).toEqual([page, 404, 'text/html; charset=utf-8'])
+    expect(body).toContain('index-one.js')
+  }
+  for (const none of ['/console/api/nothing', '/console/assets/nothing', '/console/api'])
+    expect([none, (await get(none, browser)).json()]).toMatchObject([none, { status: 404, code: 'route_unknown' }])
+  expect((await get('/console/nothing')).json()).toMatchObject({ status: 404, code: 'route_unknown' })
 })
 
 it('says how the console is built when it is not', async () => {

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
-import type { HttpServer } from '@bailiwick/host'
+import type { HttpReply, HttpRequest, HttpServer } from '@bailiwick/host'
 
 /** Built by Vite from `packages/console`. Only its index.html names the files that it contains. */
 const built = join(import.meta.dirname, '../../../../packages/console/dist')
 
-/** The app's own addresses, so that a link to a request, or a reload, finds the app. Other addresses do not exist. */
+/** The app's own addresses, so that a link to a request, or a reload, finds the app. At any other the app says that there is no such page. */
 const places = ['inbox', 'requests/:id', 'grants', 'agents', 'registry', 'rules', 'people', 'evidence', 'evidence/:id']
 const pages = ['/', '/console', '/console/', ...places.map((place) => `/console/${place}`)]
 
@@ -28,14 +28,53 @@ export function pageRoutes(http: HttpServer, root: string = built): void {
     return
   }
   const index = readFileSync(join(root, 'index.html'))
-  for (const path of pages)
-    http.get(path, (_, reply) => reply.header('cache-control', 'no-cache').type('text/html; charset=utf-8').send(index))
-  for (const name of readdirSync(join(root, 'assets'))) {
-    const bytes = readFileSync(join(root, 'assets', name))
+  const sendIndex = (reply: HttpReply) =>
+    reply.header('cache-control', 'no-cache').type('text/html; charset=utf-8').send(index)
+  for (const path of pages) http.get(path, (_, reply) => sendIndex(reply))
+  http.get('/console/*', async ({ url, headers }, reply) => {
+    const isPage = headers.accept?.includes('text/html') && !/^\/console\/(api|assets)(\/|\?|$)/.test(url)
+    if (!isPage) throw new ServiceError('route_unknown')
+    return sendIndex(reply.code(404))
+  })
+  for (const [name, forms] of assetsIn(join(root, 'assets'))) {
     const type = types[extname(name)] ?? 'application/octet-stream'
-    // File names contain the hash: the content at an address never changes.
-    http.get(`/console/assets/${name}`, (_, reply) =>
-      reply.header('cache-control', 'public, max-age=31536000, immutable').type(type).send(bytes),
-    )
+    http.get(`/console/assets/${name}`, ({ headers }, reply) => {
+      const coding = codings.find((each) => forms[each] !== undefined && accepts(headers, each))
+      if (coding !== undefined) reply.header('content-encoding', coding)
+      // File names contain the hash: the content at an address never changes.
+      return reply
+        .header('cache-control', 'public, max-age=31536000, immutable')
+        .header('vary', 'accept-encoding')
+        .type(type)
+        .send(forms[coding ?? 'identity'])
+    })
   }
 }
+
+/** Best first. The build leaves each form beside its file. No answer with a person's data is compressed: its length would tell of it (BREACH). */
+const codings = ['br', 'gzip'] as const
+type Forms = Partial<Record<(typeof codings)[number] | 'identity', Buffer>>
+const endings: Readonly<Record<string, (typeof codings)[number]>> = { '.br': 'br', '.gz': 'gzip' }
+
+function assetsIn(folder: string): Map<string, Forms> {
+  const assets = new Map<string, Forms>()
+  for (const file of readdirSync(folder)) {
+    const ending = extname(file)
+    const coding = endings[ending]
+    const name = coding === undefined ? file : file.slice(0, -ending.length)
+    assets.set(name, { ...assets.get(name), [coding ?? 'identity']: readFileSync(join(folder, file)) })
+  }
+  return assets
+}
+
+/** RFC 9110 §12.5.3, for codings that are named. */
+const accepts = ({ 'accept-encoding': accepted }: HttpRequest['headers'], coding: string): boolean =>
+  String(accepted ?? '')
+    .split(',')
+    .some((each) => {
+      const [name = '', ...more] = each
+        .toLowerCase()
+        .split(';')
+        .map((part) => part.trim())
+      return name === coding && !more.some((part) => /^q=0(\.0*)?$/.test(part))
+    })

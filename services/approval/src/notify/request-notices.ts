@@ -86,7 +86,10 @@ function wordsOf(approval: Approval, ask: Ask): { subject: string; lines: string
   }
   const times = `From ${ask.not_before} until ${ask.not_after}`
   const exact = ask.mode === 'per_action' ? ['One exact action, once'] : []
-  return { subject: `${name} asks`, lines: [...describe(authorityOf(ask.authority)), ...exact, times] }
+  return {
+    subject: `${name} asks`,
+    lines: [...describe(authorityOf(ask.authority), { once: ask.mode === 'per_action' }), ...exact, times],
+  }
 }
 
 function about(

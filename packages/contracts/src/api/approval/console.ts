@@ -3,6 +3,7 @@ import { policySetSchema, ruleSchema } from '../../entities.ts'
 import {
   continuousSchema,
   lineSchema,
+  modeSchema,
   nameSchema,
   requestIdSchema,
   sha256Schema,
@@ -13,7 +14,7 @@ import type { Routes } from '../route.ts'
 import { eventIdParamsSchema } from '../search.ts'
 import { proposedSchema, sentAssertionSchema } from './passkeys.ts'
 import { stateSchema } from './state.ts'
-import { grantViewSchema, recoveryViewSchema, requestDetailSchema, requestRowSchema } from './views.ts'
+import { grantViewSchema, recoveryViewSchema, requestDetailSchema, requestRowSchema, stopSchema } from './views.ts'
 
 const words = z.string().trim().min(1).max(200).optional()
 const agent = z.string().min(1).max(2048).optional()
@@ -55,7 +56,10 @@ const meSchema = z
     software_approver: z.boolean(),
     people: z.int(),
     fresh: z.boolean(),
+    /** How many requests wait for this person. */
     pending: z.int(),
+    /** How many requests wait for anyone. */
+    pending_in_all: z.int(),
     recoveries: z.array(recoveryViewSchema),
   })
   .meta({ id: 'me' })
@@ -72,7 +76,10 @@ const agentRowSchema = z
     instances: z.array(z.string()).nullable(),
     proactive_requests: z.boolean(),
     pending: z.int(),
+    /** Grants under which it can act now, including those that were passed on to it. */
     active: z.int(),
+    /** It was stopped, and nothing was approved for it since. */
+    stopped: stopSchema.nullable(),
   })
   .meta({ id: 'agent-row' })
 
@@ -192,11 +199,24 @@ export const consoleRoutes = {
     query: z.strictObject({
       state: z.enum(['pending', 'answered']).default('pending'),
       kind: z.enum(['access', 'registry', 'step_up']).optional(),
+      /** Only what waits for this person. */
+      mine: z.literal('true').optional(),
+      risk: z.enum(['high', 'medium', 'low']).optional(),
+      mode: modeSchema.optional(),
+      /** The id of the rule that applies. */
+      rule: nameSchema.optional(),
+      /** Only what was received until then; the answer says how many came since. */
+      until: timestampSchema.optional(),
       agent,
       q: words,
       cursor,
     }),
-    answer: page(requestRowSchema).extend({ pending: z.int() }),
+    answer: page(requestRowSchema).extend({
+      pending: z.int(),
+      now: z.string(),
+      /** Of what came after `until`, on the first page: how many, and how many of them are of high risk. */
+      arrived: z.object({ count: z.int(), high: z.int() }),
+    }),
   },
   readRequest: {
     method: 'GET',
@@ -242,6 +262,8 @@ export const consoleRoutes = {
     path: '/console/api/events',
     summary: 'Says when to look again, as server-sent events; at most as long as the session',
     on: 'http',
+    /** The stream begins with what changed since then: the `now` of an earlier answer. */
+    query: z.strictObject({ since: timestampSchema.optional() }),
     gives: 'text/event-stream',
   },
   makeStatement: {
@@ -349,6 +371,14 @@ export const consoleRoutes = {
     params: z.strictObject({ '*': z.string().min(1).max(2100) }),
     query: filtersQuery,
     answer: evidenceRoutes.trace.answer,
+  },
+  readValues: {
+    method: 'GET',
+    path: '/console/api/evidence/values/:eventId',
+    summary: 'The words and the kept call of one event, for signed-in people, where evidence is on the same machine',
+    on: 'http',
+    params: z.strictObject({ eventId: z.string().regex(/^evt_[0-9A-Za-z_-]{8,120}$/, 'not an event id') }),
+    answer: evidenceRoutes.showValues.answer,
   },
   readReceipt: {
     method: 'GET',

@@ -46,6 +46,9 @@ export const agentViewSchema = z
   })
   .meta({ id: 'agent-view' })
 
+/** The latest stop of an agent, or of every agent. */
+export const stopSchema = z.object({ at: z.string(), by: z.string(), sequence: z.int() }).meta({ id: 'stop' })
+
 /** The rule that currently applies to a request. */
 export const ruleViewSchema = z
   .object({
@@ -103,8 +106,16 @@ export const requestRowSchema = z
     reopened: z.string().nullable(),
     signed_by: z.array(z.string()),
     quorum: z.int().nullable(),
+    /** The id of the rule that applies. */
+    rule: z.string().nullable(),
+    /** It waits for this person: they may answer it, and have not signed it yet. */
+    mine: z.boolean(),
     /** Why this person cannot approve it: an error code. */
     why_not: z.string().nullable(),
+    /** The agent's own words, cut to a line. */
+    purpose: proseSchema.nullable(),
+    /** The agent was stopped after it asked. */
+    agent_stopped_at: z.string().nullable(),
   })
   .meta({ id: 'request-row' })
 
@@ -151,6 +162,8 @@ const askedMembers = {
   prose: proseSchema.nullable(),
   /** null: the agent sent only its digest. */
   arguments: argumentsViewSchema.nullable(),
+  /** The agent was stopped after it asked. */
+  agent_stopped: stopSchema.nullable(),
 }
 
 const taskPartSchema = z
@@ -287,7 +300,7 @@ export const linkSchema = z.object({
   from: agentViewSchema,
   not_after: z.string(),
   /** `broken`: a link that decision points no longer accept, for instance because its maker's key was replaced. */
-  state: z.enum(['active', 'revoked', 'expired', 'broken']),
+  state: z.enum(['active', 'completed', 'revoked', 'expired', 'broken']),
   lines: z.array(z.string()),
   budget: shownBudgetSchema,
   taken: takenSchema,
