@@ -1,5 +1,5 @@
 import { useQueryClient } from '@tanstack/react-query'
-import { useCallback, useEffect, useRef, useState } from 'react'
+import { type ReactNode, useCallback, useEffect, useRef, useState } from 'react'
 import { api, query } from '../api.ts'
 import { go, useParameters } from '../router.tsx'
 import type { ListRequestsAnswer, Me, RequestRow } from '../types.ts'
@@ -9,6 +9,7 @@ import { useMedia } from '../ui/media.ts'
 import { number } from '../ui/numbers.ts'
 import { usePages } from '../ui/pages.ts'
 import { Empty, Failed, Loading } from '../ui/parts.tsx'
+import { useRoom } from '../ui/room.ts'
 import type { RowWindow } from '../ui/row-window.ts'
 import { useTitle } from '../ui/title.ts'
 import { VirtualList } from '../ui/virtual-list.tsx'
@@ -140,20 +141,30 @@ export function InboxPage({ me }: { me: Me }) {
         ) : null}
       </div>
       {isSplit && selected ? (
-        <section className="triage-pane" aria-label="The selected request">
+        <Pane>
           <RequestPage
             key={selected.id}
             id={selected.id}
             me={me}
             beside={{ onAnswered: () => select(rows[place + 1] ?? rows[place - 1]) }}
           />
-        </section>
+        </Pane>
       ) : null}
       {open === 'keys' ? <KeysDialog onClose={() => setOpen(undefined)} /> : null}
       {open === 'deny' ? (
         <DenyManyDialog rows={tickedRows} onDone={() => setTicked(new Set())} onClose={() => setOpen(undefined)} />
       ) : null}
     </div>
+  )
+}
+
+/** What scrolls beside the list. */
+function Pane({ children }: { children: ReactNode }) {
+  const [, setPane, room] = useRoom<HTMLElement>()
+  return (
+    <section className="triage-pane" aria-label="The selected request" ref={setPane} style={{ maxHeight: room }}>
+      {children}
+    </section>
   )
 }
 

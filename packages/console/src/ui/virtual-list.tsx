@@ -1,8 +1,6 @@
-import { type ReactNode, useEffect, useRef, useState } from 'react'
+import { type ReactNode, useEffect, useState } from 'react'
+import { useRoom } from './room.ts'
 import { type RowWindow, rowWindow, scrolledTo } from './row-window.ts'
-
-/** Pixels: what the list has at least, and what is left below it. */
-const [leastRoom, below] = [300, 24]
 
 /** A list of rows of one height that fills the screen below it, scrolls in itself, and draws only the rows that can be seen. */
 export function VirtualList<T extends { id: string }>({
@@ -25,37 +23,28 @@ export function VirtualList<T extends { id: string }>({
   /** Called with the rows that are drawn. */
   onRows(rows: RowWindow): void
 }) {
-  const box = useRef<HTMLDivElement>(null)
-  const [{ top, height, room }, setView] = useState({ top: 0, height: 600, room: 600 })
+  const [box, setBox, room] = useRoom<HTMLDivElement>()
+  const [{ top, height }, setView] = useState({ top: 0, height: 600 })
   useEffect(() => {
-    const element = box.current
-    if (element === null) return
-    const look = () => {
-      const above = element.getBoundingClientRect().top + scrollY
-      const room = Math.max(leastRoom, Math.floor(innerHeight - above - below))
-      setView({ top: element.scrollTop, height: element.clientHeight, room })
-    }
+    if (box === null) return
+    const look = () => setView({ top: box.scrollTop, height: box.clientHeight })
     const observer = new ResizeObserver(look)
-    observer.observe(element)
-    observer.observe(document.body) // what is above the list may grow
-    addEventListener('resize', look)
-    element.addEventListener('scroll', look, { passive: true })
+    observer.observe(box)
+    box.addEventListener('scroll', look, { passive: true })
     return () => {
       observer.disconnect()
-      element.removeEventListener('scroll', look)
-      removeEventListener('resize', look)
+      box.removeEventListener('scroll', look)
     }
-  }, [])
+  }, [box])
   useEffect(() => {
-    const element = box.current
-    if (element === null || selected < 0) return
-    const { scrollTop, clientHeight } = element
-    element.scrollTop = scrolledTo({ top: scrollTop, height: clientHeight, rowHeight, row: selected })
-  }, [selected, rowHeight])
+    if (box === null || selected < 0) return
+    const { scrollTop, clientHeight } = box
+    box.scrollTop = scrolledTo({ top: scrollTop, height: clientHeight, rowHeight, row: selected })
+  }, [box, selected, rowHeight])
   const { first, end } = rowWindow({ top, height, rowHeight, count: items.length })
   useEffect(() => onRows({ first, end }), [first, end, onRows])
   return (
-    <div className={isTight ? 'virtual tight' : 'virtual'} ref={box} style={{ maxHeight: room }}>
+    <div className={isTight ? 'virtual tight' : 'virtual'} ref={setBox} style={{ maxHeight: room }}>
       <ul aria-label={label} style={{ height: items.length * rowHeight }}>
         {items.slice(first, end).map((item, n) => (
           <li
