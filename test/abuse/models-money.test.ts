@@ -5,17 +5,18 @@ import {
   plainReply,
   responseEvents,
 } from '@bailiwick/gateway/model-fixture'
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { withResolvers } from '@bailiwick/kit'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ModelsWorld, modelsAuthority } from '../e2e/models-world.ts'
 
 /*
- * A provider, or who stands in its place, that says less than it computed; and a client that leaves before the bill. In each case the whole
- * reservation is spent: what no one can count is not given back.
+ * A provider, or who stands in its place, that says less than it computed; and a client that leaves before the bill. What no one can count is
+ * not given back: the whole reservation is spent.
  */
 
 let world: ModelsWorld
 beforeAll(async () => {
-  world = await ModelsWorld.open()
+  world = await ModelsWorld.open({ entryOf: { claudish: { read_on_seconds: 1 } } })
 })
 afterAll(() => world?.[Symbol.asyncDispose]())
 beforeEach(() => {
@@ -137,26 +138,65 @@ it('a stream that counts more than was allowed is cut while it flows (V9)', asyn
   expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
 })
 
-it('a client that hangs up in the middle pays for all of it (V9)', async () => {
-  const { grantId } = await world.granted(modelsAuthority('0.02'))
-  world.provider.answer = () => ({ events: chatEvents(['a', 'b']).slice(0, 2), last: 'silence' })
-  const gone = new AbortController()
-  const response = await world.ask({ grantId }, chat, { ...body, stream: true }, { signal: gone.signal })
-  await response.body?.getReader().read()
-  gone.abort()
-  expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
-})
+/** The gateway reads on at `acme` for a minute, and at `claudish` for a second. */
+describe('a client that hangs up', () => {
+  const messages = '/claudish/v1/messages'
 
-it('a client that hangs up before the answer begins pays for all of it (V9)', async () => {
-  const { grantId } = await world.granted(modelsAuthority('0.02'))
-  const calls = world.provider.calls.length
-  world.provider.answer = () => ({ last: 'silence' })
-  const gone = new AbortController()
-  const asking = world.ask({ grantId }, chat, body, { signal: gone.signal }).catch(() => undefined)
-  await expect.poll(() => world.provider.calls.length).toBe(calls + 1)
-  gone.abort()
-  await asking
-  expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
+  it.each([[true], [false]])('pays what the whole answer cost (in the middle of it: %s, V9)', async (isBegun) => {
+    const { grantId } = await world.granted(modelsAuthority('0.02'))
+    const calls = world.provider.calls.length
+    const more = withResolvers<void>()
+    const events = async function* () {
+      const [first = '', ...others] = chatEvents(['a', 'b'], usage)
+      yield first
+      await more.promise
+      yield* others
+    }
+    world.provider.answer = () => (isBegun ? { events: events() } : { ...answer(usage), after: more.promise })
+    const gone = new AbortController()
+    const asking = world.ask({ grantId }, chat, { ...body, stream: isBegun }, { signal: gone.signal })
+    if (isBegun) await (await asking).body?.getReader().read()
+    else await expect.poll(() => world.provider.calls.length).toBe(calls + 1)
+    gone.abort()
+    await asking.catch(() => undefined)
+    // Once it has answered this, the gateway has seen the client go.
+    await fetch(`${world.urls[0]}/healthz`)
+    more.resolve()
+    expect(await world.spent(grantId, 1)).toBe('0.00051')
+  })
+
+  it('pays for all of it if the rest does not come in time (V9)', async () => {
+    const { grantId } = await world.granted(modelsAuthority('0.02'))
+    world.provider.answer = () => ({ events: messageEvents(['a']).slice(0, 2), last: 'silence' })
+    const gone = new AbortController()
+    const response = await world.ask({ grantId }, messages, { ...body, stream: true }, { signal: gone.signal })
+    await response.body?.getReader().read()
+    gone.abort()
+    expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
+  })
+
+  it('pays for all of it if the answer does not begin in time (V9)', async () => {
+    const { grantId } = await world.granted(modelsAuthority('0.02'))
+    const calls = world.provider.calls.length
+    world.provider.answer = () => ({ last: 'silence' })
+    const gone = new AbortController()
+    const asking = world.ask({ grantId }, messages, body, { signal: gone.signal }).catch(() => undefined)
+    await expect.poll(() => world.provider.calls.length).toBe(calls + 1)
+    gone.abort()
+    await asking
+    expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
+  })
+
+  it('leaves an answer that is cut all the same when the person withdraws (V7)', async () => {
+    const { grantId, requestId } = await world.granted(modelsAuthority('0.02'))
+    world.provider.answer = () => ({ events: chatEvents(['a', 'b'], usage).slice(0, 1), last: 'silence' })
+    const gone = new AbortController()
+    const response = await world.ask({ grantId }, chat, { ...body, stream: true }, { signal: gone.signal })
+    await response.body?.getReader().read()
+    gone.abort()
+    await world.approver.withdraw(requestId)
+    expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
+  })
 })
 
 it('a client that leaves when it has read the last event has paid what it cost (V9)', async () => {

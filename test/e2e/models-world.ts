@@ -72,6 +72,8 @@ export interface ModelsWorldOptions {
   gateways?: number
   /** Further members of a provider's entry. */
   entry?: object
+  /** Further members of the entry of one provider. */
+  entryOf?: Partial<Record<keyof typeof providers, object>>
   /** Other prices than those that people signed. */
   served?: object
   /** Further settings of the gateways. */
@@ -115,6 +117,7 @@ export class ModelsWorld implements AsyncDisposable {
     logger,
     gateways = 1,
     entry,
+    entryOf,
     served,
     env: settings,
   }: ModelsWorldOptions = {}): Promise<ModelsWorld> {
@@ -126,7 +129,13 @@ export class ModelsWorld implements AsyncDisposable {
     const field = { openai: 'authorization', anthropic: 'x-api-key' }
     const entries = Object.entries(providers).map(([name, api]) => {
       const value = `${api === 'openai' ? 'Bearer ' : ''}\${secret:env:PROVIDER_KEY}`
-      const common = { api, url: `${provider.url}/`, inject: { headers: { [field[api]]: value } }, ...entry }
+      const common = {
+        api,
+        url: `${provider.url}/`,
+        inject: { headers: { [field[api]]: value } },
+        ...entry,
+        ...entryOf?.[name as keyof typeof providers],
+      }
       return [name, { ...common, prices: { ...modelPrices, ...served } }] as const
     })
     const servers = Object.entries(providers).map(([id, api]) => ({

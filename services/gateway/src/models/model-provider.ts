@@ -8,6 +8,7 @@ import { needsUsage, outputFor, withLimit } from '../model-requests/clamp.ts'
 import { costPointers, type ModelRequest, modelAction, readModelRequest } from '../model-requests/model-request.ts'
 import type { Behind } from '../served.ts'
 import type { HttpSender } from '../servers/http-sender.ts'
+import { hangUp, readOn } from './hang-up.ts'
 import type { ModelsEntry } from './models-entry.ts'
 import { modelsUpstream } from './models-upstream.ts'
 import { microsOf, pricesHash } from './prices.ts'
@@ -122,12 +123,13 @@ export class ModelProvider implements Behind {
     return entry.server ?? name
   }
 
-  #run(request: RelayRequest, read: ModelRequest, { caller, owner, isCounted }: Asking, gone: AbortSignal) {
+  async #run(request: RelayRequest, read: ModelRequest, { caller, owner, isCounted }: Asking, gone: AbortSignal) {
     const { entry, point, sender, shares, onUnsettled, onBeyond } = this.#options
     const upstream = modelsUpstream({
       ...{ name: this.#server, entry, isPriced: isCounted },
       send: (path, sent, signal) => sender.send({ ...sent, below: path }, signal),
       hidesUsage: needsUsage(read.endpoint, read.asked),
+      gone,
       onUnsettled: () => onUnsettled(read.asked.model),
       onBeyond: () => {
         if (owner !== undefined) this.#remember(beyondKey(owner, read))
@@ -138,7 +140,16 @@ export class ModelProvider implements Behind {
     const relay = openRelay({
       ...{ point: point as EnforcementPoint, upstream: counted, manifest: this.manifest, answerSeconds },
     })
-    return relay.run(request, caller, gone)
+    const { does } = read.endpoint
+    const isFree = does === 'count' || does === 'list'
+    using waiting = new DisposableStack()
+    const client = waiting.use(hangUp(gone, isFree ? 0 : entry.read_on_seconds * 1000))
+    const relayed = await relay.run(request, caller, client.late)
+    if (!('over' in relayed)) return relayed
+    const waits = waiting.move()
+    void relayed.over.finally(() => waits.dispose())
+    const { executed } = relayed
+    return { ...relayed, executed: { ...executed, body: readOn(executed.body) } }
   }
 
   #remember(key: string): void {

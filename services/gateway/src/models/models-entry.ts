@@ -22,6 +22,8 @@ export const modelsEntrySchema = (address: z.ZodType<string>, headers: z.ZodType
       .array(z.string().regex(/^[A-Za-z0-9._-]{1,64}$/))
       .max(16)
       .default([]),
+    /** How long the gateway reads an answer on after its client hung up, to learn what it cost. 0: it cuts the answer at once. */
+    read_on_seconds: z.int().min(0).max(900).default(60),
     prices: pricesSchema,
   })
 

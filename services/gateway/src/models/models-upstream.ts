@@ -33,6 +33,8 @@ export interface ModelsUpstreamOptions {
   send: (path: string, ...sent: Parameters<HttpSender['send']>) => ReturnType<HttpSender['send']>
   /** Whether the caller's permission counts the cost of this call. If not, nothing is sent. */
   isPriced: boolean
+  /** Aborted when the client has gone. A call that was not begun then is not begun. */
+  gone?: AbortSignal
   /** Whether the usage that comes was asked for by the gateway alone. */
   hidesUsage: boolean
   /** A provider's counts that cannot be true, or are missing: the whole reservation is spent. */
@@ -49,6 +51,7 @@ export function modelsUpstream({ name, entry, send, ...options }: ModelsUpstream
     async execute({ signal }: Permitted, request): Promise<Executed> {
       const read = readModelRequest(entry, request)
       if ('refused' in read) throw new ServiceError('invariant_broken', 'a request without an action')
+      if (options.gone?.aborted) throw new ServiceError('call_not_begun', 'the client has gone')
       if (!options.isPriced) throw new ServiceError('call_not_begun', 'its cost would not be counted')
       const { method, headers, body } = request
       const kept = headers.filter((_, n) => forwarded.has((headers[n - (n % 2)] ?? '').toLowerCase()))
