@@ -25,6 +25,7 @@ import { measurePolicies } from './policies.ts'
 import { measurePublish } from './publish.ts'
 import { asMarkdown, asText, type Report } from './report.ts'
 import { kinds, measureRevocations } from './revocations.ts'
+import { measureStart } from './start.ts'
 
 type Measures = Readonly<Record<string, (bench: KafkaBench) => Promise<Measure>>>
 const embedded: Measures = {
@@ -40,9 +41,10 @@ const embedded: Measures = {
   revocations: measureRevocations,
   issuance: measureIssuance,
   checks: measureChecks,
+  start: measureStart,
 }
 /** Measured only by their names: they need more programs, or more time. */
-const named: ReadonlySet<string> = new Set(['gateway-http', 'gateway-models'])
+const named: ReadonlySet<string> = new Set(['gateway-http', 'gateway-models', 'start'])
 /** In the order in which they can share a system: the later ones stop instances. */
 const kafka: Measures = {
   publish: measureKafkaPublish,
@@ -66,7 +68,7 @@ leaves it to be checked (\`bailiwick bench log --help\`).
   --kind KIND     what is revoked; any number of them: ${kinds.join(', ')}.
                   All unless given; of others the page keeps what it has
   --seconds N     of outcomes: for how long calls fall due (60). Begins no revocation of a kind after so many, however few there were; the page says how many
-  --count N       revocations of each kind (2,000); of outcomes: calls a second (500); of pdp: decisions that its memory is watched over (20,000); of gateway: agents with ten open streams (1,000, or as many as the descriptors allow)
+  --count N       revocations of each kind (2,000); of outcomes: calls a second (500); of pdp: decisions that its memory is watched over (20,000); of start: decisions before it (100,000); of gateway: agents with ten open streams (1,000, or as many as the descriptors allow)
   --json          the report in JSON
   --write         writes what it measured into docs/explain/benchmarks.md; other sections stay
   --dir DIR       a folder on the disk to measure (default: ${tmpdir()})

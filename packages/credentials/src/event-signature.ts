@@ -2,7 +2,7 @@ import { maxEventBytes } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { decodeBase64url, encodeBase64url } from './base64url.ts'
 import { headerProblem, parseHeader, requirePurpose } from './jws.ts'
-import type { SigningKey, VerifyingKey } from './keys.ts'
+import { type SigningKey, type VerifyingKey, verifyAside } from './keys.ts'
 import { kinds, type PurposeOf } from './kinds.ts'
 import { refused, type Verified } from './verified.ts'
 
@@ -59,6 +59,25 @@ export function verifyEventSignature(
   event: Uint8Array,
   key: VerifyingKey<EventPurpose>,
 ): Verified<{ unsigned: Uint8Array }> {
+  const split = signatureOf(event, key)
+  if (!split.ok) return split
+  const { input, signature, unsigned } = split.value
+  return key.verify(input, signature)
+    ? { ok: true, value: { unsigned } }
+    : refused('signature_invalid', 'event: signature')
+}
+
+/** Whether `verifyEventSignature` would accept. The signature is verified in a thread of Node's pool. Never rejects. */
+export async function verifyEventSignatureAside(event: Uint8Array, key: VerifyingKey<EventPurpose>): Promise<boolean> {
+  const split = signatureOf(event, key)
+  return split.ok && (await verifyAside(key, split.value.input, split.value.signature))
+}
+
+/** All of an event's signature but the arithmetic. */
+function signatureOf(
+  event: Uint8Array,
+  key: VerifyingKey<EventPurpose>,
+): Verified<{ unsigned: Uint8Array; input: Uint8Array; signature: Uint8Array }> {
   if (event.length > maxEventBytes) return refused('event_too_large', `${event.length} bytes`)
   const match = matchTail(event)
   const header = match && parseHeader(match.header)
@@ -66,9 +85,8 @@ export function verifyEventSignature(
   if (!match || !header || !signature) return refused('event_malformed', 'jws is missing, not last or not detached')
   const problem = headerProblem('event', header, key, {})
   if (problem !== undefined) return problem
-  if (!key.verify(signingInput(match.header, match.unsigned), signature))
-    return refused('signature_invalid', 'event: signature')
-  return { ok: true, value: { unsigned: match.unsigned } }
+  const { unsigned } = match
+  return { ok: true, value: { unsigned, input: signingInput(match.header, unsigned), signature } }
 }
 
 /** The order of P-256. All event signatures are on that curve. */

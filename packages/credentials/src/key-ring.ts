@@ -1,4 +1,4 @@
-import { type EventPurpose, eventKeyId, verifyEventSignature } from './event-signature.ts'
+import { type EventPurpose, eventKeyId, verifyEventSignature, verifyEventSignatureAside } from './event-signature.ts'
 import { type VerifyingKey, verifyingKey } from './keys.ts'
 import { mayBeSignedFor } from './kinds.ts'
 import {
@@ -98,7 +98,20 @@ export class KeyRing {
     return verified.ok ? { ok: true, value: { unsigned: verified.value.unsigned, key } } : verified
   }
 
-  /** All checks of `verifyEvent` except the signature itself: only for exactly the bytes that this process has just signed. */
+  /**
+   * Verifies the signature alone, in a thread of Node's pool, while earlier events are still being judged. If it resolves with true,
+   * `claimedSigner` judges the same bytes as `verifyEvent` does: a key id is a thumbprint, so no later certificate gives it another key or
+   * purpose. false says nothing: the key may become known later.
+   */
+  async verifyAhead(event: Uint8Array): Promise<boolean> {
+    const key = this.#keys.get(eventKeyId(event) ?? '')
+    return key !== undefined && signsEvents(key) && (await verifyEventSignatureAside(event, key))
+  }
+
+  /**
+   * All checks of `verifyEvent` except the signature itself: only for exactly the bytes that this process has just signed, or that
+   * `verifyAhead` has verified.
+   */
   claimedSigner(
     event: Uint8Array,
     topic: string,

@@ -15,6 +15,7 @@ import {
   type Verdict,
 } from '@bailiwick/projection'
 import { SeenEvents } from './seen-events.ts'
+import { verifiedAhead } from './verified-ahead.ts'
 import { Waiters } from './waiters.ts'
 
 export interface Time {
@@ -96,11 +97,14 @@ export class Projection implements AsyncDisposable {
   async #follow(topics: readonly string[], since: Since): Promise<void> {
     const { bus } = this.#options
     const ends = await Promise.all(topics.map((topic) => this.#onceAnswered(() => bus.ends(topic))))
+    let isCatchingUp = true
     const subscription = await bus.follow(topics, since, async (batch) => {
-      for (const message of batch) await this.#fold(message)
+      const verified = isCatchingUp ? verifiedAhead(this.#options.keyRing, batch) : undefined
+      for (const message of batch) await this.#fold(message, await verified?.())
     })
     this.#subscriptions.push(subscription)
     await Promise.race([subscription.caughtUp, subscription.failed])
+    isCatchingUp = false
     // Events older than the look-back never arrive, so nothing may wait for them.
     for (const [n, topic] of topics.entries())
       for (const [partition, end] of (ends[n] ?? []).entries())
@@ -124,9 +128,10 @@ export class Projection implements AsyncDisposable {
     return Promise.race(this.#subscriptions.map(({ failed }) => failed))
   }
 
-  async #fold(message: Message): Promise<void> {
+  /** `isVerified`: its signature was verified ahead. */
+  async #fold(message: Message, isVerified = false): Promise<void> {
     const topic = message.topic as TopicName
-    const outcome = await this.#judge(topic, message)
+    const outcome = await this.#judge(topic, message, isVerified)
     if (typeof outcome === 'string') {
       this.#options.onRefused?.(message, outcome)
     } else if (message.timestamp < this.#since && !readFromTheStart.has(topic)) {
@@ -156,16 +161,17 @@ export class Projection implements AsyncDisposable {
     if (sequence !== undefined) this.ledger.chains.apply(source, Number(sequence), hash, Date.parse(time))
   }
 
-  async #judge(topic: TopicName, message: Message): Promise<SignedEvent | ErrorCode> {
+  async #judge(topic: TopicName, message: Message, isVerified: boolean): Promise<SignedEvent | ErrorCode> {
     const { keyRing } = this.#options
-    const isOwn = (id: string) => {
+    const isSure = (id: string) => {
+      if (isVerified) return true
       const own = this.#own.get(waiting(topic, id))
       return own !== undefined && Buffer.compare(own, message.bytes) === 0
     }
-    const judged = signedEvent(keyRing, message, isOwn)
+    const judged = signedEvent(keyRing, message, isSure)
     if (judged !== 'key_unknown' || topic === 'registry.v1') return judged
     await this.#readRegistryToItsEnd()
-    return signedEvent(keyRing, message, isOwn)
+    return signedEvent(keyRing, message, isSure)
   }
 
   /** Waits however long that takes. An event skipped because its key was not read yet would be missing here for good. */

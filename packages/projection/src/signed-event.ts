@@ -19,12 +19,13 @@ export interface SignedEvent {
 
 /**
  * Reads one message by itself: form, place, signature by a key that is certified for this topic, and that the service speaks of itself.
- * `isOwn`: whether these are the exact bytes that this process has just signed under this id; then the signature is not verified again.
+ * `isVerified`: whether the signature of these exact bytes need not be verified again, because this process has just signed them under
+ * this id, or has verified it ahead.
  */
 export function signedEvent(
   keyRing: KeyRing,
   { topic, key, bytes, timestamp }: Message,
-  isOwn: (id: string) => boolean = () => false,
+  isVerified: (id: string) => boolean = () => false,
 ): SignedEvent | ErrorCode {
   const definition = topicNamed(topic)
   if (!definition) return 'event_type_unknown'
@@ -37,7 +38,7 @@ export function signedEvent(
   if (event.type === 'service-key.registered' || event.type === 'service-key.changed')
     keyRing.certify(event.data.value.certificate)
   const at = Date.parse(event.time)
-  const signer = isOwn(event.id)
+  const signer = isVerified(event.id)
     ? keyRing.claimedSigner(bytes, topic, at, timestamp)
     : keyRing.verifyEvent(bytes, topic, at, timestamp)
   if (!signer.ok) return signer.code

@@ -99,6 +99,8 @@ export async function writeHistory(options: {
       ...template,
       decision_id,
       call_id,
+      // Of two ALLOWs of a tree with one proof, the second is void.
+      proof_id: sha256(call_id),
       actor: { ...template.actor, grant_id: tree.grantId, request_id: tree.requestId },
       outcome_due: new Date(now + 60_000).toISOString(),
     })

@@ -163,11 +163,11 @@ function count(value: unknown, escaped: boolean): number | string {
     }
     return sum
   }
-  for (const [key, item] of Object.entries(value)) {
+  for (const key of Object.keys(value)) {
     // An own property here, but it sets the prototype of any copy made by assignment.
     if (key === '__proto__') return 'the key __proto__'
     if (escaped && !key.isWellFormed()) return 'a lone surrogate'
-    const inner = count(item, escaped)
+    const inner = count((value as Readonly<Record<string, unknown>>)[key], escaped)
     if (typeof inner === 'string') return inner
     sum += inner + 1
   }
