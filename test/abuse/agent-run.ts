@@ -5,7 +5,12 @@ import { join } from 'node:path'
 import { paths } from '@bailiwick/installation'
 import { endWithThis } from '@bailiwick/native'
 import { sample, sampleAgentId, sampleKeyFile } from '@bailiwick/standalone/sample'
-import type { GatewayWorld } from '../e2e/gateway-world.ts'
+
+/** Where a gateway and its installation are. */
+interface RunWorld {
+  readonly url: string
+  readonly system: { readonly data: string }
+}
 
 const cli = join(import.meta.dirname, '../../packages/cli/src/main.ts')
 
@@ -22,9 +27,9 @@ export const shellSecrets = {
 export class RunPlace implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'bailiwick-run-'))
   readonly key: string
-  readonly #world: GatewayWorld
+  readonly #world: RunWorld
 
-  constructor(world: GatewayWorld) {
+  constructor(world: RunWorld) {
     this.#world = world
     this.key = sampleKeyFile(world.system.data, 'reconciler')
     mkdirSync(this.at('home'))

@@ -161,4 +161,16 @@ console.log(last.type, client.apiKey)
     expect([code, out.trim()], err).toEqual([0, 'response.completed bailiwick-placeholder-no-key'])
     expect(err).toContain('OPENAI_API_KEY')
   })
+
+  it('the inspector lists and calls tools at the address that it reads from its environment', async () => {
+    const inspect = `exec ${JSON.stringify(process.execPath)} ${JSON.stringify(judges.inspector())} --cli "$BAILIWICK_MCP_TOOLS" --transport http`
+    const start = write(
+      'inspect.sh',
+      `#!/bin/sh\n(${inspect} --method tools/list) && ${inspect} --method tools/call --tool-name ${tool}\n`,
+    )
+    chmodSync(start, 0o755)
+    const { code, out, err } = await runApproved('inspect', [tools], ['--mcp', 'tools'], [start])
+    expect([code, out], err).toEqual([0, expect.stringContaining(said)])
+    expect(out).toContain('bailiwick_request_access')
+  })
 })

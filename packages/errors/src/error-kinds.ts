@@ -8,6 +8,7 @@ import { grantingErrors } from './kinds/granting.ts'
 import { logErrors } from './kinds/log.ts'
 import { mcpErrors } from './kinds/mcp.ts'
 import { modelErrors } from './kinds/models.ts'
+import { programProxyErrors } from './kinds/program-proxy.ts'
 import { proxiedErrors } from './kinds/proxied.ts'
 import { receivedErrors } from './kinds/received.ts'
 import { relayedErrors } from './kinds/relayed.ts'
@@ -33,6 +34,7 @@ export const errorKinds = {
   ...gitErrors,
   ...authorizingErrors,
   ...modelErrors,
+  ...programProxyErrors,
   ...systemErrors,
 } as const satisfies Record<string, ErrorKind>
 
@@ -53,5 +55,6 @@ export const errorGroups: Readonly<Record<string, Readonly<Record<string, ErrorK
   'Git repositories behind the gateway': gitErrors,
   'Decisions for other proxies': authorizingErrors,
   'Calls of models': modelErrors,
+  'The proxy of `agent run`': programProxyErrors,
   'The system': systemErrors,
 }

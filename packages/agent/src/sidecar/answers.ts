@@ -1,4 +1,4 @@
-import type { Refused } from '@bailiwick/errors'
+import { type ErrorCode, errorKinds, type Refused } from '@bailiwick/errors'
 import type { RawHeaders } from '@bailiwick/kit'
 import { type Era, eventWith, isObject, type JsonObject, readEvents, refusalOf } from '@bailiwick/mcp'
 
@@ -17,6 +17,17 @@ export const longestMessage = 16 * 1024 * 1024
 
 export function jsonAnswer(status: number, value: object, headers: RawHeaders = []): ClientAnswer {
   return { status, headers: ['content-type', 'application/json', ...headers], body: Buffer.from(JSON.stringify(value)) }
+}
+
+/** A problem document (RFC 9457), for a client that does not speak MCP. */
+export function problemAnswer(code: ErrorCode, detail?: string, headers: RawHeaders = []): ClientAnswer {
+  const { status, title } = errorKinds[code]
+  const body = { status, code, title, ...(detail === undefined ? {} : { detail }) }
+  return {
+    status,
+    headers: ['content-type', 'application/problem+json', ...headers],
+    body: Buffer.from(JSON.stringify(body)),
+  }
 }
 
 export const emptyAnswer = (status: number): ClientAnswer => ({ status, headers: [], body: Buffer.alloc(0) })

@@ -1,6 +1,19 @@
+export { problemAnswer } from './answers.ts'
 export { type AskedPermission, askPermission } from './ask-permission.ts'
 export { connectedSidecar } from './connected.ts'
-export { type LocalPlace, type Loopback, listenLoopback, listenPlaces, mcpPlace } from './loopback.ts'
+export {
+  type FoundPlace,
+  isOfUser,
+  type LocalPlace,
+  type Loopback,
+  listenLoopback,
+  listenPlaces,
+  mcpPlace,
+  mostConnections,
+  serveAt,
+  writeAnswer,
+} from './loopback.ts'
 export { relayPlace } from './relay-place.ts'
 export { openSidecar, type Sidecar, type SidecarOptions } from './sidecar.ts'
+export { isForEntry, type StandingGrant, standingGrant } from './standing-grant.ts'
 export { serveStdio } from './stdio.ts'

@@ -1,11 +1,12 @@
 import { timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { encodeBase64url, sha256 } from '@bailiwick/credentials'
 import type { McpRequest } from '@bailiwick/mcp'
 import { type ClientAnswer, errorAnswer } from './answers.ts'
+import { peerUser } from './peer-user.ts'
 import type { Sidecar } from './sidecar.ts'
 
 export interface Loopback extends AsyncDisposable {
@@ -29,7 +30,12 @@ export interface LoopbackOptions {
   port?: number
   random: (n: number) => Uint8Array
   secret?: string
+  /** Only programs of this user are answered, where the system says whose a connection is (Linux). Default: those of every user. */
+  user?: number | undefined
 }
+
+/** A program that opens more has the rest closed. It could otherwise keep this process from asking whether its task still lives. */
+export const mostConnections = 512
 
 /** Serves a sidecar to programs of this machine, at an address that others cannot guess: `listenPlaces` with one place. */
 export async function listenLoopback(sidecar: Sidecar, options: LoopbackOptions): Promise<Loopback> {
@@ -49,17 +55,19 @@ export const mcpPlace = (sidecar: Sidecar): LocalPlace => ({
  * Serves places, by name, below one secret on a port of this machine. Their addresses are `url`, a slash and the name.
  *
  * Three strangers can reach the port. A web page sends the name or the origin of another host, and is refused by that. A program of another
- * user, and one that looks for open ports, do not know the path, and get 404. A program that can read the client's configuration or its
- * environment knows it.
+ * user, and one that looks for open ports, do not know the path, and get 404; with `user`, one of another user that knows it is cut off. A
+ * program that can read the client's configuration or its environment knows it.
  */
 export async function listenPlaces(
   places: ReadonlyMap<string, LocalPlace>,
-  { port = 0, random, secret = encodeBase64url(random(24)) }: LoopbackOptions,
+  { port = 0, random, secret = encodeBase64url(random(24)), user }: LoopbackOptions,
 ): Promise<Loopback> {
   const find = (target: string) => placeIn(places, secret, target)
   const server = createServer((request, response) => {
+    if (!isOfUser(request.socket, user)) return void response.destroy()
     serve(find, request, response).catch(() => response.destroy())
   })
+  server.maxConnections = mostConnections
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   const { port: bound } = server.address() as AddressInfo
@@ -72,12 +80,23 @@ export async function listenPlaces(
   }
 }
 
-interface Found {
-  place: LocalPlace
-  rest: string
+const usersOf = new WeakMap<Socket, number | 'nobody' | 'unknown'>()
+
+/** Whether a program of this user is at the other end, as far as the system says. Asked once for each connection. */
+export function isOfUser(socket: Socket, user: number | undefined): boolean {
+  if (user === undefined) return true
+  const known = usersOf.get(socket) ?? peerUser(socket)
+  usersOf.set(socket, known)
+  return known === user || known === 'unknown'
 }
 
-function placeIn(places: ReadonlyMap<string, LocalPlace>, secret: string, target: string): Found | undefined {
+export interface FoundPlace {
+  readonly place: LocalPlace
+  /** The target after the name of the place, as it was sent. */
+  readonly rest: string
+}
+
+function placeIn(places: ReadonlyMap<string, LocalPlace>, secret: string, target: string): FoundPlace | undefined {
   const cut = target.indexOf('/', 1)
   if (cut < 0 || !isSame(target.slice(0, cut), `/${secret}`)) return undefined
   const path = target.slice(cut + 1)
@@ -90,26 +109,35 @@ function placeIn(places: ReadonlyMap<string, LocalPlace>, secret: string, target
 }
 
 async function serve(
-  find: (target: string) => Found | undefined,
+  find: (target: string) => FoundPlace | undefined,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { method = 'GET', url: target = '/', headers, rawHeaders } = request
-  const stranger = strangerIn(headers)
-  if (stranger !== undefined) return write(response, errorAnswer(403, null, -32000, stranger))
-  const found = find(target)
-  if (found === undefined) return write(response, errorAnswer(404, null, -32000, 'There is nothing here'))
-  const { place, rest } = found
-  if (!place.methods.has(method)) return write(response, errorAnswer(405, null, -32000, 'The method'))
+  const stranger = strangerIn(request.headers)
+  if (stranger !== undefined) return writeAnswer(response, errorAnswer(403, null, -32000, stranger))
+  const found = find(request.url ?? '/')
+  if (found === undefined) return writeAnswer(response, errorAnswer(404, null, -32000, 'There is nothing here'))
+  return serveAt(found, request, response)
+}
+
+/** Reads a request whole, and sends what its place answers. Rejects if the client has gone. */
+export async function serveAt(
+  { place, rest }: FoundPlace,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { method = 'GET', rawHeaders } = request
+  if (!place.methods.has(method)) return writeAnswer(response, errorAnswer(405, null, -32000, 'The method'))
   const body = await contentOf(request, place.mostBytes)
-  if (body === undefined) return write(response, errorAnswer(413, null, -32000, 'The message is too long'))
+  if (body === undefined) return writeAnswer(response, errorAnswer(413, null, -32000, 'The message is too long'))
   const left = new AbortController()
   response.on('close', () => left.abort())
   const answer = await place.exchange({ method, headers: rawHeaders, body }, rest, left.signal)
-  if (!left.signal.aborted) await write(response, answer)
+  if (!left.signal.aborted) await writeAnswer(response, answer)
 }
 
-async function write(response: ServerResponse, { status, headers, body }: ClientAnswer): Promise<void> {
+/** Resolves once all of an answer was sent. */
+export async function writeAnswer(response: ServerResponse, { status, headers, body }: ClientAnswer): Promise<void> {
   for (let n = 0; n < headers.length; n += 2) response.appendHeader(headers[n] ?? '', headers[n + 1] ?? '')
   response.writeHead(status)
   if (body instanceof Uint8Array) return void response.end(body)

@@ -6,10 +6,12 @@ import { relayPlace } from './relay-place.ts'
 
 let fake: FakeInstallation
 let loopback: Loopback
+let grants: string[]
 beforeEach(async () => {
   fake = await FakeInstallation.start()
   fake.nonce = undefined
-  const options = { agent: fake.agent(), grantId, mostBytes: 1024 }
+  grants = [grantId]
+  const options = { agent: fake.agent(), grants: () => grants, mostBytes: 1024 }
   const places = new Map(
     ['http/erp', 'models/acme'].map((path) => [path, relayPlace({ ...options, address: `${fake.url}/${path}` })]),
   )
@@ -68,13 +70,16 @@ describe('a place of the gateway, for a client that knows nothing of Bailiwick',
   })
 
   it('passes on no key, credential, proof, cookie, origin or call id of its client', async () => {
-    const theirs = { authorization: 'Bearer stolen', 'x-api-key': 'sk-real', dpop: 'x', cookie: 'a=b' }
+    const theirs = {
+      ...{ authorization: 'Bearer stolen', 'x-api-key': 'sk-real', dpop: 'x', cookie: 'a=b' },
+      'proxy-authorization': 'Basic c2VjcmV0',
+    }
     const origin = new URL(loopback.url).origin
     await send('/models/acme/v1/models', { headers: { ...theirs, 'bailiwick-call-id': 'mine', origin } })
     const headers = fake.at('/models/')[0]?.headers ?? {}
     expect(headers.authorization).toBe('DPoP token-1')
     expect(headers['bailiwick-call-id']).not.toBe('mine')
-    for (const name of ['x-api-key', 'cookie', 'origin']) expect(headers[name]).toBeUndefined()
+    for (const name of ['x-api-key', 'cookie', 'origin', 'proxy-authorization']) expect(headers[name]).toBeUndefined()
   })
 
   it.each([
@@ -127,5 +132,27 @@ describe('a place of the gateway, for a client that knows nothing of Bailiwick',
     const { status, text } = await send('/http/erp/x')
     expect([status, JSON.parse(text).code]).toEqual([403, 'access_request_refused'])
     expect((await send('/http/erp/x', { method: 'POST', body: 'x'.repeat(2000) })).status).toBe(413)
+  })
+
+  it('makes a request under the first of several grants that covers it, and shows the denial that says most', async () => {
+    grants = ['grt_one', 'grt_two', 'grt_three']
+    const codes = ['action_not_granted', undefined]
+    fake.api = () => {
+      const code = codes.shift()
+      return code === undefined
+        ? { body: { done: true } }
+        : { status: 403, headers: { 'bailiwick-denied': code }, body: { code } }
+    }
+    expect((await send('/http/erp/x', { method: 'POST', body: '{}' })).text).toBe('{"done":true}')
+    expect(fake.at('/http/erp/x')).toHaveLength(2)
+    codes.push('action_not_granted', 'argument_out_of_bounds', 'action_not_granted')
+    expect(JSON.parse((await send('/http/erp/y')).text).code).toBe('argument_out_of_bounds')
+    // What is no matter of a grant is not tried again.
+    codes.push('policy_denied')
+    expect(JSON.parse((await send('/http/erp/z')).text).code).toBe('policy_denied')
+    expect(fake.at('/http/erp/z')).toHaveLength(1)
+    grants = []
+    expect(JSON.parse((await send('/http/erp/w')).text).code).toBe('grant_not_active')
+    expect(fake.at('/http/erp/w')).toEqual([])
   })
 })

@@ -1,8 +1,9 @@
-import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { errorCode, ServiceError } from '@bailiwick/errors'
 import { after } from '@bailiwick/kit'
 import type { McpRequest } from '@bailiwick/mcp'
 import type { Agent } from '../agent.ts'
-import type { ClientAnswer } from './answers.ts'
+import { problemAnswer } from './answers.ts'
+import { endsTask } from './denied.ts'
 import { forwardedFields, returnedFields } from './fields.ts'
 import type { LocalPlace } from './loopback.ts'
 
@@ -10,13 +11,23 @@ export interface RelayPlaceOptions {
   agent: Pick<Agent, 'fetch'>
   /** What requests go to, without a slash at the end: `https://gateway.example/http/erp`. */
   address: string
-  /** The grant that requests are made under. */
-  grantId: string
+  /**
+   * The grants that a request may be made under, asked for each request: the first one that covers it counts. Only the gateway knows which
+   * action a request is, so the next one is tried where the gateway itself denied that one.
+   */
+  grants: () => readonly string[]
   /** How long a call may be repeated, in ms: 0 for providers of models, whose clients repeat by themselves. */
   patienceMs?: number
   /** The longest content of a request, which is what the gateway reads. */
   mostBytes: number
 }
+
+/** Denials after which another grant may cover the same request. Nothing was done. */
+const forOthers: ReadonlySet<string | undefined> = new Set([
+  ...['action_not_granted', 'argument_out_of_bounds', 'cost_invalid', 'uses_exhausted', 'budget_exhausted'],
+])
+const isForOthers = (code: string | undefined): boolean => code !== undefined && (forOthers.has(code) || endsTask(code))
+const codeOf = ({ headers }: Response): string | undefined => headers.get('bailiwick-denied') ?? undefined
 
 /** The decision point may learn of a grant and its credential a moment after the agent. */
 const beginning = { tries: 25, ms: 200 }
@@ -26,10 +37,39 @@ const beginning = { tries: 25, ms: 200 }
  * with the agent's credential and a proof for its method and address. The action is not signed: only the gateway knows how this API names
  * it, so policies see that the gateway asserts it.
  */
-export function relayPlace({ agent, address, grantId, patienceMs, mostBytes }: RelayPlaceOptions): LocalPlace {
-  let hasBegun = false
+export function relayPlace({ agent, address, grants, patienceMs, mostBytes }: RelayPlaceOptions): LocalPlace {
+  /** Grants under which something was answered: the decision point knows them. */
+  const begun = new Set<string>()
 
-  async function forward(request: McpRequest, url: URL, signal: AbortSignal): Promise<Response> {
+  /** Under the first grant that is not denied. Of several denials, one about this very action says most. */
+  async function forwardUnderAny(request: McpRequest, url: URL, signal: AbortSignal): Promise<Response> {
+    const [grantId, ...others] = grants()
+    if (grantId === undefined) throw new ServiceError('grant_not_active', 'no task covers this')
+    let denied: Response | undefined
+    for (const [n, each] of [grantId, ...others].entries()) {
+      const isLast = n === others.length
+      try {
+        const response = await forward(request, url, { grantId: each, signal })
+        if (!isForOthers(codeOf(response))) {
+          await denied?.body?.cancel()
+          return response
+        }
+        const isBetter = denied === undefined || codeOf(denied) === 'action_not_granted'
+        await (isBetter ? denied : response)?.body?.cancel()
+        if (isBetter) denied = response
+      } catch (error) {
+        if (signal.aborted || !isForOthers(errorCode(error)) || (isLast && denied === undefined)) throw error
+      }
+    }
+    if (denied === undefined) throw new ServiceError('invariant_broken', 'there was no answer')
+    return denied
+  }
+
+  async function forward(
+    request: McpRequest,
+    url: URL,
+    { grantId, signal }: { grantId: string; signal: AbortSignal },
+  ): Promise<Response> {
     const { method, headers, body } = request
     for (let tries = 1; ; tries++) {
       const response = await agent.fetch(
@@ -42,8 +82,8 @@ export function relayPlace({ agent, address, grantId, patienceMs, mostBytes }: R
       )
       // Nothing was done: the gateway itself denied, and says when to ask again. An API's own 503 must not be repeated here.
       const isPassing = response.headers.has('bailiwick-denied') && response.headers.has('retry-after')
-      if (hasBegun || !isPassing || tries === beginning.tries) {
-        hasBegun ||= response.ok
+      if (begun.has(grantId) || !isPassing || tries === beginning.tries) {
+        if (response.ok) begun.add(grantId)
         return response
       }
       await response.body?.cancel()
@@ -59,29 +99,19 @@ export function relayPlace({ agent, address, grantId, patienceMs, mostBytes }: R
       const wanted = `${address}${rest}`
       const url = URL.canParse(wanted) ? new URL(wanted) : undefined
       // `fetch` writes a target in its own way. One that it would change is refused: what is decided must be what was sent.
-      if (url?.href !== wanted || url.hash !== '') return problem('target_form_forbidden', 'the path')
+      if (url?.href !== wanted || url.hash !== '') return problemAnswer('target_form_forbidden', 'the path')
       if (request.body.length > 0 && ['GET', 'HEAD'].includes(request.method))
-        return problem('request_malformed', 'a body that the method does not have')
+        return problemAnswer('request_malformed', 'a body that the method does not have')
       try {
-        const response = await forward(request, url, signal)
+        const response = await forwardUnderAny(request, url, signal)
         // To most clients 401 says that their own key is wrong. They have none.
         const status = response.status === 401 ? 403 : response.status
         return { status, headers: returnedFields(response.headers), body: response.body ?? Buffer.alloc(0) }
       } catch (error) {
         signal.throwIfAborted()
         const detail = error instanceof ServiceError ? error.detail : undefined
-        return problem(errorCode(error), detail)
+        return problemAnswer(errorCode(error), detail)
       }
     },
-  }
-}
-
-function problem(code: keyof typeof errorKinds, detail?: string): ClientAnswer {
-  const { status, title } = errorKinds[code]
-  const body = { status, code, title, ...(detail === undefined ? {} : { detail }) }
-  return {
-    status,
-    headers: ['content-type', 'application/problem+json'],
-    body: Buffer.from(JSON.stringify(body)),
   }
 }

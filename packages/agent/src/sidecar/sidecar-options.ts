@@ -1,5 +1,6 @@
 import type { Era, JsonObject } from '@bailiwick/mcp'
 import type { Agent } from '../agent.ts'
+import type { StandingGrant } from './standing-grant.ts'
 
 export interface SidecarOptions {
   agent: Agent
@@ -13,6 +14,8 @@ export interface SidecarOptions {
   publicUrl: string
   /** A grant that exists already. */
   grantId?: string
+  /** In place of `grantId`: several, of which each action is done under one that covers it. */
+  standing?: readonly StandingGrant[]
   /** Tools that are shown before they are granted, as people approved them. */
   catalogue?: readonly JsonObject[]
   /** How long a call stays open while a human decides, in seconds, at most 55. Default 0: it is answered at once. */

@@ -73,10 +73,10 @@ class McpSidecar implements Sidecar {
   onToolsChanged: (() => void) | undefined
 
   constructor(options: SidecarOptions) {
-    const { agent, grantId, onCompleting, report = () => undefined } = options
+    const { agent, grantId, standing, onCompleting, report = () => undefined } = options
     this.#options = options
     this.#gateway = gatewayAt(options)
-    this.#tasks = new Tasks(agent, { grantId, onCompleting, report, onChange: () => this.onToolsChanged?.() })
+    this.#tasks = new Tasks(agent, { grantId, standing, onCompleting, report, onChange: () => this.onToolsChanged?.() })
     const urlOf = (asked: Asked) => this.#urlOf(asked)
     this.#calls = new ToolCalls({
       ...{ tasks: this.#tasks, urlOf, random: options.random },
@@ -298,7 +298,7 @@ class McpSidecar implements Sidecar {
     const mapping = mappingOf(era, message.method)
     const decided = given ?? (mapping?.handling === 'decided' ? await this.#actionOf(request) : undefined)
     const action = decided === undefined || 'refused' in decided ? undefined : decided
-    const grantId = under ?? this.#tasks.grantFor(action?.resource.id)
+    const grantId = under ?? this.#tasks.grantFor(action)
     const session = era === 'legacy' ? this.#sessions.of(request) : undefined
     try {
       for (let tries = 1; ; tries++) {

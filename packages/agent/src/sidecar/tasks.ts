@@ -1,9 +1,11 @@
+import { covers } from '@bailiwick/authority'
 import type { Action } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import type { AccessTask } from '../access-requests.ts'
 import type { Agent } from '../agent.ts'
 import type { Denial } from '../denial.ts'
 import type { Ask } from './own-tools.ts'
+import type { StandingGrant } from './standing-grant.ts'
 
 /** The task that calls are made under. */
 export interface CurrentTask {
@@ -12,6 +14,8 @@ export interface CurrentTask {
   readonly name?: string | undefined
   /** Where rules split the request: the grant of each tool that was approved. */
   readonly grants?: ReadonlyMap<string, string>
+  /** Grants that this sidecar did not ask for, with what each is for. */
+  readonly standing?: readonly StandingGrant[]
   readonly isOwn: boolean
 }
 
@@ -42,12 +46,13 @@ export class Tasks implements AsyncDisposable {
   readonly #report: (line: string) => void
   #current: CurrentTask | undefined
 
-  constructor(agent: Agent, { grantId, onChange, onCompleting, report }: TasksOptions) {
+  constructor(agent: Agent, { grantId, standing = [], onChange, onCompleting, report }: TasksOptions) {
     this.#agent = agent
     this.#onCompleting = onCompleting
     this.#onChange = onChange
     this.#report = report
-    this.#current = grantId === undefined ? undefined : { grantId, isOwn: false }
+    const first = grantId ?? standing[0]?.grantId
+    this.#current = first === undefined ? undefined : { grantId: first, standing, isOwn: false }
   }
 
   get current(): CurrentTask | undefined {
@@ -140,10 +145,14 @@ export class Tasks implements AsyncDisposable {
     void this.#giveBack(before)
   }
 
-  /** The grant under which a tool is called. */
-  grantFor(resourceId: string | undefined): string | undefined {
-    const { grantId, grants } = this.#current ?? {}
-    return (resourceId === undefined ? undefined : grants?.get(resourceId)) ?? grantId
+  /** The grant under which an action is done: the first one that covers it, or that at least is for the same tool. */
+  grantFor(action: Action | undefined): string | undefined {
+    const { grantId, grants, standing = [] } = this.#current ?? {}
+    if (action === undefined) return grantId
+    const { id } = action.resource
+    const covering = standing.find(({ authority }) => covers(authority, action).covered)
+    const near = standing.find(({ authority }) => authority.permissions.some(({ resource }) => resource.id === id))
+    return grants?.get(id) ?? covering?.grantId ?? near?.grantId ?? grantId
   }
 
   /** The grants of the current task. */
@@ -156,8 +165,9 @@ export class Tasks implements AsyncDisposable {
     const task = this.#current
     if (task === undefined || !this.grants.has(grantId)) return
     const left = [...(task.grants ?? [])].filter(([, each]) => each !== grantId)
-    const [first] = left
-    this.#current = first === undefined ? undefined : { ...task, grantId: first[1], grants: new Map(left) }
+    const standing = (task.standing ?? []).filter((each) => each.grantId !== grantId)
+    const first = left[0]?.[1] ?? standing[0]?.grantId
+    this.#current = first === undefined ? undefined : { ...task, grantId: first, grants: new Map(left), standing }
     this.#onChange()
   }
 
@@ -198,6 +208,8 @@ export class Tasks implements AsyncDisposable {
 export interface TasksOptions {
   /** A grant that exists already. It is used, and never given back except by `bailiwick_complete_task`. */
   grantId?: string | undefined
+  /** Several such grants: each action is done under one that covers it. */
+  standing?: readonly StandingGrant[] | undefined
   /** Called when the current task is another. */
   onChange: () => void
   /** Called when a grant is given back at the client's own wish. `completion` rejects if it could not be. */
@@ -205,5 +217,5 @@ export interface TasksOptions {
   report: (line: string) => void
 }
 
-const grantsOf = ({ grantId, grants }: CurrentTask): ReadonlySet<string> =>
-  new Set([grantId, ...(grants?.values() ?? [])])
+const grantsOf = ({ grantId, grants, standing = [] }: CurrentTask): ReadonlySet<string> =>
+  new Set([grantId, ...(grants?.values() ?? []), ...standing.map((each) => each.grantId)])

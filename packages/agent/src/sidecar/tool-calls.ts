@@ -62,7 +62,7 @@ export class ToolCalls {
 
   /** The gateway's answer to a call, or its denial. */
   async #attempt(call: Call, action: Action): Promise<ClientAnswer | Denied> {
-    const grantId = this.#tasks.grantFor(action.resource.id)
+    const grantId = this.#tasks.grantFor(action)
     let answer: ClientAnswer
     try {
       answer = await this.#options.forward(call, action)
@@ -83,7 +83,7 @@ export class ToolCalls {
 
   /** A call that waits for a human's yes is asked for, if its client can wait, or can show the human where to answer. */
   async #denied(call: Call, action: Action, denied: Denied): Promise<ClientAnswer> {
-    const grantId = this.#tasks.grantFor(action.resource.id)
+    const grantId = this.#tasks.grantFor(action)
     const canWait = this.#options.holdMs > 0 || showsUrls(call)
     if (denied.code !== 'step_up_required' || denied.denial === undefined || grantId === undefined || !canWait)
       return this.#refusal(call, denied)

@@ -4,6 +4,7 @@ import { userInfo } from 'node:os'
 import { sep } from 'node:path'
 import { promisify } from 'node:util'
 import { ServiceError } from '@bailiwick/errors'
+import type { OwnUser } from './own-user.ts'
 
 export type ContainmentWish = 'auto' | 'required' | 'never'
 
@@ -14,6 +15,15 @@ export interface Containment {
   readonly isContained: boolean
   /** Why it is not contained, if it is not. */
   readonly why?: string
+}
+
+export interface ContainedProgram {
+  /** Files and folders that it sees as empty. */
+  hidden: readonly string[]
+  cwd: string
+  env: Record<string, string>
+  /** The user that it runs as, if not that of this command. */
+  user?: Pick<OwnUser, 'uid' | 'gid' | 'before'> | undefined
 }
 
 /**
@@ -35,14 +45,15 @@ const probeMs = 10_000
 
 /**
  * Finds out whether this system can contain a program (Linux with user, mount and process namespaces, and util-linux), by doing it once.
- * `hidden`: files and folders that the program sees as empty. Throws `config_invalid` if it is required and cannot be, and for a folder that
+ * Throws `config_invalid` if it is required and cannot be, and for a folder that
  * the program would start in: a process reads below its own folder, covered or not.
  */
 export async function containmentOf(
   wish: ContainmentWish,
-  { hidden, cwd, env }: { hidden: readonly string[]; cwd: string; env: Record<string, string> },
+  { hidden, cwd, env, user }: ContainedProgram,
 ): Promise<Containment> {
-  if (wish === 'never') return { before: [], isContained: false, why: '--contain never' }
+  const asUser = user?.before ?? []
+  if (wish === 'never') return { before: asUser, isContained: false, why: '--contain never' }
   const real = [...new Set(hidden.map(realPath))]
   // Below a folder that is covered there is nothing left to cover.
   const covered = real.filter((path) => !real.some((other) => other !== path && path.startsWith(`${other}${sep}`)))
@@ -52,15 +63,16 @@ export async function containmentOf(
   const works = ([command = '', ...words]: readonly string[]) =>
     promisify(execFile)(command, [...words, 'true'], { env, timeout: probeMs })
   // An `env` that is not that of GNU may not know signals: a program is then killed by the first one.
-  const gentle = wordsBefore(covered, { isGentle: true })
+  const who = user ?? userInfo()
+  const gentle = [...asUser, ...wordsBefore(covered, who, { isGentle: true })]
   if (await works(gentle).catch(() => false)) return { before: gentle, isContained: true }
-  const before = wordsBefore(covered, { isGentle: false })
+  const before = [...asUser, ...wordsBefore(covered, who, { isGentle: false })]
   try {
     await works(before)
     return { before, isContained: true }
   } catch (cause) {
     const why = reasonOf(cause)
-    if (wish === 'auto') return { before: [], isContained: false, why }
+    if (wish === 'auto') return { before: asUser, isContained: false, why }
     throw new ServiceError('config_invalid', `--contain required: this system does not: ${why}`, { cause })
   }
 }
@@ -69,8 +81,11 @@ export async function containmentOf(
 const handled = ['INT', 'TERM', 'HUP', 'QUIT']
 
 /** `isGentle`: whether the first process lives through these signals, and the command gets them as if nothing had been before it. */
-function wordsBefore(covered: readonly string[], { isGentle }: { isGentle: boolean }): string[] {
-  const { uid, gid } = userInfo()
+function wordsBefore(
+  covered: readonly string[],
+  { uid, gid }: { uid: number; gid: number },
+  { isGentle }: { isGentle: boolean },
+): string[] {
   return [
     // The kernel kills `unshare` with this process, and its namespace with `unshare`.
     ...['setpriv', '--pdeathsig', 'KILL', '--'],

@@ -50,6 +50,12 @@ describe('the environment of a program under agent run', () => {
     expect(env).toMatchObject({ OPENAI_API_KEY: 'placeholder', NO_PROXY: 'intern,127.0.0.1', no_proxy: '127.0.0.1' })
   })
 
+  it('has no proxy of the person where it is given one', () => {
+    const from = { ...kept, https_proxy: 'http://corp:3128', npm_config_https_proxy: 'http://corp:3128', NO_PROXY: '*' }
+    const given = { HTTP_PROXY: 'http://here', NO_PROXY: '127.0.0.1', no_proxy: '127.0.0.1' }
+    expect(childEnvironment(from, { given }).env).toEqual({ ...kept, ...given })
+  })
+
   it('names an entry of the gateway', () => {
     expect(variableOf('HTTP', 'erp-eu_1')).toBe('BAILIWICK_HTTP_ERP_EU_1')
   })

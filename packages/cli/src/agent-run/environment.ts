@@ -46,10 +46,12 @@ export function childEnvironment(
   const isCredential = ([name, value]: [string, string]) =>
     !harmless.test(name) && (names.some((form) => form.test(name)) || values.some((form) => form.test(value)))
   const stripped = entries.filter((entry) => !kept.has(entry[0]) && isCredential(entry))
-  const left = entries.filter((entry) => !stripped.includes(entry))
+  // Where a proxy is given, another one would lead past it.
+  const isOther = (name: string) => given.HTTP_PROXY !== undefined && /(^|_)proxy$/i.test(name)
+  const left = entries.filter((entry) => !stripped.includes(entry) && !isOther(entry[0]))
   const env = { ...Object.fromEntries(left), ...given }
   // What is served here is on this machine: a proxy could not reach it, and would learn the address.
-  if (Object.keys(env).some((name) => /^(https?|all)_proxy$/i.test(name)))
+  if (given.NO_PROXY === undefined && Object.keys(env).some((name) => /^(https?|all)_proxy$/i.test(name)))
     for (const name of ['NO_PROXY', 'no_proxy']) env[name] = [env[name], '127.0.0.1'].filter(Boolean).join(',')
   return { env, stripped: stripped.map(([name]) => name).toSorted() }
 }

@@ -1,88 +1,66 @@
 import type { Agent } from '@bailiwick/agent'
 import { type LocalPlace, listenPlaces, mcpPlace, openSidecar, relayPlace } from '@bailiwick/agent/sidecar'
-import { ServiceError } from '@bailiwick/errors'
 import type { Io } from '../io.ts'
-import { placeholderKey, variableOf } from './environment.ts'
-
-export interface PlaceNames {
-  mcp: readonly string[]
-  http: readonly string[]
-  openai?: string
-  anthropic?: string
-}
+import type { Entry } from './entries.ts'
+import { placeholderKey } from './environment.ts'
+import { openProxy } from './proxy/open-proxy.ts'
+import type { Site } from './proxy/sites.ts'
+import type { RunGrants } from './run-grants.ts'
 
 export interface PlacesOptions {
   agent: Agent
   gateway: string
-  grantId: string
+  grants: RunGrants
   publicUrl: string
   holdSeconds: number
-  /** Called when the program itself ends a task. `completion` rejects if it could not be. */
-  onCompleting: (grantId: string, completion: Promise<void>) => void
-  io: Pick<Io, 'random' | 'err'>
+  /** Programs of this user alone are answered, where the system says whose a connection is. */
+  user: number | undefined
+  io: Pick<Io, 'random' | 'err' | 'clock'>
 }
 
-const nameForm = /^[a-z0-9][a-z0-9_-]{0,62}$/
-/** What the gateway reads of a request. */
-const most = { http: 1024 * 1024, models: 16 * 1024 * 1024 }
+/** What of a request is read, at most: what the gateway reads, and for git what one push may have here. */
+const most = { http: 1024 * 1024, models: 16 * 1024 * 1024, git: 64 * 1024 * 1024 }
 
-/** The variable of each place, and its path here and at the gateway. Throws `config_invalid` for a name that no entry can have, and for two alike. */
-export function variablesOf({ mcp, http, openai, anthropic }: PlaceNames): Map<string, string> {
-  const named = [
-    ...mcp.map((name) => ['MCP', name, `mcp/${name}`] as const),
-    ...http.map((name) => ['HTTP', name, `http/${name}`] as const),
-    ...[openai, anthropic].flatMap((name) => (name === undefined ? [] : [['MODELS', name, `models/${name}`] as const])),
-  ]
-  if (named.length === 0)
-    throw new ServiceError('config_invalid', 'name what the program may reach: --mcp, --http, --openai, --anthropic')
-  const variables = new Map<string, string>()
-  for (const [kind, name, path] of named) {
-    if (!nameForm.test(name)) throw new ServiceError('config_invalid', `${name} is no name of an entry of gateway.yaml`)
-    const variable = variableOf(kind, name)
-    if ((variables.get(variable) ?? path) !== path)
-      throw new ServiceError('config_invalid', `${variable} would stand for two entries`)
-    variables.set(variable, path)
-  }
-  return variables
-}
-
-/** Serves the entries of the gateway on this machine, under one grant. `env`: what a program needs to find them. */
+/** Serves the entries of the gateway on this machine, under the grants of a run. `env`: what a program needs to find them. */
 export async function openPlaces(
-  names: PlaceNames,
-  { agent, gateway, grantId, publicUrl, holdSeconds, onCompleting, io }: PlacesOptions,
+  entries: readonly Entry[],
+  { agent, gateway, grants, publicUrl, holdSeconds, user, io }: PlacesOptions,
 ): Promise<{ env: Record<string, string> } & AsyncDisposable> {
-  const variables = variablesOf(names)
   await using opening = new AsyncDisposableStack()
   const report = (line: string) => io.err(`bailiwick: ${line}`)
-  const sidecar = (server: string): LocalPlace =>
-    mcpPlace(
-      opening.use(
-        openSidecar({
-          ...{ agent, gateway, server, publicUrl, grantId, holdSeconds, onCompleting, report },
-          random: io.random,
-        }),
-      ),
-    )
-  const relay = (path: string, more: { patienceMs?: number; mostBytes: number }): LocalPlace =>
-    relayPlace({ agent, address: `${gateway}/${path}`, grantId, ...more })
-  const placeAt = (path: string): LocalPlace => {
-    const [kind, name = ''] = path.split('/')
-    if (kind === 'mcp') return sidecar(name)
-    return relay(path, kind === 'models' ? { patienceMs: 0, mostBytes: most.models } : { mostBytes: most.http })
+  const placeOf = (entry: Entry): LocalPlace => {
+    const { kind, name, path } = entry
+    if (kind === 'mcp') {
+      const standing = grants.live
+      const onCompleting = (grantId: string, completion: Promise<void>) => grants.completing(grantId, completion)
+      const more = { publicUrl, standing, holdSeconds, onCompleting, report, random: io.random }
+      return mcpPlace(opening.use(openSidecar({ agent, gateway, server: name, ...more })))
+    }
+    const patience = kind === 'models' ? { patienceMs: 0 } : {}
+    const address = `${gateway}/${path}`
+    return relayPlace({ agent, address, grants: () => grants.for(entry), mostBytes: most[kind], ...patience })
   }
-  const places = new Map([...variables.values()].map((path) => [path, placeAt(path)]))
-  const { url } = opening.use(await listenPlaces(places, { random: io.random }))
+  const places = new Map(entries.map((entry) => [entry.path, placeOf(entry)]))
+  const { url } = opening.use(await listenPlaces(places, { random: io.random, user }))
+  const sites = entries.flatMap(({ site, path }): Site[] => {
+    const place = places.get(path)
+    return site === undefined || place === undefined ? [] : [{ ...site, place }]
+  })
+  const proxy = sites.length === 0 ? undefined : opening.use(await openProxy(sites, { io, user, report }))
   const owned = opening.move()
   return {
     env: {
-      ...Object.fromEntries([...variables].map(([variable, path]) => [variable, `${url}/${path}`])),
-      ...(names.openai === undefined
-        ? {}
-        : { OPENAI_BASE_URL: `${url}/models/${names.openai}/v1`, OPENAI_API_KEY: placeholderKey }),
-      ...(names.anthropic === undefined
-        ? {}
-        : { ANTHROPIC_BASE_URL: `${url}/models/${names.anthropic}`, ANTHROPIC_API_KEY: placeholderKey }),
+      ...Object.fromEntries(entries.map(({ variable, path }) => [variable, `${url}/${path}`])),
+      ...Object.assign({}, ...entries.map((entry) => modelEnvironment(url, entry))),
+      ...proxy?.env,
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+/** What the SDKs of providers read. */
+function modelEnvironment(url: string, { api, path }: Entry): Record<string, string> {
+  if (api === 'openai') return { OPENAI_BASE_URL: `${url}/${path}/v1`, OPENAI_API_KEY: placeholderKey }
+  if (api === 'anthropic') return { ANTHROPIC_BASE_URL: `${url}/${path}`, ANTHROPIC_API_KEY: placeholderKey }
+  return {}
 }

@@ -1,30 +1,30 @@
-import type { Agent } from '@bailiwick/agent'
+import type { AccessTask, Agent } from '@bailiwick/agent'
+import { type StandingGrant, standingGrant } from '@bailiwick/agent/sidecar'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { after } from '@bailiwick/kit'
 import { jsonIn } from '../commands/request.ts'
 import type { Io } from '../io.ts'
 
 export interface TaskOptions {
-  /** A `bailiwick_task` in JSON. */
-  task?: string
-  /** A grant that exists already. */
-  grant?: string
+  /** Files, each with a `bailiwick_task` in JSON. */
+  task: readonly string[]
+  /** Grants that exist already. */
+  grant: readonly string[]
   expires: number
   purpose?: string
 }
 
-export interface ObtainedGrant {
-  grantId: string
+export interface ObtainedGrant extends StandingGrant {
   /** Whether it was asked for here, and so is given back at the end. */
-  isOwn: boolean
+  readonly isOwn: boolean
 }
 
 interface Asking {
-  agent: Pick<Agent, 'request' | 'waitForDecision' | 'cancel' | 'complete' | 'grantState'>
+  agent: Pick<Agent, 'request' | 'status' | 'waitForDecision' | 'cancel' | 'complete' | 'grantState' | 'credential'>
   io: Pick<Io, 'err' | 'progress' | 'clock'>
   /** People answer in its console. */
   publicUrl: string
-  /** Ends the wait; the request is then withdrawn. */
+  /** Ends the wait; the requests are then withdrawn. */
   signal: AbortSignal
 }
 
@@ -32,24 +32,33 @@ interface Asking {
 const tickMs = 1000
 
 /**
- * The grant that the program works under: the one that was named, or one that a human gives now. undefined: the human said no. Throws
- * `grant_not_active` if it does not live, and `config_invalid` if rules split the request: this command works under one grant. A grant that
- * was asked for here and cannot be used is given back.
+ * The grants that the program works under: those that were named, and those that a human gives now, once each request is answered. Empty: the
+ * human said no to all. Throws `grant_not_active` if one of them does not live. What was asked for here and cannot be used is given back.
  */
-export async function obtainGrant(options: TaskOptions, asking: Asking): Promise<ObtainedGrant | undefined> {
-  const obtained = options.grant === undefined ? await ask(options, asking) : { grantId: options.grant, isOwn: false }
-  if (obtained === undefined) return undefined
+export async function obtainGrants(options: TaskOptions, asking: Asking): Promise<ObtainedGrant[]> {
+  const authorities = options.task.map((file) => jsonIn('--task', file))
+  const named = [...new Set(options.grant)].map((grantId) => ({ grantId, isOwn: false }))
+  // Those that were named are looked at before a human is asked.
+  const standing = await Promise.all(named.map((each) => usable(each, asking)))
+  const own = (await ask(authorities, options, asking)).map((grantId) => ({ grantId, isOwn: true }))
   try {
-    await mustLive(obtained.grantId, asking)
+    return [...standing, ...(await Promise.all(own.map((each) => usable(each, asking))))]
   } catch (error) {
-    if (obtained.isOwn) await giveBack(obtained.grantId, asking)
+    for (const { grantId } of own) await giveBack(grantId, asking)
     throw error
   }
-  return obtained
+}
+
+async function usable({ grantId, isOwn }: { grantId: string; isOwn: boolean }, asking: Asking): Promise<ObtainedGrant> {
+  await mustLive(grantId, asking)
+  return { ...(await standingGrant(asking.agent, grantId)), isOwn }
 }
 
 /** Gives a grant back that was asked for here. One that ended meanwhile need not be. */
-export async function giveBack(grantId: string, { agent, io }: Pick<Asking, 'agent' | 'io'>): Promise<void> {
+export async function giveBack(
+  grantId: string,
+  { agent, io }: { agent: Pick<Agent, 'complete'>; io: Pick<Io, 'err'> },
+): Promise<void> {
   await agent.complete({ grantId }).catch((error: unknown) => {
     const code = errorCode(error)
     if (code === 'grant_not_active') return
@@ -57,47 +66,59 @@ export async function giveBack(grantId: string, { agent, io }: Pick<Asking, 'age
   })
 }
 
-async function ask({ task = '', expires, purpose }: TaskOptions, asking: Asking): Promise<ObtainedGrant | undefined> {
+/** The grants that humans gave for these tasks. They see all requests at once; where rules split one, each part is a grant of its own. */
+async function ask(
+  authorities: readonly unknown[],
+  { expires, purpose }: TaskOptions,
+  asking: Asking,
+): Promise<string[]> {
   const { agent, io, publicUrl, signal } = asking
-  const asked = await agent.request({
-    authority: jsonIn('--task', task),
-    mode: 'window',
-    expiresInSeconds: expires,
-    ...(purpose === undefined ? {} : { purpose }),
-  })
-  const { requestId } = asked
-  io.err(`bailiwick: a human answers the request at ${publicUrl.replace(/\/+$/, '')}/console/requests/${requestId}`)
-  const since = io.clock.monotonic()
-  const ticking = new AbortController()
-  void tick(ticking.signal, () =>
-    io.progress?.(`waiting for the answer: ${Math.round((io.clock.monotonic() - since) / 1000)} s`),
-  )
+  if (authorities.length === 0) return []
+  const waiting: AccessTask[] = []
+  const given: string[] = []
+  using _ = ticking(asking)
   try {
-    const answered = asked.status === 'pending' ? await agent.waitForDecision(requestId, { signal }) : asked
-    const { status, grantId, items = [] } = answered
-    io.err(`bailiwick: the answer is: ${status}`)
-    if (grantId !== undefined) return { grantId, isOwn: true }
-    const parts = items.flatMap((item) => item.grantId ?? [])
-    for (const part of new Set(parts)) await giveBack(part, asking)
-    if (parts.length > 0)
-      throw new ServiceError(
-        'config_invalid',
-        '--task: rules split this request into several grants, and agent run works under one',
-      )
-    return undefined
+    for (const authority of authorities) {
+      const terms = { expiresInSeconds: expires, ...(purpose === undefined ? {} : { purpose }) }
+      const asked = await agent.request({ authority, mode: 'window', ...terms })
+      waiting.push(asked)
+      io.err(`bailiwick: a human answers the request at ${consoleOf(publicUrl)}/requests/${asked.requestId}`)
+    }
+    for (const asked of waiting) {
+      const { requestId } = asked
+      const answered = asked.status === 'pending' ? await agent.waitForDecision(requestId, { signal }) : asked
+      io.err(`bailiwick: the answer is: ${answered.status}${waiting.length > 1 ? ` (${requestId})` : ''}`)
+      given.push(...grantsIn(answered))
+    }
+    return [...new Set(given)]
   } catch (error) {
-    if (signal.aborted) await agent.cancel(requestId).catch(() => undefined)
+    // One that was answered a moment ago cannot be cancelled.
+    for (const { requestId } of waiting)
+      await agent.cancel(requestId).catch(async () => {
+        const answered = await agent.status(requestId).catch(() => undefined)
+        if (answered !== undefined) given.push(...grantsIn(answered))
+      })
+    for (const grantId of new Set(given)) await giveBack(grantId, asking)
     throw error
-  } finally {
-    ticking.abort()
   }
 }
 
-async function tick(signal: AbortSignal, act: () => void): Promise<void> {
-  while (!signal.aborted) {
-    act()
-    await after(tickMs, signal).catch(() => undefined)
+const consoleOf = (publicUrl: string) => `${publicUrl.replace(/\/+$/, '')}/console`
+const grantsIn = ({ grantId, items = [] }: AccessTask): string[] =>
+  grantId === undefined ? items.flatMap((item) => item.grantId ?? []) : [grantId]
+
+/** Says to a person who watches for how long the command has waited. */
+function ticking({ io }: Pick<Asking, 'io'>): Disposable {
+  const stopped = new AbortController()
+  const since = io.clock.monotonic()
+  const tick = async () => {
+    while (!stopped.signal.aborted) {
+      io.progress?.(`waiting for the answer: ${Math.round((io.clock.monotonic() - since) / 1000)} s`)
+      await after(tickMs, stopped.signal).catch(() => undefined)
+    }
   }
+  void tick()
+  return { [Symbol.dispose]: () => stopped.abort() }
 }
 
 const beginning = { tries: 50, ms: 200 }

@@ -21,8 +21,9 @@ describe('agent run', () => {
   it.each<[string, string[], string]>([
     ['no program', ['--mcp', 'notes', '--grant', 'grt_1'], 'name the program after --'],
     ['nothing to reach', ['--grant', 'grt_1', '--', 'true'], '--mcp, --http'],
-    ['a task and a grant', ['--mcp', 'n', '--grant', 'grt_1', '--task', 'x', '--', 'true'], 'either --task or --grant'],
-    ['neither a task nor a grant', ['--mcp', 'notes', '--', 'true'], 'either --task or --grant'],
+    ['a task that is not there', ['--mcp', 'n', '--grant', 'grt_1', '--task', 'x', '--', 'true'], '--task'],
+    ['neither a task nor a grant', ['--mcp', 'notes', '--', 'true'], 'give --task or --grant'],
+    ['an address that is none', ['--http', 'erp=10.0.0.1', '--grant', 'g', '--', 'true'], '--http: 10.0.0.1'],
     ['a name that no entry has', ['--mcp', '../x', '--grant', 'grt_1', '--', 'true'], 'no name of an entry'],
     ['two names of one variable', ['--http', 'a-b', '--http', 'a_b', '--grant', 'g', '--', 'true'], 'two entries'],
     [

@@ -1,27 +1,31 @@
 import { userInfo } from 'node:os'
-import type { Agent } from '@bailiwick/agent'
+import { resolve } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import { type Command, Option } from 'commander'
 import { type AgentOptions, agentOf, withAgent } from '../agent-run/agent-of.ts'
 import { type Containment, type ContainmentWish, containmentOf } from '../agent-run/containment.ts'
+import { type EntryNames, entriesOf } from '../agent-run/entries.ts'
 import { childEnvironment, variableOf } from '../agent-run/environment.ts'
 import { hiddenPaths } from '../agent-run/hidden-paths.ts'
-import { openPlaces, type PlaceNames, variablesOf } from '../agent-run/places.ts'
+import { environmentOf, type OwnUser, ownUser, reachableBy } from '../agent-run/own-user.ts'
+import { openPlaces } from '../agent-run/places.ts'
 import { type Client, configLines, hookLines, printConfigOption } from '../agent-run/print-config.ts'
 import { mustBeProgram, type Program, startProgram } from '../agent-run/program.ts'
+import { type RunEnd, RunGrants } from '../agent-run/run-grants.ts'
+import { mustBeServed } from '../agent-run/served-entries.ts'
 import { stopOf } from '../agent-run/stop.ts'
-import { giveBack, type ObtainedGrant, obtainGrant, type TaskOptions } from '../agent-run/task.ts'
-import { untilEnded } from '../agent-run/watch-grant.ts'
+import { obtainGrants, type TaskOptions } from '../agent-run/task.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { collect, wholeNumber, withData } from '../options.ts'
 import { thisCommand } from '../repository.ts'
 
-interface RunOptions extends AgentOptions, TaskOptions, PlaceNames {
+interface RunOptions extends AgentOptions, TaskOptions, EntryNames {
   holdSeconds: number
   keepEnv: readonly string[]
   hide: readonly string[]
   show: readonly string[]
   contain: ContainmentWish
+  user?: string
   printConfig?: Client
   printHook?: string
 }
@@ -39,14 +43,20 @@ export function agentRunCommand(agent: Command, io: Io, done: (code: ExitCode) =
     )
     .argument('[command...]', 'the program and its arguments, after --')
   withAgent(run)
-    .option('--task <file>', 'what to ask for: a bailiwick_task in JSON')
+    .option('--task <file>', 'what to ask for: a bailiwick_task in JSON; may be repeated', collect, [])
     .option('--expires <seconds>', 'how long the task lasts, at most 28800', wholeNumber(1, 28_800), 3600)
     .option('--purpose <text>', "why, in the agent's own words")
-    .option('--grant <id>', 'instead of --task: a grant that exists already. It is not given back')
+    .option('--grant <id>', 'a grant that exists already. It is not given back; may be repeated', collect, [])
     .option('--mcp <name>', 'a server of tools, as gateway.yaml names it; may be repeated', collect, [])
-    .option('--http <name>', 'an HTTP API, as gateway.yaml names it; may be repeated', collect, [])
-    .option('--openai <name>', 'a provider of models with the API of OpenAI: OPENAI_BASE_URL')
-    .option('--anthropic <name>', 'a provider of models with the API of Anthropic: ANTHROPIC_BASE_URL')
+    .option(
+      '--http <name[=url]>',
+      'an HTTP API, as gateway.yaml names it, and the address that the program calls it by, for the proxy; may be repeated',
+      collect,
+      [],
+    )
+    .option('--git <name[=url]>', 'a git server, in the same way; may be repeated', collect, [])
+    .option('--openai <name[=url]>', 'a provider of models with the API of OpenAI: OPENAI_BASE_URL')
+    .option('--anthropic <name[=url]>', 'a provider of models with the API of Anthropic: ANTHROPIC_BASE_URL')
     .option('--hold-seconds <n>', 'how long a call stays open while a human decides', wholeNumber(0, 55), 0)
     .option('--keep-env <name>', 'pass a variable on that looks like a credential; may be repeated', collect, [])
     .option('--hide <path>', 'a file or folder that the program sees as empty; may be repeated', collect, [])
@@ -56,6 +66,7 @@ export function agentRunCommand(agent: Command, io: Io, done: (code: ExitCode) =
         .choices(['auto', 'required', 'never'])
         .default('auto'),
     )
+    .option('--user <name>', 'run the program as this user, who cannot read the key (for root)')
     .addOption(printConfigOption())
     .option(
       '--print-hook <name>',
@@ -66,67 +77,83 @@ export function agentRunCommand(agent: Command, io: Io, done: (code: ExitCode) =
 
 async function runAgent([file, ...args]: readonly string[], options: RunOptions, io: Io): Promise<ExitCode> {
   const { agent, trust, gateway } = agentOf(options, io)
-  variablesOf(options)
+  const entries = entriesOf(options)
   if (options.printConfig !== undefined) return printConfig(options.printConfig, options, io)
   if (options.printHook !== undefined) return printHook(options.printHook, options, io)
   if (file === undefined) throw new ServiceError('config_invalid', 'name the program after --')
-  if ((options.task === undefined) === (options.grant === undefined))
-    throw new ServiceError('config_invalid', 'give either --task or --grant')
-  const cwd = process.cwd()
-  const { env, stripped } = childEnvironment(io.env, { keep: options.keepEnv })
-  mustBeProgram(file, { cwd, path: env.PATH })
-  const hidden = hiddenPaths(options, { env: io.env, cwd, uid: userInfo().uid })
-  const containment = await containmentOf(options.contain, { hidden, cwd, env })
-  describe(containment, { hidden, stripped, key: options.key, io })
+  if (options.task.length + options.grant.length === 0)
+    throw new ServiceError('config_invalid', 'give --task or --grant')
+  const { env, containment, user } = await preparedFor(file, options, io)
+  await mustBeServed(entries, gateway, io)
 
   using stop = stopOf({ told: process, clock: io.clock, sleep: () => process.kill(process.pid, 'SIGSTOP') })
   const asking = { agent, io, publicUrl: trust.public_url, signal: stop.signal }
-  const grant = await obtainGrant(options, asking).catch((error: unknown) => {
+  const obtained = await obtainGrants(options, asking).catch((error: unknown) => {
     if (!stop.signal.aborted) throw error
-    return undefined
+    return []
   })
-  if (grant === undefined) return exitCodes.fault
-  await using task = taskOf(agent, grant, io)
-  const { grantId } = grant
-  await using places = await openPlaces(options, {
-    ...{ agent, gateway, grantId, io, publicUrl: trust.public_url, holdSeconds: options.holdSeconds },
-    onCompleting: (completed, completion) => {
-      if (completed === grantId) task.completion = completion
-    },
+  if (obtained.length === 0) return exitCodes.fault
+  await using grants = new RunGrants(obtained, { agent, io, clock: io.clock })
+  await using places = await openPlaces(entries, {
+    ...{ agent, gateway, grants, io, publicUrl: trust.public_url, holdSeconds: options.holdSeconds },
+    user: user?.uid ?? process.getuid?.(),
   })
-  const given = childEnvironment(io.env, { keep: options.keepEnv, given: places.env })
   if (stop.signal.aborted) return exitCodes.fault
-  const program = startProgram({ command: [file, ...args], env: given.env, containment })
+  const program = startProgram({ command: [file, ...args], env: env(places.env), containment })
   stop.program = program
-  return await follow(program, { agent, task, containment, io })
+  return await follow(program, { grants, containment, io })
+}
+
+interface Prepared {
+  /** The environment of the program, with these variables. */
+  env: (given: Record<string, string>) => Record<string, string>
+  containment: Containment
+  user: OwnUser | undefined
+}
+
+/** Finds out how the program can be kept from the key, and says it, before a human is asked. */
+async function preparedFor(file: string, options: RunOptions, io: Io): Promise<Prepared> {
+  const cwd = process.cwd()
+  const { env, stripped } = childEnvironment(io.env, { keep: options.keepEnv })
+  mustBeProgram(file, { cwd, path: env.PATH })
+  const { BAILIWICK_KEYS_SECRET_FILE: secret } = io.env
+  const files = [resolve(options.key), ...(secret === undefined ? [] : [resolve(secret)])]
+  const user = options.user === undefined ? undefined : await ownUser(options.user, { files, cwd, env })
+  const all = hiddenPaths(options, { env: io.env, cwd, uid: user?.uid ?? userInfo().uid })
+  const hidden = user === undefined ? all : await reachableBy(user, all, env)
+  const containment = await containmentOf(options.contain, { hidden, cwd, env, user })
+  describe(containment, { hidden, stripped, key: options.key, user, io })
+  return {
+    ...{ containment, user },
+    env: (given) => {
+      const { env: whole } = childEnvironment(io.env, { keep: options.keepEnv, given })
+      return user === undefined ? whole : environmentOf(whole, user)
+    },
+  }
 }
 
 interface Following {
-  agent: Agent
-  task: RunTask
+  grants: RunGrants
   containment: Containment
   io: Io
 }
 
-/** Waits for the end of the program, or ends it when its grant has ended. */
-async function follow(program: Program, { agent, task, containment, io }: Following): Promise<ExitCode> {
+/** Waits for the end of the program, or ends it when its grants have ended. */
+async function follow(program: Program, { grants, containment, io }: Following): Promise<ExitCode> {
   const watching = new AbortController()
   const report = (line: string) => io.err(`bailiwick: ${line}`)
-  const over = untilEnded({ agent, grantId: task.grantId, signal: watching.signal, report }).then(
-    () => 'over' as const,
-    () => 'unwatched' as const,
-  )
+  const over = grants.untilOver(watching.signal).catch((): RunEnd => ({ why: 'unwatched' }))
   try {
     const first = await Promise.race([program.ended, over])
     if (typeof first === 'number') return first
-    if (await isCompleted(task)) {
+    if (first.why === 'completed') {
       report('the program ended its task, and goes on without it')
       return await program.ended
     }
-    task.isOver = true
     program.kill()
     await program.ended
-    report('the task was withdrawn or has ended, so the command ended the program')
+    const which = first.why === 'withdrawn' ? `the task of ${first.grantId} was withdrawn` : 'the task has ended'
+    report(`${which}, so the command ended the program`)
     if (!containment.isContained)
       report('processes that left its group may go on, but the addresses that they know are gone')
     return exitCodes.fault
@@ -136,56 +163,38 @@ async function follow(program: Program, { agent, task, containment, io }: Follow
   }
 }
 
+interface Described {
+  hidden: readonly string[]
+  stripped: readonly string[]
+  key: string
+  user: OwnUser | undefined
+  io: Io
+}
+
 /** Says what holds, before a human is asked. */
-function describe(
-  { isContained, why }: Containment,
-  { hidden, stripped, key, io }: { hidden: readonly string[]; stripped: readonly string[]; key: string; io: Io },
-): void {
-  const { username } = userInfo()
+function describe({ isContained, why }: Containment, { hidden, stripped, key, user, io }: Described): void {
+  const { username, uid } = userInfo()
   const say = (line: string) => io.err(`bailiwick: ${line}`)
   if (stripped.length > 0) say(`not passed on (--keep-env NAME passes one): ${stripped.join(', ')}`)
+  if (user !== undefined)
+    say(`own user: the program runs as ${user.name}, who cannot read ${key} or the memory of this command`)
+  else if (uid === 0) say('the program runs as root, like this command. --user NAME runs it as a user of its own')
   if (isContained) {
     say(
       'contained: the program runs in process, mount and user namespaces of its own. It cannot read the memory of this command, and no process that it starts outlives the task.',
     )
     say(`it sees these as empty: ${hidden.join(', ')}`)
-    say(`other programs of user ${username} can read ${key}, and the addresses in its environment`)
+    if (user === undefined)
+      say(`other programs of user ${username} can read ${key}, and the addresses in its environment`)
     return
   }
   say(
-    `NOT contained (${why}): the program and every program of user ${username} can read ${key} and the memory of this command.`,
+    user === undefined
+      ? `NOT contained (${why}): the program and every program of user ${username} can read ${key} and the memory of this command.`
+      : `NOT contained (${why}): other programs of user ${user.name} can read the addresses in its environment.`,
   )
   say('a process that leaves the program’s group outlives the task. --contain required refuses to start in this case')
 }
-
-interface RunTask extends AsyncDisposable {
-  readonly grantId: string
-  /** The program itself ends it, or tries to. */
-  completion: Promise<void> | undefined
-  /** It was ended from outside. */
-  isOver: boolean
-}
-
-/** The task of a run. At its end the grant is given back if it was asked for here. */
-function taskOf(agent: Agent, { grantId, isOwn }: ObtainedGrant, io: Io): RunTask {
-  const task: RunTask = {
-    grantId,
-    completion: undefined,
-    isOver: false,
-    async [Symbol.asyncDispose]() {
-      if (!isOwn || task.isOver || (await isCompleted(task))) return
-      await giveBack(grantId, { agent, io })
-    },
-  }
-  return task
-}
-
-/** Whether the program ended its task by itself. A try that failed must not hide a withdrawal. */
-const isCompleted = ({ completion }: RunTask): Promise<boolean> =>
-  Promise.resolve(completion).then(
-    () => completion !== undefined,
-    () => false,
-  )
 
 /** For a client that agent run starts: its servers of tools, each by a command that has no key. */
 function printConfig(client: Client, { mcp }: RunOptions, io: Io): ExitCode {
