@@ -84,10 +84,35 @@ const told = async (said: { out: string }) => {
   return { proxy, certificate, erp }
 }
 
-it('the proxy and its tunnels die with the task, also for a program that outlives it (V7, V10)', async () => {
+/** What curl of a user says. */
+async function curlAs(user: string, args: readonly string[]): Promise<string> {
+  const before = ['--reuid', user, '--regid', user, '--clear-groups', '--']
+  const said = await promisify(execFile)('setpriv', [...before, 'curl', '-sS', '-m', '20', ...args]).catch(
+    (error: { stderr: string; stdout: string }) => error,
+  )
+  return `${said.stdout} ${said.stderr}`
+}
+
+it('no other user uses the proxy or an address, also with the secret, and both die with the task, also for a program that outlives it (V7, V10)', async () => {
   const granted = await api.world.granted(api.authority)
-  const { said, ended } = run([granted], ['--contain', 'never'], waiting)
-  const { proxy } = await told(said)
+  const { said, ended } = run(
+    [granted],
+    ['--contain', 'never'],
+    'echo "$HTTPS_PROXY $SSL_CERT_FILE $BAILIWICK_HTTP_ERP"; exec sleep 1000',
+  )
+  await expect.poll(() => said.out).toMatch(/\n/)
+  const [proxy = '', certificate = '', erp = ''] = said.out.trim().split(' ')
+  if (isRoot) {
+    const ways = [
+      ['-x', proxy, '--cacert', certificate, 'https://erp.acme.example/invoices/4711'],
+      ['-x', proxy, 'http://acme.example/plain/open/a'],
+      [`${erp}/invoices/4711`],
+    ]
+    const before = api.api.arrived.length
+    for (const way of ways) expect(await curlAs('65534', way)).not.toContain('"id":"4711"')
+    expect(api.api.arrived).toHaveLength(before)
+    for (const way of ways) await expect.poll(() => curlAs('0', way)).toContain('"id":"4711"')
+  }
   const { port, username, password } = new URL(proxy)
   // A tunnel that is open when the task ends.
   const tunnel = connect(Number(port), '127.0.0.1')
@@ -102,34 +127,6 @@ it('the proxy and its tunnels die with the task, also for a program that outlive
   await closed
   const again = connect(Number(port), '127.0.0.1')
   expect(await new Promise((resolve) => again.once('error', resolve))).toMatchObject({ code: 'ECONNREFUSED' })
-})
-
-describe.skipIf(!isRoot)('another user of the machine', () => {
-  /** What curl of another user, or of ours, says. */
-  const curl = async (user: string, args: readonly string[]) => {
-    const before = ['--reuid', user, '--regid', user, '--clear-groups', '--']
-    const said = await promisify(execFile)('setpriv', [...before, 'curl', '-sS', '-m', '20', ...args]).catch(
-      (error: { stderr: string; stdout: string }) => error,
-    )
-    return `${said.stdout} ${said.stderr}`
-  }
-
-  it('uses neither proxy nor address, also with the secret', async () => {
-    const granted = await api.world.granted(api.authority)
-    const { child, said, ended } = run([granted], [], waiting)
-    const { proxy, certificate, erp } = await told(said)
-    const ways = [
-      ['-x', proxy, '--cacert', certificate, 'https://erp.acme.example/invoices/4711'],
-      ['-x', proxy, 'http://acme.example/plain/open/a'],
-      [`${erp}/invoices/4711`],
-    ]
-    const before = api.api.arrived.length
-    for (const way of ways) expect(await curl('65534', way)).not.toContain('"id":"4711"')
-    expect(api.api.arrived).toHaveLength(before)
-    for (const way of ways) await expect.poll(() => curl('0', way)).toContain('"id":"4711"')
-    child.kill('SIGTERM')
-    await ended
-  })
 })
 
 describe('several grants', () => {

@@ -103,8 +103,10 @@ function printConfig(client: Client, options: McpOptions, io: Io): ExitCode {
     ['--revision', revision],
   ]
   const words = given.flatMap(([option, value]) => (value === undefined ? [] : [option, value]))
-  for (const line of configLines(client, [{ name: server, command: [...thisCommand, 'agent', 'mcp', ...words] }]))
-    io.out(line)
+  const command = [...thisCommand, 'agent', 'mcp', ...words] as const
+  // An encrypted key is read with the secret that this variable of the client's own environment names.
+  const variables = io.env.BAILIWICK_KEYS_SECRET_FILE === undefined ? [] : ['BAILIWICK_KEYS_SECRET_FILE']
+  for (const line of configLines(client, [{ name: server, command, variables }])) io.out(line)
   return exitCodes.ok
 }
 

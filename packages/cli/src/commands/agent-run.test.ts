@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { PassThrough } from 'node:stream'
@@ -76,6 +77,20 @@ describe('agent mcp --print-config', () => {
       ...['agent', 'mcp', '--gateway', 'http://localhost:8425', '--server', 'notes', '--agent', id],
       ...['--key', folder.at('agent.json'), '--data', folder.path, '--hold-seconds', '55', '--revision', '2025-11-25'],
     ])
+  })
+
+  it('passes on where the secret of an encrypted key is', async () => {
+    using folder = temporaryFolder()
+    installation(folder, 'http://localhost:8420')
+    const secret = 'a secret of more than thirty-two characters'
+    writeFileSync(folder.at('secret'), secret, { mode: 0o600 })
+    writeKeyFile(folder.path, 'agent', generateKey('agent'), secret)
+    const where = ['--gateway', 'http://localhost:8425', '--agent', id, '--key', folder.at('agent.json')]
+    const words = [...where, '--data', folder.path, '--server', 'notes', '--print-config', 'codex']
+    const env = { BAILIWICK_KEYS_SECRET_FILE: folder.at('secret') }
+    const { code, out, err } = await bailiwick(['agent', 'mcp', ...words], { env })
+    expect([code, err]).toEqual([0, ''])
+    expect(out).toContain('env_vars = ["BAILIWICK_KEYS_SECRET_FILE"]')
   })
 })
 
