@@ -76,14 +76,6 @@ it('curl reaches an API by its own address, as calls that are decided, and finds
   expect(said.err).not.toContain(password)
 })
 
-/** Says its proxy, and waits. */
-const waiting = 'echo "$HTTPS_PROXY $SSL_CERT_FILE $BAILIWICK_HTTP_ERP"; exec sleep 1000'
-const told = async (said: { out: string }) => {
-  await expect.poll(() => said.out).toMatch(/\n/)
-  const [proxy = '', certificate = '', erp = ''] = said.out.trim().split(' ')
-  return { proxy, certificate, erp }
-}
-
 /** What curl of a user says. */
 async function curlAs(user: string, args: readonly string[]): Promise<string> {
   const before = ['--reuid', user, '--regid', user, '--clear-groups', '--']
