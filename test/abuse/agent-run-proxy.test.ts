@@ -156,13 +156,13 @@ describe.skipIf(!isRoot)('a user of its own', () => {
         cat /proc/$PPID/mem 2>&1; kill -0 $PPID 2>&1
         curl -sS "$BAILIWICK_HTTP_ERP/invoices/4711" -o /dev/null -w '%{http_code}\\n'
         curl -sS https://erp.acme.example/invoices/4711`
-      const { said, ended } = run([granted], ['--user', 'nobody', '--contain', contain], script)
+      const { said, ended } = run([granted], ['--user', 'daemon', '--contain', contain], script)
       expect(await ended, said.err).toBe(0)
-      expect(said.out).toMatch(/^65534\n\/nonexistent\n/)
+      expect(said.out).toMatch(/^1\n\/usr\/sbin\n/)
       expect(said.out).toContain('"id":"4711"')
       expect(said.out).not.toMatch(/canary|PASSKEY/i)
       expect(said.out.includes(privatePart())).toBe(false)
-      expect(said.err).toContain('own user: the program runs as nobody')
+      expect(said.err).toContain('own user: the program runs as daemon')
       expect(said.err.includes('NOT contained')).toBe(contain === 'never')
     },
   )

@@ -80,7 +80,7 @@ export async function listenPlaces(
   }
 }
 
-const usersOf = new WeakMap<Socket, number | 'nobody' | 'unknown'>()
+const usersOf = new WeakMap<Socket, number | 'unowned' | 'unknown'>()
 
 /** Whether a program of this user is at the other end, as far as the system says. Asked once for each connection. */
 export function isOfUser(socket: Socket, user: number | undefined): boolean {

@@ -13,7 +13,7 @@ const readings = 3
  * The user whose program is at the other end of a connection to 127.0.0.1, as the kernel of Linux knows it; `unknown` where it does not say.
  * A program that closed its end already is no one's: the kernel then names no user, or root.
  */
-export function peerUser({ remotePort = 0, localPort = 0 }: Ends): number | 'nobody' | 'unknown' {
+export function peerUser({ remotePort = 0, localPort = 0 }: Ends): number | 'unowned' | 'unknown' {
   const ends = [remotePort, localPort].map((port) => `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`)
   for (let n = 0; n < readings; n++) {
     const texts = tables.flatMap((table) => textOf(table))
@@ -24,7 +24,7 @@ export function peerUser({ remotePort = 0, localPort = 0 }: Ends): number | 'nob
       if (local.endsWith(ends[0] ?? '-') && remote.endsWith(ends[1] ?? '-')) return Number(user)
     }
   }
-  return 'nobody'
+  return 'unowned'
 }
 
 function textOf(path: string): string[] {
