@@ -54,7 +54,7 @@ afterEach(async () => {
   await proxy[Symbol.asyncDispose]()
   elsewhere.closeAllConnections()
   elsewhere.close()
-  // Whatever a program asked for: nothing but entries answered.
+  // Only entries answered, in each case.
   expect(reached).toBe(0)
 })
 
