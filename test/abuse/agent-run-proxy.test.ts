@@ -7,7 +7,7 @@ import { sampleKey } from '@bailiwick/standalone/sample'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type ApiWorld, openApiWorld, upstreamSecret } from '../e2e/api-world.ts'
 import { patiently } from '../e2e/gateway-world.ts'
-import { RunPlace, shellSecrets } from './agent-run.ts'
+import { canContain, RunPlace, shellSecrets } from './agent-run.ts'
 
 /* A program under `agent run` that reaches APIs by the addresses that it knows, and what it and others do with the proxy for that. */
 
@@ -140,15 +140,52 @@ describe('several grants', () => {
   })
 })
 
+describe.skipIf(!canContain)('a program without a network', () => {
+  it('reaches its entries, and no port of this machine and no other address, past the proxy neither', async () => {
+    const granted = await api.world.granted(api.authority)
+    const before = api.api.arrived.length
+    const past = 'curl -sS -m 5 --noproxy "*" -o /dev/null'
+    const script = `
+      ${patientCurl('https://erp.acme.example/invoices/4711')}
+      ${patientCurl('"$BAILIWICK_HTTP_ERP/invoices/4711"')}
+      ${past} ${api.api.url}/erp/invoices/4711; echo $?
+      ${past} ${api.world.url}/health/ready; echo $?
+      ${past} http://169.254.169.254/latest; echo $?
+      unshare --user --map-root-user sh -c 'ip link add d type dummy; ip link set d up; nsenter --target 1 --net true; ${past} ${api.api.url}/erp/x'; echo $?
+      trap 'exit 9' TERM; echo up > up; while :; do sleep 0.1; done`
+    const { child, said, ended } = run([granted], ['--network', 'none'], script)
+    await expect.poll(() => place.read('up'), { message: said.err }).not.toBe('')
+    child.kill('SIGTERM')
+    expect(await ended, said.err).toBe(9)
+    const [one, shown, other, again, ...codes] = said.out.trim().split('\n')
+    expect([one, JSON.parse(shown ?? '').id, other, JSON.parse(again ?? '').id], said.out).toEqual([
+      '200',
+      '4711',
+      '200',
+      '4711',
+    ])
+    // curl could not connect.
+    expect(
+      codes.map((each) => ['7', '28'].includes(each)),
+      said.out,
+    ).toEqual([true, true, true, true])
+    expect(api.api.arrived.slice(before).map(({ target }) => target)).toEqual(Array(2).fill('/erp/invoices/4711'))
+    expect(said.err).toContain('it has no network but the addresses of this run')
+  })
+})
+
 describe.skipIf(!isRoot)('a user of its own', () => {
   const privatePart = () => {
     const { d } = exportPrivateKey(sampleKey(api.world.system.data, 'reconciler')) as { d?: string }
     return d ?? ''
   }
 
-  it.each(['required', 'never'])(
-    'reads no key, no memory and no file of the command, and works (--contain %s) (V11)',
-    async (contain) => {
+  it.each([
+    ['never', 'host'],
+    ['required', 'none'],
+  ])(
+    'reads no key, no memory and no file of the command, and works (--contain %s --network %s) (V11)',
+    async (contain, network) => {
       const granted = await api.world.granted(api.authority)
       const script = `
         cd /tmp; id -u; echo "$HOME"
@@ -156,7 +193,7 @@ describe.skipIf(!isRoot)('a user of its own', () => {
         cat /proc/$PPID/mem 2>&1; kill -0 $PPID 2>&1
         curl -sS "$BAILIWICK_HTTP_ERP/invoices/4711" -o /dev/null -w '%{http_code}\\n'
         curl -sS https://erp.acme.example/invoices/4711`
-      const { said, ended } = run([granted], ['--user', 'daemon', '--contain', contain], script)
+      const { said, ended } = run([granted], ['--user', 'daemon', '--contain', contain, '--network', network], script)
       expect(await ended, said.err).toBe(0)
       expect(said.out).toMatch(/^1\n\/usr\/sbin\n/)
       expect(said.out).toContain('"id":"4711"')

@@ -5,21 +5,9 @@ import { sampleKey } from '@bailiwick/standalone/sample'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type ApiWorld, openApiWorld, upstreamSecret } from '../e2e/api-world.ts'
 import { patiently } from '../e2e/gateway-world.ts'
-import { isAlive, RunPlace, shellSecrets } from './agent-run.ts'
+import { canContain, isAlive, RunPlace, shellSecrets } from './agent-run.ts'
 
 /* A program under `agent run` that wants to keep what it may use for a task: the key, the address, or its own life. */
-
-/** What a system must have for the program to be contained. In CI the tests run, and fail, where it is missing. */
-const canContain = (() => {
-  try {
-    execFileSync('unshare', ['--user', '--map-root-user', '--pid', '--fork', '--mount-proc', 'true'], {
-      stdio: 'ignore',
-    })
-    return true
-  } catch {
-    return process.env.CI === 'true'
-  }
-})()
 
 let api: ApiWorld
 let grantId: string

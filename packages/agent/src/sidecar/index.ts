@@ -2,6 +2,7 @@ export { problemAnswer } from './answers.ts'
 export { type AskedPermission, askPermission } from './ask-permission.ts'
 export { connectedSidecar } from './connected.ts'
 export {
+  acceptAt,
   type FoundPlace,
   isOfUser,
   type LocalPlace,

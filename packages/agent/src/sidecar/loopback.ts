@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { encodeBase64url, sha256 } from '@bailiwick/credentials'
@@ -12,6 +12,8 @@ import type { Sidecar } from './sidecar.ts'
 export interface Loopback extends AsyncDisposable {
   /** The address for the client. Its path is a secret: a program that has it acts as the agent. */
   readonly url: string
+  /** Takes a connection that came another way. The caller has seen to whose it is. */
+  accept(socket: Socket): void
 }
 
 /** What is served below one name at the port. */
@@ -73,6 +75,7 @@ export async function listenPlaces(
   const { port: bound } = server.address() as AddressInfo
   return {
     url: `http://127.0.0.1:${bound}/${secret}`,
+    accept: (socket) => acceptAt(server, socket),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise<void>((resolve) => server.close(() => resolve()))
@@ -81,6 +84,12 @@ export async function listenPlaces(
 }
 
 const usersOf = new WeakMap<Socket, number | 'unowned' | 'unknown'>()
+
+/** Hands a connection that came another way to a server. The caller has seen to whose it is. */
+export function acceptAt(server: Server, socket: Socket): void {
+  usersOf.set(socket, 'unknown')
+  server.emit('connection', socket)
+}
 
 /** Whether a program of this user is at the other end, as far as the system says. Asked once for each connection. */
 export function isOfUser(socket: Socket, user: number | undefined): boolean {

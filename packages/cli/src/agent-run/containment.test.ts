@@ -13,6 +13,9 @@ it('says why a program is not contained, and refuses where that is required (V13
   })
   expect(await containmentOf('never', at)).toMatchObject({ isContained: false, why: '--contain never' })
   await expect(containmentOf('required', at)).rejects.toMatchObject({ code: 'config_invalid' })
+  // A program that was to have no network does not start with one.
+  for (const wish of ['auto', 'never'] as const)
+    await expect(containmentOf(wish, { ...at, network: { folder: folder.path } })).rejects.toThrow('--network none')
 })
 
 it('refuses to hide what does not exist, and the folder in which the program would start', async () => {

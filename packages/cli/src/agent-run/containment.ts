@@ -4,6 +4,7 @@ import { userInfo } from 'node:os'
 import { sep } from 'node:path'
 import { promisify } from 'node:util'
 import { ServiceError } from '@bailiwick/errors'
+import { bridgeScript, type OwnNetwork } from './own-network.ts'
 import type { OwnUser } from './own-user.ts'
 
 export type ContainmentWish = 'auto' | 'required' | 'never'
@@ -24,6 +25,8 @@ export interface ContainedProgram {
   env: Record<string, string>
   /** The user that it runs as, if not that of this command. */
   user?: Pick<OwnUser, 'uid' | 'gid' | 'before'> | undefined
+  /** In place of the network of this machine. */
+  network?: Pick<OwnNetwork, 'folder'> | undefined
 }
 
 /**
@@ -41,6 +44,9 @@ const first = [
   'exit $?',
 ].join('\n')
 
+/** A new network has a loopback that is down, and nothing else. */
+const loopback = 'ip link set lo up || exit 96'
+
 const probeMs = 10_000
 
 /**
@@ -50,9 +56,11 @@ const probeMs = 10_000
  */
 export async function containmentOf(
   wish: ContainmentWish,
-  { hidden, cwd, env, user }: ContainedProgram,
+  { hidden, cwd, env, user, network }: ContainedProgram,
 ): Promise<Containment> {
   const asUser = user?.before ?? []
+  if (wish === 'never' && network !== undefined)
+    throw new ServiceError('config_invalid', '--network none: only a contained program can be without a network')
   if (wish === 'never') return { before: asUser, isContained: false, why: '--contain never' }
   const real = [...new Set(hidden.map(realPath))]
   // Below a folder that is covered there is nothing left to cover.
@@ -64,14 +72,16 @@ export async function containmentOf(
     promisify(execFile)(command, [...words, 'true'], { env, timeout: probeMs })
   // An `env` that is not that of GNU may not know signals: a program is then killed by the first one.
   const who = user ?? userInfo()
-  const gentle = [...asUser, ...wordsBefore(covered, who, { isGentle: true })]
+  const gentle = [...asUser, ...wordsBefore(covered, who, { isGentle: true, network })]
   if (await works(gentle).catch(() => false)) return { before: gentle, isContained: true }
-  const before = [...asUser, ...wordsBefore(covered, who, { isGentle: false })]
+  const before = [...asUser, ...wordsBefore(covered, who, { isGentle: false, network })]
   try {
     await works(before)
     return { before, isContained: true }
   } catch (cause) {
     const why = reasonOf(cause)
+    if (network !== undefined)
+      throw new ServiceError('config_invalid', `--network none: this system cannot do that: ${why}`, { cause })
     if (wish === 'auto') return { before: asUser, isContained: false, why }
     throw new ServiceError('config_invalid', `--contain required: this system does not: ${why}`, { cause })
   }
@@ -84,14 +94,16 @@ const handled = ['INT', 'TERM', 'HUP', 'QUIT']
 function wordsBefore(
   covered: readonly string[],
   { uid, gid }: { uid: number; gid: number },
-  { isGentle }: { isGentle: boolean },
+  { isGentle, network }: { isGentle: boolean; network: ContainedProgram['network'] },
 ): string[] {
+  const namespaces = ['--user', '--map-root-user', '--mount', '--pid', ...(network === undefined ? [] : ['--net'])]
   return [
     // The kernel kills `unshare` with this process, and its namespace with `unshare`.
     ...['setpriv', '--pdeathsig', 'KILL', '--'],
     ...(isGentle ? ['sh', '-c', `trap '' ${handled.join(' ')}; exec "$@"`, 'sh'] : []),
-    ...['unshare', '--user', '--map-root-user', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child', '--'],
-    ...['sh', '-c', first, 'sh', String(covered.length), ...covered],
+    ...['unshare', ...namespaces, '--fork', '--mount-proc', '--kill-child', '--'],
+    ...['sh', '-c', network === undefined ? first : `${loopback}\n${first}`, 'sh', String(covered.length), ...covered],
+    ...(network === undefined ? [] : [process.execPath, '-e', bridgeScript, network.folder]),
     ...['unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, '--'],
     ...(isGentle ? ['env', `--default-signal=${handled.join(',')}`] : []),
   ]

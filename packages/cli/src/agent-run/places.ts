@@ -3,6 +3,7 @@ import { type LocalPlace, listenPlaces, mcpPlace, openSidecar, relayPlace } from
 import type { Io } from '../io.ts'
 import type { Entry } from './entries.ts'
 import { placeholderKey } from './environment.ts'
+import type { OwnNetwork } from './own-network.ts'
 import { openProxy } from './proxy/open-proxy.ts'
 import type { Site } from './proxy/sites.ts'
 import type { RunGrants } from './run-grants.ts'
@@ -15,6 +16,8 @@ export interface PlacesOptions {
   holdSeconds: number
   /** Programs of this user alone are answered, where the system says whose a connection is. */
   user: number | undefined
+  /** Of the program, if it has not that of this machine. */
+  network?: OwnNetwork | undefined
   io: Pick<Io, 'random' | 'err' | 'clock'>
 }
 
@@ -24,7 +27,7 @@ const most = { http: 1024 * 1024, models: 16 * 1024 * 1024, git: 64 * 1024 * 102
 /** Serves the entries of the gateway on this machine, under the grants of a run. `env`: what a program needs to find them. */
 export async function openPlaces(
   entries: readonly Entry[],
-  { agent, gateway, grants, publicUrl, holdSeconds, user, io }: PlacesOptions,
+  { agent, gateway, grants, publicUrl, holdSeconds, user, network, io }: PlacesOptions,
 ): Promise<{ env: Record<string, string> } & AsyncDisposable> {
   await using opening = new AsyncDisposableStack()
   const report = (line: string) => io.err(`bailiwick: ${line}`)
@@ -41,12 +44,13 @@ export async function openPlaces(
     return relayPlace({ agent, address, grants: () => grants.for(entry), mostBytes: most[kind], ...patience })
   }
   const places = new Map(entries.map((entry) => [entry.path, placeOf(entry)]))
-  const { url } = opening.use(await listenPlaces(places, { random: io.random, user }))
+  const { url, accept } = opening.use(await listenPlaces(places, { random: io.random, user }))
+  await network?.serve(Number(new URL(url).port), accept)
   const sites = entries.flatMap(({ site, path }): Site[] => {
     const place = places.get(path)
     return site === undefined || place === undefined ? [] : [{ ...site, place }]
   })
-  const proxy = sites.length === 0 ? undefined : opening.use(await openProxy(sites, { io, user, report }))
+  const proxy = sites.length === 0 ? undefined : opening.use(await openProxy(sites, { io, user, network, report }))
   const owned = opening.move()
   return {
     env: {

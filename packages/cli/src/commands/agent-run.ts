@@ -7,6 +7,7 @@ import { type Containment, type ContainmentWish, containmentOf } from '../agent-
 import { type EntryNames, entriesOf } from '../agent-run/entries.ts'
 import { childEnvironment, variableOf } from '../agent-run/environment.ts'
 import { hiddenPaths } from '../agent-run/hidden-paths.ts'
+import { type OwnNetwork, openOwnNetwork } from '../agent-run/own-network.ts'
 import { environmentOf, type OwnUser, ownUser, reachableBy } from '../agent-run/own-user.ts'
 import { openPlaces } from '../agent-run/places.ts'
 import { type Client, configLines, hookLines, printConfigOption } from '../agent-run/print-config.ts'
@@ -26,6 +27,7 @@ interface RunOptions extends AgentOptions, TaskOptions, EntryNames {
   show: readonly string[]
   contain: ContainmentWish
   user?: string
+  network: 'host' | 'none'
   printConfig?: Client
   printHook?: string
 }
@@ -67,6 +69,11 @@ export function agentRunCommand(agent: Command, io: Io, done: (code: ExitCode) =
         .default('auto'),
     )
     .option('--user <name>', 'run the program as this user, who cannot read the key (for root)')
+    .addOption(
+      new Option('--network <which>', 'none: the program reaches the addresses of this run, and no others (Linux)')
+        .choices(['host', 'none'])
+        .default('host'),
+    )
     .addOption(printConfigOption())
     .option(
       '--print-hook <name>',
@@ -83,7 +90,8 @@ async function runAgent([file, ...args]: readonly string[], options: RunOptions,
   if (file === undefined) throw new ServiceError('config_invalid', 'name the program after --')
   if (options.task.length + options.grant.length === 0)
     throw new ServiceError('config_invalid', 'give --task or --grant')
-  const { env, containment, user } = await preparedFor(file, options, io)
+  await using prepared = await preparedFor(file, options, io)
+  const { env, containment, user, network } = prepared
   await mustBeServed(entries, gateway, io)
 
   using stop = stopOf({ told: process, clock: io.clock, sleep: () => process.kill(process.pid, 'SIGSTOP') })
@@ -96,7 +104,7 @@ async function runAgent([file, ...args]: readonly string[], options: RunOptions,
   await using grants = new RunGrants(obtained, { agent, io, clock: io.clock })
   await using places = await openPlaces(entries, {
     ...{ agent, gateway, grants, io, publicUrl: trust.public_url, holdSeconds: options.holdSeconds },
-    user: user?.uid ?? process.getuid?.(),
+    ...{ network, user: user?.uid ?? process.getuid?.() },
   })
   if (stop.signal.aborted) return exitCodes.fault
   const program = startProgram({ command: [file, ...args], env: env(places.env), containment })
@@ -104,11 +112,12 @@ async function runAgent([file, ...args]: readonly string[], options: RunOptions,
   return await follow(program, { grants, containment, io })
 }
 
-interface Prepared {
+interface Prepared extends AsyncDisposable {
   /** The environment of the program, with these variables. */
   env: (given: Record<string, string>) => Record<string, string>
   containment: Containment
   user: OwnUser | undefined
+  network: OwnNetwork | undefined
 }
 
 /** Finds out how the program can be kept from the key, and says it, before a human is asked. */
@@ -121,10 +130,14 @@ async function preparedFor(file: string, options: RunOptions, io: Io): Promise<P
   const user = options.user === undefined ? undefined : await ownUser(options.user, { files, cwd, env })
   const all = hiddenPaths(options, { env: io.env, cwd, uid: user?.uid ?? userInfo().uid })
   const hidden = user === undefined ? all : await reachableBy(user, all, env)
-  const containment = await containmentOf(options.contain, { hidden, cwd, env, user })
-  describe(containment, { hidden, stripped, key: options.key, user, io })
+  await using opening = new AsyncDisposableStack()
+  const network = options.network === 'none' ? opening.use(openOwnNetwork(user)) : undefined
+  const containment = await containmentOf(options.contain, { hidden, cwd, env, user, network })
+  describe(containment, { hidden, stripped, key: options.key, user, hasNetwork: network === undefined, io })
+  const owned = opening.move()
   return {
-    ...{ containment, user },
+    ...{ containment, user, network },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
     env: (given) => {
       const { env: whole } = childEnvironment(io.env, { keep: options.keepEnv, given })
       return user === undefined ? whole : environmentOf(whole, user)
@@ -168,11 +181,12 @@ interface Described {
   stripped: readonly string[]
   key: string
   user: OwnUser | undefined
+  hasNetwork: boolean
   io: Io
 }
 
 /** Says what holds, before a human is asked. */
-function describe({ isContained, why }: Containment, { hidden, stripped, key, user, io }: Described): void {
+function describe({ isContained, why }: Containment, { hidden, stripped, key, user, hasNetwork, io }: Described): void {
   const { username, uid } = userInfo()
   const say = (line: string) => io.err(`bailiwick: ${line}`)
   if (stripped.length > 0) say(`not passed on (--keep-env NAME passes one): ${stripped.join(', ')}`)
@@ -184,6 +198,11 @@ function describe({ isContained, why }: Containment, { hidden, stripped, key, us
       'contained: the program runs in process, mount and user namespaces of its own. It cannot read the memory of this command, and no process that it starts outlives the task.',
     )
     say(`it sees these as empty: ${hidden.join(', ')}`)
+    say(
+      hasNetwork
+        ? 'it has the network of this machine. --network none leaves it only the addresses of this run'
+        : 'it has no network but the addresses of this run',
+    )
     if (user === undefined)
       say(`other programs of user ${username} can read ${key}, and the addresses in its environment`)
     return

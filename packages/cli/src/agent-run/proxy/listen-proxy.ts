@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import {
+  acceptAt,
   type FoundPlace,
   isOfUser,
   mostConnections,
@@ -39,6 +40,8 @@ export interface ProxyOptions {
 export interface RunProxy extends AsyncDisposable {
   /** The address, with the secret of this run as its password. */
   readonly url: string
+  /** Takes a connection that came another way. The caller has seen to whose it is. */
+  accept(socket: Socket): void
 }
 
 const user = 'bailiwick'
@@ -64,6 +67,7 @@ export async function listenProxy(options: ProxyOptions): Promise<RunProxy> {
   const port = await front.listen()
   return {
     url: `http://${user}:${secret}@127.0.0.1:${port}`,
+    accept: (socket) => front.accept(socket),
     [Symbol.asyncDispose]: () => front[Symbol.asyncDispose](),
   }
 }
@@ -92,6 +96,10 @@ class ProxyFront implements AsyncDisposable {
     this.#server.listen(0, '127.0.0.1')
     await once(this.#server, 'listening')
     return (this.#server.address() as AddressInfo).port
+  }
+
+  accept(socket: Socket): void {
+    acceptAt(this.#server, socket)
   }
 
   #proxied(request: IncomingMessage, response: ServerResponse): void {

@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Io } from '../../io.ts'
+import type { OwnNetwork } from '../own-network.ts'
 import { listenProxy } from './listen-proxy.ts'
 import { runAuthority } from './run-authority.ts'
 import type { Site } from './sites.ts'
@@ -9,6 +10,8 @@ import type { Site } from './sites.ts'
 export interface OpenProxyOptions {
   io: Pick<Io, 'random' | 'clock'>
   user: number | undefined
+  /** Of the program, if it has not that of this machine. */
+  network?: OwnNetwork | undefined
   report: (line: string) => void
 }
 
@@ -25,7 +28,7 @@ const mostSaid = 50
 /** Serves the proxy of a run. `env`: what a program needs to use it. Its folder has the certificate, which is public, and no key. */
 export async function openProxy(
   sites: readonly Site[],
-  { io, user, report }: OpenProxyOptions,
+  { io, user, network, report }: OpenProxyOptions,
 ): Promise<{ env: Record<string, string> } & AsyncDisposable> {
   await using opening = new AsyncDisposableStack()
   const secure = sites.map(({ origin }) => new URL(origin)).filter(({ protocol }) => protocol === 'https:')
@@ -42,7 +45,8 @@ export async function openProxy(
     said.add(origin)
     report(`refused ${origin}: no entry of this run stands for it`)
   }
-  const { url } = opening.use(await listenProxy({ sites, authority, random: io.random, user, onRefused }))
+  const { url, accept } = opening.use(await listenProxy({ sites, authority, random: io.random, user, onRefused }))
+  await network?.serve(Number(new URL(url).port), accept)
   const owned = opening.move()
   const both = (name: string, value: string) => ({ [name]: value, [name.toLowerCase()]: value })
   return {
