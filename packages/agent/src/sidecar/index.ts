@@ -14,6 +14,7 @@ export {
   serveAt,
   writeAnswer,
 } from './loopback.ts'
+export { tellsUsers } from './peer-user.ts'
 export { relayPlace } from './relay-place.ts'
 export { openSidecar, type Sidecar, type SidecarOptions } from './sidecar.ts'
 export { isForEntry, type StandingGrant, standingGrant } from './standing-grant.ts'

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 interface Ends {
   readonly remotePort?: number | undefined
@@ -33,4 +35,17 @@ function textOf(path: string): string[] {
   } catch {
     return []
   }
+}
+
+/** Whether this system says whose a connection is: tried with one of this process. Some sandboxes have the tables, and other users in them. */
+export async function tellsUsers(): Promise<boolean> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const near = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const [far] = (await once(server, 'connection')) as [Socket]
+  const user = peerUser(far)
+  near.destroy()
+  far.destroy()
+  server.close()
+  return user === process.getuid?.()
 }

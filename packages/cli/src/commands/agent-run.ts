@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
+import { tellsUsers } from '@bailiwick/agent/sidecar'
 import { ServiceError } from '@bailiwick/errors'
 import { type Command, Option } from 'commander'
 import { type AgentOptions, agentOf, withAgent } from '../agent-run/agent-of.ts'
@@ -104,12 +105,21 @@ async function runAgent([file, ...args]: readonly string[], options: RunOptions,
   await using grants = new RunGrants(obtained, { agent, io, clock: io.clock })
   await using places = await openPlaces(entries, {
     ...{ agent, gateway, grants, io, publicUrl: trust.public_url, holdSeconds: options.holdSeconds },
-    ...{ network, user: user?.uid ?? process.getuid?.() },
+    ...{ network, user: await onlyUser(user, io) },
   })
   if (stop.signal.aborted) return exitCodes.fault
   const program = startProgram({ command: [file, ...args], env: env(places.env), containment })
   stop.program = program
   return await follow(program, { grants, containment, io })
+}
+
+/** Whose programs are answered at the addresses of the run. undefined: the system does not say whose a connection is. */
+async function onlyUser(user: OwnUser | undefined, io: Io): Promise<number | undefined> {
+  if (await tellsUsers()) return user?.uid ?? process.getuid?.()
+  io.err(
+    'bailiwick: this system does not say whose a connection is: other users are kept out by the secret in an address',
+  )
+  return undefined
 }
 
 interface Prepared extends AsyncDisposable {
