@@ -106,7 +106,7 @@ describe.skipIf(!canContain)('a contained program', () => {
 
   it('cannot stop the command that ends it, not even before a terminal (V7)', async () => {
     const script =
-      `(setsid sh -c 'echo $$ > stopper.pid; while :; do sleep 1; done' </dev/null >/dev/null 2>&1 &); ` +
+      `stty raw -echo; printf '\\033[?1049h'; (setsid sh -c 'echo $$ > stopper.pid; while :; do sleep 1; done' </dev/null >/dev/null 2>&1 &); ` +
       `while [ ! -s stopper.pid ]; do sleep 0.1; done; kill -STOP 0`
     const { said, ended } = place.start([...options(), '--contain', 'required'], ['sh', '-c', script], {
       terminal: true,
@@ -115,6 +115,8 @@ describe.skipIf(!canContain)('a contained program', () => {
     await patiently(() => api.world.approver.withdraw(requestId))
     expect(await ended, said.out).toBe(1)
     expect(said.out).toContain('withdrawn')
+    // The person gets the terminal back as it was.
+    expect(said.out.lastIndexOf('\u001b[?1049l')).toBeGreaterThan(said.out.indexOf('\u001b[?1049h'))
     const strays = () => execFileSync('ps', ['-eo', 'args=']).toString().includes('echo $$ > stopper.pid')
     await expect.poll(strays).toBe(false)
   })

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { accessSync, constants as modes, statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { delimiter, resolve } from 'node:path'
@@ -94,4 +94,11 @@ function codeOf(child: ChildProcess, command: string): Promise<number> {
     )
     child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])))
   })
+}
+
+/** A program that was killed may have left the terminal as an editor wants it: raw, on its other screen, without a cursor. */
+export function restoreTerminal(): void {
+  if (!process.stdin.isTTY && !process.stdout.isTTY) return
+  spawnSync('stty', ['sane'], { stdio: [process.stdin.isTTY ? 'inherit' : process.stdout.fd, 'ignore', 'ignore'] })
+  if (process.stdout.isTTY) process.stdout.write('\u001b[?1049l\u001b[?25h\u001b[0m')
 }

@@ -12,7 +12,7 @@ import { type OwnNetwork, openOwnNetwork } from '../agent-run/own-network.ts'
 import { environmentOf, type OwnUser, ownUser, reachableBy } from '../agent-run/own-user.ts'
 import { openPlaces } from '../agent-run/places.ts'
 import { type Client, configLines, hookLines, printConfigOption } from '../agent-run/print-config.ts'
-import { mustBeProgram, type Program, startProgram } from '../agent-run/program.ts'
+import { mustBeProgram, type Program, restoreTerminal, startProgram } from '../agent-run/program.ts'
 import { type RunEnd, RunGrants } from '../agent-run/run-grants.ts'
 import { mustBeServed } from '../agent-run/served-entries.ts'
 import { stopOf } from '../agent-run/stop.ts'
@@ -175,6 +175,7 @@ async function follow(program: Program, { grants, containment, io }: Following):
     }
     program.kill()
     await program.ended
+    restoreTerminal()
     const which = first.why === 'withdrawn' ? `the task of ${first.grantId} was withdrawn` : 'the task has ended'
     report(`${which}, so the command ended the program`)
     if (!containment.isContained)

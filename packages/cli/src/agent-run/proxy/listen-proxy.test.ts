@@ -184,6 +184,14 @@ describe('a request to the proxy', () => {
   })
 })
 
+it('closes what a program opens beyond 512 connections, so that the command keeps files for itself', async () => {
+  const sockets = Array.from({ length: 530 }, () => connect(port, '127.0.0.1'))
+  let closed = 0
+  for (const socket of sockets) socket.on('error', () => undefined).on('close', () => closed++)
+  await expect.poll(() => closed).toBe(18)
+  for (const socket of sockets) socket.destroy()
+})
+
 /** A tunnel, as a client asks for it, with TLS in it. */
 async function tunnel(authority_: string, servername: string | undefined, request: readonly string[]) {
   const socket = connect(port, '127.0.0.1')
