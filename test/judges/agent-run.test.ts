@@ -106,7 +106,8 @@ exec ${JSON.stringify(process.execPath)} ${JSON.stringify(judges.codex())} exec 
       ),
     )
     chmodSync(start, 0o755)
-    const reach = ['--mcp', 'tools', '--openai', 'acme']
+    // It needs no network but what it is given.
+    const reach = ['--mcp', 'tools', '--openai', 'acme', '--network', 'none']
     const { code, out, err } = await runApproved('codex', [tools, modelPermission('acme')], reach, [start])
     expect({ code, out, err }).toMatchObject({ code: 0, out: expect.stringContaining('the tool said: ') })
     expect(out).toContain(said)
