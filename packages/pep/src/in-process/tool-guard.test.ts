@@ -6,11 +6,11 @@ import { type ActingAgent, type ToolGuardOptions, toolGuard } from './tool-guard
 
 const address = 'http://localhost:8430'
 
-/** It shows a credential, and repeats a call when a nonce is demanded, as the real one does. */
+/** It shows a credential, and repeats a call when a nonce is demanded or the answer was lost, as the real one does. */
 const agent: ActingAgent = {
   async fetch(url, { method }, { via }) {
     const headers = { authorization: 'DPoP a.b.c', dpop: 'd.e.f', 'bailiwick-call-id': 'call_0123456789abcdef' }
-    const first = await via(url, { method, headers })
+    const first = await via(url, { method, headers }).catch(() => via(url, { method, headers }))
     if (!first.headers.get('www-authenticate')?.includes('use_dpop_nonce')) return first
     return via(url, { method, headers: { ...headers, dpop: `d.e.${first.headers.get('dpop-nonce')}` } })
   },
@@ -63,6 +63,13 @@ describe('a tool in the agent’s own process', () => {
       Object.assign(properties, { lines: [3] })
       return got
     })
+    const mine: { lines: number[] } = { lines: [1] }
+    world.pdp.answer = (evaluation) => world.pdp.allow(evaluation)
+    const kept = await world.guard.run('post', mine, async (properties) => {
+      mine.lines.push(2)
+      return properties
+    })
+    expect(kept).toEqual({ allowed: true, result: { lines: [1] } })
     // The point reads the action once more after the permit, and refuses a call that changed meanwhile.
     expect(found).toMatchObject({ allowed: false, code: 'permit_action_mismatch' })
     expect(
