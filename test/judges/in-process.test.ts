@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createAgent } from '@bailiwick/agent'
 import { memoryOutcomeStore, type OutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
-import { guardedTool, toolGuard } from '@bailiwick/pep/in-process'
+import { guarded, toolGuard } from '@bailiwick/pep/in-process'
 import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
 import { type Approver, enrolApprover, type System, startSystem } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -12,7 +12,8 @@ import { type Loop, loops, type Script, type ToolOptions } from './tool-loops.ts
 // Tools in the agent's own process, in each framework's own loop, against a real installation. The model plays a script.
 
 /** A busy machine may cause these: the script is then played again. */
-const passing = /deadline_exceeded|evidence_unavailable|state_stale|queue_full|credential_unrecorded|service_unready/
+const passing =
+  /deadline_exceeded|evidence_unavailable|state_stale|queue_full|credential_unrecorded|service_unready|pdp_unavailable|permit_invalid|call_not_begun/
 const tool = (name: string) => ({ type: 'tool', id: `${sample.toolServer}/${name}` })
 const calls = { actions: ['tools/call'] }
 const authority = {
@@ -36,7 +37,7 @@ if (!loops.has('Mastra'))
   console.warn('judges: MASTRA WAS NOT RUN: it is not installed. `npm run nightly -- mastra` does')
 
 it('the adapter has at most 60 lines', () => {
-  const file = join(import.meta.dirname, '../../packages/pep/src/in-process/guarded-tool.ts')
+  const file = join(import.meta.dirname, '../../packages/pep/src/in-process/guarded.ts')
   expect(readFileSync(file, 'utf8').trimEnd().split('\n').length).toBeLessThanOrEqual(60)
 })
 
@@ -64,11 +65,12 @@ describe.skipIf(lacksJudges).each([...loops.keys()])('tools in the process of an
       baseUrl,
       now: () => system.clock.now(),
       random: system.random,
-      timeoutMs: 3000,
+      timeoutMs: 20_000,
     })
 
   /** Three tools that remember their calls, under a grant, with a point beside them. */
   async function opening({ pdpUrl = system.url, issuer = system.url } = {}, schemas: { adjust?: unknown } = {}) {
+    const isAway = pdpUrl !== system.url || issuer !== system.url
     const agent = agentAt(system.url)
     const asked = { authority, mode: 'window' as const, expiresInSeconds: 3600, purpose: 'Read and adjust invoices.' }
     const { requestId } = await agent.request(asked)
@@ -90,6 +92,8 @@ describe.skipIf(lacksJudges).each([...loops.keys()])('tools in the process of an
       pdpUrl,
       store,
       inProcess: true,
+      timeoutMs: 20_000,
+      maxSilenceMs: 60_000, // a busy machine is not silence
       now: () => system.clock.now(),
       random: system.random,
     })
@@ -102,12 +106,10 @@ describe.skipIf(lacksJudges).each([...loops.keys()])('tools in the process of an
     })
     const { z } = await loop.zod()
     const ran: [tool: string, input: unknown][] = []
-    const options = (
-      id: string,
-      inputSchema: unknown,
-      execute: ToolOptions['execute'],
-      more: object = {},
-    ): ToolOptions => guardedTool(guard, { id, description: id, inputSchema, execute, ...more })
+    const options = (id: string, inputSchema: unknown, execute: (input: never) => unknown): ToolOptions => ({
+      ...{ id, description: id, inputSchema },
+      execute: guarded(guard, id, execute),
+    })
     const tools = [
       options('read', z.object({ invoice: z.string() }), async (input: { invoice: string }) => {
         ran.push(['read', input])
@@ -134,7 +136,7 @@ describe.skipIf(lacksJudges).each([...loops.keys()])('tools in the process of an
           ran.length = 0
           const said = await loop.play(tools, script)
           expect(said).toHaveLength(script.length)
-          if (left === 0 || !said.some((each) => passing.test(each))) return said
+          if (left === 0 || isAway || !said.some((each) => passing.test(each))) return said
         }
       },
       [Symbol.asyncDispose]: () => point[Symbol.asyncDispose](),

@@ -8,7 +8,6 @@ export interface ToolOptions {
   description: string
   inputSchema: unknown
   execute: (input: never, context: never) => unknown
-  outputSchema?: unknown
 }
 
 /** What the model calls, one tool after the other. */

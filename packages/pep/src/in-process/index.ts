@@ -1,4 +1,4 @@
-export { guardedTool } from './guarded-tool.ts'
+export { guarded, ToolDenied } from './guarded.ts'
 export {
   type ActingAgent,
   type Decided,

@@ -1,7 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 import { describe, expect, it, vi } from 'vitest'
 import { aPoint, FakePdp } from '../pdp.fixture.ts'
-import { guardedTool } from './guarded-tool.ts'
+import { guarded } from './guarded.ts'
 import { type ActingAgent, type ToolGuardOptions, toolGuard } from './tool-guard.ts'
 
 const address = 'http://localhost:8430'
@@ -195,37 +195,33 @@ describe('a tool in the agent’s own process', () => {
   })
 })
 
-describe('the options of a tool', () => {
-  it('keep everything but their execute', async () => {
+describe('the execute of a tool', () => {
+  it('gets its input and its context, whose signal ends with the call', async () => {
     await using world = await opened()
-    const execute = vi.fn(
-      async (_: { invoice: string }, { abortSignal }: { abortSignal?: AbortSignal; runId?: string }) => {
-        expect(abortSignal?.aborted).toBe(false)
-        return 'INV-1: 120.00'
-      },
-    )
-    const tool = guardedTool(world.guard, { id: 'read', description: 'Reads one invoice.', execute })
-    expect(tool).toMatchObject({ id: 'read', description: 'Reads one invoice.' })
-    expect(await tool.execute({ invoice: 'INV-1' }, { runId: 'run-1' })).toBe('INV-1: 120.00')
-    expect(execute).toHaveBeenCalledWith({ invoice: 'INV-1' }, expect.objectContaining({ runId: 'run-1' }))
+    const seen: unknown[] = []
+    const execute = guarded(world.guard, 'read', async (input: { invoice: string }, context: Context) => {
+      seen.push(input, context.runId, context.abortSignal?.aborted)
+      return 'INV-1: 120.00'
+    })
+    expect(await execute({ invoice: 'INV-1' }, { runId: 'run-1' })).toBe('INV-1: 120.00')
+    const left = new AbortController()
+    await execute({ invoice: 'INV-2' }, { runId: 'run-2', abortSignal: left.signal })
+    expect(seen).toEqual([{ invoice: 'INV-1' }, 'run-1', false, { invoice: 'INV-2' }, 'run-2', false])
   })
 
-  it('turn a denial into a text, or into an error where the tool declares the form of its answers', async () => {
+  it('rejects where the call is denied, with what the model is to read, and does not run', async () => {
     await using world = await opened()
     world.pdp.answer = () => deny('action_not_granted')
-    const execute = vi.fn(async (_input: object, _context: object) => 'done' as unknown)
-    expect(await guardedTool(world.guard, { id: 'delete', execute }).execute({}, {})).toMatch(
-      /^DENIED \(action_not_granted\)/,
-    )
-    const strict = guardedTool(world.guard, { id: 'delete', outputSchema: {}, execute })
-    await expect(strict.execute({}, {})).rejects.toThrow('DENIED (action_not_granted)')
+    const execute = vi.fn(async () => 'done')
+    const call = guarded(world.guard, 'delete', execute)
+    await expect(call({}, {})).rejects.toThrow('DENIED (action_not_granted): this call was not executed.')
+    await expect(call(undefined, undefined)).rejects.toMatchObject({ name: 'ToolDenied', code: 'action_not_granted' })
+    await expect(call([1], {})).rejects.toMatchObject({ code: 'request_malformed' })
     expect(execute).not.toHaveBeenCalled()
   })
-
-  it('are refused without an execute', async () => {
-    await using world = await opened()
-    expect(() => guardedTool(world.guard, { id: 'search' })).toThrow(
-      expect.objectContaining({ code: 'config_invalid' }),
-    )
-  })
 })
+
+interface Context {
+  runId: string
+  abortSignal?: AbortSignal
+}

@@ -48,9 +48,9 @@ export interface ToolGuard {
    */
   run<R>(
     name: string,
-    properties: Readonly<Record<string, unknown>>,
+    properties: object,
     effect: (properties: Record<string, unknown>, signal: AbortSignal) => R | Promise<R>,
-  ): Promise<Decided<Awaited<R>>>
+  ): Promise<Decided<R>>
 }
 
 /** Throws `config_invalid` for a point that does not say that it stands in the agent's process. */
@@ -60,11 +60,12 @@ export function toolGuard({ agent, grant, point, server, address }: ToolGuardOpt
   return {
     async run<R>(
       name: string,
-      properties: Readonly<Record<string, unknown>>,
+      given: object,
       effect: (properties: Record<string, unknown>, signal: AbortSignal) => R | Promise<R>,
-    ): Promise<Decided<Awaited<R>>> {
+    ): Promise<Decided<R>> {
       // Its canonical form would leave out what a date, for example, says.
-      if (!isJson(properties)) return denied('request_malformed')
+      if (!isJson(given) || Array.isArray(given)) return denied('request_malformed')
+      const properties = given as Readonly<Record<string, unknown>>
       const resource = { type: 'tool', id: `${server}/${name}` }
       const action = { name: 'tools/call', resource, properties }
       let found: Guarded<unknown> | undefined
@@ -109,7 +110,7 @@ export function toolGuard({ agent, grant, point, server, address }: ToolGuardOpt
       if (failure !== undefined) return denied(errorCode(failure.error))
       if (found?.allowed !== true) return denied(found?.reason ?? 'internal')
       const { result } = found
-      return { allowed: true, result: (isText && Array.isArray(result) ? result[0] : result) as Awaited<R> }
+      return { allowed: true, result: (isText && Array.isArray(result) ? result[0] : result) as R }
     },
   }
 }
