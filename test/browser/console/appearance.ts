@@ -31,6 +31,18 @@ export function appearance(desk: Desk): void {
         await desk.goTo(place)
         await see()
       }
+      if (look[0] === 'light' ? look[1] === 1280 : look[1] === 375) {
+        await desk.goTo('inbox')
+        await olivia.press('Keys ?')
+        await see()
+        await olivia.press('Done')
+        await page.locator('.line input').last().check() // the change, of which the page was seen
+        await page.locator('.ticked').getByRole('button', { name: 'Deny…' }).click()
+        await see()
+        await olivia.press('Deny it')
+        await page.getByText('Denied one request.').waitFor()
+        await desk.goTo(`requests/${requestId}`)
+      }
       await olivia.press('Approve narrower…')
       await see()
       await olivia.press('Back to the request')
