@@ -1,4 +1,4 @@
-import { type FormEvent, useState } from 'react'
+import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { serverNow } from '../api.ts'
 import type { Authority, Continuous, Narrowed } from '../types.ts'
 import { Card } from '../ui/parts.tsx'
@@ -26,6 +26,8 @@ export function NarrowEditor({
   onCancel(): void
 }) {
   const [problem, setProblem] = useState<string>()
+  const form = useRef<HTMLFormElement>(null)
+  useEffect(() => form.current?.querySelector('input')?.focus(), []) // the button that opened it is gone
   const { budget, permissions, max_depth: depth, max_children: children } = authority
   const before = draft.fields()
   const minutes = Math.floor((Date.parse(notAfter) - serverNow()) / 60_000)
@@ -38,6 +40,7 @@ export function NarrowEditor({
   return (
     <Card title="Make it narrower" className="narrow">
       <form
+        ref={form}
         onSubmit={submit}
         onChange={({ currentTarget }) => draft.keep(new FormData(currentTarget))}
         aria-label="Make it narrower"

@@ -76,7 +76,8 @@ function Request({ request, me, beside }: { request: RequestDetail; me: Me; besi
   const [next, before] = [neighbour(id, 1), neighbour(id, -1)]
   const { may_approve, may_deny } = request
   useKeys({
-    a: may_approve ? () => setAsking({ kind: 'approve', narrowed: {}, byKey: true }) : undefined,
+    // While a person narrows, no key signs what was asked.
+    a: may_approve && !narrowing ? () => setAsking({ kind: 'approve', narrowed: {}, byKey: true }) : undefined,
     n: may_approve && mayNarrow(request) ? () => setNarrowing(true) : undefined,
     d: may_deny ? () => setAsking({ kind: 'deny', byKey: true }) : undefined,
     ...(beside === undefined

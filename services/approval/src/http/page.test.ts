@@ -20,7 +20,8 @@ async function aConsole(root: string) {
   const http = await httpServer({ logger: silent, clock: systemClock, health: new Health(), metrics: meter })
   pageRoutes(http, root)
   onTestFinished(() => http.close().then(() => undefined))
-  return (url: string, headers: Record<string, string> = {}) => http.inject({ url, headers })
+  return (url: string, headers: Record<string, string> = {}, method: 'GET' | 'POST' = 'GET') =>
+    http.inject({ url, headers, method })
 }
 
 it('gives a page and the files that it names, though the console was built anew beside it', async () => {
@@ -79,6 +80,11 @@ it('lets the app say that there is no such page, and only where a page was asked
   for (const none of ['/console/api/nothing', '/console/assets/nothing', '/console/api'])
     expect([none, (await get(none, browser)).json()]).toMatchObject([none, { status: 404, code: 'route_unknown' }])
   expect((await get('/console/nothing')).json()).toMatchObject({ status: 404, code: 'route_unknown' })
+  for (const path of ['/console/nothing', '/console/api/nothing'])
+    expect([path, (await get(path, browser, 'POST')).json()]).toMatchObject([
+      path,
+      { status: 404, code: 'route_unknown' },
+    ])
 })
 
 it('says how the console is built when it is not', async () => {

@@ -31,10 +31,12 @@ export function pageRoutes(http: HttpServer, root: string = built): void {
   const sendIndex = (reply: HttpReply) =>
     reply.header('cache-control', 'no-cache').type('text/html; charset=utf-8').send(index)
   for (const path of pages) http.get(path, (_, reply) => sendIndex(reply))
-  http.get('/console/*', async ({ url, headers }, reply) => {
-    const isPage = headers.accept?.includes('text/html') && !/^\/console\/(api|assets)(\/|\?|$)/.test(url)
-    if (!isPage) throw new ServiceError('route_unknown')
-    return sendIndex(reply.code(404))
+  // Not a route: one below `/console` would make any other method there a 405 instead of a 404.
+  http.addHook('onRequest', async (request, reply) => {
+    const { method, url, headers } = request
+    const isPage = url.startsWith('/console/') && !/^\/console\/(api|assets)(\/|\?|$)/.test(url)
+    if (request.is404 && method === 'GET' && isPage && headers.accept?.includes('text/html'))
+      return sendIndex(reply.code(404))
   })
   for (const [name, forms] of assetsIn(join(root, 'assets'))) {
     const type = types[extname(name)] ?? 'application/octet-stream'
