@@ -17,14 +17,12 @@ import {
   RiskReasons,
   StateBadge,
   taskWords,
-  whyNotWords,
 } from '../ui/parts.tsx'
 import { Ago, Countdown, When } from '../ui/time.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { DenyDialog, StatementDialog, TakeBackDialog } from './answer-dialogs.tsx'
 import { neighbour, takeNext } from './answer-queue.ts'
-import { closedWords } from './closed-words.ts'
 import { Earlier, Prose, Similar, Since, WhoAsks } from './evidence.tsx'
 import { ExactArguments } from './exact-arguments.tsx'
 import { KeysDialog } from './keys-dialog.tsx'
@@ -33,6 +31,7 @@ import { draftOf } from './narrow-draft.ts'
 import { NarrowEditor } from './narrow-editor.tsx'
 import { OnlyInEvidence } from './only-in-evidence.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
+import { Answers, mayNarrow } from './request-answers.tsx'
 
 /** A request that is shown beside the inbox. */
 interface Beside {
@@ -52,6 +51,9 @@ export function RequestPage({ id, me, beside }: { id: string; me: Me; beside?: B
   return <Request request={detail.data} me={me} beside={beside} />
 }
 
+const titleOf = (request: RequestDetail) =>
+  request.kind === 'access' ? `${request.from.name ?? request.from.id}: ${taskWords(request.subject)}` : request.subject
+
 /** `byKey`: a single key began it, so that its confirmation is one more key at most. */
 type Asking =
   | { kind: 'approve'; narrowed: Narrowed; byKey?: boolean }
@@ -67,17 +69,17 @@ function Request({ request, me, beside }: { request: RequestDetail; me: Me; besi
   const [helping, setHelping] = useState(false)
   const draft = draftOf(me.me.id, request.id)
   const [narrowing, setNarrowing] = useState(draft.has())
-  useTitle(
-    request.kind === 'access'
-      ? `${request.from.name ?? request.from.id}: ${taskWords(request.subject)}`
-      : request.subject,
-  )
+  useTitle(beside === undefined ? titleOf(request) : undefined)
   const close = () => setAsking(undefined)
   const [next, before] = [neighbour(id, 1), neighbour(id, -1)]
   const { may_approve, may_deny } = request
+  const signed = request.signed_by.includes(me.me.id)
   useKeys({
-    // While a person narrows, no key signs what was asked.
-    a: may_approve && !narrowing ? () => setAsking({ kind: 'approve', narrowed: {}, byKey: true }) : undefined,
+    // While a person narrows, no key signs what was asked; and no key signs twice.
+    a:
+      may_approve && !narrowing && !signed
+        ? () => setAsking({ kind: 'approve', narrowed: {}, byKey: true })
+        : undefined,
     n: may_approve && mayNarrow(request) ? () => setNarrowing(true) : undefined,
     d: may_deny ? () => setAsking({ kind: 'deny', byKey: true }) : undefined,
     ...(beside === undefined
@@ -91,7 +93,7 @@ function Request({ request, me, beside }: { request: RequestDetail; me: Me; besi
   const answers = (
     <Answers
       request={request}
-      signed={request.signed_by.includes(me.me.id)}
+      signed={signed}
       onApprove={() => setAsking({ kind: 'approve', narrowed: {} })}
       onNarrow={() => setNarrowing(true)}
       onOnlyThis={() => setAsking({ kind: 'approve', narrowed: { effect: 'action' } })}
@@ -348,102 +350,5 @@ function StepUp({ request }: { request: Extract<RequestDetail, { kind: 'step_up'
         <Facts rows={[grant.not_after !== null && ['Ends', <When key="e" iso={grant.not_after} />]]} />
       </Card>
     </>
-  )
-}
-
-/** The reason for the number of people that a change takes. */
-const whyPeopleWords: Record<RegistryDetail['why_people'], string> = {
-  objection: 'Any one approver may object to a recovery.',
-  second: 'It brings in the second person who can sign. The first may do that alone; every later change takes two.',
-  single_operator: 'Single operator: one person’s passkey changes everything here.',
-  rule: 'The rule “registry” requires this many people.',
-  two: 'Each change takes two people. The proposer counts only after signing it, because a name proves nothing.',
-}
-
-/** A statement that others have signed already is signed again word for word, or not at all. */
-const mayNarrow = ({ kind, rule, signed_by }: RequestDetail) =>
-  kind === 'access' && rule?.narrowing === true && signed_by.length === 0
-
-function Answers({
-  request,
-  signed,
-  onApprove,
-  onNarrow,
-  onOnlyThis,
-  onDeny,
-  onTakeBack,
-}: {
-  request: RequestDetail
-  /** By the viewer. */
-  signed: boolean
-  onApprove(): void
-  onNarrow(): void
-  onOnlyThis(): void
-  onDeny(): void
-  onTakeBack(): void
-}) {
-  const { open, may_approve, may_deny, why_not, rule, signed_by } = request
-  if (request.kind === 'step_up' && request.may_take_back)
-    return (
-      <section className="answers" aria-label="Your answer">
-        <p className="note">It was approved: the action may happen, once.</p>
-        <div className="actions">
-          <button type="button" className="danger-quiet" onClick={onTakeBack}>
-            Take it back…
-          </button>
-        </div>
-      </section>
-    )
-  if (!open)
-    return request.kind === 'access' && request.answer?.grant_id ? (
-      <p className="note">
-        Answered by <Visible text={request.answer.by.join(', ')} />
-        {request.answer.narrowed ? ', narrower than asked' : ''}.{' '}
-        <Link to={`/console/evidence/${request.answer.grant_id}`}>What became of it</Link>
-      </p>
-    ) : (
-      <p className="note">
-        <Visible text={closedWords(request)} />
-      </p>
-    )
-  return (
-    <section className="answers" aria-label="Your answer">
-      {why_not === null ? null : <p className="note warn">{whyNotWords[why_not] ?? why_not}</p>}
-      {rule !== null && (rule.quorum > 1 || signed_by.length > 0) ? (
-        <p className="note">
-          It takes {rule.quorum === 1 ? 'one person' : `${rule.quorum} people`} of{' '}
-          <Visible text={rule.group ?? 'the approvers'} />; {signed_by.length} signed so far
-          {signed_by.length > 0 ? (
-            <>
-              : <Visible text={signed_by.join(', ')} />
-            </>
-          ) : null}
-          .{signed ? ' You are one of them: it waits for another person.' : ''}
-        </p>
-      ) : null}
-      {request.kind === 'registry' ? <p className="hint">{whyPeopleWords[request.why_people]}</p> : null}
-      <div className="actions">
-        {may_approve ? (
-          <button type="button" className={signed ? '' : 'primary'} onClick={onApprove}>
-            {signed ? 'Sign again…' : 'Approve as asked…'}
-          </button>
-        ) : null}
-        {may_approve && mayNarrow(request) ? (
-          <button type="button" onClick={onNarrow}>
-            Approve narrower…
-          </button>
-        ) : null}
-        {may_approve && request.kind === 'step_up' && request.needs === 'task' ? (
-          <button type="button" onClick={onOnlyThis}>
-            Approve only this action…
-          </button>
-        ) : null}
-        {may_deny ? (
-          <button type="button" className="danger-quiet" onClick={onDeny}>
-            Deny…
-          </button>
-        ) : null}
-      </div>
-    </section>
   )
 }

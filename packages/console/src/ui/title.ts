@@ -8,9 +8,10 @@ function show(): void {
 
 const longestTitle = 70
 
-/** The title of the page that shows this. Untrusted text is cut, and characters that cannot be seen are replaced. */
-export function useTitle(title: string): void {
+/** The title of the page that shows this; undefined: it is only a part of a page. Untrusted text is cut, and characters that cannot be seen are replaced. */
+export function useTitle(title: string | undefined): void {
   useEffect(() => {
+    if (title === undefined) return
     const characters = [...title.replace(/[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu, '\ufffd')]
     page = characters.length > longestTitle ? `${characters.slice(0, longestTitle).join('')}…` : characters.join('')
     show()
