@@ -1,5 +1,6 @@
 import { sample } from '@bailiwick/standalone/sample'
 import { expect, it, onTestFinished } from 'vitest'
+import { findingsOf } from '../browser.ts'
 import type { Desk } from '../desk.ts'
 
 function aChange(n: number): [type: string, id: string, value: object] {
@@ -91,6 +92,7 @@ export function triage(desk: Desk): void {
     expect(asked.length).toBeLessThanOrEqual(4) // of twenty pages: the first and the last, for at most two changes
     await page.locator('.virtual').evaluate((box) => box.scrollTo(0, 0))
     await page.getByRole('link', { name: 'task-0', exact: true }).waitFor()
+    expect(await findingsOf(desk.olivia)).toEqual([])
     await page.keyboard.press('r')
     await arrivals.waitFor({ state: 'detached' })
   })
