@@ -7,8 +7,14 @@ export const hourMs = 3_600_000
 /** How many entries one picture reads, at most. */
 const mostRead = 50_000
 
+/** Values by their keys. */
+export interface Values {
+  get(key: Key): Value | undefined
+  put(key: Key, value: Value): void
+}
+
 /** Counts the answers that one event reports. Call it within a transaction. */
-export function countAnswers(db: RootDatabase<Value, Key>, at: number, answers: readonly Answer[]): void {
+export function countAnswers(db: Values, at: number, answers: readonly Answer[]): void {
   const hour = Math.floor(at / hourMs)
   for (const { agent, verdict, count } of answers) {
     const key: Key = ['hour', hour, keyOf(agent)]

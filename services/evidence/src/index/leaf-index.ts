@@ -5,7 +5,7 @@ import { leafHash, rootFromTiles, sameHash, type TreeHead } from '@bailiwick/tlo
 import { open, type RootDatabase } from 'lmdb'
 import { entriesOf } from '../log/log.ts'
 import type { LogStorage } from '../log/log-storage.ts'
-import { countAnswers, hoursBetween } from './activity.ts'
+import { countAnswers, hoursBetween, type Values } from './activity.ts'
 import { type Chain, extended } from './chain.ts'
 import { findLeaves, type LeafPlace, type LeafQuery, type LeavesFound } from './find-leaves.ts'
 import { type ActivityHour, format, type Key, keyOf, type Meta, type Value } from './index-format.ts'
@@ -23,6 +23,12 @@ const caughtUpAtOnce = 4096
 export class LeafIndex implements AsyncDisposable {
   readonly #db: RootDatabase<Value, Key>
   readonly #facts: TreeFacts
+  /** What many leaves of one transaction change, by the key's text: each value is written once, at the end. */
+  readonly #changed = new Map<string, readonly [key: Key, value: Value]>()
+  readonly #values: Values = {
+    get: (key) => this.#changed.get(key.join(' '))?.[1] ?? this.#db.get(key),
+    put: (key, value) => void this.#changed.set(key.join(' '), [key, value]),
+  }
   /** The chains of outcomes that lack something, by name. */
   readonly #unwhole = new Map<string, OutcomeChain>()
   readonly #doubled = new Map<string, DoubledOutcome>()
@@ -32,8 +38,8 @@ export class LeafIndex implements AsyncDisposable {
     this.#db = db
     this.#size = size
     this.#facts = {
-      get: (name) => db.get(['fact', keyOf(name)]) as TreeFact | undefined,
-      set: (name, fact) => db.put(['fact', keyOf(name)], fact),
+      get: (name) => this.#values.get(['fact', keyOf(name)]) as TreeFact | undefined,
+      set: (name, fact) => this.#values.put(['fact', keyOf(name)], fact),
     }
   }
 
@@ -121,12 +127,12 @@ export class LeafIndex implements AsyncDisposable {
 
   /** The chain of the events that the log has from this producer (`source`). */
   chainOf(source: string): Chain {
-    return (this.#db.get(['chain', keyOf(source)]) as Chain | undefined) ?? { whole: 0, ahead: [] }
+    return (this.#values.get(['chain', keyOf(source)]) as Chain | undefined) ?? { whole: 0, ahead: [] }
   }
 
   /** The chain of the outcomes that the log has from an enforcement point's instance, by `chainName`. */
   outcomeChainOf(name: string): Chain {
-    return (this.#db.get(['outcomes', keyOf(name)]) as OutcomeChain | undefined) ?? { whole: 0, ahead: [] }
+    return (this.#values.get(['outcomes', keyOf(name)]) as OutcomeChain | undefined) ?? { whole: 0, ahead: [] }
   }
 
   /** The chains of outcomes that lack something. */
@@ -151,10 +157,15 @@ export class LeafIndex implements AsyncDisposable {
   /** Only a synchronous transaction reports a failed commit: with others lmdb leaves the promise pending, and ends the process. */
   #apply(leaves: readonly Uint8Array[], head?: TreeHead): void {
     const begin = this.#size
-    this.#db.transactionSync(() => {
-      for (const [at, bytes] of leaves.entries()) this.#put(begin + at, leafHash(bytes), leafFacts(bytes))
-      if (head) this.#mark(head)
-    })
+    try {
+      this.#db.transactionSync(() => {
+        for (const [at, bytes] of leaves.entries()) this.#put(begin + at, leafHash(bytes), leafFacts(bytes))
+        for (const [key, value] of this.#changed.values()) this.#db.put(key, value)
+        if (head) this.#mark(head)
+      })
+    } finally {
+      this.#changed.clear()
+    }
     this.#size += leaves.length
   }
 
@@ -164,9 +175,9 @@ export class LeafIndex implements AsyncDisposable {
     // A start after a crash may add a leaf again that the index has already.
     if (!this.#db.doesExist(leaf)) {
       if (claim !== undefined) this.#race(index, claim)
-      if (!this.isVoid(index)) countAnswers(this.#db, at, answers)
+      if (!this.isVoid(index)) countAnswers(this.#values, at, answers)
       if (outcome !== undefined && !this.isVoid(index)) this.#chainOutcome(outcome)
-      if (numbered !== undefined) this.#db.put(['chain', keyOf(source)], extended(this.chainOf(source), numbered))
+      if (numbered !== undefined) this.#values.put(['chain', keyOf(source)], extended(this.chainOf(source), numbered))
     }
     this.#first(leaf, index)
     this.#first(['event', keyOf(eventId)], index)
@@ -194,7 +205,7 @@ export class LeafIndex implements AsyncDisposable {
     const own: OutcomeChain['last'] = answered === undefined ? [sequence, hash] : [answered, undefined]
     const last = known !== undefined && known[0] >= own[0] ? known : own
     const chain: OutcomeChain = { ...extended(before, numbered), point, instance, last }
-    this.#db.put(['outcomes', keyOf(name)], chain)
+    this.#values.put(['outcomes', keyOf(name)], chain)
     if (isWhole(chain)) this.#unwhole.delete(name)
     else this.#unwhole.set(name, chain)
   }
@@ -212,8 +223,8 @@ export class LeafIndex implements AsyncDisposable {
 
   #race(index: number, claim: Claim): void {
     const key: Key = ['order', keyOf(claim.name)]
-    const { isLost, order } = race(claim, this.#db.get(key) as Order | undefined, this.#facts)
-    if (order !== undefined) this.#db.put(key, order)
+    const { isLost, order } = race(claim, this.#values.get(key) as Order | undefined, this.#facts)
+    if (order !== undefined) this.#values.put(key, order)
     if (isLost) this.#db.put(['void', index], 1)
   }
 
