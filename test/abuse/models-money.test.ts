@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:http2'
 import {
   chatEvents,
   type ModelReply,
@@ -8,6 +10,8 @@ import {
 import { withResolvers } from '@bailiwick/kit'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ModelsWorld, modelsAuthority } from '../e2e/models-world.ts'
+import { RawAgent } from './raw-request.ts'
+import { eventually } from './scene.ts'
 
 /*
  * A provider, or who stands in its place, that says less than it computed; and a client that leaves before the bill. What no one can count is
@@ -16,7 +20,10 @@ import { ModelsWorld, modelsAuthority } from '../e2e/models-world.ts'
 
 let world: ModelsWorld
 beforeAll(async () => {
-  world = await ModelsWorld.open({ entryOf: { claudish: { read_on_seconds: 1 } } })
+  world = await ModelsWorld.open({
+    entryOf: { claudish: { read_on_seconds: 1 } },
+    env: { BAILIWICK_HTTP2: '1' },
+  })
 })
 afterAll(() => world?.[Symbol.asyncDispose]())
 beforeEach(() => {
@@ -289,4 +296,31 @@ it('an answer beyond its reservation is found, and its grant gets no further cal
     .toEqual([
       expect.objectContaining({ rule: 'V9', detail: expect.stringMatching(`^${grantId}: cost:USD: 100500 of `) }),
     ])
+})
+
+it('a stream over HTTP/2 is cut when the person withdraws, and so is the provider’s (V7)', async () => {
+  const { grantId, requestId } = await world.granted(modelsAuthority('0.02'))
+  world.provider.answer = () => ({ events: chatEvents(['a', 'b'], usage).slice(0, 1), last: 'silence' })
+  const session = connect(world.urls[0] ?? '')
+  const agent = await RawAgent.open(world, grantId)
+  try {
+    const stream = await eventually('it flows', async () => {
+      const path = '/models/acme/v1/chat/completions'
+      const own = agent.fields('POST', `${world.urls[0]}${path}`).map((line) => line.split(/: (.*)/s).slice(0, 2))
+      const typed = { 'content-type': 'application/json' }
+      const made = session.request({ ':method': 'POST', ':path': path, ...typed, ...Object.fromEntries(own) })
+      made.on('error', () => undefined).end(JSON.stringify({ ...body, stream: true }))
+      const [headers] = await once(made, 'response')
+      if (headers['dpop-nonce'] !== undefined) agent.nonce = headers['dpop-nonce']
+      return headers[':status'] === 200 ? made : void made.resume()
+    })
+    await once(stream, 'data')
+    expect(stream.closed).toBe(false)
+    await world.approver.withdraw(requestId)
+    await expect.poll(() => stream.closed, { timeout: 20_000 }).toBe(true)
+    expect(stream.rstCode).toBe(2)
+    expect(Number(await world.spent(grantId, 1))).toEqual(reservation)
+  } finally {
+    session.destroy()
+  }
 })

@@ -87,7 +87,7 @@ export class RawAgent {
     this.#key = key
   }
 
-  static async open(world: GatewayWorld, grantId: string): Promise<RawAgent> {
+  static async open(world: Pick<GatewayWorld, 'agent' | 'system'>, grantId: string): Promise<RawAgent> {
     const { token } = await world.agent().credential({ grantId })
     return new RawAgent(token, sampleKey(world.system.data, 'reconciler') as SigningKey<'agent'>)
   }

@@ -30,7 +30,7 @@ let agent: RawAgent
 let grant: { grantId: string; requestId: string }
 const clients: RawWebSocket[] = []
 beforeAll(async () => {
-  at = await openApiWorld({ answer: (arrived) => answer(arrived) })
+  at = await openApiWorld({ http2: true, answer: (arrived) => answer(arrived) })
   grant = await at.world.granted(at.authority)
   agent = await RawAgent.open(at.world, grant.grantId)
 })
