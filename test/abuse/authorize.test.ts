@@ -2,7 +2,7 @@ import { paths } from '@bailiwick/installation'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { audit } from '../audit.ts'
 import { plus, replaced, without } from './api-attacks.ts'
-import { type Ask, AskingProxy } from './proxy-attacks.ts'
+import { type Ask, AskingProxy, spellings } from './proxy-attacks.ts'
 import { eventually } from './scene.ts'
 
 /*
@@ -49,30 +49,6 @@ describe('the control: without an attack the proxy may send the request on', () 
   })
 })
 
-/** Of the path, and who reads it otherwise. */
-const spellings: [string, string | undefined, string][] = [
-  ['two slashes (2026-26205)', 'path_segment_empty', '/open//x'],
-  ['two slashes at the beginning', undefined, '//open/x'],
-  ['a segment of one dot (2026-63177)', 'path_segment_dots', '/./open/x'],
-  ['a segment of two dots', 'path_segment_dots', '/open/../secret'],
-  ['escaped dots', 'path_escape_forbidden', '/open/%2e%2e/secret'],
-  ['an escaped slash (2026-2880)', 'path_escape_forbidden', '/open/..%2Fsecret'],
-  ['a slash that is escaped twice (2026-6414)', 'path_escape_forbidden', '/open/..%252Fsecret'],
-  ['a backslash', 'path_character_forbidden', '/open/..\\secret'],
-  ['dots with a parameter', 'path_character_forbidden', '/open/..;/secret'],
-  ['a parameter of the path', 'path_character_forbidden', '/open;a=b/x'],
-  ['an escape of a letter', 'path_escape_needless', '/%6Fpen/x'],
-  ['an escape in small letters (2026-27587)', 'path_escape_case', '/open/%c3%a9'],
-  ['an escaped end of text', 'path_escape_forbidden', '/open/x%00.json'],
-  ['an escaped question mark (2026-32811)', 'path_escape_forbidden', '/open/x%3Fadmin=1'],
-  ['a fragment (Envoy 2021-32779)', 'target_form_forbidden', '/open/x#/../../secret'],
-  ['a parameter twice', 'query_name_repeated', '/open/x?user=me&user=you'],
-  ['parameters separated by ;', 'query_not_canonical', '/open/x?a=1;admin=1'],
-  ['a parameter that names another method', 'query_not_canonical', '/open/x?_method=DELETE'],
-  ['a path beside what was granted', 'action_not_granted', '/secret'],
-  ['a path that begins like what was granted', 'action_not_granted', '/open-too'],
-  ['an escape below what was granted', 'action_not_granted', '/open/a%20b'],
-]
 describe.each(['forward', 'envoy'] as const)('a path that is read in two ways, by %s', (entry) => {
   it.each(spellings)('%s', async (_, code, target) => {
     // What is refused by its form is refused before anything reads the proof.

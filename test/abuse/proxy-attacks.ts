@@ -1,4 +1,5 @@
 import { GatewayWorld, proxySecret } from '../e2e/gateway-world.ts'
+import { checkPath, checkRequest, framed, GrpcClient, readCheck, type Shown } from './envoy-client.ts'
 import { exchangeRaw, passing, RawAgent, type RawAnswer } from './raw-request.ts'
 import { eventually } from './scene.ts'
 
@@ -38,6 +39,9 @@ const entries = {
     ...{ address: `${envoyAddress}/erp`, url: 'http://api.test/erp', operations },
     ...{ proxy: 'envoy', body: 'shown' },
   },
+  'envoy-unseen': { address: envoyAddress, url: plainUrl, proxy: 'envoy' },
+  'envoy-logged': { address: envoyAddress, url: plainUrl, proxy: 'envoy', body: 'shown', log_seconds: 600 },
+  'envoy-hasty': { address: envoyAddress, url: plainUrl, proxy: 'envoy', body: 'shown', log_seconds: 1 },
 }
 export type Entry = keyof typeof entries
 const isErp = (entry: Entry) => entry.endsWith('-erp')
@@ -79,6 +83,30 @@ export const proxyAuthority = {
   max_children: 0,
 }
 
+/** Spellings of a path that are read in two ways, each with the reason for which it is refused. */
+export const spellings: [string, string | undefined, string][] = [
+  ['two slashes (2026-26205)', 'path_segment_empty', '/open//x'],
+  ['two slashes at the beginning', undefined, '//open/x'],
+  ['a segment of one dot (2026-63177)', 'path_segment_dots', '/./open/x'],
+  ['a segment of two dots', 'path_segment_dots', '/open/../secret'],
+  ['escaped dots', 'path_escape_forbidden', '/open/%2e%2e/secret'],
+  ['an escaped slash (2026-2880)', 'path_escape_forbidden', '/open/..%2Fsecret'],
+  ['a slash that is escaped twice (2026-6414)', 'path_escape_forbidden', '/open/..%252Fsecret'],
+  ['a backslash', 'path_character_forbidden', '/open/..\\secret'],
+  ['dots with a parameter', 'path_character_forbidden', '/open/..;/secret'],
+  ['a parameter of the path', 'path_character_forbidden', '/open;a=b/x'],
+  ['an escape of a letter', 'path_escape_needless', '/%6Fpen/x'],
+  ['an escape in small letters (2026-27587)', 'path_escape_case', '/open/%c3%a9'],
+  ['an escaped end of text', 'path_escape_forbidden', '/open/x%00.json'],
+  ['an escaped question mark (2026-32811)', 'path_escape_forbidden', '/open/x%3Fadmin=1'],
+  ['a fragment (Envoy 2021-32779)', 'target_form_forbidden', '/open/x#/../../secret'],
+  ['a parameter twice', 'query_name_repeated', '/open/x?user=me&user=you'],
+  ['parameters separated by ;', 'query_not_canonical', '/open/x?a=1;admin=1'],
+  ['a parameter that names another method', 'query_not_canonical', '/open/x?_method=DELETE'],
+  ['a path beside what was granted', 'action_not_granted', '/secret'],
+  ['a path that begins like what was granted', 'action_not_granted', '/open-too'],
+  ['an escape below what was granted', 'action_not_granted', '/open/a%20b'],
+]
 export interface Ask {
   entry?: Entry
   method?: string
@@ -93,14 +121,36 @@ export interface Ask {
   line?: string
 }
 
+/** A request that Envoy asks about over gRPC. */
+export interface GrpcAsk extends Omit<Ask, 'line'> {
+  /** In place of what Envoy would say. */
+  shown?: (shown: Shown) => Shown
+  /** In place of the message that says it. */
+  bytes?: (message: Buffer) => Uint8Array
+  metadata?: Record<string, string | string[]>
+}
+
+export interface Told {
+  /** Of the answer to the client; 200 if the request may go on. Undefined: an error of gRPC. */
+  status: number | undefined
+  denied: string | undefined
+  fields: string[]
+  removed: string[]
+  mark: string | undefined
+}
+
 /** A proxy that asks the gateway, and whose client is an agent with a credential that allows something. */
 export class AskingProxy implements AsyncDisposable {
   readonly world: GatewayWorld
   readonly agent: RawAgent
 
-  private constructor(world: GatewayWorld, agent: RawAgent) {
+  /** To the gateway, as Envoy has one. */
+  readonly grpc: GrpcClient
+
+  private constructor(world: GatewayWorld, agent: RawAgent, grpc: GrpcClient) {
     this.world = world
     this.agent = agent
+    this.grpc = grpc
   }
 
   static async open(): Promise<AskingProxy> {
@@ -115,13 +165,15 @@ export class AskingProxy implements AsyncDisposable {
     const world = opening.use(
       await GatewayWorld.open({
         authorize,
+        grpc: true,
         system: { policies: (starter) => new Map([...starter, ['zz.cedar', Buffer.from(policies)]]) },
       }),
     )
     const { grantId } = await world.granted(proxyAuthority)
     const agent = await RawAgent.open(world, grantId)
+    const grpc = new GrpcClient(world.gateway.grpcUrl ?? '')
     opening.move()
-    return new AskingProxy(world, agent)
+    return new AskingProxy(world, agent, grpc)
   }
 
   /** What the gateway answers. Asked again while a busy machine keeps it from deciding. */
@@ -134,6 +186,46 @@ export class AskingProxy implements AsyncDisposable {
     })
     const [, denied] = /\r\nbailiwick-denied: (\S+)/i.exec(answer.head) ?? []
     return { ...answer, denied }
+  }
+
+  /** What the gateway answers over gRPC. */
+  async askGrpc(made: GrpcAsk, client = this.grpc): Promise<Told> {
+    return eventually('it is decided', async () => {
+      const { messages } = await client.call(checkPath, this.metadata(made), framed(this.#message(made)))
+      const [message] = messages
+      const { fields = [], ...told } = message === undefined ? {} : readCheck(message)
+      const valueOf = (name: string) => fields.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2)
+      const nonce = valueOf('dpop-nonce')
+      if (nonce !== undefined) this.agent.nonce = nonce
+      const denied = valueOf('bailiwick-denied')
+      if (nonce !== undefined || passing.has(denied ?? '')) return undefined
+      return { status: undefined, removed: [], mark: undefined, ...told, fields, denied }
+    })
+  }
+
+  metadata({ entry = 'envoy', metadata }: GrpcAsk = {}): Record<string, string | string[]> {
+    return { 'bailiwick-proxy': proxySecret, 'bailiwick-entry': entry, ...metadata }
+  }
+
+  /** What Envoy would send. */
+  #message({ entry = 'envoy', method = 'GET', target, path, body, fields, shown, bytes }: GrpcAsk): Uint8Array {
+    const asked = target ?? (isErp(entry) ? '/erp/invoices/1' : '/open/x')
+    const proofFor = `${envoyAddress}${path ?? asked.split('?')[0]}`
+    const { host } = new URL(envoyAddress)
+    const usual = [
+      'Accept: application/json',
+      ...this.agent.fields(method, proofFor),
+      ...(body === undefined
+        ? []
+        : [
+            `Content-Length: ${Buffer.byteLength(body)}`,
+            'Content-Type: application/json',
+            'X-Envoy-Auth-Partial-Body: false',
+          ]),
+    ]
+    const said: Shown = { method, path: asked, host, fields: fields?.(usual) ?? usual, body }
+    const message = checkRequest(shown?.(said) ?? said)
+    return bytes?.(message) ?? message
   }
 
   #send({ entry = 'forward', method = 'GET', target, path, body, fields, line }: Ask): Promise<RawAnswer> {
@@ -163,7 +255,8 @@ export class AskingProxy implements AsyncDisposable {
     return exchangeRaw(url, isEnvoy && body !== undefined ? { ...made, body } : made)
   }
 
-  [Symbol.asyncDispose](): PromiseLike<void> {
-    return this.world[Symbol.asyncDispose]()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.grpc[Symbol.asyncDispose]()
+    await this.world[Symbol.asyncDispose]()
   }
 }

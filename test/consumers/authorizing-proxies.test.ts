@@ -17,15 +17,19 @@ import { missingPrograms, pythonWithPackages } from './programs.ts'
 // The configurations in examples/authorizing-proxies, each run by the real program. Only ports and the folder of secrets are replaced.
 
 const example = join(import.meta.dirname, '../../examples/authorizing-proxies')
-const kinds = ['nginx', 'caddy', 'envoy'] as const
+const kinds = ['nginx', 'caddy', 'envoy', 'envoy-grpc'] as const
 type Kind = (typeof kinds)[number]
 /** Debian has nginx and caddy, and `pip` brings Envoy. With CI=true the suite runs anyway, and fails. */
 const left =
   process.env.CI !== 'true' &&
   (missingPrograms().some((program) => program.startsWith('python3')) ||
     ['nginx', 'caddy'].some((program) => findProgram(program) === undefined))
+const configurations: Record<Kind, string> = {
+  ...{ nginx: 'nginx.conf', caddy: 'Caddyfile' },
+  ...{ envoy: 'envoy.yaml', 'envoy-grpc': 'envoy-grpc.yaml' },
+}
 /** The ports in the files, and what stands there. */
-const filePorts = { nginx: 8080, caddy: 8081, envoy: 8082, gateway: 8425, api: 3001 }
+const filePorts = { nginx: 8080, caddy: 8081, envoy: 8082, 'envoy-grpc': 8083, gateway: 8425, grpc: 8426, api: 3001 }
 
 const tools = {
   read_invoice: { labels: [] },
@@ -64,16 +68,16 @@ beforeAll(async () => {
   for (const kind of kinds) ports[kind] = await freePort()
   const { authorize } = readGatewayFile(join(example, 'gateway.yaml'))
   const entries = kinds.map((kind): [string, { entry: { url: string; address: string }; tools: typeof tools }] => {
-    const { proxy, body, operations = {} } = authorize[`behind-${kind}`] ?? expect.fail(kind)
+    const { proxy, body, log_seconds, operations = {} } = authorize[`behind-${kind}`] ?? expect.fail(kind)
     const written = Object.entries(operations).map(([name, { request, ...more }]) => [
       name,
       { request: request.text, ...more },
     ])
     const own = { url: api.url, address: address(kind), secret: `\${secret:env:PROXY_SECRET}` }
-    const entry = { ...own, proxy, body, operations: Object.fromEntries(written) }
+    const entry = { ...own, proxy, body, log_seconds, operations: Object.fromEntries(written) }
     return [`behind-${kind}`, { entry, tools }]
   })
-  world = opened.use(await GatewayWorld.open({ authorize: Object.fromEntries(entries) }))
+  world = opened.use(await GatewayWorld.open({ grpc: true, authorize: Object.fromEntries(entries) }))
   ;({ grantId } = await world.granted(authority))
   agent = world.agent()
   rawAgent = await RawAgent.open(world, grantId)
@@ -90,8 +94,9 @@ async function started(kind: Kind, folder: string): Promise<AsyncDisposable> {
   cpSync(example, folder, { recursive: true })
   mkdirSync(join(folder, 'temp'), { recursive: true })
   writeFileSync(join(folder, 'proxy-secret.conf'), `proxy_set_header Bailiwick-Proxy "${proxySecret}";\n`)
-  const file = join(folder, { nginx: 'nginx.conf', caddy: 'Caddyfile', envoy: 'envoy.yaml' }[kind])
-  const used = { [kind]: ports[kind], gateway: Number(new URL(world.url).port), api: api.port }
+  const file = join(folder, configurations[kind])
+  const [gateway, grpc] = [world.url, world.gateway.grpcUrl ?? ''].map((url) => Number(new URL(url).port))
+  const used = { [kind]: ports[kind], gateway, grpc, api: api.port }
   let text = readFileSync(file, 'utf8')
   for (const [name, port] of Object.entries(used))
     text = text.replaceAll(new RegExp(`\\b${filePorts[name as keyof typeof filePorts]}\\b`, 'g'), String(port))
@@ -190,7 +195,7 @@ describe.skipIf(left).each(kinds)('%s', (kind) => {
     })
     const within = await call(kind, create(500))
     const beyond = await call(kind, create(501))
-    if (kind === 'envoy') {
+    if (kind.startsWith('envoy')) {
       expect(within).toMatchObject({ status: 200, arrived: [{ body: '{"amount":500,"currency":"EUR"}' }] })
       expect(beyond).toMatchObject({ status: 403, denied: 'argument_out_of_bounds', arrived: [] })
     } else
@@ -254,18 +259,32 @@ describe.skipIf(left).each(kinds)('%s', (kind) => {
   })
 })
 
-it.skipIf(left)('every request that a proxy sent on was reported as not observed', async () => {
+it.skipIf(left)('the outcome of a request is what the log of Envoy says, or that it was not observed', async () => {
   const seen = async () => {
-    const found: string[] = []
+    const tools = new Map<string, string>()
+    const found: { tool: string; status: string; http_status?: number; egress_bytes?: number }[] = []
     await using follower = await world.system.host.bus.follow(['decisions.v1'], 'start', async (batch) => {
       for (const { bytes } of batch) {
         const { type, data } = JSON.parse(Buffer.from(bytes).toString())
-        if (type === 'outcome.reported') found.push(data.status)
+        if (type === 'decision.allowed') tools.set(data.decision_id, data.action.resource.id)
+        if (type !== 'outcome.reported') continue
+        const said = JSON.parse(Buffer.from(data.outcome.split('.')[1], 'base64url').toString())
+        const { status, http_status, egress_bytes } = said
+        found.push({ tool: tools.get(data.decision_id) ?? '', status, http_status, egress_bytes })
       }
     })
     await follower.caughtUp
     return found
   }
   await expect.poll(async () => (await seen()).length).toBe(api.arrived.length)
-  expect(new Set(await seen())).toEqual(new Set(['not_observed']))
+  const [logged, others] = [[] as object[], [] as object[]]
+  for (const { tool, ...outcome } of await seen())
+    (tool.startsWith('behind-envoy-grpc/') ? logged : others).push(outcome)
+  // The whole answer of the API, each time.
+  expect(new Set(logged.map((each) => JSON.stringify(each)))).toEqual(
+    new Set([JSON.stringify({ status: 'succeeded', http_status: 200, egress_bytes: '{"id":"4711"}'.length })]),
+  )
+  expect(new Set(others.map((each) => JSON.stringify(each)))).toEqual(
+    new Set([JSON.stringify({ status: 'not_observed' })]),
+  )
 })

@@ -53,6 +53,8 @@ export interface GatewayWorldOptions {
   gits?: Record<string, { url: string; inject?: object }>
   /** APIs behind other proxies: their entries in gateway.yaml and, for those with operations, what each operation does. */
   authorize?: Record<string, { entry: { url: string; address: string } & object; tools?: Record<string, object> }>
+  /** Whether Envoy may ask over gRPC (`gateway.grpcUrl`). */
+  grpc?: boolean
   entities?: (sample: InitialEntities) => InitialEntities
   logger?: Logger
 }
@@ -163,6 +165,7 @@ export class GatewayWorld implements AsyncDisposable {
     apis = {},
     gits = {},
     authorize = {},
+    grpc = false,
     system: parts = {},
     entities,
     logger,
@@ -271,6 +274,7 @@ export class GatewayWorld implements AsyncDisposable {
       BAILIWICK_HOSTS: Object.values(apis)
         .flatMap(({ entry }) => entry.host ?? [])
         .join(),
+      ...(grpc ? { BAILIWICK_GRPC_PORT: '0' } : {}),
     })
     const start = () =>
       startGateway(config, {

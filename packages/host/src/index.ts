@@ -1,15 +1,17 @@
 export { type DpopNonces, dpopNonces } from './http/dpop-nonces.ts'
+export { type GrpcCall, type GrpcMethod, type GrpcServer, grpcServer } from './http/grpc-server.ts'
 export { type Form, type FormLimits, formLimits, parseForm } from './http/form.ts'
 export { type HttpServerOptions, httpServer } from './http/http.ts'
 export type { MediaType } from './http/http-body.ts'
-export { networkOf } from './http/http-caller.ts'
+export { callerOf, networkOf } from './http/http-caller.ts'
 export { type HttpLimits, httpLimits, type TlsFiles, takeTime } from './http/http-connection.ts'
 export { isConfidential, isLocal } from './http/http-privacy.ts'
 export { answerWith, problemOf, sendProblem, serviceErrorOf } from './http/http-problem.ts'
 export type { HttpReply, HttpRequest, HttpServer } from './http/http-server.ts'
 export { StrangerBuckets, type StrangerLimits, type StrangerRate, strangerLimits } from './http/http-strangers.ts'
 export { type UpgradableConnection, upgradable } from './http/http-upgrades.ts'
-export { isLoopback } from './http/listener.ts'
+export { isLoopback, type Tls } from './http/listener.ts'
+export { readTls } from './http/read-tls.ts'
 export { type Check, type Failing, Health } from './observe/health.ts'
 export { type Logger, type LoggerOptions, type LogLevel, logger, logLevels } from './observe/logger.ts'
 export { type Metrics, type MetricsOptions, metrics } from './observe/metrics.ts'
@@ -43,6 +45,7 @@ export {
   duration,
   flag,
   type GrantStoreSetting,
+  port,
   type ServiceAddress,
   type TlsSetting,
 } from './settings/setting-values.ts'

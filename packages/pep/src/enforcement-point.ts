@@ -91,7 +91,7 @@ export interface Call extends Observed {
   /**
    * The effect happens where this point cannot see it: a proxy asked, and carries it out. Nothing of the answer can then be hidden, limited
    * or cut, and the proxy may be late, so a decision that demands any of it is refused (`obligation_unsupported`). The outcome is
-   * `not_observed`.
+   * `not_observed`, unless `describe` has another source that says what happened. It may resolve late, within `answerSeconds`.
    */
   isUnseen?: boolean
 }
@@ -125,7 +125,7 @@ export interface Permitted {
 /** The effect's report for the outcome. Without it, a returned result is reported as `succeeded`. */
 export type Effect = Pick<Outcome, 'cost' | 'tokens' | 'egress_bytes' | 'http_status' | 'detail_hash' | 'cut'> & {
   /** `continued`: the server answered with questions, and nothing goes on until a further round brings the answers. */
-  status?: 'succeeded' | 'failed' | 'continued' | 'unknown'
+  status?: 'succeeded' | 'failed' | 'continued' | 'unknown' | 'not_observed'
 }
 
 export type Guarded<R> =
@@ -424,8 +424,9 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
         throw error
       })
       if (call.isUnseen) {
-        report(permitted, { status: 'not_observed' })
+        // A withdrawal cannot cut it any more.
         end(life)
+        reportResult(allowed, () => describe(result), { status: 'not_observed' })
         return { allowed: true, decisionId: permitted.decisionId, callId, result }
       }
       const { answer, bytes: sent } = held(call, allowed, result, describe)

@@ -1,4 +1,4 @@
-import { commonSettings, duration, flag, httpLimits, setting } from '@bailiwick/host'
+import { commonSettings, duration, flag, httpLimits, port, setting } from '@bailiwick/host'
 import { z } from 'zod'
 
 const {
@@ -39,6 +39,11 @@ export const configSchema = z.object({
     'The file that names the MCP servers, HTTP APIs and model providers. `--config` sets it.',
     '/etc/bailiwick/gateway.yaml',
     z.string().min(1),
+  ),
+  BAILIWICK_GRPC_PORT: setting(
+    'The port, on the same address, at which Envoy asks over gRPC and sends its access log. `0`: any free one. Without it: none.',
+    '8426',
+    port.optional(),
   ),
   BAILIWICK_DRAIN: setting(
     'How long a gateway that stops lets answers flow to their end. It takes no new call meanwhile. Then it cuts the rest.',

@@ -6,9 +6,11 @@ import { type Logger, type Metrics, openServers, publicUrlOf } from '@bailiwick/
 import { type Clock, type RandomSource, writeFileDurably } from '@bailiwick/kit'
 import { fileOutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
 import { openRelay, type SecretPort } from '@bailiwick/relay'
+import { AccessLogs } from './authorize/access-logs.ts'
 import { Authorizers } from './authorize/authorizers.ts'
 import type { GatewayConfig } from './config.ts'
 import { connectionsWithin, openFilesLimit } from './descriptors.ts'
+import { openEnvoyServer } from './envoy/envoy-server.ts'
 import { type GatewayFile, readGatewayFile } from './gateway-file.ts'
 import { GitServers } from './git/git-servers.ts'
 import { apiRoutes } from './http/api-routes.ts'
@@ -44,6 +46,8 @@ export interface GatewayAdapters {
 export interface Gateway extends AsyncDisposable {
   /** Where it listens. */
   url: string
+  /** Where it listens for gRPC, if it does. */
+  grpcUrl: string | undefined
   /** Reads `gateway.yaml` and the pin files again. Returns why they cannot be used, if they cannot: the last ones then stay in use. */
   reload(): ErrorCode | undefined
 }
@@ -133,7 +137,8 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   const apis = started.use(new Apis({ ...common, publicUrl, streamSeconds, headMs: answerMs }))
   const models = started.use(new ModelProviders({ ...common, logger, publicUrl }))
   const gits = started.use(new GitServers({ ...common, publicUrl }))
-  const authorizers = started.use(new Authorizers(common))
+  const logs = started.use(new AccessLogs({ random, metrics }))
+  const authorizers = started.use(new Authorizers({ ...common, logs }))
   /** Without `onUnreadablePin`, a pin file that cannot be read is a fault of the file. */
   const prepare = (next: GatewayFile, onUnreadablePin?: (server: string, err: unknown) => void) =>
     prepareAll([
@@ -163,6 +168,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   authorizeRoutes(http, authorizers)
   observe(metrics, servers)
   const url = await listen()
+  const envoy = started.use(await openEnvoyServer(config, { authorizers, logs, clock, logger, metrics }))
   const reload = started.use(
     new Reload({
       ...{ path, first: file, stamps, logger, metrics },
@@ -177,7 +183,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
     }),
   )
   const owned = started.move()
-  return { url, reload: () => reload.now(), [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { url, grpcUrl: envoy?.url, reload: () => reload.now(), [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 /** What a pin file holds; undefined if it cannot be read now. */

@@ -1,6 +1,6 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { BlockList, type Socket } from 'node:net'
+import { BlockList, type Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { ServiceError, toProblem } from '@bailiwick/errors'
 import type { FastifyInstance } from 'fastify'
@@ -100,7 +100,11 @@ type Connection = Duplex & { remoteAddress?: string | undefined }
  * A client that opens as many silent connections as possible keeps no other network out. Surplus connections are closed at once. Returns what
  * counts one that the server did not accept by itself.
  */
-function shareConnections(server: Server, most: number, trusted: BlockList): (socket: Connection) => void {
+export function shareConnections(
+  server: NetServer,
+  most: number,
+  trusted: BlockList = new BlockList(),
+): (socket: Connection) => void {
   const held = new Map<string, number>()
   const all = new Set<Connection>()
   open.set(server, all)
@@ -123,10 +127,10 @@ function shareConnections(server: Server, most: number, trusted: BlockList): (so
   return admit
 }
 
-const open = new WeakMap<Server, Set<Connection>>()
+const open = new WeakMap<NetServer, Set<Connection>>()
 
 /** Includes connections whose TLS handshake is not over: Node does not count them as its own, and a close would wait for them. */
-export function cutConnections(server: Server): void {
+export function cutConnections(server: NetServer): void {
   for (const socket of open.get(server) ?? []) socket.destroy()
 }
 

@@ -1,4 +1,5 @@
 import { fieldOf, type RawHeaders, type Refused, type RequestHead } from '@bailiwick/relay'
+import { announcesBody, bodyUnread } from '../http/request-rules.ts'
 
 /** The request that a proxy asks about. */
 export interface AskedAbout {
@@ -47,9 +48,22 @@ export function askedByEnvoy(
     return { refused: 'body_not_shown', detail: 'Envoy shows a part of the body' }
   if (shows === 'unseen' && body.length > 0)
     return { refused: 'request_malformed', detail: 'a body, although gateway.yaml has body: unseen' }
+  const hidden = hiddenBody(method, rawHeaders, body)
+  if (hidden !== undefined && (shows === 'shown' || hidden.refused !== 'body_not_shown')) return hidden
   const host = fieldOf(rawHeaders, 'host')
   const head = { method, target, rawHeaders: withoutSecret(rawHeaders) }
   return { head, body, isBodyUnseen: shows === 'unseen', host }
+}
+
+const withBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
+
+/** A body that the fields announce, of which Envoy does not show all. Over gRPC, they are the fields of the client. */
+function hiddenBody(method: string, rawHeaders: RawHeaders, body: Uint8Array): Refused | undefined {
+  const length = fieldOf(rawHeaders, 'content-length')
+  const isAnnounced = announcesBody(rawHeaders)
+  if (isAnnounced && !withBody.has(method)) return bodyUnread
+  const isWhole = length === undefined ? body.length > 0 || !isAnnounced : Number(length) === body.length
+  return isWhole ? undefined : { refused: 'body_not_shown', detail: 'Envoy does not show the whole body' }
 }
 
 /** The value of a field that comes exactly once. */

@@ -17,9 +17,15 @@ export const authorizeEntry = z
     secret: template.refine((parts) => secretsIn(parts).length > 0, 'expected ${secret:REFERENCE}'),
     /** Whether the proxy shows the whole body of each request. */
     body: z.enum(['shown', 'unseen']).default('unseen'),
+    /** How long the gateway waits for Envoy's access log of a request that it allowed. Absent: it does not wait. */
+    log_seconds: z.int().min(1).max(3600).optional(),
   })
   .refine(({ proxy, body }) => proxy === 'envoy' || body === 'unseen', {
     path: ['body'],
     message: 'only Envoy shows a body',
+  })
+  .refine(({ proxy, log_seconds }) => proxy === 'envoy' || log_seconds === undefined, {
+    path: ['log_seconds'],
+    message: 'only Envoy sends its log',
   })
 export type AuthorizeEntry = z.output<typeof authorizeEntry>

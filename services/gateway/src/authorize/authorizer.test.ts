@@ -1,9 +1,12 @@
+import { metrics } from '@bailiwick/host'
+import { systemRandom } from '@bailiwick/kit'
 import { aPoint, FakePdp } from '@bailiwick/pep/fake-pdp'
 import { openSecrets } from '@bailiwick/relay'
 import { expect, it } from 'vitest'
+import { AccessLogs } from './access-logs.ts'
 import type { Asking } from './asked-about.ts'
 import { authorizeEntry } from './authorize-entry.ts'
-import { Authorizer } from './authorizer.ts'
+import { type Authorized, Authorizer } from './authorizer.ts'
 import { Authorizers } from './authorizers.ts'
 
 const secret = 'proxy-secret-0123456789'
@@ -19,14 +22,19 @@ const common = {
   forward: ['idempotency-key'],
 }
 
+const newLogs = () =>
+  new AccessLogs({ random: systemRandom, metrics: metrics({ service: 'test', processMetrics: false }) })
+
 async function world(more: object = {}, env: Record<string, string> = { PROXY: secret }) {
   await using opening = new AsyncDisposableStack()
   const pdp = opening.use(await FakePdp.start())
   const point = opening.use(await aPoint(pdp))
   const entry = authorizeEntry.parse({ ...common, ...more })
-  const authorizer = new Authorizer({ ...{ name: 'erp', entry, point, audiences: [] }, secrets: openSecrets({ env }) })
+  const logs = opening.use(newLogs())
+  const parts = { point, logs, audiences: [], secrets: openSecrets({ env }) }
+  const authorizer = new Authorizer({ ...parts, name: 'erp', entry })
   const owned = opening.move()
-  return { pdp, point, authorizer, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { pdp, point, logs, authorizer, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 const forward = (method: string, uri: string, more: string[] = []): Asking => ({
@@ -74,6 +82,33 @@ it('decides on the body that Envoy shows', async () => {
   expect(await w.authorizer.decide(part)).toMatchObject({ refused: 'body_not_shown' })
   const twice = envoy('POST', '/base/x', '{"n": 1}', ['X-Envoy-Auth-Partial-Body', 'false'])
   expect(await w.authorizer.decide(twice)).toMatchObject({ refused: 'body_not_shown' })
+  expect(w.pdp.evaluations).toHaveLength(1)
+})
+
+it('reports what the log of Envoy says of a request that it allowed, as soon as it says it', async () => {
+  await using w = await world({ proxy: 'envoy', log_seconds: 600 })
+  const [first, second] = [envoy('GET', '/base/x'), envoy('GET', '/base/y')]
+  const [{ logMark = '' }, other] = [await w.authorizer.decide(first), await w.authorizer.decide(second)] as Authorized[]
+  expect(w.pdp.evaluations[0]).toMatchObject({ context: { bailiwick: { answer_seconds: 600 } } })
+  w.logs.take('erp', logMark, { status: 404, bytes: 3 })
+  w.logs[Symbol.dispose]()
+  await w.point.delivered()
+  expect(other?.logMark).not.toBe(logMark)
+  expect(w.pdp.outcomes).toMatchObject([
+    { status: 'failed', http_status: 404, egress_bytes: 3 },
+    { status: 'not_observed' },
+  ])
+})
+
+it('takes no body for shown that the fields announce and Envoy did not show', async () => {
+  await using w = await world({ proxy: 'envoy', body: 'shown' })
+  const fields = (...more: string[]) => envoy('POST', '/base/x', '{}', more)
+  expect(await w.authorizer.decide(fields('Content-Length', '2'))).toMatchObject({ allowed: true })
+  expect(await w.authorizer.decide(fields('Content-Length', '3'))).toMatchObject({ refused: 'body_not_shown' })
+  const none = envoy('POST', '/base/x', '', ['Transfer-Encoding', 'chunked'])
+  expect(await w.authorizer.decide(none)).toMatchObject({ refused: 'body_not_shown' })
+  const get = envoy('GET', '/base/x', '', ['Content-Length', '2'])
+  expect(await w.authorizer.decide(get)).toMatchObject({ refused: 'request_malformed' })
   expect(w.pdp.evaluations).toHaveLength(1)
 })
 
@@ -154,7 +189,7 @@ it('takes a credential for the address alone, if it names an address', async () 
 it('keeps an entry that did not change, and uses none of a file with one that cannot work', async () => {
   await using w = await world()
   const authorizers = new Authorizers({
-    point: w.point,
+    ...{ point: w.point, logs: w.logs },
     audiences: [],
     secrets: openSecrets({ env: { PROXY: secret } }),
   })

@@ -16,6 +16,7 @@ import { audienceFault } from '../mcp/claims.ts'
 import { apiManifest } from '../proxy/api-manifest.ts'
 import { type ToAction, toActionOf } from '../proxy/operations.ts'
 import type { Behind } from '../served.ts'
+import type { AccessLogs, Expected } from './access-logs.ts'
 import { type AskedAbout, type Asking, askedByEnvoy, askedByForwardAuth, onlyField, proxyField } from './asked-about.ts'
 import type { AuthorizeEntry } from './authorize-entry.ts'
 
@@ -27,6 +28,7 @@ export interface AuthorizerOptions {
   secrets: SecretPort
   /** Further audiences that mean every API: the gateway's address, and the installation's. */
   audiences: readonly string[]
+  logs: Pick<AccessLogs, 'expect'>
 }
 
 /** The proxy may send the request on. */
@@ -35,6 +37,8 @@ export interface Authorized {
   readonly decisionId: string
   /** The names of the header fields that the upstream may get, in lower case. */
   readonly fields: ReadonlySet<string>
+  /** What Envoy's log must contain for this request, if the gateway waits for it. */
+  readonly logMark: string | undefined
 }
 
 /** Reasons of a decision point that may be due to a body which the proxy does not show. */
@@ -44,7 +48,8 @@ const usualFields = ['accept', 'accept-language', 'content-type']
 
 /**
  * Decides for a proxy, which then sends the request on itself. The action is that of an API behind the gateway, read by the same parse. The
- * gateway does not see what happens: it reports the outcome as `not_observed`, and nothing of the reservation goes back.
+ * gateway does not see what happens: the outcome is what Envoy's log says, if the entry waits for it, and else `not_observed`. Nothing of
+ * the reservation goes back.
  */
 export class Authorizer implements Behind {
   readonly entry: AuthorizeEntry
@@ -82,8 +87,8 @@ export class Authorizer implements Behind {
   }
 
   async #decide({ head: given, body, isBodyUnseen, host }: AskedAbout): Promise<Authorized | Refusal | Refused> {
-    const { point, audiences } = this.#options
-    const { address } = this.entry
+    const { name, point, audiences, logs } = this.#options
+    const { address, log_seconds: logSeconds } = this.entry
     // Another name may lead to another API at the proxy, while the decision would be about this one.
     if (host !== undefined && hostnameIn(host) !== this.#host)
       return { refused: 'host_unknown', detail: 'the client called another host' }
@@ -102,11 +107,17 @@ export class Authorizer implements Behind {
         ...{ credential, proof, callId, htu, htm: head.method, bytes: body },
         action: (bytes) => this.#actionOf({ ...request, body: bytes }),
         isUnseen: true,
+        answerSeconds: logSeconds,
         manifest: apiManifest(this.entry),
       },
-      async () => undefined,
+      async (): Promise<Expected | undefined> =>
+        logSeconds === undefined ? undefined : logs.expect(name, logSeconds * 1000),
+      (expected) => expected?.outcome ?? {},
     )
-    if (guarded.allowed) return { allowed: true, decisionId: guarded.decisionId, fields: this.#fieldsOf(head.headers) }
+    if (guarded.allowed) {
+      const { decisionId, result } = guarded
+      return { allowed: true, decisionId, fields: this.#fieldsOf(head.headers), logMark: result?.mark }
+    }
     return 'body_unseen' in action.properties && ofArguments.has(guarded.reason)
       ? { refused: 'body_not_shown', detail: guarded.reason }
       : guarded
