@@ -264,12 +264,20 @@ describe('the log of Envoy', () => {
       logEntry({}),
     )
     openLog('envoy')(logEntry({ mark: third.mark })) // the log of another proxy
-    log(logEntry({ mark: second.mark, status: 503, flags: integerField(2, 1) }), logEntry({ mark: third.mark, attempts: 2 }))
+    log(
+      logEntry({ mark: second.mark, status: 503, flags: integerField(2, 1) }),
+      logEntry({ mark: third.mark, attempts: 2 }),
+    )
     const outcomes = await eventually('all three are reported', async () => {
-      const found = (await outcomesOf()).filter(({ decision }) => [first, second, third].map(decisionOf).includes(decision))
+      const found = (await outcomesOf()).filter(({ decision }) =>
+        [first, second, third].map(decisionOf).includes(decision),
+      )
       return found.length === 3 ? found : undefined
     })
-    expect(outcomes.find(({ decision }) => decision === decisionOf(first))).toMatchObject({ status: 'succeeded', http_status: 201 })
+    expect(outcomes.find(({ decision }) => decision === decisionOf(first))).toMatchObject({
+      status: 'succeeded',
+      http_status: 201,
+    })
     for (const each of [second, third])
       expect(outcomes.find(({ decision }) => decision === decisionOf(each))).toMatchObject({ status: 'unknown' })
     const after = await counts()

@@ -194,10 +194,10 @@ export class AskingProxy implements AsyncDisposable {
       const { messages } = await client.call(checkPath, this.metadata(made), framed(this.#message(made)))
       const [message] = messages
       const { fields = [], ...told } = message === undefined ? {} : readCheck(message)
-      const valueOf = (name: string) => fields.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2)
-      const nonce = valueOf('dpop-nonce')
+      const fieldNamed = (name: string) => fields.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2)
+      const nonce = fieldNamed('dpop-nonce')
       if (nonce !== undefined) this.agent.nonce = nonce
-      const denied = valueOf('bailiwick-denied')
+      const denied = fieldNamed('bailiwick-denied')
       if (nonce !== undefined || passing.has(denied ?? '')) return undefined
       return { status: undefined, removed: [], mark: undefined, ...told, fields, denied }
     })

@@ -1,6 +1,6 @@
 export { type DpopNonces, dpopNonces } from './http/dpop-nonces.ts'
-export { type GrpcCall, type GrpcMethod, type GrpcServer, grpcServer } from './http/grpc-server.ts'
 export { type Form, type FormLimits, formLimits, parseForm } from './http/form.ts'
+export { type GrpcCall, type GrpcMethod, type GrpcServer, grpcServer } from './http/grpc-server.ts'
 export { type HttpServerOptions, httpServer } from './http/http.ts'
 export type { MediaType } from './http/http-body.ts'
 export { callerOf, networkOf } from './http/http-caller.ts'

@@ -15,7 +15,10 @@ afterEach(async () => {
 })
 
 async function open(methods: GrpcServerOptions['methods'], more: Partial<GrpcServerOptions> = {}) {
-  const made = { logger: logger({ service: 'test', level: 'silent' }), metrics: metrics({ service: 'test', processMetrics: false }) }
+  const made = {
+    logger: logger({ service: 'test', level: 'silent' }),
+    metrics: metrics({ service: 'test', processMetrics: false }),
+  }
   const server = opened.use(grpcServer({ ...made, methods, ...more }))
   const url = await server.listen({ host: 'localhost', port: 0 })
   const client = connect(url, { ca: testTls.certificate, servername: 'localhost' })
@@ -116,7 +119,10 @@ it('serves TLS, and no other machine without it', async () => {
   const stream = call(client, '/a.B/C')
   stream.end(frame(Buffer.from('x')))
   expect(await answerOf(stream)).toEqual(['0', frame(Buffer.from('x')).toString()])
-  const made = { logger: logger({ service: 'test', level: 'silent' }), metrics: metrics({ service: 'test', processMetrics: false }) }
+  const made = {
+    logger: logger({ service: 'test', level: 'silent' }),
+    metrics: metrics({ service: 'test', processMetrics: false }),
+  }
   await using plain = grpcServer({ ...made, methods: {} })
   await expect(plain.listen({ host: '0.0.0.0', port: 0 })).rejects.toThrow('config_invalid')
 })

@@ -7,13 +7,13 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { AddressInfo, BlockList } from 'node:net'
-import { errorCode, ServiceError } from '@bailiwick/errors'
+import { errorCode } from '@bailiwick/errors'
 import type { RawHeaders } from '@bailiwick/kit'
 import type { Logger } from '../observe/logger.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import { frame, type GrpcStatus, grpcStatus, messagesIn, statusOf } from './grpc-wire.ts'
 import { plain } from './http-caller.ts'
 import { cutConnections, type HttpLimits, httpLimits, shareConnections } from './http-connection.ts'
-import { frame, type GrpcStatus, grpcStatus, messagesIn, statusOf } from './grpc-wire.ts'
 import { assertListenerAllowed, type Tls } from './listener.ts'
 
 /** One call of a method. The caller may send any number of messages. It gets one, or an error. */
@@ -34,7 +34,7 @@ export interface GrpcCall {
 }
 
 export interface GrpcMethod {
-  /** Resolves with the one message of the answer. What it throws becomes the status; only a ServiceError is told to the caller. */
+  /** Resolves with the one message of the answer. What it throws becomes the status of the call. */
   handle(call: GrpcCall): Promise<Uint8Array>
   /** The most bytes of one message. */
   mostBytes: number
@@ -122,7 +122,8 @@ export function grpcServer(options: GrpcServerOptions): GrpcServer {
       const message = await method.handle(call)
       end(grpcStatus.ok, message)
     } catch (error) {
-      if (errorCode(error) === 'internal' && !stream.destroyed) logger.error({ err: error, method: name }, 'a call over gRPC failed')
+      if (errorCode(error) === 'internal' && !stream.destroyed)
+        logger.error({ err: error, method: name }, 'a call over gRPC failed')
       end(statusOf(error))
     } finally {
       clearTimeout(late)
@@ -163,11 +164,7 @@ export function grpcServer(options: GrpcServerOptions): GrpcServer {
   }
 }
 
-function boundedHttp2(
-  tls: Tls,
-  limits: HttpLimits,
-  trusted: BlockList | undefined,
-): Http2Server | Http2SecureServer {
+function boundedHttp2(tls: Tls, limits: HttpLimits, trusted: BlockList | undefined): Http2Server | Http2SecureServer {
   const bounds = {
     settings: { maxConcurrentStreams: mostStreams, maxHeaderListSize: mostMetadataBytes, enableConnectProtocol: false },
     maxSessionInvalidFrames: 100,

@@ -5,7 +5,7 @@ import { type Asking, proxyField } from './asked-about.ts'
 import type { Authorized, Authorizer } from './authorizer.ts'
 import type { Authorizers } from './authorizers.ts'
 
-/** What a proxy is told, however it asks. */
+/** The answer to a proxy, over HTTP or gRPC. */
 export type ProxyAnswer =
   | {
       readonly allowed: true

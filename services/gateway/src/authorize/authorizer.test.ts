@@ -88,7 +88,10 @@ it('decides on the body that Envoy shows', async () => {
 it('reports what the log of Envoy says of a request that it allowed, as soon as it says it', async () => {
   await using w = await world({ proxy: 'envoy', log_seconds: 600 })
   const [first, second] = [envoy('GET', '/base/x'), envoy('GET', '/base/y')]
-  const [{ logMark = '' }, other] = [await w.authorizer.decide(first), await w.authorizer.decide(second)] as Authorized[]
+  const [{ logMark = '' }, other] = [
+    await w.authorizer.decide(first),
+    await w.authorizer.decide(second),
+  ] as Authorized[]
   expect(w.pdp.evaluations[0]).toMatchObject({ context: { bailiwick: { answer_seconds: 600 } } })
   w.logs.take('erp', logMark, { status: 404, bytes: 3 })
   w.logs[Symbol.dispose]()

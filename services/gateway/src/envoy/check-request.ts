@@ -1,4 +1,4 @@
-import { type RawHeaders, type Refused } from '@bailiwick/relay'
+import type { RawHeaders, Refused } from '@bailiwick/relay'
 import type { Asking } from '../authorize/asked-about.ts'
 import { Message } from './protobuf.ts'
 

@@ -1,5 +1,5 @@
-import type { ProxyAnswer } from '../authorize/answer-proxy.ts'
 import { logField } from '../authorize/access-logs.ts'
+import type { ProxyAnswer } from '../authorize/answer-proxy.ts'
 import { field, integerField } from './protobuf.ts'
 
 /** `google.rpc.Code`. A message without a status would mean OK, so it is always written. */

@@ -1,10 +1,17 @@
 import { BlockList } from 'node:net'
 import { ServiceError, toProblem } from '@bailiwick/errors'
-import { callerOf, type GrpcCall, type GrpcMethod, networkOf, StrangerBuckets, type StrangerRate } from '@bailiwick/host'
+import {
+  callerOf,
+  type GrpcCall,
+  type GrpcMethod,
+  networkOf,
+  StrangerBuckets,
+  type StrangerRate,
+} from '@bailiwick/host'
 import type { Clock } from '@bailiwick/kit'
 import { fieldOf } from '@bailiwick/relay'
 import type { AccessLogs } from '../authorize/access-logs.ts'
-import { answerProxy, type Asker, denial, provedProxy } from '../authorize/answer-proxy.ts'
+import { type Asker, answerProxy, denial, provedProxy } from '../authorize/answer-proxy.ts'
 import { onlyField } from '../authorize/asked-about.ts'
 import type { Authorizers } from '../authorize/authorizers.ts'
 import { askingIn } from './check-request.ts'

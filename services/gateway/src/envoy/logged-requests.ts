@@ -1,5 +1,5 @@
-import { logField } from '../authorize/access-logs.ts'
 import type { Logged } from '../authorize/access-logs.ts'
+import { logField } from '../authorize/access-logs.ts'
 import { Message, valueIn } from './protobuf.ts'
 
 /** One entry of Envoy's access log about an HTTP request. */
