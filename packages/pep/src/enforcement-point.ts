@@ -91,7 +91,8 @@ export interface Call extends Observed {
   /**
    * The effect happens where this point cannot see it: a proxy asked, and carries it out. Nothing of the answer can then be hidden, limited
    * or cut, and the proxy may be late, so a decision that demands any of it is refused (`obligation_unsupported`). The outcome is
-   * `not_observed`, unless `describe` has another source that says what happened. It may resolve late, within `answerSeconds`.
+   * `not_observed`, unless `describe` has another source that says what happened, except what it cost. It may resolve late, within
+   * `answerSeconds`.
    */
   isUnseen?: boolean
 }
@@ -426,7 +427,11 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       if (call.isUnseen) {
         // A withdrawal cannot cut it any more.
         end(life)
-        reportResult(allowed, () => describe(result), { status: 'not_observed' })
+        const seen = () => {
+          const described = describe(result)
+          return described instanceof Promise ? described.then(withoutCost) : withoutCost(described)
+        }
+        reportResult(allowed, seen, { status: 'not_observed' })
         return { allowed: true, decisionId: permitted.decisionId, callId, result }
       }
       const { answer, bytes: sent } = held(call, allowed, result, describe)
@@ -465,6 +470,9 @@ async function run<R>(effect: (permitted: Permitted) => Promise<R>, permitted: P
 function readAction({ action }: Call, bytes: Uint8Array): Action {
   return typeof action === 'function' ? action(bytes) : action
 }
+
+/** What another source says of an effect out of sight. A cost would give something of the reservation back (V9). */
+const withoutCost = ({ cost: _, ...effect }: Effect): Effect => effect
 
 /** The status of an effect that threw. */
 function statusOf(error: unknown): Pick<Outcome, 'status' | 'cut'> {

@@ -3,7 +3,7 @@ import type { Notification, Obligation } from '@bailiwick/contracts'
 import { errorCode } from '@bailiwick/errors'
 import { systemClock } from '@bailiwick/kit'
 import { describe, expect, it } from 'vitest'
-import type { EnforcementPointOptions } from './enforcement-point.ts'
+import type { Effect, EnforcementPointOptions } from './enforcement-point.ts'
 import { aCall, aPoint, FakePdp } from './pdp.fixture.ts'
 
 const custom = (properties: object, id = 'o') => ({
@@ -269,14 +269,14 @@ it('a description that comes later holds up the outcome alone', async () => {
 })
 
 describe('a call whose effect happens out of sight', () => {
-  async function unseen(obligations?: Obligation[]) {
+  async function unseen(obligations?: Obligation[], effect: Effect = {}) {
     await using pdp = await FakePdp.start()
     await using point = await aPoint(pdp)
     if (obligations !== undefined) pdp.answer = (evaluation) => pdp.allow(evaluation, { obligations })
     const answer = await point.guard(
       { ...aCall(), isUnseen: true },
       async () => 'told',
-      () => ({ cost: { amount: '0', currency: 'EUR' } }),
+      async () => ({ cost: { amount: '0', currency: 'EUR' }, ...effect }),
     )
     await point.delivered()
     return { answer, outcome: pdp.outcomes[0], supported: pdp.evaluations[0]?.context.supported_obligations }
@@ -287,6 +287,12 @@ describe('a call whose effect happens out of sight', () => {
     expect(answer).toMatchObject({ allowed: true, result: 'told' })
     expect(supported).toEqual(['step-up'])
     expect(outcome).toMatchObject({ status: 'not_observed' })
+    expect(outcome).not.toHaveProperty('cost')
+  })
+
+  it('is reported as another source says, and never with a cost: nothing comes back (V9)', async () => {
+    const { outcome } = await unseen(undefined, { status: 'succeeded', http_status: 201 })
+    expect(outcome).toMatchObject({ status: 'succeeded', http_status: 201 })
     expect(outcome).not.toHaveProperty('cost')
   })
 
