@@ -45,6 +45,7 @@ export const knownSettings: readonly string[] = [
   'BAILIWICK_GATEWAY_URL',
   'BAILIWICK_DRAIN',
   'BAILIWICK_HTTP2',
+  'BAILIWICK_GRPC_PORT',
   // Of `bailiwick dev`.
   'BAILIWICK_DEV_APPROVE',
   'BAILIWICK_DEV_MAX_MINUTES',
