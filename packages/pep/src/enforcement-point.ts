@@ -10,12 +10,12 @@ import {
   type Trust,
   verifyPermit,
 } from '@bailiwick/credentials'
-import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
+import { errorCode, ServiceError } from '@bailiwick/errors'
 import { newId, withDeadline } from '@bailiwick/kit'
 import { type ActionSnapshot, snapshotAction } from './action-snapshot.ts'
 import { type Held, holdAnswer, type Owed } from './answer.ts'
 import { askBudget, type BudgetLeft, type Planned } from './budget.ts'
-import { CallLife, cutReasonOf } from './call-life.ts'
+import { CallLife } from './call-life.ts'
 import { askPdp, type ClaimedAllow, type Observed } from './decision.ts'
 import { EvidenceClient } from './evidence-client.ts'
 import { type Duties, doneHere, isSigned, limitsAnswer, type Notify, readDuties, sendAll } from './obligations.ts'
@@ -30,6 +30,7 @@ import { type Refusal, refusal } from './refusal.ts'
 import { continuesOf, type Round, roundOf } from './round.ts'
 import { type Found, type Search, searchPdp } from './search.ts'
 import { SingleUse } from './single-use.ts'
+import { statusOf } from './status-of-error.ts'
 
 export interface EnforcementPointOptions {
   /** Its name in the registry. Replicas share it: each start is an instance, and a call and its permit belong to one instance. */
@@ -473,31 +474,6 @@ function readAction({ action }: Call, bytes: Uint8Array): Action {
 
 /** What another source says of an effect out of sight. A cost would give something of the reservation back (V9). */
 const withoutCost = ({ cost: _, ...effect }: Effect): Effect => effect
-
-/** The status of an effect that threw. */
-function statusOf(error: unknown): Pick<Outcome, 'status' | 'cut'> {
-  const cut = cutReasonOf(error)
-  if (cut !== undefined) return { status: 'unknown', cut }
-  const code = errorCode(error)
-  return { status: notBegun.has(code) ? 'not_executed' : unclear.has(code) ? 'unknown' : 'failed' }
-}
-
-const notBegun: ReadonlySet<ErrorCode> = new Set([
-  'call_not_begun',
-  'call_in_progress',
-  'upstream_unreachable',
-  'upstream_busy',
-  'upstream_address_forbidden',
-  'secret_unavailable',
-])
-const unclear: ReadonlySet<ErrorCode> = new Set([
-  'outcome_unknown',
-  'stream_cut',
-  'upstream_timed_out',
-  'upstream_redirected',
-  'upstream_too_large',
-  'upstream_failed',
-])
 
 const answerMsOf = ({ answerSeconds }: Call) => (answerSeconds === undefined ? undefined : answerSeconds * 1000)
 
