@@ -70,7 +70,7 @@ export function grpcServer(options: GrpcServerOptions): GrpcServer {
   const limits = { ...httpLimits, ...options.limits }
   const requests = metrics.counter('grpc_requests_total', 'Calls over gRPC that were answered', ['method', 'status'])
   const sessions = new Set<ServerHttp2Session>()
-  const verified = new WeakSet<ServerHttp2Session>()
+  const verified = new WeakSet<object>()
   /** Calls that last until this server stops. */
   const endless = new Set<ServerHttp2Stream>()
   const server = boundedHttp2(tls, limits, trustedProxies)
