@@ -20,6 +20,7 @@ const programReleases = libraryReleases.filter((release) => release >= 24)
 const entries = [
   '@bailiwick/agent',
   '@bailiwick/agent/sidecar',
+  '@bailiwick/pep/in-process',
   '@bailiwick/pep',
   '@bailiwick/verify',
   '@bailiwick/verify/audit',

@@ -17,6 +17,7 @@ import {
 } from '@bailiwick/agent'
 import { openSidecar, type Sidecar, serveStdio } from '@bailiwick/agent/sidecar'
 import * as pep from '@bailiwick/pep'
+import { guarded, type ToolGuard, toolGuard } from '@bailiwick/pep/in-process'
 import { logSource, parseVkey, verifyBundleFile, verifyLog } from '@bailiwick/verify'
 import { type AuditReport, audit } from '@bailiwick/verify/audit'
 
@@ -84,4 +85,20 @@ export async function serve(input: AsyncIterable<Uint8Array>): Promise<void> {
     random: (length) => randomBytes(length),
   })
   await serveStdio(sidecar, { input, write: (line) => console.log(line), signal: AbortSignal.timeout(1000) })
+}
+
+/** As frameworks type the options of a tool: the input follows from a schema, and the answer from `execute`. */
+declare function createTool<I, R>(options: {
+  inputSchema: (input: unknown) => I
+  execute: (input: I, context: { abortSignal?: AbortSignal }) => Promise<R>
+}): (input: I) => Promise<R>
+
+export async function inProcess(point: pep.EnforcementPoint): Promise<number> {
+  const address = 'http://localhost:8430'
+  const tools: ToolGuard = toolGuard({ agent, grant: { grantId: 'grt_1' }, point, server: 'invoices', address })
+  const read = createTool({
+    inputSchema: (input) => input as { invoice: string },
+    execute: guarded(tools, 'read', async ({ invoice }) => invoice.length),
+  })
+  return read({ invoice: 'INV-1' })
 }
