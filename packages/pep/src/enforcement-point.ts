@@ -43,10 +43,7 @@ export interface EnforcementPointOptions {
   /** Evidence's public URL. If set, evidence gets each outcome too, so that a PDP cannot withhold one. */
   evidenceUrl?: string
   store: OutcomeStore
-  /**
-   * The point stands in the process of the agent that it decides for, which can go around it. It enforces nothing, and each outcome says so
-   * (`enforced_by: in_process`).
-   */
+  /** It stands in the process of the agent that it decides for, so it enforces nothing. Each outcome says so (`enforced_by`). */
   inProcess?: boolean
   fetch?: typeof fetch
   /** ms since the epoch */
