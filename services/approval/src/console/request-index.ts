@@ -1,3 +1,4 @@
+import type { RuleView } from '@bailiwick/approval-statement'
 import { type Authority, parseAuthority } from '@bailiwick/authority'
 import { type Approver, agentIdOf } from '@bailiwick/contracts'
 import type { RequestRecord } from '@bailiwick/projection'
@@ -25,8 +26,8 @@ interface Asked {
   at: number
 }
 
-/** Changes of the registry that move requests in the inbox, or let other people answer them. */
-const reorders = /^(tool-server|rule|agent)\./
+/** Changes of the registry that move requests in the inbox, or let other people answer them. One of an agent concerns its own alone. */
+const reorders = /^(tool-server|rule)\./
 
 /** How many earlier requests of one kind are remembered for comparison. */
 const mostAlike = 50
@@ -39,6 +40,7 @@ export class RequestIndex implements Disposable {
   readonly #entries = new Map<string, RequestEntry>()
   /** Oldest first, by when they were asked: the order in which this instance read them means nothing. */
   readonly #alike = new Map<string, Asked[]>()
+  #view: RuleView | undefined
   readonly #stop: () => void
 
   constructor(approval: Approval) {
@@ -47,7 +49,11 @@ export class RequestIndex implements Disposable {
     this.#takeAll()
     this.#stop = projection.onFact(({ topic, verdict, event }) => {
       if (verdict !== 'counts') return
-      if (topic === 'registry.v1' && reorders.test(event.type)) this.#takeAll()
+      if (topic === 'registry.v1') {
+        this.#view = undefined
+        if (reorders.test(event.type)) this.#takeAll()
+        else if (event.type.startsWith('agent.')) this.#takeOf(event.subject)
+      }
       if (topic !== 'approvals.v1' || !('request_id' in event.data)) return
       const record = projection.ledger.requests.requests.get(event.data.request_id as string)
       if (record) this.#take(record)
@@ -57,6 +63,26 @@ export class RequestIndex implements Disposable {
   /** Also runs when the labels of tools change, since the inbox is ordered by them, and when other people may have to answer. */
   #takeAll(): void {
     for (const record of this.#approval.projection.ledger.requests.requests.values()) this.#take(record)
+  }
+
+  /** `subject`: of the registry's event, `agent <id>`. */
+  #takeOf(subject: string): void {
+    const { requests } = this.#approval.projection.ledger.requests
+    const own = [...this.open.after(undefined)].flatMap(({ id }) => requests.get(id) ?? [])
+    for (const record of own) {
+      const { received } = record
+      if (received && received.kind !== 'registry' && subject === `agent ${agentIdOf(received.agent)}`)
+        this.#take(record)
+    }
+  }
+
+  /** The rules, and what they match by, until the registry changes. */
+  #rules(): RuleView {
+    if (this.#view === undefined) {
+      const { rules, agents, toolServers } = this.#approval.projection.ledger.registry.view()
+      this.#view = { rules, agents, toolServers }
+    }
+    return this.#view
   }
 
   #take(record: RequestRecord): void {
@@ -72,7 +98,7 @@ export class RequestIndex implements Disposable {
       open,
       expiresAt: Date.parse(received.expires_at),
       risk: risk?.level,
-      answerers: open ? answerersOf(this.#approval, received) : undefined,
+      answerers: open ? answerersOf(this.#approval, received, () => this.#rules()) : undefined,
       rank: risk?.score ?? 0,
       at: open ? (record.receivedAt ?? 0) : record.changedAt,
       alike: known?.alike ?? (received.kind === 'access' ? alikeKeys(received) : []),

@@ -3,12 +3,13 @@ import { agentId, agentOf, aRule, authority, aWorld, type World } from '../appro
 import { aPerson, type Person } from '../browser.fixture.ts'
 import { waitsFor } from './waits-for.ts'
 
+const match = { resources: [{ type: 'tool', id: 'invoices/adjust' }] }
+const money = aRule({ id: 'money', order: 1, match, owner_may_approve: false })
 let world: World
 let olga: Person
 beforeAll(async () => {
-  const match = { resources: [{ type: 'tool', id: 'invoices/adjust' }] }
   world = await aWorld({
-    moreRules: [aRule({ id: 'money', order: 1, match, owner_may_approve: false })],
+    moreRules: [money],
     singleOperator: false,
   })
   olga = aPerson(world)
@@ -63,4 +64,22 @@ it('counts as a person’s own only what waits for them, and lists that alone on
   await olga.post('/stops', { kind: 'agent', target: agentId })
   expect(await shown()).toEqual([true, true])
   expect((await olga.get(`/requests/${mine}`)).body).toMatchObject({ agent_stopped: { by: 'olga' } })
+})
+
+it('counts anew when a rule names another group', async () => {
+  await using other = await aWorld({ moreRules: [money] })
+  const person = aPerson(other)
+  await person.enrol()
+  const agent = agentOf(other)
+  const submitted = await agent.submit(agent.sign({ authority: { ...authority, task: 'whose' } }))
+  expect(submitted.statusCode).toBe(202)
+  const pending = async () => (await person.get('/me')).body.pending
+  await expect.poll(pending).toBe(1)
+  const value = aRule({ approvers: { group: 'treasury', quorum: 1 } })
+  const payload = { proposer: 'carl', entities: [{ type: 'rule', id: value.id, value }] }
+  const proposed = await other.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
+  const { request_id } = proposed.json() as { request_id: string }
+  expect((await person.approve(request_id)).body).toMatchObject({ status: 'approved', applied: true })
+  await expect.poll(pending).toBe(0)
+  expect((await person.get('/me')).body.pending_in_all).toBe(1)
 })

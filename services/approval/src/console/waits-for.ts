@@ -1,6 +1,6 @@
-import { type Approver, agentIdOf } from '@bailiwick/contracts'
-import { stepUpRule } from '../answers/answer-step-up.ts'
-import { authorityOf, ruleFor } from '../answers/who-may-answer.ts'
+import { matchRule, type RuleView } from '@bailiwick/approval-statement'
+import { type Approver, agentIdOf, type Rule } from '@bailiwick/contracts'
+import { authorityOf } from '../answers/who-may-answer.ts'
 import type { Approval } from '../context.ts'
 import { changeRule } from '../registry/judge-change.ts'
 import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
@@ -15,19 +15,32 @@ export interface Answerers {
   notBy: string | null
 }
 
-/** A request to which no rule applies waits for every approver: any of them may clear it away. */
-export function answerersOf(approval: Approval, ask: AccessAsk | RegistryAsk | StepUpAsk): Answerers {
+/**
+ * For whom a request waits, by the rules of this view: making one costs time for each agent, and there may be many requests. A request to
+ * which no rule applies waits for every approver: any of them may clear it away.
+ */
+export function answerersOf(
+  approval: Approval,
+  ask: AccessAsk | RegistryAsk | StepUpAsk,
+  view: () => RuleView,
+): Answerers {
   if (ask.kind === 'registry') {
     const { group } = changeRule(approval, ask)
     return { rule: group === undefined ? null : 'registry', group: group ?? null, notBy: null }
   }
-  const rule = orNothing(() =>
-    ask.kind === 'step_up' ? stepUpRule(approval, ask) : ruleFor(approval, ask.agent, authorityOf(ask.authority)),
-  )
+  const rule = ruleIn(approval, ask, view())
   if (rule === undefined) return { rule: null, group: null, notBy: null }
   const mayOwner = rule.owner_may_approve || approval.trust.single_operator
   const owner = approval.projection.ledger.registry.get('agent', agentIdOf(ask.agent))?.owner ?? null
   return { rule: rule.id, group: rule.approvers.group, notBy: mayOwner ? null : owner }
+}
+
+/** For a step-up: the rule of its grant. */
+function ruleIn({ projection }: Approval, ask: AccessAsk | StepUpAsk, view: RuleView): Rule | undefined {
+  const of = ask.kind === 'access' ? ask : projection.ledger.grants.trees.get(ask.grant_id)?.grant
+  const authority = of && orNothing(() => authorityOf(of.authority))
+  const matched = authority && matchRule(view, { agent: of.agent, authority })
+  return matched?.ok ? matched.rule : undefined
 }
 
 /** Whether a request waits for this person: they may answer it, and have not signed it yet. */
