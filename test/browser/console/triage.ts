@@ -48,7 +48,7 @@ export function triage(desk: Desk): void {
     expect(answered.map(([id]) => id).toSorted()).toEqual(ids.toSorted())
     const { requests } = (await desk.ledger()).requests
     expect(answered.map(([id]) => [id, requests.get(id)?.state])).toEqual(answered)
-  })
+  }, 300_000)
 
   it('holds a thousand requests in one screen, asks again only for what is seen, and lets no arrival move a row', async () => {
     const { page, sent } = desk.olivia
