@@ -67,7 +67,7 @@ async function decided(
 }
 const decisionOf = ({ headers }: McpAnswer) => headers.get('bailiwick-decision-id')
 
-it('counts once, whatever it costs, and ends once, with the last call of its budget (V9)', async () => {
+it('counts once, and ends once, with the last call of its budget (V9)', async () => {
   const client = await clientFor(1)
   const args = { amount: 100, currency: 'EUR', ask: 2 }
   const before = effects()

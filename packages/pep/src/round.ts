@@ -15,7 +15,7 @@ export interface Round {
   readonly first: FirstRound
 }
 
-/** What the decision point is told of the round that a call goes on with. */
+/** The round that a call continues, as the decision point gets it. */
 export interface Continues {
   asked: string
   salt: string | undefined
