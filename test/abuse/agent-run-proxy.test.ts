@@ -133,7 +133,7 @@ describe('several grants', () => {
       'touch done; exec sleep 1000',
     ].join('\n')
     const { said, ended } = run([erp, more, plain], [], script)
-    await expect.poll(() => said.out.match(/^200$/gm)?.length ?? 0, { message: said.err }).toBe(3)
+    await expect.poll(() => said.out.match(/^200$/gm)?.length ?? 0, { timeout: 150_000 }).toBe(3)
     await patiently(() => api.world.approver.withdraw(plain.requestId))
     expect(await ended, said.err).toBe(1)
     expect(said.err).toContain(`the task of ${plain.grantId} was withdrawn, so the command ended the program`)
@@ -154,7 +154,7 @@ describe.skipIf(!canContain)('a program without a network', () => {
       unshare --user --map-root-user sh -c 'ip link add d type dummy; ip link set d up; nsenter --target 1 --net true; ${past} ${api.api.url}/erp/x'; echo $?
       trap 'exit 9' TERM; echo up > up; while :; do sleep 0.1; done`
     const { child, said, ended } = run([granted], ['--network', 'none'], script)
-    await expect.poll(() => place.read('up'), { message: said.err }).not.toBe('')
+    await expect.poll(() => place.read('up'), { timeout: 150_000 }).not.toBe('')
     child.kill('SIGTERM')
     expect(await ended, said.err).toBe(9)
     const [one, shown, other, again, ...codes] = said.out.trim().split('\n')
