@@ -97,7 +97,7 @@ export async function inProcess(point: pep.EnforcementPoint): Promise<number> {
   const address = 'http://localhost:8430'
   const tools: ToolGuard = toolGuard({ agent, grant: { grantId: 'grt_1' }, point, server: 'invoices', address })
   const read = createTool({
-    inputSchema: (input) => input as { invoice: string },
+    inputSchema: (input: unknown) => input as { invoice: string },
     execute: guarded(tools, 'read', async ({ invoice }) => invoice.length),
   })
   return read({ invoice: 'INV-1' })
