@@ -55,5 +55,6 @@ it('reports that nothing was observed of the requests that wait when the gateway
   const logs = open()
   const expected = logs.expect('erp', long)
   logs[Symbol.dispose]()
+  expect(logs.expect('erp', long)).toBeUndefined()
   expect(await expected?.outcome).toEqual({ status: 'not_observed' })
 })

@@ -52,6 +52,7 @@ export class AccessLogs implements Disposable {
   readonly #most: number
   readonly #count: (result: LogResult) => void
   readonly #waiting = new Map<string, Waiting>()
+  #isClosed = false
   /** What became of those that wait no more, the oldest first. */
   readonly #ended = new Map<string, { entry: string; how: 'reported' | 'late' }>()
 
@@ -67,9 +68,9 @@ export class AccessLogs implements Disposable {
     this.#count = (result) => entries.inc({ result })
   }
 
-  /** Waits for the log of a request that was just allowed to the proxy of this entry. Undefined: too many wait. */
+  /** Waits for the log of a request that was just allowed to the proxy of this entry. Undefined: too many wait, or the gateway stops. */
   expect(entry: string, withinMs: number): Expected | undefined {
-    if (this.#waiting.size >= this.#most) return undefined
+    if (this.#isClosed || this.#waiting.size >= this.#most) return undefined
     const mark = encodeBase64url(this.#random(16))
     const { promise, resolve } = Promise.withResolvers<Effect>()
     const late = setTimeout(() => this.#waiting.get(mark)?.end('late', notObserved), withinMs).unref()
@@ -115,6 +116,7 @@ export class AccessLogs implements Disposable {
 
   /** Requests that still wait are not observed. */
   [Symbol.dispose](): void {
+    this.#isClosed = true
     for (const { end } of [...this.#waiting.values()]) end('late', notObserved)
   }
 }
