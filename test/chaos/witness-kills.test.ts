@@ -49,6 +49,8 @@ class WitnessProcess implements AsyncDisposable {
 
   async #run(...args: string[]) {
     const child = spawn(process.execPath, [bailiwick, 'witness', ...args, '--state', join(this.dir, 'w')], {
+      // The command refuses settings that it does not know, such as those of a nightly run.
+      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('BAILIWICK_'))),
       stdio: ['ignore', 'pipe', 'ignore'],
     })
     const exited = once(child, 'exit')
