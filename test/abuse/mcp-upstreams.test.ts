@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
-import { GatewayWorld, type McpClient, upstreamSecret } from '../e2e/gateway-world.ts'
+import { GatewayWorld, type McpAnswer, type McpClient, upstreamSecret } from '../e2e/gateway-world.ts'
 import { projectAdapters } from './scene.ts'
 
 /* A server behind the gateway that lies, breaks off, or reaches for the client. */
@@ -175,23 +175,43 @@ it('tools whose names collide, that look like a method or like the gateway’s o
   expect(seen.message?.result.tools.map(({ name }: { name: string }) => name)).toEqual(['read', 'adjust'])
 })
 
-it('a server cannot choose what its calls are judged by: a declared mapping changes no decision, and people sign it', async () => {
-  const likeRead = {
-    evaluation: { action: { name: 'tools/call' }, resource: { type: 'tool', id: 'billing/read' } },
+it('a server cannot choose what its calls are judged by: a declared mapping only adds to it, and people sign it (V3)', async () => {
+  const map = (name: string, type: string, id: string) => ({ evaluation: { action: { name }, resource: { type, id } } })
+  const declare = (tool: { inputSchema: object } | undefined, mapping: object) => {
+    Object.assign(tool?.inputSchema ?? {}, { 'x-authzen-mapping': mapping })
   }
-  const declare = (tool: { inputSchema: object } | undefined) => {
-    Object.assign(tool?.inputSchema ?? {}, { 'x-authzen-mapping': likeRead })
-  }
+  const likeRead = map('tools/call', 'tool', 'billing/read')
   await using other = await GatewayWorld.open({
     adapters: projectAdapters,
-    prepare: ({ state }) => declare(state.tools.find(({ name }) => name === 'delete')),
+    prepare: ({ state }) => {
+      const tool = (name: string) => state.tools.find((each) => each.name === name)
+      declare(tool('delete'), likeRead)
+      declare(tool('slow'), {
+        evaluation: { ...likeRead.evaluation, subject: { id: 'spiffe://example.org/agent/other' } },
+      })
+      declare(tool('read'), map('tools/call', 'tool', '$params.arguments.invoice'))
+    },
   })
   const caller = await other.client('billing', 'modern')
-  expect((await caller.call('delete')).message?.error?.data.code).toBe('action_not_granted')
-  expect((await caller.call('read')).message?.result).toBeDefined()
-  declare(other.http.state.tools.find(({ name }) => name === 'read'))
+  const codeOf = ({ message }: McpAnswer) => message?.error?.data.code
+  // What it maps to is granted, and what is called is not.
+  expect(codeOf(await caller.call('delete'))).toBe('action_not_granted')
+  // What is called is granted, and what it maps to is not, or is no tool of this gateway.
+  expect(codeOf(await caller.call('read', { invoice: 'billing/delete' }))).toBe('mapped_not_granted')
+  expect(codeOf(await caller.call('read', { invoice: 'elsewhere/read' }))).toBe('pep_out_of_scope')
+  const refused = await caller.call('read')
+  expect([codeOf(refused), refused.message?.error?.code]).toEqual(['mcp_mapping_refused', -32602])
+  expect(refused.text).toContain('evaluation/resource/id')
+  expect(codeOf(await caller.call('slow'))).toBe('mcp_mapping_refused')
+  expect(other.http.state.effects).toEqual([])
+  expect((await caller.call('read', { invoice: 'billing/read' })).message?.result).toBeDefined()
+  // Nobody signed another mapping: it counts for nothing, though it would allow more.
+  declare(
+    other.http.state.tools.find(({ name }) => name === 'read'),
+    likeRead,
+  )
   await caller.ask('tools/list')
-  expect((await caller.call('read')).message?.error?.data.code).toBe('manifest_changed')
+  expect(codeOf(await caller.call('read', { invoice: 'billing/delete' }))).toBe('manifest_changed')
   expect(other.http.state.effects.map(({ name }) => name)).toEqual(['read'])
 })
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { impliesConstraint, satisfies } from './constraint.ts'
-import { type Action, type Coverage, covers } from './covers.ts'
+import { type Action, type Coverage, covers, coversMapped } from './covers.ts'
 import { parseAuthority } from './parse-authority.ts'
 import type { Authority, Constraint, Permission } from './schema.ts'
 import { authorities, everyAction } from './small-universe.ts'
@@ -118,6 +118,26 @@ it('names every permission that covers, in order, each with its own cost', () =>
       { index: 3, cost: { currency: 'EUR', micros: 1n } },
     ],
   })
+})
+
+it('covers what a mapping makes of a call by a permission without any limit (V3)', () => {
+  const resource = { type: 'customer', id: 'c1' }
+  const permission = { actions: ['read'], resource }
+  const covered = (more: object, budget = {}) => {
+    const authority = { type: 'bailiwick_task', task: 't', permissions: [{ ...permission, ...more }], budget }
+    return coversMapped({ ...authority, max_depth: 0, max_children: 0 } as Authority, { name: 'read', resource })
+  }
+  expect(covered({})).toBe(true)
+  for (const limits of [
+    { max_uses: 1 },
+    { where: { '/n': { max: '1' } } },
+    { cost: { amount: '/amount', currency: '/currency' } },
+    { actions: ['write'] },
+    { resource: { type: 'customer', id: 'c2' } },
+    { resource: { type: 'tool', id: 'c1' } },
+  ])
+    expect(covered(limits, { cost: { EUR: '10' } })).toBe(false)
+  expect(covered({ arguments: 'closed' })).toBe(true)
 })
 
 it('takes a text alone for a currency, not what would read as one (V9)', () => {

@@ -54,6 +54,17 @@ export function covers(authority: Authority, action: Action): Coverage {
   return first === undefined ? { covered: false, reason } : { covered: true, permissions: [first, ...others] }
 }
 
+/**
+ * Whether the authority covers an action that a tool's declared mapping makes of a call. It has no arguments and is charged to nothing, so a
+ * permission with limits on arguments, uses or money does not cover it.
+ */
+export function coversMapped(authority: Authority, action: Omit<Action, 'properties'>): boolean {
+  const coverage = covers(authority, { ...action, properties: {} })
+  return (
+    coverage.covered && coverage.permissions.some(({ index }) => authority.permissions[index]?.max_uses === undefined)
+  )
+}
+
 function argumentsInBounds(permission: Permission, properties: unknown): boolean {
   return Object.entries(permission.where ?? {}).every(([pointer, constraint]) =>
     satisfies(lookup(properties, pointer), constraint),

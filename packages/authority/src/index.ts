@@ -4,6 +4,7 @@ export {
   type Coverage,
   type CoveringPermission,
   covers,
+  coversMapped,
   namedPointers,
 } from './covers.ts'
 export { formatMicros, parseMicros } from './decimal.ts'

@@ -79,6 +79,17 @@ const chainLinkSchema = z
   })
   .meta({ id: 'chain-link' })
 
+/** An action on a resource that a tool's declared mapping made of the call (COAZ-MCP). It has no arguments, and takes nothing. */
+export const mappedActionSchema = z
+  .strictObject({
+    name: actionSchema.shape.name,
+    resource: actionSchema.shape.resource,
+  })
+  .meta({ id: 'mapped-action' })
+
+/** The most actions that a declared mapping can make of one call. */
+export const mostMapped = 8
+
 /**
  * The round that an ALLOW goes on with, and the statement by which its enforcement point asked for that (`verifyContinuation` in
  * credentials).
@@ -131,6 +142,8 @@ export const decisionAllowed = z.strictObject({
   policy_set: sha256Schema,
   policies: z.array(z.string().max(256)).max(64),
   obligations: z.array(z.unknown()).max(16).optional(),
+  /** What the tool's declared mapping made of the call: each is covered by the grant and by every link, beside the action itself. */
+  mapped: z.array(mappedActionSchema).min(1).max(mostMapped).optional(),
   /**
    * It is a further round of a call whose earlier round ended with the outcome `continued`: it takes bytes, but no call, use or money. Every
    * reader treats a second ALLOW that continues the same round as void, unless the first was taken back, and one that continues any other

@@ -104,6 +104,11 @@ export const denialReasons = {
     requestable: true,
     remedy: 'Stay within the limits of the grant, or ask for more.',
   },
+  mapped_not_granted: {
+    step: 4,
+    remedy:
+      'The tool’s declared mapping makes another action of the call, which was not granted beside it, or only with limits: ask for a task that has both.',
+  },
   // 5 policy
   policy_denied: { step: 5, remedy: 'Policy forbids this now: do something else, or ask the owner of the agent.' },
   policy_error: { step: 5, remedy: 'A policy could not be evaluated: report it.' },

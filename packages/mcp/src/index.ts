@@ -1,3 +1,4 @@
+export { declaredMapping, type Mapped } from './declared-mapping.ts'
 export { eventWith, readEvents, type StreamEvent } from './event-stream.ts'
 export { checkParameters, encodeFieldValue, fieldsOfRequest } from './headers.ts'
 export { addElements, changeMembers, memberSpan, type Span } from './json-spans.ts'

@@ -6,6 +6,7 @@ const codes: Partial<Record<ErrorCode, number>> = {
   json_malformed: -32700,
   mcp_method_unmapped: -32601,
   mcp_member_unmapped: -32602,
+  mcp_mapping_refused: -32602,
   mcp_task_unknown: -32602,
   mcp_tool_reserved: -32602,
   mcp_version_missing: -32602,

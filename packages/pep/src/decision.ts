@@ -7,6 +7,12 @@ import type { PdpAnswer, PdpClient } from './pdp-client.ts'
 import { type AccessRequestOffer, denialReasonOf, type Refusal, refusal } from './refusal.ts'
 import type { Continues, Round } from './round.ts'
 
+/** An action without arguments, on a resource. */
+export interface MappedAction {
+  readonly name: string
+  readonly resource: { readonly type: string; readonly id: string }
+}
+
 /** What an enforcement point observed of one call. */
 export interface Observed {
   /** The credential as received, without its scheme; undefined if there was none. */
@@ -23,6 +29,8 @@ export interface Observed {
    * outcome comes, the reservation is held for as long. After this time the call is cut. Default: the effect ends within the minute.
    */
   answerSeconds?: number | undefined
+  /** What the tool's declared mapping makes of this call: allowed only if each was granted beside the action itself. */
+  mapped?: readonly MappedAction[] | undefined
   /** The round of an earlier call that this call goes on with: answers were added to that call, and nothing else. */
   continues?: Round | undefined
   /** The hash of what the tool's server says of itself now: refused with `manifest_changed` unless humans signed exactly this. */
@@ -87,7 +95,7 @@ const denySchema = z.object({
 export async function askPdp(
   pdp: PdpClient,
   { action, digest }: ActionSnapshot,
-  { credential, proof, htm, htu, mostBytes, answerSeconds, manifest }: Observed,
+  { credential, proof, htm, htu, mostBytes, answerSeconds, manifest, mapped }: Observed,
   callId: string,
   { supported, continues }: { supported: readonly string[]; continues?: Continues | undefined },
 ): Promise<ClaimedAllow | ClaimedDenial> {
@@ -99,7 +107,7 @@ export async function askPdp(
       supported_obligations: supported,
       bailiwick: {
         ...{ credential, proof, htm, htu, action_digest: digest, call_id: callId },
-        ...{ answer_bytes: mostBytes, answer_seconds: answerSeconds, manifest, continues },
+        ...{ answer_bytes: mostBytes, answer_seconds: answerSeconds, manifest, mapped, continues },
       },
     },
   })

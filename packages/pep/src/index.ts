@@ -13,7 +13,7 @@ export { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 export { type Owed, redactBytes } from './answer.ts'
 export type { BudgetLeft, Planned } from './budget.ts'
 export { cutReasonOf } from './call-life.ts'
-export type { Observed } from './decision.ts'
+export type { MappedAction, Observed } from './decision.ts'
 export {
   type Call,
   type Effect,

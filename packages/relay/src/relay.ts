@@ -1,7 +1,7 @@
 import type { Action } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { unlessAborted } from '@bailiwick/kit'
-import type { Effect, EnforcementPoint, Permitted, Refusal, Round } from '@bailiwick/pep'
+import type { Effect, EnforcementPoint, MappedAction, Permitted, Refusal, Round } from '@bailiwick/pep'
 import { type Answer, answerOf } from './answer.ts'
 import type { Executed, Refused, RelayRequest, Upstream } from './upstream.ts'
 
@@ -32,6 +32,8 @@ export interface RelayOptions {
   manifest?: string | undefined
   /** The round of an earlier call that this call goes on with (`Permitted.round`). */
   continues?: Round | undefined
+  /** What the tool's declared mapping makes of the call (`Observed.mapped`). */
+  mapped?: readonly MappedAction[] | undefined
 }
 
 /** An allowed call. `executed.body` already obeys the decision's obligations; its end reports the outcome. */
@@ -63,7 +65,7 @@ const defaults = { mostAnswerBytes: 64 * 1024 * 1024, mostHeldBytes: 4 * 1024 * 
  * under a permit for that action, and the answer streams under the decision's obligations until it ends or its grant does.
  */
 export function openRelay(options: RelayOptions): Relay {
-  const { point, upstream, mostAnswerBytes, mostHeldBytes, askedBytes, answerSeconds, manifest, continues } = {
+  const { point, upstream, mostAnswerBytes, mostHeldBytes, askedBytes, answerSeconds, manifest, continues, mapped } = {
     ...defaults,
     ...options,
   }
@@ -110,7 +112,7 @@ export function openRelay(options: RelayOptions): Relay {
         holdsAnswer: true,
         mostBytes: askedBytes,
         answerSeconds: typeof answerSeconds === 'number' ? answerSeconds : answerSeconds(request),
-        ...{ manifest, continues },
+        ...{ manifest, continues, mapped },
       }
       const guarded = await point
         .guard(

@@ -82,12 +82,15 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       onProblem: (err) => logger.warn({ err }, 'an outcome could not be reported'),
     }),
   )
-  const decide: Decide = (upstream, request, caller, { manifest, isLong, signal, continues }) =>
-    openRelay({ point, upstream, manifest, continues, ...(isLong ? { answerSeconds: streamSeconds } : {}) }).run(
-      request,
-      caller,
-      signal,
-    )
+  const decide: Decide = (upstream, request, caller, { manifest, isLong, signal, continues, mapped }) =>
+    openRelay({
+      point,
+      upstream,
+      manifest,
+      continues,
+      mapped,
+      ...(isLong ? { answerSeconds: streamSeconds } : {}),
+    }).run(request, caller, signal)
   const searches = new Searches(point, clock)
   /** A credential for one of these is good for everything behind the gateway. */
   const audiences = [publicUrl, trust.public_url]

@@ -78,6 +78,10 @@ export const decisions: ExamplesOf<'decisions.v1'> = {
       action: { ...action, name: 'model/invoke', resource: { type: 'model', id: 'acme/small' }, arguments: {} },
       reserved: { calls: 1, cost: { USD: '0.0421' }, egress_bytes: 0 },
     },
+    'of a tool that declares a mapping': {
+      ...allowed,
+      mapped: [{ name: 'read_customer', resource: { type: 'customer', id: 'customer-7' } }],
+    },
     'a further round of a call': {
       ...allowed,
       reserved: { calls: 0, cost: {}, egress_bytes: 0 },

@@ -232,6 +232,7 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
       ['an unknown kind of proof', '/data/proof', 'none'],
       ['an action that nothing names', '/data/action/call'],
       ['an action that two things name', '/data/action/action_digest', sha256('action-digest')],
+      ['a mapping to nothing', '/data/mapped', []],
       ['a round that nothing asked for', '/data/continues', { decision_id: `dec_${'1'.repeat(20)}` }],
       ['an instance of 15 bytes', '/data/instance', 'instance0erp0gateway'],
       ['no version', '/version'],

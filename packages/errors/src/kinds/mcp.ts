@@ -47,6 +47,14 @@ export const mcpErrors = {
       '`params` has a member besides those of the method and `_meta`, such as `inputResponses` in revision 2025-11-25.',
     fix: 'Leave it out: a server could act on it, and no one would have decided on that.',
   },
+  mcp_mapping_refused: {
+    status: 400,
+    retryable: false,
+    title: 'The tool’s declared mapping cannot be honoured for this call',
+    cause:
+      'The tool’s `x-authzen-mapping` names something that the gateway does not understand or decide on, or that this call does not have. `detail` says where.',
+    fix: 'If an argument is missing, send it. Otherwise the server must map by literals and paths, without a subject of its own and without properties.',
+  },
   mcp_session_unknown: {
     status: 404,
     retryable: false,

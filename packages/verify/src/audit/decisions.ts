@@ -1,4 +1,4 @@
-import { type Authority, covers, formatMicros, parseAuthority, parseMicros } from '@bailiwick/authority'
+import { type Authority, covers, coversMapped, formatMicros, parseAuthority, parseMicros } from '@bailiwick/authority'
 import { actionHash, type BudgetAmounts, type EventData, type Grant } from '@bailiwick/contracts'
 import { authorityOf, grantAt, type Meaning, slackMs } from './approvals.ts'
 import { chainTo, type Holder, isAmong } from './delegations.ts'
@@ -69,17 +69,19 @@ function checksOf(meaning: Meaning, decision: Decision): Check[] {
     owners.every((owner) => agents.some((agent) => ownersOf(agent).includes(owner)))
   const isUnchanged = ([server, manifest]: [string, unknown]) =>
     then.some((ms) => registry.get('tool-server', server, ms)?.manifest === manifest)
-  const inScope = point?.resources.some(
-    (scope) =>
-      scope.type === action.resource.type &&
-      (!('id' in scope) || scope.id === action.resource.id) &&
-      (!('id_prefix' in scope) || action.resource.id.startsWith(scope.id_prefix)),
-  )
+  const isInScope = ({ type, id }: { type: string; id: string }) =>
+    point?.resources.some(
+      (scope) =>
+        scope.type === type &&
+        (!('id' in scope) || scope.id === id) &&
+        (!('id_prefix' in scope) || id.startsWith(scope.id_prefix)),
+    ) === true
+  const inScope = [action, ...(data.mapped ?? [])].every(({ resource }) => isInScope(resource))
   return [
     ['V3', actor.agent === grant.agent && actor.request_id === grant.request_id, 'another agent or request'],
     ['V3', Date.parse(grant.not_before) <= at + slackMs && at - slackMs < Date.parse(grant.not_after), 'out of time'],
     ['V3', authority !== undefined && isCovered(authority, data), 'not covered by what was granted'],
-    ['V3', inScope === true, `not the enforcement point of ${action.resource.id}`],
+    ['V3', inScope, `not the enforcement point of ${action.resource.id}`],
     [
       'V3',
       registry.had('policy-set', 'active', at, ({ hash }) => hash === data.policy_set),
@@ -103,6 +105,13 @@ function checksOf(meaning: Meaning, decision: Decision): Check[] {
       'it counts for others than the owners of its agents',
     ],
     ['V3', Object.entries(grant.statement.manifests).every(isUnchanged) || takenBack, 'with a tool that was changed'],
+    [
+      'V3',
+      (data.mapped ?? []).every((each) =>
+        [authority, ...links.map((link) => link.authority)].every((of) => of !== undefined && coversMapped(of, each)),
+      ),
+      'what its tool maps it to is not covered',
+    ],
     ...roundChecks(meaning, decision),
     ['V6', chain !== undefined || takenBack, 'under a chain that does not hold'],
     ['V6', chain === undefined || saysChain(data, links), 'it names another chain than its credential has'],

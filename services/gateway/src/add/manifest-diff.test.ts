@@ -87,3 +87,17 @@ it('names what is new, gone and changed, by its place', () => {
     { kind: 'tools', name: 'wipe', change: 'new', differences: [{ pointer: '', after: tool('Wipes.') }] },
   ])
 })
+
+it('shows a mapping that a tool declares, and where it changed', () => {
+  const of = (id: string | undefined): Manifest => {
+    const mapping = { evaluation: { action: { name: 'read' }, resource: { type: 'customer', id } } }
+    const schema = { type: 'object', ...(id === undefined ? {} : { 'x-authzen-mapping': mapping }) }
+    const tools = { read: { name: 'read', inputSchema: schema } }
+    return { identity: { url: 'u' }, server_info: null, instructions: null, tools, prompts: {}, templates: {} }
+  }
+  const at = '/inputSchema/x-authzen-mapping'
+  expect(diffManifests(of(undefined), of('a'))[0]?.differences).toMatchObject([{ pointer: at }])
+  expect(diffManifests(of('a'), of('$params.arguments.id'))[0]?.differences).toEqual([
+    { pointer: `${at}/evaluation/resource/id`, before: 'a', after: '$params.arguments.id' },
+  ])
+})

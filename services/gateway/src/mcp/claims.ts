@@ -30,6 +30,8 @@ export interface Owner {
 export interface Claims {
   readonly owner: Owner
   readonly audiences: readonly string[]
+  /** The claims that a tool's declared mapping may read. */
+  readonly token: { readonly sub: string; readonly client_id: string }
   /** The ids of the tools that its authority names. A permission cannot name several tools by a prefix. */
   readonly tools: readonly string[]
 }
@@ -57,11 +59,16 @@ export function readClaims(credential: string | undefined): Claims | undefined {
   const payload = decodeBase64url(credential?.split('.')[1] ?? '')
   if (payload === undefined) return undefined
   try {
-    const { client_id, aud, grant, authorization_details } = claimsSchema.parse(parseStrictJson(payload))
+    const { sub, client_id, aud, grant, authorization_details } = claimsSchema.parse(parseStrictJson(payload))
     const key = JSON.stringify([grant.root, grant.delegation ?? null, client_id])
     const named = authorization_details.flatMap(({ permissions }) => permissions.map(({ resource }) => resource))
     const tools = named.flatMap(({ type, id }) => (type === 'tool' && id !== undefined ? [id] : []))
-    return { owner: { grant: grant.root, key, agent: agentIdOf(client_id) }, audiences: [aud].flat(), tools }
+    return {
+      owner: { grant: grant.root, key, agent: agentIdOf(client_id) },
+      audiences: [aud].flat(),
+      token: { sub, client_id },
+      tools,
+    }
   } catch {
     return undefined
   }

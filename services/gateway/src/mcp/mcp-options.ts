@@ -1,4 +1,5 @@
 import type { Clock, RandomSource } from '@bailiwick/kit'
+import type { Mapped } from '@bailiwick/mcp'
 import type { EnforcementPoint, Refusal, Round } from '@bailiwick/pep'
 import type { Caller, Refused, Relayed, RelayRequest } from '@bailiwick/relay'
 import type { ServerEntry } from '../gateway-file.ts'
@@ -19,6 +20,8 @@ export interface DecideOptions {
   signal: AbortSignal
   /** The round of an earlier call that this call goes on with. */
   continues?: Round | undefined
+  /** What the tool's declared mapping makes of the call. */
+  mapped?: readonly Mapped[] | undefined
 }
 
 /** Runs what the decision point allowed; see `Relay.run`. */

@@ -3,6 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
 import {
   answerAction,
+  declaredMapping,
   type Era,
   isObject,
   isReserved,
@@ -225,7 +226,9 @@ export class McpServer implements AsyncDisposable {
     const now = await this.#readings.of(conversation)
     const kind = described[message.method]
     const tool = isCall && name !== undefined ? describedIn(now.manifest, 'tools', name) : undefined
-    const wrong = wrongIn(asked, tool, conversation.tasks)
+    const declared = declaredMapping(tool?.inputSchema, { params: message.params, token: claims.token })
+    const isRefused = declared !== undefined && 'refused' in declared
+    const wrong = wrongIn(asked, tool, conversation.tasks) ?? (isRefused ? declared : undefined)
     if (wrong !== undefined) {
       const refusal = await this.#callers.whyNothing(asked, this.#signedIn(request))
       return refusal === undefined ? refusedAnswer(wrong, { id, era }) : this.#denied(refusal, id, isCall)
@@ -236,9 +239,10 @@ export class McpServer implements AsyncDisposable {
       kind !== undefined && name !== undefined && !isUsable(now.manifest, kind, name)
         ? hashOfUndescribed(now, kind, name)
         : hashFor(this.#pin, now, kind, name)
+    const mapped = isRefused ? undefined : declared
     const isLong = mayGoOn || message.method === 'subscriptions/listen'
     const decided = await conversation.rounds.goOn(actionIn(this.#server, request), (continues) =>
-      this.#decide(request, caller, conversation, { manifest, signal, isLong, continues }),
+      this.#decide(request, caller, conversation, { manifest, signal, isLong, continues, mapped }),
     )
     if ('refused' in decided) return refusedAnswer(decided, { id, era })
     if (decided.allowed) return answerOf(decided)

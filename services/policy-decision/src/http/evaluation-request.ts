@@ -1,5 +1,12 @@
 import type { AuthZenEvaluation, JsonObject } from '@bailiwick/authzen'
-import { callIdSchema, compactJwsSchema, longestAnswerSeconds, sha256Schema } from '@bailiwick/contracts'
+import {
+  callIdSchema,
+  compactJwsSchema,
+  longestAnswerSeconds,
+  mappedActionSchema,
+  mostMapped,
+  sha256Schema,
+} from '@bailiwick/contracts'
 import { type Action, actionDigest } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
@@ -19,6 +26,8 @@ const observedSchema = z.object({
   answer_seconds: z.int().min(1).max(longestAnswerSeconds).optional(),
   /** The hash of what the tool's server says of itself now, where the enforcement point has read that. */
   manifest: sha256Schema.optional(),
+  /** What the tool's declared mapping makes of this call: each must be granted beside the action itself. */
+  mapped: z.array(mappedActionSchema).min(1).max(mostMapped).optional(),
   /**
    * The call goes on with a round of an earlier call, as the enforcement point states (`verifyContinuation` in credentials). `salt`: that
    * of the name of the first round's action, from its permit.

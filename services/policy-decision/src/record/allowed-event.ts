@@ -68,6 +68,7 @@ export function allow(facts: Permitted, salt: () => string, ports: Ports): Allow
       policy_set: facts.asked.policySet,
       policies: facts.policies,
       ...(obligations.length === 0 ? {} : { obligations: [...obligations] }),
+      ...(request.observed.mapped === undefined ? {} : { mapped: request.observed.mapped }),
       ...(facts.continues === undefined
         ? {}
         : { continues: { decision_id: facts.continues.decisionId, asked: facts.continues.asked } }),

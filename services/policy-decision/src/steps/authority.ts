@@ -1,4 +1,4 @@
-import { type Action, type CoveringPermission, covers, lookup, namedPointers } from '@bailiwick/authority'
+import { type Action, type CoveringPermission, covers, coversMapped, lookup, namedPointers } from '@bailiwick/authority'
 import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import { type ChainFault, chainOf, type Holder, type Holders, type Tree } from '@bailiwick/projection'
@@ -109,6 +109,16 @@ export const isScalar = (value: unknown): value is Scalar =>
   typeof value === 'number' ||
   typeof value === 'boolean' ||
   (typeof value === 'string' && value.length <= 2048)
+
+/**
+ * The grant and every link of the chain also cover what the tool's declared mapping makes of the call. Such an action takes nothing, so a
+ * permission that limits uses or money does not cover it.
+ */
+export function mappedActions({ holders, request }: { holders: Holders; request: EvaluationRequest }): Verdict {
+  const mapped = request.observed.mapped ?? []
+  const isCovered = mapped.every((action) => holders.every(({ authority }) => coversMapped(authority, action)))
+  return isCovered ? undefined : refuse('mapped_not_granted')
+}
 
 /** `per_action`: the humans approved one exact action, by its digest. */
 export function exactAction({

@@ -4,15 +4,16 @@ import type { EvaluationRequest } from '../http/evaluation-request.ts'
 import type { ShownProof } from './proof.ts'
 import { refuse, type Verdict } from './steps.ts'
 
-/** The enforcement point is registered for this resource. */
+/** The enforcement point is registered for this resource, and for those that the tool's declared mapping names. */
 export function scope({ point, request }: { point: EnforcementPoint; request: EvaluationRequest }): Verdict {
-  const { type, id } = request.resource
-  const inScope = point.resources.some((scope) => {
-    if (scope.type !== type) return false
-    if ('id' in scope) return scope.id === id
-    return 'id_prefix' in scope ? id.startsWith(scope.id_prefix) : true
-  })
-  return inScope ? undefined : refuse('pep_out_of_scope')
+  const isInScope = ({ type, id }: { type: string; id: string }) =>
+    point.resources.some((scope) => {
+      if (scope.type !== type) return false
+      if ('id' in scope) return scope.id === id
+      return 'id_prefix' in scope ? id.startsWith(scope.id_prefix) : true
+    })
+  const mapped = request.observed.mapped?.map(({ resource }) => resource) ?? []
+  return [request.resource, ...mapped].every(isInScope) ? undefined : refuse('pep_out_of_scope')
 }
 
 /**

@@ -113,6 +113,26 @@ describe('what a call is covered by', () => {
     expect(await cover(w)).toBe('action_not_granted')
   })
 
+  it('is granted together with what the tool’s declared mapping makes of it, at every level and without limits (V3)', async () => {
+    const w = asked()
+    const mapped = [{ name: 'read_customer', resource: { type: 'customer', id: 'c1' } }]
+    Object.assign(w.request, { observed: { mapped } })
+    expect(await cover(w)).toBe('mapped_not_granted')
+    const permission = { actions: ['read_customer'], resource: { type: 'customer', id: 'c1' } }
+    for (const [limits, reason] of [
+      [{}, undefined],
+      [{ max_uses: 1 }, 'mapped_not_granted'],
+      [{ where: { '/n': { max: '1' } } }, 'mapped_not_granted'],
+      [{ resource: { type: 'customer', id: 'c2' } }, 'mapped_not_granted'],
+    ] as const) {
+      const other = asked()
+      Object.assign(other.request, { observed: { mapped } })
+      other.grant.authority.permissions.push({ ...permission, ...limits } as never)
+      const said = await cover(other)
+      expect(typeof said === 'string' ? said : undefined).toBe(reason)
+    }
+  })
+
   it('of state that is stale waits for nothing', async () => {
     const w = asked()
     w.tree.credentials.clear()

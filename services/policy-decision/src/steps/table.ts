@@ -4,7 +4,7 @@ import type { CallingPoint } from '../http/callers.ts'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
 import { round, roundAsked } from '../rounds/rounds.ts'
 import { alive, fresh, toolApproved } from './alive.ts'
-import { authority, chain, exactAction, type Searched } from './authority.ts'
+import { authority, chain, exactAction, mappedActions, type Searched } from './authority.ts'
 import { budget, oneAction } from './budget.ts'
 import { callerWaits, callUnused, proofUnused } from './call.ts'
 import { credential } from './credential.ts'
@@ -50,6 +50,7 @@ export const covered = Steps.from<Known<typeof claimed> & Waiting & Searched>()
   .step(authority)
   .step(exactAction) // before the tool: an action that was never granted is refused for that reason
   .step(toolApproved)
+  .step(mappedActions) // after the tool: people signed its mapping with its description
   .waits(roundAsked) // 7: what it takes depends on it
 
 /** Whether an ALLOW may be given again. The same proof may come again: it was counted once. */
