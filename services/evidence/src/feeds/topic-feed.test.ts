@@ -6,6 +6,8 @@ import { type DecodedEvent, decodeEvent, topicNamed } from '@bailiwick/contracts
 import { systemClock } from '@bailiwick/kit'
 import { leafHash } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
+import type { Running } from '../evidence.fixture.ts'
+import { leafTopics } from '../ingest/topics.ts'
 import { Story } from '../trace/story.fixture.ts'
 
 const openBus = (story: Story): Promise<Bus> =>
@@ -46,11 +48,12 @@ async function until<T>(what: () => Promise<T | undefined>): Promise<T> {
   }
 }
 
-/** Waits until the stream has the whole log. */
-async function toldAll(bus: Bus, size: () => number): Promise<Appended[]> {
+/** Waits until the log has every event of the bus, and the stream the whole log. */
+async function toldAll(bus: Bus, evidence: Running): Promise<Appended[]> {
+  for (const topic of leafTopics) for (const id of await idsOn(bus, topic)) await evidence.integrated(id, 20_000)
   return until(async () => {
     const events = await stream(bus)
-    return events.length > 0 && folded(events).length >= size() ? events : undefined
+    return folded(events).length >= evidence.size() ? events : undefined
   })
 }
 
@@ -60,7 +63,7 @@ it('tells each leaf once, in the order of the log, with who let it happen (V2)',
   const ids = await story.tell(bus)
   await using evidence = await story.evidence(bus)
   for (const decision of ids.decisions) expect(decision).toBeDefined()
-  const events = await toldAll(bus, evidence.size)
+  const events = await toldAll(bus, evidence)
   const { entries } = await story.verified()
   expect(events.map(({ data }) => data.bailiwick.log.index)).toEqual(events.map((_, n) => n))
   for (const [n, { data, id, subject, partitionkey }] of events.entries()) {
@@ -93,7 +96,7 @@ it('names no person whose assertion does not hold (V3)', async () => {
     assertion: (assertion) => ({ ...assertion, signature: Buffer.alloc(70, 1).toString('base64url') }),
   })
   await using evidence = await story.evidence(bus)
-  const events = await toldAll(bus, evidence.size)
+  const events = await toldAll(bus, evidence)
   const allowed = events.filter(({ data }) => data.bailiwick.decision === 'ALLOW')
   expect(allowed.length).toBeGreaterThan(0)
   for (const { data } of allowed) {
@@ -112,7 +115,7 @@ it('waits for the grant of a decision that came into the log before it', async (
   await evidence.integrated((await idsOn(real, 'decisions.v1'))[0] ?? '', 20_000)
   bus.release('grants.v1')
   await evidence.integrated((await idsOn(real, 'grants.v1'))[0] ?? '', 20_000)
-  const events = await toldAll(real, evidence.size)
+  const events = await toldAll(real, evidence)
   const told = events.find(({ data }) => data.bailiwick.decision_id === ids.decisions[0])
   const granted = events.find(({ data }) => data.metadata.event_code === 'grant.created')
   expect(told?.data.bailiwick.log.index).toBeLessThan(granted?.data.bailiwick.log.index ?? 0)
@@ -135,7 +138,7 @@ it('resumes at its position after a restart, and repeats events under the same i
   const position = join(story.at.evidence, 'feeds/evidence.v1.json')
   const run = async () => {
     await using evidence = await story.evidence(bus)
-    return await toldAll(bus, evidence.size)
+    return await toldAll(bus, evidence)
   }
   const first = await run()
   expect(JSON.parse(readFileSync(position, 'utf8'))).toMatchObject({ v: 1, next: first.length, dropped: [] })
@@ -175,6 +178,6 @@ it('does not hold the log up while the bus takes nothing of it, and loses nothin
   for (const id of await idsOn(real, 'decisions.v1')) await evidence.integrated(id, 20_000)
   expect(await stream(real)).toEqual([])
   broken = false
-  const events = await toldAll(real, evidence.size)
+  const events = await toldAll(real, evidence)
   expect(events.map(({ data }) => data.metadata.sequence)).toEqual(events.map((_, n) => n))
 }, 20_000)
