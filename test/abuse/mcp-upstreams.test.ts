@@ -205,7 +205,7 @@ it('a server cannot choose what its calls are judged by: a declared mapping only
   expect(codeOf(await caller.call('slow'))).toBe('mcp_mapping_refused')
   expect(other.http.state.effects).toEqual([])
   expect((await caller.call('read', { invoice: 'billing/read' })).message?.result).toBeDefined()
-  // Nobody signed another mapping: it counts for nothing, though it would allow more.
+  // Another mapping was not signed, and counts for nothing, though it would allow more.
   declare(
     other.http.state.tools.find(({ name }) => name === 'read'),
     likeRead,
