@@ -11,4 +11,3 @@ export {
 export { type Draft, Producer, type ProducerOptions, type Published } from './producer.ts'
 export { Projection, type ProjectionOptions, type Time } from './projection.ts'
 export type { Standing } from './succession.ts'
-export { verifiedAhead } from './verified-ahead.ts'

@@ -46,7 +46,6 @@ async function anIngest({ onTheBus = [] as Message[], consumed = {} } = {}) {
   }
   const participant = {
     keyRing: {
-      verifyAhead: async () => false,
       verifyEvent: (_: Uint8Array, topic: string) =>
         world.isSigned
           ? { ok: true, value: { key: { service: topic === 'registry.v1' ? 'issuer' : 'policy-decision' } } }

@@ -1,6 +1,6 @@
 import type { Bus, Handled, Message, Subscription } from '@bailiwick/bus'
 import { errorCode } from '@bailiwick/errors'
-import { type Voice, verifiedAhead } from '@bailiwick/instance'
+import type { Voice } from '@bailiwick/instance'
 import type { LeafIndex } from '../index/leaf-index.ts'
 import type { Sequencer } from '../log/sequencer.ts'
 import { judgeLeaf, type LeafVerdict } from './judge-leaf.ts'
@@ -45,9 +45,8 @@ type Ingest = IngestOptions & { told: Map<string, Promise<void>>; begun: Set<str
 async function takeBatch(batch: readonly Message[], options: Ingest): Promise<readonly Handled[]> {
   await begin(batch[0], options)
   const taken: Promise<Handled>[] = []
-  const verified = verifiedAhead(options.participant.keyRing, batch)
   for (const message of batch) {
-    const verdict = await judge(message, await verified(), options)
+    const verdict = await judge(message, options)
     if (verdict === undefined) break
     taken.push(take(message, verdict, options))
   }
@@ -70,12 +69,12 @@ async function begin(first: Message | undefined, options: Ingest): Promise<void>
   begun.add(partition)
 }
 
-const judgeOf = (message: Message, { bus, participant }: IngestOptions, isVerified?: boolean): Promise<LeafVerdict> =>
-  judgeLeaf(message, participant, async () => (await bus.ends('registry.v1'))[0] ?? 0, { isVerified })
+const judgeOf = (message: Message, { bus, participant }: IngestOptions): Promise<LeafVerdict> =>
+  judgeLeaf(message, participant, async () => (await bus.ends('registry.v1'))[0] ?? 0)
 
-async function judge(message: Message, isVerified: boolean, options: IngestOptions): Promise<LeafVerdict | undefined> {
+async function judge(message: Message, options: IngestOptions): Promise<LeafVerdict | undefined> {
   try {
-    return await judgeOf(message, options, isVerified)
+    return await judgeOf(message, options)
   } catch (error) {
     if (errorCode(error) === 'deadline_exceeded') return undefined
     throw error

@@ -59,9 +59,8 @@ function aReader(folds: 'the keys' | 'nothing' | 'never', stands = true) {
     if (folds === 'nothing') return
     for (const { type, value } of genesis) if (type === 'service-key') keyRing.certify(value.certificate)
   }
-  const projection = { waitFor, ledger } as unknown as Projection
-  const judge = (message: Message, isVerified?: boolean) =>
-    judgeLeaf(message, { keyRing, projection }, async () => 13, { isVerified })
+  const judge = (message: Message) =>
+    judgeLeaf(message, { keyRing, projection: { waitFor, ledger } as unknown as Projection }, async () => 13)
   return { judge, waited }
 }
 
@@ -71,13 +70,6 @@ it('waits for the registry before it calls a key unknown', async () => {
   expect(waited).toEqual([12])
   expect(await judge(aMessage())).toMatchObject({ kind: 'leaf' })
   expect(waited).toEqual([12])
-})
-
-it('checks all but the signature of bytes whose signature was verified ahead (V12)', async () => {
-  const { judge } = aReader('the keys')
-  expect(await judge(aMessage({ changed: true }), true)).toMatchObject({ kind: 'leaf' })
-  expect(await judge(aMessage({ changed: true }))).toMatchObject({ kind: 'unsigned', code: 'signature_invalid' })
-  expect(await aReader('nothing').judge(aMessage(), true)).toMatchObject({ kind: 'unsigned', code: 'key_unknown' })
 })
 
 it('calls a key unknown that the registry does not certify (V12)', async () => {

@@ -18,15 +18,11 @@ export type Refusal = Exclude<LeafVerdict, { kind: 'leaf' }>
 /** How long a key may take to arrive through the registry, in ms: the registry is a topic of its own. */
 const registryMs = 5000
 
-/**
- * `isVerified`: `KeyRing.verifyAhead` has verified the signature of these bytes. Rejects with `deadline_exceeded` if the registry cannot be
- * read: then there is no verdict.
- */
+/** Rejects with `deadline_exceeded` if the registry cannot be read: then there is no verdict. */
 export async function judgeLeaf(
   message: Message,
   { keyRing, projection }: Pick<Participant, 'keyRing' | 'projection'>,
   registryEnd: () => Promise<number>,
-  { isVerified = false }: { isVerified?: boolean | undefined } = {},
 ): Promise<LeafVerdict> {
   const topic = topicNamed(message.topic)
   if (topic === undefined) return { kind: 'unreadable', code: 'event_type_unknown' }
@@ -34,10 +30,7 @@ export async function judgeLeaf(
   if (!decoded.ok) return { kind: 'unreadable', code: decoded.code }
   const event = decoded.event as DecodedEvent
   if (event.partitionkey !== message.key) return { kind: 'unreadable', code: 'event_malformed' }
-  const { bytes, topic: name, timestamp } = message
-  const at = Date.parse(event.time)
-  const verify = () =>
-    isVerified ? keyRing.claimedSigner(bytes, name, at, timestamp) : keyRing.verifyEvent(bytes, name, at, timestamp)
+  const verify = () => keyRing.verifyEvent(message.bytes, message.topic, Date.parse(event.time), message.timestamp)
   // The registry certifies keys, its own first. It is therefore folded up to this event before the event is judged.
   const folded = async (offset: number) =>
     projection.waitFor({ topic: 'registry.v1', partition: 0, offset }, registryMs)
