@@ -72,7 +72,6 @@ export default defineConfig({
           globalSetup: ['test/e2e/real-parts.setup.ts'],
           setupFiles: ['test/e2e/real-parts.skip.ts'],
           sequence: { groupOrder: 1 },
-          ...sharedModules,
         },
       },
       {
@@ -148,7 +147,6 @@ export default defineConfig({
           globalSetup: ['test/e2e/real-parts.setup.ts'],
           setupFiles: ['test/e2e/real-parts.skip.ts'],
           sequence: { groupOrder: 1 },
-          ...sharedModules,
         },
       },
       {

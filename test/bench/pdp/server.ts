@@ -7,6 +7,7 @@ import type { TwoCores } from './cores.ts'
 
 const keptCharacters = 4000
 const readyWithinMs = 120_000
+const stopsWithinMs = 10_000
 
 /** A measured process, on its core, started as `bailiwick serve` starts one. It ends with the bench, however the bench ends. */
 export class Server implements AsyncDisposable {
@@ -68,9 +69,14 @@ export class Server implements AsyncDisposable {
     await this.#ready()
   }
 
+  /** Stops it in order, so that its log has all that it decided. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    this.#child.kill('SIGKILL')
-    await once(this.#child, 'exit')
+    const ended = once(this.#child, 'exit')
+    this.#child.kill('SIGTERM')
+    this.#child.kill('SIGCONT')
+    const kill = globalThis.setTimeout(() => this.#child.kill('SIGKILL'), stopsWithinMs)
+    await ended
+    clearTimeout(kill)
   }
 }
