@@ -135,6 +135,7 @@ class World implements AsyncDisposable {
     const poorHolders = await poorAgents?.granted(host, approver, () => undefined)
     await agents.begin(holders)
     await poorAgents?.renew(poorHolders ?? [])
+    poorAgents?.learnFrom(agents)
     const relay = opening.use(await passThrough(join(bench.dir, 'relay'), place.upstreamUrl))
     const owned = opening.move()
     const made = { url: gateway.url, relay }

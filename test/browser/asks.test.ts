@@ -139,6 +139,7 @@ describe.skipIf(noBrowser)('requests other than a plain window, in Chromium', ()
       await desk.olivia.press('Back')
       await page.unroute('**/statement')
     }
+    await dialog.waitFor({ state: 'hidden' }) // a dialog takes no keys of the page
     // By its key, a request of high risk waits for Enter before it asks for the passkey.
     await page.keyboard.press('a')
     await does.getByText('Your approval lets this one action happen, once.').waitFor()

@@ -143,6 +143,11 @@ export class Agents {
     await inFlight(8, holders.length, (n) => persistently(() => this.#beginOne(holders[n] as Holder)))
   }
 
+  /** Takes the nonce that other agents have learnt. */
+  learnFrom(others: Agents): void {
+    this.#nonce = others.#nonce
+  }
+
   async #beginOne(holder: Holder): Promise<void> {
     const { call, outcomeOf } = this.#kind
     const { method, headers, body } = this.#signed(holder, call)
