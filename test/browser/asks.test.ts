@@ -139,9 +139,12 @@ describe.skipIf(noBrowser)('requests other than a plain window, in Chromium', ()
       await desk.olivia.press('Back')
       await page.unroute('**/statement')
     }
-    await dialog.waitFor({ state: 'hidden' }) // a dialog takes no keys of the page
     // By its key, a request of high risk waits for Enter before it asks for the passkey.
-    await page.keyboard.press('a')
+    const pressed = async () => {
+      if (!(await dialog.isVisible())) await page.keyboard.press('a')
+      return dialog.isVisible()
+    }
+    await expect.poll(pressed).toBe(true) // the page takes no keys until the last dialog is gone
     await does.getByText('Your approval lets this one action happen, once.').waitFor()
     await page.getByRole('dialog').getByText('"120.00"').waitFor()
     await page.getByRole('dialog').getByText(grantId).waitFor()
