@@ -94,6 +94,11 @@ export class GatewayPlace implements AsyncDisposable {
 function writeConfig(dir: string, mcp: Server, trust?: string): string {
   const path = join(dir, 'gateway.yaml')
   const servers = { [serverName]: { url: `${mcp.url.replace('localhost', '127.0.0.1')}/mcp` } }
-  writeFileSync(path, JSON.stringify({ point, ...(trust === undefined ? {} : { trust }), mcp: servers }))
+  // Many holders are instances of one agent here, and each has its streams.
+  const eachAgent = { streams: 100_000 }
+  writeFileSync(
+    path,
+    JSON.stringify({ point, ...(trust === undefined ? {} : { trust }), each_agent: eachAgent, mcp: servers }),
+  )
   return path
 }
