@@ -164,9 +164,9 @@ const runs: Run[] = [
   {
     name: 'models-race',
     about:
-      'Callers of five sub-agents (64 each, 320 together) race at four gateways for the last dollar of one grant. Never more is spent than there is, less than one reservation is left, and the audit finds nothing.',
+      'Callers of five sub-agents (64 each at each of four gateways, 1,280 together) race for the last dollar of one grant. Never more is spent than there is, less than one reservation is left, and the audit finds nothing.',
     command: [...vitest, '--project', 'e2e', 'test/e2e/models-race.test.ts'],
-    env: { BAILIWICK_CALLERS: '320' },
+    env: { BAILIWICK_CALLERS: '1280' },
     keep: ofTests(/^models-race: /),
   },
   {
