@@ -33,7 +33,7 @@ async function withIndex<T>(
   await using storage = await folder.open()
   const log = await Log.open(storage, logKey, now)
   await using index = await LeafIndex.open(join(folder.dir, 'index'), storage, log.checkpoint)
-  if (add.length > 0) index.add(add, await log.append(add, {}))
+  if (add.length > 0) await index.add(add, await log.append(add, {}))
   return await use(index)
 }
 
@@ -181,7 +181,7 @@ it('counts what agents were told by the hour, each leaf once', async () => {
   ]
   await withIndex(folder, added, async (index) => {
     // As after a crash between indexing and marking it: the same leaves come once more.
-    index.add(added, { size: added.length, root: emptyRoot() })
+    await index.add(added, { size: added.length, root: emptyRoot() })
     expect(index.activity(hour * 3_600_000, (hour + 1) * 3_600_000)).toEqual(counts)
     expect(index.activity((hour + 1) * 3_600_000, (hour + 1) * 3_600_000)).toEqual(counts.slice(0, 1))
     expect(index.activity((hour + 2) * 3_600_000, (hour + 9) * 3_600_000)).toEqual([])
@@ -294,4 +294,21 @@ it('knows up to which number an instance says that its outcomes were answered (V
   const leaves = [said(9, 3), said(7, 2), said(8, 4)].map((outcome, n) => relayed(n, outcome))
   const last = (index: LeafIndex) => [...index.unwholeOutcomes].map((chain) => chain.last)
   await withIndex(folder, leaves, (index) => expect(last(index)).toEqual([[4, undefined]]))
+})
+
+it('lets others have their turn while it adds many leaves', async () => {
+  using folder = new LogFolder()
+  const added = Array.from({ length: 100 }, (_, n) => event(n, {}, n, 'grant.expired', second(n % 60)))
+  await using storage = await folder.open()
+  const log = await Log.open(storage, logKey, now)
+  await using index = await LeafIndex.open(join(folder.dir, 'index'), storage, log.checkpoint)
+  const head = await log.append(added, {})
+  let isOver = false
+  const adding = index.add(added, head).then(() => {
+    isOver = true
+  })
+  await new Promise(setImmediate)
+  expect(isOver).toBe(false)
+  await adding
+  expect(found(index, 'type grant.expired')).toHaveLength(100)
 })

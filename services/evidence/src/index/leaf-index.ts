@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Term, termOf } from '@bailiwick/contracts'
 import { encodeBase64url } from '@bailiwick/credentials'
 import { type Claim, type Order, race, type TreeFact, type TreeFacts } from '@bailiwick/projection'
@@ -15,6 +16,8 @@ import { everyLeaf } from './terms.ts'
 
 /** Leaves of one transaction while the index catches up. */
 const caughtUpAtOnce = 4096
+/** Others may wait for the same thread: it writes a batch in so many transactions, if each then has at least so many leaves. */
+const [mostTurns, fewestAtOnce] = [16, 32]
 
 /**
  * Finds leaves: by their hash, by event id, by their content and time. The index is built from the log, and rebuilt from it whenever the
@@ -58,13 +61,22 @@ export class LeafIndex implements AsyncDisposable {
       index.#apply(leaves)
       leaves = []
     }
-    index.add(leaves, head)
+    await index.add(leaves, head)
     return index
   }
 
-  /** Adds the newest leaves, in order. They can be found when this returns. Throws if they cannot be written. */
-  add(leaves: readonly Uint8Array[], head: TreeHead): void {
-    this.#apply(leaves, head)
+  /**
+   * Adds the newest leaves, in order. They can be found when this resolves. Rejects if they cannot be written. Decisions may be made on the same
+   * thread, so they get their turn in between.
+   */
+  async add(leaves: readonly Uint8Array[], head: TreeHead): Promise<void> {
+    const atOnce = Math.max(fewestAtOnce, Math.ceil(leaves.length / mostTurns))
+    let at = 0
+    for (; leaves.length - at > atOnce; at += atOnce) {
+      this.#apply(leaves.slice(at, at + atOnce))
+      await nextTurn()
+    }
+    this.#apply(leaves.slice(at), head)
   }
 
   /** How many leaves the index has. */

@@ -229,7 +229,7 @@ export class Sequencer implements AsyncDisposable {
         const batch = this.#unpublished.splice(0, published.size - index.size)
         onPublished?.(published, batch.length)
         const leaves = batch.map(({ bytes }) => bytes)
-        index.add(leaves, published)
+        await index.add(leaves, published)
         for (const { key } of batch) this.#underway.delete(key)
         for (const watch of this.#watchers) watch()
         await this.#restFor(restFactor * (monotonic() - began))
