@@ -105,6 +105,12 @@ describe('what a client writes into fields that the proxy writes too', () => {
       'proof_invalid',
       { fields: (f) => replaced(f, 'x-forwarded-uri', 'X-Forwarded-Uri: /open/y') },
     ],
+    ['an id of a decision', 'header_forbidden', { fields: plus('Bailiwick-Decision-Id: dec_other') }],
+    [
+      'Envoy: an id of a decision',
+      'header_forbidden',
+      { entry: 'envoy', fields: plus('Bailiwick-Decision-Id: dec_other') },
+    ],
     ['Range', 'header_forbidden', { fields: plus('Range: bytes=0-1') }],
     ['an upgrade', undefined, { fields: plus('Upgrade: websocket') }],
     [

@@ -59,6 +59,20 @@ describe('the control: without an attack Envoy may send the request on', () => {
   })
 })
 
+it('a client that leaves again and again ends its own questions alone (V18)', async () => {
+  const grpc = new GrpcClient(proxy.world.gateway.grpcUrl ?? '')
+  await using _ = grpc
+  const log = grpc.open(logPath, proxy.metadata({ entry: 'envoy-logged' }))
+  for (let n = 0; n < 2000; n++) {
+    const stream = grpc.open(checkPath, proxy.metadata())
+    stream.write(Buffer.from([0]))
+    await new Promise((resolve) => setImmediate(resolve))
+    stream.close(8)
+  }
+  expect([log.closed, grpc.isClosed]).toEqual([false, false])
+  expect(await grpc.call(checkPath, proxy.metadata())).toMatchObject({ status: 0 })
+})
+
 describe('a path that is read in two ways', () => {
   it.each(spellings)('%s', async (_, code, target) => {
     const answer = await ask({ target, path: code === 'action_not_granted' ? target : '/open/x' })
@@ -89,6 +103,13 @@ describe('attributes and header fields that contradict each other', () => {
     ['a method in small letters', 'method_not_allowed', changed({ method: 'get' })],
     ['another method than the proof is for', 'proof_invalid', changed({ method: 'POST' })],
     ['a target for which the proof is not', 'proof_invalid', changed({ path: '/open/y' })],
+    ['an id of a decision from the client', 'header_forbidden', { fields: plus('Bailiwick-Decision-Id: dec_other') }],
+    ['a mark of the log from the client', 'header_forbidden', { fields: plus('Bailiwick-Log: x') }],
+    [
+      'a connection that ends at the id of the decision (2026-33805)',
+      undefined,
+      { fields: plus('Connection: close, bailiwick-decision-id') },
+    ],
     ['two credentials', undefined, { fields: plus('Authorization: DPoP a.b.c') }],
     ['two proofs', undefined, { fields: plus('DPoP: a.b.c') }],
     ['a line end in a field', 'header_value_forbidden', { fields: plus('X-A: b\r\nx-c: d') }],

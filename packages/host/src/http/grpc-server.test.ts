@@ -1,11 +1,13 @@
 import { once } from 'node:events'
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2'
 import { ServiceError } from '@bailiwick/errors'
-import { afterEach, expect, it } from 'vitest'
+import { after } from '@bailiwick/kit'
+import { afterEach, describe, expect, it } from 'vitest'
 import { logger } from '../observe/logger.ts'
 import { metrics } from '../observe/metrics.ts'
-import { type GrpcServerOptions, grpcServer } from './grpc-server.ts'
+import { type GrpcCall, type GrpcServerOptions, grpcServer } from './grpc-server.ts'
 import { frame, messagesIn } from './grpc-wire.ts'
+import { Http2Wire, requestFields } from './http2-wire.fixture.ts'
 import { testTls } from './tls.fixture.ts'
 
 let opened = new AsyncDisposableStack()
@@ -101,6 +103,59 @@ it('closes a connection whose caller does not prove itself in time, and keeps on
   stranger.on('error', () => undefined)
   await once(stranger, 'close')
   expect(await answerOf(call(client, '/a.B/C'))).toEqual(['0', frame(new Uint8Array()).toString()])
+})
+
+describe('a caller that takes back its call', () => {
+  it.each([
+    ['of an unknown method', '/none'],
+    ['of a method that fails', '/a.B/C'],
+  ])('without an error, %s, does not end the process', async (_, path) => {
+    const { client, url } = await open({ '/a.B/C': joined })
+    const { port } = new URL(url)
+    using wire = await Http2Wire.open(Number(port))
+    const type = ['content-type', 'application/grpc'] as const
+    for (let id = 1; id < 40; id += 2) {
+      wire.headers(id, [...requestFields(Number(port), 'POST', path), type], { ends: false })
+      for (let n = 0; n < 3; n++) wire.data(id, frame(Buffer.alloc(11)).toString(), false)
+      wire.reset(id, 0)
+    }
+    await after(100)
+    const stream = call(client, '/a.B/C')
+    stream.end(frame(Buffer.from('x')))
+    expect((await answerOf(stream))[0]).toBe('0')
+  })
+
+  it('again and again does not end the connection, on which the calls of others are', async () => {
+    const { client } = await open({ '/a.B/C': joined })
+    const other = call(client, '/a.B/C')
+    other.write(frame(Buffer.from('x')))
+    for (let n = 0; n < 3000; n++) {
+      const stream = call(client, '/a.B/C')
+      stream.write('x')
+      await new Promise((resolve) => setImmediate(resolve))
+      stream.close(8)
+    }
+    other.end()
+    expect((await answerOf(other))[0]).toBe('0')
+  })
+})
+
+it('a caller that floods ends a connection only if no caller is proved on it', async () => {
+  const flooding = {
+    mostBytes: 1,
+    async handle({ callerVerified, hangUp, metadata }: GrpcCall) {
+      if (metadata.includes('proved')) callerVerified()
+      hangUp()
+      return new Uint8Array()
+    },
+  }
+  const { client, url } = await open({ '/a.B/C': flooding })
+  expect((await answerOf(call(client, '/a.B/C', { as: 'proved' })))[0]).toBe('0')
+  expect((await answerOf(call(client, '/a.B/C')))[0]).toBe('0')
+  const stranger = connect(url)
+  stranger.on('error', () => undefined)
+  call(stranger, '/a.B/C')
+  await once(stranger, 'close')
 })
 
 it('ends calls without an end when it stops', async () => {

@@ -29,7 +29,7 @@ export interface GrpcCall {
   readonly messages: AsyncIterable<Uint8Array>
   /** Call this once the caller is proved. Until then its connection has little time. */
   callerVerified(): void
-  /** Gives up the whole connection: its caller floods. */
+  /** Gives up the whole connection, unless a caller was proved on it: another one floods. */
   hangUp(): void
 }
 
@@ -115,7 +115,9 @@ export function grpcServer(options: GrpcServerOptions): GrpcServer {
       callerVerified() {
         if (session !== undefined) verified.add(session)
       },
-      hangUp: () => session?.destroy(),
+      hangUp() {
+        if (session !== undefined && !verified.has(session)) session.destroy()
+      },
     }
     const late = timer(stream, method.withinMs, () => end(grpcStatus.deadlineExceeded))
     try {
@@ -168,6 +170,8 @@ function boundedHttp2(tls: Tls, limits: HttpLimits, trusted: BlockList | undefin
   const bounds = {
     settings: { maxConcurrentStreams: mostStreams, maxHeaderListSize: mostMetadataBytes, enableConnectProtocol: false },
     maxSessionInvalidFrames: 100,
+    // Envoy gives up its question when its client leaves. One client that comes and goes must not end the connection for all (Node: 33 a second).
+    ...{ streamResetBurst: 100_000, streamResetRate: 100_000 },
   }
   const server =
     typeof tls === 'object'
@@ -186,7 +190,8 @@ const lingerMs = 1000
 
 /** Ends a call. What its caller still sends is not read. */
 function reply(stream: ServerHttp2Stream, status: GrpcStatus, message?: Uint8Array): void {
-  if (stream.destroyed || stream.headersSent) return
+  // Of a stream that its caller has reset, `respond` would throw.
+  if (stream.closed || stream.destroyed || stream.headersSent) return
   stream.respond(
     { ':status': 200, 'content-type': 'application/grpc', 'grpc-accept-encoding': 'identity' },
     { waitForTrailers: true },

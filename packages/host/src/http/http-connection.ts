@@ -90,7 +90,8 @@ export function boundedServer(
   server.maxConnections = limits.maxConnections
   server.setTimeout(limits.silenceMs)
   const admit = shareConnections(server, limits.maxConnectionsOfOne, trusted)
-  if (http2) speakHttp2(server, { limits, isTls: tls !== undefined, admit })
+  const isProxy = (address = '') => isIn(trusted, plain(address))
+  if (http2) speakHttp2(server, { limits, isTls: tls !== undefined, admit, isProxy })
   return server
 }
 

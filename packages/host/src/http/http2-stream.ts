@@ -4,30 +4,45 @@ import { type Duplex, pipeline } from 'node:stream'
 import { type Refused, ServiceError, toProblem } from '@bailiwick/errors'
 import { type RequestHead, readHead } from './http2-head.ts'
 
-const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants
+const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants
+
+/** Those of `HttpLimits` that the reader of an answer has. */
+interface AnswerLimits {
+  /** For any part of an answer that flows. */
+  silenceMs: number
+  /** For what is left of an answer that is over. */
+  answerMs: number
+}
 
 export interface StreamOptions {
   rawHeaders: readonly string[]
   /** A connection for this request alone; undefined if there is none left. */
   connect: () => Duplex | undefined
-  /** How long the client may take to read what is left of an answer that is over. */
-  answerMs: number
+  limits: AnswerLimits
+  /** Called if the stream carries no request that has a single reading. */
+  onFault: () => void
 }
 
 /**
  * Sends one request of HTTP/2 as one of HTTP/1.1, on a connection of its own, and its answer back. So a body that was framed to hide a second
  * request has nowhere to put it, and all rules for requests hold as they are. An answer that breaks off resets the stream.
  */
-export function serveStream(stream: ServerHttp2Stream, { rawHeaders, connect, answerMs }: StreamOptions): void {
+export function serveStream(stream: ServerHttp2Stream, { rawHeaders, connect, limits, onFault }: StreamOptions): void {
   stream.on('error', () => undefined)
   if (stream.closed || stream.destroyed) return
+  const refuse = (refused: Refused) => {
+    onFault()
+    sendRefused(stream, refused, limits)
+  }
   const head = readHead(rawHeaders)
-  if ('refused' in head) return void refuse(stream, head)
+  if ('refused' in head) return void refuse(head)
   const connection = connect()
   if (connection === undefined) return void stream.close(NGHTTP2_REFUSED_STREAM)
   try {
     const request = open({
       ...{ method: head.method, path: head.target, headers: framed(head, !stream.endAfterHeaders) },
+      // An API's own head has up to 16 KiB, and the server adds fields to it.
+      maxHeaderSize: 65_536,
       // Without an agent, it is used for this request alone.
       createConnection: () => connection,
     })
@@ -35,9 +50,9 @@ export function serveStream(stream: ServerHttp2Stream, { rawHeaders, connect, an
       if (!stream.headersSent) stream.close(NGHTTP2_INTERNAL_ERROR)
     })
     request.on('continue', () => {
-      if (!stream.headersSent && !stream.closed) stream.additionalHeaders({ ':status': 100 })
+      if (isUnanswered(stream)) stream.additionalHeaders({ ':status': 100 })
     })
-    request.on('response', (response) => answer(stream, response, answerMs))
+    request.on('response', (response) => void answer(stream, response, limits))
     stream.once('close', () => request.destroy())
     if (stream.endAfterHeaders) {
       stream.resume()
@@ -45,11 +60,11 @@ export function serveStream(stream: ServerHttp2Stream, { rawHeaders, connect, an
     } else {
       request.flushHeaders()
       // What fails here is known from the request or the stream.
-      pipeline(bodyOf(stream), request, () => undefined)
+      pipeline(bodyOf(stream, refuse), request, () => undefined)
     }
   } catch {
     connection.destroy()
-    refuse(stream, { refused: 'request_malformed', detail: 'a field or a path that HTTP/1.1 does not have' })
+    refuse({ refused: 'request_malformed', detail: 'a field or a path that HTTP/1.1 does not have' })
   }
 }
 
@@ -63,7 +78,7 @@ function framed({ method, fields, hasLength }: RequestHead, hasBody: boolean): s
 }
 
 /** Refuses trailers, and throws before the last part: what follows a body would be in no decision. */
-async function* bodyOf(stream: ServerHttp2Stream): AsyncGenerator<Buffer> {
+async function* bodyOf(stream: ServerHttp2Stream, refuse: (refused: Refused) => void): AsyncGenerator<Buffer> {
   let hasTrailers = false
   stream.once('trailers', () => {
     hasTrailers = true
@@ -75,28 +90,59 @@ async function* bodyOf(stream: ServerHttp2Stream): AsyncGenerator<Buffer> {
     held = chunk
   }
   if (hasTrailers) {
-    refuse(stream, { refused: 'trailers_forbidden', detail: 'the body' })
+    refuse({ refused: 'trailers_forbidden', detail: 'the body' })
     throw new ServiceError('trailers_forbidden')
   }
   if (held !== undefined) yield held
 }
 
-function answer(stream: ServerHttp2Stream, response: IncomingMessage, answerMs: number): void {
-  if (stream.headersSent || stream.closed || stream.destroyed) return void response.destroy()
-  stream.respond(headersOf(response))
-  response.once('close', () => {
-    const late = setTimeout(() => stream.close(NGHTTP2_CANCEL), answerMs)
-    stream.once('close', () => clearTimeout(late))
-  })
-  if (stream.writableEnded) {
-    response.resume()
-    endRequest(stream)
-    return
+const isUnanswered = (stream: ServerHttp2Stream): boolean => !(stream.headersSent || stream.closed || stream.destroyed)
+
+/** Never rejects. */
+async function answer(stream: ServerHttp2Stream, response: IncomingMessage, limits: AnswerLimits): Promise<void> {
+  if (!isUnanswered(stream)) return void response.destroy()
+  try {
+    stream.respond(headersOf(response))
+  } catch {
+    // A status or a field that HTTP/2 does not have. In a listener, the error would end the process.
+    response.destroy()
+    return sendRefused(stream, { refused: 'internal', detail: '' }, limits)
   }
-  pipeline(response, stream, (error) => {
-    if (error === null || error === undefined) endRequest(stream)
-    else if (!stream.closed) stream.close(NGHTTP2_INTERNAL_ERROR)
-  })
+  response.once('close', () => cutAfter(stream, limits.answerMs))
+  try {
+    if (stream.writableEnded) response.resume()
+    else await pass(stream, response, limits)
+    endRequest(stream)
+  } catch {
+    cut(stream)
+  }
+}
+
+/**
+ * Passes the body on part by part. The next part is read once this one has left, so what a client does not read stays at its source. Each
+ * part must leave in time.
+ */
+async function pass(stream: ServerHttp2Stream, response: IncomingMessage, { silenceMs }: AnswerLimits): Promise<void> {
+  for await (const part of response) {
+    const late = setTimeout(() => cut(stream), silenceMs)
+    await new Promise<void>((resolve, reject) => {
+      stream.write(part, (error) => (error ? reject(error) : resolve()))
+    }).finally(() => clearTimeout(late))
+  }
+  stream.end()
+}
+
+/**
+ * Resets a stream at once, so that the part that was sent does not pass for the whole. `close` would send its end before, and wait for a client
+ * that reads no frame.
+ */
+function cut(stream: ServerHttp2Stream): void {
+  stream.destroy(new Error('cut'))
+}
+
+function cutAfter(stream: ServerHttp2Stream, ms: number): void {
+  const late = setTimeout(() => cut(stream), ms)
+  stream.once('close', () => clearTimeout(late))
 }
 
 /** RFC 9113 §8.1: an answer was complete before its request was. */
@@ -107,8 +153,10 @@ function endRequest(stream: ServerHttp2Stream): void {
   stream.close(NGHTTP2_NO_ERROR)
 }
 
-/** Without those about the connection in memory. */
-const ofConnection: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding'])
+/** Fields about a connection (RFC 9113 §8.2.2). That in memory is not the client's. */
+const ofConnection: ReadonlySet<string> = new Set([
+  ...['connection', 'http2-settings', 'keep-alive', 'proxy-connection', 'te', 'transfer-encoding', 'upgrade'],
+])
 
 function headersOf({ statusCode = 500, rawHeaders }: IncomingMessage): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = { ':status': statusCode }
@@ -122,11 +170,10 @@ function headersOf({ statusCode = 500, rawHeaders }: IncomingMessage): OutgoingH
   return headers
 }
 
-/** Answers what has no single reading, and takes no further request on the connection. */
-function refuse(stream: ServerHttp2Stream, { refused, detail }: Refused): void {
-  stream.session?.close()
-  if (stream.headersSent || stream.closed || stream.destroyed) return
-  const problem = toProblem(new ServiceError(refused, detail))
+/** Answers by a problem document. The other streams of the connection may be another agent's, and go on. */
+function sendRefused(stream: ServerHttp2Stream, { refused, detail }: Refused, { answerMs }: AnswerLimits): void {
+  if (!isUnanswered(stream)) return
+  const problem = toProblem(new ServiceError(refused, detail === '' ? undefined : detail))
   const body = Buffer.from(JSON.stringify(problem))
   stream.respond({
     ...{ ':status': problem.status, 'content-type': 'application/problem+json' },
@@ -135,4 +182,5 @@ function refuse(stream: ServerHttp2Stream, { refused, detail }: Refused): void {
   if (!stream.writableEnded) stream.end(body)
   stream.resume()
   stream.once('finish', () => endRequest(stream))
+  cutAfter(stream, answerMs)
 }

@@ -6,6 +6,7 @@ export type Field = readonly [name: string, value: string]
 const types = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, goAway: 7, windowUpdate: 8, continuation: 9 }
 const endStream = 0x1
 const endHeaders = 0x4
+const hasPadding = 0x8
 
 /** What became of a stream. */
 export interface Outcome {
@@ -80,8 +81,31 @@ export class Http2Wire implements Disposable {
     this.frame(types.data, ends ? endStream : 0, id, Buffer.from(body))
   }
 
-  reset(id: number): void {
-    this.frame(types.reset, 0, id, Buffer.from([0, 0, 0, 8]))
+  /** A body's last part, with as many bytes behind it that mean nothing. */
+  padded(id: number, body: string, bytes: number): void {
+    const padding = Buffer.alloc(bytes)
+    this.frame(
+      types.data,
+      endStream | hasPadding,
+      id,
+      Buffer.concat([Buffer.from([bytes]), Buffer.from(body), padding]),
+    )
+  }
+
+  reset(id: number, code = 8): void {
+    this.frame(types.reset, 0, id, Buffer.from([0, 0, 0, code]))
+  }
+
+  /** Lets the server send so many bytes more, on one stream or (0) on all together. */
+  widen(id: number, bytes = 2 ** 31 - 1 - 65_535): void {
+    const payload = Buffer.alloc(4)
+    payload.writeUInt32BE(bytes)
+    this.frame(types.windowUpdate, 0, id, payload)
+  }
+
+  /** Reads nothing more. */
+  stopReading(): void {
+    this.#socket.pause()
   }
 
   ping(): void {

@@ -1,78 +1,14 @@
 import { once } from 'node:events'
-import { type ClientHttp2Session, connect, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2'
+import type { OutgoingHttpHeaders } from 'node:http2'
 import { get } from 'node:https'
 import { createConnection } from 'node:net'
-import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { after } from '@bailiwick/kit'
 import { describe, expect, it } from 'vitest'
-import { aServer, type Fixture, listening, speak } from './http.fixture.ts'
-import type { HttpServerOptions } from './http.ts'
+import { aServer, listening, speak } from './http.fixture.ts'
+import { ask, both, held, patiently, post } from './http2.fixture.ts'
 import { Http2Wire, requestFields } from './http2-wire.fixture.ts'
 import { testTls } from './tls.fixture.ts'
-
-const patiently = { timeout: 20_000 }
-
-/** A server that speaks both, with a few more routes, and a client of HTTP/2. */
-async function both(options: Partial<HttpServerOptions> = {}) {
-  const fixture = await aServer({ http2: true, ...options })
-  const { server } = fixture
-  const closed: boolean[] = []
-  let handled = 0
-  server.addHook('preHandler', async () => void handled++)
-  server.get('/fields', async (request, reply) => {
-    reply.header('x-twice', ['a', 'b']).header('x-caller', request.caller)
-    return { fields: request.raw.rawHeaders, version: request.raw.httpVersion }
-  })
-  server.get('/endless', { config: { handlerMs: 2 ** 31 - 1 } }, async (_, reply) => {
-    reply.raw.once('close', () => closed.push(reply.raw.writableFinished))
-    const answer = new Readable({ read: () => undefined })
-    answer.push('begun')
-    return answer
-  })
-  server.get('/broken', async (_, reply) => {
-    reply.hijack()
-    reply.raw.writeHead(200, { 'content-length': '100' })
-    reply.raw.write('half')
-    setTimeout(() => reply.raw.destroy(), 20)
-    return reply
-  })
-  server.get('/large', async () => 'x'.repeat(4 * 1024 * 1024))
-  const port = await listening(fixture)
-  const scheme = options.tls ? 'https' : 'http'
-  const session = connect(`${scheme}://localhost:${port}`, options.tls ? { ca: testTls.certificate } : {})
-  session.on('error', () => undefined)
-  return {
-    ...{ fixture, port, session, closed, handled: () => handled },
-    async [Symbol.asyncDispose]() {
-      session.destroy()
-      await fixture[Symbol.asyncDispose]()
-    },
-  }
-}
-
-interface Answer {
-  headers: IncomingHttpHeaders
-  body: string
-  /** The code of a reset. */
-  reset: number
-}
-
-async function ask(session: ClientHttp2Session, headers: OutgoingHttpHeaders, body?: string): Promise<Answer> {
-  const stream = session.request(headers, { endStream: body === undefined })
-  if (body !== undefined) stream.end(body)
-  let heard: IncomingHttpHeaders = {}
-  stream.on('response', (fields) => {
-    heard = fields
-  })
-  const arrived = await text(stream).catch(() => '')
-  if (!stream.closed) await once(stream, 'close').catch(() => undefined)
-  return { headers: heard, body: arrived, reset: stream.rstCode }
-}
-const json = { 'content-type': 'application/json' }
-const post = (path: string, more: OutgoingHttpHeaders = {}) => ({ ':method': 'POST', ':path': path, ...json, ...more })
-const held = ({ server }: Fixture) =>
-  new Promise<number>((resolve) => server.server.getConnections((_, count) => resolve(count)))
 
 describe('a request of HTTP/2', () => {
   it('is one of HTTP/1.1 to its route, on a connection that carries nothing else', async () => {
@@ -250,6 +186,13 @@ describe('a client of HTTP/2 that does harm (V18)', () => {
     ['sends settings without end (2019-9515)', (wire) => wire.settings([[3, 100]])],
     ['pings without end (2019-9512)', (wire) => wire.ping()],
     ['sends empty frames without end (2019-9518)', (wire, port, n) => empty(wire, port, n)],
+    [
+      'makes the server take back its streams (2025-8671)',
+      (wire, port, n) => {
+        wire.headers(2 * n + 1, requestFields(port, 'POST', '/echo'), { ends: false })
+        wire.widen(2 * n + 1, 2 ** 31 - 1)
+      },
+    ],
     ['sends requests that are none', (wire, port, n) => wire.headers(2 * n + 1, requestFields(port, 'GET', ''))],
   ])('and %s loses its connection, and no other client anything', async (_, attack) => {
     await using at = await both({ limits: { requestMs: 1000, headersMs: 500, keepAliveMs: 500, answerMs: 200 } })

@@ -10,6 +10,7 @@ import { ConnectionEnd } from './memory-connection.ts'
 interface SessionLimits {
   headersMs: number
   keepAliveMs: number
+  silenceMs: number
   answerMs: number
   maxConnections: number
 }
@@ -19,20 +20,34 @@ export interface Http2Options {
   isTls: boolean
   /** Counts a connection of the server, and destroys one that is too much. */
   admit: (connection: Duplex & { remoteAddress?: string | undefined }) => void
+  /** Whether a trusted proxy has this address. Many agents share its connections. */
+  isProxy: (address: string | undefined) => boolean
 }
+
+/** How many streams of one connection may be at fault: reset by the client, or no request at all. */
+const mostFaults = 32
 
 /** What one client may do on one connection. nghttp2 adds its own limits: 8 CONTINUATION frames a head, 1,000 replies that wait. */
 const bounds = {
   settings: { maxConcurrentStreams: 100, maxHeaderListSize: 16_384, enableConnectProtocol: false },
   maxSettings: 32,
   /** Frames that no lawful client sends. */
-  maxSessionInvalidFrames: 32,
-  maxSessionRejectedStreams: 32,
+  maxSessionInvalidFrames: mostFaults,
+  maxSessionRejectedStreams: mostFaults,
   /** Streams that a client begins and takes back (CVE-2023-44487): so many at once, and so many a second. */
   streamResetBurst: 200,
   streamResetRate: 33,
   /** Routes may send a field twice. */
   strictSingleValueFields: false,
+}
+
+/** Without those limits that a single agent behind a proxy could reach for all others. Faults of the connection itself still end it. */
+const boundsOfProxies = {
+  ...bounds,
+  maxSessionInvalidFrames: 2 ** 32 - 1,
+  maxSessionRejectedStreams: 2 ** 32 - 1,
+  streamResetBurst: 1_000_000,
+  streamResetRate: 1_000_000,
 }
 
 /** RFC 9113 §3.4. */
@@ -44,13 +59,19 @@ const sessionsOf = new WeakMap<Server, Set<ServerHttp2Session>>()
  * Lets a server speak HTTP/2 too: over TLS with clients that choose it (ALPN), in the clear with those that begin with it. Each stream becomes
  * a request of HTTP/1.1 to the same server (decision 78). Call it before the server listens.
  */
-export function speakHttp2(server: Server, { limits, isTls, admit }: Http2Options): void {
+export function speakHttp2(server: Server, { limits, isTls, admit, isProxy }: Http2Options): void {
   const event = isTls ? 'secureConnection' : 'connection'
   const [first] = server.listeners(event)
   const serve = first as (connection: Duplex) => void
   server.removeListener(event, serve)
   const http1 = (connection: Duplex) => serve.call(server, connection)
-  const http2 = (socket: Socket) => void factory.emit('connection', socket)
+  const [ofClients, ofProxies] = [createServer(bounds), createServer(boundsOfProxies)]
+  const http2 = (socket: Socket) => {
+    const shared = isProxy(socket.remoteAddress)
+    const factory = shared ? ofProxies : ofClients
+    factory.once('session', (session) => begin(session, socket, shared))
+    factory.emit('connection', socket)
+  }
   server.on(event, (socket: Socket) => {
     if (isTls) return (socket as TLSSocket).alpnProtocol === 'h2' ? http2(socket) : http1(socket)
     choose(socket, limits.headersMs, http1, http2)
@@ -59,12 +80,17 @@ export function speakHttp2(server: Server, { limits, isTls, admit }: Http2Option
   const sessions = new Set<ServerHttp2Session>()
   sessionsOf.set(server, sessions)
   let streams = 0
-  const factory = createServer(bounds)
-  factory.on('session', (session) => {
+  const begin = (session: ServerHttp2Session, socket: Socket, shared: boolean) => {
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
-    const { remoteAddress, remotePort } = session.socket
-    const idle = boundSession(session, limits)
+    const { remoteAddress, remotePort } = socket
+    const idle = boundSession(session, socket, limits)
+    let faults = 0
+    const onFault = () => {
+      faults++
+      // What is under way is answered.
+      if (!shared && faults > mostFaults) session.close()
+    }
     const connect = (): ConnectionEnd | undefined => {
       if (streams >= limits.maxConnections) return undefined
       const [near, far] = ConnectionEnd.pair({ remoteAddress, remotePort, isEncrypted: isTls })
@@ -77,9 +103,9 @@ export function speakHttp2(server: Server, { limits, isTls, admit }: Http2Option
       return near
     }
     session.on('stream', (stream, _headers, _flags, rawHeaders) =>
-      serveStream(stream, { rawHeaders, connect, answerMs: limits.answerMs }),
+      serveStream(stream, { rawHeaders, connect, limits, onFault }),
     )
-  })
+  }
 }
 
 /** Tells all clients that no further request is taken. Those that were begun are answered. */
@@ -88,17 +114,21 @@ export function endSessions(server: Server): void {
 }
 
 /** Ends a session on which no request is under way, at the latest when its reader has had the time for what is left of the answers. */
-function boundSession(session: ServerHttp2Session, { keepAliveMs, answerMs }: SessionLimits) {
+function boundSession(session: ServerHttp2Session, socket: Socket, { keepAliveMs, answerMs }: SessionLimits) {
   let underWay = 0
   let timer: NodeJS.Timeout | undefined
   const wait = () => {
     clearTimeout(timer)
     timer = setTimeout(() => {
       session.close()
-      timer = setTimeout(() => session.destroy(), answerMs)
+      timer = setTimeout(() => {
+        session.destroy()
+        // The session would wait for what is left of its frames to be read.
+        socket.destroy()
+      }, answerMs)
     }, keepAliveMs)
   }
-  session.once('close', () => clearTimeout(timer))
+  socket.once('close', () => clearTimeout(timer))
   wait()
   return {
     waitFor(connection: ConnectionEnd): void {
@@ -106,7 +136,7 @@ function boundSession(session: ServerHttp2Session, { keepAliveMs, answerMs }: Se
       clearTimeout(timer)
       connection.once('close', () => {
         underWay--
-        if (underWay === 0 && !session.destroyed) wait()
+        if (underWay === 0 && !socket.destroyed) wait()
       })
     },
   }

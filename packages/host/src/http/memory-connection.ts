@@ -7,6 +7,9 @@ export interface Peer {
   readonly isEncrypted: boolean
 }
 
+/** So many bytes at once are given to a reader, who takes the next ones when it wants them. */
+const mostAtOnce = 16_384
+
 /** One end of a connection in memory. A server of HTTP can take it in place of a socket. */
 export class ConnectionEnd extends Duplex {
   remoteAddress: string | undefined
@@ -18,9 +21,12 @@ export class ConnectionEnd extends Duplex {
   #taken: (() => void) | undefined
   #silence: NodeJS.Timeout | undefined
 
-  /** The two ends of one connection. The second one says that it comes from `peer`. */
+  /**
+   * The two ends of one connection. The second one says that it comes from `peer`. The first one takes nothing in advance: what its reader
+   * does not read, the writer still holds, and waits.
+   */
   static pair({ remoteAddress, remotePort, isEncrypted }: Peer): [near: ConnectionEnd, far: ConnectionEnd] {
-    const [near, far] = [new ConnectionEnd(), new ConnectionEnd()]
+    const [near, far] = [new ConnectionEnd({ readableHighWaterMark: 0 }), new ConnectionEnd()]
     near.#other = far
     far.#other = near
     Object.assign(far, { remoteAddress, remotePort, ...(isEncrypted ? { encrypted: true } : {}) })
@@ -50,16 +56,23 @@ export class ConnectionEnd extends Duplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     this.#silence?.refresh()
-    const other = this.#other
-    if (other === undefined || other.destroyed) return
     // Nothing would be read of it, and so nothing taken.
     if (chunk.length === 0) return void process.nextTick(done)
-    other.#silence?.refresh()
-    other.#taken = () => {
-      this.#silence?.refresh()
-      done()
+    let given = 0
+    const give = () => {
+      const other = this.#other
+      if (given >= chunk.length) return done()
+      if (other === undefined || other.destroyed) return
+      const part = chunk.subarray(given, given + mostAtOnce)
+      given += part.length
+      other.#silence?.refresh()
+      other.#taken = () => {
+        this.#silence?.refresh()
+        give()
+      }
+      other.push(part)
     }
-    other.push(chunk)
+    give()
   }
 
   override _final(done: (error?: Error | null) => void): void {

@@ -241,6 +241,7 @@ describe('header fields', () => {
     ['Range', ['Range', 'bytes=0-0,0-0'], 'header_forbidden'],
     ['another method', ['X-HTTP-Method-Override', 'DELETE'], 'header_forbidden'],
     ['another method, spelled otherwise', ['X-Method-Override', 'DELETE'], 'header_forbidden'],
+    ['the id of a decision', ['Bailiwick-Decision-Id', 'dec_1'], 'header_forbidden'],
     ['another target', ['X-Original-URL', '/admin'], 'header_forbidden'],
     ['another target, spelled otherwise', ['X-Rewrite-Url', '/admin'], 'header_forbidden'],
     ['a coding of the body', ['Content-Encoding', 'gzip'], 'content_encoding_forbidden'],

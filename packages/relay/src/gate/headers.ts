@@ -45,6 +45,8 @@ const taken: ReadonlySet<string> = new Set([
   'x-real-ip',
 ])
 const addedByProxies = /^(?:forwarded|via|x-forwarded-.*)$/
+/** Only a point itself writes these, such as the id of its decision: an API or a log would take a caller's own for one. */
+const written = /^bailiwick-(?!call-id$)/
 
 const connectionOptions: ReadonlySet<string> = new Set(['close', 'keep-alive', 'te'])
 
@@ -60,7 +62,7 @@ export function checkHeaders(rawHeaders: RawHeaders): { headers: RawHeaders } | 
     const lower = name.toLowerCase()
     if (!token.test(name)) return refuse('header_name_forbidden', 'a header field')
     if (!value.test(text)) return refuse('header_value_forbidden', lower)
-    if (forbidden.has(lower)) return refuse('header_forbidden', lower)
+    if (forbidden.has(lower) || written.test(lower)) return refuse('header_forbidden', lower)
     if (addedByProxies.test(lower)) continue
     if (fields.has(lower)) {
       const isFraming = lower === 'content-length' || lower === 'transfer-encoding'

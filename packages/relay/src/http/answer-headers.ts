@@ -13,6 +13,7 @@ const ends: ReadonlySet<string> = new Set([
   'clear-site-data',
   'connection',
   'dpop-nonce',
+  'http2-settings',
   'keep-alive',
   'proxy-authenticate',
   'proxy-authentication-info',

@@ -152,6 +152,11 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (status < 100 || status > 599) {
+      // Any three digits can be on the wire. HTTP defines no other classes (RFC 9110 §15), and HTTP/2 cannot carry some of these.
+      this.fail(new ServiceError('upstream_failed', 'a status that does not exist'))
+      return
+    }
     if (status < 200) {
       this.#informational++
       if (this.#informational > mostInformational)

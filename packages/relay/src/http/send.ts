@@ -34,17 +34,21 @@ export async function sendExecuted(
   }
 }
 
-/** Writes a body as fast as its reader takes it. Throws what the body throws. `over`: the call has ended, whether or not the reader reads. */
+/**
+ * Writes a body as fast as its reader takes it, part by part: the body ends for its source once its last part has left. Throws what the body
+ * throws. `over`: the call has ended, whether or not the reader reads.
+ */
 export async function pour(response: Writable, body: Executed['body'], over: Promise<unknown>): Promise<void> {
   let goOn: () => void = () => undefined
-  for (const event of ['drain', 'close']) response.on(event, () => goOn())
+  response.on('close', () => goOn())
   // A client that does not read must not keep a call that was cut.
   void over.then(() => goOn())
   for await (const chunk of body) {
     if (response.destroyed) return
     const { promise, resolve } = withResolvers<void>()
     goOn = resolve
-    if (!response.write(chunk)) await promise
+    response.write(chunk, () => resolve())
+    await promise
   }
 }
 

@@ -39,6 +39,8 @@ export interface AccessLogsOptions {
   metrics: Pick<Metrics, 'counter'>
   /** How many requests may wait for their log at once; the outcome of a further one is `not_observed` at once. */
   mostWaiting?: number
+  /** How many of them may be of one agent. */
+  mostOfAgent?: number
 }
 
 const notObserved: Effect = { status: 'not_observed' }
@@ -50,15 +52,19 @@ const notObserved: Effect = { status: 'not_observed' }
 export class AccessLogs implements Disposable {
   readonly #random: RandomSource
   readonly #most: number
+  readonly #mostOfAgent: number
   readonly #count: (result: LogResult) => void
   readonly #waiting = new Map<string, Waiting>()
+  /** How many wait of each agent. */
+  readonly #ofAgents = new Map<string, number>()
   #isClosed = false
   /** What became of those that wait no more, the oldest first. */
   readonly #ended = new Map<string, { entry: string; how: 'reported' | 'late' }>()
 
-  constructor({ random, metrics, mostWaiting = 10_000 }: AccessLogsOptions) {
+  constructor({ random, metrics, mostWaiting = 10_000, mostOfAgent = 2500 }: AccessLogsOptions) {
     this.#random = random
     this.#most = mostWaiting
+    this.#mostOfAgent = mostOfAgent
     const entries = metrics.counter(
       'gateway_access_log_entries_total',
       'Entries of access logs of proxies, by what became of them',
@@ -68,9 +74,14 @@ export class AccessLogs implements Disposable {
     this.#count = (result) => entries.inc({ result })
   }
 
-  /** Waits for the log of a request that was just allowed to the proxy of this entry. Undefined: too many wait, or the gateway stops. */
-  expect(entry: string, withinMs: number): Expected | undefined {
-    if (this.#isClosed || this.#waiting.size >= this.#most) return undefined
+  /**
+   * Waits for the log of a request that was just allowed to the proxy of this entry. Undefined: too many wait, in all or of this verified
+   * agent, or the gateway stops.
+   */
+  expect(entry: string, agent: string, withinMs: number): Expected | undefined {
+    const own = this.#ofAgents.get(agent) ?? 0
+    if (this.#isClosed || this.#waiting.size >= this.#most || own >= this.#mostOfAgent) return undefined
+    this.#ofAgents.set(agent, own + 1)
     const mark = encodeBase64url(this.#random(16))
     const { promise, resolve } = Promise.withResolvers<Effect>()
     const late = setTimeout(() => this.#waiting.get(mark)?.end('late', notObserved), withinMs).unref()
@@ -79,6 +90,7 @@ export class AccessLogs implements Disposable {
       end: (how, effect) => {
         clearTimeout(late)
         this.#waiting.delete(mark)
+        this.#leave(agent)
         this.#remember(mark, entry, how)
         resolve(effect)
       },
@@ -106,6 +118,12 @@ export class AccessLogs implements Disposable {
     if (known.entry !== entry) return 'foreign'
     if (known.how === undefined) return 'reported'
     return known.how === 'late' ? 'late' : 'repeated'
+  }
+
+  #leave(agent: string): void {
+    const left = (this.#ofAgents.get(agent) ?? 1) - 1
+    if (left > 0) this.#ofAgents.set(agent, left)
+    else this.#ofAgents.delete(agent)
   }
 
   #remember(mark: string, entry: string, how: 'reported' | 'late'): void {

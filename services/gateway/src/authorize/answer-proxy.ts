@@ -5,6 +5,9 @@ import { type Asking, proxyField } from './asked-about.ts'
 import type { Authorized, Authorizer } from './authorizer.ts'
 import type { Authorizers } from './authorizers.ts'
 
+/** The field with the decision's id, which the proxy adds to the request that it sends on. */
+export const decisionField = 'bailiwick-decision-id'
+
 /** The answer to a proxy, over HTTP or gRPC. */
 export type ProxyAnswer =
   | {
@@ -98,7 +101,9 @@ const never = [
   ...['x-envoy-upstream-rq-per-try-timeout-ms', 'x-envoy-upstream-alt-stat-name', 'x-envoy-auth-partial-body'],
 ]
 
+/** Never the field that the gateway adds: Envoy removes after it has added. */
 function removedBy({ fields }: Authorized, { rawHeaders }: Asking): string[] {
   const names = rawHeaders.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase())
-  return [...new Set([...never, ...names.filter((name) => !framing.has(name) && !fields.has(name))])]
+  const isKept = (name: string) => framing.has(name) || fields.has(name) || name === decisionField
+  return [...new Set([...never, ...names.filter((name) => !isKept(name))])]
 }

@@ -12,7 +12,7 @@ import {
   type SecretPort,
   secretsIn,
 } from '@bailiwick/relay'
-import { audienceFault } from '../mcp/claims.ts'
+import { audienceFault, readClaims } from '../mcp/claims.ts'
 import { apiManifest } from '../proxy/api-manifest.ts'
 import { type ToAction, toActionOf } from '../proxy/operations.ts'
 import type { Behind } from '../served.ts'
@@ -102,6 +102,7 @@ export class Authorizer implements Behind {
     const { credential, proof, callId, htu } = head.caller
     const reason = audienceFault(credential, [address, ...audiences])
     if (reason !== undefined) return refusal(reason)
+    const agent = readClaims(credential)?.owner.agent ?? ''
     const guarded = await point.guard(
       {
         ...{ credential, proof, callId, htu, htm: head.method, bytes: body },
@@ -111,7 +112,7 @@ export class Authorizer implements Behind {
         manifest: apiManifest(this.entry),
       },
       async (): Promise<Expected | undefined> =>
-        logSeconds === undefined ? undefined : logs.expect(name, logSeconds * 1000),
+        logSeconds === undefined ? undefined : logs.expect(name, agent, logSeconds * 1000),
       (expected) => expected?.outcome ?? {},
     )
     if (guarded.allowed) {

@@ -1,5 +1,5 @@
 import { logField } from '../authorize/access-logs.ts'
-import type { ProxyAnswer } from '../authorize/answer-proxy.ts'
+import { decisionField, type ProxyAnswer } from '../authorize/answer-proxy.ts'
 import { field, integerField } from './protobuf.ts'
 
 /** `google.rpc.Code`. A message without a status would mean OK, so it is always written. */
@@ -20,7 +20,7 @@ export function checkResponse(answer: ProxyAnswer): Uint8Array {
   const { decisionId, removed, logMark } = answer
   return Buffer.concat([
     field(1, integerField(1, rpc.ok)),
-    field(3, headerOption(['bailiwick-decision-id', decisionId]), ...removed.map((name) => field(5, name))),
+    field(3, headerOption([decisionField, decisionId]), ...removed.map((name) => field(5, name))),
     // A struct with one member. Envoy keeps it, and neither the client nor the API sees it.
     ...(logMark === undefined ? [] : [field(4, field(1, field(1, logField), field(2, field(3, logMark))))]),
   ])

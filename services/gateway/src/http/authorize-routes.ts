@@ -1,7 +1,7 @@
 import { gatewayRoutes } from '@bailiwick/contracts/api'
 import type { HttpReply, HttpRequest, HttpServer } from '@bailiwick/host'
 import { logField } from '../authorize/access-logs.ts'
-import { answerProxy } from '../authorize/answer-proxy.ts'
+import { answerProxy, decisionField } from '../authorize/answer-proxy.ts'
 import type { Authorizer } from '../authorize/authorizer.ts'
 import type { Authorizers } from '../authorize/authorizers.ts'
 import { bodyFault, versionFault } from './request-rules.ts'
@@ -47,6 +47,6 @@ export function authorizeRoutes(http: HttpServer, authorizers: Pick<Authorizers,
     request.callerVerified()
     if (proxy === 'envoy') reply.header('x-envoy-auth-headers-to-remove', removed.join(','))
     if (logMark !== undefined) reply.header(logField, logMark)
-    return reply.code(200).header('bailiwick-decision-id', decisionId).send()
+    return reply.code(200).header(decisionField, decisionId).send()
   }
 }
