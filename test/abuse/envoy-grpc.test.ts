@@ -59,20 +59,6 @@ describe('the control: without an attack Envoy may send the request on', () => {
   })
 })
 
-it('a client that leaves again and again ends its own questions alone (V18)', async () => {
-  const grpc = new GrpcClient(proxy.world.gateway.grpcUrl ?? '')
-  await using _ = grpc
-  const log = grpc.open(logPath, proxy.metadata({ entry: 'envoy-logged' }))
-  for (let n = 0; n < 2000; n++) {
-    const stream = grpc.open(checkPath, proxy.metadata())
-    stream.write(Buffer.from([0]))
-    await new Promise((resolve) => setImmediate(resolve))
-    stream.close(8)
-  }
-  expect([log.closed, grpc.isClosed]).toEqual([false, false])
-  expect(await grpc.call(checkPath, proxy.metadata())).toMatchObject({ status: 0 })
-})
-
 describe('a path that is read in two ways', () => {
   it.each(spellings)('%s', async (_, code, target) => {
     const answer = await ask({ target, path: code === 'action_not_granted' ? target : '/open/x' })
@@ -330,6 +316,21 @@ describe('the log of Envoy', () => {
     const large = framed(Buffer.alloc(1), 0, 64 * 1024 * 1024)
     expect(await proxy.grpc.call(logPath, proxy.metadata(), large)).toEqual({ status: 8, messages: [] })
   })
+})
+
+// Last, because it uses up what this machine may ask as a stranger.
+it('a client that leaves again and again ends its own questions alone (V18)', async () => {
+  const grpc = new GrpcClient(proxy.world.gateway.grpcUrl ?? '')
+  await using _ = grpc
+  const log = grpc.open(logPath, proxy.metadata({ entry: 'envoy-logged' }))
+  for (let n = 0; n < 1500; n++) {
+    const stream = grpc.open(checkPath, proxy.metadata())
+    stream.write(Buffer.from([0]))
+    await new Promise((resolve) => setImmediate(resolve))
+    stream.close(8)
+  }
+  expect([log.closed, grpc.isClosed]).toEqual([false, false])
+  expect(await grpc.call(checkPath, proxy.metadata())).toMatchObject({ status: 0 })
 })
 
 it('every request has one outcome, and an auditor finds all in order', async () => {
