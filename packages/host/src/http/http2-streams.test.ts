@@ -100,7 +100,7 @@ describe('an answer that HTTP/2 cannot carry', () => {
 })
 
 describe('an answer that its client does not read (V18)', () => {
-  it('stays at its source, but for a few parts', async () => {
+  it('stays at its source, except a few parts', async () => {
     let made = 0
     await using at = await both({ limits: { graceMs: 100 } }, (server) => {
       server.get('/flow', async () => new Readable({ read: flow((bytes) => (made += bytes)) }))
