@@ -50,7 +50,7 @@ export class FakeInstallation implements AsyncDisposable {
     },
   })
   requests: (request: Received) => Reply = () => ({ status: 404, body: { code: 'access_request_unknown' } })
-  completion: () => Reply = () => ({ status: 404, body: { code: 'grant_unknown' } })
+  completion: (received: Received) => Reply = () => ({ status: 404, body: { code: 'grant_unknown' } })
   api: (request: Received) => Reply | Promise<Reply> = () => ({ body: { done: true } })
   readonly #server: Server = createServer((request, response) => void this.#serve(request, response))
 
@@ -109,7 +109,7 @@ export class FakeInstallation implements AsyncDisposable {
 
   #reply(received: Received): Reply | Promise<Reply> {
     if (received.path === '/oauth/token') return this.#tokenReply(received)
-    if (received.path.startsWith('/oauth/grants/')) return this.completion()
+    if (received.path.startsWith('/oauth/grants/')) return this.completion(received)
     return received.path.startsWith('/access/') ? this.requests(received) : this.api(received)
   }
 

@@ -4,13 +4,13 @@ export { connectedSidecar } from './connected.ts'
 export {
   acceptAt,
   type FoundPlace,
-  isOfUser,
   type LocalPlace,
   type Loopback,
   listenLoopback,
   listenPlaces,
   mcpPlace,
   mostConnections,
+  onlyOfUser,
   serveAt,
   writeAnswer,
 } from './loopback.ts'

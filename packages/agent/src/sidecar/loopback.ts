@@ -66,10 +66,10 @@ export async function listenPlaces(
 ): Promise<Loopback> {
   const find = (target: string) => placeIn(places, secret, target)
   const server = createServer((request, response) => {
-    if (!isOfUser(request.socket, user)) return void response.destroy()
     serve(find, request, response).catch(() => response.destroy())
   })
   server.maxConnections = mostConnections
+  onlyOfUser(server, user)
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   const { port: bound } = server.address() as AddressInfo
@@ -83,20 +83,24 @@ export async function listenPlaces(
   }
 }
 
-const usersOf = new WeakMap<Socket, number | 'unowned' | 'unknown'>()
+/** Connections that came another way. */
+const vouched = new WeakSet<Socket>()
 
 /** Hands a connection that came another way to a server. The caller has seen to whose it is. */
 export function acceptAt(server: Server, socket: Socket): void {
-  usersOf.set(socket, 'unknown')
+  vouched.add(socket)
   server.emit('connection', socket)
 }
 
-/** Whether a program of this user is at the other end, as far as the system says. Asked once for each connection. */
-export function isOfUser(socket: Socket, user: number | undefined): boolean {
-  if (user === undefined) return true
-  const known = usersOf.get(socket) ?? peerUser(socket)
-  usersOf.set(socket, known)
-  return known === user || known === 'unknown'
+/**
+ * Closes the connections of all programs but those of this user, as they arrive: a program that says nothing would otherwise hold a place.
+ * A connection of which the system does not say whose it is is closed too.
+ */
+export function onlyOfUser(server: Server, user: number | undefined): void {
+  if (user === undefined) return
+  server.on('connection', (socket: Socket) => {
+    if (!vouched.has(socket) && peerUser(socket) !== user) socket.destroy()
+  })
 }
 
 export interface FoundPlace {

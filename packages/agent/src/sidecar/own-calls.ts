@@ -34,7 +34,10 @@ export class OwnCalls {
       if (name === requestAccess) return await this.#requestAccess(call, args, say)
       if (name === accessStatus) return await this.#status(call, args, say)
       if (name === completeTask) {
-        const { grantId, name: task } = await this.#at.tasks.complete()
+        const ended = await this.#at.tasks.complete()
+        if (ended === undefined)
+          return say('The task was ended before. There was nothing left to end.', { status: 'completed' })
+        const { grantId, name: task } = ended
         return say('The task is ended. Its permissions are gone.', { status: 'completed', grant_id: grantId, task })
       }
     } catch (error) {

@@ -1,9 +1,12 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, isIPv4, type Socket } from 'node:net'
+import { endianness } from 'node:os'
 
 interface Ends {
+  readonly remoteAddress?: string | undefined
   readonly remotePort?: number | undefined
+  readonly localAddress?: string | undefined
   readonly localPort?: number | undefined
 }
 
@@ -12,28 +15,46 @@ const tables = ['/proc/net/tcp', '/proc/net/tcp6']
 const readings = 3
 
 /**
- * The user whose program is at the other end of a connection to 127.0.0.1, as the kernel of Linux knows it; `unknown` where it does not say.
- * A program that closed its end already is no one's: the kernel then names no user, or root.
+ * The user whose program is at the other end of a connection within this machine, as the kernel of Linux knows it. Undefined unless the kernel
+ * names one user for exactly these two ends. An end that its program closed belongs to no socket any more, and the kernel then writes root.
  */
-export function peerUser({ remotePort = 0, localPort = 0 }: Ends): number | 'unowned' | 'unknown' {
-  const ends = [remotePort, localPort].map((port) => `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`)
+export function peerUser({ remoteAddress, remotePort, localAddress, localPort }: Ends): number | undefined {
+  const near = endsIn(remoteAddress, remotePort)
+  const far = endsIn(localAddress, localPort)
   for (let n = 0; n < readings; n++) {
-    const texts = tables.flatMap((table) => textOf(table))
-    if (texts.length === 0) return 'unknown'
-    for (const line of texts.join('\n').split('\n')) {
-      // Of an IPv6 socket, the last four bytes are the address in IPv4.
-      const [, local = '', remote = '', , , , , user = ''] = line.trim().split(/\s+/)
-      if (local.endsWith(ends[0] ?? '-') && remote.endsWith(ends[1] ?? '-')) return Number(user)
-    }
+    const found = tables.flatMap((table) => usersIn(table, near, far))
+    if (found.length > 0) return new Set(found).size === 1 ? found[0] : undefined
   }
-  return 'unowned'
+  return undefined
 }
 
-function textOf(path: string): string[] {
+/** The users of the sockets between these ends. */
+function usersIn(table: string, near: readonly string[], far: readonly string[]): (number | undefined)[] {
+  return textOf(table)
+    .split('\n')
+    .flatMap((line) => {
+      const [, local = '', remote = '', , , , , user, , inode] = line.trim().split(/\s+/)
+      if (!near.includes(local) || !far.includes(remote)) return []
+      return inode === undefined || inode === '0' ? [undefined] : [Number(user)]
+    })
+}
+
+/** How the tables write an end: in IPv4, and as the IPv6 address that stands for it. The kernel writes words in the order of its machine. */
+function endsIn(address = '', port = 0): string[] {
+  if (!isIPv4(address)) return []
+  const bytes = address.split('.').map(Number)
+  const isLittle = endianness() === 'LE'
+  const word = Buffer.from(isLittle ? bytes.toReversed() : bytes).toString('hex')
+  const mapped = `${'0'.repeat(16)}${isLittle ? 'ffff0000' : '0000ffff'}${word}`
+  const hexPort = port.toString(16).padStart(4, '0')
+  return [word, mapped].map((each) => `${each}:${hexPort}`.toUpperCase())
+}
+
+function textOf(path: string): string {
   try {
-    return [readFileSync(path, 'latin1')]
+    return readFileSync(path, 'latin1')
   } catch {
-    return []
+    return ''
   }
 }
 
@@ -47,5 +68,5 @@ export async function tellsUsers(): Promise<boolean> {
   near.destroy()
   far.destroy()
   server.close()
-  return user === process.getuid?.()
+  return user !== undefined && user === process.getuid?.()
 }

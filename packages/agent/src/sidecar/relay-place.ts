@@ -3,9 +3,9 @@ import { after } from '@bailiwick/kit'
 import type { McpRequest } from '@bailiwick/mcp'
 import type { Agent } from '../agent.ts'
 import { problemAnswer } from './answers.ts'
-import { endsTask } from './denied.ts'
 import { forwardedFields, returnedFields } from './fields.ts'
 import type { LocalPlace } from './loopback.ts'
+import { underFirst } from './under-first.ts'
 
 export interface RelayPlaceOptions {
   agent: Pick<Agent, 'fetch'>
@@ -22,11 +22,6 @@ export interface RelayPlaceOptions {
   mostBytes: number
 }
 
-/** Denials after which another grant may cover the same request. Nothing was done. */
-const forOthers: ReadonlySet<string | undefined> = new Set([
-  ...['action_not_granted', 'argument_out_of_bounds', 'cost_invalid', 'uses_exhausted', 'budget_exhausted'],
-])
-const isForOthers = (code: string | undefined): boolean => code !== undefined && (forOthers.has(code) || endsTask(code))
 const codeOf = ({ headers }: Response): string | undefined => headers.get('bailiwick-denied') ?? undefined
 
 /** The decision point may learn of a grant and its credential a moment after the agent. */
@@ -40,30 +35,6 @@ const beginning = { tries: 25, ms: 200 }
 export function relayPlace({ agent, address, grants, patienceMs, mostBytes }: RelayPlaceOptions): LocalPlace {
   /** Grants under which something was answered: the decision point knows them. */
   const begun = new Set<string>()
-
-  /** Under the first grant that is not denied. Of several denials, one about this very action says most. */
-  async function forwardUnderAny(request: McpRequest, url: URL, signal: AbortSignal): Promise<Response> {
-    const [grantId, ...others] = grants()
-    if (grantId === undefined) throw new ServiceError('grant_not_active', 'no task covers this')
-    let denied: Response | undefined
-    for (const [n, each] of [grantId, ...others].entries()) {
-      const isLast = n === others.length
-      try {
-        const response = await forward(request, url, { grantId: each, signal })
-        if (!isForOthers(codeOf(response))) {
-          await denied?.body?.cancel()
-          return response
-        }
-        const isBetter = denied === undefined || codeOf(denied) === 'action_not_granted'
-        await (isBetter ? denied : response)?.body?.cancel()
-        if (isBetter) denied = response
-      } catch (error) {
-        if (signal.aborted || !isForOthers(errorCode(error)) || (isLast && denied === undefined)) throw error
-      }
-    }
-    if (denied === undefined) throw new ServiceError('invariant_broken', 'there was no answer')
-    return denied
-  }
 
   async function forward(
     request: McpRequest,
@@ -103,7 +74,10 @@ export function relayPlace({ agent, address, grants, patienceMs, mostBytes }: Re
       if (request.body.length > 0 && ['GET', 'HEAD'].includes(request.method))
         return problemAnswer('request_malformed', 'a body that the method does not have')
       try {
-        const response = await forwardUnderAny(request, url, signal)
+        const response = await underFirst(grants(), {
+          ...{ codeOf, signal, drop: ({ body }: Response) => body?.cancel() },
+          attempt: (grantId) => forward(request, url, { grantId, signal }),
+        })
         // To most clients 401 says that their own key is wrong. They have none.
         const status = response.status === 401 ? 403 : response.status
         return { status, headers: returnedFields(response.headers), body: response.body ?? Buffer.alloc(0) }

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ask, namesIn, SidecarWorld, textIn, tool } from './sidecar.fixture.ts'
+import type { StandingGrant } from './standing-grant.ts'
 
 // Rules split a request: each tool has a grant of its own.
 
@@ -71,4 +72,45 @@ it('keeps the binding token of every denial', async () => {
   const denied = await world.send({ id: 3, method: 'prompts/get', params: { name: 'p' } }, { session })
   expect(denied.message.error.data.code).toBe('action_not_granted')
   expect(denied.text).not.toMatch(/binding|elsewhere/)
+})
+
+describe('several grants that stand', () => {
+  const authority = {
+    ...{ type: 'bailiwick_task', task: 'read', budget: { calls: 9 }, max_depth: 0, max_children: 0 },
+    permissions: [{ actions: ['tools/call'], resource: { type: 'tool', id: 'billing/read' } }],
+  }
+  const standing = Object.values(split).map((grantId) => ({ grantId, authority }) as StandingGrant)
+  beforeEach(async () => {
+    await world[Symbol.asyncDispose]()
+    world = await SidecarWorld.open({ standing })
+    world.split = split
+    world.tools = [tool('read'), tool('write')]
+    session = (await world.send({ id: 1, method: 'initialize', params: hello })).session
+  })
+  const grantsOf = (method: string) =>
+    sent(method).map(({ headers }) => /grt_\w+/.exec(headers.authorization ?? '')?.[0])
+
+  it('are tried one after the other, until one is not denied for its own sake', async () => {
+    // The gateway finds the tool in the second grant only.
+    world.split = { read: split.write, write: split.read }
+    expect(textIn(await call('read'))).toBe('read done')
+    expect(grantsOf('tools/call')).toEqual([split.read, split.write])
+    expect(textIn(await call('write'))).toBe('write done')
+    expect(world.effects.map(({ name }) => name)).toEqual(['read', 'write'])
+  })
+
+  it('are denied together, and once', async () => {
+    world.split = { read: 'grt_cccccccccccccccccccc' }
+    expect(textIn(await call('read'))).toContain('action_not_granted')
+    expect(grantsOf('tools/call')).toEqual(Object.values(split))
+    expect(world.effects).toEqual([])
+  })
+
+  it('end together, also if one was over already', async () => {
+    world.fake.completion = ({ path }) =>
+      path.includes(split.read) ? { status: 409, body: { code: 'grant_not_active' } } : { body: {} }
+    expect(textIn(await call('bailiwick_complete_task'))).toContain('ended')
+    expect(world.fake.at('/oauth/grants/')).toHaveLength(2)
+    expect(textIn(await call('bailiwick_complete_task'))).toContain('ended before')
+  })
 })

@@ -233,10 +233,11 @@ describe('a task', () => {
     await approve()
     expect(textIn(await world.call('bailiwick_complete_task'))).toContain('ended')
     expect(world.fake.at('/oauth/grants/')).toHaveLength(1)
-    expect((await world.call('bailiwick_complete_task')).message.result).toMatchObject({
-      isError: true,
-      structuredContent: { code: 'grant_unknown' },
-    })
+    // Again: there is nothing to be done, and nothing failed.
+    const again = (await world.call('bailiwick_complete_task')).message.result
+    expect(again).toMatchObject({ structuredContent: { status: 'completed' } })
+    expect([again.isError ?? false, again.content[0].text]).toEqual([false, expect.stringContaining('ended before')])
+    expect(world.fake.at('/oauth/grants/')).toHaveLength(1)
     await world.call('bailiwick_request_access', ask)
     await approve()
     await world.sidecar[Symbol.asyncDispose]()
@@ -244,6 +245,13 @@ describe('a task', () => {
     await granted()
     await world.sidecar[Symbol.asyncDispose]()
     expect(world.fake.at('/oauth/grants/')).toEqual([])
+  })
+
+  it('cannot be ended where there was none', async () => {
+    expect((await world.call('bailiwick_complete_task')).message.result).toMatchObject({
+      isError: true,
+      structuredContent: { code: 'grant_unknown' },
+    })
   })
 
   it('that is over is asked for again', async () => {

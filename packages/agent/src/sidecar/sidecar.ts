@@ -41,6 +41,7 @@ import { type Session, Sessions } from './sessions.ts'
 import type { SidecarOptions } from './sidecar-options.ts'
 import { type Asked, Tasks } from './tasks.ts'
 import { ToolCalls } from './tool-calls.ts'
+import { underFirst } from './under-first.ts'
 
 export type { SidecarOptions }
 
@@ -80,7 +81,7 @@ class McpSidecar implements Sidecar {
     const urlOf = (asked: Asked) => this.#urlOf(asked)
     this.#calls = new ToolCalls({
       ...{ tasks: this.#tasks, urlOf, random: options.random },
-      forward: (call, action) => this.#forward(call, action),
+      forward: (call, action, grantId) => this.#forward(call, action, grantId),
       actionOf: (request) => this.#actionOf(request),
       holdMs: Math.min(options.holdSeconds ?? 0, longestHoldSeconds) * 1000,
     })
@@ -327,7 +328,12 @@ class McpSidecar implements Sidecar {
   async #decided(call: Call): Promise<ClientAnswer> {
     const action = await this.#actionOf(call.request)
     if ('refused' in action) return refusedAnswer(action, { id: call.message.id, era: call.era })
-    const answer = await this.#forward(call, action)
+    const grants = this.#tasks.grantsFor(action)
+    const attempt = (grantId?: string) => this.#forward(call, action, grantId)
+    const { signal } = call
+    const answer = await (grants.length === 0
+      ? attempt()
+      : underFirst(grants, { attempt, codeOf: denialCodeIn, signal }))
     if (denialCodeIn(answer) === undefined) return answer
     const message = parsed((await wholeOf(answer.body)).toString('utf8')) ?? {}
     const { code, denial } = deniedIn(message, action) ?? {}

@@ -45,6 +45,7 @@ export class Tasks implements AsyncDisposable {
   readonly #onCompleting: TasksOptions['onCompleting']
   readonly #report: (line: string) => void
   #current: CurrentTask | undefined
+  #hasCompleted = false
 
   constructor(agent: Agent, { grantId, standing = [], onChange, onCompleting, report }: TasksOptions) {
     this.#agent = agent
@@ -145,14 +146,23 @@ export class Tasks implements AsyncDisposable {
     void this.#giveBack(before)
   }
 
-  /** The grant under which an action is done: the first one that covers it, or that at least is for the same tool. */
-  grantFor(action: Action | undefined): string | undefined {
+  /**
+   * The grants under which an action is tried, one after the other: those that cover it, those that at least are for the same tool, and the
+   * others. Where rules split the request, it is the one of the tool.
+   */
+  grantsFor(action: Action): string[] {
     const { grantId, grants, standing = [] } = this.#current ?? {}
-    if (action === undefined) return grantId
     const { id } = action.resource
-    const covering = standing.find(({ authority }) => covers(authority, action).covered)
-    const near = standing.find(({ authority }) => authority.permissions.some(({ resource }) => resource.id === id))
-    return grants?.get(id) ?? covering?.grantId ?? near?.grantId ?? grantId
+    const own = grants?.get(id)
+    if (own !== undefined || grantId === undefined) return own === undefined ? [] : [own]
+    const covering = standing.filter(({ authority }) => covers(authority, action).covered)
+    const near = standing.filter(({ authority }) => authority.permissions.some(({ resource }) => resource.id === id))
+    return [...new Set([...covering.map(idOf), ...near.map(idOf), grantId, ...standing.map(idOf)])]
+  }
+
+  /** The grant under which something is done that is tried under one alone. */
+  grantFor(action: Action | undefined): string | undefined {
+    return action === undefined ? this.#current?.grantId : this.grantsFor(action)[0]
   }
 
   /** The grants of the current task. */
@@ -171,16 +181,23 @@ export class Tasks implements AsyncDisposable {
     this.#onChange()
   }
 
-  /** Gives the current task back. Throws `grant_unknown` if there is none, and the errors of `Agent.complete`. */
-  async complete(): Promise<CurrentTask> {
+  /**
+   * Gives the current task back; undefined if that was done before, and no task followed. A grant that is over already needs nothing. Throws
+   * `grant_unknown` if there was no task, and the errors of `Agent.complete`.
+   */
+  async complete(): Promise<CurrentTask | undefined> {
     const task = this.#current
+    if (task === undefined && this.#hasCompleted) return undefined
     if (task === undefined) throw new ServiceError('grant_unknown', 'there is no task')
     for (const grantId of grantsOf(task)) {
       const completion = this.#agent.complete({ grantId })
       this.#onCompleting?.(grantId, completion)
-      await completion
+      await completion.catch((error: unknown) => {
+        if (errorCode(error) !== 'grant_not_active') throw error
+      })
     }
     if (this.#current === task) this.#current = undefined
+    this.#hasCompleted = true
     this.#onChange()
     return task
   }
@@ -216,6 +233,8 @@ export interface TasksOptions {
   onCompleting?: ((grantId: string, completion: Promise<void>) => void) | undefined
   report: (line: string) => void
 }
+
+const idOf = ({ grantId }: StandingGrant): string => grantId
 
 const grantsOf = ({ grantId, grants, standing = [] }: CurrentTask): ReadonlySet<string> =>
   new Set([grantId, ...(grants?.values() ?? []), ...standing.map((each) => each.grantId)])

@@ -10,11 +10,12 @@ import { requestAccess } from './own-tools.ts'
 import { keepNewest } from './sessions.ts'
 import type { SidecarOptions } from './sidecar-options.ts'
 import type { Asked, Tasks } from './tasks.ts'
+import { underFirst } from './under-first.ts'
 
 export interface ToolCallsOptions {
   tasks: Tasks
-  /** Sends a call on, under the grant for its action. */
-  forward: (call: Call, action: Action) => Promise<ClientAnswer>
+  /** Sends a call on, under this grant. */
+  forward: (call: Call, action: Action, grantId: string | undefined) => Promise<ClientAnswer>
   actionOf: (request: McpRequest) => Promise<ReturnType<typeof mcpAction>>
   /** Where a human answers. */
   urlOf: (asked: Asked) => string
@@ -27,6 +28,11 @@ export interface ToolCallsOptions {
 const afterApproval = { tries: 25, ms: 200 }
 /** Begins the `requestState` of the sidecar's own questions. */
 const ownState = 'bailiwick.'
+
+/** A denial, and the grant under which it was made. */
+interface DeniedCall extends Denied {
+  readonly grantId: string | undefined
+}
 
 interface Waiting {
   readonly asked: Asked
@@ -60,30 +66,40 @@ export class ToolCalls {
     return held({ call, asked, url: this.#options.urlOf(asked), holdMs: this.#options.holdMs }, then)
   }
 
-  /** The gateway's answer to a call, or its denial. */
-  async #attempt(call: Call, action: Action): Promise<ClientAnswer | Denied> {
-    const grantId = this.#tasks.grantFor(action)
+  /** The gateway's answer to a call, or its denial: that of the first grant that covers the call. */
+  async #attempt(call: Call, action: Action): Promise<ClientAnswer | DeniedCall> {
+    const grants = this.#tasks.grantsFor(action)
+    const attempt = (grantId: string | undefined) => this.#attemptUnder(call, action, grantId)
+    const codeOf = (answer: ClientAnswer | DeniedCall) => ('code' in answer ? answer.code : undefined)
+    const { signal } = call
+    const answer = await (grants.length === 0 ? attempt(undefined) : underFirst(grants, { attempt, codeOf, signal }))
+    if ('code' in answer && answer.denial !== undefined && answer.code !== 'step_up_required')
+      // A denial that waits for a yes is of its grant alone, and no task answers it.
+      this.#tasks.denied(answer.denial)
+    return answer
+  }
+
+  async #attemptUnder(call: Call, action: Action, grantId: string | undefined): Promise<ClientAnswer | DeniedCall> {
     let answer: ClientAnswer
     try {
-      answer = await this.#options.forward(call, action)
+      answer = await this.#options.forward(call, action, grantId)
     } catch (error) {
       const code = errorCode(error)
       if (grantId === undefined || this.#tasks.grants.has(grantId)) throw error
-      return { code, reason: `The task is over. Call ${requestAccess} if you still need it.`, denial: undefined }
+      const reason = `The task is over. Call ${requestAccess} if you still need it.`
+      return { code, reason, denial: undefined, grantId }
     }
     if (denialCodeIn(answer) === undefined) return answer
     const body = await wholeOf(answer.body)
     const denied = deniedIn(parsed(body.toString('utf8')) ?? {}, action)
     if (denied === undefined) return { ...answer, body }
-    // A denial that waits for a yes is of its grant alone, and no task answers it.
-    if (denied.denial !== undefined && denied.code !== 'step_up_required') this.#tasks.denied(denied.denial)
     if (grantId !== undefined && endsTask(denied.code)) this.#tasks.lost(grantId)
-    return denied
+    return { ...denied, grantId }
   }
 
   /** A call that waits for a human's yes is asked for, if its client can wait, or can show the human where to answer. */
-  async #denied(call: Call, action: Action, denied: Denied): Promise<ClientAnswer> {
-    const grantId = this.#tasks.grantFor(action)
+  async #denied(call: Call, action: Action, denied: DeniedCall): Promise<ClientAnswer> {
+    const { grantId } = denied
     const canWait = this.#options.holdMs > 0 || showsUrls(call)
     if (denied.code !== 'step_up_required' || denied.denial === undefined || grantId === undefined || !canWait)
       return this.#refusal(call, denied)

@@ -27,6 +27,8 @@ export interface ContainedProgram {
   user?: Pick<OwnUser, 'uid' | 'gid' | 'before'> | undefined
   /** In place of the network of this machine. */
   network?: Pick<OwnNetwork, 'folder'> | undefined
+  /** Sockets, or folders of sockets, that a program without a network sees as they are. */
+  shown?: readonly string[]
 }
 
 /**
@@ -34,18 +36,43 @@ export interface ContainedProgram {
  * there the covers belong to a more powerful namespace, so the command cannot take them away, even as root. When this shell ends, the
  * kernel ends every process that is left in the namespace.
  */
-const first = [
-  'n=$1; shift',
-  'while [ "$n" -gt 0 ]; do',
-  '  if [ -d "$1" ]; then mount -t tmpfs -o ro,size=4k,mode=555 none "$1"; else mount --bind /dev/null "$1"; fi || exit 97',
-  '  n=$((n-1)); shift',
-  'done',
-  '"$@"',
-  'exit $?',
-].join('\n')
+const first = (isAlone: boolean) =>
+  [
+    'n=$1; shift',
+    'while [ "$n" -gt 0 ]; do',
+    '  if [ -d "$1" ]; then mount -t tmpfs -o ro,size=4k,mode=555 none "$1"; else mount --bind /dev/null "$1"; fi || exit 97',
+    '  n=$((n-1)); shift',
+    'done',
+    ...(isAlone ? [loopback, coverSockets] : []),
+    '"$@"',
+    'exit $?',
+  ].join('\n')
 
 /** A new network has a loopback that is down, and nothing else. */
 const loopback = 'ip link set lo up || exit 96'
+
+/** Opens the kernel's list of the sockets of this machine, for `coverSockets`: in a new network it would be empty. */
+const openSockets = 'exec 3</proc/net/unix && exec "$@"'
+
+/**
+ * A socket with a path is no part of the network: through one, a program could have another one look up a name or send a message. It covers all
+ * that there are, except the shown ones. One that went away meanwhile need not be covered.
+ */
+const coverSockets = [
+  'm=$1; shift',
+  'while read -r _ _ _ _ _ _ _ path; do',
+  '  [ -S "$path" ] || continue',
+  '  i=0',
+  '  for shown do',
+  '    [ "$i" -lt "$m" ] || break',
+  '    case $path in "$shown" | "$shown"/*) continue 2 ;; esac',
+  '    i=$((i+1))',
+  '  done',
+  '  mount --bind /dev/null "$path" </dev/null || [ ! -S "$path" ] || exit 95',
+  'done <&3',
+  'exec 3<&-',
+  'shift "$m"',
+].join('\n')
 
 const probeMs = 10_000
 
@@ -56,7 +83,7 @@ const probeMs = 10_000
  */
 export async function containmentOf(
   wish: ContainmentWish,
-  { hidden, cwd, env, user, network }: ContainedProgram,
+  { hidden, cwd, env, user, network, shown = [] }: ContainedProgram,
 ): Promise<Containment> {
   const asUser = user?.before ?? []
   if (wish === 'never' && network !== undefined)
@@ -72,9 +99,10 @@ export async function containmentOf(
     promisify(execFile)(command, [...words, 'true'], { env, timeout: probeMs })
   // An `env` that is not that of GNU may not know signals: a program is then killed by the first one.
   const who = user ?? userInfo()
-  const gentle = [...asUser, ...wordsBefore(covered, who, { isGentle: true, network })]
+  const alone = network && { folder: network.folder, shown: [network.folder, ...shown] }
+  const gentle = [...asUser, ...wordsBefore(covered, who, { isGentle: true, alone })]
   if (await works(gentle).catch(() => false)) return { before: gentle, isContained: true }
-  const before = [...asUser, ...wordsBefore(covered, who, { isGentle: false, network })]
+  const before = [...asUser, ...wordsBefore(covered, who, { isGentle: false, alone })]
   try {
     await works(before)
     return { before, isContained: true }
@@ -94,16 +122,19 @@ const handled = ['INT', 'TERM', 'HUP', 'QUIT']
 function wordsBefore(
   covered: readonly string[],
   { uid, gid }: { uid: number; gid: number },
-  { isGentle, network }: { isGentle: boolean; network: ContainedProgram['network'] },
+  { isGentle, alone }: { isGentle: boolean; alone: { folder: string; shown: readonly string[] } | undefined },
 ): string[] {
-  const namespaces = ['--user', '--map-root-user', '--mount', '--pid', ...(network === undefined ? [] : ['--net'])]
+  const isAlone = alone !== undefined
+  const namespaces = ['--user', '--map-root-user', '--mount', '--pid', ...(isAlone ? ['--net'] : [])]
   return [
     // The kernel kills `unshare` with this process, and its namespace with `unshare`.
     ...['setpriv', '--pdeathsig', 'KILL', '--'],
     ...(isGentle ? ['sh', '-c', `trap '' ${handled.join(' ')}; exec "$@"`, 'sh'] : []),
+    ...(isAlone ? ['sh', '-c', openSockets, 'sh'] : []),
     ...['unshare', ...namespaces, '--fork', '--mount-proc', '--kill-child', '--'],
-    ...['sh', '-c', network === undefined ? first : `${loopback}\n${first}`, 'sh', String(covered.length), ...covered],
-    ...(network === undefined ? [] : [process.execPath, '-e', bridgeScript, network.folder]),
+    ...['sh', '-c', first(isAlone), 'sh', String(covered.length), ...covered],
+    ...(isAlone ? [String(alone.shown.length), ...alone.shown] : []),
+    ...(isAlone ? [process.execPath, '-e', bridgeScript, alone.folder] : []),
     ...['unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, '--'],
     ...(isGentle ? ['env', `--default-signal=${handled.join(',')}`] : []),
   ]

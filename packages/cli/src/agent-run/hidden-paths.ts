@@ -49,6 +49,12 @@ const doorsOf = (uid: number): string[] => [
   ...['/run/docker.sock', '/var/run/docker.sock', '/run/containerd/containerd.sock', '/run/podman/podman.sock'],
 ]
 
+/** Folders of the programs that look names up for others: by their sockets, a program without a network would still ask the world. */
+const resolvers = [
+  ...['/run/nscd', '/var/run/nscd', '/run/systemd/resolve', '/run/nslcd', '/var/run/nslcd', '/var/lib/sss/pipes'],
+  ...['/run/avahi-daemon'],
+]
+
 export interface HiddenOptions {
   /** The agent's key file. */
   key: string
@@ -56,17 +62,18 @@ export interface HiddenOptions {
   data: string
   hide: readonly string[]
   show: readonly string[]
+  network: 'host' | 'none'
 }
 
 /**
  * What a contained program sees as empty: the agent's key, the data directory if there is one, the usual places of credentials below the home
- * folder and those that variables name, sockets of programs that would run something for it, each socket that a variable names, and what the
- * person names. Without `show`, and without what is inside a folder that is hidden itself. Throws `config_invalid` for a path of `hide` that
+ * folder and that of the program's user, and those that variables name, sockets of programs that would run something for it, each socket that a
+ * variable names, and what the person names. Without `show`, and without what is inside a folder that is hidden itself. Throws `config_invalid` for a path of `hide` that
  * does not exist: the person would think that it is hidden.
  */
 export function hiddenPaths(
-  { key, data, hide, show }: HiddenOptions,
-  { env, cwd, uid }: { env: Io['env']; cwd: string; uid: number },
+  { key, data, hide, show, network }: HiddenOptions,
+  { env, cwd, user }: { env: Io['env']; cwd: string; user: { uid: number; home?: string } },
 ): string[] {
   const absolute = (path: string) => resolve(cwd, path)
   const shown = new Set(show.map(absolute))
@@ -74,8 +81,9 @@ export function hiddenPaths(
   const missing = hide.find((path) => !existsSync(absolute(path)))
   if (missing !== undefined) throw new ServiceError('config_invalid', `--hide: ${missing} does not exist`)
   const usual = [
-    ...(HOME === undefined ? [] : stores.map((path) => join(HOME, path))),
-    ...doorsOf(uid),
+    ...[HOME, user.home].flatMap((home) => (home === undefined ? [] : stores.map((path) => join(home, path)))),
+    ...doorsOf(user.uid),
+    ...(network === 'none' ? resolvers : []),
     ...named.flatMap((name) => pathsIn(env[name])).filter((path) => isA(path, 'file', 'folder')),
     ...Object.values(env)
       .flatMap(pathsIn)

@@ -1,10 +1,13 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, statSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
+import { temporaryFolder } from '../io.fixture.ts'
 import { bridgeScript, openOwnNetwork } from './own-network.ts'
+import { makeRunFolder } from './run-folder.ts'
 
 /** A server that has a port of this machine. */
 async function listening() {
@@ -34,6 +37,43 @@ it('hands the connections of a program to the ports of its run, and ends with th
   expect(await bridged(network.folder, script)).toMatchObject({ code: 7, stdout: 'got this' })
   await network[Symbol.asyncDispose]()
   expect(existsSync(network.folder)).toBe(false)
+})
+
+it.skipIf(process.getuid?.() !== 0)(
+  'gives the program’s user its sockets, and no folder that it could change (V11)',
+  async () => {
+    await using network = openOwnNetwork({ uid: 1, gid: 1 })
+    await network.serve(4711, (socket) => socket.destroy())
+    const shown = [network.folder, join(network.folder, '4711')].map((path) => {
+      const { uid, mode } = lstatSync(path)
+      return [uid, mode & 0o777]
+    })
+    expect(shown).toEqual([
+      [0, 0o755],
+      [1, 0o600],
+    ])
+  },
+)
+
+it.skipIf(process.getuid?.() !== 0)('makes no folder where another user could move it (V11)', () => {
+  using folder = temporaryFolder()
+  const before = process.env.TMPDIR
+  try {
+    process.env.TMPDIR = folder.path
+    makeRunFolder('one-')
+    chownSync(folder.path, 1, 1)
+    expect(() => makeRunFolder('one-')).toThrow('TMPDIR')
+    chownSync(folder.path, 0, 0)
+    mkdirSync(folder.at('in'))
+    chmodSync(folder.path, 0o777)
+    process.env.TMPDIR = folder.at('in')
+    expect(() => makeRunFolder('one-')).toThrow('TMPDIR')
+    chmodSync(folder.path, 0o1777)
+    makeRunFolder('one-')
+  } finally {
+    if (before === undefined) delete process.env.TMPDIR
+    else process.env.TMPDIR = before
+  }
 })
 
 it('starts no program if a port cannot be had', async () => {

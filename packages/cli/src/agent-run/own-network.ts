@@ -1,14 +1,14 @@
 import { once } from 'node:events'
-import { chownSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
+import { chmodSync, lchownSync, rmSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { mostConnections } from '@bailiwick/agent/sidecar'
 import type { OwnUser } from './own-user.ts'
+import { makeRunFolder } from './run-folder.ts'
 
 /** Of a program that has no network of the machine, but a loopback of its own with the ports of its run. */
 export interface OwnNetwork extends AsyncDisposable {
-  /** Has a socket for each port, named by its number. Only the program's user can enter it. */
+  /** Has a socket for each port, named by its number. Only this command can change the folder, and only the program's user can connect. */
   readonly folder: string
   /** Has connections to this port of the program's own loopback accepted here. */
   serve(port: number, accept: (socket: Socket) => void): Promise<void>
@@ -17,10 +17,10 @@ export interface OwnNetwork extends AsyncDisposable {
 /** `user`: the program's user, if it is not that of this command. */
 export function openOwnNetwork(user: Pick<OwnUser, 'uid' | 'gid'> | undefined): OwnNetwork {
   const opened = new AsyncDisposableStack()
-  const folder = mkdtempSync(join(tmpdir(), 'bailiwick-net-')) // for its owner alone
+  const folder = makeRunFolder('bailiwick-net-') // for its owner alone
   opened.defer(() => rmSync(folder, { recursive: true, force: true }))
-  const own = (path: string) => user !== undefined && chownSync(path, user.uid, user.gid)
-  own(folder)
+  // The folder stays this command's. In one of their own, the user could put a link in the place of a socket, and be given what it leads to.
+  if (user !== undefined) chmodSync(folder, 0o755)
   return {
     folder,
     async serve(port, accept) {
@@ -32,9 +32,9 @@ export function openOwnNetwork(user: Pick<OwnUser, 'uid' | 'gid'> | undefined): 
       })
       server.maxConnections = mostConnections
       const path = join(folder, String(port))
-      server.listen(path)
+      listenForOwner(server, path)
       await once(server, 'listening')
-      own(path)
+      if (user !== undefined) lchownSync(path, user.uid, user.gid)
       opened.defer(async () => {
         const closed = new Promise<void>((resolve) => server.close(() => resolve()))
         for (const socket of sockets) socket.destroy()
@@ -42,6 +42,16 @@ export function openOwnNetwork(user: Pick<OwnUser, 'uid' | 'gid'> | undefined): 
       })
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  }
+}
+
+/** Others must not connect, not even before the socket has its mode. */
+function listenForOwner(server: Server, path: string): void {
+  const before = process.umask(0o177)
+  try {
+    server.listen(path)
+  } finally {
+    process.umask(before)
   }
 }
 

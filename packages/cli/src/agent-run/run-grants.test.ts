@@ -64,6 +64,12 @@ it('takes no end for the own wish of the program whose try to complete it failed
   one.of.completing('grt_erp', Promise.reject(new Error('grant_not_active')))
   one.states.set('grt_erp', 'ended')
   expect(await one.over).toEqual({ why: 'withdrawn', grantId: 'grt_erp' })
+  // A second try that fails takes nothing from the first one.
+  const twice = run(erp)
+  twice.of.completing('grt_erp', Promise.resolve())
+  twice.of.completing('grt_erp', Promise.reject(new Error('service_unreachable')))
+  twice.states.set('grt_erp', 'ended')
+  expect(await twice.over).toEqual({ why: 'completed' })
   const other = run(erp, forge)
   for (const each of ['grt_erp', 'grt_forge']) {
     other.of.completing(each, Promise.resolve())

@@ -48,10 +48,12 @@ export class RunGrants implements AsyncDisposable {
     return (meant.length === 0 ? live : meant).map(({ grantId }) => grantId)
   }
 
-  /** The program itself ends a task. A try that failed must not hide a withdrawal. */
+  /** The program itself ends a task. A try that failed must not hide a withdrawal, and no earlier try that did not. */
   completing(grantId: string, completion: Promise<void>): void {
-    this.#completions.set(grantId, completion)
-    completion.catch(() => undefined)
+    const before = this.#completions.get(grantId)
+    const any = before === undefined ? completion : Promise.any([before, completion])
+    this.#completions.set(grantId, any)
+    any.catch(() => undefined)
   }
 
   /** Resolves once no grant is left, or one ended before its time. Rejects with the signal's reason. */

@@ -138,11 +138,12 @@ async function preparedFor(file: string, options: RunOptions, io: Io): Promise<P
   const { BAILIWICK_KEYS_SECRET_FILE: secret } = io.env
   const files = [resolve(options.key), ...(secret === undefined ? [] : [resolve(secret)])]
   const user = options.user === undefined ? undefined : await ownUser(options.user, { files, cwd, env })
-  const all = hiddenPaths(options, { env: io.env, cwd, uid: user?.uid ?? userInfo().uid })
+  const all = hiddenPaths(options, { env: io.env, cwd, user: user ?? { uid: userInfo().uid } })
   const hidden = user === undefined ? all : await reachableBy(user, all, env)
+  const shown = options.show.map((path) => resolve(path))
   await using opening = new AsyncDisposableStack()
   const network = options.network === 'none' ? opening.use(openOwnNetwork(user)) : undefined
-  const containment = await containmentOf(options.contain, { hidden, cwd, env, user, network })
+  const containment = await containmentOf(options.contain, { hidden, cwd, env, user, network, shown })
   describe(containment, { hidden, stripped, key: options.key, user, hasNetwork: network === undefined, io })
   const owned = opening.move()
   return {
@@ -203,25 +204,29 @@ function describe({ isContained, why }: Containment, { hidden, stripped, key, us
   if (stripped.length > 0) say(`not passed on (--keep-env NAME passes one): ${stripped.join(', ')}`)
   if (user !== undefined)
     say(`own user: the program runs as ${user.name}, who cannot read ${key} or the memory of this command`)
-  else if (uid === 0) say('the program runs as root, like this command. --user NAME runs it as a user of its own')
   if (isContained) {
     say(
       'contained: the program runs in process, mount and user namespaces of its own. It cannot read the memory of this command, and no process that it starts outlives the task.',
     )
+    if (user === undefined && uid === 0)
+      say(
+        'BUT IT RUNS AS ROOT, and namespaces are no wall for root: it can change files that this machine executes, and so reach the key. --user NAME runs it as a user of its own',
+      )
     say(`it sees these as empty: ${hidden.join(', ')}`)
     say(
       hasNetwork
         ? 'it has the network of this machine. --network none leaves it only the addresses of this run'
-        : 'it has no network but the addresses of this run',
+        : 'it has no network but the addresses of this run, and none of the sockets with a path that are open as it starts',
     )
     if (user === undefined)
       say(`other programs of user ${username} can read ${key}, and the addresses in its environment`)
     return
   }
+  if (user === undefined && uid === 0) say('the program runs as root. --user NAME runs it as a user of its own')
   say(
     user === undefined
       ? `NOT contained (${why}): the program and every program of user ${username} can read ${key} and the memory of this command.`
-      : `NOT contained (${why}): other programs of user ${user.name} can read the addresses in its environment.`,
+      : `NOT contained (${why}): the program can read the credentials of user ${user.name}, and other programs of that user the addresses in its environment.`,
   )
   say('a process that leaves the program’s group outlives the task. --contain required refuses to start in this case')
 }

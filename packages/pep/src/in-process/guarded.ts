@@ -1,3 +1,4 @@
+import { ServiceError } from '@bailiwick/errors'
 import type { ToolGuard } from './tool-guard.ts'
 
 /** A call of a tool that was not executed. Its message is for the model. */
@@ -25,16 +26,29 @@ export function guarded<I, C, R>(
   execute: (input: I, context: C) => R | Promise<R>,
 ): (input: I, context: C) => Promise<R> {
   return async (input, context) => {
-    const found = await guard.run(name, input ?? {}, (properties, signal) =>
-      execute(properties as I, ending(context, signal)),
-    )
+    const left = signalOf(context)
+    const found = await guard.run(name, input ?? {}, (properties, signal) => {
+      // The framework gave the call up while it was decided: the effect does not begin.
+      if (left?.aborted) throw new ServiceError('call_not_begun', 'the caller has gone', { cause: left.reason })
+      return execute(
+        properties as I,
+        withSignal(context, left === undefined ? signal : AbortSignal.any([left, signal])),
+      )
+    })
     if (!found.allowed) throw new ToolDenied(found.code, found.words)
     return found.result
   }
 }
 
-/** The framework's context, whose signal is also aborted when the call must end. */
-function ending<C>(context: C, signal: AbortSignal): C {
-  const { abortSignal } = (context ?? {}) as { abortSignal?: AbortSignal }
-  return { ...context, abortSignal: abortSignal === undefined ? signal : AbortSignal.any([abortSignal, signal]) }
+const signalOf = (context: unknown): AbortSignal | undefined => {
+  const { abortSignal } = (context ?? {}) as { abortSignal?: unknown }
+  return abortSignal instanceof AbortSignal ? abortSignal : undefined
+}
+
+/** The framework's context, of its class and with its accessors, whose signal is also aborted when the call must end. */
+function withSignal<C>(context: C, abortSignal: AbortSignal): C {
+  if (typeof context !== 'object' || context === null) return { abortSignal } as C
+  const { abortSignal: _, ...members } = Object.getOwnPropertyDescriptors(context) as PropertyDescriptorMap
+  const signal = { value: abortSignal, enumerable: true, writable: true, configurable: true }
+  return Object.create(Object.getPrototypeOf(context), { ...members, abortSignal: signal }) as C
 }

@@ -156,8 +156,35 @@ describe('a tool in the agent’s own process', () => {
     }
     await expect(world.guard.run('read', {}, () => later())).rejects.toThrow(TypeError)
     await expect(world.guard.run('read', {}, () => new ReadableStream())).rejects.toThrow(TypeError)
+    await expect(world.guard.run('read', {}, () => [{ pages: later() }])).rejects.toThrow(TypeError)
+    await expect(world.guard.run('read', {}, () => new Response('x'))).rejects.toThrow(TypeError)
+    await expect(world.guard.run('read', {}, () => ({ later: Promise.resolve(1) }))).rejects.toThrow(TypeError)
     await world.point.delivered()
-    expect(world.pdp.outcomes.map(({ status }) => status)).toEqual(['failed', 'failed'])
+    expect(world.pdp.outcomes.map(({ status }) => status)).toEqual(Array(5).fill('failed'))
+  })
+
+  it('may have a member with the name of a method of generators, and a circle', async () => {
+    await using world = await opened()
+    const page: Record<string, unknown> = { items: [1], next: '/page/2', self: undefined }
+    expect(await world.guard.run('read', {}, () => page)).toEqual({ allowed: true, result: page })
+    page.self = page
+    expect(await world.guard.run('read', {}, () => page)).toEqual({ allowed: true, result: page })
+    await world.point.delivered()
+    expect(world.pdp.outcomes.map(({ status }) => status)).toEqual(['succeeded', 'succeeded'])
+  })
+
+  it('gives its result once, also if the agent fails or asks again afterwards', async () => {
+    const odd: ActingAgent = {
+      async fetch(url, init, call) {
+        await agent.fetch(url, init, call)
+        await agent.fetch(url, init, call)
+        throw new Error('the nonce cannot be kept')
+      },
+    }
+    await using world = await opened({ agent: odd })
+    const effect = vi.fn(async () => 'paid')
+    expect(await world.guard.run('pay', {}, effect)).toEqual({ allowed: true, result: 'paid' })
+    expect(effect).toHaveBeenCalledOnce()
   })
 
   it('learns that its call must end, and is then no success', async () => {
@@ -207,6 +234,43 @@ describe('the execute of a tool', () => {
     const left = new AbortController()
     await execute({ invoice: 'INV-2' }, { runId: 'run-2', abortSignal: left.signal })
     expect(seen).toEqual([{ invoice: 'INV-1' }, 'run-1', false, { invoice: 'INV-2' }, 'run-2', false])
+  })
+
+  it('does not begin if the framework gave the call up while it was decided, and hears it afterwards', async () => {
+    await using world = await opened()
+    const left = new AbortController()
+    world.pdp.answer = (evaluation) => {
+      left.abort()
+      return world.pdp.allow(evaluation)
+    }
+    const execute = vi.fn(async (_: object, context: Context) => context.abortSignal?.aborted)
+    const call = guarded(world.guard, 'pay', execute)
+    await expect(call({}, { runId: 'run-1', abortSignal: left.signal })).rejects.toMatchObject({
+      code: 'call_not_begun',
+    })
+    expect(execute).not.toHaveBeenCalled()
+    await world.point.delivered()
+    expect(world.pdp.outcomes).toMatchObject([{ status: 'not_executed' }])
+
+    world.pdp.answer = (evaluation) => world.pdp.allow(evaluation)
+    const later = new AbortController()
+    const waits = guarded(world.guard, 'pay', async (_: object, { abortSignal }: Context) => {
+      later.abort(new Error('the person has left'))
+      abortSignal?.throwIfAborted()
+    })
+    await expect(waits({}, { runId: 'run-2', abortSignal: later.signal })).rejects.toThrow('the person has left')
+  })
+
+  it('gets a context of its class', async () => {
+    await using world = await opened()
+    class Memory {
+      words = 'INV-1'
+      get remembered() {
+        return this.words
+      }
+    }
+    const call = guarded(world.guard, 'read', async (_: object, context: Memory) => context.remembered)
+    expect(await call({}, new Memory())).toBe('INV-1')
   })
 
   it('rejects where the call is denied, with what the model is to read, and does not run', async () => {

@@ -44,7 +44,7 @@ export interface ToolGuard {
   /**
    * Runs `effect` once, with a copy of the arguments that were decided. A decision point or an issuer that is away is a denial. Rejects with
    * what `effect` threw, and with `answer_withheld`. `effect` must do its work before it resolves: a result that works only later, such as a
-   * stream, is a TypeError.
+   * stream, or has a member that does, is a TypeError.
    */
   run<R>(
     name: string,
@@ -74,6 +74,7 @@ export function toolGuard({ agent, grant, point, server, address }: ToolGuardOpt
       let failure: { error: unknown } | undefined
       /** The enforcement point, where the agent expects an API. */
       const decide = async (_: unknown, init?: RequestInit): Promise<Response> => {
+        if (hasBegun) return new Response()
         const presented = readPresented({ rawHeaders: [...new Headers(init?.headers)].flat() })
         if (!presented.ok) return answerOf(refusal(presented.reason))
         try {
@@ -106,11 +107,13 @@ export function toolGuard({ agent, grant, point, server, address }: ToolGuardOpt
       } catch (error) {
         failure ??= { error }
       }
+      // What the agent says of a call that has happened is no reason to have it made again.
+      if (found?.allowed === true) {
+        const { result } = found
+        return { allowed: true, result: (isText && Array.isArray(result) ? result[0] : result) as R }
+      }
       if (failure !== undefined && hasBegun) throw failure.error
-      if (failure !== undefined) return denied(errorCode(failure.error))
-      if (found?.allowed !== true) return denied(found?.reason ?? 'internal')
-      const { result } = found
-      return { allowed: true, result: (isText && Array.isArray(result) ? result[0] : result) as R }
+      return denied(failure === undefined ? (found?.reason ?? 'internal') : errorCode(failure.error))
     },
   }
 }
@@ -128,5 +131,17 @@ function denied(code: Refusal['reason'] | ErrorCode) {
   return { allowed: false, code, words: `DENIED (${code}): this call was not executed. ${remedy}` } as const
 }
 
-const worksLater = (result: unknown): boolean =>
-  typeof result === 'object' && result !== null && (Symbol.asyncIterator in result || 'next' in result)
+/**
+ * Whether a result works only when it is read: a stream, a generator, a response, and a list or a plain object that has one of them or a promise
+ * in it. Other classes are not looked into.
+ */
+function worksLater(result: unknown, seen = new Set<unknown>()): boolean {
+  if (typeof result !== 'object' || result === null || seen.has(result)) return false
+  seen.add(result)
+  const { next, getReader } = result as Record<string, unknown>
+  if (Symbol.asyncIterator in result || [next, getReader].some((each) => typeof each === 'function')) return true
+  if (result instanceof Promise || (result instanceof Response && result.body !== null)) return true
+  const prototype: unknown = Object.getPrototypeOf(result)
+  const isPlain = Array.isArray(result) || prototype === Object.prototype || prototype === null
+  return isPlain && Object.values(result).some((member) => worksLater(member, seen))
+}

@@ -276,3 +276,47 @@ describe('a tunnel', () => {
     expect(error).toMatchObject({ code: 'ECONNREFUSED' })
   })
 })
+
+describe('a connection that says nothing', () => {
+  const quietMs = 200
+  beforeEach(async () => {
+    await proxy[Symbol.asyncDispose]()
+    const sites = ['https://api.example.com', 'http://erp.example:8080'].map((origin) => ({
+      ...{ origin, path: '', place: place('api') },
+    }))
+    proxy = await listenProxy({ sites, authority, random: systemRandom, quietMs, onRefused: () => undefined })
+    const url = new URL(proxy.url)
+    port = Number(url.port)
+    secret = `Basic ${Buffer.from(`${url.username}:${url.password}`).toString('base64')}`
+  })
+  const tunnelTo = (host: string) => withSecret([`CONNECT ${host} HTTP/1.1`, `Host: ${host}`])
+  const asked = withSecret(['GET http://erp.example:8080/a HTTP/1.1', 'Host: erp.example:8080'])
+
+  it.each([
+    ['from its beginning', []],
+    ['in the middle of a request', ['GET http://erp.example:8080/a HTTP/1.1', 'Host: erp']],
+    ['before TLS in a tunnel', [...tunnelTo('api.example.com:443'), '', '']],
+    ['in a tunnel', [...tunnelTo('erp.example:8080'), '', '']],
+    ['in the middle of a request in a tunnel', [...tunnelTo('erp.example:8080'), '', 'GET /a HTTP/1.1']],
+    ['after an answer', [...asked, '', '']],
+  ])('loses its place: %s', async (_, lines) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => undefined).on('data', () => undefined)
+    socket.write(lines.join('\r\n'))
+    await expect.poll(() => socket.destroyed, { timeout: 4000 }).toBe(true)
+  })
+
+  it('loses its place also inside of TLS, before and after a request', async () => {
+    for (const said of ['', 'GET /a HTTP/1.1\r\nHost: api.example.com\r\n\r\n']) {
+      const socket = connect(port, '127.0.0.1')
+      socket.on('error', () => undefined)
+      socket.write([...tunnelTo('api.example.com:443'), '', ''].join('\r\n'))
+      await once(socket, 'data')
+      const secure = connectSecurely({ socket, servername: 'api.example.com', ca: authority.certificate })
+      secure.on('error', () => undefined).on('data', () => undefined)
+      await once(secure, 'secureConnect')
+      secure.write(said)
+      await expect.poll(() => socket.destroyed, { timeout: 4000 }).toBe(true)
+    }
+  })
+})

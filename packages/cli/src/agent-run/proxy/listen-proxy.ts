@@ -1,13 +1,13 @@
 import { timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import {
   acceptAt,
   type FoundPlace,
-  isOfUser,
   mostConnections,
+  onlyOfUser,
   problemAnswer,
   serveAt,
   writeAnswer,
@@ -35,6 +35,8 @@ export interface ProxyOptions {
   user?: number | undefined
   /** Called for each origin that is refused. */
   onRefused: (origin: string) => void
+  /** How long a connection may take to say what it wants, and how long it may be idle after an answer, in ms. */
+  quietMs?: number
 }
 
 export interface RunProxy extends AsyncDisposable {
@@ -45,10 +47,13 @@ export interface RunProxy extends AsyncDisposable {
 }
 
 const user = 'bailiwick'
-const handshakeMs = 60_000
+const longestQuietMs = 60_000
 
-/** A request line and fields that are longer are no program's. */
-const limits = { maxHeaderSize: 64 * 1024, insecureHTTPParser: false, keepAliveTimeout: 0 } as const
+/** A request line and fields that are longer are no program's. A connection that says nothing must not keep its place. */
+const limitsOf = (quietMs: number) => ({
+  ...{ maxHeaderSize: 64 * 1024, insecureHTTPParser: false },
+  ...{ headersTimeout: quietMs, keepAliveTimeout: quietMs, connectionsCheckingInterval: Math.min(quietMs, 5000) },
+})
 
 interface Tunnel extends TunnelEnd {
   readonly scheme: 'http' | 'https'
@@ -77,14 +82,22 @@ class ProxyFront implements AsyncDisposable {
   readonly #expected: Buffer
   readonly #tunnels = new WeakMap<Socket, Tunnel>()
   readonly #sockets = new Set<Socket>()
-  readonly #server = createServer(limits, (request, response) => this.#proxied(request, response))
+  readonly #quietMs: number
+  readonly #server: Server
   /** It listens nowhere: tunnels are handed to it. */
-  readonly #inTunnel = createServer(limits, (request, response) => this.#tunnelled(request, response))
+  readonly #inTunnel: Server
 
   constructor(options: ProxyOptions, expected: string) {
     this.#options = options
     this.#expected = Buffer.from(sha256(expected))
+    this.#quietMs = options.quietMs ?? longestQuietMs
+    const limits = limitsOf(this.#quietMs)
+    this.#server = createServer(limits, (request, response) => this.#proxied(request, response))
+    this.#inTunnel = createServer(limits, (request, response) => this.#tunnelled(request, response))
+    // Node.js begins with this event to end the connections that are late.
+    this.#inTunnel.emit('listening')
     this.#server.maxConnections = mostConnections
+    onlyOfUser(this.#server, options.user)
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
@@ -103,9 +116,7 @@ class ProxyFront implements AsyncDisposable {
   }
 
   #proxied(request: IncomingMessage, response: ServerResponse): void {
-    const isOurs = isOfUser(request.socket, this.#options.user)
-    if (isOurs) this.#answer(this.#secretFault(request) ?? proxiedTargetOf(request), request, response)
-    else response.destroy()
+    this.#answer(this.#secretFault(request) ?? proxiedTargetOf(request), request, response)
   }
 
   #tunnelled(request: IncomingMessage, response: ServerResponse): void {
@@ -128,10 +139,6 @@ class ProxyFront implements AsyncDisposable {
 
   #connect(request: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on('error', () => socket.destroy())
-    if (!isOfUser(socket, this.#options.user)) {
-      socket.destroy()
-      return
-    }
     const tunnel = this.#secretFault(request) ?? this.#tunnelFor(request)
     if ('code' in tunnel) refuseTunnel(socket, tunnel)
     else this.#open(tunnel, socket, head)
@@ -162,7 +169,7 @@ class ProxyFront implements AsyncDisposable {
       SNICallback: (name, found) =>
         found(null, name.toLowerCase() === host ? this.#options.authority.contextOf(host) : undefined),
     })
-    const late = setTimeout(() => secure.destroy(), handshakeMs)
+    const late = setTimeout(() => secure.destroy(), this.#quietMs)
     secure.on('error', () => secure.destroy())
     secure.once('close', () => {
       clearTimeout(late)
@@ -194,6 +201,7 @@ class ProxyFront implements AsyncDisposable {
   /** Cuts all that is open: the task is over. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.#inTunnel.close()
     for (const socket of this.#sockets) socket.destroy()
     await closed
   }

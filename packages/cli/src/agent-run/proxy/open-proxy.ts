@@ -1,8 +1,8 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Io } from '../../io.ts'
 import type { OwnNetwork } from '../own-network.ts'
+import { makeRunFolder } from '../run-folder.ts'
 import { listenProxy } from './listen-proxy.ts'
 import { runAuthority } from './run-authority.ts'
 import type { Site } from './sites.ts'
@@ -34,7 +34,7 @@ export async function openProxy(
   const secure = sites.map(({ origin }) => new URL(origin)).filter(({ protocol }) => protocol === 'https:')
   const hosts = [...new Set(secure.map(({ hostname }) => hostname))]
   const authority = runAuthority(hosts, { now: io.clock.now(), random: io.random })
-  const folder = mkdtempSync(join(tmpdir(), 'bailiwick-run-'))
+  const folder = makeRunFolder('bailiwick-run-')
   opening.defer(() => rmSync(folder, { recursive: true, force: true }))
   chmodSync(folder, 0o755) // a program of another user reads it too
   const file = join(folder, 'certificate.pem')
