@@ -1,4 +1,6 @@
-import { paths } from '@bailiwick/installation'
+import { type PolicyFiles, paths } from '@bailiwick/installation'
+import { parseVkey } from '@bailiwick/tlog'
+import { parseBundle, verifyBundle } from '@bailiwick/verify'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { audit } from '../audit.ts'
 import { GatewayWorld, type McpAnswer, type McpClient } from '../e2e/gateway-world.ts'
@@ -7,14 +9,19 @@ import { projectAdapters } from './scene.ts'
 
 /* A call in several rounds (`input_required` of 2026-07-28): to count it never or twice, or to bring one call's permission to another. */
 
+/** In a task of this name, no call may follow another. */
+const oneCall = `@id("one-call") forbid (principal, action == Action::"tools/call", resource)
+  when { context.grant.task == "counted" && context.history.task.calls >= 1 };`
+
 let world: GatewayWorld
 beforeAll(async () => {
-  world = await GatewayWorld.open({ adapters: projectAdapters })
+  const policies = (starter: PolicyFiles) => new Map([...starter, ['counted.cedar', Buffer.from(oneCall)]] as const)
+  world = await GatewayWorld.open({ adapters: projectAdapters, system: { policies } })
 })
 afterAll(() => world?.[Symbol.asyncDispose]())
 
 /** A grant for so many calls, and for as many euros as one call costs. */
-async function grantFor(calls: number, permission: object = {}) {
+async function grantFor(calls: number, permission: object = {}, task = 'asked-in-rounds') {
   const on = (tool: string, more: object = {}) => ({
     actions: ['tools/call'],
     resource: { type: 'tool', id: `billing/${tool}` },
@@ -23,7 +30,7 @@ async function grantFor(calls: number, permission: object = {}) {
   const cost = { amount: '/amount', currency: '/currency' }
   const authority = {
     type: 'bailiwick_task',
-    task: 'asked-in-rounds',
+    task,
     permissions: [
       on('read', { max_uses: calls, ...permission }),
       on('adjust', { where: { '/amount': { max: '500' } }, cost }),
@@ -90,6 +97,36 @@ it('counts once, and ends once, with the last call of its budget (V9)', async ()
     { calls: 0, cost: {} },
   ])
   expect(allowed.map((data) => Object(data?.continues).decision_id)).toEqual([undefined, rounds[0], rounds[1]])
+})
+
+it('is told and proved round by round (V3)', async () => {
+  const grant = await grantFor(1)
+  const client = await world.client('billing', 'modern', grant)
+  const one = await first(client)
+  const two = await further(client, stateIn(one))
+  const { operator } = world.system.host
+  const get = async (url: string) => (await operator.inject({ method: 'GET', url })).body
+  const log = parseVkey(world.system.trust.log.vkey) ?? expect.fail('no key')
+  for (const id of [grant.requestId, decisionOf(one), decisionOf(two)]) {
+    const told = await eventually(async () => {
+      const { steps = [], verified } = JSON.parse(await get(`/v1/trace/${id}`))
+      return steps.some(({ type }: { type: string }) => type === 'outcome.reported') ? { steps, verified } : undefined
+    })
+    expect(told.steps.filter((step: { verified: boolean }) => !step.verified)).toEqual([])
+    expect(told.verified).toBe(true)
+    const report = await eventually(async () => {
+      const text = await get(`/v1/bundle/${id}`)
+      return text.startsWith('{"code"') || text.includes('"entity_unknown"') ? undefined : text
+    })
+    expect(await verifyBundle(parseBundle(Buffer.from(report)), { log })).toMatchObject({ ok: true })
+  }
+})
+
+it('a policy that counts calls does not count a call against itself (V9)', async () => {
+  const client = await world.client('billing', 'modern', await grantFor(2, {}, 'counted'))
+  const one = await first(client)
+  expect(codeOf(await further(client, stateIn(one)))).toBe('complete')
+  expect(codeOf(await first(client))).toBe('policy_denied')
 })
 
 it('answers that were sent before are a call of their own (V10)', async () => {

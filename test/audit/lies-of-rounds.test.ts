@@ -28,8 +28,8 @@ function goOn(log: GoodLog, name: string, from: string, version: number, said: P
 }
 
 /** A call that its server answered with questions twice, and then with a result. Its money is half of the budget. */
-async function rounds(): Promise<GoodLog> {
-  const log = new GoodLog()
+async function rounds(...prepare: ConstructorParameters<typeof GoodLog>): Promise<GoodLog> {
+  const log = new GoodLog(...prepare)
   await log.begin()
   log.grant('task')
   log.allow('first', 'task', 1, '400.00')
@@ -146,11 +146,35 @@ it.each(lies)('%s is found (%s)', async (_, rule, lie, detail) => {
   expect(findings.filter((each) => each.rule === rule && each.detail.includes(detail))).not.toEqual([])
 })
 
+it('a round of a point that may not release is found (V9)', async () => {
+  const log = await rounds((entities) =>
+    entities.map((each) =>
+      each.type === 'enforcement-point' ? { ...each, value: { ...each.value, may_release: false } } : each,
+    ),
+  )
+  const findings = await findingsOf(log)
+  expect(findings.map(({ rule, detail }) => [rule, detail.replace(/^\S+ /, '')])).toEqual([
+    ['V9', 'its enforcement point may not say that a call takes nothing'],
+    ['V9', 'its enforcement point may not say that a call takes nothing'],
+  ])
+})
+
 it('a second round that goes on from where one did is no round, and found (V10)', async () => {
   const log = await rounds()
   goOn(log, 'again', 'first', 7)
   const findings = await findingsOf(log)
   expect(findings.filter(({ rule, detail }) => rule === 'V10' && detail.includes('went on in leaf'))).toHaveLength(1)
+})
+
+it('a round of a call that ended in the agent’s own process is no round, and found (V10)', async () => {
+  const log = await rounds()
+  log.drafts.delete('third')
+  log.drafts.delete('third done')
+  log.drafts.delete('second asked')
+  log.outcome('second asked', 'second', 4, 2, 'continued', { enforced_by: 'in_process' })
+  goOn(log, 'third', 'second', 5)
+  const findings = await findingsOf(log)
+  expect(findings.filter(({ rule, detail }) => rule === 'V10' && detail.includes('end with questions'))).toHaveLength(1)
 })
 
 it('a round of a call that ended otherwise is no round, and found (V10)', async () => {

@@ -111,6 +111,7 @@ interface Allowed {
 export type Answer = { allow: true; permissions: number[]; bytes: number } | { allow: false; reasons: string[] }
 
 type Holder = { id: string; agent: string; key: string; authority: Authority; expiresAt: number }
+const goesOn = ({ continues, point }: Call) => continues !== undefined && point.mayRelease
 const deny = (...reasons: string[]): Answer => ({ allow: false, reasons })
 const agentOf = (instance: string) => instance.slice(0, instance.lastIndexOf('/'))
 const hours = 3_600_000
@@ -153,12 +154,11 @@ export class World {
     if (grant.mode === 'per_action' && grant.action !== spelled(call)) return deny('action_not_granted')
     const server = resource.id.slice(0, resource.id.indexOf('/'))
     if (this.manifests.get(server) !== grant.manifests[server]) return deny('manifest_changed')
-    const from = this.allowed.find(({ id, grant: root }) => id === call.continues && root === grant.id)
-    if (
-      call.continues !== undefined &&
-      (from === undefined || isOpen(from) || from.asked !== spelled(withoutAnswers(call)))
-    )
-      return deny('round_invalid')
+    const from = this.#roundBefore(call)
+    if (goesOn(call)) {
+      if (from?.asked !== spelled(withoutAnswers(call))) return deny('round_invalid')
+      if (isOpen(from)) return deny('round_open')
+    }
     const said = this.#asked(grant, holders, call)
     for (const whose of Object.keys(factsOf) as Whose[])
       for (const fact of factsOf[whose]) {
@@ -180,6 +180,13 @@ export class World {
     const permissions = charged.map(({ index }) => index)
     this.#allow(call, id, holders, { permissions, bytes, cost: charged.at(-1)?.cost })
     return { allow: true, permissions, bytes }
+  }
+
+  /** The round that a call goes on with. The word of a point that may not release does not count: to it each round is a call of its own. */
+  #roundBefore(call: Call): Allowed | undefined {
+    return goesOn(call)
+      ? this.allowed.find(({ id, grant }) => id === call.continues && grant === call.credential.grant)
+      : undefined
   }
 
   /** A further round of a call: by the same agent, from a round that ended with questions, once, and only so often and so late. */
@@ -317,14 +324,11 @@ export class World {
   }
 
   /** Steps 5 and 6: the request to the policies, with one agent of the chain as the principal. */
-  #request(
-    grant: Grant,
-    holder: Holder,
-    { name, resource, agentSigned }: Call,
-    depth: number,
-    without: string | undefined,
-  ) {
+  #request(grant: Grant, holder: Holder, call: Call, depth: number, without: string | undefined) {
     const { now, allowed, refused } = this
+    const { name, resource, agentSigned } = call
+    const before = this.#roundBefore(call)
+    const own = before?.first ?? before
     const principal = { type: 'agent', id: agentOf(holder.agent) }
     const { owner, labels } = this.agents.get(principal.id) ?? { owner: '', labels: [] }
     const since = (at: number) => at >= now - 8 * hours
@@ -333,8 +337,8 @@ export class World {
     const ofOwner = allowed.filter(({ owners, at }) => owners.includes(owner) && since(at))
     const record = (members: Record<string, Value>): Value => ({ members: new Map(Object.entries(members)) })
     const known = (whose: Whose, calls: Allowed[], denials: number) => {
-      // A further round is in no sum, but what it touched is touched.
-      const counted = ({ released, first }: Allowed) => ({ released: released || first !== undefined })
+      // A further round is in no sum, and neither is the call that it goes on with. But what they touched is touched.
+      const counted = (each: Allowed) => ({ released: each.released || each.first !== undefined || each === own })
       const deeds = calls.map((call) => ({ ...call, ...counted(call), depth: call.levels.length - 1 }))
       const all = historyOf(deeds, denials, depth, now)
       const history = factsOf[whose].map((fact): [string, Value] => [fact, all[fact]])

@@ -2,7 +2,7 @@ import { labelsOfTool, toolServerOf } from '@bailiwick/approval-statement'
 import { type Agent, agentIdOf, type DecodedEvent, type EventData, type ToolServer } from '@bailiwick/contracts'
 import { timeOfId } from '@bailiwick/kit'
 import type { Did, PolicyRequest, PolicySet, RecordedQuestion } from '@bailiwick/policy'
-import type { SpendView } from '@bailiwick/projection'
+import { firstRoundOf, type SpendView } from '@bailiwick/projection'
 import type { RecordedLog } from '@bailiwick/verify'
 import { taskHistory } from './recorded-history.ts'
 
@@ -84,6 +84,8 @@ export async function recordedDecision(
       },
     ]
   })
+  const continues = event.type === 'decision.allowed' ? event.data.continues : undefined
+  const own = continues && before && firstRoundOf(before, continues.decision_id)
   return {
     id: data.decision_id,
     at,
@@ -97,7 +99,7 @@ export async function recordedDecision(
     question: {
       requests,
       unknown,
-      ...(before && agents ? { history: taskHistory(before, agents.length - 1, window) } : {}),
+      ...(before && agents ? { history: taskHistory(before, agents.length - 1, window, own) } : {}),
       saidYes: event.type === 'decision.allowed' && event.data.step_up !== undefined,
     },
     lacks,

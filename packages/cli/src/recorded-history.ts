@@ -1,5 +1,5 @@
 import { historyFacts, type RecordedQuestion, type Shape } from '@bailiwick/policy'
-import type { SpendView } from '@bailiwick/projection'
+import { type AllowRecord, type SpendView, without } from '@bailiwick/projection'
 
 type Tree = Pick<SpendView, 'labels' | 'taken' | 'depth'>
 type Known = NonNullable<RecordedQuestion['history']>
@@ -11,9 +11,14 @@ const batchMs = 2000
  * `context.history` of an ALLOW, as far as the log determines it exactly. The task's earlier calls are known: they precede the ALLOW in its
  * tree, because it counts only after them. The number of earlier denials is unknown, because denials have no order relative to it. Calls of
  * its agents, and of others of their owners, in other tasks are unknown too. `last` is known if it was the same second from `from` to `to`,
- * in ms: the earliest and the latest time of the decision.
+ * in ms: the earliest and the latest time of the decision. `own`: the first round of the call, if the ALLOW is a further one.
  */
-export function taskHistory(tree: Tree, depth: number, { from, to }: { from: number; to: number }): Known {
+export function taskHistory(
+  tree: Tree,
+  depth: number,
+  { from, to }: { from: number; to: number },
+  own: AllowRecord | undefined,
+): Known {
   return (shape) => {
     const whose = membersOf(shape)
     const unknown = ['agent', 'owner'].flatMap((name) => (whose.has(name) ? [['history', name]] : []))
@@ -24,7 +29,10 @@ export function taskHistory(tree: Tree, depth: number, { from, to }: { from: num
       if (touched && !isSameSecond(touched.lastAt, from, to)) unknown.push(['history', 'task', 'last', label])
     }
     const known = historyFacts(shape, {
-      task: () => ({ ...tree, calls: Number(tree.taken.calls), spent: tree.taken.cost, denials: 0 }),
+      task: () => {
+        const done = { ...tree, calls: Number(tree.taken.calls), spent: tree.taken.cost, denials: 0 }
+        return own === undefined ? done : without(done, own)
+      },
       agent: () => nothing,
       owner: () => nothing,
       depth,

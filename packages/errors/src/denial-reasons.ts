@@ -127,6 +127,11 @@ export const denialReasons = {
     step: 7,
     remedy: 'This does not go on with the call that it names, or with other arguments: make it as a call of its own.',
   },
+  round_open: {
+    step: 7,
+    retrySeconds: 1,
+    remedy: 'Repeat in a second: the outcome of the round before is not here yet.',
+  },
   round_used: {
     step: 7,
     remedy: 'The call went on from this round once: make it as a call of its own.',

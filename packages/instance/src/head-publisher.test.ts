@@ -23,6 +23,7 @@ function aPublisher() {
     heads: [] as SaidHead[],
     drafts: [] as object[],
     errors: [] as unknown[],
+    finishes: 0,
     answer: async (): Promise<Verdict | undefined> => 'counts',
     /** The head that the place was kept by last. */
     keptBy: undefined as string | undefined,
@@ -32,6 +33,7 @@ function aPublisher() {
   const producer = {
     source: '/issuer/a',
     end: { sequence: 7, hash: 'H' },
+    finish: async () => void world.finishes++,
     publish: async (topic: string, [draft]: [{ type: string; subject: string; data: SaidHead }]) => {
       world.drafts.push({ topic, ...draft })
       world.heads.push(draft.data)
@@ -234,9 +236,11 @@ it('ends with a head that says so, behind all that are on their way, and publish
   const ending = end()
   await pass(600)
   expect(world.heads.map(({ stopping }) => stopping)).toEqual([false, false])
+  expect(world.finishes).toBe(0)
   slow.resolve('counts')
   await ending
   expect(world.heads.map(({ stopping }) => stopping)).toEqual([false, false, true])
+  expect(world.finishes).toBe(1)
   expect(world.isSubscribed).toBe(false)
   await pass(600)
   expect(world.heads).toHaveLength(3)

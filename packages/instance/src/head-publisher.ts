@@ -6,6 +6,8 @@ const headEveryMs = 500
 /** A revocation does not wait for the next regular head, because a caller may be waiting to see it applied. Many revocations share one. */
 const soonMs = 20
 const soonEveryMs = 100
+/** How long a stop waits for events that are on their way to the bus, ms. */
+const settledWithinMs = 2000
 
 export interface HeadPublisher extends AsyncDisposable {
   /** Publishes a head at once. Resolves when the head was read back, or could not be. */
@@ -107,6 +109,7 @@ export function publishHeads(options: {
       clearInterval(timer)
       // No further head may be published after the last one.
       await Promise.all(running)
+      await producer.finish(settledWithinMs)
       await publish(true).catch(tell)
     },
   }

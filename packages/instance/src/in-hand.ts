@@ -12,12 +12,24 @@ export interface Waiting {
 export class InHand {
   /** In the order of their numbers, so the first is the oldest. */
   readonly #entries = new Map<symbol, Waiting>()
+  #allSettled: PromiseWithResolvers<void> | undefined
 
   /** Returns a function to call once these events are settled. */
   take(events: number, now: number): () => void {
     const entry = Symbol('in hand')
     this.#entries.set(entry, { events, since: now })
-    return () => void this.#entries.delete(entry)
+    return () => {
+      this.#entries.delete(entry)
+      if (this.#entries.size === 0) this.#allSettled?.resolve()
+    }
+  }
+
+  /** Resolves once nothing is in hand. */
+  async settled(): Promise<void> {
+    if (this.#entries.size === 0) return
+    this.#allSettled ??= Promise.withResolvers()
+    await this.#allSettled.promise
+    this.#allSettled = undefined
   }
 
   /** undefined when nothing waits. */

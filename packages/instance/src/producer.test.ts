@@ -273,6 +273,51 @@ describe('while the bus is away (decision 49)', () => {
     expect(fatal).toEqual([])
   })
 
+  it('publishes nothing after the last head, which names all that was on its way (V15)', async () => {
+    let hold: Promise<unknown> = Promise.resolve()
+    const heads: EventData<'heads.v1', 'head.published'>[] = []
+    const installation = await Installation.open((bus) => {
+      const whole = faultyBus(bus, () => undefined)
+      const publish: Bus['publish'] = async (topic, events) => {
+        if (topic !== 'heads.v1') await hold
+        else for (const { bytes } of events) heads.push(JSON.parse(Buffer.from(bytes).toString()).data)
+        return whole.publish(topic, events)
+      }
+      return { ...whole, publish }
+    })
+    await using _ = installation
+    const { projection } = await installation.reader(['revocations.v1'])
+    const producer = installation.producer(projection)
+    await producer.publish('registry.v1', [keyDraft('issuer')])
+    const publisher = publishHeads({
+      ...{ producer, projection, service: 'issuer', writes: ['registry.v1', 'revocations.v1'], active: () => true },
+      ...{ monotonic: installation.time.monotonic, onError: () => undefined },
+    })
+    const slow = Promise.withResolvers<void>()
+    hold = slow.promise
+    const pending = producer.publishOne('revocations.v1', revocation(1))
+    const stopped = publisher[Symbol.asyncDispose]()
+    await pause(50)
+    expect(heads.filter(({ stopping }) => stopping)).toEqual([])
+    slow.resolve()
+    await Promise.all([pending, stopped])
+    expect(heads.at(-1)).toMatchObject({ stopping: true, sequence: 2, hash: producer.end.hash })
+    const late = producer.publish('revocations.v1', [revocation(2)])
+    await expect(late).rejects.toMatchObject({ code: 'service_unready' })
+    expect(producer.end.sequence).toBe(2)
+  })
+
+  it('a stop waits for a bus that is away, but not for long', async () => {
+    const { installation, producer } = await scene(() => 'before')
+    await using _ = installation
+    producer.publish('registry.v1', [keyDraft('issuer')]).catch(() => undefined)
+    await producer.finish(20)
+    await expect(producer.publish('registry.v1', [keyDraft('approval')])).rejects.toMatchObject({
+      code: 'service_unready',
+    })
+    producer[Symbol.dispose]()
+  })
+
   it('a caller waits for as long as the bus takes to know, and no longer (V15)', async () => {
     let tries = 0
     await using installation = await Installation.open((bus) => {

@@ -92,6 +92,7 @@ export class Producer {
   readonly #options: ProducerOptions & { durableWithinMs: number; readBackWithinMs: number }
   readonly #inHand = new InHand()
   readonly #closing = new AbortController()
+  #hasFinished = false
   #heads = 0
   #sequence = 0
   #previous: string | undefined
@@ -123,8 +124,8 @@ export class Producer {
 
   /**
    * Resolves when all drafts are durable and, on a followed topic, read back. Rejects before anything was numbered with
-   * `event_too_large`, with `service_standby` while another instance acts, and with `bus_unavailable` while earlier events have waited for
-   * the bus for too long. Rejects with `outcome_unknown` when the caller has waited long enough: a numbered event stays in hand and is
+   * `event_too_large`, with `service_standby` while another instance acts, with `service_unready` once this process stops, and with
+   * `bus_unavailable` while earlier events have waited for the bus for too long. Rejects with `outcome_unknown` when the caller has waited long enough: a numbered event stays in hand and is
    * published once the bus is back. Rejects with `deadline_exceeded` when the drafts are durable but not read back in time: then it is
    * unknown whether they count.
    */
@@ -132,6 +133,7 @@ export class Producer {
     const { projection, standby } = this.#options
     const standsBy = topic === 'heads.v1' ? undefined : standby?.()
     if (standsBy !== undefined) throw new ServiceError('service_standby', standsBy)
+    if (this.#hasFinished && topic !== 'heads.v1') throw new ServiceError('service_unready', 'this process stops')
     const isNumbered = topicNamed(topic)?.leaf === true
     if (isNumbered) this.#assertTaken()
     const { durableWithinMs, readBackWithinMs } = this.#deadlines(topic)
@@ -212,6 +214,15 @@ export class Producer {
       return bus.publish(name, heads).finally(() => this.#heads--)
     }
     return await publishUntilDurable({ publish }, topic, events, { deadlineMs, wait })
+  }
+
+  /**
+   * Call it before the last head, which names the end of the chain: from now on nothing but heads is published. Resolves once the events in
+   * hand are durable and read back, or after `ms`: a bus that is away holds up no stop.
+   */
+  async finish(ms: number): Promise<void> {
+    this.#hasFinished = true
+    await inTime(this.#inHand.settled(), ms).catch(() => undefined)
   }
 
   /** For the stop of the process: events in hand are no longer retried, and their callers get `outcome_unknown`. */

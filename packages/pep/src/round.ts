@@ -13,6 +13,8 @@ export interface Round {
   readonly decisionId: string
   /** The first round of the call. */
   readonly first: FirstRound
+  /** When the first round was allowed, ms since the epoch, in whole seconds. */
+  readonly since: number
 }
 
 /** The round that a call continues, as the decision point gets it. */
@@ -36,10 +38,10 @@ export function continuesOf(
  * one call.
  */
 export function roundOf(
-  { jti, action_salt: salt }: Permit,
+  { jti, iat, action_salt: salt }: Permit,
   { action }: ActionSnapshot,
   { continued, actionHash }: { continued: Round | undefined; actionHash: string },
 ): Round | undefined {
-  if (continued !== undefined) return { decisionId: jti, first: continued.first }
-  return hasAnswers(action) ? undefined : { decisionId: jti, first: { action: actionHash, salt } }
+  if (continued !== undefined) return { ...continued, decisionId: jti }
+  return hasAnswers(action) ? undefined : { decisionId: jti, first: { action: actionHash, salt }, since: iat * 1000 }
 }

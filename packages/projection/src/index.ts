@@ -33,7 +33,7 @@ export { type VoidedBy, voidedBy } from './reopening.ts'
 export { itemOf, type RequestRecord, RequestState, type RequestStateName, requestTransitions } from './request-state.ts'
 export { type Lineage, lineageOf, type Revocation, RevocationState } from './revocation-state.ts'
 export { type SignedEvent, signedEvent } from './signed-event.ts'
-export type { Touch, Touched } from './touched.ts'
+export { type Touch, type Touched, without } from './touched.ts'
 export {
   type AllowRecord,
   type Amounts,
@@ -41,6 +41,7 @@ export {
   type DecisionFacts,
   type DecisionStanding,
   emptySpend,
+  firstRoundOf,
   isOpenRound,
   isUsed,
   roundAfter,

@@ -1,4 +1,5 @@
 import { amountsSchema, type BudgetAmounts } from '@bailiwick/contracts'
+import { claimsInProcess } from '@bailiwick/credentials'
 import { type DecisionStanding, within } from './tree-spend.ts'
 
 /** The place that an event claims. `name` is the tree, request or topic whose versions it counts with. */
@@ -73,7 +74,7 @@ function stepOf(type: string, data: Readonly<Record<string, unknown>>): Step | u
   if (as !== undefined)
     return {
       ...{ ends: decision_id, as, released: as === 'settled' ? amountsSchema.safeParse(released).data : undefined },
-      isContinued: as === 'settled' && data.status === 'continued',
+      isContinued: as === 'settled' && data.status === 'continued' && !claimsInProcess(String(data.outcome)),
     }
   const taken = amountsSchema.safeParse(reserved).data
   if (type !== 'decision.allowed' || typeof call !== 'string' || taken === undefined) return undefined

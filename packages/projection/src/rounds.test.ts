@@ -20,6 +20,8 @@ interface Step {
   /** The decision that it goes on with. */
   continues?: number
   status?: string
+  /** Its outcome. */
+  outcome?: string
 }
 
 function event({ type, n, version = 1, ...step }: Step): DecodedEvent<'decisions.v1'> {
@@ -33,7 +35,9 @@ function event({ type, n, version = 1, ...step }: Step): DecodedEvent<'decisions
     ...(step.continues === undefined ? {} : { continues: { decision_id: dec(step.continues), asked: 'a.b.c' } }),
     outcome_due: at(60_000),
   }
-  const ended = type === 'outcome.reported' ? { released: amounts(0), status: step.status ?? 'succeeded' } : {}
+  const { status = 'succeeded', outcome } = step
+  const told = { released: amounts(0), status, ...(outcome === undefined ? {} : { outcome }) }
+  const ended = type === 'outcome.reported' ? told : {}
   const data = { decision_id: dec(n), ...(type === 'decision.allowed' ? allowed : { grant_id: root, ...ended }) }
   const id = idOf('evt', version)
   return anEvent('decisions.v1', type, { subject: dec(n), partitionkey: root, version, data, id, time: at(0) })
@@ -52,6 +56,7 @@ const spent = (state: DecisionState) => {
 }
 
 describe('a further round of a call', () => {
+  const inProcess = Buffer.from('{"status":"continued","enforced_by":"in_process"}').toString('base64url')
   const first: Step = { type: 'decision.allowed', n: 1, amounts: amounts(1, '10', 5) }
   const asked: Step = { type: 'outcome.reported', n: 1, status: 'continued' }
   const second: Step = { type: 'decision.allowed', n: 2, amounts: amounts(0, '0', 3), continues: 1 }
@@ -83,6 +88,7 @@ describe('a further round of a call', () => {
   it.each<[string, Step[]]>([
     ['a call that has no outcome yet', [first]],
     ['a call that ended otherwise', [first, { ...asked, status: 'succeeded' }]],
+    ['a call in the agent’s own process', [first, { ...asked, outcome: `e30.${inProcess}.AA` }]],
     ['a call whose outcome is missing', [first, { type: 'outcome.missing', n: 1 }]],
     ['a call that was taken back', [first, { type: 'decision.abandoned', n: 1 }]],
     ['no call', [{ ...first, n: 9 }]],

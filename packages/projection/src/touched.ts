@@ -55,6 +55,27 @@ export function giveBackTouch(labels: ReadonlyMap<string, Touch>, act: Act, rele
   }
 }
 
+/** The activity as it would be without one of its ALLOWs. Its labels stay touched. */
+export function without<T extends Pick<Touched, 'calls' | 'spent' | 'labels'>>(
+  activity: T,
+  act: Act & { released?: BudgetAmounts },
+): T {
+  const back = act.released
+  const calls = back !== undefined && back.calls > 0 ? 0 : countedIn(act)
+  const less = (from: ReadonlyMap<string, bigint>) => {
+    const spent = new Map(from)
+    addCost(spent, act.reserved.cost, -1n)
+    if (back !== undefined) addCost(spent, back.cost, 1n)
+    return spent
+  }
+  const labels = new Map(activity.labels)
+  for (const label of new Set(act.labels)) {
+    const known = labels.get(label)
+    if (known) labels.set(label, { ...known, count: known.count - calls, spent: less(known.spent) })
+  }
+  return { ...activity, calls: activity.calls - calls, spent: less(activity.spent), labels }
+}
+
 export function addCost(spent: Map<string, bigint>, cost: BudgetAmounts['cost'], sign: bigint): void {
   for (const [currency, amount] of Object.entries(cost))
     spent.set(currency, (spent.get(currency) ?? 0n) + sign * (parseMicros(amount) ?? 0n))

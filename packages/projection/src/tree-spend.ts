@@ -1,6 +1,6 @@
 import { formatMicros, parseMicros } from '@bailiwick/authority'
 import { actionHash, agentIdOf, type BudgetAmounts, type DecodedEvent, type EventData } from '@bailiwick/contracts'
-import { claimedEgress, outcomeHash } from '@bailiwick/credentials'
+import { claimedEgress, claimsInProcess, outcomeHash } from '@bailiwick/credentials'
 import { addCost, countedIn, giveBackTouch, type Touch, touch } from './touched.ts'
 
 /** Exact amounts: calls, bytes, and micros (10^-6) of each currency. */
@@ -197,7 +197,8 @@ export function change(tree: SpendView, event: DecisionFacts): boolean {
         reported: {
           at: Date.parse(event.time),
           outcome: outcomeHash(event.data.outcome),
-          isContinued: event.data.status === 'continued',
+          // A point in the agent's own process would let the agent go on without end.
+          isContinued: event.data.status === 'continued' && !claimsInProcess(event.data.outcome),
         },
         sent: claimedEgress(event.data.outcome),
       })
@@ -268,6 +269,12 @@ export const roundAfter = ({ id, round }: AllowRecord): NonNullable<AllowRecord[
   first: round?.first ?? id,
   number: (round?.number ?? 1) + 1,
 })
+
+/** The first round of the call that a further round would go on with from this decision. */
+export function firstRoundOf({ allows }: Pick<SpendView, 'allows'>, decisionId: string): AllowRecord | undefined {
+  const from = allows.get(decisionId)
+  return from && allows.get(roundAfter(from).first)
+}
 
 /**
  * An ALLOW is settled once, and never gives back more than was reserved: a PDP signed the event, but a PDP that was taken over must not be

@@ -65,6 +65,8 @@ const begunPerTurn = 32
 /** Refusals with 429 before anything is decided. They make no event, because a caller that asks too often would fill the log. */
 const turnedAway: ReadonlySet<ErrorCode> = new Set(['queue_full', 'decision_quota_exceeded'])
 const sweepEveryMs = 1000
+/** How long a stop waits for decisions, outcomes and abandonments that are on their way to the log, ms. */
+const settledWithinMs = 2000
 const hourMs = 3600 * 1000
 const pageTokenLifeMs = 5 * 60 * 1000
 
@@ -279,6 +281,8 @@ export async function startPolicyDecision(
       await denials[Symbol.asyncDispose]()
       await refused[Symbol.asyncDispose]()
       await shadow[Symbol.asyncDispose]()
+      // Before the last head, after which nothing can be taken back.
+      await queues.settled(settledWithinMs)
       await keptCalls[Symbol.asyncDispose]()
       unsubscribe()
       await participant[Symbol.asyncDispose]()

@@ -243,6 +243,7 @@ REASONS: dict[str, Reason] = {
     "step_up_required": Reason("A human must say yes to this very action: ask with the binding token, then repeat it.", True, None, False, False),
     "obligation_unsupported": Reason("The enforcement point cannot do what policy asks of this action: its operator must see to it.", False, None, False, False),
     "round_invalid": Reason("This does not go on with the call that it names, or with other arguments: make it as a call of its own.", False, None, False, False),
+    "round_open": Reason("Repeat in a second: the outcome of the round before is not here yet.", False, 1, False, False),
     "round_used": Reason("The call went on from this round once: make it as a call of its own.", False, None, False, False),
     "rounds_exhausted": Reason("The call has had all rounds that one call may have, or began too long ago: make it as a new call, without answers.", False, None, False, False),
     "uses_exhausted": Reason("The number of uses that was approved is spent: ask again.", True, None, False, False),

@@ -55,7 +55,10 @@ export function gatewayAddCommand(gateway: Command, io: Io, done: (code: ExitCod
       collect,
     )
     .option('--public-url <url>', 'where agents reach the gateway (default: as registered, or http://localhost:8425)')
-    .option('--may-release', 'the gateway may say that a call was not executed, which gives the budget back')
+    .option(
+      '--may-release',
+      'the gateway may say that a call was not executed, which gives the budget back, or that it goes on',
+    )
     .option('--dry-run', 'show what would change, and write and propose nothing')
     .option('--wait', 'wait until it is applied (0) or refused (1)')
     .option('--proposer <name>', 'who is named as the proposer; a name signs nothing', 'operator')

@@ -31,7 +31,7 @@ export function keysPointCommand(keys: Command, io: Io, done: (code: ExitCode) =
       collect,
     )
     .requiredOption('--base-url <url>', 'where agents reach it; may be given more than once', collect)
-    .option('--may-release', 'it may say that a call was not executed, which gives the budget back')
+    .option('--may-release', 'it may say that a call was not executed, which gives the budget back, or that it goes on')
     .option('--out <dir>', 'the folder of the key files', '.')
     .action((id: string, { resource, baseUrl, mayRelease = false, out }: PointOptions) => {
       const caller = generateKey('pep-caller')

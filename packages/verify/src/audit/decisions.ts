@@ -2,7 +2,7 @@ import { type Authority, covers, coversMapped, formatMicros, parseAuthority, par
 import { actionHash, type BudgetAmounts, type EventData, type Grant } from '@bailiwick/contracts'
 import { authorityOf, grantAt, type Meaning, slackMs } from './approvals.ts'
 import { chainTo, type Holder, isAmong } from './delegations.ts'
-import { type Decision, decisionKey, type Facts, type Revocation, type Tree } from './facts.ts'
+import { type Decision, decisionKey, type Facts, isInProcess, type Revocation, type Tree } from './facts.ts'
 import { openCompact } from './jws.ts'
 import type { Check, Finding } from './leaf.ts'
 import { boundOf, killerOf, lagOf } from './revocations.ts'
@@ -292,7 +292,7 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
       continue
     }
     const point = registry.get('enforcement-point', event.data.enforcement_point, Date.parse(event.time))
-    const mayRelease = point?.may_release === true && !isInProcess(event.data)
+    const mayRelease = point?.may_release === true && !isInProcess(event.data.outcome)
     const isUnspent = status === 'not_executed' || isRest(released, spent, most)
     if (!isUnspent || !mayRelease) bad('released what may have been spent')
     const whole = new Map(takenBy(reserved, permission))
@@ -329,15 +329,6 @@ function spentBy({ outcome }: EventData<'decisions.v1', 'outcome.reported'>): Mo
       : undefined
   } catch {
     return undefined
-  }
-}
-
-/** The point stands in the process of the agent that it decides for, which would give itself back what it spent. */
-function isInProcess({ outcome }: EventData<'decisions.v1', 'outcome.reported'>): boolean {
-  try {
-    return JSON.parse(Buffer.from(openCompact(outcome)?.payload ?? []).toString('utf8')).enforced_by !== undefined
-  } catch {
-    return false
   }
 }
 

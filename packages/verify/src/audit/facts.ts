@@ -1,5 +1,6 @@
 import type { DecodedEvent, EventData } from '@bailiwick/contracts'
 import { canonical } from './canonical.ts'
+import { objectIn, openCompact } from './jws.ts'
 import { type Finding, type Leaf, onTopic } from './leaf.ts'
 
 /** An event that counts, and its position. */
@@ -267,8 +268,17 @@ function applyDecision(
   decision.standing = (
     { 'decision.abandoned': 'abandoned', 'outcome.reported': 'settled', 'outcome.missing': 'missing' } as const
   )[event.type]
-  if (event.type === 'outcome.reported' && event.data.status === 'continued') decision.isContinued = true
+  if (event.type === 'outcome.reported' && event.data.status === 'continued' && !isInProcess(event.data.outcome))
+    decision.isContinued = true
   return true
+}
+
+/**
+ * The outcome says that its point stands in the process of the agent that it decides for: that agent could give itself back what it spent,
+ * or go on with its call.
+ */
+export function isInProcess(outcome: string): boolean {
+  return objectIn(openCompact(outcome)?.payload ?? new Uint8Array())?.enforced_by !== undefined
 }
 
 export const decisionKey = (tree: string, decisionId: string): string => `${tree} ${decisionId}`

@@ -34,7 +34,8 @@ export function roundChecks({ facts, registry, trust }: Meaning, decision: Decis
   const [from] = rounds
   const first = rounds.at(-1)
   if (from === undefined || first === undefined) return [['V9', false, 'it continues a call that does not exist']]
-  const jwk = registry.get('enforcement-point', data.enforcement_point, at)?.caller_jwk
+  const point = registry.get('enforcement-point', data.enforcement_point, at)
+  const jwk = point?.caller_jwk
   const said = jwk && verifiedClaims(continues.asked, jwk, 'bailiwick-continuation+jws')
   const isAsked =
     said !== undefined &&
@@ -47,6 +48,7 @@ export function roundChecks({ facts, registry, trust }: Meaning, decision: Decis
   const isOver = rounds.length + 1 > mostRounds || at - slackMs > first.at + longestRoundsMs
   return [
     ['V9', isAsked, 'its enforcement point did not ask for it as a further round of that call'],
+    ['V9', point?.may_release === true, 'its enforcement point may not say that a call takes nothing'],
     ['V9', aboutOf(from) === aboutOf(decision), 'it continues another call than its own'],
     ['V9', !isOver, 'a call has no such round: there are too many, or it is too late'],
   ]

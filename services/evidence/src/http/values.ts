@@ -1,5 +1,6 @@
 import { evidenceRoutes } from '@bailiwick/contracts/api'
 import type { HttpServer } from '@bailiwick/host'
+import type { TraceLeaf } from '@bailiwick/verify'
 import { gather, type LogView } from '../index/gather.ts'
 import { shownValues } from '../words/shown-values.ts'
 import type { ValueStore } from '../words/value-store.ts'
@@ -19,8 +20,10 @@ export function valuesRoute(operator: HttpServer, from: () => { log: LogView; va
     const id = request.params['*'].replace(/^att_(?=[\w-]{43}$)/, '')
     const { causes, limit, ...search } = request.query
     const { found, leaves, next } = await gather(searchOf({ ...search, id }), log, limit)
+    // Other events may name this one, and none of them may pass its words off as this event's.
+    const isAsked = ({ event }: TraceLeaf) => !id.startsWith('evt_') || event.id === id
     const shown = await Promise.all(
-      (causes ? leaves : found).map(async ({ index, event }) => {
+      (causes ? leaves : found.filter(isAsked)).map(async ({ index, event }) => {
         const { id: event_id, type, time, subject } = event
         const each = await shownValues(event.data, values)
         return each.map((value) => ({ leaf_index: index, event_id, type, time, subject, ...value }))

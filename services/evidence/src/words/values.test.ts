@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
+import { exampleEvent } from '@bailiwick/contracts/examples'
 import { saltedHash, sha256 } from '@bailiwick/credentials'
 import { parseBundle, tell, tellValues, verifyBundle } from '@bailiwick/verify'
 import { expect, it, vi } from 'vitest'
@@ -171,6 +172,29 @@ it('erases at the word of the service that wrote it alone, everywhere, and every
     expect(receipt.statusCode).toBe(200)
     expect((await story.verified()).entries.length).toBeGreaterThan(10)
     await vi.waitFor(() => expect(holding(story, words)).toEqual([]), { timeout: 20_000 })
+  })
+})
+
+it('shows the words of one event as its own alone, though another event names it (V3)', async () => {
+  await keptCall({}, async (story, ids, evidence, pdp) => {
+    const received = await leafOf(evidence, 'request.received')
+    const [, call] = story.calls
+    const { data } = exampleEvent('decisions.v1', 'decision.allowed')
+    const { action_digest: _, ...action } = Object(data).action
+    const decision_id = `dec_${'7'.repeat(26)}`
+    await pdp.publish('decisions.v1', [
+      {
+        ...{ type: 'decision.allowed', subject: decision_id, key: ids.grant_id, version: 99 },
+        data: {
+          ...(data as object),
+          ...{ decision_id, action: { ...action, call: { salted_sha256: saltedHash(call) } }, call_kept: true },
+          obligations: [{ id: received.event_id, type: 'custom', properties: { action: 'redact' } }],
+        } as never,
+      },
+    ])
+    await leafOf(evidence, 'decision.allowed', ({ subject }) => subject === decision_id)
+    const { body } = await get(evidence.operator, `/v1/values/${received.event_id}`)
+    expect(body.values).toMatchObject([{ event_id: received.event_id, at: '/purpose' }])
   })
 })
 

@@ -168,7 +168,7 @@ export class Conversations implements AsyncDisposable {
       observed: undefined,
       asks: undefined,
       tasks: undefined,
-      rounds: new Rounds(),
+      rounds: new Rounds(this.#clock),
       lastUsed: this.#clock.monotonic(),
       watched: undefined,
     }

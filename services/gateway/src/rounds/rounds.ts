@@ -1,7 +1,12 @@
+import { longestRoundsMs } from '@bailiwick/contracts'
 import { type Action, actionText, hasAnswers, jcs, sha256, withoutAnswers } from '@bailiwick/credentials'
+import type { Clock } from '@bailiwick/kit'
 import type { AskedBack } from '@bailiwick/mcp'
 import type { Permitted, Refusal, Round } from '@bailiwick/pep'
 import type { Refused, Relayed } from '@bailiwick/relay'
+
+/** The decision point does not know such a round, or it went on elsewhere: it never goes on from here. */
+const isOver: ReadonlySet<string> = new Set(['round_invalid', 'round_used'])
 
 /** Calls of one conversation that wait for answers. The oldest is forgotten first. */
 const most = 16
@@ -17,10 +22,15 @@ type Decided = Relayed | Refusal | Refused
 
 /**
  * The calls of one conversation that its server answered with questions (`input_required`). A call with answers goes on with such a call if
- * it has the same arguments and the same state, and counts as no further call. A call with any other answers is a call of its own.
+ * it has the same arguments and the same state, in time, and counts as no further call. A call with any other answers is a call of its own.
  */
 export class Rounds {
+  readonly #clock: Pick<Clock, 'now'>
   #open: OpenRound[] = []
+
+  constructor(clock: Pick<Clock, 'now'>) {
+    this.#clock = clock
+  }
 
   /** A permitted call was answered with questions. Undefined if it does not go on as one call: it began with answers itself. */
   open({ round, action }: Pick<Permitted, 'round' | 'action'>, { state }: AskedBack): OpenRound | undefined {
@@ -36,15 +46,18 @@ export class Rounds {
 
   /**
    * Decides and runs a call, as a further round if it brings the answers that a round waits for. A round goes on once. If the call is
-   * denied, the round waits for the answers again.
+   * denied, the round waits for the answers again, unless it never goes on: the next call with these answers is then one of its own.
    */
   async goOn(action: Action | undefined, decide: (continues: Round | undefined) => Promise<Decided>): Promise<Decided> {
     const key = action !== undefined && hasAnswers(action) ? keyOf(action, action.properties.requestState) : undefined
+    const began = this.#clock.now() - longestRoundsMs
+    this.#open = this.#open.filter(({ round }) => round.since >= began)
     const found = this.#open.find((each) => each.key === key)
     if (found === undefined) return decide(undefined)
     this.forget(found)
     const decided = await decide(found.round)
-    if (!('allowed' in decided && decided.allowed)) this.#put(found)
+    const isAllowed = 'allowed' in decided && decided.allowed
+    if (!isAllowed && !('reason' in decided && isOver.has(decided.reason))) this.#put(found)
     return decided
   }
 

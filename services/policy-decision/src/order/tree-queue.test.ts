@@ -453,6 +453,30 @@ describe('an ALLOW that was never delivered', () => {
     expect(w.writes.at(-1)).toMatchObject([back('a')])
   })
 
+  it('is taken back before the decision point has stopped (V9)', async () => {
+    const w = queued()
+    const durable = Promise.withResolvers<void>()
+    w.order.before = () => durable.promise
+    const allowed = anAllow('a')
+    allowed.work.recorded = () => w.queues.abandonOnce('grt_1', 'a', 'call_a')
+    w.add(allowed)
+    const stopped = w.queues.settled(20_000)
+    await w.idle()
+    expect(w.queues.length).toBe(0)
+    durable.resolve()
+    await stopped
+    expect(w.writes[1]).toMatchObject([back('a')])
+    expect(w.trees.get('grt_1')?.taken.calls).toBe(0n)
+    await w.queues.settled(20_000)
+  })
+
+  it('holds up no stop where the bus is away', async () => {
+    const w = queued()
+    w.order.before = () => new Promise(() => undefined)
+    w.add(anAllow('a'))
+    await w.queues.settled(20)
+  })
+
   it('stays as it is where it was settled meanwhile, or never counted', async () => {
     const w = queued()
     w.add(anAllow('a'))

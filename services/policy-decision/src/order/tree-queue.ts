@@ -1,6 +1,7 @@
 import type { DenialReason, ErrorCode } from '@bailiwick/errors'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import type { Draft } from '@bailiwick/instance'
+import { withDeadline } from '@bailiwick/kit'
 import { change, type DecisionFacts, type Fact, type SpendView, tentative } from '@bailiwick/projection'
 import type { Recording } from '../ports.ts'
 import { halvesOf } from './halves.ts'
@@ -52,6 +53,7 @@ const givenBackAgainMs = 500
 export class TreeQueues {
   readonly #ports: OrderPorts & Recording
   readonly #queues = new Map<string, Work[]>()
+  readonly #draining = new Set<Promise<void>>()
   /** Decisions that were never answered and may still turn out to count, by id. */
   readonly #unanswered = new Map<string, { root: string; callId: string }>()
 
@@ -99,7 +101,16 @@ export class TreeQueues {
       return
     }
     this.#queues.set(root, [work])
-    void this.#drain(root)
+    const draining = this.#drain(root).finally(() => this.#draining.delete(draining))
+    this.#draining.add(draining)
+  }
+
+  /** For the stop: resolves once nothing waits, what is taken back included, or after `ms`: a bus that is away holds up no stop. */
+  async settled(ms: number): Promise<void> {
+    const settle = async () => {
+      while (this.#draining.size > 0) await Promise.all(this.#draining)
+    }
+    await withDeadline(settle(), ms).catch(() => undefined)
   }
 
   /** For work that no caller waits for and that the next sweep finds again. */

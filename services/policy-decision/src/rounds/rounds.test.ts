@@ -8,16 +8,19 @@ import { decide } from '../decide.ts'
 import { agent, now, spell } from '../steps/living-call.fixture.ts'
 
 const callerKey = generateKey('pep-caller')
-const gateway = { ...point, id: 'gateway', instance: 'one0start0of0a0point0A', caller_jwk: callerKey.publicJwk }
+const gateway = {
+  ...{ ...point, id: 'gateway', instance: 'one0start0of0a0point0A', caller_jwk: callerKey.publicJwk },
+  may_release: true,
+}
 const installation = 'ins_0123456789abcdef'
 const answers = { inputResponses: { amount: { action: 'accept' } }, requestState: 's1' }
 
 /** A decision point, and an enforcement point that makes a call in rounds. Each test changes one thing. */
-function calling() {
+function calling(uses = 1) {
   const w = asked()
   Object.assign(w.tree.grant.authority, {
-    permissions: [{ actions: ['tools/call'], resource, where: { '/invoice': { prefix: 'INV' } }, max_uses: 1 }],
-    budget: { calls: 1 },
+    permissions: [{ actions: ['tools/call'], resource, where: { '/invoice': { prefix: 'INV' } }, max_uses: uses }],
+    budget: { calls: uses },
   })
   let calls = 0
   const ask = async (given: Partial<Action> = {}, more: object = {}, by: object = gateway) => {
@@ -38,13 +41,18 @@ function calling() {
   }
   const tree = () => w.pdp.projection.ledger.decisions.trees.get(root)
   /** The server answered with questions, or with something else. */
-  const end = (decisionId: string, status = 'continued') =>
+  const end = (decisionId: string, status = 'continued', claims: object = {}) =>
     change(
       tree() as never,
       {
         type: 'outcome.reported',
         time: spell(now),
-        data: { decision_id: decisionId, released: { calls: 0, egress_bytes: 0, cost: {} }, status, outcome: 'a.b.c' },
+        data: {
+          decision_id: decisionId,
+          released: { calls: 0, egress_bytes: 0, cost: {} },
+          status,
+          outcome: `e30.${Buffer.from(JSON.stringify({ status, ...claims })).toString('base64url')}.AA`,
+        },
       } as never,
     )
   /** The first round, and what its point needs to go on. */
@@ -52,7 +60,7 @@ function calling() {
     const answer = await ask()
     if (!answer.decision) throw new Error(answer.reason)
     const { action_salt: salt } = JSON.parse(Buffer.from(answer.permit.split('.')[1] ?? '', 'base64url').toString())
-    end(answer.decisionId, status)
+    if (status !== 'none') end(answer.decisionId, status)
     const record = tree()?.allows.get(answer.decisionId)
     return { decisionId: answer.decisionId, name: record?.actionHash ?? '', salt }
   }
@@ -112,11 +120,52 @@ describe('a further round of a call', () => {
     expect(await w.further(await w.first(status))).toBe('round_invalid')
   })
 
-  it('of a call without an outcome is refused, once it was waited for', async () => {
+  it('of a call without an outcome is refused for now, once it was waited for', async () => {
     const w = calling()
     const from = await w.first()
-    Object.assign(w.tree()?.allows.get(from.decisionId) ?? {}, { standing: 'open' })
+    const record = w.tree()?.allows.get(from.decisionId)
+    Object.assign(record ?? {}, { standing: 'open' })
+    expect(await w.further(from)).toBe('round_open')
+    Object.assign(record ?? {}, { standing: 'settled' })
+    expect(await w.further(from)).toBe('allow')
+  })
+
+  it('is a call of its own if its point may not release (V9)', async () => {
+    const w = calling(2)
+    const from = await w.first()
+    const ask = () => w.reasonOf(w.ask(w.withAnswers, w.goingOn(from), { ...gateway, may_release: false }))
+    expect(await ask()).toBe('allow')
+    const [event] = w.writes.at(-1) ?? []
+    expect(event?.data).toMatchObject({ reserved: { calls: 1 } })
+    expect(event?.data).not.toHaveProperty('continues')
+    expect(await ask()).toBe('uses_reserved')
+  })
+
+  it('of a call in the agent’s own process is refused, though its point may release (V9)', async () => {
+    const w = calling()
+    const from = await w.first('none')
+    w.end(from.decisionId, 'continued', { enforced_by: 'in_process' })
     expect(await w.further(from)).toBe('round_invalid')
+  })
+
+  it('is judged by policies that do not see the call itself as done before (V9)', async () => {
+    const w = calling()
+    const seen: unknown[] = []
+    const member = (kind: string, members: object = {}) => ({ kind, members: new Map(Object.entries(members)) })
+    const facts = member('Record', { calls: member('Long'), count: member('Record', { unlabelled: member('Long') }) })
+    const context = member('Record', { history: member('Record', { task: facts }) })
+    Object.assign(w.pdp.projection.ledger.decisions, { denials: { of: () => 0 } })
+    Object.assign(w.active.engine, {
+      context: () => context,
+      evaluate: (request: { context: { history: unknown } }) => {
+        seen.push(request.context.history)
+        return w.said
+      },
+    })
+    const from = await w.first()
+    expect(await w.further(from)).toBe('allow')
+    const none = { task: { calls: 0, count: { unlabelled: 0 } } }
+    expect(seen).toEqual([none, none])
   })
 
   it.each<[string, (w: ReturnType<typeof calling>) => Partial<Action>]>([

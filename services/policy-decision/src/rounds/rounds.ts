@@ -1,6 +1,13 @@
 import { longestRoundsMs, mostRounds } from '@bailiwick/contracts'
 import { isRoundOf, verifyContinuation, verifyingKey } from '@bailiwick/credentials'
-import { type AllowRecord, actingAgent, isOpenRound, roundAfter, type SpendView } from '@bailiwick/projection'
+import {
+  type AllowRecord,
+  actingAgent,
+  firstRoundOf,
+  isOpenRound,
+  roundAfter,
+  type SpendView,
+} from '@bailiwick/projection'
 import type { CallingPoint } from '../http/callers.ts'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
 import type { Clocked, State } from '../ports.ts'
@@ -24,7 +31,8 @@ export async function roundAsked(
   { projection, trust }: Pick<State, 'projection' | 'trust'>,
 ): Promise<Verdict<Continuing>> {
   const { continues, call_id } = request.observed
-  if (continues === undefined) return { continues: undefined }
+  // Only the word of a point that may release changes what a call takes. With any other, each round is a call of its own.
+  if (continues === undefined || !point.may_release) return { continues: undefined }
   const key = verifyingKey('pep-caller', point.caller_jwk)
   const { installation } = trust
   const said =
@@ -34,14 +42,14 @@ export async function roundAsked(
   const { decision_id: decisionId, action_digest } = said.value
   if (!isRoundOf({ ...request.action, resource: request.resource }, { action: action_digest, salt: continues.salt }))
     return refuse('round_invalid')
-  const ended = () => {
-    const from = projection.ledger.decisions.trees.get(tree.id)?.allows.get(decisionId)
-    return from === undefined || from.standing === 'open' ? undefined : true
-  }
+  const before = () => projection.ledger.decisions.trees.get(tree.id)?.allows.get(decisionId)
+  const ended = () => (isUnknownOrOpen(before()) ? undefined : true)
   if (ended() === undefined) turn?.leave()
-  if (!(await projection.until(ended, withinMs))) return refuse('round_invalid')
+  if (!(await projection.until(ended, withinMs))) return refuse(before() === undefined ? 'round_invalid' : 'round_open')
   return { continues: { decisionId, first: action_digest, asked: continues.asked } }
 }
+
+const isUnknownOrOpen = (from: AllowRecord | undefined) => from === undefined || from.standing === 'open'
 
 export interface GoesOn {
   /** The earlier round that it goes on with; undefined for a new call. */
@@ -63,7 +71,7 @@ export function round(
 ): Verdict<GoesOn> {
   if (continues === undefined) return { from: undefined }
   const from = view.allows.get(continues.decisionId)
-  const first = from && view.allows.get(roundAfter(from).first)
+  const first = firstRoundOf(view, continues.decisionId)
   if (from === undefined || first === undefined || from.isContinued !== true) return refuse('round_invalid')
   const isSame =
     from.enforcementPoint === point.id &&

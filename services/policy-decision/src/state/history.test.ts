@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cedarEngine, historyIn, requireKnownHistory, type Shape, shapesOf } from '@bailiwick/policy'
-import { DecisionState, emptySpend, type Touch } from '@bailiwick/projection'
+import { type AllowRecord, DecisionState, emptySpend, type Touch, without } from '@bailiwick/projection'
+import { anEvent } from '@bailiwick/projection/events-fixture'
 import { describe, expect, it } from 'vitest'
 import { historyOf, labelsOf } from './history.ts'
 
@@ -63,6 +64,56 @@ const record = (members: Record<string, Shape>): Shape => ({
   kind: 'Record',
   members: new Map(Object.entries(members)),
   optional: new Set(),
+})
+
+it('does not tell a further round of its own call, and tells what that touched (V9)', () => {
+  const decisions = new DecisionState({ base: false })
+  const agent = 'spiffe://example.org/agent/reconciler'
+  const allow = (n: number, reserved: object) =>
+    anEvent('decisions.v1', 'decision.allowed', {
+      ...{ partitionkey: 'grt_1', version: n, time: new Date(now).toISOString() },
+      data: {
+        ...{
+          decision_id: `dec_${n}`,
+          call_id: `call_${n}`,
+          proof_id: `${n}`,
+          permission: 0,
+          reserved,
+          chain: undefined,
+        },
+        ...{ labels: ['pays'], owners: ['o'], after: undefined, continues: undefined, step_up: undefined },
+        actor: { agent: `${agent}/i1`, credential_id: 'c', grant_id: 'grt_1', request_id: 'r', task: 't' },
+      } as never,
+    })
+  const reserved = (euros: string) => ({ calls: 1, egress_bytes: 0, cost: { EUR: euros } })
+  for (const [n, euros] of [
+    [1, '5'],
+    [2, '7'],
+  ] as const)
+    expect(decisions.apply(allow(n, reserved(euros)))).toBe('counts')
+  const tree = decisions.trees.get('grt_1') ?? emptySpend()
+  const shape = historyIn(shapesOf(schema).context({ type: 'Action', id: 'tools/call' }))
+  const told = (own?: AllowRecord) =>
+    historyOf(shape, { decisions, root: 'grt_1', tree, agent, owner: 'o', depth: 0, now, own })
+  const own = tree.allows.get('dec_2')
+  const facts = (calls: number, euros: string) => ({
+    ...{ calls, labels: ['pays'] },
+    count: expect.objectContaining({ pays: calls }),
+    spent: expect.objectContaining({ EUR: euros, pays: expect.objectContaining({ EUR: euros }) }),
+    last: { pays: 0 },
+  })
+  expect(told()).toMatchObject({ task: facts(2, '12.0000'), agent: facts(2, '12.0000'), owner: facts(2, '12.0000') })
+  expect(told(own)).toMatchObject({ task: facts(1, '5.0000'), agent: facts(1, '5.0000'), owner: facts(1, '5.0000') })
+  // The rest of the money came back with its outcome.
+  const rest = { released: { calls: 0, egress_bytes: 0, cost: { EUR: '3' } } }
+  expect(
+    without({ calls: 2, spent: new Map([['EUR', 9_000_000n]]), labels: new Map() }, { ...own, ...rest } as never),
+  ).toEqual({
+    ...{ calls: 1, labels: new Map() },
+    spent: new Map([['EUR', 5_000_000n]]),
+  })
+  // Its owner was another one then.
+  expect(told({ ...own, owners: [] } as never)).toMatchObject({ owner: { calls: 2 }, agent: { calls: 1 } })
 })
 
 it('tells of the task what the tree took and was denied, and of the agent and its owner what was done anywhere, with what is ahead', () => {

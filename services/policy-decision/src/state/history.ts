@@ -1,6 +1,12 @@
 import { labelsOfTool } from '@bailiwick/approval-statement'
 import { historyFacts, type Shape } from '@bailiwick/policy'
-import type { DecisionState, RegistryState, SpendView } from '@bailiwick/projection'
+import {
+  type AllowRecord,
+  type DecisionState,
+  type RegistryState,
+  type SpendView,
+  without,
+} from '@bailiwick/projection'
 
 /** A tool's labels, from the registry. A tool without a description is treated as untrusted, private and external at once. */
 export function labelsOf(registry: RegistryState, resource: { type: string; id: string }): string[] {
@@ -20,6 +26,8 @@ export interface HistoryQuestion {
   depth: number
   /** ms since the epoch */
   now: number
+  /** The first round of the call, if this is a further one: no call counts against itself. */
+  own?: AllowRecord | undefined
 }
 
 /**
@@ -27,17 +35,20 @@ export interface HistoryQuestion {
  * of its owner did in the last 8 h. It holds only what the schema declares, and only the labels and currencies that the schema lists.
  */
 export function historyOf(history: Shape | undefined, question: HistoryQuestion): Record<string, unknown> {
-  const { decisions, root, tree, agent, owner, depth, now } = question
+  const { decisions, root, tree, agent, owner, depth, now, own } = question
+  const others = <T extends Parameters<typeof without>[0]>(activity: T, isIn = true) =>
+    own !== undefined && isIn ? without(activity, own) : activity
   return historyFacts(history, {
-    task: () => ({
-      calls: Number(tree.taken.calls),
-      spent: tree.taken.cost,
-      labels: tree.labels,
-      denials: decisions.denials.of(root),
-      depth: tree.depth,
-    }),
-    agent: () => decisions.history.of(agent, now, tree.ahead),
-    owner: () => decisions.owners.of(owner, now, tree.ahead),
+    task: () =>
+      others({
+        calls: Number(tree.taken.calls),
+        spent: tree.taken.cost,
+        labels: tree.labels,
+        denials: decisions.denials.of(root),
+        depth: tree.depth,
+      }),
+    agent: () => others(decisions.history.of(agent, now, tree.ahead), own?.agents.includes(agent)),
+    owner: () => others(decisions.owners.of(owner, now, tree.ahead), own?.owners.includes(owner)),
     depth,
     now,
   })

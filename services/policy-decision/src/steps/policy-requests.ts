@@ -1,7 +1,8 @@
 import { toolServerOf } from '@bailiwick/approval-statement'
-import type { SpendView } from '@bailiwick/projection'
+import { firstRoundOf, type SpendView } from '@bailiwick/projection'
 import type { EvaluationRequest } from '../http/evaluation-request.ts'
 import type { Clocked, State } from '../ports.ts'
+import type { Continuing } from '../rounds/rounds.ts'
 import type { PolicyQuestion } from '../shadow/policy-question.ts'
 import { historyOf } from '../state/history.ts'
 import type { Levels } from './authority.ts'
@@ -11,11 +12,12 @@ import type { Approved, Recorded } from './recorded.ts'
 /** The facts that policies are shown. */
 export type PolicyFacts = Pick<Recorded, 'tree'> &
   Pick<Approved, 'approverIds'> &
-  Pick<Proved, 'proof'> & { request: EvaluationRequest; levels: Levels; view: SpendView }
+  Pick<Proved, 'proof'> &
+  Partial<Continuing> & { request: EvaluationRequest; levels: Levels; view: SpendView }
 
 /** One request for each agent of the chain. Stops before the first agent that the registry no longer knows. */
 export function policyRequests(
-  { request, proof, tree, approverIds, levels, view }: PolicyFacts,
+  { request, proof, tree, approverIds, levels, view, continues }: PolicyFacts,
   labels: string[],
   { projection, clock }: Pick<State, 'projection'> & Pick<Clocked, 'clock'>,
 ): PolicyQuestion['requests'] {
@@ -42,7 +44,8 @@ export function policyRequests(
     proof,
     time: { hour: time.getUTCHours(), weekday: time.getUTCDay() },
   }
-  const soFar = { decisions, root: tree.id, tree: view, depth: levels.length - 1, now }
+  const own = continues && firstRoundOf(view, continues.decisionId)
+  const soFar = { decisions, root: tree.id, tree: view, depth: levels.length - 1, now, own }
   return function* (history) {
     for (const { holder } of levels) {
       const agent = registry.instance(holder.agent)?.agent
