@@ -7,7 +7,8 @@ import { commitNow, freePage, machine, plain } from './run-page.ts'
 
 // npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | models-race | abuse | interleavings | rotations | trifecta | reference | compiled-policies | logs | mastra | packages | canaries | mcp-canaries | mutants | stryker]
 // npm run nightly -- outages: BAILIWICK_OUTAGES=3600 chooses how long the broker is away, in s.
-// npm run nightly -- kills --count 10000: a campaign that goes on where it was interrupted; its options stand in test/chaos/campaign.ts.
+// npm run nightly -- kills --count 10000, and compiled-policies: campaigns that go on where they were interrupted; their options stand in
+// test/chaos/campaign.ts and test/reference/compiled-campaign.ts.
 // The long counts, whose smoke counts CI runs: each writes test/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
 
 const root = join(import.meta.dirname, '..')
@@ -225,10 +226,11 @@ const runs: Run[] = [
   {
     name: 'compiled-policies',
     about:
-      'Five million generated requests to compiled policies and to Cedar, over all operators, extensions, errors and edges of 64 bits: the same decision, reasons and erring policies, or the compiled engine leaves the answer to Cedar.',
-    command: [...vitest, '--project', 'reference', 'test/reference/compiled.test.ts'],
-    env: { BAILIWICK_NIGHTLY: '1' },
-    keep: ofTests(/^reference: /),
+      'Five million generated requests to compiled policies and to Cedar in slices (test/reference/compiled-campaign.ts), with a page of its own.',
+    // As much as a night has time for, unless `--minutes` is given.
+    command: [process.execPath, join(import.meta.dirname, 'reference/compiled-campaign.ts'), '--minutes', '240'],
+    keep: () => false,
+    ownPage: true,
   },
   {
     name: 'logs',
@@ -321,7 +323,7 @@ if (unknown.length > 0) {
 const chosen = runs.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
 
 if (Object.keys(values).some((name) => name !== 'count') && chosen.some(({ ownPage }) => ownPage !== true)) {
-  console.error(`${given.join(' ')}: only kills takes more than --count`)
+  console.error(`${given.join(' ')}: only campaigns take more than --count`)
   process.exit(2)
 }
 

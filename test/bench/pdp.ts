@@ -21,6 +21,9 @@ const lot = 1000
 /** V8 enlarges its young generation during the first 30,000 plain decisions or so, and then no more. */
 const memoryCounts = { plain: 100_000, full: 20_000 }
 
+const native =
+  'Native Cedar: the crate `cedar-policy` of the version that cedar-wasm has, behind as little HTTP as it takes (`test/bench/pdp/native-cedar`); before it is measured, both give the same answers to 2,000 other requests. '
+
 /** The number of decisions a second of a decision point, relative to the cost of HTTP itself. */
 export async function measurePdp(bench: Bench): Promise<Measure> {
   const { quick } = bench
@@ -45,7 +48,7 @@ export async function measurePdp(bench: Bench): Promise<Measure> {
       'much as decisions do. By CPU profiles, what an item of a boxcar cannot share: of a full decision 50 µs ' +
       'to verify its proof, and 20 µs each to sign its event and its permit. No outcome is reported, so each ALLOW is followed by an `outcome.missing` a minute later, which ' +
       `is other work of the same core. At half of the peak one process runs and all others stand still, ${quick ? 'once' : `${rounds} times`}; none of those outcomes falls due meanwhile. Rates are ALLOWs a second; of a core: by the CPU time (user and system) of the server. Memory: what is in RAM and the process’s own (RssAnon); ` +
-      `the embedded bus maps its file besides, which grows with the log, and of which the kernel keeps in RAM what it has room for. ${mixture}`,
+      `the embedded bus maps its file besides, which grows with the log, and of which the kernel keeps in RAM what it has room for. ${subjects.hasNative ? native : ''}${mixture}`,
     rows: [...rates.rows(), ...paced, ...memory],
   }
 }
@@ -86,7 +89,7 @@ async function ratesOf({ quick, progress }: Bench, subjects: Subjects): Promise<
  */
 async function atHalfOfThePeak({ quick, progress }: Bench, { all }: Subjects, rates: Rates): Promise<Row[]> {
   const asked = all
-    .filter(({ mode }) => mode !== 'full, no evidence')
+    .filter(({ mode }) => mode === 'plain' || mode === 'full')
     .map((subject) => ({ subject, p99: [] as number[], late: 0 }))
   progress('pdp: half of the peak, once what followed the peak is done')
   if (!quick) await pause(settledMs)
@@ -144,7 +147,35 @@ class Rates {
         ...(late === 0 ? [] : [{ name: `${name}, denied for being late`, value: late, unit: '' } as const]),
       ]
     })
-    return [...each, ...this.#ratios('plain'), ...this.#ratios('full'), ...[few, many].map((n) => this.#evidence(n))]
+    return [
+      ...each,
+      ...this.#ratios('plain'),
+      ...this.#native(),
+      ...this.#ratios('full'),
+      ...[few, many].map((n) => this.#evidence(n)),
+    ]
+  }
+
+  /** The CPU time of a decision by compiled policies, compared with Cedar's own. Where there is no cargo there are no rows. */
+  #native(): Row[] {
+    const costs = (mode: 'plain' | 'native Cedar', policies: number, shape: Shape) =>
+      1 / this.of({ mode, policies }, shape).ofCore
+    const echo = 1 / this.#of('echo of plain requests').ofCore
+    const least = ratio('plain: CPU time ÷ echo', costs('plain', few, 'single') / echo, { atMost: 1.6 })
+    if (!this.#runs.has(`${nameOf({ mode: 'native Cedar', policies: few })}, single`)) return [least]
+    const against = (policies: number, shape: 'single' | 'boxcar', target?: Row['target']) =>
+      ratio(
+        `plain: CPU time ÷ native Cedar, ${shown(policies)} policies, ${shape}`,
+        costs('plain', policies, shape) / costs('native Cedar', policies, shape),
+        target,
+      )
+    return [
+      least,
+      against(few, 'single', { atMost: 1 }),
+      against(few, 'boxcar', { atMost: 0.5 }),
+      against(many, 'single'),
+      against(many, 'boxcar'),
+    ]
   }
 
   #ratios(mode: 'plain' | 'full'): Row[] {

@@ -9,6 +9,7 @@ const allow: PolicyAnswer = { outcome: 'allow', policies: ['p'] }
 function watching(compareOneIn = 1) {
   const lines: string[] = []
   const later: (() => void)[] = []
+  const differences: unknown[] = []
   const meter = metrics({ service: 'test', processMetrics: false })
   const watch = watchEngines({
     metrics: meter,
@@ -16,10 +17,11 @@ function watching(compareOneIn = 1) {
     compareOneIn,
     random: seededRandom('watch-engines'),
     after: (_, run) => later.push(run),
+    onDifferent: (difference) => differences.push(difference),
   })
   const counted = async (name: string) =>
     (await meter.text()).split('\n').filter((line) => line.startsWith(`bailiwick_${name}{`))
-  return { watch, later, lines, counted }
+  return { watch, later, lines, differences, counted }
 }
 
 it('counts which engine answers, and why Cedar does', async () => {
@@ -36,7 +38,7 @@ it('counts which engine answers, and why Cedar does', async () => {
 })
 
 it('raises the alarm when the engines differ, without what the request says (V17)', async () => {
-  const { watch, later, lines, counted } = watching()
+  const { watch, later, lines, differences, counted } = watching()
   watch.decided('set', allow, () => allow)
   watch.decided('set', allow, () => ({ outcome: 'invalid', why: 'the secret of the request' }))
   expect(lines).toEqual([])
@@ -45,6 +47,7 @@ it('raises the alarm when the engines differ, without what the request says (V17
     'bailiwick_policy_comparisons_total{result="different",service="test"} 1',
     'bailiwick_policy_comparisons_total{result="same",service="test"} 1',
   ])
+  expect(differences).toMatchObject([{ policySet: 'set', compiled: allow, cedar: { outcome: 'invalid' } }])
   expect(lines).toHaveLength(1)
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({
     policy_set: 'set',

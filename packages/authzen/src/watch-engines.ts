@@ -1,6 +1,6 @@
 import type { Logger, Metrics } from '@bailiwick/host'
 import type { RandomSource } from '@bailiwick/kit'
-import { EngineWatch, oneIn } from '@bailiwick/policy'
+import { type EngineDifference, EngineWatch, oneIn } from '@bailiwick/policy'
 
 /** A comparison must not hold up the answer that it is about, and a durable decision takes a while. */
 const compareAfterMs = 1000
@@ -14,13 +14,15 @@ export interface WatchEnginesOptions {
   compareOneIn: number
   /** Chooses them: no caller may know which. */
   random: RandomSource
+  /** Gets each difference, beside the alarm. Must not throw. */
+  onDifferent?(difference: EngineDifference): void
   /** Default: a timer that does not keep the process alive. */
   after?(ms: number, run: () => void): void
 }
 
 /** Counts which engine answers, and raises the alarm when the two differ. */
 export function watchEngines(options: WatchEnginesOptions): EngineWatch {
-  const { metrics, logger, compareOneIn, random, after = unheld } = options
+  const { metrics, logger, compareOneIn, random, onDifferent, after = unheld } = options
   const answers = metrics.counter(
     'policy_answers_total',
     'Answers of policies, by the engine that gave them; for cedar, why the compiled engine did not',
@@ -38,7 +40,8 @@ export function watchEngines(options: WatchEnginesOptions): EngineWatch {
     {
       answered: (engine, why) => answers.inc({ engine, why }),
       compared: (result) => comparisons.inc({ result }),
-      different: ({ policySet, compiled, cedar }) =>
+      different: (difference) => {
+        const { policySet, compiled, cedar } = difference
         logger.error(
           {
             policy_set: policySet,
@@ -46,7 +49,9 @@ export function watchEngines(options: WatchEnginesOptions): EngineWatch {
             cedar: { outcome: cedar.outcome, policies: 'policies' in cedar ? cedar.policies : [] },
           },
           'COMPILED POLICIES DIFFER FROM CEDAR: Cedar decides by this set from now on',
-        ),
+        )
+        onDifferent?.(difference)
+      },
     },
     oneIn(compareOneIn, random),
     (compare) => {

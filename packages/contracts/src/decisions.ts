@@ -261,6 +261,23 @@ export const candidateAnswered = z.strictObject({
     .max(40),
 })
 
+/** The answer of one engine about a policy set. */
+const engineAnswer = z.strictObject({
+  outcome: policyOutcome,
+  /** The policies that decided, or that erred, as far as the event has room for them. */
+  policies: z.array(z.string().max(256)).max(8),
+})
+
+/**
+ * A decision point compared an answer that it had given by compiled policies with Cedar's, and the two differ. From then on that process
+ * decides by Cedar alone under this set. Says nothing of the request, which may hold secrets.
+ */
+export const enginesDiffered = z.strictObject({
+  policy_set: sha256Schema,
+  compiled: engineAnswer,
+  cedar: engineAnswer,
+})
+
 const attachmentIdSchema = idSchema('att')
 
 /** An agent's text, or arguments, stored outside the event that holds their hash. */

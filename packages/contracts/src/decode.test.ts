@@ -128,6 +128,7 @@ it('gives a version to the events that advance an entity or a tree, and to no ot
   expect(new Set(unversioned)).toEqual(
     new Set([
       'candidate.answered',
+      'engines.differed',
       'credential.refused',
       'revocation.acknowledged',
       'decision.denied',

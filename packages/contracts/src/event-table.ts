@@ -228,6 +228,12 @@ export const eventTable: Readonly<Record<LeafEventType, EventRow>> = {
   'outcome.refused': { ...ofDecision, kind: 'outcome', words: 'Second outcome, not taken', tone: 'bad' },
   'denials.summarised': { kind: 'decision', words: 'Denials, summed up', tone: 'bad' },
   'candidate.answered': { kind: 'decision', words: 'Candidate answered', tone: 'plain' },
+  'engines.differed': {
+    kind: 'finding',
+    words: 'Compiled policies differ from Cedar',
+    tone: 'bad',
+    gist: [part('/policy_set')],
+  },
 
   'revocation.declared': {
     kind: 'revocation',

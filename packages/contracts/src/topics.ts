@@ -7,6 +7,7 @@ import {
   decisionAllowed,
   decisionDenied,
   denialsSummarised,
+  enginesDiffered,
   outcomeMissing,
   outcomeRefused,
   outcomeReported,
@@ -148,7 +149,7 @@ export const revocationsV1 = defineTopic({
 export const decisionsV1 = defineTopic({
   name: 'decisions.v1',
   about:
-    "A tree's actions: decisions and outcomes. Keyed by root grant id, else subject; `version` is the tree's, absent on denials, refused outcomes and candidates' answers.",
+    "A tree's actions: decisions and outcomes. Keyed by root grant id, else subject; `version` is the tree's, absent on denials, refused outcomes, candidates' answers and differences of engines.",
   writer: 'policy-decision',
   readers: ['approval', 'issuer', 'policy-decision', 'evidence'],
   partitions: 3,
@@ -163,8 +164,9 @@ export const decisionsV1 = defineTopic({
     'outcome.refused': outcomeRefused,
     'denials.summarised': denialsSummarised,
     'candidate.answered': candidateAnswered,
+    'engines.differed': enginesDiffered,
   },
-  unversioned: ['decision.denied', 'outcome.refused', 'denials.summarised', 'candidate.answered'],
+  unversioned: ['decision.denied', 'outcome.refused', 'denials.summarised', 'candidate.answered', 'engines.differed'],
 })
 
 /** The position of each instance, every 500 ms. Signed, but not numbered, and not evidence. */

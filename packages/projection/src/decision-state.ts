@@ -30,8 +30,7 @@ export class DecisionState {
   }
 
   apply(event: Decision): Verdict {
-    // A candidate's answer changes nothing, and neither does a refused outcome.
-    if (event.type === 'candidate.answered' || event.type === 'outcome.refused') return 'counts'
+    if (isWithoutEffect(event)) return 'counts'
     if (event.type === 'decision.denied' || event.type === 'denials.summarised') {
       this.denials.apply(event)
       return 'counts'
@@ -91,6 +90,11 @@ export class DecisionState {
     this.denials.forget(ms, ended)
   }
 }
+
+type WithoutEffect = Extract<Decision, { type: 'candidate.answered' | 'engines.differed' | 'outcome.refused' }>
+/** It tells of something, and changes no state. */
+const isWithoutEffect = (event: Decision): event is WithoutEffect =>
+  event.type === 'candidate.answered' || event.type === 'engines.differed' || event.type === 'outcome.refused'
 
 /** One start of one enforcement point. Because the name contains the point, a point can only name instances of its own. */
 export const instanceName = ({

@@ -33,6 +33,7 @@ import { UnverifiedOutcomes } from './outcomes/unverified-outcomes.ts'
 import type { PolicyDecision } from './policy-decision.ts'
 import type { Clocked, Judges, Logged, RecordDecisions, Recording, State } from './ports.ts'
 import { Denials } from './record/denials.ts'
+import { EngineDifferences } from './record/engine-differences.ts'
 import { KeptCalls } from './record/kept-calls.ts'
 import { Searches } from './search.ts'
 import { Shadow } from './shadow/shadow.ts'
@@ -99,6 +100,7 @@ export async function startPolicyDecision(
   const recordDecisions = adapters.wrapRecord?.(record) ?? record
   const deadlineMs = config.decisionDeadlineMs ?? defaults.decisionDeadlineMs
   const keptCalls = new KeptCalls(producer)
+  const differences = new EngineDifferences({ record: recordDecisions })
   const shadow = new Shadow({ data: adapters.data, record: recordDecisions, metrics, logger })
   const base: Clocked & Logged = { clock, random, logger }
   const state: State = { projection, keyRing, trust, publicUrl: config.publicUrl }
@@ -109,7 +111,10 @@ export async function startPolicyDecision(
       projection.ledger.registry,
       logger,
       clock,
-      watchEngines({ metrics, logger, random, compareOneIn: config.compareOneIn ?? defaults.compareOneIn }),
+      watchEngines({
+        ...{ metrics, logger, random, compareOneIn: config.compareOneIn ?? defaults.compareOneIn },
+        onDifferent: (difference) => differences.tell(difference),
+      }),
     ),
     approvals: new Approvals(projection, trust),
     stepUps: new StepUps(projection, trust),
@@ -280,6 +285,7 @@ export async function startPolicyDecision(
       await sweeping
       await denials[Symbol.asyncDispose]()
       await refused[Symbol.asyncDispose]()
+      await differences[Symbol.asyncDispose]()
       await shadow[Symbol.asyncDispose]()
       // Before the last head, after which nothing can be taken back.
       await queues.settled(settledWithinMs)

@@ -9,6 +9,13 @@ const keptCharacters = 4000
 const readyWithinMs = 120_000
 const stopsWithinMs = 10_000
 
+interface Started {
+  env?: Readonly<Record<string, string>>
+  port: number
+  /** Shares all cores unless given. */
+  cores?: TwoCores
+}
+
 /** A measured process, on its core, started as `bailiwick serve` starts one. It ends with the bench, however the bench ends. */
 export class Server implements AsyncDisposable {
   readonly url: string
@@ -27,17 +34,14 @@ export class Server implements AsyncDisposable {
       })
   }
 
-  /** Resolves once its `/readyz` answers 200. */
-  static async start(options: {
-    main: string
-    args?: readonly string[]
-    env: Readonly<Record<string, string>>
-    port: number
-    /** Shares all cores unless given. */
-    cores?: TwoCores
-  }): Promise<Server> {
-    const { main, args = [], env, port, cores } = options
-    const child = spawn(process.execPath, [...nodeArguments(process.env), main, ...args], {
+  /** Resolves once its `/readyz` answers 200. `main`: a program for Node.js. */
+  static start({ main, args = [], ...options }: Started & { main: string; args?: readonly string[] }): Promise<Server> {
+    return Server.run(process.execPath, [...nodeArguments(process.env), main, ...args], options)
+  }
+
+  /** The same for any other program. */
+  static async run(program: string, args: readonly string[], { env = {}, port, cores }: Started): Promise<Server> {
+    const child = spawn(program, args, {
       env: { PATH: process.env.PATH ?? '', BAILIWICK_PORT: String(port), BAILIWICK_LOG_LEVEL: 'warn', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })

@@ -5,7 +5,9 @@ import { granted, type Place } from '../place.ts'
 import { type Caller, GrantCaller, PlainCaller } from './callers.ts'
 import type { TwoCores } from './cores.ts'
 import { Load } from './load.ts'
+import { nativeCedar } from './native-cedar.ts'
 import { grantPolicies, writeFolderPolicies } from './policy-files.ts'
+import { sameAnswers } from './same-answers.ts'
 import { Server } from './server.ts'
 
 const trees = 8
@@ -14,7 +16,7 @@ const plainPdp = join(import.meta.dirname, '../../../services/plain-pdp/src/main
 
 /** A decision point to call. */
 export interface Subject {
-  mode: 'plain' | 'full' | 'full, no evidence'
+  mode: 'plain' | 'native Cedar' | 'full' | 'full, no evidence'
   policies: number
   server: Server
   caller: Caller
@@ -32,8 +34,9 @@ export class Subjects implements AsyncDisposable {
     this.#started = started
   }
 
-  static async start({ dir, progress }: Bench, cores: TwoCores, sizes: readonly number[]): Promise<Subjects> {
+  static async start({ dir, progress, quick }: Bench, cores: TwoCores, sizes: readonly number[]): Promise<Subjects> {
     await using started = new AsyncDisposableStack()
+    const native = await nativeCedar(!quick, progress)
     const port = await freePort()
     const echo = started.use(await Server.start({ main: own, args: ['echo'], env: {}, port, cores }))
     const all: Subject[] = []
@@ -41,6 +44,13 @@ export class Subjects implements AsyncDisposable {
       progress(`pdp: starting with ${policies} policies`)
       const plain = started.use(await startPlain(dir, policies, cores))
       all.push({ mode: 'plain', policies, server: plain, caller: new PlainCaller() })
+      if (native !== undefined) {
+        const nativePort = await freePort()
+        const args = [folderOf(dir, policies), String(nativePort)]
+        const server = started.use(await Server.run(native, args, { port: nativePort, cores }))
+        await sameAnswers(plain, server)
+        all.push({ mode: 'native Cedar', policies, server, caller: new PlainCaller() })
+      }
       for (const mode of ['full', 'full, no evidence'] as const) {
         const place = await granted(dir, trees, { policies: (starter) => grantPolicies(starter, policies) })
         const server = started.use(await startFull(place, mode === 'full' ? 'evidence' : 'none', cores))
@@ -60,13 +70,20 @@ export class Subjects implements AsyncDisposable {
     return found
   }
 
+  /** Whether Cedar itself could be built here. */
+  get hasNative(): boolean {
+    return this.all.some(({ mode }) => mode === 'native Cedar')
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#started[Symbol.asyncDispose]()
   }
 }
 
+const folderOf = (dir: string, policies: number) => join(dir, `policies-${policies}`)
+
 async function startPlain(dir: string, policies: number, cores: TwoCores): Promise<Server> {
-  const directory = join(dir, `policies-${policies}`)
+  const directory = folderOf(dir, policies)
   writeFolderPolicies(directory, policies)
   const env = { BAILIWICK_POLICIES: directory, BAILIWICK_DATA: join(dir, 'none') }
   return await Server.start({ main: plainPdp, args: [], env, port: await freePort(), cores })

@@ -209,6 +209,17 @@ export const eventRows: Readonly<Record<string, EventRow>> = {
     "words": "Candidate answered",
     "tone": "plain"
   },
+  "engines.differed": {
+    "words": "Compiled policies differ from Cedar",
+    "tone": "bad",
+    "gist": [
+      {
+        "of": [
+          "/policy_set"
+        ]
+      }
+    ]
+  },
   "revocation.declared": {
     "words": "Revoked",
     "tone": "bad",

@@ -160,6 +160,13 @@ export const decisions: ExamplesOf<'decisions.v1'> = {
       ],
     },
   },
+  'engines.differed': {
+    'about one policy': {
+      policy_set: sha256('policy-set'),
+      compiled: { outcome: 'allow', policies: ['payments-by-day'] },
+      cedar: { outcome: 'deny', policies: ['no-payments-at-night'] },
+    },
+  },
 }
 
 const attachmentId = id('att', 'purpose')

@@ -257,6 +257,11 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
       ['no answer of the candidate', '/data/answers/0/candidate'],
       ['an active set that did not answer', '/data/answers/0/active', 'unanswered'],
     ],
+    'engines.differed': [
+      ['no answer of Cedar', '/data/cedar'],
+      ['why a request is invalid', '/data/cedar/why', 'context.secret'],
+      ['a version, though it advances nothing', '/version', 4],
+    ],
   },
   'heads.v1': {
     'head.published': [

@@ -227,6 +227,7 @@ function applyDecision(
   if (event.type === 'decision.denied' || event.type === 'denials.summarised') return true
   if (event.type === 'outcome.refused') return true // an outcome that a point signed and no decision point accepted: outcomeFindings reports it
   if (event.type === 'candidate.answered') return true // a candidate's answer is not a decision
+  if (event.type === 'engines.differed') return true // nor is the comparison of one
   const key = decisionKey(tree, event.data.decision_id)
   const decision = decisions.get(key)
   if (event.type === 'decision.allowed') {

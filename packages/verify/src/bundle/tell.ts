@@ -70,6 +70,7 @@ const sentences: { readonly [T in Told]: Sentence<T> | typeof byName } = {
   'outcome.refused': byName,
   'denials.summarised': byName,
   'candidate.answered': byName,
+  'engines.differed': byName,
   'revocation.declared': ({ kind, target }) => `it was WITHDRAWN: ${kind} ${target}`,
   'revocation.acknowledged': ({ sequence }) => `the issuer had read back every revocation up to ${sequence}`,
   'gap.detected': byName,

@@ -12,6 +12,7 @@ export type FindingEvent = Extract<
       | 'outcome.contradicted'
       | 'outcome.refused'
       | 'outcome.missing'
+      | 'engines.differed'
       | 'event.refused'
       | 'event.parked'
       | 'policy-files.changed'
@@ -51,6 +52,11 @@ const findings: Record<FindingEvent['type'], [title: string, desc: string, sever
     'An outcome that the decision point did not take',
     'Its enforcement point signed another one of this decision, or under this number. It changes nothing.',
     4,
+  ],
+  'engines.differed': [
+    'Compiled policies differ from Cedar',
+    'A decision point compared an answer that it had given with Cedar’s. It decides by Cedar alone from then on. See what this set allowed.',
+    5,
   ],
   'event.refused': [
     'An event that cannot count',
