@@ -99,7 +99,7 @@ it('counts once, and ends once, with the last call of its budget (V9)', async ()
   expect(allowed.map((data) => Object(data?.continues).decision_id)).toEqual([undefined, rounds[0], rounds[1]])
 })
 
-it('is told and proved round by round (V3)', async () => {
+it('shows each round in its trace, and proves each by a bundle (V3)', async () => {
   const grant = await grantFor(1)
   const client = await world.client('billing', 'modern', grant)
   const one = await first(client)
