@@ -137,6 +137,12 @@ class Rates {
     }
   }
 
+  /** Seconds of CPU time for a decision, over all rounds together: the kernel counts in steps of 10 ms, which are much of one round. */
+  #cost(name: string): number {
+    const runs = this.#runs.get(name) ?? []
+    return runs.reduce((sum, { ofCore }) => sum + 1 / ofCore, 0) / runs.length
+  }
+
   rows(): Row[] {
     const each = [...this.#runs.keys()].flatMap((name): Row[] => {
       const { rate, ofCore, late } = this.#of(name)
@@ -159,8 +165,8 @@ class Rates {
   /** The CPU time of a decision by compiled policies, compared with Cedar's own. Where there is no cargo there are no rows. */
   #native(): Row[] {
     const costs = (mode: 'plain' | 'native Cedar', policies: number, shape: Shape) =>
-      1 / this.of({ mode, policies }, shape).ofCore
-    const echo = 1 / this.#of('echo of plain requests').ofCore
+      this.#cost(`${nameOf({ mode, policies })}, ${shape}`)
+    const echo = this.#cost('echo of plain requests')
     const least = ratio('plain: CPU time ÷ echo', costs('plain', few, 'single') / echo, { atMost: 1.6 })
     if (!this.#runs.has(`${nameOf({ mode: 'native Cedar', policies: few })}, single`)) return [least]
     const against = (policies: number, shape: 'single' | 'boxcar', target?: Row['target']) =>
