@@ -56,7 +56,7 @@ export type ListEntitiesAnswer = { "total": number; "pending": number; "items": 
 
 export type ListGrantsAnswer = { "items": (GrantView)[]; "next"?: string }
 
-export type ListRequestsAnswer = { "items": (RequestRow)[]; "next"?: string; "pending": number; "now": string; "arrived": { "count": number; "high": number } }
+export type ListRequestsAnswer = { "items": (RequestRow)[]; "next"?: string; "pending": number; "now": string; "arrived": { "count": number; "high": number }; "beyond": { "count": number; "high": number } }
 
 export type ListRulesAnswer = { "policy_set": PolicySet | null; "items": (RuleRow)[] }
 

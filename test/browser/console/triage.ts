@@ -54,12 +54,16 @@ export function triage(desk: Desk): void {
     const { page, sent } = desk.olivia
     await desk.ask('one of many')
     const pageOf = 50
+    let firstUntil: string | undefined
     onTestFinished(() => page.unroute('**/console/api/requests?*'))
     await page.route('**/console/api/requests?*', async (route) => {
       const url = new URL(route.request().url())
       const from = Number(url.searchParams.get('cursor')?.split('_')[1] ?? 0)
-      const isLater = url.searchParams.has('until')
+      const until = url.searchParams.get('until') ?? undefined
+      if (firstUntil === undefined) firstUntil = until
+      const isLater = until !== undefined && until === firstUntil
       url.searchParams.delete('cursor')
+      url.searchParams.delete('through')
       const response = await route.fetch({ url: `${url}` })
       const answer = (await response.json()) as { items: { id: string; risk: object }[]; arrived: object }
       const [first] = answer.items

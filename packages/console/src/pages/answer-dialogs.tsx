@@ -14,7 +14,7 @@ import type {
   Statement,
 } from '../types.ts'
 import { Dialog } from '../ui/dialog.tsx'
-import { Facts, Failed, Lines, Loading, modeWords } from '../ui/parts.tsx'
+import { AgentName, Facts, Failed, Lines, Loading, modeWords, taskWords } from '../ui/parts.tsx'
 import { useSay } from '../ui/say.tsx'
 import { timeText, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
@@ -24,6 +24,7 @@ import { freshWords } from './limits.tsx'
 import { draftOf } from './narrow-draft.ts'
 import { RegistryDiff } from './registry-diff.tsx'
 import { effectIn, StepUpEffect } from './step-up-effect.tsx'
+import { warningsOf } from './warnings.ts'
 
 // Each member is shown in the dialog, or makes the signature count only once and only here. The console does not know
 // the meaning of any other member.
@@ -81,6 +82,31 @@ const isExplained = (statement: Statement) =>
 
 /** Avoids a useless passkey prompt in a dialog that stayed open. */
 const closed = 'This request was answered or taken back meanwhile: there is nothing left to sign.'
+const closedForDenial = 'This request was answered or taken back meanwhile: there is nothing left to deny.'
+
+/** The request that a dialog answers: who asks what, and the purpose in the agent's own words. */
+function Asked({ request }: { request: RequestDetail }) {
+  if (request.kind === 'registry')
+    return (
+      <p className="asked">
+        <Visible text={request.proposer} /> proposes: <Visible text={request.subject} />
+      </p>
+    )
+  const { prose } = request
+  return (
+    <p className="asked">
+      <AgentName from={request.from} /> asks:{' '}
+      <Visible text={request.kind === 'access' ? taskWords(request.subject) : request.subject} />
+      {prose !== null && 'text' in prose ? (
+        <q title="In the agent’s own words, which are not checked">
+          <Visible text={shortened(prose.text)} />
+        </q>
+      ) : null}
+    </p>
+  )
+}
+
+const shortened = (text: string) => (text.length <= 160 ? text : `${text.slice(0, 160)}…`)
 
 /** Shows exactly what the passkey signs, then signs it. */
 export function StatementDialog({
@@ -94,7 +120,7 @@ export function StatementDialog({
   request: RequestDetail
   narrowed: Narrowed
   me: Me
-  /** A single key began it: the passkey is asked for as soon as what it signs is shown, unless the risk is high. */
+  /** A single key began it: the passkey is asked for as soon as what it signs is shown, unless there is a warning. */
   byKey: boolean
   onAnswered(): void
   onClose(): void
@@ -132,16 +158,27 @@ export function StatementDialog({
     await refresh(client)
   }
   const change = request.kind === 'registry'
+  const warnings = warningsOf(request)
   return (
     <Dialog
       title={change ? 'You sign this change' : 'You sign exactly this'}
       action="Sign with passkey"
       // Without a statement, or for a request that has ended, a passkey would have nothing to sign.
       blocked={!request.open || rendered.data === undefined || blocked !== undefined}
-      eager={byKey ? (request.risk.level === 'high' ? 'focus' : 'submit') : undefined}
+      eager={byKey ? (warnings.length > 0 ? 'focus' : 'submit') : undefined}
       onSubmit={submit}
       onClose={onClose}
     >
+      <Asked request={request} />
+      {warnings.length > 0 && request.open ? (
+        <ul className="reasons" aria-label="Warnings">
+          {warnings.map((text) => (
+            <li key={text} className="reason risk-high">
+              <Visible text={text} />
+            </li>
+          ))}
+        </ul>
+      ) : null}
       {rendered.error ? <Failed error={rendered.error} /> : null}
       {request.open ? null : (
         <p className="note bad" role="alert">
@@ -328,13 +365,20 @@ export function DenyDialog({
   }
   return (
     <Dialog
-      title="Deny"
+      title={request.kind === 'registry' ? 'Deny this change' : 'Deny this request'}
       action="Deny it"
       danger
+      blocked={!request.open}
       eager={byKey ? 'focus' : undefined}
       onSubmit={submit}
       onClose={onClose}
     >
+      <Asked request={request} />
+      {request.open ? null : (
+        <p className="note bad" role="alert">
+          {closedForDenial}
+        </p>
+      )}
       <p>
         {request.kind === 'registry'
           ? 'Nothing changes; it can be proposed again.'

@@ -36,8 +36,8 @@ export function GrantsPage() {
   const state = (wanted in states ? wanted : 'active') as keyof typeof states
   const [withdrawing, setWithdrawing] = useState<Grant>()
   const [stopping, setStopping] = useState<Stop>()
-  const list = usePages<Grant, ListGrantsAnswer>(['grants', state, q], (cursor) =>
-    api(`/grants${query({ state, q, cursor })}`),
+  const list = usePages<Grant, ListGrantsAnswer>(['grants', state, q], (range) =>
+    api(`/grants${query({ state, q, ...range })}`),
   )
   return (
     <>

@@ -37,6 +37,13 @@ export function choicesIn(rows: readonly RequestRow[], { agent, rule }: Filters)
   return { risk: risks, mode: modes, agent: sorted(agents), rule: sorted(rules) }
 }
 
+/** What waits, though a filter or a search leaves it out. */
+export function beyondWords({ count, high }: { count: number; high: number }, view: View): string {
+  const risk = high === 0 ? '' : high === count ? ', of high risk' : `, ${high} of high risk`
+  const who = view === 'mine' ? ' for you' : ''
+  return `Filtered: ${count} more ${count === 1 ? 'request waits' : 'requests wait'}${who}${risk}.`
+}
+
 /** What came since the list was read. */
 export function arrivedWords({ count, high }: { count: number; high: number }): string {
   const risk = high === 0 ? '' : high === count ? ', high risk' : `, ${high} of high risk`

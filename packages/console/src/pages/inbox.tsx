@@ -1,22 +1,19 @@
-import { useQueryClient } from '@tanstack/react-query'
 import { type ReactNode, useCallback, useEffect, useRef, useState } from 'react'
-import { api, query } from '../api.ts'
 import { go, useParameters } from '../router.tsx'
-import type { ListRequestsAnswer, Me, RequestRow } from '../types.ts'
+import type { Me, RequestRow } from '../types.ts'
 import { useKeys } from '../ui/keys.ts'
 import { SearchBox, Tabs } from '../ui/lists.tsx'
 import { useMedia } from '../ui/media.ts'
 import { number } from '../ui/numbers.ts'
-import { usePages } from '../ui/pages.ts'
 import { Empty, Failed, Loading } from '../ui/parts.tsx'
 import { useRoom } from '../ui/room.ts'
-import type { RowWindow } from '../ui/row-window.ts'
 import { useTitle } from '../ui/title.ts'
 import { VirtualList } from '../ui/virtual-list.tsx'
 import { setQueue } from './answer-queue.ts'
 import { DenyManyDialog } from './deny-many-dialog.tsx'
 import {
   arrivedWords,
+  beyondWords,
   type Choice,
   choicesIn,
   type Filters,
@@ -28,6 +25,7 @@ import {
 import { RequestLine } from './inbox-line.tsx'
 import { KeysDialog } from './keys-dialog.tsx'
 import { RequestPage } from './request.tsx'
+import { useInbox } from './use-inbox.ts'
 
 const wide = '(min-width: 1200px)'
 /** Pixels; `.line` in inbox.css fits into them. */
@@ -35,7 +33,8 @@ const rowHeights = { oneLine: 46, twoLines: 64 }
 
 /**
  * The requests that wait, the riskiest and newest first, one line each. On a wide screen, the selected one is beside them. What arrives
- * while the list is read waits until the person asks for it, so that no row moves under their hand.
+ * while the list is read waits until the person asks for it, so that no row moves under their hand. The request that is shown stays until
+ * the person moves on, even if a colleague answered it: else a key that is meant for it would count for another.
  */
 export function InboxPage({ me }: { me: Me }) {
   useTitle('Inbox')
@@ -47,29 +46,45 @@ export function InboxPage({ me }: { me: Me }) {
   const isNarrow = useMedia('(max-width: 1000px)')
   const [ticked, setTicked] = useState<ReadonlySet<string>>(new Set())
   const [open, setOpen] = useState<'keys' | 'deny'>()
-  const place = usePlace(rows, at)
-  const selected = rows[place]
+  const [leftId, setLeftId] = useState<string>()
+  const shownId = at ?? rows.find(({ id }) => id !== leftId)?.id
+  useEffect(() => {
+    if (at === undefined && shownId !== undefined) change({ at: shownId })
+  })
+  const { row: selected, next, before } = useNeighbours(rows, shownId)
   const tickedRows = rows.filter(({ id }) => ticked.has(id))
-  const select = (row: RequestRow | undefined) => change({ at: row?.id })
+  const select = (row: RequestRow | undefined) => {
+    if (row !== undefined) change({ at: row.id })
+  }
+  const leave = useLatest(() => {
+    setLeftId(shownId)
+    change({ at: (next ?? before)?.id })
+  })
   const tick = ({ id }: RequestRow) =>
     setTicked((now) => new Set(now.has(id) ? [...now].filter((each) => each !== id) : [...now, id]))
+  const isBeside = isSplit && shownId !== undefined
+  const openedId = isBeside ? shownId : selected?.id
+  const tickIf = (row: RequestRow | undefined) => {
+    if (row !== undefined) tick(row)
+  }
   useEffect(() => setQueue(rows.map(({ id }) => id)), [rows])
   useKeys({
-    j: () => select(rows[Math.min(place + 1, rows.length - 1)]),
-    k: () => select(rows[Math.max(place - 1, 0)]),
-    Enter: selected ? () => go(`/console/requests/${selected.id}`) : undefined,
-    x: selected && view !== 'answered' ? () => tick(selected) : undefined,
+    j: () => select(next),
+    k: () => select(before),
+    Enter: openedId ? () => go(`/console/requests/${openedId}`) : undefined,
+    x: view === 'answered' ? undefined : () => tickIf(focusedIn(rows) ?? selected),
     D: tickedRows.length > 0 ? () => setOpen('deny') : undefined,
     r: list.arrived.count > 0 ? list.showArrived : undefined,
     '/': () => document.querySelector<HTMLInputElement>('input[type="search"]')?.focus(),
     '?': () => setOpen('keys'),
     // Beside the list, the request has these keys; else they lead to its page.
-    ...(isSplit || !selected ? {} : { a: () => go(`/console/requests/${selected.id}`) }),
+    ...(isSplit || !openedId ? {} : { a: () => go(`/console/requests/${openedId}`) }),
   })
-  const isTight = isNarrow || (isSplit && selected !== undefined)
+  const isTight = isNarrow || isBeside
+  const filter = (changed: Partial<Record<'q' | keyof Filters, string>>) => change({ ...changed, at: undefined })
   const isFiltered = q !== '' || Object.keys(filters).length > 0
   return (
-    <div className={isSplit && selected ? 'triage split' : 'triage'}>
+    <div className={isBeside ? 'triage split' : 'triage'}>
       <div className="triage-list">
         <div className="page-head">
           <h1>Inbox</h1>
@@ -87,9 +102,17 @@ export function InboxPage({ me }: { me: Me }) {
             value={view}
             onChange={(show) => change({ show, at: undefined })}
           />
-          <SearchBox label="Search agent, owner, task or action" value={q} onSearch={(q) => change({ q })} />
-          <FilterBar filters={filters} choices={choicesIn(rows, filters)} onChange={change} />
+          <SearchBox label="Search agent, owner, task or action" value={q} onSearch={(q) => filter({ q })} />
+          <FilterBar filters={filters} choices={choicesIn(rows, filters)} onChange={filter} />
         </div>
+        {view !== 'answered' && list.beyond.count > 0 ? (
+          <p className="note beyond" role="status">
+            {beyondWords(list.beyond, view)}
+            <button type="button" onClick={() => filter({ q: '', risk: '', mode: '', agent: '', rule: '' })}>
+              Show all
+            </button>
+          </p>
+        ) : null}
         {list.arrived.count > 0 ? (
           <button type="button" className="wide arrived" onClick={list.showArrived}>
             {arrivedWords(list.arrived)}
@@ -124,7 +147,7 @@ export function InboxPage({ me }: { me: Me }) {
             rowHeight={isTight ? rowHeights.twoLines : rowHeights.oneLine}
             isTight={isTight}
             label={viewTitles[view]}
-            selected={place}
+            selected={selected ? rows.indexOf(selected) : -1}
             onRows={list.onRows}
           >
             {(row) => (
@@ -140,13 +163,13 @@ export function InboxPage({ me }: { me: Me }) {
           </VirtualList>
         ) : null}
       </div>
-      {isSplit && selected ? (
+      {isBeside ? (
         <Pane>
           <RequestPage
-            key={selected.id}
-            id={selected.id}
+            key={shownId}
+            id={shownId}
             me={me}
-            beside={{ onAnswered: () => select(rows[place + 1] ?? rows[place - 1]) }}
+            beside={{ onAnswered: leave, onNext: selected || !next ? undefined : () => select(next) }}
           />
         </Pane>
       ) : null}
@@ -156,6 +179,12 @@ export function InboxPage({ me }: { me: Me }) {
       ) : null}
     </div>
   )
+}
+
+/** The row that has the keyboard's focus. */
+function focusedIn(rows: readonly RequestRow[]): RequestRow | undefined {
+  const line = document.activeElement?.closest<HTMLElement>('[data-request]')
+  return rows.find(({ id }) => id === line?.dataset.request)
 }
 
 /** What scrolls beside the list. */
@@ -168,53 +197,28 @@ function Pane({ children }: { children: ReactNode }) {
   )
 }
 
-/** The place of the selected row. If it is no longer in the list, the row that took its place; at first, the first. */
-function usePlace(rows: readonly RequestRow[], at: string | undefined): number {
-  const last = useRef(0)
-  const found = rows.findIndex(({ id }) => id === at)
-  const place = found >= 0 ? found : Math.min(last.current, rows.length - 1)
+/** Calls the function of the newest render: an answer takes time, and the list may change meanwhile. */
+function useLatest(act: () => void): () => void {
+  const latest = useRef(act)
   useEffect(() => {
-    last.current = Math.max(0, place)
-  }, [place])
-  return place
+    latest.current = act
+  })
+  return useCallback(() => latest.current(), [])
 }
 
-const noArrivals = { count: 0, high: 0 }
-
-/** The list as it was when it was first read, less what was answered since; and how much came since. */
-function useInbox(view: keyof typeof views, q: string, filters: Filters) {
-  const client = useQueryClient()
-  const until = useRef(new Map<string, string>())
-  const key = ['requests', view, q, ...filterNames.map((name) => filters[name])]
-  const name = JSON.stringify(key)
-  const list = usePages<RequestRow, ListRequestsAnswer>(key, async (cursor) => {
-    const asks = { ...views[view].asks, ...filters, q, cursor }
-    const page = await api<ListRequestsAnswer>(`/requests${query({ ...asks, until: until.current.get(name) })}`)
-    if (!until.current.has(name)) until.current.set(name, page.now)
-    return page
-  })
-  const showArrived = useCallback(() => {
-    until.current.delete(name)
-    void client.invalidateQueries({ queryKey: ['requests'] })
-  }, [client, name])
-  const arrived = view === 'answered' ? noArrivals : (list.first?.arrived ?? noArrivals)
-  const isEmpty = list.first !== undefined && list.items.length === 0
+/** The row of the request that is shown, and those beside it. A request that left the list has the neighbours that its place has now. */
+function useNeighbours(rows: readonly RequestRow[], id: string | undefined) {
+  const last = useRef(0)
+  const found = rows.findIndex((row) => row.id === id)
   useEffect(() => {
-    if (isEmpty && arrived.count > 0) showArrived()
-  }, [isEmpty, arrived.count, showArrived])
-  const [rows, setRows] = useState<RowWindow>({ first: 0, end: 0 })
-  const { pages, onSeen, hasNextPage, isFetchingNextPage, fetchNextPage } = list
-  const sizes = pages.map(({ length }) => length).join()
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `sizes` says when the pages changed
-  useEffect(() => {
-    let start = 0
-    for (const [n, { length }] of pages.entries()) {
-      onSeen(n, start < rows.end && start + length > rows.first)
-      start += length
-    }
-    if (hasNextPage && !isFetchingNextPage && rows.end >= start) fetchNextPage()
-  }, [rows, sizes, hasNextPage, isFetchingNextPage])
-  return { ...list, arrived: isEmpty ? noArrivals : arrived, showArrived, onRows: setRows }
+    if (found >= 0) last.current = found
+  }, [found])
+  const place = found >= 0 ? found : last.current
+  return {
+    row: rows[found],
+    next: rows[found >= 0 ? place + 1 : Math.min(place, rows.length - 1)],
+    before: rows[place - 1],
+  }
 }
 
 const filterLabels: Record<keyof Filters, string> = {

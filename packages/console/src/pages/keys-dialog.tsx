@@ -4,7 +4,7 @@ import { useKeysAllowed } from '../ui/keys.ts'
 const keys = [
   ['j, k', 'The next request, the one before'],
   ['Enter', 'Open the request on a page of its own'],
-  ['a', 'Approve as asked: shows what you sign, and asks for your passkey at once. For a high risk, Enter signs'],
+  ['a', 'Approve as asked: shows what you sign, and asks for your passkey at once. With a warning, Enter signs'],
   ['n', 'Approve narrower'],
   ['d, then Enter', 'Deny'],
   ['x', 'Select, to deny several'],

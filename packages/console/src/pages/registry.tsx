@@ -16,8 +16,8 @@ export function RegistryPage() {
   useTitle('Registry')
   const [{ state: wanted = 'pending' }, change] = useParameters('state')
   const state = (wanted in states ? wanted : 'pending') as keyof typeof states
-  const changes = usePages<RequestRow, ListRequestsAnswer>(['requests', 'registry', state], (cursor) =>
-    api(`/requests${query({ state, kind: 'registry', cursor })}`),
+  const changes = usePages<RequestRow, ListRequestsAnswer>(['requests', 'registry', state], (range) =>
+    api(`/requests${query({ state, kind: 'registry', ...range })}`),
   )
   return (
     <>

@@ -36,6 +36,8 @@ import { Answers, mayNarrow } from './request-answers.tsx'
 /** A request that is shown beside the inbox. */
 interface Beside {
   onAnswered(): void
+  /** It is no longer in the inbox, and this request took its place. */
+  onNext: (() => void) | undefined
 }
 
 /** One request, and the three answers to it. On a page of its own, the next request of the inbox follows an answer. */
@@ -106,6 +108,11 @@ function Request({ request, me, beside }: { request: RequestDetail; me: Me; besi
       {beside ? (
         <p className="crumb">
           <Link to={`/console/requests/${id}`}>Open on its own page</Link>
+          {beside.onNext && !request.open ? (
+            <button type="button" onClick={beside.onNext}>
+              Next request <kbd>j</kbd>
+            </button>
+          ) : null}
         </p>
       ) : (
         <p className="crumb">

@@ -45,13 +45,14 @@ export function Dialog({
     ref.current?.showModal()
   }, [])
   const button = useRef<HTMLButtonElement>(null)
-  const waits = useRef(eager)
+  const waits = useRef(true)
   useEffect(() => {
-    if (blocked || waits.current === undefined) return
+    // What is true now counts, not what was when the dialog opened: a warning may have come since.
+    if (blocked || eager === undefined || !waits.current) return
+    waits.current = false
     button.current?.focus()
-    if (waits.current === 'submit') button.current?.form?.requestSubmit()
-    waits.current = undefined
-  }, [blocked])
+    if (eager === 'submit') button.current?.form?.requestSubmit()
+  }, [blocked, eager])
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     const data = new FormData(event.currentTarget)

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'react'
+import { useLayoutEffect, useRef, useState } from 'react'
 
 /** Some people dictate, or cannot help touching keys (WCAG 2.2, 2.1.4): on this device they can switch single keys off. */
 const stored = 'bailiwick-keys'
@@ -18,13 +18,16 @@ const areAllowed = () => localStorage.getItem(stored) !== 'off'
 const isTyping = (target: EventTarget | null) =>
   target instanceof HTMLElement && target.matches('input:not([type="checkbox"]), textarea, select')
 
-/** Single keys that do something on this page, except while a person types or a dialog is open. */
+/**
+ * Single keys that do something on this page, except while a person types or a dialog is open. They change together with what is shown, so
+ * that no key counts for what is no longer there.
+ */
 export function useKeys(keys: Readonly<Record<string, (() => void) | undefined>>): void {
   const latest = useRef(keys)
-  useEffect(() => {
+  useLayoutEffect(() => {
     latest.current = keys
   })
-  useEffect(() => {
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return
       if (isTyping(event.target) || document.querySelector('dialog[open]') !== null || !areAllowed()) return

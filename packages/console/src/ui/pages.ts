@@ -1,5 +1,6 @@
 import { useQueries } from '@tanstack/react-query'
 import { useCallback, useEffect, useState } from 'react'
+import { gapIn } from './page-gap.ts'
 
 interface Page<T> {
   items: T[]
@@ -21,13 +22,21 @@ export interface Paged<T, P extends Page<T>> {
   onSeen(page: number, isSeen: boolean): void
 }
 
+/** The part of a list that one page holds. */
+export interface Range {
+  cursor: string
+  /** Where the next page begins; undefined for the last page. */
+  through: string | undefined
+}
+
 /**
- * A list that comes in pages, each fetched by its own cursor. When something changes, only the first page and those that can be seen are
- * fetched again; each other page when it comes into sight.
+ * A list that comes in pages, each fetched by its own cursor, as far as the next page begins. When something changes, only the first page
+ * and those that can be seen are fetched again; each other page when it comes into sight. A page that no longer fits between the two
+ * gets a new page after it.
  */
 export function usePages<T extends { id: string }, P extends Page<T>>(
   key: readonly (string | undefined)[],
-  fetchPage: (cursor: string) => Promise<P>,
+  fetchPage: (range: Range) => Promise<P>,
 ): Paged<T, P> {
   const name = JSON.stringify(key)
   const [state, setState] = useState({ name, cursors: [''], seen: [0] })
@@ -35,12 +44,29 @@ export function usePages<T extends { id: string }, P extends Page<T>>(
   const found = useQueries({
     queries: cursors.map((cursor, n) => ({
       queryKey: [...key, 'page', cursor],
-      queryFn: () => fetchPage(cursor),
-      enabled: n === 0 || n === cursors.length - 1 || seen.includes(n),
+      queryFn: () => fetchPage({ cursor, through: cursors[n + 1] }),
+      enabled: ({ state }: { state: { data: unknown } }) =>
+        n === 0 || n === cursors.length - 1 || seen.includes(n) || state.data === undefined,
     })),
   })
-  const answers = found.flatMap(({ data }) => (data === undefined ? [] : [data]))
-  const next = answers.length === cursors.length ? answers.at(-1)?.next : undefined
+  const isWhole = found.every(({ data }) => data !== undefined)
+  const next = isWhole ? found.at(-1)?.data?.next : undefined
+  const { page, begins } = gapIn(
+    cursors,
+    found.map(({ data }) => data?.next),
+  ) ?? { page: 0, begins: undefined }
+  useEffect(() => {
+    if (begins === undefined) return
+    setState((now) =>
+      now.name === name && now.cursors[page] !== begins
+        ? {
+            name,
+            cursors: now.cursors.toSpliced(page, 0, begins),
+            seen: now.seen.map((each) => (each < page ? each : each + 1)),
+          }
+        : now,
+    )
+  }, [name, page, begins])
   const fetchNextPage = () => {
     if (next !== undefined && !cursors.includes(next)) setState({ name, cursors: [...cursors, next], seen })
   }
@@ -52,15 +78,15 @@ export function usePages<T extends { id: string }, P extends Page<T>>(
   }, [])
   const shown = new Set<string>()
   const isNew = ({ id }: T) => shown.size !== shown.add(id).size
-  const pages = answers.map(({ items }) => items.filter(isNew))
+  const pages = found.map(({ data }) => data?.items.filter(isNew) ?? [])
   return {
     pages,
     items: pages.flat(),
     first: found[0]?.data,
-    isPending: pages.length === 0 && found.some(({ isPending }) => isPending),
+    isPending: found.every(({ data }) => data === undefined) && found.some(({ isPending }) => isPending),
     error: found.find(({ error }) => error !== null)?.error ?? null,
     hasNextPage: next !== undefined,
-    isFetchingNextPage: answers.length < cursors.length,
+    isFetchingNextPage: !isWhole,
     fetchNextPage,
     onSeen,
   }

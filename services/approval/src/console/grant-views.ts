@@ -13,20 +13,19 @@ import { mayStopDelegation } from '../answers/stop.ts'
 import { authorityOf, mayRefuse } from '../answers/who-may-answer.ts'
 import type { Approval } from '../context.ts'
 import type { GrantIndex } from './grant-index.ts'
-import { type Page, pageOf } from './ordered.ts'
+import { type Page, pageOf, type Range } from './ordered.ts'
 import { agentView, doneIn, says, spelled } from './words.ts'
 
-export interface GrantFilter {
+export interface GrantFilter extends Range {
   state: 'active' | 'ended' | 'all'
   agent?: string | undefined
   q?: string | undefined
-  cursor?: string | undefined
 }
 
 /** One page of grants, newest first. */
 export function listGrants(approval: Approval, index: GrantIndex, me: Approver, filter: GrantFilter): Page<unknown> {
   const { trees } = approval.projection.ledger.grants
-  return pageOf(index.list, filter.cursor, ({ id }) => {
+  return pageOf(index.list, filter, ({ id }) => {
     const tree = trees.get(id)
     if (!tree || (filter.agent !== undefined && !holdersOf(tree).some((each) => agentIdOf(each) === filter.agent)))
       return undefined

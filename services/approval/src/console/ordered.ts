@@ -61,20 +61,38 @@ export interface Page<T> {
   next?: string
 }
 
-/** The next items for which `show` returns something. */
+/** The part of a list that is asked for, by positions that earlier pages named. */
+export interface Range {
+  /** After this position; undefined: from the start. */
+  cursor?: string | undefined
+  /** Up to and including this position; undefined: one page. */
+  through?: string | undefined
+}
+
+/**
+ * The next items for which `show` returns something. A range that has an end is answered whole. Pages that meet at a position
+ * therefore hold every item between them, even if new items came into the list. A range with more than two pages of items is answered as
+ * one page, with a `next` before its end.
+ */
 export function pageOf<T extends Place, V>(
   list: Ordered<T>,
-  cursor: string | undefined,
+  { cursor, through }: Range,
   show: (item: T) => V | undefined,
 ): Page<V> {
+  const end = through === undefined ? undefined : placeIn(through)
   const items: V[] = []
+  let next = ''
   let looked = 0
   for (const item of list.after(cursor === undefined ? undefined : placeIn(cursor))) {
+    if (end !== undefined && before(end, item)) break
     const view = show(item)
     if (view !== undefined) items.push(view)
-    if (items.length === pageSize || ++looked === mostLookedAt) return { items, next: cursorOf(item) }
+    if (items.length <= pageSize) next = cursorOf(item)
+    if (items.length > 2 * pageSize) return { items: items.slice(0, pageSize), next }
+    if (++looked === mostLookedAt) return { items, next: cursorOf(item) }
+    if (items.length === pageSize && end === undefined) return { items, next }
   }
-  return { items }
+  return through === undefined ? { items } : { items, next: through }
 }
 
 /** A cursor is a position, and no more secret than the list. */

@@ -9,12 +9,12 @@ import type { Approval } from '../context.ts'
 import { changeRule } from '../registry/judge-change.ts'
 import { unseenIn } from '../registry/unseen-in.ts'
 import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
-import { type Page, pageOf } from './ordered.ts'
+import { type Page, pageOf, type Range } from './ordered.ts'
 import type { RequestEntry, RequestIndex } from './request-index.ts'
 import { type RiskLevel, riskOf } from './risk.ts'
 import { agentView, codeOf, doneIn, orNothing, proseOf, says, signersOf, spelled } from './words.ts'
 
-export interface RequestFilter {
+export interface RequestFilter extends Range {
   state: 'pending' | 'answered'
   kind?: 'access' | 'registry' | 'step_up' | undefined
   /** Only what waits for the person who asks. */
@@ -28,8 +28,10 @@ export interface RequestFilter {
   /** Only what was received until then. */
   until?: string | undefined
   q?: string | undefined
-  cursor?: string | undefined
 }
+
+/** The filters that take requests out of what a person looks at. */
+const filtering = ['kind', 'risk', 'mode', 'rule', 'agent', 'q'] as const
 
 /** Characters of an agent's words in a list. */
 const mostOfPurpose = 160
@@ -40,32 +42,35 @@ type Ask = AccessAsk | RegistryAsk | StepUpAsk
 export function listRequests(approval: Approval, index: RequestIndex, me: Approver, filter: RequestFilter) {
   const { requests } = approval.projection.ledger.requests
   const now = approval.clock.now()
-  const isWanted = (entry: RequestEntry) => {
+  /** The request, if it belongs to what the person looks at before any filter. */
+  const inView = (entry: RequestEntry) => {
     const record = requests.get(entry.id)
     const ask = record?.received
     if (!record || !ask || (filter.state === 'pending' && entry.expiresAt <= now)) return undefined
-    if (filter.mine !== undefined && !index.waitsFor(entry, me)) return undefined
-    return isOfKind(approval, entry, ask, filter) && matches(approval, record, ask, filter)
-      ? { record, ask }
-      : undefined
+    return filter.mine !== undefined && !index.waitsFor(entry, me) ? undefined : { record, ask }
   }
+  const passes = (entry: RequestEntry, { record, ask }: { record: RequestRecord; ask: Ask }) =>
+    isOfKind(approval, entry, ask, filter) && matches(approval, record, ask, filter)
   const until = filter.state === 'pending' && filter.until !== undefined ? Date.parse(filter.until) : Infinity
-  const page: Page<unknown> = pageOf(
-    filter.state === 'pending' ? index.open : index.answered,
-    filter.cursor,
-    (entry) => {
-      const wanted = entry.at > until ? undefined : isWanted(entry)
-      return wanted && { ...rowOf(approval, me, wanted.record, wanted.ask), mine: index.waitsFor(entry, me) }
-    },
-  )
+  const page: Page<unknown> = pageOf(filter.state === 'pending' ? index.open : index.answered, filter, (entry) => {
+    const found = entry.at > until ? undefined : inView(entry)
+    if (found === undefined || !passes(entry, found)) return undefined
+    return { ...rowOf(approval, me, found.record, found.ask), mine: index.waitsFor(entry, me) }
+  })
   const arrived = { count: 0, high: 0 }
-  if (filter.cursor === undefined && until !== Infinity)
+  const beyond = { count: 0, high: 0 }
+  const isFiltered = filtering.some((name) => filter[name] !== undefined)
+  if (filter.state === 'pending' && filter.cursor === undefined && (isFiltered || until !== Infinity))
     for (const entry of index.open.after(undefined)) {
-      if (entry.at <= until || isWanted(entry) === undefined) continue
-      arrived.count++
-      if (entry.risk === 'high') arrived.high++
+      const found = isFiltered || entry.at > until ? inView(entry) : undefined
+      if (found === undefined) continue
+      const isPassing = passes(entry, found)
+      if (isPassing && entry.at <= until) continue
+      const counted = isPassing ? arrived : beyond
+      counted.count++
+      if (entry.risk === 'high') counted.high++
     }
-  return { ...page, pending: index.open.size, now: spelled(now), arrived }
+  return { ...page, pending: index.open.size, now: spelled(now), arrived, beyond }
 }
 
 /** Whether the filters that need no text let it through. Risk and rule are those of now, so that no ended request has them. */

@@ -52,6 +52,15 @@ it('counts as a person’s own only what waits for them, and lists that alone on
   expect(held).toMatchObject({ items: [{}, {}], arrived: { count: 1, high: 0 } })
   expect((await olga.get(`/requests?until=${now}&mine=true`)).body).toMatchObject({ items: [{ id: mine }] })
   expect((await olga.get(`/requests?until=${now}&risk=high`)).body).toMatchObject({ arrived: { count: 0 } })
+
+  // So is what a filter leaves out, whenever it came.
+  const beyond = async (query: string) => ((await olga.get(`/requests?${query}`)).body as { beyond?: object }).beyond
+  expect(await beyond('')).toEqual({ count: 0, high: 0 })
+  expect(await beyond(`until=${now}`)).toEqual({ count: 0, high: 0 })
+  expect(await beyond('risk=high')).toEqual({ count: 3, high: 0 })
+  expect(await beyond(`until=${now}&q=read`)).toEqual({ count: 1, high: 0 })
+  expect(await beyond('mine=true&q=nothing')).toEqual({ count: 2, high: 0 })
+  expect(await beyond('state=answered&q=nothing')).toEqual({ count: 0, high: 0 })
   await olga.post(`/requests/${late}/deny`)
   expect((await olga.get(`/requests?until=${now}`)).body).toMatchObject({ arrived: { count: 0, high: 0 } })
 

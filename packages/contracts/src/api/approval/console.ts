@@ -22,6 +22,8 @@ const cursor = z
   .string()
   .regex(/^-?\d{1,9}_\d{1,16}_[0-9A-Za-z_-]{1,120}$/)
   .optional()
+/** `through`: the position at which the next page begins, so that the answer reaches as far as that. */
+const range = { cursor, through: cursor }
 const searchQuery = z.strictObject({ q: words })
 const requestParams = z.object({ id: requestIdSchema })
 const reasonBody = z.strictObject({ reason: z.string().min(1).max(2000).optional() })
@@ -34,6 +36,8 @@ const page = <T extends z.ZodType>(item: T) =>
     /** Where the next page begins. Absent at the end. */
     next: z.string().optional(),
   })
+
+const countsSchema = z.object({ count: z.int(), high: z.int() })
 
 const helloSchema = z
   .object({
@@ -209,13 +213,15 @@ export const consoleRoutes = {
       until: timestampSchema.optional(),
       agent,
       q: words,
-      cursor,
+      ...range,
     }),
     answer: page(requestRowSchema).extend({
       pending: z.int(),
       now: z.string(),
       /** Of what came after `until`, on the first page: how many, and how many of them are of high risk. */
-      arrived: z.object({ count: z.int(), high: z.int() }),
+      arrived: countsSchema,
+      /** Of what a filter or a search leaves out, on the first page: how many wait, and how many of them are of high risk. */
+      beyond: countsSchema,
     }),
   },
   readRequest: {
@@ -231,7 +237,7 @@ export const consoleRoutes = {
     path: '/console/api/grants',
     summary: 'A page of grants, newest first',
     on: 'http',
-    query: z.strictObject({ state: z.enum(['active', 'ended', 'all']).default('active'), agent, q: words, cursor }),
+    query: z.strictObject({ state: z.enum(['active', 'ended', 'all']).default('active'), agent, q: words, ...range }),
     answer: page(grantViewSchema),
   },
   listAgents: {

@@ -1,0 +1,22 @@
+import type { RequestDetail } from '../types.ts'
+
+/** What a person must have seen before they sign: a key alone never asks for the passkey while one of these holds. */
+export function warningsOf(request: RequestDetail): string[] {
+  const risks = request.risk.reasons.filter(({ level }) => level === 'high').map(({ text }) => text)
+  if (request.kind === 'registry')
+    return [
+      ...risks,
+      ...request.starved.map(({ rule }) => `Nothing that the rule “${rule}” matches could then be approved`),
+    ]
+  const { agent_stopped: stop } = request
+  const stopped = stop === null ? [] : [`This agent was stopped after it asked, by ${stop.by}: it would work again`]
+  if (request.kind === 'step_up') return [...stopped, ...risks]
+  const { earlier, reopened } = request
+  const isMore = earlier !== null && (earlier.relation === 'wider' || earlier.relation === 'different')
+  return [
+    ...stopped,
+    ...(reopened === null ? [] : ['It was approved before something changed: the earlier signatures no longer count']),
+    ...risks,
+    ...(isMore ? ['It asks more than last time, or other things'] : []),
+  ]
+}
