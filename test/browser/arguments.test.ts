@@ -51,7 +51,7 @@ describe.skipIf(noBrowser)('one exact action, in Chromium', () => {
       await exact.locator('.json-text', { hasText: 'amount: 1' }).waitFor()
       expect(await exact.locator('img, b').count()).toBe(0)
       expect(await exact.getByText('x'.repeat(2000)).count()).toBe(1)
-      await place.getByText(digest).waitFor()
+      await place.getByText(digest, { exact: true }).waitFor()
       if ((await page.getByRole('dialog').count()) === 0) {
         expect(await findingsOf(desk.olivia)).toEqual([])
         await desk.olivia.press('Approve as asked…')

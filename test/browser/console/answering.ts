@@ -112,7 +112,7 @@ export function answering(desk: Desk): void {
     await desk.goTo(`requests/${requestId}`)
     const { page } = desk.olivia
     await page.getByText('Asks more than last time; that was approved.').waitFor()
-    await page.getByText('It asks more than it asked then.').waitFor()
+    await page.getByText('It asks more than was approved then.').waitFor()
     await page.locator('li.added', { hasText: 'At most 300 calls in all' }).waitFor()
     await page.locator('li.removed', { hasText: 'At most 200 calls in all' }).waitFor()
     await page.locator('ul.similar').getByText('Approved').first().waitFor()

@@ -1,11 +1,12 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api } from '../api.ts'
-import { showsWhatIsSigned, sign } from '../ceremonies.ts'
+import { canonical, showsWhatIsSigned, sign } from '../ceremonies.ts'
 import { refresh } from '../live.ts'
 import type {
   AccessDetail,
   ApproveAnswer,
+  Authority,
   Continuous,
   Me,
   Narrowed,
@@ -22,6 +23,7 @@ import { Difference, goneThenNew } from './evidence.tsx'
 import { ExactArguments, useExactAction } from './exact-arguments.tsx'
 import { freshWords } from './limits.tsx'
 import { draftOf } from './narrow-draft.ts'
+import { PermittedLines } from './permissions.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
 import { effectIn, StepUpEffect } from './step-up-effect.tsx'
 import { warningsOf } from './warnings.ts'
@@ -196,6 +198,12 @@ export function StatementDialog({
           )}
           {request.kind === 'registry' ? (
             <RegistryDiff diff={request.diff} />
+          ) : request.kind === 'access' ? (
+            <PermittedLines
+              authority={rendered.data.statement.authority as Authority}
+              lines={rendered.data.lines}
+              once={rendered.data.statement.mode === 'per_action'}
+            />
           ) : (
             <Lines
               lines={rendered.data.lines.length > 0 ? rendered.data.lines : request.lines}
@@ -204,6 +212,12 @@ export function StatementDialog({
           )}
           {request.kind === 'access' ? <Narrower asked={request} rendered={rendered.data} /> : null}
           <StatementFacts statement={rendered.data.statement} />
+          <details className="exact-form">
+            <summary>The statement, as it is signed</summary>
+            <pre>
+              <Visible text={canonical(rendered.data.statement)} />
+            </pre>
+          </details>
           <p className="id">
             Statement <code>{rendered.data.statement_hash}</code>
             <br />

@@ -7,7 +7,7 @@ import { Visible } from '../ui/visible.tsx'
 /** The agent that asks, and how its identity is known. */
 export function WhoAsks({ request }: { request: RequestDetail }) {
   if (request.kind === 'registry') return <WhoProposes request={request} />
-  const { from, attestation, received_by, rule } = request
+  const { from, attestation, received_by } = request
   const instance = from.instance.slice(from.id.length + 1)
   return (
     <Card title="Who asks">
@@ -19,10 +19,6 @@ export function WhoAsks({ request }: { request: RequestDetail }) {
           ['Proved by', attestorWords[attestation.kind] ?? attestation.kind],
           attestation.attested_at !== null && ['Attested', <Ago key="t" iso={attestation.attested_at} />],
           ['Asked', <When key="w" iso={request.received_at} />],
-          [
-            'Answered under',
-            rule ? <Visible key="r" text={`${rule.id}: ${rule.quorum} of ${rule.group}`} /> : 'no rule',
-          ],
           from.labels.length > 0 && ['Labels', <Visible key="l" text={from.labels.join(', ')} />],
         ]}
       />

@@ -1,15 +1,18 @@
 import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { serverNow } from '../api.ts'
-import type { Authority, Continuous, Narrowed } from '../types.ts'
+import type { AccessDetail, Authority, Continuous, Narrowed } from '../types.ts'
+import { Tabs } from '../ui/lists.tsx'
 import { Card } from '../ui/parts.tsx'
 import { duration } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import type { Draft, Fields } from './narrow-draft.ts'
+import { presetsOf } from './narrow-presets.ts'
 import { field, narrowedBy } from './narrowed-by.ts'
 
 /** Narrows a request. The form's limits help the person; the server enforces them. */
 export function NarrowEditor({
-  authority,
+  authority: asked,
+  last,
   continuous,
   notAfter,
   draft,
@@ -17,6 +20,7 @@ export function NarrowEditor({
   onCancel,
 }: {
   authority: Authority
+  last: AccessDetail['last_approved']
   /** For a request in mode continuous. */
   continuous: Continuous | null
   notAfter: string
@@ -27,24 +31,39 @@ export function NarrowEditor({
 }) {
   const [problem, setProblem] = useState<string>()
   const form = useRef<HTMLFormElement>(null)
-  useEffect(() => form.current?.querySelector('input')?.focus(), []) // the button that opened it is gone
-  const { budget, permissions, max_depth: depth, max_children: children } = authority
-  const before = draft.fields()
   const minutes = Math.floor((Date.parse(notAfter) - serverNow()) / 60_000)
+  const [presets] = useState(() => presetsOf({ authority: asked, last }, minutes))
+  const [chosen, setChosen] = useState(draft.fields()?.get(field.preset) ?? 'asked')
+  const { authority, minutes: shorter } = presets.get(chosen) ?? { authority: asked, minutes: undefined }
+  const before = draft.fields()?.get(field.preset) === chosen ? draft.fields() : undefined
+  const { budget, permissions, max_depth: depth, max_children: children } = authority
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a form with other numbers is another form
+  useEffect(() => {
+    form.current?.querySelector<HTMLInputElement>('input:not([type="hidden"])')?.focus() // the button that opened it is gone
+    if (form.current !== null && (draft.has() || chosen !== 'asked')) draft.keep(new FormData(form.current))
+  }, [chosen])
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
-    const narrowed = narrowedBy({ authority, continuous }, new FormData(event.currentTarget), serverNow())
+    const narrowed = narrowedBy({ authority, asked, continuous }, new FormData(event.currentTarget), serverNow())
     setProblem(typeof narrowed === 'string' ? narrowed : undefined)
     if (typeof narrowed !== 'string') onReview(narrowed)
   }
   return (
     <Card title="Make it narrower" className="narrow">
+      <Tabs
+        label="Begin with"
+        options={Object.fromEntries([...presets].map(([name, { title }]) => [name, title]))}
+        value={chosen}
+        onChange={setChosen}
+      />
       <form
+        key={chosen}
         ref={form}
         onSubmit={submit}
         onChange={({ currentTarget }) => draft.keep(new FormData(currentTarget))}
         aria-label="Make it narrower"
       >
+        <input type="hidden" name={field.preset} value={chosen} />
         <fieldset>
           <legend>What it may do</legend>
           {permissions.map((permission, n) => (
@@ -154,7 +173,7 @@ export function NarrowEditor({
               <input
                 type="number"
                 name="minutes"
-                defaultValue={before?.get('minutes')}
+                defaultValue={before?.get('minutes') ?? shorter}
                 min={1}
                 max={Math.max(1, minutes)}
                 inputMode="numeric"

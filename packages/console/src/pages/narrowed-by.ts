@@ -2,20 +2,29 @@ import type { Authority, Continuous, Narrowed } from '../types.ts'
 
 /** The fields of the form, named by their subject: the index of a permission, the JSON pointer of an argument. */
 export const field = {
+  /** The numbers that the form began with. */
+  preset: 'preset',
   keep: (n: number) => `keep ${n}`,
   uses: (n: number) => `uses ${n}`,
   argument: (n: number, pointer: string) => `argument ${n} ${pointer}`,
   cost: (currency: string) => `cost ${currency}`,
 }
 
-/** The form's request to the server, which checks it against the agent's request. A string says what is wrong with the form. */
+/**
+ * The form's request to the server, which checks it against the agent's request. A string says what is wrong with the form. `asked`: what
+ * the agent asked for, if the form began with less.
+ */
 export function narrowedBy(
-  { authority, continuous }: { authority: Authority; continuous: Continuous | null },
+  {
+    authority,
+    asked = authority,
+    continuous,
+  }: { authority: Authority; asked?: Authority; continuous: Continuous | null },
   data: FormData,
   now: number,
 ): Narrowed | string {
   const text = (name: string) => String(data.get(name) ?? '').trim()
-  const numbered = (name: string, asked: number) => (text(name) === '' ? asked : Number(text(name)))
+  const numbered = (name: string, most: number) => (text(name) === '' ? most : Number(text(name)))
   const permissions = authority.permissions.flatMap((permission, n) => {
     if (!data.has(field.keep(n))) return []
     const uses = text(field.uses(n))
@@ -56,7 +65,7 @@ export function narrowedBy(
   }
   const minutes = text('minutes')
   const answer = {
-    ...(same(narrowed, authority) ? {} : { authority: narrowed }),
+    ...(same(narrowed, asked) ? {} : { authority: narrowed }),
     ...(fresh === null || same(fresh, continuous) ? {} : { continuous: fresh }),
     ...(minutes === '' ? {} : { not_after: new Date(now + Number(minutes) * 60_000).toISOString() }),
   }

@@ -21,17 +21,21 @@ import {
 import { Ago, Countdown, When } from '../ui/time.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
+import { AgentLately } from './agent-lately-card.tsx'
 import { DenyDialog, StatementDialog, TakeBackDialog } from './answer-dialogs.tsx'
 import { neighbour, takeNext } from './answer-queue.ts'
 import { Earlier, Prose, Similar, Since, WhoAsks } from './evidence.tsx'
 import { ExactArguments } from './exact-arguments.tsx'
 import { KeysDialog } from './keys-dialog.tsx'
+import { LastApproved, SinceApproved } from './last-approved.tsx'
 import { freshWords, Limits } from './limits.tsx'
 import { draftOf } from './narrow-draft.ts'
 import { NarrowEditor } from './narrow-editor.tsx'
 import { OnlyInEvidence } from './only-in-evidence.tsx'
+import { Permissions } from './permissions.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
 import { Answers, mayNarrow } from './request-answers.tsx'
+import { RuleThatHolds } from './rule-card.tsx'
 
 /** A request that is shown beside the inbox. */
 interface Beside {
@@ -128,6 +132,7 @@ function Request({ request, me, beside }: { request: RequestDetail; me: Me; besi
           {narrowing && request.kind === 'access' && request.authority ? (
             <NarrowEditor
               authority={request.authority}
+              last={request.last_approved}
               continuous={request.mode === 'continuous' ? (request.rule?.continuous ?? null) : null}
               notAfter={request.not_after}
               draft={draft}
@@ -143,8 +148,13 @@ function Request({ request, me, beside }: { request: RequestDetail; me: Me; besi
           {request.kind === 'registry' ? null : <Prose prose={request.prose} />}
         </div>
         <aside className="column side" aria-label="About this request">
-          {request.kind === 'access' ? <Earlier earlier={request.earlier} /> : null}
+          {request.kind === 'access' ? <LastApproved request={request} /> : null}
+          {request.kind === 'access' && request.earlier?.id !== request.last_approved?.id ? (
+            <Earlier earlier={request.earlier} />
+          ) : null}
           {request.kind === 'access' ? <Similar similar={request.similar} /> : null}
+          {request.kind === 'registry' ? null : <AgentLately agent={request.from.id} />}
+          {request.kind === 'registry' ? null : <RuleThatHolds request={request} me={me} />}
           <WhoAsks request={request} />
         </aside>
       </div>
@@ -206,6 +216,7 @@ function Head({ request, isPage }: { request: RequestDetail; isPage: boolean }) 
       </Heading>
       {request.open || request.kind !== 'step_up' ? <RiskReasons risk={request.risk} /> : null}
       {request.kind === 'access' && request.earlier ? <Since earlier={request.earlier} /> : null}
+      {request.kind === 'access' ? <SinceApproved request={request} /> : null}
     </header>
   )
 }
@@ -264,7 +275,12 @@ function Asks({ request }: { request: RequestDetail }) {
         </Card>
       )}
       <Card title={request.parts.length > 1 ? 'What this part asks to do' : 'What it asks to do'}>
-        <PermissionLines request={request} />
+        <Permissions
+          permissions={request.authority?.permissions ?? []}
+          lines={request.lines}
+          labels={request.labels}
+          once={request.mode === 'per_action'}
+        />
       </Card>
       <Limits request={request} />
       <Parts request={request} />
@@ -279,27 +295,6 @@ function Starved({ rules }: { rules: RegistryDetail['starved'] }) {
       <Visible text={members.join(', ') || 'no members'} />: nothing that it matches could then be approved.
     </p>
   ))
-}
-
-function PermissionLines({ request: { lines, authority, labels } }: { request: AccessDetail }) {
-  const count = authority?.permissions.length ?? 0
-  return (
-    <ul className="lines permissions">
-      {lines.slice(0, count).map((line, n) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: lines have no identity, and never change place
-        <li key={n}>
-          <Visible text={line} />
-          <span className="labels">
-            {(labels[n] ?? ['not described']).map((label) => (
-              <span key={label} className={`label label-${label.replaceAll(' ', '-')}`}>
-                {label.replaceAll('_', ' ')}
-              </span>
-            ))}
-          </span>
-        </li>
-      ))}
-    </ul>
-  )
 }
 
 /** The whole task where rules split it, so that approvers see everything else that was asked with a part. */

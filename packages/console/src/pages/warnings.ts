@@ -11,8 +11,10 @@ export function warningsOf(request: RequestDetail): string[] {
   const { agent_stopped: stop } = request
   const stopped = stop === null ? [] : [`This agent was stopped after it asked, by ${stop.by}: it would work again`]
   if (request.kind === 'step_up') return [...stopped, ...risks]
-  const { earlier, reopened } = request
-  const isMore = earlier !== null && (earlier.relation === 'wider' || earlier.relation === 'different')
+  const { earlier, last_approved: last, reopened } = request
+  // Under another task's name, tools are asked for in other amounts every day.
+  const then = last?.same_task ? last : earlier
+  const isMore = then !== null && (then.relation === 'wider' || then.relation === 'different')
   return [
     ...stopped,
     ...(reopened === null ? [] : ['It was approved before something changed: the earlier signatures no longer count']),

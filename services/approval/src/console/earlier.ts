@@ -2,6 +2,9 @@ import { describe, narrows } from '@bailiwick/authority'
 import { authorityOf } from '../answers/who-may-answer.ts'
 import type { AccessAsk } from '../requests.ts'
 
+/** What an agent asks for, and what people sign: everything that one of them can be compared by. */
+type Terms = Pick<AccessAsk, 'authority' | 'mode' | 'action_digest' | 'rebind' | 'not_before' | 'not_after'>
+
 /** The relation of one ask to another, and their differences. */
 export interface Difference {
   relation: 'same' | 'narrower' | 'wider' | 'different'
@@ -10,10 +13,10 @@ export interface Difference {
 }
 
 /**
- * Compares an ask with an earlier one: its authority, and everything else that people would sign. An ask with the same
+ * Compares an ask with an earlier one, or with what was approved: its authority, and everything else that people would sign. An ask with the same
  * permissions for longer, or for a different exact action, is a different ask.
  */
-export function differenceOf(now: AccessAsk, then: AccessAsk): Difference {
+export function differenceOf(now: Terms, then: Terms): Difference {
   const once = now.mode === 'per_action' && then.mode === 'per_action'
   const [lines, before] = [linesOf(now, once), linesOf(then, once)]
   const [within, around] = [isWithin(now, then), isWithin(then, now)]
@@ -24,7 +27,7 @@ export function differenceOf(now: AccessAsk, then: AccessAsk): Difference {
   }
 }
 
-const isWithin = (one: AccessAsk, other: AccessAsk) =>
+const isWithin = (one: Terms, other: Terms) =>
   narrows(authorityOf(one.authority), authorityOf(other.authority)).narrower &&
   minutesOf(one) <= minutesOf(other) &&
   one.mode === other.mode &&
@@ -32,16 +35,16 @@ const isWithin = (one: AccessAsk, other: AccessAsk) =>
   (one.rebind === other.rebind || one.rebind === 'none')
 
 /** Clocks and rounding may differ by seconds; that is not a difference. */
-const minutesOf = ({ not_before, not_after }: AccessAsk) =>
+export const minutesOf = ({ not_before, not_after }: Pick<Terms, 'not_before' | 'not_after'>) =>
   Math.max(1, Math.round((Date.parse(not_after) - Date.parse(not_before)) / 60_000))
 
-const modes: Record<AccessAsk['mode'], string> = {
+const modes: Record<Terms['mode'], string> = {
   per_action: 'For one exact action',
   window: 'For a time',
   continuous: 'While it stays proven',
 }
 
-const linesOf = (ask: AccessAsk, once: boolean) => [
+const linesOf = (ask: Terms, once: boolean) => [
   ...describe(authorityOf(ask.authority), { once }),
   `Within ${minutesOf(ask)} min`,
   modes[ask.mode],

@@ -15,6 +15,7 @@ import { diffOf } from '../registry/propose-change.ts'
 import { unseenIn } from '../registry/unseen-in.ts'
 import { type AccessAsk, requestNamed, type StepUpAsk } from '../requests.ts'
 import { differenceOf } from './earlier.ts'
+import { lastApprovedOf } from './request/last-approved.ts'
 import type { RequestIndex } from './request-index.ts'
 import { linesOf, ruleOf, subjectOf, whyNot } from './request-list.ts'
 import { labelsOf, riskOf } from './risk.ts'
@@ -102,6 +103,7 @@ function accessDetail(approval: Approval, index: RequestIndex, me: Approver, rec
     parts: ask.item ? partsOf(approval, ask.item.task) : [],
     reopened: ask.reopened ?? null,
     earlier: orNothing(() => earlierOf(approval, index, record, ask)) ?? null,
+    last_approved: orNothing(() => lastApprovedView(approval, index, ask)) ?? null,
     similar: index
       .ofSameKind(ask)
       .filter(({ state }) => state !== 'pending')
@@ -148,6 +150,16 @@ function earlierOf(approval: Approval, index: RequestIndex, { receivedAt = 0 }: 
     narrowed: earlier.approved !== undefined && answerOf(approval, earlier).narrowed,
     ...differenceOf(ask, earlier.received),
   }
+}
+
+function lastApprovedView(approval: Approval, index: RequestIndex, ask: AccessAsk) {
+  const last = lastApprovedOf(index, ask)
+  if (last === undefined) return undefined
+  const { record, statement, ...more } = last
+  const authority = authorityOf(statement.authority)
+  const { task, permissions } = authority
+  const lines = describe(authority).slice(1, 1 + permissions.length)
+  return { ...answerOf(approval, record), ...more, task, permissions, lines }
 }
 
 const taskOf = (ask: RequestRecord['received']) => (ask?.kind === 'access' ? ask.item?.task : undefined)

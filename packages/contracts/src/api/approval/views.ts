@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { actionSchema } from '../../decisions.ts'
 import { continuousSchema, modeSchema } from '../../primitives.ts'
-import { shownAuthoritySchema, shownBudgetSchema, takenSchema } from '../answers.ts'
+import { shownAuthoritySchema, shownBudgetSchema, shownPermissionSchema, takenSchema } from '../answers.ts'
 
 // What the console shows to a signed-in person.
 
@@ -178,6 +178,27 @@ const taskPartSchema = z
   })
   .meta({ id: 'task-part' })
 
+const differenceMembers = {
+  relation: z.enum(['same', 'narrower', 'wider', 'different']),
+  added: z.array(z.string()),
+  removed: z.array(z.string()),
+}
+
+/** What people last approved for the agent, as they signed it, and what this request asks for beside that. */
+export const lastApprovedSchema = answerViewSchema
+  .extend({
+    task: z.string(),
+    /** It was for this task; else for the same tools, under another task's name. */
+    same_task: z.boolean(),
+    /** What was signed: its permissions, and the line of each. */
+    permissions: z.array(shownPermissionSchema),
+    lines: z.array(z.string()),
+    ...differenceMembers,
+    /** What both allow, and for how many minutes. null: nothing is common, or there is nothing to narrow. */
+    as_last_time: z.object({ authority: shownAuthoritySchema, minutes: z.int() }).nullable(),
+  })
+  .meta({ id: 'last-approved' })
+
 export const accessDetailSchema = z
   .object({
     ...askedMembers,
@@ -201,11 +222,10 @@ export const accessDetailSchema = z
         received_at: z.string(),
         /** Approved for less than was asked. */
         narrowed: z.boolean(),
-        relation: z.enum(['same', 'narrower', 'wider', 'different']),
-        added: z.array(z.string()),
-        removed: z.array(z.string()),
+        ...differenceMembers,
       })
       .nullable(),
+    last_approved: lastApprovedSchema.nullable(),
     similar: z.array(answerViewSchema),
     answer: answerViewSchema.nullable(),
   })
