@@ -5,6 +5,7 @@ import type { Agent } from '@bailiwick/agent'
 import { generateKey, writeKeyFile } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
 import { configSchema } from '@bailiwick/gateway/config'
+import { databaseEntry, databaseRegistryEntry } from '@bailiwick/gateway/database-entry'
 import { HttpFixture } from '@bailiwick/gateway/fixture'
 import { gitEntry, gitRegistryEntry } from '@bailiwick/gateway/git-entry'
 import { pinServer } from '@bailiwick/gateway/pin'
@@ -51,6 +52,8 @@ export interface GatewayWorldOptions {
   env?: Record<string, string>
   /** Git servers: their entries in gateway.yaml. */
   gits?: Record<string, { url: string; inject?: object }>
+  /** Databases: their entries in gateway.yaml. */
+  databases?: Record<string, object>
   /** APIs behind other proxies: their entries in gateway.yaml and, for those with operations, what each operation does. */
   authorize?: Record<string, { entry: { url: string; address: string } & object; tools?: Record<string, object> }>
   /** Whether Envoy may ask over gRPC (`gateway.grpcUrl`). */
@@ -164,6 +167,7 @@ export class GatewayWorld implements AsyncDisposable {
     pinned = false,
     apis = {},
     gits = {},
+    databases = {},
     authorize = {},
     grpc = false,
     system: parts = {},
@@ -198,6 +202,7 @@ export class GatewayWorld implements AsyncDisposable {
         JSON.stringify({
           http: entriesOf(apis),
           git: gits,
+          postgres: databases,
           authorize: entriesOf(authorize),
           ...more,
           mcp: change({ billing: { ...billing, ...pin('billing') }, local: { ...local, ...pin('local') } }),
@@ -227,6 +232,8 @@ export class GatewayWorld implements AsyncDisposable {
     }
     for (const [name, entry] of Object.entries(gits))
       servers.push({ type: 'tool-server', value: gitRegistryEntry(name, gitEntry.parse(entry)) } as never)
+    for (const [name, entry] of Object.entries(databases))
+      servers.push({ type: 'tool-server', value: databaseRegistryEntry(name, databaseEntry.parse(entry)) } as never)
     const [caller, outcome] = [generateKey('pep-caller'), generateKey('outcome')]
     writeKeyFile(join(folder, 'keys'), 'gateway-caller', caller)
     writeKeyFile(join(folder, 'keys'), 'gateway-outcome', outcome)
@@ -239,7 +246,7 @@ export class GatewayWorld implements AsyncDisposable {
         resources: [
           { type: 'tool', id_prefix: 'billing/' },
           { type: 'tool', id_prefix: 'local/' },
-          ...Object.keys(gits).map((name) => ({ type: 'tool', id_prefix: `${name}/` })),
+          ...Object.keys({ ...gits, ...databases }).map((name) => ({ type: 'tool', id_prefix: `${name}/` })),
           ...Object.entries(behind).map(([name, { entry, tools }]) =>
             tools === undefined ? { type: 'api', id_prefix: `${entry.url}/` } : { type: 'tool', id_prefix: `${name}/` },
           ),
@@ -247,6 +254,7 @@ export class GatewayWorld implements AsyncDisposable {
         base_urls: [
           ...[`${url}/mcp/billing`, `${url}/mcp/local`],
           ...Object.keys(gits).map((name) => `${url}/git/${name}`),
+          ...Object.keys(databases).map((name) => `${url}/postgres/${name}`),
           ...Object.entries(apis).map(([name, { entry }]) =>
             entry.host === undefined ? `${url}/http/${name}` : `http://${entry.host}:${port}`,
           ),
@@ -293,7 +301,7 @@ export class GatewayWorld implements AsyncDisposable {
   }
 
   /** A second process of the same gateway, behind the same public address. */
-  async replica(): Promise<ServiceProcess> {
+  async replica(variables: Record<string, string> = {}): Promise<ServiceProcess> {
     const env = {
       PATH: process.env.PATH ?? '',
       UPSTREAM_SECRET: upstreamSecret,
@@ -301,6 +309,7 @@ export class GatewayWorld implements AsyncDisposable {
       BAILIWICK_PORT: String(await freePort()),
       BAILIWICK_PUBLIC_URL: this.url,
       BAILIWICK_GATEWAY_CONFIG: join(this.folder, 'gateway.yaml'),
+      ...variables,
     }
     const replica = new ServiceProcess({ service: 'gateway', env })
     replica.start()

@@ -8,6 +8,7 @@ import { grantingErrors } from './kinds/granting.ts'
 import { logErrors } from './kinds/log.ts'
 import { mcpErrors } from './kinds/mcp.ts'
 import { modelErrors } from './kinds/models.ts'
+import { postgresErrors } from './kinds/postgres.ts'
 import { programProxyErrors } from './kinds/program-proxy.ts'
 import { proxiedErrors } from './kinds/proxied.ts'
 import { receivedErrors } from './kinds/received.ts'
@@ -32,6 +33,7 @@ export const errorKinds = {
   ...mcpErrors,
   ...proxiedErrors,
   ...gitErrors,
+  ...postgresErrors,
   ...authorizingErrors,
   ...modelErrors,
   ...programProxyErrors,
@@ -53,6 +55,7 @@ export const errorGroups: Readonly<Record<string, Readonly<Record<string, ErrorK
   'MCP messages': mcpErrors,
   'HTTP APIs behind the gateway': proxiedErrors,
   'Git repositories behind the gateway': gitErrors,
+  'PostgreSQL behind the gateway': postgresErrors,
   'Decisions for other proxies': authorizingErrors,
   'Calls of models': modelErrors,
   'The proxy of `agent run`': programProxyErrors,

@@ -17,6 +17,7 @@ const notBegun: ReadonlySet<ErrorCode> = new Set([
   'upstream_busy',
   'upstream_address_forbidden',
   'secret_unavailable',
+  'postgres_role_not_lent',
 ])
 const unclear: ReadonlySet<ErrorCode> = new Set([
   'outcome_unknown',

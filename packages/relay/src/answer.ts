@@ -174,7 +174,9 @@ class Flow implements AsyncIterableIterator<Uint8Array> {
     if (this.#isOver) return
     this.#isOver = true
     this.#signal.removeEventListener('abort', this.#abort)
-    this.#over.resolve({ ...effect, http_status: this.#executed.status, egress_bytes: this.#sent })
+    const { status, detailHash } = this.#executed
+    const detail = detailHash === undefined ? {} : { detail_hash: detailHash() }
+    this.#over.resolve({ ...effect, ...detail, http_status: status, egress_bytes: this.#sent })
     void this.#upstream.return?.().catch(() => undefined)
   }
 

@@ -9,6 +9,7 @@ import { address, headers, injectedHeaders, serverId, serverName, template } fro
 import { gitEntry } from './git/git-entry.ts'
 import { modelsEntrySchema } from './models/models-entry.ts'
 import { secretInCommand } from './plain-secret.ts'
+import { databaseEntry } from './postgres/database-entry.ts'
 import { apiEntry } from './proxy/api-entry.ts'
 
 const common = {
@@ -76,13 +77,16 @@ const fileSchema = z.strictObject({
   git: z.record(serverName, gitEntry).default({}),
   /** Providers of models, by name. */
   models: z.record(serverName, modelsEntrySchema(address, headers)).default({}),
+  /** Databases of PostgreSQL, by name. */
+  postgres: z.record(serverName, databaseEntry).default({}),
   /** APIs behind proxies of others, which ask at `/authorize/<name>`. */
   authorize: z.record(serverName, authorizeEntry).default({}),
 })
 
-const file = fileSchema.superRefine(({ mcp, http, git, models, authorize }, context) => {
-  const names = [mcp, http, git, models, authorize].flatMap((entries) => Object.keys(entries))
-  if (names.length === 0) context.addIssue('expected at least one server below mcp, http, git, models or authorize')
+const file = fileSchema.superRefine(({ mcp, http, git, models, postgres, authorize }, context) => {
+  const names = [mcp, http, git, models, postgres, authorize].flatMap((entries) => Object.keys(entries))
+  if (names.length === 0)
+    context.addIssue('expected at least one server below mcp, http, git, models, postgres or authorize')
   const hosts = Object.values(http).flatMap(({ host }) => (host === undefined ? [] : [host]))
   if (new Set(hosts).size < hosts.length) context.addIssue('a host is used twice below http')
   // A proxy may ask under the host that its client called. There, all paths are the API's, and its answer would pass for a decision.
@@ -90,7 +94,7 @@ const file = fileSchema.superRefine(({ mcp, http, git, models, authorize }, cont
     context.addIssue('the host of an address below authorize is a host below http')
   // `bailiwick gateway pin NAME` would mean either.
   if (new Set(names).size < names.length)
-    context.addIssue('a name is used twice below mcp, http, git, models and authorize')
+    context.addIssue('a name is used twice below mcp, http, git, models, postgres and authorize')
 })
 
 export type GatewayFile = z.output<typeof fileSchema>
@@ -139,7 +143,7 @@ function contentOf(document: ReturnType<typeof parseDocument>, path: string): un
 
 /** A value of a field or variable, an address or an argument may be a secret or hold one, written there by mistake (V17). */
 const withoutValue = ({ path, said }: Fault): string =>
-  ['headers', 'env', 'url', 'command', 'secret', 'address'].some((member) => path.includes(member))
+  ['headers', 'env', 'url', 'command', 'secret', 'address', 'password'].some((member) => path.includes(member))
     ? said.replace(/ \(is .*\)$/s, '')
     : said
 
@@ -162,5 +166,12 @@ function located(file: GatewayFile, folder: string): GatewayFile {
       return [name, 'command' in pinned && pinned.cwd !== undefined ? { ...pinned, cwd: at(pinned.cwd) } : pinned]
     }),
   )
-  return { ...file, keys: at(file.keys), ...(file.trust === undefined ? {} : { trust: at(file.trust) }), mcp }
+  const postgres = Object.fromEntries(
+    Object.entries(file.postgres).map(([name, entry]) => [
+      name,
+      entry.ca === undefined ? entry : { ...entry, ca: at(entry.ca) },
+    ]),
+  )
+  const trust = file.trust === undefined ? {} : { trust: at(file.trust) }
+  return { ...file, keys: at(file.keys), ...trust, mcp, postgres }
 }

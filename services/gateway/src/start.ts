@@ -18,6 +18,7 @@ import { authorizeRoutes } from './http/authorize-routes.ts'
 import { gitRoutes } from './http/git-routes.ts'
 import { mcpRoutes } from './http/mcp-routes.ts'
 import { modelsRoutes } from './http/models-routes.ts'
+import { postgresRoutes } from './http/postgres-routes.ts'
 import { metadataPath } from './http/resource-metadata.ts'
 import { manifestReporter } from './manifest/approval-client.ts'
 import { ManifestReports } from './manifest/manifest-reports.ts'
@@ -28,6 +29,7 @@ import { McpServers } from './mcp/mcp-servers.ts'
 import { Searches } from './mcp/searches.ts'
 import { Shares } from './mcp/shares.ts'
 import { ModelProviders } from './models/model-providers.ts'
+import { Databases } from './postgres/databases.ts'
 import { Apis } from './proxy/apis.ts'
 import { Reload, stampsOf } from './reload.ts'
 import { prepareAll } from './served.ts'
@@ -140,6 +142,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   const apis = started.use(new Apis({ ...common, publicUrl, streamSeconds, headMs: answerMs }))
   const models = started.use(new ModelProviders({ ...common, logger, publicUrl }))
   const gits = started.use(new GitServers({ ...common, publicUrl }))
+  const databases = started.use(new Databases({ ...common, random, logger, publicUrl }))
   const logs = started.use(new AccessLogs({ random, metrics }))
   const authorizers = started.use(new Authorizers({ ...common, logs }))
   /** Without `onUnreadablePin`, a pin file that cannot be read is a fault of the file. */
@@ -148,6 +151,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       () => apis.prepare(next.http),
       () => models.prepare(next.models),
       () => gits.prepare(next.git),
+      () => databases.prepare(next.postgres),
       () => authorizers.prepare(next.authorize),
       () => servers.prepare(next.mcp, onUnreadablePin),
     ])
@@ -164,6 +168,12 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   modelsRoutes(http, { provider: (name) => models.get(name), publicUrl, origins: () => inUse.origins })
   gitRoutes(http, {
     server: (name) => gits.get(name),
+    publicUrl,
+    issuer: trust.public_url,
+    origins: () => inUse.origins,
+  })
+  postgresRoutes(http, {
+    database: (name) => databases.get(name),
     publicUrl,
     issuer: trust.public_url,
     origins: () => inUse.origins,

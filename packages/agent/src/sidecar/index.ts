@@ -1,3 +1,4 @@
+export { listenPostgres, type PostgresListener, type PostgresOptions } from '../postgres/listen-postgres.ts'
 export { problemAnswer } from './answers.ts'
 export { type AskedPermission, askPermission } from './ask-permission.ts'
 export { connectedSidecar } from './connected.ts'

@@ -3,6 +3,7 @@ import type { ExitCode, Io } from '../io.ts'
 import { agentConnectCommand } from './agent-connect.ts'
 import { agentHookCommand } from './agent-hook.ts'
 import { agentMcpCommand } from './agent-mcp.ts'
+import { agentPostgresCommand } from './agent-postgres.ts'
 import { agentRunCommand } from './agent-run.ts'
 
 /** `agent`: makes an agent of a program that knows nothing of Bailiwick. */
@@ -16,5 +17,6 @@ export function agentCommand(program: Command, io: Io, done: (code: ExitCode) =>
   agentRunCommand(agent, io, done)
   agentMcpCommand(agent, io, done)
   agentConnectCommand(agent, io, done)
+  agentPostgresCommand(agent, io, done)
   agentHookCommand(agent, io, done)
 }

@@ -101,6 +101,22 @@ export const gatewayRoutes = {
     params: serverNameSchema,
     answer: resourceMetadataSchema,
   },
+  connectToPostgres: {
+    method: 'GET',
+    path: '/postgres/:name',
+    summary: 'With `Upgrade: postgresql`: a connection to a database, after its start-up (PostgreSQL’s protocol 3.0)',
+    on: 'http',
+    params: serverNameSchema,
+    gives: '*/*',
+  },
+  describePostgres: {
+    method: 'GET',
+    path: '/.well-known/oauth-protected-resource/postgres/:name',
+    summary: 'Metadata of a database as a protected resource (RFC 9728)',
+    on: 'http',
+    params: serverNameSchema,
+    answer: resourceMetadataSchema,
+  },
   askForwardAuth: {
     method: 'GET',
     path: '/authorize/:name',

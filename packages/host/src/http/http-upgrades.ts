@@ -11,6 +11,9 @@ export interface UpgradableConnection {
   take(): void
 }
 
+/** What decides, of each server, whether a request leaves. */
+const letLeave = new WeakMap<object, (request: IncomingMessage) => boolean>()
+
 /**
  * Lets requests for which `isMeant` is true leave HTTP. They go through the same hooks and routes as all others, and their route decides. A
  * request for which it is false stays an ordinary one, with its field `Upgrade`. Returns the connection of a request that may leave.
@@ -20,9 +23,19 @@ export function upgradable(
   isMeant: (request: IncomingMessage) => boolean,
 ): (request: IncomingMessage) => UpgradableConnection | undefined {
   const connections = new WeakMap<IncomingMessage, UpgradableConnection>()
+  /** The requests that other callers of this function let leave are theirs. */
+  const own = new WeakSet<IncomingMessage>()
+  const earlier = letLeave.get(app.server) ?? (() => false)
+  const lets = (request: IncomingMessage): boolean => {
+    if (!isMeant(request)) return earlier(request)
+    own.add(request)
+    return true
+  }
+  letLeave.set(app.server, lets)
   // Without a listener for 'upgrade', Node would ask no one; with one, it would take every request with such a field for one that leaves.
-  Object.assign(app.server, { shouldUpgradeCallback: isMeant })
+  Object.assign(app.server, { shouldUpgradeCallback: lets })
   app.server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    if (!own.has(request)) return
     // Node has removed its own listeners, and with them every limit of time: a client that stays silent would keep the connection.
     socket.on('error', () => socket.destroy()).on('timeout', () => socket.destroy())
     const response = new ServerResponse(request)

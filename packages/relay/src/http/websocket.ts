@@ -145,22 +145,27 @@ function bodyOf(socket: Duplex, signal: AbortSignal): AsyncIterableIterator<Uint
 /** How long a client may take to read the last bytes, and to close its side. */
 const lastBytesMs = 10_000
 
+/** Opens the WebSocket to the client: `sendUpgraded`, with what its key asks for. */
+export const sendWebSocket = (socket: Duplex, relayed: UpgradedCall, key: string, closeMs?: number): Promise<void> =>
+  sendUpgraded(socket, relayed, ['upgrade', 'websocket', 'sec-websocket-accept', acceptOf(key)], closeMs)
+
+type UpgradedCall = Pick<Relayed, 'decisionId' | 'executed' | 'over'>
+
 /**
- * Opens the WebSocket to the client, and passes on what either side sends, until one of them or the call ends. Then both connections are
- * closed, at the latest after `closeMs`. Never rejects.
+ * Takes the client’s connection out of HTTP, and passes on what either side sends, until one of them or the call ends. Then both connections
+ * are closed, at the latest after `closeMs`. `own`: the fields that say to which protocol. Never rejects.
  */
-export async function sendWebSocket(
+export async function sendUpgraded(
   socket: Duplex,
-  { decisionId, executed, over }: Pick<Relayed, 'decisionId' | 'executed' | 'over'>,
-  key: string,
+  { decisionId, executed, over }: UpgradedCall,
+  own: RawHeaders,
   closeMs = lastBytesMs,
 ): Promise<void> {
   const { headers, body, writable } = executed
-  const fields = headers.flatMap((text, at) => (at % 2 === 0 ? [`${text}: ${headers[at + 1]}`] : []))
-  const own = ['Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${acceptOf(key)}`]
-  const lines = ['HTTP/1.1 101 Switching Protocols', ...own, ...fields, `bailiwick-decision-id: ${decisionId}`]
+  const all = ['connection', 'Upgrade', ...own, ...headers, 'bailiwick-decision-id', decisionId]
+  const fields = all.flatMap((text, at) => (at % 2 === 0 ? [`${text}: ${all[at + 1]}`] : []))
   try {
-    socket.write(`${lines.join('\r\n')}\r\n\r\n`)
+    socket.write(`${['HTTP/1.1 101 Switching Protocols', ...fields].join('\r\n')}\r\n\r\n`)
     if (writable !== undefined) socket.pipe(writable)
     await pour(socket, body, over)
     close(socket, closeMs)

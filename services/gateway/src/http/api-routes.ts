@@ -1,9 +1,8 @@
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
 import { gatewayRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import { type HttpReply, type HttpRequest, type HttpServer, upgradable } from '@bailiwick/host'
-import { headersOfRefusal, problemOfRefusal, type Refusal, refusal } from '@bailiwick/pep'
+import { refusal } from '@bailiwick/pep'
 import {
   asHandshake,
   checkHead,
@@ -16,8 +15,18 @@ import {
   sendWebSocket,
 } from '@bailiwick/relay'
 import type { Apis, Place } from '../proxy/apis.ts'
-import { announcesBody, asError, bodyFault, mayBeSilent, never, refuseOrigin, versionFault } from './request-rules.ts'
-import { describeResources, metadataPath, metadataUrlOf, sendMetadata } from './resource-metadata.ts'
+import { deny } from './deny.ts'
+import {
+  announcesBody,
+  asError,
+  bodyFault,
+  closed,
+  mayBeSilent,
+  never,
+  refuseOrigin,
+  versionFault,
+} from './request-rules.ts'
+import { describeResources, metadataPath, sendMetadata } from './resource-metadata.ts'
 
 const { getFromApi, postToApi, putToApi, patchAtApi, deleteAtApi, optionsOfApi, describeApi } = gatewayRoutes
 const routes = [getFromApi, postToApi, putToApi, patchAtApi, deleteAtApi, optionsOfApi]
@@ -96,7 +105,7 @@ export function apiRoutes(http: HttpServer, { apis, publicUrl, issuer, origins }
     if (place === undefined) throw new ServiceError('route_unknown')
     const { name, target } = place
     refuseOrigin(request, new Set([origin, ...origins()]))
-    if ('ok' in head) return deny(reply, refusal(head.reason), place)
+    if ('ok' in head) return deny(reply, refusal(head.reason), place.address)
     const body = request.rawBody ?? Buffer.alloc(0)
     const fault = bodyFault(request.raw, body)
     if (fault !== undefined) throw asError(fault)
@@ -106,7 +115,7 @@ export function apiRoutes(http: HttpServer, { apis, publicUrl, issuer, origins }
     // A new file may have taken the API away since.
     if (relayed === undefined) throw new ServiceError('route_unknown')
     if ('refused' in relayed) throw asError(relayed)
-    if (!relayed.allowed) return deny(reply, relayed, place)
+    if (!relayed.allowed) return deny(reply, relayed, place.address)
     if (connection === undefined || handshake === undefined) return send(request, reply, relayed)
     request.callerVerified()
     reply.hijack()
@@ -128,25 +137,6 @@ const asksForWebSocket = ({ method, httpVersion, headers, rawHeaders }: Incoming
   httpVersion === '1.1' &&
   headers.upgrade?.toLowerCase() === 'websocket' &&
   !announcesBody(rawHeaders)
-
-/** Aborted when the client has gone, or had gone before. */
-function closed(socket: Duplex): AbortSignal {
-  const gone = new AbortController()
-  if (socket.destroyed) gone.abort()
-  else socket.once('close', () => gone.abort())
-  return gone.signal
-}
-
-function deny(reply: HttpReply, denial: Refusal, { address }: Place): HttpReply {
-  const { status, ...problem } = problemOfRefusal(denial)
-  // No answer of an API has a field with this beginning: it says that the gateway itself denied.
-  reply.header('bailiwick-denied', denial.reason)
-  return reply
-    .code(status)
-    .headers(headersOfRefusal(denial, metadataUrlOf(address)))
-    .type('application/problem+json')
-    .send(Buffer.from(JSON.stringify({ ...problem, status })))
-}
 
 /** Sends each part as it arrives. No cache may keep it: the next answer needs its own decision. */
 async function send(

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { ServiceError } from '@bailiwick/errors'
 import { type HttpReply, type HttpRequest, httpLimits } from '@bailiwick/host'
 import { fieldOf, type Refused } from '@bailiwick/relay'
@@ -38,4 +39,12 @@ export const asError = ({ refused, detail }: Refused): ServiceError => new Servi
 export function mayBeSilent({ raw }: HttpRequest, reply: HttpReply): void {
   raw.socket.setTimeout(0)
   reply.raw.once('close', () => raw.socket.setTimeout(httpLimits.silenceMs))
+}
+
+/** Aborted when the client has gone, or had gone before. */
+export function closed(socket: Duplex): AbortSignal {
+  const gone = new AbortController()
+  if (socket.destroyed) gone.abort()
+  else socket.once('close', () => gone.abort())
+  return gone.signal
 }

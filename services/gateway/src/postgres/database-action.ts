@@ -1,0 +1,51 @@
+import type { Action } from '@bailiwick/credentials'
+import { type Refused, type RelayRequest, readQuery } from '@bailiwick/relay'
+import type { DatabaseEntry } from './database-entry.ts'
+
+/** The parameters of a start-up that change how values are written, and nothing that a connection may do. */
+const settings: ReadonlyMap<string, string> = new Map(
+  ['client_encoding', 'DateStyle', 'extra_float_digits', 'IntervalStyle', 'TimeZone'].map((name) => [
+    name.toLowerCase(),
+    name,
+  ]),
+)
+const plainValue = /^[A-Za-z0-9 ,.:_+/-]{1,64}$/
+
+/** What a request to connect asks for. */
+export interface Wanted {
+  readonly database: string
+  /** Parameters of the start-up, by their usual spelling. */
+  readonly settings: Readonly<Record<string, string>>
+}
+
+const refuse = (detail: string): Refused => ({ refused: 'postgres_startup_refused', detail })
+
+/** Reads the parameters of the query, each of which is one of the start-up. All that is not known is refused by its name. */
+export function readWanted({ database }: Pick<DatabaseEntry, 'database'>, request: RelayRequest): Wanted | Refused {
+  const query = readQuery(request.target)
+  if ('refused' in query) return query
+  if (request.body.length > 0) return refuse('a body')
+  const wanted = new Map<string, string>()
+  for (const [name, value] of Object.entries(query.parameters)) {
+    if (name === 'database') {
+      if (value !== database) return refuse('database')
+      continue
+    }
+    const known = settings.get(name.toLowerCase())
+    if (known === undefined) return refuse(`the parameter ${name}`)
+    if (!plainValue.test(value)) return refuse(`the value of ${known}`)
+    wanted.set(known, value)
+  }
+  return { database, settings: Object.fromEntries(wanted) }
+}
+
+/** The action of a connection: a call of the tool `connect`. */
+export function connectAction(server: string, entry: DatabaseEntry, request: RelayRequest): Action | Refused {
+  const wanted = readWanted(entry, request)
+  if ('refused' in wanted) return wanted
+  return {
+    name: 'tools/call',
+    properties: { database: wanted.database, template: entry.template, settings: wanted.settings },
+    resource: { type: 'tool', id: `${server}/connect` },
+  }
+}

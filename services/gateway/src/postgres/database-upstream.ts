@@ -1,0 +1,163 @@
+import { Writable } from 'node:stream'
+import { ServiceError } from '@bailiwick/errors'
+import type { Logger } from '@bailiwick/host'
+import type { RandomSource } from '@bailiwick/kit'
+import type { Permitted } from '@bailiwick/pep'
+import type { Executed, Upstream } from '@bailiwick/relay'
+import { ClientMessages } from './client-messages.ts'
+import { connectAction, readWanted } from './database-action.ts'
+import type { DatabaseEntry } from './database-entry.ts'
+import type { Keeper } from './keeper.ts'
+import { type LoggedIn, logIn, type ServerAddress } from './log-in.ts'
+import { messageOf } from './messages.ts'
+import { verifierOf } from './scram.ts'
+
+export interface DatabaseUpstreamOptions {
+  /** The tool server's name in the registry. */
+  server: string
+  entry: DatabaseEntry
+  address: ServerAddress
+  keeper: Pick<Keeper, 'lend' | 'closeDoor' | 'cancel' | 'reclaim'>
+  random: RandomSource
+  logger: Pick<Logger, 'info' | 'warn'>
+}
+
+/** A database as the upstream of a relay: it has a role lent for each permit, and passes on what its session says and hears. */
+export class DatabaseUpstream implements Upstream {
+  readonly #options: DatabaseUpstreamOptions
+  /** Roles that are being taken back. */
+  readonly #ending = new Set<Promise<void>>()
+
+  constructor(options: DatabaseUpstreamOptions) {
+    this.#options = options
+  }
+
+  toAction(request: Parameters<Upstream['toAction']>[0]) {
+    const { server, entry } = this.#options
+    return connectAction(server, entry, request)
+  }
+
+  async execute(permitted: Permitted, request: Parameters<Upstream['toAction']>[0]): Promise<Executed> {
+    const { entry, address, keeper, random, logger } = this.#options
+    const { decisionId, signal, owed } = permitted
+    const wanted = readWanted(entry, request)
+    if ('refused' in wanted) throw new ServiceError('invariant_broken', 'a request without an action')
+    // Before there is a role.
+    if (owed.redact.length > 0)
+      throw new ServiceError('answer_withheld', 'fields must be hidden, and a database has none')
+    const role = `bailiwick_${decisionId}`
+    const password = Buffer.from(random(24)).toString('base64url')
+    const verifier = await verifierOf(password, random)
+    signal.throwIfAborted()
+    const lost = new AbortController()
+    const onLost = () => lost.abort(new ServiceError('upstream_failed', 'the connection that lends the role broke'))
+    const over = AbortSignal.any([signal, lost.signal])
+    const seconds = entry.minutes * 60
+    const { isLogged } = await keeper.lend({ template: entry.template, role, verifier, seconds }, onLost)
+    const end = () => this.#takeBack(role, onLost)
+    let session: LoggedIn
+    try {
+      const settings = { ...wanted.settings, application_name: decisionId }
+      session = await logIn(
+        address,
+        { user: role, password, database: wanted.database, settings },
+        { random, signal: over },
+      )
+    } catch (error) {
+      end()
+      throw error
+    }
+    try {
+      await keeper.closeDoor(role)
+      session.wire.release()
+    } catch (cause) {
+      session.socket.destroy()
+      end()
+      throw cause instanceof ServiceError ? cause : new ServiceError('upstream_failed', undefined, { cause })
+    }
+    const messages = new ClientMessages({
+      decisionId,
+      onCancel: () => void keeper.cancel(role),
+      onStatement({ number, hash, text }) {
+        const said = isLogged ? { text } : {}
+        logger.info({ decision_id: decisionId, number, statement_sha256: hash, ...said }, 'a statement was sent')
+      },
+    })
+    return { status: 101, headers: [], detailHash: () => messages.hash, ...flowing(session, messages, over, end) }
+  }
+
+  #takeBack(role: string, onLost: () => void): void {
+    const ending = this.#options.keeper.reclaim(role, onLost)
+    this.#ending.add(ending)
+    void ending.finally(() => this.#ending.delete(ending))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#ending)
+  }
+}
+
+/** Both directions of a session. `end` is called once, when the session is over for whatever reason. */
+function flowing(
+  { socket, parameters }: LoggedIn,
+  messages: ClientMessages,
+  over: AbortSignal,
+  end: () => void,
+): Pick<Executed, 'body' | 'writable'> {
+  let fault: unknown
+  const fail = (error: unknown) => {
+    fault ??= error
+    socket.destroy()
+  }
+  const abort = () => fail(over.reason)
+  over.addEventListener('abort', abort, { once: true })
+  socket.once('close', () => {
+    over.removeEventListener('abort', abort)
+    end()
+  })
+  if (over.aborted) abort()
+  const greeting = Buffer.concat([...parameters.map((body) => messageOf('S', body)), messageOf('Z', Buffer.from('I'))])
+  let isGreeted = false
+  const chunks = socket[Symbol.asyncIterator]() as AsyncIterableIterator<Uint8Array>
+  const body: AsyncIterableIterator<Uint8Array> = {
+    async next() {
+      if (!isGreeted && fault === undefined) {
+        isGreeted = true
+        return { done: false, value: greeting }
+      }
+      const next = await chunks.next().catch((cause: unknown) => {
+        throw fault ?? new ServiceError('upstream_failed', undefined, { cause })
+      })
+      if (fault !== undefined) throw fault
+      return next
+    },
+    async return() {
+      socket.destroy()
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]: () => body,
+  }
+  const writable = new Writable({
+    write(chunk: Uint8Array, _, done) {
+      try {
+        const passed = messages.read(chunk)
+        if (passed.length === 0 || socket.write(passed)) return done()
+        const go = () => {
+          socket.off('drain', go).off('close', go)
+          done()
+        }
+        socket.once('drain', go).once('close', go)
+      } catch (error) {
+        fail(error)
+        done(error as Error)
+      }
+    },
+    // The client has gone, with or without Terminate. What still runs for it ends with its session.
+    final(done) {
+      socket.end()
+      done()
+    },
+  })
+  writable.on('error', () => undefined)
+  return { body, writable }
+}

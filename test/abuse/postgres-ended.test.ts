@@ -1,0 +1,217 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { listenPostgres } from '@bailiwick/agent/sidecar'
+import { systemRandom } from '@bailiwick/kit'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { psql } from '../e2e/postgres-server.ts'
+import { brokerPassword, openPostgresWorld, type PostgresWorld, postgresAuthority } from '../e2e/postgres-world.ts'
+import { PostgresAttacker, query } from './postgres-attacks.ts'
+import { eventually } from './scene.ts'
+
+/*
+ * A role must not outlive its connection, however that ends: by its client, by a person, by its time, with the gateway, or with the
+ * connection that lent it.
+ */
+
+let at: PostgresWorld
+beforeAll(async () => {
+  at = await openPostgresWorld({ entry: { minutes: 1 } })
+})
+afterAll(() => at?.[Symbol.asyncDispose]())
+
+const roleless = () => expect.poll(() => at.lent(), { timeout: 60_000 }).toEqual([])
+const sessions = async () =>
+  Number(await at.server.query('postgres', "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'bailiwick\\_%'"))
+const granted = async () => {
+  const grant = await at.world.granted(postgresAuthority())
+  return { ...grant, attacker: await PostgresAttacker.open(at, grant.grantId) }
+}
+
+describe.each<[string, string]>([
+  ['a statement', 'SELECT pg_sleep(3600)'],
+  ['a statement that locks', 'BEGIN; SELECT * FROM orders FOR UPDATE; SELECT pg_sleep(3600)'],
+  ['a COPY that it reads', "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 1000000)) TO STDOUT"],
+  ['a transaction that waits', "BEGIN; UPDATE orders SET note = 'changed'"],
+])('a withdrawal in the middle of %s', (_, sql) => {
+  it('ends the connection and what it runs, and its role (V7)', async () => {
+    const { attacker, requestId } = await granted()
+    const client = await attacker.connect()
+    client.send(query(sql))
+    await eventually('it runs', async () => (await sessions()) === 1)
+    await at.world.approver.withdraw(requestId)
+    await expect.poll(() => client.isClosed, { timeout: 20_000 }).toBe(true)
+    await roleless()
+    expect(await sessions()).toBe(0)
+    expect(await at.server.query('shop', "SELECT count(*) FROM orders WHERE note = 'changed'")).toBe('0')
+  })
+})
+
+it('a client that leaves in the middle of a statement leaves nothing that runs', async () => {
+  const { attacker } = await granted()
+  const client = await attacker.connect()
+  client.send(query('SELECT pg_sleep(3600)'))
+  await eventually('it runs', async () => (await sessions()) === 1)
+  attacker.end()
+  await roleless()
+  expect(await sessions()).toBe(0)
+  void client
+})
+
+it('a connection that is silent ends with its minutes, and its role too', async () => {
+  const { attacker } = await granted()
+  const client = await attacker.connect()
+  const begun = performance.now()
+  await expect.poll(() => client.isClosed, { timeout: 100_000 }).toBe(true)
+  expect(performance.now() - begun).toBeGreaterThan(50_000)
+  await roleless()
+})
+
+it('connections end when the one that lent their roles is ended, and their roles too', async () => {
+  const { attacker } = await granted()
+  const client = await attacker.connect()
+  await at.server.query('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'broker'")
+  await expect.poll(() => client.isClosed, { timeout: 20_000 }).toBe(true)
+  await roleless()
+  expect((await attacker.connect()).status).toBe(101)
+  attacker.end()
+  await roleless()
+})
+
+it('a gateway that is killed in the middle of a statement leaves no role: another one drops it', async () => {
+  const replica = await at.world.replica({ BROKER_PASSWORD: brokerPassword })
+  const { grantId } = await granted()
+  const agent = at.world.agent()
+  await using listener = await listenPostgres({
+    agent: {
+      // The proof is for the public address, behind which the replica stands.
+      fetch: (url, init, call) =>
+        agent.fetch(url, init, {
+          ...call,
+          via: (to, given) => (call.via ?? fetch)(String(to).replace(at.world.url, replica.url), given),
+        }),
+    },
+    ...{ address: `${at.world.url}/postgres/orders`, random: systemRandom, grants: () => [grantId] },
+  })
+  const running = psql(`postgresql://agent:${listener.password}@127.0.0.1:${listener.port}/shop`, [
+    ...['-c', 'SELECT pg_sleep(3600)'],
+  ])
+  await eventually('it runs', async () => (await sessions()) === 1)
+  process.kill(replica.pid, 'SIGKILL')
+  expect((await running).code).toBe(2)
+  await roleless()
+  expect(await sessions()).toBe(0)
+  await replica[Symbol.asyncDispose]()
+})
+
+/** The verifier of the password `lent`, as PostgreSQL makes one. */
+const verifier =
+  'SCRAM-SHA-256$4096:JF5gnRGj2KyV1IVsoWHzDw==$MXQXZ9nMRaG1n0h3kB6ZkHCiYVY2sMp2dSGoEPYHMyU=:hLTJ5vJ6DIlxbYkE3YYgfA1h0kP0ZEcG9ksZJt8UgqA='
+const broker = () => `postgresql://broker:${brokerPassword}@localhost:${at.server.port}/shop`
+
+it.each<[string, string[]]>([
+  ['in the middle of lending', ['BEGIN', 'lend', 'SELECT pg_sleep(3600)']],
+  ['once it has lent', ['lend', 'SELECT pg_sleep(3600)']],
+  ['once the door is closed', ['lend', "SELECT bailiwick.close_door('bailiwick_killed')", 'SELECT pg_sleep(3600)']],
+  [
+    'in the middle of taking back',
+    ['lend', 'BEGIN', "SELECT bailiwick.reclaim('bailiwick_killed')", 'SELECT pg_sleep(3600)'],
+  ],
+])('a broker that is killed %s leaves no role', async (_, steps) => {
+  const lend = `SELECT bailiwick.lend('orders_clerk', 'bailiwick_killed', '${verifier}', 60)`
+  const args = steps.flatMap((step) => ['-c', step === 'lend' ? lend : step])
+  const child = spawn('psql', ['-X', '-q', '-d', broker(), ...args], {
+    env: { PATH: process.env.PATH },
+    stdio: 'ignore',
+  })
+  await eventually('it sleeps', async () => {
+    const count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'broker' AND query LIKE 'SELECT pg_sleep%'"
+    return Number(await at.server.query('postgres', count)) === 1
+  })
+  const exited = once(child, 'exit')
+  child.kill('SIGKILL')
+  await exited
+  // The kernel closes its connection. A server that still works for it notices only when it answers.
+  await at.server.query(
+    'postgres',
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'",
+  )
+  await roleless()
+})
+
+describe('a template that must not be lent', () => {
+  it.each<[string, string, string, string]>([
+    [
+      'a superuser',
+      'ALTER ROLE orders_clerk SUPERUSER',
+      'ALTER ROLE orders_clerk NOSUPERUSER',
+      'the template is a superuser',
+    ],
+    [
+      'a maker of roles',
+      'ALTER ROLE orders_clerk CREATEROLE',
+      'ALTER ROLE orders_clerk NOCREATEROLE',
+      'the template has CREATEROLE',
+    ],
+    [
+      'one that replicates',
+      'ALTER ROLE orders_clerk REPLICATION',
+      'ALTER ROLE orders_clerk NOREPLICATION',
+      'REPLICATION',
+    ],
+    [
+      'one that passes by policies',
+      'ALTER ROLE orders_clerk BYPASSRLS',
+      'ALTER ROLE orders_clerk NOBYPASSRLS',
+      'BYPASSRLS',
+    ],
+    ['one that can log in', 'ALTER ROLE orders_clerk LOGIN', 'ALTER ROLE orders_clerk NOLOGIN', 'can log in'],
+    [
+      'a member of a role that runs programs',
+      'GRANT pg_execute_server_program TO orders_clerk',
+      'REVOKE pg_execute_server_program FROM orders_clerk',
+      'a member',
+    ],
+    [
+      'an owner',
+      'CREATE TABLE theirs (n int); ALTER TABLE theirs OWNER TO orders_clerk',
+      'DROP TABLE theirs',
+      'owns something',
+    ],
+    [
+      'one that makes objects',
+      'GRANT CREATE ON SCHEMA public TO orders_clerk',
+      'REVOKE CREATE ON SCHEMA public FROM orders_clerk',
+      'may create',
+    ],
+    [
+      'one that a policy names',
+      'CREATE POLICY p ON orders TO orders_clerk USING (true)',
+      'DROP POLICY p ON orders',
+      'row-level security',
+    ],
+    [
+      'one with a language',
+      'GRANT USAGE ON LANGUAGE sql TO orders_clerk',
+      'REVOKE USAGE ON LANGUAGE sql FROM orders_clerk',
+      'something other than',
+    ],
+    [
+      'one that the DBA took from the list',
+      'DELETE FROM bailiwick.templates',
+      "INSERT INTO bailiwick.templates (role, broker) VALUES ('orders_clerk', 'broker')",
+      '',
+    ],
+  ])('%s is refused, and said to be in evidence', async (_, make, unmake, fault) => {
+    await at.server.query('shop', make)
+    try {
+      if (fault !== '')
+        expect(await at.server.query('shop', "SELECT bailiwick.template_fault('orders_clerk')")).toContain(fault)
+      const { attacker } = await granted()
+      const client = await attacker.connect()
+      expect([client.status, client.code]).toEqual([502, 'postgres_role_not_lent'])
+      expect(await at.lent()).toEqual([])
+    } finally {
+      await at.server.query('shop', unmake)
+    }
+  })
+})

@@ -1,0 +1,96 @@
+import { paths } from '@bailiwick/installation'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { audit } from '../audit.ts'
+import { psqlInteractive } from './postgres-server.ts'
+import { openPostgresWorld, type PostgresWorld, postgresAuthority } from './postgres-world.ts'
+import { eventually } from './world.ts'
+
+/*
+ * psql, unchanged, in front of the gateway, and a real PostgreSQL behind it. The agent has no password of the database; each connection is
+ * one decision, and its role goes with it.
+ */
+
+let at: PostgresWorld
+let url: string
+let listener: Awaited<ReturnType<PostgresWorld['listener']>>
+beforeAll(async () => {
+  at = await openPostgresWorld()
+  const { grantId } = await at.world.granted(postgresAuthority())
+  listener = await at.listener(grantId)
+  url = listener.url
+})
+afterAll(() => at?.[Symbol.asyncDispose]())
+
+const roleless = () => expect.poll(() => at.lent(), { timeout: 30_000 }).toEqual([])
+
+describe('a connection of psql', () => {
+  it('reads and writes what the template may, and its role goes with it', async () => {
+    const ran = await at.psql(
+      url,
+      '-c',
+      "UPDATE orders SET note = 'seen' WHERE id = 7",
+      '-c',
+      'SELECT id, note FROM orders WHERE id = 7',
+    )
+    expect(ran).toEqual({ code: 0, out: '7|seen', said: '' })
+    await roleless()
+  })
+
+  it.each([
+    ['a table of others', 'SELECT * FROM salaries', /permission denied for table salaries/],
+    ['a column of others', 'UPDATE orders SET id = 0', /permission denied for table orders/],
+    ['a table of its own', 'CREATE TABLE mine (n int)', /permission denied for schema public/],
+  ])('gets nothing of %s', async (_, sql, said) => {
+    const ran = await at.psql(url, '-c', sql)
+    expect([ran.code, ran.said]).toEqual([1, expect.stringMatching(said)])
+  })
+
+  it('is made by a role that is named after its decision', async () => {
+    const { out } = await at.psql(url, '-c', 'SELECT session_user, current_user')
+    expect(out).toMatch(/^(bailiwick_dec_[0-9A-Z]{26})\|\1$/)
+  })
+
+  it('has its budget: each connection is a call', async () => {
+    const { grantId } = await at.world.granted(postgresAuthority({ budget: { calls: 1 } }))
+    const own = await at.listener(grantId)
+    expect((await at.psql(own.url, '-c', 'SELECT 1')).out).toBe('1')
+    expect((await at.psql(own.url, '-c', 'SELECT 1')).said).toMatch(/budget_exhausted|grant_/)
+  })
+})
+
+it('a connection that is withdrawn ends, and so does what it runs, and its role (V7)', async () => {
+  const { grantId, requestId } = await at.world.granted(postgresAuthority())
+  const own = await at.listener(grantId)
+  const running = at.psql(own.url, '-c', "SELECT 'asleep', pg_sleep(3600)")
+  await eventually(async () => ((await sleeping()) === 1 ? true : undefined))
+  await at.world.approver.withdraw(requestId)
+  const { code, said } = await running
+  expect([code, said]).toEqual([2, expect.stringContaining('The connection is over')])
+  expect(await sleeping()).toBe(0)
+  await roleless()
+})
+
+it('a statement that its client cancels ends', async () => {
+  const running = psqlInteractive(url, 'SELECT pg_sleep(3600);\n')
+  await eventually(async () => ((await sleeping()) === 1 ? true : undefined))
+  running.interrupt()
+  expect(await running.said).toContain('canceling statement due to user request')
+})
+
+it('leaves evidence that an auditor finds in order, with the hash of its statements in the outcome', async () => {
+  const { log, trust } = paths(at.world.system.data)
+  await at.psql(url, '-c', 'SELECT 1')
+  const report = await eventually(async () => {
+    const seen = await audit({ logDir: log, trustPath: trust })
+    return seen.findings.length === 0 ? seen : undefined
+  })
+  expect(report.findings).toEqual([])
+})
+
+const sleeping = async () =>
+  Number(
+    await at.server.query(
+      'postgres',
+      "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'bailiwick\\_%' AND wait_event = 'PgSleep'",
+    ),
+  )
