@@ -167,6 +167,8 @@ ERRORS: dict[str, ErrorKind] = {
     "git_request_malformed": ErrorKind(400, False, "The request is not what git sends"),
     "git_ref_refused": ErrorKind(400, False, "The name of the ref could be read in more than one way"),
     "git_feature_refused": ErrorKind(400, False, "The request uses a part of the protocol that the gateway does not decide on"),
+    "postgres_startup_refused": ErrorKind(400, False, "The connection to PostgreSQL asks for something that is not lent"),
+    "postgres_role_not_lent": ErrorKind(502, False, "The database did not lend a role"),
     "proxy_unauthenticated": ErrorKind(403, False, "The caller is not the proxy that may ask for decisions here"),
     "body_not_shown": ErrorKind(403, False, "The proxy does not show the body of the request, and the decision depends on it"),
     "model_endpoint_unknown": ErrorKind(404, False, "The provider is not reached at this path"),
