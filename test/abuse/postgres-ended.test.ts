@@ -46,7 +46,7 @@ describe.each<[string, string]>([
   })
 })
 
-it('a client that leaves in the middle of a statement leaves nothing that runs', async () => {
+it('a client that leaves in the middle of a statement leaves nothing that runs (V7)', async () => {
   const { attacker } = await granted()
   const client = await attacker.connect()
   client.send(query('SELECT pg_sleep(3600)'))

@@ -89,7 +89,7 @@ it('RESET ROLE leads nowhere', async () => {
   expect(out).toBe('t')
 })
 
-it('a password that it gave itself opens no second connection, past the gateway', async () => {
+it('a password that it gave itself opens no second connection, past the gateway (V1)', async () => {
   const client = await attacker.connect()
   client.send(query("DO $$ BEGIN EXECUTE format('ALTER ROLE %I PASSWORD ''known''', session_user); END $$"))
   await expect.poll(() => client.frames).toContain('DO\0')

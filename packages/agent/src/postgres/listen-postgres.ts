@@ -110,7 +110,7 @@ async function serve(
   }
 }
 
-/** Passes on what the gateway sends. If that ends where no client asked for the end, the client is told why no answer comes. */
+/** Passes on what the gateway sends. If that ends between two messages, tells the client why no answer comes. */
 async function receive(connection: Duplex, socket: Socket): Promise<void> {
   const messages = new TypedMessages()
   try {

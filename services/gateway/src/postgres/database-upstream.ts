@@ -97,7 +97,7 @@ export class DatabaseUpstream implements Upstream {
   }
 }
 
-/** Both directions of a session. `end` is called once, when the session is over for whatever reason. */
+/** Both directions of a session. `end` is called once, when the session is over. */
 function flowing(
   { socket, parameters }: LoggedIn,
   messages: ClientMessages,

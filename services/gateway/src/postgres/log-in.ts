@@ -69,7 +69,7 @@ async function reach({ host, port, tls }: ServerAddress, signal: AbortSignal): P
     if (tls === 'off') return socket
     socket.write(sslRequest)
     const [answer] = (await unlessAborted(once(socket, 'data'), signal)) as [Buffer]
-    // Whoever is in between could send bytes ahead, and they would be read as if they had come encrypted.
+    // An attacker in between could send bytes ahead, and they would be read as if they had come encrypted.
     if (answer.length !== 1 || answer[0] !== 0x53) throw new Error('the server offers no TLS')
     const name = /^[\d.]+$|:/.test(host) ? {} : { servername: host }
     const encrypted = secure({ socket, host, ...name, ...(tls.ca === undefined ? {} : { ca: tls.ca }) })
