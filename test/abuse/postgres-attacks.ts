@@ -48,15 +48,15 @@ export class PostgresAttacker {
     return new PostgresAttacker(at, await RawAgent.open(at.world, grantId))
   }
 
+  /** The request for a connection. */
+  handshake({ fields = (all) => all, target = orders, path = orders, ...more }: Handshake = {}): Handshake {
+    return { ...more, target, path, fields: (all) => fields(usual(all)) }
+  }
+
   /** Opens a connection, and again while a busy machine keeps it from being decided. */
   async connect(handshake: Handshake = {}): Promise<RawWebSocket> {
-    const { fields = (all) => all, target = orders, path = orders } = handshake
     return eventually('it is decided', async () => {
-      const client = RawWebSocket.open(this.at.world.url, this.agent, {
-        ...handshake,
-        ...{ target, path },
-        fields: (all) => fields(usual(all)),
-      })
+      const client = RawWebSocket.open(this.at.world.url, this.agent, this.handshake(handshake))
       this.clients.push(client)
       await eventually('it is answered', () => client.isAnswered || client.isClosed)
       if (client.nonce !== undefined) this.agent.nonce = client.nonce

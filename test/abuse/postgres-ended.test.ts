@@ -7,6 +7,7 @@ import { psql } from '../e2e/postgres-server.ts'
 import { brokerPassword, openPostgresWorld, type PostgresWorld, postgresAuthority } from '../e2e/postgres-world.ts'
 import { PostgresAttacker, query } from './postgres-attacks.ts'
 import { eventually } from './scene.ts'
+import { RawWebSocket } from './websocket-client.ts'
 
 /*
  * A role must not outlive its connection, however that ends: by its client, by a person, by its time, with the gateway, or with the
@@ -101,6 +102,30 @@ it('a gateway that is killed in the middle of a statement leaves no role: anothe
   await roleless()
   expect(await sessions()).toBe(0)
   await replica[Symbol.asyncDispose]()
+})
+
+it('a connection ends at the bytes of its budget, and its role goes (V9)', async () => {
+  const { grantId } = await at.world.granted(postgresAuthority({ budget: { calls: 10, egress_bytes: 20_000 } }))
+  const attacker = await PostgresAttacker.open(at, grantId)
+  const client = await attacker.connect()
+  client.send(query("SELECT repeat('x', 1000) FROM generate_series(1, 100)"))
+  await expect.poll(() => client.isClosed, { timeout: 20_000 }).toBe(true)
+  expect(client.frames.length).toBeLessThanOrEqual(20_000)
+  await roleless()
+})
+
+it('an agent has no more connections at the same time than the entry says, and gets one once another ends (V18)', async () => {
+  const { attacker } = await granted()
+  for (let n = 0; n < 4; n++) expect((await attacker.connect()).status).toBe(101)
+  const refused = RawWebSocket.open(at.world.url, attacker.agent, attacker.handshake())
+  await expect.poll(() => refused.isAnswered, { timeout: 20_000 }).toBe(true)
+  expect([refused.status, refused.code]).toEqual([429, 'queue_full'])
+  expect(await at.lent()).toHaveLength(4)
+  refused[Symbol.dispose]()
+  attacker.end()
+  await roleless()
+  expect((await attacker.connect()).status).toBe(101)
+  attacker.end()
 })
 
 /** The verifier of the password `lent`, as PostgreSQL makes one. */
@@ -214,4 +239,17 @@ describe('a template that must not be lent', () => {
       await at.server.query('shop', unmake)
     }
   })
+})
+
+it('connections end when the file names their database no longer, and their roles too', async () => {
+  const { attacker } = await granted()
+  const client = await attacker.connect()
+  client.send(query('SELECT pg_sleep(3600)'))
+  await eventually('it runs', async () => (await sessions()) === 1)
+  at.world.rewrite((mcp) => mcp, { postgres: {} })
+  expect(at.world.gateway.reload()).toBe(undefined)
+  await expect.poll(() => client.isClosed, { timeout: 20_000 }).toBe(true)
+  await roleless()
+  expect(await sessions()).toBe(0)
+  expect((await attacker.connect()).code).toBe('route_unknown')
 })

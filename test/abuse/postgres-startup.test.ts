@@ -41,7 +41,7 @@ describe('a connection that people approved', () => {
     client.send(query("SELECT 'the answer is ' || 6 * 7"))
     await expect.poll(() => client.frames).toContain('the answer is 42')
     // The DBA wrote the password before the gateway came.
-    const since = logged().slice(logged().indexOf('bailiwick.sweep('))
+    const since = logged().slice(logged().indexOf('SELECT bailiwick.sweep()'))
     expect(since).toContain('bailiwick.lend(')
     expect(since).not.toContain(brokerPassword)
   })

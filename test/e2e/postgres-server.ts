@@ -58,8 +58,11 @@ export class PostgresServer implements AsyncDisposable {
     this.#stop = stop
   }
 
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<PostgresServer> {
-    const bin = binaries()
+  /** `bin`: the folder of another version's programs. */
+  static async start(
+    settings: Readonly<Record<string, string>> = {},
+    bin: string = binaries(),
+  ): Promise<PostgresServer> {
     const folder = mkdtempSync(join(tmpdir(), 'bailiwick-postgres-'))
     const as = process.getuid?.() === 0 ? await userNamed('postgres') : undefined
     if (as !== undefined) chownSync(folder, as.uid, as.gid)

@@ -49,11 +49,15 @@ export interface PostgresWorld extends AsyncDisposable {
 }
 
 export async function openPostgresWorld(
-  options: Omit<GatewayWorldOptions, 'databases'> & { entry?: object; settings?: Record<string, string> } = {},
+  options: Omit<GatewayWorldOptions, 'databases'> & {
+    entry?: object
+    settings?: Record<string, string>
+    bin?: string
+  } = {},
 ): Promise<PostgresWorld> {
-  const { entry, settings, ...rest } = options
+  const { entry, settings, bin, ...rest } = options
   await using opening = new AsyncDisposableStack()
-  const server = opening.use(await PostgresServer.start(settings))
+  const server = opening.use(await PostgresServer.start(settings, bin))
   await server.query('postgres', 'CREATE DATABASE shop')
   await server.file('shop', bailiwickSql)
   await server.query('shop', shop)

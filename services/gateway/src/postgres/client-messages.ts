@@ -6,8 +6,6 @@ import { GatheredBytes, TypedMessages } from '@bailiwick/kit'
 export interface Statement {
   /** Counted from 1, in one connection. */
   readonly number: number
-  /** base64url SHA-256 of its text. */
-  readonly hash: string
   readonly text: string
 }
 
@@ -56,6 +54,11 @@ export class ClientMessages {
     return this.#chain.toString('base64url')
   }
 
+  /** Whether the client has ended its session (Terminate). */
+  get isTerminated(): boolean {
+    return this.#type === 'X'
+  }
+
   /** What of a chunk goes to the server. Throws `request_malformed` for a message that may not be sent; then nothing of the chunk goes on. */
   read(chunk: Uint8Array): Buffer {
     const passed: Uint8Array[] = []
@@ -89,10 +92,9 @@ export class ClientMessages {
     if (this.#type === cancelType) this.#options.onCancel()
     if (this.#text === undefined) return
     const text = statementIn(this.#type, this.#text.bytes())
-    const hash = hashOf(text)
     this.#text = undefined
-    this.#chain = hashOf(this.#chain, hash)
-    this.#options.onStatement({ number: ++this.#count, hash: hash.toString('base64url'), text: text.toString() })
+    this.#chain = hashOf(this.#chain, hashOf(text))
+    this.#options.onStatement({ number: ++this.#count, text: text.toString() })
   }
 }
 

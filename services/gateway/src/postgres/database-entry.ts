@@ -23,6 +23,13 @@ export const databaseEntry = z
     template: roleName,
     /** How long a connection may last. */
     minutes: z.int().min(1).max(480).default(15),
+    /** How many connections there may be at the same time: of one agent, and of all. */
+    connections: z
+      .strictObject({
+        each_agent: z.int().min(1).max(1000).default(4),
+        together: z.int().min(1).max(1000).default(16),
+      })
+      .prefault({}),
     /** The most bytes that one connection may bring. */
     most_answer_bytes: z
       .int()

@@ -78,12 +78,16 @@ export class DatabaseUpstream implements Upstream {
     const messages = new ClientMessages({
       decisionId,
       onCancel: () => void keeper.cancel(role),
-      onStatement({ number, hash, text }) {
-        const said = isLogged ? { text } : {}
-        logger.info({ decision_id: decisionId, number, statement_sha256: hash, ...said }, 'a statement was sent')
+      onStatement({ number, text }) {
+        if (isLogged) logger.info({ decision_id: decisionId, number, text }, 'a statement was sent')
       },
     })
-    return { status: 101, headers: [], detailHash: () => messages.hash, ...flowing(session, messages, over, end) }
+    return {
+      ...{ status: 101, headers: [], detailHash: () => messages.hash },
+      // A session that its client did not end may have lost its last statements.
+      failed: () => (messages.isTerminated ? false : undefined),
+      ...flowing(session, messages, over, end),
+    }
   }
 
   #takeBack(role: string, onLost: () => void): void {

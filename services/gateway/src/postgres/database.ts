@@ -15,7 +15,7 @@ import {
 } from '@bailiwick/relay'
 import { Calls } from '../calls.ts'
 import { audienceFault, readClaims } from '../mcp/claims.ts'
-import type { Shares } from '../mcp/shares.ts'
+import { Shares } from '../mcp/shares.ts'
 import type { Behind } from '../served.ts'
 import { type DatabaseEntry, databaseManifest } from './database-entry.ts'
 import { DatabaseUpstream } from './database-upstream.ts'
@@ -36,6 +36,9 @@ export interface DatabaseOptions {
   audiences: readonly string[]
 }
 
+/** Stands for all agents. No agent has this name. */
+const all = ''
+
 /** One database: it has each connection decided, and a role lent for it. */
 export class Database implements Behind {
   readonly #options: DatabaseOptions
@@ -43,6 +46,9 @@ export class Database implements Behind {
   readonly #upstream: DatabaseUpstream
   readonly #manifest: string
   readonly #calls = new Calls()
+  /** What each agent has of its connections, and what all have together, under one name. */
+  readonly #ofEach: Shares
+  readonly #together: Shares
   readonly #closing = new AbortController()
 
   /** Throws `config_invalid`. */
@@ -52,6 +58,9 @@ export class Database implements Behind {
     const address = addressOf(name, entry)
     this.#options = options
     this.#manifest = databaseManifest(entry)
+    const { each_agent, together } = entry.connections
+    this.#ofEach = new Shares(() => ({ streams: each_agent, processes: 0, sessions: 0 }))
+    this.#together = new Shares(() => ({ streams: together, processes: 0, sessions: 0 }))
     const login = async (): Promise<LogIn> => ({
       user: entry.broker.user,
       password: (await fillTemplate(entry.broker.password, secrets)).text,
@@ -82,11 +91,13 @@ export class Database implements Behind {
       const reason = audienceFault(caller.credential, [address, ...audiences])
       if (reason !== undefined) return { allowed: false, reason }
       const agent = readClaims(caller.credential)?.owner.agent
-      if (agent !== undefined) shares.checkStreams(agent)
+      if (agent !== undefined) for (const each of [shares, this.#ofEach]) each.checkStreams(agent)
+      this.#together.checkStreams(all)
+      const upstream = this.#together.inShare(this.#upstream, all)
       const relay = openRelay({
         ...{ point, manifest: this.#manifest, mostAnswerBytes: entry.most_answer_bytes },
         answerSeconds: entry.minutes * 60,
-        upstream: agent === undefined ? this.#upstream : shares.inShare(this.#upstream, agent),
+        upstream: agent === undefined ? upstream : shares.inShare(this.#ofEach.inShare(upstream, agent), agent),
       })
       return relay.run(request, caller, AbortSignal.any([gone, this.#closing.signal]))
     })

@@ -130,7 +130,7 @@ export class Keeper implements AsyncDisposable {
     const { address, login, random } = this.#options
     if (this.#session !== undefined) return this.#session
     if (this.#isClosed) throw new ServiceError('upstream_unreachable', 'the database')
-    const session = await logIn(address, await login(), { random, signal: AbortSignal.timeout(mostMs) })
+    const session = await logIn(address, await login(), { random })
     this.#session = session
     session.socket.once('close', () => {
       this.#session = undefined

@@ -31,18 +31,26 @@ export interface LoggedIn {
 }
 
 const mostParameters = 64
+/** How long a session may take to open. */
+const mostMs = 10_000
 
 /**
  * Opens a session, over TLS and by SCRAM-SHA-256 alone: a server that asks for a password in another way, or for none, gets nothing. Rejects
- * with `upstream_unreachable`, with `upstream_failed` for a server that says no or that is not what it should be, or with the signal's
+ * with `upstream_unreachable`, `upstream_timed_out`, `upstream_failed` for a server that says no or that is not what it should be, or with the signal's
  * reason. The connection is then closed.
  */
 export async function logIn(
   address: ServerAddress,
   { user, password, database, settings }: LogIn,
-  { random, signal }: { random: RandomSource; signal: AbortSignal },
+  { random, signal: given }: { random: RandomSource; signal?: AbortSignal },
 ): Promise<LoggedIn> {
-  const socket = await reach(address, signal)
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(new ServiceError('upstream_timed_out')), mostMs)
+  const signal = given === undefined ? late.signal : AbortSignal.any([given, late.signal])
+  const socket = await reach(address, signal).catch((error: unknown) => {
+    clearTimeout(timer)
+    throw error
+  })
   const abort = () => socket.destroy()
   signal.addEventListener('abort', abort, { once: true })
   try {
@@ -55,6 +63,7 @@ export async function logIn(
     if (signal.aborted) throw signal.reason
     throw error instanceof ServiceError ? error : new ServiceError('upstream_failed', undefined, { cause: error })
   } finally {
+    clearTimeout(timer)
     signal.removeEventListener('abort', abort)
   }
 }

@@ -45,9 +45,10 @@ export class Wire {
     }
   }
 
-  /** Leaves the socket, paused, to others. Throws if there is something that was not read: it would be lost. */
+  /** Leaves the socket, paused, to others. Throws if the connection is over, or if something was not read: it would be lost. */
   release(): void {
     this.#socket.off('data', this.#onData).off('close', this.#onClose).pause()
+    if (this.#failure !== undefined) throw this.#failure
     if (this.#waiting.length > 0 || !this.#messages.isBetween)
       throw new Error('the server sent more than it was asked for')
   }
