@@ -9,6 +9,8 @@ import { databaseEntry, databaseRegistryEntry } from '@bailiwick/gateway/databas
 import { HttpFixture } from '@bailiwick/gateway/fixture'
 import { gitEntry, gitRegistryEntry } from '@bailiwick/gateway/git-entry'
 import { pinServer } from '@bailiwick/gateway/pin'
+import { sessionEntry } from '@bailiwick/gateway/session-entry'
+import { sessionRegistryEntry } from '@bailiwick/gateway/session-manifest'
 import { type Gateway, startGateway } from '@bailiwick/gateway/start'
 import { type Logger, logger as makeLogger, metrics, readConfig } from '@bailiwick/host'
 import type { InitialEntities } from '@bailiwick/installation'
@@ -54,6 +56,8 @@ export interface GatewayWorldOptions {
   gits?: Record<string, { url: string; inject?: object }>
   /** Databases: their entries in gateway.yaml. */
   databases?: Record<string, object>
+  /** Web applications in which the gateway holds a session: their entries in gateway.yaml, and what each operation does. */
+  sessions?: Record<string, { entry: Record<string, unknown>; tools?: Record<string, object> }>
   /** APIs behind other proxies: their entries in gateway.yaml and, for those with operations, what each operation does. */
   authorize?: Record<string, { entry: { url: string; address: string } & object; tools?: Record<string, object> }>
   /** Whether Envoy may ask over gRPC (`gateway.grpcUrl`). */
@@ -168,6 +172,7 @@ export class GatewayWorld implements AsyncDisposable {
     apis = {},
     gits = {},
     databases = {},
+    sessions = {},
     authorize = {},
     grpc = false,
     system: parts = {},
@@ -203,6 +208,7 @@ export class GatewayWorld implements AsyncDisposable {
           http: entriesOf(apis),
           git: gits,
           postgres: databases,
+          session: entriesOf(sessions),
           authorize: entriesOf(authorize),
           ...more,
           mcp: change({ billing: { ...billing, ...pin('billing') }, local: { ...local, ...pin('local') } }),
@@ -234,6 +240,11 @@ export class GatewayWorld implements AsyncDisposable {
       servers.push({ type: 'tool-server', value: gitRegistryEntry(name, gitEntry.parse(entry)) } as never)
     for (const [name, entry] of Object.entries(databases))
       servers.push({ type: 'tool-server', value: databaseRegistryEntry(name, databaseEntry.parse(entry)) } as never)
+    for (const [name, { entry, tools }] of Object.entries(sessions)) {
+      const drafted = sessionRegistryEntry(name, sessionEntry.parse(entry))
+      const harmless = Object.fromEntries(Object.keys(drafted.tools).map((tool) => [tool, { labels: [] }]))
+      servers.push({ type: 'tool-server', value: { ...drafted, tools: { ...harmless, ...tools } } } as never)
+    }
     const [caller, outcome] = [generateKey('pep-caller'), generateKey('outcome')]
     writeKeyFile(join(folder, 'keys'), 'gateway-caller', caller)
     writeKeyFile(join(folder, 'keys'), 'gateway-outcome', outcome)
@@ -246,7 +257,10 @@ export class GatewayWorld implements AsyncDisposable {
         resources: [
           { type: 'tool', id_prefix: 'billing/' },
           { type: 'tool', id_prefix: 'local/' },
-          ...Object.keys({ ...gits, ...databases }).map((name) => ({ type: 'tool', id_prefix: `${name}/` })),
+          ...Object.keys({ ...gits, ...databases, ...sessions }).map((name) => ({
+            type: 'tool',
+            id_prefix: `${name}/`,
+          })),
           ...Object.entries(behind).map(([name, { entry, tools }]) =>
             tools === undefined ? { type: 'api', id_prefix: `${entry.url}/` } : { type: 'tool', id_prefix: `${name}/` },
           ),
@@ -255,6 +269,7 @@ export class GatewayWorld implements AsyncDisposable {
           ...[`${url}/mcp/billing`, `${url}/mcp/local`],
           ...Object.keys(gits).map((name) => `${url}/git/${name}`),
           ...Object.keys(databases).map((name) => `${url}/postgres/${name}`),
+          ...Object.keys(sessions).map((name) => `${url}/session/${name}`),
           ...Object.entries(apis).map(([name, { entry }]) =>
             entry.host === undefined ? `${url}/http/${name}` : `http://${entry.host}:${port}`,
           ),

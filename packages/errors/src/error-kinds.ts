@@ -13,6 +13,7 @@ import { programProxyErrors } from './kinds/program-proxy.ts'
 import { proxiedErrors } from './kinds/proxied.ts'
 import { receivedErrors } from './kinds/received.ts'
 import { relayedErrors } from './kinds/relayed.ts'
+import { sessionErrors } from './kinds/sessions.ts'
 import { systemErrors } from './kinds/system.ts'
 import { upstreamErrors } from './kinds/upstream.ts'
 
@@ -34,6 +35,7 @@ export const errorKinds = {
   ...proxiedErrors,
   ...gitErrors,
   ...postgresErrors,
+  ...sessionErrors,
   ...authorizingErrors,
   ...modelErrors,
   ...programProxyErrors,
@@ -56,6 +58,7 @@ export const errorGroups: Readonly<Record<string, Readonly<Record<string, ErrorK
   'HTTP APIs behind the gateway': proxiedErrors,
   'Git repositories behind the gateway': gitErrors,
   'PostgreSQL behind the gateway': postgresErrors,
+  'Sessions with web applications': sessionErrors,
   'Decisions for other proxies': authorizingErrors,
   'Calls of models': modelErrors,
   'The proxy of `agent run`': programProxyErrors,

@@ -148,7 +148,7 @@ export interface EnforcementPoint extends AsyncDisposable {
    * `request_malformed` for arguments without a canonical form. The effect's own errors are reported as `failed`, those that leave open
    * whether anything happened as `unknown` (`outcome_unknown`, `stream_cut`, and those of an upstream that was sent something), and those that say
    * that certainly nothing did as `not_executed` (`call_not_begun`, `call_in_progress`, `upstream_unreachable`, `upstream_busy`, `upstream_address_forbidden`,
-   * `secret_unavailable`).
+   * `secret_unavailable`, and those before a session with an application is there).
    */
   guard<R>(
     call: Call,

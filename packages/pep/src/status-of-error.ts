@@ -18,6 +18,9 @@ const notBegun: ReadonlySet<ErrorCode> = new Set([
   'upstream_address_forbidden',
   'secret_unavailable',
   'postgres_role_not_lent',
+  'session_login_failed',
+  'session_mfa_required',
+  'session_token_missing',
 ])
 const unclear: ReadonlySet<ErrorCode> = new Set([
   'outcome_unknown',
@@ -26,4 +29,6 @@ const unclear: ReadonlySet<ErrorCode> = new Set([
   'upstream_redirected',
   'upstream_too_large',
   'upstream_failed',
+  'session_lost',
+  'session_mfa_asked',
 ])

@@ -20,6 +20,7 @@ import { mcpRoutes } from './http/mcp-routes.ts'
 import { modelsRoutes } from './http/models-routes.ts'
 import { postgresRoutes } from './http/postgres-routes.ts'
 import { metadataPath } from './http/resource-metadata.ts'
+import { sessionRoutes } from './http/session-routes.ts'
 import { manifestReporter } from './manifest/approval-client.ts'
 import { ManifestReports } from './manifest/manifest-reports.ts'
 import { type Pin, pinFileOf, readPin } from './manifest/pins.ts'
@@ -34,6 +35,7 @@ import { Apis } from './proxy/apis.ts'
 import { Reload, stampsOf } from './reload.ts'
 import { prepareAll } from './served.ts'
 import { accessTo } from './servers/upstreams.ts'
+import { SessionApps } from './session/session-apps.ts'
 
 export interface GatewayAdapters {
   clock: Clock
@@ -143,6 +145,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   const models = started.use(new ModelProviders({ ...common, logger, publicUrl }))
   const gits = started.use(new GitServers({ ...common, publicUrl }))
   const databases = started.use(new Databases({ ...common, random, logger, publicUrl }))
+  const applications = started.use(new SessionApps({ ...common, clock, publicUrl }))
   const logs = started.use(new AccessLogs({ random, metrics }))
   const authorizers = started.use(new Authorizers({ ...common, logs }))
   /** Without `onUnreadablePin`, a pin file that cannot be read is a fault of the file. */
@@ -152,6 +155,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       () => models.prepare(next.models),
       () => gits.prepare(next.git),
       () => databases.prepare(next.postgres),
+      () => applications.prepare(next.session),
       () => authorizers.prepare(next.authorize),
       () => servers.prepare(next.mcp, onUnreadablePin),
     ])
@@ -174,6 +178,12 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   })
   postgresRoutes(http, {
     database: (name) => databases.get(name),
+    publicUrl,
+    issuer: trust.public_url,
+    origins: () => inUse.origins,
+  })
+  sessionRoutes(http, {
+    application: (name) => applications.get(name),
     publicUrl,
     issuer: trust.public_url,
     origins: () => inUse.origins,

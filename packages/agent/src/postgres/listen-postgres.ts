@@ -8,7 +8,7 @@ import { errorCode } from '@bailiwick/errors'
 import { TypedMessages } from '@bailiwick/kit'
 import type { Agent } from '../agent.ts'
 import { wholeOf } from '../sidecar/answers.ts'
-import { isOfUser } from '../sidecar/loopback.ts'
+import { onlyOfUser } from '../sidecar/loopback.ts'
 import { relayPlace } from '../sidecar/relay-place.ts'
 import { Cancelling } from './cancelling.ts'
 import { StartupReader, StartupRefused } from './startup.ts'
@@ -46,8 +46,10 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
   const { random, port = 0, user, password = encodeBase64url(random(24)) } = options
   const cancels = new Map<string, Cancelling>()
   const clients = new Set<Socket>()
-  const server = createServer({ noDelay: true }, (socket) => {
-    if (!isOfUser(socket, user)) return void socket.destroy()
+  const server = createServer({ noDelay: true })
+  onlyOfUser(server, user)
+  server.on('connection', (socket) => {
+    if (socket.destroyed) return
     clients.add(socket)
     socket.on('error', () => socket.destroy()).once('close', () => clients.delete(socket))
     serve(socket, { ...options, password }, cancels).catch((error: unknown) => refuse(socket, error))

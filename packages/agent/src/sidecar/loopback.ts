@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { encodeBase64url, sha256 } from '@bailiwick/credentials'
 import type { McpRequest } from '@bailiwick/mcp'
@@ -96,7 +96,7 @@ export function acceptAt(server: Server, socket: Socket): void {
  * Closes the connections of all programs but those of this user, as they arrive: a program that says nothing would otherwise hold a place.
  * A connection of which the system does not say whose it is is closed too.
  */
-export function onlyOfUser(server: Server, user: number | undefined): void {
+export function onlyOfUser(server: NetServer, user: number | undefined): void {
   if (user === undefined) return
   server.on('connection', (socket: Socket) => {
     if (!vouched.has(socket) && peerUser(socket) !== user) socket.destroy()

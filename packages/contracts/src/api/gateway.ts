@@ -28,6 +28,14 @@ const viaApi = <M extends 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS
   }) as const
 const viaGit = <M extends 'GET' | 'POST'>(method: M, summary: string) =>
   ({ method, path: '/git/*', summary, on: 'http', gives: '*/*' }) as const
+const viaSession = <M extends 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'>(method: M) =>
+  ({
+    method,
+    path: '/session/*',
+    summary: 'A request to a web application in which the gateway holds a session, by its name and the path below it',
+    on: 'http',
+    gives: '*/*',
+  }) as const
 const pathBelowSchema = z.object({ name: z.string(), '*': z.string() })
 
 /** Envoy asks with the method and the path of the request that it asks about. */
@@ -113,6 +121,19 @@ export const gatewayRoutes = {
     method: 'GET',
     path: '/.well-known/oauth-protected-resource/postgres/:name',
     summary: 'Metadata of a database as a protected resource (RFC 9728)',
+    on: 'http',
+    params: serverNameSchema,
+    answer: resourceMetadataSchema,
+  },
+  getFromSession: viaSession('GET'),
+  postToSession: viaSession('POST'),
+  putToSession: viaSession('PUT'),
+  patchInSession: viaSession('PATCH'),
+  deleteInSession: viaSession('DELETE'),
+  describeSession: {
+    method: 'GET',
+    path: '/.well-known/oauth-protected-resource/session/:name',
+    summary: 'Metadata of a web application as a protected resource (RFC 9728)',
     on: 'http',
     params: serverNameSchema,
     answer: resourceMetadataSchema,

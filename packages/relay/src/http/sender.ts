@@ -20,6 +20,11 @@ export interface SenderOptions extends Omit<ConnectionOptions, 'origin'> {
   secrets: Pick<SecretPort, 'check' | 'read'>
   /** The longest answer, in bytes. */
   mostBytes: number
+  /**
+   * The caller keeps the session with the upstream. It gets redirects and all fields of a head as received, and must show its client neither
+   * the session nor where a redirect leads. Default: no.
+   */
+  keepsSession?: boolean
 }
 
 /** A request without the fields that are added for the upstream. One of the same name is left out. */
@@ -62,8 +67,10 @@ export class Sender implements AsyncDisposable {
     const line = await this.#take(headers, signal)
     const sent = { method, target: this.#below(below), headers: [...line.headers, 'accept-encoding', 'identity'], body }
     const answered = await exchange(line.client, { ...sent, following }, this.#options, signal, line.release)
-    const { status, headers: theirs, body: bytes } = checked(answered)
-    return { status, headers: passedOn(theirs, line.hidden), body: withoutSecrets(bytes, line.hidden) }
+    const { keepsSession = false } = this.#options
+    const { status, headers: theirs, body: bytes } = checked(answered, keepsSession)
+    const shown = keepsSession ? theirs : passedOn(theirs, line.hidden)
+    return { status, headers: shown, body: withoutSecrets(bytes, line.hidden) }
   }
 
   /** As `send`, for a handshake (`openWebSocket`). */
@@ -108,13 +115,13 @@ export class Sender implements AsyncDisposable {
 }
 
 /** Refuses answers that would lead the client elsewhere, or that cannot be read as they are. It looks at the fields as received. */
-function checked(answered: Answered): Answered {
+function checked(answered: Answered, mayRedirect: boolean): Answered {
   const { status, headers, body } = answered
   const refuse = (code: 'upstream_redirected' | 'upstream_failed', detail?: string) => {
     void body.return?.()
     return new ServiceError(code, detail)
   }
-  if (status >= 300 && status < 400 && status !== 304) throw refuse('upstream_redirected')
+  if (!mayRedirect && status >= 300 && status < 400 && status !== 304) throw refuse('upstream_redirected')
   if (fieldsOf(headers, 'content-encoding').some((text) => text.toLowerCase() !== 'identity'))
     throw refuse('upstream_failed', 'an encoded answer, which was not asked for')
   return answered

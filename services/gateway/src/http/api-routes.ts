@@ -139,7 +139,7 @@ const asksForWebSocket = ({ method, httpVersion, headers, rawHeaders }: Incoming
   !announcesBody(rawHeaders)
 
 /** Sends each part as it arrives. No cache may keep it: the next answer needs its own decision. */
-async function send(
+export async function send(
   request: HttpRequest,
   reply: HttpReply,
   { decisionId, executed, over }: Relayed,

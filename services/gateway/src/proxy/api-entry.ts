@@ -4,7 +4,9 @@ import { z } from 'zod'
 import { address, fieldName, injectedHeaders, serverId } from '../file-members.ts'
 
 /** The name of a tool in the registry. */
-const operationName = z.string().regex(/^[A-Za-z0-9_.-]{1,128}$/, 'expected a name of letters, digits, _, . and -')
+export const operationName = z
+  .string()
+  .regex(/^[A-Za-z0-9_.-]{1,128}$/, 'expected a name of letters, digits, _, . and -')
 
 /** Members of the action besides the arguments of the operation: an argument of this name would hide one. */
 export const ownArguments: ReadonlySet<string> = new Set([
@@ -66,7 +68,8 @@ const body = z.union([
 ])
 export type OperationBody = z.output<typeof body>
 
-const operation = z
+/** One operation of an API: a tool in the registry. */
+export const operation = z
   .strictObject({
     /** Method and path below `url`: `GET /invoices/{invoice}`. */
     request: line,
@@ -93,6 +96,15 @@ export type OperationEntry = z.output<typeof operation>
 const ownAnswer =
   /^(age|alt-svc|cache-control|clear-site-data|connection|content-encoding|content-security-policy.*|cross-origin-.*|date|dpop-nonce|expires|location|pragma|refresh|set-cookie2?|strict-transport-security|transfer-encoding|upgrade|www-authenticate|x-frame-options|x-request-id|(access-control|bailiwick|proxy)-.*)$/
 
+/** A table has operations, each with a method and path of its own. */
+export function checkShapes(operations: Readonly<Record<string, OperationEntry>>, context: z.RefinementCtx): void {
+  const shapes = Object.values(operations).map(({ request: { method, segments } }) =>
+    JSON.stringify([method, segments.map((segment) => ('value' in segment ? {} : segment))]),
+  )
+  if (shapes.length === 0) context.addIssue('expected at least one operation')
+  if (new Set(shapes).size < shapes.length) context.addIssue('two operations have one method and path')
+}
+
 /** What a request to an API means, no matter who sends it on. */
 export const apiMeaning = {
   /** Requests go below it. It also names the API in grants, unless there are `operations`. */
@@ -102,16 +114,7 @@ export const apiMeaning = {
   /** The tool server's name in the registry; the name of this entry if left out. */
   server: serverId.optional(),
   /** The tools of this server: a request that is none of them is refused. Without it, a request is decided by its method and URL. */
-  operations: z
-    .record(operationName, operation)
-    .superRefine((operations, context) => {
-      const shapes = Object.values(operations).map(({ request: { method, segments } }) =>
-        JSON.stringify([method, segments.map((segment) => ('value' in segment ? {} : segment))]),
-      )
-      if (shapes.length === 0) context.addIssue('expected at least one operation')
-      if (new Set(shapes).size < shapes.length) context.addIssue('two operations have one method and path')
-    })
-    .optional(),
+  operations: z.record(operationName, operation).superRefine(checkShapes).optional(),
 }
 
 /** An HTTP API behind the gateway, at `/http/<name>/`. */

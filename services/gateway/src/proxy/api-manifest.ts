@@ -10,14 +10,17 @@ const domain = 'bailiwick-api-manifest-v1'
  */
 export function apiManifest({ url, forward, operations }: ApiMeaning): string | undefined {
   if (operations === undefined) return undefined
-  const table = Object.fromEntries(
+  return sha256(jcs([domain, { url, forward: forward.toSorted(), operations: operationTable(operations) }]))
+}
+
+/** The table of operations, as manifests have it. */
+export const operationTable = (operations: NonNullable<ApiMeaning['operations']>) =>
+  Object.fromEntries(
     Object.entries(operations).map(([name, { request, query, body, websocket }]) => [
       name,
       { request: request.text, query: query.toSorted(), body: bodyOf(body), ...(websocket ? { websocket } : {}) },
     ]),
   )
-  return sha256(jcs([domain, { url, forward: forward.toSorted(), operations: table }]))
-}
 
 /** The order of names means nothing. */
 function bodyOf(body: NonNullable<ApiMeaning['operations']>[string]['body']) {

@@ -3,7 +3,10 @@ import { mostConnections } from '../descriptors.ts'
 import { longestMessage } from '../protocol/screen.ts'
 
 /** `headMs`: the time to the head of an answer. `isPrivate`: whether the name may resolve to private addresses. */
-export type HttpSenderOptions = Pick<SenderOptions, 'url' | 'inject' | 'secrets' | 'isPrivate' | 'headMs'>
+export type HttpSenderOptions = Pick<
+  SenderOptions,
+  'url' | 'inject' | 'secrets' | 'isPrivate' | 'headMs' | 'keepsSession'
+>
 
 const limits = {
   mostCalls: mostConnections,

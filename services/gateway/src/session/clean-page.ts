@@ -1,0 +1,56 @@
+import { ServiceError } from '@bailiwick/errors'
+import { SecretScreen } from '@bailiwick/relay'
+import { looksLikeToken, namedValues } from './field-names.ts'
+import { isHidden, isPassword, type Tag } from './page.ts'
+
+export interface CleanOptions {
+  /** Hidden fields that an operation takes: the agent must see them to send them back. */
+  shown: ReadonlySet<string>
+  /** Names besides the usual ones whose values are taken out: those of the token, and of cookies. */
+  named: readonly string[]
+  /** Values that no page may show: cookies, secrets, and tokens that were sent. */
+  hidden: readonly string[]
+}
+
+/** A shorter value would be found by chance. */
+const findable = 8
+/** How many tokens a page may have, and how many of them are looked for in other spellings: each costs time for the whole page (V18). */
+const [mostTokens, mostSpelled] = [256, 16]
+
+/**
+ * A page as the agent gets it, in Latin-1 for its bytes. Inputs that are hidden or hold a token, and tokens in scripts, links and attributes,
+ * are taken out: the gateway itself fills tokens in. Nothing else changes. Throws `answer_withheld` if a part of the session is left.
+ */
+export function cleanPage(text: string, tags: readonly Tag[], { shown, named, hidden }: CleanOptions): string {
+  const tokens = new Set<string>()
+  const isToken = (name: string) => looksLikeToken(name) || named.includes(name)
+  const kept: string[] = []
+  let at = 0
+  for (const tag of tags) {
+    const { name = '', value = '', content = '' } = tag.attributes
+    const holdsToken = isToken(name)
+    if (holdsToken) for (const each of [value, content]) if (each.length >= findable) tokens.add(each)
+    const isTakenOut = holdsToken || (isHidden(tag) && !shown.has(name)) || (isPassword(tag) && value !== '')
+    if (!isTakenOut || tag.from < at) continue
+    kept.push(text.slice(at, tag.from))
+    at = tag.to
+  }
+  kept.push(text.slice(at))
+  let clean = kept.join('')
+  clean = clean.replaceAll(namedValues(named), (whole, _, value: string) => {
+    tokens.add(value)
+    return whole.slice(0, whole.length - value.length)
+  })
+  if (tokens.size > mostTokens) throw new ServiceError('answer_withheld', 'a page that cannot be read for certain')
+  for (const token of tokens) clean = clean.replaceAll(token, '')
+  if (!passes(clean, [...[...tokens].slice(0, mostSpelled), ...hidden])) throw withheld()
+  return clean
+}
+
+const withheld = () => new ServiceError('answer_withheld', 'the answer holds a part of the session')
+
+/** Whether none of the values is in a text, in any spelling that is looked for. */
+export function passes(text: string, values: readonly string[]): boolean {
+  const screen = new SecretScreen(values)
+  return screen.hidesNothing || screen.pass(Buffer.from(text, 'latin1')) !== undefined
+}

@@ -1,0 +1,51 @@
+import { ServiceError } from '@bailiwick/errors'
+import type { Clock } from '@bailiwick/kit'
+
+/** How long nobody logs in after the application did not accept the account, in ms. */
+const pauseMs = 30_000
+
+/**
+ * The logins of one application. The account belongs to all of its sessions, and applications lock one that fails often: so the first login
+ * goes alone, and after one that failed, none is tried for a while.
+ */
+export class LoginPace {
+  readonly #clock: Pick<Clock, 'monotonic'>
+  #failed: { error: ServiceError; until: number } | undefined
+  /** Whether the last login worked. */
+  #isProven = false
+  #alone: Promise<unknown> | undefined
+
+  constructor(clock: Pick<Clock, 'monotonic'>) {
+    this.#clock = clock
+  }
+
+  async run<T>(logIn: () => Promise<T>): Promise<T> {
+    while (!this.#isProven && this.#alone !== undefined) await this.#alone
+    if (this.#failed !== undefined && this.#clock.monotonic() < this.#failed.until)
+      throw new ServiceError(this.#failed.error.code, this.#failed.error.detail)
+    this.#failed = undefined
+    const trying = logIn()
+    if (!this.#isProven) {
+      const alone = trying.then(
+        () => undefined,
+        () => undefined,
+      )
+      this.#alone = alone
+      void alone.then(() => {
+        if (this.#alone === alone) this.#alone = undefined
+      })
+    }
+    try {
+      const result = await trying
+      this.#isProven = true
+      return result
+    } catch (error) {
+      // What is over before the account is used tells nothing of it.
+      if (error instanceof ServiceError && error.code.startsWith('session_')) {
+        this.#isProven = false
+        this.#failed = { error, until: this.#clock.monotonic() + pauseMs }
+      }
+      throw error
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import { jcs, sha256 } from '@bailiwick/credentials'
+import { stringify } from 'yaml'
+import { operationTable } from '../proxy/api-manifest.ts'
+import type { SessionEntry } from './session-entry.ts'
+
+const domain = 'bailiwick-session-manifest-v1'
+
+/**
+ * The value of `manifest` in the registry: base64url SHA-256 of the JCS array `["bailiwick-session-manifest-v1", { url, login, logout, closed,
+ * operations }]`. People approve which pages an agent may use and what each means. How the gateway logs in is not part of it, except for
+ * the pages that it keeps for itself.
+ */
+export function sessionManifest({ url, login, logout, closed, operations }: SessionEntry): string {
+  const table = operationTable(operations)
+  const done = Object.fromEntries(
+    Object.entries(operations).flatMap(([name, each]) => (each.done ? [[name, each.done.toSorted()]] : [])),
+  )
+  const pages = { login: login.page, logout: `${logout.method} ${logout.target}`, closed: closed.toSorted() }
+  return sha256(jcs([domain, { url, ...pages, operations: table, done }]))
+}
+
+/** The registry's entry of an application. People say in it what each operation does. */
+export function sessionRegistryEntry(name: string, entry: SessionEntry) {
+  const tools = Object.fromEntries(Object.keys(entry.operations).map((tool) => [tool, { labels: ['unlabelled'] }]))
+  return { id: entry.server ?? name, url: entry.url, manifest: sessionManifest(entry), tools }
+}
+
+/** The same in YAML, and lines for the person who applies it. */
+export const pinnedSession = (name: string, entry: SessionEntry): { entry: string; notes: string[] } => ({
+  entry: stringify({ tool_servers: [sessionRegistryEntry(name, entry)] }, { lineWidth: 0 }),
+  notes: ['Say in the entry what each operation does (labels), then: bailiwick registry apply FILE'],
+})

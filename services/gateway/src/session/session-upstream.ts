@@ -1,0 +1,27 @@
+import { ServiceError } from '@bailiwick/errors'
+import type { RelayRequest, Upstream } from '@bailiwick/relay'
+import type { AccountSession } from './account-session.ts'
+import type { SessionEntry } from './session-entry.ts'
+
+export interface SessionUpstreamOptions {
+  toAction: Upstream['toAction']
+  operations: SessionEntry['operations']
+  /** The session of the caller, for a call that this decision allowed. */
+  sessionOf: (decisionId: string) => Pick<AccountSession, 'send'>
+}
+
+/** A web application as the upstream of a relay, for the holder of one grant. */
+export function sessionUpstream({ toAction, operations, sessionOf }: SessionUpstreamOptions): Upstream {
+  const doneOf = (request: RelayRequest) => {
+    const action = toAction(request)
+    if ('refused' in action) throw new ServiceError('invariant_broken', 'a request without an action')
+    return operations[action.resource.id.slice(action.resource.id.indexOf('/') + 1)]?.done
+  }
+  return {
+    toAction,
+    execute: async ({ decisionId, signal }, request) => sessionOf(decisionId).send(request, doneOf(request), signal),
+    async [Symbol.asyncDispose]() {
+      // The session belongs to its grant, and ends with it.
+    },
+  }
+}

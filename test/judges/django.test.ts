@@ -1,0 +1,171 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { endWithThis } from '@bailiwick/native'
+import { freePort } from '@bailiwick/testkit'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { missingPrograms, pythonWithPackages, run } from '../consumers/programs.ts'
+import { GatewayWorld, passing } from '../e2e/gateway-world.ts'
+
+const folder = join(import.meta.dirname, 'django')
+const lacksPython =
+  process.env.CI !== 'true' &&
+  (process.env.BAILIWICK_PYTHON_JUDGES === undefined || missingPrograms().some((each) => each.startsWith('python3')))
+
+const password = 'canary-of-django-0123456789'
+const operations = {
+  list_groups: { request: 'GET /admin/auth/group/', query: ['q'] },
+  read_group: { request: 'GET /admin/auth/group/{group}/change/' },
+  rename_group: {
+    request: 'POST /admin/auth/group/{group}/change/',
+    body: { form: ['name', '_save'] },
+    done: [302],
+  },
+  history: { request: 'GET /admin/auth/group/{group}/history/' },
+  any_page: { request: 'GET /admin/{page}/' },
+}
+const on = (tool: string, where?: object) => ({
+  actions: ['tools/call'],
+  resource: { type: 'tool', id: `django/${tool}` },
+  ...(where === undefined ? {} : { where }),
+})
+const authority = {
+  type: 'bailiwick_task',
+  task: 'rename-a-team',
+  permissions: [
+    on('list_groups'),
+    on('read_group'),
+    on('history'),
+    on('any_page'),
+    on('rename_group', { '/group': { in: ['1'] }, '/name': { prefix: 'team-' } }),
+  ],
+  budget: { calls: 60 },
+  max_depth: 0,
+  max_children: 0,
+}
+
+/** The admin of Django as it is, with two groups and one account. */
+async function startDjango(
+  python: string,
+): Promise<{ url: string; sql: (text: string) => Promise<string> } & Disposable> {
+  const data = mkdtempSync(join(tmpdir(), 'judges-django-'))
+  const port = await freePort()
+  const env = { ...process.env, ACCOUNT_PASSWORD: password, PYTHONDONTWRITEBYTECODE: '1' }
+  const server = spawn(python, [join(folder, 'admin_site.py'), data, String(port)], { env, stdio: 'ignore' })
+  endWithThis(server)
+  const url = `http://127.0.0.1:${port}`
+  for (let tries = 0; ; tries++) {
+    const answered = await fetch(`${url}/admin/login/`).catch(() => undefined)
+    if (answered?.status === 200) break
+    if (tries === 300) throw new Error('Django did not start')
+    await pause(200)
+  }
+  const script =
+    'import sqlite3,sys; at=sqlite3.connect(sys.argv[1]); print(at.execute(sys.argv[2]).fetchall()); at.commit()'
+  return {
+    url,
+    sql: async (text) => (await run(python, ['-c', script, join(data, 'db.sqlite3'), text])).out.trim(),
+    [Symbol.dispose]() {
+      server.kill()
+      rmSync(data, { recursive: true, force: true })
+    },
+  }
+}
+
+describe.skipIf(lacksPython)('the admin of Django behind a session', { timeout: 600_000 }, () => {
+  let django: Awaited<ReturnType<typeof startDjango>>
+  let world: GatewayWorld
+  const opened = new AsyncDisposableStack()
+  beforeAll(async () => {
+    django = opened.use(await startDjango(await pythonWithPackages(folder)))
+    const entry = {
+      url: django.url,
+      login: {
+        page: '/admin/login/',
+        fields: { username: 'svc-bailiwick', password: `\${secret:env:DJANGO_PASSWORD}` },
+        success: { cookie: 'sessionid', page: '/admin/', shows: 'Log out' },
+      },
+      logout: 'POST /admin/logout/',
+      token: { input: 'csrfmiddlewaretoken', page: '/admin/', field: 'csrfmiddlewaretoken' },
+      closed: ['/admin/password_change'],
+      operations,
+    }
+    world = opened.use(await GatewayWorld.open({ sessions: { django: { entry } }, env: { DJANGO_PASSWORD: password } }))
+  }, 300_000)
+  afterAll(() => opened.disposeAsync())
+
+  async function call(grantId: string, path: string, body?: Record<string, string>) {
+    const agent = world.agent()
+    for (let tries = 0; ; tries++) {
+      const response = await agent.fetch(
+        `${world.url}/session/django${path}`,
+        body === undefined ? {} : { method: 'POST', body: new URLSearchParams(body) },
+        { grant: { grantId }, patienceMs: 0 },
+      )
+      const text = await response.text()
+      const [, code = ''] = /"code":"([a-z_]+)"/.exec(text) ?? []
+      if (!passing.has(code) || tries === 20) return { status: response.status, headers: response.headers, text, code }
+      await pause(300)
+    }
+  }
+
+  it('an agent lists, changes one record within its bounds, is denied the next, and is stopped in the middle', async () => {
+    const { grantId, requestId } = await world.granted(authority)
+    const listed = await call(grantId, '/admin/auth/group/')
+    expect(listed.status).toBe(200)
+    expect(listed.text).toContain('team-red')
+    expect(listed.text).toContain('team-blue')
+    const read = await call(grantId, '/admin/auth/group/1/change/')
+    expect(read.text).toMatch(/<input type="text" name="name" value="team-red"/)
+    for (const { text, headers } of [listed, read]) {
+      expect(text).not.toContain('csrfmiddlewaretoken')
+      expect([...headers.keys()]).not.toContain('set-cookie')
+    }
+
+    const renamed = await call(grantId, '/admin/auth/group/1/change/', { name: 'team-green', _save: 'Save' })
+    expect([renamed.status, renamed.headers.get('location')]).toEqual([302, '/session/django/admin/auth/group/'])
+    expect(await django.sql('select name from auth_group order by id')).toBe("[('team-green',), ('team-blue',)]")
+    // A name that is taken: the form comes back with an error, and nothing is changed.
+    const taken = await call(grantId, '/admin/auth/group/1/change/', { name: 'team-blue', _save: 'Save' })
+    expect([taken.status, taken.text.includes('already exists')]).toEqual([200, true])
+
+    for (const [path, name] of [
+      ['/admin/auth/group/2/change/', 'team-green'],
+      ['/admin/auth/group/1/change/', 'administrators'],
+    ] as const) {
+      const denied = await call(grantId, path, { name, _save: 'Save' })
+      expect([denied.status, denied.code]).toEqual([403, 'argument_out_of_bounds'])
+    }
+    const more = await call(grantId, '/admin/auth/group/1/change/', { name: 'team-x', permissions: '1', _save: 'Save' })
+    expect(more.code).toBe('operation_member_unmapped')
+    for (const page of ['login', 'logout', 'password_change'])
+      expect((await call(grantId, `/admin/${page}/`)).code).toBe('session_route_reserved')
+    expect(await django.sql('select name from auth_group order by id')).toBe("[('team-green',), ('team-blue',)]")
+
+    // The application's own log names the account; the evidence names the agent and the human (test/e2e).
+    expect((await call(grantId, '/admin/auth/group/1/history/')).text).toContain('svc-bailiwick')
+
+    expect(await django.sql('select count(*) from django_session')).toBe('[(1,)]')
+    await world.approver.withdraw(requestId)
+    const stopped = await call(grantId, '/admin/auth/group/')
+    expect(stopped.code).toMatch(/revoked/)
+    for (let tries = 0; (await django.sql('select count(*) from django_session')) !== '[(0,)]'; tries++) {
+      if (tries === 100) throw new Error('the session is still there')
+      await pause(100)
+    }
+  })
+
+  it('survives a log-out of the account by the application itself', async () => {
+    const { grantId } = await world.granted(authority)
+    expect((await call(grantId, '/admin/auth/group/')).status).toBe(200)
+    const removed = 'delete from django_session where 1=1 returning 1'
+    await django.sql(removed)
+    expect((await call(grantId, '/admin/auth/group/')).text).toContain('team-blue')
+    await django.sql(removed)
+    const renamed = await call(grantId, '/admin/auth/group/1/change/', { name: 'team-white', _save: 'Save' })
+    expect(renamed.status).toBe(302)
+    expect(await django.sql('select name from auth_group where id = 1')).toBe("[('team-white',)]")
+  })
+})
