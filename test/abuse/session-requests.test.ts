@@ -56,11 +56,11 @@ describe('nothing reaches the application', () => {
       change(multipart('text', '; filename="x.php"'), { type: 'multipart/form-data; boundary=x' }),
       'content_type_unsupported',
     ],
-    ['in UTF-7', change('text=x&amount=1', { type: `${form}; charset=utf-7` }), 'content_type_unsupported'],
+    ['in UTF-7', change('text=x&amount=1', { type: `${form}; charset=utf-7` }), 'operation_member_unmapped'],
     [
       'in UTF-16',
       change(Buffer.from('text=x&amount=1', 'utf16le'), { type: `${form}; charset=utf-16` }),
-      'content_type_unsupported',
+      'operation_member_unmapped',
     ],
     ['of text', change('text=x&amount=1', { type: 'text/plain' }), 'content_type_unsupported'],
     ['of JSON', change('{"text":"x","amount":1}', { type: 'application/json' }), 'content_type_unsupported'],
@@ -78,7 +78,7 @@ describe('nothing reaches the application', () => {
       change('text=x&amount=1', { lines: ['X-HTTP-Method-Override: DELETE'] }),
       'header_forbidden',
     ],
-    ['of TRACE', { method: 'TRACE', target: '/records' }, ''],
+    ['of TRACE', { method: 'TRACE', target: '/records' }, 'method_not_allowed'],
     [
       'of a path with dots',
       { target: '/records/../account', path: '/session/app/records/../account' },
