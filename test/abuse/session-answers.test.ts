@@ -73,6 +73,11 @@ describe('an answer that holds the session is withheld', () => {
       'UTF-16',
       shows((asked) => Buffer.from(`<p>${csrfOf(asked)}`, 'utf16le'), { 'content-type': 'text/html; charset=utf-16' }),
     ],
+    ['UTF-16 that says nothing of it', shows((asked) => Buffer.from(`\ufeff<p>${csrfOf(asked)}`, 'utf16le'))],
+    [
+      'a part of several',
+      shows((asked) => `--x\r\n\r\nid ${idOf(asked)}\r\n--x--`, { 'content-type': 'multipart/mixed; boundary=x' }),
+    ],
     ['UTF-7', shows((asked) => `<p>${csrfOf(asked)}`, { 'content-type': 'text/html; charset=utf-7' })],
   ])('%s', async (_, handler) => {
     // The gateway has sent a token before, so that it knows it.

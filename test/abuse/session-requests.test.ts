@@ -25,6 +25,16 @@ it('the control: one record is changed within its bound, by the service account'
   expect(app.at('/records/1').at(-1)?.body).toMatch(/^text=new&amount=400&csrf=[0-9a-f]{40}$/)
 })
 
+it('a field with brackets is sent if its operation has it', async () => {
+  const { app } = attacker.at
+  app.pages.set('/issues/1', (_, response) => void response.writeHead(204).end())
+  const edit = (body: string) => attacker.attack({ method: 'POST', target: '/issues/1', body })
+  expect(await edit('issue%5Bsubject%5D=new')).toMatchObject({ status: 204 })
+  expect(app.at('/issues/1').at(-1)?.body).toMatch(/^issue%5Bsubject%5D=new&csrf=/)
+  for (const body of ['issue[author]=1', 'issue[subject]=a&issue=b', 'issue[subject]=a&issue[subject][]=b'])
+    expect(await edit(body)).toMatchObject({ status: 400, arrived: 0 })
+})
+
 describe('nothing reaches the application', () => {
   it.each<[string, SessionAttack, string]>([
     ['of an amount beyond the bound', change('text=x&amount=501'), 'argument_out_of_bounds'],

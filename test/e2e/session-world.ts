@@ -12,7 +12,7 @@ export const sessionAuthority = {
   type: 'bailiwick_task',
   task: 'tidy-records',
   permissions: [
-    ...['list', 'page', 'act', 'any'].map((tool) => on(tool)),
+    ...['list', 'page', 'act', 'any', 'edit'].map((tool) => on(tool)),
     on('read', { where: { '/record': { in: ['1', '2'] } } }),
     on('change', { where: { '/record': { in: ['1'] }, '/amount': { max: '500' } } }),
   ],

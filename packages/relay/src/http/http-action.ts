@@ -31,17 +31,19 @@ export interface HttpArguments {
 /**
  * Reads the arguments of a plain HTTP request, in one way: the query's parameters, the fields of `forward`, the media type, and the body:
  * as JSON, as the fields of a form, or, if it is neither, only its SHA-256. A policy can then bound everything that the upstream can act on.
+ * `named`: fields of a form with brackets in their names, such as `issue[subject]`. All others with brackets are refused.
  */
 export function httpArguments(
   { method, target, headers, body, isBodyUnseen = false }: RelayRequest,
   forward: ReadonlySet<string>,
+  named?: ReadonlySet<string>,
 ): HttpArguments | Refused {
   const query = readQuery(target)
   if ('refused' in query) return query
   const type = fieldOf(headers, 'content-type')
   if (body.length > 0 && withoutBody.has(method))
     return refuse('request_malformed', 'a body that the method does not have')
-  const content = isBodyUnseen && !withoutBody.has(method) ? unseen(type) : readBody(type, body)
+  const content = isBodyUnseen && !withoutBody.has(method) ? unseen(type) : readBody(type, body, named)
   if ('refused' in content) return content
   const fields = [...forward].flatMap((field): [string, string][] => {
     const value = fieldOf(headers, field)
@@ -78,11 +80,15 @@ const unseen = (type: string | undefined): Omit<HttpArguments, 'query'> => ({
 
 const anotherMethod = refuse('request_malformed', 'a member that names another method')
 
-function readBody(type: string | undefined, body: Uint8Array): Omit<HttpArguments, 'query'> | Refused {
+function readBody(
+  type: string | undefined,
+  body: Uint8Array,
+  named: ReadonlySet<string> | undefined,
+): Omit<HttpArguments, 'query'> | Refused {
   if (body.length === 0) return type === undefined ? {} : { content_type: type }
   if (type === undefined) return refuse('content_type_unsupported', 'a body without a media type')
   if (form.test(type)) {
-    const fields = readForm(body)
+    const fields = readForm(body, named)
     return 'refused' in fields ? fields : { content_type: type, body: fields.fields }
   }
   if (/^multipart\//i.test(type) && hasMethodPart(body)) return anotherMethod

@@ -1,5 +1,5 @@
 import { fold } from '@bailiwick/kit'
-import { checkPath } from '@bailiwick/relay'
+import { checkPath, sharesValue } from '@bailiwick/relay'
 import { z } from 'zod'
 import { address, fieldName, injectedHeaders, serverId } from '../file-members.ts'
 
@@ -88,6 +88,9 @@ export const operation = z
       ...(content === undefined ? [] : Object.values(content).flatMap((names) => (Array.isArray(names) ? names : []))),
     ]
     if (new Set(named.map(fold)).size < named.length) context.addIssue('two arguments have one name')
+    // Many servers build a list or an object of `a[b]`, and one value of `a` and `a[b]`.
+    const clash = named.some((a, n) => a.includes('[') && named.some((b, m) => m !== n && sharesValue(a, b)))
+    if (clash) context.addIssue('two arguments lead to one value')
     if (content !== undefined && !withBody.has(request.method)) context.addIssue('a body that the method does not have')
   })
 export type OperationEntry = z.output<typeof operation>

@@ -59,12 +59,17 @@ export function actionByOperation(
       request,
     )
     if ('refused' in found) return found
-    const given = httpArguments(request, fields)
+    const given = httpArguments(request, fields, bracketedIn(found.operation))
     if ('refused' in given) return given
     const args = argumentsOf(found.operation, found.values, given)
     if ('refused' in args) return args
     return { name: 'tools/call', properties: args.args, resource: { type: 'tool', id: `${server}/${found.name}` } }
   }
+}
+
+function bracketedIn({ body }: OperationEntry): ReadonlySet<string> {
+  const names = body !== undefined && 'form' in body && body.form !== 'any' ? body.form : []
+  return new Set(names.filter((name) => name.includes('[')))
 }
 
 interface Found {

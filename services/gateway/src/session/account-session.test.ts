@@ -112,7 +112,7 @@ describe('a session with an application', () => {
     expect(w.app.logins).toBe(2)
   })
 
-  it('takes a login page in the middle for a lost session, at whatever address it stands', async () => {
+  it('takes a login page in the middle for a lost session, also at another address', async () => {
     await using w = await before()
     let isFirst = true
     w.show('/records', (_, response) => {

@@ -110,7 +110,7 @@ export class AccountSession {
     }
     const [type, another] = fieldsOf(seen.headers, 'content-type')
     if (another !== undefined) throw gaveUp(seen, new ServiceError('answer_withheld', 'an answer of two types'))
-    if (type !== undefined && !isText(type))
+    if (type !== undefined && isBinary(type))
       return { status, headers: head, body: withoutSecrets(seen.body, hidden), failed }
     const { text, tags } = await application.read(seen)
     if (application.isLogin(tags)) return 'lost'
@@ -134,7 +134,8 @@ export class AccountSession {
     const { application, pace } = this.#options
     const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(loginMs)])
     try {
-      const at = await pace.run(() => application.logIn(signal, (begun) => this.#begun.add(begun)))
+      const logIn = () => application.logIn(signal, (begun) => this.#begun.add(begun))
+      const at = await unlessAborted(pace.run(logIn), signal)
       if (this.#over.signal.aborted) throw new ServiceError('call_not_begun', 'the session is being ended')
       this.#at = at
       return at
@@ -171,9 +172,9 @@ export class AccountSession {
 /** Fields of a request that describe the wanted answer and the body. All others stay here, cookies and `Referer` among them. */
 const sentOn: ReadonlySet<string> = new Set(['accept', 'accept-language', 'content-type'])
 
-/** What may hold a page, or a token in words. Everything else streams. */
-const isText = (type: string): boolean =>
-  /^\s*(?:text\/|application\/(?:[\w.-]+\+)?(?:json|xml|xhtml|javascript|ecmascript)|[\w.-]+\/[\w.-]+\+(?:xml|json))/i.test(
+/** Content that is no page and no text. It streams; everything else is read before it is shown. */
+const isBinary = (type: string): boolean =>
+  /^(?:image\/(?!svg)|audio\/|video\/|font\/|application\/(?:octet-stream|pdf|zip|gzip|x-(?:tar|bzip2|7z-compressed)|vnd\.[\w.-]+)\s*(?:;|$))/i.test(
     type,
   )
 

@@ -1,7 +1,7 @@
 import type { RawHeaders } from '@bailiwick/relay'
 import type { Seen } from './application.ts'
 
-/** The fields of an answer that an agent needs. All others stay here: cookies, caches, validators, links, and whatever an application adds. */
+/** The fields of an answer that an agent needs. All others stay here: cookies, caches, validators, links, and fields of the application's own. */
 const shown: ReadonlySet<string> = new Set([
   'allow',
   'content-disposition',

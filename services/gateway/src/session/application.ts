@@ -56,7 +56,7 @@ export class Application {
     this.#base = entry.url.replace(/\/$/, '')
   }
 
-  /** Begins a session, with no cookie of an earlier one. `begun` is told before the account is used. */
+  /** Begins a session, with no cookie of an earlier one. Calls `begun` before it uses the account. */
   async logIn(signal: AbortSignal, begun: (at: LoggedIn) => void): Promise<LoggedIn> {
     const { login } = this.entry
     const at: LoggedIn = { jar: new Jar(), secrets: new Set(), tokens: [] }
@@ -204,7 +204,7 @@ export class Application {
     const [, charset = 'utf-8'] = /charset\s*=\s*["']?([^\s"';,]+)/i.exec(type) ?? []
     if (!/^(?:utf-?8|us-ascii|iso-8859-\d+|windows-125\d)$/i.test(charset)) {
       void body.return?.()
-      throw new ServiceError('answer_withheld', 'a page in a character set that cannot be read for certain')
+      throw unreadable()
     }
     const gathered = new GatheredBytes()
     for await (const chunk of body) {
@@ -213,6 +213,8 @@ export class Application {
       gathered.push(chunk)
     }
     const text = gathered.bytes().toString('latin1')
+    // UTF-16, which a reader may find out by itself.
+    if (text.includes('\0') || /^(?:\xfe\xff|\xff\xfe)/.test(text)) throw unreadable()
     return { text, tags: tagsOf(text) }
   }
 
@@ -223,7 +225,7 @@ export class Application {
     return redirect !== undefined && [login.page, ...lost.paths].some((page) => leadsTo(redirect, page))
   }
 
-  /** Whether a page is the login page, at whatever address. */
+  /** Whether a page is the login page, also at another address. */
   isLogin(tags: readonly Tag[]): boolean {
     return isLoginPage(tags, Object.keys(this.entry.login.fields))
   }
@@ -292,7 +294,7 @@ export function withToken<A extends Asked>(asked: A, token: SentToken | undefine
 
 export const isRead = (method: string): boolean => method === 'GET' || method === 'HEAD'
 
-/** Whether a redirect is to this page, with whatever it adds to the query. */
+/** Whether a redirect is to this page. It may add to the query. */
 const leadsTo = (target: string, page: string): boolean => {
   const [to, kept] = [splitTarget(target), splitTarget(page)]
   const asked = new URLSearchParams(to.query)
@@ -313,6 +315,8 @@ function memberOf(text: string, name: string): string | undefined {
   }
 }
 
+const unreadable = () =>
+  new ServiceError('answer_withheld', 'a page in a character set that cannot be read for certain')
 const failed = (detail: string) => new ServiceError('session_login_failed', detail)
 const mfaRequired = () => new ServiceError('session_mfa_required', 'the application asks for a second factor')
 
@@ -321,7 +325,7 @@ function giveUp({ body }: Pick<Seen, 'body'>, error: ServiceError): ServiceError
   return error
 }
 
-/** What a login that failed is told as: what went wrong in it concerns nothing that an agent sent. */
+/** The error that an agent gets when a login failed. Nothing of the agent's request was sent. */
 export function asLoginError(error: unknown): unknown {
   const code = errorCode(error)
   const isOfReaching =

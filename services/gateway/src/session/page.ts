@@ -115,7 +115,7 @@ const attribute = ({ attrs }: Element, name: string): string | undefined =>
 
 const typeOf = ({ attributes }: Tag): string => (attributes.type ?? '').trim().toLowerCase()
 
-/** Whether the page has all of these fields, one of them for a password: then it is the login page, at whatever address. */
+/** Whether the page has all of these fields, one of them for a password: then it is the login page. */
 export function isLoginPage(tags: readonly Tag[], fields: readonly string[]): boolean {
   const inputs = tags.filter(({ name }) => name === 'input')
   const named = new Set(inputs.map(({ attributes }) => attributes.name))

@@ -87,11 +87,6 @@ export class SessionApp implements Behind {
     return entry.server ?? name
   }
 
-  /** Sessions at this moment. */
-  get sessions(): number {
-    return this.#sessions.size
-  }
-
   /** Decides a request, whose target begins below the application's URL, and sends it on. As `Relay.run`. */
   call(request: RelayRequest, caller: Caller, gone: AbortSignal): Promise<Relayed | Refusal | Refused> {
     return this.#calls.run(async () => {

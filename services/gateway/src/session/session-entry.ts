@@ -29,7 +29,7 @@ const login = z.strictObject({
     .refine((fields) => Object.values(fields).some((each) => secretsIn(each).length > 0), {
       message: 'expected a field with ${secret:…}',
     }),
-  /** How a login that worked is told from one that did not. All that is said here must hold. */
+  /** The signs of a login that worked. All that are named must hold. */
   success: z
     .strictObject({
       /** A cookie that the application sets for those who are logged in. */
@@ -121,10 +121,14 @@ export const sessionEntry = z
   })
   .superRefine(({ operations, token: sent, ...pages }, context) => {
     const reserved = reservedPlaces(pages)
+    const typedIn = Object.entries(pages.login.fields)
+    const secretFields = new Set(typedIn.flatMap(([field, text]) => (secretsIn(text).length > 0 ? [field] : [])))
     for (const [name, { request, query, body }] of Object.entries(operations)) {
       const fields = [...query, ...(body === undefined ? [] : Object.values(body).flat())]
       if (sent?.field !== undefined && fields.some((each) => fold(each) === fold(sent.field ?? '')))
         context.addIssue(`${name}: the gateway itself fills in ${sent.field}`)
+      const typed = fields.find((each) => secretFields.has(each))
+      if (typed !== undefined) context.addIssue(`${name}: the gateway itself types in ${typed}`)
       if (sent?.field !== undefined && body !== undefined && 'json' in body)
         context.addIssue(`${name}: a token in a field needs a form`)
       if (
@@ -173,6 +177,8 @@ export function isReserved(
   const given = new Map(Object.entries(args).map(([name, value]) => [fold(name), value]))
   return reserved.some(({ path: kept, query, below }) => {
     const isThere = path === kept || (below && path.startsWith(`${kept}/`))
-    return isThere && Object.entries(query).every(([name, value]) => given.get(fold(name)) === value)
+    return (
+      isThere && Object.entries(query).every(([name, value]) => fold(String(given.get(fold(name)))) === fold(value))
+    )
   })
 }

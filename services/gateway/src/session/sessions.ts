@@ -40,10 +40,6 @@ export class Sessions implements AsyncDisposable {
     this.#sweeper = setInterval(() => this.#sweep(), 10_000).unref()
   }
 
-  get size(): number {
-    return this.#all.size
-  }
-
   /**
    * The session of this holder, for a call that was allowed by this decision. Call it under a permit alone: what a credential merely claims
    * must open nothing. Throws `call_not_begun` if there is no room.
