@@ -50,6 +50,23 @@ it('two grants of one agent, and two agents, never share a session', async () =>
   expect(new Set([a, b, c]).size).toBe(3)
 })
 
+it('an action is the agent’s in evidence, with the person who approved it, although the application sees its account', async () => {
+  const attacker = await SessionAttacker.open(at)
+  const done = await attacker.attack({ method: 'POST', target: '/records/1', body: 'text=traced&amount=1' })
+  const [, decisionId] = /\r\nbailiwick-decision-id: (\S+)/i.exec(done.head) ?? []
+  const steps = await eventually('the trace is whole', async () => {
+    const response = await fetch(`${at.world.system.trust.public_url}/v1/trace/${decisionId}`)
+    const read = (await response.json()) as { verified: boolean; steps?: { type: string; signed_by?: string[] }[] }
+    const types = read.steps?.map(({ type }) => type) ?? []
+    const isWhole = ['outcome.reported', 'request.approved', 'request.received'].every((type) => types.includes(type))
+    return isWhole && read.verified ? read.steps : undefined
+  })
+  const signers = (type: string) => JSON.stringify(steps?.find((step) => step.type === type)?.signed_by)
+  expect(signers('request.received')).toContain('reconciler')
+  expect(signers('request.approved')).toContain('owner')
+  expect(signers('outcome.reported')).toContain('gateway')
+})
+
 it('a withdrawal in the middle cuts the answer, and the gateway logs out at once (V7)', async () => {
   const attacker = await SessionAttacker.open(at)
   at.app.pages.set('/pages/flowing', (_, response) => {

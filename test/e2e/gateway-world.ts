@@ -26,6 +26,9 @@ import {
   type SystemOptions,
   startSystem,
 } from '@bailiwick/testkit'
+import { gatewayAuthority } from './gateway-authority.ts'
+
+export { gatewayAuthority }
 
 /** The secret that the HTTP server wants. It must be seen nowhere else. */
 export const upstreamSecret = 'upstream-secret-0123456789'
@@ -78,34 +81,6 @@ const labels: Record<string, object> = {
   'tasks/update': { labels: [] },
   'sampling/createMessage': { labels: [] },
 }
-
-/** What the sample agent may do at both servers: read, adjust within bounds, a slow tool, one folder of resources; not delete. */
-export const gatewayAuthority = (servers: readonly string[] = ['billing', 'local']) => ({
-  type: 'bailiwick_task',
-  task: 'reconcile-through-the-gateway',
-  permissions: servers.flatMap((server) => {
-    const on = (tool: string, more: object = {}) => ({
-      actions: ['tools/call'],
-      resource: { type: 'tool', id: `${server}/${tool}` },
-      ...more,
-    })
-    return [
-      on('read'),
-      on('adjust', {
-        where: { '/amount': { max: '500' }, '/currency': { in: ['EUR'] } },
-        cost: { amount: '/amount', currency: '/currency' },
-        max_uses: 10,
-      }),
-      on('slow'),
-      on('resources/read', { where: { '/uri': { prefix: 'file:///srv/' } } }),
-      on('stream/open'),
-      on('elicitation/create'),
-    ]
-  }),
-  budget: { calls: 200, cost: { EUR: '2000.00' } },
-  max_depth: 0,
-  max_children: 0,
-})
 
 // Each request is for another duration: an identical one is folded.
 let asks = 0

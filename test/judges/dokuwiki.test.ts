@@ -12,7 +12,7 @@ import { GatewayWorld, passing } from '../e2e/gateway-world.ts'
 
 const password = 'canary-of-dokuwiki-0123456789'
 
-/** The recipe: all pages are one script, so its pages are told apart by a parameter. */
+/** The recipe. All pages are one script: a parameter says which page is meant. */
 const recipe = {
   login: {
     page: '/doku.php?do=login',

@@ -1,5 +1,5 @@
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { after, fieldsOf, unlessAborted } from '@bailiwick/kit'
+import { fieldsOf, unlessAborted } from '@bailiwick/kit'
 import { type Executed, type RelayRequest, withoutSecrets } from '@bailiwick/relay'
 import { whole } from '../servers/channel.ts'
 import { shownHead } from './answer-head.ts'
@@ -164,7 +164,7 @@ export class AccountSession {
     const late = AbortSignal.timeout(logoutMs)
     const leaving = [...this.#begun].map((at) => this.#options.application.logOut(at, late))
     this.#begun.clear()
-    await Promise.race([Promise.all(leaving), after(logoutMs)])
+    await Promise.all(leaving)
     await this.#options.onEnd()
   }
 }
