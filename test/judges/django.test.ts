@@ -102,7 +102,13 @@ describe.skipIf(lacksPython)('the admin of Django behind a session', { timeout: 
     for (let tries = 0; ; tries++) {
       const response = await agent.fetch(
         `${world.url}/session/django${path}`,
-        body === undefined ? {} : { method: 'POST', body: new URLSearchParams(body) },
+        body === undefined
+          ? {}
+          : {
+              method: 'POST',
+              headers: { 'content-type': 'application/x-www-form-urlencoded' },
+              body: new URLSearchParams(body).toString(),
+            },
         { grant: { grantId }, patienceMs: 0 },
       )
       const text = await response.text()

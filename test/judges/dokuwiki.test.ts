@@ -77,7 +77,13 @@ describe.skipIf(process.env.BAILIWICK_DEBIAN_JUDGES === undefined)(
             .agent()
             .fetch(
               `${world.url}/session/wiki/doku.php${query}`,
-              body === undefined ? {} : { method: 'POST', body: new URLSearchParams(body) },
+              body === undefined
+                ? {}
+                : {
+                    method: 'POST',
+                    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+                    body: new URLSearchParams(body).toString(),
+                  },
               { grant: { grantId }, patienceMs: 0 },
             )
           const text = await response.text()
