@@ -26,8 +26,15 @@ export interface Message extends Position {
  */
 export type Handled = 'done' | 'refused' | { again: number }
 
-/** With `orLast`, a partition whose last message is older than `time` starts at that message, which shows how the partition ended. */
-export type Since = 'start' | { time: number; orLast?: true }
+/**
+ * With `orLast`, a partition whose last message is older than `time` starts at that message, which shows how the partition ended. A partition
+ * that has an offset in `offsets`, by topic, starts at that offset instead. If that message is no longer kept, it starts at the first
+ * that is kept; if the partition is shorter, it starts at its end. The caller, who knows what it wants to read there, checks that.
+ */
+export type Since = 'start' | { time: number; orLast?: true; offsets?: PartitionOffsets }
+
+/** By topic and partition. */
+export type PartitionOffsets = Readonly<Record<string, readonly (number | undefined)[]>>
 
 export interface Subscription extends AsyncDisposable {
   /** Messages refused since the start, by topic. */

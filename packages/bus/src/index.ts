@@ -4,6 +4,7 @@ export type {
   Handled,
   Message,
   Outgoing,
+  PartitionOffsets,
   Position,
   Since,
   Subscription,

@@ -109,6 +109,43 @@ export function followContract(name: string, open: OpenBus): void {
       expect(whole).toHaveLength(22)
     })
 
+    it('starts a partition at the offset that it is given, and the others at the time', TEST, async () => {
+      await using under = await withTopic(open)
+      const { bus, topic } = under
+      await bus.publish(topic, numbered(60))
+      const all = await readAll(bus, topic, 60)
+      const ends = await bus.ends(topic)
+      const from = async (offsets: (number | undefined)[], time = 0) => {
+        const read: Message[] = []
+        const since = { time, offsets: { [topic]: offsets } }
+        const follower = await bus.follow([topic], since, async (batch) => void read.push(...batch))
+        await follower.caughtUp
+        await follower[Symbol.asyncDispose]()
+        return new Set(read.map(place))
+      }
+      const wanted = (starts: readonly number[]) =>
+        new Set(all.filter(({ partition, offset }) => offset >= (starts[partition] ?? 0)).map(place))
+      const [, b = 0, c = 0] = ends
+      expect(await from([0, b - 1, c])).toEqual(wanted([0, b - 1, c]))
+      expect(await from([2, undefined, 1])).toEqual(wanted([2, 0, 1]))
+      expect(await from([1])).toEqual(wanted([1, 0, 0]))
+      const never = (all.at(-1)?.timestamp ?? 0) + 3_600_000
+      expect(await from([3], never)).toEqual(wanted([3, b, c]))
+    })
+
+    it('starts at the end of a partition that is shorter than the offset, and reads what comes', TEST, async () => {
+      await using under = await withTopic(open, 1)
+      const { bus, topic } = under
+      await bus.publish(topic, numbered(5))
+      const read: string[] = []
+      const since = { time: 0, offsets: { [topic]: [1000] } }
+      await using follower = await bus.follow([topic], since, async (batch) => void read.push(...batch.map(text)))
+      await follower.caughtUp
+      await bus.publish(topic, [event('new', 'new')])
+      await until(() => read.length > 0)
+      expect(read).toEqual(['new'])
+    })
+
     it('makes one call at a time, and never a call after it was disposed of', TEST, async () => {
       await using under = await withTopic(open)
       const { bus, topic } = under

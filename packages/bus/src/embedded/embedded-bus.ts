@@ -220,6 +220,8 @@ export class EmbeddedBus implements Bus {
 
 function startIn(log: PartitionLog, since: Since): number {
   if (since === 'start') return log.first
+  const offset = since.offsets?.[log.topic]?.[log.partition]
+  if (offset !== undefined) return Math.min(Math.max(log.first, offset), log.end)
   const found = log.seek(since.time)
   return since.orLast ? Math.max(log.first, Math.min(found, log.end - 1)) : found
 }

@@ -202,6 +202,20 @@ describe('a follower', () => {
     expect(read.toSorted()).toEqual(['0/2', '1/1'])
   })
 
+  it('begins at the offset of a partition, at the first that is kept, or at the end of one that is shorter', async () => {
+    const cluster = new FakeCluster([['a', 'b', 'c'], ['d', 'e', 'f'], ['g'], ['h']])
+    Object.assign(cluster.at(1), { first: 2 })
+    for (const gone of [0, 1]) cluster.at(1).records.delete(gone)
+    const read: string[] = []
+    const since = { time: 0, offsets: { t: [1, 0, 7] } }
+    const { follower } = follow(cluster, async (batch) => void read.push(...batch.map(place)), since)
+    await follower.caughtUp
+    cluster.append(2, 'later')
+    await until(() => read.length === 5)
+    await follower[Symbol.asyncDispose]()
+    expect(read.toSorted()).toEqual(['0/1', '0/2', '1/2', '2/1', '3/0'])
+  })
+
   it('is caught up over holes that compaction left, also at the very end (rule 14)', async () => {
     const cluster = new FakeCluster([['a', 'b', 'c', 'd']])
     for (const gone of [1, 2, 3]) cluster.at(0).records.delete(gone)

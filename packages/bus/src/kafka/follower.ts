@@ -161,14 +161,13 @@ export class Follower implements FollowSubscription {
     if (fresh.length > 0) {
       // Ask for the ends first: messages that arrive between the two questions are then read, even if their timestamps are old.
       const ends = await link.offsets(fresh, 'latest')
-      const starts = await link.offsets(fresh, since === 'start' ? 'earliest' : since)
-      const firsts = since !== 'start' && since.orLast ? await link.offsets(fresh, 'earliest') : ends
+      const starts = await link.offsets(fresh, since === 'start' ? 'earliest' : { time: since.time })
+      const needsFirst = since !== 'start' && (since.orLast || since.offsets)
+      const firsts = needsFirst ? await link.offsets(fresh, 'earliest') : ends
       for (const [n, reader] of fresh.entries()) {
         const end = ends[n] ?? 0
         if (reader.target < 0) reader.target = end
-        // The last message, if retention left one. Without `orLast`: the end.
-        const last = Math.min(end, Math.max(firsts[n] ?? end, end - 1))
-        reader.next = Math.min(starts[n] ?? end, last)
+        reader.next = beginIn(reader, since, { start: starts[n] ?? end, first: firsts[n] ?? end, end })
       }
     }
     return readers
@@ -288,6 +287,19 @@ export class Follower implements FollowSubscription {
     this.#started.reject(reason)
     this.#caughtUp.reject(reason)
   }
+}
+
+/** `start`: where `since` alone would begin. `first`: the first message that is kept. */
+function beginIn(
+  { topic, partition }: Reader,
+  since: Since,
+  { start, first, end }: { start: number; first: number; end: number },
+): number {
+  if (since === 'start') return Math.min(start, end)
+  const offset = since.offsets?.[topic]?.[partition]
+  if (offset !== undefined) return Math.min(Math.max(first, offset), end)
+  // With `orLast` the last message, if retention left one.
+  return Math.min(start, since.orLast ? Math.min(end, Math.max(first, end - 1)) : end)
 }
 
 function placed({ topic, partition, leader, next }: Reader): Led & { offset: number } {
