@@ -1,4 +1,7 @@
 import type { BudgetAmounts } from '@bailiwick/contracts'
+import { amountsRow, labelsRow, readAmounts, readLabels } from './cut/amount-columns.ts'
+import { CutMap } from './cut/cut-map.ts'
+import type { Columns, Row } from './cut/row.ts'
 import { addCost, countedIn, giveBackTouch, type Touch, type Touched, touch } from './touched.ts'
 import type { AllowRecord } from './tree-spend.ts'
 
@@ -29,6 +32,7 @@ type Act = Pick<AllowRecord, 'agents' | 'owners' | 'labels' | 'reserved' | 'at' 
 export class AgentHistory {
   readonly #whose: 'agents' | 'owners'
   readonly #agents = new Map<string, Agent>()
+  readonly #cut = new CutMap<Agent>((agent, known) => [agentRow(this.#whose, agent, known)])
 
   /** `owners`: wherever this class says agent, it means all agents of one owner. */
   constructor(whose: 'agents' | 'owners' = 'agents') {
@@ -47,6 +51,7 @@ export class AgentHistory {
       const known = this.#agents.get(agent)
       const bucket = known?.buckets.get(minute)
       if (!known || !bucket) continue
+      this.#cut.before(agent)
       for (const each of minute >= known.since ? [bucket, known.sum] : [bucket]) {
         if (released.calls > 0) each.calls -= countedIn(act)
         addCost(each.spent, released.cost, -1n)
@@ -62,6 +67,7 @@ export class AgentHistory {
   /** The buckets and sums that an act of that time belongs to. */
   #at(agent: string, at: number): Bucket[] {
     const minute = minuteOf(at)
+    this.#cut.before(agent)
     const known = this.#agents.get(agent) ?? { buckets: new Map(), newest: minute, sum: emptyBucket(), since: minute }
     this.#agents.set(agent, known)
     const bucket = known.buckets.get(minute) ?? emptyBucket()
@@ -100,6 +106,19 @@ export class AgentHistory {
     return known.sum
   }
 
+  /** Its state as it is now, as rows that `restore` reads. */
+  cut(): Iterable<Row> {
+    return this.#cut.begin(this.#agents)
+  }
+
+  restore(columns: Columns): void {
+    const agent = columns.text()
+    const newest = columns.whole()
+    const buckets = new Map(columns.each((bucket) => [bucket.whole(), readBucket(bucket)]))
+    // Ahead of all buckets, so the sum of none. The next question makes it anew.
+    this.#agents.set(agent, { buckets, newest, sum: emptyBucket(), since: newest + 1 })
+  }
+
   /** Forgets agents of which nothing counts any more at `ms`. */
   forget(ms: number): void {
     for (const [agent, { newest }] of this.#agents) if (newest < firstMinute(ms)) this.#agents.delete(agent)
@@ -107,6 +126,28 @@ export class AgentHistory {
 }
 
 const emptyBucket = (): Bucket => ({ calls: 0, spent: new Map(), labels: new Map(), denials: 0, depth: 0 })
+
+const agentRow = (whose: string, agent: string, { newest, buckets }: Agent): Row => [
+  whose,
+  agent,
+  newest,
+  [...buckets].map(([minute, { calls, spent, labels, denials, depth }]) => [
+    minute,
+    calls,
+    amountsRow(spent),
+    labelsRow(labels),
+    denials,
+    depth,
+  ]),
+]
+
+const readBucket = (columns: Columns): Bucket => ({
+  calls: columns.whole(),
+  spent: readAmounts(columns),
+  labels: readLabels(columns),
+  denials: columns.whole(),
+  depth: columns.whole(),
+})
 
 const minuteOf = (at: number) => Math.floor(at / bucketMs)
 const firstMinute = (now: number) => minuteOf(now - windowMs)

@@ -9,7 +9,7 @@ import {
   signDelegation,
 } from '@bailiwick/credentials'
 import { noon } from './events.fixture.ts'
-import type { Tree } from './grant-state.ts'
+import type { Tree } from './grant-life.ts'
 
 export const installation = 'ins_0123456789abcdef'
 const { grant: example } = exampleEvent('grants.v1', 'grant.created').data as { grant: Grant }

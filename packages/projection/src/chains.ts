@@ -1,3 +1,5 @@
+import type { Columns, Row } from './cut/row.ts'
+
 export interface ChainEnd {
   source: string
   sequence: number
@@ -20,6 +22,18 @@ export class Chains {
     const known = this.#newest.get(service)
     if (known && (known.source === source ? known.sequence >= sequence : known.at >= at)) return
     this.#newest.set(service, { source, sequence, hash, at })
+  }
+
+  /** Its state as it is now. */
+  cut(): Iterable<Row> {
+    return [...this.#newest.values()].map(
+      ({ source, sequence, hash, at }) => ['chain', source, sequence, hash, at] as const,
+    )
+  }
+
+  /** What was read of a service elsewhere may be newer. */
+  restore(columns: Columns): void {
+    this.apply(columns.text(), columns.whole(), columns.text(), columns.whole())
   }
 
   newestOf(service: string): ChainEnd | undefined {

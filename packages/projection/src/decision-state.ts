@@ -1,5 +1,9 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
 import { AgentHistory } from './agent-history.ts'
+import { CutMap } from './cut/cut-map.ts'
+import type { Row, RowReaders } from './cut/row.ts'
+import { TreeReader, TreeWriter } from './cut/tree-rows.ts'
 import { DenialCounts } from './denial-counts.ts'
 import { type OpenAllow, OpenAllows } from './open-allows.ts'
 import { OutcomeNumbers } from './outcome-numbers.ts'
@@ -24,6 +28,8 @@ export class DecisionState {
   readonly #open = new OpenAllows()
   /** The tree of each ALLOW, for finding the tree of its outcome. */
   readonly #roots = new Map<string, string>()
+  #writer = new TreeWriter()
+  readonly #cut = new CutMap<TreeSpend>((root, tree) => this.#writer.rows(root, tree))
 
   constructor(options: { base: boolean }) {
     this.#base = options.base
@@ -39,6 +45,7 @@ export class DecisionState {
     const known = this.trees.get(root)
     if (!isNext(event.version, known?.version, this.#base) || !isEvaluatedOn(event, known?.head)) return 'void'
     const tree = known ?? emptySpend()
+    this.#cut.before(root)
     if (!change(tree, event)) return 'void'
     tree.version = event.version as number
     tree.head = event.id
@@ -61,6 +68,45 @@ export class DecisionState {
       if (record?.released) for (const history of [this.history, this.owners]) history.giveBack(record, record.released)
     }
     return 'counts'
+  }
+
+  /** Its state as it is now, as rows that `rowReaders` take. One cut at a time. */
+  cut(): Iterable<Row> {
+    this.#writer = new TreeWriter()
+    const parts = [
+      this.#cut.begin(this.trees),
+      [...this.#open.all()].map(({ root, record }) => ['open', root, record.id] as const),
+      this.history.cut(),
+      this.owners.cut(),
+      this.denials.cut(),
+      this.outcomeNumbers.cut(),
+    ]
+    return (function* rows(): Generator<Row> {
+      for (const part of parts) yield* part
+    })()
+  }
+
+  get rowReaders(): RowReaders {
+    const reader = new TreeReader(this.trees)
+    return {
+      tree: (columns) => reader.tree(columns),
+      common: (columns) => reader.common(columns),
+      allow: (columns) => {
+        const { root, record } = reader.allow(columns)
+        this.#roots.set(record.id, root)
+      },
+      open: (columns) => this.#restoreOpen(columns.text(), columns.text()),
+      agents: (columns) => this.history.restore(columns),
+      owners: (columns) => this.owners.restore(columns),
+      denials: (columns) => this.denials.restore(columns),
+      numbers: (columns) => this.outcomeNumbers.restore(columns),
+    }
+  }
+
+  #restoreOpen(root: string, id: string): void {
+    const record = this.trees.get(root)?.allows.get(id)
+    if (record?.standing !== 'open') throw new ServiceError('invariant_broken', 'a cut holds an ALLOW open that is not')
+    this.#open.add({ root, record })
   }
 
   /** The tree of an ALLOW. */

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { claimsOf, installation, link, type Party, parentAuthority, party, redeemed, treeOf } from './chain.fixture.ts'
 import { type ChainFault, chainOf, childrenOf } from './delegation-chain.ts'
-import type { Tree } from './grant-state.ts'
+import type { Tree } from './grant-life.ts'
 
 const [ada, ben, cleo, dan] = ['ada', 'ben', 'cleo', 'dan'].map(party) as [Party, Party, Party, Party]
 const judge = (tree: Tree, delegation?: string) =>

@@ -1,7 +1,7 @@
 import { type Authority, longestChain, mayDelegateTo, narrows, parseAuthority } from '@bailiwick/authority'
 import type { EventData, Grant } from '@bailiwick/contracts'
 import { type Delegation, delegationHash, jcs, verifyDelegation } from '@bailiwick/credentials'
-import type { Tree } from './grant-state.ts'
+import type { Tree } from './grant-life.ts'
 
 /** An agent that may act under a grant: the grant's own agent, or a sub-agent by the delegation that it redeemed. */
 export interface Holder {

@@ -1,6 +1,7 @@
 import { agentIdOf, type DecodedEvent } from '@bailiwick/contracts'
 import type { DenialReason } from '@bailiwick/errors'
 import type { AgentHistory } from './agent-history.ts'
+import type { Columns, Row } from './cut/row.ts'
 
 type Denial = Extract<DecodedEvent<'decisions.v1'>, { type: 'decision.denied' | 'denials.summarised' }>
 
@@ -50,6 +51,15 @@ export class DenialCounts {
   /** The number of denials of a tree. */
   of(root: string): number {
     return this.#trees.get(root)?.count ?? 0
+  }
+
+  /** Its state as it is now. The agents' denials are in their history. */
+  cut(): Iterable<Row> {
+    return [...this.#trees].map(([root, { count, lastAt }]) => ['denials', root, count, lastAt] as const)
+  }
+
+  restore(columns: Columns): void {
+    this.#trees.set(columns.text(), { count: columns.whole(), lastAt: columns.whole() })
   }
 
   forget(ms: number, ended: (root: string) => boolean): void {

@@ -4,7 +4,8 @@ import { jcsHash } from '@bailiwick/credentials'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { anEvent, at, idOf, noon } from './events.fixture.ts'
-import { GrantState, type GrantStateName, grantTransitions } from './grant-state.ts'
+import { type GrantStateName, grantTransitions } from './grant-life.ts'
+import { GrantState } from './grant-state.ts'
 
 const id = idOf('grt', 'one')
 const { grant: example } = exampleEvent('grants.v1', 'grant.created').data as { grant: Grant }

@@ -1,87 +1,14 @@
-import type { DecodedEvent, EventData, EventTypeOf, Grant } from '@bailiwick/contracts'
+import type { DecodedEvent, EventData, Grant } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { CutMap } from './cut/cut-map.ts'
+import { grantRows, readGrant } from './cut/grant-rows.ts'
+import type { Row, RowReaders } from './cut/row.ts'
+import { type CredentialRecord, grantTransitions, type Tree } from './grant-life.ts'
 import { isNext, type Verdict } from './verdict.ts'
-
-export type GrantStateName = 'absent' | 'active' | 'suspended' | 'completed' | 'expired'
-type GrantEvent = EventTypeOf<'grants.v1'>
 
 /** No grant lives longer (DESIGN §5). A request for it after that is refused because of its time. */
 const longestLifeMs = 8 * 3600 * 1000
-
-const active = { credentials: 'active', delegations: 'active' } as const
-
-/** A tree's life. `credential.refused` needs no row because it changes nothing. */
-export const grantTransitions: Record<
-  GrantStateName,
-  Record<Exclude<GrantEvent, 'credential.refused'>, GrantStateName | 'refused'>
-> = {
-  absent: { ...refuseAll(), 'grant.created': 'active' },
-  active: {
-    'grant.created': 'refused',
-    'grant.completed': 'completed',
-    'grant.expired': 'expired',
-    'grant.suspended': 'suspended',
-    'grant.resumed': 'refused',
-    'grant.rebound': 'active',
-    'delegation.redeemed': active.delegations,
-    'credential.intended': active.credentials,
-    'credential.issued': active.credentials,
-  },
-  suspended: {
-    ...refuseAll(),
-    'grant.completed': 'completed',
-    'grant.expired': 'expired',
-    'grant.resumed': 'active',
-    // The intent came before the suspension, and the signing is still a fact.
-    'credential.issued': 'suspended',
-  },
-  completed: { ...refuseAll(), 'credential.issued': 'completed' },
-  expired: { ...refuseAll(), 'credential.issued': 'expired' },
-}
-
-function refuseAll(): Record<Exclude<GrantEvent, 'credential.refused'>, 'refused'> {
-  return {
-    'grant.created': 'refused',
-    'grant.completed': 'refused',
-    'grant.expired': 'refused',
-    'grant.suspended': 'refused',
-    'grant.resumed': 'refused',
-    'grant.rebound': 'refused',
-    'delegation.redeemed': 'refused',
-    'credential.intended': 'refused',
-    'credential.issued': 'refused',
-  }
-}
-
-export interface CredentialRecord extends EventData<'grants.v1', 'credential.intended'> {
-  issued: boolean
-  /** How often the grant had moved when the credential was intended. */
-  moves: number
-}
-
-export interface Tree {
-  /** The root grant's id, which keys the tree on every topic. */
-  id: string
-  version: number
-  state: GrantStateName
-  /** The reason of the newest event of the grant's own life, if one was given. */
-  cause: string | undefined
-  /** The same object as long as the holder does not change. */
-  grant: Grant
-  /** ms since the epoch. The approval is judged by the registry of this time. */
-  createdAt: number
-  /**
-   * Credentials that had not expired when the newest was intended. In mode continuous, which looks back, all credentials.
-   * If there are too many, the oldest are forgotten.
-   */
-  credentials: Map<string, CredentialRecord>
-  delegations: Map<string, EventData<'grants.v1', 'delegation.redeemed'>>
-  /** Earlier holders of the grant, oldest first. Revoking any of them ends the grant, even after it moved on (V7). */
-  heldBefore: { agent: string; jkt: string }[]
-  /** How often it moved, and when it last moved (ms since the epoch; 0: never). */
-  moves: number
-  movedAt: number
-}
 
 /**
  * A thief of the issuer's key can end a grant or move it, but cannot change anything else that people signed (V3). After a move
@@ -123,6 +50,7 @@ export class GrantState {
   readonly #refusedAt = new Map<string, number>()
   readonly #byRequest = new Map<string, string>()
   readonly #byDelegation = new Map<string, string>()
+  readonly #cut = new CutMap<Tree>((_, tree) => grantRows(tree))
 
   constructor(options: { base: boolean }) {
     this.#base = options.base
@@ -137,6 +65,7 @@ export class GrantState {
     const tree = this.trees.get(id)
     if (!isNext(event.version, tree?.version, this.#base)) return 'void'
     if (!tree) return this.#plant(id, event, takenAt)
+    this.#cut.before(id)
     const state = grantTransitions[tree.state][event.type]
     if (state === 'refused' || !this.#changes(tree, event, takenAt)) return 'void'
     tree.state = state
@@ -176,7 +105,7 @@ export class GrantState {
       case 'credential.issued': {
         const credential = tree.credentials.get(event.data.credential_id)
         if (!credential || credential.issued) return false
-        credential.issued = true
+        tree.credentials.set(event.data.credential_id, { ...credential, issued: true })
         return true
       }
       case 'delegation.redeemed':
@@ -191,6 +120,47 @@ export class GrantState {
         if (event.type === 'grant.rebound') move(tree, event.data.grant, Math.max(Date.parse(event.time), takenAt))
         tree.cause = event.data.cause
         return true
+    }
+  }
+
+  /** Its state as it is now, as rows that `rowReaders` take. One cut at a time. */
+  cut(): Iterable<Row> {
+    const trees = this.#cut.begin(this.trees)
+    const others: Row[] = [
+      ...[...this.#refusedAt].map(([id, at]): Row => ['grant-refused', id, this.refused.get(id) ?? '', at]),
+      ...[...this.#byRequest].map(([request, id]): Row => ['grant-of-request', request, id]),
+      ...[...this.#byDelegation].map(([delegation, id]): Row => ['grant-of-delegation', delegation, id]),
+    ]
+    return (function* rows(): Generator<Row> {
+      yield* trees
+      yield* others
+    })()
+  }
+
+  get rowReaders(): RowReaders {
+    const treeOf = (id: string): Tree => {
+      const tree = this.trees.get(id)
+      if (tree === undefined) throw new ServiceError('invariant_broken', "a cut's credential stands ahead of its grant")
+      return tree
+    }
+    return {
+      'grant-refused': (columns) => this.#refuse(columns.text(), columns.text(), columns.whole()),
+      grant: (columns) => {
+        const tree = readGrant(columns)
+        this.trees.set(tree.id, tree)
+      },
+      credential: (columns) => {
+        const { credentials } = treeOf(columns.text())
+        const credential = columns.object<CredentialRecord>()
+        credentials.set(credential.credential_id, credential)
+      },
+      delegation: (columns) => {
+        const { delegations } = treeOf(columns.text())
+        const delegation = columns.object<EventData<'grants.v1', 'delegation.redeemed'>>()
+        delegations.set(delegation.delegation_id, delegation)
+      },
+      'grant-of-request': (columns) => this.#byRequest.set(columns.text(), columns.text()),
+      'grant-of-delegation': (columns) => this.#byDelegation.set(columns.text(), columns.text()),
     }
   }
 

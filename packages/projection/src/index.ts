@@ -1,5 +1,6 @@
 export { longestChain } from '@bailiwick/authority'
 export { type ChainEnd, Chains } from './chains.ts'
+export type { Row } from './cut/row.ts'
 export { DecisionState, instanceName } from './decision-state.ts'
 export {
   type ChainFault,
@@ -12,7 +13,8 @@ export {
   judgeLink,
   type Passing,
 } from './delegation-chain.ts'
-export { type CredentialRecord, GrantState, type GrantStateName, grantTransitions, type Tree } from './grant-state.ts'
+export { type CredentialRecord, type GrantStateName, grantTransitions, type Tree } from './grant-life.ts'
+export { GrantState } from './grant-state.ts'
 export {
   Heads,
   hasFolded,
@@ -30,7 +32,8 @@ export { publishedKeys } from './published-keys.ts'
 export { actingAgent, claimsOnRecord, matchesIntent, namesChain } from './recorded-credential.ts'
 export { type EntityRecord, type JudgeChange, type RegistryChange, RegistryState } from './registry-state.ts'
 export { type VoidedBy, voidedBy } from './reopening.ts'
-export { itemOf, type RequestRecord, RequestState, type RequestStateName, requestTransitions } from './request-state.ts'
+export { type RequestRecord, type RequestStateName, requestTransitions } from './request-life.ts'
+export { itemOf, RequestState } from './request-state.ts'
 export { type Lineage, lineageOf, type Revocation, RevocationState } from './revocation-state.ts'
 export { type SignedEvent, signedEvent } from './signed-event.ts'
 export { type Touch, type Touched, without } from './touched.ts'

@@ -1,5 +1,7 @@
 import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
 import { Chains } from './chains.ts'
+import { Columns, type Row, type RowReaders } from './cut/row.ts'
 import { DecisionState } from './decision-state.ts'
 import { GrantState } from './grant-state.ts'
 import { type JudgeChange, RegistryState } from './registry-state.ts'
@@ -46,6 +48,44 @@ export class Ledger {
         return this.decisions.apply(event as DecodedEvent<'decisions.v1'>)
       default:
         return 'counts'
+    }
+  }
+
+  /**
+   * The state as it is now, without the registry, as rows that `restorer` takes. The state may change while they are being read. One cut at
+   * a time: a new one gives up an earlier one.
+   */
+  cut(): Iterable<Row> {
+    const parts = [
+      this.requests.cut(),
+      this.grants.cut(),
+      this.revocations.cut(),
+      this.decisions.cut(),
+      this.chains.cut(),
+    ]
+    return (function* rows(): Generator<Row> {
+      for (const part of parts) yield* part
+    })()
+  }
+
+  /**
+   * Takes the rows of a cut, one after the other, in their order. The ledger must be new, except for its registry and its chains. Throws
+   * `invariant_broken` for a row that no cut has; then the ledger is of no use.
+   */
+  restorer(): (row: Row) => void {
+    const readers: RowReaders = {
+      ...this.requests.rowReaders,
+      ...this.grants.rowReaders,
+      ...this.revocations.rowReaders,
+      ...this.decisions.rowReaders,
+      chain: (columns) => this.chains.restore(columns),
+    }
+    return (row) => {
+      const read = Object.hasOwn(readers, row[0]) ? readers[row[0]] : undefined
+      if (read === undefined) throw new ServiceError('invariant_broken', `no cut has rows of kind ${row[0]}`)
+      const columns = new Columns(row)
+      read(columns)
+      columns.end()
     }
   }
 

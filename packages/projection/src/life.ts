@@ -1,6 +1,6 @@
 import { type AccessToken, thumbprint } from '@bailiwick/credentials'
 import { type ChainFault, chainOf, type Holder, type Holders } from './delegation-chain.ts'
-import type { Tree } from './grant-state.ts'
+import type { Tree } from './grant-life.ts'
 import type { Ledger } from './ledger.ts'
 import { namesChain } from './recorded-credential.ts'
 import type { RegistryState } from './registry-state.ts'

@@ -1,4 +1,5 @@
 import { getOrInsert } from '@bailiwick/kit'
+import type { Columns, Row } from './cut/row.ts'
 
 type Range = [from: number, to: number]
 
@@ -39,6 +40,21 @@ export class OutcomeNumbers {
         ranges.splice(above + 1, 1)
       }
     }
+  }
+
+  /** Its state as it is now. */
+  cut(): Iterable<Row> {
+    return [...this.#instances].map(
+      ([instance, { ranges, changedAt }]) =>
+        ['numbers', instance, changedAt, ranges.map(([from, to]) => [from, to])] as const,
+    )
+  }
+
+  restore(columns: Columns): void {
+    const instance = columns.text()
+    const changedAt = columns.whole()
+    const ranges = columns.each((range): Range => [range.whole(), range.whole()])
+    this.#instances.set(instance, { ranges, changedAt })
   }
 
   /** Forgets instances that reported nothing since `ms`. Anything they could still report belongs to trees that are also forgotten. */

@@ -1,6 +1,6 @@
 import type { AccessToken, Actor } from '@bailiwick/credentials'
 import type { Holders } from './delegation-chain.ts'
-import type { Tree } from './grant-state.ts'
+import type { Tree } from './grant-life.ts'
 
 /** The agent that acts by a credential: the outermost `act` (RFC 8693 §4.1), else the subject. */
 export const actingAgent = ({ sub, act }: Pick<AccessToken, 'sub' | 'act'>): string => act?.sub ?? sub

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { at, noon } from './events.fixture.ts'
 import type { GrantState } from './grant-state.ts'
 import { voidedBy } from './reopening.ts'
-import type { RequestRecord } from './request-state.ts'
+import type { RequestRecord } from './request-life.ts'
 
 const request = {
   state: 'approved',

@@ -1,5 +1,5 @@
 import type { GrantState } from './grant-state.ts'
-import type { RequestRecord } from './request-state.ts'
+import type { RequestRecord } from './request-life.ts'
 
 /** A change between an approval and its grant that voids the approval, without anyone having refused: people are asked again. */
 const voided = ['policy_changed', 'manifest_changed'] as const

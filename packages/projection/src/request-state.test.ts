@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { anEvent, at, idOf, noon } from './events.fixture.ts'
-import { RequestState, type RequestStateName, requestTransitions } from './request-state.ts'
+import { type RequestStateName, requestTransitions } from './request-life.ts'
+import { RequestState } from './request-state.ts'
 
 const id = idOf('req', 'one')
 type Type = keyof (typeof requestTransitions)['absent']

@@ -1,77 +1,9 @@
-import type { DecodedEvent, EventData, EventTypeOf, Statement } from '@bailiwick/contracts'
+import type { DecodedEvent, EventData, Statement } from '@bailiwick/contracts'
+import { CutMap } from './cut/cut-map.ts'
+import { readRequest, requestRow } from './cut/request-rows.ts'
+import type { Row, RowReaders } from './cut/row.ts'
+import { type RequestEvent, type RequestRecord, requestTransitions } from './request-life.ts'
 import { isNext, type Verdict } from './verdict.ts'
-
-export type RequestStateName = 'absent' | 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'withdrawn'
-type RequestEvent = Exclude<EventTypeOf<'approvals.v1'>, 'enrolment.offered' | 'revocation.requested'>
-
-/**
- * A request's life. A refused transition is void, even with the right version. If an approval was void before it had a grant, the request
- * is received again (`reopened`) and waits for an answer again.
- */
-export const requestTransitions: Record<RequestStateName, Record<RequestEvent, RequestStateName | 'refused'>> = {
-  absent: {
-    'request.received': 'pending',
-    'request.endorsed': 'refused',
-    'request.approved': 'refused',
-    'request.denied': 'refused',
-    'request.expired': 'refused',
-    'request.cancelled': 'refused',
-    'request.withdrawn': 'refused',
-  },
-  pending: {
-    'request.received': 'refused',
-    'request.endorsed': 'pending',
-    'request.approved': 'approved',
-    'request.denied': 'denied',
-    'request.expired': 'expired',
-    'request.cancelled': 'cancelled',
-    'request.withdrawn': 'withdrawn',
-  },
-  approved: {
-    'request.received': 'pending',
-    'request.endorsed': 'approved',
-    'request.approved': 'refused',
-    'request.denied': 'refused',
-    'request.expired': 'refused',
-    'request.cancelled': 'cancelled',
-    'request.withdrawn': 'withdrawn',
-  },
-  denied: closed(),
-  expired: closed(),
-  cancelled: closed(),
-  withdrawn: closed(),
-}
-
-function closed(): Record<RequestEvent, 'refused'> {
-  return {
-    'request.received': 'refused',
-    'request.endorsed': 'refused',
-    'request.approved': 'refused',
-    'request.denied': 'refused',
-    'request.expired': 'refused',
-    'request.cancelled': 'refused',
-    'request.withdrawn': 'refused',
-  }
-}
-
-export interface RequestRecord {
-  id: string
-  version: number
-  state: RequestStateName
-  /** ms since the epoch of its newest event. */
-  changedAt: number
-  /** ms since the epoch of the newest `request.received`. */
-  receivedAt?: number
-  /** ms since the epoch of `request.approved`, but never earlier than the bus took it. It is judged by the registry of this time. */
-  approvedAt?: number
-  /** ms since the epoch of the first `request.received`. The agent's signature was judged at this time. */
-  askedAt?: number
-  /** Absent if the reader started after it. */
-  received?: EventData<'approvals.v1', 'request.received'>
-  endorsements: EventData<'approvals.v1', 'request.endorsed'>[]
-  approved?: EventData<'approvals.v1', 'request.approved'>
-  closedBy?: string
-}
 
 type Enrolment = EventData<'approvals.v1', 'enrolment.offered'>
 type StopOrder = EventData<'approvals.v1', 'revocation.requested'>
@@ -87,6 +19,7 @@ export class RequestState {
   readonly enrolments = new Map<string, Enrolment>()
   /** Revocations that people ordered from the issuer, other than of single grants, by revocation id. */
   readonly stopOrders = new Map<string, StopOrder>()
+  readonly #cut = new CutMap<RequestRecord>((_, record) => [requestRow(record)])
 
   constructor(options: { base: boolean }) {
     this.#base = options.base
@@ -115,6 +48,7 @@ export class RequestState {
     const state = known ? requestTransitions[known.state][event.type] : firstState(event)
     if (state === 'refused') return 'void'
     if (event.type === 'request.received' && event.version !== 1 && !isReopened(event.data)) return 'void'
+    this.#cut.before(id)
     const record = known ?? { id, version: 0, state, changedAt: 0, endorsements: [] }
     record.version = event.version as number
     record.state = state
@@ -135,6 +69,42 @@ export class RequestState {
     this.requests.set(id, record)
     if (event.type === 'request.received') this.#addItem(record)
     return 'counts'
+  }
+
+  /** Its state as it is now, as rows that `rowReaders` take. One cut at a time. */
+  cut(): Iterable<Row> {
+    const ids = (records: Iterable<RequestRecord>) => [...records].map(({ id }) => id)
+    const requests = this.#cut.begin(this.requests)
+    const others: Row[] = [
+      ...[...this.#items].map(([task, parts]): Row => ['items', task, ids(parts)]),
+      ...[...this.#stepUps].map(([grant, stepUps]): Row => ['step-ups', grant, ids(stepUps)]),
+      ...[...this.enrolments.values()].map((enrolment): Row => ['enrolment', enrolment]),
+      ...[...this.stopOrders.values()].map((order): Row => ['stop-order', order]),
+    ]
+    return (function* rows(): Generator<Row> {
+      yield* requests
+      yield* others
+    })()
+  }
+
+  get rowReaders(): RowReaders {
+    const known = (ids: readonly string[]) => ids.flatMap((id) => this.requests.get(id) ?? [])
+    return {
+      request: (columns) => {
+        const record = readRequest(columns)
+        this.requests.set(record.id, record)
+      },
+      items: (columns) => this.#items.set(columns.text(), known(columns.texts())),
+      'step-ups': (columns) => this.#stepUps.set(columns.text(), new Set(known(columns.texts()))),
+      enrolment: (columns) => {
+        const enrolment = columns.object<Enrolment>()
+        this.enrolments.set(enrolment.enrolment_id, enrolment)
+      },
+      'stop-order': (columns) => {
+        const order = columns.object<StopOrder>()
+        this.stopOrders.set(order.revocation_id, order)
+      },
+    }
   }
 
   /** The requests of a task, in order: one, or as many of its parts as have been received. Empty: no such task. */

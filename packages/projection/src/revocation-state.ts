@@ -1,4 +1,5 @@
 import { agentIdOf, type DecodedEvent, type EventData, type Grant, type RevocationKind } from '@bailiwick/contracts'
+import type { Row, RowReaders } from './cut/row.ts'
 import type { Holder } from './delegation-chain.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
@@ -67,6 +68,32 @@ export class RevocationState {
       Math.max(Date.parse(event.time), takenAt),
     )
     return 'counts'
+  }
+
+  /** Its state as it is now. */
+  cut(): Iterable<Row> {
+    const kept = [...this.#byName.values()]
+    const sequences = [...this.#sequences]
+    const first: Row = ['revocations', this.#version ?? null, this.#acknowledged]
+    return (function* rows(): Generator<Row> {
+      yield first
+      for (const { revocation, at } of kept) yield ['revocation', revocation, at]
+      for (const [id, sequence] of sequences) yield ['sequence', id, sequence]
+    })()
+  }
+
+  get rowReaders(): RowReaders {
+    return {
+      revocations: (columns) => {
+        this.#version = columns.maybe((column) => column.whole())
+        this.#acknowledged = columns.whole()
+      },
+      revocation: (columns) => {
+        const revocation = columns.object<Revocation>()
+        this.#byName.set(nameOf(revocation.kind, revocation.target), { revocation, at: columns.whole() })
+      },
+      sequence: (columns) => this.#sequences.set(columns.text(), columns.whole()),
+    }
   }
 
   /** A state with this revocation and no other, to see what it would kill. */

@@ -13,45 +13,48 @@ export interface Amounts {
 /** The state of an ALLOW. Its reservation is held until it is settled, and is spent in full unless something is released. */
 export type DecisionStanding = 'open' | 'settled' | 'abandoned' | 'missing'
 
+/** Never changed: each event of the decision puts another record in its place. So a cut of the state may keep it and write it later. */
 export interface AllowRecord {
-  id: string
-  callId: string
-  standing: DecisionStanding
+  readonly id: string
+  readonly callId: string
+  readonly standing: DecisionStanding
   /** ms since the epoch. */
-  at: number
-  outcomeDue: number
-  enforcementPoint: string
+  readonly at: number
+  readonly outcomeDue: number
+  readonly enforcementPoint: string
   /** The start of the enforcement point that asked. Only this start may report the outcome. Absent if the point stated none. */
-  instance?: string
+  readonly instance?: string
   /** The credential that came with it. */
-  credential: string
+  readonly credential: string
   /** The digest, or the salted hash, by which its event names the action. */
-  actionHash: string
-  permission: number
-  reserved: BudgetAmounts
+  readonly actionHash: string
+  readonly permission: number
+  readonly reserved: BudgetAmounts
   /** The amounts that its outcome or its abandonment gave back, if any. */
-  released?: BudgetAmounts
-  labels: readonly string[]
+  readonly released?: BudgetAmounts
+  readonly labels: readonly string[]
   /** Agents that had a part in it, without instance. */
-  agents: readonly string[]
+  readonly agents: readonly string[]
   /** The owners of these agents at that time. Empty for an ALLOW that names none. */
-  owners: readonly string[]
+  readonly owners: readonly string[]
   /** The delegations that it was allowed under, from the grant downwards. */
-  chain?: readonly { id: string; permission: number }[]
+  readonly chain?: readonly { id: string; permission: number }[]
   /** The step-up that it used: one more approval by a human. */
-  stepUp?: string
+  readonly stepUp?: string
+  /** The proof that it used, by `proof_id`. */
+  readonly proof?: string
   /** The instance that acted. */
-  acting: string
+  readonly acting: string
   /** A further round of a call: the ALLOW of the call's first round, and the round's number, from 2. */
-  round?: { first: string; number: number }
+  readonly round?: { first: string; number: number }
   /** Its outcome is `continued`: one further round may go on from here. */
-  isContinued?: true
+  readonly isContinued?: true
   /** The ALLOW that went on from here. */
-  continuedBy?: string
+  readonly continuedBy?: string
   /** ms since the epoch of its outcome's event; absent until then. */
-  reportedAt?: number
+  readonly reportedAt?: number
   /** The hash of its outcome (`outcomeHash`). */
-  outcome?: string
+  readonly outcome?: string
 }
 
 /** Calls, cost, and uses by index of the permission. */
@@ -121,7 +124,7 @@ export function tentative(tree: TreeSpend = emptySpend()): SpendView {
     links: layered(tree.links, copyOf),
     labels: new Map([...tree.labels].map(([label, of]) => [label, { ...of, spent: new Map(of.spent) }])),
     depth: tree.depth,
-    allows: layered(tree.allows, (record) => ({ ...record })),
+    allows: layered(tree.allows, (record) => record),
     byCall: layered(tree.byCall, (id) => id),
     byStepUp: layered(tree.byStepUp, (id) => id),
     byProof: layered(tree.byProof, (id) => id),
@@ -244,10 +247,11 @@ function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowe
     owners: [...new Set(data.owners)],
     ...(data.chain === undefined ? {} : { chain: data.chain.map(linkOf) }),
     ...(data.step_up === undefined ? {} : { stepUp: data.step_up }),
+    ...(data.proof_id === undefined ? {} : { proof: data.proof_id }),
     acting: data.actor.sub_agent ?? data.actor.agent,
     ...(from === undefined ? {} : { round: roundAfter(from) }),
   }
-  if (from !== undefined) from.continuedBy = record.id
+  if (from !== undefined) tree.allows.set(from.id, { ...from, continuedBy: record.id })
   tree.allows.set(data.decision_id, record)
   tree.ahead?.push(record)
   if (data.step_up !== undefined) tree.byStepUp.set(data.step_up, data.decision_id)
@@ -292,16 +296,14 @@ function settle(
   if (!record || (record.standing !== 'open' && !late)) return false
   const back = late ? undefined : released?.(record)
   if (back && !within(back, record.reserved)) return false
-  record.standing = to
-  if (back) {
-    record.released = back
-    giveBackTouch(tree.labels, record, back)
-  }
-  if (reported !== undefined) {
-    record.reportedAt = reported.at
-    record.outcome = reported.outcome
-    if (reported.isContinued) record.isContinued = true
-  }
+  tree.allows.set(decisionId, {
+    ...record,
+    standing: to,
+    ...(back ? { released: back } : {}),
+    ...(reported === undefined ? {} : { reportedAt: reported.at, outcome: reported.outcome }),
+    ...(reported?.isContinued ? { isContinued: true } : {}),
+  })
+  if (back) giveBackTouch(tree.labels, record, back)
   const links = record.chain?.map(({ id, permission }) => ({ spent: tree.links.get(id), permission })) ?? []
   for (const { spent, permission } of [{ spent: tree, permission: record.permission }, ...links]) {
     if (spent === undefined) continue
