@@ -34,7 +34,7 @@ export {
   type VerifyingKey,
   verifyingKey,
 } from './keys.ts'
-export { keyFilePath, readKeyFile, readKeysSecret, writeKeyFile } from './keys-folder.ts'
+export { keyFilePath, openSnapshotKey, readKeyFile, readKeysSecret, writeKeyFile } from './keys-folder.ts'
 export { type Kind, kinds, type Purpose } from './kinds.ts'
 export type { Clocked } from './lifetime.ts'
 export * from './notification.ts'

@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { decodeKeyFile, encodeKeyFile } from './key-file.ts'
 import { exportPrivateKey, generateKey } from './keys.ts'
-import { keyFilePath, readKeyFile, writeKeyFile } from './keys-folder.ts'
+import { keyFilePath, openSnapshotKey, readKeyFile, writeKeyFile } from './keys-folder.ts'
 
 let folder: string
 beforeEach(() => {
@@ -98,4 +98,31 @@ it('holds the private half in the file, and nowhere in an error (V17)', () => {
   expect(() => decodeKeyFile(encodeKeyFile(key).replace('P-256', 'P-384'), 'permit')).toThrow(
     expect.not.objectContaining({ message: expect.stringContaining(d) }),
   )
+})
+
+it('makes the key of snapshots once, for its owner alone, and gives the same one again', () => {
+  const key = openSnapshotKey(folder)
+  expect(key).toHaveLength(32)
+  expect(openSnapshotKey(folder)).toEqual(key)
+  expect(statSync(keyFilePath(folder, 'snapshot')).mode & 0o777).toBe(0o600)
+  expect(openSnapshotKey(`${folder}-of-another`)).not.toEqual(key)
+})
+
+it('gives another key of snapshots with a secret: the file alone is not enough', () => {
+  const key = openSnapshotKey(folder)
+  const withSecret = openSnapshotKey(folder, 's'.repeat(32))
+  expect(withSecret).not.toEqual(key)
+  expect(openSnapshotKey(folder, 's'.repeat(32))).toEqual(withSecret)
+  expect(openSnapshotKey(folder, 't'.repeat(32))).not.toEqual(withSecret)
+})
+
+it.each([
+  ['that others may read', (path: string) => chmodSync(path, 0o640)],
+  ['that is no key', (path: string) => writeFileSync(path, 'word')],
+  ['that is too short', (path: string) => writeFileSync(path, Buffer.alloc(31).toString('base64url'))],
+  ['with more behind it', (path: string) => writeFileSync(path, `${readFileSync(path).toString()}x`)],
+])('refuses a key of snapshots %s (V17)', (_, change) => {
+  openSnapshotKey(folder)
+  change(keyFilePath(folder, 'snapshot'))
+  expect(() => openSnapshotKey(folder)).toThrow(coded('config_invalid'))
 })

@@ -1,4 +1,15 @@
-import { closeSync, constants, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { hkdfSync, randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import { decodeKeyFile, encodeKeyFile } from './key-file.ts'
@@ -16,12 +27,15 @@ export function keyFilePath(folder: string, name: string): string {
  * if the file exists: an overwritten key is lost, and with it everything that it certified.
  */
 export function writeKeyFile(folder: string, name: string, key: SigningKey, secret?: string): void {
-  const path = keyFilePath(folder, name)
+  writeNewFile(folder, keyFilePath(folder, name), encodeKeyFile(key, secret))
+}
+
+function writeNewFile(folder: string, path: string, text: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const whole = `${path}.new`
   rmSync(whole, { force: true })
   withFile(whole, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, (file) => {
-    writeFileSync(file, encodeKeyFile(key, secret))
+    writeFileSync(file, text)
     fsyncSync(file)
   })
   try {
@@ -47,6 +61,32 @@ export function readKeyFile<P extends KeyPurpose>(
   secret?: string,
 ): SigningKey<P> {
   return decodeKeyFile(readSecretFile(keyFilePath(folder, name)).toString(), purpose, secret)
+}
+
+/**
+ * The key with which a service authenticates the snapshots of its own state, from its key folder; made at the first call. It is of use to
+ * no one else. With a secret, the key in the file alone is not enough. Throws `config_invalid` as `readKeyFile` does, and the file system's
+ * error if none can be made.
+ */
+export function openSnapshotKey(folder: string, secret?: string): Uint8Array {
+  const path = keyFilePath(folder, 'snapshot')
+  if (!existsSync(path)) writeSnapshotKey(folder, path)
+  const text = readSecretFile(path).toString().trim()
+  const key = Buffer.from(text, 'base64url')
+  if (key.length !== snapshotKeyBytes || key.toString('base64url') !== text)
+    throw new ServiceError('config_invalid', `${path} holds no key of snapshots`)
+  return new Uint8Array(hkdfSync('sha256', key, secret ?? '', 'bailiwick snapshot', snapshotKeyBytes))
+}
+
+const snapshotKeyBytes = 32
+
+function writeSnapshotKey(folder: string, path: string): void {
+  try {
+    writeNewFile(folder, path, `${randomBytes(snapshotKeyBytes).toString('base64url')}\n`)
+  } catch (error) {
+    // Another process of this service was first.
+    if (!existsSync(path)) throw error
+  }
 }
 
 /** The secret with which key files are encrypted, a passphrase or random: the file's text without its line ending. */

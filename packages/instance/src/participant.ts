@@ -6,7 +6,8 @@ import { judgeByAnchor } from '@bailiwick/projection'
 import { followKeys, type OnKeyMissing } from './follow-keys.ts'
 import { type HeadPublisher, publishHeads } from './head-publisher.ts'
 import { Producer } from './producer.ts'
-import { Projection, type Time } from './projection.ts'
+import { lookbackMs, Projection, type Time } from './projection.ts'
+import { readOwnSnapshot, SnapshotKeeper, type SnapshotOptions } from './snapshots/snapshots.ts'
 import { Succession, type SuccessionOptions } from './succession.ts'
 
 export interface ParticipantOptions {
@@ -24,6 +25,8 @@ export interface ParticipantOptions {
   time: Time
   newEventId: () => string
   maxStalenessMs?: number
+  /** Where its state is kept from one start to the next (decision 86). Absent: each start reads everything. */
+  snapshots?: SnapshotOptions | undefined
   /** The process must stop: a follower failed, or the bus will never take a numbered event. */
   onFatal: (error: unknown) => void
   onRefused?: (message: Message, code: ErrorCode) => void
@@ -58,9 +61,13 @@ export interface Successor extends Voice, AsyncDisposable {
 
 const writesOf = (service: ServiceName) => topics.flatMap(({ writer, name }) => (writer === service ? [name] : []))
 
-/** Reads everything there is. The caller disposes of the projection. */
-async function openVoice(options: ParticipantOptions, standby?: () => string | undefined): Promise<Voice> {
-  const { bus, trust, service, instance, time, onFatal, newEventId } = options
+/** Reads everything there is. The caller disposes of the projection, and then of `kept`. */
+async function openVoice(
+  options: ParticipantOptions,
+  standby?: () => string | undefined,
+): Promise<{ voice: Voice; kept: AsyncDisposable }> {
+  const { bus, trust, service, instance, time, onFatal, newEventId, snapshots } = options
+  const from = snapshots && (await snapshotFor(options, snapshots))
   const keyRing = new KeyRing(trust)
   const projection = await Projection.open({
     bus,
@@ -68,6 +75,8 @@ async function openVoice(options: ParticipantOptions, standby?: () => string | u
     keyRing,
     judge: judgeByAnchor(keyRing),
     time,
+    from,
+    onMalformed: () => snapshots?.onRead?.({ refused: 'malformed' }),
     ...(options.maxStalenessMs === undefined ? {} : { maxStalenessMs: options.maxStalenessMs }),
     ...(options.onRefused ? { onRefused: options.onRefused } : {}),
   })
@@ -84,7 +93,19 @@ async function openVoice(options: ParticipantOptions, standby?: () => string | u
     onFatal,
     ...(standby ? { standby } : {}),
   })
-  return { keyRing, projection, producer }
+  const kept = new AsyncDisposableStack()
+  if (snapshots) {
+    const cut = () => projection.cut()
+    kept.use(new SnapshotKeeper({ ...snapshots, owner: { service, trust }, monotonic: () => time.monotonic(), cut }))
+  }
+  return { voice: { keyRing, projection, producer }, kept }
+}
+
+async function snapshotFor({ bus, service, trust, time }: ParticipantOptions, snapshots: SnapshotOptions) {
+  const now = time.now()
+  const read = await readOwnSnapshot(snapshots, { owner: { service, trust }, bus, now, lookbackMs })
+  snapshots.onRead?.(typeof read === 'string' ? { refused: read } : { ageMs: now - read.takenAt })
+  return typeof read === 'string' ? undefined : read
 }
 
 /**
@@ -95,13 +116,14 @@ export async function openParticipant(
   options: ParticipantOptions & { beforeHeads?: (voice: Voice) => Promise<void> },
 ): Promise<Participant> {
   const { service, time, onHeadError: onError } = options
-  const voice = await openVoice(options)
+  const { voice, kept } = await openVoice(options)
   const { projection, producer } = voice
   try {
     await options.beforeHeads?.(voice)
   } catch (error) {
     producer[Symbol.dispose]()
     await projection[Symbol.asyncDispose]()
+    await kept[Symbol.asyncDispose]()
     throw error
   }
   const monotonic = () => time.monotonic()
@@ -114,6 +136,7 @@ export async function openParticipant(
       await heads[Symbol.asyncDispose]()
       producer[Symbol.dispose]()
       await projection[Symbol.asyncDispose]()
+      await kept[Symbol.asyncDispose]()
     },
   }
 }
@@ -125,10 +148,11 @@ export async function openSuccessor(
   const { service, time, onFatal, onHeadError: onError, hold, onStanding } = options
   let succession: Succession | undefined
   const early = 'it has just started'
-  const voice = await openVoice(options, () => (succession ? succession.silenced() : early))
+  const { voice, kept } = await openVoice(options, () => (succession ? succession.silenced() : early))
   const { projection, producer } = voice
   const writes = writesOf(service)
   const owned = new AsyncDisposableStack()
+  owned.use(kept) // disposed of last, once nothing more is read
   owned.use(projection)
   owned.use(producer)
   return {

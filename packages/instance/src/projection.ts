@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Bus, FollowSubscription, Message, Position, Since } from '@bailiwick/bus'
+import type { Bus, FollowSubscription, Message, PartitionOffsets, Position, Since } from '@bailiwick/bus'
 import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
 import { type KeyRing, sha256 } from '@bailiwick/credentials'
 import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
@@ -15,6 +15,8 @@ import {
   type Verdict,
 } from '@bailiwick/projection'
 import { SeenEvents } from './seen-events.ts'
+import type { Mark } from './snapshots/same-history.ts'
+import type { Cut, Snapshot } from './snapshots/snapshots.ts'
 import { verifiedAhead } from './verified-ahead.ts'
 import { Waiters } from './waiters.ts'
 
@@ -36,16 +38,24 @@ export interface ProjectionOptions {
   lookbackMs?: number
   /** `BAILIWICK_MAX_STALENESS`: how old the active issuer's newest head may be. */
   maxStalenessMs?: number
+  /** What to begin with, instead of the events that it was made of. */
+  from?: Snapshot | undefined
+  /** Called if `from` cannot be read. Then everything is read. */
+  onMalformed?: (error: unknown) => void
   /** Called for each event that can never count here: undecodable, badly signed, or from the wrong service. */
   onRefused?: (message: Message, code: ErrorCode) => void
 }
 
-const defaults = { lookbackMs: 9 * 3600 * 1000, maxStalenessMs: 2000 }
+/** How far back a start reads. Nothing outlives 8 h. */
+export const lookbackMs = 9 * 3600 * 1000
+const defaults = { lookbackMs, maxStalenessMs: 2000 }
 /**
  * Revocations are few, and their one sequence never restarts. A reader that saw none in the last hours would count again from 1. Everything
  * that such an issuer then revokes would be void for readers with the full sequence (V7).
  */
 const readFromTheStart: ReadonlySet<string> = new Set(['registry.v1', 'revocations.v1'])
+/** Of these no snapshot holds anything. */
+const readAnew: ReadonlySet<string> = new Set(['registry.v1', 'heads.v1'])
 /** While an event of an unknown key waits, how often to check whether the registry is read to its end (in addition to after each event). */
 const keyWaitMs = 5000
 
@@ -59,7 +69,11 @@ export class Projection implements AsyncDisposable {
   readonly #options: ProjectionOptions & typeof defaults
   readonly #topics: ReadonlySet<string>
   /** ms since the epoch. Events that the bus took earlier only show how their producer's chain ended (V15). */
-  readonly #since: number
+  #since: number
+  /** The newest message of each partition, or its hash, for the next reader to know the history by. */
+  readonly #newest = new Map<string, ({ offset: number; bytes: Uint8Array } | Mark | undefined)[]>()
+  /** Messages whose folding has begun and not ended. It stays above 0 when one failed: the state is of no use then. */
+  #folding = 0
   readonly #handled = new Map<string, number[]>()
   readonly #lastCounted = new Map<string, Map<number, { offset: number; id: string }>>()
   readonly #seen = new SeenEvents()
@@ -81,16 +95,79 @@ export class Projection implements AsyncDisposable {
    * Resolves when everything that was there is folded. The registry is folded first, because it certifies the keys for all other topics.
    */
   static async open(options: ProjectionOptions): Promise<Projection> {
-    const projection = new Projection(options)
+    const projection = await Projection.#begun(options)
     try {
+      const offsets = projection.#next()
+      // The registry is always read whole: what is trusted never rests on a file (decision 86).
       await projection.#follow(['registry.v1'], 'start')
-      if (projection.follows('revocations.v1')) await projection.#follow(['revocations.v1'], 'start')
+      if (projection.follows('revocations.v1')) await projection.#follow(['revocations.v1'], { time: 0, offsets })
       const others = [...projection.#topics].filter((topic) => !readFromTheStart.has(topic))
-      await projection.#follow(others, { time: projection.#since, orLast: true })
+      await projection.#follow(others, { time: projection.#since, orLast: true, offsets })
       return projection
     } catch (error) {
       await projection[Symbol.asyncDispose]()
       throw error
+    }
+  }
+
+  static async #begun(options: ProjectionOptions): Promise<Projection> {
+    const projection = new Projection(options)
+    if (options.from === undefined) return projection
+    try {
+      await projection.#restore(options.from)
+      return projection
+    } catch (error) {
+      options.onMalformed?.(error)
+      return new Projection(options)
+    }
+  }
+
+  async #restore({ since, marks, counted, rows }: Snapshot): Promise<void> {
+    this.#since = since
+    for (const [topic, partitions] of Object.entries(marks)) {
+      if (topic === 'registry.v1' || !this.#topics.has(topic)) continue
+      this.#newest.set(topic, [...partitions])
+      for (const [partition, { offset }] of partitions.entries()) this.#handle({ topic, partition, offset })
+    }
+    for (const [topic, partitions] of Object.entries(counted))
+      for (const [partition, { offset, id }] of Object.entries(partitions))
+        this.#count({ topic, partition: Number(partition), offset }, id)
+    const restore = this.ledger.restorer()
+    for await (const row of rows()) if (!this.#seen.restore(row)) restore(row)
+  }
+
+  /** The offset behind the last message read, where one was read. */
+  #next(): PartitionOffsets {
+    return Object.fromEntries(
+      [...this.#handled].map(([topic, offsets]) => [
+        topic,
+        Array.from(offsets, (offset: number | undefined) =>
+          offset === undefined || offset < 0 ? undefined : offset + 1,
+        ),
+      ]),
+    )
+  }
+
+  /**
+   * Everything that was read, at this moment, for a reader that goes on from here. undefined while an event is being folded, which is never
+   * between two tasks of the event loop, and after one could not be.
+   */
+  cut(): Cut | undefined {
+    if (this.#folding > 0) return undefined
+    const marks: Record<string, Mark[]> = {}
+    for (const [topic, newest] of this.#newest)
+      if (topic !== 'heads.v1') marks[topic] = Array.from(newest, (each) => markOf(each))
+    const topics = [...this.#lastCounted.keys()].filter((topic) => !readAnew.has(topic))
+    const [seen, state] = [this.#seen.cut(readAnew), this.ledger.cut()]
+    return {
+      takenAt: this.#options.time.now(),
+      since: this.#since,
+      marks,
+      counted: this.counted(topics),
+      rows: (function* rows() {
+        yield* seen
+        yield* state
+      })(),
     }
   }
 
@@ -132,6 +209,9 @@ export class Projection implements AsyncDisposable {
   async #fold(message: Message, isVerified = false): Promise<void> {
     const topic = message.topic as TopicName
     const outcome = await this.#judge(topic, message, isVerified)
+    // The registry and the heads are in no cut, and may wait for each other.
+    const isCut = !readAnew.has(topic)
+    if (isCut) this.#folding++
     if (typeof outcome === 'string') {
       this.#options.onRefused?.(message, outcome)
     } else if (message.timestamp < this.#since && !readFromTheStart.has(topic)) {
@@ -154,6 +234,7 @@ export class Projection implements AsyncDisposable {
       for (const listener of this.#listeners) listener(fact)
     }
     this.#handle(message)
+    if (isCut) this.#folding--
     this.#waiters.wake()
   }
 
@@ -196,7 +277,11 @@ export class Projection implements AsyncDisposable {
     return this.heads.apply(head, hearing) ? 'counts' : 'void'
   }
 
-  #handle({ topic, partition, offset }: Position): void {
+  #handle({ topic, partition, offset, bytes }: Position & { bytes?: Uint8Array }): void {
+    const newest = this.#newest.get(topic) ?? []
+    if (offset > (newest[partition]?.offset ?? -1))
+      newest[partition] = bytes === undefined ? { offset } : { offset, bytes }
+    this.#newest.set(topic, newest)
     const offsets = this.#handled.get(topic) ?? []
     offsets[partition] = Math.max(offsets[partition] ?? -1, offset)
     this.#handled.set(topic, offsets)
@@ -308,6 +393,11 @@ export class Projection implements AsyncDisposable {
     this.#listeners.clear()
     for (const subscription of this.#subscriptions) await subscription[Symbol.asyncDispose]()
   }
+}
+
+function markOf(newest: { offset: number; bytes: Uint8Array } | Mark | undefined): Mark {
+  if (newest === undefined) return { offset: -1 }
+  return 'bytes' in newest ? { offset: newest.offset, hash: sha256(newest.bytes) } : newest
 }
 
 /** Includes the topic, so that an event with the same id on another topic does not answer. */

@@ -1,5 +1,6 @@
 import { otherSpellingOf, sha256 } from '@bailiwick/credentials'
-import type { Verdict } from '@bailiwick/projection'
+import { ServiceError } from '@bailiwick/errors'
+import type { Row, Verdict } from '@bailiwick/projection'
 
 /** More than any bus delivers twice. Beyond that, versions protect everything that changes state. */
 const remembered = 100_000
@@ -33,7 +34,28 @@ export class SeenEvents {
     this.#hashes.set(name, hash)
     if (this.#hashes.size > remembered) this.#hashes.delete(this.#hashes.keys().next().value ?? name)
   }
+
+  /** What it remembers now, oldest first, without the events of these topics. */
+  cut(except: ReadonlySet<string>): Iterable<Row> {
+    const [names, hashes] = [[...this.#hashes.keys()], [...this.#hashes.values()]]
+    return (function* rows(): Generator<Row> {
+      for (const [n, name] of names.entries())
+        if (!except.has(name.slice(0, name.indexOf(' ')))) yield [kind, name, hashes[n]]
+    })()
+  }
+
+  /** Takes a row of a cut, if it is one of its own. */
+  restore([of, name, hash]: Row): boolean {
+    if (of !== kind) return false
+    if (typeof name !== 'string' || typeof hash !== 'string')
+      throw new ServiceError('invariant_broken', "a cut's row of kind seen has no name and hash")
+    this.#hashes.set(name, hash)
+    return true
+  }
 }
+
+/** The kind of its rows in a cut. */
+const kind = 'seen'
 
 /** Unambiguous: neither an event id nor a topic contains a space. */
 const nameOf = ({ topic, key }: Place, id: string) => `${topic} ${id} ${key}`

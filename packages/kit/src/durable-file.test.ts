@@ -64,6 +64,30 @@ describe('a durable write', () => {
     expect(steps.filter((step) => step === 'write')).toHaveLength(4)
   })
 
+  it('writes parts in their order, each before it asks for the next, and leaves the old content if one fails', async () => {
+    const path = join(dir, 'f')
+    const { fs, steps } = tracedFs()
+    async function* parts(last: () => Uint8Array) {
+      yield text('one ')
+      expect(steps.filter((step) => step === 'write')).toHaveLength(1)
+      yield text('two ')
+      yield last()
+    }
+    await writeFileDurably(
+      path,
+      parts(() => text('three')),
+      { fs },
+    )
+    expect(await readFile(path, 'utf8')).toBe('one two three')
+    steps.length = 0
+    const failing = parts(() => {
+      throw new Error('no more')
+    })
+    await expect(writeFileDurably(path, failing, { fs })).rejects.toThrow('no more')
+    expect(await readFile(path, 'utf8')).toBe('one two three')
+    expect(await readdir(dir)).toEqual(['f'])
+  })
+
   it('gives up when the file system takes nothing, instead of asking for ever', async () => {
     const { fs } = tracedFs()
     const full: DurableFs = {

@@ -37,16 +37,19 @@ export interface WriteOptions {
  * new. Resolves once the new content survives a power cut. If it rejects with an error of the file system, nothing changed. If it
  * rejects with `outcome_unknown`, the new content is there but may not last. Of two writers of one path, the last wins.
  */
-export async function writeFileDurably(path: string, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
+export async function writeFileDurably(path: string, bytes: FileContent, options: WriteOptions = {}): Promise<void> {
   await replaceFile(path, bytes, options)
   await syncDirectory(dirname(path), options.fs)
 }
+
+/** The whole content, or its parts in turn, each of which is written before the next one is asked for. */
+export type FileContent = Uint8Array | AsyncIterable<Uint8Array>
 
 /**
  * `writeFileDurably` without its last step. A reader finds all of the old content or all of the new, but until `syncDirectory`
  * of the folder a power cut may bring the old content back. If it rejects, nothing changed.
  */
-export async function replaceFile(path: string, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
+export async function replaceFile(path: string, bytes: FileContent, options: WriteOptions = {}): Promise<void> {
   const { mode = 0o600, fs = systemFs, random = systemRandom } = options
   // In the target's folder, because a rename cannot cross file systems. The random name is one that no attacker can have put a link at.
   const temporary = join(dirname(path), `.${basename(path)}.${Buffer.from(random(8)).toString('hex')}.tmp`)
@@ -59,10 +62,11 @@ export async function replaceFile(path: string, bytes: Uint8Array, options: Writ
   }
 }
 
-async function writeNew(path: string, bytes: Uint8Array, mode: number, fs: DurableFs): Promise<void> {
+async function writeNew(path: string, bytes: FileContent, mode: number, fs: DurableFs): Promise<void> {
   const file = await fs.open(path, 'wx', mode)
   try {
-    await writeWhole(file, bytes)
+    if (bytes instanceof Uint8Array) await writeWhole(file, bytes)
+    else for await (const part of bytes) await writeWhole(file, part)
     // Never repeated: after a failed fsync the kernel may have dropped the pages, and a second fsync would then succeed.
     await file.sync()
   } catch (error) {

@@ -1,0 +1,144 @@
+import type { Bus } from '@bailiwick/bus'
+import type { ServiceName } from '@bailiwick/contracts'
+import { jcsHash, type Trust } from '@bailiwick/credentials'
+import type { DurableFs } from '@bailiwick/kit'
+import type { Row } from '@bailiwick/projection'
+import { codeDigest } from './code-digest.ts'
+import { compareHistory, type Marks } from './same-history.ts'
+import { type FileRefusal, readSnapshot, type SnapshotPlace, writeSnapshot } from './snapshot-file.ts'
+
+/**
+ * Why a start folds everything. `other_code`: other code wrote it. `other_owner`: another service or installation did. `too_old`: it is
+ * older than what a start reads, or of the future. `ahead_of_bus`, `other_history`: the bus is not the one that it was made of.
+ * `unchecked`: the bus did not say. `malformed`: something in it could not be read.
+ */
+export type SnapshotRefusal =
+  | FileRefusal
+  | 'other_code'
+  | 'other_owner'
+  | 'too_old'
+  | 'ahead_of_bus'
+  | 'other_history'
+  | 'unchecked'
+  | 'malformed'
+
+/** A reader's whole state at one moment, except for the registry and the heads, which every start reads anew. */
+export interface Cut {
+  /** ms since the epoch. */
+  takenAt: number
+  /** Messages that the bus took earlier were read for their chains alone. ms since the epoch. */
+  since: number
+  /** The last message read of each partition, those of the registry included. */
+  marks: Marks
+  /** The last event that counts, by topic and partition. */
+  counted: Record<string, Record<string, { offset: number; id: string }>>
+  /** May be read while the state goes on. */
+  rows: Iterable<Row>
+}
+
+/** A cut that was read from a file. */
+export interface Snapshot extends Omit<Cut, 'rows'> {
+  rows(): AsyncIterable<Row>
+}
+
+export interface SnapshotOptions extends SnapshotPlace {
+  /** Called once in a start: how old the snapshot is that it begins with, in ms, or why there is none. */
+  onRead?: (read: { ageMs: number } | { refused: SnapshotRefusal }) => void
+  /** `longestMs`: how long the process did nothing else at a time. */
+  onWritten?: (written: { bytes: number; tookMs: number; longestMs: number }) => void
+  /** Called when none could be written. The next one is tried a minute later. */
+  onError?: (error: unknown) => void
+  /** Default: one minute. */
+  everyMs?: number
+  fs?: DurableFs
+}
+
+export interface Owner {
+  service: ServiceName
+  trust: Trust
+}
+
+interface Header extends Omit<Cut, 'rows'> {
+  code: string
+  owner: string
+}
+
+const everyMs = 60_000
+/** Of the time between two snapshots at most this part is spent on one. */
+const shareOfTime = 20
+/** How far the clock may have been set back since. */
+const aheadMs = 60_000
+
+const ownerOf = ({ service, trust }: Owner) => `${service} ${jcsHash(trust)}`
+
+/** The snapshot of this service, if it can stand for the history of this bus; otherwise why not. Never rejects. */
+export async function readOwnSnapshot(
+  options: SnapshotOptions,
+  { owner, bus, now, lookbackMs }: { owner: Owner; bus: Pick<Bus, 'ends' | 'follow'>; now: number; lookbackMs: number },
+): Promise<Snapshot | SnapshotRefusal> {
+  const text = await readSnapshot(options)
+  if (typeof text === 'string') return text
+  const header = JSON.parse(text.header) as Header
+  if (header.owner !== ownerOf(owner)) return 'other_owner'
+  if (header.code !== codeDigest()) return 'other_code'
+  if (!(now - lookbackMs < header.takenAt && header.takenAt <= now + aheadMs)) return 'too_old'
+  const { takenAt, since, counted } = header
+  const { marks } = header
+  const history = await compareHistory(bus, marks).catch(() => 'unchecked' as const)
+  if (history !== 'same') return history
+  return { takenAt, since, counted, marks, rows: () => text.rows() }
+}
+
+/**
+ * Writes the snapshot of a reader every minute, if it has read anything since. Dispose of it after the reader: it then writes the last one,
+ * with everything that was read.
+ */
+export class SnapshotKeeper implements AsyncDisposable {
+  readonly #options: SnapshotOptions & { owner: Owner; monotonic: () => number; cut: () => Cut | undefined }
+  readonly #timer: NodeJS.Timeout
+  #writing: Promise<void> | undefined
+  #notBefore = 0
+  #written: string | undefined
+
+  /** `cut`: undefined at a moment at which there is none. */
+  constructor(options: SnapshotOptions & { owner: Owner; monotonic: () => number; cut: () => Cut | undefined }) {
+    this.#options = options
+    this.#timer = setInterval(() => {
+      if (options.monotonic() < this.#notBefore) return
+      this.#writing ??= this.#write().finally(() => {
+        this.#writing = undefined
+      })
+    }, options.everyMs ?? everyMs)
+    this.#timer.unref()
+  }
+
+  async #write(): Promise<void> {
+    const { monotonic, onWritten, onError, fs, owner } = this.#options
+    try {
+      const cut = this.#options.cut()
+      if (cut === undefined) return
+      const { rows, ...at } = cut
+      const marks = JSON.stringify(at.marks)
+      if (marks === this.#written) return
+      const begun = monotonic()
+      const header: Header = { code: codeDigest(), owner: ownerOf(owner), ...at }
+      const { bytes, longestMs } = await writeSnapshot(
+        this.#options,
+        { header: JSON.stringify(header), rows },
+        { fs, monotonic },
+      )
+      this.#written = marks
+      const tookMs = monotonic() - begun
+      this.#notBefore = monotonic() + shareOfTime * tookMs
+      onWritten?.({ bytes, tookMs, longestMs })
+    } catch (error) {
+      onError?.(error)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#writing
+    await this.#write()
+  }
+}
