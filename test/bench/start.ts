@@ -21,6 +21,13 @@ interface Start {
   events: number
   decisions: number
   rss: number
+  /** What it began with. */
+  snapshot?: { ageMs: number } | { refused: string }
+}
+
+/** What it prints at its end. */
+interface Written {
+  written: { bytes: number; tookMs: number; longestMs: number }
 }
 
 /** How long each service reads until its state is folded, and what that costs an event. */
@@ -30,12 +37,19 @@ export async function measureStart(bench: Bench): Promise<Measure> {
   const rows: Row[] = []
   for (const service of services) {
     bench.progress(`start: ${service}`)
-    const { stdout } = await run(process.execPath, [join(import.meta.dirname, 'start-main.ts'), data, service])
-    const start = JSON.parse(stdout) as Start
+    const { start, written } = await started(data, service)
     const reads = service === 'policy-decision' || service === 'approval'
     if (reads && start.decisions < count) throw new Error(`${service} knows ${start.decisions} decisions of ${count}`)
     rows.push({ name: service, value: start.ms / 1000, unit: 's' })
     if (!reads) continue
+    const { start: again } = await started(data, service)
+    if (again.decisions !== start.decisions || !again.snapshot || 'refused' in again.snapshot)
+      throw new Error(`${service} began with ${JSON.stringify(again.snapshot)}: ${again.decisions} decisions`)
+    rows.push(
+      { name: `${service}, from its snapshot`, value: again.ms / 1000, unit: 's' },
+      { name: `${service}, size of its snapshot`, value: written.bytes / 2 ** 20, unit: 'MiB' },
+      { name: `${service}, longest pause while it writes one`, value: written.longestMs, unit: 'ms' },
+    )
     rows.push(
       { name: `${service}, CPU an event`, value: (start.cpuMs * 1000) / start.events, unit: 'µs' },
       { name: `${service}, CPU an event on its own thread`, value: (start.threadMs * 1000) / start.events, unit: 'µs' },
@@ -50,9 +64,19 @@ export async function measureStart(bench: Bench): Promise<Measure> {
       `decisions under ${trees} live grants, each with its outcome: ${(2 * count).toLocaleString('en-US')} events, signed, ` +
       'numbered and chained with the key of policy-decision. Each in a process of its own, whose own start is not counted. ' +
       'Signatures are verified in other threads, which is why the CPU of the whole process is more than that of its thread. ' +
-      'Evidence and issuer read no decisions.',
+      'Evidence and issuer read no decisions. The second start of a service begins with the snapshot that the first one left; ' +
+      'the pause is the longest time for which writing it kept the process from everything else.',
     rows,
   }
+}
+
+/** One start of the service, which begins with the snapshot of the one before it, if there was one. */
+async function started(data: string, service: string): Promise<{ start: Start; written: Written['written'] }> {
+  const snapshot = join(data, 'bench-snapshots', service)
+  const main = join(import.meta.dirname, 'start-main.ts')
+  const { stdout } = await run(process.execPath, [main, data, service, snapshot])
+  const [first = '', last = '{}'] = stdout.trim().split('\n')
+  return { start: JSON.parse(first) as Start, written: (JSON.parse(last) as Written).written }
 }
 
 /** A data directory with that many decisions, from a system that has ended. */

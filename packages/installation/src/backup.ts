@@ -9,7 +9,7 @@ import {
   renameSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 import { parseStrictJson } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
@@ -108,7 +108,7 @@ function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
-    .filter((name) => name !== 'backup.json' && name !== settledName && !isLock(name))
+    .filter((name) => name !== 'backup.json' && name !== settledName && !isLock(name) && !isSnapshot(name))
     .sort()
 }
 
@@ -117,6 +117,9 @@ function filesIn(folder: string): string[] {
  * a process's lock as soon as the process closes the file anywhere, for example after a copy.
  */
 const isLock = (name: string) => [paths('').busLock, paths('').logLock].includes(name)
+
+/** Not copied: a snapshot is of one bus at one time, and every start can do without. */
+const isSnapshot = (name: string) => name.startsWith(`${paths('').snapshots}${sep}`)
 
 function copyFiles(names: readonly string[], from: string, to: string): void {
   for (const name of names) {

@@ -81,6 +81,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
       time: clock,
       newEventId: () => newId('evt', clock.now(), random),
       maxStalenessMs: config.maxStalenessMs,
+      snapshots: adapters.snapshots?.('approval'),
       onFatal,
       onHeadError: (err) => logger.warn({ err }, 'a head could not be published'),
       onStanding,

@@ -83,6 +83,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
       time: clock,
       newEventId: () => newId('evt', clock.now(), random),
       maxStalenessMs: config.maxStalenessMs,
+      snapshots: adapters.snapshots?.('issuer'),
       onFatal,
       onHeadError: (err) => logger.warn({ err }, 'a head could not be published'),
       onStanding,

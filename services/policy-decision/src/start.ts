@@ -91,6 +91,7 @@ export async function startPolicyDecision(
     time: clock,
     newEventId,
     maxStalenessMs: config.maxStalenessMs,
+    snapshots: adapters.snapshots?.('policy-decision'),
     onFatal,
     onHeadError: (err) => logger.warn({ err }, 'a head could not be published'),
   })

@@ -61,7 +61,12 @@ export async function writeHistory(options: {
   const { bus, system, like, grants, count } = options
   const key: SigningKey<'pdp-event'> = readKeyFile(paths(system.data).keys('policy-decision'), 'event', 'pdp-event')
   const outcomeKey = sampleKey(system.data, 'point-outcome')
-  const trees = grants.map((grant): Tree => ({ ...grant, version: 0, head: undefined }))
+  // The tree of the real decision goes on behind it. From version 1 again, every event of it would be void.
+  const { event: real } = like
+  const trees = grants.map((grant): Tree => {
+    const isOfReal = grant.grantId === real.partitionkey
+    return { ...grant, version: isOfReal ? (real.version ?? 0) : 0, head: isOfReal ? real.id : undefined }
+  })
   const source = '/policy-decision/bench'
   let sequence = 0
   let previous = like.predecessor

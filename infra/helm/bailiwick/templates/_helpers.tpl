@@ -153,6 +153,8 @@ spec:
             # The ingress controller speaks TLS to the outside; network policies let only the front in.
             - { name: BAILIWICK_TLS, value: terminated }
             - { name: BAILIWICK_METRICS, value: anyone }
+            # The data folder is in memory, and ends with the pod.
+            - { name: BAILIWICK_SNAPSHOTS, value: "off" }
             - { name: BAILIWICK_KAFKA_PASSWORD_FILE, value: /data/kafka-password }
             {{- include "bailiwick.kafkaEnv" $root | nindent 12 }}
             {{- range $setting, $value := .env }}

@@ -13,6 +13,7 @@ import { observedBus } from '../observe/observe-bus.ts'
 import { commonSettings } from '../settings/settings.ts'
 import type { OnWait } from './once-it-answers.ts'
 import { openServers } from './open-servers.ts'
+import { openSnapshots, type Snapshots } from './snapshots.ts'
 import { assertSoftwareApproverContained } from './software-approver.ts'
 
 const settingsSchema = z.object(commonSettings(0))
@@ -55,6 +56,8 @@ export interface Adapters {
   http: HttpServer
   /** For the CLI on this machine. */
   operator: HttpServer
+  /** Where the service keeps its state from one start to the next. Absent, or undefined: each start reads everything. */
+  snapshots?: (service: string) => Snapshots | undefined
   /** The process must stop: state is no longer known. */
   onFatal: (error: unknown) => void
 }
@@ -113,6 +116,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
       publicUrl,
       maxStalenessMs: config.BAILIWICK_MAX_STALENESS,
     },
+    snapshots: (service) => openSnapshots(service, { data, folder: config.BAILIWICK_SNAPSHOTS, secret, logger }),
     key: (service, name, purpose) => openRotatingKey({ folder: paths(data).keys(service), name, purpose, secret }),
     async listen() {
       if (backupMark(data) !== undefined)

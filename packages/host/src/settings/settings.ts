@@ -25,6 +25,11 @@ import {
  */
 export const commonSettings = (defaultPort: number) => ({
   BAILIWICK_DATA: setting('Folder for all stored data.', '/var/lib/bailiwick', z.string().default('.bailiwick')),
+  BAILIWICK_SNAPSHOTS: setting(
+    'Folder in which a service keeps its state for its next start ([snapshots](../operate/snapshots.md)), or `off`. Without it: `snapshots` in `BAILIWICK_DATA`.',
+    '/var/cache/bailiwick',
+    z.string().min(1).optional(),
+  ),
   BAILIWICK_PUBLIC_URL: setting(
     'The public address, for which the installation was made: an origin. Without it: the one that `trust.json` names, and `http://localhost:<port>` for all in one and for `--plain`.',
     'https://bailiwick.example',
