@@ -155,9 +155,10 @@ export class Projection implements AsyncDisposable {
   cut(): Cut | undefined {
     if (this.#folding > 0) return undefined
     const marks: Record<string, Mark[]> = {}
-    for (const [topic, newest] of this.#newest)
-      if (topic !== 'heads.v1') marks[topic] = Array.from(newest, (each) => markOf(each))
-    const topics = [...this.#lastCounted.keys()].filter((topic) => !readAnew.has(topic))
+    // In an order that does not depend on how this reader came to know it: the same state is the same text.
+    for (const topic of [...this.#newest.keys()].sort())
+      if (topic !== 'heads.v1') marks[topic] = Array.from(this.#newest.get(topic) ?? [], (each) => markOf(each))
+    const topics = [...this.#lastCounted.keys()].filter((topic) => !readAnew.has(topic)).sort()
     const [seen, state] = [this.#seen.cut(readAnew), this.ledger.cut()]
     return {
       takenAt: this.#options.time.now(),

@@ -26,9 +26,8 @@ export class Chains {
 
   /** Its state as it is now. */
   cut(): Iterable<Row> {
-    return [...this.#newest.values()].map(
-      ({ source, sequence, hash, at }) => ['chain', source, sequence, hash, at] as const,
-    )
+    const services = [...this.#newest].sort(([a], [b]) => (a < b ? -1 : 1))
+    return services.map(([, { source, sequence, hash, at }]) => ['chain', source, sequence, hash, at] as const)
   }
 
   /** What was read of a service elsewhere may be newer. */

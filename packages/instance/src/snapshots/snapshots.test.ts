@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
 import { type DurableFs, systemFs } from '@bailiwick/kit'
+import type { Row } from '@bailiwick/projection'
 import { anEvent, at, idOf } from '@bailiwick/projection/events-fixture'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -36,9 +37,21 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-/** A state without the moment at which it was cut, to the last byte. */
+/**
+ * A state without the moment at which it was cut, to the last byte. Sorted, with each ALLOW complete in its own line: partitions have no
+ * order among each other, so two readers may know the same of them in another order.
+ */
 function textOf({ since, marks, counted, rows }: Cut): string {
-  return [JSON.stringify({ since, marks, counted }), ...[...rows].map((row) => JSON.stringify(row))].join('\n')
+  let root: unknown
+  const commons: Row[] = []
+  const lines: string[] = []
+  for (const row of rows) {
+    if (row[0] === 'common') commons.push(row)
+    else if (row[0] === 'allow') lines.push(JSON.stringify([root, commons[row[1] as number], ...row.slice(2)]))
+    else lines.push(JSON.stringify(row))
+    if (row[0] === 'tree') root = row[1]
+  }
+  return [JSON.stringify({ since, marks, counted }), ...lines.sort()].join('\n')
 }
 const cutOf = (projection: Projection): Cut => {
   const cut = projection.cut()
@@ -61,14 +74,19 @@ const read = (installation: Installation, more: { owner?: Owner; now?: number; k
 /** The installation's services, and events of theirs in any number. */
 async function begun(): Promise<{ installation: Installation; write: (count: number, kind: number) => Promise<void> }> {
   const installation = await Installation.open()
-  const { projection } = await installation.reader(['revocations.v1'])
-  const issuer = installation.producer(projection)
-  await issuer.publish('registry.v1', [keyDraft('issuer'), keyDraft('approval'), keyDraft('policy-decision')])
+  const writer = async () => {
+    const { projection } = await installation.reader(['revocations.v1'])
+    return { bus: installation.bus, projection, issuer: installation.producer(projection) }
+  }
+  let by = await writer()
+  await by.issuer.publish('registry.v1', [keyDraft('issuer'), keyDraft('approval'), keyDraft('policy-decision')])
   let n = 0
   const versions = new Map<string, number>()
   const say = async (topic: TopicName, event: DecodedEvent, service: 'issuer' | 'policy-decision') =>
     await installation.bus.publish(topic, [signed(event, keys[service])])
   const write = async (count: number, kind: number) => {
+    if (by.bus !== installation.bus) by = await writer()
+    const { issuer, projection } = by
     for (let done = 0; done < count; done++) {
       n++
       const root = idOf('grt', (n * 7 + kind) % 5)
@@ -87,7 +105,7 @@ async function begun(): Promise<{ installation: Installation; write: (count: num
         const data = {
           decision_id: idOf('dec', n),
           call_id: `call-${String(n).padStart(16, '0')}`,
-          proof_id: String(n).padStart(43, 'p'),
+          proof_id: `${String(n).padStart(42, 'p')}A`,
         }
         const event = anEvent('decisions.v1', 'decision.allowed', { ...told, subject: data.decision_id, version, data })
         const { after: _, ...rest } = event.data as { after?: string }
