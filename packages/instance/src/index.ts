@@ -10,5 +10,4 @@ export {
 } from './participant.ts'
 export { type Draft, Producer, type ProducerOptions, type Published } from './producer.ts'
 export { Projection, type ProjectionOptions, type Time } from './projection.ts'
-export type { SnapshotOptions } from './snapshots/snapshots.ts'
 export type { Standing } from './succession.ts'

@@ -43,7 +43,7 @@ export async function writeFileDurably(path: string, bytes: FileContent, options
 }
 
 /** The whole content, or its parts in turn, each of which is written before the next one is asked for. */
-export type FileContent = Uint8Array | AsyncIterable<Uint8Array>
+type FileContent = Uint8Array | AsyncIterable<Uint8Array>
 
 /**
  * `writeFileDurably` without its last step. A reader finds all of the old content or all of the new, but until `syncDirectory`

@@ -5,13 +5,13 @@ import { anEvent, at, idOf } from './events.fixture.ts'
 import { Ledger } from './ledger.ts'
 
 /** One move of a writer. Its content and its version depend on what the writer knows. */
-export interface Move {
+interface Move {
   topic: 'approvals.v1' | 'grants.v1' | 'revocations.v1' | 'decisions.v1'
   entity: number
   act: number
   n: number
 }
-export const someMove: fc.Arbitrary<Move> = fc.record({
+const someMove: fc.Arbitrary<Move> = fc.record({
   topic: fc.constantFrom('approvals.v1', 'grants.v1', 'revocations.v1', 'decisions.v1'),
   entity: fc.integer({ min: 1, max: 2 }),
   act: fc.nat(20),
@@ -35,7 +35,7 @@ const grantTypes = ['grant.created', 'grant.suspended', 'grant.resumed', 'grant.
 const decisionTypes = ['decision.allowed', 'outcome.reported', 'outcome.missing', 'decision.abandoned'] as const
 
 /** The event that a writer with the knowledge of `ledger` would publish next. */
-export function drafted(ledger: Ledger, { topic, entity, act, n }: Move, id: string): Told {
+function drafted(ledger: Ledger, { topic, entity, act, n }: Move, id: string): Told {
   const grt = idOf('grt', entity)
   const req = idOf('req', entity)
   const told = { id, time: at(act) }

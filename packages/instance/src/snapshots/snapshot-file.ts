@@ -16,7 +16,7 @@ export interface SnapshotPlace {
 export type FileRefusal = 'missing' | 'unreadable' | 'torn' | 'forged'
 
 /** What is in the file: one JSON text, and the rows after it. */
-export interface SnapshotText {
+interface SnapshotText {
   header: string
   rows(): AsyncIterable<Row>
 }
