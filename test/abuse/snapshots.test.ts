@@ -23,7 +23,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { holding, operatorAt } from './operator.ts'
 import { answered, Scene } from './scene.ts'
 
-// A snapshot is state that a start believes. Whoever writes into its folder must gain nothing: at worst a start reads everything.
+// A snapshot is state that a start believes. An attacker who writes into its folder must gain nothing: at worst a start reads everything.
 
 const home = mkdtempSync(join(tmpdir(), 'abuse-snapshots-'))
 const ports = { port: await freePort(), invoicesPort: await freePort() }
@@ -50,9 +50,9 @@ interface Told {
 function hearing(): Told & { logger: ReturnType<typeof makeLogger> } {
   const starts: Record<string, string> = {}
   const write = (line: string) => {
-    const said = JSON.parse(line) as { snapshot?: string; refused?: string; ageMs?: number; msg: string }
+    const said = JSON.parse(line) as { snapshot?: string; refused?: string; age_ms?: number; msg: string }
     if (said.snapshot === undefined) return
-    starts[said.snapshot] ??= said.refused ?? (said.ageMs === undefined ? said.msg : 'used')
+    starts[said.snapshot] ??= said.refused ?? (said.age_ms === undefined ? said.msg : 'used')
   }
   return { starts, logger: makeLogger({ service: 'test', level: 'info', destination: { write } }) }
 }
@@ -163,7 +163,7 @@ describe('a file that is not the snapshot of this service, of this bus, by this 
       },
     ],
     [
-      'a pipe that nobody writes',
+      'a pipe without a writer',
       'unreadable',
       (data) => {
         rmSync(pathOf(data))
@@ -205,7 +205,7 @@ it(
     const data = join(home, 'restored')
     expect((await operatorAt(data)('restore', backup)).code).toBe(0)
     expect(readdirSync(data)).not.toContain('snapshots')
-    // Somebody puts them there, from the disk as it was last: they hold a later history of the same installation.
+    // An attacker puts them there, from the disk as it was last: they hold a later history of the same installation.
     cpSync(join(later, 'snapshots'), join(data, 'snapshots'), { recursive: true })
     for (const service of services)
       copyFileSync(

@@ -40,7 +40,7 @@ it('say why a start reads everything: a missing one is usual, every other is a w
   snapshots?.onRead({ refused: 'missing' })
   snapshots?.onRead({ refused: 'forged' })
   snapshots?.onError(new Error('full'))
-  expect(lines.map(({ level, refused, ageMs }) => [level, refused ?? ageMs])).toEqual([
+  expect(lines.map(({ level, refused, age_ms }) => [level, refused ?? age_ms])).toEqual([
     ['info', 5],
     ['info', 'missing'],
     ['warn', 'forged'],

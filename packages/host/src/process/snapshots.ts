@@ -38,9 +38,9 @@ export function openSnapshots(
     path: join(folder, service),
     key,
     onRead(read) {
-      if ('ageMs' in read) log.info(read, 'starts from a snapshot')
-      else if (read.refused === 'missing') log.info(read, 'no snapshot: everything is read')
-      else log.warn(read, 'the snapshot is not used: everything is read')
+      if ('ageMs' in read) log.info({ age_ms: read.ageMs }, 'starts from a snapshot')
+      else if (read.refused === 'missing') log.info({ refused: read.refused }, 'no snapshot: everything is read')
+      else log.warn({ refused: read.refused }, 'the snapshot is not used: everything is read')
     },
     onWritten: (written) => log.debug(written, 'snapshot written'),
     onError: (err) => log.warn({ err }, 'no snapshot could be written: the next start reads more'),

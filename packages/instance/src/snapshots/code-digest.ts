@@ -20,7 +20,7 @@ let known: string | undefined
 
 /**
  * Names the code that folds: SHA-256 of its files. Code that differs in one byte never reads a snapshot of the other, so no change of a
- * state's form or meaning needs a version that somebody must remember to raise.
+ * state's form or meaning needs a version that a developer must remember to raise.
  */
 export function codeDigest(): string {
   known ??= digestOf(folding.map((name) => join(packages, name, 'src')))

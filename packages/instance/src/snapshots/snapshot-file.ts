@@ -109,7 +109,7 @@ async function* rowsOf(bytes: Buffer, begin: number, end: number): AsyncGenerato
   }
 }
 
-/** Follows no link, and waits for no pipe. Read whole before anything is checked, so that nobody can change it in between. */
+/** Follows no link, and waits for no pipe. Read whole before anything is checked, so that it cannot change in between. */
 async function bytesOf(path: string): Promise<Buffer | FileRefusal> {
   try {
     const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)

@@ -296,7 +296,7 @@ describe('a snapshot that is not this state’s (V7, V12)', () => {
       },
     ],
     [
-      'a pipe that nobody writes',
+      'a pipe without a writer',
       'unreadable',
       () => {
         rmSync(path)
