@@ -139,10 +139,10 @@ describe('a start from a snapshot', () => {
           rmSync(path, { force: true })
           const { installation, write } = await begun()
           await using _ = installation
-          for (const [count, kind] of before) await write(count, kind)
+          for (const each of before) await write(...each)
           const first = await all(installation)
           expect(await keep(cutOf(first))).toEqual([])
-          for (const [count, kind] of after) await write(count, kind)
+          for (const each of after) await write(...each)
           const snapshot = await read(installation)
           if (typeof snapshot === 'string') throw new Error(snapshot)
           const restored = await all(installation, snapshot)
