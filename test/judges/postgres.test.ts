@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pythonWithPackages, run } from '../consumers/programs.ts'
 import { openPostgresWorld, type PostgresWorld, postgresAuthority } from '../e2e/postgres-world.ts'
 
-/* Clients of PostgreSQL that nobody here wrote, unchanged: pg, psycopg and JDBC, on Debian's PostgreSQL and on 18. psql is in test/e2e. */
+/* Clients of PostgreSQL, as others made them: pg, psycopg and JDBC, on Debian's PostgreSQL and on 18. psql is in test/e2e. */
 
 const here = join(import.meta.dirname, 'postgres')
 const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:build-classpath'

@@ -58,6 +58,9 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   'agent mcp': [
     '--gateway https://gateway.example --server billing --agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json',
   ],
+  'agent postgres': [
+    '--gateway https://gateway.example --database orders --grant grt_… --agent spiffe://bailiwick.local/agent/reconciler/i1 --key agent.json',
+  ],
   'registry list': ['', 'agent'],
   'registry get': ['rule tasks'],
   'registry groups': [''],

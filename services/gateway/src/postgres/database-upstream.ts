@@ -22,11 +22,12 @@ export interface DatabaseUpstreamOptions {
   logger: Pick<Logger, 'info' | 'warn'>
 }
 
+/** How long a session may go on once its client has closed its side. */
+const lingerMs = 2000
+
 /** A database as the upstream of a relay: it has a role lent for each permit, and passes on what its session says and hears. */
 export class DatabaseUpstream implements Upstream {
   readonly #options: DatabaseUpstreamOptions
-  /** Roles that are being taken back. */
-  readonly #ending = new Set<Promise<void>>()
 
   constructor(options: DatabaseUpstreamOptions) {
     this.#options = options
@@ -54,7 +55,7 @@ export class DatabaseUpstream implements Upstream {
     const over = AbortSignal.any([signal, lost.signal])
     const seconds = entry.minutes * 60
     const { isLogged } = await keeper.lend({ template: entry.template, role, verifier, seconds }, onLost)
-    const end = () => this.#takeBack(role, onLost)
+    const end = () => void keeper.reclaim(role)
     let session: LoggedIn
     try {
       const settings = { ...wanted.settings, application_name: decisionId }
@@ -90,14 +91,8 @@ export class DatabaseUpstream implements Upstream {
     }
   }
 
-  #takeBack(role: string, onLost: () => void): void {
-    const ending = this.#options.keeper.reclaim(role, onLost)
-    this.#ending.add(ending)
-    void ending.finally(() => this.#ending.delete(ending))
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#ending)
+    // Its roles end with the keeper.
   }
 }
 
@@ -156,9 +151,11 @@ function flowing(
         done(error as Error)
       }
     },
-    // The client has gone, with or without Terminate. What still runs for it ends with its session.
+    // The server closes its side at once if nothing runs. A statement would keep it from noticing that the client has gone.
     final(done) {
       socket.end()
+      const timer = setTimeout(() => socket.destroy(), lingerMs)
+      socket.once('close', () => clearTimeout(timer))
       done()
     },
   })

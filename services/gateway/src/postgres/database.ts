@@ -111,7 +111,6 @@ export class Database implements Behind {
     const idle = this.#calls.retire()
     this.#closing.abort()
     await idle
-    await this.#upstream[Symbol.asyncDispose]()
     await this.#keeper[Symbol.asyncDispose]()
   }
 }

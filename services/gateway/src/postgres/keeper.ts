@@ -32,11 +32,12 @@ export class Keeper implements AsyncDisposable {
   readonly #options: KeeperOptions
   readonly #queue = new SerialQueue({ max: mostWaiting, maxPerKey: mostWaiting })
   readonly #timer: NodeJS.Timeout
-  /** Roles that the database could not take back yet. */
+  /** What is lent, or may be, and what to call once if the connection breaks: its loans are then strays. */
+  readonly #lent = new Map<string, () => void>()
+  /** Roles to take back, which the database could not do yet. */
   readonly #owed = new Set<string>()
-  /** Called once if the connection breaks: its loans are then strays. */
-  readonly #onLost = new Set<() => void>()
   #session: LoggedIn | undefined
+  #isClosing = false
   #isClosed = false
   /** Whether the last sweep failed: said once, not every time. */
   #isFailing = false
@@ -55,13 +56,14 @@ export class Keeper implements AsyncDisposable {
     { template, role, verifier, seconds }: { template: string; role: string; verifier: string; seconds: number },
     onLost: () => void,
   ): Promise<{ isLogged: boolean }> {
-    this.#onLost.add(onLost)
+    if (this.#isClosing) throw new ServiceError('upstream_unreachable', 'the database')
+    this.#lent.set(role, onLost)
     try {
       const parameters = [template, role, verifier, String(seconds)]
       const lent = await this.#ask('SELECT bailiwick.lend($1, $2, $3, $4::integer)', parameters)
       return { isLogged: lent === 't' }
     } catch (error) {
-      this.#onLost.delete(onLost)
+      this.#lent.delete(role)
       if (error instanceof Refused) {
         this.#options.logger.warn({ database: this.#options.name, reason: error.message }, 'no role was lent')
         throw new ServiceError('postgres_role_not_lent')
@@ -83,8 +85,8 @@ export class Keeper implements AsyncDisposable {
   }
 
   /** Ends the sessions of a role, and drops it: now, or once the database can. Never rejects. */
-  async reclaim(role: string, onLost: () => void): Promise<void> {
-    this.#onLost.delete(onLost)
+  async reclaim(role: string): Promise<void> {
+    this.#lent.delete(role)
     this.#owed.add(role)
     await this.#takeBack(role)
   }
@@ -105,7 +107,7 @@ export class Keeper implements AsyncDisposable {
       this.#isFailing = false
       for (const role of this.#owed) await this.#takeBack(role)
     } catch (err) {
-      if (!this.#isFailing && !this.#isClosed)
+      if (!this.#isFailing && !this.#isClosing)
         this.#options.logger.warn({ err, database: this.#options.name }, 'STRAY ROLES CANNOT BE LOOKED FOR')
       this.#isFailing = true
     }
@@ -134,15 +136,18 @@ export class Keeper implements AsyncDisposable {
     this.#session = session
     session.socket.once('close', () => {
       this.#session = undefined
-      for (const onLost of this.#onLost) onLost()
-      this.#onLost.clear()
+      for (const onLost of this.#lent.values()) onLost()
     })
     return session
   }
 
+  /** Takes back all that is lent. What cannot be taken back now is a stray from now on. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
-    for (const role of this.#owed) await this.#takeBack(role)
+    this.#isClosing = true
+    // What is being lent is lent by then.
+    await this.#queue.serially('', async () => undefined)
+    for (const role of [...this.#lent.keys(), ...this.#owed]) await this.#takeBack(role)
     this.#isClosed = true
     this.#session?.wire.send(messageOf('X'))
     this.#session?.socket.destroySoon()
