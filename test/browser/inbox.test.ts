@@ -77,7 +77,7 @@ describe.skipIf(noBrowser)('the inbox while others use it too, in Chromium', () 
     const other = shown === first ? second : first
     await denyElsewhere(shown)
     await gone(shown)
-    await inPane().getByText('Denied by owner. It can no longer be answered.').waitFor()
+    await inPane().getByRole('status').getByText('Denied by owner. It can no longer be answered.').waitFor()
     await isShown(shown)
     for (const key of ['a', 'd', 'n', 'x']) await page.keyboard.press(key)
     expect(await dialogs()).toBe(0)

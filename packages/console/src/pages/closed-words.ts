@@ -7,6 +7,14 @@ const closings: Partial<Record<RequestDetail['state'], string>> = {
   withdrawn: 'Withdrawn',
 }
 
+/** The same, with everyone who signed an approval, where the page knows them. */
+export function answeredWords(request: RequestDetail): string {
+  const signers = request.kind === 'access' && request.answer?.grant_id ? request.answer.by : []
+  return signers.length === 0
+    ? closedWords(request)
+    : `Approved by ${signers.join(', ')}. It can no longer be answered.`
+}
+
 type Closed = Pick<RequestDetail, 'state' | 'closed_by' | 'signed_by'> & { rule: { quorum: number } | null }
 
 /** How a request ended, and by whom. */

@@ -24,6 +24,7 @@ import { Visible } from '../ui/visible.tsx'
 import { AgentLately } from './agent-lately-card.tsx'
 import { DenyDialog, StatementDialog, TakeBackDialog } from './answer-dialogs.tsx'
 import { neighbour, takeNext } from './answer-queue.ts'
+import { answeredWords } from './closed-words.ts'
 import { Earlier, Prose, Similar, Since, WhoAsks } from './evidence.tsx'
 import { ExactArguments } from './exact-arguments.tsx'
 import { KeysDialog } from './keys-dialog.tsx'
@@ -112,11 +113,6 @@ function Request({ request, me, beside }: { request: RequestDetail; me: Me; besi
       {beside ? (
         <p className="crumb">
           <Link to={`/console/requests/${id}`}>Open on its own page</Link>
-          {beside.onNext && !request.open ? (
-            <button type="button" onClick={beside.onNext}>
-              Next request <kbd>j</kbd>
-            </button>
-          ) : null}
         </p>
       ) : (
         <p className="crumb">
@@ -124,6 +120,18 @@ function Request({ request, me, beside }: { request: RequestDetail; me: Me; besi
           {next ? <Link to={`/console/requests/${next}`}>Next →</Link> : null}
         </p>
       )}
+      {beside && !request.open ? (
+        <p className="note answered" role="status">
+          <strong>
+            <Visible text={answeredWords(request)} />
+          </strong>
+          {beside.onNext ? (
+            <button type="button" onClick={beside.onNext}>
+              Next request <kbd>j</kbd>
+            </button>
+          ) : null}
+        </p>
+      ) : null}
       <Head request={request} isPage={beside === undefined} />
       {request.kind === 'registry' || request.agent_stopped === null ? null : <Stopped stop={request.agent_stopped} />}
       <div className="columns">
