@@ -11,6 +11,7 @@ import { gitEntry, gitRegistryEntry } from '@bailiwick/gateway/git-entry'
 import { pinServer } from '@bailiwick/gateway/pin'
 import { sessionEntry } from '@bailiwick/gateway/session-entry'
 import { sessionRegistryEntry } from '@bailiwick/gateway/session-manifest'
+import { sshEntry, sshRegistryEntry } from '@bailiwick/gateway/ssh-entry'
 import { type Gateway, startGateway } from '@bailiwick/gateway/start'
 import { type Logger, logger as makeLogger, metrics, readConfig } from '@bailiwick/host'
 import type { InitialEntities } from '@bailiwick/installation'
@@ -61,6 +62,8 @@ export interface GatewayWorldOptions {
   databases?: Record<string, object>
   /** Web applications in which the gateway holds a session: their entries in gateway.yaml, and what each operation does. */
   sessions?: Record<string, { entry: Record<string, unknown>; tools?: Record<string, object> }>
+  /** Hosts to log in to: their entries in gateway.yaml. */
+  sshs?: Record<string, object>
   /** APIs behind other proxies: their entries in gateway.yaml and, for those with operations, what each operation does. */
   authorize?: Record<string, { entry: { url: string; address: string } & object; tools?: Record<string, object> }>
   /** Whether Envoy may ask over gRPC (`gateway.grpcUrl`). */
@@ -148,6 +151,7 @@ export class GatewayWorld implements AsyncDisposable {
     gits = {},
     databases = {},
     sessions = {},
+    sshs = {},
     authorize = {},
     grpc = false,
     system: parts = {},
@@ -184,6 +188,7 @@ export class GatewayWorld implements AsyncDisposable {
           git: gits,
           postgres: databases,
           session: entriesOf(sessions),
+          ssh: sshs,
           authorize: entriesOf(authorize),
           ...more,
           mcp: change({ billing: { ...billing, ...pin('billing') }, local: { ...local, ...pin('local') } }),
@@ -220,6 +225,8 @@ export class GatewayWorld implements AsyncDisposable {
       const harmless = Object.fromEntries(Object.keys(drafted.tools).map((tool) => [tool, { labels: [] }]))
       servers.push({ type: 'tool-server', value: { ...drafted, tools: { ...harmless, ...tools } } } as never)
     }
+    for (const [name, entry] of Object.entries(sshs))
+      servers.push({ type: 'tool-server', value: sshRegistryEntry(name, sshEntry.parse(entry)) } as never)
     const [caller, outcome] = [generateKey('pep-caller'), generateKey('outcome')]
     writeKeyFile(join(folder, 'keys'), 'gateway-caller', caller)
     writeKeyFile(join(folder, 'keys'), 'gateway-outcome', outcome)
@@ -232,7 +239,7 @@ export class GatewayWorld implements AsyncDisposable {
         resources: [
           { type: 'tool', id_prefix: 'billing/' },
           { type: 'tool', id_prefix: 'local/' },
-          ...Object.keys({ ...gits, ...databases, ...sessions }).map((name) => ({
+          ...Object.keys({ ...gits, ...databases, ...sessions, ...sshs }).map((name) => ({
             type: 'tool',
             id_prefix: `${name}/`,
           })),
@@ -245,6 +252,7 @@ export class GatewayWorld implements AsyncDisposable {
           ...Object.keys(gits).map((name) => `${url}/git/${name}`),
           ...Object.keys(databases).map((name) => `${url}/postgres/${name}`),
           ...Object.keys(sessions).map((name) => `${url}/session/${name}`),
+          ...Object.keys(sshs).map((name) => `${url}/ssh/${name}`),
           ...Object.entries(apis).map(([name, { entry }]) =>
             entry.host === undefined ? `${url}/http/${name}` : `http://${entry.host}:${port}`,
           ),

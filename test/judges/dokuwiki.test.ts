@@ -73,19 +73,17 @@ describe.skipIf(process.env.BAILIWICK_DEBIAN_JUDGES === undefined)(
       const { grantId, requestId } = await world.granted(authority)
       const call = async (query: string, body?: Record<string, string>) => {
         for (let tries = 0; ; tries++) {
-          const response = await world
-            .agent()
-            .fetch(
-              `${world.url}/session/wiki/doku.php${query}`,
-              body === undefined
-                ? {}
-                : {
-                    method: 'POST',
-                    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-                    body: new URLSearchParams(body).toString(),
-                  },
-              { grant: { grantId }, patienceMs: 0 },
-            )
+          const response = await world.agent().fetch(
+            `${world.url}/session/wiki/doku.php${query}`,
+            body === undefined
+              ? {}
+              : {
+                  method: 'POST',
+                  headers: { 'content-type': 'application/x-www-form-urlencoded' },
+                  body: new URLSearchParams(body).toString(),
+                },
+            { grant: { grantId }, patienceMs: 0 },
+          )
           const text = await response.text()
           const [, refused = ''] = /"code":"([a-z_]+)"/.exec(text) ?? []
           if (!passing.has(refused) || tries === 20)

@@ -39,7 +39,7 @@ describe.each<[string, () => string | undefined]>([
   const roleless = () => expect.poll(() => at.lent(), { timeout: 30_000 }).toEqual([])
 
   it('pg reads, writes and is refused as the template is', async () => {
-    const { out, err } = await run(process.execPath, [join(here, 'client-pg.mjs'), await urlOf()])
+    const { out, err } = await run(process.execPath, [join(import.meta.dirname, 'client-pg.mjs'), await urlOf()])
     expect([out.trim().split('\n'), err]).toEqual([['100', '"by pg"', '"42501"', '"42501"'], ''])
     await roleless()
   })

@@ -47,11 +47,15 @@ it.each([
   ],
   ['a misspelt member of the file', 'mpc: {}', 'unknown member "mpc"'],
   ['both forms at once', 'mcp: { a: { url: "http://h/", command: [x] } }', 'mcp.a: unknown member "command"'],
-  ['no server', 'mcp: {}', 'expected at least one server below mcp, http, git, session, models, postgres or authorize'],
+  [
+    'no server',
+    'mcp: {}',
+    'expected at least one server below mcp, http, git, session, ssh, models, postgres or authorize',
+  ],
   [
     'a name in two places',
     'mcp: { a: { url: "http://h/" } }\nhttp: { a: { url: "http://h/" } }',
-    'below mcp, http, git, session, models, postgres and authorize',
+    'below mcp, http, git, session, ssh, models, postgres and authorize',
   ],
   [
     'a misspelt member of an API',

@@ -12,6 +12,7 @@ import { secretInCommand } from './plain-secret.ts'
 import { databaseEntry } from './postgres/database-entry.ts'
 import { apiEntry } from './proxy/api-entry.ts'
 import { sessionEntry } from './session/session-entry.ts'
+import { sshEntry } from './ssh/ssh-entry.ts'
 
 const common = {
   /** The tool server's name in the registry; the name of this entry if left out. */
@@ -78,6 +79,8 @@ const fileSchema = z.strictObject({
   git: z.record(serverName, gitEntry).default({}),
   /** Web applications in which the gateway holds a session, by name. */
   session: z.record(serverName, sessionEntry).default({}),
+  /** Hosts that agents log in to, by name. */
+  ssh: z.record(serverName, sshEntry).default({}),
   /** Providers of models, by name. */
   models: z.record(serverName, modelsEntrySchema(address, headers)).default({}),
   /** Databases of PostgreSQL, by name. */
@@ -86,10 +89,10 @@ const fileSchema = z.strictObject({
   authorize: z.record(serverName, authorizeEntry).default({}),
 })
 
-const file = fileSchema.superRefine(({ mcp, http, git, session, models, postgres, authorize }, context) => {
-  const names = [mcp, http, git, session, models, postgres, authorize].flatMap((entries) => Object.keys(entries))
+const file = fileSchema.superRefine(({ mcp, http, git, session, ssh, models, postgres, authorize }, context) => {
+  const names = [mcp, http, git, session, ssh, models, postgres, authorize].flatMap((entries) => Object.keys(entries))
   if (names.length === 0)
-    context.addIssue('expected at least one server below mcp, http, git, session, models, postgres or authorize')
+    context.addIssue('expected at least one server below mcp, http, git, session, ssh, models, postgres or authorize')
   const hosts = Object.values(http).flatMap(({ host }) => (host === undefined ? [] : [host]))
   if (new Set(hosts).size < hosts.length) context.addIssue('a host is used twice below http')
   // A proxy may ask under the host that its client called. There, all paths are the API's, and its answer would pass for a decision.
@@ -97,7 +100,7 @@ const file = fileSchema.superRefine(({ mcp, http, git, session, models, postgres
     context.addIssue('the host of an address below authorize is a host below http')
   // `bailiwick gateway pin NAME` would mean either.
   if (new Set(names).size < names.length)
-    context.addIssue('a name is used twice below mcp, http, git, session, models, postgres and authorize')
+    context.addIssue('a name is used twice below mcp, http, git, session, ssh, models, postgres and authorize')
 })
 
 export type GatewayFile = z.output<typeof fileSchema>
@@ -146,7 +149,7 @@ function contentOf(document: ReturnType<typeof parseDocument>, path: string): un
 
 /** A value of a field or variable, an address or an argument may be a secret or hold one, written there by mistake (V17). */
 const withoutValue = ({ path, said }: Fault): string =>
-  ['headers', 'env', 'url', 'command', 'secret', 'address', 'password', 'fields'].some((member) =>
+  ['headers', 'env', 'url', 'command', 'secret', 'address', 'password', 'fields', 'ca'].some((member) =>
     path.includes(member),
   )
     ? said.replace(/ \(is .*\)$/s, '')

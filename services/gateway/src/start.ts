@@ -21,6 +21,7 @@ import { modelsRoutes } from './http/models-routes.ts'
 import { postgresRoutes } from './http/postgres-routes.ts'
 import { metadataPath } from './http/resource-metadata.ts'
 import { sessionRoutes } from './http/session-routes.ts'
+import { sshRoutes } from './http/ssh-routes.ts'
 import { manifestReporter } from './manifest/approval-client.ts'
 import { ManifestReports } from './manifest/manifest-reports.ts'
 import { type Pin, pinFileOf, readPin } from './manifest/pins.ts'
@@ -36,6 +37,7 @@ import { Reload, stampsOf } from './reload.ts'
 import { prepareAll } from './served.ts'
 import { accessTo } from './servers/upstreams.ts'
 import { SessionApps } from './session/session-apps.ts'
+import { SshAuthorities } from './ssh/ssh-authorities.ts'
 
 export interface GatewayAdapters {
   clock: Clock
@@ -146,6 +148,9 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   const gits = started.use(new GitServers({ ...common, publicUrl }))
   const databases = started.use(new Databases({ ...common, random, logger, publicUrl }))
   const applications = started.use(new SessionApps({ ...common, clock, publicUrl }))
+  const sshs = started.use(
+    new SshAuthorities({ ...{ point, secrets, audiences, publicUrl, random }, now: () => clock.now() }),
+  )
   const logs = started.use(new AccessLogs({ random, metrics }))
   const authorizers = started.use(new Authorizers({ ...common, logs }))
   /** Without `onUnreadablePin`, a pin file that cannot be read is a fault of the file. */
@@ -156,6 +161,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       () => gits.prepare(next.git),
       () => databases.prepare(next.postgres),
       () => applications.prepare(next.session),
+      () => sshs.prepare(next.ssh),
       () => authorizers.prepare(next.authorize),
       () => servers.prepare(next.mcp, onUnreadablePin),
     ])
@@ -184,6 +190,12 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   })
   sessionRoutes(http, {
     application: (name) => applications.get(name),
+    publicUrl,
+    issuer: trust.public_url,
+    origins: () => inUse.origins,
+  })
+  sshRoutes(http, {
+    authority: (name) => sshs.get(name),
     publicUrl,
     issuer: trust.public_url,
     origins: () => inUse.origins,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { entriesOf } from './entries.ts'
 
-const none = { mcp: [], http: [], git: [] }
+const none = { mcp: [], http: [], git: [], ssh: [] }
 
 describe('what a program may reach', () => {
   it('has a name at the gateway, a variable, and the address that the proxy has it for', () => {

@@ -7,13 +7,14 @@ export interface EntryNames {
   mcp: readonly string[]
   http: readonly string[]
   git: readonly string[]
+  ssh: readonly string[]
   openai?: string
   anthropic?: string
 }
 
 /** An entry of `gateway.yaml` that the program may reach. */
 export interface Entry {
-  readonly kind: 'mcp' | 'http' | 'git' | 'models'
+  readonly kind: 'mcp' | 'http' | 'git' | 'ssh' | 'models'
   readonly name: string
   /** Its path at the gateway, and here. */
   readonly path: string
@@ -27,18 +28,19 @@ export interface Entry {
 const nameForm = /^[a-z0-9][a-z0-9_-]{0,62}$/
 
 /** Throws `config_invalid` for a name that no entry can have, for two with one variable, and for two that stand for one address. */
-export function entriesOf({ mcp, http, git, openai, anthropic }: EntryNames): Entry[] {
+export function entriesOf({ mcp, http, git, ssh, openai, anthropic }: EntryNames): Entry[] {
   const entries = [
     ...mcp.map((name) => entryOf('mcp', '--mcp', name)),
     ...http.map((name) => entryOf('http', '--http', name)),
     ...git.map((name) => entryOf('git', '--git', name)),
+    ...ssh.map((name) => entryOf('ssh', '--ssh', name)),
     ...(openai === undefined ? [] : [{ ...entryOf('models', '--openai', openai), api: 'openai' as const }]),
     ...(anthropic === undefined ? [] : [{ ...entryOf('models', '--anthropic', anthropic), api: 'anthropic' as const }]),
   ]
   if (entries.length === 0)
     throw new ServiceError(
       'config_invalid',
-      'name what the program may reach: --mcp, --http, --git, --openai, --anthropic',
+      'name what the program may reach: --mcp, --http, --git, --ssh, --openai, --anthropic',
     )
   const paths = new Map<string, string>()
   const variables = new Map<string, string>()
@@ -56,7 +58,7 @@ export function entriesOf({ mcp, http, git, openai, anthropic }: EntryNames): En
 }
 
 function entryOf(kind: Entry['kind'], option: string, given: string): Entry {
-  const [name = '', url] = kind === 'mcp' ? [given] : given.split(/=(.*)/s)
+  const [name = '', url] = kind === 'mcp' || kind === 'ssh' ? [given] : given.split(/=(.*)/s)
   if (!nameForm.test(name)) throw new ServiceError('config_invalid', `${name} is no name of an entry of gateway.yaml`)
   return {
     ...{ kind, name, path: `${kind}/${name}`, variable: variableOf(kind.toUpperCase(), name) },

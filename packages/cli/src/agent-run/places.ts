@@ -22,7 +22,7 @@ export interface PlacesOptions {
 }
 
 /** What of a request is read, at most: what the gateway reads, and for git what one push may have here. */
-const most = { http: 1024 * 1024, models: 16 * 1024 * 1024, git: 64 * 1024 * 1024 }
+const most = { http: 1024 * 1024, models: 16 * 1024 * 1024, git: 64 * 1024 * 1024, ssh: 8 * 1024 }
 
 /** Serves the entries of the gateway on this machine, under the grants of a run. `env`: what a program needs to find them. */
 export async function openPlaces(

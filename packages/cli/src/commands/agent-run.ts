@@ -58,6 +58,7 @@ export function agentRunCommand(agent: Command, io: Io, done: (code: ExitCode) =
       [],
     )
     .option('--git <name[=url]>', 'a git server, in the same way; may be repeated', collect, [])
+    .option('--ssh <name>', 'hosts that are logged in to, as gateway.yaml names them; may be repeated', collect, [])
     .option('--openai <name[=url]>', 'a provider of models with the API of OpenAI: OPENAI_BASE_URL')
     .option('--anthropic <name[=url]>', 'a provider of models with the API of Anthropic: ANTHROPIC_BASE_URL')
     .option('--hold-seconds <n>', 'how long a call stays open while a human decides', wholeNumber(0, 55), 0)

@@ -139,7 +139,7 @@ describe('a start from a snapshot', () => {
           rmSync(path, { force: true })
           const { installation, write } = await begun()
           await using _ = installation
-          for (const each of before) await write(...each)
+          for (const written of before) await write(...written)
           const first = await all(installation)
           expect(await keep(cutOf(first))).toEqual([])
           for (const each of after) await write(...each)

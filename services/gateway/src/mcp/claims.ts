@@ -3,6 +3,10 @@ import { decodeBase64url } from '@bailiwick/credentials'
 import { z } from 'zod'
 
 const claimsSchema = z.object({
+  jti: z
+    .string()
+    .regex(/^[\w-]{1,64}$/)
+    .catch(''),
   sub: z.string().min(1).max(2048),
   client_id: z.string().min(1).max(2048),
   aud: z.union([z.string(), z.array(z.string()).max(8)]),
@@ -28,6 +32,8 @@ export interface Owner {
 }
 
 export interface Claims {
+  /** `expiresAt`: in seconds since the epoch. */
+  readonly credential: { readonly id: string; readonly expiresAt: number }
   readonly owner: Owner
   readonly audiences: readonly string[]
   /** The claims that a tool's declared mapping may read. */
@@ -59,11 +65,12 @@ export function readClaims(credential: string | undefined): Claims | undefined {
   const payload = decodeBase64url(credential?.split('.')[1] ?? '')
   if (payload === undefined) return undefined
   try {
-    const { sub, client_id, aud, grant, authorization_details } = claimsSchema.parse(parseStrictJson(payload))
+    const { jti, exp, sub, client_id, aud, grant, authorization_details } = claimsSchema.parse(parseStrictJson(payload))
     const key = JSON.stringify([grant.root, grant.delegation ?? null, client_id])
     const named = authorization_details.flatMap(({ permissions }) => permissions.map(({ resource }) => resource))
     const tools = named.flatMap(({ type, id }) => (type === 'tool' && id !== undefined ? [id] : []))
     return {
+      credential: { id: jti, expiresAt: exp },
       owner: { grant: grant.root, key, agent: agentIdOf(client_id) },
       audiences: [aud].flat(),
       token: { sub, client_id },

@@ -1,0 +1,65 @@
+import type { EnforcementPoint } from '@bailiwick/pep'
+
+interface RevokedKeysOptions {
+  point: Pick<EnforcementPoint, 'watch'>
+  /** ms since the epoch */
+  now: () => number
+}
+
+interface Certified {
+  readonly line: string
+  /** When its certificate is over on a host whose clock is late, in ms since the epoch. */
+  readonly until: number
+  isRevoked: boolean
+  readonly watch: Disposable
+}
+
+/** How far a host's clock may be off, in ms. */
+const skewMs = 60_000
+
+/** The keys that were certified, for as long as their certificates are valid, and which of them have lost their grant since. */
+export class RevokedKeys implements Disposable {
+  readonly #options: RevokedKeysOptions
+  readonly #certified = new Set<Certified>()
+
+  constructor(options: RevokedKeysOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    this.#forget()
+    return this.#certified.size
+  }
+
+  /** Watches the grant behind a certificate. A grant that the decision point does not confirm counts as withdrawn. */
+  certified(line: string, { decisionId, validBefore }: { decisionId: string; validBefore: number }): void {
+    const cut = () => {
+      entry.isRevoked = true
+    }
+    const watch = this.#options.point.watch(decisionId, cut)
+    const entry: Certified = { line, until: validBefore * 1000 + skewMs, isRevoked: false, watch }
+    this.#certified.add(entry)
+    // The decision point is asked about it for no longer than it matters.
+    setTimeout(() => this.#forget(), entry.until - this.#options.now()).unref()
+  }
+
+  /** A file for `RevokedKeys` of sshd: a key in each line. */
+  get text(): string {
+    this.#forget()
+    const revoked = [...this.#certified].filter(({ isRevoked }) => isRevoked).map(({ line }) => line)
+    return ['# Keys whose grant has ended, from Bailiwick', ...new Set(revoked), ''].join('\n')
+  }
+
+  #forget(): void {
+    for (const entry of this.#certified)
+      if (entry.until <= this.#options.now()) {
+        entry.watch[Symbol.dispose]()
+        this.#certified.delete(entry)
+      }
+  }
+
+  [Symbol.dispose](): void {
+    for (const { watch } of this.#certified) watch[Symbol.dispose]()
+    this.#certified.clear()
+  }
+}
