@@ -27,7 +27,11 @@ export async function standingGrant(agent: Pick<Agent, 'credential'>, grantId: s
 }
 
 /** Whether a grant has a permission for something of an entry of the gateway. An API without operations has no name in a permission. */
-export function isForEntry({ authority }: StandingGrant, kind: 'http' | 'git' | 'ssh' | 'models', name: string): boolean {
+export function isForEntry(
+  { authority }: StandingGrant,
+  kind: 'http' | 'git' | 'ssh' | 'models',
+  name: string,
+): boolean {
   return authority.permissions.some(({ resource: { type, id = '' } }) =>
     type === 'api' ? kind === 'http' : id.startsWith(`${name}/`) && (type === 'model') === (kind === 'models'),
   )
