@@ -103,6 +103,7 @@ export class SnapshotKeeper implements AsyncDisposable {
   /** `cut`: undefined at a moment at which there is none. */
   constructor(options: SnapshotOptions & { owner: Owner; monotonic: () => number; cut: () => Cut | undefined }) {
     this.#options = options
+    codeDigest() // now: it reads some hundred files, which a decision must not wait for
     this.#timer = setInterval(() => {
       if (options.monotonic() < this.#notBefore) return
       this.#writing ??= this.#write().finally(() => {
@@ -115,12 +116,13 @@ export class SnapshotKeeper implements AsyncDisposable {
   async #write(): Promise<void> {
     const { monotonic, onWritten, onError, fs, owner } = this.#options
     try {
+      const begun = monotonic()
       const cut = this.#options.cut()
       if (cut === undefined) return
+      const cutMs = monotonic() - begun
       const { rows, ...at } = cut
       const marks = JSON.stringify(at.marks)
       if (marks === this.#written) return
-      const begun = monotonic()
       const header: Header = { code: codeDigest(), owner: ownerOf(owner), ...at }
       const { bytes, longestMs } = await writeSnapshot(
         this.#options,
@@ -130,7 +132,7 @@ export class SnapshotKeeper implements AsyncDisposable {
       this.#written = marks
       const tookMs = monotonic() - begun
       this.#notBefore = monotonic() + shareOfTime * tookMs
-      onWritten?.({ bytes, tookMs, longestMs })
+      onWritten?.({ bytes, tookMs, longestMs: Math.max(cutMs, longestMs) })
     } catch (error) {
       onError?.(error)
     }
