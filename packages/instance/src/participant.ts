@@ -7,7 +7,7 @@ import { followKeys, type OnKeyMissing } from './follow-keys.ts'
 import { type HeadPublisher, publishHeads } from './head-publisher.ts'
 import { Producer } from './producer.ts'
 import { lookbackMs, Projection, type Time } from './projection.ts'
-import { readOwnSnapshot, SnapshotKeeper, type SnapshotOptions } from './snapshots/snapshots.ts'
+import { readOwnSnapshot, SnapshotKeeper, type SnapshotOptions, usable } from './snapshots/snapshots.ts'
 import { Succession, type SuccessionOptions } from './succession.ts'
 
 export interface ParticipantOptions {
@@ -66,7 +66,8 @@ async function openVoice(
   options: ParticipantOptions,
   standby?: () => string | undefined,
 ): Promise<{ voice: Voice; kept: AsyncDisposable }> {
-  const { bus, trust, service, instance, time, onFatal, newEventId, snapshots } = options
+  const { bus, trust, service, instance, time, onFatal, newEventId } = options
+  const snapshots = options.snapshots && usable(options.snapshots)
   const from = snapshots && (await snapshotFor(options, snapshots))
   const keyRing = new KeyRing(trust)
   const projection = await Projection.open({

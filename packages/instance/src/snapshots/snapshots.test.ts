@@ -83,7 +83,7 @@ async function begun(): Promise<{ installation: Installation; write: (count: num
   let n = 0
   const versions = new Map<string, number>()
   const say = async (topic: TopicName, event: DecodedEvent, service: 'issuer' | 'policy-decision') =>
-    await installation.bus.publish(topic, [signed(event, keys[service])])
+    await installation.bus.publish(topic, [signed({ ...event, sequence: String(n).padStart(16, '0') }, keys[service])])
   const write = async (count: number, kind: number) => {
     if (by.bus !== installation.bus) by = await writer()
     const { issuer, projection } = by

@@ -69,6 +69,20 @@ const shareOfTime = 20
 /** How far the clock may have been set back since. */
 const aheadMs = 60_000
 
+/**
+ * The options, unless this code cannot name itself: then no snapshot can be bound to it. It reads some hundred files, once, at the start:
+ * no decision waits for that later.
+ */
+export function usable(options: SnapshotOptions): SnapshotOptions | undefined {
+  try {
+    codeDigest()
+    return options
+  } catch (error) {
+    options.onError?.(error)
+    return undefined
+  }
+}
+
 const ownerOf = ({ service, trust }: Owner) => `${service} ${jcsHash(trust)}`
 
 /** The snapshot of this service, if it can stand for the history of this bus; otherwise why not. Never rejects. */
@@ -103,7 +117,6 @@ export class SnapshotKeeper implements AsyncDisposable {
   /** `cut`: undefined at a moment at which there is none. */
   constructor(options: SnapshotOptions & { owner: Owner; monotonic: () => number; cut: () => Cut | undefined }) {
     this.#options = options
-    codeDigest() // now: it reads some hundred files, which a decision must not wait for
     this.#timer = setInterval(() => {
       if (options.monotonic() < this.#notBefore) return
       this.#writing ??= this.#write().finally(() => {
