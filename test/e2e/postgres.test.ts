@@ -1,4 +1,9 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { paths } from '@bailiwick/installation'
+import { sampleKeyFile } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { audit } from '../audit.ts'
 import { psqlInteractive } from './postgres-server.ts'
@@ -9,6 +14,8 @@ import { eventually } from './world.ts'
  * psql, unchanged, in front of the gateway, and a real PostgreSQL behind it. The agent has no password of the database; each connection is
  * one decision, and its role goes with it.
  */
+
+const cli = join(import.meta.dirname, '../../packages/cli/src/main.ts')
 
 let at: PostgresWorld
 let url: string
@@ -56,6 +63,24 @@ describe('a connection of psql', () => {
     expect((await at.psql(own.url, '-c', 'SELECT 1')).out).toBe('1')
     expect((await at.psql(own.url, '-c', 'SELECT 1')).said).toMatch(/budget_exhausted|grant_/)
   })
+})
+
+it('agent postgres prints a connection string, and psql works with it', async () => {
+  const { url: gateway, system } = at.world
+  const { grantId } = await at.world.granted(postgresAuthority())
+  const options = ['--gateway', gateway, '--database', 'orders', '--grant', grantId, '--data', system.data]
+  const agent = ['--key', sampleKeyFile(system.data, 'reconciler'), '--agent', at.world.agent().id]
+  const env = { PATH: process.env.PATH }
+  const child = spawn(process.execPath, [cli, 'agent', 'postgres', ...options, ...agent], { env })
+  try {
+    const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
+    expect(line).toMatch(/^postgresql:\/\/agent:[\w-]{32}@127\.0\.0\.1:\d+\?sslmode=disable$/)
+    expect(await at.psql(line, '-c', 'SELECT count(*) FROM orders')).toEqual({ code: 0, out: '100', said: '' })
+    child.kill('SIGTERM')
+    expect(await once(child, 'exit')).toEqual([0, null])
+  } finally {
+    child.kill('SIGKILL')
+  }
 })
 
 it('a connection that is withdrawn ends, and so does what it runs, and its role (V7)', async () => {
