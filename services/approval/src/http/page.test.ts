@@ -87,6 +87,28 @@ it('lets the app say that there is no such page, and only where a page was asked
     ])
 })
 
+it('gives a person who asks for any other address a page that leads to the console, and programs a problem', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'bailiwick-console-'))
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
+  build(root, 'one')
+  writeFileSync(
+    join(root, 'index.html'),
+    '<script src="/console/assets/index-one.js"></script><link rel="stylesheet" href="/console/assets/index-one.css">',
+  )
+  const get = await aConsole(root)
+  const browser = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
+  for (const page of ['/foo', '/consoles', '/v1/nothing', '/foo?next=%22%3E%3Cscript%3E', '/%3Cscript%3E/more']) {
+    const { statusCode, body, headers } = await get(page, browser)
+    expect([page, statusCode, headers['content-type']]).toEqual([page, 404, 'text/html; charset=utf-8'])
+    expect(body).toContain('<a href="/console/">')
+    expect(body).toContain('href="/console/assets/index-one.css"')
+    expect(body).not.toMatch(/script|foo|nothing/)
+  }
+  for (const accept of ['*/*', 'application/json'])
+    expect((await get('/foo', { accept })).json()).toMatchObject({ status: 404, code: 'route_unknown' })
+  expect((await get('/foo', browser, 'POST')).json()).toMatchObject({ status: 404, code: 'route_unknown' })
+})
+
 it('says how the console is built when it is not', async () => {
   const get = await aConsole(join(tmpdir(), 'bailiwick-no-console'))
   expect((await get('/console')).json()).toMatchObject({ status: 404, code: 'route_unknown' })

@@ -7,7 +7,18 @@ import type { HttpReply, HttpRequest, HttpServer } from '@bailiwick/host'
 const built = join(import.meta.dirname, '../../../../packages/console/dist')
 
 /** The app's own addresses, so that a link to a request, or a reload, finds the app. At any other the app says that there is no such page. */
-const places = ['inbox', 'requests/:id', 'grants', 'agents', 'registry', 'rules', 'people', 'evidence', 'evidence/:id']
+const places = [
+  'inbox',
+  'requests/:id',
+  'grants',
+  'agents',
+  'agents/:id',
+  'registry',
+  'rules',
+  'people',
+  'evidence',
+  'evidence/:id',
+]
 const pages = ['/', '/console', '/console/', ...places.map((place) => `/console/${place}`)]
 
 const types: Readonly<Record<string, string>> = {
@@ -31,12 +42,15 @@ export function pageRoutes(http: HttpServer, root: string = built): void {
   const sendIndex = (reply: HttpReply) =>
     reply.header('cache-control', 'no-cache').type('text/html; charset=utf-8').send(index)
   for (const path of pages) http.get(path, (_, reply) => sendIndex(reply))
+  const noSuchPage = noSuchPageAt(index.toString())
   // Not a route: one below `/console` would make any other method there a 405 instead of a 404.
   http.addHook('onRequest', async (request, reply) => {
     const { method, url, headers } = request
-    const isPage = url.startsWith('/console/') && !/^\/console\/(api|assets)(\/|\?|$)/.test(url)
-    if (request.is404 && method === 'GET' && isPage && headers.accept?.includes('text/html'))
-      return sendIndex(reply.code(404))
+    const isForPrograms = /^\/console\/(api|assets)(\/|\?|$)/.test(url)
+    if (!request.is404 || method !== 'GET' || isForPrograms || !headers.accept?.includes('text/html')) return
+    // The app has its own words for this, with the rest of the console around them.
+    if (url.startsWith('/console/')) return sendIndex(reply.code(404))
+    return reply.code(404).header('cache-control', 'no-cache').type('text/html; charset=utf-8').send(noSuchPage)
   })
   for (const [name, forms] of assetsIn(join(root, 'assets'))) {
     const type = types[extname(name)] ?? 'application/octet-stream'
@@ -52,6 +66,27 @@ export function pageRoutes(http: HttpServer, root: string = built): void {
     })
   }
 }
+
+/** For a person who typed another address of this server. It repeats nothing of that address, and runs nothing. */
+const noSuchPageAt = (index: string) => `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>No such page · Bailiwick</title>
+${/<link rel="stylesheet"[^>]*>/.exec(index)?.[0] ?? ''}
+</head>
+<body>
+<main class="outside">
+<div class="outside-card">
+<h1>There is no such page</h1>
+<p>This is a server of Bailiwick, which decides what AI agents may do. People use its console.</p>
+<p><a href="/console/">Go to the console</a></p>
+</div>
+</main>
+</body>
+</html>
+`
 
 /** Best first. The build leaves each form beside its file. No answer with a person's data is compressed: its length would tell of it (BREACH). */
 const codings = ['br', 'gzip'] as const
