@@ -1,5 +1,6 @@
 import { describe } from 'vitest'
 import { noBrowser } from './browser.ts'
+import { addresses } from './console/addresses.ts'
 import { answering } from './console/answering.ts'
 import { appearance } from './console/appearance.ts'
 import { people } from './console/people.ts'
@@ -11,5 +12,6 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
   answering(desk)
   people(desk)
   triage(desk)
+  addresses(desk)
   appearance(desk)
 })

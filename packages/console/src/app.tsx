@@ -8,6 +8,7 @@ import { dropDrafts } from './pages/narrow-draft.ts'
 import { Welcome } from './pages/welcome.tsx'
 import { Shell } from './shell.tsx'
 import type { Hello, Me } from './types.ts'
+import { dropLeftLists } from './ui/left-lists.ts'
 import { Outside } from './ui/outside.tsx'
 import { Failed, Loading } from './ui/parts.tsx'
 
@@ -49,6 +50,7 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
       onSignedOut(() => {
         // Nothing that the signed-out person saw stays in the page.
         setGone(true)
+        dropLeftLists()
         client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'hello' && queryKey[0] !== 'me' })
       }),
     [client],
@@ -86,6 +88,7 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
   if (!me.data) return me.error ? <Away error={me.error} /> : <Loading />
   const leave = () => {
     dropDrafts()
+    dropLeftLists()
     setLeft(true)
     setGone(true)
     client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'hello' })

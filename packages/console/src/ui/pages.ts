@@ -1,5 +1,6 @@
 import { useQueries } from '@tanstack/react-query'
 import { useCallback, useEffect, useState } from 'react'
+import { leaveList, leftList } from './left-lists.ts'
 import { gapIn } from './page-gap.ts'
 
 interface Page<T> {
@@ -32,15 +33,16 @@ export interface Range {
 /**
  * A list that comes in pages, each fetched by its own cursor, as far as the next page begins. When something changes, only the first page
  * and those that can be seen are fetched again; each other page when it comes into sight. A page that no longer fits between the two
- * gets a new page after it.
+ * gets a new page after it. A list that was left has the pages that it had then.
  */
 export function usePages<T extends { id: string }, P extends Page<T>>(
   key: readonly (string | undefined)[],
   fetchPage: (range: Range) => Promise<P>,
 ): Paged<T, P> {
   const name = JSON.stringify(key)
-  const [state, setState] = useState({ name, cursors: [''], seen: [0] })
-  const { cursors, seen } = state.name === name ? state : { cursors: [''], seen: [0] }
+  const atFirst = () => ({ name, cursors: [...(leftList(name).cursors ?? [''])], seen: [0] })
+  const [state, setState] = useState(atFirst)
+  const { cursors, seen } = state.name === name ? state : atFirst()
   const found = useQueries({
     queries: cursors.map((cursor, n) => ({
       queryKey: [...key, 'page', cursor],
@@ -68,7 +70,10 @@ export function usePages<T extends { id: string }, P extends Page<T>>(
     )
   }, [name, page, begins])
   const fetchNextPage = () => {
-    if (next !== undefined && !cursors.includes(next)) setState({ name, cursors: [...cursors, next], seen })
+    if (next === undefined || cursors.includes(next)) return
+    const further = [...cursors, next]
+    leaveList(name, { cursors: further })
+    setState({ name, cursors: further, seen })
   }
   const onSeen = useCallback((page: number, isSeen: boolean) => {
     setState((now) => {

@@ -1,8 +1,12 @@
-import { type ReactNode, useEffect, useState } from 'react'
+import { type ReactNode, useEffect, useRef, useState } from 'react'
+import { leaveList, leftList } from './left-lists.ts'
 import { useRoom } from './room.ts'
 import { type RowWindow, rowWindow, scrolledTo } from './row-window.ts'
 
-/** A list of rows of one height that fills the screen below it, scrolls in itself, and draws only the rows that can be seen. */
+/**
+ * A list of rows of one height that fills the screen below it, scrolls in itself, and draws only the rows that can be seen. When a person
+ * comes back to it, it is scrolled to where it was left.
+ */
 export function VirtualList<T extends { id: string }>({
   items,
   rowHeight,
@@ -25,9 +29,16 @@ export function VirtualList<T extends { id: string }>({
 }) {
   const [box, setBox, room] = useRoom<HTMLDivElement>()
   const [{ top, height }, setView] = useState({ top: 0, height: 600 })
+  const place = `${location.pathname} ${label}`
+  /** Pixels: how far it was scrolled when it was left. Undefined once it is there again. */
+  const wanted = useRef(leftList(place).top)
+  const arrivedWith = useRef(wanted.current === undefined ? undefined : selected)
   useEffect(() => {
     if (box === null) return
-    const look = () => setView({ top: box.scrollTop, height: box.clientHeight })
+    const look = () => {
+      setView({ top: box.scrollTop, height: box.clientHeight })
+      if (wanted.current === undefined) leaveList(place, { top: box.scrollTop })
+    }
     const observer = new ResizeObserver(look)
     observer.observe(box)
     box.addEventListener('scroll', look, { passive: true })
@@ -35,9 +46,18 @@ export function VirtualList<T extends { id: string }>({
       observer.disconnect()
       box.removeEventListener('scroll', look)
     }
-  }, [box])
+  }, [box, place])
+  // Its rows may come page after page: it is scrolled as far as there are rows.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the number of rows and the room say how far it can be scrolled
   useEffect(() => {
-    if (box === null || selected < 0) return
+    if (box === null || wanted.current === undefined) return
+    box.scrollTop = wanted.current
+    if (box.scrollTop >= wanted.current - 1) wanted.current = undefined
+  }, [box, items.length, room])
+  useEffect(() => {
+    if (box === null || selected < 0 || selected === arrivedWith.current) return
+    arrivedWith.current = undefined
+    wanted.current = undefined
     const { scrollTop, clientHeight } = box
     box.scrollTop = scrolledTo({ top: scrollTop, height: clientHeight, rowHeight, row: selected })
   }, [box, selected, rowHeight])
