@@ -371,6 +371,7 @@ it('shows strangers no more than key and checkpoint unless the log is public', a
     ['/log/checkpoint', 200],
     [`/log/tile/0/000.p/${evidence.size()}`, 401],
     [`/v1/trace/${id}`, 401],
+    [`/v1/touched?agent=${id}&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z`, 401],
   ] as const) {
     expect((await evidence.http.inject({ method: 'GET', url })).statusCode, url).toBe(status)
     expect((await evidence.operator.inject({ method: 'GET', url })).statusCode, url).toBe(200)

@@ -10,6 +10,7 @@ import {
   bundleQuerySchema,
   eventIdParamsSchema,
   eventsQuerySchema,
+  touchedQuerySchema,
   traceQuerySchema,
   valuesQuerySchema,
 } from './search.ts'
@@ -33,6 +34,9 @@ const place = {
 /** Another writer's event took its place, so it has no effect. */
 const isVoid = z.literal(true).optional()
 
+/** Amounts of money by currency. */
+const costSchema = z.record(z.string(), z.string())
+
 /** One line of a list of events. Members that the event does not state come from the events that it followed from, or are absent. */
 export const eventViewSchema = z
   .object({
@@ -46,6 +50,18 @@ export const eventViewSchema = z
     reason: z.string().optional(),
     /** For an outcome: the status that the enforcement point reported. */
     status: z.string().optional(),
+    decision_id: z.string().optional(),
+    grant_id: z.string().optional(),
+    /** The name of the action. */
+    action: z.string().optional(),
+    /** The arguments that the authority or a policy names, by JSON pointer. */
+    arguments: z.record(z.string(), z.unknown()).optional(),
+    /** The delegation under which it acted, if any. */
+    delegation_id: z.string().optional(),
+    /** For an ALLOW: what the call took, less what its outcome gave back. */
+    cost: costSchema.optional(),
+    /** For an ALLOW: how it ended, if it did. Also `missing` and `taken_back`. */
+    outcome: z.object({ status: z.string(), at: z.string() }).optional(),
     void: isVoid,
   })
   .meta({ id: 'event-view' })
@@ -104,6 +120,50 @@ const agentActivitySchema = z.object({
   allowed: z.array(z.int()),
   denied: z.array(z.int()),
 })
+
+/** What an agent did and was denied. */
+const touchCounts = {
+  /** Calls. Without ALLOWs that were taken back, and without the further rounds of a call. */
+  allowed: z.int(),
+  denied: z.int(),
+  /** Denials by their reason. */
+  reasons: z.record(z.string(), z.int()),
+  /** How its ALLOWs ended, by the status of the outcome; `missing` and `taken_back` too. */
+  outcomes: z.record(z.string(), z.int()),
+  /** What its calls took, less what their outcomes gave back. */
+  cost: costSchema,
+}
+const touchedSchema = z
+  .object({
+    agent: z.string(),
+    /** Whole hours. Later than asked for if there is too much to count. */
+    from: z.string(),
+    to: z.string(),
+    /** Whether everything since the time that was asked for is counted. */
+    complete: z.boolean(),
+    ...touchCounts,
+    /** By tool and resource, the most used first. */
+    things: z.array(
+      z
+        .object({
+          /** The agent that acted, if it acted for this one. */
+          through: z.string().optional(),
+          /** Without an action: denials that were summed up. */
+          action: z.string().optional(),
+          type: z.string().optional(),
+          resource: z.string().optional(),
+          /** A tool's declared mapping made it of a call: it is no call of its own. */
+          mapped: z.literal(true).optional(),
+          ...touchCounts,
+          /** The time of the newest decision. */
+          last: z.string(),
+        })
+        .meta({ id: 'touched-thing' }),
+    ),
+    /** How many more things there are. */
+    more_things: z.int(),
+  })
+  .meta({ id: 'touched' })
 
 /** All entries of the log that an action rests on, each proved to be in it; a file that `bailiwick verify` reads. */
 const bundleSchema = z.object({
@@ -225,6 +285,14 @@ export const evidenceRoutes = {
       /** Busiest first. One number for each hour from `from` on. */
       agents: z.array(agentActivitySchema),
     }),
+  },
+  countTouched: {
+    method: 'GET',
+    path: '/v1/touched',
+    summary: 'What one agent did and was denied, by tool and resource',
+    on: 'both',
+    query: touchedQuerySchema,
+    answer: touchedSchema,
   },
   showValues: {
     method: 'GET',

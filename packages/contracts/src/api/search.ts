@@ -53,13 +53,23 @@ export const valuesQuerySchema = z.strictObject({
 
 const hourMs = 3_600_000
 const mostDays = 31
+const span = { from: z.iso.datetime({ offset: true }), to: z.iso.datetime({ offset: true }) }
+const isSpan = ({ from, to }: { from: number; to: number }) => from <= to && to - from <= mostDays * 24 * hourMs
+const spanWords = `from before to, ${mostDays} days at most`
+
 export const activityQuerySchema = z
-  .strictObject({ from: z.iso.datetime({ offset: true }), to: z.iso.datetime({ offset: true }) })
+  .strictObject(span)
   .transform(({ from, to }) => ({ from: Date.parse(from), to: Date.parse(to) }))
-  .refine(
-    ({ from, to }) => from <= to && to - from <= mostDays * 24 * hourMs,
-    `from before to, ${mostDays} days at most`,
-  )
+  .refine(isSpan, spanWords)
+
+export const touchedQuerySchema = z
+  .strictObject({
+    /** Its id, without an instance. */
+    agent: z.string().min(1).max(2100),
+    ...span,
+  })
+  .transform(({ agent, from, to }) => ({ agent, from: Date.parse(from), to: Date.parse(to) }))
+  .refine(isSpan, spanWords)
 
 /** Names, separated by commas. */
 const names = z

@@ -8,10 +8,11 @@ import { beginningsAmong, eventView } from '../index/event-view.ts'
 import { gather, type LogView } from '../index/gather.ts'
 import type { LeafIndex } from '../index/leaf-index.ts'
 import type { LogReader } from '../log/log-reader.ts'
+import { touchedOf } from '../touched/touched-view.ts'
 import type { Admit } from './readers.ts'
 import { cursorOf, searchOf } from './search.ts'
 
-const { trace, searchEvents, readEvent, countActivity } = evidenceRoutes
+const { trace, searchEvents, readEvent, countActivity, countTouched } = evidenceRoutes
 
 interface Asked extends Pick<Voice, 'projection' | 'keyRing'> {
   log: () => { index: LeafIndex; reader: LogReader }
@@ -23,7 +24,7 @@ interface Asked extends Pick<Voice, 'projection' | 'keyRing'> {
  * task, as trees in time (`trees`) and one step after the other, newest first (`steps`). Its `verified` says whether every step's
  * signatures are valid and every leaf could be read. `GET /v1/events`: the events that a search finds, newest first, not verified.
  * `GET /v1/events/{event id}`: the exact text of its leaf, and its receipt (C2SP tlog-proof). `GET /v1/activity`: how often each agent got
- * a yes and a no, by the hour. Lists have `next` if there is more. Their `unread` has the indices of leaves that a newer version wrote and
+ * a yes and a no, by the hour. `GET /v1/touched`: what one agent did and was denied, by tool and resource. Lists have `next` if there is more. Their `unread` has the indices of leaves that a newer version wrote and
  * this one cannot read.
  */
 export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, projection, trust }: Asked): void {
@@ -59,7 +60,7 @@ export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, pr
     const from = view()
     const { found, leaves, unread, next } = await gather(searchOf(query), from, query.limit)
     const beginnings = beginningsAmong(leaves)
-    const events = found.map((leaf) => eventView(leaf, beginnings, registry))
+    const events = found.map((leaf) => eventView(leaf, beginnings, registry, from.index))
     const { size } = from.reader.checkpoint()
     return { events, ...unreadIn(unread), ...(next === undefined ? {} : { next: cursorOf(next) }), size }
   }
@@ -86,6 +87,12 @@ export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, pr
     admit(request, 5, async () => {
       const { from, to } = request.query
       return activityOf(log().index.activity(from, to), { from, to })
+    }),
+  )
+  server.get(countTouched.path, { schema: { querystring: countTouched.query } }, async (request) =>
+    admit(request, 5, async () => {
+      const { agent, from, to } = request.query
+      return { agent, ...touchedOf(log().index.touched(agent, from, to), { from, to }) }
     }),
   )
 }

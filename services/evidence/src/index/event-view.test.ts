@@ -23,7 +23,7 @@ it('takes what an event does not say from all that it followed from, the nearest
     actor: { credential_id, grant_id },
   }))
   const view = (...leaves: TraceLeaf[]) =>
-    eventView(denied, beginningsAmong([...leaves, denied]), { passkey: () => undefined })
+    eventView(denied, beginningsAmong([...leaves, denied]), { passkey: () => undefined }, { callOf: () => undefined })
   expect(view(granted, intended)).toMatchObject({ agent: instance, task: 'month-end' })
   expect(view(granted)).toMatchObject({ agent, task: 'month-end' })
   expect(view(intended)).toMatchObject({ agent: instance })

@@ -1,6 +1,7 @@
 import { eventRow, parseStrictJson, type Term, termsOf } from '@bailiwick/contracts'
 import { sha256 } from '@bailiwick/credentials'
 import { type Claim, claimOf } from '@bailiwick/projection'
+import { type Touch, touchOf } from '../touched/touch-of.ts'
 import type { Numbered } from './chain.ts'
 import { type Lineage, lineageOf } from './lineage.ts'
 import { type OutcomeLink, outcomeLink } from './outcome-links.ts'
@@ -25,6 +26,8 @@ export interface LeafFacts {
   claim: Claim | undefined
   /** The agents that got a yes or a no, and how often. */
   answers: readonly Answer[]
+  /** What an agent touched, was denied, or how a call ended. */
+  touches: readonly Touch[]
 }
 
 export interface Answer {
@@ -59,6 +62,7 @@ export function leafFacts(bytes: Uint8Array): LeafFacts {
     tells: eventRow(String(type))?.tells ? String(event.subject) : undefined,
     claim: claimOf(event),
     answers: answersIn(String(type), event.data),
+    touches: touchOf(String(type), event.data),
   }
 }
 

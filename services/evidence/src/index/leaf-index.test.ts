@@ -8,6 +8,8 @@ import { open } from 'lmdb'
 import { expect, it } from 'vitest'
 import { LogFolder, logKey } from '../log/log.fixture.ts'
 import { Log } from '../log/log.ts'
+import { mostTouchedRead } from '../touched/touched.ts'
+import { touchedOf } from '../touched/touched-view.ts'
 import { LeafIndex } from './leaf-index.ts'
 
 const now = () => systemClock.now()
@@ -311,4 +313,26 @@ it('lets others have their turn while it adds many leaves', async () => {
   expect(isOver).toBe(false)
   await adding
   expect(found(index, 'type grant.expired')).toHaveLength(100)
+})
+
+it('reads only so much of what one agent touched, however many things it asked for (V18)', async () => {
+  using folder = new LogFolder()
+  const actor = { agent: 'spiffe://acme.example/agent/reader/one' }
+  const denied = (n: number) => {
+    const action = { name: 'read', resource: { type: 'file', id: `file-${n}` } }
+    return event(n, { decision_id: `dec_${n}`, actor, action, reason: 'no' }, undefined, 'decision.denied', second(1))
+  }
+  const added = Array.from({ length: mostTouchedRead + 50 }, (_, n) => denied(n))
+  await withIndex(folder, added, (index) => {
+    const at = Date.parse(second(1))
+    const read = (agent: string) => index.touched(agent, at, at)
+    expect(read('spiffe://acme.example/agent/reader')).toHaveLength(mostTouchedRead)
+    expect(read('spiffe://acme.example/agent/reader/one')).toEqual([])
+    expect(read('spiffe://acme.example/agent')).toEqual([])
+    const { complete, things, more_things } = touchedOf(read('spiffe://acme.example/agent/reader'), {
+      from: at,
+      to: at,
+    })
+    expect([complete, things.length, more_things]).toEqual([false, 200, mostTouchedRead - 200])
+  })
 })

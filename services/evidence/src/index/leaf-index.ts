@@ -6,10 +6,20 @@ import { leafHash, rootFromTiles, sameHash, type TreeHead } from '@bailiwick/tlo
 import { open, type RootDatabase } from 'lmdb'
 import { entriesOf } from '../log/log.ts'
 import type { LogStorage } from '../log/log-storage.ts'
+import { countTouch, touchedBetween } from '../touched/touched.ts'
 import { countAnswers, hoursBetween, type Values } from './activity.ts'
 import { type Chain, extended } from './chain.ts'
 import { findLeaves, type LeafPlace, type LeafQuery, type LeavesFound } from './find-leaves.ts'
-import { type ActivityHour, format, type Key, keyOf, type Meta, type Value } from './index-format.ts'
+import {
+  type ActivityHour,
+  type CallRecord,
+  format,
+  type Key,
+  keyOf,
+  type Meta,
+  type TouchedHour,
+  type Value,
+} from './index-format.ts'
 import { type LeafFacts, leafFacts } from './leaf-facts.ts'
 import { chainName, type DoubledOutcome, isWhole, type OutcomeChain, type OutcomeLink } from './outcome-links.ts'
 import { everyLeaf } from './terms.ts'
@@ -122,6 +132,16 @@ export class LeafIndex implements AsyncDisposable {
     return hoursBetween(this.#db, from, to)
   }
 
+  /** What one agent did and was denied, by the hour, newest first; both ends included. At most `mostTouchedRead` rows. */
+  touched(agent: string, from: number, to: number): TouchedHour[] {
+    return touchedBetween(this.#db, agent, { from, to })
+  }
+
+  /** What an ALLOW took, and how it ended. */
+  callOf(decisionId: string): CallRecord | undefined {
+    return this.#db.get(['call', keyOf(decisionId)]) as CallRecord | undefined
+  }
+
   /**
    * Whether evidence itself has a finding with this name as its subject. Mentions by others do not count, not even where a finding repeats
    * them: an agent that names its task after the place of a forgery, or a stolen service that erases a value "about" a gap, must not keep
@@ -182,12 +202,13 @@ export class LeafIndex implements AsyncDisposable {
   }
 
   #put(index: number, hash: Uint8Array, facts: LeafFacts): void {
-    const { eventId, type, source, numbered, outcome, tells, at, terms, lineage, claim, answers } = facts
+    const { eventId, type, source, numbered, outcome, tells, at, terms, lineage, claim, answers, touches } = facts
     const leaf: Key = ['leaf', encodeBase64url(hash)]
     // A start after a crash may add a leaf again that the index has already.
     if (!this.#db.doesExist(leaf)) {
       if (claim !== undefined) this.#race(index, claim)
       if (!this.isVoid(index)) countAnswers(this.#values, at, answers)
+      if (!this.isVoid(index)) for (const touch of touches) countTouch(this.#values, at, touch)
       if (outcome !== undefined && !this.isVoid(index)) this.#chainOutcome(outcome)
       if (numbered !== undefined) this.#values.put(['chain', keyOf(source)], extended(this.chainOf(source), numbered))
     }
