@@ -157,7 +157,7 @@ export const looks = [
   ['light', 375],
   ['dark', 375],
 ] as const
-type Look = readonly ['light' | 'dark', number]
+type Look = readonly [colorScheme: 'light' | 'dark', width: number]
 
 export async function seenAs({ page }: Person, [colorScheme, width]: Look): Promise<void> {
   await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })

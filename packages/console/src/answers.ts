@@ -38,7 +38,7 @@ export type EnrolAnswer = { "me": { "id": string; "name": string; "groups": (str
 
 export type EntityDiff = { "type": string; "id": string; "verb": "register" | "change" | "retire"; "before": unknown; "after": unknown; "effect"?: string; "text"?: PolicyChange; "manifest"?: ManifestChange }
 
-export type EventView = { "kind": string; "leaf_index": number; "event_id": string; "type": string; "time": string; "subject": string; "agent"?: string; "task"?: string; "approvers"?: (string)[]; "resource"?: string; "reason"?: string; "status"?: string; "void"?: true }
+export type EventView = { "kind": string; "leaf_index": number; "event_id": string; "type": string; "time": string; "subject": string; "agent"?: string; "task"?: string; "approvers"?: (string)[]; "resource"?: string; "reason"?: string; "status"?: string; "decision_id"?: string; "grant_id"?: string; "action"?: string; "arguments"?: Record<string, unknown>; "delegation_id"?: string; "cost"?: Record<string, string>; "outcome"?: { "status": string; "at": string }; "void"?: true }
 
 export type GrantView = { "id": string; "request_id": string; "state": "active" | "suspended" | "completed" | "expired" | "revoked"; "agent": string; "from": AgentView; "agent_name": string | null; "task": string; "mode": "per_action" | "window" | "continuous"; "lines": (string)[]; "created_at": string; "not_after": string; "approved_by": (string)[]; "budget": ShownBudget; "taken": Taken; "last_used_at": string | null; "chain": (Link)[]; "credentials": number; "revoked": { "sequence": number; "reason": string; "by": string; "kind": string } | null; "may_withdraw": boolean }
 
@@ -77,6 +77,8 @@ export type PolicyChange = { "before": Record<string, string> | null; "after": R
 export type PolicySet = { "id": "active"; "hash": string; "files": Record<string, string>; "permits_nothing"?: true }
 
 export type Prose = { "text": string; "cut": boolean } | { "gone": "erased" | "not_kept" }
+
+export type ReadAgentAnswer = { "id": string; "agent": AgentRow | null; "may_stop": boolean; "stop": Stop | null }
 
 export type ReadRequestAnswer = AccessDetail | StepUpDetail | RegistryDetail | { "id": string; "state": RequestState; "kind": null }
 
@@ -141,6 +143,10 @@ export type StopAnswer = { "status": "stopped"; "revocation_id": string; "revoke
 export type Taken = { "calls": number; "egress_bytes": number; "cost": Record<string, string>; "unmeasured": number }
 
 export type TaskPart = { "id": string; "number": number; "state": RequestState; "lines": (string)[]; "group": string | null; "quorum": number | null; "signed_by": (string)[] }
+
+export type Touched = { "agent": string; "from": string; "to": string; "complete": boolean; "allowed": number; "denied": number; "reasons": Record<string, number>; "outcomes": Record<string, number>; "cost": Record<string, string>; "things": (TouchedThing)[]; "more_things": number }
+
+export type TouchedThing = { "through"?: string; "action"?: string; "type"?: string; "resource"?: string; "mapped"?: true; "allowed": number; "denied": number; "reasons": Record<string, number>; "outcomes": Record<string, number>; "cost": Record<string, string>; "last": string }
 
 export type TraceEvidenceAnswer = { "id": string; "verified": boolean; "truncated": boolean; "next"?: string; "unread"?: (number)[]; "steps": ({ "kind": string; "leaf_index": number; "event_id": string; "type": string; "time": string; "subject": string; "verified": boolean; "problem"?: string; "signed_by"?: (string)[]; "data": unknown; "void"?: true })[]; "trees": (TraceStep)[]; "size": number; "checkpoint": string }
 

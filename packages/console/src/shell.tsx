@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'react'
+import { lazy, Suspense, useEffect, useRef, useState } from 'react'
 import { api } from './api.ts'
 import { useLive } from './live.ts'
 import { AgentsPage } from './pages/agents.tsx'
@@ -17,10 +17,14 @@ import { Boundary } from './ui/boundary.tsx'
 import { problemText } from './ui/dialog.tsx'
 import { number } from './ui/numbers.ts'
 import { Mark } from './ui/outside.tsx'
+import { Loading } from './ui/parts.tsx'
 import { useSay } from './ui/say.tsx'
 import { When } from './ui/time.tsx'
 import { useTitle, useWaiting } from './ui/title.ts'
 import { Visible } from './ui/visible.tsx'
+
+// Its pictures are not part of the first view.
+const AgentPage = lazy(() => import('./agent/agent-page.tsx').then(({ AgentPage }) => ({ default: AgentPage })))
 
 const places = [
   ['inbox', 'Inbox'],
@@ -112,9 +116,16 @@ function useArrival(place: string) {
 
 function PageOf({ page, id, more, me }: { page: string; id: string | undefined; more: boolean; me: Me }) {
   // The server knows the same addresses (`places` in approval's page.ts).
-  if (more || (id !== undefined && page !== 'requests' && page !== 'evidence')) return <NoSuchPage />
+  const hasOne = ['requests', 'evidence', 'agents'].includes(page)
+  if (more || (id !== undefined && !hasOne)) return <NoSuchPage />
   if (page === 'requests' && id !== undefined) return <RequestPage key={id} id={id} me={me} />
   if (page === 'grants') return <GrantsPage />
+  if (page === 'agents' && id !== undefined)
+    return (
+      <Suspense fallback={<Loading />}>
+        <AgentPage key={id} id={decodeURIComponent(id)} me={me} />
+      </Suspense>
+    )
   if (page === 'agents') return <AgentsPage />
   if (page === 'registry') return <RegistryPage />
   if (page === 'rules') return <RulesPage />

@@ -131,6 +131,9 @@ export function people(desk: Desk): void {
     await page.getByLabel(/^Also deny its (\d+ )?waiting requests?$/).waitFor()
     await desk.olivia.press('Stop the agent now')
     await page.getByText(/^Stopped: revocation \d+ is recorded\. Denied (one|\d+) requests?\.$/).waitFor()
+    // What it touched is shown next.
+    await page.getByRole('heading', { name: 'This is what it touched' }).waitFor()
+    await page.getByRole('link', { name: '← Agents' }).click()
     const stopped = page.locator('article.card', { hasText: 'Invoice reconciler' })
     await stopped.getByText('Stopped', { exact: true }).waitFor()
     await stopped.getByText('waiting').waitFor({ state: 'detached' })

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, query } from '../api.ts'
-import { Link, useParameters } from '../router.tsx'
+import { go, Link, useParameters } from '../router.tsx'
 import type { Agent, ListAgentsAnswer } from '../types.ts'
 import { SearchBox } from '../ui/lists.tsx'
 import { number } from '../ui/numbers.ts'
@@ -46,17 +46,28 @@ export function AgentsPage() {
           The first {list.data.items.length} of {list.data.total}: search for the others.
         </p>
       ) : null}
-      {stopping ? <StopDialog stop={stopping} onClose={() => setStopping(undefined)} /> : null}
+      {stopping ? (
+        <StopDialog
+          stop={stopping}
+          onClose={() => setStopping(undefined)}
+          onStopped={() => go(agentPage(stopping.target))}
+        />
+      ) : null}
     </>
   )
 }
+
+/** The address of an agent's page. */
+const agentPage = (id: string) => `/console/agents/${encodeURIComponent(id)}`
 
 function AgentCard({ agent, onStop }: { agent: Agent; onStop(stop: Stop): void }) {
   return (
     <article className="card">
       <div className="card-head">
         <h2>
-          <Visible text={agent.name} />
+          <Link to={agentPage(agent.id)}>
+            <Visible text={agent.name} />
+          </Link>
         </h2>
         <span className="row-badges">
           {agent.stopped ? <span className="badge state-revoked">Stopped</span> : null}

@@ -91,7 +91,7 @@ const withWhat: Record<string, string> = {
   'tool-server': ', with the use of a tool server',
 }
 
-function GrantCard({
+export function GrantCard({
   grant,
   onWithdraw,
   onStop,
@@ -182,7 +182,7 @@ function GrantCard({
   )
 }
 
-function WithdrawDialog({ grant, onClose }: { grant: Grant; onClose(): void }) {
+export function WithdrawDialog({ grant, onClose }: { grant: Grant; onClose(): void }) {
   const client = useQueryClient()
   const say = useSay()
   const submit = async (data: FormData) => {

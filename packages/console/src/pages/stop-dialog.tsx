@@ -45,7 +45,7 @@ const words: Record<Stop['kind'], { title: string; text: string; action: string 
 }
 
 /** Stops more than one grant at once. The issuer declares it; the answer comes when it counts. */
-export function StopDialog({ stop, onClose }: { stop: Stop; onClose(): void }) {
+export function StopDialog({ stop, onClose, onStopped }: { stop: Stop; onClose(): void; onStopped?(): void }) {
   const client = useQueryClient()
   const say = useSay()
   const { title, text, action } = words[stop.kind]
@@ -62,8 +62,9 @@ export function StopDialog({ stop, onClose }: { stop: Stop; onClose(): void }) {
       const [words, kind] = deniedWords(await denyMany(await waitingOf(stop.target), reasonIn(data)))
       say(`${stopped} ${words}`, kind)
     } else say(stopped)
-    for (const key of ['agents', 'requests']) void client.invalidateQueries({ queryKey: [key] })
+    for (const key of ['agents', 'requests', 'calls', 'touched']) void client.invalidateQueries({ queryKey: [key] })
     await client.invalidateQueries({ queryKey: ['grants'] })
+    onStopped?.()
   }
   return (
     <Dialog title={title} action={action} danger onSubmit={submit} onClose={onClose}>

@@ -31,7 +31,9 @@ export async function stop(approval: Approval, me: Approver, { kind, target, rea
   const { projection, producer, clock, random } = approval
   const { revocations, grants } = projection.ledger
   const tree = kind === 'delegation' ? grants.trees.values().find((each) => each.delegations.has(target)) : undefined
-  refuseUnlessThere(approval, kind, target, tree)
+  // A misspelt name must not look like success.
+  if (kind === 'delegation' ? tree === undefined : !isThere(approval, kind, target))
+    throw new ServiceError('entity_unknown', `there is no ${kind} of this name`)
   if (kind === 'agent' && !mayStopAgent(approval, me, target)) throw new ServiceError('approver_not_in_group')
   if (tree && !mayStopDelegation(approval, me, tree, target)) throw new ServiceError('approver_not_in_group')
   // A target that was revoked by name already is not revoked again: the first stop holds for everyone.
@@ -53,28 +55,22 @@ export async function stop(approval: Approval, me: Approver, { kind, target, rea
   return { revocation_id, revoked_sequence: sequence, acknowledged_at: acknowledged_at() }
 }
 
-/** A misspelt name must not look like success. */
-function refuseUnlessThere(
+/** Whether there is, or ever was, a target of this name. */
+export function isThere(
   { projection }: Approval,
-  kind: StopOrder['kind'],
+  kind: Exclude<StopOrder['kind'], 'delegation'>,
   target: string,
-  tree: Tree | undefined,
-): void {
+): boolean {
   const { registry } = projection.ledger
-  const isThere =
-    kind === 'all'
-      ? target === '*'
-      : kind === 'delegation'
-        ? tree !== undefined
-        : registry.record(kind, target) !== undefined || (kind === 'agent' && registry.instance(target) !== undefined)
-  if (!isThere) throw new ServiceError('entity_unknown', `there is no ${kind} of this name`)
+  if (kind === 'all') return target === '*'
+  return registry.record(kind, target) !== undefined || (kind === 'agent' && registry.instance(target) !== undefined)
 }
 
 /**
  * An agent may be stopped by its owner, and by people who may approve anything for it. Other targets may be stopped by any
  * enrolled approver: a stop that waits for the right person costs more than one that the wrong person gave.
  */
-function mayStopAgent({ projection }: Approval, me: Approver, target: string): boolean {
+export function mayStopAgent({ projection }: Approval, me: Approver, target: string): boolean {
   const { registry } = projection.ledger
   const agent = registry.get('agent', target) ?? registry.get('agent', agentIdOf(target))
   if (agent === undefined) return true // retired: it has no owner, and what it still holds may be stopped

@@ -69,6 +69,14 @@ it('lists grants page by page, the newest first, each once, by state, agent and 
   expect(await ids('state=ended')).toHaveLength(count / 3 + 1)
   expect([await active(otherAgentId), await active(agentId)]).toEqual([0, (count / 3) * 2])
   expect((await all('state=ended&q=task:99.')).map(({ state }) => state)).toEqual(['revoked'])
+  const one = async (id: string) => (await olga.get(`/agents/${encodeURIComponent(id)}`)).body
+  expect(await one(target)).toMatchObject({
+    ...{ id: target, may_stop: true, stop: { by: 'olga', sequence: stopped.revoked_sequence } },
+    agent: { id: target, active: 0, stopped: { by: 'olga' } },
+  })
+  expect(await one(agentId)).toMatchObject({ agent: { active: (count / 3) * 2, stopped: null }, stop: null })
+  const none = 'spiffe://acme.example/agent/none'
+  expect(await one(none)).toEqual({ id: none, agent: null, may_stop: false, stop: null })
   // It had already expired: the revocation stopped nothing.
   expect(await all(`state=ended&q=${over}`)).toMatchObject([{ state: 'expired', revoked: null }])
 })

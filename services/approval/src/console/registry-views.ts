@@ -1,5 +1,6 @@
-import { agentIdOf } from '@bailiwick/contracts'
+import { type Agent, type Approver, agentIdOf } from '@bailiwick/contracts'
 import { newestStop, stopView } from '../answers/newest-stop.ts'
+import { isThere, mayStopAgent } from '../answers/stop.ts'
 import type { Approval } from '../context.ts'
 import { actingAgents } from './grant-views.ts'
 import type { RequestIndex } from './request-index.ts'
@@ -9,6 +10,30 @@ const mostShown = 500
 
 /** Agents by name, with what they hold and what they wait for. */
 export function listAgents(approval: Approval, { q }: { q?: string | undefined }) {
+  const { registry } = approval.projection.ledger
+  const ownerName = (owner: string) => registry.get('approver', owner)?.name ?? null
+  const agents = registry
+    .all('agent')
+    .filter(({ id, name, owner, labels }) => says(q, id, name, owner, ownerName(owner), ...labels))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+  const row = agentRows(approval)
+  return { total: agents.length, items: agents.slice(0, mostShown).map(row) }
+}
+
+/** One agent, whether it is registered or not: what a retired one still held may be stopped, and evidence keeps what it did. */
+export function readAgent(approval: Approval, me: Approver, id: string) {
+  const agent = approval.projection.ledger.registry.get('agent', id)
+  const stop = newestStop(approval, id)
+  return {
+    id,
+    agent: agent === undefined ? null : agentRows(approval)(agent),
+    may_stop: isThere(approval, 'agent', id) && mayStopAgent(approval, me, id),
+    stop: stop === undefined ? null : stopView(stop),
+  }
+}
+
+/** How agents are shown; what all of them hold and wait for is counted once. */
+function agentRows(approval: Approval) {
   const { registry, grants, requests } = approval.projection.ledger
   const count = (ids: Iterable<string>) => {
     const counted = new Map<string, number>()
@@ -21,32 +46,30 @@ export function listAgents(approval: Approval, { q }: { q?: string | undefined }
     ),
   )
   const active = count([...grants.trees.values()].flatMap((tree) => [...actingAgents(approval, tree)]))
-  const ownerName = (owner: string) => registry.get('approver', owner)?.name ?? null
-  const agents = registry
-    .all('agent')
-    .filter(({ id, name, owner, labels }) => says(q, id, name, owner, ownerName(owner), ...labels))
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
-  return {
-    total: agents.length,
-    items: agents.slice(0, mostShown).map(({ id, name, owner, labels, attestor, proactive_requests }) => ({
-      id,
-      name,
-      owner,
-      owner_name: ownerName(owner),
-      labels,
-      attestor: attestor.kind,
-      instances: attestor.kind === 'registered_key' ? attestor.keys.map(({ instance }) => instance) : null,
-      proactive_requests,
-      pending: pending.get(id) ?? 0,
-      active: active.get(id) ?? 0,
-      stopped: active.has(id) ? null : stopOf(approval, id),
-    })),
-  }
+  /** The newest revocation that an approver of the agent knew of, as its grants say. */
+  const approvedAsOf = new Map<string, number>()
+  for (const { grant, delegations } of grants.trees.values())
+    for (const { agent } of [grant, ...delegations.values()])
+      approvedAsOf.set(agentIdOf(agent), Math.max(grant.as_of, approvedAsOf.get(agentIdOf(agent)) ?? 0))
+  return ({ id, name, owner, labels, attestor, proactive_requests }: Agent) => ({
+    id,
+    name,
+    owner,
+    owner_name: registry.get('approver', owner)?.name ?? null,
+    labels,
+    attestor: attestor.kind,
+    instances: attestor.kind === 'registered_key' ? attestor.keys.map(({ instance }) => instance) : null,
+    proactive_requests,
+    pending: pending.get(id) ?? 0,
+    active: active.get(id) ?? 0,
+    stopped: active.has(id) ? null : stopOf(approval, id, approvedAsOf.get(id)),
+  })
 }
 
-function stopOf(approval: Approval, id: string) {
+/** Its stop, unless something was approved for it since, even if that is over. */
+function stopOf(approval: Approval, id: string, approvedAsOf = -1) {
   const stop = newestStop(approval, id)
-  return stop === undefined ? null : stopView(stop)
+  return stop === undefined || approvedAsOf >= stop.version ? null : stopView(stop)
 }
 
 /** Rules in the order in which they are tried. */

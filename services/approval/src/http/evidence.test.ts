@@ -40,7 +40,7 @@ async function evidence(answer: (path: string) => Answer | 'hang up', name = 'ev
 }
 
 const places = [
-  ...['events', 'events?type=decision', 'activity', 'trace/grt_1', 'events/evt_0123456789'],
+  ...['events', 'events?type=decision', 'activity', 'touched?agent=a', 'trace/grt_1', 'events/evt_0123456789'],
   'values/evt_0123456789',
 ]
 
@@ -79,6 +79,10 @@ it('finds an agent by its short name or its name, and refuses a name that severa
   for (const name of ['ledger', 'LEDGER', 'twin-a', 'nothing', 'twin'])
     await person.get(`/evidence/events?agent=${name}&type=decision`)
   const found = ['spiffe://acme.example/agent/ledger', 'spiffe://acme.example/agent/ledger']
+  await person.get('/evidence/touched?agent=ledger&from=2026-01-01T00:00:00Z')
+  expect(asked.paths.pop()).toBe(
+    '/v1/touched?agent=spiffe%3A%2F%2Facme.example%2Fagent%2Fledger&from=2026-01-01T00%3A00%3A00Z',
+  )
   const agents = asked.paths.map((path) => new URLSearchParams(path.split('?')[1]).get('agent'))
   expect(agents).toEqual([...found, 'spiffe://acme.example/agent/twin-a', 'nothing'])
   expect((await person.get('/evidence/events?agent=twin')).body).toMatchObject({
@@ -113,6 +117,9 @@ it('reaches no other path of evidence, or of the operator, under any spelling', 
     'events?%2F..%2Foperator=1',
     'events?agent=x%0d%0ahost:y',
     'activity%2F..%2Foperator',
+    'touched%2F..%2Foperator',
+    'touched/..%2F..%2Foperator',
+    'touched?agent=x%26limit%3D1%23',
     'values/spiffe:%2F%2Facme.example%2Fagent%2Fledger',
     'values/..%2F..%2Foperator',
     'values/evt_0123456789%2F..%2F..%2Foperator',
@@ -123,7 +130,7 @@ it('reaches no other path of evidence, or of the operator, under any spelling', 
   ])
     await olga.get(`/evidence/${place}`)
   for (const path of asked.paths) {
-    expect(path).toMatch(/^\/v1\/((events|activity|trace\/[^/?#\s]+)(\?[^\s#]*)?|values\/evt_\w+)$/)
+    expect(path).toMatch(/^\/v1\/((events|activity|touched|trace\/[^/?#\s]+)(\?[^\s#]*)?|values\/evt_\w+)$/)
     expect(path).not.toContain('/operator')
   }
   expect(asked.paths.length).toBeGreaterThan(0)

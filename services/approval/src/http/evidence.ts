@@ -8,7 +8,7 @@ import type { Approval } from '../context.ts'
 import type { Sessions } from '../people/sessions.ts'
 import { notFromElsewhere, sessionCookie } from './browser.ts'
 
-const { searchEvidence, countActivity, traceEvidence, readReceipt, readValues } = consoleRoutes
+const { searchEvidence, countActivity, countTouched, traceEvidence, readReceipt, readValues } = consoleRoutes
 
 /**
  * `GET /console/api/evidence/…`: evidence's data, for signed-in people. Evidence does not know these people: it answers this
@@ -26,6 +26,7 @@ export function evidenceRoutes(
   for (const { name, path, query: querystring } of [
     { name: 'events', ...searchEvidence },
     { name: 'activity', ...countActivity },
+    { name: 'touched', ...countTouched },
   ])
     http.get(path, { onRequest, schema: { querystring } }, async ({ query }, reply) =>
       reply.type(json).send(await evidence.get(`/v1/${name}${asked(inFull(registry, query))}`)),

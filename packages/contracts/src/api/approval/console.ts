@@ -248,6 +248,27 @@ export const consoleRoutes = {
     query: searchQuery,
     answer: z.object({ total: z.int(), items: z.array(agentRowSchema) }),
   },
+  readAgent: {
+    method: 'GET',
+    path: '/console/api/agents/*',
+    summary: 'One agent by its SPIFFE ID: what it is, what it holds, and its newest stop',
+    on: 'http',
+    params: z.strictObject({
+      '*': z
+        .string()
+        .regex(/^spiffe:\/\/\S+$/)
+        .max(2048),
+    }),
+    answer: z.object({
+      id: z.string(),
+      /** null: the registry has no agent of this name now. */
+      agent: agentRowSchema.nullable(),
+      /** Whether this person may stop it. */
+      may_stop: z.boolean(),
+      /** Its newest stop, or the newest stop of every agent. An approval since does not hide it. */
+      stop: stopSchema.nullable(),
+    }),
+  },
   listEntities: {
     method: 'GET',
     path: '/console/api/registry',
@@ -368,6 +389,14 @@ export const consoleRoutes = {
     on: 'http',
     query: filtersQuery,
     answer: evidenceRoutes.countActivity.answer,
+  },
+  countTouched: {
+    method: 'GET',
+    path: '/console/api/evidence/touched',
+    summary: 'Evidence’s `countTouched`, for signed-in people',
+    on: 'http',
+    query: filtersQuery,
+    answer: evidenceRoutes.countTouched.answer,
   },
   traceEvidence: {
     method: 'GET',

@@ -1,0 +1,75 @@
+import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query'
+import { api, query } from '../api.ts'
+import type { Events, ListGrantsAnswer, ListRequestsAnswer, ReadAgentAnswer, Touched } from '../types.ts'
+import type { Span } from './span.ts'
+
+/** How often what may happen now is asked for again. Evidence has no stream. */
+const againMs = 5000
+/** Pages that are asked for again. A person who reads further back has left what happens now. */
+const mostLivePages = 2
+
+export const agentPath = (id: string): string => `/agents/${encodeURIComponent(id)}`
+
+export const useAgent = (id: string) =>
+  useQuery({ queryKey: ['agents', 'one', id], queryFn: () => api<ReadAgentAnswer>(agentPath(id)) })
+
+export const useTouched = (agent: string, span: Span | undefined) =>
+  useQuery({
+    queryKey: ['touched', agent, span?.name],
+    enabled: span !== undefined,
+    placeholderData: keepPreviousData,
+    queryFn: () => api<Touched>(`/evidence/touched${query({ agent, ...span?.times() })}`),
+    refetchInterval: span?.isLive ? againMs : false,
+  })
+
+/** Which calls are listed: all, those that were denied, or those of one task. */
+export interface CallFilter {
+  type: 'decision' | 'decision.allowed' | 'decision.denied'
+  task?: string | undefined
+}
+
+export const callsQuery = (
+  agent: string,
+  { type, task }: CallFilter,
+  span: Span | undefined,
+  cursor: string,
+  limit: number,
+) => `/evidence/events${query({ agent, type, task, ...span?.times(), cursor, limit: String(limit) })}`
+
+export const useCalls = (agent: string, filter: CallFilter, span: Span | undefined) =>
+  useInfiniteQuery({
+    queryKey: ['calls', agent, span?.name, filter.type, filter.task],
+    enabled: span !== undefined,
+    initialPageParam: '',
+    queryFn: ({ pageParam }) => api<Events>(callsQuery(agent, filter, span, pageParam, 50)),
+    getNextPageParam: ({ next }) => next,
+    refetchInterval: ({ state }) =>
+      span?.isLive && (state.data?.pages.length ?? 0) <= mostLivePages ? againMs : false,
+  })
+
+/** The decisions since a time, as many as one answer has. */
+export const useSince = (agent: string, from: string | undefined) =>
+  useQuery({
+    queryKey: ['calls', agent, 'since', from],
+    enabled: from !== undefined,
+    queryFn: () => api<Events>(`/evidence/events${query({ agent, type: 'decision', from, limit: '200' })}`),
+    refetchInterval: againMs,
+  })
+
+export const usePastAnswers = (agent: string) =>
+  useQuery({
+    queryKey: ['requests', 'answers of', agent],
+    queryFn: () => api<ListRequestsAnswer>(`/requests${query({ state: 'answered', agent })}`),
+  })
+
+export const grantsOf = (agent: string, cursor: string) =>
+  api<ListGrantsAnswer>(`/grants${query({ state: 'all', agent, cursor })}`)
+
+/** The newest ALLOWs of one grant. */
+export const useGrantCalls = (grant: string | undefined, isLive: boolean) =>
+  useQuery({
+    queryKey: ['calls', 'of grant', grant],
+    enabled: grant !== undefined,
+    queryFn: () => api<Events>(`/evidence/events${query({ id: grant, type: 'decision.allowed', limit: '200' })}`),
+    refetchInterval: isLive ? againMs : false,
+  })

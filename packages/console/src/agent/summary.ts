@@ -1,0 +1,60 @@
+import type { Touched, TouchedThing } from '../types.ts'
+import { money, number } from '../ui/numbers.ts'
+import { deniedIn, outcomeWords, reasonsIn } from './calls.ts'
+
+/** `1 call`, `2 calls`. */
+export const counted = (count: number, one: string, more = `${one}s`): string =>
+  `${number(count)} ${count === 1 ? one : more}`
+
+export const costText = (cost: Readonly<Record<string, string>>): string =>
+  Object.entries(cost)
+    .map(([currency, amount]) => money(amount, currency))
+    .join(', ')
+
+export const outcomesText = (outcomes: Readonly<Record<string, number>>): string =>
+  Object.entries(outcomes)
+    .filter(([, count]) => count > 0)
+    .sort((a, b) => b[1] - a[1])
+    .map(([status, count]) => `${number(count)} ${outcomeWords(status).toLowerCase()}`)
+    .join(', ')
+
+/** A code as people read it. */
+export const reasonWords = (reason: string): string => reason.replaceAll('_', ' ')
+
+/** The things that were used, or denied; not those of which only a first try is known. */
+export const shownThings = ({ things }: Pick<Touched, 'things'>): TouchedThing[] =>
+  things.filter((thing) => thing.allowed > 0 || deniedIn(thing) > 0)
+
+/** The things that calls were allowed on; denials touched nothing. */
+export const reached = ({ things }: Pick<Touched, 'things'>): TouchedThing[] =>
+  things.filter(({ allowed }) => allowed > 0)
+
+/** ALLOWs of which nothing is known yet. */
+export function withoutOutcome({ allowed, outcomes }: Pick<Touched, 'allowed' | 'outcomes'>): number {
+  const ended = Object.entries(outcomes).filter(([status]) => status !== 'continued' && status !== 'taken_back')
+  return Math.max(0, allowed - ended.reduce((total, [, count]) => total + count, 0))
+}
+
+/** What an agent touched, in plain sentences, the most important first. */
+export function sentencesOf(touched: Touched): string[] {
+  const { allowed, cost, outcomes, complete } = touched
+  const denied = deniedIn(touched)
+  const things = new Set(reached(touched).map(({ type, resource }) => `${type} ${resource}`))
+  const through = new Set(touched.things.flatMap(({ through }) => (through === undefined ? [] : [through])))
+  const open = withoutOutcome(touched)
+  const [worst] = reasonsIn(touched)
+  return [
+    allowed === 0
+      ? 'No call was allowed.'
+      : `${counted(allowed, 'call')} ${allowed === 1 ? 'was' : 'were'} allowed, on ${counted(things.size, 'tool or resource', 'tools and resources')}: ${outcomesText(outcomes) || 'no outcome is known yet'}.`,
+    ...(open > 0 && open < allowed ? [`${counted(open, 'call')} ${open === 1 ? 'has' : 'have'} no outcome yet.`] : []),
+    Object.keys(cost).length === 0 ? 'No money was spent.' : `${costText(cost)} was spent.`,
+    denied === 0
+      ? 'Nothing was denied.'
+      : `${counted(denied, 'call')} ${denied === 1 ? 'was' : 'were'} denied${worst === undefined ? '' : `, most often for: ${reasonWords(worst[0])}`}.`,
+    ...(through.size > 0 ? [`It acted through ${counted(through.size, 'other agent')}.`] : []),
+    ...(complete
+      ? []
+      : ['There is more than can be counted at once: these numbers begin later than the time that was asked for.']),
+  ]
+}

@@ -1,0 +1,54 @@
+import type { Grant, Link } from '../types.ts'
+
+/** An agent that holds a grant, or a part of one. */
+export interface Holder {
+  id: string
+  name: string
+  state: string
+  /** Calls that it made, and may make. */
+  calls: { used: number; most: number | undefined }
+  /** Whether it is the agent of the page. */
+  isOwn: boolean
+  below: Holder[]
+}
+
+export interface Placed extends Omit<Holder, 'below'> {
+  /** How many hands it went through. */
+  depth: number
+  /** From the top, one for each holder. */
+  row: number
+  /** The row of the holder that passed it on. */
+  above: number | undefined
+}
+
+export function holderOf(grant: Grant, ownId: string): Holder {
+  const { id, from, state, taken, budget, chain } = grant
+  const passedOn = ({ id, from, state, taken, budget, children }: Link): Holder => ({
+    id,
+    name: from.name ?? from.id,
+    state,
+    calls: { used: taken.calls, most: budget.calls },
+    isOwn: from.id === ownId,
+    below: children.map(passedOn),
+  })
+  return {
+    id,
+    name: from.name ?? from.id,
+    state,
+    calls: { used: taken.calls, most: budget.calls },
+    isOwn: from.id === ownId,
+    below: chain.map(passedOn),
+  }
+}
+
+/** Each holder below the one that passed it on, and to the right of it. */
+export function placed(holder: Holder): Placed[] {
+  const all: Placed[] = []
+  const place = ({ below, ...one }: Holder, depth: number, above: number | undefined): void => {
+    const row = all.length
+    all.push({ ...one, depth, row, above })
+    for (const each of below) place(each, depth + 1, row)
+  }
+  place(holder, 0, undefined)
+  return all
+}
