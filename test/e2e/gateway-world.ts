@@ -5,13 +5,8 @@ import type { Agent } from '@bailiwick/agent'
 import { generateKey, writeKeyFile } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
 import { configSchema } from '@bailiwick/gateway/config'
-import { databaseEntry, databaseRegistryEntry } from '@bailiwick/gateway/database-entry'
 import { HttpFixture } from '@bailiwick/gateway/fixture'
-import { gitEntry, gitRegistryEntry } from '@bailiwick/gateway/git-entry'
 import { pinServer } from '@bailiwick/gateway/pin'
-import { sessionEntry } from '@bailiwick/gateway/session-entry'
-import { sessionRegistryEntry } from '@bailiwick/gateway/session-manifest'
-import { sshEntry, sshRegistryEntry } from '@bailiwick/gateway/ssh-entry'
 import { type Gateway, startGateway } from '@bailiwick/gateway/start'
 import { type Logger, logger as makeLogger, metrics, readConfig } from '@bailiwick/host'
 import type { InitialEntities } from '@bailiwick/installation'
@@ -28,6 +23,7 @@ import {
   startSystem,
 } from '@bailiwick/testkit'
 import { gatewayAuthority } from './gateway-authority.ts'
+import { type OtherEntries, registryOf } from './gateway-registry.ts'
 
 export { gatewayAuthority }
 
@@ -39,7 +35,7 @@ export const proxySecret = 'proxy-secret-0123456789'
 
 export const stdioFixture = join(import.meta.dirname, '../../services/gateway/src/fixture/stdio-server.fixture.ts')
 
-export interface GatewayWorldOptions {
+export interface GatewayWorldOptions extends Partial<OtherEntries> {
   /** Further members of the entries in gateway.yaml, by server. */
   entries?: Record<string, object>
   /** Before the servers are read and approved. */
@@ -56,14 +52,6 @@ export interface GatewayWorldOptions {
   adapters?: () => Promise<Pick<SystemOptions, 'adapters'> & AsyncDisposable>
   /** Further variables of the gateway, for its secrets. */
   env?: Record<string, string>
-  /** Git servers: their entries in gateway.yaml. */
-  gits?: Record<string, { url: string; inject?: object }>
-  /** Databases: their entries in gateway.yaml. */
-  databases?: Record<string, object>
-  /** Web applications in which the gateway holds a session: their entries in gateway.yaml, and what each operation does. */
-  sessions?: Record<string, { entry: Record<string, unknown>; tools?: Record<string, object> }>
-  /** Hosts to log in to: their entries in gateway.yaml. */
-  sshs?: Record<string, object>
   /** APIs behind other proxies: their entries in gateway.yaml and, for those with operations, what each operation does. */
   authorize?: Record<string, { entry: { url: string; address: string } & object; tools?: Record<string, object> }>
   /** Whether Envoy may ask over gRPC (`gateway.grpcUrl`). */
@@ -216,17 +204,7 @@ export class GatewayWorld implements AsyncDisposable {
       })
       servers.push({ type: 'tool-server', value: { ...server, tools: behind[name]?.tools ?? labels } } as never)
     }
-    for (const [name, entry] of Object.entries(gits))
-      servers.push({ type: 'tool-server', value: gitRegistryEntry(name, gitEntry.parse(entry)) } as never)
-    for (const [name, entry] of Object.entries(databases))
-      servers.push({ type: 'tool-server', value: databaseRegistryEntry(name, databaseEntry.parse(entry)) } as never)
-    for (const [name, { entry, tools }] of Object.entries(sessions)) {
-      const drafted = sessionRegistryEntry(name, sessionEntry.parse(entry))
-      const harmless = Object.fromEntries(Object.keys(drafted.tools).map((tool) => [tool, { labels: [] }]))
-      servers.push({ type: 'tool-server', value: { ...drafted, tools: { ...harmless, ...tools } } } as never)
-    }
-    for (const [name, entry] of Object.entries(sshs))
-      servers.push({ type: 'tool-server', value: sshRegistryEntry(name, sshEntry.parse(entry)) } as never)
+    servers.push(...registryOf({ gits, databases, sessions, sshs }))
     const [caller, outcome] = [generateKey('pep-caller'), generateKey('outcome')]
     writeKeyFile(join(folder, 'keys'), 'gateway-caller', caller)
     writeKeyFile(join(folder, 'keys'), 'gateway-outcome', outcome)

@@ -66,7 +66,7 @@ function OneAgent({ found, me }: { found: ReadAgentAnswer; me: Me }) {
   const later = useSince(id, stoppedAt)
   const since =
     stoppedAt !== undefined && later.data ? sinceStop(later.data.events, later.data.next !== undefined) : undefined
-  const grants = usePages<Grant, ListGrantsAnswer>(['grants', 'all', id], (cursor) => grantsOf(id, cursor))
+  const grants = usePages<Grant, ListGrantsAnswer>(['grants', 'all', id], (range) => grantsOf(id, range))
   const answers = usePastAnswers(id)
   const [stopping, setStopping] = useState<Stop>()
   const [withdrawing, setWithdrawing] = useState<Grant>()

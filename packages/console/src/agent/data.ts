@@ -1,6 +1,7 @@
 import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { api, query } from '../api.ts'
 import type { Events, ListGrantsAnswer, ListRequestsAnswer, ReadAgentAnswer, Touched } from '../types.ts'
+import type { Range } from '../ui/pages.ts'
 import type { Span } from './span.ts'
 
 /** How often what may happen now is asked for again. Evidence has no stream. */
@@ -62,8 +63,8 @@ export const usePastAnswers = (agent: string) =>
     queryFn: () => api<ListRequestsAnswer>(`/requests${query({ state: 'answered', agent })}`),
   })
 
-export const grantsOf = (agent: string, cursor: string) =>
-  api<ListGrantsAnswer>(`/grants${query({ state: 'all', agent, cursor })}`)
+export const grantsOf = (agent: string, range: Range) =>
+  api<ListGrantsAnswer>(`/grants${query({ state: 'all', agent, ...range })}`)
 
 /** The newest ALLOWs of one grant. */
 export const useGrantCalls = (grant: string | undefined, isLive: boolean) =>
