@@ -59,16 +59,14 @@ export function usePages<T extends { id: string }, P extends Page<T>>(
   ) ?? { page: 0, begins: undefined }
   useEffect(() => {
     if (begins === undefined) return
-    setState((now) =>
-      now.name === name && now.cursors[page] !== begins
-        ? {
-            name,
-            cursors: now.cursors.toSpliced(page, 0, begins),
-            seen: now.seen.map((each) => (each < page ? each : each + 1)),
-          }
-        : now,
-    )
-  }, [name, page, begins])
+    const further = cursors.toSpliced(page, 0, begins)
+    leaveList(name, { cursors: further })
+    setState((now) => ({
+      name,
+      cursors: further,
+      seen: now.name === name ? now.seen.map((each) => (each < page ? each : each + 1)) : [0],
+    }))
+  }, [name, page, begins, cursors])
   const fetchNextPage = () => {
     if (next === undefined || cursors.includes(next)) return
     const further = [...cursors, next]
