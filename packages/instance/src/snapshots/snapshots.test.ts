@@ -135,14 +135,14 @@ describe('a start from a snapshot', () => {
       fc.asyncProperty(
         fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.nat(7)), { minLength: 1, maxLength: 8 }),
         fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.nat(7)), { maxLength: 8 }),
-        async (before, after) => {
+        async (early, late) => {
           rmSync(path, { force: true })
           const { installation, write } = await begun()
           await using _ = installation
-          for (const written of before) await write(...written)
+          for (const each of early) await write(...each)
           const first = await all(installation)
           expect(await keep(cutOf(first))).toEqual([])
-          for (const each of after) await write(...each)
+          for (const each of late) await write(...each)
           const snapshot = await read(installation)
           if (typeof snapshot === 'string') throw new Error(snapshot)
           const restored = await all(installation, snapshot)
