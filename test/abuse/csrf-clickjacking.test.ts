@@ -40,7 +40,8 @@ function consoleRoutes(): Route[] {
     })
     .filter(({ path }) => path.startsWith('/console'))
 }
-const filled = (path: string) => path.replace(/:[a-z_]+(\([^)]*\))?/gi, `req_${'0'.repeat(43)}`).replace(/\*$/, 'x')
+// Fastify prints `a/*` below `a` without its slash.
+const filled = (path: string) => path.replace(/:[a-z_]+(\([^)]*\))?/gi, `req_${'0'.repeat(43)}`).replace(/\/?\*$/, '/x')
 
 const foreign: Record<string, string | undefined>[] = [
   { origin: undefined },
