@@ -40,8 +40,12 @@ function consoleRoutes(): Route[] {
     })
     .filter(({ path }) => path.startsWith('/console'))
 }
-// Fastify prints `a/*` below `a` without its slash.
-const filled = (path: string) => path.replace(/:[a-z_]+(\([^)]*\))?/gi, `req_${'0'.repeat(43)}`).replace(/\/?\*$/, '/x')
+// Fastify prints `agents/*` below `agents` without its slash.
+const filled = (path: string) =>
+  path
+    .replace(/:[a-z_]+(\([^)]*\))?/gi, `req_${'0'.repeat(43)}`)
+    .replace(/agents\*$/, 'agents/spiffe://acme.example/x')
+    .replace(/\*$/, 'x')
 
 const foreign: Record<string, string | undefined>[] = [
   { origin: undefined },
