@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { paths } from '@bailiwick/installation'
 import { sampleKeyFile } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { audit } from '../audit.ts'
+import { audit, readLog } from '../audit.ts'
 import { psqlInteractive } from './postgres-server.ts'
 import { openPostgresWorld, type PostgresWorld, postgresAuthority } from './postgres-world.ts'
 import { eventually } from './world.ts'
@@ -103,10 +104,22 @@ it('a statement that its client cancels ends', async () => {
 })
 
 it('leaves evidence that an auditor finds in order, with the hash of its statements in the outcome', async () => {
-  const { log, trust } = paths(at.world.system.data)
-  await at.psql(url, '-c', 'SELECT 1')
+  const { data, host } = at.world.system
+  const { out } = await at.psql(url, '-c', 'SELECT session_user', '-c', 'SELECT 2')
+  const [role = ''] = out.split('\n')
+  const decisionId = role.replace('bailiwick_', '')
+  const sha = (...parts: (string | Buffer)[]) =>
+    parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest()
+  const begin = sha('bailiwick-postgres-statements-v1', '\0', decisionId)
+  const hash = sha(sha(begin, sha('SELECT session_user')), sha('SELECT 2')).toString('base64url')
+  const outcome = await eventually(async () => {
+    const { entries } = await readLog(paths(data).log, host.trust.log.vkey)
+    return outcomesIn(entries).find((each) => each.decision_id === decisionId)
+  })
+  expect(outcome).toMatchObject({ status: 'succeeded', http_status: 101, detail_hash: hash })
+  expect(outcome.egress_bytes).toBeGreaterThan(0)
   const report = await eventually(async () => {
-    const seen = await audit({ logDir: log, trustPath: trust })
+    const seen = await audit({ logDir: paths(data).log, trustPath: paths(data).trust })
     return seen.findings.length === 0 ? seen : undefined
   })
   expect(report.findings).toEqual([])
@@ -119,3 +132,11 @@ const sleeping = async () =>
       "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'bailiwick\\_%' AND wait_event = 'PgSleep'",
     ),
   )
+
+/** The outcomes that enforcement points signed, in these entries of the log. */
+function outcomesIn(entries: readonly Uint8Array[]) {
+  return entries
+    .map((bytes) => JSON.parse(Buffer.from(bytes).toString()))
+    .filter(({ type }) => type === 'outcome.reported')
+    .map(({ data }) => JSON.parse(Buffer.from(data.outcome.split('.')[1], 'base64url').toString()))
+}
