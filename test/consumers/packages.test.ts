@@ -272,7 +272,8 @@ it('npx fetches nothing where this repository is not installed yet', async () =>
   for (const name of ['.npmrc', 'package.json']) copyFileSync(join(root, name), join(checkout, name))
   // A package that there is. The one called bailiwick may be a stranger's.
   // Without the settings of this machine's user, who may have said the same.
-  const env = { npm_config_userconfig: join(checkout, 'none') }
+  // `npm run -s` passes its silence on.
+  const env = { npm_config_userconfig: join(checkout, 'none'), npm_config_loglevel: 'warn' }
   const { code, out, err } = await run('npx', ['semver', '1.2.3'], { cwd: checkout, env })
   expect([code, out]).toEqual([1, ''])
   expect(err).toMatch(/npx canceled/)
