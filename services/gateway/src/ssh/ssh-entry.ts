@@ -36,9 +36,11 @@ export type SshEntry = z.output<typeof sshEntry>
 
 const domain = 'bailiwick-ssh-manifest-v1'
 
-/** The value of `manifest` in the registry: people approve which accounts of which hosts can be reached, from where, and for how long. */
-export function sshManifest({ hosts, accounts, source_addresses, seconds }: SshEntry): string {
+/** The value of `manifest` in the registry: people approve which key signs for which accounts of which hosts, from where, and for how long. */
+export function sshManifest({ ca, hosts, accounts, source_addresses, seconds }: SshEntry): string {
   const sorted = {
+    // Which key signs says which hosts are meant: their names are only labels.
+    ca: secretsIn(ca),
     hosts: hosts.toSorted(),
     accounts: accounts.toSorted(),
     source_addresses: source_addresses.toSorted(),
@@ -60,6 +62,7 @@ export function sshRegistryEntry(name: string, entry: SshEntry) {
 export const pinnedSsh = (name: string, entry: SshEntry): { entry: string; notes: string[] } => ({
   entry: stringify({ tool_servers: [sshRegistryEntry(name, entry)] }, { lineWidth: 0 }),
   notes: [
+    `Logins as ${entry.accounts.join(', ')} on ${entry.hosts.join(', ')}, from ${entry.source_addresses.join(', ')}`,
     'The labels are a draft. Add destructive, and the starter policies have each login approved by itself',
     'Then: bailiwick registry apply FILE',
   ],
