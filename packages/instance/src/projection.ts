@@ -85,7 +85,8 @@ export class Projection implements AsyncDisposable {
   #closed = false
 
   private constructor(options: ProjectionOptions) {
-    this.#options = { ...defaults, ...options }
+    // Not the snapshot, which holds its whole file.
+    this.#options = { ...defaults, ...options, from: undefined }
     this.#since = options.time.now() - this.#options.lookbackMs
     this.#topics = new Set<string>(['registry.v1', 'heads.v1', ...options.topics])
     this.ledger = new Ledger({ judge: options.judge, base: true })
@@ -253,7 +254,10 @@ export class Projection implements AsyncDisposable {
     const judged = signedEvent(keyRing, message, isSure)
     if (judged !== 'key_unknown' || topic === 'registry.v1') return judged
     await this.#readRegistryToItsEnd()
-    return signedEvent(keyRing, message, isSure)
+    const late = signedEvent(keyRing, message, isSure)
+    // A stop ended the wait. Whether the event counts is not known, so from here on no cut may say that it was read.
+    if (late === 'key_unknown' && this.#closed && !readAnew.has(topic)) this.#folding++
+    return late
   }
 
   /** Waits however long that takes. An event skipped because its key was not read yet would be missing here for good. */

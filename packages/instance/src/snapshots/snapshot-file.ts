@@ -115,7 +115,7 @@ async function bytesOf(path: string): Promise<Buffer | FileRefusal> {
     const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     try {
       const stat = await file.stat()
-      if (!stat.isFile() || stat.size > mostBytes) return 'unreadable'
+      if (!stat.isFile() || stat.size > mostBytes || stat.uid !== process.geteuid?.()) return 'unreadable'
       return await file.readFile()
     } finally {
       await file.close()

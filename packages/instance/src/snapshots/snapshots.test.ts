@@ -482,3 +482,42 @@ describe('writing a snapshot', () => {
     expect(projection.cut()).toBeUndefined()
   })
 })
+
+it('cuts nothing after a stop that left an event unjudged, whose key was not known yet (V7)', async () => {
+  await using installation = await Installation.open()
+  const { bus } = installation
+  const gate = Promise.withResolvers<void>()
+  let isShut = false
+  const late = {
+    ends: (topic: TopicName) => bus.ends(topic),
+    publish: bus.publish.bind(bus),
+    follow: ((topics, since, handle) =>
+      bus.follow(topics, since, async (batch) => {
+        if (isShut && topics[0] === 'registry.v1') await gate.promise
+        await handle(batch)
+      })) as typeof bus.follow,
+  } as typeof bus
+  const writer = await installation.reader(['revocations.v1'])
+  const issuer = installation.producer(writer.projection)
+  const { projection } = await installation.reader(['revocations.v1'], { bus: late })
+  isShut = true
+  await issuer.publish('registry.v1', [keyDraft('issuer')])
+  await issuer.publish('revocations.v1', [revocation(1)])
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  const stopped = projection[Symbol.asyncDispose]()
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  gate.resolve()
+  await stopped
+  expect(projection.cut()).toBe(undefined)
+})
+
+it('refuses a snapshot of a reader whose clock was ahead when it began, since it read too little (V9)', async () => {
+  await using installation = await Installation.open()
+  const place = { path, key }
+  const { time, bus } = installation
+  time.wall += 2 * 3600_000
+  const { projection } = await installation.reader(['decisions.v1'])
+  time.wall -= 2 * 3600_000
+  expect(await keep(cutOf(projection))).toEqual([])
+  expect(await readOwnSnapshot(place, { owner, bus, now: time.now(), lookbackMs })).toBe('too_old')
+})

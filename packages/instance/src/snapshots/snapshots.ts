@@ -96,6 +96,8 @@ export async function readOwnSnapshot(
   if (header.owner !== ownerOf(owner)) return 'other_owner'
   if (header.code !== codeDigest()) return 'other_code'
   if (!(now - lookbackMs < header.takenAt && header.takenAt <= now + aheadMs)) return 'too_old'
+  // A clock that was ahead when its reader began: it read too little.
+  if (header.since > now - lookbackMs + aheadMs) return 'too_old'
   const { takenAt, since, counted } = header
   const { marks } = header
   const history = await compareHistory(bus, marks).catch(() => 'unchecked' as const)

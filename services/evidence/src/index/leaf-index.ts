@@ -46,10 +46,13 @@ export class LeafIndex implements AsyncDisposable {
   readonly #unwhole = new Map<string, OutcomeChain>()
   readonly #doubled = new Map<string, DoubledOutcome>()
   #size: number
+  /** As many as it had when no batch was half in it. */
+  #whole: number
 
   private constructor(db: RootDatabase<Value, Key>, size: number) {
     this.#db = db
     this.#size = size
+    this.#whole = size
     this.#facts = {
       get: (name) => this.#values.get(['fact', keyOf(name)]) as TreeFact | undefined,
       set: (name, fact) => this.#values.put(['fact', keyOf(name)], fact),
@@ -87,11 +90,12 @@ export class LeafIndex implements AsyncDisposable {
       await nextTurn()
     }
     this.#apply(leaves.slice(at), head)
+    this.#whole = this.#size
   }
 
-  /** How many leaves the index has. */
+  /** How many leaves the index has, without a batch that it is being given. */
   get size(): number {
-    return this.#size
+    return this.#whole
   }
 
   /** The index of the leaf with this hash. */
