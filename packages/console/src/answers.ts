@@ -48,7 +48,7 @@ export type Hello = { "enrolled": boolean; "installation": string; "single_opera
 
 export type InviteAnswer = { "code": string; "link": string; "expires_at": string }
 
-export type LastApproved = { "id": string; "state": RequestState; "at": string; "by": (string)[]; "narrowed": boolean; "grant_id": string | null; "task": string; "same_task": boolean; "permissions": (ShownPermission)[]; "lines": (string)[]; "relation": "same" | "narrower" | "wider" | "different"; "added": (string)[]; "removed": (string)[]; "as_last_time": { "authority": ShownAuthority; "minutes": number } | null }
+export type LastApproved = { "id": string; "state": RequestState; "at": string; "by": (string)[]; "narrowed": boolean; "grant_id": string | null; "task": string; "same_task": boolean; "permissions": (ShownPermission)[]; "lines": (string)[]; "once": boolean; "relation": "same" | "narrower" | "wider" | "different"; "added": (string)[]; "removed": (string)[]; "as_last_time": { "authority": ShownAuthority; "minutes": number } | null }
 
 export type Link = { "id": string; "from": AgentView; "not_after": string; "state": "active" | "completed" | "revoked" | "expired" | "broken"; "lines": (string)[]; "budget": ShownBudget; "taken": Taken; "may_stop": boolean; "children": (Link)[] }
 

@@ -19,7 +19,7 @@ import { HandOver } from './hand-over.tsx'
 import { HandsGraph } from './hands-graph.tsx'
 import { type Since, sinceStop, sinceText } from './report.ts'
 import { type Span, spanOf, spans } from './span.ts'
-import { costText, reached, sentencesOf } from './summary.ts'
+import { costText, hasMoreThings, reached, sentencesOf } from './summary.ts'
 import { TouchedTable } from './touched-table.tsx'
 import './agent.css'
 
@@ -64,16 +64,23 @@ function OneAgent({ found, me }: { found: ReadAgentAnswer; me: Me }) {
   const touched = useTouched(id, span)
   const stoppedAt = isStopped ? stop.at : undefined
   const later = useSince(id, stoppedAt)
-  const since =
-    stoppedAt !== undefined && later.data ? sinceStop(later.data.events, later.data.next !== undefined) : undefined
+  const since = stoppedAt === undefined ? undefined : sinceOf(later)
   const grants = usePages<Grant, ListGrantsAnswer>(['grants', 'all', id], (range) => grantsOf(id, range))
   const answers = usePastAnswers(id)
   const [stopping, setStopping] = useState<Stop>()
   const [withdrawing, setWithdrawing] = useState<Grant>()
   const tasks = useMemo(() => [...new Set(grants.items.map((grant) => grant.task))].slice(0, 50), [grants.items])
-  const summary = touched.data
-    ? { agent: found, touched: touched.data, since, grants: grants.items, answers: answers.data?.items ?? [] }
-    : undefined
+  // A report says nothing of what was not read.
+  const isKnown = !grants.isFetchingNextPage && !grants.error && !answers.error
+  const isRead = isKnown && (stoppedAt === undefined || since !== undefined)
+  const summary =
+    touched.data && answers.data && isRead
+      ? {
+          ...{ agent: found, touched: touched.data, since },
+          ...{ grants: grants.items, grantsCut: grants.hasNextPage },
+          ...{ answers: answers.data.items, answersCut: answers.data.next !== undefined },
+        }
+      : undefined
   const stopIt = () => setStopping({ kind: 'agent', target: id, name: agent?.name ?? id, waiting: agent?.pending ?? 0 })
   return (
     <>
@@ -137,6 +144,12 @@ function OneAgent({ found, me }: { found: ReadAgentAnswer; me: Me }) {
   )
 }
 
+/** What was read before evidence failed says nothing of now. */
+function sinceOf({ data, error }: ReturnType<typeof useSince>): Since | null | undefined {
+  if (error) return null
+  return data && sinceStop(data.events, data.next !== undefined)
+}
+
 function Standing({ found: { agent }, isStopped }: { found: ReadAgentAnswer; isStopped: boolean }) {
   if (isStopped) return <span className="badge state-revoked">Stopped</span>
   return (
@@ -156,7 +169,7 @@ function Standing({ found: { agent }, isStopped }: { found: ReadAgentAnswer; isS
 }
 
 /** That it was stopped, and that it stays so. */
-function Stopped({ found: { agent, stop }, since }: { found: ReadAgentAnswer; since: Since | undefined }) {
+function Stopped({ found: { agent, stop }, since }: { found: ReadAgentAnswer; since: Since | null | undefined }) {
   if (stop === null) return null
   const pending = agent?.pending ?? 0
   return (
@@ -181,17 +194,24 @@ function SpanTabs({ value, onChange }: { value: string; onChange(span: string): 
 function Numbers({ touched, span }: { touched: Touched; span: Span }) {
   const things = new Set(reached(touched).map(({ type, resource }) => `${type} ${resource}`)).size
   const { failed = 0, missing = 0, unknown = 0 } = touched.outcomes
+  const least = (value: string, isLeast = !touched.complete) => (isLeast ? `at least ${value}` : value)
+  const nothing = touched.complete ? 'nothing' : 'not known'
+  const spent = costText(touched.cost)
   return (
     <>
       <p className="hint">
         From <When iso={touched.from} /> to {span.isLive ? 'now' : <When iso={touched.to} />}: {span.words}.
       </p>
       <dl className="numbers">
-        <Figure name="Calls allowed" value={number(touched.allowed)} />
-        <Figure name="Tools and resources" value={number(things)} />
-        <Figure name="Spent" value={costText(touched.cost) || 'nothing'} />
-        <Figure name="Denied" value={number(deniedIn(touched))} tone={deniedIn(touched) > 0 ? 'bad' : ''} />
-        <Figure name="Failed or unclear" value={number(failed + missing + unknown)} tone={missing > 0 ? 'bad' : ''} />
+        <Figure name="Calls allowed" value={least(number(touched.allowed))} />
+        <Figure name="Tools and resources" value={least(number(things), hasMoreThings(touched))} />
+        <Figure name="Spent" value={spent === '' ? nothing : least(spent)} />
+        <Figure name="Denied" value={least(number(deniedIn(touched)))} tone={deniedIn(touched) > 0 ? 'bad' : ''} />
+        <Figure
+          name="Failed or unclear"
+          value={least(number(failed + missing + unknown))}
+          tone={missing > 0 ? 'bad' : ''}
+        />
       </dl>
       <p>{sentencesOf(touched).join(' ')}</p>
     </>

@@ -1,5 +1,5 @@
 import { useState } from 'react'
-import { api } from '../api.ts'
+import { api, serverNow } from '../api.ts'
 import type { EventRow, Events, Me } from '../types.ts'
 import { useSay } from '../ui/say.tsx'
 import { isCall } from './calls.ts'
@@ -87,7 +87,7 @@ async function gathered(me: Me, span: Span, summary: Summary): Promise<Reported>
     next = page.next
     size = Math.max(size, page.size)
   }
-  const made = { at: new Date().toISOString(), by: me.me.name, installation: me.installation }
+  const made = { at: new Date(serverNow()).toISOString(), by: me.me.name, installation: me.installation }
   return { ...summary, made, link: linkTo(fixed), calls, isCut: next !== undefined, size }
 }
 

@@ -14,10 +14,13 @@ export interface Reported {
   calls: readonly EventRow[]
   /** There are older ones, too. */
   isCut: boolean
-  /** What evidence has of the time since the stop. Absent: it was not stopped, or something was approved since. */
-  since?: Since | undefined
+  /** What evidence has of the time since the stop; null if it does not answer. Absent: it was not stopped, or something was approved since. */
+  since?: Since | null | undefined
   grants: readonly Grant[]
+  /** There are more of them, too. */
+  grantsCut: boolean
   answers: readonly RequestRow[]
+  answersCut: boolean
   /** How many entries the log had. */
   size: number
 }
@@ -35,7 +38,7 @@ export function code(text: string): string {
     /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu,
     (sign) => `[U+${(sign.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}]`,
   )
-  return seen === '' ? '(empty)' : `\`${seen.replaceAll('`', '[U+0060]').replaceAll('|', '\\|')}\``
+  return seen === '' ? '(empty)' : `\`${seen.replaceAll('`', '[U+0060]').replaceAll('|', '[U+007C]')}\``
 }
 
 const cell = (text: string) => (text === '' ? '–' : text)
@@ -47,7 +50,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 /** The report as text that people read, in Markdown. */
 export function markdownReport(reported: Reported): string {
-  const { made, link, agent, touched, calls, isCut, since, grants, answers, size } = reported
+  const { made, link, agent, touched, calls, isCut, since, grants, grantsCut, answers, answersCut, size } = reported
   const name = agent.agent?.name ?? 'An agent that is not registered'
   const { stop } = agent
   const shown = shownThings(touched)
@@ -74,7 +77,7 @@ export function markdownReport(reported: Reported): string {
     '## Tools and resources',
     '',
     ...(shown.length === 0
-      ? ['None.']
+      ? [touched.complete ? 'None.' : notAllRead]
       : table(
           ['What', 'Through', 'Allowed', 'Ended', 'Denied', 'Spent', 'Last'],
           shown.map((thing) => [
@@ -96,7 +99,7 @@ export function markdownReport(reported: Reported): string {
     ...(touched.more_things > 0 ? ['', `And ${touched.more_things} more.`] : []),
     ...(deniedIn(touched) > 0 ? ['', '## Denials by reason', '', ...reasonLines(touched)] : []),
     '',
-    '## Grants',
+    `## Grants${newest(grants, grantsCut)}`,
     '',
     ...(grants.length === 0
       ? ['There are no records.']
@@ -114,7 +117,7 @@ export function markdownReport(reported: Reported): string {
           ]),
         )),
     '',
-    '## Past answers',
+    `## Past answers${newest(answers, answersCut)}`,
     '',
     ...(answers.length === 0
       ? ['There are no records.']
@@ -129,10 +132,10 @@ export function markdownReport(reported: Reported): string {
           ]),
         )),
     '',
-    `## Calls, newest first${isCut ? ` (the newest ${calls.length})` : ''}`,
+    `## Calls, newest first${newest(calls, isCut)}`,
     '',
     ...(calls.length === 0
-      ? ['None.']
+      ? [isCut ? notAllRead : 'None.']
       : table(
           ['Time', 'Agent', 'What', 'Arguments', 'Result', 'Entry of the log', 'Decision'],
           calls.map((call) => [
@@ -155,14 +158,24 @@ export function markdownReport(reported: Reported): string {
   ].join('\n')
 }
 
+const newest = (items: readonly unknown[], isCut: boolean): string => (isCut ? ` (the newest ${items.length})` : '')
+
+const notAllRead = 'Not known: not all was read.'
+
 const reasonLines = (touched: Touched): string[] =>
   table(
     ['Reason', 'Times'],
     reasonsIn(touched).map(([reason, count]) => [code(reason), String(count)]),
   )
 
-export const sinceText = ({ allowed, denied, isMore }: Since): string =>
-  `${allowed === 0 ? 'no call was allowed' : `${isMore ? 'at least ' : ''}${allowed} allowed`}, ${isMore ? 'at least ' : ''}${denied} denied`
+/** What is not read may be an ALLOW: those that slip through come first after a stop. */
+export function sinceText(since: Since | null): string {
+  if (since === null) return 'not known: evidence does not answer'
+  const { allowed, denied, isMore } = since
+  const least = isMore ? 'at least ' : ''
+  const none = isMore ? 'whether a call was allowed is not known: not all was read' : 'no call was allowed'
+  return `${allowed === 0 ? none : `${least}${allowed} allowed`}, ${least}${denied} denied`
+}
 
 /** The same as data. */
 export const jsonReport = (reported: Reported): string =>

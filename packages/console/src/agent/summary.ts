@@ -35,7 +35,11 @@ export function withoutOutcome({ allowed, outcomes }: Pick<Touched, 'allowed' | 
   return Math.max(0, allowed - ended.reduce((total, [, count]) => total + count, 0))
 }
 
-/** What an agent touched, in plain sentences, the most important first. */
+/** Whether there may be more tools and resources than are listed. */
+export const hasMoreThings = ({ complete, more_things }: Pick<Touched, 'complete' | 'more_things'>): boolean =>
+  !complete || more_things > 0
+
+/** What an agent touched, in plain sentences, the most important first. If not all was read, each number is the least that it can be. */
 export function sentencesOf(touched: Touched): string[] {
   const { allowed, cost, outcomes, complete } = touched
   const denied = deniedIn(touched)
@@ -43,18 +47,26 @@ export function sentencesOf(touched: Touched): string[] {
   const through = new Set(touched.things.flatMap(({ through }) => (through === undefined ? [] : [through])))
   const open = withoutOutcome(touched)
   const [worst] = reasonsIn(touched)
+  const least = complete ? '' : 'at least '
+  const none = (known: string, unknown: string) => (complete ? known : `${unknown} is not known: not all was read.`)
   return [
     allowed === 0
-      ? 'No call was allowed.'
-      : `${counted(allowed, 'call')} ${allowed === 1 ? 'was' : 'were'} allowed, on ${counted(things.size, 'tool or resource', 'tools and resources')}: ${outcomesText(outcomes) || 'no outcome is known yet'}.`,
+      ? none('No call was allowed.', 'Whether a call was allowed')
+      : `${capital(least)}${counted(allowed, 'call')} ${allowed === 1 ? 'was' : 'were'} allowed, on ${hasMoreThings(touched) ? 'at least ' : ''}${counted(things.size, 'tool or resource', 'tools and resources')}: ${outcomesText(outcomes) || 'no outcome is known yet'}.`,
     ...(open > 0 && open < allowed ? [`${counted(open, 'call')} ${open === 1 ? 'has' : 'have'} no outcome yet.`] : []),
-    Object.keys(cost).length === 0 ? 'No money was spent.' : `${costText(cost)} was spent.`,
+    Object.keys(cost).length === 0
+      ? none('No money was spent.', 'Whether money was spent')
+      : `${capital(least)}${costText(cost)} was spent.`,
     denied === 0
-      ? 'Nothing was denied.'
-      : `${counted(denied, 'call')} ${denied === 1 ? 'was' : 'were'} denied${worst === undefined ? '' : `, most often for: ${reasonWords(worst[0])}`}.`,
+      ? none('Nothing was denied.', 'Whether a call was denied')
+      : `${capital(least)}${counted(denied, 'call')} ${denied === 1 ? 'was' : 'were'} denied${worst === undefined ? '' : `, most often for: ${reasonWords(worst[0])}`}.`,
     ...(through.size > 0 ? [`It acted through ${counted(through.size, 'other agent')}.`] : []),
     ...(complete
       ? []
-      : ['There is more than can be counted at once: these numbers begin later than the time that was asked for.']),
+      : [
+          'There is more than can be counted at once: of the first hour only a part may be counted, and nothing from earlier hours.',
+        ]),
   ]
 }
+
+const capital = (words: string): string => words.slice(0, 1).toUpperCase() + words.slice(1)

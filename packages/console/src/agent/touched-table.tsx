@@ -11,7 +11,16 @@ import { costText, outcomesText, reasonWords, shownThings } from './summary.ts'
 /** Tools and resources, each with how often it was used and denied. */
 export function TouchedTable({ agent, touched }: { agent: string; touched: Touched }) {
   const things = shownThings(touched)
-  if (things.length === 0) return <Empty title="It touched nothing, and nothing was denied." />
+  if (things.length === 0)
+    return (
+      <Empty
+        title={
+          touched.complete
+            ? 'It touched nothing, and nothing was denied.'
+            : 'What it touched is not known: not all was read.'
+        }
+      />
+    )
   const most = Math.max(...things.map((thing) => thing.allowed + deniedIn(thing)))
   return (
     <>
@@ -32,7 +41,7 @@ export function TouchedTable({ agent, touched }: { agent: string; touched: Touch
           ))}
         </tbody>
       </table>
-      {touched.more_things > 0 ? <p className="hint">And {number(touched.more_things)} more, each used less.</p> : null}
+      {touched.more_things > 0 ? <p className="hint">And {number(touched.more_things)} more.</p> : null}
     </>
   )
 }

@@ -23,7 +23,7 @@ export function LastApproved({ request }: { request: AccessDetail }) {
       </Card>
     )
   const inWords = (line: string) =>
-    wordsOf(line, last) ?? wordsOf(line, { permissions: authority?.permissions ?? [], lines }) ?? line
+    wordsOf(line, last) ?? wordsOf(line, { permissions: authority?.permissions ?? [], lines, once: last.once }) ?? line
   const { id, state, at, by, narrowed, same_task, task, relation, added, removed } = last
   const isMore = relation === 'wider' || relation === 'different'
   return (
@@ -50,10 +50,10 @@ export function LastApproved({ request }: { request: AccessDetail }) {
 /** The words of the permission with this exact line. */
 function wordsOf(
   line: string,
-  { permissions, lines }: { permissions: readonly Permission[]; lines: readonly string[] },
+  { permissions, lines, once }: { permissions: readonly Permission[]; lines: readonly string[]; once: boolean },
 ) {
   const permission = permissions[lines.indexOf(line)]
-  return permission && permissionWords(permission)
+  return permission && permissionWords(permission, { once })
 }
 
 const headlines = {

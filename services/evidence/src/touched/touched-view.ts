@@ -8,7 +8,7 @@ const mostRows = 200
 type Counts = Pick<TouchedHour, 'allowed' | 'denied' | 'reasons' | 'outcomes' | 'cost'>
 type Row = Omit<TouchedHour, 'agent' | 'hour' | 'last'> & { last: string }
 
-/** What one agent did and was denied between two times, by tool and resource, most denied and most used first. */
+/** What one agent did and was denied between two times, by tool and resource, the most used first: denials displace nothing that was used. */
 export function touchedOf(hours: readonly TouchedHour[], { from, to }: { from: number; to: number }) {
   const isWhole = hours.length < mostTouchedRead
   const first = isWhole ? Math.floor(from / hourMs) : (hours.at(-1)?.hour ?? 0)
@@ -22,7 +22,7 @@ export function touchedOf(hours: readonly TouchedHour[], { from, to }: { from: n
     // What a mapping made of a call is no call of its own.
     if (!mapped) all = added(all, row)
   }
-  const sorted = [...things.values()].sort((a, b) => b.allowed + b.denied - (a.allowed + a.denied) || b.last - a.last)
+  const sorted = [...things.values()].sort((a, b) => b.allowed - a.allowed || b.denied - a.denied || b.last - a.last)
   return {
     from: new Date(first * hourMs).toISOString(),
     to: new Date(to).toISOString(),

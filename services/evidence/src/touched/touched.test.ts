@@ -63,8 +63,8 @@ it('counts calls with their outcomes and their money, and denials by their reaso
     more_things: 0,
   })
   expect(touched.things).toMatchObject([
-    { denied: 7 },
     { action: 'tools/call', type: 'tool', resource: 'pay', allowed: 3, denied: 1 },
+    { denied: 7 },
   ])
 })
 
@@ -128,6 +128,18 @@ it('has a row for the most used things only, and counts the rest', () => {
     )
   const touched = index.of(holder)
   expect([touched.things.length, touched.more_things, touched.allowed]).toEqual([200, 50, 250])
+})
+
+it('hides nothing that was used behind denials', () => {
+  const index = new Index()
+  index.add('decision.allowed', allow('dec_used'))
+  for (let n = 0; n < 500; n++) {
+    const action = { name: 'read', resource: { type: 'file', id: `f${n % 250}` } }
+    index.add('decision.denied', { ...allow(`dec_${n}`, { action }), reason: 'budget_exhausted' }, 2000)
+  }
+  const touched = index.of(holder)
+  expect(touched).toMatchObject({ allowed: 1, denied: 500, more_things: 51 })
+  expect(touched.things[0]).toMatchObject({ resource: 'pay', allowed: 1 })
 })
 
 it('answers for one agent between two times, over HTTP', async () => {

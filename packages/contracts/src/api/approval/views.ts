@@ -193,6 +193,8 @@ export const lastApprovedSchema = answerViewSchema
     /** What was signed: its permissions, and the line of each. */
     permissions: z.array(shownPermissionSchema),
     lines: z.array(z.string()),
+    /** Both are for one exact action: each line says so. */
+    once: z.boolean(),
     ...differenceMembers,
     /** What both allow, and for how many minutes. null: nothing is common, or there is nothing to narrow. */
     as_last_time: z.object({ authority: shownAuthoritySchema, minutes: z.int() }).nullable(),

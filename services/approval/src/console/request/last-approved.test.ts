@@ -5,16 +5,16 @@ import { aPerson, type Person } from '../../browser.fixture.ts'
 let world: World
 let olga: Person
 beforeAll(async () => {
-  world = await aWorld()
+  world = await aWorld({ rule: { arguments: 'digest_only' } })
   olga = aPerson(world)
   await olga.enrol()
 })
 afterAll(() => world[Symbol.asyncDispose]())
 
-async function asked(over: object, seconds = 3600): Promise<string> {
+async function asked(over: object, seconds = 3600, more: object = {}): Promise<string> {
   const agent = agentOf(world)
   const submitted = await agent.submit(
-    agent.sign({ authority: { ...authority, ...over } as never, expires_in_seconds: seconds }),
+    agent.sign({ authority: { ...authority, ...over } as never, expires_in_seconds: seconds, ...more }),
   )
   expect(submitted.statusCode, submitted.body).toBe(202)
   return submitted.json().task.id
@@ -39,6 +39,7 @@ it('compares a request with the statement that people last signed for its task, 
     same_task: true,
     permissions: authority.permissions,
     lines: ['May do tools/call on tool invoices/read; at most 10 times'],
+    once: false,
     relation: 'wider',
     added: ['At most 30 calls in all', 'Within 60 min'],
     removed: ['At most 5 calls in all', 'Within 30 min'],
@@ -62,4 +63,23 @@ it('else compares with the same tools under another task’s name, and says so',
   })
   const elsewhere = { ...read, resource: { type: 'tool', id: 'invoices/elsewhere' } }
   expect(await lastOf(await asked({ task: 'elsewhere', permissions: [elsewhere] }))).toBeNull()
+})
+
+it('writes the lines of one exact action as it writes their difference, so that each is found', async () => {
+  const once = (digest: string) => ({ mode: 'per_action', action_digest: digest.repeat(43) })
+  const [read] = authority.permissions
+  const one = { task: 'one action', permissions: [read] }
+  const first = await asked(one, 1800, once('A'))
+  await olga.approve(first)
+  const last = await lastOf(
+    await asked(
+      { ...one, permissions: [{ ...read, resource: { type: 'tool', id: 'invoices/other' } }] },
+      1800,
+      once('E'),
+    ),
+  )
+  const line = 'May do tools/call on tool invoices/read; at most once'
+  expect(last).toMatchObject({ id: first, once: true, lines: [line], removed: expect.arrayContaining([line]) })
+  // Of an ask for a time, the difference does not say "once", and neither do the lines.
+  expect(await lastOf(await asked(one, 1800))).toMatchObject({ id: first, once: false })
 })
