@@ -38,7 +38,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WHEN r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls THEN
       'the template has CREATEROLE, CREATEDB, REPLICATION or BYPASSRLS'
     WHEN r.rolcanlogin THEN 'the template can log in'
-    WHEN EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid) THEN 'the template is a member of a role'
+    -- Not of a lent role, of this database or another: up to PostgreSQL 15 an agent can grant its own, which gives nothing.
+    WHEN EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid
+      AND NOT (g.rolname ~ '^bailiwick_' AND g.rolconnlimit = 1 AND g.rolvaliduntil IS NOT NULL)) THEN
+      'the template is a member of a role'
     WHEN EXISTS (SELECT FROM pg_shdepend d
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype = 'o') THEN
       'the template owns something'
@@ -55,6 +58,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       OR EXISTS (SELECT FROM pg_namespace n
         WHERE has_schema_privilege(r.oid, n.oid, 'CREATE') AND NOT n.nspname ~ '^pg_(toast_)?temp_') THEN
       'the template may create objects, which would go with a lent role'
+    WHEN EXISTS (SELECT FROM pg_class c, aclexplode(c.relacl) a WHERE a.grantee IN (r.oid, 0) AND a.privilege_type = 'TRIGGER') THEN
+      'the template has TRIGGER on a table: a trigger outlives the loan, and runs with the rights of the next to write there'
     WHEN current_setting('max_prepared_transactions')::integer > 0 THEN
       'max_prepared_transactions is not 0: a prepared transaction would outlive a lent role'
   END
@@ -87,8 +92,17 @@ DECLARE
 BEGIN
   IF lent !~ '^bailiwick_' THEN RAISE EXCEPTION 'no lent role'; END IF;
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = lent) THEN
-    FOR session IN SELECT pid FROM pg_stat_activity WHERE usename = lent LOOP
-      IF NOT pg_terminate_backend(session, 5000) THEN RAISE EXCEPTION 'a session of % does not end', lent; END IF;
+    -- What this transaction has seen of sessions may be old.
+    PERFORM pg_stat_clear_snapshot();
+    -- Parallel workers end with their leader.
+    FOR session IN SELECT pid FROM pg_stat_activity WHERE usename = lent AND backend_type = 'client backend' LOOP
+      IF NOT pg_terminate_backend(session, 5000) THEN
+        -- One that ended by itself just now cannot be ended.
+        PERFORM pg_stat_clear_snapshot();
+        IF EXISTS (SELECT FROM pg_stat_activity WHERE pid = session AND usename = lent) THEN
+          RAISE EXCEPTION 'a session of % does not end', lent;
+        END IF;
+      END IF;
     END LOOP;
     EXECUTE format('DROP OWNED BY %I CASCADE', lent);
     EXECUTE format('DROP ROLE %I', lent);
@@ -153,7 +167,7 @@ BEGIN
   IF FOUND THEN PERFORM bailiwick.drop_lent(lent); END IF;
 END $$;
 
--- Ends every loan that is past its time, or whose gateway is gone. Returns how many.
+-- Ends every loan that is past its time, or whose gateway is gone. Returns how many. One that cannot be ended keeps no other.
 CREATE FUNCTION bailiwick.sweep() RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -164,8 +178,11 @@ BEGIN
   FOR stray IN SELECT l.role FROM bailiwick.loans l
     WHERE l.broker = session_user AND (l.ends_at < now() OR NOT EXISTS (SELECT FROM pg_stat_activity a
       WHERE a.pid = l.keeper_pid AND a.backend_start = l.keeper_start)) LOOP
-    PERFORM bailiwick.drop_lent(stray);
-    swept := swept + 1;
+    BEGIN
+      PERFORM bailiwick.drop_lent(stray);
+      swept := swept + 1;
+    EXCEPTION WHEN OTHERS THEN RAISE WARNING 'the role % cannot be dropped yet: %', stray, SQLERRM;
+    END;
   END LOOP;
   RETURN swept;
 END $$;
