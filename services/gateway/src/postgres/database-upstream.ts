@@ -76,9 +76,17 @@ export class DatabaseUpstream implements Upstream {
       end()
       throw cause instanceof ServiceError ? cause : new ServiceError('upstream_failed', undefined, { cause })
     }
+    let isCancelling = false
     const messages = new ClientMessages({
       decisionId,
-      onCancel: () => void keeper.cancel(role),
+      // One at a time, however often an agent asks: the keeper's queue is that of all agents.
+      onCancel() {
+        if (isCancelling) return
+        isCancelling = true
+        void keeper.cancel(role).finally(() => {
+          isCancelling = false
+        })
+      },
       onStatement({ number, text }) {
         if (isLogged) logger.info({ decision_id: decisionId, number, text }, 'a statement was sent')
       },

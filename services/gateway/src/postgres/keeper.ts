@@ -37,6 +37,7 @@ export class Keeper implements AsyncDisposable {
   /** Roles to take back, which the database could not do yet. */
   readonly #owed = new Set<string>()
   #session: LoggedIn | undefined
+  #isSweeping = false
   #isClosing = false
   #isClosed = false
   /** Whether the last sweep failed: said once, not every time. */
@@ -76,7 +77,7 @@ export class Keeper implements AsyncDisposable {
 
   /** After its one session began, no other can. */
   async closeDoor(role: string): Promise<void> {
-    await this.#ask('SELECT bailiwick.close_door($1)', [role])
+    await this.#askFirst('SELECT bailiwick.close_door($1)', [role])
   }
 
   /** Cancels what runs for a role. Never rejects: who asks gets no answer to it. */
@@ -93,7 +94,7 @@ export class Keeper implements AsyncDisposable {
 
   async #takeBack(role: string): Promise<void> {
     try {
-      await this.#ask('SELECT bailiwick.reclaim($1)', [role])
+      await this.#askFirst('SELECT bailiwick.reclaim($1)', [role])
       this.#owed.delete(role)
     } catch (err) {
       this.#options.logger.warn({ err, database: this.#options.name, role }, 'A ROLE COULD NOT BE TAKEN BACK YET')
@@ -101,31 +102,42 @@ export class Keeper implements AsyncDisposable {
   }
 
   async #sweep(): Promise<void> {
+    if (this.#isSweeping) return
+    this.#isSweeping = true
     try {
       const swept = Number(await this.#ask('SELECT bailiwick.sweep()', []))
       if (swept > 0) this.#options.logger.warn({ database: this.#options.name, swept }, 'stray roles were dropped')
       this.#isFailing = false
-      for (const role of this.#owed) await this.#takeBack(role)
     } catch (err) {
       if (!this.#isFailing && !this.#isClosing)
         this.#options.logger.warn({ err, database: this.#options.name }, 'STRAY ROLES CANNOT BE LOOKED FOR')
       this.#isFailing = true
+    } finally {
+      for (const role of [...this.#owed]) if (!this.#isClosing) await this.#takeBack(role)
+      this.#isSweeping = false
     }
   }
 
   /** The first value of the answer. */
   #ask(sql: string, parameters: readonly string[]): Promise<string | undefined> {
-    return this.#queue.serially('', async () => {
-      const session = await this.#connected()
-      try {
-        return await withDeadline(answerTo(session, sql, parameters), mostMs, 'upstream_timed_out')
-      } catch (error) {
-        if (!(error instanceof Refused)) session.socket.destroy()
-        throw error instanceof Refused || error instanceof ServiceError
-          ? error
-          : new ServiceError('upstream_unreachable', 'the database', { cause: error })
-      }
-    })
+    return this.#queue.serially('', () => this.#answer(sql, parameters))
+  }
+
+  /** Ahead of all that wait, however many they are: for what closes. */
+  #askFirst(sql: string, parameters: readonly string[]): Promise<string | undefined> {
+    return this.#queue.first('', () => this.#answer(sql, parameters))
+  }
+
+  async #answer(sql: string, parameters: readonly string[]): Promise<string | undefined> {
+    const session = await this.#connected()
+    try {
+      return await withDeadline(answerTo(session, sql, parameters), mostMs, 'upstream_timed_out')
+    } catch (error) {
+      if (!(error instanceof Refused)) session.socket.destroy()
+      throw error instanceof Refused || error instanceof ServiceError
+        ? error
+        : new ServiceError('upstream_unreachable', 'the database', { cause: error })
+    }
   }
 
   async #connected(): Promise<LoggedIn> {
