@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os'
-import { listenPostgres } from '@bailiwick/agent/sidecar'
+import { listenPostgres, tellsUsers } from '@bailiwick/agent/sidecar'
 import { untilStopped } from '@bailiwick/host'
 import type { Command } from 'commander'
 import { type AgentOptions, agentOf, withAgent } from '../agent-run/agent-of.ts'
@@ -31,15 +31,18 @@ export function agentPostgresCommand(agent: Command, io: Io, done: (code: ExitCo
 async function servePostgres(options: PostgresOptions, io: Io): Promise<ExitCode> {
   const { agent, gateway } = agentOf(options, io)
   const stopped = untilStopped(io.clock)
+  const isTold = await tellsUsers()
   await using listener = await listenPostgres({
     ...{ agent, address: `${gateway}/postgres/${options.database}`, port: options.listen, random: io.random },
     grants: () => options.grant,
+    user: isTold ? process.getuid?.() : undefined,
   })
   io.out(`postgresql://agent:${listener.password}@127.0.0.1:${listener.port}?sslmode=disable`)
   io.err(
     `bailiwick: a program that has this address acts as ${options.agent}. Programs of user ${userInfo().username} can also read ` +
       `${options.key}; programs of other users cannot.`,
   )
+  if (!isTold) io.err('bailiwick: this system does not say whose a connection is: keep the password from other users')
   await stopped
   return exitCodes.ok
 }
