@@ -221,6 +221,18 @@ describe('a template that must not be lent', () => {
       'something other than',
     ],
     [
+      'one that may hang a trigger on a table',
+      'GRANT ALL ON orders TO orders_clerk',
+      'REVOKE ALL ON orders FROM orders_clerk; GRANT SELECT, UPDATE (note) ON orders TO orders_clerk',
+      'TRIGGER on a table',
+    ],
+    [
+      'one that may hang a trigger on a table, as all may',
+      'GRANT TRIGGER ON salaries TO PUBLIC',
+      'REVOKE TRIGGER ON salaries FROM PUBLIC',
+      'TRIGGER on a table',
+    ],
+    [
       'one that the DBA took from the list',
       'DELETE FROM bailiwick.templates',
       "INSERT INTO bailiwick.templates (role, broker) VALUES ('orders_clerk', 'broker')",
@@ -239,6 +251,42 @@ describe('a template that must not be lent', () => {
       await at.server.query('shop', unmake)
     }
   })
+})
+
+it('an agent that grants its role to the template keeps it from no other (V18)', async () => {
+  const { attacker } = await granted()
+  const client = await attacker.connect()
+  // PostgreSQL 16 refuses it.
+  client.send(query("DO $$ BEGIN EXECUTE format('GRANT %I TO orders_clerk', session_user); END $$"))
+  await expect.poll(() => client.frames).toMatch(/DO\0|permission denied/)
+  expect(await at.server.query('shop', "SELECT bailiwick.template_fault('orders_clerk')")).toBe('')
+  expect((await attacker.connect()).status).toBe(101)
+  attacker.end()
+  await roleless()
+})
+
+it('a role that cannot be dropped keeps no other, and goes once it can be', async () => {
+  const lend = (name: string) => `SELECT bailiwick.lend('orders_clerk', '${name}', '${verifier}', 60);`
+  // More large objects than the server can lock at once.
+  await at.server.query(
+    'shop',
+    `SET SESSION AUTHORIZATION broker; ${lend('bailiwick_many')} ${lend('bailiwick_other')} RESET SESSION AUTHORIZATION;
+     SET ROLE bailiwick_many; SELECT count(lo_create(0)) FROM generate_series(1, 40000)`,
+  )
+  await expect.poll(() => at.lent(), { timeout: 60_000 }).toEqual(['bailiwick_many'])
+  const { attacker } = await granted()
+  expect((await attacker.connect()).status).toBe(101)
+  attacker.end()
+  await expect.poll(() => at.lent(), { timeout: 60_000 }).toEqual(['bailiwick_many'])
+  await at.server.query(
+    'shop',
+    `DO $$ BEGIN LOOP
+       PERFORM lo_unlink(some.oid) FROM (SELECT oid FROM pg_largeobject_metadata LIMIT 2000) some;
+       EXIT WHEN NOT FOUND;
+       COMMIT;
+     END LOOP; END $$`,
+  )
+  await roleless()
 })
 
 it('connections end when the file names their database no longer, and their roles too', async () => {

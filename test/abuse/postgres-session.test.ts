@@ -139,6 +139,27 @@ describe('two connections', () => {
     expect(await running).toMatchObject({ code: 0, out: '|undisturbed' })
   })
 })
+
+it('requests to cancel without end keep no other from a connection, nor a role from being dropped (V18)', async () => {
+  const flooding = await attacker.connect()
+  const flood = setInterval(() => flooding.send(message('!').repeat(13_107)), 20)
+  try {
+    for (let n = 0; n < 3; n++) {
+      const other = await attacker.connect()
+      expect(other.status).toBe(101)
+      other.send(query("SELECT 'still ' || 'here'"))
+      await expect.poll(() => other.frames).toContain('still here')
+      other[Symbol.dispose]()
+      await expect.poll(() => at.lent(), { timeout: 20_000 }).toHaveLength(1)
+    }
+    expect(flooding.isClosed).toBe(false)
+  } finally {
+    clearInterval(flood)
+  }
+  attacker.end()
+  await roleless()
+})
+
 const sleeping = async () =>
   Number(await at.server.query('postgres', "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
 
