@@ -31,4 +31,6 @@ const unclear: ReadonlySet<ErrorCode> = new Set([
   'upstream_failed',
   'session_lost',
   'session_mfa_asked',
+  // The upstream may have acted before its answer was withheld.
+  'answer_withheld',
 ])

@@ -29,7 +29,7 @@ export const sessionErrors = {
     retryable: false,
     title: 'The application answered with its login page: it had ended the session',
     cause:
-      'The session expired, or the account was logged out there, while a request that changes something was under way. A request that only reads is repeated after a new login.',
+      'The session expired, or the account was logged out there, while a request that changes something was under way. A request that only reads is repeated after a new login; if it is answered with the login page again, the account may not see this page.',
     fix: 'Look at the application for what it did. The next call begins with a new login.',
   },
   session_token_missing: {

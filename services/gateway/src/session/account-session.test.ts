@@ -43,8 +43,8 @@ async function before(more: object = {}, password = formAccount.password) {
   }
   const own = session()
   const { signal } = new AbortController()
-  const send = async (request: RelayRequest, by = own, done?: number[]) => {
-    const { status, headers, body, failed } = await by.send(request, done, signal)
+  const send = async (request: RelayRequest, by = own, done?: number[], mustHide = false) => {
+    const { status, headers, body, failed } = await by.send(request, { done, mustHide }, signal)
     let text = ''
     for await (const part of body) text += Buffer.from(part).toString('latin1')
     return { status, headers, text, failed: failed?.() }
@@ -123,8 +123,58 @@ describe('a session with an application', () => {
     expect(await w.send(get('/records'))).toMatchObject({ text: 'the list' })
     expect(w.app.logins).toBe(2)
     w.show('/records', (_, response) => w.app.showLogin(response))
-    await expect(w.send(get('/records'))).rejects.toMatchObject({ code: 'session_login_failed' })
+    await expect(w.send(get('/records'))).rejects.toMatchObject({ code: 'session_lost' })
     expect(w.app.logins).toBe(3)
+    // The new session is kept, and all of them are logged out of.
+    expect(await w.send(get('/records/1'))).toMatchObject({ status: 200 })
+    expect(w.app.logins).toBe(3)
+    await w.own.end()
+    expect(w.app.sessions.size).toBe(0)
+  })
+
+  it('says that a request was sent if only the login after it fails', async () => {
+    await using w = await before()
+    await w.send(get('/records'))
+    w.show('/records', (_, response) => {
+      w.show('/login', (_asked, shown) => void shown.writeHead(500).end())
+      redirect(response, '/login')
+    })
+    await expect(w.send(get('/records'))).rejects.toMatchObject({ code: 'session_lost' })
+  })
+
+  it('takes no text in JSON for a login or a page for a code', async () => {
+    await using w = await before()
+    const texts = ['<input name=user><input type=password name=password>', '<input name=otp>']
+    w.show(
+      '/records',
+      (_, response) =>
+        void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ texts })),
+    )
+    expect(await w.send(get('/records'))).toMatchObject({ status: 200 })
+    expect(w.app.logins).toBe(1)
+  })
+
+  it('withholds an answer that was changed, if fields must be hidden in it', async () => {
+    await using w = await before()
+    const json = (value: object) => (_: unknown, response: Parameters<FormHandler>[1]) =>
+      void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+    w.show('/records', json({ note: 'token=social_security_number', social_security_number: '078-05-1120' }))
+    await expect(w.send(get('/records'), w.own, undefined, true)).rejects.toMatchObject({ code: 'answer_withheld' })
+    w.show('/records', json({ note: 'x', social_security_number: '078-05-1120' }))
+    expect(await w.send(get('/records'), w.own, undefined, true)).toMatchObject({ status: 200 })
+  })
+
+  it('withholds a cookie that its own answer replaces (V17)', async () => {
+    await using w = await before()
+    await w.send(get('/records'))
+    w.show(
+      '/records',
+      ({ headers }, response) =>
+        void response
+          .writeHead(200, { 'content-type': 'text/html', 'set-cookie': 'sid=; Path=/; Max-Age=0' })
+          .end(`<pre>${headers.cookie}`),
+    )
+    await expect(w.send(get('/records'))).rejects.toMatchObject({ code: 'answer_withheld' })
   })
 
   it('waits after a login that failed, so that the account is not locked (V18)', async () => {

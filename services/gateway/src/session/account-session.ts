@@ -26,6 +26,16 @@ export interface AccountSessionOptions {
   onEnd: () => Promise<void>
 }
 
+/** What holds for one call. */
+export interface CallOptions {
+  /** The statuses that say that it was done. */
+  done?: readonly number[] | undefined
+  /** Whether fields are hidden in its answer later on: then it must be as the application sent it. */
+  mustHide?: boolean
+}
+
+/** How many sessions that seemed to be lost are logged out at the end. */
+const mostLost = 16
 /** How long a login, and the log-out at the end, may take. */
 const [loginMs, logoutMs] = [30_000, 5000]
 
@@ -48,21 +58,27 @@ export class AccountSession {
 
   /**
    * Sends a request that was permitted. If the application shows its login page in place of the answer, a request that only reads is sent
-   * again after a new login, once; of any other it is not known what became of it (`session_lost`).
+   * again after a new login, once; of any other, and if that shows the login page again, it is not known what became of it (`session_lost`).
    */
-  async send(request: RelayRequest, done: readonly number[] | undefined, signal: AbortSignal): Promise<Executed> {
+  async send(request: RelayRequest, options: CallOptions, signal: AbortSignal): Promise<Executed> {
     const { method, target } = request
+    let wasSent = false
     for (let isAgain = false; ; isAgain = true) {
-      const at = await unlessAborted(this.#loggedIn(), signal)
+      const at = await unlessAborted(this.#loggedIn(), signal).catch((error) => {
+        throw wasSent && !signal.aborted ? new ServiceError('session_lost', errorCode(error)) : error
+      })
       const token = await this.#tokenFor(at, request, signal)
       if (token !== 'lost') {
-        const executed = await this.#exchange(at, request, token, done, signal)
+        wasSent = true
+        const executed = await this.#exchange(at, request, token, options, signal)
         if (executed !== 'lost') return executed
       }
-      if (this.#at === at) this.#lose(at)
-      if (token !== 'lost' && !isRead(method)) throw new ServiceError('session_lost')
+      // A new session is kept: the application shows its login in place of this page.
+      if (isAgain && token !== 'lost') throw new ServiceError('session_lost')
       if (isAgain)
         throw new ServiceError('session_login_failed', `${target.split('?')[0]} shows the login page after a login`)
+      if (this.#at === at) this.#lose()
+      if (token !== 'lost' && !isRead(method)) throw new ServiceError('session_lost')
     }
   }
 
@@ -81,10 +97,12 @@ export class AccountSession {
     at: LoggedIn,
     { method, target, headers, body }: RelayRequest,
     token: SentToken | undefined,
-    done: readonly number[] | undefined,
+    options: CallOptions,
     signal: AbortSignal,
   ): Promise<Executed | 'lost'> {
     const { application } = this.#options
+    // The answer may repeat a cookie that it replaces.
+    const sent = at.jar.secrets
     const kept = headers.filter((_, n) => sentOn.has((headers[n - (n % 2)] ?? '').toLowerCase()))
     const from = isRead(method) ? [] : application.ofBrowser(target)
     const asked = withToken({ method, target, headers: [...kept, ...from], body }, token)
@@ -94,13 +112,18 @@ export class AccountSession {
       void seen.body.return?.()
       return 'lost'
     }
-    return this.#answer(at, seen, done)
+    return this.#answer(at, seen, sent, options)
   }
 
-  async #answer(at: LoggedIn, seen: Seen, done: readonly number[] | undefined): Promise<Executed | 'lost'> {
+  async #answer(
+    at: LoggedIn,
+    seen: Seen,
+    sent: readonly string[],
+    { done, mustHide }: CallOptions,
+  ): Promise<Executed | 'lost'> {
     const { application, shown, addressOf } = this.#options
     const { status } = seen
-    const hidden = [...at.jar.secrets, ...at.secrets, ...at.tokens]
+    const hidden = [...new Set([...sent, ...at.jar.secrets, ...at.secrets, ...at.tokens])]
     const head = shownHead(seen, addressOf, (text) => passes(text, hidden))
     const failed = () => done !== undefined && !done.includes(status)
     if (status >= 300 && status < 400) {
@@ -112,18 +135,21 @@ export class AccountSession {
     if (another !== undefined) throw gaveUp(seen, new ServiceError('answer_withheld', 'an answer of two types'))
     if (type !== undefined && isBinary(type))
       return { status, headers: head, body: withoutSecrets(seen.body, hidden), failed }
-    const { text, tags } = await application.read(seen)
-    if (application.isLogin(tags)) return 'lost'
-    if (application.asksForFactor(tags)) throw new ServiceError('session_mfa_asked')
+    const page = await application.read(seen)
+    if (application.isLogin(page)) return 'lost'
+    if (application.asksForFactor(page)) throw new ServiceError('session_mfa_asked')
     const { token } = application.entry
     const named = [token?.input, token?.meta, token?.json, token?.field].filter((name) => name !== undefined)
-    const clean = cleanPage(text, tags, { shown, named, hidden })
+    const clean = cleanPage(page.text, page.tags, { shown, named, hidden })
+    // What is taken out may join texts, so that a field is not found any more.
+    if (mustHide === true && clean !== page.text)
+      throw new ServiceError('answer_withheld', 'fields must be hidden in an answer that holds tokens')
     return { status, headers: head, body: whole(Buffer.from(clean, 'latin1')), failed }
   }
 
-  #loggedIn(): Promise<LoggedIn> {
+  async #loggedIn(): Promise<LoggedIn> {
     if (this.#over.signal.aborted) throw new ServiceError('call_not_begun', 'the session is being ended')
-    if (this.#at !== undefined) return Promise.resolve(this.#at)
+    if (this.#at !== undefined) return this.#at
     this.#login ??= this.#logIn().finally(() => {
       this.#login = undefined
     })
@@ -145,10 +171,13 @@ export class AccountSession {
     }
   }
 
-  /** The application has ended it, so there is nothing to log out of. */
-  #lose(at: LoggedIn): void {
+  /** The application has probably ended it. If not, it is logged out of at the end: requests that are on their way may still need it. */
+  #lose(): void {
     this.#at = undefined
-    this.#begun.delete(at)
+    const [oldest] = this.#begun
+    if (oldest === undefined || this.#begun.size <= mostLost) return
+    this.#begun.delete(oldest)
+    void this.#options.application.logOut(oldest, AbortSignal.timeout(logoutMs))
   }
 
   /** Logs out and forgets the cookies. No request can begin any more. Never rejects, and takes a few seconds at most. */

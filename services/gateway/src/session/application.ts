@@ -35,12 +35,16 @@ export interface Seen {
 export interface Page {
   readonly text: string
   readonly tags: readonly Tag[]
+  /** Whether a browser would show its tags as such: no login is asked for in JSON or plain text. */
+  readonly isHtml: boolean
 }
 
 const form = 'application/x-www-form-urlencoded'
 /** The longest page that is read by the gateway itself, or held for an agent, in bytes. */
 const longestPage = 4 * 1024 * 1024
 const mostTokens = 8
+/** Looking for a token costs time with its length (V18). */
+export const longestToken = 4096
 
 /** Speaks with one application as its recipe says. It holds no state: that is in the `LoggedIn` of each session. */
 export class Application {
@@ -90,9 +94,9 @@ export class Application {
     const { page, shows, cookie } = this.entry.login.success
     if (this.redirectsToFactor(answered)) throw giveUp(answered, mfaRequired())
     if (answered.redirect === undefined || answered.status === 200) {
-      const { tags } = await this.read(answered)
-      if (this.asksForFactor(tags)) throw mfaRequired()
-      if (this.isLogin(tags)) throw failed('the application shows its login page again')
+      const read = await this.read(answered)
+      if (this.asksForFactor(read)) throw mfaRequired()
+      if (this.isLogin(read)) throw failed('the application shows its login page again')
       if (answered.status >= 400) throw failed(`the application answered ${answered.status}`)
     } else void answered.body.return?.()
     if (cookie !== undefined && !at.jar.has(cookie)) throw failed('the application set no cookie of that name')
@@ -102,12 +106,12 @@ export class Application {
     const seen = await this.send(at, { method: 'GET', target: next }, signal)
     if (this.redirectsToFactor(seen)) throw giveUp(seen, mfaRequired())
     if (this.isLost(seen)) throw giveUp(seen, failed('the application shows its login page again'))
-    const { text, tags } = await this.read(seen)
-    if (this.asksForFactor(tags)) throw mfaRequired()
-    if (this.isLogin(tags)) throw failed('the application shows its login page again')
+    const read = await this.read(seen)
+    if (this.asksForFactor(read)) throw mfaRequired()
+    if (this.isLogin(read)) throw failed('the application shows its login page again')
     if (page === undefined) return
     if (seen.status !== 200) throw failed(`the page of success was answered with ${seen.status}`)
-    if (shows !== undefined && !text.includes(Buffer.from(shows).toString('latin1')))
+    if (shows !== undefined && !read.text.includes(Buffer.from(shows).toString('latin1')))
       throw failed('the page of success does not show its text')
   }
 
@@ -136,7 +140,8 @@ export class Application {
         ? await this.#tokenOn(at, target, signal)
         : at.jar.valueOf(token.cookie, this.urlOf(target))
     if (value === 'lost') return 'lost'
-    if (value === undefined || value === '') throw new ServiceError('session_token_missing')
+    if (value === undefined || value === '' || value.length > longestToken)
+      throw new ServiceError('session_token_missing')
     if (!at.tokens.includes(value)) at.tokens.push(value)
     at.tokens.splice(0, at.tokens.length - mostTokens)
     return {
@@ -154,8 +159,9 @@ export class Application {
       void seen.body.return?.()
       return 'lost'
     }
-    const { text, tags } = await this.read(seen)
-    if (this.isLogin(tags)) return 'lost'
+    const read = await this.read(seen)
+    if (this.isLogin(read)) return 'lost'
+    const { text, tags } = read
     if (token?.input !== undefined) return valueIn(tags, 'input', token.input)
     return token?.meta !== undefined ? valueIn(tags, 'meta', token.meta) : memberOf(text, token?.json ?? '')
   }
@@ -215,7 +221,8 @@ export class Application {
     const text = gathered.bytes().toString('latin1')
     // UTF-16, which a reader may find out by itself.
     if (text.includes('\0') || /^(?:\xfe\xff|\xff\xfe)/.test(text)) throw unreadable()
-    return { text, tags: tagsOf(text) }
+    const isHtml = /^\s*(?:(?:text\/html|application\/xhtml\+xml)\s*(?:;|$)|$)/i.test(type)
+    return { text, tags: tagsOf(text), isHtml }
   }
 
   /** Whether an answer says by its head that there is no session any more. */
@@ -226,12 +233,12 @@ export class Application {
   }
 
   /** Whether a page is the login page, also at another address. */
-  isLogin(tags: readonly Tag[]): boolean {
-    return isLoginPage(tags, Object.keys(this.entry.login.fields))
+  isLogin({ tags, isHtml }: Page): boolean {
+    return isHtml && isLoginPage(tags, Object.keys(this.entry.login.fields))
   }
 
-  asksForFactor(tags: readonly Tag[]): boolean {
-    return asksForSecondFactor(tags, this.entry.mfa.fields)
+  asksForFactor({ tags, isHtml }: Page): boolean {
+    return isHtml && asksForSecondFactor(tags, this.entry.mfa.fields)
   }
 
   /** Whether a redirect leads to the page for a code. */

@@ -65,6 +65,16 @@ describe('a page as the agent gets it', () => {
     expect(() => clean(many)).toThrow(/^answer_withheld/)
   })
 
+  it.each([
+    ['a token that is very long', `<input name=csrf value=${'a'.repeat(5000)}>`],
+    ['a tag with very many attributes', `<input ${Array.from({ length: 65 }, (_, n) => `a${n}`).join(' ')}>`],
+    ['tags that are inside each other', `${'<input '.repeat(63)}${' '.repeat(240_000)}>`],
+  ])('is withheld with %s (V18)', (_, text) => {
+    const began = performance.now()
+    expect(() => clean(text)).toThrow(/^answer_withheld/)
+    expect(performance.now() - began).toBeLessThan(1500)
+  })
+
   it('takes little time for a long text', () => {
     const began = performance.now()
     clean('csrf'.repeat(500_000))

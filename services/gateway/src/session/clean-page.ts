@@ -1,5 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
 import { SecretScreen } from '@bailiwick/relay'
+import { longestToken } from './application.ts'
 import { looksLikeToken, namedValues } from './field-names.ts'
 import { isHidden, isPassword, type Tag } from './page.ts'
 
@@ -29,7 +30,11 @@ export function cleanPage(text: string, tags: readonly Tag[], { shown, named, hi
   for (const tag of tags) {
     const { name = '', value = '', content = '' } = tag.attributes
     const holdsToken = isToken(name)
-    if (holdsToken) for (const each of [value, content]) if (each.length >= findable) tokens.add(each)
+    if (holdsToken)
+      for (const each of [value, content]) {
+        if (each.length > longestToken) throw new ServiceError('answer_withheld', 'a token that is too long')
+        if (each.length >= findable) tokens.add(each)
+      }
     const isTakenOut = holdsToken || (isHidden(tag) && !shown.has(name)) || (isPassword(tag) && value !== '')
     if (!isTakenOut) continue
     // One tag may begin inside another, where its quotes mean something else.

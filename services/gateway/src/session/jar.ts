@@ -14,7 +14,7 @@ export class Jar {
   keep(headers: RawHeaders, url: string): void {
     for (const text of fieldsOf(headers, 'set-cookie').slice(0, mostCookies))
       this.#jar.setCookieSync(text, url, { ignoreError: true })
-    if (this.#jar.getCookiesSync(url).length > mostCookies || this.fieldFor(url).length > longestField)
+    if (this.#all.length > mostCookies || this.fieldFor(url).length > longestField)
       throw new ServiceError('upstream_failed', 'the application sets too many cookies')
   }
 

@@ -15,7 +15,8 @@ export interface Tag {
 /** What a page may have: more would take the gateway's only thread for too long (V18). */
 const mostTags = 20_000
 const longestTag = 256 * 1024
-const mostRead = 16 * 1024 * 1024
+const mostRead = 4 * 1024 * 1024
+const mostAttributes = 64
 
 /**
  * All inputs, buttons and `<meta>` of a page. Each is read by itself, wherever its `<` stands: a comment, a script, or an attribute that
@@ -24,10 +25,12 @@ const mostRead = 16 * 1024 * 1024
 export function tagsOf(text: string): readonly Tag[] {
   const tags: Tag[] = []
   let read = 0
+  const most = Math.min(2 * text.length, mostRead)
   for (const { index } of text.matchAll(/<(?:input|button|meta)(?=[\s/>\\])/gi)) {
     const tag = tagAt(text, index)
     read += (tag?.to ?? text.length) - index
-    if (tags.length >= mostTags || read > mostRead || tag === undefined)
+    const attributes = Object.keys(tag?.attributes ?? {}).length
+    if (tags.length >= mostTags || read > most || tag === undefined || attributes > mostAttributes)
       throw new ServiceError('answer_withheld', 'a page that cannot be read for certain')
     tags.push(tag)
   }
@@ -40,7 +43,7 @@ function tagAt(text: string, from: number): Tag | undefined {
   for (let length = 1024; found === undefined; length *= 16) {
     const piece = text.slice(from, from + Math.min(length, longestTag))
     found = firstTag(piece, from)
-    if (from + length >= text.length || length > longestTag) break
+    if (from + length >= text.length || length >= longestTag) break
   }
   return found
 }

@@ -61,5 +61,20 @@ describe('an entry', () => {
     expect(isReserved(kept, '/doku.php?id=start', { id: 'start' })).toBe(false)
     expect(isReserved(kept, '/doku.php?do=logout', { do: 'logout' })).toBe(true)
     expect(isReserved(kept, '/Doku.php', { id: 'start', DO: 'LOGOUT' })).toBe(true)
+    for (const does of ['log.out', 'log0out', ' Log-Out'])
+      expect(isReserved(kept, '/doku.php', { do: does }), does).toBe(true)
+    expect(isReserved(kept, '/doku.php', { do: 'logouts' })).toBe(false)
+  })
+
+  it('compares values without letters as they are', () => {
+    const kept = reservedPlaces(sessionEntry.parse(entry({ closed: ['/index?page=5'] })))
+    expect([5, '7', 'x'].map((page) => isReserved(kept, '/index', { page }))).toEqual([true, false, false])
+  })
+
+  it('keeps what servers take for the same page', () => {
+    const kept = reservedPlaces(sessionEntry.parse(entry({ closed: ['/my/password'] })))
+    for (const path of ['/my/password.json', '/logout/x', '/login.php', '/logout%20', '/logout.', '/logout;x=1'])
+      expect(isReserved(kept, path, {}), path).toBe(true)
+    expect(isReserved(kept, '/my/passwords', {})).toBe(false)
   })
 })

@@ -174,11 +174,20 @@ export function isReserved(
   args: Readonly<Record<string, unknown>>,
 ): boolean {
   const path = plain(target)
-  const given = new Map(Object.entries(args).map(([name, value]) => [fold(name), value]))
+  const given = new Map(Object.entries(args).map(([name, value]) => [fold(name), String(value)]))
   return reserved.some(({ path: kept, query, below }) => {
-    const isThere = path === kept || (below && path.startsWith(`${kept}/`))
-    return (
-      isThere && Object.entries(query).every(([name, value]) => fold(String(given.get(fold(name)))) === fold(value))
-    )
+    // Servers take `/logout/x`, `/logout.json` and `/logout;x` for `/logout`, and drop dots and spaces at the end.
+    const isThere =
+      path === kept || (kept === '' ? below : ['/', '.', ';', ' '].some((sign) => path.startsWith(`${kept}${sign}`)))
+    return isThere && Object.entries(query).every(([name, value]) => isSame(given.get(fold(name)), value))
   })
 }
+
+/** Whether a parameter has this value for an application that drops all signs but letters, as DokuWiki does. */
+function isSame(given: string | undefined, kept: string): boolean {
+  if (given === undefined) return false
+  const letters = lettersOf(kept)
+  return fold(given) === fold(kept) || (letters !== '' && lettersOf(given) === letters)
+}
+
+const lettersOf = (text: string): string => fold(text).replaceAll(/[^a-z_]/g, '')

@@ -50,7 +50,7 @@ async function open(): Promise<UpstreamUnderTest> {
     sessionOf: () => session,
   })
   // Logged in, as after an earlier call: a session is opened once.
-  await session.send(get('/home'), undefined, new AbortController().signal)
+  await session.send(get('/home'), {}, new AbortController().signal)
   return {
     upstream,
     // The contract looks for it in what arrived first.

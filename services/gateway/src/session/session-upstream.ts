@@ -19,7 +19,8 @@ export function sessionUpstream({ toAction, operations, sessionOf }: SessionUpst
   }
   return {
     toAction,
-    execute: async ({ decisionId, signal }, request) => sessionOf(decisionId).send(request, doneOf(request), signal),
+    execute: async ({ decisionId, signal, owed }, request) =>
+      sessionOf(decisionId).send(request, { done: doneOf(request), mustHide: owed.redact.length > 0 }, signal),
     async [Symbol.asyncDispose]() {
       // The session belongs to its grant, and ends with it.
     },
