@@ -171,7 +171,7 @@ describe('a session with an application', () => {
       '/records',
       ({ headers }, response) =>
         void response
-          .writeHead(200, { 'content-type': 'text/html', 'set-cookie': 'sid=; Path=/; Max-Age=0' })
+          .writeHead(200, { 'content-type': 'text/html', 'set-cookie': 'sid=0123456789abcdef; Path=/' })
           .end(`<pre>${headers.cookie}`),
     )
     await expect(w.send(get('/records'))).rejects.toMatchObject({ code: 'answer_withheld' })
