@@ -169,10 +169,10 @@ describe('a session with an application', () => {
     await w.send(get('/records'))
     w.show(
       '/records',
-      ({ headers }, response) =>
+      ({ session }, response) =>
         void response
           .writeHead(200, { 'content-type': 'text/html', 'set-cookie': 'sid=0123456789abcdef; Path=/' })
-          .end(`<pre>${headers.cookie}`),
+          .end(`<pre>${session?.id}`),
     )
     await expect(w.send(get('/records'))).rejects.toMatchObject({ code: 'answer_withheld' })
   })
