@@ -69,8 +69,12 @@ export class AccountSession {
       })
       const token = await this.#tokenFor(at, request, signal)
       if (token !== 'lost') {
+        const again = wasSent
         wasSent = true
-        const executed = await this.#exchange(at, request, token, options, signal)
+        const executed = await this.#exchange(at, request, token, options, signal).catch((error) => {
+          // True of the second time alone: the first one arrived.
+          throw again && errorCode(error) === 'upstream_unreachable' ? new ServiceError('session_lost') : error
+        })
         if (executed !== 'lost') return executed
       }
       // A new session is kept: the application shows its login in place of this page.
