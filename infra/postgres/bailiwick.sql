@@ -38,7 +38,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WHEN r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls THEN
       'the template has CREATEROLE, CREATEDB, REPLICATION or BYPASSRLS'
     WHEN r.rolcanlogin THEN 'the template can log in'
-    -- Not of a lent role, of this database or another: up to PostgreSQL 15 an agent can grant its own, which gives nothing.
+    -- Not of a lent role, of this database or another: up to PostgreSQL 14 an agent can grant its own, which gives nothing.
     WHEN EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid
       AND NOT (g.rolname ~ '^bailiwick_' AND g.rolconnlimit = 1 AND g.rolvaliduntil IS NOT NULL)) THEN
       'the template is a member of a role'

@@ -256,9 +256,11 @@ describe('a template that must not be lent', () => {
 it('an agent that grants its role to the template keeps it from no other (V18)', async () => {
   const { attacker } = await granted()
   const client = await attacker.connect()
-  // PostgreSQL 16 refuses it.
+  // Since PostgreSQL 15 it is refused: the superuser then does it in its place.
   client.send(query("DO $$ BEGIN EXECUTE format('GRANT %I TO orders_clerk', session_user); END $$"))
-  await expect.poll(() => client.frames).toMatch(/DO\0|permission denied/)
+  await expect.poll(() => client.frames).toMatch(/DO\0|must have admin option|permission denied/)
+  const [role] = await at.lent()
+  await at.server.query('shop', `GRANT "${role}" TO orders_clerk`)
   expect(await at.server.query('shop', "SELECT bailiwick.template_fault('orders_clerk')")).toBe('')
   expect((await attacker.connect()).status).toBe(101)
   attacker.end()
@@ -281,7 +283,7 @@ it('a role that cannot be dropped keeps no other, and goes once it can be', asyn
   await at.server.query(
     'shop',
     `DO $$ BEGIN LOOP
-       PERFORM lo_unlink(some.oid) FROM (SELECT oid FROM pg_largeobject_metadata LIMIT 2000) some;
+       PERFORM lo_unlink(few.oid) FROM (SELECT oid FROM pg_largeobject_metadata LIMIT 2000) few;
        EXIT WHEN NOT FOUND;
        COMMIT;
      END LOOP; END $$`,
