@@ -6,7 +6,7 @@ import { refusal } from '@bailiwick/pep'
 import { checkHead, readUpgrade, requestOf, sendUpgraded, splitTarget } from '@bailiwick/relay'
 import type { Database } from '../postgres/database.ts'
 import { deny } from './deny.ts'
-import { announcesBody, asError, bodyUnread, closed, never, refuseOrigin, versionFault } from './request-rules.ts'
+import { announcesBody, asError, closed, never, refuseOrigin, versionFault } from './request-rules.ts'
 import { describeResources } from './resource-metadata.ts'
 
 const { connectToPostgres, describePostgres } = gatewayRoutes
@@ -44,7 +44,8 @@ export function postgresRoutes(
       const old = versionFault(request.raw)
       if (old !== undefined) throw asError(old)
       const connection = leaving(request.raw)
-      if (connection === undefined) throw new ServiceError('request_malformed', 'a request without Upgrade: postgresql')
+      if (connection === undefined)
+        throw new ServiceError('request_malformed', 'no request for Upgrade: postgresql, or one with a body')
       const upgrade = readUpgrade(rawHeaders, protocol)
       if ('refused' in upgrade) throw asError(upgrade)
       // The database would read them before it has agreed to anything.
@@ -57,7 +58,6 @@ export function postgresRoutes(
       if (found === undefined) throw new ServiceError('route_unknown')
       refuseOrigin(request, new Set([origin, ...origins()]))
       if ('ok' in head) return deny(reply, refusal(head.reason), found.address)
-      if (announcesBody(rawHeaders)) throw asError(bodyUnread)
       const target = query === undefined ? '/' : `/?${query}`
       const sent = requestOf({ ...head, target }, Buffer.alloc(0))
       const relayed = await found.call(sent, head.caller, closed(connection.socket))

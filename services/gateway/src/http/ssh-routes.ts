@@ -2,8 +2,9 @@ import { gatewayRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpReply, HttpRequest, HttpServer } from '@bailiwick/host'
 import { refusal } from '@bailiwick/pep'
-import { checkHead, clientGone, requestOf, sendExecuted } from '@bailiwick/relay'
+import { checkHead, clientGone, requestOf } from '@bailiwick/relay'
 import type { SshAuthority } from '../ssh/ssh-authority.ts'
+import { send } from './api-routes.ts'
 import { deny } from './deny.ts'
 import { asError, bodyFault, refuseOrigin, versionFault } from './request-rules.ts'
 import { describeResources } from './resource-metadata.ts'
@@ -50,12 +51,7 @@ export function sshRoutes(http: HttpServer, { authority, publicUrl, issuer, orig
       const target = url.slice(url.indexOf('/', '/ssh/'.length))
       const relayed = await found.call(requestOf({ ...head, target }, body), head.caller, clientGone(reply.raw))
       if ('refused' in relayed) throw asError(relayed)
-      if (!relayed.allowed) return deny(reply, relayed, found.address)
-      request.callerVerified()
-      reply.hijack()
-      const headers = [...relayed.executed.headers, 'cache-control', 'no-store', 'x-request-id', request.id]
-      await sendExecuted(reply.raw, { ...relayed, executed: { ...relayed.executed, headers } })
-      return reply
+      return relayed.allowed ? send(request, reply, relayed) : deny(reply, relayed, found.address)
     },
   })
   const text = (reply: HttpReply, content: string) =>

@@ -1,5 +1,5 @@
-import { ServiceError } from '@bailiwick/errors'
-import type { RelayRequest, Upstream } from '@bailiwick/relay'
+import type { Action } from '@bailiwick/credentials'
+import type { Upstream } from '@bailiwick/relay'
 import type { AccountSession } from './account-session.ts'
 import type { SessionEntry } from './session-entry.ts'
 
@@ -12,15 +12,11 @@ export interface SessionUpstreamOptions {
 
 /** A web application as the upstream of a relay, for the holder of one grant. */
 export function sessionUpstream({ toAction, operations, sessionOf }: SessionUpstreamOptions): Upstream {
-  const doneOf = (request: RelayRequest) => {
-    const action = toAction(request)
-    if ('refused' in action) throw new ServiceError('invariant_broken', 'a request without an action')
-    return operations[action.resource.id.slice(action.resource.id.indexOf('/') + 1)]?.done
-  }
+  const doneOf = ({ resource }: Action) => operations[resource.id.slice(resource.id.indexOf('/') + 1)]?.done
   return {
     toAction,
-    execute: async ({ decisionId, signal, owed }, request) =>
-      sessionOf(decisionId).send(request, { done: doneOf(request), mustHide: owed.redact.length > 0 }, signal),
+    execute: async ({ decisionId, action, signal, owed }, request) =>
+      sessionOf(decisionId).send(request, { done: doneOf(action), mustHide: owed.redact.length > 0 }, signal),
     async [Symbol.asyncDispose]() {
       // The session belongs to its grant, and ends with it.
     },
