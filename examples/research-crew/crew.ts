@@ -1,7 +1,6 @@
 // The crew, for its programs in TypeScript. Their settings are those that `bailiwick dev --env` writes.
 import { randomBytes } from 'node:crypto'
-import { type Agent, createAgent } from '@bailiwick/agent'
-import { readKeyFile } from '@bailiwick/credentials'
+import { type Agent, createAgent, readKeyFile } from '@bailiwick/agent'
 
 const { BAILIWICK_INSTALLATION = '', BAILIWICK_URL = '', PYTHON = 'python3' } = process.env
 export const { CREW = 'crew', LIBRARY = 'http://localhost:8440' } = process.env

@@ -2,8 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseTrust, readKeyFile } from '@bailiwick/credentials'
-import { bailiwickPep, fileOutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
+import { bailiwickPep, fileOutcomeStore, openEnforcementPoint, parseTrust, readKeyFile } from '@bailiwick/pep'
 import fastify from 'fastify'
 import { CREW, LIBRARY, price, resource } from './crew.ts'
 

@@ -1,4 +1,13 @@
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
@@ -101,6 +110,11 @@ describe('npm run pack', () => {
     for (const page of ['packages/agent/README.md', 'packages/pep/README.md', 'packages/verify/README.md', 'README.md'])
       for (const code of codeOf(page))
         for (const [, name = ''] of code.matchAll(/from '(@?bailiwick[^']*)'/g)) expect(entries).toContain(name)
+    const examples = globSync('examples/**/*.{ts,mjs}', { cwd: root })
+    expect(examples.length).toBeGreaterThan(3)
+    for (const file of examples)
+      for (const [, name = ''] of readFileSync(join(root, file), 'utf8').matchAll(/from '(@?bailiwick[^']*)'/g))
+        expect([file, entries]).toEqual([file, expect.arrayContaining([name])])
   })
 
   const installedFile = (name: string, file: string) => program.at('node_modules', name, file)

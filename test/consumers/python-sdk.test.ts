@@ -64,7 +64,7 @@ describe.skipIf(missing.length > 0)('the SDK for Python', () => {
   it('shares the lock of its outcome file with the SDK for TypeScript', async () => {
     const path = join(folder, 'outcomes.json')
     const hold =
-      'import sys; from bailiwick import OutcomeFile; OutcomeFile(sys.argv[1]).open(); print("held", flush=True); sys.stdin.read()'
+      'import sys; from bailiwick import OutcomeFile; held = OutcomeFile(sys.argv[1]); held.open(); print("held", flush=True); sys.stdin.read()'
     const holder = spawn(python, ['-c', hold, path], {
       env: { ...process.env, ...env },
       stdio: ['pipe', 'pipe', 'inherit'],

@@ -114,6 +114,44 @@ exec ${JSON.stringify(process.execPath)} ${JSON.stringify(judges.codex())} exec 
     for (const key of model.keys) expect(key ?? '').not.toMatch(/sk-real|placeholder/)
   })
 
+  it('Codex CLI calls a tool, its model and its hook in one run', async () => {
+    const config = await runScript(cli, [...world.run(), '--mcp', 'tools', '--print-config', 'codex'])
+    const printed = await runScript(cli, [...world.run(), '--mcp', 'permit', '--print-hook', 'permit'])
+    expect([config.code, printed.code], config.err + printed.err).toEqual([0, 0])
+    write('servers.toml', config.out)
+    write('hooks.json', printed.out)
+    const before = model.shown.length
+    const seen: string[] = []
+    next = ({ output }) => {
+      const n = model.shown.length - before
+      if (n > 1) seen.push(output)
+      if (n === 1) return { tool, namespace: 'mcp__tools', arguments: {} }
+      if (n > 3) return { say: 'done' }
+      return { tool: 'exec_command', arguments: { cmd: n === 2 ? 'echo per"mit"ted' : 'echo for"bid"den' } }
+    }
+    const start = write(
+      'start.sh',
+      startScript(
+        '--dangerously-bypass-hook-trust',
+        'printf \'default_tools_approval_mode = "approve"\\nrequired = true\\n\' >> "$CODEX_HOME/config.toml"',
+      ),
+    )
+    chmodSync(start, 0o755)
+    const where = { '/command': { eq: 'echo per"mit"ted' } }
+    const bash = { actions: ['tools/call'], resource: { type: 'tool', id: 'permit/Bash' }, where }
+    const reach = ['--mcp', 'tools', '--mcp', 'permit', '--openai', 'acme', '--network', 'none']
+    const { code, out, err } = await runApproved('all', [tools, bash, modelPermission('acme')], reach, [start])
+    expect({ code, out, err, seen }).toMatchObject({
+      code: 0,
+      seen: [
+        expect.stringContaining(said),
+        expect.stringContaining('permitted'),
+        expect.not.stringContaining('forbidden'),
+      ],
+    })
+    expect(seen[2]).toContain('Denied')
+  })
+
   it('Codex CLI asks its hook before it uses its shell, and obeys', async () => {
     const before = model.shown.length
     const seen: string[] = []

@@ -19,7 +19,8 @@ from bailiwick._jws import sign
 HOLDER = """
 import sys
 from bailiwick import OutcomeFile
-OutcomeFile(sys.argv[1]).open()
+held = OutcomeFile(sys.argv[1])
+held.open()
 print("held", flush=True)
 sys.stdin.read()
 """

@@ -118,7 +118,7 @@ function filesIn(folder: string): string[] {
  */
 const isLock = (name: string) => [paths('').busLock, paths('').logLock].includes(name)
 
-/** Not copied: a snapshot is of one bus at one time, and every start can do without. */
+/** Not copied: a snapshot belongs to one bus at one time, and every start works without it. */
 const isSnapshot = (name: string) => name.startsWith(`${paths('').snapshots}${sep}`)
 
 function copyFiles(names: readonly string[], from: string, to: string): void {

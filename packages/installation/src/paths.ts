@@ -19,7 +19,7 @@ export const paths = (data: string) => ({
   /** Held by the process that runs the embedded bus. */
   busLock: join(data, 'bus', 'process.lock'),
   grants: join(data, 'grants'),
-  /** What a service folded, for its next start (decision 86). It may be deleted at any time. */
+  /** A service's folded state, for its next start (decision 86). It may be deleted at any time. */
   snapshots: join(data, 'snapshots'),
   evidence: join(data, 'evidence'),
   log: join(data, 'evidence', 'log'),

@@ -25,7 +25,7 @@ export interface ParticipantOptions {
   time: Time
   newEventId: () => string
   maxStalenessMs?: number
-  /** Where its state is kept from one start to the next (decision 86). Absent: each start reads everything. */
+  /** Where its state is kept between starts (decision 86). Absent: each start reads everything. */
   snapshots?: SnapshotOptions | undefined
   /** The process must stop: a follower failed, or the bus will never take a numbered event. */
   onFatal: (error: unknown) => void

@@ -38,7 +38,7 @@ export interface ProjectionOptions {
   lookbackMs?: number
   /** `BAILIWICK_MAX_STALENESS`: how old the active issuer's newest head may be. */
   maxStalenessMs?: number
-  /** What to begin with, instead of the events that it was made of. */
+  /** The snapshot to begin with, instead of the events that it was made from. */
   from?: Snapshot | undefined
   /** Called if `from` cannot be read. Then everything is read. */
   onMalformed?: (error: unknown) => void
@@ -54,7 +54,7 @@ const defaults = { lookbackMs, maxStalenessMs: 2000 }
  * that such an issuer then revokes would be void for readers with the full sequence (V7).
  */
 const readFromTheStart: ReadonlySet<string> = new Set(['registry.v1', 'revocations.v1'])
-/** Of these no snapshot holds anything. */
+/** No snapshot holds anything of these topics. */
 const readAnew: ReadonlySet<string> = new Set(['registry.v1', 'heads.v1'])
 /** While an event of an unknown key waits, how often to check whether the registry is read to its end (in addition to after each event). */
 const keyWaitMs = 5000
@@ -99,7 +99,7 @@ export class Projection implements AsyncDisposable {
     const projection = await Projection.#begun(options)
     try {
       const offsets = projection.#next()
-      // The registry is always read whole: what is trusted never rests on a file (decision 86).
+      // The registry is always read whole: trust never comes from a file (decision 86).
       await projection.#follow(['registry.v1'], 'start')
       if (projection.follows('revocations.v1')) await projection.#follow(['revocations.v1'], { time: 0, offsets })
       const others = [...projection.#topics].filter((topic) => !readFromTheStart.has(topic))
@@ -156,7 +156,7 @@ export class Projection implements AsyncDisposable {
   cut(): Cut | undefined {
     if (this.#folding > 0) return undefined
     const marks: Record<string, Mark[]> = {}
-    // In an order that does not depend on how this reader came to know it: the same state is the same text.
+    // The order does not depend on how this reader learned its state, so equal states give equal text.
     for (const topic of [...this.#newest.keys()].sort())
       if (topic !== 'heads.v1') marks[topic] = Array.from(this.#newest.get(topic) ?? [], (each) => markOf(each))
     const topics = [...this.#lastCounted.keys()].filter((topic) => !readAnew.has(topic)).sort()
@@ -255,7 +255,7 @@ export class Projection implements AsyncDisposable {
     if (judged !== 'key_unknown' || topic === 'registry.v1') return judged
     await this.#readRegistryToItsEnd()
     const late = signedEvent(keyRing, message, isSure)
-    // A stop ended the wait. Whether the event counts is not known, so from here on no cut may say that it was read.
+    // A stop ended the wait. Nothing says whether the event counts, so from now on no cut may name it as read.
     if (late === 'key_unknown' && this.#closed && !readAnew.has(topic)) this.#folding++
     return late
   }

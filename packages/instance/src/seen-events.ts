@@ -35,7 +35,7 @@ export class SeenEvents {
     if (this.#hashes.size > remembered) this.#hashes.delete(this.#hashes.keys().next().value ?? name)
   }
 
-  /** What it remembers now, oldest first, without the events of these topics. */
+  /** The events that it remembers now, oldest first, except those of these topics. */
   cut(except: ReadonlySet<string>): Iterable<Row> {
     const [names, hashes] = [[...this.#hashes.keys()], [...this.#hashes.values()]]
     return (function* rows(): Generator<Row> {
@@ -44,7 +44,7 @@ export class SeenEvents {
     })()
   }
 
-  /** Takes a row of a cut, if it is one of its own. */
+  /** Takes a row of a cut, if the row is its own. */
   restore([of, name, hash]: Row): boolean {
     if (of !== kind) return false
     if (typeof name !== 'string' || typeof hash !== 'string')

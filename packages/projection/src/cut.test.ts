@@ -6,10 +6,10 @@ import { anEvent, at, idOf, noon } from './events.fixture.ts'
 import { history, newLedger, pick, someHistory, stateOf, type Told } from './histories.fixture.ts'
 import type { Ledger } from './ledger.ts'
 
-/** A whole state in one text: the law is about its last byte. */
+/** A whole state in one text, because the law compares every byte. */
 const textOf = (ledger: Ledger) => [...ledger.cut()].map((row) => JSON.stringify(row)).join('\n')
 
-/** What the states find by their indexes, which a cut does not hold or holds apart. */
+/** Answers from the states' indexes, which a cut leaves out or holds apart. */
 const foundIn = (ledger: Ledger) => {
   const { requests, grants, decisions, revocations, chains } = ledger
   const numbers = [1, 2, 3, 4, 5, 6]

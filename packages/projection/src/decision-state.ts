@@ -138,7 +138,7 @@ export class DecisionState {
 }
 
 type WithoutEffect = Extract<Decision, { type: 'candidate.answered' | 'engines.differed' | 'outcome.refused' }>
-/** It tells of something, and changes no state. */
+/** The event reports something, and changes no state. */
 const isWithoutEffect = (event: Decision): event is WithoutEffect =>
   event.type === 'candidate.answered' || event.type === 'engines.differed' || event.type === 'outcome.refused'
 

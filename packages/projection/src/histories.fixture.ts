@@ -75,7 +75,7 @@ function drafted(ledger: Ledger, { topic, entity, act, n }: Move, id: string): T
   ]
 }
 
-/** What the tests compare of a ledger. */
+/** The parts of a ledger that the tests compare. */
 export const stateOf = ({ requests, grants, revocations, decisions }: Ledger) => ({
   requests: structuredClone(requests.requests),
   trees: structuredClone(grants.trees),

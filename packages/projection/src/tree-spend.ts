@@ -200,7 +200,7 @@ export function change(tree: SpendView, event: DecisionFacts): boolean {
         reported: {
           at: Date.parse(event.time),
           outcome: outcomeHash(event.data.outcome),
-          // A point in the agent's own process would let the agent go on without end.
+          // An enforcement point in the agent's own process would let the agent add rounds without end.
           isContinued: event.data.status === 'continued' && !claimsInProcess(event.data.outcome),
         },
         sent: claimedEgress(event.data.outcome),

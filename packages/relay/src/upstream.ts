@@ -47,9 +47,9 @@ export interface Executed {
    * resolves. Its bytes are those that left after this answer. Never rejects.
    */
   readonly goesOn?: (ofAnswer: Effect) => Promise<Effect> | undefined
-  /** Of a connection that left HTTP (status 101): takes what the client sends. It ends with `body`. */
+  /** For a connection that left HTTP (status 101): takes the client's bytes. It ends with `body`. */
   readonly writable?: Writable
-  /** What names the details of the effect in the outcome, as they are at its end, cut or not. */
+  /** The hash that names the details of the effect in the outcome, at its end, even if it was cut. */
   readonly detailHash?: () => string
   /** What the effect cost and used, if the answer states it. Asked once, after `body` ended; not asked if it was cut. */
   readonly used?: () => Pick<Effect, 'cost' | 'tokens'>

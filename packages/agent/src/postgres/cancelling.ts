@@ -4,7 +4,7 @@ import { TypedMessages } from '@bailiwick/kit'
 /** The gateway takes it for a request to cancel, and does not send it on. PostgreSQL has no message of this type. */
 const cancelMessage = Buffer.from([0x21, 0, 0, 0, 4])
 
-/** Passes on what a client sends, and puts a request to cancel between two of its messages. */
+/** Passes on a client's bytes, and puts a request to cancel between two of its messages. */
 export class Cancelling extends Transform {
   readonly #messages = new TypedMessages()
   #isWanted = false

@@ -18,19 +18,19 @@ export interface PostgresOptions {
   agent: Pick<Agent, 'fetch'>
   /** The database at the gateway, without a slash at the end: `https://gateway.example/postgres/orders`. */
   address: string
-  /** The grants that a connection may be made under, asked for each: the first one that covers it counts. */
+  /** The grants to try for each connection, read anew each time. The first one that covers the connection counts. */
   grants: () => readonly string[]
   random: (n: number) => Uint8Array
   port?: number
-  /** What clients must say; 24 random bytes if left out. */
+  /** The password that clients must give; 24 random bytes if left out. */
   password?: string
-  /** Only programs of this user are answered, where the system says whose a connection is (Linux). Default: those of every user. */
+  /** Answers only programs of this user, where the system names the user of a connection (Linux). Default: programs of every user. */
   user?: number | undefined
 }
 
 export interface PostgresListener extends AsyncDisposable {
   readonly port: number
-  /** A program that has it acts as the agent. */
+  /** A program with this password acts as the agent. */
   readonly password: string
 }
 
@@ -67,7 +67,7 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
   }
 }
 
-/** Why a client gets no connection, as PostgreSQL says it: a code of SQLSTATE and a text. */
+/** Why a client gets no connection, in PostgreSQL's form: a SQLSTATE code and a text. */
 class Denied extends Error {
   readonly code: string
 
@@ -122,7 +122,7 @@ async function receive(connection: Duplex, socket: Socket): Promise<void> {
       if (socket.destroyed) return
     }
   } catch {
-    // It was cut.
+    // The stream was cut.
   }
   if (messages.isBetween)
     socket.write(fatal('57P01', 'The connection is over: it was ended, or its time or the task’s budget was.'))
@@ -132,7 +132,7 @@ interface Gateway extends Disposable {
   readonly connection: Duplex
 }
 
-/** What drivers set by themselves, and the gateway sets in its own way. */
+/** Parameters that drivers send by themselves. The gateway sets them itself, so they are dropped here. */
 const left: ReadonlySet<string> = new Set(['user', 'application_name', 'fallback_application_name'])
 
 async function connected(
@@ -160,7 +160,7 @@ async function connected(
   throw deniedBy(answer.status, (await wholeOf(answer.body)).toString())
 }
 
-/** As a query is written that has one reading. */
+/** Writes a query that has only one reading. */
 const encode = (text: string): string =>
   encodeURIComponent(text).replaceAll('%2F', '/').replaceAll('%3A', ':').replaceAll('%2C', ',')
 
@@ -191,6 +191,6 @@ function fatal(code: string, text: string): Buffer {
   return Buffer.concat([head, body])
 }
 
-/** Compares in a time that says nothing of the password. */
+/** Compares in constant time, so the time gives nothing of the password away. */
 const isSame = (one: string, other: string): boolean =>
   timingSafeEqual(Buffer.from(sha256(one)), Buffer.from(sha256(other)))

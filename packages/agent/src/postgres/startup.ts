@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net'
 import { withDeadline, withResolvers } from '@bailiwick/kit'
 
-/** What a client of PostgreSQL sends first (protocol 3.0). */
+/** The first message of a PostgreSQL client (protocol 3.0). */
 export type Startup =
   | { readonly parameters: ReadonlyMap<string, string> }
   | { readonly cancels: { readonly pid: number; readonly key: number } }
 
-/** What is wrong with a start-up, for the client to read. */
+/** A start-up that is refused. The client sees the message. */
 export class StartupRefused extends Error {}
 
 const [protocol, cancelRequest, sslRequest, gssRequest] = [196_608, 80_877_102, 80_877_103, 80_877_104]
@@ -17,7 +17,7 @@ const mostPassword = 1024
 const mostMs = 30_000
 
 /**
- * Reads the start-up of a client. Each request for encryption is answered with no: the connection stays on this machine. Bytes that follow a
+ * Reads the start-up of a client. Answers no to each request for encryption: the connection stays on this machine. Bytes that follow a
  * packet before its answer are refused. Throws `StartupRefused`, and any error for a client that is none or that is too slow.
  */
 export class StartupReader {
@@ -27,7 +27,7 @@ export class StartupReader {
   #wake: () => void = () => undefined
   readonly #onData = (chunk: Buffer) => {
     this.#held = Buffer.concat([this.#held, chunk])
-    // It reads no more than it must: what comes later waits in the system.
+    // Reads no more than the start-up: later bytes stay in the socket for the next reader.
     if (this.#held.length > mostBytes) this.#onClose()
     this.#wake()
   }
@@ -45,13 +45,13 @@ export class StartupReader {
     return withDeadline(this.#startup(), mostMs)
   }
 
-  /** Asks for the password in the clear: it stays on this machine. */
+  /** Asks for the password in the clear, because the connection stays on this machine. */
   password(): Promise<string> {
     this.#socket.write(Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3]))
     return withDeadline(this.#password(), mostMs)
   }
 
-  /** Leaves the socket, paused, to others. */
+  /** Pauses the socket and releases it to the next reader. */
   release(): void {
     this.#socket.pause().off('data', this.#onData).off('close', this.#onClose).off('end', this.#onClose)
   }

@@ -3,7 +3,7 @@ import { request as requestHttps } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { withResolvers } from '@bailiwick/kit'
 
-/** The longest answer that is no connection. */
+/** The longest answer that does not open a connection. */
 const mostBytes = 65_536
 
 /**

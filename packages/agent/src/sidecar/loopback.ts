@@ -32,7 +32,7 @@ export interface LoopbackOptions {
   port?: number
   random: (n: number) => Uint8Array
   secret?: string
-  /** Only programs of this user are answered, where the system says whose a connection is (Linux). Default: those of every user. */
+  /** Answers only programs of this user, where the system names the user of a connection (Linux). Default: programs of every user. */
   user?: number | undefined
 }
 
@@ -83,7 +83,7 @@ export async function listenPlaces(
   }
 }
 
-/** Connections that came another way. */
+/** Connections that arrived at another listener. */
 const vouched = new WeakSet<Socket>()
 
 /** Hands a connection that came another way to a server. The caller has seen to whose it is. */
@@ -93,8 +93,8 @@ export function acceptAt(server: Server, socket: Socket): void {
 }
 
 /**
- * Closes the connections of all programs but those of this user, as they arrive: a program that says nothing would otherwise hold a place.
- * A connection of which the system does not say whose it is is closed too.
+ * Closes connections of other users' programs as they arrive: a silent program would otherwise hold a place.
+ * It also closes a connection for which the system names no user.
  */
 export function onlyOfUser(server: NetServer, user: number | undefined): void {
   if (user === undefined) return

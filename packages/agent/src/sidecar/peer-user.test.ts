@@ -60,7 +60,7 @@ describe.skipIf(process.platform !== 'linux')('on Linux', () => {
     const near = connect((front.address() as AddressInfo).port, '127.0.0.1')
     near.on('error', () => undefined).resume()
     await once(near, 'close')
-    // One for which its caller has vouched stays.
+    // A connection that its caller vouched for stays.
     using open = await connected()
     acceptAt(front, open.far)
     expect(open.far.destroyed).toBe(false)

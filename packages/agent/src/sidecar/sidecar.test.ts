@@ -233,7 +233,7 @@ describe('a task', () => {
     await approve()
     expect(textIn(await world.call('bailiwick_complete_task'))).toContain('ended')
     expect(world.fake.at('/oauth/grants/')).toHaveLength(1)
-    // Again: there is nothing to be done, and nothing failed.
+    // A second time: nothing is left to do, and nothing failed.
     const again = (await world.call('bailiwick_complete_task')).message.result
     expect(again).toMatchObject({ structuredContent: { status: 'completed' } })
     expect([again.isError ?? false, again.content[0].text]).toEqual([false, expect.stringContaining('ended before')])

@@ -147,7 +147,7 @@ export class Tasks implements AsyncDisposable {
   }
 
   /**
-   * The grants under which an action is tried, one after the other: those that cover it, those that at least are for the same tool, and the
+   * The grants under which an action is tried, in this order: those that cover it, those for the same tool, and the
    * others. Where rules split the request, it is the one of the tool.
    */
   grantsFor(action: Action): string[] {
@@ -160,7 +160,7 @@ export class Tasks implements AsyncDisposable {
     return [...new Set([...covering.map(idOf), ...near.map(idOf), grantId, ...standing.map(idOf)])]
   }
 
-  /** The grant under which something is done that is tried under one alone. */
+  /** The grant for an action that is tried under only one grant. */
   grantFor(action: Action | undefined): string | undefined {
     return action === undefined ? this.#current?.grantId : this.grantsFor(action)[0]
   }

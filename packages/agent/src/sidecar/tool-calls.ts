@@ -74,7 +74,7 @@ export class ToolCalls {
     const { signal } = call
     const answer = await (grants.length === 0 ? attempt(undefined) : underFirst(grants, { attempt, codeOf, signal }))
     if ('code' in answer && answer.denial !== undefined && answer.code !== 'step_up_required')
-      // A denial that waits for a yes is of its grant alone, and no task answers it.
+      // A denial that waits for a person's yes belongs to its grant, and no further task answers it.
       this.#tasks.denied(answer.denial)
     return answer
   }

@@ -1,7 +1,7 @@
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { endsTask } from './denied.ts'
 
-/** Denials after which another grant may cover the same request. Nothing was done. */
+/** Denials after which another grant may cover the same request: nothing was executed. */
 const forOthers: ReadonlySet<string | undefined> = new Set([
   ...['action_not_granted', 'argument_out_of_bounds', 'cost_invalid', 'uses_exhausted', 'budget_exhausted'],
 ])
@@ -11,13 +11,13 @@ export interface Trying<A> {
   attempt: (grantId: string) => Promise<A>
   /** The code with which the gateway itself denied. */
   codeOf: (answer: A) => string | undefined
-  /** Called for each answer that is not given. */
+  /** Called for each refused answer. */
   drop?: (answer: A) => unknown
   signal: AbortSignal
 }
 
 /**
- * The answer under the first grant that is not denied for the sake of the grant. Of several denials, one about this very action says most.
+ * The first answer that is not a denial because of its grant. Of several such denials, one about this very action is the most useful.
  * Rejects as `attempt` does, and with `grant_not_active` if there is no grant.
  */
 export async function underFirst<A>(

@@ -55,8 +55,8 @@ const loopback = 'ip link set lo up || exit 96'
 const openSockets = 'exec 3</proc/net/unix && exec "$@"'
 
 /**
- * A socket with a path is no part of the network: through one, a program could have another one look up a name or send a message. It covers all
- * that there are, except the shown ones. One that went away meanwhile need not be covered.
+ * A socket with a path is no part of the network: through it, a program could have another one look up a name or send a message. It covers all
+ * that exist, except the shown ones. A socket that went away meanwhile need not be covered.
  */
 const coverSockets = [
   'm=$1; shift',

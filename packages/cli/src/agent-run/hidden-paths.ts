@@ -49,7 +49,7 @@ const doorsOf = (uid: number): string[] => [
   ...['/run/docker.sock', '/var/run/docker.sock', '/run/containerd/containerd.sock', '/run/podman/podman.sock'],
 ]
 
-/** Folders of the programs that look names up for others: by their sockets, a program without a network would still ask the world. */
+/** Folders of the usual resolvers: through their sockets, a program without a network could still reach the world by name look-ups. */
 const resolvers = [
   ...['/run/nscd', '/var/run/nscd', '/run/systemd/resolve', '/run/nslcd', '/var/run/nslcd', '/var/lib/sss/pipes'],
   ...['/run/avahi-daemon'],

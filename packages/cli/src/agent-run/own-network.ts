@@ -8,7 +8,7 @@ import { makeRunFolder } from './run-folder.ts'
 
 /** Of a program that has no network of the machine, but a loopback of its own with the ports of its run. */
 export interface OwnNetwork extends AsyncDisposable {
-  /** Has a socket for each port, named by its number. Only this command can change the folder, and only the program's user can connect. */
+  /** The folder has a socket for each port, named by its number. Only this command can change it, and only the program's user can connect. */
   readonly folder: string
   /** Has connections to this port of the program's own loopback accepted here. */
   serve(port: number, accept: (socket: Socket) => void): Promise<void>
@@ -19,7 +19,7 @@ export function openOwnNetwork(user: Pick<OwnUser, 'uid' | 'gid'> | undefined): 
   const opened = new AsyncDisposableStack()
   const folder = makeRunFolder('bailiwick-net-') // for its owner alone
   opened.defer(() => rmSync(folder, { recursive: true, force: true }))
-  // The folder stays this command's. In one of their own, the user could put a link in the place of a socket, and be given what it leads to.
+  // The folder stays this command's. In a folder of their own, the user could replace a socket by a link, and get the file that it leads to.
   if (user !== undefined) chmodSync(folder, 0o755)
   return {
     folder,
@@ -45,7 +45,7 @@ export function openOwnNetwork(user: Pick<OwnUser, 'uid' | 'gid'> | undefined): 
   }
 }
 
-/** Others must not connect, not even before the socket has its mode. */
+/** Other users must not connect, not even before the socket has its mode. */
 function listenForOwner(server: Server, path: string): void {
   const before = process.umask(0o177)
   try {

@@ -23,7 +23,7 @@ import { costText, hasMoreThings, reached, sentencesOf } from './summary.ts'
 import { TouchedTable } from './touched-table.tsx'
 import './agent.css'
 
-/** Grants that are shown at first. */
+/** The number of grants shown at first. */
 const fewGrants = 3
 const fewAnswers = 8
 
@@ -70,7 +70,7 @@ function OneAgent({ found, me }: { found: ReadAgentAnswer; me: Me }) {
   const [stopping, setStopping] = useState<Stop>()
   const [withdrawing, setWithdrawing] = useState<Grant>()
   const tasks = useMemo(() => [...new Set(grants.items.map((grant) => grant.task))].slice(0, 50), [grants.items])
-  // A report says nothing of what was not read.
+  // A report leaves out what was not read.
   const isKnown = !grants.isFetchingNextPage && !grants.error && !answers.error
   const isRead = isKnown && (stoppedAt === undefined || since !== undefined)
   const summary =
@@ -144,7 +144,7 @@ function OneAgent({ found, me }: { found: ReadAgentAnswer; me: Me }) {
   )
 }
 
-/** What was read before evidence failed says nothing of now. */
+/** If evidence fails, earlier answers may be stale, so they are not shown. */
 function sinceOf({ data, error }: ReturnType<typeof useSince>): Since | null | undefined {
   if (error) return null
   return data && sinceStop(data.events, data.next !== undefined)
@@ -168,7 +168,7 @@ function Standing({ found: { agent }, isStopped }: { found: ReadAgentAnswer; isS
   )
 }
 
-/** That it was stopped, and that it stays so. */
+/** Says that the agent was stopped, and that it stays stopped. */
 function Stopped({ found: { agent, stop }, since }: { found: ReadAgentAnswer; since: Since | null | undefined }) {
   if (stop === null) return null
   const pending = agent?.pending ?? 0
@@ -227,7 +227,7 @@ function Figure({ name, value, tone = '' }: { name: string; value: string; tone?
   )
 }
 
-/** The newest ones in full, with what was passed on as a tree; the others on demand. */
+/** Shows the newest grants in full, with their delegations as a tree; the others on demand. */
 function Grants({
   grants,
   onStop,
@@ -238,7 +238,7 @@ function Grants({
   onWithdraw(grant: Grant): void
 }) {
   const [isAll, setIsAll] = useState(false)
-  // What can still be used comes first.
+  // Grants that can still be used come first.
   const sorted = [...grants.items].sort((a, b) => Number(b.state === 'active') - Number(a.state === 'active'))
   const shown = isAll ? sorted : sorted.slice(0, fewGrants)
   return (

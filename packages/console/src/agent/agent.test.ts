@@ -216,7 +216,7 @@ it('counts what came after the stop', () => {
   const since = sinceStop([first, denied(9), back, call(7), call(6, { void: true })], true)
   expect(since).toEqual({ allowed: 1, denied: 1, isMore: true })
   expect(sinceText(since)).toBe('at least 1 allowed, at least 1 denied')
-  // What let a call pass comes first after a stop, and is the last to be read.
+  // The answer has the newest decision first, and an ALLOW that slipped through comes first after a stop.
   expect(sinceText(sinceStop([denied(9)], true))).toBe(
     'whether a call was allowed is not known: not all was read, at least 1 denied',
   )

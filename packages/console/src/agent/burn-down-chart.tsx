@@ -65,7 +65,7 @@ function BurnDownFigure({ grant, burned, isCut }: { grant: Grant; burned: BurnDo
   const now = serverNow()
   const last = calls.at(-1) ?? first
   const begin = Math.min(first.at, Date.parse(grant.created_at))
-  // As much of what is to come as of what was: the first calls of a long grant would be one line.
+  // Shows as much future as past: otherwise the first calls of a long grant would be one line.
   const end = isOver
     ? Math.max(last.at, begin + 1000)
     : Math.min(Date.parse(grant.not_after), Math.max(2 * now - begin, begin + 60_000))

@@ -19,11 +19,11 @@ export interface BurnDown {
   first: Left
   /** Oldest first. */
   calls: Left[]
-  /** ms since the epoch: when nothing is left, if it goes on as it did on average. Undefined: not before the grant ends. */
+  /** ms since the epoch: when nothing is left at the average pace so far. Undefined: not before the grant ends. */
   usedUpAt: number | undefined
 }
 
-/** A pace is none before this part of the grant's life. */
+/** No pace is computed before this part of the grant's life has passed. */
 const earliest = 20
 
 /** The limits of a grant that can be drawn. */

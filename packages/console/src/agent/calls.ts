@@ -1,9 +1,9 @@
 import type { EventRow } from '../types.ts'
 
-/** The first try of a call, without the decision point's nonce. The SDK repeats it at once: nothing that was asked is denied. */
+/** The first try of a call, without the decision point's nonce. The SDK repeats it at once, so it is not counted as a denial. */
 const firstTry = 'proof_nonce_required'
 
-/** Whether the event is a decision about what was asked, that was given to a caller. */
+/** Whether a caller got this decision, and it is not the denial of a first try. */
 export const isCall = ({ type, void: isVoid, reason }: EventRow): boolean =>
   (type === 'decision.allowed' || type === 'decision.denied') && isVoid === undefined && reason !== firstTry
 
@@ -12,10 +12,10 @@ interface Denied {
   reasons: Readonly<Record<string, number>>
 }
 
-/** How often what was asked was denied. */
+/** How many requests were denied. */
 export const deniedIn = ({ denied, reasons }: Denied): number => denied - (reasons[firstTry] ?? 0)
 
-/** Why, the most frequent first. */
+/** The reasons of denials, the most frequent first. */
 export const reasonsIn = ({ reasons }: Pick<Denied, 'reasons'>): [reason: string, count: number][] =>
   Object.entries(reasons)
     .filter(([reason]) => reason !== firstTry)
@@ -37,14 +37,14 @@ const outcomes: Readonly<Record<string, readonly [words: string, tone: CallTone]
 export const outcomeWords = (status: string): string =>
   (Object.hasOwn(outcomes, status) ? outcomes[status]?.[0] : undefined) ?? status
 
-/** What came of a call, in one or two words. */
+/** How a call ended, in one or two words. */
 export function resultOf({ type, outcome }: EventRow): readonly [words: string, tone: CallTone] {
   if (type === 'decision.denied') return ['Denied', 'bad']
   if (outcome === undefined) return ['No outcome yet', 'plain']
   return (Object.hasOwn(outcomes, outcome.status) ? outcomes[outcome.status] : undefined) ?? [outcome.status, 'plain']
 }
 
-/** Where a call is on a line from the first of the calls to the last: both ends as a part of it, from 0 to 1. */
+/** The place of a call on a line from the first call to the last: both ends, from 0 to 1. */
 export interface Bar {
   from: number
   to: number
@@ -57,7 +57,7 @@ const least = 0.008
 export function barsOf(calls: readonly EventRow[]): Bar[] {
   const times = calls.map(({ time, outcome }) => {
     const at = Date.parse(time)
-    // Two clocks: what an enforcement point says may seem to be before the decision.
+    // Two clocks: an outcome can carry a time before its decision.
     return { at, end: Math.max(at, outcome === undefined ? at : Date.parse(outcome.at)) }
   })
   const first = Math.min(...times.map(({ at }) => at))

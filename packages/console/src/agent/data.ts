@@ -4,9 +4,9 @@ import type { Events, ListGrantsAnswer, ListRequestsAnswer, ReadAgentAnswer, Tou
 import type { Range } from '../ui/pages.ts'
 import type { Span } from './span.ts'
 
-/** How often what may happen now is asked for again. Evidence has no stream. */
+/** How often the page asks for recent events again. Evidence has no stream. */
 const againMs = 5000
-/** Pages that are asked for again. A person who reads further back has left what happens now. */
+/** Pages that are fetched again. A person who reads further back does not look at recent events. */
 const mostLivePages = 2
 
 export const agentPath = (id: string): string => `/agents/${encodeURIComponent(id)}`
@@ -23,7 +23,7 @@ export const useTouched = (agent: string, span: Span | undefined) =>
     refetchInterval: span?.isLive ? againMs : false,
   })
 
-/** Which calls are listed: all, those that were denied, or those of one task. */
+/** The calls to list: all, denied ones, or those of one task. */
 export interface CallFilter {
   type: 'decision' | 'decision.allowed' | 'decision.denied'
   task?: string | undefined

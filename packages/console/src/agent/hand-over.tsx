@@ -7,12 +7,12 @@ import { callsQuery } from './data.ts'
 import { jsonReport, markdownReport, type Reported } from './report.ts'
 import type { Span } from './span.ts'
 
-/** Calls that a report has at most. */
+/** The most calls in a report. */
 const mostCalls = 1000
 
 export type Summary = Omit<Reported, 'made' | 'link' | 'calls' | 'isCut' | 'size'>
 
-/** Ways to hand over this view: its address, or a file. */
+/** Buttons that hand over this view, as its address or a file. */
 export function HandOver({ me, span, summary }: { me: Me; span: Span; summary: Summary | undefined }) {
   const say = useSay()
   const [busy, setBusy] = useState(false)

@@ -5,12 +5,12 @@ import { Visible } from '../ui/visible.tsx'
 import { holderOf, type Placed, placed } from './tree-layout.ts'
 
 const [rowHeight, indent, box, boxWidth] = [46, 26, 36, 236]
-/** A longer name would leave its box. */
+/** A longer name would not fit into its box. */
 const longest = 24
 /** A chain may be eight deep; further ones are below each other. */
 const deepest = 4
 
-/** Who passed what on to whom: each grant as a tree, the holder first. */
+/** Delegations: each grant as a tree, the holder first. */
 export function HandsGraph({ grants, agent }: { grants: readonly Grant[]; agent: string }) {
   const passedOn = grants.filter(({ chain }) => chain.length > 0)
   if (passedOn.length === 0) return null

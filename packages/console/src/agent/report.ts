@@ -2,7 +2,7 @@ import type { EventRow, Grant, ReadAgentAnswer, RequestRow, Touched } from '../t
 import { argumentsText, deniedIn, isCall, reasonsIn, resultOf } from './calls.ts'
 import { costText, outcomesText, sentencesOf, shownThings } from './summary.ts'
 
-/** All that a report of one agent says. */
+/** The content of a report about one agent. */
 export interface Reported {
   /** When it was made, and by whom, as the server has them. */
   made: { at: string; by: string; installation: string }
@@ -12,12 +12,12 @@ export interface Reported {
   touched: Touched
   /** Decisions, newest first. */
   calls: readonly EventRow[]
-  /** There are older ones, too. */
+  /** Whether there are older decisions. */
   isCut: boolean
-  /** What evidence has of the time since the stop; null if it does not answer. Absent: it was not stopped, or something was approved since. */
+  /** What evidence has since the stop; null if it does not answer. Absent: the agent was not stopped, or something was approved since. */
   since?: Since | null | undefined
   grants: readonly Grant[]
-  /** There are more of them, too. */
+  /** Whether there are more of them. */
   grantsCut: boolean
   answers: readonly RequestRow[]
   answersCut: boolean
@@ -28,7 +28,7 @@ export interface Reported {
 export interface Since {
   allowed: number
   denied: number
-  /** There are more of both. */
+  /** Whether there are more of both. */
   isMore: boolean
 }
 
@@ -168,7 +168,7 @@ const reasonLines = (touched: Touched): string[] =>
     reasonsIn(touched).map(([reason, count]) => [code(reason), String(count)]),
   )
 
-/** What is not read may be an ALLOW: those that slip through come first after a stop. */
+/** An unread decision may be an ALLOW, because an ALLOW that slips through comes first after a stop. */
 export function sinceText(since: Since | null): string {
   if (since === null) return 'not known: evidence does not answer'
   const { allowed, denied, isMore } = since
@@ -181,7 +181,7 @@ export function sinceText(since: Since | null): string {
 export const jsonReport = (reported: Reported): string =>
   `${JSON.stringify({ v: 1, kind: 'bailiwick-agent-report', ...reported }, null, 2)}\n`
 
-/** Of the decisions since the stop, newest first: how many were allowed and denied. */
+/** Counts the ALLOWs and denials among the decisions since the stop, which come newest first. */
 export function sinceStop(events: readonly EventRow[], isMore: boolean): Since {
   const calls = events.filter(isCall)
   const allowed = calls.filter(

@@ -7,14 +7,14 @@ export type SpanName = keyof typeof spans
 const dayMs = 24 * 3600_000
 const msOf: Record<SpanName, number> = { day: dayMs, week: 7 * dayMs, month: 30 * dayMs }
 
-/** The time that the page tells of. */
+/** The time that the page covers. */
 export interface Span {
-  /** What its queries are known by. It stays the same while the time goes on. */
+  /** The key of its queries. It stays the same as time passes. */
   name: string
   words: string
-  /** The times of now, for the next query. */
+  /** The current times, for the next query. */
   times(): { from: string; to: string }
-  /** Whether it goes on: what happens now is in it. */
+  /** Whether it is open-ended, so that new events are in it. */
   isLive: boolean
 }
 

@@ -21,7 +21,7 @@ export const outcomesText = (outcomes: Readonly<Record<string, number>>): string
 /** A code as people read it. */
 export const reasonWords = (reason: string): string => reason.replaceAll('_', ' ')
 
-/** The things that were used, or denied; not those of which only a first try is known. */
+/** The things that were used or denied, without those that saw only a first try. */
 export const shownThings = ({ things }: Pick<Touched, 'things'>): TouchedThing[] =>
   things.filter((thing) => thing.allowed > 0 || deniedIn(thing) > 0)
 
@@ -29,7 +29,7 @@ export const shownThings = ({ things }: Pick<Touched, 'things'>): TouchedThing[]
 export const reached = ({ things }: Pick<Touched, 'things'>): TouchedThing[] =>
   things.filter(({ allowed }) => allowed > 0)
 
-/** ALLOWs of which nothing is known yet. */
+/** ALLOWs without an outcome so far. */
 export function withoutOutcome({ allowed, outcomes }: Pick<Touched, 'allowed' | 'outcomes'>): number {
   const ended = Object.entries(outcomes).filter(([status]) => status !== 'continued' && status !== 'taken_back')
   return Math.max(0, allowed - ended.reduce((total, [, count]) => total + count, 0))
@@ -39,7 +39,7 @@ export function withoutOutcome({ allowed, outcomes }: Pick<Touched, 'allowed' | 
 export const hasMoreThings = ({ complete, more_things }: Pick<Touched, 'complete' | 'more_things'>): boolean =>
   !complete || more_things > 0
 
-/** What an agent touched, in plain sentences, the most important first. If not all was read, each number is the least that it can be. */
+/** The things that an agent touched, in plain sentences, the most important first. If the page did not read all, each number is a minimum. */
 export function sentencesOf(touched: Touched): string[] {
   const { allowed, cost, outcomes, complete } = touched
   const denied = deniedIn(touched)

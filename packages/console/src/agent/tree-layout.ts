@@ -5,7 +5,7 @@ export interface Holder {
   id: string
   name: string
   state: string
-  /** Calls that it made, and may make. */
+  /** How many calls it made, and how many it may make. */
   calls: { used: number; most: number | undefined }
   /** Whether it is the agent of the page. */
   isOwn: boolean
@@ -13,9 +13,9 @@ export interface Holder {
 }
 
 export interface Placed extends Omit<Holder, 'below'> {
-  /** How many hands it went through. */
+  /** How often it was passed on. */
   depth: number
-  /** From the top, one for each holder. */
+  /** Counted from the top; each holder has one row. */
   row: number
   /** The row of the holder that passed it on. */
   above: number | undefined
@@ -41,7 +41,7 @@ export function holderOf(grant: Grant, ownId: string): Holder {
   }
 }
 
-/** Each holder below the one that passed it on, and to the right of it. */
+/** Places each holder below, and to the right of, the holder that passed the grant on. */
 export function placed(holder: Holder): Placed[] {
   const all: Placed[] = []
   const place = ({ below, ...one }: Holder, depth: number, above: number | undefined): void => {

@@ -7,10 +7,10 @@ import { Card, Facts, Failed, Loading } from '../ui/parts.tsx'
 import { answersTo, grantHours, spentBy } from './agent-lately.ts'
 
 const hourMs = 3_600_000
-/** Pages of grants that are added up. An agent with more is busy, and the card says that there is more. */
+/** How many pages of grants are added up. If there are more, the card says so. */
 const mostPages = 4
 
-/** What the agent did lately: how often it was allowed and denied, and what it spent. */
+/** The agent's recent activity: its ALLOWs, its denials, and its spending. */
 export function AgentLately({ agent }: { agent: string }) {
   const answers = useQuery({
     queryKey: ['activity', 'day'],

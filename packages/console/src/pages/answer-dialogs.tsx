@@ -86,7 +86,7 @@ const isExplained = (statement: Statement) =>
 const closed = 'This request was answered or taken back meanwhile: there is nothing left to sign.'
 const closedForDenial = 'This request was answered or taken back meanwhile: there is nothing left to deny.'
 
-/** The request that a dialog answers: who asks what, and the purpose in the agent's own words. */
+/** The request that a dialog answers: the agent, its permissions, and the purpose in its own words. */
 function Asked({ request }: { request: RequestDetail }) {
   if (request.kind === 'registry')
     return (
@@ -122,7 +122,7 @@ export function StatementDialog({
   request: RequestDetail
   narrowed: Narrowed
   me: Me
-  /** A single key began it: the passkey is asked for as soon as what it signs is shown, unless there is a warning. */
+  /** A single key opened it: the page asks for the passkey as soon as it shows the statement, unless there is a warning. */
   byKey: boolean
   onAnswered(): void
   onClose(): void

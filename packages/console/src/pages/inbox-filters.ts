@@ -37,7 +37,7 @@ export function choicesIn(rows: readonly RequestRow[], { agent, rule }: Filters)
   return { risk: risks, mode: modes, agent: sorted(agents), rule: sorted(rules) }
 }
 
-/** What waits, though a filter or a search leaves it out. */
+/** How many waiting requests a filter or a search hides. */
 export function beyondWords({ count, high }: { count: number; high: number }, view: View): string {
   const risk = high === 0 ? '' : high === count ? ', of high risk' : `, ${high} of high risk`
   const who = view === 'mine' ? ' for you' : ''

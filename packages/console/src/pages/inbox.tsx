@@ -34,7 +34,7 @@ const rowHeights = { oneLine: 46, twoLines: 64 }
 /**
  * The requests that wait, the riskiest and newest first, one line each. On a wide screen, the selected one is beside them. What arrives
  * while the list is read waits until the person asks for it, so that no row moves under their hand. The request that is shown stays until
- * the person moves on, even if a colleague answered it: else a key that is meant for it would count for another.
+ * the person moves on, even if a colleague answered it: otherwise a key that is meant for it would act on another.
  */
 export function InboxPage({ me }: { me: Me }) {
   useTitle('Inbox')

@@ -13,7 +13,7 @@ const relations = {
   different: 'It asks other things than were approved then.',
 } as const
 
-/** What people last signed for this agent, and what this request asks beside that. */
+/** What people last signed for this agent, and what this request asks for beyond that. */
 export function LastApproved({ request }: { request: AccessDetail }) {
   const { last_approved: last, authority, lines } = request
   if (last === null)
@@ -63,7 +63,7 @@ const headlines = {
   different: 'Asks other things than were last approved',
 } as const
 
-/** In one line, for the head of the page, where the newest earlier ask was not what was approved. */
+/** One line for the head of the page, if the newest earlier ask is not the approved one. */
 export function SinceApproved({ request: { last_approved: last, earlier } }: { request: AccessDetail }) {
   if (last === null || !last.same_task || last.id === earlier?.id) return null
   const isMore = last.relation === 'wider' || last.relation === 'different'

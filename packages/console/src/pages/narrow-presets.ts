@@ -28,7 +28,7 @@ export function presetsOf(
   return presets
 }
 
-/** Half the uses, amounts, calls, money and bytes. Whom it may be passed on to is no amount, and stays. */
+/** Half the uses, amounts, calls, money and bytes. The rules for delegation are no amounts, and stay. */
 export function halved(authority: Authority): Authority {
   const { permissions, budget } = authority
   return {

@@ -119,7 +119,7 @@ const permissions = fc
   )
   .map(([must, may]) => ({ ...must, ...may }) as Permission)
 
-/** What it allows, however it is written: `in` with one value is `eq`, and orders mean nothing. */
+/** The meaning of a permission, independent of its spelling: `in` with one value is `eq`, and order does not matter. */
 function meaning(permission: Permission): unknown {
   const { where, actions, ...rest } = permission
   const bounds = Object.entries(where ?? {}).map(([pointer, { in: values, ...others }]) => [

@@ -44,7 +44,7 @@ function sentence(permission: Permission, once: boolean): string {
   ].join(', ')
 }
 
-/** A member that a later version adds has no words here. */
+/** A member of a later version has no words here. */
 function expectOnly(kind: string, value: object): void {
   if (Object.keys(value).some((member) => !members[kind]?.includes(member))) throw new NoWords()
 }
@@ -62,7 +62,7 @@ function usesWords(uses: number | undefined): string {
   return uses === 1 ? 'once' : `up to ${number(uses)} times`
 }
 
-/** What one use may cost. Takes the bounds that it says out of `rest`. */
+/** The most that one use may cost. Removes the bounds that it words from `rest`. */
 function priceWords(
   cost: NonNullable<Permission['cost']>,
   rest: Map<string, Constraint>,

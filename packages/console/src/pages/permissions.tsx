@@ -14,7 +14,7 @@ export function Permissions({
   /** The exact form of each. */
   lines: readonly string[]
   labels: readonly (string[] | null)[]
-  /** It is good for one exact action. */
+  /** Whether it covers one exact action only. */
   once: boolean
 }) {
   const exact = lines.slice(0, permissions.length)

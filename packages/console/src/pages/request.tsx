@@ -41,7 +41,7 @@ import { RuleThatHolds } from './rule-card.tsx'
 /** A request that is shown beside the inbox. */
 interface Beside {
   onAnswered(): void
-  /** It is no longer in the inbox, and this request took its place. */
+  /** The request left the inbox, and this one took its place. */
   onNext: (() => void) | undefined
 }
 

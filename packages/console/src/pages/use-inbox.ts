@@ -9,7 +9,7 @@ import { type Filters, filterNames, type View, views } from './inbox-filters.ts'
 const none = { count: 0, high: 0 }
 
 /**
- * The list as it was when it was first read, less what was answered since; how much came since, and how much a filter leaves out. `until`
+ * The list as it was when it was first read, less what was answered since; how much came since, and how much a filter hides. `until`
  * is the one moment up to which all its pages are read: what came later is counted on the first page until the person asks for it.
  */
 export function useInbox(view: View, q: string, filters: Filters) {

@@ -1,6 +1,6 @@
 import type { RequestDetail } from '../types.ts'
 
-/** What a person must have seen before they sign: a key alone never asks for the passkey while one of these holds. */
+/** The warnings that a person must see before they sign: while there is one, a single key never asks for the passkey. */
 export function warningsOf(request: RequestDetail): string[] {
   const risks = request.risk.reasons.filter(({ level }) => level === 'high').map(({ text }) => text)
   if (request.kind === 'registry')

@@ -47,7 +47,7 @@ export function Dialog({
   const button = useRef<HTMLButtonElement>(null)
   const waits = useRef(true)
   useEffect(() => {
-    // What is true now counts, not what was when the dialog opened: a warning may have come since.
+    // Reads the current warnings: one may have appeared since the dialog opened.
     if (blocked || eager === undefined || !waits.current) return
     waits.current = false
     button.current?.focus()

@@ -20,7 +20,7 @@ const isTyping = (target: EventTarget | null) =>
 
 /**
  * Single keys that do something on this page, except while a person types or a dialog is open. They change together with what is shown, so
- * that no key counts for what is no longer there.
+ * that no key acts on something that is no longer shown.
  */
 export function useKeys(keys: Readonly<Record<string, (() => void) | undefined>>): void {
   const latest = useRef(keys)

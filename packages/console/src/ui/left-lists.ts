@@ -18,5 +18,5 @@ export function leaveList(name: string, changed: LeftList): void {
   if (lists.size > mostLists && oldest !== undefined) lists.delete(oldest)
 }
 
-/** Nothing that a signed-out person saw stays in the page. */
+/** After a sign-out, nothing that the person saw stays in the page. */
 export const dropLeftLists = (): void => lists.clear()

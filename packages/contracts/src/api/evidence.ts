@@ -152,7 +152,7 @@ const touchedSchema = z
           action: z.string().optional(),
           type: z.string().optional(),
           resource: z.string().optional(),
-          /** A tool's declared mapping made it of a call: it is no call of its own. */
+          /** A tool's declared mapping made it of a call, so it does not count as a call. */
           mapped: z.literal(true).optional(),
           ...touchCounts,
           /** The time of the newest decision. */

@@ -29,7 +29,7 @@ export interface GrpcCall {
   readonly messages: AsyncIterable<Uint8Array>
   /** Call this once the caller is proved. Until then its connection has little time. */
   callerVerified(): void
-  /** Gives up the whole connection, unless a caller was proved on it: another one floods. */
+  /** Closes the whole connection, unless a caller proved itself on it: such a connection only floods. */
   hangUp(): void
 }
 
@@ -190,7 +190,7 @@ const lingerMs = 1000
 
 /** Ends a call. What its caller still sends is not read. */
 function reply(stream: ServerHttp2Stream, status: GrpcStatus, message?: Uint8Array): void {
-  // Of a stream that its caller has reset, `respond` would throw.
+  // `respond` would throw on a stream that its caller has reset.
   if (stream.closed || stream.destroyed || stream.headersSent) return
   stream.respond(
     { ':status': 200, 'content-type': 'application/grpc', 'grpc-accept-encoding': 'identity' },

@@ -11,7 +11,7 @@ export interface UpgradableConnection {
   take(): void
 }
 
-/** What decides, of each server, whether a request leaves. */
+/** Decides for each server whether a request leaves. */
 const letLeave = new WeakMap<object, (request: IncomingMessage) => boolean>()
 
 /**

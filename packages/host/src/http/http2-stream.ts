@@ -8,9 +8,9 @@ const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = con
 
 /** Those of `HttpLimits` that the reader of an answer has. */
 interface AnswerLimits {
-  /** For any part of an answer that flows. */
+  /** The limit for each part of an answer. */
   silenceMs: number
-  /** For what is left of an answer that is over. */
+  /** The limit for the rest of an answer that is over. */
   answerMs: number
 }
 
@@ -119,7 +119,7 @@ async function answer(stream: ServerHttp2Stream, response: IncomingMessage, limi
 }
 
 /**
- * Passes the body on part by part. The next part is read once this one has left, so what a client does not read stays at its source. Each
+ * Passes the body on part by part. It reads the next part once this one has left, so a slow client slows down the source. Each
  * part must leave in time.
  */
 async function pass(stream: ServerHttp2Stream, response: IncomingMessage, { silenceMs }: AnswerLimits): Promise<void> {
@@ -153,7 +153,7 @@ function endRequest(stream: ServerHttp2Stream): void {
   stream.close(NGHTTP2_NO_ERROR)
 }
 
-/** Fields about a connection (RFC 9113 §8.2.2). That in memory is not the client's. */
+/** Fields about a connection (RFC 9113 §8.2.2). The connection in memory is not the client's. */
 const ofConnection: ReadonlySet<string> = new Set([
   ...['connection', 'http2-settings', 'keep-alive', 'proxy-connection', 'te', 'transfer-encoding', 'upgrade'],
 ])

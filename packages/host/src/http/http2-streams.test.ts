@@ -148,7 +148,7 @@ describe('an answer that its client does not read (V18)', () => {
     let closed = 0
     await using at = await both({ limits: { silenceMs: 300, keepAliveMs: 200, answerMs: 300 } }, (server) => {
       server.get('/flow', async (request, reply) => {
-        // As a stream of events has it: no limit of time by HTTP/1.1.
+        // Like a stream of events, which HTTP/1.1 gives no time limit.
         request.raw.socket.setTimeout(0)
         reply.raw.once('close', () => closed++)
         return new Readable({ read: flow(() => undefined) })

@@ -96,7 +96,7 @@ export class Http2Wire implements Disposable {
     this.frame(types.reset, 0, id, Buffer.from([0, 0, 0, code]))
   }
 
-  /** Lets the server send so many bytes more, on one stream or (0) on all together. */
+  /** Lets the server send this many more bytes, on one stream or (0) on all together. */
   widen(id: number, bytes = 2 ** 31 - 1 - 65_535): void {
     const payload = Buffer.alloc(4)
     payload.writeUInt32BE(bytes)

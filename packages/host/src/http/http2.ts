@@ -41,7 +41,7 @@ const bounds = {
   strictSingleValueFields: false,
 }
 
-/** Without those limits that a single agent behind a proxy could reach for all others. Faults of the connection itself still end it. */
+/** Lifts the limits that one agent behind a proxy could reach for all others. Faults of the connection itself still end it. */
 const boundsOfProxies = {
   ...bounds,
   maxSessionInvalidFrames: 2 ** 32 - 1,
@@ -88,7 +88,7 @@ export function speakHttp2(server: Server, { limits, isTls, admit, isProxy }: Ht
     let faults = 0
     const onFault = () => {
       faults++
-      // What is under way is answered.
+      // Requests that are running get their answers.
       if (!shared && faults > mostFaults) session.close()
     }
     const connect = (): ConnectionEnd | undefined => {

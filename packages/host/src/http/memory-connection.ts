@@ -7,7 +7,7 @@ export interface Peer {
   readonly isEncrypted: boolean
 }
 
-/** So many bytes at once are given to a reader, who takes the next ones when it wants them. */
+/** A reader gets this many bytes at once, and takes the next ones when it is ready. */
 const mostAtOnce = 16_384
 
 /** One end of a connection in memory. A server of HTTP can take it in place of a socket. */

@@ -56,7 +56,7 @@ export interface Adapters {
   http: HttpServer
   /** For the CLI on this machine. */
   operator: HttpServer
-  /** Where the service keeps its state from one start to the next. Absent, or undefined: each start reads everything. */
+  /** Where the service keeps its state between starts. Absent, or undefined: each start reads everything. */
   snapshots?: (service: string) => Snapshots | undefined
   /** The process must stop: state is no longer known. */
   onFatal: (error: unknown) => void

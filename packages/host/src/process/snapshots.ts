@@ -3,7 +3,7 @@ import { openSnapshotKey } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import type { Logger } from '../observe/logger.ts'
 
-/** Where one service keeps its state from one start to the next, and what the log says of it (decision 86). */
+/** Where one service keeps its state between starts, and how the log reports it (decision 86). */
 export interface Snapshots {
   path: string
   key: Uint8Array

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The packages whose code makes state of events. */
+/** The packages whose code folds events into state. */
 const folding = [
   'approval-statement',
   'authority',
@@ -19,7 +19,7 @@ const packages = join(import.meta.dirname, '../../..')
 let known: string | undefined
 
 /**
- * Names the code that folds: SHA-256 of its files. Code that differs in one byte never reads a snapshot of the other, so no change of a
+ * Names the code that folds: SHA-256 of its files. Code that differs in one byte never reads the other's snapshot, so no change of a
  * state's form or meaning needs a version that a developer must remember to raise.
  */
 export function codeDigest(): string {

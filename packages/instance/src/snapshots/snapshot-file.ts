@@ -8,14 +8,14 @@ import type { Row } from '@bailiwick/projection'
 /** The file and the key that authenticates it. Both belong to one service of one installation. */
 export interface SnapshotPlace {
   path: string
-  /** For this purpose alone. Who can read it can read the service's signing keys, too. */
+  /** For this purpose alone. An attacker who can read it can read the service's signing keys, too. */
   key: Uint8Array
 }
 
-/** Why a file says nothing. `torn`: it does not end as a whole one does. `forged`: its key did not make it, or it was changed since. */
+/** Why a file is not used. `torn`: its end is missing. `forged`: it was not made with the service's key, or was changed since. */
 export type FileRefusal = 'missing' | 'unreadable' | 'torn' | 'forged'
 
-/** What is in the file: one JSON text, and the rows after it. */
+/** The content of the file: one JSON text, and the rows after it. */
 interface SnapshotText {
   header: string
   rows(): AsyncIterable<Row>
@@ -28,7 +28,7 @@ const newline = 0x0a
 const macLine = 43 + 1
 /** Written as soon as a line has about this many characters. Making one takes about a millisecond. */
 const lineChars = 64 * 1024
-/** Hashed, and read, between two turns of the event loop. */
+/** Bytes that are hashed or read between two turns of the event loop. */
 const perTurn = 4 * 2 ** 20
 /** More than any state that this process could hold. */
 const mostBytes = 2 * 2 ** 30 - 1
@@ -77,7 +77,7 @@ function* textLines(header: string, rows: Iterable<Row>): Generator<string> {
   if (line.length > 0) yield `[${line.join(',')}]`
 }
 
-/** Reads the file, and believes nothing in it before the whole of it is authenticated. */
+/** Reads the file. Authenticates the whole of it before it parses anything. */
 export async function readSnapshot({ path, key }: SnapshotPlace): Promise<SnapshotText | FileRefusal> {
   const bytes = await bytesOf(path)
   if (typeof bytes === 'string') return bytes

@@ -316,7 +316,7 @@ describe('a snapshot that is not this state’s (V7, V12)', () => {
     await using _ = installation
     await write(3, 2)
     await installation.stop()
-    // What a backup holds.
+    // The files that a backup holds.
     const backup = mkdtempSync(join(tmpdir(), 'backup-'))
     execFileSync('cp', ['-r', `${installation.dir}/.`, backup])
     await installation.start()

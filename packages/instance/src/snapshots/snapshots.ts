@@ -9,8 +9,8 @@ import { type FileRefusal, readSnapshot, type SnapshotPlace, writeSnapshot } fro
 
 /**
  * Why a start folds everything. `other_code`: other code wrote it. `other_owner`: another service or installation did. `too_old`: it is
- * older than what a start reads, or of the future. `ahead_of_bus`, `other_history`: the bus is not the one that it was made of.
- * `unchecked`: the bus did not say. `malformed`: something in it could not be read.
+ * older than what a start reads, or from the future. `ahead_of_bus`, `other_history`: it was not made from this bus.
+ * `unchecked`: the bus did not answer. `malformed`: a part of it could not be read.
  */
 export type SnapshotRefusal =
   | FileRefusal
@@ -26,13 +26,13 @@ export type SnapshotRefusal =
 export interface Cut {
   /** ms since the epoch. */
   takenAt: number
-  /** Messages that the bus took earlier were read for their chains alone. ms since the epoch. */
+  /** ms since the epoch. Of messages that the bus took before this time, the reader used only the chains. */
   since: number
   /** The last message read of each partition, those of the registry included. */
   marks: Marks
   /** The last event that counts, by topic and partition. */
   counted: Record<string, Record<string, { offset: number; id: string }>>
-  /** May be read while the state goes on. */
+  /** May be read while the state changes. */
   rows: Iterable<Row>
 }
 
@@ -46,7 +46,7 @@ export interface SnapshotOptions extends SnapshotPlace {
   onRead?: (read: { ageMs: number } | { refused: SnapshotRefusal }) => void
   /** `longestMs`: how long the process did nothing else at a time. */
   onWritten?: (written: { bytes: number; tookMs: number; longestMs: number }) => void
-  /** Called when none could be written. The next one is tried a minute later. */
+  /** Called when no snapshot could be written. The service tries again a minute later. */
   onError?: (error: unknown) => void
   /** Default: one minute. */
   everyMs?: number
@@ -64,14 +64,14 @@ interface Header extends Omit<Cut, 'rows'> {
 }
 
 const everyMs = 60_000
-/** Of the time between two snapshots at most this part is spent on one. */
+/** A snapshot takes at most this part of the time between two. */
 const shareOfTime = 20
 /** How far the clock may have been set back since. */
 const aheadMs = 60_000
 
 /**
- * The options, unless this code cannot name itself: then no snapshot can be bound to it. It reads some hundred files, once, at the start:
- * no decision waits for that later.
+ * The options; undefined if this code cannot name itself, because then no snapshot can be bound to it. It reads some hundred files, once,
+ * at the start, so no decision waits for that later.
  */
 export function usable(options: SnapshotOptions): SnapshotOptions | undefined {
   try {
@@ -85,7 +85,7 @@ export function usable(options: SnapshotOptions): SnapshotOptions | undefined {
 
 const ownerOf = ({ service, trust }: Owner) => `${service} ${jcsHash(trust)}`
 
-/** The snapshot of this service, if it can stand for the history of this bus; otherwise why not. Never rejects. */
+/** The snapshot of this service, or the reason why it does not fit the history of this bus. Never rejects. */
 export async function readOwnSnapshot(
   options: SnapshotOptions,
   { owner, bus, now, lookbackMs }: { owner: Owner; bus: Pick<Bus, 'ends' | 'follow'>; now: number; lookbackMs: number },
@@ -96,7 +96,7 @@ export async function readOwnSnapshot(
   if (header.owner !== ownerOf(owner)) return 'other_owner'
   if (header.code !== codeDigest()) return 'other_code'
   if (!(now - lookbackMs < header.takenAt && header.takenAt <= now + aheadMs)) return 'too_old'
-  // A clock that was ahead when its reader began: it read too little.
+  // Its reader's clock was ahead, so it read too little.
   if (header.since > now - lookbackMs + aheadMs) return 'too_old'
   const { takenAt, since, counted } = header
   const { marks } = header

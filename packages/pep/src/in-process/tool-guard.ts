@@ -107,7 +107,7 @@ export function toolGuard({ agent, grant, point, server, address }: ToolGuardOpt
       } catch (error) {
         failure ??= { error }
       }
-      // What the agent says of a call that has happened is no reason to have it made again.
+      // The call has happened: an error of the agent's client must not have it made again.
       if (found?.allowed === true) {
         const { result } = found
         return { allowed: true, result: (isText && Array.isArray(result) ? result[0] : result) as R }

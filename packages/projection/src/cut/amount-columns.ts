@@ -1,7 +1,7 @@
 import type { Touch } from '../touched.ts'
 import type { Columns } from './row.ts'
 
-// How maps of amounts stand in a row: a list of pairs, in the map's order.
+// A map of amounts is a list of pairs in a row, in the map's order.
 
 export const amountsRow = (amounts: ReadonlyMap<string, bigint>): unknown[] =>
   [...amounts].map(([currency, micros]) => [currency, String(micros)])

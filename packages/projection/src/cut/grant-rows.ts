@@ -3,7 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { type GrantStateName, grantTransitions, type Tree } from '../grant-life.ts'
 import type { Columns, Row } from './row.ts'
 
-/** Copies at once what of the tree can change. There may be thousands of credentials, so each is a row of its own. */
+/** Copies at once the parts of the tree that can change. There may be thousands of credentials, so each has a row of its own. */
 export function grantRows(tree: Tree): Iterable<Row> {
   const row = grantRow(tree)
   const [credentials, delegations] = [[...tree.credentials.values()], [...tree.delegations.values()]]

@@ -3,14 +3,14 @@ import { ServiceError } from '@bailiwick/errors'
 /** One line of a cut: the kind of thing, then its columns. JSON: `null` where there is no value, amounts as decimal digits. */
 export type Row = readonly [kind: string, ...columns: unknown[]]
 
-/** What takes each kind of row, in the order in which the rows were given. */
+/** The reader of each kind of row, in the order in which the rows were given. */
 export type RowReaders = Readonly<Record<string, (columns: Columns) => void>>
 
 const malformed = (row: Row, n: number, wanted: string) =>
   new ServiceError('invariant_broken', `a cut's row of kind ${row[0]} has no ${wanted} in column ${n}`)
 
 /**
- * Reads the columns of one row in turn. Who may write rows is proved before (decision 86). Here a mistake of this code shows, before a wrong
+ * Reads the columns of one row in turn. The file was authenticated before (decision 86). These checks find a mistake of this code before a wrong
  * value becomes state. Throws `invariant_broken`.
  */
 export class Columns {

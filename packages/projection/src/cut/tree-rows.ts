@@ -7,8 +7,8 @@ import type { Columns, Row } from './row.ts'
 const standings: readonly DecisionStanding[] = ['open', 'settled', 'abandoned', 'missing']
 
 /**
- * What ALLOWs of one task mostly have in common. It stands once, ahead of the first ALLOW that has it. So a cut, and the memory of the
- * process that reads it, hold it once.
+ * The values that ALLOWs of one task share. They are written once, before the first ALLOW that has them. So a cut, and the memory of the
+ * process that reads it, hold them once.
  */
 type Common = Pick<
   AllowRecord,

@@ -45,7 +45,7 @@ const taken: ReadonlySet<string> = new Set([
   'x-real-ip',
 ])
 const addedByProxies = /^(?:forwarded|via|x-forwarded-.*)$/
-/** Only a point itself writes these, such as the id of its decision: an API or a log would take a caller's own for one. */
+/** Only the point itself writes these fields, such as the id of its decision: an API or a log could mistake a caller's field for it. */
 const written = /^bailiwick-(?!call-id$)/
 
 const connectionOptions: ReadonlySet<string> = new Set(['close', 'keep-alive', 'te'])

@@ -2,7 +2,7 @@ import { describe, narrows } from '@bailiwick/authority'
 import { authorityOf } from '../answers/who-may-answer.ts'
 import type { AccessAsk } from '../requests.ts'
 
-/** What an agent asks for, and what people sign: everything that one of them can be compared by. */
+/** The parts of an ask, and of a signed statement, that can be compared. */
 type Terms = Pick<AccessAsk, 'authority' | 'mode' | 'action_digest' | 'rebind' | 'not_before' | 'not_after'>
 
 /** The relation of one ask to another, and their differences. */

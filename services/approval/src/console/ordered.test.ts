@@ -46,7 +46,7 @@ it('pages that meet hold each item once, even if items came and went between the
             list.add(item(at))
             held.add(at)
           }
-        // As a page does that reads each part again: a part with too much in it has a `next` before its end.
+        // A page reads each part again in this way: an overfull part has a `next` before its end.
         const seen: number[] = []
         for (let [n, cursor] = [0, undefined as string | undefined]; n <= cursors.length; ) {
           const page = pageOf(list, { cursor, through: cursors[n] }, all)

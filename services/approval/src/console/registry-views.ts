@@ -20,7 +20,7 @@ export function listAgents(approval: Approval, { q }: { q?: string | undefined }
   return { total: agents.length, items: agents.slice(0, mostShown).map(row) }
 }
 
-/** One agent, whether it is registered or not: what a retired one still held may be stopped, and evidence keeps what it did. */
+/** One agent, registered or not: people may stop the grants of a retired agent, and evidence keeps what it did. */
 export function readAgent(approval: Approval, me: Approver, id: string) {
   const agent = approval.projection.ledger.registry.get('agent', id)
   const stop = newestStop(approval, id)
@@ -32,7 +32,7 @@ export function readAgent(approval: Approval, me: Approver, id: string) {
   }
 }
 
-/** How agents are shown; what all of them hold and wait for is counted once. */
+/** Shows agents. Their grants and waiting requests are counted once for all of them. */
 function agentRows(approval: Approval) {
   const { registry, grants, requests } = approval.projection.ledger
   const count = (ids: Iterable<string>) => {
@@ -66,7 +66,7 @@ function agentRows(approval: Approval) {
   })
 }
 
-/** Its stop, unless something was approved for it since, even if that is over. */
+/** The agent's stop, unless something was approved for it since, even if that grant is over. */
 function stopOf(approval: Approval, id: string, approvedAsOf = -1) {
   const stop = newestStop(approval, id)
   return stop === undefined || approvedAsOf >= stop.version ? null : stopView(stop)

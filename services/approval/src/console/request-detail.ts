@@ -158,7 +158,7 @@ function lastApprovedView(approval: Approval, index: RequestIndex, ask: AccessAs
   const { record, statement, ...more } = last
   const authority = authorityOf(statement.authority)
   const { task, permissions } = authority
-  // As differenceOf writes its lines, so that they can be found.
+  // In the form of `differenceOf`'s lines, so that they can be found.
   const once = ask.mode === 'per_action' && statement.mode === 'per_action'
   const lines = describe(authority, { once }).slice(1, 1 + permissions.length)
   return { ...answerOf(approval, record), ...more, task, permissions, lines, once }

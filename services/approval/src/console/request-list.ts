@@ -30,7 +30,7 @@ export interface RequestFilter extends Range {
   q?: string | undefined
 }
 
-/** The filters that take requests out of what a person looks at. */
+/** The filters that hide requests from a person's list. */
 const filtering = ['kind', 'risk', 'mode', 'rule', 'agent', 'q'] as const
 
 /** Characters of an agent's words in a list. */

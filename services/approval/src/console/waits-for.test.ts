@@ -53,7 +53,7 @@ it('counts as a person’s own only what waits for them, and lists that alone on
   expect((await olga.get(`/requests?until=${now}&mine=true`)).body).toMatchObject({ items: [{ id: mine }] })
   expect((await olga.get(`/requests?until=${now}&risk=high`)).body).toMatchObject({ arrived: { count: 0 } })
 
-  // So is what a filter leaves out, whenever it came.
+  // The hidden requests are counted too, whenever they came.
   const beyond = async (query: string) => ((await olga.get(`/requests?${query}`)).body as { beyond?: object }).beyond
   expect(await beyond('')).toEqual({ count: 0, high: 0 })
   expect(await beyond(`until=${now}`)).toEqual({ count: 0, high: 0 })

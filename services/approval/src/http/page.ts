@@ -67,7 +67,7 @@ export function pageRoutes(http: HttpServer, root: string = built): void {
   }
 }
 
-/** For a person who typed another address of this server. It repeats nothing of that address, and runs nothing. */
+/** A page for an address that does not exist. It repeats nothing of the address, and runs no script. */
 const noSuchPageAt = (index: string) => `<!doctype html>
 <html lang="en">
 <head>

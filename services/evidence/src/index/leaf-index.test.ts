@@ -310,7 +310,7 @@ it('lets others have their turn while it adds many leaves', async () => {
     isOver = true
   })
   await new Promise(setImmediate)
-  // A batch that is half in it is not there yet: who waits for its words would look too early.
+  // A half-written batch does not count yet: a reader that waits for its words would look too early.
   expect([isOver, index.size]).toEqual([false, 0])
   await adding
   expect(index.size).toBe(100)

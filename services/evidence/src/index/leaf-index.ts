@@ -26,7 +26,7 @@ import { everyLeaf } from './terms.ts'
 
 /** Leaves of one transaction while the index catches up. */
 const caughtUpAtOnce = 4096
-/** Others may wait for the same thread: it writes a batch in so many transactions, if each then has at least so many leaves. */
+/** Other work may wait for this thread, so a batch is split into this many transactions if each then has at least this many leaves. */
 const [mostTurns, fewestAtOnce] = [16, 32]
 
 /**
@@ -46,7 +46,7 @@ export class LeafIndex implements AsyncDisposable {
   readonly #unwhole = new Map<string, OutcomeChain>()
   readonly #doubled = new Map<string, DoubledOutcome>()
   #size: number
-  /** As many as it had when no batch was half in it. */
+  /** The number of leaves without a half-written batch. */
   #whole: number
 
   private constructor(db: RootDatabase<Value, Key>, size: number) {

@@ -1,7 +1,7 @@
 /** Amounts of money by currency. */
 export type Cost = Readonly<Record<string, string>>
 
-/** What one action is done to. A denial that was summed up with others names nothing. */
+/** The target of an action. A denial that was summed up with others names none. */
 interface Thing {
   action?: string
   type?: string
@@ -10,7 +10,7 @@ interface Thing {
   mapped?: true
 }
 
-/** A decision, or how one ended, as far as it says what an agent touched. */
+/** A decision or an outcome, reduced to what an agent touched. */
 export type Touch =
   | {
       verdict: 'allowed'
@@ -19,7 +19,7 @@ export type Touch =
       agents: readonly string[]
       things: readonly Thing[]
       cost: Cost
-      /** It goes on with a call that was counted before. */
+      /** Whether it continues a call that was already counted. */
       continues: boolean
     }
   | { verdict: 'denied'; agents: readonly string[]; things: readonly Thing[]; reason: string; count: number }
@@ -28,7 +28,7 @@ export type Touch =
 
 type Members = Record<string, unknown>
 
-/** What an event says of what agents touched. Its schema was checked before it became a leaf, by this version or a newer one. */
+/** What agents touched according to an event. This version or a newer one checked its schema before it became a leaf. */
 export function touchOf(type: string, data: unknown): Touch[] {
   if (!isRecord(data)) return []
   const decisionId = text(data.decision_id)

@@ -19,7 +19,7 @@ export function touchedOf(hours: readonly TouchedHour[], { from, to }: { from: n
     const name = JSON.stringify([action, type, resource, mapped, through])
     const known = things.get(name)
     things.set(name, known === undefined ? row : { ...row, ...added(known, row), last: Math.max(known.last, row.last) })
-    // What a mapping made of a call is no call of its own.
+    // An action that a mapping made of a call is not counted as a call.
     if (!mapped) all = added(all, row)
   }
   const sorted = [...things.values()].sort((a, b) => b.allowed - a.allowed || b.denied - a.denied || b.last - a.last)

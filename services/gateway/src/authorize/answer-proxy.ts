@@ -101,7 +101,7 @@ const never = [
   ...['x-envoy-upstream-rq-per-try-timeout-ms', 'x-envoy-upstream-alt-stat-name', 'x-envoy-auth-partial-body'],
 ]
 
-/** Never the field that the gateway adds: Envoy removes after it has added. */
+/** Never removes the field that the gateway adds: Envoy removes fields after it adds them. */
 function removedBy({ fields }: Authorized, { rawHeaders }: Asking): string[] {
   const names = rawHeaders.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase())
   const isKept = (name: string) => framing.has(name) || fields.has(name) || name === decisionField

@@ -78,7 +78,7 @@ export function postgresRoutes(
   })
 }
 
-/** As far as Node must know it. Everything else about the request is read later. */
+/** The parts that Node must know. The rest of the request is read later. */
 const asksForPostgres = ({ method, httpVersion, url = '', headers, rawHeaders }: IncomingMessage): boolean =>
   method === 'GET' &&
   httpVersion === '1.1' &&

@@ -13,13 +13,13 @@ export interface ClientMessagesOptions {
   /** The hash of statements begins with it, so that equal statements of two connections have two hashes. */
   decisionId: string
   onStatement: (statement: Statement) => void
-  /** The agent's side passes on a request to cancel. */
+  /** Called when the agent's side sends a request to cancel. */
   onCancel: () => void
 }
 
 /**
- * What a client may send after its start-up: simple and extended queries, COPY, and the end. Not FunctionCall, which names a function by
- * its number and stands in no statement; not what belongs to authentication.
+ * The messages that a client may send after its start-up: simple and extended queries, COPY, and the end. Not FunctionCall, which names a function by
+ * its number without a statement, and no messages of authentication.
  */
 const allowed: ReadonlySet<string> = new Set('QPBEDCHSdcfX')
 /** The agent's side sends it between two messages. PostgreSQL has no message of this type, and it is not sent on. */
@@ -59,7 +59,7 @@ export class ClientMessages {
     return this.#type === 'X'
   }
 
-  /** What of a chunk goes to the server. Throws `request_malformed` for a message that may not be sent; then nothing of the chunk goes on. */
+  /** The part of a chunk that goes to the server. Throws `request_malformed` for a forbidden message; then nothing of the chunk is sent. */
   read(chunk: Uint8Array): Buffer {
     const passed: Uint8Array[] = []
     try {

@@ -2,7 +2,7 @@ import type { Action } from '@bailiwick/credentials'
 import { type Refused, type RelayRequest, readQuery } from '@bailiwick/relay'
 import type { DatabaseEntry } from './database-entry.ts'
 
-/** The parameters of a start-up that change how values are written, and nothing that a connection may do. */
+/** The parameters of a start-up that only change how values are written, not what a connection may do. */
 const settings: ReadonlyMap<string, string> = new Map(
   ['client_encoding', 'DateStyle', 'extra_float_digits', 'IntervalStyle', 'TimeZone'].map((name) => [
     name.toLowerCase(),
@@ -11,7 +11,7 @@ const settings: ReadonlyMap<string, string> = new Map(
 )
 const plainValue = /^[A-Za-z0-9 ,.:_+/-]{1,64}$/
 
-/** What a request to connect asks for. */
+/** The content of a request to connect. */
 export interface Wanted {
   readonly database: string
   /** Parameters of the start-up, by their usual spelling. */
@@ -20,7 +20,7 @@ export interface Wanted {
 
 const refuse = (detail: string): Refused => ({ refused: 'postgres_startup_refused', detail })
 
-/** Reads the parameters of the query, each of which is one of the start-up. All that is not known is refused by its name. */
+/** Reads the parameters of the query as those of a start-up. Refuses an unknown parameter by its name. */
 export function readWanted({ database }: Pick<DatabaseEntry, 'database'>, request: RelayRequest): Wanted | Refused {
   const query = readQuery(request.target)
   if ('refused' in query) return query

@@ -25,7 +25,7 @@ export interface DatabaseUpstreamOptions {
 /** How long a session may go on once its client has closed its side. */
 const lingerMs = 2000
 
-/** A database as the upstream of a relay: it has a role lent for each permit, and passes on what its session says and hears. */
+/** A database as the upstream of a relay: borrows a role for each permit, and passes the session's bytes on in both directions. */
 export class DatabaseUpstream implements Upstream {
   readonly #options: DatabaseUpstreamOptions
 
@@ -79,7 +79,7 @@ export class DatabaseUpstream implements Upstream {
     let isCancelling = false
     const messages = new ClientMessages({
       decisionId,
-      // One at a time, however often an agent asks: the keeper's queue is that of all agents.
+      // One at a time, however often an agent asks: all agents share the keeper's queue.
       onCancel() {
         if (isCancelling) return
         isCancelling = true
@@ -104,7 +104,7 @@ export class DatabaseUpstream implements Upstream {
   }
 }
 
-/** Both directions of a session. `end` is called once, when the session is over. */
+/** Both directions of a session. `end` is called once, when the session ends. */
 function flowing(
   { socket, parameters }: LoggedIn,
   messages: ClientMessages,

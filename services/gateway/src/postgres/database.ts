@@ -39,14 +39,14 @@ export interface DatabaseOptions {
 /** Stands for all agents. No agent has this name. */
 const all = ''
 
-/** One database: it has each connection decided, and a role lent for it. */
+/** One database: asks for a decision about each connection, and borrows a role for it. */
 export class Database implements Behind {
   readonly #options: DatabaseOptions
   readonly #keeper: Keeper
   readonly #upstream: DatabaseUpstream
   readonly #manifest: string
   readonly #calls = new Calls()
-  /** What each agent has of its connections, and what all have together, under one name. */
+  /** The connections of each agent, and those of all together under one name. */
   readonly #ofEach: Shares
   readonly #together: Shares
   readonly #closing = new AbortController()

@@ -32,15 +32,15 @@ export class Keeper implements AsyncDisposable {
   readonly #options: KeeperOptions
   readonly #queue = new SerialQueue({ max: mostWaiting, maxPerKey: mostWaiting })
   readonly #timer: NodeJS.Timeout
-  /** What is lent, or may be, and what to call once if the connection breaks: its loans are then strays. */
+  /** Roles that are lent, or may be, each with a callback for a broken connection, which turns its loans into strays. */
   readonly #lent = new Map<string, () => void>()
-  /** Roles to take back, which the database could not do yet. */
+  /** Roles that the database could not take back yet. */
   readonly #owed = new Set<string>()
   #session: LoggedIn | undefined
   #isSweeping = false
   #isClosing = false
   #isClosed = false
-  /** Whether the last sweep failed: said once, not every time. */
+  /** Whether the last sweep failed. A failure is logged once, not each time. */
   #isFailing = false
 
   constructor(options: KeeperOptions) {
@@ -69,18 +69,18 @@ export class Keeper implements AsyncDisposable {
         this.#options.logger.warn({ database: this.#options.name, reason: error.message }, 'no role was lent')
         throw new ServiceError('postgres_role_not_lent')
       }
-      // It may have been made after all.
+      // The role may exist after all.
       this.#owed.add(role)
       throw error
     }
   }
 
-  /** After its one session began, no other can. */
+  /** Call it once its session has begun: no other session can then begin. */
   async closeDoor(role: string): Promise<void> {
     await this.#askFirst('SELECT bailiwick.close_door($1)', [role])
   }
 
-  /** Cancels what runs for a role. Never rejects: who asks gets no answer to it. */
+  /** Cancels the running statement of a role. Never rejects: a client gets no answer to a request to cancel. */
   async cancel(role: string): Promise<void> {
     await this.#ask('SELECT bailiwick.cancel($1)', [role]).catch(() => undefined)
   }
@@ -123,7 +123,7 @@ export class Keeper implements AsyncDisposable {
     return this.#queue.serially('', () => this.#answer(sql, parameters))
   }
 
-  /** Ahead of all that wait, however many they are: for what closes. */
+  /** Asks ahead of all questions that wait. Used to close a door, and to take a role back. */
   #askFirst(sql: string, parameters: readonly string[]): Promise<string | undefined> {
     return this.#queue.first('', () => this.#answer(sql, parameters))
   }
@@ -153,11 +153,11 @@ export class Keeper implements AsyncDisposable {
     return session
   }
 
-  /** Takes back all that is lent. What cannot be taken back now is a stray from now on. */
+  /** Takes back all lent roles. A role that cannot be taken back now becomes a stray. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
     this.#isClosing = true
-    // What is being lent is lent by then.
+    // Loans that are being made are finished by then.
     await this.#queue.serially('', async () => undefined)
     for (const role of [...this.#lent.keys(), ...this.#owed]) await this.#takeBack(role)
     this.#isClosed = true

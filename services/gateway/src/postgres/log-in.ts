@@ -7,11 +7,11 @@ import { errorFields, saslInitial, saslResponse, sslRequest, startupMessage } fr
 import { ScramClient } from './scram.ts'
 import { type ServerMessage, Wire } from './wire.ts'
 
-/** Where the server is, and how it is known. */
+/** Where the server is, and how the gateway verifies it. */
 export interface ServerAddress {
   readonly host: string
   readonly port: number
-  /** The certificates of its authority; those of the system if undefined. `off`: it is on this machine, and reached in the clear. */
+  /** The certificates of its authority; those of the system if undefined. `off`: it is on this machine, and the connection is in the clear. */
   readonly tls: { readonly ca: string | undefined } | 'off'
 }
 
@@ -26,7 +26,7 @@ export interface LogIn {
 export interface LoggedIn {
   readonly socket: Socket
   readonly wire: Wire
-  /** What the server said of itself: the bodies of its ParameterStatus messages. */
+  /** The bodies of the server's ParameterStatus messages. */
   readonly parameters: readonly Buffer[]
 }
 
@@ -123,7 +123,7 @@ async function readGreeting(wire: Wire): Promise<Buffer[]> {
   }
 }
 
-/** The server's words may name what the agent must not know, so they are a cause, which stays here. */
+/** The server's message may hold secrets, so it becomes the cause, which never leaves the gateway. */
 function refusing(message: ServerMessage): ServerMessage {
   if (message.type !== 'E') return message
   const fields = errorFields(message.body)

@@ -1,4 +1,4 @@
-// Messages of PostgreSQL's protocol 3.0, as far as the gateway itself speaks it.
+// The messages of PostgreSQL's protocol 3.0 that the gateway itself sends or reads.
 
 const int32 = (value: number): Buffer => {
   const bytes = Buffer.alloc(4)

@@ -4,7 +4,7 @@ import type { RandomSource } from '@bailiwick/kit'
 
 const pbkdf2 = promisify(derive)
 const iterationsOfOurs = 4096
-/** A server could otherwise keep a core busy for minutes. */
+/** Without this limit, a server could keep a core busy for minutes. */
 const mostIterations = 1_000_000
 
 const hmac = (key: Uint8Array, text: string): Buffer => createHmac('sha256', key).update(text).digest()
@@ -12,7 +12,7 @@ const hash = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).d
 const salted = (password: string, salt: Uint8Array, iterations: number): Promise<Buffer> =>
   pbkdf2(password, salt, iterations, 32, 'sha256')
 
-/** What the server keeps of a password of visible ASCII: it stands in the statement that makes the role, and the password does not. */
+/** The verifier of a password of visible ASCII. The statement that makes the role has this verifier instead of the password. */
 export async function verifierOf(password: string, random: RandomSource): Promise<string> {
   const salt = Buffer.from(random(16))
   const key = await salted(password, salt, iterationsOfOurs)

@@ -33,7 +33,7 @@ export class Wire {
     this.#socket.write(bytes)
   }
 
-  /** The next message, for one reader at a time. Rejects once the connection is over, and for what is no message. */
+  /** The next message, for one reader at a time. Rejects once the connection is over, and for bytes that are no message. */
   async next(): Promise<ServerMessage> {
     for (;;) {
       const message = this.#waiting.shift()
@@ -45,7 +45,7 @@ export class Wire {
     }
   }
 
-  /** Leaves the socket, paused, to others. Throws if the connection is over, or if something was not read: it would be lost. */
+  /** Pauses the socket and releases it. Throws if the connection is over, or if unread bytes would be lost. */
   release(): void {
     this.#socket.off('data', this.#onData).off('close', this.#onClose).pause()
     if (this.#failure !== undefined) throw this.#failure

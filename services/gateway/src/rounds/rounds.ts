@@ -5,7 +5,7 @@ import type { AskedBack } from '@bailiwick/mcp'
 import type { Permitted, Refusal, Round } from '@bailiwick/pep'
 import type { Refused, Relayed } from '@bailiwick/relay'
 
-/** The decision point does not know such a round, or it went on elsewhere: it never goes on from here. */
+/** The decision point does not know the round, or the call continued elsewhere, so this round never continues. */
 const isOver: ReadonlySet<string> = new Set(['round_invalid', 'round_used'])
 
 /** Calls of one conversation that wait for answers. The oldest is forgotten first. */

@@ -125,7 +125,7 @@ describe('a session with an application', () => {
     w.show('/records', (_, response) => w.app.showLogin(response))
     await expect(w.send(get('/records'))).rejects.toMatchObject({ code: 'session_lost' })
     expect(w.app.logins).toBe(3)
-    // The new session is kept, and all of them are logged out of.
+    // The new session is kept, and in the end all sessions are logged out.
     expect(await w.send(get('/records/1'))).toMatchObject({ status: 200 })
     expect(w.app.logins).toBe(3)
     await w.own.end()

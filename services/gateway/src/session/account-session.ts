@@ -26,11 +26,11 @@ export interface AccountSessionOptions {
   onEnd: () => Promise<void>
 }
 
-/** What holds for one call. */
+/** The settings of one call. */
 export interface CallOptions {
-  /** The statuses that say that it was done. */
+  /** The statuses that mean success. */
   done?: readonly number[] | undefined
-  /** Whether fields are hidden in its answer later on: then it must be as the application sent it. */
+  /** Whether a later step hides fields in the answer, which then must be as the application sent it. */
   mustHide?: boolean
 }
 
@@ -48,7 +48,7 @@ export class AccountSession {
   readonly #over = new AbortController()
   #at: LoggedIn | undefined
   #login: Promise<LoggedIn> | undefined
-  /** Sessions that the application may have, because the account was used for them. */
+  /** Sessions that may exist in the application, because a login was sent for them. */
   readonly #begun = new Set<LoggedIn>()
   #ended: Promise<void> | undefined
 
@@ -72,7 +72,7 @@ export class AccountSession {
         const again = wasSent
         wasSent = true
         const executed = await this.#exchange(at, request, token, options, signal).catch((error) => {
-          // True of the second time alone: the first one arrived.
+          // This holds only for the second request: the first one arrived.
           throw again && errorCode(error) === 'upstream_unreachable' ? new ServiceError('session_lost') : error
         })
         if (executed !== 'lost') return executed
@@ -90,7 +90,7 @@ export class AccountSession {
     try {
       return await this.#options.application.tokenFor(at, { method, target }, signal)
     } catch (error) {
-      // Nothing of the request itself was sent.
+      // The request itself was not sent.
       const code = errorCode(error)
       if (signal.aborted || code === 'session_token_missing' || code === 'upstream_unreachable') throw error
       throw new ServiceError('session_token_missing', code)
@@ -131,7 +131,7 @@ export class AccountSession {
     const head = shownHead(seen, addressOf, (text) => passes(text, hidden))
     const failed = () => done !== undefined && !done.includes(status)
     if (status >= 300 && status < 400) {
-      // Its body repeats where it leads.
+      // The body of a redirect repeats its target.
       void seen.body.return?.()
       return { status, headers: head, body: whole(new Uint8Array()), failed }
     }
@@ -145,7 +145,7 @@ export class AccountSession {
     const { token } = application.entry
     const named = [token?.input, token?.meta, token?.json, token?.field].filter((name) => name !== undefined)
     const clean = cleanPage(page.text, page.tags, { shown, named, hidden })
-    // What is taken out may join texts, so that a field is not found any more.
+    // Cutting may join two texts and hide a field.
     if (mustHide === true && clean !== page.text)
       throw new ServiceError('answer_withheld', 'fields must be hidden in an answer that holds tokens')
     return { status, headers: head, body: whole(Buffer.from(clean, 'latin1')), failed }
@@ -205,7 +205,7 @@ export class AccountSession {
 /** Fields of a request that describe the wanted answer and the body. All others stay here, cookies and `Referer` among them. */
 const sentOn: ReadonlySet<string> = new Set(['accept', 'accept-language', 'content-type'])
 
-/** Content that is no page and no text. It streams; everything else is read before it is shown. */
+/** Content that is neither a page nor text. It streams; the gateway reads everything else before it shows it. */
 const isBinary = (type: string): boolean =>
   /^(?:image\/(?!svg)|audio\/|video\/|font\/|application\/(?:octet-stream|pdf|zip|gzip|x-(?:tar|bzip2|7z-compressed)|vnd\.[\w.-]+)\s*(?:;|$))/i.test(
     type,

@@ -43,7 +43,7 @@ const form = 'application/x-www-form-urlencoded'
 /** The longest page that is read by the gateway itself, or held for an agent, in bytes. */
 const longestPage = 4 * 1024 * 1024
 const mostTokens = 8
-/** Looking for a token costs time with its length (V18). */
+/** The search for a token takes longer with its length (V18). */
 export const longestToken = 4096
 
 /** Speaks with one application as its recipe says. It holds no state: that is in the `LoggedIn` of each session. */
@@ -219,13 +219,13 @@ export class Application {
       gathered.push(chunk)
     }
     const text = gathered.bytes().toString('latin1')
-    // UTF-16, which a reader may find out by itself.
+    // A reader may recognise UTF-16 by itself.
     if (text.includes('\0') || /^(?:\xfe\xff|\xff\xfe)/.test(text)) throw unreadable()
     const isHtml = /^\s*(?:(?:text\/html|application\/xhtml\+xml)\s*(?:;|$)|$)/i.test(type)
     return { text, tags: tagsOf(text), isHtml }
   }
 
-  /** Whether an answer says by its head that there is no session any more. */
+  /** Whether the head of an answer shows that the session is over. */
   isLost({ status, redirect }: Pick<Seen, 'status' | 'redirect'>): boolean {
     const { lost, login } = this.entry
     if (lost.status.includes(status)) return true

@@ -13,7 +13,7 @@ export interface CleanOptions {
   hidden: readonly string[]
 }
 
-/** A shorter value would be found by chance. */
+/** A shorter value could appear in a page by chance. */
 const findable = 8
 /** How many tokens a page may have, and how many of them are looked for in other spellings: each costs time for the whole page (V18). */
 const [mostTokens, mostSpelled] = [256, 16]

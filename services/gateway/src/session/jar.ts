@@ -3,7 +3,7 @@ import { fieldsOf } from '@bailiwick/kit'
 import type { RawHeaders } from '@bailiwick/relay'
 import { CookieJar } from 'tough-cookie'
 
-/** What one application may keep in one session: a hostile one must not fill the memory (V18). */
+/** The most that one application may keep in one session: a hostile application must not fill the memory (V18). */
 const [mostCookies, longestField] = [100, 16_384]
 
 /** The cookies of one login. The application alone sets them, and nothing but requests to it shows them. */

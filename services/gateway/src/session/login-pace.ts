@@ -40,7 +40,7 @@ export class LoginPace {
       this.#isProven = true
       return result
     } catch (error) {
-      // What is over before the account is used tells nothing of it.
+      // A login that ended before it used the account shows nothing about the account.
       if (error instanceof ServiceError && error.code.startsWith('session_')) {
         this.#isProven = false
         this.#failed = { error, until: this.#clock.monotonic() + pauseMs }

@@ -12,7 +12,7 @@ export interface Tag {
   readonly to: number
 }
 
-/** What a page may have: more would take the gateway's only thread for too long (V18). */
+/** The limits of a page: a larger one would block the gateway's only thread for too long (V18). */
 const mostTags = 20_000
 const longestTag = 256 * 1024
 const mostRead = 4 * 1024 * 1024
@@ -39,7 +39,7 @@ export function tagsOf(text: string): readonly Tag[] {
 
 function tagAt(text: string, from: number): Tag | undefined {
   let found: Tag | undefined
-  // Most tags are short, and the tokenizer reads all that it gets.
+  // Most tags are short, and the tokenizer reads its whole input.
   for (let length = 1024; found === undefined; length *= 16) {
     const piece = text.slice(from, from + Math.min(length, longestTag))
     found = firstTag(piece, from)

@@ -40,7 +40,7 @@ export interface SessionAppOptions {
 const headMs = 120_000
 const answerSeconds = 300
 
-/** One web application: it has each request decided, and sent in the session of the grant that allowed it. */
+/** One web application: asks for a decision about each request, and sends it in the session of the grant that allowed it. */
 export class SessionApp implements Behind {
   readonly #options: SessionAppOptions
   readonly #manifest: string

@@ -23,13 +23,13 @@ const login = z.strictObject({
   page: place,
   /** The form's `id` or `name`; the only form with a password field if left out. */
   form: z.string().min(1).max(200).optional(),
-  /** What is typed into it. A field with a secret is never shown to an agent, so write the account's name as it is. */
+  /** The values that the gateway types in. An answer that shows a secret is withheld, so write the account's name as plain text. */
   fields: z
     .record(formField, template)
     .refine((fields) => Object.values(fields).some((each) => secretsIn(each).length > 0), {
       message: 'expected a field with ${secret:…}',
     }),
-  /** The signs of a login that worked. All that are named must hold. */
+  /** The signs of a login that worked. Every sign that is named must be there. */
   success: z
     .strictObject({
       /** A cookie that the application sets for those who are logged in. */
@@ -102,18 +102,18 @@ export const sessionEntry = z
     /** How the session ends in the application, when its grant ends. */
     logout,
     token: token.optional(),
-    /** What says that there is no session any more, besides the login page itself. */
+    /** The signs, besides the login page itself, that the session is over. */
     lost: z
       .strictObject({
         status: z.array(z.int().min(400).max(499)).max(8).default([401]),
         paths: z.array(place).max(16).default([]),
       })
       .prefault({}),
-    /** What says that a second factor is asked for, besides the fields that are usual. */
+    /** The signs, besides the usual fields, that the application asks for a second factor. */
     mfa: z
       .strictObject({ paths: z.array(place).max(16).default([]), fields: z.array(formField).max(16).default([]) })
       .prefault({}),
-    /** Pages that no agent may use, with all that lies below them, such as that for a new password. */
+    /** Pages that no agent may use, with everything below them, such as the page for a new password. */
     closed: z.array(place).max(64).default([]),
     /** The tool server's name in the registry; the name of this entry if left out. */
     server: serverId.optional(),
@@ -144,7 +144,7 @@ export type SessionEntry = z.output<typeof sessionEntry>
 interface ReservedPlace {
   readonly path: string
   readonly query: Readonly<Record<string, string>>
-  /** Whether what lies below it is meant too. */
+  /** Whether pages below it are included. */
   readonly below: boolean
 }
 
@@ -161,7 +161,7 @@ export function reservedPlaces({ login, logout, mfa, closed, lost }: Pages): rea
   ]
 }
 
-/** As servers compare paths that ignore case, escapes and a slash at the end. */
+/** A path without case, escapes and a slash at the end, as some servers compare paths. */
 const plain = (target: string): string => {
   const { path } = splitTarget(target)
   return fold(decodeURIComponent(path)).replace(/\/+$/, '')

@@ -7,7 +7,7 @@ const domain = 'bailiwick-session-manifest-v1'
 
 /**
  * The value of `manifest` in the registry: base64url SHA-256 of the JCS array `["bailiwick-session-manifest-v1", { url, login, logout, closed,
- * operations }]`. People approve which pages an agent may use and what each means. How the gateway logs in is not part of it, except for
+ * operations, done }]`. People approve which pages an agent may use and what each means. How the gateway logs in is not part of it, except for
  * the pages that it keeps for itself.
  */
 export function sessionManifest({ url, login, logout, closed, operations }: SessionEntry): string {

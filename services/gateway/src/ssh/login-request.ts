@@ -19,7 +19,7 @@ const bodySchema = z.strictObject({
     .max(1024)
     .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u),
   key: z.string().max(100),
-  /** Of the key, over `signedText`. */
+  /** The key's signature over `signedText`. */
   signature: z.string().max(4096),
 })
 
@@ -28,7 +28,7 @@ export interface LoginRequest extends Omit<z.output<typeof bodySchema>, 'signatu
   readonly raw: Uint8Array
 }
 
-/** What the key signs. No part of it has a line end. */
+/** The text that the key signs. No part of it has a line end. */
 export const signedText = (
   name: string,
   { host, account, command }: Pick<LoginRequest, 'host' | 'account' | 'command'>,

@@ -8,7 +8,7 @@ interface RevokedKeysOptions {
 
 interface Certified {
   readonly line: string
-  /** When its certificate is over on a host whose clock is late, in ms since the epoch. */
+  /** When its certificate ends on a host whose clock is late, in ms since the epoch. */
   readonly until: number
   isRevoked: boolean
   readonly watch: Disposable
@@ -39,7 +39,7 @@ export class RevokedKeys implements Disposable {
     const watch = this.#options.point.watch(decisionId, cut)
     const entry: Certified = { line, until: validBefore * 1000 + skewMs, isRevoked: false, watch }
     this.#certified.add(entry)
-    // The decision point is asked about it for no longer than it matters.
+    // The gateway stops asking about the grant once the certificate has ended.
     setTimeout(() => this.#forget(), entry.until - this.#options.now()).unref()
   }
 

@@ -42,7 +42,7 @@ const mostCertified = 10_000
 /** For a host whose clock is late. In seconds. */
 const earlySeconds = 5
 
-/** The hosts of one entry: it has each login decided, and then signs one certificate for it. */
+/** The hosts of one entry: asks for a decision about each login, and then signs one certificate for it. */
 export class SshAuthority implements Behind {
   readonly #options: SshAuthorityOptions
   readonly #reference: string

@@ -36,10 +36,10 @@ export type SshEntry = z.output<typeof sshEntry>
 
 const domain = 'bailiwick-ssh-manifest-v1'
 
-/** The value of `manifest` in the registry: people approve which key signs for which accounts of which hosts, from where, and for how long. */
+/** The value of `manifest` in the registry: people approve which accounts of which hosts, from where, for how long, and the secret that signs. */
 export function sshManifest({ ca, hosts, accounts, source_addresses, seconds }: SshEntry): string {
   const sorted = {
-    // Which key signs says which hosts are meant: their names are only labels.
+    // The key that signs decides which hosts accept a certificate: their names are only labels.
     ca: secretsIn(ca),
     hosts: hosts.toSorted(),
     accounts: accounts.toSorted(),

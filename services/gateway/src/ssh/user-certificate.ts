@@ -2,12 +2,12 @@ import { type KeyObject, sign } from 'node:crypto'
 import { keyType, publicBlob, rawOf } from './public-key.ts'
 import { sshString, uint32, uint64 } from './wire.ts'
 
-/** What one certificate allows. */
+/** The content of one certificate. */
 export interface Login {
   /** The 32 bytes of the key that logs in. */
   readonly raw: Uint8Array
   readonly serial: bigint
-  /** What sshd writes into its log. */
+  /** The id that sshd writes into its log. */
   readonly keyId: string
   /** For the list of names that a host accepts for an account. */
   readonly principal: string
@@ -29,7 +29,7 @@ const ofUser = 1
  */
 export function userCertificate(login: Login, ca: KeyObject, random: (n: number) => Uint8Array): string {
   const { raw, serial, keyId, principal, validAfter, validBefore, command, sourceAddresses } = login
-  // Options stand in the order of their names, and each value is a string in a string.
+  // Options are sorted by name, and each value is a string in a string.
   const critical = Object.entries({ 'force-command': command, 'source-address': sourceAddresses.join(',') }).map(
     ([name, value]) => Buffer.concat([sshString(name), sshString(sshString(value))]),
   )

@@ -20,7 +20,7 @@ export function uint64(value: bigint): Buffer {
   return bytes
 }
 
-/** Reads what others wrote. Each method gives undefined if the bytes end before it does. */
+/** Reads untrusted bytes. Each method gives undefined if the bytes end too early. */
 export class SshReader {
   readonly #bytes: Buffer
   #at = 0

@@ -6,11 +6,11 @@ import { recordOnceTaken } from './record-once-taken.ts'
 
 type Answer = EventData<'decisions.v1', 'engines.differed'>['cedar']
 
-/** A set is switched off at its first difference. Comparisons that were under way by then may still tell of a few more. */
+/** A set is switched off at its first difference. Comparisons that were already running may report a few more. */
 const mostEach = 4
 const mostPolicies = 8
 
-/** Makes it evidence that the engines of this decision point differed about a policy set. No decision waits for it. */
+/** Records as evidence that the engines of this decision point differed about a policy set. No decision waits for it. */
 export class EngineDifferences implements AsyncDisposable {
   readonly #recording: Pick<Recording, 'record'>
   readonly #told = new Map<string, number>()
@@ -41,7 +41,7 @@ export class EngineDifferences implements AsyncDisposable {
   }
 }
 
-/** Without why a request is invalid: that may name what the request holds (V17). */
+/** Without the reason why a request is invalid, which may quote the request (V17). */
 function said(answer: EngineDifference['cedar']): Answer {
   const policies = 'policies' in answer ? answer.policies : []
   return { outcome: answer.outcome, policies: policies.filter((id) => id.length <= 256).slice(0, mostPolicies) }

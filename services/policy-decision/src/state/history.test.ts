@@ -112,7 +112,7 @@ it('does not tell a further round of its own call, and tells what that touched (
     ...{ calls: 1, labels: new Map() },
     spent: new Map([['EUR', 5_000_000n]]),
   })
-  // Its owner was another one then.
+  // The agent had another owner then.
   expect(told({ ...own, owners: [] } as never)).toMatchObject({ owner: { calls: 2 }, agent: { calls: 1 } })
 })
 

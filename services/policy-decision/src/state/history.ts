@@ -26,7 +26,7 @@ export interface HistoryQuestion {
   depth: number
   /** ms since the epoch */
   now: number
-  /** The first round of the call, if this is a further one: no call counts against itself. */
+  /** The first round of the call, if this is a further round: no call counts against itself. */
   own?: AllowRecord | undefined
 }
 

@@ -35,7 +35,7 @@ export interface ProxyOptions {
   user?: number | undefined
   /** Called for each origin that is refused. */
   onRefused: (origin: string) => void
-  /** How long a connection may take to say what it wants, and how long it may be idle after an answer, in ms. */
+  /** How long a connection may take to send its request, and how long it may be idle after an answer, in ms. */
   quietMs?: number
 }
 
@@ -49,7 +49,7 @@ export interface RunProxy extends AsyncDisposable {
 const user = 'bailiwick'
 const longestQuietMs = 60_000
 
-/** A request line and fields that are longer are no program's. A connection that says nothing must not keep its place. */
+/** No real program sends a longer request line or longer fields. A silent connection must not keep its place. */
 const limitsOf = (quietMs: number) => ({
   ...{ maxHeaderSize: 64 * 1024, insecureHTTPParser: false },
   ...{ headersTimeout: quietMs, keepAliveTimeout: quietMs, connectionsCheckingInterval: Math.min(quietMs, 5000) },

@@ -220,7 +220,7 @@ export const consoleRoutes = {
       now: z.string(),
       /** Of what came after `until`, on the first page: how many, and how many of them are of high risk. */
       arrived: countsSchema,
-      /** Of what a filter or a search leaves out, on the first page: how many wait, and how many of them are of high risk. */
+      /** On the first page: how many waiting requests a filter or a search hides, and how many of those have a high risk. */
       beyond: countsSchema,
     }),
   },

@@ -184,19 +184,19 @@ const differenceMembers = {
   removed: z.array(z.string()),
 }
 
-/** What people last approved for the agent, as they signed it, and what this request asks for beside that. */
+/** What people last approved for the agent, as they signed it, and what this request asks for beyond that. */
 export const lastApprovedSchema = answerViewSchema
   .extend({
     task: z.string(),
-    /** It was for this task; else for the same tools, under another task's name. */
+    /** Whether it was for this task. Otherwise it was for the same tools, under another task's name. */
     same_task: z.boolean(),
     /** What was signed: its permissions, and the line of each. */
     permissions: z.array(shownPermissionSchema),
     lines: z.array(z.string()),
-    /** Both are for one exact action: each line says so. */
+    /** Whether both are for one exact action. Each line then says so. */
     once: z.boolean(),
     ...differenceMembers,
-    /** What both allow, and for how many minutes. null: nothing is common, or there is nothing to narrow. */
+    /** The permissions that both allow, and for how many minutes. null: they share nothing, or there is nothing to narrow. */
     as_last_time: z.object({ authority: shownAuthoritySchema, minutes: z.int() }).nullable(),
   })
   .meta({ id: 'last-approved' })

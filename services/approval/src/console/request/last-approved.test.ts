@@ -26,7 +26,7 @@ it('compares a request with the statement that people last signed for its task, 
   const first = await asked({ task: 'again' }, 1800)
   expect(await lastOf(first)).toBeNull()
   await olga.approve(first, { authority: { ...authority, task: 'again', budget: { calls: 5 } } })
-  // What was asked since and denied is not what was approved.
+  // Compares with the approved request, not with a later one that was denied.
   const between = await asked({ task: 'again', budget: { calls: 9 } })
   await olga.post(`/requests/${between}/deny`)
   const wider = await asked({ task: 'again', budget: { calls: 30 } })

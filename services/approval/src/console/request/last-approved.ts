@@ -9,9 +9,9 @@ import type { RequestIndex } from '../request-index.ts'
 export interface LastApproved extends Difference {
   record: RequestRecord
   statement: ApprovalStatement
-  /** For this task; else for the same tools, under another task's name. */
+  /** Whether it was for this task. Otherwise it was for the same tools, under another task's name. */
   same_task: boolean
-  /** What both allow, and for how long; null if that is all that is asked, or nothing. */
+  /** The permissions that both allow, and for how long; null if they share nothing, or if the request asks for no more than that. */
   as_last_time: { authority: Authority; minutes: number } | null
 }
 
