@@ -83,13 +83,13 @@ describe.skipIf(noBrowser)('the page of an agent, and an incident, in Chromium',
     await shown.getByRole('heading', { name: 'Invoice reconciler', level: 1 }).waitFor()
     const figure = (name: string) => shown.locator('.figure', { hasText: name }).locator('dd')
     await expect.poll(() => figure('Calls allowed').textContent()).toBe('9')
-    expect(await figure('Spent').textContent()).toBe('1,000 EUR')
+    await expect.poll(() => figure('Spent').textContent()).toBe('1,000 EUR')
     await rowOf('invoices/adjust').getByText('4 succeeded').waitFor()
     await rowOf('invoices/read').getByText('through helper-0').waitFor()
     await rowOf('invoices/read').getByText('through helper-1').waitFor()
     await rowOf('invoices/delete').getByText('action not granted 1×').waitFor()
     const calls = shown.getByRole('list', { name: 'Calls, newest first' }).getByRole('listitem')
-    expect(await calls.filter({ hasText: 'Succeeded' }).count()).toBe(9)
+    await expect.poll(() => calls.filter({ hasText: 'Succeeded' }).count()).toBe(9)
     await calls.filter({ hasText: 'amount: 400.00' }).getByText('400 EUR').waitFor()
     await calls.filter({ hasText: 'by helper-1/i1' }).waitFor()
     await desk.olivia.press('Denied')
@@ -119,7 +119,7 @@ describe.skipIf(noBrowser)('the page of an agent, and an incident, in Chromium',
       expect.stringMatching(/^helper-0.*Invoice reconciler.*Active/),
       expect.stringMatching(/^helper-1.*helper-0.*Active/),
     ])
-    expect(await graph.locator('svg g').count()).toBe(3)
+    await expect.poll(() => graph.locator('svg g').count()).toBe(3)
   })
 
   it.each(allLooks)('axe finds nothing serious, %s, %i px wide, and nothing scrolls sideways', async (...look) => {
