@@ -9,10 +9,6 @@ const nightly = process.env.BAILIWICK_NIGHTLY === '1'
 // Modules keep no state, and each file closes what it opens.
 const sharedModules = { isolate: false }
 
-// What runs on real brokers, browsers and processes that are killed may be held up by a machine that others use too. In CI such a
-// test has a second try, and the closing lines name it (decision 37); by hand and at night it has none.
-const realParts = { retry: process.env.CI === 'true' && !nightly ? 1 : 0 }
-
 // What is only for the night is left out, not skipped: a closing line that counts it would say that a part is missing.
 const chaos =
   process.env.BAILIWICK_NIGHTLY === '1' ? 'test/chaos/**/*.test.ts' : 'test/chaos/**/!(starved|recovery).test.ts'
@@ -31,7 +27,6 @@ export default defineConfig({
     sequence: { sequencer: LongFirst },
     // Of workers, and of what they start: what V8 compiled is kept from one process to the next.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compile') },
-    reporters: ['default', './test/closing-line.ts'],
     coverage: {
       provider: 'v8',
       include: ['{packages,services}/*/src/**/*.ts'],
@@ -52,7 +47,6 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'int',
-          ...realParts,
           include: ['{packages,services,infra}/*/src/**/*.int.test.ts'],
           sequence: { groupOrder: 1 },
         },
@@ -70,7 +64,6 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'e2e-kafka', // the same files, on a real Kafka and a real Redis
-          ...realParts,
           include: ['test/e2e/*.test.ts'],
           globalSetup: ['test/e2e/real-parts.setup.ts'],
           setupFiles: ['test/e2e/real-parts.skip.ts'],
@@ -81,20 +74,18 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'consumers',
-          ...realParts,
           include: ['test/consumers/*.test.ts', 'test/infra/*.test.ts'],
           sequence: { groupOrder: 1 },
         },
       },
       {
         extends: true,
-        test: { name: 'parity', ...realParts, include: ['test/parity/*.test.ts'], sequence: { groupOrder: 1 } },
+        test: { name: 'parity', include: ['test/parity/*.test.ts'], sequence: { groupOrder: 1 } },
       },
       {
         extends: true,
         test: {
           name: 'browser',
-          ...realParts,
           include: ['test/browser/*.test.ts'],
           globalSetup: ['test/browser/build.setup.ts'],
         },
@@ -103,7 +94,7 @@ export default defineConfig({
       {
         extends: true,
         // After all others: what it kills and holds up would be slow under their load for reasons that are not its own.
-        test: { name: 'chaos', ...realParts, include: [chaos], sequence: { groupOrder: 2 } },
+        test: { name: 'chaos', include: [chaos], sequence: { groupOrder: 2 } },
       },
       { extends: true, test: { name: 'abuse', include: ['test/abuse/*.test.ts'], ...sharedModules } },
       { extends: true, test: { name: 'reference', include: ['test/reference/*.test.ts'] } },
@@ -111,7 +102,6 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'abuse-kafka',
-          ...realParts,
           // Those of the files whose attack goes through the bus or the grant store: what is forged on topics, said again, taken
           // over or read anew at a start; who is quicker, in any order of events; what races a revocation or would take it
           // back; what a memory of proofs must keep; and what people are attacked with, whose answers go the same way.
@@ -161,7 +151,7 @@ export default defineConfig({
         extends: true,
         // Programs of others, with packages of their own: `npm ci --ignore-scripts` in test/judges. Some wait for an event for a
         // fraction of a second, so nothing else runs beside them.
-        test: { name: 'judges', ...realParts, include: [judges], sequence: { groupOrder: 4 } },
+        test: { name: 'judges', include: [judges], sequence: { groupOrder: 4 } },
       },
       { extends: true, test: { name: 'architecture', include: ['test/architecture/*.test.ts'] } },
     ],
