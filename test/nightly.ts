@@ -25,7 +25,7 @@ interface Run {
   ownPage?: true
 }
 
-const vitest = [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), 'run']
+const vitest = [process.execPath, join(root, 'test/run.ts')]
 /** Keeps the closing line, vitest's line for each test with the reason of a failure, and the tests' own output. */
 const ofTests = (said?: RegExp) => (line: string) =>
   said?.test(line) || /^\d+ passed, \d+ failed|^\s*(✓|×|→|AssertionError)/.test(line)
