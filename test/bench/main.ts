@@ -27,38 +27,46 @@ import { asMarkdown, asText, type Report } from './report.ts'
 import { kinds, measureRevocations } from './revocations.ts'
 import { measureStart } from './start.ts'
 
-type Measures = Readonly<Record<string, (bench: KafkaBench) => Promise<Measure>>>
-const embedded: Measures = {
-  publish: measurePublish,
-  decisions: measureDecisions,
-  outcomes: measureOutcomes,
-  evidence: measureEvidence,
-  policies: measurePolicies,
-  pdp: measurePdp,
-  gateway: measureGateway,
-  'gateway-http': measureGatewayHttp,
-  'gateway-models': measureGatewayModels,
-  revocations: measureRevocations,
-  issuance: measureIssuance,
-  checks: measureChecks,
-  start: measureStart,
+interface Entry {
+  measure: (bench: KafkaBench) => Promise<Measure>
+  /** Measured only by its name or by `--all`: it needs more programs, or more time. */
+  isNamed?: true
+  /** For `--all`, which must end within half an hour. */
+  inAll?: { count?: number; seconds?: number }
 }
-/** Measured only by their names: they need more programs, or more time. */
-const named: ReadonlySet<string> = new Set(['gateway-http', 'gateway-models', 'start'])
+type Measures = Readonly<Record<string, Entry>>
+
+const embedded: Measures = {
+  publish: { measure: measurePublish },
+  decisions: { measure: measureDecisions },
+  outcomes: { measure: measureOutcomes, inAll: { seconds: 20 } },
+  evidence: { measure: measureEvidence },
+  policies: { measure: measurePolicies },
+  pdp: { measure: measurePdp, inAll: { count: 10_000 } },
+  gateway: { measure: measureGateway, inAll: { count: 200 } },
+  'gateway-http': { measure: measureGatewayHttp, isNamed: true },
+  'gateway-models': { measure: measureGatewayModels, isNamed: true },
+  revocations: { measure: measureRevocations, inAll: { seconds: 10 } },
+  issuance: { measure: measureIssuance },
+  checks: { measure: measureChecks },
+  start: { measure: measureStart, isNamed: true, inAll: { count: 50_000 } },
+}
 /** In the order in which they can share a system: the later ones stop instances. */
 const kafka: Measures = {
-  publish: measureKafkaPublish,
-  revocations: measureKafkaRevocations,
-  memory: measureKafkaMemory,
-  decisions: measureKafkaDecisions,
-  gateway: measureKafkaGateway,
-  startup: measureKafkaStartup,
+  publish: { measure: measureKafkaPublish },
+  revocations: { measure: measureKafkaRevocations, inAll: { seconds: 10 } },
+  memory: { measure: measureKafkaMemory, inAll: { count: 20_000 } },
+  decisions: { measure: measureKafkaDecisions },
+  gateway: { measure: measureKafkaGateway },
+  startup: { measure: measureKafkaStartup, inAll: { count: 50_000 } },
 }
 
 const usage = `bailiwick bench [MEASURE…] [--kafka] [--quick] [--json] [--write] [--dir DIR] [--only MEASURE]
 
 Measures this machine and Bailiwick on it, as ratios in one run. Reports; asserts nothing. \`bailiwick bench log\` writes a log and
 leaves it to be checked (\`bailiwick bench log --help\`).
+  --all           everything that is measured, embedded and on Kafka, with counts that end within half an hour:
+                  \`npm run bench\` is this
   --kafka         on a real Kafka, of one broker and of three, and a real Redis, with a process for each service; they are
                   started for it
   --quick         a smoke count: shows that the bench works
@@ -82,6 +90,13 @@ if (values.help) {
 }
 
 const measures = values.kafka ? kafka : embedded
+/** What to measure now, by its name. */
+const chosen: [string, Entry][] = values.all
+  ? [
+      ...Object.entries(embedded),
+      ...Object.entries(kafka).map(([name, entry]): [string, Entry] => [`kafka ${name}`, entry]),
+    ]
+  : Object.entries(measures).filter(([name, { isNamed }]) => values.only?.includes(name) ?? !isNamed)
 const count = positive('count')
 const seconds = positive('seconds')
 for (const kind of values.kind ?? []) if (!kinds.includes(kind)) refuse(`--kind ${kind}: there is ${kinds.join(', ')}`)
@@ -89,7 +104,8 @@ for (const name of values.only ?? [])
   if (!Object.hasOwn(measures, name)) refuse(`${name}: there is ${Object.keys(measures).join(', ')}`)
 const documented = join(import.meta.dirname, '../../docs/explain/benchmarks.md')
 
-if (values.kafka) {
+if (values.all && (values.kafka || values.only)) refuse('--all is everything: give neither --kafka nor a measure')
+if (values.kafka || values.all) {
   const missing = await missingParts('kafka', 'redis')
   for (const part of missing) console.error(part)
   if (missing.length > 0) process.exit(1)
@@ -109,25 +125,14 @@ try {
     report.measures = [...report.measures.filter(({ id }) => id !== measure.id), measure]
     if (values.write) writeFileSync(documented, asMarkdown(report, readFileSync(documented, 'utf8')))
   }
-  const { quick, kind: chosen } = values
-  for (const [name, measure] of Object.entries(measures)) {
-    if (values.only === undefined ? named.has(name) : !values.only.includes(name)) continue
+  const { quick, kind: kinds, litellm } = values
+  for (const [name, { measure, inAll = {} }] of chosen) {
     stage(`measuring: ${name}`)
-    const own = mkdtempSync(join(dir, `${name}-`))
-    keep(
-      await measure({
-        dir: own,
-        quick,
-        count,
-        seconds,
-        litellm: values.litellm,
-        kinds: chosen,
-        progress,
-        stage,
-        keep,
-        open,
-      }),
-    )
+    const started = performance.now()
+    const own = mkdtempSync(join(dir, `${name.replace(' ', '-')}-`))
+    const most = values.all && !quick ? inAll : {}
+    keep(await measure({ dir: own, quick, count, seconds, ...most, litellm, kinds, progress, stage, keep, open }))
+    stage(`  after ${Math.round((performance.now() - started) / 1000)} s`)
   }
   progress('')
   console.log(values.json ? JSON.stringify(report, undefined, 2) : asText(report))
@@ -147,6 +152,7 @@ function parse() {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
       options: {
+        all: { type: 'boolean', default: false },
         kafka: { type: 'boolean', default: false },
         quick: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
@@ -163,8 +169,8 @@ function parse() {
       },
     })
     const fronts = [...(values.http ? ['gateway-http'] : []), ...(values.models ? ['gateway-models'] : [])]
-    const chosen = [...(values.only ?? []), ...positionals]
-    const only = fronts.length === 0 ? chosen : [...chosen.filter((name) => name !== 'gateway'), ...fronts]
+    const wanted = [...(values.only ?? []), ...positionals]
+    const only = fronts.length === 0 ? wanted : [...wanted.filter((name) => name !== 'gateway'), ...fronts]
     return { ...values, only: only.length === 0 ? undefined : only }
   } catch (error) {
     return refuse(error instanceof Error ? error.message : String(error))

@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import type { Machine } from './machine.ts'
 import type { Row } from './measure.ts'
-import { asMarkdown, type Report } from './report.ts'
+import { asMarkdown, type Report, summary } from './report.ts'
 
 const quiet: Machine = {
   ...{ cpu: 'CPU', cores: 2, memory: '1 GiB', disk: 'vda', kernel: 'Linux', node: 'v26', commit: 'abc1234', load: 0.5 },
@@ -44,4 +46,27 @@ it('replaces a section that is not by kind, and no other', () => {
   const page = asMarkdown({ ...base, measures: [whole('One', 1), whole('Two', 2)] }, '')
   const again = asMarkdown({ ...base, measures: [whole('Two', 3)] }, page)
   expect(rowsOf(again)).toEqual(['| p50 | 1.00 ms | ≤ 20 ms, met |', '| p50 | 3.00 ms | ≤ 20 ms, met |'])
+})
+
+it('begins with what readers ask first, from the rows of all sections, and the day of each', async () => {
+  const [first, second] = summary
+  const measure = ({ title, row: name }: (typeof summary)[number], value: number) => ({
+    ...{ id: title, title, how: 'So.', rows: [row(name, value)] },
+  })
+  if (!first || !second) throw new Error('there is no summary')
+  const page = asMarkdown({ ...reported([]), measures: [measure(first, 4)] }, '')
+  expect(page).toContain(`| [${first.says}](#decisions) | 4.00 ms | ≤ 20 ms, met | 2026-11-27 |`)
+  const later = reported([], { at: '2026-11-28T01:00:00.000Z' })
+  const both = asMarkdown({ ...later, measures: [measure({ ...second, title: 'Other' }, 5)] }, page)
+  expect(both.match(/^## /gm)).toHaveLength(3)
+  expect(both.match(/## In short\n[^#]*/)?.[0]).not.toContain(second.says)
+  expect(both).toContain('| 2026-11-27 |')
+})
+
+it('names only rows that a run has written', async () => {
+  const page = await readFile(join(import.meta.dirname, '../../docs/explain/benchmarks.md'), 'utf8')
+  for (const { says, row: name } of summary) {
+    expect(page).toContain(`| ${name} |`)
+    expect(page).toContain(`| [${says}](#`)
+  }
 })

@@ -12,7 +12,7 @@ const round = 10_000
 /** The memory of each process after many decisions, which shows anything that it keeps for ever. */
 export async function measureKafkaMemory(bench: KafkaBench): Promise<Measure> {
   const { quick, progress } = bench
-  const count = quick ? 1000 : 100_000
+  const count = bench.count ?? (quick ? 1000 : 100_000)
   await using world = await bench.open(1)
   const { processes } = world.system
   const instances = services.flatMap((service) => processes[service].map((process, n) => ({ service, n, process })))

@@ -13,7 +13,7 @@ const readyWithinMs = 60 * 60 * 1000
 /** How long the services that keep decisions in memory need to load them again. */
 export async function measureKafkaStartup(bench: KafkaBench): Promise<Measure> {
   const { quick, progress } = bench
-  const count = quick ? 10_000 : 1_000_000
+  const count = bench.count ?? (quick ? 10_000 : 1_000_000)
   await using world = await bench.open(1)
   const { system } = world
   const [point, ...others] = system.processes['policy-decision']
