@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import { missingParts } from '@bailiwick/native'
-import { parseCLI, startVitest, type TestCase, type TestModule } from 'vitest/node'
+import { type CliOptions, parseCLI, startVitest, type TestCase, type TestModule } from 'vitest/node'
 import { closingLines, missingIn } from './closing-line.ts'
 
 // `npm test`: takes the arguments of `vitest run`, and ends with the line that CI reads.
@@ -44,8 +44,8 @@ process.once('exit', () => console.log([...again.flatMap(told), ...closingLines(
 process.exit(isGood && !(inCi && missing.length > 0) ? 0 : 1)
 
 /** An error outside of all files is an unhandled rejection, for example. */
-async function run(...args: Parameters<typeof startVitest>): Promise<{ modules: TestModule[]; unhandled: number }> {
-  const { state } = await startVitest(...args)
+async function run(filters: string[], chosen: CliOptions): Promise<{ modules: TestModule[]; unhandled: number }> {
+  const { state } = await startVitest(filters, chosen)
   return { modules: state.getTestModules(), unhandled: state.getUnhandledErrors().length }
 }
 

@@ -4,7 +4,7 @@ import type { InitialEntities } from '@bailiwick/installation'
 import { systemClock, systemRandom } from '@bailiwick/kit'
 import { type Approver, enrolApprover, preparePlace, type RunningSystem } from '@bailiwick/testkit'
 import { Agents, credentialSeconds, type Holder } from './gateway/agents.ts'
-import { addedRows, saturatedRows } from './gateway/calls.ts'
+import { addedRows, type Calling, saturatedRows } from './gateway/calls.ts'
 import { GatewayPlace } from './gateway/place.ts'
 import { recordedRows } from './gateway/recorded.ts'
 import { agentsThatFit, revocationRows, type Streaming, streamRows, streamsOfAgent } from './gateway/streams.ts'
@@ -31,13 +31,7 @@ export async function measureGateway(bench: Bench): Promise<Measure> {
   const { dir, quick } = bench
   const streaming = quick ? 2 : agentsThatFit(bench.count ?? wanted)
   await using before = await Before.prepare(bench, streaming)
-  const system = await preparePlace({ data: join(dir, 'system'), entities: before.entities })
-  const env = { BAILIWICK_DATA: system.data, ...settings }
-  await using services = await Server.start({ main: standalone, env, port: system.port })
-  const running = {
-    ...{ name: 'embedded', clock: systemClock, random: systemRandom, pids: [services.pid] },
-    ...{ data: system.data, trust: system.trust, approver: await persistently(() => enrolApprover(system)) },
-  }
+  await using running = await runStandalone(dir, before)
   return {
     id: 'gateway',
     title: 'The MCP gateway',
@@ -46,6 +40,18 @@ export async function measureGateway(bench: Bench): Promise<Measure> {
       `Open streams: ${streamsOfAgent} of each agent, each over a connection of its own, from one of 64 addresses, that says something every ten seconds. A stream takes two descriptors of the gateway, so that 1,000 agents need \`ulimit -n\` 20,300; with less there are as many agents as fit. ` +
       'Up to 50 grants are revoked meanwhile, one after the other.',
     rows: await before.rows(running),
+  }
+}
+
+/** All services in one process, on the embedded bus. */
+export async function runStandalone(dir: string, { entities }: Before): Promise<Running & AsyncDisposable> {
+  const system = await preparePlace({ data: join(dir, 'system'), entities })
+  const env = { BAILIWICK_DATA: system.data, ...settings }
+  const services = await Server.start({ main: standalone, env, port: system.port })
+  return {
+    ...{ name: 'embedded', clock: systemClock, random: systemRandom, pids: [services.pid] },
+    ...{ data: system.data, trust: system.trust, approver: await persistently(() => enrolApprover(system)) },
+    [Symbol.asyncDispose]: () => services[Symbol.asyncDispose](),
   }
 }
 
@@ -72,36 +78,37 @@ export class Before implements AsyncDisposable {
   readonly #streaming: number
   readonly #revoked: number
 
-  private constructor(bench: Bench, place: GatewayPlace, streaming: number) {
+  private constructor(
+    bench: Bench,
+    place: GatewayPlace,
+    { streaming, revoked }: { streaming: number; revoked: number },
+  ) {
     this.#bench = bench
     this.#place = place
     this.#streaming = streaming
-    this.#revoked = bench.quick ? 2 : 200
+    this.#revoked = revoked
     this.#agents = new Agents(callers + this.#revoked + streaming, place.url)
   }
 
-  /** `streaming`: agents with open streams. */
-  static async prepare(bench: Bench, streaming: number): Promise<Before> {
-    return new Before(bench, await GatewayPlace.prepare(join(bench.dir, 'gateway')), streaming)
+  /** `streaming`: agents with open streams. `revoked`: agents whose one stream ends. */
+  static async prepare(bench: Bench, streaming: number, revoked = bench.quick ? 2 : 200): Promise<Before> {
+    return new Before(bench, await GatewayPlace.prepare(join(bench.dir, 'gateway')), { streaming, revoked })
   }
 
   /** The initial registry, with all of it added. */
   readonly entities = (sample: InitialEntities): InitialEntities => this.#agents.entities(this.#place.entities(sample))
 
-  async rows({ name, data, pids: services, approver, ...system }: Running): Promise<Row[]> {
+  async rows(running: Running): Promise<Row[]> {
+    const { name, data, pids: services } = running
     const { quick, progress } = this.#bench
-    const agents = this.#agents
-    const gateway = await this.#place.start({ data })
-    const all = await agents.granted(system, approver, (made) => progress(`gateway: grant ${made}`))
-    const [calling, ending, streaming] = this.#parts(all)
+    const { calls, ending, streaming } = await this.open(running)
+    const { agents, gateway } = calls
     const operator = operatorOf(data)
     const flowing: Streaming = {
       ...{ quick, progress, agents, gateway, services },
       open: async () => (await this.#place.counts()).open,
       revoke: (target) => operator.post('/operator/revocations', { kind: 'grant', target }),
     }
-    await agents.begin(calling)
-    const calls = { quick, progress, agents, holders: calling, gateway, mcp: this.#place.mcp, services }
     return [
       ...(await addedRows(name, calls)),
       ...(await saturatedRows(name, calls)),
@@ -109,6 +116,18 @@ export class Before implements AsyncDisposable {
       ...(streaming.length === 0 ? [] : await streamRows(flowing, streaming)),
       ...(await recordedRows(this.#place, data, agents.tally)),
     ]
+  }
+
+  /** Starts the gateway, and gives each agent its grant. */
+  async open({ data, pids: services, approver, ...system }: Running) {
+    const { quick, progress } = this.#bench
+    const agents = this.#agents
+    const gateway = await this.#place.start({ data })
+    const all = await agents.granted(system, approver, (made) => progress(`gateway: grant ${made}`))
+    const [holders, ending, streaming] = this.#parts(all)
+    await agents.begin(holders)
+    const calls: Calling = { quick, progress, agents, holders, gateway, mcp: this.#place.mcp, services }
+    return { calls, ending, streaming }
   }
 
   #parts(all: readonly Holder[]): [calling: Holder[], ending: Holder[], streaming: Holder[]] {

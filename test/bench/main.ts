@@ -15,6 +15,7 @@ import { measureKafkaGateway } from './kafka/gateway.ts'
 import { measureKafkaMemory } from './kafka/memory.ts'
 import { measureKafkaPublish } from './kafka/publish.ts'
 import { measureKafkaRevocations } from './kafka/revocations.ts'
+import { measureKafkaSizing } from './kafka/sizing.ts'
 import { measureKafkaStartup } from './kafka/startup.ts'
 import { type KafkaBench, Worlds } from './kafka/worlds.ts'
 import { machineOf } from './machine.ts'
@@ -25,6 +26,7 @@ import { measurePolicies } from './policies.ts'
 import { measurePublish } from './publish.ts'
 import { asMarkdown, asText, type Report } from './report.ts'
 import { kinds, measureRevocations } from './revocations.ts'
+import { measureSizing } from './sizing.ts'
 import { measureStart } from './start.ts'
 
 interface Entry {
@@ -47,6 +49,7 @@ const embedded: Measures = {
   'gateway-http': { measure: measureGatewayHttp, isNamed: true },
   'gateway-models': { measure: measureGatewayModels, isNamed: true },
   revocations: { measure: measureRevocations, inAll: { seconds: 10 } },
+  sizing: { measure: measureSizing },
   issuance: { measure: measureIssuance },
   checks: { measure: measureChecks },
   start: { measure: measureStart, isNamed: true, inAll: { count: 50_000 } },
@@ -58,6 +61,7 @@ const kafka: Measures = {
   memory: { measure: measureKafkaMemory, inAll: { count: 20_000 } },
   decisions: { measure: measureKafkaDecisions },
   gateway: { measure: measureKafkaGateway },
+  sizing: { measure: measureKafkaSizing },
   startup: { measure: measureKafkaStartup, inAll: { count: 50_000 } },
 }
 

@@ -2,7 +2,7 @@
 export interface Row {
   name: string
   value: number
-  unit: 's' | 'ms' | 'µs' | '×' | '/s' | 'bytes' | 'MiB' | ''
+  unit: 's' | 'ms' | 'µs' | '×' | '/s' | 'bytes' | 'MiB' | 'cores' | ''
   target?: { atMost: number } | { atLeast: number }
   /** How often the measured action was done, where each kind has a run of its own. */
   count?: number

@@ -15,6 +15,7 @@ function node(id: number, running = true): NativeNode {
     id,
     broker: `node-${id}`,
     pid: id,
+    dir,
     clusterId: 'ours',
     command: { name: `Kafka node ${id}`, program: '', args: [], log: join(dir, 'log') },
     server: { pid: id, running: () => running, kill: async () => {} },

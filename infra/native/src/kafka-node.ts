@@ -10,6 +10,7 @@ export interface KafkaNode {
   readonly broker: string
   /** The id of the running process, or of the last one. */
   readonly pid: number
+  readonly dir: string
   /** After SIGKILL and SIGTERM resolves when the process is gone. */
   kill(signal: NodeJS.Signals): Promise<void>
   /** Starts it again after a kill, with the same data and port. Resolves when the node serves. */
@@ -54,6 +55,7 @@ export function openNode({ java, clusterId, place, jvmOptions, login }: NodePart
   const node: NativeNode = {
     id: place.id,
     broker: `127.0.0.1:${place.port}`,
+    dir: place.dir,
     clusterId,
     command,
     login,

@@ -24,7 +24,11 @@ const connections = 64
 const lot = 1000
 
 type Send<T> = (count: number, task: (n: number) => Promise<unknown>) => Promise<T>
-const steadily: Send<number[]> = (count, task) => paced(rate, count, task)
+const at =
+  (rate: number): Send<number[]> =>
+  (count, task) =>
+    paced(rate, count, task)
+const steadily = at(rate)
 const atOnce: Send<{ each: number[]; totalMs: number }> = (count, task) => inFlight(connections, count, task)
 
 /** What the gateway adds to a call, at a steady rate. Direct calls and calls through it take turns. */
@@ -80,6 +84,14 @@ export async function saturatedRows(name: string, calling: Calling): Promise<Row
     { name: `${at}: p99`, value: percentile(each, 0.99), unit: 'ms' },
     { name: `${at}: denied for being late or contended`, value: lateIn(runs), unit: '' },
   ]
+}
+
+/** ms that each call through the gateway takes, at a steady rate. */
+export async function timesAt(rate: number, seconds: number, calling: Calling): Promise<number[]> {
+  const times: number[] = []
+  for (let left = rate * seconds; left > 0; left -= lot)
+    times.push(...(await sendThrough(calling, Math.min(left, lot), at(rate))).times)
+  return times
 }
 
 /** Calls through the gateway, and the CPU time that they took. */
