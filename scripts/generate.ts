@@ -1,5 +1,5 @@
 // Writes what follows from declarations in code: schemas, AsyncAPI, Kafka's topics and ACLs, event vectors, the codes of the Python SDK, and the
-// pages on events, errors, reasons, settings, metrics and log lines. `--check` writes nothing, names what is stale, and exits with 1 then. `--root DIR`: elsewhere.
+// pages on events, errors, reasons, settings, metrics, log lines and sizing. `--check` writes nothing, names what is stale, and exits with 1 then. `--root DIR`: elsewhere.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,9 +8,11 @@ import { contractFiles, generatedFolders, generatedFrom, table } from '@bailiwic
 import { type DenialReason, denialReasons, errorGroups, isRequestable, retrySecondsOf } from '@bailiwick/errors'
 import { pythonCodes } from './python-codes.ts'
 import { logPage, metricsPage, settingsPage } from './reference-pages.ts'
+import { sizingPage } from './sizing-page.ts'
 
 const { values: options } = parseArgs({ options: { check: { type: 'boolean' }, root: { type: 'string' } } })
-const root = options.root ?? fileURLToPath(new URL('..', import.meta.url))
+const sources = fileURLToPath(new URL('..', import.meta.url))
+const root = options.root ?? sources
 
 const errorTable = (kinds: (typeof errorGroups)[string]): string =>
   table(
@@ -71,6 +73,7 @@ const files = new Map([
   ['docs/reference/settings.md', await settingsPage()],
   ['docs/reference/metrics.md', metricsPage()],
   ['docs/reference/log-lines.md', logPage()],
+  ['docs/operate/sizing.md', sizingPage(sources)],
 ])
 
 const current = (path: string): string | undefined => {

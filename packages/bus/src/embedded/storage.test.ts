@@ -28,8 +28,8 @@ async function read(bus: Awaited<ReturnType<typeof open>>, topic: string, time?:
 
 it('ends with outcome_unknown when the disk fails, and keeps all that it had acknowledged (V2, V13)', async () => {
   const child = new URL('./failing-disk-child.ts', import.meta.url).pathname
-  // 400 blocks of 512 bytes (1,024 in some shells): a write beyond fails, as on a full disk.
-  const script = 'ulimit -f 400; exec "$0" "$@"'
+  // 800 blocks of 512 bytes (1,024 in some shells): a write beyond fails, as on a full disk.
+  const script = 'ulimit -f 800; exec "$0" "$@"'
   const { stdout } = await promisify(execFile)('sh', ['-c', script, process.execPath, child, dir], { timeout: 20_000 })
   const lines = stdout.trim().split('\n')
   const { acknowledged, ...codes } = Object.assign({}, ...lines.map((line) => JSON.parse(line))) as Record<
@@ -54,6 +54,19 @@ it('is readable by its owner alone', async () => {
   const inner = join(dir, 'bus')
   await using _ = await open({ dir: inner })
   expect((await stat(inner)).mode & 0o777).toBe(0o700)
+})
+
+it('takes hardly more of the disk than its events have, published one at a time', async () => {
+  await using bus = await open()
+  const held = async () => (await stat(join(dir, 'messages.mdb'))).blocks * 512
+  const size = 1700
+  const publish = async (count: number) => {
+    for (let n = 0; n < count; n++) await bus.publish('topic', [{ key: 'key', bytes: Buffer.alloc(size, 120) }])
+  }
+  await publish(50)
+  const before = await held()
+  await publish(400)
+  expect(((await held()) - before) / 400).toBeLessThan(1.3 * size)
 })
 
 it('removes what is older than its topic keeps when it opens, and gives no offset out twice', async () => {

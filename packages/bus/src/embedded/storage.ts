@@ -24,6 +24,8 @@ export function openStorage(dir: string): Storage {
     const root = open({
       path,
       ...ownerOnly,
+      // An event has about 2 KB. In pages of 4 KiB, lmdb's own, each would fill one by itself. A file keeps the size that it began with.
+      pageSize: 16_384,
       // Otherwise a put's promise resolves before it is durable.
       overlappingSync: false,
       // The bus batches by itself. Otherwise lmdb wraps each batch in one of its own, whose failure cannot be observed.
