@@ -1,4 +1,5 @@
 export { type Answer as OwedAnswer, answerOf as answerAsOwed } from './answer.ts'
+export { bodyOf } from './body.ts'
 export { sharesValue } from './gate/form.ts'
 export { type CheckedHead, checkHead, type RequestHead, requestOf } from './gate/gate.ts'
 export { asHandshake, isHandshake, readHandshake, readUpgrade } from './gate/handshake.ts'

@@ -9,10 +9,12 @@ import { openRelay, type SecretPort } from '@bailiwick/relay'
 import { AccessLogs } from './authorize/access-logs.ts'
 import { Authorizers } from './authorize/authorizers.ts'
 import type { GatewayConfig } from './config.ts'
+import type { EntryOptions } from './decided-entry.ts'
 import { connectionsWithin, openFilesLimit } from './descriptors.ts'
 import { openEnvoyServer } from './envoy/envoy-server.ts'
 import { type GatewayFile, readGatewayFile } from './gateway-file.ts'
-import { GitServers } from './git/git-servers.ts'
+import type { GitEntry } from './git/git-entry.ts'
+import { GitServer } from './git/git-server.ts'
 import { apiRoutes } from './http/api-routes.ts'
 import { authorizeRoutes } from './http/authorize-routes.ts'
 import { gitRoutes } from './http/git-routes.ts'
@@ -31,12 +33,14 @@ import { McpServers } from './mcp/mcp-servers.ts'
 import { Searches } from './mcp/searches.ts'
 import { Shares } from './mcp/shares.ts'
 import { ModelProviders } from './models/model-providers.ts'
-import { Databases } from './postgres/databases.ts'
+import { Database } from './postgres/database.ts'
+import type { DatabaseEntry } from './postgres/database-entry.ts'
 import { Apis } from './proxy/apis.ts'
 import { Reload, stampsOf } from './reload.ts'
-import { prepareAll } from './served.ts'
+import { type Behind, prepareAll, Served } from './served.ts'
 import { accessTo } from './servers/upstreams.ts'
-import { SessionApps } from './session/session-apps.ts'
+import { SessionApp } from './session/session-app.ts'
+import type { SessionEntry } from './session/session-entry.ts'
 import { SshAuthorities } from './ssh/ssh-authorities.ts'
 
 export interface GatewayAdapters {
@@ -145,12 +149,20 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   const common = { point, secrets, shares, audiences }
   const apis = started.use(new Apis({ ...common, publicUrl, streamSeconds, headMs: answerMs }))
   const models = started.use(new ModelProviders({ ...common, logger, publicUrl }))
-  const gits = started.use(new GitServers({ ...common, publicUrl }))
-  const databases = started.use(new Databases({ ...common, random, logger, publicUrl }))
-  const applications = started.use(new SessionApps({ ...common, clock, publicUrl }))
-  const sshs = started.use(
-    new SshAuthorities({ ...{ point, secrets, audiences, publicUrl, random }, now: () => clock.now() }),
+  /** The entries of one kind, each at its name below `path`. */
+  const served = <E, B extends Behind>(path: string, open: (options: EntryOptions<E>) => B) =>
+    started.use(
+      new Served<E, B>({
+        open: (name, entry) => open({ ...common, name, entry, address: `${publicUrl}/${path}/${name}` }),
+      }),
+    )
+  const gits = served('git', (options: EntryOptions<GitEntry>) => new GitServer(options))
+  const databases = served(
+    'postgres',
+    (options: EntryOptions<DatabaseEntry>) => new Database({ ...options, random, logger }),
   )
+  const applications = served('session', (options: EntryOptions<SessionEntry>) => new SessionApp({ ...options, clock }))
+  const sshs = started.use(new SshAuthorities({ ...common, publicUrl, random, now: () => clock.now() }))
   const logs = started.use(new AccessLogs({ random, metrics }))
   const authorizers = started.use(new Authorizers({ ...common, logs }))
   /** Without `onUnreadablePin`, a pin file that cannot be read is a fault of the file. */
@@ -173,33 +185,14 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
     }),
   )
   health.check('point', () => point.obstacle)
-  mcpRoutes(http, { servers, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
-  apiRoutes(http, { apis, publicUrl, issuer: trust.public_url, origins: () => inUse.origins })
-  modelsRoutes(http, { provider: (name) => models.get(name), publicUrl, origins: () => inUse.origins })
-  gitRoutes(http, {
-    server: (name) => gits.get(name),
-    publicUrl,
-    issuer: trust.public_url,
-    origins: () => inUse.origins,
-  })
-  postgresRoutes(http, {
-    database: (name) => databases.get(name),
-    publicUrl,
-    issuer: trust.public_url,
-    origins: () => inUse.origins,
-  })
-  sessionRoutes(http, {
-    application: (name) => applications.get(name),
-    publicUrl,
-    issuer: trust.public_url,
-    origins: () => inUse.origins,
-  })
-  sshRoutes(http, {
-    authority: (name) => sshs.get(name),
-    publicUrl,
-    issuer: trust.public_url,
-    origins: () => inUse.origins,
-  })
+  const routes = { publicUrl, issuer: trust.public_url, origins: () => inUse.origins }
+  mcpRoutes(http, servers, routes)
+  apiRoutes(http, apis, routes)
+  modelsRoutes(http, (name) => models.get(name), routes)
+  gitRoutes(http, (name) => gits.get(name), routes)
+  postgresRoutes(http, (name) => databases.get(name), routes)
+  sessionRoutes(http, (name) => applications.get(name), routes)
+  sshRoutes(http, (name) => sshs.get(name), routes)
   authorizeRoutes(http, authorizers)
   observe(metrics, servers)
   const url = await listen()

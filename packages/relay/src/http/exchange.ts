@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
 import type { Client, Dispatcher } from 'undici'
+import { bodyOf } from '../body.ts'
 import type { RawHeaders } from '../upstream.ts'
 
 export interface Sent {
@@ -210,17 +211,11 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#more = withResolvers()
   }
 
-  /** Not a generator: giving up a generator that was never read, or that is waiting, would not reach the connection. */
   #body(): AsyncIterableIterator<Uint8Array> {
-    const body: AsyncIterableIterator<Uint8Array> = {
-      next: () => this.#next(),
-      return: async () => {
-        this.fail(new ServiceError('upstream_failed', 'the reader has gone'))
-        return { done: true, value: undefined }
-      },
-      [Symbol.asyncIterator]: () => body,
-    }
-    return body
+    return bodyOf(
+      () => this.#next(),
+      () => this.fail(new ServiceError('upstream_failed', 'the reader has gone')),
+    )
   }
 
   async #next(): Promise<IteratorResult<Uint8Array>> {

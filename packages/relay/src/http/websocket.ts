@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import { ServiceError } from '@bailiwick/errors'
 import { withResolvers } from '@bailiwick/kit'
 import type { Client, Dispatcher } from 'undici'
+import { bodyOf } from '../body.ts'
 import { acceptOf } from '../gate/handshake.ts'
 import type { Relayed } from '../relay.ts'
 import type { RawHeaders } from '../upstream.ts'
@@ -90,7 +91,7 @@ class Opening implements Dispatcher.DispatchHandler {
     clearTimeout(this.#timer)
     this.#signal.removeEventListener('abort', this.#abort)
     socket.once('close', this.#ended)
-    const body = bodyOf(socket, this.#signal)
+    const body = bytesOf(socket, this.#signal)
     this.#opened.resolve({ body, socket, protocol: typeof protocol === 'string' ? protocol : undefined })
   }
 
@@ -120,26 +121,19 @@ class Opening implements Dispatcher.DispatchHandler {
 }
 
 /** What arrives on a connection. Once the call is cut, it shows nothing more, and the connection is closed. */
-function bodyOf(socket: Duplex, signal: AbortSignal): AsyncIterableIterator<Uint8Array> {
+function bytesOf(socket: Duplex, signal: AbortSignal): AsyncIterableIterator<Uint8Array> {
   const chunks = socket[Symbol.asyncIterator]() as AsyncIterableIterator<Uint8Array>
   const cut = () => socket.destroy()
   signal.addEventListener('abort', cut, { once: true })
   socket.once('close', () => signal.removeEventListener('abort', cut))
-  const body: AsyncIterableIterator<Uint8Array> = {
-    async next() {
-      const next = await chunks.next().catch((cause: unknown) => {
-        throw signal.aborted ? signal.reason : new ServiceError('upstream_failed', undefined, { cause })
-      })
-      if (signal.aborted) throw signal.reason
-      return next
-    },
-    async return() {
-      socket.destroy()
-      return { done: true, value: undefined }
-    },
-    [Symbol.asyncIterator]: () => body,
+  const next = async () => {
+    const next = await chunks.next().catch((cause: unknown) => {
+      throw signal.aborted ? signal.reason : new ServiceError('upstream_failed', undefined, { cause })
+    })
+    if (signal.aborted) throw signal.reason
+    return next
   }
-  return body
+  return bodyOf(next, () => socket.destroy())
 }
 
 /** How long a client may take to read the last bytes, and to close its side. */

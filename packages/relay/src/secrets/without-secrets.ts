@@ -1,4 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
+import { bodyOf } from '../body.ts'
 
 /** Whether a secret is long enough to be looked for: a shorter text would often be found by chance. */
 const isFindable = (secret: string): boolean => secret.length >= 8
@@ -60,27 +61,20 @@ export function withoutSecrets(
   const screen = new SecretScreen(secrets, mostPassed)
   const source = body[Symbol.asyncIterator]()
   let isOver = false
-  const checked: AsyncIterableIterator<Uint8Array> = {
-    async next() {
-      while (!isOver) {
-        const { done, value } = await source.next()
-        isOver = done === true
-        const shown = done ? screen.rest() : screen.pass(value)
-        if (shown === undefined) {
-          await source.return?.()
-          throw new ServiceError('answer_withheld', 'the answer contains a secret of the upstream')
-        }
-        if (shown.length > 0) return { done: false, value: shown }
+  const next = async (): Promise<IteratorResult<Uint8Array>> => {
+    while (!isOver) {
+      const { done, value } = await source.next()
+      isOver = done === true
+      const shown = done ? screen.rest() : screen.pass(value)
+      if (shown === undefined) {
+        await source.return?.()
+        throw new ServiceError('answer_withheld', 'the answer contains a secret of the upstream')
       }
-      return { done: true, value: undefined }
-    },
-    async return() {
-      await source.return?.()
-      return { done: true, value: undefined }
-    },
-    [Symbol.asyncIterator]: () => checked,
+      if (shown.length > 0) return { done: false, value: shown }
+    }
+    return { done: true, value: undefined }
   }
-  return screen.hidesNothing ? (source as AsyncIterableIterator<Uint8Array>) : checked
+  return screen.hidesNothing ? (source as AsyncIterableIterator<Uint8Array>) : bodyOf(next, () => source.return?.())
 }
 
 /** Whether a header field holds one of the secrets, in any of these spellings. A short one is looked for as written. */

@@ -1,7 +1,7 @@
 import { jcs, sha256 } from '@bailiwick/credentials'
-import { stringify } from 'yaml'
 import { z } from 'zod'
 import { address, injectedHeaders, serverId } from '../file-members.ts'
+import { pinned } from '../pin/pinned.ts'
 
 /** The path of a repository below the server's address, such as `team/app.git`. Its last segment is not a service of the protocol. */
 const repositoryPath = /^[A-Za-z0-9_][A-Za-z0-9_.-]*(?:\/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}$/
@@ -57,11 +57,8 @@ export function gitRegistryEntry(name: string, entry: GitEntry) {
   return { id: entry.server ?? name, url: entry.url, manifest: gitManifest(entry), tools }
 }
 
-/** The same in YAML, and lines for the person who applies it. */
-export const pinnedGit = (name: string, entry: GitEntry): { entry: string; notes: string[] } => ({
-  entry: stringify({ tool_servers: [gitRegistryEntry(name, entry)] }, { lineWidth: 0 }),
-  notes: [
+export const pinnedGit = (name: string, entry: GitEntry) =>
+  pinned(
+    gitRegistryEntry(name, entry),
     'The labels are a draft. Add reads_untrusted to read if strangers write to these repositories, and external_send to push if strangers read them',
-    'Then: bailiwick registry apply FILE',
-  ],
-})
+  )

@@ -1,6 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { Permitted } from '@bailiwick/pep'
-import { type Executed, fieldOf, type RawHeaders, type RelayRequest, type Upstream } from '@bailiwick/relay'
+import { bodyOf, type Executed, fieldOf, type RawHeaders, type RelayRequest, type Upstream } from '@bailiwick/relay'
 import { whole } from '../servers/channel.ts'
 import type { HttpSender } from '../servers/http-sender.ts'
 import { type GitCall, gitAction, readGitCall } from './git-action.ts'
@@ -88,24 +88,13 @@ function watched(
   return { body: seen(source, see), failed: () => begun.toString('latin1', 4, 8) === 'ERR ' }
 }
 
-/** Not a generator: giving up one that waits would not reach the connection. */
-function seen(
-  source: AsyncIterableIterator<Uint8Array>,
-  see: (chunk: Uint8Array) => void,
-): AsyncIterableIterator<Uint8Array> {
-  const body: AsyncIterableIterator<Uint8Array> = {
-    async next() {
-      const read = await source.next()
-      if (!read.done) see(read.value)
-      return read
-    },
-    async return() {
-      await source.return?.()
-      return { done: true, value: undefined }
-    },
-    [Symbol.asyncIterator]: () => body,
+function seen(source: AsyncIterableIterator<Uint8Array>, see: (chunk: Uint8Array) => void) {
+  const next = async () => {
+    const read = await source.next()
+    if (!read.done) see(read.value)
+    return read
   }
-  return body
+  return bodyOf(next, () => source.return?.())
 }
 
 const plain = (status: number, text: string): Executed => ({

@@ -17,10 +17,8 @@ async function aServer(perSecond: number) {
     ...{ toolServer: 'forge', audienceFault: () => refusal('credential_malformed') },
   } as unknown as GitServer
   const publicUrl = 'http://localhost'
-  gitRoutes(http, {
-    ...{ publicUrl, issuer: publicUrl, origins: () => [] },
-    server: (name) => (name === 'forge' ? forge : undefined),
-  })
+  const options = { publicUrl, issuer: publicUrl, origins: () => [] }
+  gitRoutes(http, (name) => (name === 'forge' ? forge : undefined), options)
   const get = (target: string, headers: Record<string, string> = {}) =>
     http.inject({ method: 'GET', url: target, headers })
   return { get, [Symbol.asyncDispose]: () => http.close().then(() => undefined) }

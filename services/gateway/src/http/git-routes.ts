@@ -18,21 +18,11 @@ import type { GitServer } from '../git/git-server.ts'
 import { Pack } from '../git/pack.ts'
 import { nothing, readPushBytes, requestBytes, wholeOf } from '../git/request-bytes.ts'
 import { asServiceError } from '../mcp/answers.ts'
+import type { RouteOptions } from './decide-at.ts'
 import { announcesBody, bodyUnread, mayBeSilent, never, refuseOrigin, versionFault } from './request-rules.ts'
 import { describeResources, metadataUrlOf } from './resource-metadata.ts'
 
 const { readFromGit, sendToGit, describeGit } = gatewayRoutes
-
-export interface GitRoutesOptions {
-  /** The servers in use, by name. */
-  server: (name: string) => GitServer | undefined
-  /** The gateway's own address, without a path. */
-  publicUrl: string
-  /** The issuer of credentials: the installation's address. */
-  issuer: string
-  /** Web pages that may call now, by origin. */
-  origins: () => readonly string[]
-}
 
 /** The longest request of a fetch, in bytes: about 20,000 objects. */
 const mostFetchBytes = 1024 * 1024
@@ -50,7 +40,11 @@ interface Reading {
 }
 
 /** `/git/<name>/<repository>`: smart HTTP of git, and the metadata of each server as a protected resource (RFC 9728). */
-export function gitRoutes(http: HttpServer, { server, publicUrl, issuer, origins }: GitRoutesOptions): void {
+export function gitRoutes(
+  http: HttpServer,
+  server: (name: string) => GitServer | undefined,
+  { publicUrl, issuer, origins }: RouteOptions,
+): void {
   const { origin } = new URL(publicUrl)
   http.route({
     method: [readFromGit, sendToGit].map(({ method }) => method),
@@ -129,11 +123,7 @@ export function gitRoutes(http: HttpServer, { server, publicUrl, issuer, origins
     return undefined
   }
 
-  describeResources(http, {
-    ...{ path: describeGit.path, issuer },
-    addressOf: (name) => server(name)?.address,
-    toolServerOf: (name) => server(name)?.toolServer,
-  })
+  describeResources(http, describeGit.path, issuer, server)
 }
 
 interface ReadBody {

@@ -5,27 +5,19 @@ import type { HttpReply, HttpRequest, HttpServer } from '@bailiwick/host'
 import { checkHead, type Refused, requestOf } from '@bailiwick/relay'
 import { type Answer, denialAnswer, refusedAnswer } from '../mcp/answers.ts'
 import type { McpServers } from '../mcp/mcp-servers.ts'
+import type { RouteOptions } from './decide-at.ts'
 import { mayBeSilent, never, refuseOrigin } from './request-rules.ts'
 import { describeResources, metadataPath } from './resource-metadata.ts'
 
 const { sendMcpMessage, openMcpStream, endMcpSession, describeMcpServer } = gatewayRoutes
 
-export interface McpRoutesOptions {
-  servers: Pick<McpServers, 'has' | 'toolServer' | 'post' | 'get' | 'delete'>
-  /** The gateway's own address, without a path. */
-  publicUrl: string
-  /** The issuer of credentials: the installation's address. */
-  issuer: string
-  /** Web pages that may call now, by origin. */
-  origins: () => readonly string[]
-}
+type Servers = Pick<McpServers, 'has' | 'toolServer' | 'post' | 'get' | 'delete'>
 
 /** The longest message of a client. */
 const bodyLimit = 1024 * 1024
 
 /** `/mcp/<name>`: MCP over streamable HTTP, and the metadata of each server as a protected resource (RFC 9728). */
-export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
-  const { servers, publicUrl, issuer, origins } = options
+export function mcpRoutes(http: HttpServer, servers: Servers, { publicUrl, issuer, origins }: RouteOptions): void {
   const { origin } = new URL(publicUrl)
   const nameOf = (request: HttpRequest): string => {
     const { name } = request.params as { name: string }
@@ -72,11 +64,9 @@ export function mcpRoutes(http: HttpServer, options: McpRoutesOptions): void {
     return servers.delete(name, relayed, head.caller)
   }
 
-  describeResources(http, {
-    ...{ path: describeMcpServer.path, issuer },
-    addressOf: (name) => (servers.has(name) ? `${publicUrl}/mcp/${name}` : undefined),
-    toolServerOf: (name) => servers.toolServer(name),
-  })
+  describeResources(http, describeMcpServer.path, issuer, (name) =>
+    servers.has(name) ? { address: `${publicUrl}/mcp/${name}`, toolServer: servers.toolServer(name) } : undefined,
+  )
 }
 
 /** Reads the field as received: the header of the parsed request was replaced, so that the body is not read before this check. */

@@ -13,25 +13,21 @@ import {
 } from '@bailiwick/relay'
 import { deniedError, failedError, type ModelError, refusedError } from '../models/model-answers.ts'
 import type { ModelProvider } from '../models/model-provider.ts'
+import type { RouteOptions } from './decide-at.ts'
 import { LargeBodies } from './large-bodies.ts'
 import { announcesBody, bodyFault, mayBeSilent, never, refuseOrigin, versionFault } from './request-rules.ts'
 
 const { callModel, listModels } = gatewayRoutes
 
-export interface ModelsRoutesOptions {
-  /** The providers in use, by name. */
-  provider: (name: string) => ModelProvider | undefined
-  /** The gateway's own address, without a path. */
-  publicUrl: string
-  /** Web pages that may call now, by origin. */
-  origins: () => readonly string[]
-}
-
 /** The longest request: images stand in it. */
 const bodyLimit = 16 * 1024 * 1024
 
 /** `/models/<name>/v1/…`: the API of a provider of models. Below a name, the paths are the provider's. */
-export function modelsRoutes(http: HttpServer, { provider, publicUrl, origins }: ModelsRoutesOptions): void {
+export function modelsRoutes(
+  http: HttpServer,
+  provider: (name: string) => ModelProvider | undefined,
+  { publicUrl, origins }: RouteOptions,
+): void {
   const { origin } = new URL(publicUrl)
   const bodies = new LargeBodies()
   const find = (request: HttpRequest) => {

@@ -12,42 +12,39 @@ export function metadataUrlOf(resource: string): string {
   return `${origin}${metadataPath}${pathname === '/' ? '' : pathname}`
 }
 
-export interface DescribedResources {
-  /** The route, with `:name` in it. */
-  path: string
-  /** The address of a resource, by its name; undefined if there is none. */
-  addressOf: (name: string) => string | undefined
+/** What its metadata says of a resource, besides its name. */
+export interface Described {
+  readonly address: string
   /** The tool server that it is in the registry; undefined if it is none. */
-  toolServerOf: (name: string) => string | undefined
-  /** The issuer of credentials. */
-  issuer: string
+  readonly toolServer: string | undefined
 }
 
-/** Serves the metadata of each resource of one kind, from which a client finds the issuer by itself (RFC 9728). */
+/**
+ * Serves the metadata of each resource of one kind, from which a client finds the issuer by itself (RFC 9728). `path` is the route, with
+ * `:name` in it.
+ */
 export function describeResources(
   http: HttpServer,
-  { path, addressOf, toolServerOf, issuer }: DescribedResources,
+  path: string,
+  issuer: string,
+  find: (name: string) => Described | undefined,
 ): void {
   http.get(path, async (request, reply) => {
     const { name } = request.params as { name: string }
-    const resource = addressOf(name)
-    if (resource === undefined) throw new ServiceError('route_unknown')
-    return sendMetadata(reply, { resource, name, toolServer: toolServerOf(name), issuer })
+    const found = find(name)
+    if (found === undefined) throw new ServiceError('route_unknown')
+    return sendMetadata(reply, { name, address: found.address, toolServer: found.toolServer }, issuer)
   })
 }
 
 /** The metadata of one resource. */
 export function sendMetadata(
   reply: HttpReply,
-  {
-    resource,
-    name,
-    toolServer,
-    issuer,
-  }: { resource: string; name: string; toolServer: string | undefined; issuer: string },
+  { name, address, toolServer }: Described & { readonly name: string },
+  issuer: string,
 ): HttpReply {
   const metadata: AnswerOf<(typeof gatewayRoutes)['describeApi']> = {
-    resource,
+    resource: address,
     authorization_servers: [issuer],
     bearer_methods_supported: ['header'],
     dpop_bound_access_tokens_required: true,

@@ -1,3 +1,4 @@
+import { bodyOf } from '@bailiwick/relay'
 import type { Answer } from './answers.ts'
 
 /** Counts the answers that are being made or still flow, by owner, so that what they come from can be closed after the last one. */
@@ -60,23 +61,18 @@ export function followed(body: AsyncIterable<Uint8Array>, onEnd: () => void): As
     if (!isOver) onEnd()
     isOver = true
   }
-  const shown: AsyncIterableIterator<Uint8Array> = {
-    async next() {
-      try {
-        const part = await parts.next()
-        if (part.done) end()
-        return part
-      } catch (error) {
-        end()
-        throw error
-      }
-    },
-    async return() {
+  const next = async () => {
+    try {
+      const part = await parts.next()
+      if (part.done) end()
+      return part
+    } catch (error) {
       end()
-      await parts.return?.()
-      return { done: true, value: undefined }
-    },
-    [Symbol.asyncIterator]: () => shown,
+      throw error
+    }
   }
-  return shown
+  return bodyOf(next, () => {
+    end()
+    return parts.return?.()
+  })
 }

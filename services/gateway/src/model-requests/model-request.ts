@@ -19,9 +19,6 @@ export interface ModelRequest {
 /** The tokens that a provider adds to what was sent: its own instructions for tools and formats. */
 const addedTokens = 2048
 
-/** Where a permission reads the cost of a call. */
-export const costPointers = { amount: '/cost/amount', currency: '/cost/currency' } as const
-
 interface Known extends Pick<RelayRequest, 'method' | 'target' | 'headers'> {
   readonly entry: ModelsEntry
   readonly read: ModelRequest | Refused

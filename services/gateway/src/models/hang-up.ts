@@ -1,3 +1,5 @@
+import { bodyOf } from '@bailiwick/relay'
+
 /** Aborts `late` when the client has been gone for `ms`. Dispose of it once the answer is over. */
 export function hangUp(gone: AbortSignal, ms: number): Disposable & { readonly late: AbortSignal } {
   const late = new AbortController()
@@ -22,14 +24,9 @@ export function readOn(body: AsyncIterable<Uint8Array>): AsyncIterableIterator<U
   const rest = async () => {
     while (!(await source.next()).done);
   }
-  const read: AsyncIterableIterator<Uint8Array> = {
-    next: () => source.next(),
-    async return() {
-      // How it ends is in the outcome.
-      void rest().catch(() => undefined)
-      return { done: true, value: undefined }
-    },
-    [Symbol.asyncIterator]: () => read,
-  }
-  return read
+  return bodyOf(
+    () => source.next(),
+    // How it ends is in the outcome.
+    () => void rest().catch(() => undefined),
+  )
 }

@@ -1,21 +1,14 @@
 import type { Logger } from '@bailiwick/host'
-import type { EnforcementPoint } from '@bailiwick/pep'
-import type { SecretPort } from '@bailiwick/relay'
-import type { Shares } from '../mcp/shares.ts'
+import type { EntryOptions } from '../decided-entry.ts'
 import { Served } from '../served.ts'
 import { HttpSender } from '../servers/http-sender.ts'
 import { ModelProvider } from './model-provider.ts'
 import type { ModelsEntry } from './models-entry.ts'
 
-export interface ModelProvidersOptions {
-  point: EnforcementPoint
-  secrets: SecretPort
+export interface ModelProvidersOptions extends Omit<EntryOptions<ModelsEntry>, 'name' | 'entry' | 'address'> {
   logger: Pick<Logger, 'warn'>
   /** The gateway's own address, without a path. */
   publicUrl: string
-  /** Further audiences that mean every provider: the gateway's address, and the installation's. */
-  audiences: readonly string[]
-  shares: Shares
 }
 
 /** An answer that does not flow comes when all of it was computed. */
@@ -23,12 +16,12 @@ const headMs = 600_000
 
 /** The providers of models of the file that is in use. */
 export class ModelProviders extends Served<ModelsEntry, ModelProvider> {
-  constructor({ secrets, logger, publicUrl, ...common }: ModelProvidersOptions) {
+  constructor({ logger, publicUrl, ...common }: ModelProvidersOptions) {
     const open = (name: string, entry: ModelsEntry) =>
       new ModelProvider({
         ...{ name, entry, ...common, address: `${publicUrl}/models/${name}` },
         sender: new HttpSender({
-          ...{ url: entry.url, inject: entry.inject.headers ?? {}, secrets, headMs },
+          ...{ url: entry.url, inject: entry.inject.headers ?? {}, secrets: common.secrets, headMs },
           isPrivate: entry.private,
         }),
         onUnsettled: (model) =>

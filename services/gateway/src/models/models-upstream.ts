@@ -1,7 +1,7 @@
 import type { Action } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Permitted } from '@bailiwick/pep'
-import { type Executed, fieldOf, type RawHeaders, type Refused, type Upstream } from '@bailiwick/relay'
+import { bodyOf, type Executed, fieldOf, type RawHeaders, type Refused, type Upstream } from '@bailiwick/relay'
 import { type ModelRequest, modelAction, readModelRequest } from '../model-requests/model-request.ts'
 import { whole } from '../servers/channel.ts'
 import type { HttpSender } from '../servers/http-sender.ts'
@@ -82,7 +82,11 @@ export function modelsUpstream({ name, entry, send, ...options }: ModelsUpstream
         return { cost, tokens: { input: tokens.input, output: tokens.output } }
       }
       const metered = isStream ? meter.events(answered.body) : meter.whole(answered.body)
-      return { status, headers: shownOf(answered.headers, isStream), body: bodyOf(metered, answered.body), used }
+      const shownBody = bodyOf(
+        () => metered.next(),
+        () => answered.body.return?.(),
+      )
+      return { status, headers: shownOf(answered.headers, isStream), body: shownBody, used }
     },
     async [Symbol.asyncDispose]() {
       // Its sender belongs to the endpoints, and ends with them.
@@ -116,19 +120,3 @@ const mostBytesOf = ({ endpoint, asked }: ModelRequest, length: number) =>
 
 /** The longest answer that a relay passes on. */
 const mostVectors = 64 * 1024 * 1024
-
-/** Giving up a generator that waits would not reach the connection. */
-function bodyOf(
-  metered: AsyncGenerator<Uint8Array>,
-  source: AsyncIterableIterator<Uint8Array>,
-): AsyncIterableIterator<Uint8Array> {
-  const body: AsyncIterableIterator<Uint8Array> = {
-    next: () => metered.next(),
-    async return() {
-      await source.return?.()
-      return { done: true, value: undefined }
-    },
-    [Symbol.asyncIterator]: () => body,
-  }
-  return body
-}

@@ -13,22 +13,14 @@ try {
   const file = readGatewayFile(config)
   const [provider, git, database] = [file.models[name], file.git[name], file.postgres[name]]
   const [application, ssh] = [file.session[name], file.ssh[name]]
-  const { entry, notes } = provider
-    ? pinnedPrices(name, provider)
-    : git
-      ? pinnedGit(name, git)
-      : database
-        ? pinnedDatabase(name, database)
-        : application
-          ? pinnedSession(name, application)
-          : ssh
-            ? pinnedSsh(name, ssh)
-            : await pinServer({
-                ...{ name, config, out },
-                env: process.env,
-                secrets: openSecrets({ env: process.env }),
-                random: systemRandom,
-              })
+  const secrets = openSecrets({ env: process.env })
+  const { entry, notes } =
+    (provider && pinnedPrices(name, provider)) ??
+    (git && pinnedGit(name, git)) ??
+    (database && pinnedDatabase(name, database)) ??
+    (application && pinnedSession(name, application)) ??
+    (ssh && pinnedSsh(name, ssh)) ??
+    (await pinServer({ name, config, out, env: process.env, secrets, random: systemRandom }))
   for (const note of notes) console.error(note)
   console.log(entry.trimEnd())
 } catch (error) {

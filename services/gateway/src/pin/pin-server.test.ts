@@ -39,6 +39,7 @@ it('reads a server, and says what changed since the last time', async () => {
     'changed since the last pin: tools a/b: new',
     'changed since the last pin: tools read: changed',
     'never shown, for its name: a/b',
+    expect.stringMatching(/^The pin is in .*labels/),
     expect.stringContaining('registry apply'),
   ])
   expect(Object.keys(again.server.tools)).not.toContain('a/b')

@@ -5,7 +5,6 @@ import { ServiceError } from '@bailiwick/errors'
 import { type RandomSource, writeFileDurably } from '@bailiwick/kit'
 import { usableTools } from '@bailiwick/mcp'
 import type { SecretPort } from '@bailiwick/relay'
-import { stringify } from 'yaml'
 import { readServer } from '../add/read-server.ts'
 import { readGatewayFile } from '../gateway-file.ts'
 import { type Manifest, manifestChanges } from '../manifest/manifest.ts'
@@ -13,6 +12,7 @@ import { pinFileText, readPin } from '../manifest/pins.ts'
 import type { ApiMeaning } from '../proxy/api-entry.ts'
 import { apiManifest } from '../proxy/api-manifest.ts'
 import { accessTo } from '../servers/upstreams.ts'
+import { pinned } from './pinned.ts'
 
 export interface PinServerOptions {
   /** The server, as the file names it. */
@@ -38,7 +38,7 @@ export interface ToolServerEntry {
 export interface Pinned {
   server: ToolServerEntry
   entry: string
-  notes: string[]
+  notes: readonly string[]
 }
 
 const deadlineMs = 120_000
@@ -65,16 +65,13 @@ export async function pinServer({ name, config, out, env, secrets, random }: Pin
   await writeFileDurably(file, Buffer.from(pinFileText(manifest)))
   const hidden = Object.keys(manifest.tools).filter((tool) => !usableTools(Object.keys(manifest.tools)).has(tool))
   const server = registryEntry(entry.server ?? name, 'url' in entry ? entry.url : `stdio://${name}`, manifest, hash)
-  return {
-    server,
-    entry: stringify({ tool_servers: [server] }, { lineWidth: 0 }),
-    notes: [
-      ...(changes ?? []).map((change) => `changed since the last pin: ${change}`),
-      ...(changes?.length === 0 ? ['nothing changed since the last pin'] : []),
-      ...hidden.map((tool) => `never shown, for its name: ${tool}`),
-      `The pin is in ${file}. Say in the entry what each tool does (labels), then: bailiwick registry apply FILE`,
-    ],
-  }
+  const notes = [
+    ...(changes ?? []).map((change) => `changed since the last pin: ${change}`),
+    ...(changes?.length === 0 ? ['nothing changed since the last pin'] : []),
+    ...hidden.map((tool) => `never shown, for its name: ${tool}`),
+    `The pin is in ${file}. Say in the entry what each tool does (labels)`,
+  ]
+  return { server, ...pinned(server, ...notes) }
 }
 
 /** The table of operations is in `gateway.yaml` itself, so there is no pin file. */
@@ -85,11 +82,7 @@ function pinApi(name: string, entry: ApiMeaning): Pinned {
     throw new ServiceError('config_invalid', `${name} has no operations: grants name its URL, api:${url}`)
   const tools = Object.fromEntries(Object.keys(operations).map((tool) => [tool, { labels: ['unlabelled'] }]))
   const server = { id, url, manifest, tools }
-  return {
-    server,
-    entry: stringify({ tool_servers: [server] }, { lineWidth: 0 }),
-    notes: ['Say in the entry what each operation does (labels), then: bailiwick registry apply FILE'],
-  }
+  return { server, ...pinned(server, 'Say in the entry what each operation does (labels)') }
 }
 
 /** `unlabelled` is what a tool counts as until a person says what it does: untrusted, private and external at once. */

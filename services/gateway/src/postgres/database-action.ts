@@ -11,17 +11,13 @@ const settings: ReadonlyMap<string, string> = new Map(
 )
 const plainValue = /^[A-Za-z0-9 ,.:_+/-]{1,64}$/
 
-/** The content of a request to connect. */
-export interface Wanted {
-  readonly database: string
-  /** Parameters of the start-up, by their usual spelling. */
-  readonly settings: Readonly<Record<string, string>>
-}
+/** Parameters of a start-up, by their usual spelling. */
+export type Settings = Readonly<Record<string, string>>
 
 const refuse = (detail: string): Refused => ({ refused: 'postgres_startup_refused', detail })
 
 /** Reads the parameters of the query as those of a start-up. Refuses an unknown parameter by its name. */
-export function readWanted({ database }: Pick<DatabaseEntry, 'database'>, request: RelayRequest): Wanted | Refused {
+function readSettings({ database }: DatabaseEntry, request: RelayRequest): { settings: Settings } | Refused {
   const query = readQuery(request.target)
   if ('refused' in query) return query
   if (request.body.length > 0) return refuse('a body')
@@ -36,16 +32,19 @@ export function readWanted({ database }: Pick<DatabaseEntry, 'database'>, reques
     if (!plainValue.test(value)) return refuse(`the value of ${known}`)
     wanted.set(known, value)
   }
-  return { database, settings: Object.fromEntries(wanted) }
+  return { settings: Object.fromEntries(wanted) }
 }
 
 /** The action of a connection: a call of the tool `connect`. */
 export function connectAction(server: string, entry: DatabaseEntry, request: RelayRequest): Action | Refused {
-  const wanted = readWanted(entry, request)
-  if ('refused' in wanted) return wanted
+  const read = readSettings(entry, request)
+  if ('refused' in read) return read
   return {
     name: 'tools/call',
-    properties: { database: wanted.database, template: entry.template, settings: wanted.settings },
+    properties: { database: entry.database, template: entry.template, settings: read.settings },
     resource: { type: 'tool', id: `${server}/connect` },
   }
 }
+
+/** The settings of a connection that was allowed. */
+export const settingsOf = ({ properties }: Action): Settings => properties.settings as Settings

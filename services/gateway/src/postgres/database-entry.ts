@@ -1,7 +1,7 @@
 import { jcs, sha256 } from '@bailiwick/credentials'
-import { stringify } from 'yaml'
 import { z } from 'zod'
 import { serverId, template } from '../file-members.ts'
+import { pinned } from '../pin/pinned.ts'
 
 /** A name in the database that needs no quotes. */
 const roleName = z.string().regex(/^[a-z_][a-z0-9_]{0,62}$/, 'expected a name of a-z, 0-9 and _, such as orders_reader')
@@ -67,11 +67,8 @@ export function databaseRegistryEntry(name: string, entry: DatabaseEntry) {
   }
 }
 
-/** The same in YAML, and lines for the person who applies it. */
-export const pinnedDatabase = (name: string, entry: DatabaseEntry): { entry: string; notes: string[] } => ({
-  entry: stringify({ tool_servers: [databaseRegistryEntry(name, entry)] }, { lineWidth: 0 }),
-  notes: [
+export const pinnedDatabase = (name: string, entry: DatabaseEntry) =>
+  pinned(
+    databaseRegistryEntry(name, entry),
     `The labels are a draft. Remove writes if ${entry.template} may only read, and add reads_untrusted if strangers write to its tables`,
-    'Then: bailiwick registry apply FILE',
-  ],
-})
+  )

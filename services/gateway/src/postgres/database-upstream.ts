@@ -3,9 +3,9 @@ import { ServiceError } from '@bailiwick/errors'
 import type { Logger } from '@bailiwick/host'
 import type { RandomSource } from '@bailiwick/kit'
 import type { Permitted } from '@bailiwick/pep'
-import type { Executed, Upstream } from '@bailiwick/relay'
+import { bodyOf, type Executed, type Upstream } from '@bailiwick/relay'
 import { ClientMessages } from './client-messages.ts'
-import { connectAction, readWanted } from './database-action.ts'
+import { connectAction, settingsOf } from './database-action.ts'
 import type { DatabaseEntry } from './database-entry.ts'
 import type { Keeper } from './keeper.ts'
 import { type LoggedIn, logIn, type ServerAddress } from './log-in.ts'
@@ -38,11 +38,8 @@ export class DatabaseUpstream implements Upstream {
     return connectAction(server, entry, request)
   }
 
-  async execute(permitted: Permitted, request: Parameters<Upstream['toAction']>[0]): Promise<Executed> {
+  async execute({ action, decisionId, signal, owed }: Permitted): Promise<Executed> {
     const { entry, address, keeper, random, logger } = this.#options
-    const { decisionId, signal, owed } = permitted
-    const wanted = readWanted(entry, request)
-    if ('refused' in wanted) throw new ServiceError('invariant_broken', 'a request without an action')
     // Before there is a role.
     if (owed.redact.length > 0)
       throw new ServiceError('answer_withheld', 'fields must be hidden, and a database has none')
@@ -58,10 +55,10 @@ export class DatabaseUpstream implements Upstream {
     const end = () => void keeper.reclaim(role)
     let session: LoggedIn
     try {
-      const settings = { ...wanted.settings, application_name: decisionId }
+      const settings = { ...settingsOf(action), application_name: decisionId }
       session = await logIn(
         address,
-        { user: role, password, database: wanted.database, settings },
+        { user: role, password, database: entry.database, settings },
         { random, signal: over },
       )
     } catch (error) {
@@ -126,23 +123,16 @@ function flowing(
   const greeting = Buffer.concat([...parameters.map((body) => messageOf('S', body)), messageOf('Z', Buffer.from('I'))])
   let isGreeted = false
   const chunks = socket[Symbol.asyncIterator]() as AsyncIterableIterator<Uint8Array>
-  const body: AsyncIterableIterator<Uint8Array> = {
-    async next() {
-      if (!isGreeted && fault === undefined) {
-        isGreeted = true
-        return { done: false, value: greeting }
-      }
-      const next = await chunks.next().catch((cause: unknown) => {
-        throw fault ?? new ServiceError('upstream_failed', undefined, { cause })
-      })
-      if (fault !== undefined) throw fault
-      return next
-    },
-    async return() {
-      socket.destroy()
-      return { done: true, value: undefined }
-    },
-    [Symbol.asyncIterator]: () => body,
+  const next = async (): Promise<IteratorResult<Uint8Array>> => {
+    if (!isGreeted && fault === undefined) {
+      isGreeted = true
+      return { done: false, value: greeting }
+    }
+    const next = await chunks.next().catch((cause: unknown) => {
+      throw fault ?? new ServiceError('upstream_failed', undefined, { cause })
+    })
+    if (fault !== undefined) throw fault
+    return next
   }
   const writable = new Writable({
     write(chunk: Uint8Array, _, done) {
@@ -168,5 +158,5 @@ function flowing(
     },
   })
   writable.on('error', () => undefined)
-  return { body, writable }
+  return { body: bodyOf(next, () => socket.destroy()), writable }
 }

@@ -33,7 +33,7 @@ async function world(streams = 256) {
   const entry = (more: object = {}): ApiEntry =>
     apiEntry.parse({ url: api.url, operations: { list: { request: 'GET /invoices' } }, ...more })
   const run = async (aud = publicUrl) => {
-    const relayed = await apis.run('erp', get, callerOf(aud), never)
+    const relayed = await apis.get('erp')?.call(get, callerOf(aud), never)
     if (relayed === undefined || 'refused' in relayed || !relayed.allowed) return relayed
     for await (const _ of relayed.executed.body);
     return 'executed'
@@ -69,11 +69,11 @@ it('takes a credential for this API and for the gateway, and for no other API', 
 it('lets an agent have so many answers at the same time, and others besides (V18)', async () => {
   await using w = await world(1)
   w.apply({ erp: w.entry() })
-  const first = await w.apis.run('erp', get, callerOf(publicUrl), never)
+  const first = await w.apis.get('erp')?.call(get, callerOf(publicUrl), never)
   if (first === undefined || !('executed' in first)) throw new Error('not executed')
   await expect(w.run()).rejects.toThrow('queue_full')
   expect(w.pdp.evaluations).toHaveLength(1)
-  const other = await w.apis.run('erp', get, callerOf(publicUrl, 'b'), never)
+  const other = await w.apis.get('erp')?.call(get, callerOf(publicUrl, 'b'), never)
   expect(other).toMatchObject({ allowed: true })
   for await (const _ of first.executed.body);
   expect(await w.run()).toBe('executed')
@@ -93,7 +93,7 @@ it('keeps what did not change, ends what is gone, and changes nothing upon a fil
   expect(w.apply({})).toEqual({ added: [], changed: [], removed: ['erp'] })
   // A request that was being read meanwhile goes nowhere.
   await expect(api?.call(get, callerOf(publicUrl), never)).rejects.toThrow('route_unknown')
-  expect(w.apis.addressOf('erp')).toBeUndefined()
+  expect(w.apis.byPath('erp')).toBeUndefined()
   expect(await w.run()).toBeUndefined()
   expect(w.api.arrived).toHaveLength(3)
 })

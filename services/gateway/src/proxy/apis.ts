@@ -1,5 +1,3 @@
-import type { Refusal } from '@bailiwick/pep'
-import type { Caller, Refused, Relayed, RelayRequest } from '@bailiwick/relay'
 import { Served } from '../served.ts'
 import { Api, type ApiOptions } from './api.ts'
 import type { ApiEntry } from './api-entry.ts'
@@ -19,16 +17,16 @@ export class Apis extends Served<ApiEntry, Api> {
     super({ open: (name, entry) => new Api({ ...common, name, entry }) })
   }
 
-  /** The address of an API that is called by its name in a path; undefined if there is none. */
-  addressOf(name: string): string | undefined {
+  /** An API that is called by its name in a path; undefined if there is none. */
+  byPath(name: string): Api | undefined {
     const api = this.get(name)
-    return api?.entry.host === undefined ? api?.address : undefined
+    return api?.entry.host === undefined ? api : undefined
   }
 
   /** The place of a target at the gateway's own host. The only parse of a path: a router's own decodes and normalises. */
   placeByPath(url: string): Place | undefined {
     const [, name = '', target = ''] = /^\/http\/([a-z0-9][a-z0-9_-]*)(\/.*)$/.exec(url) ?? []
-    const address = this.addressOf(name)
+    const address = this.byPath(name)?.address
     return address === undefined ? undefined : { name, address, target }
   }
 
@@ -38,15 +36,5 @@ export class Apis extends Served<ApiEntry, Api> {
     for (const [name, { entry, address }] of this.entries())
       if (entry.host !== undefined && entry.host === called.toLowerCase()) return { name, address, target }
     return undefined
-  }
-
-  /** As `Api.call`; undefined if there is no API of that name. */
-  run(
-    name: string,
-    request: RelayRequest,
-    caller: Caller,
-    gone: AbortSignal,
-  ): Promise<Relayed | Refusal | Refused> | undefined {
-    return this.get(name)?.call(request, caller, gone)
   }
 }

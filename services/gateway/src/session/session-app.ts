@@ -1,19 +1,8 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { Clock } from '@bailiwick/kit'
-import type { EnforcementPoint, Refusal } from '@bailiwick/pep'
-import {
-  type Caller,
-  openRelay,
-  type Refused,
-  type Relayed,
-  type RelayRequest,
-  type SecretPort,
-  secretsIn,
-} from '@bailiwick/relay'
-import { Calls } from '../calls.ts'
-import { audienceFault, type Owner, readClaims } from '../mcp/claims.ts'
-import type { Shares } from '../mcp/shares.ts'
-import type { Behind } from '../served.ts'
+import { type Caller, type RelayRequest, secretsIn } from '@bailiwick/relay'
+import { type Called, DecidedEntry, type EntryOptions } from '../decided-entry.ts'
+import type { Owner } from '../mcp/claims.ts'
 import { HttpSender } from '../servers/http-sender.ts'
 import { AccountSession } from './account-session.ts'
 import { Application } from './application.ts'
@@ -24,37 +13,24 @@ import { sessionManifest } from './session-manifest.ts'
 import { sessionUpstream } from './session-upstream.ts'
 import { Sessions } from './sessions.ts'
 
-export interface SessionAppOptions {
-  name: string
-  entry: SessionEntry
-  point: EnforcementPoint
-  secrets: SecretPort
-  shares: Shares
+export interface SessionAppOptions extends EntryOptions<SessionEntry> {
   clock: Pick<Clock, 'monotonic'>
-  /** Its address as agents know it, without a slash at its end: the audience of credentials for it alone. */
-  address: string
-  /** Further audiences that mean every application: the gateway's address, and the installation's. */
-  audiences: readonly string[]
 }
 
 const headMs = 120_000
 const answerSeconds = 300
 
 /** One web application: asks for a decision about each request, and sends it in the session of the grant that allowed it. */
-export class SessionApp implements Behind {
-  readonly #options: SessionAppOptions
-  readonly #manifest: string
+export class SessionApp extends DecidedEntry<SessionEntry> {
   readonly #toAction: ReturnType<typeof sessionActionOf>
   readonly #senders = new Set<HttpSender>()
   readonly #sessions: Sessions
-  readonly #calls = new Calls()
 
   /** Throws `config_invalid`. */
   constructor(options: SessionAppOptions) {
     const { entry, secrets, point, shares, clock } = options
-    this.#options = options
-    this.#manifest = sessionManifest(entry)
-    this.#toAction = sessionActionOf(this.toolServer, entry)
+    super(options, sessionManifest(entry))
+    this.#toAction = sessionActionOf(this.server, entry)
     for (const template of Object.values(entry.login.fields))
       for (const reference of secretsIn(template)) secrets.check(reference)
     const pace = new LoginPace(clock)
@@ -77,40 +53,18 @@ export class SessionApp implements Behind {
     this.#sessions = new Sessions({ point, shares, clock, open })
   }
 
-  get address(): string {
-    return this.#options.address
-  }
-
-  /** The tool server that it is in the registry. */
-  get toolServer(): string {
-    const { name, entry } = this.#options
-    return entry.server ?? name
-  }
-
-  /** Decides a request, whose target begins below the application's URL, and sends it on. As `Relay.run`. */
-  call(request: RelayRequest, caller: Caller, gone: AbortSignal): Promise<Relayed | Refusal | Refused> {
-    return this.#calls.run(async () => {
-      const { point, shares, audiences } = this.#options
-      const reason = audienceFault(caller.credential, [this.address, ...audiences])
-      if (reason !== undefined) return { allowed: false, reason }
-      const owner = readClaims(caller.credential)?.owner
-      if (owner !== undefined) shares.checkStreams(owner.agent)
-      const upstream = this.#upstreamFor(owner)
-      const relay = openRelay({
-        ...{ point, answerSeconds, manifest: this.#manifest },
-        upstream: owner === undefined ? upstream : shares.inShare(upstream, owner.agent),
-      })
-      return relay.run(request, caller, gone)
-    })
+  call(request: RelayRequest, caller: Caller, gone: AbortSignal): Promise<Called> {
+    return this.admit(caller, async ({ claims, relayTo }) =>
+      relayTo(this.#upstreamFor(claims?.owner), { answerSeconds }).run(request, caller, gone),
+    )
   }
 
   #upstreamFor(owner: Owner | undefined) {
-    const { operations } = this.#options.entry
     const sessionOf = (decisionId: string) => {
       if (owner === undefined) throw new ServiceError('invariant_broken', 'a permit without a credential')
       return this.#sessions.of(owner, decisionId)
     }
-    return sessionUpstream({ toAction: this.#toAction, operations, sessionOf })
+    return sessionUpstream({ toAction: this.#toAction, operations: this.entry.operations, sessionOf })
   }
 
   /** Where an agent finds the page of a redirect; undefined if it is no operation. */
@@ -119,12 +73,7 @@ export class SessionApp implements Behind {
     return 'refused' in action ? undefined : `${new URL(this.address).pathname}${target}`
   }
 
-  retire(): Promise<void> {
-    return this.#calls.retire()
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    void this.#calls.retire()
+  protected async end(): Promise<void> {
     await this.#sessions[Symbol.asyncDispose]()
     await Promise.all([...this.#senders].map((sender) => sender[Symbol.asyncDispose]()))
   }

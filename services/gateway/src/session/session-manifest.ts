@@ -1,5 +1,5 @@
 import { jcs, sha256 } from '@bailiwick/credentials'
-import { stringify } from 'yaml'
+import { pinned } from '../pin/pinned.ts'
 import { operationTable } from '../proxy/api-manifest.ts'
 import type { SessionEntry } from './session-entry.ts'
 
@@ -25,8 +25,5 @@ export function sessionRegistryEntry(name: string, entry: SessionEntry) {
   return { id: entry.server ?? name, url: entry.url, manifest: sessionManifest(entry), tools }
 }
 
-/** The same in YAML, and lines for the person who applies it. */
-export const pinnedSession = (name: string, entry: SessionEntry): { entry: string; notes: string[] } => ({
-  entry: stringify({ tool_servers: [sessionRegistryEntry(name, entry)] }, { lineWidth: 0 }),
-  notes: ['Say in the entry what each operation does (labels), then: bailiwick registry apply FILE'],
-})
+export const pinnedSession = (name: string, entry: SessionEntry) =>
+  pinned(sessionRegistryEntry(name, entry), 'Say in the entry what each operation does (labels)')

@@ -23,19 +23,18 @@ const bodySchema = z.strictObject({
   signature: z.string().max(4096),
 })
 
-export interface LoginRequest extends Omit<z.output<typeof bodySchema>, 'signature'> {
-  /** The 32 bytes of the key. */
-  readonly raw: Uint8Array
-}
+/** What a certificate says. */
+export type Login = Omit<z.output<typeof bodySchema>, 'signature'>
 
 /** The text that the key signs. No part of it has a line end. */
-export const signedText = (
-  name: string,
-  { host, account, command }: Pick<LoginRequest, 'host' | 'account' | 'command'>,
-) => `bailiwick ssh login\n${name}\n${host}\n${account}\n${command}\n`
+export const signedText = (name: string, { host, account, command }: Omit<Login, 'key'>) =>
+  `bailiwick ssh login\n${name}\n${host}\n${account}\n${command}\n`
 
-/** Reads a request for a certificate. The key must have signed it, so an agent can have no key certified that it does not hold. */
-export function readLoginRequest(name: string, entry: SshEntry, request: RelayRequest): LoginRequest | Refused {
+/**
+ * The action that a request for a certificate asks for: a call of the tool `login`, with all that the certificate will say. The key must have
+ * signed the request, so an agent can have no key certified that it does not hold.
+ */
+export function loginAction(name: string, entry: SshEntry, request: RelayRequest): Action | Refused {
   const malformed = (detail: string): Refused => ({ refused: 'request_malformed', detail })
   if (request.method !== 'POST' || request.target !== '/login') return { refused: 'route_unknown', detail: 'the path' }
   if (fieldOf(request.headers, 'content-type') !== 'application/json')
@@ -49,18 +48,15 @@ export function readLoginRequest(name: string, entry: SshEntry, request: RelayRe
   if (!entry.accounts.includes(asked.account)) return malformed('account: not in gateway.yaml')
   if (!isSignedBySsh(signature, { raw, namespace, message: signedText(name, asked) }))
     return malformed('signature: not of this key over this request')
-  return { ...asked, raw }
-}
-
-/** The action that it asks for: a call of the tool `login`, with all that the certificate will say. */
-export function loginAction(server: string, asked: LoginRequest): Action {
-  const { host, account, command, key } = asked
   return {
     name: 'tools/call',
-    properties: { host, account, command, key },
-    resource: { type: 'tool', id: `${server}/login` },
+    properties: asked,
+    resource: { type: 'tool', id: `${entry.server ?? name}/login` },
   }
 }
+
+/** The login that was allowed. */
+export const loginOf = ({ properties }: Action): Login => properties as Login
 
 function jsonOf(body: Uint8Array): unknown {
   try {

@@ -1,9 +1,9 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { jcs, sha256 } from '@bailiwick/credentials'
 import { secretsIn } from '@bailiwick/relay'
-import { stringify } from 'yaml'
 import { z } from 'zod'
 import { serverId, template } from '../file-members.ts'
+import { pinned } from '../pin/pinned.ts'
 
 const hostName = z
   .string()
@@ -58,12 +58,9 @@ export function sshRegistryEntry(name: string, entry: SshEntry) {
   }
 }
 
-/** The same in YAML, and lines for the person who applies it. */
-export const pinnedSsh = (name: string, entry: SshEntry): { entry: string; notes: string[] } => ({
-  entry: stringify({ tool_servers: [sshRegistryEntry(name, entry)] }, { lineWidth: 0 }),
-  notes: [
+export const pinnedSsh = (name: string, entry: SshEntry) =>
+  pinned(
+    sshRegistryEntry(name, entry),
     `Logins as ${entry.accounts.join(', ')} on ${entry.hosts.join(', ')}, from ${entry.source_addresses.join(', ')}`,
     'The labels are a draft. Add destructive, and the starter policies have each login approved by itself',
-    'Then: bailiwick registry apply FILE',
-  ],
-})
+  )
