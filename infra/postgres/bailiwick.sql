@@ -60,6 +60,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       'the template may create objects, which would go with a lent role'
     WHEN EXISTS (SELECT FROM pg_class c, aclexplode(c.relacl) a WHERE a.grantee IN (r.oid, 0) AND a.privilege_type = 'TRIGGER') THEN
       'the template has TRIGGER on a table: a trigger outlives the loan, and runs with the rights of the next to write there'
+    WHEN EXISTS (SELECT FROM pg_db_role_setting s WHERE s.setrole = r.oid) THEN
+      'the template has settings (ALTER ROLE … SET): a lent role would not have them'
     WHEN current_setting('max_prepared_transactions')::integer > 0 THEN
       'max_prepared_transactions is not 0: a prepared transaction would outlive a lent role'
   END
@@ -84,6 +86,21 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM r, pg_database d, aclexplode(d.datacl) a WHERE a.grantee = r.oid AND d.datname = current_database()
 $$;
 
+-- The sessions that must end before a role can be dropped: its own, and those of other lent roles that hold a lock on the role or on what it
+-- owns. An agent with two connections could otherwise keep a role that was withdrawn. A session of a role that is not lent is never ended.
+CREATE FUNCTION bailiwick.sessions_of(lent name) RETURNS SETOF integer
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT a.pid FROM pg_roles r, pg_stat_activity a
+    -- Parallel workers end with their leader.
+    WHERE r.rolname = lent AND a.backend_type = 'client backend' AND (a.usename = lent
+      OR a.usename IN (SELECT l.role FROM bailiwick.loans l) AND EXISTS (SELECT FROM pg_locks k WHERE k.pid = a.pid AND k.granted AND (
+        k.locktype = 'object' AND k.classid = 'pg_authid'::regclass AND k.objid = r.oid
+        OR EXISTS (SELECT FROM pg_shdepend d
+          WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype = 'o' AND d.dbid = k.database AND (
+            k.locktype = 'relation' AND d.classid = 'pg_class'::regclass AND d.objid = k.relation
+            OR k.locktype = 'object' AND d.classid = k.classid AND d.objid = k.objid)))))
+$$;
+
 -- Ends the sessions of a role and waits for each to be gone, then drops the role. Nothing if there is no such role.
 CREATE FUNCTION bailiwick.drop_lent(lent name) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -94,12 +111,11 @@ BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = lent) THEN
     -- What this transaction has seen of sessions may be old.
     PERFORM pg_stat_clear_snapshot();
-    -- Parallel workers end with their leader.
-    FOR session IN SELECT pid FROM pg_stat_activity WHERE usename = lent AND backend_type = 'client backend' LOOP
+    FOR session IN SELECT bailiwick.sessions_of(lent) LOOP
       IF NOT pg_terminate_backend(session, 5000) THEN
         -- One that ended by itself just now cannot be ended.
         PERFORM pg_stat_clear_snapshot();
-        IF EXISTS (SELECT FROM pg_stat_activity WHERE pid = session AND usename = lent) THEN
+        IF EXISTS (SELECT FROM pg_stat_activity WHERE pid = session) THEN
           RAISE EXCEPTION 'a session of % does not end', lent;
         END IF;
       END IF;

@@ -233,6 +233,18 @@ describe('a template that must not be lent', () => {
       'TRIGGER on a table',
     ],
     [
+      'one with settings, such as a log of its statements',
+      "ALTER ROLE orders_clerk SET log_statement = 'all'",
+      'ALTER ROLE orders_clerk RESET ALL',
+      'has settings',
+    ],
+    [
+      'one with settings for this database',
+      "ALTER ROLE orders_clerk IN DATABASE shop SET temp_file_limit = '1GB'",
+      'ALTER ROLE orders_clerk IN DATABASE shop RESET ALL',
+      'has settings',
+    ],
+    [
       'one that the DBA took from the list',
       'DELETE FROM bailiwick.templates',
       "INSERT INTO bailiwick.templates (role, broker) VALUES ('orders_clerk', 'broker')",
@@ -263,6 +275,45 @@ it('an agent that grants its role to the template keeps it from no other (V18)',
   await at.server.query('shop', `GRANT "${role}" TO orders_clerk`)
   expect(await at.server.query('shop', "SELECT bailiwick.template_fault('orders_clerk')")).toBe('')
   expect((await attacker.connect()).status).toBe(101)
+  attacker.end()
+  await roleless()
+})
+
+it('a role that is slow to be dropped ends no connection of another agent (V18)', async () => {
+  const { attacker } = await granted()
+  const [own, other] = [await attacker.connect(), await attacker.connect()]
+  await at.server.query(
+    'shop',
+    `CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(12); END $$;
+     CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('DROP OWNED') EXECUTE FUNCTION slow()`,
+  )
+  try {
+    own[Symbol.dispose]()
+    await new Promise((resolve) => setTimeout(resolve, 11_000))
+    other.send(query("SELECT 'still ' || 'here'"))
+    await expect.poll(() => other.frames, { timeout: 5000 }).toContain('still here')
+  } finally {
+    await at.server.query('shop', 'DROP EVENT TRIGGER slow; DROP FUNCTION slow')
+    attacker.end()
+    await roleless()
+  }
+})
+
+it.each([
+  ['a lock on the role', (role: string) => `CREATE TEMP TABLE t (n int); GRANT SELECT ON t TO "${role}"`],
+  // Up to PostgreSQL 14 an agent can make its other role a member by itself: here the superuser does it in its place.
+  ['what the role owns', (role: string) => `SET ROLE "${role}"; CREATE TEMP TABLE t (n int)`],
+])('a role goes although another connection of its agent holds %s (V7)', async (_, holds) => {
+  const { attacker } = await granted()
+  const first = await attacker.connect()
+  const [role = ''] = await at.lent()
+  const other = await attacker.connect()
+  const [another = ''] = (await at.lent()).filter((each) => each !== role)
+  await at.server.query('shop', `GRANT "${role}" TO "${another}"`)
+  other.send(query(`BEGIN; ${holds(role)}`))
+  await expect.poll(() => other.frames).toMatch(/GRANT\0|CREATE TABLE\0/)
+  first[Symbol.dispose]()
+  await expect.poll(() => at.lent(), { timeout: 4000 }).not.toContain(role)
   attacker.end()
   await roleless()
 })

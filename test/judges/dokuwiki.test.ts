@@ -25,7 +25,12 @@ const recipe = {
   closed: ['/doku.php?do=profile', '/doku.php?do=admin', '/doku.php?do=resendpwd', '/doku.php?do=profile_delete'],
   operations: {
     view: { request: 'GET /doku.php', query: ['id'] },
-    save: { request: 'POST /doku.php', body: { form: ['id', 'do', 'wikitext', 'summary'] }, done: [302] },
+    save: {
+      request: 'POST /doku.php',
+      body: { form: ['id', 'do', 'wikitext', 'summary'] },
+      values: { do: ['save'] },
+      done: [302],
+    },
   },
 }
 const on = (tool: string, where: object) => ({

@@ -7,6 +7,8 @@ import { describeResources } from './resource-metadata.ts'
 
 const { certifySshKey, showSshAuthority, listRevokedSshKeys, describeSsh } = gatewayRoutes
 const bodyLimit = 8 * 1024
+/** Hosts fetch the list every few seconds. Strangers in their network who call anything else do not keep it from them. */
+const listRate = { name: 'ssh-list', perSecond: 100, burst: 1000 }
 
 /** `/ssh/<name>/…`: certificates for agents, and the two files for the hosts, which are public. */
 export function sshRoutes(
@@ -37,7 +39,7 @@ export function sshRoutes(
       .send(await contentOf(found))
   }
   http.get(showSshAuthority.path, (request, reply) => text(request, reply, (found) => found.publicKey()))
-  http.get(listRevokedSshKeys.path, (request, reply) =>
+  http.get(listRevokedSshKeys.path, { config: { strangers: listRate } }, (request, reply) =>
     text(request, reply, (found) => found.revoked),
   )
   describeResources(http, describeSsh.path, options.issuer, authority)

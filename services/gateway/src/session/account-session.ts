@@ -1,6 +1,6 @@
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { fieldsOf, unlessAborted } from '@bailiwick/kit'
-import { type Executed, type RelayRequest, withoutSecrets } from '@bailiwick/relay'
+import { bodyOf, type Executed, type RelayRequest, withoutSecrets } from '@bailiwick/relay'
 import { whole } from '../servers/channel.ts'
 import { shownHead } from './answer-head.ts'
 import {
@@ -137,14 +137,15 @@ export class AccountSession {
     }
     const [type, another] = fieldsOf(seen.headers, 'content-type')
     if (another !== undefined) throw gaveUp(seen, new ServiceError('answer_withheld', 'an answer of two types'))
-    if (type !== undefined && isBinary(type))
-      return { status, headers: head, body: withoutSecrets(seen.body, hidden), failed }
-    const page = await application.read(seen)
+    const { first, body } = type !== undefined && isOfAnyContent(type) ? await begun(seen.body) : { body: seen.body }
+    if (type !== undefined && isBinary(type) && !isMarkup(first))
+      return { status, headers: head, body: withoutSecrets(body, hidden), failed }
+    const page = await application.read({ ...seen, body })
     if (application.isLogin(page)) return 'lost'
     if (application.asksForFactor(page)) throw new ServiceError('session_mfa_asked')
     const { token } = application.entry
     const named = [token?.input, token?.meta, token?.json, token?.field].filter((name) => name !== undefined)
-    const clean = cleanPage(page.text, page.tags, { shown, named, hidden })
+    const clean = cleanPage(page, { shown, named, hidden })
     // Cutting may join two texts and hide a field.
     if (mustHide === true && clean !== page.text)
       throw new ServiceError('answer_withheld', 'fields must be hidden in an answer that holds tokens')
@@ -210,6 +211,28 @@ const isBinary = (type: string): boolean =>
   /^(?:image\/(?!svg)|audio\/|video\/|font\/|application\/(?:octet-stream|pdf|zip|gzip|x-(?:tar|bzip2|7z-compressed)|vnd\.[\w.-]+)\s*(?:;|$))/i.test(
     type,
   )
+
+/** Types under which applications send tables for download, which are often pages or JSON. */
+const isOfAnyContent = (type: string): boolean => /^application\/(?:octet-stream|vnd\.)/i.test(type)
+const isMarkup = (first: Uint8Array = new Uint8Array()): boolean =>
+  /^(?:\xef\xbb\xbf)?\s*[<{[]/.test(Buffer.from(first).toString('latin1'))
+
+/** A body, of which the first part has arrived. */
+async function begun(
+  source: AsyncIterableIterator<Uint8Array>,
+): Promise<{ first?: Uint8Array; body: AsyncIterableIterator<Uint8Array> }> {
+  const first = await source.next()
+  let isShown = false
+  const body = bodyOf(
+    async () => {
+      if (isShown) return source.next()
+      isShown = true
+      return first
+    },
+    () => source.return?.(),
+  )
+  return first.done ? { body } : { first: first.value, body }
+}
 
 function gaveUp({ body }: Seen, error: ServiceError): ServiceError {
   void body.return?.()

@@ -3,8 +3,10 @@ import { cleanPage } from './clean-page.ts'
 import { asksForSecondFactor, tagsOf } from './page.ts'
 
 const token = 'aB3dE6gH9jK2mN5pQ8sT1vW4yZ7'
-const clean = (text: string, { shown = ['text'], hidden = [] as string[], named = [] as string[] } = {}) =>
-  cleanPage(text, tagsOf(text), { shown: new Set(shown), hidden, named })
+const clean = (
+  text: string,
+  { shown = ['text'], hidden = [] as string[], named = [] as string[], isHtml = !text.startsWith('{') } = {},
+) => cleanPage({ text, tags: tagsOf(text), isHtml }, { shown: new Set(shown), hidden, named })
 
 describe('a page as the agent gets it', () => {
   it.each([
@@ -56,6 +58,33 @@ describe('a page as the agent gets it', () => {
     ],
   ])('is withheld with %s (V17)', (_, text, hidden) => {
     expect(() => clean(text, { hidden: hidden === undefined ? [] : [hidden] })).toThrow(/^answer_withheld/)
+  })
+
+  it.each([
+    ['by text', '<p>Pay to DE89370400440532013000 only.</p>', '<p>token=DE89370400440532013000</p>'],
+    ['by an attribute', '<p>Pay to DE89370400440532013000 only.</p>', '<p title="token=DE89370400440532013000">x</p>'],
+    ['in JSON', '{"to":"DE89370400440532013000",', '"note":"token=DE89370400440532013000"}'],
+    [
+      'by a tag in JSON',
+      '{"to":"DE89370400440532013000",',
+      '"note":"<input name=token value=DE89370400440532013000>"}',
+    ],
+  ])('is withheld, not cut elsewhere, if a person names what it says a token %s', (_, text, named) => {
+    expect(clean(text)).toBe(text)
+    expect(() => clean(`${text}${named}`)).toThrow(/^answer_withheld/)
+  })
+
+  it.each([
+    ['an element of XML', `<a>x</a><csrfToken>${token}</csrfToken>`],
+    ['a text area', `x<textarea name="csrf">${token}</textarea>`],
+    ['a short value of this application’s name', `x<a href="/?_wpnonce=aB3dE6gH9j">`, 'aB3dE6gH9j', ['_wpnonce']],
+  ])('has no token of %s', (_, text, value = token, named: string[] = []) => {
+    expect(clean(text, { named })).not.toContain(value)
+  })
+
+  it('keeps words for people behind a name', () => {
+    const text = '<h1 class="token">Internationalisation</h1><label for="csrf">Responsibilities</label>'
+    expect(clean(text)).toBe(text)
   })
 
   it('is withheld if it would take too long (V18)', () => {

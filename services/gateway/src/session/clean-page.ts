@@ -1,8 +1,8 @@
 import { ServiceError } from '@bailiwick/errors'
 import { SecretScreen } from '@bailiwick/relay'
-import { longestToken } from './application.ts'
+import { longestToken, type Page } from './application.ts'
 import { looksLikeToken, namedValues } from './field-names.ts'
-import { isHidden, isPassword, type Tag } from './page.ts'
+import { isHidden, isPassword } from './page.ts'
 
 export interface CleanOptions {
   /** Hidden fields that an operation takes: the agent must see them to send them back. */
@@ -20,10 +20,13 @@ const [mostTokens, mostSpelled] = [256, 16]
 
 /**
  * A page as the agent gets it, in Latin-1 for its bytes. Inputs that are hidden or hold a token, and tokens in scripts, links and attributes,
- * are taken out: the gateway itself fills tokens in. Nothing else changes. Throws `answer_withheld` if a part of the session is left.
+ * are taken out: the gateway itself fills tokens in. Nothing else changes. Throws `answer_withheld` if a part of the session is left, also if
+ * a value that was named like a token stands in a second place without its name: people can write such a name, and what else it would take
+ * out is theirs to choose.
  */
-export function cleanPage(text: string, tags: readonly Tag[], { shown, named, hidden }: CleanOptions): string {
+export function cleanPage({ text, tags, isHtml }: Page, { shown, named, hidden }: CleanOptions): string {
   const tokens = new Set<string>()
+  const written = new Set<string>()
   const isToken = (name: string) => looksLikeToken(name) || named.includes(name)
   const kept: string[] = []
   let at = 0
@@ -33,7 +36,8 @@ export function cleanPage(text: string, tags: readonly Tag[], { shown, named, hi
     if (holdsToken)
       for (const each of [value, content]) {
         if (each.length > longestToken) throw new ServiceError('answer_withheld', 'a token that is too long')
-        if (each.length >= findable) tokens.add(each)
+        // In JSON and plain text, a person can write a tag.
+        if (each.length >= findable) (isHtml ? tokens : written).add(each)
       }
     const isTakenOut = holdsToken || (isHidden(tag) && !shown.has(name)) || (isPassword(tag) && value !== '')
     if (!isTakenOut) continue
@@ -43,13 +47,16 @@ export function cleanPage(text: string, tags: readonly Tag[], { shown, named, hi
   }
   kept.push(text.slice(at))
   let clean = kept.join('')
-  clean = clean.replaceAll(namedValues(named), (whole, _, value: string) => {
-    tokens.add(value)
-    return whole.slice(0, whole.length - value.length)
-  })
-  if (tokens.size > mostTokens) throw new ServiceError('answer_withheld', 'a page that cannot be read for certain')
+  for (const each of namedValues(named))
+    clean = clean.replaceAll(each, (whole, _, value: string) => {
+      written.add(value)
+      return whole.slice(0, whole.length - value.length)
+    })
+  if (tokens.size + written.size > mostTokens)
+    throw new ServiceError('answer_withheld', 'a page that cannot be read for certain')
   for (const token of tokens) clean = clean.replaceAll(token, '')
-  if (!passes(clean, [...[...tokens].slice(0, mostSpelled), ...hidden])) throw withheld()
+  const looked = [...tokens, ...written].slice(0, mostSpelled)
+  if ([...written].some((each) => clean.includes(each)) || !passes(clean, [...looked, ...hidden])) throw withheld()
   return clean
 }
 

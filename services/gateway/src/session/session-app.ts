@@ -64,7 +64,7 @@ export class SessionApp extends DecidedEntry<SessionEntry> {
       if (owner === undefined) throw new ServiceError('invariant_broken', 'a permit without a credential')
       return this.#sessions.of(owner, decisionId)
     }
-    return sessionUpstream({ toAction: this.#toAction, operations: this.entry.operations, sessionOf })
+    return sessionUpstream({ toAction: this.#toAction, entry: this.entry, sessionOf })
   }
 
   /** Where an agent finds the page of a redirect; undefined if it is no operation. */

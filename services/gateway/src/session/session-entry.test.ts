@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { sessionActionOf } from './session-action.ts'
 import { isReserved, reservedPlaces, sessionEntry } from './session-entry.ts'
 
 const entry = (more: object = {}) => ({
@@ -56,25 +57,55 @@ describe('an entry', () => {
     expect(JSON.stringify(read.error?.issues ?? [])).toContain(said)
   })
 
-  it('keeps a page by a parameter of its query or form, in any case', () => {
-    const kept = reservedPlaces(sessionEntry.parse(entry({ logout: 'GET /doku.php?do=logout' })))
-    expect(isReserved(kept, '/doku.php?id=start', { id: 'start' })).toBe(false)
-    expect(isReserved(kept, '/doku.php?do=logout', { do: 'logout' })).toBe(true)
-    expect(isReserved(kept, '/Doku.php', { id: 'start', DO: 'LOGOUT' })).toBe(true)
-    for (const does of ['log.out', 'log0out', ' Log-Out'])
-      expect(isReserved(kept, '/doku.php', { do: does }), does).toBe(true)
-    expect(isReserved(kept, '/doku.php', { do: 'logouts' })).toBe(false)
+  it.each([
+    ['an open parameter', undefined, 'Do chooses a page here, so its values must be named'],
+    ['the value of a closed page', { Do: ['show', 'Logout'] }, 'the gateway itself uses this page'],
+    ['another parameter', { Do: ['show'], x: ['1'] }, 'the operation does not take x'],
+    ['values for it', { Do: ['show', 'save'] }, '[]'],
+  ])('whose log-out is chosen by a parameter, with %s', (_, values, said) => {
+    const it = { request: 'POST /index.php', body: { form: ['Do'] }, ...(values && { values }) }
+    const read = sessionEntry.safeParse(entry({ logout: 'GET /doku.php?do=logout', operations: { it } }))
+    expect(JSON.stringify(read.error?.issues ?? [])).toContain(said)
   })
 
-  it('compares values without letters as they are', () => {
-    const kept = reservedPlaces(sessionEntry.parse(entry({ closed: ['/index?page=5'] })))
-    expect([5, '7', 'x'].map((page) => isReserved(kept, '/index', { page }))).toEqual([true, false, false])
+  it('lets no other value through than those that it names', () => {
+    const named = {
+      request: 'POST /doku.php',
+      query: ['id'],
+      body: { form: ['do', 'n'] },
+      values: { do: ['save'], n: ['1'] },
+    }
+    const read = sessionEntry.parse(entry({ logout: 'GET /doku.php?do=logout', operations: { it: named } }))
+    const toAction = sessionActionOf('app', read)
+    const ask = (body: string) => {
+      const headers = ['content-type', 'application/x-www-form-urlencoded']
+      return toAction({ method: 'POST', target: '/doku.php?id=a', headers, body: Buffer.from(body) })
+    }
+    for (const body of ['', 'do=save', 'do=save&n=1']) expect(ask(body), body).toHaveProperty('resource')
+    for (const body of ['do=logout', 'do=log.out', 'do=Save', 'do=save%20', 'do=', 'n=2'])
+      expect(ask(body), body).toMatchObject({ refused: 'session_route_reserved' })
+  })
+
+  it('lets no list through in place of a value', () => {
+    const json = { request: 'POST /api', body: { json: ['do'] }, values: { do: ['save', '1'] } }
+    const read = sessionEntry.parse(
+      entry({ token: { input: 'csrf', header: 'x-csrf' }, closed: ['/api?do=admin'], operations: { it: json } }),
+    )
+    const toAction = sessionActionOf('app', read)
+    const ask = (does: unknown) =>
+      toAction({
+        ...{ method: 'POST', target: '/api', headers: ['content-type', 'application/json'] },
+        body: Buffer.from(JSON.stringify({ do: does })),
+      })
+    for (const does of ['save', 1]) expect(ask(does)).toHaveProperty('resource')
+    for (const does of [['save'], { save: 1 }, null, true])
+      expect(ask(does)).toMatchObject({ refused: 'session_route_reserved' })
   })
 
   it('keeps what servers take for the same page', () => {
     const kept = reservedPlaces(sessionEntry.parse(entry({ closed: ['/my/password'] })))
     for (const path of ['/my/password.json', '/logout/x', '/login.php', '/logout%20', '/logout.', '/logout;x=1'])
-      expect(isReserved(kept, path, {}), path).toBe(true)
-    expect(isReserved(kept, '/my/passwords', {})).toBe(false)
+      expect(isReserved(kept, path), path).toBe(true)
+    expect(isReserved(kept, '/my/passwords')).toBe(false)
   })
 })

@@ -73,12 +73,16 @@ const sessionOperation = operation
   .safeExtend({
     /** The statuses that say that it was done. Without it: all below 400. */
     done: z.array(z.int().min(200).max(399)).min(1).max(16).optional(),
+    /** The only values of a parameter, by its name. Required for each by which the application chooses a page that agents may not use. */
+    values: z.record(formField, z.array(z.string().max(1024)).min(1).max(64)).default({}),
   })
-  .superRefine(({ websocket, query, body }, context) => {
+  .superRefine(({ websocket, query, body, values }, context) => {
     if (websocket) context.addIssue('an application with a session has no WebSockets here')
     if (body !== undefined && 'opaque' in body) context.addIssue('expected form or json: files are not passed on')
     const names = body === undefined ? [] : Object.values(body).flat()
     if (names.includes('any')) context.addIssue('expected the names of the fields, not any')
+    const unknown = Object.keys(values).find((name) => ![...query, ...names].includes(name))
+    if (unknown !== undefined) context.addIssue(`values: the operation does not take ${unknown}`)
     const password = [...query, ...names].find(looksLikePassword)
     if (password !== undefined) context.addIssue(`${password} looks like a password, which no agent sets`)
   })
@@ -121,9 +125,10 @@ export const sessionEntry = z
   })
   .superRefine(({ operations, token: sent, ...pages }, context) => {
     const reserved = reservedPlaces(pages)
+    const choosing = new Set(reserved.flatMap(({ query }) => Object.keys(query).map(fold)))
     const typedIn = Object.entries(pages.login.fields)
     const secretFields = new Set(typedIn.flatMap(([field, text]) => (secretsIn(text).length > 0 ? [field] : [])))
-    for (const [name, { request, query, body }] of Object.entries(operations)) {
+    for (const [name, { request, query, body, values }] of Object.entries(operations)) {
       const fields = [...query, ...(body === undefined ? [] : Object.values(body).flat())]
       if (sent?.field !== undefined && fields.some((each) => fold(each) === fold(sent.field ?? '')))
         context.addIssue(`${name}: the gateway itself fills in ${sent.field}`)
@@ -131,10 +136,15 @@ export const sessionEntry = z
       if (typed !== undefined) context.addIssue(`${name}: the gateway itself types in ${typed}`)
       if (sent?.field !== undefined && body !== undefined && 'json' in body)
         context.addIssue(`${name}: a token in a field needs a form`)
-      if (
-        request.segments.every((segment) => 'text' in segment) &&
-        isReserved(reserved, request.text.split(' ')[1] ?? '', {})
-      )
+      const open = fields.find((each) => choosing.has(fold(each)) && !Object.hasOwn(values, each))
+      if (open !== undefined) context.addIssue(`${name}: ${open} chooses a page here, so its values must be named`)
+      const given = new Map(Object.entries(values).map(([field, texts]) => [fold(field), texts.map(fold)]))
+      const chooses = reserved.some(({ query: kept }) => {
+        const pairs = Object.entries(kept)
+        return pairs.length > 0 && pairs.every(([field, text]) => given.get(fold(field))?.includes(fold(text)))
+      })
+      const isFixed = request.segments.every((segment) => 'text' in segment)
+      if (chooses || (isFixed && isReserved(reserved, request.text.split(' ')[1] ?? '')))
         context.addIssue(`${name}: the gateway itself uses this page`)
     }
   })
@@ -167,27 +177,17 @@ const plain = (target: string): string => {
   return fold(decodeURIComponent(path)).replace(/\/+$/, '')
 }
 
-/** Whether a request is for a page that the gateway keeps for itself. `args`: its arguments, wherever they stand. */
-export function isReserved(
-  reserved: readonly ReservedPlace[],
-  target: string,
-  args: Readonly<Record<string, unknown>>,
-): boolean {
+/**
+ * Whether a path is that of a page that the gateway keeps for itself. A page that is chosen by a parameter is kept by `values`: applications
+ * read too many spellings of one value.
+ */
+export function isReserved(reserved: readonly ReservedPlace[], target: string): boolean {
   const path = plain(target)
-  const given = new Map(Object.entries(args).map(([name, value]) => [fold(name), String(value)]))
   return reserved.some(({ path: kept, query, below }) => {
+    if (Object.keys(query).length > 0) return false
     // Servers take `/logout/x`, `/logout.json` and `/logout;x` for `/logout`, and drop dots and spaces at the end.
-    const isThere =
+    return (
       path === kept || (kept === '' ? below : ['/', '.', ';', ' '].some((sign) => path.startsWith(`${kept}${sign}`)))
-    return isThere && Object.entries(query).every(([name, value]) => isSame(given.get(fold(name)), value))
+    )
   })
 }
-
-/** Whether a parameter has this value for an application that drops all signs but letters, as DokuWiki does. */
-function isSame(given: string | undefined, kept: string): boolean {
-  if (given === undefined) return false
-  const letters = lettersOf(kept)
-  return fold(given) === fold(kept) || (letters !== '' && lettersOf(given) === letters)
-}
-
-const lettersOf = (text: string): string => fold(text).replaceAll(/[^a-z_]/g, '')

@@ -46,7 +46,7 @@ async function open(): Promise<UpstreamUnderTest> {
   const ofAgent = () => app.arrived.filter(({ path }) => !['/login', '/home', '/logout'].includes(path))
   const upstream = sessionUpstream({
     toAction: sessionActionOf('app', entry),
-    operations: entry.operations,
+    entry,
     sessionOf: () => session,
   })
   // Logged in, as after an earlier call: a session is opened once.

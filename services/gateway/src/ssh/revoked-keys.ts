@@ -8,6 +8,7 @@ interface RevokedKeysOptions {
 
 interface Certified {
   readonly line: string
+  readonly agent: string
   /** When its certificate ends on a host whose clock is late, in ms since the epoch. */
   readonly until: number
   isRevoked: boolean
@@ -31,13 +32,22 @@ export class RevokedKeys implements Disposable {
     return this.#certified.size
   }
 
+  /** How many certificates of an agent are valid. */
+  sizeOf(agent: string): number {
+    this.#forget()
+    return [...this.#certified].filter((each) => each.agent === agent).length
+  }
+
   /** Watches the grant behind a certificate. A grant that the decision point does not confirm counts as withdrawn. */
-  certified(line: string, { decisionId, validBefore }: { decisionId: string; validBefore: number }): void {
+  certified(
+    line: string,
+    { agent, decisionId, validBefore }: { agent: string; decisionId: string; validBefore: number },
+  ): void {
     const cut = () => {
       entry.isRevoked = true
     }
     const watch = this.#options.point.watch(decisionId, cut)
-    const entry: Certified = { line, until: validBefore * 1000 + skewMs, isRevoked: false, watch }
+    const entry: Certified = { line, agent, until: validBefore * 1000 + skewMs, isRevoked: false, watch }
     this.#certified.add(entry)
     // The gateway stops asking about the grant once the certificate has ended.
     setTimeout(() => this.#forget(), entry.until - this.#options.now()).unref()

@@ -18,8 +18,8 @@ export interface SshAuthorityOptions extends EntryOptions<SshEntry> {
   revoked: RevokedKeys
 }
 
-/** Certificates of one entry that are valid at the same time. */
-const mostCertified = 10_000
+/** Certificates of one entry that are valid at the same time: of all agents, and of one (V18). */
+const [mostCertified, mostOfOneAgent] = [10_000, 500]
 /** For a host whose clock is late. In seconds. */
 const earlySeconds = 5
 
@@ -66,7 +66,9 @@ export class SshAuthority extends DecidedEntry<SshEntry, SshAuthorityOptions> {
     const raw = readPublicLine(key)
     if (raw === undefined || claims === undefined)
       throw new ServiceError('invariant_broken', 'a login without a key or a credential')
-    if (revoked.size >= mostCertified) throw new ServiceError('upstream_busy', 'too many certificates are valid')
+    const { agent } = claims.owner
+    if (revoked.size >= mostCertified || revoked.sizeOf(agent) >= mostOfOneAgent)
+      throw new ServiceError('upstream_busy', 'too many certificates are valid')
     const ca = await this.#ca()
     const at = Math.floor(now() / 1000)
     // The decision point has verified the credential. No certificate outlives it.
@@ -81,7 +83,7 @@ export class SshAuthority extends DecidedEntry<SshEntry, SshAuthorityOptions> {
       ca,
       random,
     )
-    revoked.certified(key, { decisionId, validBefore })
+    revoked.certified(key, { agent, decisionId, validBefore })
     return { status: 200, headers: ['content-type', 'text/plain'], body: whole(Buffer.from(`${certificate}\n`)) }
   }
 

@@ -107,10 +107,11 @@ it('lists a key whose grant ended, until its certificate is over everywhere (V7)
     return { [Symbol.dispose]: () => void watched-- }
   }
   using keys = new RevokedKeys({ point: { watch }, now: () => now })
-  keys.certified('ssh-ed25519 A', { decisionId: 'dec_1', validBefore: 60 })
-  keys.certified('ssh-ed25519 B', { decisionId: 'dec_2', validBefore: 60 })
+  keys.certified('ssh-ed25519 A', { agent: 'a', decisionId: 'dec_1', validBefore: 60 })
+  keys.certified('ssh-ed25519 B', { agent: 'b', decisionId: 'dec_2', validBefore: 60 })
   const listed = () => keys.text.split('\n').filter((line) => line.startsWith('ssh-'))
   expect(listed()).toEqual([])
+  expect([keys.size, keys.sizeOf('a'), keys.sizeOf('c')]).toEqual([2, 1, 0])
   cuts[1]?.('grant_revoked')
   expect(listed()).toEqual(['ssh-ed25519 B'])
   now = 119_999
