@@ -5,7 +5,7 @@ import { systemRandom } from '@bailiwick/kit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { psql } from '../e2e/postgres-server.ts'
 import { brokerPassword, openPostgresWorld, type PostgresWorld, postgresAuthority } from '../e2e/postgres-world.ts'
-import { PostgresAttacker, query } from './postgres-attacks.ts'
+import { message, PostgresAttacker, query } from './postgres-attacks.ts'
 import { eventually } from './scene.ts'
 import { RawWebSocket } from './websocket-client.ts'
 
@@ -112,6 +112,52 @@ it('a connection ends at the bytes of its budget, and its role goes (V9)', async
   await expect.poll(() => client.isClosed, { timeout: 20_000 }).toBe(true)
   expect(client.frames.length).toBeLessThanOrEqual(20_000)
   await roleless()
+})
+
+describe('the seconds of connections', () => {
+  /** The entry lets a connection last for 60 s. */
+  const withSeconds = async (seconds: string, more: object = {}) => {
+    const [permission] = postgresAuthority().permissions
+    const { grantId } = await at.world.granted(
+      postgresAuthority({
+        permissions: [{ ...permission, cost: { amount: '/cost/amount', currency: '/cost/currency' } }],
+        budget: { calls: 10, cost: { SEC: seconds }, ...more },
+      }),
+    )
+    return PostgresAttacker.open(at, grantId)
+  }
+
+  it('are reserved before a role is lent, and what was not used goes back (V9)', async () => {
+    const attacker = await withSeconds('70')
+    const first = await attacker.connect()
+    expect(first.status).toBe(101)
+    // 10 are left, and then none.
+    const second = await attacker.connect()
+    expect(second.status).toBe(101)
+    expect(await attacker.connect()).toMatchObject({ code: 'budget_reserved' })
+    first.send(message('X'))
+    await expect.poll(() => first.isClosed, { timeout: 10_000 }).toBe(true)
+    const begun = performance.now()
+    await expect.poll(() => second.isClosed, { timeout: 20_000 }).toBe(true)
+    expect(performance.now() - begun).toBeLessThan(12_000)
+    expect(
+      await eventually('some are back', async () => {
+        const { status } = await attacker.connect()
+        return status === 101 ? status : undefined
+      }),
+    ).toBe(101)
+    attacker.end()
+    await roleless()
+  })
+
+  it('are gone once they were used, whatever ended the connection (V9)', async () => {
+    const attacker = await withSeconds('3')
+    const only = await attacker.connect()
+    expect(only.status).toBe(101)
+    await expect.poll(() => only.isClosed, { timeout: 10_000 }).toBe(true)
+    await roleless()
+    await expect.poll(async () => (await attacker.connect()).code, { timeout: 10_000 }).toBe('budget_exhausted')
+  })
 })
 
 it('an agent has no more connections at the same time than the entry says, and gets one once another ends (V18)', async () => {

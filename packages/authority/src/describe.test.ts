@@ -38,6 +38,11 @@ it('says in words what a person approves', () => {
   ])
 })
 
+it('says of SEC that it is no currency', () => {
+  const lines = describe({ ...task, budget: { cost: { EUR: '1', SEC: '1800' } } })
+  expect(lines).toContain('May spend at most 1 EUR and 1,800 seconds of connections (SEC) in all')
+})
+
 it('says of one what it says of many, and where an argument must begin', () => {
   const [, post] = task.permissions
   const permissions = [{ ...(post ?? expect.unreachable()), where: { '/to': { prefix: 'DE' } } }]

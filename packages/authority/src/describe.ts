@@ -1,5 +1,5 @@
 import { isPathPrefix } from './path.ts'
-import type { Authority, Budget, Constraint, Permission } from './schema.ts'
+import { type Authority, type Budget, type Constraint, type Permission, secondsUnit } from './schema.ts'
 import { spellForeign, spellUnseen } from './unseen.ts'
 
 /**
@@ -63,7 +63,9 @@ function constraintWords({ eq, in: values, min, max, prefix }: Constraint): stri
 }
 
 function budgetLines({ calls, cost, egress_bytes: egress }: Budget): string[] {
-  const amounts = Object.entries(cost ?? {}).map(([currency, amount]) => `${grouped(amount)} ${currency}`)
+  const amounts = Object.entries(cost ?? {}).map(
+    ([unit, amount]) => `${grouped(amount)} ${unit === secondsUnit ? `seconds of connections (${unit})` : unit}`,
+  )
   return [
     calls === undefined ? 'No limit on calls' : `At most ${grouped(calls)} ${calls === 1 ? 'call' : 'calls'} in all`,
     amounts.length === 0

@@ -24,5 +24,6 @@ export {
   type Constraint,
   longestChain,
   type Permission,
+  secondsUnit,
 } from './schema.ts'
 export { unseenIn } from './unseen.ts'

@@ -56,6 +56,9 @@ const permissionSchema = z.strictObject({
   max_uses: z.exactOptional(z.int().min(1).max(1_000_000_000)),
 })
 
+/** Stands in `cost` for the seconds that connections last, in place of a currency. ISO 4217 has no such code. */
+export const secondsUnit = 'SEC'
+
 /** A missing member means no limit, except for `cost`: a currency that is not listed cannot be spent at all. */
 const budgetSchema = z.strictObject({
   calls: z.exactOptional(z.int().min(0)),

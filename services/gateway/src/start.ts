@@ -159,7 +159,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
   const gits = served('git', (options: EntryOptions<GitEntry>) => new GitServer(options))
   const databases = served(
     'postgres',
-    (options: EntryOptions<DatabaseEntry>) => new Database({ ...options, random, logger }),
+    (options: EntryOptions<DatabaseEntry>) => new Database({ ...options, clock, random, logger }),
   )
   const applications = served('session', (options: EntryOptions<SessionEntry>) => new SessionApp({ ...options, clock }))
   const sshs = started.use(new SshAuthorities({ ...common, publicUrl, random, now: () => clock.now() }))

@@ -1,5 +1,5 @@
 import { countsCost, toolServerOf } from '@bailiwick/approval-statement'
-import { type Authority, type Permission, parseAuthority } from '@bailiwick/authority'
+import { type Authority, type Permission, parseAuthority, secondsUnit } from '@bailiwick/authority'
 import type { ToolServer } from '@bailiwick/contracts'
 import type { RegistryState } from '@bailiwick/projection'
 import { unexplained } from '../answers/inspect.ts'
@@ -114,7 +114,7 @@ function ownPrices(registry: RegistryState, { permissions }: Authority): Reason[
 }
 
 function limitReasons({ budget, max_depth, max_children }: Authority, ask: AccessAsk): Reason[] {
-  const spends = Object.values(budget.cost ?? {}).some((amount) => Number(amount) > 0)
+  const spends = Object.entries(budget.cost ?? {}).some(([unit, amount]) => unit !== secondsUnit && Number(amount) > 0)
   const lasts = Date.parse(ask.not_after) - Date.parse(ask.not_before)
   return [
     ...when(spends, 'medium', 'Can spend money'),

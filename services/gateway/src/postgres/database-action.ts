@@ -1,5 +1,6 @@
 import type { Action } from '@bailiwick/credentials'
 import { type Refused, type RelayRequest, readQuery } from '@bailiwick/relay'
+import type { StatedCost } from '../stated-cost.ts'
 import type { DatabaseEntry } from './database-entry.ts'
 
 /** The parameters of a start-up that only change how values are written, not what a connection may do. */
@@ -35,13 +36,24 @@ function readSettings({ database }: DatabaseEntry, request: RelayRequest): { set
   return { settings: Object.fromEntries(wanted) }
 }
 
-/** The action of a connection: a call of the tool `connect`. */
-export function connectAction(server: string, entry: DatabaseEntry, request: RelayRequest): Action | Refused {
+/** Stands in a budget for the seconds that connections last. No currency of ISO 4217 has this code. */
+export const ofSeconds = 'SEC'
+
+/** The action of a connection that lasts `seconds` at most: a call of the tool `connect`, which costs these. */
+export function connectAction(
+  server: string,
+  entry: DatabaseEntry,
+  request: RelayRequest,
+  seconds: number,
+): Action | Refused {
   const read = readSettings(entry, request)
   if ('refused' in read) return read
   return {
     name: 'tools/call',
-    properties: { database: entry.database, template: entry.template, settings: read.settings },
+    properties: {
+      ...{ database: entry.database, template: entry.template, settings: read.settings },
+      cost: { amount: String(seconds), currency: ofSeconds } satisfies StatedCost,
+    },
     resource: { type: 'tool', id: `${server}/connect` },
   }
 }

@@ -2,6 +2,7 @@ import { jcs, sha256 } from '@bailiwick/credentials'
 import { z } from 'zod'
 import { serverId, template } from '../file-members.ts'
 import { pinned } from '../pin/pinned.ts'
+import { costPointers } from '../stated-cost.ts'
 
 /** A name in the database that needs no quotes. */
 const roleName = z.string().regex(/^[a-z_][a-z0-9_]{0,62}$/, 'expected a name of a-z, 0-9 and _, such as orders_reader')
@@ -63,7 +64,7 @@ export function databaseRegistryEntry(name: string, entry: DatabaseEntry) {
     id: server,
     url: `postgresql://${at}:${port}/${database}`,
     manifest: databaseManifest(entry),
-    tools: { connect: { labels: ['reads_private', 'writes'] } },
+    tools: { connect: { labels: ['reads_private', 'writes'], cost: costPointers } },
   }
 }
 

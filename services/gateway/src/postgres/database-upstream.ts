@@ -1,11 +1,11 @@
 import { Writable } from 'node:stream'
 import { ServiceError } from '@bailiwick/errors'
 import type { Logger } from '@bailiwick/host'
-import type { RandomSource } from '@bailiwick/kit'
+import type { Clock, RandomSource } from '@bailiwick/kit'
 import type { Permitted } from '@bailiwick/pep'
 import { bodyOf, type Executed, type Upstream } from '@bailiwick/relay'
 import { ClientMessages } from './client-messages.ts'
-import { connectAction, settingsOf } from './database-action.ts'
+import { connectAction, ofSeconds, settingsOf } from './database-action.ts'
 import type { DatabaseEntry } from './database-entry.ts'
 import type { Keeper } from './keeper.ts'
 import { type LoggedIn, logIn, type ServerAddress } from './log-in.ts'
@@ -16,8 +16,11 @@ export interface DatabaseUpstreamOptions {
   /** The tool server's name in the registry. */
   server: string
   entry: DatabaseEntry
+  /** How long a connection may last. */
+  seconds: number
   address: ServerAddress
   keeper: Pick<Keeper, 'lend' | 'closeDoor' | 'cancel' | 'reclaim'>
+  clock: Pick<Clock, 'monotonic'>
   random: RandomSource
   logger: Pick<Logger, 'info' | 'warn'>
 }
@@ -34,12 +37,12 @@ export class DatabaseUpstream implements Upstream {
   }
 
   toAction(request: Parameters<Upstream['toAction']>[0]) {
-    const { server, entry } = this.#options
-    return connectAction(server, entry, request)
+    const { server, entry, seconds } = this.#options
+    return connectAction(server, entry, request, seconds)
   }
 
   async execute({ action, decisionId, signal, owed }: Permitted): Promise<Executed> {
-    const { entry, address, keeper, random, logger } = this.#options
+    const { entry, seconds, address, keeper, clock, random, logger } = this.#options
     // Before there is a role.
     if (owed.redact.length > 0)
       throw new ServiceError('answer_withheld', 'fields must be hidden, and a database has none')
@@ -50,7 +53,7 @@ export class DatabaseUpstream implements Upstream {
     const lost = new AbortController()
     const onLost = () => lost.abort(new ServiceError('upstream_failed', 'the connection that lends the role broke'))
     const over = AbortSignal.any([signal, lost.signal])
-    const seconds = entry.minutes * 60
+    const begun = clock.monotonic()
     const { isLogged } = await keeper.lend({ template: entry.template, role, verifier, seconds }, onLost)
     const end = () => void keeper.reclaim(role)
     let session: LoggedIn
@@ -90,6 +93,7 @@ export class DatabaseUpstream implements Upstream {
     })
     return {
       ...{ status: 101, headers: [], detailHash: () => messages.hash },
+      used: () => ({ cost: { amount: String(lasted(clock.monotonic() - begun, seconds)), currency: ofSeconds } }),
       // A session that its client did not end may have lost its last statements.
       failed: () => (messages.isTerminated ? false : undefined),
       ...flowing(session, messages, over, end),
@@ -100,6 +104,9 @@ export class DatabaseUpstream implements Upstream {
     // Its roles end with the keeper.
   }
 }
+
+/** Each second that was begun counts as a whole one. */
+const lasted = (ms: number, most: number): number => Math.min(most, Math.ceil(ms / 1000))
 
 /** Both directions of a session. `end` is called once, when the session ends. */
 function flowing(

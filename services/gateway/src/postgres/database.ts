@@ -1,16 +1,18 @@
 import { readFileSync } from 'node:fs'
 import { ServiceError } from '@bailiwick/errors'
 import type { Logger } from '@bailiwick/host'
-import type { RandomSource } from '@bailiwick/kit'
+import type { Clock, RandomSource } from '@bailiwick/kit'
 import { type Caller, fillTemplate, type RelayRequest, secretsIn } from '@bailiwick/relay'
 import { type Called, DecidedEntry, type EntryOptions } from '../decided-entry.ts'
 import { Shares } from '../mcp/shares.ts'
+import { connectAction, ofSeconds } from './database-action.ts'
 import { type DatabaseEntry, databaseManifest } from './database-entry.ts'
 import { DatabaseUpstream } from './database-upstream.ts'
 import { Keeper } from './keeper.ts'
 import type { LogIn, ServerAddress } from './log-in.ts'
 
 export interface DatabaseOptions extends EntryOptions<DatabaseEntry> {
+  clock: Pick<Clock, 'monotonic'>
   random: RandomSource
   logger: Logger
 }
@@ -19,9 +21,9 @@ export interface DatabaseOptions extends EntryOptions<DatabaseEntry> {
 const all = ''
 
 /** One database: asks for a decision about each connection, and borrows a role for it. */
-export class Database extends DecidedEntry<DatabaseEntry> {
+export class Database extends DecidedEntry<DatabaseEntry, DatabaseOptions> {
   readonly #keeper: Keeper
-  readonly #upstream: DatabaseUpstream
+  readonly #address: ServerAddress
   /** The connections of all agents together, under one name. */
   readonly #together: Shares
   readonly #closing = new AbortController()
@@ -32,7 +34,7 @@ export class Database extends DecidedEntry<DatabaseEntry> {
     const { each_agent, together } = entry.connections
     super(options, databaseManifest(entry), [connections(each_agent)])
     for (const reference of secretsIn(entry.broker.password)) secrets.check(reference)
-    const address = addressOf(name, entry)
+    this.#address = addressOf(name, entry)
     this.#together = connections(together)
     const login = async (): Promise<LogIn> => ({
       user: entry.broker.user,
@@ -40,21 +42,34 @@ export class Database extends DecidedEntry<DatabaseEntry> {
       database: entry.database,
       settings: { application_name: 'bailiwick', lock_timeout: '5s' },
     })
-    this.#keeper = new Keeper({ name, address, login, random, logger })
-    this.#upstream = new DatabaseUpstream({
-      ...{ server: this.server, entry, address, random, logger },
-      keeper: this.#keeper,
-    })
+    this.#keeper = new Keeper({ name, address: this.#address, login, random, logger })
   }
 
   call(request: RelayRequest, caller: Caller, gone: AbortSignal): Promise<Called> {
-    const { most_answer_bytes: mostAnswerBytes, minutes } = this.entry
+    const { entry, server } = this
+    const { clock, random, logger } = this.options
     return this.admit(caller, async ({ relayTo }) => {
       this.#together.checkStreams(all)
-      const upstream = this.#together.inShare(this.#upstream, all)
+      const seconds = await this.#secondsFor(request, caller)
+      const upstream = new DatabaseUpstream({
+        ...{ server, entry, seconds, clock, random, logger },
+        ...{ address: this.#address, keeper: this.#keeper },
+      })
       const over = AbortSignal.any([gone, this.#closing.signal])
-      return relayTo(upstream, { mostAnswerBytes, answerSeconds: minutes * 60 }).run(request, caller, over)
+      const limits = { mostAnswerBytes: entry.most_answer_bytes, answerSeconds: seconds }
+      return relayTo(this.#together.inShare(upstream, all), limits).run(request, caller, over)
     })
+  }
+
+  /** The entry's minutes, or what the caller's budget has left of them. The decision reserves them, or denies. */
+  async #secondsFor(request: RelayRequest, caller: Caller): Promise<number> {
+    const most = this.entry.minutes * 60
+    const action = connectAction(this.server, this.entry, request, most)
+    if ('refused' in action) return most
+    const left = await this.left(action, caller, request.method)
+    if ('allowed' in left || !left.isCounted) return most
+    const seconds = Math.floor(Number(left.amountOf(ofSeconds)))
+    return seconds >= 1 && seconds < most ? seconds : most
   }
 
   protected async end(idle: Promise<void>): Promise<void> {
