@@ -17,7 +17,7 @@ export interface SenderOptions extends Omit<ConnectionOptions, 'origin'> {
   url: string
   /** The fields that are added to each request, with secrets in them. Their names are in lower case. */
   inject: Readonly<Record<string, Template>>
-  secrets: Pick<SecretPort, 'check' | 'read'>
+  secrets: Pick<SecretPort, 'check' | 'read' | 'doubt'>
   /** The longest answer, in bytes. */
   mostBytes: number
   /**
@@ -32,6 +32,9 @@ export interface Unsent extends Omit<Sent, 'target'> {
   /** The path and query below the URL, with a slash at its beginning. Default: the URL itself. */
   below?: string | undefined
 }
+
+/** Statuses by which an upstream may refuse the secret of a request. */
+const refusesSecret: ReadonlySet<number> = new Set([401, 403, 407])
 
 interface Line {
   client: Client
@@ -67,7 +70,10 @@ export class Sender implements AsyncDisposable {
     const line = await this.#take(headers, signal)
     const sent = { method, target: this.#below(below), headers: [...line.headers, 'accept-encoding', 'identity'], body }
     const answered = await exchange(line.client, { ...sent, following }, this.#options, signal, line.release)
-    const { keepsSession = false } = this.#options
+    const { keepsSession = false, inject, secrets } = this.#options
+    // The secret may have been rotated: this call is not sent again, but the next one has the new secret.
+    if (refusesSecret.has(answered.status))
+      for (const reference of Object.values(inject).flatMap(secretsIn)) secrets.doubt(reference)
     const { status, headers: theirs, body: bytes } = checked(answered, keepsSession)
     const shown = keepsSession ? theirs : passedOn(theirs, line.hidden)
     return { status, headers: shown, body: withoutSecrets(bytes, line.hidden) }

@@ -119,6 +119,41 @@ describe('a secret', () => {
   })
 })
 
+describe('a secret that is rotated', () => {
+  it('comes into use within a second if it is in a file, and at once if the upstream refused the last one', async () => {
+    const clock = testClock()
+    const path = await secretFile(value)
+    const secrets = openSecrets({ clock })
+    const read = async () => (await secrets.read(`file:${path}`)).reveal()
+    expect(await read()).toBe(value)
+    await writeFile(path, `${value}-second`)
+    expect(await read()).toBe(value)
+    clock.advance(1000)
+    expect(await read()).toBe(`${value}-second`)
+    await writeFile(path, `${value}-third`)
+    secrets.doubt(`file:${path}`)
+    expect(await read()).toBe(`${value}-third`)
+  })
+
+  it('comes into use from elsewhere once the upstream refused the last one, which has it read once a second at most', async () => {
+    const clock = testClock()
+    let reads = 0
+    await using server = await kvServer(() => ({ body: kv({ key: `${value}-${++reads}` }) }))
+    const token = `file:${await secretFile('hvs.token')}`
+    const secrets = openSecrets({ clock, vault: { address: server.address, token } })
+    const read = async () => (await secrets.read('vault:kv/a#key')).reveal()
+    expect([await read(), await read()]).toEqual([`${value}-1`, `${value}-1`])
+    secrets.doubt('vault:kv/a#key')
+    clock.advance(999)
+    expect(await read()).toBe(`${value}-1`)
+    clock.advance(1)
+    expect([await read(), await read()]).toEqual([`${value}-2`, `${value}-2`])
+    clock.advance(29_999)
+    expect(await read()).toBe(`${value}-2`)
+    secrets.doubt('vault:kv/never-read#key')
+  })
+})
+
 describe('a server of KV version 2', () => {
   it('gives a field of the newest version, for its token', async () => {
     await using server = await kvServer(() => ({ body: kv({ key: value }) }))

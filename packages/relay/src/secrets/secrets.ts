@@ -10,7 +10,7 @@ export interface SecretsOptions {
   env?: Readonly<Record<string, string | undefined>>
   /** A server that speaks the HTTP API of Vault's KV version 2. Without it, `vault:` is refused. */
   vault?: VaultOptions
-  /** How long a value counts before it is read again; default 30 s. */
+  /** How long a value counts before it is read again; default 30 s. That of a file counts for one second. */
   freshMs?: number
   /** How long the last value counts if it cannot be read again; default 5 min. */
   staleMs?: number
@@ -22,7 +22,11 @@ type Read = (place: string) => string | Promise<string>
 interface Kept {
   secret: Secret
   readAt: number
+  isDoubted: boolean
 }
+
+/** A file is read again after this time. So is any other value, if an upstream refused it. */
+const leastMs = 1000
 
 /** Visible ASCII, which a header field can hold, without a line end, which would begin another field. */
 const usable = /^[\x21-\x7e](?:[\x20-\x7e]{0,16382}[\x21-\x7e])?$/
@@ -60,7 +64,7 @@ export function openSecrets(options: SecretsOptions = {}): SecretPort {
       const value = await read(place)
       if (!usable.test(value)) throw new Error('not visible ASCII in one line')
       const secret = was?.secret.reveal() === value ? was.secret : new Secret(value)
-      kept.set(reference, { secret, readAt: clock.monotonic() })
+      kept.set(reference, { secret, readAt: clock.monotonic(), isDoubted: false })
       return secret
     } catch {
       if (was && clock.monotonic() - was.readAt < staleMs) return was.secret
@@ -70,11 +74,21 @@ export function openSecrets(options: SecretsOptions = {}): SecretPort {
     }
   }
 
+  function isFresh(reference: string, { readAt, isDoubted }: Kept): boolean {
+    const age = clock.monotonic() - readAt
+    if (reference.startsWith('file:')) return !isDoubted && age < Math.min(leastMs, freshMs)
+    return age < (isDoubted ? Math.min(leastMs, freshMs) : freshMs)
+  }
+
   const port: SecretPort = {
     check: (reference) => void split(reference),
+    doubt(reference) {
+      const known = kept.get(reference)
+      if (known) known.isDoubted = true
+    },
     async read(reference) {
       const known = kept.get(reference)
-      if (known && clock.monotonic() - known.readAt < freshMs) return known.secret
+      if (known && isFresh(reference, known)) return known.secret
       const under = reading.get(reference)
       if (under) return under
       const read = readNow(reference).finally(() => reading.delete(reference))

@@ -1,12 +1,12 @@
-import { ServiceError } from '@bailiwick/errors'
+import { errorCode, ServiceError } from '@bailiwick/errors'
 import { type RandomSource, SerialQueue, withDeadline } from '@bailiwick/kit'
 import { type LoggedIn, type LogIn, logIn, type ServerAddress } from './log-in.ts'
 import { errorFields, firstValue, messageOf, statementMessages } from './messages.ts'
 
 export interface BrokerOptions {
   address: ServerAddress
-  /** The broker's login. It is read again for each connection: the password may have been rotated. */
-  login: () => Promise<LogIn>
+  /** The broker's login. It is read again for each connection. `isRefused`: the database refused the last password, which may have been rotated. */
+  login: (isRefused: boolean) => Promise<LogIn>
   random: RandomSource
 }
 
@@ -66,16 +66,28 @@ export class BrokerConnection {
   }
 
   async #connected(): Promise<LoggedIn> {
-    const { address, login, random } = this.#options
     if (this.#session !== undefined) return this.#session
     if (this.#isClosed) throw new ServiceError('upstream_unreachable', 'the database')
-    const session = await logIn(address, await login(), { random })
+    const session = await this.#logIn()
     this.#session = session
     session.socket.once('close', () => {
       this.#session = undefined
       this.#onLost()
     })
     return session
+  }
+
+  async #logIn(): Promise<LoggedIn> {
+    const { address, login, random } = this.#options
+    const first = await login(false)
+    try {
+      return await logIn(address, first, { random })
+    } catch (error) {
+      if (errorCode(error) !== 'upstream_failed') throw error
+      const now = await login(true)
+      if (now.password === first.password) throw error
+      return logIn(address, now, { random })
+    }
   }
 }
 

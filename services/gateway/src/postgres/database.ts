@@ -33,15 +33,16 @@ export class Database extends DecidedEntry<DatabaseEntry, DatabaseOptions> {
     const { name, entry, secrets, random, logger } = options
     const { each_agent, together } = entry.connections
     super(options, databaseManifest(entry), [connections(each_agent)])
-    for (const reference of secretsIn(entry.broker.password)) secrets.check(reference)
+    const references = secretsIn(entry.broker.password)
+    for (const reference of references) secrets.check(reference)
     this.#address = addressOf(name, entry)
     this.#together = connections(together)
-    const login = async (): Promise<LogIn> => ({
-      user: entry.broker.user,
-      password: (await fillTemplate(entry.broker.password, secrets)).text,
-      database: entry.database,
-      settings: { application_name: 'bailiwick', lock_timeout: '5s' },
-    })
+    const login = async (isRefused: boolean): Promise<LogIn> => {
+      if (isRefused) for (const reference of references) secrets.doubt(reference)
+      const password = (await fillTemplate(entry.broker.password, secrets)).text
+      const settings = { application_name: 'bailiwick', lock_timeout: '5s' }
+      return { user: entry.broker.user, password, database: entry.database, settings }
+    }
     this.#keeper = new Keeper({ name, address: this.#address, login, random, logger })
   }
 

@@ -1,6 +1,6 @@
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { fieldsOf, GatheredBytes } from '@bailiwick/kit'
-import { fieldOf, fillTemplate, type RawHeaders, type SecretPort, splitTarget } from '@bailiwick/relay'
+import { fieldOf, fillTemplate, type RawHeaders, type SecretPort, secretsIn, splitTarget } from '@bailiwick/relay'
 import type { HttpSender } from '../servers/http-sender.ts'
 import { Jar } from './jar.ts'
 import { asksForSecondFactor, isLoginPage, loginFormOf, type Tag, tagsOf, valueIn } from './page.ts'
@@ -12,6 +12,13 @@ export interface LoggedIn {
   /** The secrets that were typed in, and the last tokens that were sent: no answer may show them. */
   readonly secrets: Set<string>
   readonly tokens: string[]
+}
+
+/** A field of the login. `values`: the secrets in its text. */
+interface Typed {
+  readonly name: string
+  readonly text: string
+  readonly values: readonly string[]
 }
 
 /** A request of the session. */
@@ -50,18 +57,42 @@ export const longestToken = 4096
 export class Application {
   readonly entry: SessionEntry
   readonly #sender: Pick<HttpSender, 'send'>
-  readonly #secrets: Pick<SecretPort, 'read'>
+  readonly #secrets: Pick<SecretPort, 'read' | 'doubt'>
   readonly #base: string
 
-  constructor(entry: SessionEntry, sender: Pick<HttpSender, 'send'>, secrets: Pick<SecretPort, 'read'>) {
+  constructor(entry: SessionEntry, sender: Pick<HttpSender, 'send'>, secrets: Pick<SecretPort, 'read' | 'doubt'>) {
     this.entry = entry
     this.#sender = sender
     this.#secrets = secrets
     this.#base = entry.url.replace(/\/$/, '')
   }
 
-  /** Begins a session, with no cookie of an earlier one. Calls `begun` before it uses the account. */
+  /**
+   * Begins a session, with no cookie of an earlier one. Calls `begun` before it uses the account. If the application refuses a password that
+   * has been rotated since it was read, it gets the new one.
+   */
   async logIn(signal: AbortSignal, begun: (at: LoggedIn) => void): Promise<LoggedIn> {
+    const typed = await this.#typed()
+    try {
+      return await this.#logInWith(typed, signal, begun)
+    } catch (error) {
+      if (errorCode(error) !== 'session_login_failed') throw error
+      for (const reference of Object.values(this.entry.login.fields).flatMap(secretsIn)) this.#secrets.doubt(reference)
+      const now = await this.#typed()
+      if (now.every(({ text }, n) => text === typed[n]?.text)) throw error
+      return this.#logInWith(now, signal, begun)
+    }
+  }
+
+  /** The fields of the login, with secrets filled in. */
+  #typed(): Promise<Typed[]> {
+    const fields = Object.entries(this.entry.login.fields)
+    return Promise.all(
+      fields.map(async ([name, template]) => ({ name, ...(await fillTemplate(template, this.#secrets)) })),
+    )
+  }
+
+  async #logInWith(typed: readonly Typed[], signal: AbortSignal, begun: (at: LoggedIn) => void): Promise<LoggedIn> {
     const { login } = this.entry
     const at: LoggedIn = { jar: new Jar(), secrets: new Set(), tokens: [] }
     const shown = await this.#page(at, login.page, signal, 'the login page')
@@ -69,16 +100,13 @@ export class Application {
     if (found === undefined) throw failed('the login page does not have the form')
     const action = this.#below(found.action ?? '', login.page)
     if (action === undefined) throw failed('the form of the login page leads elsewhere')
-    const typed = await Promise.all(
-      Object.entries(login.fields).map(async ([name, template]) => {
-        const { text, values } = await fillTemplate(template, this.#secrets)
-        for (const value of values) at.secrets.add(value)
-        return [name, text] as const
-      }),
-    )
+    for (const value of typed.flatMap(({ values }) => values)) at.secrets.add(value)
     const hidden = found.hidden.filter(([name]) => !Object.hasOwn(login.fields, name))
     const body = Buffer.from(
-      new URLSearchParams([...hidden, ...typed].map(([name, value]) => [name, value])).toString(),
+      new URLSearchParams([
+        ...hidden.map(([name, value]) => [name, value]),
+        ...typed.map(({ name, text }) => [name, text]),
+      ]).toString(),
     )
     begun(at)
     const answered = await this.send(
