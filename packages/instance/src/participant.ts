@@ -96,8 +96,15 @@ async function openVoice(
   })
   const kept = new AsyncDisposableStack()
   if (snapshots) {
-    const cut = () => projection.cut()
-    kept.use(new SnapshotKeeper({ ...snapshots, owner: { service, trust }, monotonic: () => time.monotonic(), cut }))
+    kept.use(
+      new SnapshotKeeper({
+        ...snapshots,
+        owner: { service, trust },
+        monotonic: () => time.monotonic(),
+        marks: () => projection.marks(),
+        cut: () => projection.cut(),
+      }),
+    )
   }
   return { voice: { keyRing, projection, producer }, kept }
 }

@@ -7,6 +7,7 @@ import {
   type Fact,
   Heads,
   hasFolded,
+  inTurn,
   type JudgeChange,
   Ledger,
   revokedUpTo,
@@ -15,7 +16,7 @@ import {
   type Verdict,
 } from '@bailiwick/projection'
 import { SeenEvents } from './seen-events.ts'
-import type { Mark } from './snapshots/same-history.ts'
+import type { Mark, Marks } from './snapshots/same-history.ts'
 import type { Cut, Snapshot } from './snapshots/snapshots.ts'
 import { verifiedAhead } from './verified-ahead.ts'
 import { Waiters } from './waiters.ts'
@@ -123,8 +124,9 @@ export class Projection implements AsyncDisposable {
     }
   }
 
-  async #restore({ since, marks, counted, rows }: Snapshot): Promise<void> {
+  async #restore({ since, forgottenUpTo, marks, counted, rows }: Snapshot): Promise<void> {
     this.#since = since
+    this.ledger.forgottenUpTo = forgottenUpTo
     for (const [topic, partitions] of Object.entries(marks)) {
       if (topic === 'registry.v1' || !this.#topics.has(topic)) continue
       this.#newest.set(topic, [...partitions])
@@ -149,27 +151,29 @@ export class Projection implements AsyncDisposable {
     )
   }
 
+  /** The last message read of each partition. */
+  marks(): Marks {
+    const marks: Record<string, Mark[]> = {}
+    // The order does not depend on how this reader learned its state, so equal states give equal text.
+    for (const topic of [...this.#newest.keys()].sort())
+      if (topic !== 'heads.v1') marks[topic] = Array.from(this.#newest.get(topic) ?? [], (each) => markOf(each))
+    return marks
+  }
+
   /**
    * Everything that was read, at this moment, for a reader that goes on from here. undefined while an event is being folded, which is never
    * between two tasks of the event loop, and after one could not be.
    */
   cut(): Cut | undefined {
     if (this.#folding > 0) return undefined
-    const marks: Record<string, Mark[]> = {}
-    // The order does not depend on how this reader learned its state, so equal states give equal text.
-    for (const topic of [...this.#newest.keys()].sort())
-      if (topic !== 'heads.v1') marks[topic] = Array.from(this.#newest.get(topic) ?? [], (each) => markOf(each))
     const topics = [...this.#lastCounted.keys()].filter((topic) => !readAnew.has(topic)).sort()
-    const [seen, state] = [this.#seen.cut(readAnew), this.ledger.cut()]
     return {
       takenAt: this.#options.time.now(),
       since: this.#since,
-      marks,
+      forgottenUpTo: this.ledger.forgottenUpTo,
+      marks: this.marks(),
       counted: this.counted(topics),
-      rows: (function* rows() {
-        yield* seen
-        yield* state
-      })(),
+      rows: inTurn(this.#seen.cut(readAnew), this.ledger.cut()),
     }
   }
 

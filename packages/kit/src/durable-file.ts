@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join, parse, resolve } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import { type RandomSource, systemRandom } from './random.ts'
@@ -60,6 +60,21 @@ export async function replaceFile(path: string, bytes: FileContent, options: Wri
     await fs.unlink(temporary).catch(() => undefined) // a file that a crash leaves behind is never read either
     throw error
   }
+}
+
+/**
+ * Removes what processes that were killed while they replaced this file left beside it. A process that is replacing it now fails, and
+ * changes nothing.
+ */
+export async function removeUnfinished(path: string): Promise<void> {
+  const [folder, begin] = [dirname(path), `.${basename(path)}.`]
+  const names = await readdir(folder).catch((error) => {
+    if (systemCode(error) === 'ENOENT') return []
+    throw error
+  })
+  for (const name of names)
+    if (name.startsWith(begin) && /^[0-9a-f]{16}\.tmp$/.test(name.slice(begin.length)))
+      await unlink(join(folder, name)).catch(() => undefined) // another process was first
 }
 
 async function writeNew(path: string, bytes: FileContent, mode: number, fs: DurableFs): Promise<void> {

@@ -6,6 +6,7 @@ export {
   type DurableHandle,
   ensureDir,
   readFileIfExists,
+  removeUnfinished,
   replaceFile,
   syncDirectory,
   systemFs,

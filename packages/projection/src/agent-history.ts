@@ -107,7 +107,7 @@ export class AgentHistory {
   }
 
   /** Its state as it is now, as rows that `restore` reads. */
-  cut(): Iterable<Row> {
+  cut(): IterableIterator<Row> {
     return this.#cut.begin(this.#agents)
   }
 

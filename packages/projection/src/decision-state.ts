@@ -2,7 +2,7 @@ import type { DecodedEvent } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { AgentHistory } from './agent-history.ts'
 import { CutMap } from './cut/cut-map.ts'
-import type { Row, RowReaders } from './cut/row.ts'
+import { endedBy, inTurn, type Row, type RowReaders } from './cut/row.ts'
 import { TreeReader, TreeWriter } from './cut/tree-rows.ts'
 import { DenialCounts } from './denial-counts.ts'
 import { type OpenAllow, OpenAllows } from './open-allows.ts'
@@ -71,19 +71,21 @@ export class DecisionState {
   }
 
   /** Its state as it is now, as rows that `rowReaders` take. One cut at a time. */
-  cut(): Iterable<Row> {
-    this.#writer = new TreeWriter()
-    const parts = [
-      this.#cut.begin(this.trees),
+  cut(): IterableIterator<Row> {
+    const writer = new TreeWriter()
+    this.#writer = writer
+    const trees = endedBy(this.#cut.begin(this.trees), () => {
+      // It holds the values that the ALLOWs share, which may be most of the state.
+      if (this.#writer === writer) this.#writer = new TreeWriter()
+    })
+    return inTurn(
+      trees,
       [...this.#open.all()].map(({ root, record }) => ['open', root, record.id] as const),
       this.history.cut(),
       this.owners.cut(),
       this.denials.cut(),
       this.outcomeNumbers.cut(),
-    ]
-    return (function* rows(): Generator<Row> {
-      for (const part of parts) yield* part
-    })()
+    )
   }
 
   get rowReaders(): RowReaders {

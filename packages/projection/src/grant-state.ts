@@ -3,7 +3,7 @@ import { jcsHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { CutMap } from './cut/cut-map.ts'
 import { grantRows, readGrant } from './cut/grant-rows.ts'
-import type { Row, RowReaders } from './cut/row.ts'
+import { inTurn, type Row, type RowReaders } from './cut/row.ts'
 import { type CredentialRecord, grantTransitions, type Tree } from './grant-life.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
@@ -124,17 +124,14 @@ export class GrantState {
   }
 
   /** Its state as it is now, as rows that `rowReaders` take. One cut at a time. */
-  cut(): Iterable<Row> {
+  cut(): IterableIterator<Row> {
     const trees = this.#cut.begin(this.trees)
     const others: Row[] = [
       ...[...this.#refusedAt].map(([id, at]): Row => ['grant-refused', id, this.refused.get(id) ?? '', at]),
       ...[...this.#byRequest].map(([request, id]): Row => ['grant-of-request', request, id]),
       ...[...this.#byDelegation].map(([delegation, id]): Row => ['grant-of-delegation', delegation, id]),
     ]
-    return (function* rows(): Generator<Row> {
-      yield* trees
-      yield* others
-    })()
+    return inTurn(trees, others)
   }
 
   get rowReaders(): RowReaders {

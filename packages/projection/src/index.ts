@@ -1,6 +1,6 @@
 export { longestChain } from '@bailiwick/authority'
 export { type ChainEnd, Chains } from './chains.ts'
-export type { Row } from './cut/row.ts'
+export { inTurn, type Row } from './cut/row.ts'
 export { DecisionState, instanceName } from './decision-state.ts'
 export {
   type ChainFault,

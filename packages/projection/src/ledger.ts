@@ -1,7 +1,7 @@
 import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { Chains } from './chains.ts'
-import { Columns, type Row, type RowReaders } from './cut/row.ts'
+import { Columns, inTurn, type Row, type RowReaders } from './cut/row.ts'
 import { DecisionState } from './decision-state.ts'
 import { GrantState } from './grant-state.ts'
 import { type JudgeChange, RegistryState } from './registry-state.ts'
@@ -23,6 +23,8 @@ export class Ledger {
   readonly revocations: RevocationState
   readonly decisions: DecisionState
   readonly chains = new Chains()
+  /** ms since the epoch. What ended earlier is forgotten. */
+  forgottenUpTo = 0
 
   /** `base`: the reader starts inside the topics (except the registry), and takes the first event that it meets as its base. */
   constructor(options: { judge: JudgeChange; base: boolean }) {
@@ -53,19 +55,16 @@ export class Ledger {
 
   /**
    * The state as it is now, without the registry, as rows that `restorer` takes. The state may change while they are being read. One cut at
-   * a time: a new one gives up an earlier one.
+   * a time: a new one gives up an earlier one. Read it to its end, or call `return`: until then the state keeps what it was.
    */
-  cut(): Iterable<Row> {
-    const parts = [
+  cut(): IterableIterator<Row> {
+    return inTurn(
       this.requests.cut(),
       this.grants.cut(),
       this.revocations.cut(),
       this.decisions.cut(),
       this.chains.cut(),
-    ]
-    return (function* rows(): Generator<Row> {
-      for (const part of parts) yield* part
-    })()
+    )
   }
 
   /**
@@ -91,6 +90,7 @@ export class Ledger {
 
   /** Forgets what ended before `ms` and can never act again, so that memory grows only with what is alive. */
   forgetEndedBefore(ms: number): void {
+    this.forgottenUpTo = Math.max(this.forgottenUpTo, ms)
     this.grants.forgetEndedBefore(ms)
     const { trees } = this.grants
     this.revocations.forgetNamedBefore(ms - longestLifeMs, (kind, target) =>

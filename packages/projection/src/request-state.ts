@@ -1,7 +1,7 @@
 import type { DecodedEvent, EventData, Statement } from '@bailiwick/contracts'
 import { CutMap } from './cut/cut-map.ts'
 import { readRequest, requestRow } from './cut/request-rows.ts'
-import type { Row, RowReaders } from './cut/row.ts'
+import { inTurn, type Row, type RowReaders } from './cut/row.ts'
 import { type RequestEvent, type RequestRecord, requestTransitions } from './request-life.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
@@ -72,7 +72,7 @@ export class RequestState {
   }
 
   /** Its state as it is now, as rows that `rowReaders` take. One cut at a time. */
-  cut(): Iterable<Row> {
+  cut(): IterableIterator<Row> {
     const ids = (records: Iterable<RequestRecord>) => [...records].map(({ id }) => id)
     const requests = this.#cut.begin(this.requests)
     const others: Row[] = [
@@ -81,10 +81,7 @@ export class RequestState {
       ...[...this.enrolments.values()].map((enrolment): Row => ['enrolment', enrolment]),
       ...[...this.stopOrders.values()].map((order): Row => ['stop-order', order]),
     ]
-    return (function* rows(): Generator<Row> {
-      yield* requests
-      yield* others
-    })()
+    return inTurn(requests, others)
   }
 
   get rowReaders(): RowReaders {

@@ -48,8 +48,45 @@ it('refuses a snapshot of a reader whose clock was ahead when it began, since it
     ...place,
     owner,
     monotonic: () => performance.now(),
+    marks: () => projection.marks(),
     cut: () => projection.cut(),
   })
   await keeper[Symbol.asyncDispose]()
   expect(await readOwnSnapshot(place, { owner, bus, now: time.now(), lookbackMs: 9 * 3600_000 })).toBe('too_old')
+})
+
+it('refuses a snapshot of a reader that forgot what still lived, because its clock was ahead for a moment (V9)', async () => {
+  await using installation = await Installation.open()
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'snapshots-'))
+  const place = { path: join(folder.path, 'policy-decision'), key: Buffer.alloc(32, 7) }
+  const { time, bus } = installation
+  const lookbackMs = 9 * 3600_000
+  const keep = async ({ projection }: Awaited<ReturnType<Installation['reader']>>) => {
+    const keeper = new SnapshotKeeper({
+      ...place,
+      owner,
+      monotonic: () => performance.now(),
+      marks: () => projection.marks(),
+      cut: () => projection.cut(),
+    })
+    await keeper[Symbol.asyncDispose]()
+  }
+  const read = () => readOwnSnapshot(place, { owner, bus, now: time.now(), lookbackMs })
+  const reader = await installation.reader(['decisions.v1'])
+  reader.projection.ledger.forgetEndedBefore(time.now() - 3600_000)
+  await keep(reader)
+  const sound = await read()
+  expect(sound).toBeTypeOf('object')
+  reader.projection.ledger.forgetEndedBefore(time.now() + 3600_000)
+  await keep(reader)
+  expect(await read()).toBe('too_old')
+  // The next reader of that state would forget nothing more, and its snapshots are as incomplete.
+  if (typeof sound === 'string') throw new Error(sound)
+  const from = { ...sound, forgottenUpTo: time.now() + 3600_000 }
+  await keep(await installation.reader(['decisions.v1'], { from }))
+  expect(await read()).toBe('too_old')
+  // Once all that could have been forgotten has ended, nothing is missing.
+  time.wall += 3600_001
+  await keep(reader)
+  expect(await read()).toBeTypeOf('object')
 })

@@ -40,13 +40,14 @@ const mostBytes = 2 * 2 ** 30 - 1
 export async function writeSnapshot(
   { path, key }: SnapshotPlace,
   { header, rows }: { header: string; rows: Iterable<Row> },
-  { fs, monotonic }: { fs?: DurableFs | undefined; monotonic: () => number },
+  { fs, monotonic, signal }: { fs?: DurableFs | undefined; monotonic: () => number; signal: AbortSignal },
 ): Promise<{ bytes: number; longestMs: number }> {
   const mac = createHmac('sha256', key)
   const written = { bytes: 0, longestMs: 0 }
   async function* lines(): AsyncGenerator<Uint8Array> {
     let begun = monotonic()
     for (const text of textLines(header, rows)) {
+      signal.throwIfAborted()
       const line = Buffer.from(`${text}\n`)
       mac.update(line)
       written.bytes += line.length

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
+  chownSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -61,7 +62,16 @@ const cutOf = (projection: Projection): Cut => {
 async function keep(cut: Cut, more: Partial<ConstructorParameters<typeof SnapshotKeeper>[0]> = {}): Promise<unknown[]> {
   const errors: unknown[] = []
   const onError = (error: unknown) => void errors.push(error)
-  const keeper = new SnapshotKeeper({ path, key, owner, monotonic, cut: () => cut, onError, ...more })
+  const keeper = new SnapshotKeeper({
+    path,
+    key,
+    owner,
+    monotonic,
+    marks: () => cut.marks,
+    cut: () => cut,
+    onError,
+    ...more,
+  })
   await keeper[Symbol.asyncDispose]()
   return errors
 }
@@ -311,6 +321,13 @@ describe('a snapshot that is not this state’s (V7, V12)', () => {
     expect(await read(installation)).toBe(why)
   })
 
+  it.skipIf(process.geteuid?.() !== 0)('one that belongs to another user is refused before it is read', async () => {
+    const { installation } = await kept()
+    await using _ = installation
+    chownSync(path, 12_345, 12_345)
+    expect(await read(installation)).toBe('unreadable')
+  })
+
   it('one that is ahead of its bus is refused, and one of another history is too (V7)', async () => {
     const { installation, write } = await begun()
     await using _ = installation
@@ -459,6 +476,7 @@ describe('writing a snapshot', () => {
       owner,
       monotonic,
       everyMs: 5,
+      marks: () => projection.marks(),
       cut: () => projection.cut(),
       onWritten: ({ bytes }) => written.push(bytes),
     })

@@ -1,7 +1,7 @@
 import type { Bus } from '@bailiwick/bus'
 import type { ServiceName } from '@bailiwick/contracts'
 import { jcsHash, type Trust } from '@bailiwick/credentials'
-import type { DurableFs } from '@bailiwick/kit'
+import { type DurableFs, removeUnfinished } from '@bailiwick/kit'
 import type { Row } from '@bailiwick/projection'
 import { codeDigest } from './code-digest.ts'
 import { compareHistory, type Marks } from './same-history.ts'
@@ -28,12 +28,14 @@ export interface Cut {
   takenAt: number
   /** ms since the epoch. Of messages that the bus took before this time, the reader used only the chains. */
   since: number
+  /** ms since the epoch. What ended earlier was forgotten. */
+  forgottenUpTo: number
   /** The last message read of each partition, those of the registry included. */
   marks: Marks
   /** The last event that counts, by topic and partition. */
   counted: Record<string, Record<string, { offset: number; id: string }>>
-  /** May be read while the state changes. */
-  rows: Iterable<Row>
+  /** May be read while the state changes. Until they end, or `return` is called, the state keeps what it was. */
+  rows: IterableIterator<Row>
 }
 
 /** A cut that was read from a file. */
@@ -66,6 +68,8 @@ interface Header extends Omit<Cut, 'rows'> {
 const everyMs = 60_000
 /** A snapshot takes at most this part of the time between two. */
 const shareOfTime = 20
+/** The longest time that snapshots delay a stop. One that needs longer is given up, and the file stays as it was. */
+const mostAtStopMs = 3000
 /** How far the clock may have been set back since. */
 const aheadMs = 60_000
 
@@ -96,13 +100,21 @@ export async function readOwnSnapshot(
   if (header.owner !== ownerOf(owner)) return 'other_owner'
   if (header.code !== codeDigest()) return 'other_code'
   if (!(now - lookbackMs < header.takenAt && header.takenAt <= now + aheadMs)) return 'too_old'
-  // Its reader's clock was ahead, so it read too little.
-  if (header.since > now - lookbackMs + aheadMs) return 'too_old'
-  const { takenAt, since, counted } = header
-  const { marks } = header
+  const { takenAt, since, forgottenUpTo, counted, marks } = header
+  // Its reader's clock was ahead, so it read too little, or forgot what still lived.
+  if (since > now - lookbackMs + aheadMs || forgottenUpTo > takenAt) return 'too_old'
   const history = await compareHistory(bus, marks).catch(() => 'unchecked' as const)
   if (history !== 'same') return history
-  return { takenAt, since, counted, marks, rows: () => text.rows() }
+  return { takenAt, since, forgottenUpTo, counted, marks, rows: () => text.rows() }
+}
+
+interface KeeperOptions extends SnapshotOptions {
+  owner: Owner
+  monotonic: () => number
+  /** Of the cut that `cut` would give now. */
+  marks: () => Marks
+  /** undefined at a moment at which there is none. */
+  cut: () => Cut | undefined
 }
 
 /**
@@ -110,15 +122,21 @@ export async function readOwnSnapshot(
  * with everything that was read.
  */
 export class SnapshotKeeper implements AsyncDisposable {
-  readonly #options: SnapshotOptions & { owner: Owner; monotonic: () => number; cut: () => Cut | undefined }
+  readonly #options: KeeperOptions
   readonly #timer: NodeJS.Timeout
+  readonly #stop = new AbortController()
   #writing: Promise<void> | undefined
   #notBefore = 0
   #written: string | undefined
 
-  /** `cut`: undefined at a moment at which there is none. */
-  constructor(options: SnapshotOptions & { owner: Owner; monotonic: () => number; cut: () => Cut | undefined }) {
+  constructor(options: KeeperOptions) {
     this.#options = options
+    // A process that was killed while it wrote leaves a file of a snapshot's size.
+    this.#writing = removeUnfinished(options.path)
+      .catch((error) => options.onError?.(error))
+      .finally(() => {
+        this.#writing = undefined
+      })
     this.#timer = setInterval(() => {
       if (options.monotonic() < this.#notBefore) return
       this.#writing ??= this.#write().finally(() => {
@@ -130,19 +148,21 @@ export class SnapshotKeeper implements AsyncDisposable {
 
   async #write(): Promise<void> {
     const { monotonic, onWritten, onError, fs, owner } = this.#options
+    let cut: Cut | undefined
     try {
+      // Ahead of the cut, which costs memory.
+      const marks = JSON.stringify(this.#options.marks())
+      if (marks === this.#written) return
       const begun = monotonic()
-      const cut = this.#options.cut()
+      cut = this.#options.cut()
       if (cut === undefined) return
       const cutMs = monotonic() - begun
       const { rows, ...at } = cut
-      const marks = JSON.stringify(at.marks)
-      if (marks === this.#written) return
       const header: Header = { code: codeDigest(), owner: ownerOf(owner), ...at }
       const { bytes, longestMs } = await writeSnapshot(
         this.#options,
         { header: JSON.stringify(header), rows },
-        { fs, monotonic },
+        { fs, monotonic, signal: this.#stop.signal },
       )
       this.#written = marks
       const tookMs = monotonic() - begun
@@ -150,12 +170,16 @@ export class SnapshotKeeper implements AsyncDisposable {
       onWritten?.({ bytes, tookMs, longestMs: Math.max(cutMs, longestMs) })
     } catch (error) {
       onError?.(error)
+    } finally {
+      cut?.rows.return?.()
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
+    const late = setTimeout(() => this.#stop.abort(), mostAtStopMs)
     await this.#writing
-    await this.#write()
+    if (!this.#stop.signal.aborted) await this.#write()
+    clearTimeout(late)
   }
 }

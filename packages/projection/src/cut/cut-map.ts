@@ -1,4 +1,4 @@
-import type { Row } from './row.ts'
+import { endedBy, type Row } from './row.ts'
 
 /**
  * Lets a map's values change while a cut of them is being written: each is written as it was when the cut was made. The state calls `before`
@@ -16,24 +16,23 @@ export class CutMap<V> {
     this.#rowsOf = rowsOf
   }
 
-  /** Begins a cut of the map as it is now; an earlier one that was not written to its end is given up. */
-  begin(map: ReadonlyMap<string, V>): Iterable<Row> {
+  /** Begins a cut of the map as it is now; an earlier one that was not written to its end is given up. `return` gives this one up. */
+  begin(map: ReadonlyMap<string, V>): IterableIterator<Row> {
     this.#kept.clear()
     const left = new Map(map)
     this.#left = left
-    return this.#rows(left)
+    return endedBy(this.#rows(left), () => {
+      left.clear()
+      if (this.#left === left) this.#kept.clear()
+    })
   }
 
   *#rows(left: Map<string, V>): Generator<Row> {
-    try {
-      for (const [key, value] of left) {
-        const rows = this.#kept.get(key) ?? this.#rowsOf(key, value)
-        this.#kept.delete(key)
-        left.delete(key)
-        yield* rows
-      }
-    } finally {
-      left.clear()
+    for (const [key, value] of left) {
+      const rows = this.#kept.get(key) ?? this.#rowsOf(key, value)
+      this.#kept.delete(key)
+      left.delete(key)
+      yield* rows
     }
   }
 

@@ -3,6 +3,40 @@ import { ServiceError } from '@bailiwick/errors'
 /** One line of a cut: the kind of thing, then its columns. JSON: `null` where there is no value, amounts as decimal digits. */
 export type Row = readonly [kind: string, ...columns: unknown[]]
 
+/**
+ * The parts, one after the other. `return` ends every part, also one that was not begun. Each part must do the same: a generator that was
+ * never begun runs no `finally`.
+ */
+export function inTurn(...parts: readonly Iterable<Row>[]): IterableIterator<Row> {
+  const iterators = parts.map((part) => part[Symbol.iterator]())
+  const rows = (function* rows(): Generator<Row> {
+    for (const iterator of iterators)
+      for (let next = iterator.next(); !next.done; next = iterator.next()) yield next.value
+  })()
+  return endedBy(rows, () => {
+    for (const iterator of iterators) iterator.return?.()
+  })
+}
+
+/** The rows. `end` is called when they end, and on `return`, also if no row was read. */
+export function endedBy(rows: Iterator<Row>, end: () => void): IterableIterator<Row> {
+  return {
+    next() {
+      const next = rows.next()
+      if (next.done) end()
+      return next
+    },
+    return() {
+      rows.return?.()
+      end()
+      return { done: true, value: undefined }
+    },
+    [Symbol.iterator]() {
+      return this
+    },
+  }
+}
+
 /** The reader of each kind of row, in the order in which the rows were given. */
 export type RowReaders = Readonly<Record<string, (columns: Columns) => void>>
 
