@@ -44,6 +44,7 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
     'mcp reports -- npx -y @modelcontextprotocol/server-filesystem /srv/reports',
   ],
   'gateway diff': ['billing', 'billing --propose --wait'],
+  'gateway inventory': ['', '--days 30 --look ~/projects'],
   'gateway operations': ['openapi.yaml'],
   'gateway pin': ['billing --config gateway.yaml'],
   status: ['', '--json'],

@@ -31,6 +31,9 @@ export const gatewayOperations = join(repository, 'services/gateway/src/openapi'
 /** `bailiwick gateway add` and `diff`: reads a server of tools, as the gateway would. */
 export const gatewayPlan = join(repository, 'services/gateway/src/add', main)
 
+/** `bailiwick gateway inventory` */
+export const gatewayInventory = join(repository, 'services/gateway/src/inventory', main)
+
 /** `bailiwick dev`: standalone with a software approver. */
 export const devMain = join(repository, 'services/standalone/src/dev', main)
 

@@ -21,6 +21,10 @@ export function secretInUrl(url: URL): string | undefined {
   return found
 }
 
+/** Whether the text of a header field or a variable is a secret that is written out, as far as its name or form tells. */
+export const secretInField = (name: string, text: string): boolean =>
+  text !== '' && (isSecretName(name) || /^(?:cookie|authorization)$/i.test(name) || secretValue.test(text))
+
 /** The place in a command of an argument that holds a secret: every user of the machine can read it, and it is part of the manifest. */
 export function secretInCommand(command: readonly string[]): number | undefined {
   const found = command.findIndex((argument, n) => holdsSecret(argument, n === 0 ? undefined : command[n - 1]))

@@ -4,6 +4,7 @@ import type { ExitCode, Io } from '../io.ts'
 import { gatewayOperations, gatewayPin } from '../repository.ts'
 import { gatewayAddCommand } from './gateway-add.ts'
 import { gatewayDiffCommand } from './gateway-diff.ts'
+import { gatewayInventoryCommand } from './gateway-inventory.ts'
 
 interface PinOptions {
   config: string
@@ -20,6 +21,7 @@ export function gatewayCommand(program: Command, io: Io, done: (code: ExitCode) 
     )
   gatewayAddCommand(gateway, io, done)
   gatewayDiffCommand(gateway, io, done)
+  gatewayInventoryCommand(gateway, io, done)
   gateway
     .command('pin')
     .summary('print the registry entry of an MCP server, an API or a model provider')
