@@ -150,7 +150,7 @@ describe('the seconds of connections', () => {
     await roleless()
   })
 
-  it('are gone once they were used, whatever ended the connection (V9)', async () => {
+  it('are gone once the connection has lasted for them (V9)', async () => {
     const attacker = await withSeconds('3')
     const only = await attacker.connect()
     expect(only.status).toBe(101)

@@ -24,7 +24,7 @@ const [first, second] = ['upstream-key-of-november', 'upstream-key-of-december']
 const secretFile = (name: string) => join(folder, name)
 const write = (name: string, value: string) => writeFileSync(secretFile(name), `${value}\n`, { mode: 0o600 })
 
-/** Answers those who have one of its keys; `/stream` until its client leaves. */
+/** An API that answers requests with one of its keys; `/stream` until its client leaves. */
 class KeyedApi {
   readonly keys = new Set([first])
   /** The keys that its requests had. */
