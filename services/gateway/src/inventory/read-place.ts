@@ -10,7 +10,7 @@ const mostFiles = 20_000
 export type WhyNot = 'not_readable' | 'not_a_file' | 'only_its_beginning' | 'too_many_files' | 'does_not_exist'
 
 /**
- * The content of a file, up to a bound. Undefined if there is none. Waits for no pipe and reads no device, whatever stands there.
+ * The content of a file, up to a bound. Undefined if there is none. Waits for no pipe and reads no device that stands in its place.
  */
 export async function readPlace(path: string): Promise<{ bytes: Buffer; why?: WhyNot } | { why: WhyNot } | undefined> {
   let file: FileHandle
