@@ -10,6 +10,7 @@ import {
   thumbprint,
 } from './jwk.ts'
 import type { Purpose } from './kinds.ts'
+import { KnownSignatures } from './known-signatures.ts'
 
 /** The purposes whose keys are JWKs: all except the log's, which `tlog` owns. */
 export type KeyPurpose = Exclude<Purpose, 'log'>
@@ -37,6 +38,9 @@ export interface VerifyingKey<P extends KeyPurpose = KeyPurpose> {
 /** Private halves by signing key, so that no serialisation of a key can show one (V17). */
 const privateHalves = new WeakMap<SigningKey, KeyObject>()
 
+/** In a process with several services, each of them reads the same events. Pure: a memo, not state. */
+const signatures = new KnownSignatures()
+
 /** Only agents choose their own keys; all our keys are ES256, which verifies faster. */
 function algorithmAllowed(purpose: Purpose, alg: Algorithm): boolean {
   return alg === 'ES256' || purpose === 'agent'
@@ -60,12 +64,17 @@ export function importPrivateKey<P extends KeyPurpose>(purpose: P, jwk: unknown)
   const alg = algorithmOf(publicJwk)
   const half = attempt(() => createPrivateKey({ key: { ...parsed }, format: 'jwk' }))
   if (half === undefined || !algorithmAllowed(purpose, alg)) return undefined
+  const kid = thumbprint(publicJwk)
   const key: SigningKey<P> = {
     purpose,
-    kid: thumbprint(publicJwk),
+    kid,
     alg,
     publicJwk,
-    sign: (data) => sign(digest[alg], data, { key: half, dsaEncoding: 'ieee-p1363' }),
+    sign(data) {
+      const signature = sign(digest[alg], data, { key: half, dsaEncoding: 'ieee-p1363' })
+      signatures.add(kid, data, signature)
+      return signature
+    },
   }
   privateHalves.set(key, half)
   return key
@@ -107,7 +116,12 @@ export function verifyingKey<P extends KeyPurpose>(purpose: P, jwk: unknown): Ve
     kid,
     alg,
     jwk: parsed,
-    verify: (data, signature) => verify(digest[alg], data, { key: half, dsaEncoding: 'ieee-p1363' }, signature),
+    verify(data, signature) {
+      if (signatures.has(kid, data, signature)) return true
+      const isValid = verify(digest[alg], data, { key: half, dsaEncoding: 'ieee-p1363' }, signature)
+      if (isValid) signatures.add(kid, data, signature)
+      return isValid
+    },
   }
 }
 
@@ -119,9 +133,14 @@ export function verifyAside(
 ): Promise<boolean> {
   const half = publicHalf(kid, jwk)
   if (half === undefined) return Promise.resolve(false)
+  if (signatures.has(kid, data, signature)) return Promise.resolve(true)
   const key = { key: half, dsaEncoding: 'ieee-p1363' as const }
   return new Promise((resolve) => {
-    verify(digest[alg], data, key, signature, (error, isValid) => resolve(error === null && isValid))
+    verify(digest[alg], data, key, signature, (error, isValid) => {
+      const isGood = error === null && isValid
+      if (isGood) signatures.add(kid, data, signature)
+      resolve(isGood)
+    })
   })
 }
 
