@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { after, withDeadline } from './deadline.ts'
+import { abortedAfter, after, withDeadline } from './deadline.ts'
 
 const never = new Promise<never>(() => {})
 
@@ -17,6 +17,18 @@ it('waits, and not longer than until its signal is aborted', async () => {
 it('refuses a wait that a timer would turn into none', async () => {
   await expect(after(Number.POSITIVE_INFINITY)).rejects.toThrow(RangeError)
   await expect(after(Number.NaN)).rejects.toThrow(RangeError)
+})
+
+it('aborts when the time is over, unless the work was over before', async () => {
+  using late = abortedAfter(5)
+  let signal = late.signal
+  {
+    using done = abortedAfter(5)
+    signal = done.signal
+  }
+  await expect(after(60_000, late.signal)).rejects.toMatchObject({ name: 'TimeoutError' })
+  await after(10)
+  expect([late.signal.aborted, signal.aborted]).toEqual([true, false])
 })
 
 it('gives what comes in time, and the error of what fails in time', async () => {

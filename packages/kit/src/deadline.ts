@@ -28,6 +28,16 @@ export function after(ms: number, signal?: AbortSignal): Promise<void> {
 }
 
 /**
+ * A signal that is aborted after `ms` of real time, unless it is disposed of before. One of `AbortSignal.timeout` keeps everything that
+ * listens to it for all of its time, and then makes an error, although the work is long done.
+ */
+export function abortedAfter(ms: number): Disposable & { readonly signal: AbortSignal } {
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(new DOMException('too late', 'TimeoutError')), Math.max(0, ms)).unref()
+  return { signal: late.signal, [Symbol.dispose]: () => clearTimeout(timer) }
+}
+
+/**
  * Settles as `promise` does, or throws ServiceError(`code`) once `ms` of real time have passed. The work behind the promise is not
  * stopped, and its outcome is then ignored. Its writes may still happen.
  */

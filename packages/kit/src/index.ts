@@ -1,6 +1,6 @@
 export { answerTo, unlessAborted } from './answer-to.ts'
 export { type Clock, systemClock, type TestClock, testClock } from './clock.ts'
-export { after, withDeadline } from './deadline.ts'
+export { abortedAfter, after, withDeadline } from './deadline.ts'
 export {
   type DurableFs,
   type DurableHandle,

@@ -1,6 +1,6 @@
 import { mostOutcomes, outcomeResultsSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { after } from '@bailiwick/kit'
+import { abortedAfter, after } from '@bailiwick/kit'
 
 export interface EvidenceClientOptions {
   /** Evidence's public URL, without a slash at the end. */
@@ -53,11 +53,12 @@ export class EvidenceClient implements AsyncDisposable {
     for (const pauseMs of pausesMs) {
       if (pauseMs > 0) await after(pauseMs, this.#stop.signal).catch(() => undefined)
       if (pauseMs > 0 && this.#stop.signal.aborted) break
+      using late = abortedAfter(timeoutMs)
       try {
         const response = await fetch(`${evidenceUrl}/log/outcomes`, {
           method: 'POST',
           redirect: 'error',
-          signal: AbortSignal.timeout(timeoutMs),
+          signal: late.signal,
           headers: { 'content-type': 'application/json' },
           body,
         })

@@ -1,7 +1,7 @@
 import { parseStrictJson } from '@bailiwick/contracts'
 import { type SigningKey, signCallerAssertion } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { after } from '@bailiwick/kit'
+import { abortedAfter, after } from '@bailiwick/kit'
 import { encodeRandom } from './random-text.ts'
 
 export interface PdpClientOptions {
@@ -58,18 +58,14 @@ export class PdpClient {
   }
 
   /** Throws `pdp_unavailable` if there is no usable answer: a refused connection, a timeout, a body that is not strict JSON. */
-  async call(
-    method: 'GET' | 'POST',
-    path: string,
-    body?: object,
-    signal = AbortSignal.timeout(this.#options.timeoutMs),
-  ): Promise<PdpAnswer> {
-    const { fetch, pdpUrl } = this.#options
+  async call(method: 'GET' | 'POST', path: string, body?: object, signal?: AbortSignal): Promise<PdpAnswer> {
+    const { fetch, pdpUrl, timeoutMs } = this.#options
+    using late = signal === undefined ? abortedAfter(timeoutMs) : undefined
     try {
       const response = await fetch(`${pdpUrl}${path}`, {
         method,
         redirect: 'manual',
-        signal,
+        signal: signal ?? late?.signal ?? null,
         headers: {
           accept: 'application/json',
           ...(body ? { authorization: `Bearer ${this.#currentAssertion()}`, 'content-type': 'application/json' } : {}),
@@ -92,7 +88,8 @@ export class PdpClient {
    * may be repeated because the PDP gives the same call the same answer.
    */
   async callAgain(method: 'GET' | 'POST', path: string, body: object): Promise<PdpAnswer> {
-    const deadline = AbortSignal.timeout(this.#options.timeoutMs)
+    using late = abortedAfter(this.#options.timeoutMs)
+    const deadline = late.signal
     for (const pauseMs of againAfterMs) {
       try {
         return await this.call(method, path, body, deadline)
@@ -101,7 +98,7 @@ export class PdpClient {
         await after(pauseMs, deadline).catch(() => undefined)
       }
     }
-    return this.call(method, path, body, deadline)
+    return await this.call(method, path, body, deadline)
   }
 
   /** Reports the first answer in which the PDP does not know this enforcement point: its key was changed, or it is no longer registered. */
