@@ -5,7 +5,7 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import { outcomeHash, signOutcome } from '@bailiwick/credentials'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { EnforcementPoint } from './enforcement-point.ts'
-import { fileOutcomeStore, memoryOutcomeStore, type OutcomeStore } from './outcome-store.ts'
+import { fileOutcomeStore, memoryOutcomeStore, type OutcomeState, type OutcomeStore } from './outcome-store.ts'
 import { OutcomeReporter, type OutcomeReporterOptions } from './outcomes.ts'
 import { aCall, anOutcome, aPoint, FakePdp, numberOf, outcomeKey } from './pdp.fixture.ts'
 
@@ -180,6 +180,31 @@ describe('outcomes', () => {
     expect(durable).toEqual([true, true, true])
   })
 
+  it('of a steady load gather before they are saved and sent, and the first of all does not wait', async () => {
+    const lists: number[] = []
+    const pdp = {
+      async call(_method: string, _path: string, body: { outcome?: string; outcomes?: string[] }) {
+        lists.push(body.outcomes?.length ?? 1)
+        return { status: body.outcomes ? 200 : 204, body: { results: body.outcomes?.map(() => ({ status: 204 })) } }
+      },
+    }
+    let saves = 0
+    const store = memoryOutcomeStore()
+    const counted = { ...store, save: (state: OutcomeState) => store.save(state).finally(() => saves++) }
+    const reporter = await reporterTo(pdp, { store: counted })
+    reporter.report(said)
+    await setTimeout(5)
+    expect(lists).toEqual([1])
+    for (let n = 0; n < 8; n++) {
+      reporter.report(said)
+      await setTimeout(2)
+    }
+    await reporter.delivered()
+    expect(lists).toEqual([1, 8])
+    expect(saves).toBeLessThan(5)
+    await reporter[Symbol.asyncDispose]()
+  })
+
   it('stay here while the store cannot be written, and go out when it can', async () => {
     await using pdp = await FakePdp.start()
     const real = memoryOutcomeStore()
@@ -223,8 +248,9 @@ describe('outcomes', () => {
     await turns(1)
     ;[saves, broken] = [0, true]
     reporter.report(said)
+    await setTimeout(100)
     await turns(100)
-    // Each save is followed by a pause of 50 ms or more.
+    // Before each save, and after it, comes a pause of 50 ms or more.
     expect(saves).toBeGreaterThan(0)
     expect(saves).toBeLessThan(20)
     broken = false

@@ -1,6 +1,6 @@
 import { type Outcome, outcomeHash, type SigningKey, signOutcome } from '@bailiwick/credentials'
 import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
-import { after, withResolvers } from '@bailiwick/kit'
+import { after, systemClock, withResolvers } from '@bailiwick/kit'
 import { deliverOutcomes, isRefusal, type OutcomeAnswer } from './deliver-outcomes.ts'
 import type { EvidenceClient } from './evidence-client.ts'
 import type { OutcomeState, OutcomeStore } from './outcome-store.ts'
@@ -38,6 +38,11 @@ const firstPauseMs = 50
 /** If the PDP still does not know a decision after this long, the decision was never its own, and must not hold up the others. */
 const unknownForMs = 60_000
 const graceMs = 2000
+/**
+ * The least time between the starts of two saves, in ms. The first outcome after a rest is saved and sent at once, and those of a steady load
+ * gather: each save costs two flushes here, and each list costs flushes of the decision point and of evidence.
+ */
+const gatherMs = 50
 /** The most requests in flight, and how many outcomes must wait before a second one is sent. Fewer outcomes wait for the next request. */
 const [mostInFlight, fewest] = [4, 16]
 
@@ -58,6 +63,8 @@ export class OutcomeReporter implements AsyncDisposable {
   #previous: string | undefined
   #running: Promise<void> | undefined
   #inFlight = 0
+  /** When signed outcomes were last saved, by a clock that never goes back, in ms. */
+  #savedAt = Number.NEGATIVE_INFINITY
   /** The next pause while the PDP as a whole does not answer, and whether a pause runs now. */
   #pauseMs = firstPauseMs
   #pausing: Promise<void> | undefined
@@ -140,7 +147,12 @@ export class OutcomeReporter implements AsyncDisposable {
   async #deliverAll(): Promise<void> {
     const stopped = this.#stop.signal
     while (this.#inFlight > 0 || (this.#pending.size > 0 && !stopped.aborted)) {
-      if (this.#savedSequence < this.#sequence && !stopped.aborted && !(await this.#trySave())) continue
+      if (this.#savedSequence < this.#sequence && !stopped.aborted) {
+        const gatherFor = this.#savedAt + gatherMs - systemClock.monotonic()
+        if (gatherFor > 0) await after(gatherFor, stopped).catch(() => undefined)
+        this.#savedAt = systemClock.monotonic()
+        if (!(await this.#trySave())) continue
+      }
       const change = this.#change.promise
       this.#send()
       const isSaved = this.#savedSequence === this.#sequence || stopped.aborted
