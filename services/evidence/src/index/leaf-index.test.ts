@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { type Term, termOf } from '@bailiwick/contracts'
 import { outcomeHash } from '@bailiwick/credentials'
 import { systemClock } from '@bailiwick/kit'
@@ -315,6 +317,26 @@ it('lets others have their turn while it adds many leaves', async () => {
   await adding
   expect(index.size).toBe(100)
   expect(found(index, 'type grant.expired')).toHaveLength(100)
+})
+
+it('rejects what it cannot write, and ends in order, when the disk fails (V13)', async () => {
+  using folder = new LogFolder()
+  const child = new URL('./failing-disk-child.ts', import.meta.url).pathname
+  // 400 blocks of 512 bytes (1,024 in some shells): a write beyond fails, as on a full disk.
+  const script = 'ulimit -f 400; exec "$0" "$@"'
+  const args = ['-c', script, process.execPath, child, join(folder.dir, 'index')]
+  const { stdout } = await promisify(execFile)('sh', args, { timeout: 20_000 })
+  expect(
+    Object.assign(
+      {},
+      ...stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ),
+  ).toEqual({
+    ...{ failed: true, size: true, end: 'orderly' },
+  })
 })
 
 it('reads only so much of what one agent touched, however many things it asked for (V18)', async () => {

@@ -27,7 +27,7 @@ import { everyLeaf } from './terms.ts'
 /** Leaves of one transaction while the index catches up. */
 const caughtUpAtOnce = 4096
 /** Other work may wait for this thread, so a batch is split into this many transactions if each then has at least this many leaves. */
-const [mostTurns, fewestAtOnce] = [16, 32]
+const [mostTurns, fewestAtOnce] = [16, 16]
 
 /**
  * Finds leaves: by their hash, by event id, by their content and time. The index is built from the log, and rebuilt from it whenever the
@@ -36,7 +36,7 @@ const [mostTurns, fewestAtOnce] = [16, 32]
 export class LeafIndex implements AsyncDisposable {
   readonly #db: RootDatabase<Value, Key>
   readonly #facts: TreeFacts
-  /** What many leaves of one transaction change, by the key's text: each value is written once, at the end. */
+  /** What the leaves of one transaction change, by the key's text, until it is committed. */
   readonly #changed = new Map<string, readonly [key: Key, value: Value]>()
   readonly #values: Values = {
     get: (key) => this.#changed.get(key.join(' '))?.[1] ?? this.#db.get(key),
@@ -61,8 +61,8 @@ export class LeafIndex implements AsyncDisposable {
 
   /** Opens the index in `dir` and brings it up to `head`. */
   static async open(dir: string, storage: Pick<LogStorage, 'read'>, head: TreeHead): Promise<LeafIndex> {
-    // A commit is atomic at once and durable soon: what a power cut takes back is indexed again.
-    const db = open<Value, Key>({ path: dir, overlappingSync: true })
+    // As on the bus: with other settings, lmdb does not report a commit that failed, or never closes after it.
+    const db = open<Value, Key>({ path: dir, overlappingSync: false, eventTurnBatching: false })
     const index = new LeafIndex(db, 0)
     if (!(await index.#fits(storage, head))) db.clearSync()
     index.#size = index.#meta()?.size ?? 0
@@ -71,7 +71,7 @@ export class LeafIndex implements AsyncDisposable {
     for await (const { bytes } of entriesOf(storage, index.#size, head.size)) {
       leaves.push(bytes)
       if (leaves.length < caughtUpAtOnce) continue
-      index.#apply(leaves)
+      await index.#apply(leaves)
       leaves = []
     }
     await index.add(leaves, head)
@@ -79,17 +79,17 @@ export class LeafIndex implements AsyncDisposable {
   }
 
   /**
-   * Adds the newest leaves, in order. They can be found when this resolves. Rejects if they cannot be written. Decisions may be made on the same
-   * thread, so they get their turn in between.
+   * Adds the newest leaves, in order. They can be found when this resolves. Rejects if they cannot be written. One call at a time. Decisions may
+   * be made on the same thread, so another thread commits, and they get their turn in between.
    */
   async add(leaves: readonly Uint8Array[], head: TreeHead): Promise<void> {
     const atOnce = Math.max(fewestAtOnce, Math.ceil(leaves.length / mostTurns))
     let at = 0
     for (; leaves.length - at > atOnce; at += atOnce) {
-      this.#apply(leaves.slice(at, at + atOnce))
+      await this.#apply(leaves.slice(at, at + atOnce))
       await nextTurn()
     }
-    this.#apply(leaves.slice(at), head)
+    await this.#apply(leaves.slice(at), head)
     this.#whole = this.#size
   }
 
@@ -110,12 +110,12 @@ export class LeafIndex implements AsyncDisposable {
 
   /** The leaf that brought a thing into being: the first to claim it, regardless of the time that it states. */
   beginningOf(thing: string): number | undefined {
-    return this.#db.get(['beginning', keyOf(thing)]) as number | undefined
+    return this.#values.get(['beginning', keyOf(thing)]) as number | undefined
   }
 
   /** Whether the leaf lost its place to another writer's event: it is in the log, but no reader gives it an effect (DESIGN §5). */
   isVoid(index: number): boolean {
-    return this.#db.doesExist(['void', index])
+    return this.#has(['void', index])
   }
 
   /** The newest leaves that a query matches, by the time that their events state. */
@@ -155,10 +155,14 @@ export class LeafIndex implements AsyncDisposable {
     return this.#db.doesExist(['told', keyOf(name)])
   }
 
-  /** All leaves with this id, oldest first; read lazily. */
-  #leavesNaming(id: string) {
+  /** All leaves with this id, also those of the transaction under way, in any order. */
+  #leavesNaming(id: string): { key: Key; value: Value }[] {
     const hash = keyOf(termOf('id', id))
-    return this.#db.getRange({ start: ['term', hash, 0, 0], end: ['term', hash, Number.MAX_SAFE_INTEGER, 0] })
+    const end: Key = ['term', hash, Number.MAX_SAFE_INTEGER, 0]
+    const known = [...this.#db.getRange({ start: ['term', hash, 0, 0], end })]
+    for (const [key, value] of this.#changed.values())
+      if (key[0] === 'term' && key[1] === hash) known.push({ key, value })
+    return known
   }
 
   /** The chain of the events that the log has from this producer (`source`). */
@@ -183,33 +187,41 @@ export class LeafIndex implements AsyncDisposable {
 
   /** The hash of the first outcome that the log has under this number of an instance. */
   outcomeUnder(name: string, sequence: number): string | undefined {
-    return this.#db.get(['outcome', keyOf(`${name} ${sequence}`)]) as string | undefined
+    return this.#values.get(['outcome', keyOf(`${name} ${sequence}`)]) as string | undefined
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#db.close()
   }
 
-  /** Only a synchronous transaction reports a failed commit: with others lmdb leaves the promise pending, and ends the process. */
-  #apply(leaves: readonly Uint8Array[], head?: TreeHead): void {
+  /** One transaction. Its values are gathered here, and written and committed in another thread: that takes milliseconds. */
+  async #apply(leaves: readonly Uint8Array[], head?: TreeHead): Promise<void> {
     const begin = this.#size
     try {
-      this.#db.transactionSync(() => {
-        for (const [at, bytes] of leaves.entries()) this.#put(begin + at, leafHash(bytes), leafFacts(bytes))
+      for (const [at, bytes] of leaves.entries()) this.#put(begin + at, leafHash(bytes), leafFacts(bytes))
+      if (head) this.#mark(head)
+      const committed = this.#db.batch(() => {
         for (const [key, value] of this.#changed.values()) this.#db.put(key, value)
-        if (head) this.#mark(head)
       })
+      committed.catch(({ commitError }: { commitError?: Promise<unknown> }) => {
+        commitError?.catch(() => undefined) // lmdb rejects a second promise with the reason, which has no other observer
+      })
+      if (!(await committed)) throw new Error('the commit was refused')
     } finally {
       this.#changed.clear()
     }
     this.#size += leaves.length
   }
 
+  #has(key: Key): boolean {
+    return this.#changed.has(key.join(' ')) || this.#db.doesExist(key)
+  }
+
   #put(index: number, hash: Uint8Array, facts: LeafFacts): void {
     const { eventId, type, source, numbered, outcome, tells, at, terms, lineage, claim, answers, touches } = facts
     const leaf: Key = ['leaf', encodeBase64url(hash)]
     // A start after a crash may add a leaf again that the index has already.
-    if (!this.#db.doesExist(leaf)) {
+    if (!this.#has(leaf)) {
       if (claim !== undefined) this.#race(index, claim)
       if (!this.isVoid(index)) countAnswers(this.#values, at, answers)
       if (!this.isVoid(index)) for (const touch of touches) countTouch(this.#values, at, touch)
@@ -221,7 +233,7 @@ export class LeafIndex implements AsyncDisposable {
     if (tells !== undefined) this.#first(['told', keyOf(tells)], index)
     const inherited = new Set(lineage.from.flatMap((thing) => this.#passedBy(thing)))
     for (const term of new Set([...inherited, ...[everyLeaf, ...terms].map(keyOf)]))
-      this.#db.put(['term', term, at, index], type)
+      this.#values.put(['term', term, at, index], type)
     if (lineage.begins !== undefined && !this.isVoid(index)) this.#first(['beginning', keyOf(lineage.begins)], index)
     // An event that claims a thing that already exists has no effect, here as everywhere.
     if (lineage.begins !== undefined && this.beginningOf(lineage.begins) === index) this.#pass(facts, inherited)
@@ -234,9 +246,9 @@ export class LeafIndex implements AsyncDisposable {
     if (under === hash) return
     if (under !== undefined) {
       const doubled = { point, instance, decisionId, sequence, hash }
-      this.#db.put(['doubled', keyOf(hash)], doubled)
+      this.#values.put(['doubled', keyOf(hash)], doubled)
       this.#doubled.set(hash, doubled)
-    } else this.#db.put(['outcome', keyOf(`${name} ${sequence}`)], hash)
+    } else this.#values.put(['outcome', keyOf(`${name} ${sequence}`)], hash)
     const before = this.outcomeChainOf(name)
     const known = 'last' in before ? (before as OutcomeChain).last : undefined
     const own: OutcomeChain['last'] = answered === undefined ? [sequence, hash] : [answered, undefined]
@@ -262,33 +274,33 @@ export class LeafIndex implements AsyncDisposable {
     const key: Key = ['order', keyOf(claim.name)]
     const { isLost, order } = race(claim, this.#values.get(key) as Order | undefined, this.#facts)
     if (order !== undefined) this.#values.put(key, order)
-    if (isLost) this.#db.put(['void', index], 1)
+    if (isLost) this.#values.put(['void', index], 1)
   }
 
   #pass({ lineage: { passes } }: LeafFacts, inherited: ReadonlySet<string>): void {
     if (passes === undefined) return
     const more = passes.inherited ? inherited : []
     const passed = new Set([...this.#passedBy(passes.of), ...more, ...passes.terms.map(keyOf)])
-    this.#db.put(['passed', keyOf(passes.of)], [...passed])
+    this.#values.put(['passed', keyOf(passes.of)], [...passed])
     if (passes.inherited) this.#passToEarlier(passes.of, passed)
   }
 
   #passedBy(thing: string): string[] {
-    return (this.#db.get(['passed', keyOf(thing)]) as string[] | undefined) ?? []
+    return (this.#values.get(['passed', keyOf(thing)]) as string[] | undefined) ?? []
   }
 
   /** Topics enter the log in parallel: an action under a grant may come before the grant, which names the approvers. */
   #passToEarlier(thing: string, passed: Iterable<string>): void {
-    for (const { key, value } of [...this.#leavesNaming(thing)])
-      for (const term of passed) this.#db.put(['term', term, Number(key[2]), Number(key[3])], value)
+    for (const { key, value } of this.#leavesNaming(thing))
+      for (const term of passed) this.#values.put(['term', term, Number(key[2]), Number(key[3])], value)
   }
 
   #first(key: Key, index: number): void {
-    if (!this.#db.doesExist(key)) this.#db.put(key, index)
+    if (!this.#has(key)) this.#values.put(key, index)
   }
 
   #mark({ size, root }: TreeHead): void {
-    this.#db.put(['meta'], { format, size, root: encodeBase64url(root) })
+    this.#values.put(['meta'], { format, size, root: encodeBase64url(root) })
   }
 
   #meta(): Meta | undefined {
