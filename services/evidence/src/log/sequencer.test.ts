@@ -204,6 +204,30 @@ it('writes at once while nothing comes but answers to answers, and paces what st
   expect(await Promise.race([streamed, next, after(100).then(() => 'waits')])).toBe('waits')
 })
 
+it('gathers a few leaves that come soon after others, and lets many wait for nothing', async () => {
+  using folder = new LogFolder()
+  let entered = 0
+  const plan = ({ method }: StorageWrite) => {
+    if (method === 'enter') entered++
+    return undefined
+  }
+  await using it = await aSequencer(folder, { plan }, { paceMs: 500 })
+  await it.sequencer.add(event(0), place(0))
+  const began = systemClock.monotonic()
+  await Promise.all(
+    [1, 2, 3, 4].map(async (n) => {
+      await after(4 * n)
+      await it.sequencer.add(event(n), place(n))
+    }),
+  )
+  expect([entered, systemClock.monotonic() - began < 400]).toEqual([2, true])
+  const many = Array.from({ length: 64 }, (_, n) => it.sequencer.add(event(100 + n), place(100 + n)))
+  await new Promise(setImmediate)
+  await new Promise(setImmediate)
+  expect(entered).toBe(3)
+  await Promise.all(many)
+})
+
 it('writes all that was added before it ends', async () => {
   using folder = new LogFolder()
   {

@@ -21,7 +21,7 @@ export interface SequencerOptions {
   /** The log can no longer be written: the process must stop, and recover at its start. */
   onFatal: (error: unknown) => void
   onPublished?: (checkpoint: Published, leaves: number) => void
-  /** The time between the starts of two batches while more keeps coming, and the longest rest between publications. In ms; at most 500. */
+  /** The time between the starts of two batches while more keeps coming, and the rest between publications. In ms; at most 500. */
   paceMs?: number
   /** How many leaves may wait, over all partitions. */
   maxWaiting?: number
@@ -43,8 +43,8 @@ const aTurn = () => new Promise(setImmediate)
 const batchLeaves = 8192
 /** How many leaves may be entered before the tree, readers and the index have them. Beyond that the log waits for them. */
 const mostUnpublished = 2 * batchLeaves
-/** The rest before the next publication, as a multiple of the time that the last one took, up to the pace. */
-const restFactor = 3
+/** Fewer leaves than this wait for others until so many ms after the last batch began: a batch costs a flush here, and one of the bus. */
+const [few, gatherMs] = [64, 50]
 /** How many bytes may wait, over all partitions. */
 const maxWaitingBytes = 128 * 1024 * 1024
 
@@ -52,8 +52,8 @@ const maxWaitingBytes = 128 * 1024 * 1024
  * Gives each distinct event exactly one leaf (V2). An event that is in the log or on its way keeps its index, however often it is delivered
  * and however its signature is spelled. Leaves are entered in batches. Each batch costs one flush and is answered after it. Later the
  * entered leaves become part of the tree and are published, which costs a dozen flushes, regardless of their number. A leaf that finds the
- * log at rest is entered and published at once. Publications rest in between, since others need the disk. While events arrive that are not
- * sent in response to an answer, batches are paced too.
+ * log at rest is entered and published at once. Publications rest in between, since others need the disk and the processor. A few leaves that
+ * come soon after others gather. While events arrive that are not sent in response to an answer, batches are paced too.
  */
 export class Sequencer implements AsyncDisposable {
   readonly #options: SequencerOptions & typeof defaults
@@ -191,8 +191,9 @@ export class Sequencer implements AsyncDisposable {
 
   async #pace(): Promise<void> {
     const { monotonic, paceMs } = this.#options
-    if (!this.#streaming || this.#stopping || this.#waiting.length >= batchLeaves) return
-    await after(this.#lastBegan + paceMs - monotonic(), this.#hurry.signal).catch(() => undefined)
+    if (this.#stopping || this.#waiting.length >= (this.#streaming ? batchLeaves : few)) return
+    const ms = this.#streaming ? paceMs : Math.min(gatherMs, paceMs)
+    await after(this.#lastBegan + ms - monotonic(), this.#hurry.signal).catch(() => undefined)
   }
 
   async #writeBatch(): Promise<void> {
@@ -221,10 +222,9 @@ export class Sequencer implements AsyncDisposable {
 
   /** Publishes entered leaves, as often as the disk, readers and the index can follow. */
   async #publish(): Promise<void> {
-    const { log, index, monotonic, onPublished } = this.#options
+    const { log, index, onPublished } = this.#options
     try {
       while (this.#unpublished.length > 0) {
-        const began = monotonic()
         const published = await log.publish()
         const batch = this.#unpublished.splice(0, published.size - index.size)
         onPublished?.(published, batch.length)
@@ -232,7 +232,7 @@ export class Sequencer implements AsyncDisposable {
         await index.add(leaves, published)
         for (const { key } of batch) this.#underway.delete(key)
         for (const watch of this.#watchers) watch()
-        await this.#restFor(restFactor * (monotonic() - began))
+        await this.#rested()
       }
     } catch (error) {
       this.#fail(error)
@@ -241,12 +241,12 @@ export class Sequencer implements AsyncDisposable {
     }
   }
 
-  /** Rests for `ms`, or until so many leaves wait that there is no time to rest. */
-  async #restFor(ms: number): Promise<void> {
+  /** Rests, but not while so many leaves wait that there is no time for it. */
+  async #rested(): Promise<void> {
     if (this.#stopping || this.#unpublished.length >= batchLeaves) return
     this.#rest = new AbortController()
     const signal = AbortSignal.any([this.#rest.signal, this.#hurry.signal])
-    await after(Math.min(ms, this.#options.paceMs), signal).catch(() => undefined)
+    await after(this.#options.paceMs, signal).catch(() => undefined)
   }
 
   /** A batch that was under way when another write failed also ends here, with its own failure. */
