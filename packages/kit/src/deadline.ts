@@ -28,8 +28,8 @@ export function after(ms: number, signal?: AbortSignal): Promise<void> {
 }
 
 /**
- * A signal that is aborted after `ms` of real time, unless it is disposed of before. One of `AbortSignal.timeout` keeps everything that
- * listens to it for all of its time, and then makes an error, although the work is long done.
+ * A signal that is aborted after `ms` of real time, unless it is disposed of earlier. A signal of `AbortSignal.timeout` keeps its listeners in
+ * memory until its time is over, and then makes an error, even if the work ended long ago.
  */
 export function abortedAfter(ms: number): Disposable & { readonly signal: AbortSignal } {
   const late = new AbortController()
