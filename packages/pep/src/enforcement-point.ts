@@ -24,6 +24,7 @@ import type { OutcomeStore } from './outcome-store.ts'
 import { OutcomeReporter } from './outcomes.ts'
 import { PdpClient } from './pdp-client.ts'
 import { PermitKeys } from './permit-keys.ts'
+import type { PointFetch } from './point-fetch.ts'
 import { isCallId } from './presented.ts'
 import { encodeRandom } from './random-text.ts'
 import { type Refusal, refusal } from './refusal.ts'
@@ -45,7 +46,7 @@ export interface EnforcementPointOptions {
   store: OutcomeStore
   /** It stands in the process of the agent that it decides for, so it enforces nothing. Each outcome says so (`enforced_by`). */
   inProcess?: boolean
-  fetch?: typeof fetch
+  fetch?: PointFetch
   /** ms since the epoch */
   now: () => number
   random: (n: number) => Uint8Array

@@ -1,11 +1,12 @@
-import { mostOutcomes, outcomeResultsSchema } from '@bailiwick/contracts'
+import { mostOutcomes, outcomeResultsSchema, parseStrictJson } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { abortedAfter, after } from '@bailiwick/kit'
+import { type PointFetch, type PointResponse, readBounded } from './point-fetch.ts'
 
 export interface EvidenceClientOptions {
   /** Evidence's public URL, without a slash at the end. */
   evidenceUrl: string
-  fetch: typeof fetch
+  fetch: PointFetch
   /** How long one answer may take, in ms. */
   timeoutMs: number
   onProblem: (problem: ServiceError) => void
@@ -57,7 +58,7 @@ export class EvidenceClient implements AsyncDisposable {
       try {
         const response = await fetch(`${evidenceUrl}/log/outcomes`, {
           method: 'POST',
-          redirect: 'error',
+          redirect: 'manual',
           signal: late.signal,
           headers: { 'content-type': 'application/json' },
           body,
@@ -84,12 +85,10 @@ const isToRepeat = (status: number): boolean => status >= 500 || status === 429
  * The status that refused the whole request, or one of its outcomes. A retryable one takes precedence, because all outcomes are then sent
  * again.
  */
-async function worstOf(response: Response): Promise<number> {
-  if (response.status !== 200) {
-    await response.body?.cancel()
-    return response.status
-  }
-  const { results } = outcomeResultsSchema.parse(await response.json())
+async function worstOf(response: PointResponse): Promise<number> {
+  const bytes = await readBounded(response)
+  if (response.status !== 200) return response.status
+  const { results } = outcomeResultsSchema.parse(parseStrictJson(bytes))
   const failed = results.map(({ status }) => status).filter((status) => status >= 300)
   return failed.find(isToRepeat) ?? failed[0] ?? 204
 }

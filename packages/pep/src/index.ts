@@ -26,6 +26,7 @@ export {
 export { type BailiwickPepOptions, bailiwickPep, type GuardedHandler } from './fastify.ts'
 export type { Notify } from './obligations.ts'
 export { fileOutcomeStore, memoryOutcomeStore, type OutcomeState, type OutcomeStore } from './outcome-store.ts'
+export type { PointFetch, PointResponse } from './point-fetch.ts'
 export { type Presented, readPresented } from './presented.ts'
 export {
   type AccessRequestOffer,

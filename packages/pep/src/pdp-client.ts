@@ -2,6 +2,7 @@ import { parseStrictJson } from '@bailiwick/contracts'
 import { type SigningKey, signCallerAssertion } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { abortedAfter, after } from '@bailiwick/kit'
+import { type PointFetch, readBounded } from './point-fetch.ts'
 import { encodeRandom } from './random-text.ts'
 
 export interface PdpClientOptions {
@@ -12,7 +13,7 @@ export interface PdpClientOptions {
   callerKey: SigningKey<'pep-caller'>
   /** The PDP's public URL, without a slash at the end: the audience of assertions and the issuer of permits. */
   pdpUrl: string
-  fetch: typeof fetch
+  fetch: PointFetch
   /** ms since the epoch */
   now: () => number
   random: (n: number) => Uint8Array
@@ -28,8 +29,6 @@ const assertionSeconds = 60
 const unknownForMs = 5000
 /** An assertion is reused while it has at least this long to live, so that the PDP verifies one instead of hundreds. */
 const assertionMarginMs = 15_000
-/** The longest answers are permit keys, a kilobyte each with its certificate. */
-const longestAnswerBytes = 1_048_576
 
 /** An answer of the PDP, read strictly; `body` is undefined if there was none. */
 export interface PdpAnswer {
@@ -59,13 +58,18 @@ export class PdpClient {
 
   /** Throws `pdp_unavailable` if there is no usable answer: a refused connection, a timeout, a body that is not strict JSON. */
   async call(method: 'GET' | 'POST', path: string, body?: object, signal?: AbortSignal): Promise<PdpAnswer> {
-    const { fetch, pdpUrl, timeoutMs } = this.#options
-    using late = signal === undefined ? abortedAfter(timeoutMs) : undefined
+    if (signal !== undefined) return await this.#ask(method, path, body, signal)
+    using late = abortedAfter(this.#options.timeoutMs)
+    return await this.#ask(method, path, body, late.signal)
+  }
+
+  async #ask(method: 'GET' | 'POST', path: string, body: object | undefined, signal: AbortSignal): Promise<PdpAnswer> {
+    const { fetch, pdpUrl } = this.#options
     try {
       const response = await fetch(`${pdpUrl}${path}`, {
         method,
         redirect: 'manual',
-        signal: signal ?? late?.signal ?? null,
+        signal,
         headers: {
           accept: 'application/json',
           ...(body ? { authorization: `Bearer ${this.#currentAssertion()}`, 'content-type': 'application/json' } : {}),
@@ -132,15 +136,4 @@ const isLost = (error: unknown): boolean => error instanceof ServiceError && err
 function secondsIn(header: string | null): number | undefined {
   const seconds = Number(header ?? Number.NaN)
   return Number.isInteger(seconds) && seconds > 0 && seconds <= 3600 ? seconds : undefined
-}
-
-async function readBounded(response: Response): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length
-    if (length > longestAnswerBytes) throw new Error('the answer is too long')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }

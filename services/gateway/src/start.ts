@@ -5,7 +5,7 @@ import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import { type Logger, type Metrics, openServers, publicUrlOf } from '@bailiwick/host'
 import { type Clock, type RandomSource, writeFileDurably } from '@bailiwick/kit'
 import { fileOutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
-import { openRelay, type SecretPort } from '@bailiwick/relay'
+import { leanFetch, openRelay, type SecretPort } from '@bailiwick/relay'
 import { AccessLogs } from './authorize/access-logs.ts'
 import { Authorizers } from './authorize/authorizers.ts'
 import type { GatewayConfig } from './config.ts'
@@ -86,6 +86,7 @@ export async function startGateway(config: GatewayConfig, adapters: GatewayAdapt
       outcomeKey: readKeyFile(file.keys, `${file.point}-outcome`, 'outcome'),
       pdpUrl,
       evidenceUrl: pdpUrl,
+      fetch: leanFetch,
       store: fileOutcomeStore(join(config.BAILIWICK_DATA, 'gateway', `${file.point}-outcomes.json`)),
       now: () => clock.now(),
       random,
