@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { OcsfEvent } from '@bailiwick/contracts'
 import { encodeBase64url, type Trust } from '@bailiwick/credentials'
 import { decodeEntryBundle, leafHash, TILE_WIDTH, tilePath, widthIn } from '@bailiwick/tlog'
@@ -30,6 +31,8 @@ export interface RecordsOptions {
 
 /** Characters of JSON that are kept for feeds that follow close behind, so that each leaf is converted once for all of them. */
 const keptCharacters = 2 * 1024 * 1024
+/** Leaves that are converted in one turn of the thread, in about a millisecond: decisions may be made on the same thread. */
+const leavesOfTurn = 4
 
 /** The leaves of the log in OCSF, converted on request. The log itself is the spool of the feeds. */
 export class Records {
@@ -72,6 +75,7 @@ export class Records {
       const record = await this.#tell(index, bytes, published)
       this.#keep(record)
       records.push(record)
+      if (records.length % leavesOfTurn === 0) await nextTurn()
     }
     return records
   }

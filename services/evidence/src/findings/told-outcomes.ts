@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { parseStrictJson } from '@bailiwick/contracts'
 import {
   claimedPoint,
@@ -255,6 +256,7 @@ export class ToldOutcomes implements AsyncDisposable {
 
   async #look(): Promise<void> {
     for (const [hash, told] of this.#waiting) {
+      await nextTurn() // there may be hundreds, and decisions may be made on the same thread
       // Before the lookup, which then finds everything that can be found by now.
       const isRead = this.#isRead(told)
       const said = await this.#saidOf(told)
