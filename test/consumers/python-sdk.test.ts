@@ -7,12 +7,14 @@ import { fileOutcomeStore } from '@bailiwick/pep'
 import { sampleKeyFile } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { GatewayWorld } from '../e2e/gateway-world.ts'
-import { missingPrograms, pythonWithPackages, run } from './programs.ts'
+import { missingPrograms, pythonOf, pythonWithPackages, run } from './programs.ts'
 
 // The SDK for Python as users install it: its wheel, built from its source archive, in the test's own folder.
 
 const root = join(import.meta.dirname, '../..')
 const sdk = join(root, 'clients/python')
+/** Beside `python3`. A release that this machine lacks is skipped, also in CI: no registry of packages has it. */
+const otherReleases = ['3.10', '3.12', '3.13']
 const missing = process.env.CI === 'true' ? [] : missingPrograms().filter((each) => each.startsWith('python3'))
 
 describe.skipIf(missing.length > 0)('the SDK for Python', () => {
@@ -26,7 +28,11 @@ describe.skipIf(missing.length > 0)('the SDK for Python', () => {
   let python: string
 
   async function pythonRuns(...args: string[]) {
-    const { code, out, err } = await run(python, args, { cwd: sdk, env })
+    return runsWith(python, ...args)
+  }
+
+  async function runsWith(file: string, ...args: string[]) {
+    const { code, out, err } = await run(file, args, { cwd: sdk, env })
     expect(code, `${out}\n${err}`).toBe(0)
     return out
   }
@@ -60,6 +66,22 @@ describe.skipIf(missing.length > 0)('the SDK for Python', () => {
   it('passes its own tests, against a real installation and the vectors of this repository', async () => {
     expect(await pythonRuns('-m', 'pytest', '--quiet')).toMatch(/\d{3} passed in/)
   }, 300_000)
+
+  describe.each(otherReleases)('on Python %s', (release) => {
+    const base = pythonOf(release)
+
+    it.skipIf(base === undefined)(
+      'passes the same tests, as the same wheel',
+      async () => {
+        const other = await pythonWithPackages(sdk, base)
+        expect(await runsWith(other, '--version')).toContain(`Python ${release}.`)
+        const out = await runsWith(other, '-m', 'pytest', '--quiet')
+        expect(out).toMatch(/\d{3} passed in/)
+        console.log(`python-sdk: ${(await runsWith(other, '--version')).trim()}: ${out.trim().split('\n').at(-1)}`)
+      },
+      600_000,
+    )
+  })
 
   it('shares the lock of its outcome file with the SDK for TypeScript', async () => {
     const path = join(folder, 'outcomes.json')

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 from agent_framework import Content, FunctionInvocationContext, FunctionMiddleware
 from pydantic_core import to_jsonable_python
@@ -39,5 +39,6 @@ class GuardTools(FunctionMiddleware):
 
 def _plain(result: Any) -> Any:
     """The texts of an answer: obligations cannot be kept in what is not text, and such an answer is then withheld."""
-    is_text = isinstance(result, list) and all(isinstance(each, Content) and each.type == "text" for each in result)
-    return [each.text for each in result] if is_text else result
+    texts = cast("list[Any]", result)
+    is_text = isinstance(cast("object", result), list) and all(isinstance(each, Content) and each.type == "text" for each in texts)
+    return [each.text for each in texts] if is_text else result

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from agents import FunctionTool, Tool
 from agents.tool import maybe_invoke_function_tool_failure_error_function as told_to_model
@@ -36,7 +36,8 @@ def _guarded(guard: ToolGuard, tool: Tool) -> FunctionTool:
             arguments = parse_json(text or "{}")
             if not isinstance(arguments, dict):
                 return words_of(Refusal("request_malformed"))
-            found = await guard.run_async(tool.name, arguments, lambda it: inner.on_invoke_tool(context, to_json(it)))
+            decided = cast("dict[str, Any]", arguments)
+            found = await guard.run_async(tool.name, decided, lambda it: inner.on_invoke_tool(context, to_json(it)))
         except Exception as error:
             said = await told_to_model(function_tool=tool, context=context, error=error)
             if said is None:

@@ -6,7 +6,7 @@ The hook puts a guarded tool in place of the selected one, so the decision, the 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from strands.hooks import BeforeToolCallEvent, HookProvider, HookRegistry
 from strands.hooks.registry import HookOrder
@@ -35,16 +35,16 @@ class _Guarded(AgentTool):
         super().__init__()
         self._tool, self._guard = tool, guard
 
-    tool_name = property(lambda self: self._tool.tool_name)
-    tool_type = property(lambda self: self._tool.tool_type)
-    tool_spec = property(lambda self: self._tool.tool_spec)
+    tool_name = property(lambda self: self._tool.tool_name)  # pyright: ignore[reportIncompatibleMethodOverride]
+    tool_type = property(lambda self: self._tool.tool_type)  # pyright: ignore[reportIncompatibleMethodOverride]
+    tool_spec = property(lambda self: self._tool.tool_spec)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     async def stream(self, tool_use: ToolUse, invocation_state: dict[str, Any], **kwargs: Any) -> ToolGenerator:
         async def act(decided: dict[str, Any]) -> Any:
             result: Any = None
             async for event in self._tool.stream({**tool_use, "input": decided}, invocation_state, **kwargs):
                 result = event.tool_result if isinstance(event, ToolResultEvent) else event
-            if not isinstance(result, dict) or "status" not in result:
+            if not isinstance(cast("object", result), dict) or "status" not in result:
                 raise TypeError("a guarded tool ends with its result: it cannot interrupt the agent")
             return result
 
