@@ -2,16 +2,10 @@ import type { Bundled } from './bundle.ts'
 import type { Published } from './published.ts'
 import type { Workspace } from './workspaces.ts'
 
-/** Where the sources are, as a release says it. */
-export interface Source {
-  /** An https address, without `.git`. */
-  readonly url: string
-}
-
-/** The package.json that is published. */
+/** The package.json that is published. `source`: where the sources are, an https address without `.git`. */
 export function manifestOf(
   { name, workspace, description, keywords, node, form }: Published,
-  { workspaces, bundled, source }: { workspaces: ReadonlyMap<string, Workspace>; bundled: Bundled; source?: Source },
+  { workspaces, bundled, source }: { workspaces: ReadonlyMap<string, Workspace>; bundled: Bundled; source: string },
 ): Record<string, unknown> {
   const own = [...workspaces.values()].find(({ path }) => path === workspace)
   if (own === undefined) throw new Error(`${workspace} is no workspace`)
@@ -23,13 +17,9 @@ export function manifestOf(
     description,
     keywords,
     license: 'Apache-2.0',
-    ...(source === undefined
-      ? {}
-      : {
-          repository: { type: 'git', url: `git+${source.url}.git`, directory: workspace },
-          homepage: `${source.url}#readme`,
-          bugs: `${source.url}/issues`,
-        }),
+    repository: { type: 'git', url: `git+${source}.git`, directory: workspace },
+    homepage: `${source}#readme`,
+    bugs: `${source}/issues`,
     type: 'module',
     // `default`, not `import`: a CommonJS program gets the same files by require().
     exports: {

@@ -16,18 +16,17 @@ export function declare(libraries: readonly Published[]): void {
   run(join(root, 'node_modules/.bin/tsc'), ['-b', ...libraries.map(({ workspace }) => workspace)], root)
 }
 
-/** After `declare`: builds a package in a folder of its own, which the caller removes, and packs it into `out`. */
+/** After `declare`: builds a package in a folder of its own, which the caller removes, and packs it into `out`. `source`: as in `manifestOf`. */
 export async function pack(
   what: Published,
   out: string,
-  url: string | undefined,
+  source: string,
 ): Promise<{ folder: string; tarball: string; packed: Packed }> {
   const workspaces = workspacesIn(root)
   const folder = mkdtempSync(join(tmpdir(), 'bailiwick-pack-'))
   const bundled = await build(what, workspaces, folder)
-  const source = url === undefined ? {} : { source: { url } }
-  write(folder, 'package.json', JSON.stringify(manifestOf(what, { workspaces, bundled, ...source }), undefined, 2))
-  write(folder, 'README.md', readme(what, url))
+  write(folder, 'package.json', JSON.stringify(manifestOf(what, { workspaces, bundled, source }), undefined, 2))
+  write(folder, 'README.md', readme(what, source))
   cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'))
   const [packed] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', out], folder))
   return { folder, tarball: join(out, packed.filename), packed }
@@ -55,12 +54,13 @@ async function build(what: Published, workspaces: ReadonlyMap<string, Workspace>
   return bundled
 }
 
-/** Links of the repository lead to the sources of the same version; without an address for them only their words stay. */
-function readme({ workspace }: Published, url: string | undefined): string {
+/** Links of the repository lead to the sources of the same version. */
+function readme({ workspace }: Published, source: string): string {
   const { version } = JSON.parse(readFileSync(join(root, workspace, 'package.json'), 'utf8'))
   const text = readFileSync(join(root, workspace, 'README.md'), 'utf8')
-  return text.replace(/\[([^\]]+)\]\(((?!https?:)[^)#]+)(#[^)]*)?\)/g, (_, words, path, place = '') =>
-    url === undefined ? words : `[${words}](${url}/blob/v${version}/${join(workspace, path)}${place})`,
+  return text.replace(
+    /\[([^\]]+)\]\(((?!https?:)[^)#]+)(#[^)]*)?\)/g,
+    (_, words, path, place = '') => `[${words}](${source}/blob/v${version}/${join(workspace, path)}${place})`,
   )
 }
 
