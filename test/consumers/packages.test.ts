@@ -15,10 +15,12 @@ import { freePort } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pack } from '../../scripts/pack/pack.ts'
 import { published } from '../../scripts/pack/published.ts'
+import { sourceFrom, sourceOf } from '../../scripts/pack/source.ts'
 import { strayFiles } from '../../scripts/pack/stray-files.ts'
 import { asLocked, nodeOf, ownRelease, Project, succeeds } from './installed.ts'
 import { run } from './programs.ts'
 import { samplePort } from './sample-port.ts'
+import { codeOf, saveSnippets } from './snippets.ts'
 
 // The packages as users install them: tarballs, in projects outside this repository. CI runs them on its own Node.js, and
 // `npm run nightly -- packages` on each release that they are for.
@@ -37,8 +39,6 @@ const entries = [
 
 const root = join(import.meta.dirname, '../..')
 const text = (name: string) => readFileSync(join(root, name), 'utf8')
-/** Once the README names the packages that users install, nothing is replaced here. */
-const codeOf = (page: string) => [...text(page).matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code = '']) => code)
 
 const folder = mkdtempSync(join(tmpdir(), 'packages-'))
 const tarballs: Record<string, string> = {}
@@ -68,7 +68,7 @@ beforeAll(async () => {
     ...forLibraries,
     ...others,
     bailiwick,
-    ...asLocked('fastify'),
+    ...asLocked('fastify', '@types/node'),
   })
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -78,6 +78,48 @@ describe('npm run pack', () => {
     for (const { name } of published)
       expect(output).toMatch(new RegExp(`^${name} [\\d.]+: \\d+ kB packed, .* files; publint and attw clean$`, 'm'))
     console.log(output.trim().replaceAll(/^/gm, 'packages: '))
+  })
+
+  it('names the repository in each package, and its folder there', () => {
+    for (const { name, workspace } of published) {
+      const { repository } = JSON.parse(readFileSync(installedFile(name, 'package.json'), 'utf8'))
+      expect(repository).toEqual({ type: 'git', url: 'git+https://git.example/bailiwick.git', directory: workspace })
+    }
+  })
+
+  it('takes the repository from the checkout, if that has a public address', async () => {
+    const checkout = mkdtempSync(join(folder, 'checkout-'))
+    const manifest = (more: object) =>
+      writeFileSync(join(checkout, 'package.json'), JSON.stringify({ name: 'a', ...more }))
+    manifest({})
+    expect(sourceOf(checkout)).toBeUndefined()
+    await succeeds(run('git', ['init', '--quiet'], { cwd: checkout }))
+    await succeeds(run('git', ['remote', 'add', 'origin', 'git@git.example:team/app.git'], { cwd: checkout }))
+    expect(sourceOf(checkout)).toBe('https://git.example/team/app')
+    manifest({ repository: { type: 'git', url: 'git+https://forge.example/app.git' } })
+    expect(sourceOf(checkout)).toBe('https://forge.example/app')
+    for (const same of [
+      'https://git.example/team/app/',
+      'ssh://git@git.example:22/team/app.git',
+      'https://git.example/team/app.git',
+    ])
+      expect(sourceFrom(same)).toBe('https://git.example/team/app')
+    for (const none of [
+      '/work/app',
+      '../app',
+      'http://git.example/app',
+      'https://git.example',
+      'https://user:secret@git.example/app',
+      'file:///app',
+    ])
+      expect([none, sourceFrom(none)]).toEqual([none, undefined])
+  })
+
+  it('builds nothing without an address of the repository', async () => {
+    const out = join(folder, 'none')
+    const command = [join(root, 'scripts/pack/main.ts'), '--out', out, '--source', '../here']
+    expect(await run(process.execPath, command)).toMatchObject({ code: 2 })
+    expect(existsSync(out)).toBe(false)
   })
 
   it('refuses a file that is not listed', () => {
@@ -148,6 +190,19 @@ it.each([5, 6])('the libraries compile in a strict program, with TypeScript %d',
   expect(await libraries.node(process.execPath, [compiler, '-p', libraries.folder])).toBe('')
 })
 
+it.each([5, 6])('each program in the documentation compiles strictly, with TypeScript %d', async (release) => {
+  const folder = mkdtempSync(program.at('snippets-'))
+  const files = saveSnippets(folder)
+  expect(files.size).toBeGreaterThan(15)
+  const options = { strict: true, noEmit: true, module: 'nodenext', target: 'es2022', types: ['node'] }
+  // The packages of others are not ours to check.
+  const config = { compilerOptions: { ...options, skipLibCheck: true }, include: ['*.mts', '*.d.ts'] }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
+  const compiler = libraries.at('node_modules', `typescript-${release}`, 'bin/tsc')
+  const { out } = await run(process.execPath, [compiler, '-p', folder, '--pretty', 'false'], { cwd: folder })
+  expect(out.replaceAll(/^[\w.-]+\.mts/gm, (file) => files.get(file) ?? file)).toBe('')
+})
+
 /** `npx bailiwick dev`, outside the repository, on this Node.js. */
 async function startDev(node: string) {
   const turn = await samplePort()
@@ -164,7 +219,13 @@ async function startDev(node: string) {
   }
 }
 
-const withoutFile = (_: string, call?: string) => (call === undefined ? 'memoryOutcomeStore' : 'memoryOutcomeStore()')
+/** As packages/pep/README.md says for Node.js 20: the store without its lock. */
+function withoutLock(api: string): string {
+  const [, forNode20 = ''] = codeOf('packages/pep/README.md')
+  return api
+    .replace(/store: fileOutcomeStore\(.*\)/, 'store')
+    .replace('const point = ', () => `${forNode20}const point = `)
+}
 
 const statusOf = (port: number, path: string, body?: object) =>
   fetch(
@@ -184,11 +245,10 @@ describe.each(programReleases)('npx bailiwick dev on Node.js %d', (release) => {
       const [api = '', agent = ''] = codeOf('README.md')
       await using dev = await startDev(node)
       if (ofUser < 22) {
-        // Node.js 20 has no lock for the file of outcomes.
         const refused = program.node(theirs, ['--env-file=.env.dev', program.save('guarded-api.mjs', api)])
         await expect(refused).rejects.toThrow('needs Node.js 22.13 or later')
       }
-      const served = ofUser < 22 ? api.replaceAll(/fileOutcomeStore(\(.*\))?/g, withoutFile) : api
+      const served = ofUser < 22 ? withoutLock(api) : api
       await using guarded = program.start(theirs, '--env-file=.env.dev', program.save('guarded-api.mjs', served))
       await expect.poll(statusWithoutCredential, { message: guarded.output }).toBe(401)
       const answered = await program.node(theirs, ['--env-file=.env.dev', program.save('agent.mjs', agent)])

@@ -16,9 +16,10 @@ export interface BailiwickPepOptions {
   baseUrl: string
   /**
    * Returns the action that a request stands for. It must include everything that the handler will act on, including query and path
-   * parameters. Throw `request_malformed` if the request is not a valid action. Called twice, before the decision and before the execution.
+   * parameters. `properties` may be the body as it was parsed: if that is not an object, the request is refused with `request_malformed`.
+   * Throw the same for any other request that is not a valid action. Called twice, before the decision and before the execution.
    */
-  toAction: (request: FastifyRequest) => Action
+  toAction: (request: FastifyRequest) => Omit<Action, 'properties'> & { properties: unknown }
   /** The longest answer, in bytes. If the task limits the bytes of answers, this much is asked for from its budget. */
   mostBytes?: number
   /** How long an answer may stream, in seconds, if that is longer than the usual minute until an outcome (`Observed.answerSeconds`). */
@@ -55,7 +56,7 @@ export function bailiwickPep(
         ...presented,
         htm: request.method,
         htu: `${origin}${pathOf(request)}`,
-        action: () => toAction(request),
+        action: () => withArguments(toAction(request)),
         holdsAnswer: true,
         mostBytes,
         answerSeconds,
@@ -77,6 +78,13 @@ export function bailiwickPep(
     )
     return guarded.allowed ? guarded.result : refuse(reply, guarded)
   }
+}
+
+/** Arguments are an object. A body may also be a list, a text or nothing. */
+function withArguments({ properties, ...action }: ReturnType<BailiwickPepOptions['toAction']>): Action {
+  if (typeof properties !== 'object' || properties === null || Array.isArray(properties))
+    throw withStatus(new ServiceError('request_malformed', 'the arguments are not an object'))
+  return { ...action, properties: properties as Action['properties'] }
 }
 
 /** The path of an origin-form target (RFC 9112 §3.2.1); an absolute target would bring the caller's own host. */
