@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { commitNow, freePage, machine, plain } from './run-page.ts'
 
-// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | models-race | abuse | interleavings | rotations | trifecta | reference | compiled-policies | logs | mastra | packages | canaries | mcp-canaries | mutants | stryker]
+// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | recovery | starved | containers | parts-in-containers | helm | models-race | abuse | interleavings | rotations | trifecta | reference | compiled-policies | logs | mastra | first-agent | packages | canaries | mcp-canaries | mutants | stryker]
 // npm run nightly -- outages: BAILIWICK_OUTAGES=3600 chooses how long the broker is away, in s.
 // npm run nightly -- kills --count 10000, and compiled-policies: campaigns that go on where they were interrupted; their options stand in
 // test/chaos/campaign.ts and test/reference/compiled-campaign.ts.
@@ -265,6 +265,24 @@ exec "$@" --project judges test/judges/in-process.test.ts`,
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: ofTests(/^judges: /),
+  },
+  {
+    name: 'first-agent',
+    about:
+      'From a clone to the first governed call of an agent of one’s own, in TypeScript, Python, and with Codex CLI without code: a program types each block of the pages in docs/start into a new clone, with `npm ci` and the other installations, with empty caches, on the Node.js and npm of the machine. It sums the times of the commands. The target is 300 s. Not counted: the clone itself, reading, typing, and the answers of a real model.',
+    command: [
+      ...vitest,
+      '--project',
+      'consumers',
+      '--project',
+      'judges',
+      'test/consumers/first-agent.test.ts',
+      'test/judges/first-agent.test.ts',
+      '-t',
+      'a reader with a clone',
+    ],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: ofTests(/^first-agent: /),
   },
   {
     name: 'packages',

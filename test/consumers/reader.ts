@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
@@ -10,6 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -47,7 +48,11 @@ export function stepsOf(page: string): Step[] {
   })
 }
 
-/** Has the same content as a clone of this repository in which `npm ci` was run, and nothing of its environment that is Bailiwick's. */
+/**
+ * Has the same content as a clone of this repository in which `npm ci` was run, and nothing of its environment that is Bailiwick's. `fresh`: a
+ * real clone of what is committed, outside the repository, in which nothing was run yet, with the Node.js and npm of the machine, and with
+ * empty caches of npm and pip.
+ */
 export class Reader implements AsyncDisposable {
   readonly folder: string
   /** What each block of commands took, in ms. */
@@ -57,14 +62,39 @@ export class Reader implements AsyncDisposable {
   /** What the last commands that ended have shown. */
   #shown = ''
 
-  constructor(env: NodeJS.ProcessEnv = {}) {
-    mkdirSync(join(root, 'out'), { recursive: true })
-    this.folder = mkdtempSync(join(root, 'out/clone-'))
-    for (const name of readdirSync(root))
-      if (!['.git', 'out', '.bailiwick'].includes(name)) symlinkSync(join(root, name), this.at(name))
-    this.program('curl', `exec '${process.execPath}' '${join(import.meta.dirname, 'curl.ts')}' "$@"`)
+  constructor(env: NodeJS.ProcessEnv = {}, { fresh = false } = {}) {
     const others = Object.entries(process.env).filter(([name]) => !name.startsWith('BAILIWICK_'))
-    this.env = { ...Object.fromEntries(others), ...env, PATH: `${this.at('programs')}:${process.env.PATH}` }
+    this.env = { ...Object.fromEntries(others), ...env }
+    const paths = (process.env.PATH ?? '').split(':')
+    if (fresh) {
+      this.folder = mkdtempSync(join(tmpdir(), 'clone-'))
+      execFileSync('git', ['clone', '--quiet', root, this.folder])
+      const ofThisRun = /^(npm_(?!config_cafile)|NODE_(?!EXTRA_CA)|VITEST|TURBO|INIT_CWD)/
+      for (const name of Object.keys(this.env)) if (ofThisRun.test(name)) delete this.env[name]
+      const cache = this.at('.cache')
+      Object.assign(this.env, { npm_config_cache: join(cache, 'npm'), PIP_CACHE_DIR: join(cache, 'pip') })
+      Object.assign(this.env, {
+        npm_config_prefix: this.at('.global'),
+        npm_config_userconfig: join(homedir(), '.npmrc'),
+      })
+      paths.splice(0, paths.length, this.at('.global/bin'), ...paths.filter((path) => !path.startsWith(root)))
+    } else {
+      mkdirSync(join(root, 'out'), { recursive: true })
+      this.folder = mkdtempSync(join(root, 'out/clone-'))
+      for (const name of readdirSync(root))
+        if (!['.git', 'out', '.bailiwick'].includes(name)) symlinkSync(join(root, name), this.at(name))
+    }
+    this.program('curl', `exec '${process.execPath}' '${join(import.meta.dirname, 'curl.ts')}' "$@"`)
+    this.env.PATH = [this.at('programs'), ...paths].join(':')
+  }
+
+  /** What the commands took until those that hold this text had ended, in s: all, and those that install. */
+  took(until: string): { all: number; installing: number } {
+    const last = this.times.findIndex(({ commands }) => commands.includes(until))
+    if (last === -1) throw new Error(`no commands hold ${until}`)
+    const sum = (times: readonly { ms: number }[]) => Math.round(times.reduce((all, { ms }) => all + ms, 0) / 1000)
+    const all = this.times.slice(0, last + 1)
+    return { all: sum(all), installing: sum(all.filter(({ commands }) => /npm ci|\binstall\b/.test(commands))) }
   }
 
   at(...path: string[]): string {
