@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { contractFiles, generatedFolders, generatedFrom, table } from '@bailiwick/contracts/generate'
 import { type DenialReason, denialReasons, errorGroups, isRequestable, retrySecondsOf } from '@bailiwick/errors'
+import { consoleFixes } from './console-fixes.ts'
 import { pythonCodes } from './python-codes.ts'
 import { logPage, metricsPage, settingsPage } from './reference-pages.ts'
 import { sizingPage } from './sizing-page.ts'
@@ -70,6 +71,7 @@ const files = new Map([
   ['docs/reference/errors.md', errorsPage],
   ['docs/reference/decision-reasons.md', reasonsPage],
   ['clients/python/src/bailiwick/_codes.py', pythonCodes],
+  ['packages/console/src/fixes.ts', consoleFixes],
   ['docs/reference/settings.md', await settingsPage()],
   ['docs/reference/metrics.md', metricsPage()],
   ['docs/reference/log-lines.md', logPage()],

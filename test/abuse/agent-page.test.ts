@@ -10,6 +10,7 @@ const times = () => `from=${iso(Date.now() - hour)}&to=${iso(Date.now() + hour)}
 const agentPath = (id: string) => `/console/api/agents/${encodeURIComponent(id)}`
 const touchedPath = (id: string, more = times()) =>
   `/console/api/evidence/touched?agent=${encodeURIComponent(id)}&${more}`
+const deniedPath = (more = times()) => `/console/api/evidence/denied?${more}`
 
 let scene: Scene
 let owner: Person
@@ -39,7 +40,7 @@ async function enrolSam(): Promise<void> {
 }
 
 it('tells a stranger nothing of any agent, by any address (V17)', async () => {
-  for (const path of [agentPath(agentId), agentPath('spiffe://no.such/agent'), touchedPath(agentId)]) {
+  for (const path of [agentPath(agentId), agentPath('spiffe://no.such/agent'), touchedPath(agentId), deniedPath()]) {
     for (const cookie of ['', '__Host-bailiwick=x', owner.cookie.replace('__Host-', '')]) {
       const { status, code, body } = await owner.send('GET', path, undefined, { cookie })
       expect([path, status, code]).toEqual([path, 401, 'caller_unauthenticated'])
@@ -52,12 +53,16 @@ it('tells a stranger nothing of any agent, by any address (V17)', async () => {
 })
 
 it('bounds how often strangers may ask evidence itself, where its log is public (V18)', async () => {
-  const url = `${scene.url}/v1/touched?agent=${encodeURIComponent(agentId)}&${times()}`
-  const asked = await Promise.all(Array.from({ length: 80 }, async () => (await fetch(url)).status))
-  expect(new Set(asked)).toEqual(new Set([200, 429]))
-  expect(asked.filter((status) => status === 200).length).toBeLessThanOrEqual(60)
+  for (const question of [`touched?agent=${encodeURIComponent(agentId)}&${times()}`, `denied?${times()}`]) {
+    const url = `${scene.url}/v1/${question}`
+    const asked = await Promise.all(Array.from({ length: 80 }, async () => (await fetch(url)).status))
+    expect(asked).toContain(429)
+    expect(asked.filter((status) => status !== 200 && status !== 429)).toEqual([])
+    expect(asked.filter((status) => status === 200).length).toBeLessThanOrEqual(60)
+  }
   // People at the console are not among the strangers.
   expect((await get(owner, touchedPath(agentId))).status).toBe(200)
+  expect((await get(owner, deniedPath())).status).toBe(200)
 })
 
 it('lets a person of another group read, and not stop; and does not say otherwise (V3)', async () => {
@@ -101,7 +106,8 @@ it('answers for a month at most, and takes no other member', async () => {
     `${times()}&from=${iso(0)}`,
     '',
   ])
-    expect([more, (await get(owner, touchedPath(agentId, more))).status]).toEqual([more, 400])
+    for (const path of [touchedPath(agentId, more), deniedPath(more)])
+      expect([path, (await get(owner, path)).status]).toEqual([path, 400])
 })
 
 it('counts an agent’s calls for that agent alone', async () => {

@@ -80,11 +80,11 @@ export async function enrolFirst({ page, press }: Person, { data }: Pick<System,
   await page.getByText('No agent waits for you.').waitFor()
 }
 
-/**
- * The problems that axe-core calls serious or critical on the current page. It runs next to the page's own scripts,
- * outside the page's policy.
- */
-export async function seriousFindings({ page, cdp }: Person): Promise<string[]> {
+const impacts = ['minor', 'moderate', 'serious', 'critical'] as const
+type Impact = (typeof impacts)[number]
+
+/** The problems of the current page that axe-core calls so, or worse. It runs next to the page's own scripts, outside the page's policy. */
+export async function seriousFindings({ page, cdp }: Person, least: Impact = 'serious'): Promise<string[]> {
   const { frameTree } = await cdp.send('Page.getFrameTree')
   const { executionContextId: contextId } = await cdp.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id })
   const evaluate = async (expression: string) => {
@@ -100,7 +100,7 @@ export async function seriousFindings({ page, cdp }: Person): Promise<string[]> 
   await evaluate(axe.source)
   const found = (await evaluate(
     `axe.run().then(({ violations }) => violations
-      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .filter(({ impact }) => ${JSON.stringify(impacts.slice(impacts.indexOf(least)))}.includes(impact))
       .map(({ id, nodes }) => id + ': ' + nodes.map(({ target, failureSummary }) => target + ' ' + failureSummary).join('; ')))`,
   )) as string[]
   return found.map((each) => `${page.url()} ${each}`)
@@ -154,8 +154,8 @@ export async function withPasskey({ cdp, authenticatorId }: Person, id: string, 
 export const looks = [
   ['light', 1280],
   ['dark', 1280],
-  ['light', 375],
-  ['dark', 375],
+  ['light', 390],
+  ['dark', 390],
 ] as const
 type Look = readonly [colorScheme: 'light' | 'dark', width: number]
 
@@ -164,14 +164,22 @@ export async function seenAs({ page }: Person, [colorScheme, width]: Look): Prom
   await page.setViewportSize({ width, height: 800 })
 }
 
-/** The faults of the current page: sideways scrolling, or a serious finding of axe-core. `SHOTS`: a folder for pictures. */
-export async function findingsOf(person: Person): Promise<string[]> {
+/** How often a page was photographed in one look. */
+const shots = new Map<string, number>()
+
+/** The faults of the current page: sideways scrolling, or a finding of axe-core. `SHOTS`: a folder for pictures. */
+export async function findingsOf(person: Person, least?: Impact): Promise<string[]> {
   const { page } = person
   if (process.env.SHOTS) {
-    const place = new URL(page.url()).pathname.replace(/\W+/g, '-')
-    const { width } = page.viewportSize() ?? {}
-    await page.screenshot({ path: `${process.env.SHOTS}/${Date.now()}${place}-${width}.png`, fullPage: true })
+    const [, place = ''] = new URL(page.url()).pathname.split('/console/')
+    const kind = place.startsWith('evidence/') ? 'trace' : place.replace(/\W.*$/, (rest) => (rest === '' ? '' : '-one'))
+    const scheme = await page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'")
+    const name = `${kind}-${scheme}-${page.viewportSize()?.width}`
+    const count = (shots.get(name) ?? 0) + 1
+    shots.set(name, count)
+    const path = `${process.env.SHOTS}/${name}${count === 1 ? '' : `-${count}`}.png`
+    await page.screenshot({ path, fullPage: true })
   }
   await expectNoSidewaysScroll(page)
-  return seriousFindings(person)
+  return seriousFindings(person, least)
 }

@@ -10,8 +10,6 @@ import { atADesk } from './desk.ts'
 const subAgents = new SubAgents(2)
 const agentId = sampleAgentId('reconciler')
 const page = `agents/${encodeURIComponent(agentId)}`
-/** On a phone, too. */
-const allLooks = [...looks, ['light', 390] as const, ['dark', 390] as const]
 
 describe.skipIf(noBrowser)('the page of an agent, and an incident, in Chromium', () => {
   const desk = atADesk({ entities: (all) => subAgents.entities(all) })
@@ -122,7 +120,7 @@ describe.skipIf(noBrowser)('the page of an agent, and an incident, in Chromium',
     await expect.poll(() => graph.locator('svg g').count()).toBe(3)
   })
 
-  it.each(allLooks)('axe finds nothing serious, %s, %i px wide, and nothing scrolls sideways', async (...look) => {
+  it.each(looks)('axe finds nothing serious, %s, %i px wide, and nothing scrolls sideways', async (...look) => {
     const { olivia } = desk
     await seenAs(olivia, look)
     await desk.goTo(page)

@@ -57,7 +57,7 @@ describe.skipIf(noBrowser)('knowing what one signs, in Chromium', () => {
       await asked.getByText(exact).waitFor()
       await asked.getByText('"max_uses": 10').waitFor()
       await card('Which rule holds').getByText('tasks').first().waitFor()
-      await card('This agent’s last 24 hours').getByText('Spent in 9 h').waitFor()
+      await card('This agent’s last 24 hours').getByText('Spent', { exact: true }).waitFor()
       expect(await findingsOf(desk.olivia)).toEqual([])
       await desk.olivia.press('Approve as asked…')
       const dialog = page.getByRole('dialog')

@@ -32,6 +32,8 @@ export type CountActivityAnswer = { "from": string; "hours": number; "agents": (
 
 export type CreationOptions = { "challenge": string; "rp": { "id": string; "name": string }; "user": { "id": string; "name": string; "displayName": string }; "pubKeyCredParams": ({ "type": "public-key"; "alg": number })[]; "excludeCredentials"?: ({ "id": string; "type": "public-key" })[]; [member: string]: unknown }
 
+export type Denied = { "from": string; "to": string; "agents": ({ "agent": string; "denied": number; "complete": boolean; "things": ({ "action"?: string; "type"?: string; "resource"?: string; "denied": number; "reasons": Record<string, number> })[] })[]; "more_agents": number }
+
 export type DenyAnswer = { "status": "denied" }
 
 export type EnrolAnswer = { "me": { "id": string; "name": string; "groups": (string)[] } } | { "request_id": string | null; "diff": (ChangedEntity)[]; "by": string }
@@ -144,7 +146,7 @@ export type Taken = { "calls": number; "egress_bytes": number; "cost": Record<st
 
 export type TaskPart = { "id": string; "number": number; "state": RequestState; "lines": (string)[]; "group": string | null; "quorum": number | null; "signed_by": (string)[] }
 
-export type Touched = { "agent": string; "from": string; "to": string; "complete": boolean; "allowed": number; "denied": number; "reasons": Record<string, number>; "outcomes": Record<string, number>; "cost": Record<string, string>; "things": (TouchedThing)[]; "more_things": number }
+export type Touched = { "agent": string; "from": string; "to": string; "complete": boolean; "allowed": number; "denied": number; "reasons": Record<string, number>; "outcomes": Record<string, number>; "cost": Record<string, string>; "hours": ({ "at": string; "allowed": number; "denied": number; "reasons": Record<string, number> })[]; "things": (TouchedThing)[]; "more_things": number }
 
 export type TouchedThing = { "through"?: string; "action"?: string; "type"?: string; "resource"?: string; "mapped"?: true; "allowed": number; "denied": number; "reasons": Record<string, number>; "outcomes": Record<string, number>; "cost": Record<string, string>; "last": string }
 

@@ -1,30 +1,32 @@
-import { lazy, Suspense, useEffect, useRef, useState } from 'react'
+import { Suspense, useEffect, useRef, useState } from 'react'
 import { api } from './api.ts'
 import { useLive } from './live.ts'
-import { AgentsPage } from './pages/agents.tsx'
-import { EvidencePage } from './pages/evidence-search.tsx'
-import { TracePage } from './pages/evidence-trace.tsx'
-import { GrantsPage } from './pages/grants.tsx'
 import { InboxPage } from './pages/inbox.tsx'
-import { PeoplePage } from './pages/people.tsx'
-import { RetireRecoveryDialog } from './pages/people-dialogs.tsx'
-import { RegistryPage } from './pages/registry.tsx'
-import { RequestPage } from './pages/request.tsx'
-import { RulesPage } from './pages/rules.tsx'
+import { later, loadLater } from './pages/later.ts'
 import { backTo, Link, useRoute } from './router.tsx'
 import type { Me, Recovery } from './types.ts'
 import { Boundary } from './ui/boundary.tsx'
-import { problemText } from './ui/dialog.tsx'
 import { number } from './ui/numbers.ts'
 import { Mark } from './ui/outside.tsx'
 import { Loading } from './ui/parts.tsx'
+import { problemText } from './ui/problem-text.ts'
 import { useSay } from './ui/say.tsx'
 import { When } from './ui/time.tsx'
 import { useTitle, useWaiting } from './ui/title.ts'
 import { Visible } from './ui/visible.tsx'
 
-// Its pictures are not part of the first view.
-const AgentPage = lazy(() => import('./agent/agent-page.tsx').then(({ AgentPage }) => ({ default: AgentPage })))
+const {
+  AgentPage,
+  AgentsPage,
+  EvidencePage,
+  GrantsPage,
+  PeoplePage,
+  RegistryPage,
+  RequestPage,
+  RetireRecoveryDialog,
+  RulesPage,
+  TracePage,
+} = later
 
 const places = [
   ['inbox', 'Inbox'],
@@ -39,6 +41,7 @@ const places = [
 /** The frame of every page: the current page, the signed-in person, the other pages, and the warnings for everyone. */
 export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft(): void }) {
   const listening = useLive(me.now)
+  useEffect(loadLater, [])
   const say = useSay()
   const [page = 'inbox', id, ...more] = useRoute()
   const here = page === 'requests' ? 'inbox' : page
@@ -96,7 +99,9 @@ export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft():
       <main id="main" className="main" tabIndex={-1} ref={main}>
         <Banners me={me} stale={stale} />
         <Boundary key={`${page} ${id}`}>
-          <PageOf page={page} id={id} more={more.length > 0} me={me} />
+          <Suspense fallback={<Loading />}>
+            <PageOf page={page} id={id} more={more.length > 0} me={me} />
+          </Suspense>
         </Boundary>
       </main>
     </div>
@@ -120,12 +125,7 @@ function PageOf({ page, id, more, me }: { page: string; id: string | undefined; 
   if (more || (id !== undefined && !hasOne)) return <NoSuchPage />
   if (page === 'requests' && id !== undefined) return <RequestPage key={id} id={id} me={me} />
   if (page === 'grants') return <GrantsPage />
-  if (page === 'agents' && id !== undefined)
-    return (
-      <Suspense fallback={<Loading />}>
-        <AgentPage key={id} id={decodeURIComponent(id)} me={me} />
-      </Suspense>
-    )
+  if (page === 'agents' && id !== undefined) return <AgentPage key={id} id={decodeURIComponent(id)} me={me} />
   if (page === 'agents') return <AgentsPage />
   if (page === 'registry') return <RegistryPage />
   if (page === 'rules') return <RulesPage />
@@ -199,7 +199,11 @@ function RecoveryBanner({ recovery }: { recovery: Recovery }) {
       <button type="button" className="danger-quiet" onClick={() => setRetiring(true)}>
         Retire it…
       </button>
-      {retiring ? <RetireRecoveryDialog recovery={recovery} onClose={() => setRetiring(false)} /> : null}
+      {retiring ? (
+        <Suspense>
+          <RetireRecoveryDialog recovery={recovery} onClose={() => setRetiring(false)} />
+        </Suspense>
+      ) : null}
     </div>
   )
 }

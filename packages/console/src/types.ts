@@ -14,6 +14,7 @@ export type {
   Continuous,
   CountActivityAnswer as Activity,
   CreationOptions,
+  Denied as DeniedThings,
   EntityDiff,
   EventView as EventRow,
   GrantView as Grant,

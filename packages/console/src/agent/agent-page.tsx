@@ -1,25 +1,28 @@
-import { useMemo, useState } from 'react'
+import { useEffect, useMemo, useState } from 'react'
 import { query } from '../api.ts'
+import { AgentFacts } from '../pages/agent-facts.tsx'
 import { GrantCard, WithdrawDialog } from '../pages/grants.tsx'
 import { type Stop, StopDialog } from '../pages/stop-dialog.tsx'
 import { Link, useParameters } from '../router.tsx'
 import type { Grant, ListGrantsAnswer, Me, ReadAgentAnswer, Touched } from '../types.ts'
+import { Copy } from '../ui/copy.tsx'
 import { More, Tabs } from '../ui/lists.tsx'
 import { number } from '../ui/numbers.ts'
 import { usePages } from '../ui/pages.ts'
-import { attestorWords, Card, Facts, Failed, Loading, notEnrolled, StateBadge } from '../ui/parts.tsx'
+import { Card, Failed, Loading, StateBadge } from '../ui/parts.tsx'
 import { Ago, When } from '../ui/time.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { BudgetCard } from './burn-down-chart.tsx'
 import { CallList } from './call-list.tsx'
 import { deniedIn } from './calls.ts'
+import { CallsOverTime } from './calls-over-time.tsx'
 import { grantsOf, useAgent, usePastAnswers, useSince, useTouched } from './data.ts'
 import { HandOver } from './hand-over.tsx'
 import { HandsGraph } from './hands-graph.tsx'
-import { type Since, sinceStop, sinceText } from './report.ts'
+import { type Since, sinceText } from './since.ts'
 import { type Span, spanOf, spans } from './span.ts'
-import { costText, hasMoreThings, reached, sentencesOf } from './summary.ts'
+import { costText, countReached, hasMoreThings, sentencesOf } from './summary.ts'
 import { TouchedTable } from './touched-table.tsx'
 import './agent.css'
 
@@ -58,9 +61,9 @@ export function AgentPage({ id, me }: { id: string; me: Me }) {
 
 function OneAgent({ found, me }: { found: ReadAgentAnswer; me: Me }) {
   const { id, agent, stop } = found
-  const [{ from, to, span: spanName, calls: kind, task }, change] = useParameters('from', 'to', 'span', 'calls', 'task')
+  const [view, change] = useParameters('from', 'to', 'span', 'calls', 'task', 'by', 'find')
   const isStopped = stop !== null && (agent === null || agent.stopped !== null)
-  const span = spanOf({ from, to, span: spanName }, isStopped ? stop : null)
+  const span = spanOf(view, isStopped ? stop : null)
   const touched = useTouched(id, span)
   const stoppedAt = isStopped ? stop.at : undefined
   const later = useSince(id, stoppedAt)
@@ -81,6 +84,10 @@ function OneAgent({ found, me }: { found: ReadAgentAnswer; me: Me }) {
           ...{ answers: answers.data.items, answersCut: answers.data.next !== undefined },
         }
       : undefined
+  const isDrawn = touched.data !== undefined
+  useEffect(() => {
+    if (isDrawn && location.hash !== '') document.getElementById(location.hash.slice(1))?.scrollIntoView()
+  }, [isDrawn])
   const stopIt = () => setStopping({ kind: 'agent', target: id, name: agent?.name ?? id, waiting: agent?.pending ?? 0 })
   return (
     <>
@@ -90,7 +97,7 @@ function OneAgent({ found, me }: { found: ReadAgentAnswer; me: Me }) {
             <Visible text={agent?.name ?? 'Not registered'} />
           </h1>
           <p className="id">
-            <Visible text={id} />
+            <Visible text={id} /> <Copy text={id} what="the SPIFFE ID" />
           </p>
         </div>
         <span className="row-badges">
@@ -102,6 +109,7 @@ function OneAgent({ found, me }: { found: ReadAgentAnswer; me: Me }) {
           </button>
         ) : null}
       </div>
+      <Parts isPassedOn={grants.items.some(({ chain }) => chain.length > 0)} />
       {isStopped ? <Stopped found={found} since={since} /> : null}
       {agent === null ? (
         <p className="note warn">
@@ -110,6 +118,7 @@ function OneAgent({ found, me }: { found: ReadAgentAnswer; me: Me }) {
         </p>
       ) : null}
       <Card
+        id="touched"
         className={isStopped ? 'incident' : ''}
         title={isStopped ? 'This is what it touched' : 'What it touched'}
         aside={
@@ -119,18 +128,21 @@ function OneAgent({ found, me }: { found: ReadAgentAnswer; me: Me }) {
         {touched.isPending ? <Loading /> : null}
         {touched.error ? <Failed error={touched.error} /> : null}
         {touched.data ? <Numbers touched={touched.data} span={span} /> : null}
+        {touched.data ? (
+          <CallsOverTime touched={touched.data} isZoomed={!span.isLive} onZoom={(times) => change(times)} />
+        ) : null}
         {touched.data ? <TouchedTable agent={id} touched={touched.data} /> : null}
         <HandOver me={me} span={span} summary={summary} />
       </Card>
-      <CallList agent={id} span={span} kind={kind} task={task} tasks={tasks} onChange={change} />
-      <div className="agent-columns">
+      <CallList agent={id} span={span} view={view} tasks={tasks} onChange={change} />
+      <div className="agent-columns" id="budget">
         <BudgetCard grants={grants.items} />
         <HandsGraph grants={grants.items} agent={id} />
       </div>
-      <Card title="Grants and delegations">
+      <Card id="grants" title="Grants and delegations">
         <Grants grants={grants} onStop={setStopping} onWithdraw={setWithdrawing} />
       </Card>
-      <div className="agent-columns">
+      <div className="agent-columns" id="answers">
         <Card title="Past answers">
           <PastAnswers id={id} answers={answers} />
         </Card>
@@ -146,8 +158,7 @@ function OneAgent({ found, me }: { found: ReadAgentAnswer; me: Me }) {
 
 /** If evidence fails, earlier answers may be stale, so they are not shown. */
 function sinceOf({ data, error }: ReturnType<typeof useSince>): Since | null | undefined {
-  if (error) return null
-  return data && sinceStop(data.events, data.next !== undefined)
+  return error ? null : data
 }
 
 function Standing({ found: { agent }, isStopped }: { found: ReadAgentAnswer; isStopped: boolean }) {
@@ -165,6 +176,19 @@ function Standing({ found: { agent }, isStopped }: { found: ReadAgentAnswer; isS
         </Link>
       ) : null}
     </>
+  )
+}
+
+/** Links to the parts of a long page. */
+function Parts({ isPassedOn }: { isPassedOn: boolean }) {
+  return (
+    <nav className="parts" aria-label="On this page">
+      <a href="#touched">What it touched</a>
+      <a href="#calls">Calls</a>
+      <a href="#budget">{isPassedOn ? 'Budget and delegations' : 'Budget'}</a>
+      <a href="#grants">Grants</a>
+      <a href="#answers">Past answers</a>
+    </nav>
   )
 }
 
@@ -192,19 +216,28 @@ function SpanTabs({ value, onChange }: { value: string; onChange(span: string): 
 
 /** The most important numbers, and the same in sentences. */
 function Numbers({ touched, span }: { touched: Touched; span: Span }) {
-  const things = new Set(reached(touched).map(({ type, resource }) => `${type} ${resource}`)).size
   const { failed = 0, missing = 0, unknown = 0 } = touched.outcomes
   const least = (value: string, isLeast = !touched.complete) => (isLeast ? `at least ${value}` : value)
   const nothing = touched.complete ? 'nothing' : 'not known'
   const spent = costText(touched.cost)
+  const last = touched.things
+    .map((thing) => thing.last)
+    .sort()
+    .at(-1)
   return (
     <>
       <p className="hint">
         From <When iso={touched.from} /> to {span.isLive ? 'now' : <When iso={touched.to} />}: {span.words}.
+        {last === undefined ? null : (
+          <>
+            {' '}
+            Newest decision: <Ago iso={last} />.
+          </>
+        )}
       </p>
       <dl className="numbers">
         <Figure name="Calls allowed" value={least(number(touched.allowed))} />
-        <Figure name="Tools and resources" value={least(number(things), hasMoreThings(touched))} />
+        <Figure name="Tools and resources" value={least(number(countReached(touched)), hasMoreThings(touched))} />
         <Figure name="Spent" value={spent === '' ? nothing : least(spent)} />
         <Figure name="Denied" value={least(number(deniedIn(touched)))} tone={deniedIn(touched) > 0 ? 'bad' : ''} />
         <Figure
@@ -298,18 +331,7 @@ function PastAnswers({ id, answers }: { id: string; answers: ReturnType<typeof u
 function WhoItIs({ agent }: { agent: NonNullable<ReadAgentAnswer['agent']> }) {
   return (
     <>
-      <Facts
-        rows={[
-          ['Owner', <Visible key="o" text={agent.owner_name ?? notEnrolled(agent.owner)} />],
-          ['Proves itself by', attestorWords[agent.attestor] ?? agent.attestor],
-          [
-            'Instances',
-            agent.instances ? <Visible key="i" text={agent.instances.join(', ')} /> : 'any that is attested',
-          ],
-          ['May ask first', agent.proactive_requests ? 'yes' : 'no: only to answer a denial'],
-          agent.labels.length > 0 && ['Labels', <Visible key="l" text={agent.labels.join(', ')} />],
-        ]}
-      />
+      <AgentFacts agent={agent} />
       <Link to={`/console/evidence${query({ agent: agent.id })}`}>Everything that evidence has about it</Link>
     </>
   )

@@ -1,9 +1,13 @@
 import { expect, it } from 'vitest'
 import type { EventRow, Grant, Link, ReadAgentAnswer, Touched } from '../types.ts'
-import { amountOf, micros } from './amounts.ts'
+import { amountOf, micros } from '../ui/amounts.ts'
+import { bucketsOf } from './buckets.ts'
 import { burnDown, unitsOf } from './burn-down.ts'
+import { groupingOf, groupsOf, isFound } from './call-groups.ts'
 import { argumentsText, barsOf, resultOf } from './calls.ts'
-import { code, jsonReport, markdownReport, type Reported, sinceStop, sinceText } from './report.ts'
+import { differencesOf } from './differences.ts'
+import { code, jsonReport, markdownReport, type Reported } from './report.ts'
+import { sinceStop, sinceText } from './since.ts'
 import { spanOf } from './span.ts'
 import { sentencesOf } from './summary.ts'
 import { holderOf, placed } from './tree-layout.ts'
@@ -34,7 +38,7 @@ const grant = (more: Partial<Grant> = {}): Grant =>
 const touched = (more: Partial<Touched> = {}): Touched => ({
   ...{ agent: 'spiffe://a/agent/b', from: at(0), to: at(60), complete: true, more_things: 0 },
   ...{ allowed: 3, denied: 1, outcomes: { succeeded: 1, failed: 1 }, reasons: { budget_exhausted: 1 } },
-  cost: { EUR: '7.5' },
+  ...{ cost: { EUR: '7.5' }, hours: [] },
   things: [
     {
       ...{ action: 'tools/call', type: 'tool', resource: 'invoices/pay', allowed: 3, denied: 1, last: at(3) },
@@ -179,7 +183,7 @@ const reported = (): Reported => ({
   touched: touched({ things: [{ ...(touched().things[0] as Touched['things'][number]), resource: hostile }] }),
   calls: [call(1, { resource: hostile, arguments: { '/note': hostile } }), denied(2)],
   isCut: true,
-  since: { allowed: 0, denied: 2, isMore: false },
+  since: { allowed: 0, moreAllowed: false, denied: 2, moreDenied: false },
   grants: [grant({ task: hostile })],
   answers: [],
   ...{ grantsCut: false, answersCut: false },
@@ -213,13 +217,60 @@ it('writes a report in which no text of others is markup, or is invisible', () =
 it('counts what came after the stop', () => {
   const back = call(8, { outcome: { status: 'taken_back', at: at(9) } })
   const first = { ...denied(10), reason: 'proof_nonce_required' }
-  const since = sinceStop([first, denied(9), back, call(7), call(6, { void: true })], true)
-  expect(since).toEqual({ allowed: 1, denied: 1, isMore: true })
+  const page = (events: EventRow[], next?: string) => ({ events, ...(next === undefined ? {} : { next }) })
+  const allowed = page([back, call(7), call(6, { void: true })], '1_1')
+  const since = sinceStop(allowed, page([first, denied(9)], '1_1'))
+  expect(since).toEqual({ allowed: 1, moreAllowed: true, denied: 1, moreDenied: true })
   expect(sinceText(since)).toBe('at least 1 allowed, at least 1 denied')
-  // The answer has the newest decision first, and an ALLOW that slipped through comes first after a stop.
-  expect(sinceText(sinceStop([denied(9)], true))).toBe(
-    'whether a call was allowed is not known: not all was read, at least 1 denied',
-  )
-  expect(sinceText(sinceStop([denied(9)], false))).toBe('no call was allowed, 1 denied')
+  // More denials than one answer has hide no ALLOW.
+  expect(sinceText(sinceStop(page([]), page([denied(9)], '1_1')))).toBe('no call was allowed, at least 1 denied')
+  const unknown = 'whether a call was allowed is not known: not all was read, 1 denied'
+  expect(sinceText(sinceStop(page([], '1_1'), page([denied(9)])))).toBe(unknown)
+  // A newer version wrote an ALLOW, and this one cannot read it.
+  expect(sinceText(sinceStop({ events: [], unread: [7] }, page([denied(9)])))).toBe(unknown)
   expect(sinceText(null)).toBe('not known: evidence does not answer')
+})
+
+it('counts decisions over time in parts that can be pressed, first tries left out', () => {
+  const hour = (n: number, more: Partial<Touched['hours'][number]> = {}) => ({
+    ...{ at: new Date(Date.UTC(2026, 10, 1, n)).toISOString(), allowed: 2, denied: 1, reasons: {} },
+    ...more,
+  })
+  const [from, to] = [hour(0).at, new Date(Date.UTC(2026, 10, 31)).toISOString()]
+  const first = hour(5, { allowed: 0, denied: 1, reasons: { proof_nonce_required: 1 } })
+  const day = bucketsOf({ from, to: hour(23).at, hours: [hour(3), first, hour(22)] })
+  expect(day.map(({ allowed, denied }) => [allowed, denied])).toEqual([
+    [2, 1],
+    [2, 1],
+  ])
+  expect(day[1]).toMatchObject({ from: Date.parse(hour(22).at), to: Date.parse(hour(23).at) })
+  const month = bucketsOf({ from, to, hours: Array.from({ length: 30 * 24 }, (_, n) => hour(n)) })
+  expect(month.length).toBeLessThanOrEqual(31)
+  expect(month.reduce((sum, { allowed }) => sum + allowed, 0)).toBe(2 * 30 * 24)
+})
+
+it('groups calls, finds them by every word, and says what sets denied and failed ones apart', () => {
+  const pay = (n: number, more: Partial<EventRow> = {}) =>
+    call(n, { task: 'pay', arguments: { '/amount': 5 }, ...more })
+  const refused = (n: number) => ({ ...denied(n), task: 'pay', resource: 'invoices/delete', arguments: {} })
+  const calls = [pay(1), pay(2), pay(3, { agent: 'spiffe://a/agent/c/one' }), refused(4), refused(5)]
+  expect(groupsOf(calls, 'tool').map(({ name, calls, denied }) => [name, calls.length, denied])).toEqual([
+    ['invoices/pay', 3, 0],
+    ['invoices/delete', 2, 2],
+  ])
+  expect(groupsOf(calls, 'agent').map(({ name }) => name)).toEqual(['b/one', 'c/one'])
+  expect(groupsOf(calls, 'result').map(({ name }) => name)).toEqual(['Succeeded', 'Denied'])
+  expect(calls.filter((each) => isFound(each, 'PAY amount: 5 c/one')).length).toBe(1)
+  expect([groupingOf('tool'), groupingOf('constructor'), groupingOf(undefined)]).toEqual(['tool', '', ''])
+  const apart = differencesOf(calls)
+  expect(apart).toMatchObject({ bad: 2, good: 3 })
+  expect(
+    apart?.all.slice(0, 2).map(({ value, inBad, inGood }) => [value, Math.round(inBad), Math.round(inGood)]),
+  ).toEqual([
+    ['invoices/delete', 1, 0],
+    ['invoices/pay', 0, 1],
+  ])
+  // What all of them have says nothing.
+  expect(apart?.all.map(({ name }) => name)).not.toContain('Task')
+  expect(differencesOf(calls.slice(0, 4))).toBeUndefined()
 })

@@ -1,11 +1,11 @@
 import { useId, useState } from 'react'
 import { serverNow } from '../api.ts'
 import type { Grant } from '../types.ts'
+import { micros } from '../ui/amounts.ts'
 import { Tabs } from '../ui/lists.tsx'
 import { like, number } from '../ui/numbers.ts'
 import { Card, Failed, Loading, taskWords } from '../ui/parts.tsx'
 import { timeText, When } from '../ui/time.tsx'
-import { micros } from './amounts.ts'
 import { type BurnDown, burnDown, unitsOf } from './burn-down.ts'
 import { useGrantCalls } from './data.ts'
 

@@ -1,5 +1,5 @@
 import type { EventRow, Grant } from '../types.ts'
-import { amountOf, micros } from './amounts.ts'
+import { amountOf, micros } from '../ui/amounts.ts'
 import { isCall } from './calls.ts'
 
 /** What was left of a limit after a call. */

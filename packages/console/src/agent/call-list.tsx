@@ -3,76 +3,120 @@ import { storyOf } from '../pages/event-words.ts'
 import { shortAgent } from '../pages/evidence-search.tsx'
 import { Link } from '../router.tsx'
 import type { EventRow } from '../types.ts'
-import { More, Tabs } from '../ui/lists.tsx'
+import { More, SearchBox, Tabs } from '../ui/lists.tsx'
+import { number } from '../ui/numbers.ts'
 import { Card, Empty, Failed, Loading, taskWords } from '../ui/parts.tsx'
-import { duration, When } from '../ui/time.tsx'
+import { lasting, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
+import { groupingOf, groupings, groupsOf, isFound } from './call-groups.ts'
 import { argumentsText, type Bar, barsOf, isCall, resultOf } from './calls.ts'
 import { useCalls } from './data.ts'
+import { differencesOf } from './differences.ts'
+import { DifferencesTable } from './differences-table.tsx'
 import type { Span } from './span.ts'
-import { costText, reasonWords } from './summary.ts'
+import { costText, counted, reasonWords } from './summary.ts'
 
 const kinds = { decision: 'All', 'decision.allowed': 'Allowed', 'decision.denied': 'Denied' } as const
 type Kind = keyof typeof kinds
 
-/** One line a call, newest first, with its outcome, and with its place in time. */
+/** What the address says of the list. */
+export interface CallView {
+  calls?: string | undefined
+  task?: string | undefined
+  by?: string | undefined
+  find?: string | undefined
+}
+
+/** The timeline of an agent, or of one of its tasks: one line a call, newest first, with its outcome and its place in time. */
 export function CallList({
   agent,
   span,
-  kind,
-  task,
+  view,
   tasks,
   onChange,
 }: {
   agent: string
   span: Span | undefined
-  kind: string | undefined
-  task: string | undefined
+  view: CallView
   /** Tasks that can be chosen. */
   tasks: readonly string[]
-  onChange(changed: { calls?: string | undefined; task?: string | undefined }): void
+  onChange(changed: CallView): void
 }) {
+  const { calls: kind, task, find = '' } = view
   const type: Kind = kind !== undefined && Object.hasOwn(kinds, kind) ? (kind as Kind) : 'decision'
+  const by = groupingOf(view.by)
   const list = useCalls(agent, { type, task }, span)
-  const calls = useMemo(() => list.data?.pages.flatMap(({ events }) => events.filter(isCall)) ?? [], [list.data])
-  const bars = useMemo(() => barsOf(calls), [calls])
+  const loaded = useMemo(() => list.data?.pages.flatMap(({ events }) => events.filter(isCall)) ?? [], [list.data])
+  const calls = useMemo(() => (find === '' ? loaded : loaded.filter((call) => isFound(call, find))), [loaded, find])
+  const bars = useMemo(() => new Map(barsOf(calls).map((bar, n) => [calls[n], bar])), [calls])
+  const differences = useMemo(() => differencesOf(calls), [calls])
   const all = task === undefined || tasks.includes(task) ? tasks : [task, ...tasks]
+  const lines = (of: readonly EventRow[], label: string) => (
+    <ol className="call-list" aria-label={label}>
+      {of.map((call) => (
+        <CallLine key={call.leaf_index} call={call} bar={bars.get(call)} agent={agent} />
+      ))}
+    </ol>
+  )
   return (
     <Card
-      title="Calls"
+      id="calls"
+      title={task === undefined ? 'Calls' : `Timeline of ${taskWords(task)}`}
       className="calls"
       aside={
-        <span className="calls-filters">
-          <Tabs
-            label="Which calls"
-            options={kinds}
-            value={type}
-            onChange={(chosen) => onChange({ calls: chosen === 'decision' ? undefined : chosen })}
-          />
-          <select
-            aria-label="Filter by task"
-            value={task ?? ''}
-            onChange={({ currentTarget: { value } }) => onChange({ task: value })}
-          >
-            <option value="">Any task</option>
-            {all.map((name) => (
-              <option key={name} value={name}>
-                {taskWords(name)}
-              </option>
-            ))}
-          </select>
-        </span>
+        <Tabs
+          label="Which calls"
+          options={kinds}
+          value={type}
+          onChange={(chosen) => onChange({ calls: chosen === 'decision' ? undefined : chosen })}
+        />
       }
     >
+      <div className="calls-filters">
+        <SearchBox label="Find in these calls" value={find} onSearch={(find) => onChange({ find })} />
+        <select
+          aria-label="Filter by task"
+          value={task ?? ''}
+          onChange={({ currentTarget: { value } }) => onChange({ task: value })}
+        >
+          <option value="">Any task</option>
+          {all.map((name) => (
+            <option key={name} value={name}>
+              {taskWords(name)}
+            </option>
+          ))}
+        </select>
+        <select
+          aria-label="Group the calls"
+          value={by}
+          onChange={({ currentTarget: { value } }) => onChange({ by: value })}
+        >
+          {Object.entries(groupings).map(([name, words]) => (
+            <option key={name} value={name}>
+              {words}
+            </option>
+          ))}
+        </select>
+      </div>
       {list.isPending ? <Loading /> : null}
       {list.error ? <Failed error={list.error} /> : null}
-      {list.data && calls.length === 0 ? <Empty title="No calls." /> : null}
+      {list.data && calls.length === 0 ? <Empty title={find === '' ? 'No calls.' : 'No listed call matches.'} /> : null}
       {calls.length > 0 ? <Axis calls={calls} /> : null}
-      <ol className="call-list" aria-label="Calls, newest first">
-        {calls.map((call, n) => (
-          <CallLine key={call.leaf_index} call={call} bar={bars[n]} agent={agent} />
-        ))}
-      </ol>
+      {differences ? <DifferencesTable differences={differences} /> : null}
+      {by === ''
+        ? lines(calls, 'Calls, newest first')
+        : groupsOf(calls, by).map(({ name, calls: of, denied }) => (
+            <details key={name} className="call-group" open>
+              <summary>
+                <strong>
+                  <Visible text={name} />
+                </strong>{' '}
+                {counted(of.length, 'call')}
+                {denied > 0 ? <span className="bad"> · {number(denied)} denied</span> : null}
+              </summary>
+              {lines(of, `Calls of ${name}, newest first`)}
+            </details>
+          ))}
       <More list={list} />
     </Card>
   )
@@ -90,8 +134,6 @@ function Axis({ calls }: { calls: readonly EventRow[] }) {
     </p>
   )
 }
-
-const lasting = (ms: number) => (ms < 1000 ? `${Math.round(ms)} ms` : duration(Math.round(ms / 1000)))
 
 function CallLine({ call, bar, agent }: { call: EventRow; bar: Bar | undefined; agent: string }) {
   const [words, tone] = resultOf(call)

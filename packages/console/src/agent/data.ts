@@ -2,6 +2,7 @@ import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-qu
 import { api, query } from '../api.ts'
 import type { Events, ListGrantsAnswer, ListRequestsAnswer, ReadAgentAnswer, Touched } from '../types.ts'
 import type { Range } from '../ui/pages.ts'
+import { sinceStop } from './since.ts'
 import type { Span } from './span.ts'
 
 /** How often the page asks for recent events again. Evidence has no stream. */
@@ -14,13 +15,14 @@ export const agentPath = (id: string): string => `/agents/${encodeURIComponent(i
 export const useAgent = (id: string) =>
   useQuery({ queryKey: ['agents', 'one', id], queryFn: () => api<ReadAgentAnswer>(agentPath(id)) })
 
-export const useTouched = (agent: string, span: Span | undefined) =>
+export const useTouched = (agent: string, span: Span | undefined, everyMs = againMs) =>
   useQuery({
     queryKey: ['touched', agent, span?.name],
     enabled: span !== undefined,
     placeholderData: keepPreviousData,
     queryFn: () => api<Touched>(`/evidence/touched${query({ agent, ...span?.times() })}`),
-    refetchInterval: span?.isLive ? againMs : false,
+    staleTime: everyMs / 2,
+    refetchInterval: span?.isLive ? everyMs : false,
   })
 
 /** The calls to list: all, denied ones, or those of one task. */
@@ -48,12 +50,20 @@ export const useCalls = (agent: string, filter: CallFilter, span: Span | undefin
       span?.isLive && (state.data?.pages.length ?? 0) <= mostLivePages ? againMs : false,
   })
 
-/** The decisions since a time, as many as one answer has. */
+/**
+ * The ALLOWs and the denials since a time, as many of each as one answer has. Evidence finds the ALLOWs of an agent by its index, so that no
+ * number of denials hides one.
+ */
 export const useSince = (agent: string, from: string | undefined) =>
   useQuery({
     queryKey: ['calls', agent, 'since', from],
     enabled: from !== undefined,
-    queryFn: () => api<Events>(`/evidence/events${query({ agent, type: 'decision', from, limit: '200' })}`),
+    queryFn: async () => {
+      const of = (type: CallFilter['type']) =>
+        api<Events>(`/evidence/events${query({ agent, type, from, limit: '100' })}`)
+      const [allowed, denied] = await Promise.all([of('decision.allowed'), of('decision.denied')])
+      return sinceStop(allowed, denied)
+    },
     refetchInterval: againMs,
   })
 

@@ -1,5 +1,6 @@
 import type { EventRow, Grant, ReadAgentAnswer, RequestRow, Touched } from '../types.ts'
-import { argumentsText, deniedIn, isCall, reasonsIn, resultOf } from './calls.ts'
+import { argumentsText, deniedIn, reasonsIn, resultOf } from './calls.ts'
+import { type Since, sinceText } from './since.ts'
 import { costText, outcomesText, sentencesOf, shownThings } from './summary.ts'
 
 /** The content of a report about one agent. */
@@ -23,13 +24,6 @@ export interface Reported {
   answersCut: boolean
   /** How many entries the log had. */
   size: number
-}
-
-export interface Since {
-  allowed: number
-  denied: number
-  /** Whether there are more of both. */
-  isMore: boolean
 }
 
 /** Untrusted text in a line of Markdown: nothing in it is markup, ends a cell, or is invisible. */
@@ -168,24 +162,6 @@ const reasonLines = (touched: Touched): string[] =>
     reasonsIn(touched).map(([reason, count]) => [code(reason), String(count)]),
   )
 
-/** An unread decision may be an ALLOW, because an ALLOW that slips through comes first after a stop. */
-export function sinceText(since: Since | null): string {
-  if (since === null) return 'not known: evidence does not answer'
-  const { allowed, denied, isMore } = since
-  const least = isMore ? 'at least ' : ''
-  const none = isMore ? 'whether a call was allowed is not known: not all was read' : 'no call was allowed'
-  return `${allowed === 0 ? none : `${least}${allowed} allowed`}, ${least}${denied} denied`
-}
-
 /** The same as data. */
 export const jsonReport = (reported: Reported): string =>
   `${JSON.stringify({ v: 1, kind: 'bailiwick-agent-report', ...reported }, null, 2)}\n`
-
-/** Counts the ALLOWs and denials among the decisions since the stop, which come newest first. */
-export function sinceStop(events: readonly EventRow[], isMore: boolean): Since {
-  const calls = events.filter(isCall)
-  const allowed = calls.filter(
-    ({ type, outcome }) => type === 'decision.allowed' && outcome?.status !== 'taken_back',
-  ).length
-  return { allowed, denied: calls.filter(({ type }) => type === 'decision.denied').length, isMore }
-}

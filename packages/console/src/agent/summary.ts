@@ -26,8 +26,11 @@ export const shownThings = ({ things }: Pick<Touched, 'things'>): TouchedThing[]
   things.filter((thing) => thing.allowed > 0 || deniedIn(thing) > 0)
 
 /** The things that calls were allowed on; denials touched nothing. */
-export const reached = ({ things }: Pick<Touched, 'things'>): TouchedThing[] =>
-  things.filter(({ allowed }) => allowed > 0)
+const reached = ({ things }: Pick<Touched, 'things'>): TouchedThing[] => things.filter(({ allowed }) => allowed > 0)
+
+/** How many tools and resources calls were allowed on. */
+export const countReached = (touched: Pick<Touched, 'things'>): number =>
+  new Set(reached(touched).map(({ type, resource }) => `${type} ${resource}`)).size
 
 /** ALLOWs without an outcome so far. */
 export function withoutOutcome({ allowed, outcomes }: Pick<Touched, 'allowed' | 'outcomes'>): number {
@@ -43,7 +46,7 @@ export const hasMoreThings = ({ complete, more_things }: Pick<Touched, 'complete
 export function sentencesOf(touched: Touched): string[] {
   const { allowed, cost, outcomes, complete } = touched
   const denied = deniedIn(touched)
-  const things = new Set(reached(touched).map(({ type, resource }) => `${type} ${resource}`))
+  const things = countReached(touched)
   const through = new Set(touched.things.flatMap(({ through }) => (through === undefined ? [] : [through])))
   const open = withoutOutcome(touched)
   const [worst] = reasonsIn(touched)
@@ -52,7 +55,7 @@ export function sentencesOf(touched: Touched): string[] {
   return [
     allowed === 0
       ? none('No call was allowed.', 'Whether a call was allowed')
-      : `${capital(least)}${counted(allowed, 'call')} ${allowed === 1 ? 'was' : 'were'} allowed, on ${hasMoreThings(touched) ? 'at least ' : ''}${counted(things.size, 'tool or resource', 'tools and resources')}: ${outcomesText(outcomes) || 'no outcome is known yet'}.`,
+      : `${capital(least)}${counted(allowed, 'call')} ${allowed === 1 ? 'was' : 'were'} allowed, on ${hasMoreThings(touched) ? 'at least ' : ''}${counted(things, 'tool or resource', 'tools and resources')}: ${outcomesText(outcomes) || 'no outcome is known yet'}.`,
     ...(open > 0 && open < allowed ? [`${counted(open, 'call')} ${open === 1 ? 'has' : 'have'} no outcome yet.`] : []),
     Object.keys(cost).length === 0
       ? none('No money was spent.', 'Whether money was spent')

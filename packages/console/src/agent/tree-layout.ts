@@ -22,23 +22,15 @@ export interface Placed extends Omit<Holder, 'below'> {
 }
 
 export function holderOf(grant: Grant, ownId: string): Holder {
-  const { id, from, state, taken, budget, chain } = grant
-  const passedOn = ({ id, from, state, taken, budget, children }: Link): Holder => ({
+  const hold = ({ id, from, state, taken, budget }: Grant | Link, below: readonly Link[]): Holder => ({
     id,
     name: from.name ?? from.id,
     state,
     calls: { used: taken.calls, most: budget.calls },
     isOwn: from.id === ownId,
-    below: children.map(passedOn),
+    below: below.map((link) => hold(link, link.children)),
   })
-  return {
-    id,
-    name: from.name ?? from.id,
-    state,
-    calls: { used: taken.calls, most: budget.calls },
-    isOwn: from.id === ownId,
-    below: chain.map(passedOn),
-  }
+  return hold(grant, grant.chain)
 }
 
 /** Places each holder below, and to the right of, the holder that passed the grant on. */

@@ -7,6 +7,7 @@ import { Tabs } from '../ui/lists.tsx'
 import { number } from '../ui/numbers.ts'
 import { Card, Failed, Loading } from '../ui/parts.tsx'
 import { Visible } from '../ui/visible.tsx'
+import { DenialsMap } from './denials-map.tsx'
 
 const spans = { day: '24 hours', week: '7 days', month: '30 days' } as const
 const hoursOf: Record<keyof typeof spans, number> = { day: 24, week: 7 * 24, month: 30 * 24 }
@@ -31,45 +32,48 @@ export function ActivityCard({ agent }: { agent: string | undefined }) {
     [data, agent],
   )
   return (
-    <Card
-      title="Decisions by the hour"
-      aside={<Tabs label="How far back" options={spans} value={span} onChange={setSpan} />}
-    >
-      {isPending ? <Loading /> : null}
-      {error ? <Failed error={error} /> : null}
-      {data ? <Picture activity={data} agents={shown} /> : null}
-      {shown.length > 0 ? (
-        <table className="activity">
-          <caption className="hidden">Decisions of each agent in the last {spans[span]}</caption>
-          <thead>
-            <tr>
-              <th scope="col">Agent</th>
-              <th scope="col">Allowed</th>
-              <th scope="col">Denied</th>
-            </tr>
-          </thead>
-          <tbody>
-            {shown.map((one) => (
-              <tr key={one.agent ?? '*'}>
-                <th scope="row">
-                  {one.agent === null ? (
-                    'All others'
-                  ) : (
-                    <Link to={`/console/evidence${query({ agent: one.agent, type: 'decision' })}`}>
-                      <Visible text={one.agent} />
-                    </Link>
-                  )}
-                </th>
-                <td>{number(sum(one.allowed))}</td>
-                <td className={sum(one.denied) > 0 ? 'bad' : undefined}>{number(sum(one.denied))}</td>
+    <>
+      <Card
+        title="Decisions by the hour"
+        aside={<Tabs label="How far back" options={spans} value={span} onChange={setSpan} />}
+      >
+        {isPending ? <Loading /> : null}
+        {error ? <Failed error={error} /> : null}
+        {data ? <Picture activity={data} agents={shown} /> : null}
+        {shown.length > 0 ? (
+          <table className="activity">
+            <caption className="hidden">Decisions of each agent in the last {spans[span]}</caption>
+            <thead>
+              <tr>
+                <th scope="col">Agent</th>
+                <th scope="col">Allowed</th>
+                <th scope="col">Denied</th>
               </tr>
-            ))}
-          </tbody>
-        </table>
-      ) : data ? (
-        <p className="hint">No agent asked to act in this time.</p>
-      ) : null}
-    </Card>
+            </thead>
+            <tbody>
+              {shown.map((one) => (
+                <tr key={one.agent ?? '*'}>
+                  <th scope="row">
+                    {one.agent === null ? (
+                      'All others'
+                    ) : (
+                      <Link to={`/console/evidence${query({ agent: one.agent, type: 'decision' })}`}>
+                        <Visible text={one.agent} />
+                      </Link>
+                    )}
+                  </th>
+                  <td>{number(sum(one.allowed))}</td>
+                  <td className={sum(one.denied) > 0 ? 'bad' : undefined}>{number(sum(one.denied))}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        ) : data ? (
+          <p className="hint">No agent asked to act in this time.</p>
+        ) : null}
+      </Card>
+      <DenialsMap hours={hoursOf[span]} words={spans[span]} />
+    </>
   )
 }
 

@@ -1,70 +1,45 @@
-import { useQuery } from '@tanstack/react-query'
-import { api, query, serverNow } from '../api.ts'
+import { deniedIn, reasonsIn } from '../agent/calls.ts'
+import { useTouched } from '../agent/data.ts'
+import { spanOf } from '../agent/span.ts'
+import { costText, reasonWords } from '../agent/summary.ts'
+import { query } from '../api.ts'
 import { Link } from '../router.tsx'
-import type { Activity, Grant, ListGrantsAnswer } from '../types.ts'
-import { money, number } from '../ui/numbers.ts'
+import { number } from '../ui/numbers.ts'
 import { Card, Facts, Failed, Loading } from '../ui/parts.tsx'
-import { answersTo, grantHours, spentBy } from './agent-lately.ts'
+import { agentPage } from './agent-address.ts'
 
-const hourMs = 3_600_000
-/** How many pages of grants are added up. If there are more, the card says so. */
-const mostPages = 4
+const againMs = 60_000
 
-/** The agent's recent activity: its ALLOWs, its denials, and its spending. */
+/** The agent's last day: its ALLOWs, its denials and its spending, with those of the sub-agents that acted for it. */
 export function AgentLately({ agent }: { agent: string }) {
-  const answers = useQuery({
-    queryKey: ['activity', 'day'],
-    queryFn: () => {
-      const to = serverNow()
-      const iso = (ms: number) => new Date(ms).toISOString()
-      return api<Activity>(`/evidence/activity${query({ from: iso(to - 23 * hourMs), to: iso(to) })}`)
-    },
-    staleTime: 60_000,
-  })
-  const grants = useQuery({
-    queryKey: ['lately', agent],
-    queryFn: () => newestGrants(agent),
-    staleTime: 60_000,
-  })
-  const counted = answers.data && answersTo(agent, answers.data)
-  const spent = grants.data && [...spentBy(agent, grants.data.items, serverNow())]
+  const { data, error, isPending } = useTouched(agent, spanOf({}, null), againMs)
+  const denied = data === undefined ? 0 : deniedIn(data)
+  const [worst] = data === undefined ? [] : reasonsIn(data)
+  const least = (words: string) => (data?.complete ? words : `at least ${words}`)
+  const spent = data === undefined ? '' : costText(data.cost)
   return (
     <Card title="This agent’s last 24 hours">
-      {answers.isPending ? <Loading /> : null}
-      {answers.error ? <p className="hint">Evidence cannot be read: {answers.error.message}</p> : null}
-      {grants.error ? <Failed error={grants.error} /> : null}
-      <Facts
-        rows={[
-          counted && ['Calls allowed', number(counted.allowed)],
-          counted && [
-            'Calls denied',
-            <span key="d" className={counted.denied > 0 ? 'bad' : undefined}>
-              {number(counted.denied)}
-            </span>,
-          ],
-          spent && [
-            `Spent in ${grantHours} h`,
-            `${grants.data?.isMore ? 'at least ' : ''}${spent.length === 0 ? 'nothing' : spent.map(([currency, amount]) => money(amount, currency)).join(' and ')}`,
-          ],
-        ]}
-      />
+      {isPending ? <Loading /> : null}
+      {error ? <Failed error={error} /> : null}
+      {data ? (
+        <Facts
+          rows={[
+            ['Calls allowed', least(number(data.allowed))],
+            [
+              'Calls denied',
+              <span key="d" className={denied > 0 ? 'bad' : undefined}>
+                {least(number(denied))}
+                {worst === undefined ? null : `, most often for: ${reasonWords(worst[0])}`}
+              </span>,
+            ],
+            ['Spent', spent === '' ? (data.complete ? 'nothing' : 'not known') : least(spent)],
+          ]}
+        />
+      ) : null}
       <p className="hint">
-        Spent: under its own grants that were made in the last {grantHours} hours, by its sub-agents too.{' '}
-        <Link to={`/console/evidence${query({ agent, type: 'decision' })}`}>Its decisions</Link>
+        With the calls of sub-agents that acted for it; whole hours. <Link to={agentPage(agent)}>What it touched</Link>{' '}
+        · <Link to={`/console/evidence${query({ agent, type: 'decision' })}`}>Its decisions</Link>
       </p>
     </Card>
   )
-}
-
-async function newestGrants(agent: string): Promise<{ items: Grant[]; isMore: boolean }> {
-  const items: Grant[] = []
-  let cursor: string | undefined = ''
-  for (let n = 0; n < mostPages && cursor !== undefined; n++) {
-    const page: ListGrantsAnswer = await api(`/grants${query({ state: 'all', agent, cursor })}`)
-    items.push(...page.items)
-    const last = page.items.at(-1)
-    const isOld = last !== undefined && Date.parse(last.created_at) < serverNow() - grantHours * hourMs
-    cursor = isOld ? undefined : page.next
-  }
-  return { items, isMore: cursor !== undefined }
 }

@@ -5,10 +5,12 @@ import { go, Link, useParameters } from '../router.tsx'
 import type { Agent, ListAgentsAnswer } from '../types.ts'
 import { SearchBox } from '../ui/lists.tsx'
 import { number } from '../ui/numbers.ts'
-import { attestorWords, Empty, Facts, Failed, Loading, notEnrolled } from '../ui/parts.tsx'
+import { Empty, Failed, Loading } from '../ui/parts.tsx'
 import { Ago } from '../ui/time.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
+import { agentPage } from './agent-address.ts'
+import { AgentFacts } from './agent-facts.tsx'
 import { type Stop, StopDialog } from './stop-dialog.tsx'
 
 /** The agents, their owners, and how they prove their identity. */
@@ -57,9 +59,6 @@ export function AgentsPage() {
   )
 }
 
-/** The address of an agent's page. */
-const agentPage = (id: string) => `/console/agents/${encodeURIComponent(id)}`
-
 function AgentCard({ agent, onStop }: { agent: Agent; onStop(stop: Stop): void }) {
   return (
     <article className="card">
@@ -89,18 +88,7 @@ function AgentCard({ agent, onStop }: { agent: Agent; onStop(stop: Stop): void }
           {agent.pending > 0 ? ' Its requests still wait: an approval would let it work again.' : ''}
         </p>
       ) : null}
-      <Facts
-        rows={[
-          ['Owner', <Visible key="o" text={agent.owner_name ?? notEnrolled(agent.owner)} />],
-          ['Proves itself by', attestorWords[agent.attestor] ?? agent.attestor],
-          [
-            'Instances',
-            agent.instances ? <Visible key="i" text={agent.instances.join(', ')} /> : 'any that is attested',
-          ],
-          ['May ask first', agent.proactive_requests ? 'yes' : 'no: only to answer a denial'],
-          agent.labels.length > 0 && ['Labels', <Visible key="l" text={agent.labels.join(', ')} />],
-        ]}
-      />
+      <AgentFacts agent={agent} />
       <div className="actions">
         <button
           type="button"

@@ -1,4 +1,5 @@
 import type { Link } from '../types.ts'
+import { Copied } from '../ui/copy.tsx'
 import { AgentName, Lines, StateBadge } from '../ui/parts.tsx'
 import { Countdown } from '../ui/time.tsx'
 import { Meters } from './meters.tsx'
@@ -41,7 +42,7 @@ function SubAgent({ link, onStop }: { link: Link; onStop(stop: Stop): void }) {
           <summary>What was passed on</summary>
           <Lines lines={lines} />
           <p className="hint">
-            Delegation <code>{id}</code>
+            Delegation <Copied text={id} what="the delegation’s id" />
           </p>
         </details>
         {state === 'active' && may_stop ? (

@@ -1,6 +1,6 @@
 import { api, query } from '../api.ts'
 import type { ListRequestsAnswer } from '../types.ts'
-import { problemText } from '../ui/dialog.tsx'
+import { problemText } from '../ui/problem-text.ts'
 
 export interface Denied {
   denied: number

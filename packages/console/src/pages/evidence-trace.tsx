@@ -3,10 +3,11 @@ import { useState } from 'react'
 import { api, query } from '../api.ts'
 import { Link } from '../router.tsx'
 import type { Trace, TraceStep } from '../types.ts'
+import { Copy } from '../ui/copy.tsx'
 import { More, Tabs } from '../ui/lists.tsx'
 import { number } from '../ui/numbers.ts'
 import { Card, Failed, Loading } from '../ui/parts.tsx'
-import { When } from '../ui/time.tsx'
+import { lasting, When } from '../ui/time.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { actorOf, gistOf, toneOf, wordsOf } from './event-words.ts'
@@ -37,7 +38,7 @@ export function TracePage({ id }: { id: string }) {
         <Link to="/console/evidence">All evidence</Link>
       </div>
       <p className="story-id id">
-        <Visible text={id} />
+        <Visible text={id} /> <Copy text={id} what="this id" />
       </p>
       <div className="toolbar">
         <Tabs label="What to show" options={views} value={type} onChange={setType} />
@@ -49,7 +50,7 @@ export function TracePage({ id }: { id: string }) {
       {pages.map((page, n) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: pages have no identity, and never change place
         <section key={n} aria-label={n === 0 ? 'What happened' : `What happened before, page ${n + 1}`}>
-          <Steps steps={page.trees} />
+          <Steps steps={page.trees} whole={spanOf(page.trees)} />
         </section>
       ))}
       <More list={story} />
@@ -77,13 +78,13 @@ function Verdict({ steps, size, isWhole }: { steps: Trace['steps']; size: number
   )
 }
 
-function Steps({ steps }: { steps: TraceStep[] }) {
+function Steps({ steps, whole, above }: { steps: TraceStep[]; whole: TimeSpan; above?: TraceStep }) {
   return (
     <ol className="story">
       {steps.map((step) => (
         <li key={step.leaf_index}>
-          <Step step={step} />
-          {step.steps.length > 0 ? <Steps steps={step.steps} /> : null}
+          <Step step={step} whole={whole} above={above} />
+          {step.steps.length > 0 ? <Steps steps={step.steps} whole={whole} above={step} /> : null}
         </li>
       ))}
     </ol>
@@ -93,7 +94,7 @@ function Steps({ steps }: { steps: TraceStep[] }) {
 /** A reason of a person is read first, so it is shown without opening the entry. */
 const tellsWhy = (type: string) => type === 'request.denied' || type === 'request.withdrawn'
 
-function Step({ step }: { step: TraceStep }) {
+function Step({ step, whole, above }: { step: TraceStep; whole: TimeSpan; above: TraceStep | undefined }) {
   const { type, time, verified, problem, signed_by, void: isVoid, leaf_index, event_id, data } = step
   const agent = actorOf(step)
   const [open, setOpen] = useState(false)
@@ -104,8 +105,10 @@ function Step({ step }: { step: TraceStep }) {
         <span className="step-gist">
           <Visible text={gistOf(step)} />
         </span>
+        {above === undefined ? null : <Later ms={Date.parse(time) - Date.parse(above.time)} />}
         <When iso={time} />
       </p>
+      <Lasted own={spanOf([step])} whole={whole} />
       <p className="step-foot">
         {agent !== undefined ? (
           <span className="id">
@@ -146,6 +149,44 @@ function Step({ step }: { step: TraceStep }) {
         ) : null}
       </details>
     </article>
+  )
+}
+
+/** ms since the epoch. */
+interface TimeSpan {
+  first: number
+  last: number
+}
+
+/** From the first of these steps to the last of what followed from them. */
+function spanOf(steps: readonly TraceStep[]): TimeSpan {
+  const all = steps.flatMap(({ time, steps }) => [
+    Date.parse(time),
+    ...(steps.length === 0 ? [] : [spanOf(steps).last]),
+  ])
+  return { first: Math.min(...all), last: Math.max(...all) }
+}
+
+/** When a step came, and how long what followed from it went on, among all steps of the page. */
+function Lasted({ own, whole }: { own: TimeSpan; whole: TimeSpan }) {
+  const length = whole.last - whole.first
+  if (!(length > 0)) return null
+  const at = (ms: number) => ((ms - whole.first) / length) * 1000
+  return (
+    <svg className="step-bar" aria-hidden="true" viewBox="0 0 1000 4" preserveAspectRatio="none">
+      <rect x={Math.min(at(own.first), 994)} width={Math.max(6, at(own.last) - at(own.first))} height="4" />
+    </svg>
+  )
+}
+
+/** How long after the step that it follows from. Two clocks: it can carry an earlier time. */
+function Later({ ms }: { ms: number }) {
+  if (ms < 0) return null
+  return (
+    <small title="After the step that it follows from">
+      +{lasting(ms)}
+      <span className="hidden"> after the step that it follows from</span>
+    </small>
   )
 }
 

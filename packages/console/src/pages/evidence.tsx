@@ -1,7 +1,8 @@
 import { Link } from '../router.tsx'
 import type { AccessDetail, RegistryDetail, RequestDetail, Prose as Words } from '../types.ts'
+import { Copied } from '../ui/copy.tsx'
 import { AgentName, attestorWords, Card, Facts, OwnerName, StateBadge } from '../ui/parts.tsx'
-import { Ago, When } from '../ui/time.tsx'
+import { Ago, At } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 
 /** The agent that asks, and how its identity is known. */
@@ -17,8 +18,8 @@ export function WhoAsks({ request }: { request: RequestDetail }) {
           ['Owner', <OwnerName key="o" from={from} />],
           ['Instance', <Visible key="i" text={instance} />],
           ['Proved by', attestorWords[attestation.kind] ?? attestation.kind],
-          attestation.attested_at !== null && ['Attested', <Ago key="t" iso={attestation.attested_at} />],
-          ['Asked', <When key="w" iso={request.received_at} />],
+          attestation.attested_at !== null && ['Attested', <At key="t" iso={attestation.attested_at} />],
+          ['Asked', <At key="w" iso={request.received_at} />],
           from.labels.length > 0 && ['Labels', <Visible key="l" text={from.labels.join(', ')} />],
         ]}
       />
@@ -26,9 +27,9 @@ export function WhoAsks({ request }: { request: RequestDetail }) {
         <summary>Technical</summary>
         <Facts
           rows={[
-            ['SPIFFE ID', <Visible key="s" text={from.instance} />],
-            ['Instance key', <code key="k">{request.instance_key}</code>],
-            ['Request', <code key="q">{request.id}</code>],
+            ['SPIFFE ID', <Copied key="s" text={from.instance} what="the SPIFFE ID" />],
+            ['Instance key', <Copied key="k" text={request.instance_key} what="the instance key" />],
+            ['Request', <Copied key="q" text={request.id} what="the request’s id" />],
             ['Received by', received_by === 'topic' ? 'access-requests.v1' : 'HTTP'],
             request.denial !== null && ['Answers denial', <code key="n">{request.denial.decision_id}</code>],
             request.callback !== null && ['Notifies when done', <Visible key="c" text={request.callback} />],
@@ -45,7 +46,7 @@ function WhoProposes({ request }: { request: RegistryDetail }) {
       <Facts
         rows={[
           ['Proposed by', <Visible key="p" text={request.proposer} />],
-          ['Proposed', <When key="w" iso={request.received_at} />],
+          ['Proposed', <At key="w" iso={request.received_at} />],
           ['It takes', `${request.rule?.quorum ?? 1} ${request.rule?.group ? `of ${request.rule.group}` : 'approver'}`],
         ]}
       />

@@ -3,6 +3,7 @@ import { useState } from 'react'
 import { api, query } from '../api.ts'
 import { Link as To, useParameters } from '../router.tsx'
 import type { Grant, ListGrantsAnswer, WithdrawnGrant } from '../types.ts'
+import { Copy } from '../ui/copy.tsx'
 import { Dialog } from '../ui/dialog.tsx'
 import { More, SearchBox, Sighted, Tabs } from '../ui/lists.tsx'
 import { usePages } from '../ui/pages.ts'
@@ -19,9 +20,10 @@ import {
   taskWords,
 } from '../ui/parts.tsx'
 import { useSay } from '../ui/say.tsx'
-import { Ago, Countdown, When } from '../ui/time.tsx'
+import { Ago, At, Countdown, When } from '../ui/time.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
+import { agentPage } from './agent-address.ts'
 import { ReasonField, reasonIn } from './answer-dialogs.tsx'
 import { Chain } from './chain.tsx'
 import { Meters } from './meters.tsx'
@@ -150,22 +152,32 @@ export function GrantCard({
         <Lines lines={grant.lines} />
         <Facts
           rows={[
+            ['Made', <At key="m" iso={grant.created_at} />],
             ['Until', <When key="u" iso={grant.not_after} />],
             [
               'Grant',
-              <To key="g" to={`/console/evidence/${grant.id}`}>
-                <code>{grant.id}</code>
-              </To>,
+              <span key="g">
+                <To to={`/console/evidence/${grant.id}`}>
+                  <code>{grant.id}</code>
+                </To>{' '}
+                <Copy text={grant.id} what="the grant’s id" />
+              </span>,
             ],
             [
               'Request',
-              <To key="r" to={`/console/requests/${grant.request_id}`}>
-                <code>{grant.request_id}</code>
-              </To>,
+              <span key="r">
+                <To to={`/console/requests/${grant.request_id}`}>
+                  <code>{grant.request_id}</code>
+                </To>{' '}
+                <Copy text={grant.request_id} what="the request’s id" />
+              </span>,
             ],
           ]}
         />
       </details>
+      <p className="hint">
+        <To to={`${agentPage(from.id)}${query({ task: grant.task })}#calls`}>Timeline of this task</To>
+      </p>
       {alive ? (
         <div className="actions">
           {grant.may_withdraw ? (

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import type { RequestRow } from '../types.ts'
-import { arrivedWords, beyondWords, choicesIn, viewOf } from './inbox-filters.ts'
+import { viewOf } from './inbox-asks.ts'
+import { arrivedWords, beyondWords, choicesIn } from './inbox-filters.ts'
 
 const row = (id: string, rule: string | null) =>
   ({ from: { id: `spiffe://a/${id}`, name: `The ${id}` }, rule }) as RequestRow

@@ -1,19 +1,7 @@
 import type { RequestRow } from '../types.ts'
 import { modeWords } from '../ui/parts.tsx'
+import type { Filters, View } from './inbox-asks.ts'
 
-/** What the inbox can show. `asks`: as the server is asked for it. */
-export const views = {
-  mine: { title: 'For you', asks: { state: 'pending', mine: 'true' }, empty: 'No agent waits for you.' },
-  all: { title: 'All waiting', asks: { state: 'pending' }, empty: 'No agent waits.' },
-  answered: { title: 'Answered', asks: { state: 'answered' }, empty: 'Nothing has been answered yet.' },
-} as const
-export type View = keyof typeof views
-export const viewTitles = { mine: views.mine.title, all: views.all.title, answered: views.answered.title }
-export const viewOf = (text: string | undefined): View =>
-  text !== undefined && Object.hasOwn(views, text) ? (text as View) : 'mine'
-
-export const filterNames = ['risk', 'mode', 'agent', 'rule'] as const
-export type Filters = Partial<Record<(typeof filterNames)[number], string>>
 export interface Choice {
   value: string
   text: string

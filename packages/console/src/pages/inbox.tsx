@@ -1,4 +1,4 @@
-import { type ReactNode, useCallback, useEffect, useRef, useState } from 'react'
+import { type ReactNode, Suspense, useCallback, useEffect, useRef, useState } from 'react'
 import { go, useParameters } from '../router.tsx'
 import type { Me, RequestRow } from '../types.ts'
 import { useKeys } from '../ui/keys.ts'
@@ -11,20 +11,11 @@ import { useTitle } from '../ui/title.ts'
 import { VirtualList } from '../ui/virtual-list.tsx'
 import { setQueue } from './answer-queue.ts'
 import { DenyManyDialog } from './deny-many-dialog.tsx'
-import {
-  arrivedWords,
-  beyondWords,
-  type Choice,
-  choicesIn,
-  type Filters,
-  filterNames,
-  viewOf,
-  views,
-  viewTitles,
-} from './inbox-filters.ts'
+import { type Filters, filterNames, viewOf, views, viewTitles } from './inbox-asks.ts'
+import { arrivedWords, beyondWords, type Choice, choicesIn } from './inbox-filters.ts'
 import { RequestLine } from './inbox-line.tsx'
 import { KeysDialog } from './keys-dialog.tsx'
-import { RequestPage } from './request.tsx'
+import { later } from './later.ts'
 import { useInbox } from './use-inbox.ts'
 
 const wide = '(min-width: 1200px)'
@@ -165,12 +156,14 @@ export function InboxPage({ me }: { me: Me }) {
       </div>
       {isBeside ? (
         <Pane>
-          <RequestPage
-            key={shownId}
-            id={shownId}
-            me={me}
-            beside={{ onAnswered: leave, onNext: selected || !next ? undefined : () => select(next) }}
-          />
+          <Suspense fallback={<Loading />}>
+            <later.RequestPage
+              key={shownId}
+              id={shownId}
+              me={me}
+              beside={{ onAnswered: leave, onNext: selected || !next ? undefined : () => select(next) }}
+            />
+          </Suspense>
         </Pane>
       ) : null}
       {open === 'keys' ? <KeysDialog onClose={() => setOpen(undefined)} /> : null}

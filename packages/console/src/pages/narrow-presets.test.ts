@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { Authority } from '../types.ts'
-import { half, halved, presetsOf } from './narrow-presets.ts'
+import { half } from '../ui/amounts.ts'
+import { halved, presetsOf } from './narrow-presets.ts'
 
 const authority: Authority = {
   task: 't',

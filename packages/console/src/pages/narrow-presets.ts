@@ -1,4 +1,5 @@
 import type { AccessDetail, Authority } from '../types.ts'
+import { half } from '../ui/amounts.ts'
 
 /** Where a narrowing begins. `minutes`: as long as it would last; undefined: as asked. */
 export interface Preset {
@@ -58,15 +59,6 @@ function halfBound(bound: Bound): Bound {
 }
 
 const halfCount = (count: number) => (count === 0 ? 0 : Math.max(1, Math.floor(count / 2)))
-
-/** Half of a decimal that is not negative, exactly or rounded down; as text, so that it never becomes a float. */
-export function half(decimal: string): string {
-  const [whole = '', decimals = ''] = decimal.split('.')
-  const isOdd = BigInt(whole + decimals) % 2n === 1n
-  const places = decimals === '' && isOdd ? 1 : decimals.length
-  const digits = String(BigInt((whole + decimals).padEnd(whole.length + places, '0')) / 2n).padStart(places + 1, '0')
-  return places === 0 ? digits : `${digits.slice(0, -places)}.${digits.slice(-places)}`
-}
 
 function mapped<T>(record: Readonly<Record<string, T>>, change: (value: T) => T): Record<string, T> {
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]))

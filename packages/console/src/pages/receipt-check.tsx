@@ -2,9 +2,9 @@ import { useState } from 'react'
 import { api } from '../api.ts'
 import type { Verdict } from '../receipt/verify-receipt.ts'
 import type { Receipt } from '../types.ts'
-import { problemText } from '../ui/dialog.tsx'
 import { number } from '../ui/numbers.ts'
 import { Facts } from '../ui/parts.tsx'
+import { problemText } from '../ui/problem-text.ts'
 import { Visible } from '../ui/visible.tsx'
 
 /** Verifies in this browser that an event is in the log, trusting only the log's key. */

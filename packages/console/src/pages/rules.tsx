@@ -6,6 +6,7 @@ import { duration } from '../ui/time.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { freshWords } from './limits.tsx'
+import { WhoMayApprove } from './who-may-approve.tsx'
 
 /** Who may approve which requests, in the order in which the rules are tried. */
 export function RulesPage() {
@@ -34,6 +35,7 @@ export function RulesPage() {
           </li>
         ))}
       </ol>
+      <WhoMayApprove rules={inOrder(list.data?.items ?? [])} />
       {list.data?.policy_set ? (
         <section className="card below">
           <h2>Active policy set</h2>

@@ -1,10 +1,10 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useCallback, useEffect, useRef, useState } from 'react'
-import { api, query } from '../api.ts'
+import { api } from '../api.ts'
 import type { ListRequestsAnswer, RequestRow } from '../types.ts'
 import { usePages } from '../ui/pages.ts'
 import type { RowWindow } from '../ui/row-window.ts'
-import { type Filters, filterNames, type View, views } from './inbox-filters.ts'
+import { type Filters, filterNames, rowsAt, type View } from './inbox-asks.ts'
 
 const none = { count: 0, high: 0 }
 
@@ -18,8 +18,7 @@ export function useInbox(view: View, q: string, filters: Filters) {
   const key = ['requests', view, q, ...filterNames.map((name) => filters[name])]
   const name = JSON.stringify(key)
   const list = usePages<RequestRow, ListRequestsAnswer>(key, async (range) => {
-    const asks = { ...views[view].asks, ...filters, q, ...range }
-    const page = await api<ListRequestsAnswer>(`/requests${query({ ...asks, until: until.current.get(name) })}`)
+    const page = await api<ListRequestsAnswer>(rowsAt(view, q, filters, { ...range, until: until.current.get(name) }))
     if (!until.current.has(name)) until.current.set(name, page.now)
     return page
   })

@@ -1,6 +1,7 @@
 import { type FormEvent, type ReactNode, useState } from 'react'
-import { problemText } from './dialog.tsx'
+import { Failed } from './parts.tsx'
 import { busyWords, usePasskeyPrompt } from './passkey-prompt.ts'
+import { useTitle } from './title.ts'
 import { Visible } from './visible.tsx'
 
 interface CeremonyProps {
@@ -16,9 +17,10 @@ interface CeremonyProps {
 
 /** A form that is answered with a passkey: to enrol, to join, to recover, to sign in. */
 export function Ceremony({ title, action, children, after, onSubmit }: CeremonyProps) {
+  useTitle(title)
   const [busy, setBusy] = useState(false)
   const prompted = usePasskeyPrompt()
-  const [problem, setProblem] = useState<string>()
+  const [problem, setProblem] = useState<{ error: unknown }>()
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     const data = new FormData(event.currentTarget)
@@ -27,7 +29,7 @@ export function Ceremony({ title, action, children, after, onSubmit }: CeremonyP
     try {
       await onSubmit(data)
     } catch (error) {
-      setProblem(problemText(error))
+      setProblem({ error })
     } finally {
       setBusy(false)
     }
@@ -38,11 +40,7 @@ export function Ceremony({ title, action, children, after, onSubmit }: CeremonyP
         <Visible text={title} />
       </h1>
       {children}
-      {problem === undefined ? null : (
-        <p className="note bad" role="alert">
-          <Visible text={problem} />
-        </p>
-      )}
+      {problem === undefined ? null : <Failed error={problem.error} />}
       <button type="submit" className="primary wide" disabled={busy}>
         {busy ? busyWords(prompted) : action}
       </button>

@@ -1,6 +1,7 @@
 import { type FormEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react'
+import { Failed } from './parts.tsx'
 import { abandonPasskey, busyWords, usePasskeyPrompt } from './passkey-prompt.ts'
-import { passkeyErrorText } from './passkey-trouble.ts'
+import { problemText } from './problem-text.ts'
 import { useSay } from './say.tsx'
 
 interface DialogProps {
@@ -39,7 +40,7 @@ export function Dialog({
   const [busy, setBusy] = useState(false)
   const prompted = usePasskeyPrompt()
   const say = useSay()
-  const [problem, setProblem] = useState<string>()
+  const [problem, setProblem] = useState<{ error: unknown }>()
   const heading = useId()
   useEffect(() => {
     ref.current?.showModal()
@@ -62,7 +63,7 @@ export function Dialog({
       if ((await onSubmit(data)) !== 'stay') ref.current?.close()
     } catch (error) {
       // A browser finally lets a person close any dialog. The result of the work is announced anyway.
-      if (ref.current?.open || isCancelled(error)) setProblem(problemText(error))
+      if (ref.current?.open || isCancelled(error)) setProblem({ error })
       else say(problemText(error), 'failed')
     } finally {
       setBusy(false)
@@ -81,11 +82,7 @@ export function Dialog({
       <form onSubmit={submit} aria-busy={busy}>
         <h2 id={heading}>{title}</h2>
         {children}
-        {problem === undefined ? null : (
-          <p className="note bad" role="alert">
-            {problem}
-          </p>
-        )}
+        {problem === undefined ? null : <Failed error={problem.error} />}
         <div className="actions">
           <button
             type="button"
@@ -103,11 +100,6 @@ export function Dialog({
       </form>
     </dialog>
   )
-}
-
-export function problemText(error: unknown): string {
-  if (error instanceof DOMException) return passkeyErrorText(error)
-  return error instanceof Error ? error.message : String(error)
 }
 
 function isCancelled(error: unknown): boolean {

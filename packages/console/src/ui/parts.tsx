@@ -1,5 +1,8 @@
+import { useQuery } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
+import { Problem } from '../api.ts'
 import type { AgentView, Risk, RiskLevel } from '../types.ts'
+import { problemText } from './problem-text.ts'
 import { Visible } from './visible.tsx'
 
 const levels: Record<RiskLevel, string> = { high: 'High risk', medium: 'Medium risk', low: 'Low risk' }
@@ -86,11 +89,23 @@ export function Loading() {
   )
 }
 
+/** Says what went wrong, and what to do about it. */
 export function Failed({ error }: { error: unknown }) {
+  const code = error instanceof Problem ? error.code : undefined
+  const { data: fix } = useQuery({
+    queryKey: ['fix', code],
+    enabled: code !== undefined,
+    queryFn: async () => (await import('../fixes.ts')).fixes[code ?? ''] ?? null,
+    staleTime: Number.POSITIVE_INFINITY,
+    retry: false,
+  })
   return (
-    <p className="note bad" role="alert">
-      <Visible text={error instanceof Error ? error.message : String(error)} />
-    </p>
+    <div className="note bad" role="alert">
+      <p>
+        <Visible text={problemText(error)} />
+      </p>
+      {fix ? <p className="fix">{fix.replaceAll('`', '')}</p> : null}
+    </div>
   )
 }
 
@@ -99,14 +114,17 @@ export function Card({
   children,
   aside,
   className = '',
+  id,
 }: {
   title?: ReactNode
   children: ReactNode
   aside?: ReactNode
   className?: string
+  /** For links to this part of the page. */
+  id?: string
 }) {
   return (
-    <section className={`card ${className}`}>
+    <section className={`card ${className}`} id={id}>
       {title === undefined ? null : (
         <div className="card-head">
           <h2>{title}</h2>

@@ -4,6 +4,11 @@ import { serverNow } from '../api.ts'
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 
+const whole = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'long' })
+
+/** The whole time with its zone, and as the log has it; for those who point at a shorter one. */
+const wholeText = (iso: string): string => `${whole.format(Date.parse(iso))} (${iso})`
+
 /** The time of day for today; otherwise with the date. */
 export function timeText(iso: string): string {
   const time = new Date(iso)
@@ -12,7 +17,7 @@ export function timeText(iso: string): string {
 
 export function When({ iso }: { iso: string }) {
   return (
-    <time dateTime={iso} title={iso}>
+    <time dateTime={iso} title={wholeText(iso)}>
       {timeText(iso)}
     </time>
   )
@@ -27,6 +32,9 @@ export function duration(seconds: number): string {
   return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`
 }
 
+/** How long something took. */
+export const lasting = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : duration(Math.round(ms / 1000)))
+
 /** The server's time, each second. */
 export function useNow(): number {
   const [now, setNow] = useState(serverNow)
@@ -40,7 +48,7 @@ export function useNow(): number {
 export function Countdown({ iso }: { iso: string }) {
   const seconds = Math.round((Date.parse(iso) - useNow()) / 1000)
   return (
-    <time dateTime={iso} title={iso} className={seconds < 300 ? 'soon' : undefined}>
+    <time dateTime={iso} title={wholeText(iso)} className={seconds < 300 ? 'soon' : undefined}>
       {seconds <= 0 ? 'over' : duration(seconds)}
     </time>
   )
@@ -49,8 +57,17 @@ export function Countdown({ iso }: { iso: string }) {
 export function Ago({ iso }: { iso: string }) {
   const seconds = Math.max(0, Math.round((useNow() - Date.parse(iso)) / 1000))
   return (
-    <time dateTime={iso} title={iso}>
+    <time dateTime={iso} title={wholeText(iso)}>
       {seconds < 5 ? 'just now' : `${duration(seconds)} ago`}
     </time>
+  )
+}
+
+/** When something was, and how long ago. */
+export function At({ iso }: { iso: string }) {
+  return (
+    <>
+      <When iso={iso} />, <Ago iso={iso} />
+    </>
   )
 }

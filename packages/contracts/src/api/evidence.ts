@@ -142,6 +142,16 @@ const touchedSchema = z
     /** Whether everything since the time that was asked for is counted. */
     complete: z.boolean(),
     ...touchCounts,
+    /** Hours with a call or a denial, oldest first. */
+    hours: z.array(
+      z.object({
+        /** Its begin. */
+        at: z.string(),
+        allowed: touchCounts.allowed,
+        denied: touchCounts.denied,
+        reasons: touchCounts.reasons,
+      }),
+    ),
     /** By tool and resource, the most used first. */
     things: z.array(
       z
@@ -164,6 +174,35 @@ const touchedSchema = z
     more_things: z.int(),
   })
   .meta({ id: 'touched' })
+
+const deniedSchema = z
+  .object({
+    /** Whole hours. */
+    from: z.string(),
+    to: z.string(),
+    /** The most denied agents. A denial counts for the agent that acted. */
+    agents: z.array(
+      z.object({
+        agent: z.string(),
+        denied: z.int(),
+        /** Whether all of them are among the things. */
+        complete: z.boolean(),
+        things: z.array(
+          z.object({
+            /** Without an action: denials that were summed up. */
+            action: z.string().optional(),
+            type: z.string().optional(),
+            resource: z.string().optional(),
+            denied: z.int(),
+            reasons: touchCounts.reasons,
+          }),
+        ),
+      }),
+    ),
+    /** How many more agents were denied something. */
+    more_agents: z.int(),
+  })
+  .meta({ id: 'denied' })
 
 /** All entries of the log that an action rests on, each proved to be in it; a file that `bailiwick verify` reads. */
 const bundleSchema = z.object({
@@ -293,6 +332,14 @@ export const evidenceRoutes = {
     on: 'both',
     query: touchedQuerySchema,
     answer: touchedSchema,
+  },
+  countDenied: {
+    method: 'GET',
+    path: '/v1/denied',
+    summary: 'Which agents were denied which tools and resources',
+    on: 'both',
+    query: activityQuerySchema,
+    answer: deniedSchema,
   },
   showValues: {
     method: 'GET',

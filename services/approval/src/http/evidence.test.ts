@@ -40,7 +40,15 @@ async function evidence(answer: (path: string) => Answer | 'hang up', name = 'ev
 }
 
 const places = [
-  ...['events', 'events?type=decision', 'activity', 'touched?agent=a', 'trace/grt_1', 'events/evt_0123456789'],
+  ...[
+    'events',
+    'events?type=decision',
+    'activity',
+    'touched?agent=a',
+    'denied',
+    'trace/grt_1',
+    'events/evt_0123456789',
+  ],
   'values/evt_0123456789',
 ]
 

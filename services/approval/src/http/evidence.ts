@@ -8,7 +8,8 @@ import type { Approval } from '../context.ts'
 import type { Sessions } from '../people/sessions.ts'
 import { notFromElsewhere, sessionCookie } from './browser.ts'
 
-const { searchEvidence, countActivity, countTouched, traceEvidence, readReceipt, readValues } = consoleRoutes
+const { searchEvidence, countActivity, countTouched, countDenied, traceEvidence, readReceipt, readValues } =
+  consoleRoutes
 
 /**
  * `GET /console/api/evidence/…`: evidence's data, for signed-in people. Evidence does not know these people: it answers this
@@ -27,6 +28,7 @@ export function evidenceRoutes(
     { name: 'events', ...searchEvidence },
     { name: 'activity', ...countActivity },
     { name: 'touched', ...countTouched },
+    { name: 'denied', ...countDenied },
   ])
     http.get(path, { onRequest, schema: { querystring } }, async ({ query }, reply) =>
       reply.type(json).send(await evidence.get(`/v1/${name}${asked(inFull(registry, query))}`)),

@@ -8,11 +8,12 @@ import { beginningsAmong, eventView } from '../index/event-view.ts'
 import { gather, type LogView } from '../index/gather.ts'
 import type { LeafIndex } from '../index/leaf-index.ts'
 import type { LogReader } from '../log/log-reader.ts'
+import { deniedOf } from '../touched/denied-view.ts'
 import { touchedOf } from '../touched/touched-view.ts'
 import type { Admit } from './readers.ts'
 import { cursorOf, searchOf } from './search.ts'
 
-const { trace, searchEvents, readEvent, countActivity, countTouched } = evidenceRoutes
+const { trace, searchEvents, readEvent, countActivity, countTouched, countDenied } = evidenceRoutes
 
 interface Asked extends Pick<Voice, 'projection' | 'keyRing'> {
   log: () => { index: LeafIndex; reader: LogReader }
@@ -24,7 +25,8 @@ interface Asked extends Pick<Voice, 'projection' | 'keyRing'> {
  * task, as trees in time (`trees`) and one step after the other, newest first (`steps`). Its `verified` says whether every step's
  * signatures are valid and every leaf could be read. `GET /v1/events`: the events that a search finds, newest first, not verified.
  * `GET /v1/events/{event id}`: the exact text of its leaf, and its receipt (C2SP tlog-proof). `GET /v1/activity`: how often each agent got
- * a yes and a no, by the hour. `GET /v1/touched`: what one agent did and was denied, by tool and resource. Lists have `next` if there is more. Their `unread` has the indices of leaves that a newer version wrote and
+ * a yes and a no, by the hour. `GET /v1/touched`: what one agent did and was denied, by tool and resource.
+ * `GET /v1/denied`: which agents were denied which tools. Lists have `next` if there is more. Their `unread` has the indices of leaves that a newer version wrote and
  * this one cannot read.
  */
 export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, projection, trust }: Asked): void {
@@ -93,6 +95,12 @@ export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, pr
     admit(request, 5, async () => {
       const { agent, from, to } = request.query
       return { agent, ...touchedOf(log().index.touched(agent, from, to), { from, to }) }
+    }),
+  )
+  server.get(countDenied.path, { schema: { querystring: countDenied.query } }, async (request) =>
+    admit(request, 10, async () => {
+      const { from, to } = request.query
+      return deniedOf(log().index.denied(from, to), { from, to })
     }),
   )
 }

@@ -41,7 +41,7 @@ export type Key =
   | [kind: 'meta']
 
 /** The version of the index's format. An index of another format is rebuilt. */
-export const format = 9
+export const format = 10
 
 /** How many calls of one agent, all its instances together, were allowed and denied in one hour. */
 export interface ActivityHour {

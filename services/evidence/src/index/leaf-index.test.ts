@@ -10,9 +10,11 @@ import { open } from 'lmdb'
 import { expect, it } from 'vitest'
 import { LogFolder, logKey } from '../log/log.fixture.ts'
 import { Log } from '../log/log.ts'
+import { deniedOf } from '../touched/denied-view.ts'
 import { mostTouchedRead } from '../touched/touched.ts'
 import { touchedOf } from '../touched/touched-view.ts'
 import { LeafIndex } from './leaf-index.ts'
+import { queryOf } from './search.ts'
 
 const now = () => systemClock.now()
 const second = (n: number) => `2026-11-24T18:00:${String(n).padStart(2, '0')}.000Z`
@@ -358,5 +360,45 @@ it('reads only so much of what one agent touched, however many things it asked f
       to: at,
     })
     expect([complete, things.length, more_things]).toEqual([false, 200, mostTouchedRead - 200])
+  })
+})
+
+it('finds the one ALLOW of an agent at once, however many denials of it and ALLOWs of others came since (V18)', async () => {
+  using folder = new LogFolder()
+  const agent = 'spiffe://acme.example/agent/reader'
+  const of = (n: number, who: string, type: string) =>
+    event(n, { decision_id: `dec_${n}`, actor: { agent: `${who}/one` } }, undefined, type, new Date(n).toISOString())
+  const added = Array.from({ length: 12_000 }, (_, n) =>
+    n % 2 === 0 ? of(n + 1, `${agent}-2`, 'decision.allowed') : of(n + 1, agent, 'decision.denied'),
+  )
+  await withIndex(folder, [of(0, agent, 'decision.allowed'), ...added], (index) => {
+    const registry = { passkeysOf: () => [] }
+    for (const who of [agent, `${agent}/one`])
+      expect(index.find(queryOf({ agent: who, type: 'decision.allowed', from: 0 }, registry), 200)).toEqual({
+        leaves: [{ at: 0, index: 0 }],
+      })
+    expect(index.find(queryOf({ agent, type: 'decision.allowed', from: 1 }, registry), 200)).toEqual({ leaves: [] })
+    expect(index.find(queryOf({ agent, type: 'decision.denied' }, registry), 5).leaves).toHaveLength(5)
+  })
+})
+
+it('shows the denials of every agent, however many things one of them asks for (V18)', async () => {
+  using folder = new LogFolder()
+  const denied = (n: number, agent: string, file: string) => {
+    const actor = { agent: `spiffe://acme.example/agent/${agent}/one` }
+    const action = { name: 'read', resource: { type: 'file', id: file } }
+    return event(n, { decision_id: `dec_${n}`, actor, action, reason: 'no' }, undefined, 'decision.denied', second(1))
+  }
+  const loud = Array.from({ length: 900 }, (_, n) => denied(n, 'loud', `file-${n}`))
+  const others = Array.from({ length: 25 }, (_, n) => denied(1000 + n, `quiet-${n}`, 'file'))
+  await withIndex(folder, [...loud, ...others], (index) => {
+    const at = Date.parse(second(1))
+    const { agents, more_agents } = deniedOf(index.denied(at, at), { from: at, to: at })
+    expect([agents.length, more_agents]).toEqual([20, 6])
+    const [first, next] = agents
+    expect(first).toMatchObject({ agent: 'spiffe://acme.example/agent/loud', denied: 900, complete: false })
+    expect(first?.things).toHaveLength(50)
+    expect(next).toMatchObject({ denied: 1, complete: true, things: [{ resource: 'file', denied: 1 }] })
+    expect(index.denied(at + 3_600_000, at + 3_600_000)).toEqual({ agents: [], moreAgents: 0 })
   })
 })

@@ -6,6 +6,7 @@ import { leafHash, rootFromTiles, sameHash, type TreeHead } from '@bailiwick/tlo
 import { open, type RootDatabase } from 'lmdb'
 import { entriesOf } from '../log/log.ts'
 import type { LogStorage } from '../log/log-storage.ts'
+import { type DeniedRows, deniedBetween } from '../touched/denied.ts'
 import { countTouch, touchedBetween } from '../touched/touched.ts'
 import { countAnswers, hoursBetween, type Values } from './activity.ts'
 import { type Chain, extended } from './chain.ts'
@@ -22,7 +23,7 @@ import {
 } from './index-format.ts'
 import { type LeafFacts, leafFacts } from './leaf-facts.ts'
 import { chainName, type DoubledOutcome, isWhole, type OutcomeChain, type OutcomeLink } from './outcome-links.ts'
-import { everyLeaf } from './terms.ts'
+import { indexTerms } from './terms.ts'
 
 /** Leaves of one transaction while the index catches up. */
 const caughtUpAtOnce = 4096
@@ -141,6 +142,11 @@ export class LeafIndex implements AsyncDisposable {
     return touchedBetween(this.#db, agent, { from, to })
   }
 
+  /** What agents were denied between two times, the most denied agents only. */
+  denied(from: number, to: number): DeniedRows {
+    return deniedBetween(this.#db, { from, to })
+  }
+
   /** What an ALLOW took, and how it ended. */
   callOf(decisionId: string): CallRecord | undefined {
     return this.#db.get(['call', keyOf(decisionId)]) as CallRecord | undefined
@@ -232,7 +238,7 @@ export class LeafIndex implements AsyncDisposable {
     this.#first(['event', keyOf(eventId)], index)
     if (tells !== undefined) this.#first(['told', keyOf(tells)], index)
     const inherited = new Set(lineage.from.flatMap((thing) => this.#passedBy(thing)))
-    for (const term of new Set([...inherited, ...[everyLeaf, ...terms].map(keyOf)]))
+    for (const term of new Set([...inherited, ...indexTerms(type, terms).map(keyOf)]))
       this.#values.put(['term', term, at, index], type)
     if (lineage.begins !== undefined && !this.isVoid(index)) this.#first(['beginning', keyOf(lineage.begins)], index)
     // An event that claims a thing that already exists has no effect, here as everywhere.

@@ -2,6 +2,7 @@ import { type Facet, type Term, termOf, topics } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { RegistryState } from '@bailiwick/projection'
 import type { LeafPlace, LeafQuery } from './find-leaves.ts'
+import { allowed, allowOf } from './terms.ts'
 
 /** The criteria of a search. An event must match all of those given. */
 export interface Search {
@@ -21,18 +22,22 @@ export interface Search {
 }
 
 const leafTypes = topics.filter(({ leaf }) => leaf).flatMap(({ events }) => Object.keys(events))
-const simple = ['agent', 'task', 'resource', 'reason'] as const
+const simple = ['task', 'resource', 'reason'] as const
 
 /** The search as a query of the index. An approver is also found by passkeys, since assertions name those. */
 export function queryOf(search: Search, registry: Pick<RegistryState, 'passkeysOf'>): LeafQuery {
-  const { id, approver, type, from, to, before } = search
+  const { id, approver, agent, type, from, to, before } = search
   const hand = (name: string) => [name, ...registry.passkeysOf(name)].map((each) => termOf('approver', each))
   const each: Term[][] = []
   if (id !== undefined)
     each.push(facetsOf(id).flatMap((facet) => (facet === 'approver' ? hand(id) : [termOf(facet, id)])))
   if (approver !== undefined) each.push(hand(approver))
   for (const facet of simple) if (search[facet] !== undefined) each.push([termOf(facet, search[facet])])
-  if (type !== undefined) each.push(typesOf(type).map((name) => termOf('type', name)))
+  if (agent !== undefined && type === allowed) each.push([allowOf(agent)])
+  else {
+    if (agent !== undefined) each.push([termOf('agent', agent)])
+    if (type !== undefined) each.push(typesOf(type).map((name) => termOf('type', name)))
+  }
   return { each, from, to, before }
 }
 

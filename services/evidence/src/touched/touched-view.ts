@@ -13,6 +13,7 @@ export function touchedOf(hours: readonly TouchedHour[], { from, to }: { from: n
   const isWhole = hours.length < mostTouchedRead
   const first = isWhole ? Math.floor(from / hourMs) : (hours.at(-1)?.hour ?? 0)
   const things = new Map<string, TouchedHour>()
+  const byHour = new Map<number, Counts>()
   let all = nothing
   for (const row of hours) {
     const { action, type, resource, mapped, through } = row
@@ -20,7 +21,9 @@ export function touchedOf(hours: readonly TouchedHour[], { from, to }: { from: n
     const known = things.get(name)
     things.set(name, known === undefined ? row : { ...row, ...added(known, row), last: Math.max(known.last, row.last) })
     // An action that a mapping made of a call is not counted as a call.
-    if (!mapped) all = added(all, row)
+    if (mapped) continue
+    all = added(all, row)
+    byHour.set(row.hour, added(byHour.get(row.hour) ?? nothing, row))
   }
   const sorted = [...things.values()].sort((a, b) => b.allowed - a.allowed || b.denied - a.denied || b.last - a.last)
   return {
@@ -29,6 +32,11 @@ export function touchedOf(hours: readonly TouchedHour[], { from, to }: { from: n
     /** Whether everything since the `from` that was asked for is counted. */
     complete: isWhole,
     ...all,
+    hours: [...byHour]
+      .sort((a, b) => a[0] - b[0])
+      .map(([hour, { allowed, denied, reasons }]) => {
+        return { at: new Date(hour * hourMs).toISOString(), allowed, denied, reasons }
+      }),
     things: sorted.slice(0, mostRows).map(rowOf),
     more_things: Math.max(0, sorted.length - mostRows),
   }

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import type { Values } from '../index/activity.ts'
 import type { Key, TouchedHour, Value } from '../index/index-format.ts'
 import { told } from '../trace/story.fixture.ts'
+import { deniedOf } from './denied-view.ts'
 import { touchOf } from './touch-of.ts'
 import { countTouch } from './touched.ts'
 import { touchedOf } from './touched-view.ts'
@@ -140,6 +141,44 @@ it('hides nothing that was used behind denials', () => {
   const touched = index.of(holder)
   expect(touched).toMatchObject({ allowed: 1, denied: 500, more_things: 51 })
   expect(touched.things[0]).toMatchObject({ resource: 'pay', allowed: 1 })
+})
+
+it('counts by the hour, a mapped action not as a call', () => {
+  const index = new Index()
+  const mapped = [{ name: 'read', resource: { type: 'ledger', id: 'L-1' } }]
+  index.add('decision.allowed', allow('dec_1', { mapped }))
+  index.add('decision.denied', { ...allow('dec_2'), reason: 'budget_exhausted' }, 3_600_000)
+  index.add('decision.allowed', allow('dec_3'), 7_199_999)
+  expect(index.of(holder).hours).toEqual([
+    { at: '1970-01-01T00:00:00.000Z', allowed: 1, denied: 0, reasons: {} },
+    { at: '1970-01-01T01:00:00.000Z', allowed: 1, denied: 1, reasons: { budget_exhausted: 1 } },
+  ])
+})
+
+it('says which agents were denied which tools: for the agent that acted alone', () => {
+  const index = new Index()
+  const mapped = [{ name: 'read', resource: { type: 'ledger', id: 'L-1' } }]
+  const denial = { ...allow('dec_1', { mapped }), reason: 'budget_exhausted' }
+  index.add('decision.denied', denial)
+  index.add('decision.denied', { ...denial, reason: 'rate_limited' })
+  index.add('decision.denied', { ...denial, actor: { agent: `${holder}/one`, sub_agent: `${helper}/two` } })
+  index.add('decision.allowed', allow('dec_2'))
+  index.add('denials.summarised', { denials: [{ subject: `${helper}/two`, reason: 'rate_limited', count: 7 }] })
+  const agents = [holder, helper].map((agent) => ({ agent, denied: 2, rows: index.rows(agent), isWhole: true }))
+  const [first, second] = deniedOf({ agents, moreAgents: 3 }, { from: 0, to: 1 }).agents
+  expect(first).toEqual({
+    ...{ agent: holder, denied: 2, complete: true },
+    things: [
+      {
+        ...{ action: 'tools/call', type: 'tool', resource: 'pay', denied: 2 },
+        reasons: { budget_exhausted: 1, rate_limited: 1 },
+      },
+    ],
+  })
+  expect(second?.things).toEqual([
+    { denied: 7, reasons: { rate_limited: 7 } },
+    { action: 'tools/call', type: 'tool', resource: 'pay', denied: 1, reasons: { budget_exhausted: 1 } },
+  ])
 })
 
 it('answers for one agent between two times, over HTTP', async () => {

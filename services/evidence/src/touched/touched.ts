@@ -77,12 +77,11 @@ export function touchedBetween(
   db: RootDatabase<Value, Key>,
   agent: string,
   { from, to }: { from: number; to: number },
+  limit = mostTouchedRead,
 ): TouchedHour[] {
   const start: Key = ['touched', keyOf(agent), Math.floor(to / hourMs), '~']
   const end: Key = ['touched', keyOf(agent), Math.floor(from / hourMs), ' ']
-  return [...db.getRange({ start, end, reverse: true, limit: mostTouchedRead })].map(
-    ({ value }) => value as TouchedHour,
-  )
+  return [...db.getRange({ start, end, reverse: true, limit })].map(({ value }) => value as TouchedHour)
 }
 
 /** An outcome that gives back more than was taken gives nothing back, as in every ledger. */

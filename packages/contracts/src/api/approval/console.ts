@@ -398,6 +398,14 @@ export const consoleRoutes = {
     query: filtersQuery,
     answer: evidenceRoutes.countTouched.answer,
   },
+  countDenied: {
+    method: 'GET',
+    path: '/console/api/evidence/denied',
+    summary: 'Evidence’s `countDenied`, for signed-in people',
+    on: 'http',
+    query: filtersQuery,
+    answer: evidenceRoutes.countDenied.answer,
+  },
   traceEvidence: {
     method: 'GET',
     path: '/console/api/evidence/trace/*',

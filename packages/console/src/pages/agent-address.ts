@@ -1,0 +1,2 @@
+/** The address of an agent's page. */
+export const agentPage = (id: string): string => `/console/agents/${encodeURIComponent(id)}`

@@ -1,0 +1,42 @@
+import { type ComponentType, lazy } from 'react'
+
+// Everything that is not in the first view: the rows of the inbox. It is loaded once those are there, so that no later page waits for it.
+const loads = {
+  AgentPage: () => import('../agent/agent-page.tsx').then(({ AgentPage }) => AgentPage),
+  AgentsPage: () => import('./agents.tsx').then(({ AgentsPage }) => AgentsPage),
+  EvidencePage: () => import('./evidence-search.tsx').then(({ EvidencePage }) => EvidencePage),
+  GrantsPage: () => import('./grants.tsx').then(({ GrantsPage }) => GrantsPage),
+  PeoplePage: () => import('./people.tsx').then(({ PeoplePage }) => PeoplePage),
+  RegistryPage: () => import('./registry.tsx').then(({ RegistryPage }) => RegistryPage),
+  RequestPage: () => import('./request.tsx').then(({ RequestPage }) => RequestPage),
+  RetireRecoveryDialog: () => import('./people-dialogs.tsx').then(({ RetireRecoveryDialog }) => RetireRecoveryDialog),
+  RulesPage: () => import('./rules.tsx').then(({ RulesPage }) => RulesPage),
+  TracePage: () => import('./evidence-trace.tsx').then(({ TracePage }) => TracePage),
+}
+
+function lazily<P extends object>(load: () => Promise<ComponentType<P>>) {
+  return lazy(async () => ({ default: await load() }))
+}
+
+export const later = {
+  AgentPage: lazily(loads.AgentPage),
+  AgentsPage: lazily(loads.AgentsPage),
+  EvidencePage: lazily(loads.EvidencePage),
+  GrantsPage: lazily(loads.GrantsPage),
+  PeoplePage: lazily(loads.PeoplePage),
+  RegistryPage: lazily(loads.RegistryPage),
+  RequestPage: lazily(loads.RequestPage),
+  RetireRecoveryDialog: lazily(loads.RetireRecoveryDialog),
+  RulesPage: lazily(loads.RulesPage),
+  TracePage: lazily(loads.TracePage),
+}
+
+const calmMs = 2000
+
+/** Loads them all, a moment after the first view. One that fails is loaded again when it is shown. */
+export function loadLater(): () => void {
+  const timer = setTimeout(() => {
+    for (const load of Object.values(loads)) void load().catch(() => undefined)
+  }, calmMs)
+  return () => clearTimeout(timer)
+}
