@@ -125,7 +125,7 @@ export function people(desk: Desk): void {
     await page.goto(`${desk.system.url}/console/agents`)
     await page
       .locator('article.card', { hasText: 'Invoice reconciler' })
-      .getByRole('button', { name: 'Stop this agent…' })
+      .getByRole('button', { name: 'Stop Invoice reconciler…' })
       .click()
     // What it asked before would let it work again if it were approved: it is denied with it.
     await page.getByLabel(/^Also deny its (\d+ )?waiting requests?$/).waitFor()

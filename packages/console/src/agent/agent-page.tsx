@@ -1,6 +1,5 @@
 import { useEffect, useMemo, useState } from 'react'
 import { query } from '../api.ts'
-import { AgentFacts } from '../pages/agent-facts.tsx'
 import { GrantCard, WithdrawDialog } from '../pages/grants.tsx'
 import { type Stop, StopDialog } from '../pages/stop-dialog.tsx'
 import { Link, useParameters } from '../router.tsx'
@@ -9,7 +8,7 @@ import { Copy } from '../ui/copy.tsx'
 import { More, Tabs } from '../ui/lists.tsx'
 import { number } from '../ui/numbers.ts'
 import { usePages } from '../ui/pages.ts'
-import { Card, Failed, Loading, StateBadge } from '../ui/parts.tsx'
+import { attestorWords, Card, Facts, Failed, Loading, notEnrolled, StateBadge } from '../ui/parts.tsx'
 import { Ago, When } from '../ui/time.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
@@ -331,7 +330,18 @@ function PastAnswers({ id, answers }: { id: string; answers: ReturnType<typeof u
 function WhoItIs({ agent }: { agent: NonNullable<ReadAgentAnswer['agent']> }) {
   return (
     <>
-      <AgentFacts agent={agent} />
+      <Facts
+        rows={[
+          ['Owner', <Visible key="o" text={agent.owner_name ?? notEnrolled(agent.owner)} />],
+          ['Proves itself by', attestorWords[agent.attestor] ?? agent.attestor],
+          [
+            'Instances',
+            agent.instances ? <Visible key="i" text={agent.instances.join(', ')} /> : 'any that is attested',
+          ],
+          ['May ask first', agent.proactive_requests ? 'yes' : 'no: only to answer a denial'],
+          agent.labels.length > 0 && ['Labels', <Visible key="l" text={agent.labels.join(', ')} />],
+        ]}
+      />
       <Link to={`/console/evidence${query({ agent: agent.id })}`}>Everything that evidence has about it</Link>
     </>
   )

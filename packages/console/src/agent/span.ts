@@ -39,7 +39,8 @@ export function spanOf(
   }
 }
 
-const lately = (name: SpanName): Span => ({
+/** The newest day, week or month. */
+export const lately = (name: SpanName): Span => ({
   name,
   words: `the last ${spans[name]}`,
   times: () => ({ from: iso(serverNow() - msOf[name]), to: iso(serverNow()) }),

@@ -36,9 +36,11 @@ export function TouchedTable({ agent, touched }: { agent: string; touched: Touch
           </tr>
         </thead>
         <tbody>
-          {things.map((thing) => (
-            <ThingRow key={nameOf(thing)} agent={agent} thing={thing} most={most} />
-          ))}
+          {byTool(things).flatMap((same) =>
+            same.map((thing, n) => (
+              <ThingRow key={nameOf(thing)} agent={agent} thing={thing} most={most} isFurther={n > 0} />
+            )),
+          )}
         </tbody>
       </table>
       {touched.more_things > 0 ? <p className="hint">And {number(touched.more_things)} more.</p> : null}
@@ -46,17 +48,38 @@ export function TouchedTable({ agent, touched }: { agent: string; touched: Touch
   )
 }
 
+/** Those of one tool or resource after each other: what the agent did itself, then through whom. */
+const byTool = (things: readonly TouchedThing[]): TouchedThing[][] =>
+  [
+    ...Map.groupBy(things, ({ action, type, resource, mapped }) => JSON.stringify([action, type, resource, mapped])),
+  ].map(([, same]) => same.toSorted((a, b) => Number(a.through !== undefined) - Number(b.through !== undefined)))
+
 const nameOf = ({ action, type, resource, mapped, through }: TouchedThing) =>
   JSON.stringify([action, type, resource, mapped, through])
 
-function ThingRow({ agent, thing, most }: { agent: string; thing: TouchedThing; most: number }) {
+/** `isFurther`: the row above is of the same tool or resource. */
+function ThingRow({
+  agent,
+  thing,
+  most,
+  isFurther,
+}: {
+  agent: string
+  thing: TouchedThing
+  most: number
+  isFurther: boolean
+}) {
   const { action, type, resource, through, mapped, allowed, outcomes, cost, last } = thing
   const denied = deniedIn(thing)
   const part = (count: number) => `${(count / most) * 100}%`
   return (
-    <tr>
+    <tr className={isFurther ? 'further' : undefined}>
       <th scope="row">
-        {resource === undefined ? (
+        {isFurther ? (
+          <span className="hidden">
+            <Visible text={resource ?? 'Denials that were summed up'} />
+          </span>
+        ) : resource === undefined ? (
           'Denials that were summed up'
         ) : (
           <Link to={`/console/evidence${query({ agent, resource, type: 'decision' })}`}>
@@ -64,11 +87,13 @@ function ThingRow({ agent, thing, most }: { agent: string; thing: TouchedThing; 
           </Link>
         )}
         <small>
-          {action === undefined ? null : <Visible text={`${action}${type === undefined ? '' : ` · ${type}`}`} />}
-          {mapped ? ' · mapped from a call' : null}
+          {action === undefined || isFurther ? null : (
+            <Visible text={`${action}${type === undefined ? '' : ` · ${type}`}`} />
+          )}
+          {mapped && !isFurther ? ' · mapped from a call' : null}
           {through === undefined ? null : (
             <>
-              {' · through '}
+              {isFurther ? 'through ' : ' · through '}
               <Visible text={through.slice(through.lastIndexOf('/') + 1)} />
             </>
           )}{' '}

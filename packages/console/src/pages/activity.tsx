@@ -1,6 +1,6 @@
-import { useQuery } from '@tanstack/react-query'
 import { useEffect, useMemo, useRef, useState } from 'react'
-import { api, query, serverNow } from '../api.ts'
+import { type SpanName, spans } from '../agent/span.ts'
+import { query } from '../api.ts'
 import { Link } from '../router.tsx'
 import type { Activity } from '../types.ts'
 import { Tabs } from '../ui/lists.tsx'
@@ -8,25 +8,12 @@ import { number } from '../ui/numbers.ts'
 import { Card, Failed, Loading } from '../ui/parts.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { DenialsMap } from './denials-map.tsx'
-
-const spans = { day: '24 hours', week: '7 days', month: '30 days' } as const
-const hoursOf: Record<keyof typeof spans, number> = { day: 24, week: 7 * 24, month: 30 * 24 }
-const hourMs = 3_600_000
-const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0)
+import { sum, useActivity } from './use-activity.ts'
 
 /** How often agents got ALLOW and DENY, by the hour: as a chart, and as a table with the same numbers. */
 export function ActivityCard({ agent }: { agent: string | undefined }) {
-  const [span, setSpan] = useState<keyof typeof spans>('day')
-  const { data, error, isPending } = useQuery({
-    queryKey: ['activity', span],
-    queryFn: () => {
-      const to = serverNow()
-      const from = to - (hoursOf[span] - 1) * hourMs
-      const iso = (ms: number) => new Date(ms).toISOString()
-      return api<Activity>(`/evidence/activity${query({ from: iso(from), to: iso(to) })}`)
-    },
-    refetchInterval: 60_000,
-  })
+  const [span, setSpan] = useState<SpanName>('day')
+  const { data, error, isPending } = useActivity(span)
   const shown = useMemo(
     () => data?.agents.filter((one) => agent === undefined || isOf(agent, one.agent)) ?? [],
     [data, agent],
@@ -72,7 +59,7 @@ export function ActivityCard({ agent }: { agent: string | undefined }) {
           <p className="hint">No agent asked to act in this time.</p>
         ) : null}
       </Card>
-      <DenialsMap hours={hoursOf[span]} words={spans[span]} />
+      <DenialsMap span={span} />
     </>
   )
 }

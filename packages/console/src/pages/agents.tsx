@@ -1,17 +1,17 @@
 import { useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { useMemo, useState } from 'react'
 import { api, query } from '../api.ts'
 import { go, Link, useParameters } from '../router.tsx'
-import type { Agent, ListAgentsAnswer } from '../types.ts'
+import type { Activity, Agent, ListAgentsAnswer } from '../types.ts'
 import { SearchBox } from '../ui/lists.tsx'
 import { number } from '../ui/numbers.ts'
-import { Empty, Failed, Loading } from '../ui/parts.tsx'
+import { attestorWords, Empty, Failed, Loading, notEnrolled } from '../ui/parts.tsx'
 import { Ago } from '../ui/time.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { agentPage } from './agent-address.ts'
-import { AgentFacts } from './agent-facts.tsx'
 import { type Stop, StopDialog } from './stop-dialog.tsx'
+import { sum, useActivity } from './use-activity.ts'
 
 /** The agents, their owners, and how they prove their identity. */
 export function AgentsPage() {
@@ -22,6 +22,8 @@ export function AgentsPage() {
     queryKey: ['agents', q],
     queryFn: () => api<ListAgentsAnswer>(`/agents${query({ q })}`),
   })
+  const { data: activity } = useActivity('day')
+  const days = useMemo(() => daysOf(activity), [activity])
   return (
     <>
       <div className="page-head">
@@ -36,10 +38,10 @@ export function AgentsPage() {
       {list.data?.items.length === 0 ? (
         <Empty title={q === '' ? 'No agent is registered.' : 'Nothing matches.'} />
       ) : null}
-      <ul className="cards two">
+      <ul className="rows agents">
         {list.data?.items.map((agent) => (
           <li key={agent.id}>
-            <AgentCard agent={agent} onStop={setStopping} />
+            <AgentRow agent={agent} day={days.get(agent.id)} onStop={setStopping} />
           </li>
         ))}
       </ul>
@@ -59,45 +61,85 @@ export function AgentsPage() {
   )
 }
 
-function AgentCard({ agent, onStop }: { agent: Agent; onStop(stop: Stop): void }) {
+interface Day {
+  allowed: number
+  denied: number
+}
+
+/** What each agent did, by its id. Of many agents, evidence names the busiest. */
+const daysOf = (activity: Activity | undefined): Map<string, Day> =>
+  new Map(
+    activity?.agents.flatMap(({ agent, allowed, denied }) =>
+      agent === null ? [] : [[agent, { allowed: sum(allowed), denied: sum(denied) }]],
+    ),
+  )
+
+/** An agent in one row: whether it works now, what it did in the last day, and Stop. */
+function AgentRow({
+  agent,
+  day,
+  onStop,
+}: {
+  agent: Agent
+  /** Its ALLOWs and denials. Undefined: evidence does not name them. */
+  day: Day | undefined
+  onStop(stop: Stop): void
+}) {
+  const { id, name, owner, owner_name, stopped, pending, active, labels } = agent
   return (
-    <article className="card">
-      <div className="card-head">
+    <article className="card agent-row">
+      <div className="agent-name">
         <h2>
-          <Link to={agentPage(agent.id)}>
-            <Visible text={agent.name} />
+          <Link to={agentPage(id)}>
+            <Visible text={name} />
           </Link>
         </h2>
-        <span className="row-badges">
-          {agent.stopped ? <span className="badge state-revoked">Stopped</span> : null}
-          {agent.pending > 0 ? (
-            <Link className="badge risk-medium" to={`/console/inbox${query({ show: 'all', agent: agent.id })}`}>
-              {number(agent.pending)} waiting
-            </Link>
-          ) : null}
-          {agent.active > 0 ? <span className="badge state-active">{number(agent.active)} active</span> : null}
-        </span>
+        <p className="id">
+          <Visible text={id} />
+        </p>
       </div>
-      <p className="id">
-        <Visible text={agent.id} />
+      <p>
+        <Visible text={owner_name ?? notEnrolled(owner)} />
+        <small>
+          {attestorWords[agent.attestor] ?? agent.attestor}
+          {labels.length > 0 ? <Visible text={` · ${labels.join(', ')}`} /> : null}
+        </small>
       </p>
-      {agent.stopped ? (
+      <p className="agent-day">
+        {day === undefined ? (
+          <small>Nothing in 24 hours</small>
+        ) : (
+          <>
+            {number(day.allowed)} allowed
+            {day.denied > 0 ? <span className="bad">, {number(day.denied)} denied</span> : null}
+            <small>in 24 hours</small>
+          </>
+        )}
+      </p>
+      <span className="row-badges">
+        {stopped ? <span className="badge state-revoked">Stopped</span> : null}
+        {pending > 0 ? (
+          <Link className="badge risk-medium" to={`/console/inbox${query({ show: 'all', agent: id })}`}>
+            {number(pending)} waiting
+          </Link>
+        ) : null}
+        {active > 0 ? <span className="badge state-active">{number(active)} active</span> : null}
+      </span>
+      <button
+        type="button"
+        className="danger-quiet quiet"
+        aria-label={`Stop ${name}…`}
+        onClick={() => onStop({ kind: 'agent', target: id, name, waiting: pending })}
+      >
+        Stop…
+      </button>
+      {stopped ? (
         <p className="note bad">
-          Stopped by <Visible text={agent.stopped.by} /> <Ago iso={agent.stopped.at} /> (revocation{' '}
-          {number(agent.stopped.sequence)}). Nothing was approved for it since.
-          {agent.pending > 0 ? ' Its requests still wait: an approval would let it work again.' : ''}
+          Stopped by <Visible text={stopped.by} /> <Ago iso={stopped.at} /> (revocation {number(stopped.sequence)}).
+          Nothing was approved for it since.
+          {pending > 0 ? ' Its requests still wait: an approval would let it work again.' : ''}
         </p>
       ) : null}
-      <AgentFacts agent={agent} />
-      <div className="actions">
-        <button
-          type="button"
-          className="danger-quiet"
-          onClick={() => onStop({ kind: 'agent', target: agent.id, name: agent.name, waiting: agent.pending })}
-        >
-          Stop this agent…
-        </button>
-      </div>
     </article>
   )
 }

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
+import { lately, type SpanName, spans } from '../agent/span.ts'
 import { reasonWords } from '../agent/summary.ts'
-import { api, query, serverNow } from '../api.ts'
+import { api, query } from '../api.ts'
 import { Link } from '../router.tsx'
 import type { DeniedThings } from '../types.ts'
 import { number } from '../ui/numbers.ts'
@@ -9,24 +10,18 @@ import { Visible } from '../ui/visible.tsx'
 import { agentPage } from './agent-address.ts'
 import { type DenialCell, denialsGrid, others, summedUp } from './denials-grid.ts'
 
-const hourMs = 3_600_000
-
 /** Which agents were denied which tools: a table whose cells are the darker, the more was denied. */
-export function DenialsMap({ hours, words }: { hours: number; words: string }) {
+export function DenialsMap({ span }: { span: SpanName }) {
   const { data, error, isPending } = useQuery({
-    queryKey: ['denied', hours],
-    queryFn: () => {
-      const to = serverNow()
-      const iso = (ms: number) => new Date(ms).toISOString()
-      return api<DeniedThings>(`/evidence/denied${query({ from: iso(to - (hours - 1) * hourMs), to: iso(to) })}`)
-    },
+    queryKey: ['denied', span],
+    queryFn: () => api<DeniedThings>(`/evidence/denied${query(lately(span).times())}`),
     refetchInterval: 60_000,
   })
   return (
     <Card title="Denials by agent and tool" id="denials">
       {isPending ? <Loading /> : null}
       {error ? <Failed error={error} /> : null}
-      {data ? <Grid denied={data} words={words} /> : null}
+      {data ? <Grid denied={data} words={spans[span]} /> : null}
     </Card>
   )
 }
@@ -70,7 +65,10 @@ function Grid({ denied, words }: { denied: DeniedThings; words: string }) {
           </tbody>
         </table>
       </section>
-      {isCut ? <p className="hint">There are more denials: only the most denied agents and tools are shown.</p> : null}
+      <p className="hint">
+        Without the first tries of calls, which agents repeat with the decision point’s nonce.
+        {isCut ? ' There are more denials: only the most denied agents and tools are shown.' : ''}
+      </p>
     </>
   )
 }

@@ -1,5 +1,5 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { type ReactNode, useState } from 'react'
 import { api, query } from '../api.ts'
 import { Link } from '../router.tsx'
 import type { Trace, TraceStep } from '../types.ts'
@@ -82,19 +82,47 @@ function Steps({ steps, whole, above }: { steps: TraceStep[]; whole: TimeSpan; a
   return (
     <ol className="story">
       {steps.map((step) => (
-        <li key={step.leaf_index}>
-          <Step step={step} whole={whole} above={above} />
-          {step.steps.length > 0 ? <Steps steps={step.steps} whole={whole} above={step} /> : null}
-        </li>
+        <StepWithMore key={step.leaf_index} step={step} whole={whole} above={above} />
       ))}
     </ol>
   )
 }
 
+/** A step, and what followed from it, which can be folded away. */
+function StepWithMore(props: { step: TraceStep; whole: TimeSpan; above: TraceStep | undefined }) {
+  const [isFolded, setIsFolded] = useState(false)
+  const { step, whole } = props
+  const below = countBelow(step)
+  return (
+    <li>
+      <Step {...props}>
+        {below > 1 ? (
+          <button type="button" className="fold" aria-expanded={!isFolded} onClick={() => setIsFolded(!isFolded)}>
+            {isFolded ? `Show ${number(below)} steps` : `Fold ${number(below)} steps`}
+          </button>
+        ) : null}
+      </Step>
+      {below > 0 && !isFolded ? <Steps steps={step.steps} whole={whole} above={step} /> : null}
+    </li>
+  )
+}
+
+const countBelow = ({ steps }: TraceStep): number => steps.reduce((count, step) => count + 1 + countBelow(step), 0)
+
 /** A reason of a person is read first, so it is shown without opening the entry. */
 const tellsWhy = (type: string) => type === 'request.denied' || type === 'request.withdrawn'
 
-function Step({ step, whole, above }: { step: TraceStep; whole: TimeSpan; above: TraceStep | undefined }) {
+function Step({
+  step,
+  whole,
+  above,
+  children,
+}: {
+  step: TraceStep
+  whole: TimeSpan
+  above: TraceStep | undefined
+  children: ReactNode
+}) {
   const { type, time, verified, problem, signed_by, void: isVoid, leaf_index, event_id, data } = step
   const agent = actorOf(step)
   const [open, setOpen] = useState(false)
@@ -109,7 +137,7 @@ function Step({ step, whole, above }: { step: TraceStep; whole: TimeSpan; above:
         <When iso={time} />
       </p>
       <Lasted own={spanOf([step])} whole={whole} />
-      <p className="step-foot">
+      <div className="step-foot">
         {agent !== undefined ? (
           <span className="id">
             <Visible text={shortAgent(agent)} />
@@ -131,7 +159,8 @@ function Step({ step, whole, above }: { step: TraceStep; whole: TimeSpan; above:
             Not verified: <Visible text={problem ?? 'no reason given'} />
           </span>
         )}
-      </p>
+        {children}
+      </div>
       {tellsWhy(type) && commitsToWords(data) ? <KeptWords eventId={event_id} /> : null}
       <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
         <summary>

@@ -6,6 +6,7 @@ import type { Grant, ListGrantsAnswer, WithdrawnGrant } from '../types.ts'
 import { Copy } from '../ui/copy.tsx'
 import { Dialog } from '../ui/dialog.tsx'
 import { More, SearchBox, Sighted, Tabs } from '../ui/lists.tsx'
+import { number } from '../ui/numbers.ts'
 import { usePages } from '../ui/pages.ts'
 import {
   AgentName,
@@ -29,6 +30,8 @@ import { Chain } from './chain.tsx'
 import { Meters } from './meters.tsx'
 import { type Stop, StopDialog } from './stop-dialog.tsx'
 
+/** More sub-agents than these are folded away. */
+const mostOpen = 2
 const states = { active: 'Active', ended: 'Ended', all: 'All' } as const
 
 /** The approved grants and how much of each is used, with the ways to stop them. */
@@ -142,10 +145,12 @@ export function GrantCard({
         ]}
       />
       {grant.chain.length > 0 ? (
-        <section className="chain" aria-label="Sub-agents">
-          <h3>Passed on to</h3>
+        <details className="chain" aria-label="Sub-agents" open={grant.chain.length <= mostOpen}>
+          <summary>
+            <h3>Passed on to {grant.chain.length === 1 ? 'one agent' : `${number(grant.chain.length)} agents`}</h3>
+          </summary>
           <Chain links={grant.chain} onStop={onStop} />
-        </section>
+        </details>
       ) : null}
       <details>
         <summary>What was approved</summary>

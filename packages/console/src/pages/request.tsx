@@ -39,7 +39,7 @@ import { Answers, mayNarrow } from './request-answers.tsx'
 import { RuleThatHolds } from './rule-card.tsx'
 
 /** A request that is shown beside the inbox. */
-interface Beside {
+export interface Beside {
   onAnswered(): void
   /** The request left the inbox, and this one took its place. */
   onNext: (() => void) | undefined
