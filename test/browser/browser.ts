@@ -177,8 +177,9 @@ export async function findingsOf(person: Person, least?: Impact): Promise<string
     const name = `${kind}-${scheme}-${page.viewportSize()?.width}`
     const count = (shots.get(name) ?? 0) + 1
     shots.set(name, count)
-    const path = `${process.env.SHOTS}/${name}${count === 1 ? '' : `-${count}`}.png`
-    await page.screenshot({ path, fullPage: true })
+    const path = `${process.env.SHOTS}/${name}${count === 1 ? '' : `-${count}`}`
+    await page.screenshot({ path: `${path}.png`, fullPage: true })
+    await page.screenshot({ path: `${path}.top.png` }) // as the docs show it
   }
   await expectNoSidewaysScroll(page)
   return seriousFindings(person, least)

@@ -126,7 +126,7 @@ export function answering(desk: Desk): void {
   it('the page polls where the server cannot announce changes', async () => {
     const page = await desk.olivia.context.newPage()
     await page.clock.install()
-    await page.route('**/console/api/events', (route) => route.fulfill({ status: 204 }))
+    await page.route('**/console/api/events*', (route) => route.fulfill({ status: 204 }))
     await page.goto(`${desk.system.url}/console/inbox?q=without+events`) // what arrives in an empty list is shown at once
     await page.getByText('Not live', { exact: true }).waitFor()
     await page.locator('.toolbar').waitFor()
