@@ -50,7 +50,7 @@ export function CallsOverTime({
                 aria-label={`${wordsOf(bucket)}. Zoom in`}
                 style={{
                   left: `${((bucket.from - begin) / length) * 100}%`,
-                  width: `${((bucket.to - bucket.from) / length) * 100}%`,
+                  width: `${((Math.min(bucket.to, end) - bucket.from) / length) * 100}%`,
                 }}
                 onClick={() => zoom(bucket)}
               >

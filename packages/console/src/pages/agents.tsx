@@ -125,16 +125,20 @@ function AgentRow({
         ) : null}
         {active > 0 ? <span className="badge state-active">{number(active)} active</span> : null}
       </span>
-      <button
-        type="button"
-        className="danger-quiet quiet"
-        aria-label={`Stop ${name}…`}
-        onClick={() => onStop({ kind: 'agent', target: id, name, waiting: pending })}
-      >
-        Stop…
-      </button>
+      {stopped && pending === 0 ? (
+        <span />
+      ) : (
+        <button
+          type="button"
+          className="danger-quiet quiet"
+          aria-label={`Stop ${name}…`}
+          onClick={() => onStop({ kind: 'agent', target: id, name, waiting: pending })}
+        >
+          Stop…
+        </button>
+      )}
       {stopped ? (
-        <p className="note bad">
+        <p className="agent-stopped">
           Stopped by <Visible text={stopped.by} /> <Ago iso={stopped.at} /> (revocation {number(stopped.sequence)}).
           Nothing was approved for it since.
           {pending > 0 ? ' Its requests still wait: an approval would let it work again.' : ''}
