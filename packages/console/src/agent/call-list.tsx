@@ -19,6 +19,9 @@ import { costText, counted, reasonWords } from './summary.ts'
 const kinds = { decision: 'All', 'decision.allowed': 'Allowed', 'decision.denied': 'Denied' } as const
 type Kind = keyof typeof kinds
 
+/** In less time than this, calls come in the same second. */
+const shortMs = 120_000
+
 /** What the address says of the list. */
 export interface CallView {
   calls?: string | undefined
@@ -49,12 +52,13 @@ export function CallList({
   const loaded = useMemo(() => list.data?.pages.flatMap(({ events }) => events.filter(isCall)) ?? [], [list.data])
   const calls = useMemo(() => (find === '' ? loaded : loaded.filter((call) => isFound(call, find))), [loaded, find])
   const bars = useMemo(() => new Map(barsOf(calls).map((bar, n) => [calls[n], bar])), [calls])
+  const isFine = lengthOf(calls) < shortMs
   const differences = useMemo(() => differencesOf(calls), [calls])
   const all = task === undefined || tasks.includes(task) ? tasks : [task, ...tasks]
   const lines = (of: readonly EventRow[], label: string) => (
     <ol className="call-list" aria-label={label}>
       {of.map((call) => (
-        <CallLine key={call.leaf_index} call={call} bar={bars.get(call)} agent={agent} />
+        <CallLine key={call.leaf_index} call={call} bar={bars.get(call)} agent={agent} isFine={isFine} />
       ))}
     </ol>
   )
@@ -122,27 +126,42 @@ export function CallList({
   )
 }
 
+const timesOf = (calls: readonly EventRow[]): number[] =>
+  calls.flatMap(({ time, outcome }) => [Date.parse(time), ...(outcome ? [Date.parse(outcome.at)] : [])])
+
+const lengthOf = (calls: readonly EventRow[]): number => Math.max(...timesOf(calls)) - Math.min(...timesOf(calls))
+
 /** The times at both ends of the bars. */
 function Axis({ calls }: { calls: readonly EventRow[] }) {
-  const times = calls.flatMap(({ time, outcome }) => [Date.parse(time), ...(outcome ? [Date.parse(outcome.at)] : [])])
-  const [first, last] = [Math.min(...times), Math.max(...times)]
+  const first = Math.min(...timesOf(calls))
+  const length = lengthOf(calls)
   return (
     <p className="call-axis" aria-hidden="true">
       <When iso={new Date(first).toISOString()} />
-      <span>{lasting(last - first)}</span>
-      <When iso={new Date(last).toISOString()} />
+      <span>{lasting(length)}</span>
+      <When iso={new Date(first + length).toISOString()} />
     </p>
   )
 }
 
-function CallLine({ call, bar, agent }: { call: EventRow; bar: Bar | undefined; agent: string }) {
+function CallLine({
+  call,
+  bar,
+  agent,
+  isFine,
+}: {
+  call: EventRow
+  bar: Bar | undefined
+  agent: string
+  isFine: boolean
+}) {
   const [words, tone] = resultOf(call)
   const named = argumentsText(call.arguments)
   const isOther = call.agent !== undefined && !call.agent.startsWith(`${agent}/`)
   const lasted = call.outcome === undefined ? undefined : Date.parse(call.outcome.at) - Date.parse(call.time)
   return (
     <li className={`call ${tone}`}>
-      <When iso={call.time} />
+      <When iso={call.time} fine={isFine} />
       <span className="call-what">
         <Link to={storyOf({ subject: call.decision_id ?? call.subject, event_id: call.event_id })}>
           <Visible text={call.resource ?? call.action ?? call.subject} />

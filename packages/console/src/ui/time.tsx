@@ -15,10 +15,15 @@ export function timeText(iso: string): string {
   return time.toDateString() === new Date().toDateString() ? clock.format(time) : day.format(time)
 }
 
-export function When({ iso }: { iso: string }) {
+const fineClock = new Intl.DateTimeFormat(undefined, {
+  ...{ hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 },
+})
+
+/** `fine`: to the millisecond, beside others of the same second. */
+export function When({ iso, fine = false }: { iso: string; fine?: boolean }) {
   return (
     <time dateTime={iso} title={wholeText(iso)}>
-      {timeText(iso)}
+      {fine ? fineClock.format(Date.parse(iso)) : timeText(iso)}
     </time>
   )
 }
