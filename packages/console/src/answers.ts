@@ -26,6 +26,8 @@ export type BeginSignInAnswer = { "sign_in_id": string; "options": RequestOption
 
 export type ChangedEntity = { "type": string; "id": string; "verb": "register" | "change" | "retire"; "before": unknown; "after": unknown }
 
+export type CheckPoliciesAnswer = { "loads": boolean; "findings": (PolicyFinding)[]; "tests": ({ "file": string; "name": string; "failure"?: { "expected": string; "got": string } })[] | null; "tests_problem": string | null }
+
 export type Continuous = { "reattest_seconds": number; "outcome_seconds": number }
 
 export type CountActivityAnswer = { "from": string; "hours": number; "agents": ({ "agent": string | null; "allowed": (number)[]; "denied": (number)[] })[] }
@@ -36,11 +38,17 @@ export type Denied = { "from": string; "to": string; "agents": ({ "agent": strin
 
 export type DenyAnswer = { "status": "denied" }
 
+export type DraftQuestionAnswer = { "request": string }
+
 export type EnrolAnswer = { "me": { "id": string; "name": string; "groups": (string)[] } } | { "request_id": string | null; "diff": (ChangedEntity)[]; "by": string }
 
 export type EntityDiff = { "type": string; "id": string; "verb": "register" | "change" | "retire"; "before": unknown; "after": unknown; "effect"?: string; "text"?: PolicyChange; "manifest"?: ManifestChange }
 
+export type EntityVersion = { "version": number; "at": string; "verb": "register" | "change" | "retire"; "effect": string; "before": unknown; "after": unknown; "hash": string | null; "event_id": string; "by": { "kind": "root" | "invitation" | "approvers" | "recovery" | "issuer"; "signers": ({ "id": string; "name": string })[]; "proposer": string | null; "request_id": string | null } }
+
 export type EventView = { "kind": string; "leaf_index": number; "event_id": string; "type": string; "time": string; "subject": string; "agent"?: string; "task"?: string; "approvers"?: (string)[]; "resource"?: string; "reason"?: string; "status"?: string; "decision_id"?: string; "grant_id"?: string; "action"?: string; "arguments"?: Record<string, unknown>; "delegation_id"?: string; "cost"?: Record<string, string>; "outcome"?: { "status": string; "at": string }; "void"?: true }
+
+export type FindRuleAnswer = { "now": MatchedRule; "after": MatchedRule | null }
 
 export type GrantView = { "id": string; "request_id": string; "state": "active" | "suspended" | "completed" | "expired" | "revoked"; "agent": string; "from": AgentView; "agent_name": string | null; "task": string; "mode": "per_action" | "window" | "continuous"; "lines": (string)[]; "created_at": string; "not_after": string; "approved_by": (string)[]; "budget": ShownBudget; "taken": Taken; "last_used_at": string | null; "chain": (Link)[]; "credentials": number; "revoked": { "sequence": number; "reason": string; "by": string; "kind": string } | null; "may_withdraw": boolean }
 
@@ -56,7 +64,7 @@ export type Link = { "id": string; "from": AgentView; "not_after": string; "stat
 
 export type ListAgentsAnswer = { "total": number; "items": (AgentRow)[] }
 
-export type ListEntitiesAnswer = { "total": number; "pending": number; "items": (RegistryEntry)[] }
+export type ListEntitiesAnswer = { "total": number; "items": (RegistryEntry)[]; "types": Record<string, number> }
 
 export type ListGrantsAnswer = { "items": (GrantView)[]; "next"?: string }
 
@@ -64,7 +72,11 @@ export type ListRequestsAnswer = { "items": (RequestRow)[]; "next"?: string; "pe
 
 export type ListRulesAnswer = { "policy_set": PolicySet | null; "items": (RuleRow)[] }
 
+export type MakeReportAnswer = { "html": string; "ok": boolean }
+
 export type ManifestChange = { "before": string | null; "after": string; "look_alikes": ((string)[])[] }
+
+export type MatchedRule = { "rule": string | null; "group": string | null; "quorum": number | null; "members": ({ "id": string; "name": string })[]; "why": string | null; "tried": (string)[] }
 
 export type Me = { "me": { "id": string; "name": string; "groups": (string)[] }; "now": string; "installation": string; "single_operator": boolean; "software_approver": boolean; "people": number; "fresh": boolean; "pending": number; "pending_in_all": number; "recoveries": (RecoveryView)[] }
 
@@ -76,11 +88,25 @@ export type People = { "single_operator": boolean; "approvers": ({ "id": string;
 
 export type PolicyChange = { "before": Record<string, string> | null; "after": Record<string, string> | null }
 
+export type PolicyExplanation = { "outcome": "allow" | "deny" | "step_up" | "error" | "invalid"; "policies": ({ "id": string; "file": string })[]; "obligations": (string)[]; "messages": (string)[]; "would_change": ({ "attribute": string; "value": unknown; "policies": (string)[] })[] }
+
+export type PolicyFinding = { "level": "error" | "warning"; "file": string; "policy_id"?: string; "message": string }
+
 export type PolicySet = { "id": "active"; "hash": string; "files": Record<string, string>; "permits_nothing"?: true }
+
+export type PreviewChangeAnswer = { "diff": (EntityDiff)[]; "conflicts": ({ "type": string; "id": string; "base": number; "version": number })[]; "problem": string | null; "people": { "quorum": number; "group": string | null; "why": "objection" | "second" | "single_operator" | "rule" | "two" } | null; "starved": (StarvedRule)[] }
+
+export type ProposeRegistryChangeAnswer = { "request_id": string | null; "diff": (ChangedEntity)[] }
 
 export type Prose = { "text": string; "cut": boolean } | { "gone": "erased" | "not_kept" }
 
+export type ProveActionAnswer = { "v": 1; "kind": "bailiwick-bundle"; "about": string; "trust": Record<string, unknown>; "checkpoint": string; "leaves": ({ "index": number; "proof": (string)[]; "event": string })[]; "values"?: ({ "salt": string; "text": string })[] }
+
 export type ReadAgentAnswer = { "id": string; "agent": AgentRow | null; "may_stop": boolean; "stop": Stop | null }
+
+export type ReadEntityAnswer = { "type": "service-key" | "agent" | "approver" | "rule" | "tool-server" | "enforcement-point" | "auditor" | "policy-set" | "recovery"; "id": string; "name": string | null; "version": number; "hash": string | null; "changed_at": string; "value": unknown; "open_changes": (string)[]; "named_by": ({ "type": "service-key" | "agent" | "approver" | "rule" | "tool-server" | "enforcement-point" | "auditor" | "policy-set" | "recovery"; "id": string; "as": string })[]; "versions": (EntityVersion)[]; "older": number }
+
+export type ReadPoliciesAnswer = { "policy_set": PolicySet | null; "version": number; "files": Record<string, string> | null }
 
 export type ReadRequestAnswer = AccessDetail | StepUpDetail | RegistryDetail | { "id": string; "state": RequestState; "kind": null }
 
@@ -92,11 +118,13 @@ export type Receipt = { "event_id": string; "leaf_index": number; "entry": strin
 
 export type RecoveryView = { "id": string; "approver_id": string; "name": string; "groups": (string)[]; "registered_at": string; "usable_from": string }
 
-export type RegistryDetail = { "id": string; "open": boolean; "state": RequestState; "received_at": string; "changed_at": string; "expires_at": string; "closed_by": string | null; "subject": string; "lines": (string)[]; "risk": Risk; "rule": RuleView | null; "signed_by": (string)[]; "may_approve": boolean; "may_deny": boolean; "why_not": string | null; "unexplained": (string)[]; "kind": "registry"; "proposer": string; "why_people": "objection" | "second" | "single_operator" | "rule" | "two"; "diff": (EntityDiff)[]; "starved": ({ "rule": string; "group": string; "quorum": number; "members": (string)[] })[] }
+export type RegistryDetail = { "id": string; "open": boolean; "state": RequestState; "received_at": string; "changed_at": string; "expires_at": string; "closed_by": string | null; "subject": string; "lines": (string)[]; "risk": Risk; "rule": RuleView | null; "signed_by": (string)[]; "may_approve": boolean; "may_deny": boolean; "why_not": string | null; "unexplained": (string)[]; "kind": "registry"; "proposer": string; "why_people": "objection" | "second" | "single_operator" | "rule" | "two"; "diff": (EntityDiff)[]; "starved": (StarvedRule)[] }
 
-export type RegistryEntry = { "type": string; "id": string; "version": number; "hash": string | null; "changed_at": string; "name": string | null }
+export type RegistryEntry = { "type": "service-key" | "agent" | "approver" | "rule" | "tool-server" | "enforcement-point" | "auditor" | "policy-set" | "recovery"; "id": string; "version": number; "hash": string | null; "changed_at": string; "name": string | null; "gist": string; "retired": boolean; "proposed": boolean }
 
 export type Rendered = { "statement": Statement; "statement_hash": string; "challenge": string; "rp_id": string; "allow_credentials": ({ "id": string; "type": "public-key" })[]; "lines": (string)[]; "arguments": string | null }
+
+export type Replayed = { "decisions": number; "by_policies": number; "same": number; "denied": number; "allowed": number; "untold": number; "refused": number; "size": number; "differences": ({ "kind": "denied" | "allowed" | "untold"; "decision_id": string; "time": string; "agent": string; "action": string; "resource": string; "policies": (string)[]; "why": string })[]; "more": number }
 
 export type RequestOptions = { "challenge": string; "rpId": string; "timeout": number; "userVerification": "required" | "preferred" | "discouraged"; "allowCredentials"?: ({ "id": string; "type": "public-key" })[]; [member: string]: unknown }
 
@@ -134,6 +162,8 @@ export type SignInAnswer = { "me": { "id": string; "name": string; "groups": (st
 
 export type SignOutAnswer = { "ended": true }
 
+export type StarvedRule = { "rule": string; "group": string; "quorum": number; "members": (string)[] }
+
 export type Statement = { "kind": "approval" | "registry" | "step_up"; [member: string]: unknown }
 
 export type StepUpDetail = { "id": string; "open": boolean; "state": RequestState; "received_at": string; "changed_at": string; "expires_at": string; "closed_by": string | null; "subject": string; "lines": (string)[]; "risk": Risk; "rule": RuleView | null; "signed_by": (string)[]; "may_approve": boolean; "may_deny": boolean; "why_not": string | null; "unexplained": (string)[]; "from": AgentView; "instance_key": string; "attestation": { "kind": string; "attested_at": string | null }; "received_by": "topic" | "http"; "callback": string | null; "denial": { "decision_id": string; "reason"?: string } | null; "prose": Prose | null; "arguments": ArgumentsView | null; "agent_stopped": Stop | null; "kind": "step_up"; "needs": "action" | "task"; "action": Action; "may_take_back": boolean; "grant": { "id": string; "state": string; "mode": "per_action" | "window" | "continuous" | null; "not_after": string | null; "lines": (string)[] } }
@@ -153,6 +183,12 @@ export type TouchedThing = { "through"?: string; "action"?: string; "type"?: str
 export type TraceEvidenceAnswer = { "id": string; "verified": boolean; "truncated": boolean; "next"?: string; "unread"?: (number)[]; "steps": ({ "kind": string; "leaf_index": number; "event_id": string; "type": string; "time": string; "subject": string; "verified": boolean; "problem"?: string; "signed_by"?: (string)[]; "data": unknown; "void"?: true })[]; "trees": (TraceStep)[]; "size": number; "checkpoint": string }
 
 export type TraceStep = { "kind": string; "leaf_index": number; "event_id": string; "type": string; "time": string; "subject": string; "verified": boolean; "problem"?: string; "signed_by"?: (string)[]; "data": unknown; "void"?: true; "steps": (TraceStep)[] }
+
+export type WantedChange = { "entities": ({ "type": "service-key" | "agent" | "approver" | "rule" | "tool-server" | "enforcement-point" | "auditor" | "policy-set" | "recovery"; "id": string; "base": number; "value"?: unknown })[]; "policies"?: WantedPolicies }
+
+export type WantedPolicies = { "files": Record<string, string>; "permits_nothing"?: true }
+
+export type WeighChangeAnswer = { "from": string; "asks": { "looked_at": number; "moved": ({ "request_id": string; "subject": string; "agent": string; "received_at": string; "state": RequestState; "now": string | null; "after": string | null })[]; "moved_count": number; "stranded": number } | null; "calls": Replayed | null; "calls_problem": string | null }
 
 export type WithdrawAnswer = WithdrawnGrant | { "status": "withdrawn"; "acknowledged_at": string }
 

@@ -11,6 +11,7 @@ import type { Hello, Me } from './types.ts'
 import { dropLeftLists } from './ui/left-lists.ts'
 import { Outside } from './ui/outside.tsx'
 import { Failed, Loading } from './ui/parts.tsx'
+import { dropAllDrafts } from './workbench/drafts.ts'
 
 /** How often a page that has nothing to show yet asks again for it. */
 const awayMs = 3000
@@ -88,6 +89,7 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
   if (!me.data) return me.error ? <Away error={me.error} /> : <Loading />
   const leave = () => {
     dropDrafts()
+    dropAllDrafts()
     dropLeftLists()
     setLeft(true)
     setGone(true)

@@ -8,9 +8,12 @@ const depends: Record<string, string[]> = {
   registry: ['me', 'agents', 'registry', 'rules', 'people', 'requests', 'request'],
 }
 
-/** Refetches everything that is shown, except a statement: a statement must not change while a person is about to sign it. */
+/** A statement must not change while a person is about to sign it. A check of policies and a replay are about a text, and cost the server much. */
+const asked: readonly unknown[] = ['statement', 'weighed', 'policies']
+
+/** Refetches everything that is shown, except what a person asked about one text. */
 export function refresh(client: QueryClient): Promise<void> {
-  return client.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'statement' })
+  return client.invalidateQueries({ predicate: ({ queryKey }) => !asked.includes(queryKey[0]) })
 }
 
 /** The data that changes most often is refetched once a second at most. */

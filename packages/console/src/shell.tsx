@@ -21,11 +21,11 @@ const {
   EvidencePage,
   GrantsPage,
   PeoplePage,
-  RegistryPage,
   RequestPage,
   RetireRecoveryDialog,
   RulesPage,
   TracePage,
+  Workbench,
 } = later
 
 const places = [
@@ -45,7 +45,7 @@ export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft():
   const say = useSay()
   const [page = 'inbox', id, ...more] = useRoute()
   const here = page === 'requests' ? 'inbox' : page
-  const main = useArrival(`${page} ${id}`)
+  const main = useArrival([page, id, ...more].join(' '))
   useWaiting(me.pending)
   const leave = async () => {
     try {
@@ -98,9 +98,9 @@ export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft():
       </nav>
       <main id="main" className="main" tabIndex={-1} ref={main}>
         <Banners me={me} stale={stale} />
-        <Boundary key={`${page} ${id}`}>
+        <Boundary key={[page, id, ...more].join(' ')}>
           <Suspense fallback={<Loading />}>
-            <PageOf page={page} id={id} more={more.length > 0} me={me} />
+            <PageOf page={page} id={id} more={more} me={me} />
           </Suspense>
         </Boundary>
       </main>
@@ -119,16 +119,17 @@ function useArrival(place: string) {
   return main
 }
 
-function PageOf({ page, id, more, me }: { page: string; id: string | undefined; more: boolean; me: Me }) {
+function PageOf({ page, id, more, me }: { page: string; id: string | undefined; more: string[]; me: Me }) {
   // The server knows the same addresses (`places` in approval's page.ts).
-  const hasOne = ['requests', 'evidence', 'agents'].includes(page)
-  if (more || (id !== undefined && !hasOne)) return <NoSuchPage />
+  const hasOne = ['requests', 'evidence', 'agents', 'registry'].includes(page)
+  if (more.length > (page === 'registry' ? 1 : 0) || (id !== undefined && !hasOne)) return <NoSuchPage />
   if (page === 'requests' && id !== undefined) return <RequestPage key={id} id={id} me={me} />
   if (page === 'grants') return <GrantsPage />
   if (page === 'agents' && id !== undefined) return <AgentPage key={id} id={decodeURIComponent(id)} me={me} />
   if (page === 'agents') return <AgentsPage />
-  if (page === 'registry') return <RegistryPage />
-  if (page === 'rules') return <RulesPage />
+  if (page === 'registry')
+    return <Workbench type={id} id={more[0] === undefined ? undefined : decodeURIComponent(more[0])} me={me} />
+  if (page === 'rules') return <RulesPage me={me} />
   if (page === 'people') return <PeoplePage me={me} />
   if (page === 'evidence')
     return id === undefined ? <EvidencePage /> : <TracePage key={id} id={decodeURIComponent(id)} />

@@ -11,7 +11,14 @@ export {
 export { invitationAddress, invitationFor } from './invitation-address.ts'
 export { type NextSteps, nextSteps } from './next-steps.ts'
 export { paths } from './paths.ts'
-export { type PolicyFiles, policyFileNames, policySetOf, readPolicyFiles, storePolicyFiles } from './policies.ts'
+export {
+  isPolicyFile,
+  type PolicyFiles,
+  policyFileNames,
+  policySetOf,
+  readPolicyFiles,
+  storePolicyFiles,
+} from './policies.ts'
 export { type Installation, isInitialised, readGenesis, readInstallation } from './read-installation.ts'
 export { recoveryAddress, recoveryFor } from './recovery-address.ts'
 export type { ShownAddress } from './shown-address.ts'

@@ -9,7 +9,8 @@ import { ServiceError } from '@bailiwick/errors'
 /** The files of a policy directory, top level only, by name. */
 export type PolicyFiles = ReadonlyMap<string, Uint8Array>
 
-const isPolicyFile = (name: string) =>
+/** Whether a policy directory may hold a file of this name. */
+export const isPolicyFile = (name: string): boolean =>
   name.endsWith('.cedar') || ['schema.cedarschema', 'entities.json', 'authzen.yaml'].includes(name)
 
 /** Throws `config_invalid`, with the file and the reason, if the directory or a file in it cannot be read, or if it contains no policy. */

@@ -30,8 +30,12 @@ export interface PolicyFinding {
 }
 
 /** Everything that can be found in a policy directory without a request. Throws `config_invalid` if there is no such directory. */
-export function checkPolicies(directory: string, { permitsNothing = false }: PermitsNothing = {}): PolicyFinding[] {
-  const files = readPolicyFiles(directory)
+export function checkPolicies(directory: string, meant: PermitsNothing = {}): PolicyFinding[] {
+  return checkPolicyFiles(readPolicyFiles(directory), meant)
+}
+
+/** As `checkPolicies`, of files that were read. */
+export function checkPolicyFiles(files: PolicyFiles, { permitsNothing = false }: PermitsNothing = {}): PolicyFinding[] {
   const broken = unparsable(files)
   if (broken.length > 0) return broken
   const set = parsePolicySet(files)

@@ -92,6 +92,10 @@ it.each([
   ['an expectation that is none', `- {name: t, request: ${request('{}')}, expect: {decision: maybe}}`],
   ['no list', 'name: t'],
   ['a key twice', '- {name: t, name: u}'],
+  [
+    'aliases without an end',
+    `a0: &a0 x\n${Array.from({ length: 9 }, (_, n) => `a${n + 1}: &a${n + 1} [${Array(9).fill(`*a${n}`).join()}]`).join('\n')}`,
+  ],
 ])('a file with %s is refused, and named', (_, yaml) => {
   expect(() => testsOf(yaml)).toThrow(expect.objectContaining({ detail: expect.stringContaining('tests/a.yaml') }))
 })

@@ -38,18 +38,28 @@ export function readPolicyTests(directory: string): PolicyTest[] {
   const names = readdirSync(folder)
     .filter((name) => name.endsWith('.yaml'))
     .sort()
-  return names.flatMap((name) => testsOf(`tests/${name}`, readFileSync(join(folder, name), 'utf8')))
+  return names.flatMap((name) => policyTestsIn(`tests/${name}`, readFileSync(join(folder, name), 'utf8')))
 }
 
-function testsOf(file: string, text: string): PolicyTest[] {
+/** The tests in a text; `file` is its name in what is said of them. Throws `config_invalid` as `readPolicyTests`. */
+export function policyTestsIn(file: string, text: string): PolicyTest[] {
   const document = parseDocument(text, { uniqueKeys: true, schema: 'core', merge: true, intAsBigInt: true })
   const [problem] = document.errors
   // The lines after the first draw the position.
   if (problem) throw invalid(file, problem.message.split('\n')[0]?.replace(/:$/, ''))
   keepFractions(document)
-  const read = z.array(testSchema).safeParse(document.toJS({ maxAliasCount: 10_000 }))
+  const read = z.array(testSchema).safeParse(readDocument(document, file))
   if (!read.success) throw invalid(file, firstIssue(read.error))
   return read.data.map((test) => ({ ...test, file }))
+}
+
+/** Throws `config_invalid` for aliases that would make more text than a person wrote. */
+function readDocument(document: Document, file: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 10_000 })
+  } catch (cause) {
+    throw invalid(file, cause instanceof Error ? cause.message : undefined)
+  }
 }
 
 /** A number with a fraction or an exponent is not an integer, not even `1.0`: the plain decision point reads a body in the same way. */

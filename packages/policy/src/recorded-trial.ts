@@ -5,6 +5,7 @@ import { isStepUp } from './cedar-engine.ts'
 import { certainly } from './cedar-explanation.ts'
 import { invalid } from './invalid-policies.ts'
 import { requireKnownHistory } from './known-history.ts'
+import { placeholder } from './placeholder.ts'
 import type { PolicyRequest } from './policy-engine.ts'
 import type { Policy, PolicySet } from './policy-set.ts'
 import { type Preparsed, preparse } from './preparse.ts'
@@ -216,24 +217,3 @@ const merged = (one: Open | undefined, { needs, policies }: Open): Open => ({
   needs: [...new Set([...(one?.needs ?? []), ...needs])].sort(),
   policies: [...new Set([...(one?.policies ?? []), ...policies])].sort(),
 })
-
-function placeholder(shape: Shape): unknown {
-  switch (shape.kind) {
-    case 'Long':
-      return 0
-    case 'String':
-      return ''
-    case 'Bool':
-      return false
-    case 'Set':
-      return []
-    case 'Extension':
-      return '0.0'
-    case 'Entity':
-      return undefined
-    case 'Record': {
-      const needed = [...shape.members].filter(([name]) => !shape.optional.has(name))
-      return Object.fromEntries(needed.map(([name, member]) => [name, placeholder(member)]))
-    }
-  }
-}

@@ -30,7 +30,13 @@ export { approversOf, type End, endOf, judgeLife, type LifeQuestion } from './li
 export { type Claim, claimOf, type Order, race, type TreeFact, type TreeFacts } from './lost-races.ts'
 export { publishedKeys } from './published-keys.ts'
 export { actingAgent, claimsOnRecord, matchesIntent, namesChain } from './recorded-credential.ts'
-export { type EntityRecord, type JudgeChange, type RegistryChange, RegistryState } from './registry-state.ts'
+export {
+  type ChangeAuthor,
+  type EntityRecord,
+  type JudgeChange,
+  type RegistryChange,
+  RegistryState,
+} from './registry-state.ts'
 export { type VoidedBy, voidedBy } from './reopening.ts'
 export { type RequestRecord, type RequestStateName, requestTransitions } from './request-life.ts'
 export { itemOf, RequestState } from './request-state.ts'

@@ -277,3 +277,36 @@ it('says whether what was judged by the registry of a time must be judged again 
   expect([changed(19), changed(20), changed(21)]).toEqual([false, true, true])
   expect(registry.changedSince(registry.taken, noon + 21)).toBe(false)
 })
+
+it('keeps who signed each version, by the names of that time, even if the change itself removes the signer', async () => {
+  const [passkey] = approver.credentials
+  if (passkey === undefined) throw new Error('no passkey')
+  const registry = new RegistryState(yes)
+  const signed = {
+    kind: 'approvers',
+    statement: { kind: 'registry', proposer: 'carl', change_id: 'req_1', entities: [] },
+    assertions: [{ credential_id: passkey.credential_id }],
+  } as unknown as ByApprovers
+  const by = (event: DecodedEvent<'registry.v1'>, authorization: unknown) => ({
+    ...event,
+    data: { ...event.data, authorization } as never,
+  })
+  await registry.apply(by(change('registered', 'approver', named('Olivia')), { kind: 'root', jws: '' }))
+  await registry.apply(by(change('changed', 'approver', named('Olivia O.'), { version: 2 }), signed))
+  await registry.apply(by(change('retired', 'approver', undefined, { version: 3 }), signed))
+  await registry.apply(by(change('registered', 'rule', exampleOf('rule')), signed))
+  const of = (type: EntityType, id: string) => registry.versions(type, id).map(({ version, by }) => [version, by])
+  const signers = (name: string) => ({
+    kind: 'approvers',
+    signers: [{ id: approver.id, name }],
+    proposer: 'carl',
+    requestId: 'req_1',
+  })
+  expect(of('approver', approver.id)).toEqual([
+    [1, { kind: 'root', signers: [] }],
+    [2, signers('Olivia')],
+    [3, signers('Olivia O.')],
+  ])
+  expect(of('rule', exampleOf('rule').id)).toEqual([[1, signers('Olivia O.')]])
+  expect(registry.versions('rule', 'none')).toEqual([])
+})

@@ -36,6 +36,19 @@ export interface EntityRecord<T extends EntityType = EntityType> {
   hash: string | undefined
   /** ms since the epoch of the event that set this value. */
   changedAt: number
+  /** The event that set this value. */
+  eventId: string
+  by: ChangeAuthor
+}
+
+/** Whose signature makes a version count. */
+export interface ChangeAuthor {
+  kind: Authorization['kind']
+  /** The people who signed, by their names at that time. None: no person's passkey signed it. */
+  signers: readonly { id: string; name: string }[]
+  /** For a change that people signed: who proposed it, and as which request. */
+  proposer?: string
+  requestId?: string
 }
 
 /** One registry event taken apart, for judging its authorisation. */
@@ -90,7 +103,17 @@ export class RegistryState {
     const { type, id } = entity
     const change = { type, id, version, before: known?.hash, after, value, authorization, at, takenAt }
     if (!(await this.#judge(change, this))) return 'void'
-    const record = { type: entity.type, id: entity.id, version, value, hash: after, changedAt: at }
+    const by = this.#authorOf(authorization)
+    const record = {
+      type: entity.type,
+      id: entity.id,
+      version,
+      value,
+      hash: after,
+      changedAt: at,
+      eventId: event.id,
+      by,
+    }
     this.#entities.set(key, record)
     this.#history.set(key, [...(this.#history.get(key) ?? []), record])
     this.#changes.push(at)
@@ -105,6 +128,30 @@ export class RegistryState {
     else if (authorization?.kind === 'invitation' || authorization?.kind === 'recovery') this.#newest = undefined
     if (authorization?.kind === 'recovery') this.#useRecovery(authorization.recovery)
     return 'counts'
+  }
+
+  /** Read before the change is taken: a change may retire a person who signed it. */
+  #authorOf(authorization: Authorization): ChangeAuthor {
+    const kind = authorization?.kind
+    if (authorization?.kind !== 'approvers') return { kind, signers: [] }
+    const { statement, assertions } = authorization
+    const signers = assertions.flatMap(({ credential_id }) => this.#everHeld(credential_id) ?? [])
+    return { kind, signers, proposer: statement.proposer, requestId: statement.change_id }
+  }
+
+  /** An earlier part of the same change may have retired the passkey. */
+  #everHeld(credentialId: string): { id: string; name: string } | undefined {
+    const now = this.passkey(credentialId)?.approver
+    if (now !== undefined) return { id: now.id, name: now.name }
+    for (const versions of this.#history.values()) {
+      if (versions[0]?.type !== 'approver') continue
+      for (const { value } of versions.toReversed()) {
+        const held = value as Approver | undefined
+        if (held?.credentials.some(({ credential_id }) => credential_id === credentialId))
+          return { id: held.id, name: held.name }
+      }
+    }
+    return undefined
   }
 
   /** A recovery's delay runs from when the event became visible. Otherwise a writer could shorten it by backdating the event. */
@@ -193,6 +240,11 @@ export class RegistryState {
 
   record<T extends EntityType>(type: T, id: string): EntityRecord<T> | undefined {
     return this.#entities.get(`${type} ${id}`) as EntityRecord<T> | undefined
+  }
+
+  /** Every version of an entity that counts, oldest first. */
+  versions<T extends EntityType>(type: T, id: string): readonly EntityRecord<T>[] {
+    return (this.#history.get(`${type} ${id}`) ?? []) as unknown as readonly EntityRecord<T>[]
   }
 
   get<T extends EntityType>(type: T, id: string): Entity<T> | undefined {

@@ -1,5 +1,6 @@
 import type { Trust } from '@bailiwick/credentials'
 import type { Logger } from '@bailiwick/host'
+import type { PolicyFiles } from '@bailiwick/installation'
 import type { Voice } from '@bailiwick/instance'
 import type { Clock, RandomSource, RateLimiter, SerialQueue } from '@bailiwick/kit'
 import type { Workloads } from './asks/workloads.ts'
@@ -21,6 +22,8 @@ export interface Approval extends Voice {
   logger: Logger
   prose: Prose
   policyText: ReadPolicyText
+  /** Keeps the files of a set where decision points look for it, by its hash. */
+  storePolicies: (files: PolicyFiles) => void
   /** What servers of tools say of themselves, as enforcement points sent it. */
   manifests: ManifestTexts
   workloads: Workloads

@@ -1,6 +1,7 @@
 import type { SigningKey } from '@bailiwick/credentials'
 import { type NotificationFormat, observeProjection, type SafePost, safePost, showStanding } from '@bailiwick/host'
 import type { Adapters, Host } from '@bailiwick/host/process'
+import { paths, policySetOf, storePolicyFiles } from '@bailiwick/installation'
 import { openSuccessor } from '@bailiwick/instance'
 import { inBackground, newId, RateLimiter, SerialQueue } from '@bailiwick/kit'
 import { expireRequests, rememberMs } from './asks/expire-requests.ts'
@@ -23,7 +24,7 @@ import { operatorRoutes } from './http/operator.ts'
 import { pageRoutes } from './http/page.ts'
 import { peopleRoutes } from './http/people.ts'
 import { pointsRoutes } from './http/points.ts'
-import { stopRoutes } from './http/stops.ts'
+import { workbenchRoutes } from './http/workbench.ts'
 import { Callbacks } from './notify/callbacks.ts'
 import { Notifier } from './notify/notifier.ts'
 import { webhookSink } from './notify/webhook.ts'
@@ -100,6 +101,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     logger,
     prose,
     policyText: policyTexts(adapters.data),
+    storePolicies: (files) => storePolicyFiles(paths(adapters.data).policies(policySetOf(files).hash), files),
     manifests: new ManifestTexts(),
     workloads: new Workloads({ clock, publicUrl }),
     own: new OwnRequests(successor.projection),
@@ -124,7 +126,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   const auditor = keys.auditor && evidenceAuthorization(keys.auditor, approval)
   const evidence = evidenceReader(adapters.data, config.evidenceUrl, auditor)
   evidenceRoutes(http, approval, { evidence, sessions })
-  stopRoutes(http, approval, sessions)
+  workbenchRoutes(http, approval, { evidence, sessions })
   operatorRoutes(operator, approval)
   pageRoutes(http)
   const { countFromTopic } = observeRequestsOf(approval, metrics)

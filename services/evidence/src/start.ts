@@ -12,6 +12,7 @@ import { bundleRoute } from './http/bundle.ts'
 import { checkpointRoutes, closedTileRoutes, tileRoutes } from './http/log.ts'
 import { outcomesRoute } from './http/outcomes.ts'
 import { admitAll, Readers } from './http/readers.ts'
+import { rereadRoutes } from './http/reread.ts'
 import { everything, Sending } from './http/sending.ts'
 import { traceRoutes } from './http/trace.ts'
 import { valuesRoute } from './http/values.ts'
@@ -111,6 +112,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     })
   }
   valuesRoute(operator, () => ({ log: view(), values: log().values }))
+  rereadRoutes(operator, data, () => successor.projection.ledger.registry.policySet?.hash)
   outcomesRoute(http, () => log().told)
   gate(successor.standby)
   observeProjection('evidence', successor.projection, { metrics, clock, producer: successor.producer })

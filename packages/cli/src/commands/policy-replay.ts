@@ -1,19 +1,13 @@
 import { ServiceError } from '@bailiwick/errors'
-import { paths, policySetOf, readInstallation, readPolicyFiles } from '@bailiwick/installation'
-import {
-  loadPolicySet,
-  type PolicySet,
-  type RecordedAnswer,
-  RecordedTrial,
-  readPolicyDirectory,
-} from '@bailiwick/policy'
+import { paths, readInstallation } from '@bailiwick/installation'
+import { RecordedTrial, readPolicyDirectory } from '@bailiwick/policy'
+import { countsOf, type Difference, replayDecisions, storedSets } from '@bailiwick/policy/replay'
 import { logSource, RecordedLog } from '@bailiwick/verify'
 import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type LogOptions, withLog } from '../log-options.ts'
 import { logKeyOf } from '../log-trust.ts'
 import { type JsonOption, withJson } from '../options.ts'
-import { didOf, type RecordedDecision, recordedDecision } from '../recorded-decisions.ts'
 import { tableLines } from '../table.ts'
 import { faultLines, progressOf } from './verify.ts'
 
@@ -61,14 +55,6 @@ function withReplay(command: Command, io: Io): Command {
     .option('--all', `show all that differs, not only the first ${shownWithoutAll}`)
 }
 
-type Kind = 'would be denied' | 'would be allowed' | 'cannot be told'
-interface Difference {
-  kind: Kind
-  decision: RecordedDecision
-  /** The policies that decide in the set with the other answer; if the answer is uncertain, those on which it depends. */
-  policies: readonly string[]
-  why: string
-}
 async function compare(
   options: ReplayOptions,
   io: Io,
@@ -83,20 +69,8 @@ async function compare(
     trust,
     progress: (doing) => progressOf(io, doing),
   })
-  const setOf = setsIn(options.data)
-  const differences: Difference[] = []
-  let decisions = 0
-  let byPolicies = 0
-  await log.decisions(async (event, tree) => {
-    if (event.type !== 'decision.allowed' && event.type !== 'decision.denied') return
-    if (!isWanted(event.data.actor, event.time)) return
-    decisions++
-    const decision = await recordedDecision(event, log, setOf, tree)
-    if (decision === undefined) return
-    byPolicies++
-    const difference = differenceIn(decision, { before, after, setOf })
-    if (difference) differences.push(difference)
-  })
+  const replayed = await replayDecisions({ log, setOf: storedSets(options.data), before, after, isWanted })
+  const { decisions, byPolicies, differences } = replayed
   if (log.fault) {
     for (const line of faultLines(source.name, log.fault)) io.out(line)
     return exitCodes.fault
@@ -104,7 +78,7 @@ async function compare(
   // Otherwise a misspelt name would look like a change without effect.
   if (options.task !== undefined && decisions === 0 && options.day === undefined)
     throw new ServiceError('config_invalid', `--task: no decision of ${options.task} is in the log`)
-  const counts = { decisions, byPolicies, ...countsOf(differences, byPolicies), refused: log.refused.length }
+  const counts = { decisions, byPolicies, ...countsOf(replayed), refused: log.refused.length }
   if (options.json)
     io.out(JSON.stringify({ log: source.name, ...counts, differences: differences.map(machineDifference) }))
   else for (const line of linesOf(differences, counts, options.all === true)) io.out(line)
@@ -126,65 +100,7 @@ function isDate(text: string): boolean {
   return /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(at.getTime()) && at.toISOString().startsWith(text)
 }
 
-/** The sets that decided, if their files are in the data directory and match their hash. */
-function setsIn(data: string): (hash: string) => PolicySet | undefined {
-  const sets = new Map<string, PolicySet | undefined>()
-  const read = (hash: string) => {
-    try {
-      const files = readPolicyFiles(paths(data).policies(hash))
-      return policySetOf(files).hash === hash ? loadPolicySet(files) : undefined
-    } catch {
-      return undefined
-    }
-  }
-  return (hash) => {
-    if (!sets.has(hash)) sets.set(hash, read(hash))
-    return sets.get(hash)
-  }
-}
-
-function differenceIn(
-  decision: RecordedDecision,
-  sets: { before: RecordedTrial | undefined; after: RecordedTrial; setOf: (hash: string) => PolicySet | undefined },
-): Difference | undefined {
-  const { lacks, policySet, passed, policies } = decision
-  const decidedBy = policySet === undefined ? undefined : sets.setOf(policySet)
-  const question = { ...decision.question, decidedBy, did: didOf(decision, decidedBy) }
-  const ask = (trial: RecordedTrial): RecordedAnswer =>
-    lacks.length > 0 ? { needs: [...lacks], policies: [] } : trial.ask(question)
-  const recorded: RecordedAnswer =
-    passed === undefined ? { needs: [...lacks], policies: [] } : { passes: passed, policies: [...policies] }
-  const before = sets.before ? ask(sets.before) : recorded
-  const after = ask(sets.after)
-  if ('needs' in before || 'needs' in after) {
-    const open = [before, after].filter((answer) => 'needs' in answer)
-    const needs = [...new Set(open.flatMap((answer) => answer.needs))]
-    const depending = [...new Set(open.flatMap((answer) => answer.policies))]
-    return { kind: 'cannot be told', decision, policies: depending, why: `needs ${needs.join(', ')}` }
-  }
-  if (before.passes === after.passes) return undefined
-  if (!after.passes) return { kind: 'would be denied', decision, policies: after.policies, why: whyDenied(after) }
-  return { kind: 'would be allowed', decision, policies: before.policies, why: `was denied: ${whyDenied(before)}` }
-}
-
-function whyDenied(answer: RecordedAnswer): string {
-  if ('needs' in answer) return ''
-  if (answer.why === 'invalid') return 'the request does not fit the schema'
-  if (answer.policies.length === 0) return 'no policy permits it'
-  return `${answer.why === 'error' ? 'error in ' : 'by '}${answer.policies.join(', ')}`
-}
-
 type Counts = ReturnType<typeof countsOf> & { decisions: number; byPolicies: number; refused: number }
-function countsOf(differences: readonly Difference[], of: number) {
-  const count = (kind: Kind) => differences.filter((difference) => difference.kind === kind).length
-  const would = {
-    denied: count('would be denied'),
-    allowed: count('would be allowed'),
-    untold: count('cannot be told'),
-  }
-  return { same: of - differences.length, ...would }
-}
-
 function linesOf(differences: readonly Difference[], counts: Counts, all: boolean): string[] {
   const shown = all ? differences : differences.slice(0, shownWithoutAll)
   const rows = shown.map(({ kind, why, decision: { at, id, agent, action, resource } }) => [

@@ -1,6 +1,7 @@
 import { useState } from 'react'
 import { api, serverNow } from '../api.ts'
 import type { EventRow, Events, Me } from '../types.ts'
+import { saveFile } from '../ui/save-file.ts'
 import { useSay } from '../ui/say.tsx'
 import { isCall } from './calls.ts'
 import { callsQuery } from './data.ts'
@@ -98,12 +99,3 @@ const fileName = (agent: string, at: string): string =>
     .join('')
     .replace(/[^\w-]/g, '_')
     .slice(0, 60)}-${at.slice(0, 16).replace(/\D/g, '')}`
-
-function saveFile(name: string, text: string, type: string): void {
-  const address = URL.createObjectURL(new Blob([text], { type: `${type};charset=utf-8` }))
-  const link = document.createElement('a')
-  link.href = address
-  link.download = name
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(address), 10_000)
-}

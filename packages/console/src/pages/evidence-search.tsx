@@ -1,5 +1,5 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
-import type { FormEvent } from 'react'
+import { type FormEvent, useState } from 'react'
 import { api, query } from '../api.ts'
 import { go, Link, useSearch } from '../router.tsx'
 import type { EventRow, Events } from '../types.ts'
@@ -11,6 +11,7 @@ import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { ActivityCard } from './activity.tsx'
 import { storyOf, toneOf, wordsOf } from './event-words.ts'
+import { ReportDialog } from './report-dialog.tsx'
 
 const fields = [
   ['id', 'Any id'],
@@ -38,6 +39,7 @@ type Filters = Record<string, string>
 export function EvidencePage() {
   useTitle('Evidence')
   const search = useSearch()
+  const [reporting, setReporting] = useState(false)
   const filters: Filters = Object.fromEntries(new URLSearchParams(search))
   const list = useInfiniteQuery({
     queryKey: ['evidence', search],
@@ -50,8 +52,14 @@ export function EvidencePage() {
     <>
       <div className="page-head">
         <h1>Evidence</h1>
-        {list.data ? <p className="hint">{number(list.data.pages[0]?.size ?? 0)} entries in the log</p> : null}
+        <span className="row-badges">
+          {list.data ? <span className="hint">{number(list.data.pages[0]?.size ?? 0)} entries in the log</span> : null}
+          <button type="button" onClick={() => setReporting(true)}>
+            Make a report…
+          </button>
+        </span>
       </div>
+      {reporting ? <ReportDialog onClose={() => setReporting(false)} /> : null}
       <ActivityCard agent={filters.agent} />
       <SearchForm key={search} filters={filters} />
       {list.isPending ? <Loading /> : null}

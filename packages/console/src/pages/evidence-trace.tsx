@@ -13,6 +13,7 @@ import { Visible } from '../ui/visible.tsx'
 import { actorOf, gistOf, toneOf, wordsOf } from './event-words.ts'
 import { NoEffect, shortAgent } from './evidence-search.tsx'
 import { commitsToWords, KeptWords } from './kept-words.tsx'
+import { isProvable, ProveButton } from './prove-button.tsx'
 import { ReceiptCheck } from './receipt-check.tsx'
 
 const views = { '': 'Everything', 'decision.denied': 'Denials', outcome: 'Outcomes', request: 'Approvals' } as const
@@ -42,6 +43,7 @@ export function TracePage({ id }: { id: string }) {
       </p>
       <div className="toolbar">
         <Tabs label="What to show" options={views} value={type} onChange={setType} />
+        {isProvable(id) ? <ProveButton id={id} /> : null}
       </div>
       {story.isPending ? <Loading /> : null}
       {story.error ? <Failed error={story.error} /> : null}

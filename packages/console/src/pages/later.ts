@@ -7,11 +7,11 @@ const loads = {
   EvidencePage: () => import('./evidence-search.tsx').then(({ EvidencePage }) => EvidencePage),
   GrantsPage: () => import('./grants.tsx').then(({ GrantsPage }) => GrantsPage),
   PeoplePage: () => import('./people.tsx').then(({ PeoplePage }) => PeoplePage),
-  RegistryPage: () => import('./registry.tsx').then(({ RegistryPage }) => RegistryPage),
   RequestPage: () => import('./request.tsx').then(({ RequestPage }) => RequestPage),
   RetireRecoveryDialog: () => import('./people-dialogs.tsx').then(({ RetireRecoveryDialog }) => RetireRecoveryDialog),
-  RulesPage: () => import('./rules.tsx').then(({ RulesPage }) => RulesPage),
+  RulesPage: () => import('../workbench/rules-page.tsx').then(({ RulesPage }) => RulesPage),
   TracePage: () => import('./evidence-trace.tsx').then(({ TracePage }) => TracePage),
+  Workbench: () => import('../workbench/workbench.tsx').then(({ Workbench }) => Workbench),
 }
 
 function lazily<P extends object>(load: () => Promise<ComponentType<P>>) {
@@ -24,11 +24,11 @@ export const later = {
   EvidencePage: lazily(loads.EvidencePage),
   GrantsPage: lazily(loads.GrantsPage),
   PeoplePage: lazily(loads.PeoplePage),
-  RegistryPage: lazily(loads.RegistryPage),
   RequestPage: lazily(loads.RequestPage),
   RetireRecoveryDialog: lazily(loads.RetireRecoveryDialog),
   RulesPage: lazily(loads.RulesPage),
   TracePage: lazily(loads.TracePage),
+  Workbench: lazily(loads.Workbench),
 }
 
 const calmMs = 2000

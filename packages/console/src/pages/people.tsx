@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api } from '../api.ts'
+import { Link } from '../router.tsx'
 import type { Group, Me, People } from '../types.ts'
 import { Failed, Loading } from '../ui/parts.tsx'
 import { When } from '../ui/time.tsx'
@@ -159,8 +160,21 @@ function PersonCard({
         · {groups.length === 0 ? 'in no group' : 'in '}
         <Visible text={groups.join(', ')} /> · {passkeys === 1 ? 'one passkey' : `${passkeys} passkeys`}
       </p>
-      {mine ? null : (
-        <div className="actions">
+      <div className="actions">
+        <Link to={`/console/registry/approver/${encodeURIComponent(id)}`}>
+          {mine ? (
+            'Your groups and history'
+          ) : (
+            <>
+              Groups, history, remove
+              <span className="hidden">
+                {' '}
+                of <Visible text={name} />
+              </span>
+            </>
+          )}
+        </Link>
+        {mine ? null : (
           <button
             type="button"
             className="danger-quiet"
@@ -168,8 +182,8 @@ function PersonCard({
           >
             Void what they approved…
           </button>
-        </div>
-      )}
+        )}
+      </div>
     </article>
   )
 }

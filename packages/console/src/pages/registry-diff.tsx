@@ -4,7 +4,7 @@ import { Visible } from '../ui/visible.tsx'
 import { Difference } from './evidence.tsx'
 import { ManifestText } from './manifest-text.tsx'
 import { PolicyText } from './policy-text.tsx'
-import { RuleSentence } from './rules.tsx'
+import { RuleSentence } from './rule-sentence.tsx'
 
 const verbs = { register: 'Register', change: 'Change', retire: 'Retire' }
 

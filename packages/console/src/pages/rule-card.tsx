@@ -6,7 +6,7 @@ import { Card, Facts, Failed, Loading } from '../ui/parts.tsx'
 import { duration } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { rulesTriedBefore } from './rule-order.ts'
-import { RuleSentence } from './rules.tsx'
+import { RuleSentence } from './rule-sentence.tsx'
 
 /** The rule that applies to a request: what it matches, which rules were tried before it, and what it lets people do. */
 export function RuleThatHolds({ request, me }: { request: RequestDetail; me: Me }) {

@@ -217,6 +217,42 @@ const bundleSchema = z.object({
   values: z.array(z.object({ salt: z.string(), text: z.string() })).optional(),
 })
 
+const moment = z.iso.datetime({ offset: true })
+
+/** What a policy set, or another registry, would have said of recorded decisions. */
+export const replayedSchema = z
+  .object({
+    /** Recorded in that time. */
+    decisions: z.int(),
+    /** Those that were up to policies. */
+    by_policies: z.int(),
+    same: z.int(),
+    denied: z.int(),
+    allowed: z.int(),
+    /** The log does not hold all that they depend on. */
+    untold: z.int(),
+    /** Entries that are not signed by a service of this installation. */
+    refused: z.int(),
+    /** Entries of the log that was read. */
+    size: z.int(),
+    /** Newest first. */
+    differences: z.array(
+      z.object({
+        kind: z.enum(['denied', 'allowed', 'untold']),
+        decision_id: z.string(),
+        time: z.string(),
+        agent: z.string(),
+        action: z.string(),
+        resource: z.string(),
+        policies: z.array(z.string()),
+        why: z.string(),
+      }),
+    ),
+    /** How many more differ. */
+    more: z.int(),
+  })
+  .meta({ id: 'replayed' })
+
 export const evidenceRoutes = {
   ...observeRoutes,
   readLogKey: {
@@ -349,6 +385,36 @@ export const evidenceRoutes = {
     params: anyIdParamsSchema,
     query: valuesQuerySchema,
     answer: z.object({ values: z.array(shownValueSchema), next }),
+  },
+  replayDecisions: {
+    method: 'POST',
+    path: '/v1/replay',
+    summary: 'Asks policies again what the log says was decided, as if the registry were another one',
+    on: 'operator',
+    body: z.strictObject({
+      from: moment,
+      to: moment,
+      /** The policy set to ask, by file. Absent: the active one. */
+      files: z.record(z.string().max(128), z.string()).optional(),
+      /** Agents and tool servers as they would be; null: retired. */
+      others: z
+        .array(z.strictObject({ type: z.enum(['agent', 'tool-server']), id: z.string().max(2100), value: z.unknown() }))
+        .max(64)
+        .default([]),
+    }),
+    answer: replayedSchema,
+  },
+  makeReport: {
+    method: 'GET',
+    path: '/v1/report',
+    summary: 'How agents were governed in a time, in numbers from the log, for auditors: a self-contained page',
+    on: 'operator',
+    query: z.strictObject({ from: moment, to: moment }),
+    answer: z.object({
+      html: z.string(),
+      /** Whether every number is as it should be. */
+      ok: z.boolean(),
+    }),
   },
 } as const satisfies Routes
 

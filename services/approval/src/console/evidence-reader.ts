@@ -12,9 +12,13 @@ import { paths } from '@bailiwick/installation'
 export interface EvidenceReader {
   /** The JSON at this path. Throws evidence's refusal, or `service_unreachable` if nothing answers. */
   get(path: string): Promise<Buffer>
+  /** For work that takes long: the whole log is read again. Only evidence on this machine does it. */
+  reread(path: string, body?: object): Promise<Buffer>
 }
 
 const answerMs = 10_000
+/** As long as evidence may take for a person's turn, and the one before. */
+export const rereadMs = 150_000
 const largestAnswer = 16 * 1024 * 1024
 
 /** Returns the `Authorization` by which evidence recognises this service. If undefined, evidence treats it as a stranger. */
@@ -29,28 +33,40 @@ export function evidenceReader(
   url: string | undefined,
   authorization: EvidenceAuthorization = () => undefined,
 ): EvidenceReader {
+  const here = (): Place[] => socketsIn(data).map((socketPath) => ({ socketPath }))
+  const answered = async (places: readonly Place[], asked: Asked): Promise<Buffer> => {
+    let refusal: ServiceError | undefined
+    for (const place of places) {
+      const answer = await ask(place, asked).catch((cause) => {
+        refusal ??= new ServiceError('service_unreachable', 'evidence does not answer', { cause })
+      })
+      if (answer === undefined) continue
+      if (answer.status === 200) return answer.body
+      refusal = refusalOf(answer)
+      // A standby; another instance may be the active one.
+      if (answer.status !== 503) break
+    }
+    throw refusal ?? new ServiceError('service_unreachable', 'evidence is not on this machine: BAILIWICK_EVIDENCE_URL')
+  }
   return {
-    async get(path) {
-      const places: Place[] =
-        url === undefined
-          ? socketsIn(data).map((socketPath) => ({ socketPath }))
-          : [{ url, authorization: authorization() }]
-      let refusal: ServiceError | undefined
-      for (const place of places) {
-        const answer = await ask(place, path).catch((cause) => {
-          refusal ??= new ServiceError('service_unreachable', 'evidence does not answer', { cause })
-        })
-        if (answer === undefined) continue
-        if (answer.status === 200) return answer.body
-        refusal = refusalOf(answer)
-        // A standby; another instance may be the active one.
-        if (answer.status !== 503) break
-      }
-      throw (
-        refusal ?? new ServiceError('service_unreachable', 'evidence is not on this machine: BAILIWICK_EVIDENCE_URL')
-      )
+    get: (path) =>
+      answered(url === undefined ? here() : [{ url, authorization: authorization() }], { path, ms: answerMs }),
+    async reread(path, body) {
+      if (url !== undefined)
+        throw new ServiceError(
+          'service_unreachable',
+          'evidence is on another machine, where the command line does this',
+        )
+      return answered(here(), { path, body, ms: rereadMs })
     },
   }
+}
+
+interface Asked {
+  path: string
+  /** Sent with POST. */
+  body?: object | undefined
+  ms: number
 }
 
 type Place = { socketPath: string } | { url: string; authorization: string | undefined }
@@ -68,10 +84,12 @@ interface Answer {
   body: Buffer
 }
 
-function ask(place: Place, path: string): Promise<Answer> {
+function ask(place: Place, { path, body, ms }: Asked): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
   // Each read has its own connection: a kept one may lead to a process that is gone.
-  const options = { agent: false, signal: AbortSignal.timeout(answerMs) } as const
+  const sent = body === undefined ? {} : { 'content-type': 'application/json' }
+  const method = body === undefined ? 'GET' : 'POST'
+  const options = { agent: false, method, signal: AbortSignal.timeout(ms) } as const
   const take = (response: IncomingMessage) => {
     const parts: Buffer[] = []
     let length = 0
@@ -85,14 +103,17 @@ function ask(place: Place, path: string): Promise<Answer> {
   }
   const call =
     'socketPath' in place
-      ? plain({ socketPath: place.socketPath, path, ...options }, take)
+      ? plain({ socketPath: place.socketPath, path, ...options, headers: sent }, take)
       : (place.url.startsWith('https:') ? secure : plain)(
           place.url + path,
-          { ...options, headers: place.authorization === undefined ? {} : { authorization: place.authorization } },
+          {
+            ...options,
+            headers: place.authorization === undefined ? sent : { ...sent, authorization: place.authorization },
+          },
           take,
         )
   call.on('error', reject)
-  call.end()
+  call.end(body === undefined ? undefined : JSON.stringify(body))
   return promise
 }
 

@@ -3,8 +3,7 @@ import { newestStop, stopView } from '../answers/newest-stop.ts'
 import { isThere, mayStopAgent } from '../answers/stop.ts'
 import type { Approval } from '../context.ts'
 import { actingAgents } from './grant-views.ts'
-import type { RequestIndex } from './request-index.ts'
-import { says, spelled } from './words.ts'
+import { says } from './words.ts'
 
 const mostShown = 500
 
@@ -82,28 +81,5 @@ export function listRules({ projection }: Approval) {
     items: registry.rules
       .sort((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1))
       .map((rule) => ({ ...rule, members: members(rule.approvers.group) })),
-  }
-}
-
-/** The registry's entities except service keys, newest changes first. */
-export function listEntities({ projection }: Approval, index: RequestIndex, { q }: { q?: string | undefined }) {
-  const entities = projection.ledger.registry
-    .records()
-    .filter(
-      ({ type, id, value }) =>
-        type !== 'service-key' && value !== undefined && says(q, type, id, 'name' in value ? value.name : undefined),
-    )
-    .sort((a, b) => b.changedAt - a.changedAt)
-  return {
-    total: entities.length,
-    pending: index.open.size,
-    items: entities.slice(0, mostShown).map(({ type, id, version, hash, changedAt, value }) => ({
-      type,
-      id,
-      version,
-      hash: hash ?? null,
-      changed_at: spelled(changedAt),
-      name: value !== undefined && 'name' in value ? value.name : null,
-    })),
   }
 }

@@ -7,6 +7,7 @@ import type { FastifyRequest } from 'fastify'
 import { approve } from '../answers/approve.ts'
 import { makeStatement, type Rendered } from '../answers/make-statement.ts'
 import { deny, withdraw } from '../answers/refuse.ts'
+import { stop } from '../answers/stop.ts'
 import { consoleState } from '../console/console-state.ts'
 import type { Approval } from '../context.ts'
 import type { Sessions } from '../people/sessions.ts'
@@ -15,8 +16,9 @@ import { fromOurPage, sessionCookie } from './browser.ts'
 
 const statementMs = 5 * 60 * 1000
 const { readState, makeStatement: rendering, approve: approving, deny: denying, withdraw: withdrawing } = consoleRoutes
+const stopping = consoleRoutes.stop
 
-/** `/console/api/…` for signed-in people: the state, and their answers. */
+/** `/console/api/…` for signed-in people: the state, their answers, and their stops. */
 export function answerRoutes(http: HttpServer, approval: Approval, sessions: Sessions): void {
   const { clock, trust } = approval
   const onRequest = fromOurPage(trust.origins)
@@ -69,6 +71,15 @@ export function answerRoutes(http: HttpServer, approval: Approval, sessions: Ses
     async (request): Promise<AnswerOf<typeof withdrawing>> => {
       const withdrawn = await withdraw(approval, session(request).me, request.params.id, request.body.reason)
       return { status: 'withdrawn', ...withdrawn }
+    },
+  )
+  // The answer means that the stop is durable and counts (V7).
+  http.post(
+    stopping.path,
+    { onRequest, schema: { body: stopping.body } },
+    async (request): Promise<AnswerOf<typeof stopping>> => {
+      const { kind, target, reason } = request.body
+      return { status: 'stopped', ...(await stop(approval, session(request).me, { kind, target, reason })) }
     },
   )
 }

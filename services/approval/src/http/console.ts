@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import { GrantIndex } from '../console/grant-index.ts'
 import { listGrants } from '../console/grant-views.ts'
 import { LiveEvents } from '../console/live-events.ts'
-import { listAgents, listEntities, listRules, readAgent } from '../console/registry-views.ts'
+import { listAgents, listRules, readAgent } from '../console/registry-views.ts'
 import { requestDetail } from '../console/request-detail.ts'
 import { RequestIndex } from '../console/request-index.ts'
 import { listRequests } from '../console/request-list.ts'
@@ -14,13 +14,7 @@ import { type Sessions, sessionSeconds } from '../people/sessions.ts'
 import { notFromElsewhere, sessionCookie } from './browser.ts'
 
 const { whoAmI, listRequests: requestList, readRequest, listGrants: grantList } = contract
-const {
-  listAgents: agentList,
-  readAgent: oneAgent,
-  listEntities: entityList,
-  listRules: ruleList,
-  followChanges,
-} = contract
+const { listAgents: agentList, readAgent: oneAgent, listRules: ruleList, followChanges } = contract
 
 /**
  * `GET /console/api/…`: what a signed-in person may see, page by page, and the stream that says when to look again.
@@ -72,14 +66,6 @@ export function consoleRoutes(http: HttpServer, approval: Approval, sessions: Se
     oneAgent.path,
     { schema: { params: oneAgent.params } },
     async (request): Promise<AnswerOf<typeof oneAgent>> => readAgent(approval, me(request), request.params['*']),
-  )
-  http.get(
-    entityList.path,
-    { schema: { querystring: entityList.query } },
-    async (request): Promise<AnswerOf<typeof entityList>> => {
-      me(request)
-      return listEntities(approval, requests, request.query)
-    },
   )
   http.get(ruleList.path, async (request): Promise<AnswerOf<typeof ruleList>> => {
     me(request)

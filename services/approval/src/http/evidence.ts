@@ -3,13 +3,14 @@ import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
 import type { RegistryState } from '@bailiwick/projection'
 import type { FastifyRequest } from 'fastify'
-import type { EvidenceReader } from '../console/evidence-reader.ts'
+import { type EvidenceReader, rereadMs } from '../console/evidence-reader.ts'
 import type { Approval } from '../context.ts'
 import type { Sessions } from '../people/sessions.ts'
 import { notFromElsewhere, sessionCookie } from './browser.ts'
 
 const { searchEvidence, countActivity, countTouched, countDenied, traceEvidence, readReceipt, readValues } =
   consoleRoutes
+const { proveAction, makeReport } = consoleRoutes
 
 /**
  * `GET /console/api/evidence/…`: evidence's data, for signed-in people. Evidence does not know these people: it answers this
@@ -38,6 +39,19 @@ export function evidenceRoutes(
     { onRequest, schema: { params: traceEvidence.params, querystring: traceEvidence.query } },
     async ({ params, query }, reply) =>
       reply.type(json).send(await evidence.get(`/v1/trace/${encodeURIComponent(params['*'])}${asked(query)}`)),
+  )
+  http.get(proveAction.path, { onRequest, schema: { params: proveAction.params } }, async ({ params }, reply) =>
+    reply.type(json).send(await evidence.get(`/v1/bundle/${encodeURIComponent(params['*'])}`)),
+  )
+  http.get(
+    makeReport.path,
+    { onRequest, config: { handlerMs: rereadMs }, schema: { querystring: makeReport.query } },
+    async (request, reply) => {
+      const person = sessions.find(sessionCookie(request)).me.id
+      const report = await evidence.reread(`/v1/report${asked(request.query)}`)
+      logger.info({ person }, 'a person made a report of the log')
+      return reply.type(json).send(report)
+    },
   )
   // Evidence gives words only over its socket on this machine, never to an auditor's key. So it does from here.
   http.get(readValues.path, { onRequest, schema: { params: readValues.params } }, async (request, reply) => {

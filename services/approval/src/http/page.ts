@@ -14,6 +14,8 @@ const places = [
   'agents',
   'agents/:id',
   'registry',
+  'registry/:type',
+  'registry/:type/:id',
   'rules',
   'people',
   'evidence',

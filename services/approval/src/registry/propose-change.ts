@@ -39,9 +39,7 @@ export async function proposeChange(
   const { registry } = approval.projection.ledger
   if (!registry.view().enrolled)
     throw new ServiceError('registry_change_refused', 'no approver is enrolled yet who could approve it')
-  const names = wanted.map(({ type, id }) => `${type} ${id}`)
-  if (new Set(names).size < names.length) throw new ServiceError('request_malformed', 'entities: one of them twice')
-  const entities = wanted.flatMap((entity) => changeOf(approval, entity))
+  const entities = changesOf(approval, wanted)
   if (entities.length === 0) return { request_id: null, diff: [] }
   const problem = changeProblem(approval, entities)
   if (problem !== undefined) throw new ServiceError('registry_change_refused', problem)
@@ -56,6 +54,13 @@ export async function proposeChange(
     data: { kind: 'registry', request_id: requestId, proposer, entities, expires_at: expiresAt },
   })
   return { request_id: requestId, diff }
+}
+
+/** What differs from the registry, as it would be signed. Throws `request_malformed`, and `entity_unknown` for what cannot be retired. */
+export function changesOf(approval: Approval, wanted: readonly Wanted[]): EntityChange[] {
+  const names = wanted.map(({ type, id }) => `${type} ${id}`)
+  if (new Set(names).size < names.length) throw new ServiceError('request_malformed', 'entities: one of them twice')
+  return wanted.flatMap((entity) => changeOf(approval, entity))
 }
 
 function changeOf({ projection }: Approval, { type, id, value }: Wanted): EntityChange[] {

@@ -90,17 +90,6 @@ const agentRowSchema = z
 const memberSchema = z.object({ id: z.string(), name: z.string() })
 const ruleRowSchema = ruleSchema.extend({ members: z.array(memberSchema) }).meta({ id: 'rule-row' })
 
-const registryEntrySchema = z
-  .object({
-    type: z.string(),
-    id: z.string(),
-    version: z.int(),
-    hash: z.string().nullable(),
-    changed_at: z.string(),
-    name: z.string().nullable(),
-  })
-  .meta({ id: 'registry-entry' })
-
 const groupSchema = z
   .object({
     id: z.string(),
@@ -269,14 +258,6 @@ export const consoleRoutes = {
       stop: stopSchema.nullable(),
     }),
   },
-  listEntities: {
-    method: 'GET',
-    path: '/console/api/registry',
-    summary: 'The registry’s entities except service keys, newest changes first',
-    on: 'http',
-    query: searchQuery,
-    answer: z.object({ total: z.int(), pending: z.int(), items: z.array(registryEntrySchema) }),
-  },
   listRules: {
     method: 'GET',
     path: '/console/api/rules',
@@ -414,6 +395,22 @@ export const consoleRoutes = {
     params: z.strictObject({ '*': z.string().min(1).max(2100) }),
     query: filtersQuery,
     answer: evidenceRoutes.trace.answer,
+  },
+  proveAction: {
+    method: 'GET',
+    path: '/console/api/evidence/bundle/*',
+    summary: 'Evidence’s `proveAction`, for signed-in people; the words behind salted hashes are withheld',
+    on: 'http',
+    params: z.strictObject({ '*': z.string().min(1).max(2100) }),
+    answer: evidenceRoutes.proveAction.answer,
+  },
+  makeReport: {
+    method: 'GET',
+    path: '/console/api/evidence/report',
+    summary: 'Evidence’s `makeReport`, for signed-in people, where evidence is on the same machine',
+    on: 'http',
+    query: evidenceRoutes.makeReport.query,
+    answer: evidenceRoutes.makeReport.answer,
   },
   readValues: {
     method: 'GET',

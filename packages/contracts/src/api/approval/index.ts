@@ -5,6 +5,7 @@ import { consoleRoutes } from './console.ts'
 import { approvalOperatorRoutes } from './operator.ts'
 import { passkeyRoutes } from './passkeys.ts'
 import { pointRoutes } from './points.ts'
+import { workbenchRoutes } from './workbench.ts'
 
 const approvalRoutes = {
   ...observeRoutes,
@@ -12,6 +13,7 @@ const approvalRoutes = {
   ...pointRoutes,
   ...passkeyRoutes,
   ...consoleRoutes,
+  ...workbenchRoutes,
   ...approvalOperatorRoutes,
 } satisfies Routes
 

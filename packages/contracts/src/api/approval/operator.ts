@@ -1,13 +1,11 @@
 import { z } from 'zod'
 import { erasureOrderSchema } from '../../decisions.ts'
-import { type EntityType, entitySchemas } from '../../entities.ts'
 import { modeSchema, nameSchema, requestIdSchema, saltedHashSchema } from '../../primitives.ts'
 import { saltedTextSchema } from '../../requests.ts'
 import { erasedSchema, joinTokenOfferSchema, joinTokenOrderSchema } from '../answers.ts'
 import type { Routes } from '../route.ts'
 import { changedEntitySchema, recoveryViewSchema, requestStateSchema } from './views.ts'
-
-const entityTypeSchema = z.enum(Object.keys(entitySchemas) as [EntityType, ...EntityType[]])
+import { entityTypeSchema } from './workbench.ts'
 
 /** The service's report about ways around the usual governance. */
 export const lenienceSchema = z.object({

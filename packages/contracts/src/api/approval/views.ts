@@ -293,16 +293,22 @@ export const entityDiffSchema = z
   })
   .meta({ id: 'entity-diff' })
 
+export const whyPeopleSchema = z.enum(['objection', 'second', 'single_operator', 'rule', 'two'])
+
+/** A rule under which nothing could be approved any more, because its group would have too few people. */
+export const starvedRuleSchema = z
+  .object({ rule: z.string(), group: z.string(), quorum: z.int(), members: z.array(z.string()) })
+  .meta({ id: 'starved-rule' })
+
 export const registryDetailSchema = z
   .object({
     ...detailMembers,
     kind: z.literal('registry'),
     proposer: z.string(),
     /** The reason for the number of people that `rule` requires. */
-    why_people: z.enum(['objection', 'second', 'single_operator', 'rule', 'two']),
+    why_people: whyPeopleSchema,
     diff: z.array(entityDiffSchema),
-    /** Rules under which nothing could be approved any more, because their group would have too few people. */
-    starved: z.array(z.object({ rule: z.string(), group: z.string(), quorum: z.int(), members: z.array(z.string()) })),
+    starved: z.array(starvedRuleSchema),
   })
   .meta({ id: 'registry-detail' })
 

@@ -1,5 +1,7 @@
-import { historyFacts, type RecordedQuestion, type Shape } from '@bailiwick/policy'
 import { type AllowRecord, type SpendView, without } from '@bailiwick/projection'
+import { historyFacts } from '../history-facts.ts'
+import type { RecordedQuestion } from '../recorded-trial.ts'
+import type { Shape } from '../schema-shapes.ts'
 
 type Tree = Pick<SpendView, 'labels' | 'taken' | 'depth'>
 type Known = NonNullable<RecordedQuestion['history']>

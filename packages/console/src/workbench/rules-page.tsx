@@ -1,26 +1,59 @@
 import { useQuery } from '@tanstack/react-query'
 import { api } from '../api.ts'
-import type { ListRulesAnswer, Rule } from '../types.ts'
+import { freshWords } from '../pages/limits.tsx'
+import { isOfRegistry, RuleSentence } from '../pages/rule-sentence.tsx'
+import { WhoMayApprove } from '../pages/who-may-approve.tsx'
+import { Link, useParameters } from '../router.tsx'
+import type { ListRulesAnswer, Me, Rule } from '../types.ts'
+import { Tabs } from '../ui/lists.tsx'
 import { Empty, Facts, Failed, Loading, modeWords } from '../ui/parts.tsx'
 import { duration } from '../ui/time.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
-import { freshWords } from './limits.tsx'
-import { WhoMayApprove } from './who-may-approve.tsx'
+import { DraftBar } from './draft-bar.tsx'
+import { useDrafts } from './drafts.ts'
+import { entityPath } from './entity-page.tsx'
+import { PoliciesView } from './policies-view.tsx'
+import { RuleFinder } from './rule-finder.tsx'
+import './workbench.css'
 
 /** Who may approve which requests, in the order in which the rules are tried. */
-export function RulesPage() {
-  useTitle('Rules')
+export function RulesPage({ me }: { me: Me }) {
+  const [{ show: wanted = 'rules' }, change] = useParameters('show')
+  const show = (wanted in views ? wanted : 'rules') as keyof typeof views
+  useTitle(views[show])
+  return (
+    <>
+      <div className="page-head">
+        <h1>Rules</h1>
+        <p className="hint">{hints[show]}</p>
+      </div>
+      <DraftBar drafts={useDrafts(me.me.id)} />
+      <div className="toolbar">
+        <Tabs label="Rules or policies" options={views} value={show} onChange={(show) => change({ show })} />
+      </div>
+      {show === 'rules' ? <Rules /> : null}
+      {show === 'policies' ? <PoliciesView me={me} /> : null}
+      {show === 'finder' ? <RuleFinder me={me} /> : null}
+    </>
+  )
+}
+
+const views = { rules: 'Rules', policies: 'Policies', finder: 'Which rule holds' } as const
+
+const hints: Record<keyof typeof views, string> = {
+  rules: 'The first rule that matches applies. A request that no rule matches cannot be approved.',
+  policies: 'Cedar decides on every single action, whatever was approved.',
+  finder: 'Before an agent asks: who would have to sign?',
+}
+
+function Rules() {
   const list = useQuery({
     queryKey: ['rules'],
     queryFn: () => api<ListRulesAnswer>('/rules'),
   })
   return (
     <>
-      <div className="page-head">
-        <h1>Rules</h1>
-        <p className="hint">The first rule that matches applies. A request that no rule matches cannot be approved.</p>
-      </div>
       {list.isPending ? <Loading /> : null}
       {list.error ? <Failed error={list.error} /> : null}
       {list.data?.items.length === 0 ? (
@@ -36,26 +69,12 @@ export function RulesPage() {
         ))}
       </ol>
       <WhoMayApprove rules={inOrder(list.data?.items ?? [])} />
-      {list.data?.policy_set ? (
-        <section className="card below">
-          <h2>Active policy set</h2>
-          <p className="hint">Besides these rules, Cedar policies decide on every single action.</p>
-          <Facts
-            rows={[
-              ['Files', <Visible key="f" text={Object.keys(list.data.policy_set.files).join(', ')} />],
-              ['Hash', <code key="h">{list.data.policy_set.hash}</code>],
-            ]}
-          />
-        </section>
-      ) : null}
     </>
   )
 }
 
 /** In the order in which they are tried. The registry's rule applies only to the registry, so it comes last. */
 const inOrder = (rules: Rule[]) => rules.toSorted((a, b) => Number(isOfRegistry(a)) - Number(isOfRegistry(b)))
-
-const isOfRegistry = ({ id }: Pick<Rule, 'id'>) => id === 'registry'
 
 function RuleCard({ rule }: { rule: Rule }) {
   const { approvers, members } = rule
@@ -64,7 +83,9 @@ function RuleCard({ rule }: { rule: Rule }) {
     <article className="card">
       <div className="card-head">
         <h2>
-          <Visible text={rule.id} />
+          <Link to={entityPath('rule', rule.id)}>
+            <Visible text={rule.id} />
+          </Link>
         </h2>
         <span className="badge">{registry ? 'Registry changes' : `Order ${rule.order}`}</span>
       </div>
@@ -105,56 +126,4 @@ function RuleCard({ rule }: { rule: Rule }) {
       ) : null}
     </article>
   )
-}
-
-/** A rule in words, without its limits. */
-export function RuleSentence({ rule }: { rule: Pick<Rule, 'id' | 'match' | 'approvers'> }) {
-  const { approvers, match } = rule
-  return (
-    <p className="sentence">
-      {isOfRegistry(rule) ? 'Changes of the registry' : <Matches match={match} />}{' '}
-      {approvers.quorum === 1 ? 'take one approver' : `take ${approvers.quorum} different approvers`} of{' '}
-      <strong>
-        <Visible text={approvers.group} />
-      </strong>
-      .
-    </p>
-  )
-}
-
-const names: Record<string, string> = {
-  agents: 'by the agent',
-  actions: 'to do',
-  resources: 'on',
-  labels: 'with a tool labelled',
-  agent_labels: 'by an agent labelled',
-  cost_above: 'that may cost more than',
-}
-
-function Matches({ match }: { match: Record<string, unknown> }) {
-  const given = Object.entries(match).filter(([, value]) => value !== undefined)
-  if (given.length === 0) return 'All requests'
-  return (
-    <>
-      Requests{' '}
-      {given.map(([member, value], n) => (
-        <span key={member}>
-          {n > 0 ? ', ' : ''}
-          {names[member] ?? member} <Visible text={member === 'cost_above' ? amounts(value) : wordsOf(value)} />
-        </span>
-      ))}
-    </>
-  )
-}
-
-const amounts = (value: unknown) =>
-  Object.entries(value as Record<string, string>)
-    .map(([currency, amount]) => `${amount} ${currency}`)
-    .join(' or ')
-
-function wordsOf(value: unknown): string {
-  if (Array.isArray(value)) return value.map(wordsOf).join(' or ')
-  if (typeof value !== 'object' || value === null) return String(value)
-  const { type, id, id_prefix: prefix } = value as Record<string, string | undefined>
-  return `${id === undefined && prefix === undefined ? 'any ' : ''}${type} ${id ?? (prefix === undefined ? '' : `below ${prefix}`)}`
 }

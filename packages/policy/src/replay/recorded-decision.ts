@@ -1,10 +1,12 @@
 import { labelsOfTool, toolServerOf } from '@bailiwick/approval-statement'
 import { type Agent, agentIdOf, type DecodedEvent, type EventData, type ToolServer } from '@bailiwick/contracts'
 import { timeOfId } from '@bailiwick/kit'
-import type { Did, PolicyRequest, PolicySet, RecordedQuestion } from '@bailiwick/policy'
 import { firstRoundOf, type SpendView } from '@bailiwick/projection'
 import type { RecordedLog } from '@bailiwick/verify'
-import { taskHistory } from './recorded-history.ts'
+import type { PolicyRequest } from '../policy-engine.ts'
+import type { PolicySet } from '../policy-set.ts'
+import type { Did, RecordedQuestion } from '../recorded-trial.ts'
+import { taskHistory } from './task-history.ts'
 
 type Allowed = EventData<'decisions.v1', 'decision.allowed'>
 type Denied = EventData<'decisions.v1', 'decision.denied'>

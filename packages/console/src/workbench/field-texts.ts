@@ -1,0 +1,87 @@
+/** A text that a person typed, as the member that it means, or what is wrong with it. */
+export type Read = { ok: true; value: unknown } | { ok: false; problem: string }
+
+const good = (value: unknown): Read => ({ ok: true, value })
+const bad = (problem: string): Read => ({ ok: false, problem })
+
+const lines = (text: string) =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+
+type Scope = { type: string; id?: string; id_prefix?: string }
+
+/** Each kind of member that is edited as text: how it is spelled, and how it is read. */
+export const textKinds = {
+  line: { spell: (value: unknown) => String(value ?? ''), read: (text: string) => good(text.trim()) },
+  whole: {
+    spell: (value: unknown) => String(value ?? ''),
+    read: (text: string) => (/^\d{1,9}$/.test(text.trim()) ? good(Number(text)) : bad('A whole number')),
+  },
+  seconds: {
+    spell: (value: unknown) => String(value ?? ''),
+    read: (text: string) => (/^\d{1,9}$/.test(text.trim()) ? good(Number(text)) : bad('A whole number of seconds')),
+  },
+  lines: { spell: (value: unknown) => list(value).join('\n'), read: (text: string) => good(lines(text)) },
+  labels: {
+    spell: (value: unknown) => list(value).join(', '),
+    read: (text: string) => {
+      const labels = text.split(/[\s,]+/).filter((label) => label !== '')
+      const wrong = labels.find((label) => !/^[a-z][a-z0-9_]{0,63}$/.test(label))
+      return wrong === undefined ? good(labels) : bad(`“${wrong}” is not a label: small letters, digits and _`)
+    },
+  },
+  scopes: {
+    spell: (value: unknown) =>
+      (Array.isArray(value) ? (value as Scope[]) : [])
+        .map(({ type, id, id_prefix: prefix }) =>
+          [type, id ?? (prefix === undefined ? '' : `${prefix}*`)].join(' ').trim(),
+        )
+        .join('\n'),
+    read: (text: string) =>
+      good(
+        lines(text).map((line): Scope => {
+          const [type = '', ...rest] = line.split(/\s+/)
+          const id = rest.join(' ')
+          if (id === '') return { type }
+          return id.endsWith('*') ? { type, id_prefix: id.slice(0, -1) } : { type, id }
+        }),
+      ),
+  },
+  amounts: {
+    spell: (value: unknown) =>
+      Object.entries(Object(value ?? {}) as Record<string, string>)
+        .map(([currency, amount]) => `${amount} ${currency}`)
+        .join('\n'),
+    read: (text: string) => {
+      const amounts = lines(text).map((line) => /^(\d+(?:\.\d+)?)\s+([A-Za-z]{3})$/.exec(line))
+      if (amounts.some((found) => found === null)) return bad('An amount and a currency, as 500.00 EUR')
+      return good(Object.fromEntries(amounts.map((found) => [(found?.[2] ?? '').toUpperCase(), found?.[1] ?? ''])))
+    },
+  },
+  json: {
+    spell: (value: unknown) => (value === undefined ? '' : JSON.stringify(value, undefined, 2)),
+    read: (text: string) => {
+      if (text.trim() === '') return good(undefined)
+      try {
+        return good(JSON.parse(text))
+      } catch {
+        return bad('This is not JSON')
+      }
+    },
+  },
+} as const
+
+export type TextKind = keyof typeof textKinds
+
+export const isText = (kind: string): kind is TextKind => Object.hasOwn(textKinds, kind)
+
+/** Whether an optional member would say nothing. */
+export const isEmpty = (value: unknown): boolean =>
+  value === undefined ||
+  value === '' ||
+  (Array.isArray(value) && value.length === 0) ||
+  (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
+
+const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [])

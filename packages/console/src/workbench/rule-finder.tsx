@@ -1,0 +1,141 @@
+import { useMutation, useQuery } from '@tanstack/react-query'
+import { useId, useState } from 'react'
+import { api } from '../api.ts'
+import { Link } from '../router.tsx'
+import type { FindRuleAnswer, ListAgentsAnswer, MatchedRule, Me } from '../types.ts'
+import { Card, Failed } from '../ui/parts.tsx'
+import { Visible } from '../ui/visible.tsx'
+import { useDrafts } from './drafts.ts'
+import { entityPath } from './entity-page.tsx'
+import { textKinds } from './field-texts.ts'
+import { isPolicies } from './policy-files.ts'
+
+/** Which rule would hold for an ask that no agent has made. */
+export function RuleFinder({ me }: { me: Me }) {
+  const agents = useQuery({ queryKey: ['agents', ''], queryFn: () => api<ListAgentsAnswer>('/agents') })
+  const drafts = useDrafts(me.me.id).filter((draft) => !isPolicies(draft))
+  const [agent, setAgent] = useState('')
+  const [actions, setActions] = useState('tools/call')
+  const [resources, setResources] = useState('')
+  const [cost, setCost] = useState('')
+  const id = useId()
+  const chosen = agent === '' ? (agents.data?.items[0]?.id ?? '') : agent
+  const find = useMutation({
+    mutationFn: () => {
+      const scopes = textKinds.scopes.read(resources)
+      const amounts = textKinds.amounts.read(cost)
+      if (!scopes.ok || !amounts.ok) throw new Error(amounts.ok ? 'What on?' : amounts.problem)
+      const limit = cost.trim() === '' ? {} : { cost: amounts.value }
+      const permissions = (scopes.value as object[]).map((resource) => ({
+        actions: actions.split(/[\s,]+/).filter((each) => each !== ''),
+        resource,
+      }))
+      const authority = {
+        ...{ type: 'bailiwick_task', task: 'example', permissions },
+        ...{ budget: { calls: 1, ...limit }, max_depth: 0, max_children: 0 },
+      }
+      const entities = drafts.map(({ type, id, base, value }) => ({ type, id, base, value }))
+      return api<FindRuleAnswer>('/rules/match', { agent: chosen, authority, entities })
+    },
+  })
+  return (
+    <Card title="Which rule would hold?">
+      <form
+        className="explain-ask"
+        onSubmit={(event) => {
+          event.preventDefault()
+          find.mutate()
+        }}
+      >
+        <div className="field">
+          <label htmlFor={`${id}-agent`}>If the agent</label>
+          <select id={`${id}-agent`} value={chosen} onChange={({ currentTarget }) => setAgent(currentTarget.value)}>
+            {agents.data?.items.map(({ id, name }) => (
+              <option key={id} value={id}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </div>
+        <div className="field">
+          <label htmlFor={`${id}-actions`}>asks to</label>
+          <input
+            id={`${id}-actions`}
+            value={actions}
+            required
+            onChange={({ currentTarget }) => setActions(currentTarget.value)}
+          />
+        </div>
+        <div className="field">
+          <label htmlFor={`${id}-resources`}>on</label>
+          <textarea
+            id={`${id}-resources`}
+            rows={2}
+            required
+            value={resources}
+            placeholder="tool invoices/adjust"
+            onChange={({ currentTarget }) => setResources(currentTarget.value)}
+          />
+          <small>One a line. `tool invoices/*`: all below.</small>
+        </div>
+        <div className="field">
+          <label htmlFor={`${id}-cost`}>for at most</label>
+          <input
+            id={`${id}-cost`}
+            value={cost}
+            placeholder="500.00 EUR"
+            onChange={({ currentTarget }) => setCost(currentTarget.value)}
+          />
+        </div>
+        <button type="submit" className="primary" disabled={find.isPending}>
+          Find the rule
+        </button>
+      </form>
+      {find.error ? <Failed error={find.error} /> : null}
+      {find.data ? (
+        <div role="status">
+          <Matched title="Now" matched={find.data.now} />
+          {find.data.after === null ? null : (
+            <Matched title="With the change that you prepare" matched={find.data.after} />
+          )}
+        </div>
+      ) : null}
+    </Card>
+  )
+}
+
+function Matched({
+  title,
+  matched: { rule, group, quorum, members, why, tried },
+}: {
+  title: string
+  matched: MatchedRule
+}) {
+  return (
+    <div className={rule === null ? 'note bad' : 'note good'}>
+      <h3>{title}</h3>
+      {rule === null ? (
+        <p>
+          No rule holds, so nobody could approve it: <Visible text={why ?? ''} />.
+        </p>
+      ) : (
+        <p>
+          The rule{' '}
+          <Link to={entityPath('rule', rule)}>
+            <Visible text={rule} />
+          </Link>
+          : {quorum === 1 ? 'one person' : `${quorum} different people`} of{' '}
+          <strong>
+            <Visible text={group ?? ''} />
+          </strong>
+          , now {members.length === 0 ? 'no one' : <Visible text={members.map(({ name }) => name).join(', ')} />}.
+        </p>
+      )}
+      {tried.length === 0 ? null : (
+        <p className="table-note">
+          Tried before, in this order: <Visible text={tried.join(', ')} />
+        </p>
+      )}
+    </div>
+  )
+}
