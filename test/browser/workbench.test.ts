@@ -1,5 +1,5 @@
 import { sample, sampleAgentId } from '@bailiwick/standalone/sample'
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { findingsOf, looks, noBrowser, seenAs } from './browser.ts'
 import { atADesk } from './desk.ts'
 
@@ -10,6 +10,8 @@ const allLooks = [...looks, ['light', 390] as const, ['dark', 390] as const]
 
 describe.skipIf(noBrowser)('the workbench of the registry, in Chromium', () => {
   const desk = atADesk()
+  // What an earlier test did not propose is not part of the next one.
+  beforeEach(() => desk.olivia.page.evaluate('sessionStorage.clear()'))
   const press = (name: string) => desk.olivia.press(name)
   const entries = () => desk.olivia.page.locator('.entries > li')
   const history = () => desk.olivia.page.getByRole('list', { name: 'Versions, newest first' }).getByRole('listitem')
@@ -56,7 +58,7 @@ describe.skipIf(noBrowser)('the workbench of the registry, in Chromium', () => {
     await press('Review the change')
     await page.getByRole('heading', { name: 'Plan: 1 to change' }).waitFor()
     await page.getByText('its name was "Invoice reconciler"').waitFor()
-    await page.getByText('One person').waitFor()
+    await page.getByText('One person', { exact: true }).waitFor()
     await press('Propose this change')
     await signIt()
     await desk.goTo(agentPage)

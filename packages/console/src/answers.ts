@@ -120,7 +120,7 @@ export type RecoveryView = { "id": string; "approver_id": string; "name": string
 
 export type RegistryDetail = { "id": string; "open": boolean; "state": RequestState; "received_at": string; "changed_at": string; "expires_at": string; "closed_by": string | null; "subject": string; "lines": (string)[]; "risk": Risk; "rule": RuleView | null; "signed_by": (string)[]; "may_approve": boolean; "may_deny": boolean; "why_not": string | null; "unexplained": (string)[]; "kind": "registry"; "proposer": string; "why_people": "objection" | "second" | "single_operator" | "rule" | "two"; "diff": (EntityDiff)[]; "starved": (StarvedRule)[] }
 
-export type RegistryEntry = { "type": "service-key" | "agent" | "approver" | "rule" | "tool-server" | "enforcement-point" | "auditor" | "policy-set" | "recovery"; "id": string; "version": number; "hash": string | null; "changed_at": string; "name": string | null; "gist": string; "retired": boolean; "proposed": boolean }
+export type RegistryEntry = { "type": "service-key" | "agent" | "approver" | "rule" | "tool-server" | "enforcement-point" | "auditor" | "policy-set" | "recovery"; "id": string; "version": number; "hash": string | null; "changed_at": string; "signed_by": (string)[]; "name": string | null; "gist": string; "retired": boolean; "proposed": boolean }
 
 export type Rendered = { "statement": Statement; "statement_hash": string; "challenge": string; "rp_id": string; "allow_credentials": ({ "id": string; "type": "public-key" })[]; "lines": (string)[]; "arguments": string | null }
 

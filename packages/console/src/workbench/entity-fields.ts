@@ -14,6 +14,8 @@ export type FieldKind =
   | 'person'
   | 'modes'
   | 'choice'
+  | 'attestor'
+  | 'jwk'
   | 'json'
 
 export interface Field {
@@ -77,7 +79,7 @@ export const entityKinds: Readonly<Record<string, EntityKind>> = {
       {
         path: ['attestor'],
         label: 'Proves itself by',
-        kind: 'json',
+        kind: 'attestor',
         hint: 'Which instances it has, and how each shows which one it is.',
       },
     ],
@@ -220,8 +222,8 @@ export const entityKinds: Readonly<Record<string, EntityKind>> = {
         kind: 'yes',
         hint: 'Whether it may give back what a call did not use.',
       },
-      { path: ['caller_jwk'], label: 'Key of its calls', kind: 'json' },
-      { path: ['outcome_jwk'], label: 'Key of its outcomes', kind: 'json' },
+      { path: ['caller_jwk'], label: 'Key of its calls', kind: 'jwk' },
+      { path: ['outcome_jwk'], label: 'Key of its outcomes', kind: 'jwk' },
       { path: ['bearer_sha256'], label: 'Hash of its secret', kind: 'line', optional: true },
     ],
     fresh: () => ({ caller_jwk: emptyJwk, outcome_jwk: emptyJwk, resources: [], base_urls: [], may_release: true }),
@@ -233,7 +235,7 @@ export const entityKinds: Readonly<Record<string, EntityKind>> = {
     example: 'security-desk',
     fields: [
       { path: ['name'], label: 'Name', kind: 'line' },
-      { path: ['jwk'], label: 'Key', kind: 'json' },
+      { path: ['jwk'], label: 'Key', kind: 'jwk' },
     ],
     fresh: () => ({ name: '', jwk: emptyJwk }),
   },

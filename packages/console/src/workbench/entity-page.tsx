@@ -245,17 +245,19 @@ export function NewEntityPage({ type, me }: { type: string; me: Me }) {
           onDone={(value) => void keep(value)}
           onCancel={() => go(backTo('/console/registry'))}
         >
-          <label className="field">
-            <span>Id</span>
+          <div className="field">
+            <label htmlFor="new-id">Id</label>
             <input
+              id="new-id"
               value={id}
               placeholder={kind.example}
               autoComplete="off"
               required
+              aria-describedby="new-id-hint"
               onChange={({ currentTarget }) => setId(currentTarget.value)}
             />
-            <small>How the registry and the evidence name it. It never changes.</small>
-          </label>
+            <small id="new-id-hint">How the registry and the evidence name it. It never changes.</small>
+          </div>
         </Editor>
       </Card>
     </>

@@ -116,7 +116,7 @@ function TextField({
       ) : (
         <textarea
           {...common}
-          className={kind === 'json' ? 'code' : undefined}
+          className={['json', 'jwk', 'attestor'].includes(kind) ? 'code' : undefined}
           rows={rowsOf(text)}
           onChange={({ currentTarget }) => type(currentTarget.value)}
         />

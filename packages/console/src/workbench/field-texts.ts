@@ -12,6 +12,18 @@ const lines = (text: string) =>
 
 type Scope = { type: string; id?: string; id_prefix?: string }
 
+const json = {
+  spell: (value: unknown) => (value === undefined ? '' : JSON.stringify(value, undefined, 2)),
+  read: (text: string): Read => {
+    if (text.trim() === '') return good(undefined)
+    try {
+      return good(JSON.parse(text))
+    } catch {
+      return bad('This is not JSON')
+    }
+  },
+}
+
 /** Each kind of member that is edited as text: how it is spelled, and how it is read. */
 export const textKinds = {
   line: { spell: (value: unknown) => String(value ?? ''), read: (text: string) => good(text.trim()) },
@@ -60,17 +72,9 @@ export const textKinds = {
       return good(Object.fromEntries(amounts.map((found) => [(found?.[2] ?? '').toUpperCase(), found?.[1] ?? ''])))
     },
   },
-  json: {
-    spell: (value: unknown) => (value === undefined ? '' : JSON.stringify(value, undefined, 2)),
-    read: (text: string) => {
-      if (text.trim() === '') return good(undefined)
-      try {
-        return good(JSON.parse(text))
-      } catch {
-        return bad('This is not JSON')
-      }
-    },
-  },
+  json,
+  jwk: json,
+  attestor: json,
 } as const
 
 export type TextKind = keyof typeof textKinds

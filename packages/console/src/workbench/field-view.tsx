@@ -1,4 +1,5 @@
-import { modeWords } from '../ui/parts.tsx'
+import { Link } from '../router.tsx'
+import { attestorWords, modeWords } from '../ui/parts.tsx'
 import { duration } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { type Field, memberOf } from './entity-fields.ts'
@@ -21,6 +22,16 @@ export function FieldView({ field: { path, kind, words }, value }: { field: Fiel
       return <Labels names={member as string[]} />
     case 'tools':
       return <Tools tools={member as Tools} />
+    case 'person':
+      return (
+        <Link to={`/console/registry/approver/${encodeURIComponent(String(member))}`}>
+          <Visible text={String(member)} />
+        </Link>
+      )
+    case 'attestor':
+      return <ProvesBy attestor={member as Attestor} />
+    case 'jwk':
+      return <Key jwk={member as Jwk} />
     case 'json':
       return (
         <pre className="member">
@@ -45,6 +56,43 @@ export function FieldView({ field: { path, kind, words }, value }: { field: Fiel
     default:
       return <Visible text={String(member)} />
   }
+}
+
+type Jwk = Partial<Record<'kty' | 'crv' | 'x', string>>
+type Attestor = { kind: string; keys?: { instance: string; jwk: Jwk }[] } & Record<string, unknown>
+
+/** A public key by its kind and its beginning: enough to tell it from another one. The whole is in the JSON. */
+function Key({ jwk: { kty = '', crv = '', x = '' } }: { jwk: Jwk }) {
+  return (
+    <>
+      <Visible text={`${kty} ${crv}`.trim()} />{' '}
+      <code>
+        <Visible text={`${x.slice(0, 12)}…`} />
+      </code>
+    </>
+  )
+}
+
+function ProvesBy({ attestor: { kind, keys, ...terms } }: { attestor: Attestor }) {
+  return (
+    <>
+      {attestorWords[kind] ?? kind}
+      {keys === undefined ? null : (
+        <ul className="member-lines">
+          {keys.map(({ instance, jwk }) => (
+            <li key={instance}>
+              instance <Visible text={instance} />: <Key jwk={jwk} />
+            </li>
+          ))}
+        </ul>
+      )}
+      {Object.keys(terms).length === 0 ? null : (
+        <pre className="member">
+          <Visible text={textKinds.json.spell(terms)} lines />
+        </pre>
+      )}
+    </>
+  )
 }
 
 export type Tools = Record<string, { labels: string[]; cost?: { amount: string; currency: string } }>

@@ -129,11 +129,7 @@ function Entries() {
         </label>
       </div>
       <div className="toolbar">
-        <SearchBox
-          label="Search by any word: id, owner, label, group, address"
-          value={q}
-          onSearch={(q) => change({ q })}
-        />
+        <SearchBox label="Search by id, owner, label, group …" value={q} onSearch={(q) => change({ q })} />
         <label className="check">
           <input
             type="checkbox"
@@ -186,7 +182,11 @@ function Chip({ isOn, onPress, children }: { isOn: boolean; onPress(): void; chi
   )
 }
 
-function Entry({ entry: { type, id, name, gist, version, changed_at, retired, proposed } }: { entry: RegistryEntry }) {
+function Entry({
+  entry: { type, id, name, gist, version, changed_at, signed_by, retired, proposed },
+}: {
+  entry: RegistryEntry
+}) {
   return (
     <>
       <span className="table-main">
@@ -206,7 +206,8 @@ function Entry({ entry: { type, id, name, gist, version, changed_at, retired, pr
       </span>
       <span className="badge">{wordsOfType(type)}</span>
       <span className="table-note entry-age">
-        version {number(version)}, <Ago iso={changed_at} />
+        {signed_by.length === 0 ? `version ${number(version)}` : <Visible text={signed_by.join(', ')} />},{' '}
+        <Ago iso={changed_at} />
       </span>
     </>
   )

@@ -16,10 +16,10 @@ const gists: { [T in EntityType]?: (value: never) => string } = {
   agent: ({ owner, labels }: Agent) => [`owned by ${owner}`, ...labels].join(', '),
   approver: ({ groups, credentials }: Approver) =>
     `${groups.join(', ') || 'in no group'}; ${count(credentials.length, 'passkey')}`,
-  rule: ({ order, approvers }: Rule) => `order ${order}: ${approvers.quorum} of ${approvers.group}`,
+  rule: ({ order, approvers }: Rule) =>
+    `order ${order}: ${approvers.quorum === 1 ? 'one' : approvers.quorum} of ${approvers.group}`,
   'tool-server': ({ url, tools }: ToolServer) => `${count(Object.keys(tools).length, 'tool')} at ${url}`,
-  'enforcement-point': ({ resources }: EnforcementPoint) =>
-    `asks about ${count(resources.length, 'kind')} of resources`,
+  'enforcement-point': ({ resources }: EnforcementPoint) => `asks about ${count(resources.length, 'resource')}`,
   'policy-set': ({ files }: PolicySet) => count(Object.keys(files).length, 'file'),
   recovery: ({ name }: Recovery) => `lets ${name} in`,
   'service-key': ({ service, purpose }: { service: string; purpose: string }) => `${purpose} of ${service}`,

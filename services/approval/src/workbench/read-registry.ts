@@ -37,6 +37,7 @@ export function listEntities(approval: Approval, { q, type, retired }: EntityFil
       version: record.version,
       hash: record.hash ?? null,
       changed_at: spelled(record.changedAt),
+      signed_by: record.by.signers.map(({ name }) => name),
       name: nameOf(record),
       gist: gistOf(record),
       retired: record.value === undefined,

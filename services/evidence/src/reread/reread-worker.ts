@@ -13,14 +13,6 @@ const port = parentPort
 
 const mostShown = 100
 
-try {
-  const task = workerData as RereadTask
-  port.postMessage({ done: task.do === 'replay' ? await replay(task) : await report(task) })
-} catch (error) {
-  if (!(error instanceof ServiceError) || error.code !== 'config_invalid' || error.detail === undefined) throw error
-  port.postMessage({ refused: error.detail })
-}
-
 async function replay(task: Extract<RereadTask, { do: 'replay' }>): Promise<RereadDone['replay']> {
   const { data, from, to, files, policySet, others } = task
   const { trust } = readInstallation(data)
@@ -68,4 +60,12 @@ async function report({ data, from, to }: Extract<RereadTask, { do: 'report' }>)
   if (!told.ok) throw new Error(`the log has a fault at ${told.path}`)
   const { head, measures, events } = told
   return { html: htmlReport(head, measures, events), ok: measures.every(({ ok = true }) => ok) }
+}
+
+try {
+  const task = workerData as RereadTask
+  port.postMessage({ done: task.do === 'replay' ? await replay(task) : await report(task) })
+} catch (error) {
+  if (!(error instanceof ServiceError) || error.code !== 'config_invalid' || error.detail === undefined) throw error
+  port.postMessage({ refused: error.detail })
 }

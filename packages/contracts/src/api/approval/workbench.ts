@@ -20,6 +20,8 @@ const registryEntrySchema = z
     version: z.int(),
     hash: z.string().nullable(),
     changed_at: z.string(),
+    /** The names of the people who signed the newest version. */
+    signed_by: z.array(z.string()),
     name: z.string().nullable(),
     /** What it is, in a few words. */
     gist: z.string(),
