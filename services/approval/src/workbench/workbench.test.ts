@@ -46,8 +46,7 @@ it('finds the rule for an ask, now and after the change that is prepared', async
   const { entities } = wanted({ ...rule, approvers: { group: 'treasury', quorum: 2 } })
   const { body } = await olga.post('/rules/match', { agent: agentId, authority, entities })
   expect(body).toMatchObject({
-    now: { why: null },
+    now: { rule: null, why: 'no rule holds for what is asked' },
     after: { rule: 'payments', group: 'treasury', quorum: 2, members: [], tried: [] },
   })
-  expect((body as { now: { rule: string } }).now.rule).not.toBe('payments')
 })
