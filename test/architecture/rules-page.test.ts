@@ -13,7 +13,7 @@ const of = <T>(type: string) =>
 const agent = 'spiffe://acme.example/agent/ledger'
 const viewOf = (labels: string[]): RuleView => ({
   rules: of<Rule>('rule'),
-  agents: new Map<string, Pick<Agent, 'labels'>>([[agent, { labels }]]),
+  agents: new Map<string, Pick<Agent, 'labels' | 'attestor'>>([[agent, { labels, attestor: { kind: 'join_token' } }]]),
   toolServers: of<ToolServer>('tool-server'),
 })
 

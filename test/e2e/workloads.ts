@@ -127,6 +127,7 @@ export const askOf = ({ id, key, kind }: Workload, rebind: 'none' | 'attested' =
 
 const types = {
   registered_key: assertionType('jwt-bearer'),
+  emergency: assertionType('jwt-bearer'),
   oidc: assertionType('jwt-bearer'),
   jwt_svid: assertionType('jwt-spiffe'),
   join_token: 'urn:bailiwick:params:oauth:client-assertion-type:join-token',

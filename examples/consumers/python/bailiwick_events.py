@@ -43,7 +43,7 @@ TYPES = {
     },
     "approvals.v1": {
         "request.received", "request.endorsed", "request.approved", "request.denied", "request.expired",
-        "request.cancelled", "request.withdrawn", "enrolment.offered", "revocation.requested",
+        "request.cancelled", "request.withdrawn", "request.reviewed", "enrolment.offered", "revocation.requested",
     },
     "grants.v1": {
         "grant.created", "grant.completed", "grant.expired", "grant.suspended", "grant.resumed", "grant.rebound",

@@ -9,6 +9,7 @@ from rules import first_rule
 from signatures import Fault, claims, signers
 
 LONGEST = 8 * 3600 * 1000
+LONGEST_EMERGENCY = 15 * 60 * 1000
 # How long a change of the registry may need to reach the service that took the signature, ms.
 PROPAGATION = 2_000
 NEXT = {
@@ -19,6 +20,7 @@ NEXT = {
     "request.expired": {"pending": "expired"},
     "request.cancelled": {"pending": "cancelled", "approved": "cancelled"},
     "request.withdrawn": {"pending": "withdrawn", "approved": "withdrawn"},
+    "request.reviewed": {"approved": "approved", "withdrawn": "withdrawn", "cancelled": "cancelled"},
 }
 STATEMENT_OF = {"access": "approval", "registry": "registry", "step_up": "step_up"}
 
@@ -170,8 +172,13 @@ class Approvals:
         group, quorum = rule["approvers"]["group"], rule["approvers"]["quorum"]
         if not all(group in person["groups"] for person in people.values()):
             raise Fault("a signer is not in the group")
-        owner_may = rule["owner_may_approve"] or self.registry.trust["single_operator"]
-        if self._agent(instance, at)["owner"] in people and not owner_may:
+        owner = self._agent(instance, at)["owner"]
+        if "emergency" in rule and kind == "request.approved":
+            quorum = max(2, quorum)
+            if owner not in people:
+                raise Fault("an emergency in the name of a person who did not sign it")
+        owner_may = rule["owner_may_approve"] or self.registry.trust["single_operator"] or "emergency" in rule
+        if owner in people and not owner_may:
             raise Fault("the agent's owner approved it")
         if kind == "request.approved" and len(people) < quorum:
             raise Fault(f"{len(people)} of {quorum} people")
@@ -189,6 +196,10 @@ class Approvals:
             raise Fault("the rule or its group was another")
         begin, until = ms(statement["not_before"]), ms(statement["not_after"])
         longest = min(rule["max_window_seconds"] * 1000, LONGEST)
+        if ("emergency" in rule) != (statement.get("emergency") is True):
+            raise Fault("the statement and its rule differ on whether it is an emergency")
+        if "emergency" in rule:
+            self._fits_emergency(statement, begin, until)
         if statement["mode"] not in rule["modes"] or not begin < until or until - begin > longest:
             raise Fault("the rule does not allow this mode or so long a window")
         fresh, wanted = statement.get("continuous"), rule.get("continuous")
@@ -198,6 +209,17 @@ class Approvals:
             raise Fault("the rule wants more to stay fresh")
         if (statement["mode"] == "per_action") != ("action_digest" in statement):
             raise Fault("a digest belongs to mode per_action, and to no other")
+
+    def _fits_emergency(self, statement: dict, begin: int, until: int) -> None:
+        """What holds for every emergency. Whether it stays within the ceiling of its rule is not judged here."""
+        if until - min(begin, ms(statement["issued_at"])) > LONGEST_EMERGENCY:
+            raise Fault("an emergency of more than 15 minutes")
+        if statement["mode"] != "window" or statement["rebind"] != "none" or statement["authority"].get("max_depth", 0) > 0:
+            raise Fault("an emergency that is no plain window")
+        if statement["agent"].rpartition("/")[2] != statement["instance_key"]:
+            raise Fault("an emergency whose instance is not named by its key")
+        if self.registry.trust["single_operator"]:
+            raise Fault("an emergency where one person is enough for everything")
 
     def _asked(self, received: dict, statement: dict, at: int) -> None:
         """The agent's own signature over what it asked, and the statement about exactly that."""

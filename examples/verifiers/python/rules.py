@@ -17,6 +17,9 @@ def first_rule(rules: dict, agent: dict, instance: str, authority: dict, servers
         match, asked = rule["match"], authority["permissions"]
         if rule["id"] == "registry" or not _is_for(match, agent, instance):
             continue
+        # The rules for emergencies hold for the emergency identities of people, and no other rule does.
+        if ("emergency" in rule) != (agent["attestor"]["kind"] == "emergency"):
+            continue
         if any(_fits(match, each, authority, servers, any, _overlaps) for each in asked):
             if all(_fits(match, each, authority, servers, all, _within) for each in asked):
                 _demand(rule, authority)

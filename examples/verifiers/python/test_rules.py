@@ -16,9 +16,14 @@ CLOSED = {**OPEN, "arguments": "closed"}
 DELEGABLE = {"max_depth": 1, "max_children": 1}
 
 
-def rule_for(permissions: list, **more) -> str:
+EMERGENCY = {"id": "glass", "order": 0, "match": {}, "emergency": {}}
+
+
+def rule_for(permissions: list, attestor: str = "registered_key", **more) -> str:
     authority = {"permissions": permissions, **more}
-    return first_rule({"strict": STRICT, "lax": LAX}, {"labels": []}, "spiffe://d/agent/a/1", authority, {})["id"]
+    agent = {"labels": [], "attestor": {"kind": attestor}}
+    rules = {"strict": STRICT, "lax": LAX, "glass": EMERGENCY}
+    return first_rule(rules, agent, "spiffe://d/agent/a/1", authority, {})["id"]
 
 
 class Demands(unittest.TestCase):
@@ -28,6 +33,10 @@ class Demands(unittest.TestCase):
         for permissions, more in [([OPEN], {}), ([CLOSED, OPEN], {}), ([CLOSED], DELEGABLE)]:
             with self.subTest(permissions=permissions, more=more), self.assertRaises(Fault):
                 rule_for(permissions, **more)
+
+    def test_a_rule_for_emergencies_is_for_emergency_identities_alone(self):
+        self.assertEqual(rule_for([CLOSED]), "strict")
+        self.assertEqual(rule_for([OPEN], "emergency"), "glass")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 import type { Agent, Attestation } from '@bailiwick/contracts'
 import { type PublicJwk, parsePublicJwk, type Refused, thumbprint } from '@bailiwick/credentials'
 import { registeredKey } from '@bailiwick/credentials/attestation'
+import { emergencyInstance } from './emergency.ts'
 import { refused } from './refused.ts'
 
 /**
@@ -18,6 +19,8 @@ export function askingKey(
     return refused('agent_unknown', 'attested in another way than registered')
   const jwk = kind === 'registered_key' ? registeredKey(agent, ask.agent) : parsePublicJwk(shown?.jwk)
   if (jwk === undefined) return refused('agent_unknown', 'no key of the instance is known')
+  if (kind === 'emergency' && ask.agent !== emergencyInstance(agent.id, thumbprint(jwk)))
+    return refused('key_unknown', 'the instance of an emergency is named by its key')
   return thumbprint(jwk) === ask.instance_key
     ? { ok: true, jwk }
     : refused('key_unknown', 'the key of another instance')

@@ -1,6 +1,7 @@
-import type { Approver, RegistryStatement } from '@bailiwick/contracts'
+import type { Approver, RegistryStatement, Rule } from '@bailiwick/contracts'
 import { jcsHash, type Refused } from '@bailiwick/credentials'
 import type { AuthorizationCheck } from './authorization-check.ts'
+import { ceilingProblem } from './emergency.ts'
 import { refused } from './refused.ts'
 import { holdersOf } from './verify-signers.ts'
 
@@ -31,6 +32,7 @@ export function contentProblem({
   if (hashOf(value) !== after) return no('after: not the hash of the value')
   // If a recovery could be changed, or could come back, its delay would be over before it began.
   if (entity.type === 'recovery' && version !== 1) return no('value: a recovery is registered once')
+  if (entity.type === 'rule') return ceilingProblem(value as Rule)
   return entity.type === 'approver' ? passkeysProblem(value as Approver, registry.approvers) : undefined
 }
 

@@ -1,3 +1,4 @@
+import { describe, parseAuthority } from '@bailiwick/authority'
 import type {
   Agent,
   Approver,
@@ -65,10 +66,12 @@ const list = (words: readonly string[], none = 'none') => words.map(quote).join(
 const was = (text: string | undefined) => (text === undefined ? '' : ` (before: ${text})`)
 
 const rule: Wordings<Rule> = {
-  is: (id, { approvers, match }) =>
-    id === registryRuleId
-      ? `${peopleOf(approvers)} can approve changes of the registry, of which each takes two people at least unless there is a single operator`
-      : `${peopleOf(approvers)} can approve ${requestsOf(match)}`,
+  is: (id, { approvers, match, emergency }) =>
+    emergency !== undefined
+      ? `IN AN EMERGENCY ${peopleOf(approvers)}, one of whom acts, can go round all other rules: ${ceilingOf(emergency)}`
+      : id === registryRuleId
+        ? `${peopleOf(approvers)} can approve changes of the registry, of which each takes two people at least unless there is a single operator`
+        : `${peopleOf(approvers)} can approve ${requestsOf(match)}`,
   gone: (id, { match }) =>
     id === registryRuleId
       ? 'approvers of any group can approve changes of the registry'
@@ -92,6 +95,10 @@ const rule: Wordings<Rule> = {
       closed_permissions ? 'only named arguments are allowed' : 'arguments that the request does not name are allowed',
     listed_delegates: ({ listed_delegates }) =>
       listed_delegates ? 'only listed sub-agents get a part' : 'any sub-agent may get a part',
+    emergency: ({ emergency }, before) =>
+      emergency === undefined
+        ? 'it is no longer for emergencies'
+        : was(before?.emergency && ceilingOf(before.emergency)).trim() || 'it was not for emergencies before',
     continuous: ({ continuous }, before) =>
       `must stay fresh: ${freshOf(continuous)}${was(before === null ? undefined : freshOf(before.continuous))}`,
   },
@@ -99,6 +106,12 @@ const rule: Wordings<Rule> = {
 
 const peopleOf = ({ quorum, group }: Rule['approvers']) =>
   quorum === 1 ? `one person of ${quote(group)}` : `${quorum} people of ${quote(group)}`
+/** What a rule for emergencies lets people do, as a request for it would say. */
+function ceilingOf(emergency: NonNullable<Rule['emergency']>): string {
+  const parsed = parseAuthority({ type: 'bailiwick_task', task: 'emergency', ...emergency })
+  return parsed.ok ? describe(parsed.authority).join(', ') : 'nothing, because it cannot be read'
+}
+
 const freshOf = (continuous: Rule['continuous']) =>
   continuous === undefined
     ? 'nothing'
@@ -165,7 +178,9 @@ const agent: Wordings<Agent> = {
     labels: ({ labels }, before) =>
       `its labels are ${list(labels)}${was(before === null ? undefined : list(before.labels))}`,
     attestor: ({ attestor }, before) =>
-      `it shows which instance it is by ${attestor.kind}${before === null ? '' : `, by other keys or terms than before (${before.attestor.kind})`}`,
+      attestor.kind === 'emergency'
+        ? 'IT IS THE IDENTITY OF ITS OWNER IN AN EMERGENCY'
+        : `it shows which instance it is by ${attestor.kind}${before === null ? '' : `, by other keys or terms than before (${before.attestor.kind})`}`,
     proactive_requests: ({ proactive_requests }) =>
       proactive_requests ? 'it may ask for more than what was denied' : 'it may only answer denials',
     callbacks: ({ callbacks }) => `it may be called back at ${list(callbacks ?? [], 'no address')}`,

@@ -11,6 +11,7 @@ export {
 export { type ChangeContent, contentProblem, onlyObjects } from './change-content.ts'
 export { changeEffect, type EntityEffect } from './change-effect.ts'
 export { passkeyAlgorithms } from './cose-key.ts'
+export { beyondEmergency, emergencyInstance, isEmergency, longestEmergencyMs } from './emergency.ts'
 export { grantOf, verifyGrantContent } from './grant-of.ts'
 export { matchRule, type RuleView, registryRuleId } from './match-rule.ts'
 export { mustShowArguments, ofOlderLogs } from './must-show.ts'

@@ -1,6 +1,7 @@
 import { type Authority, type Permission, parseMicros, withinResource } from '@bailiwick/authority'
 import { type Agent, agentIdOf, type Rule, type ToolServer } from '@bailiwick/contracts'
 import type { Refused } from '@bailiwick/credentials'
+import { isEmergency } from './emergency.ts'
 import { refused } from './refused.ts'
 import { countsCost, labelsWithin } from './tool-labels.ts'
 
@@ -10,7 +11,7 @@ type Scope = NonNullable<Match['resources']>[number]
 /** The state against which rules are matched, at one time chosen by the caller. */
 export interface RuleView {
   readonly rules: ReadonlyMap<string, Rule>
-  readonly agents: ReadonlyMap<string, Pick<Agent, 'labels'>>
+  readonly agents: ReadonlyMap<string, Pick<Agent, 'labels' | 'attestor'>>
   readonly toolServers: ReadonlyMap<string, Pick<ToolServer, 'id' | 'tools'>>
 }
 
@@ -29,6 +30,8 @@ export const registryRuleId = 'registry'
  * The matching rule may require closed permissions or listed delegates. If the request lacks them, no other rule is tried
  * (`approval_rule_mismatch`).
  *
+ * The rules for emergencies hold for the emergency identities of people, and no other rule does.
+ *
  * What a permission may reach counts, not the purpose that the agent states: a scope that holds several tools has the labels of each of
  * them, and a scope that may hold an undescribed tool also has `unlabelled`.
  */
@@ -39,7 +42,7 @@ export function matchRule(
   const known = view.agents.get(agentIdOf(agent))
   if (known === undefined) return refused('agent_unknown', 'rules hold for agents that are registered')
   const inOrder = [...view.rules.values()]
-    .filter(({ id }) => id !== registryRuleId)
+    .filter(({ id, emergency }) => id !== registryRuleId && (emergency !== undefined) === isEmergency(known))
     .sort((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1))
   const permissions = authority.permissions.map((each) => ({
     ...each,

@@ -10,6 +10,7 @@ import {
 } from '@bailiwick/contracts'
 import type { Refused } from '@bailiwick/credentials'
 import { modeProblem } from './build-statement.ts'
+import { emergencyProblem, longestEmergencyMs, signersOfEmergencyProblem } from './emergency.ts'
 import { matchRule, type RuleView } from './match-rule.ts'
 import { blindProblem, type RuleSilence } from './must-show.ts'
 import { refused } from './refused.ts'
@@ -53,7 +54,10 @@ export async function verifyApproval(check: ApprovalCheck): Promise<{ ok: true; 
   const agent = registry.agents.get(agentIdOf(statement.agent))
   if (agent === undefined) return refused('agent_unknown', 'the statement names another agent')
   if (statement.installation !== trust.installation) return refused('statement_unknown', 'another installation')
-  const problem = timeProblem(check, rule) ?? ruleProblem(check, rule)
+  const problem =
+    timeProblem(check, rule) ??
+    ruleProblem(check, rule) ??
+    emergencyProblem(statement, { authority: authority.authority, agent, rule, trust })
   if (problem !== undefined) return problem
   const signed = await verifySigners({ statement, assertions: check.assertions, approvers: registry.approvers, trust })
   if (!signed.ok) return signed
@@ -75,7 +79,8 @@ function timeProblem({ statement, at }: ApprovalCheck, rule: Rule): Refused | un
   if (!(from < until)) return misfit('not_after: before not_before')
   if (!(until - from <= rule.max_window_seconds * 1000)) return misfit('not_after: longer than the rule allows')
   // Also measured from the rendering: a window that starts late would outlive what readers remember.
-  if (!(until - Math.min(from, issued) <= longestMs)) return misfit('not_after: later than 8 h')
+  const longest = rule.emergency === undefined ? longestMs : longestEmergencyMs
+  if (!(until - Math.min(from, issued) <= longest)) return misfit(`not_after: later than ${longest / 60_000} minutes`)
   return undefined
 }
 
@@ -111,6 +116,7 @@ export function peopleProblem(
 ): Refused | undefined {
   const { group, quorum } = rule.approvers
   if (!people.every(({ groups }) => groups.includes(group))) return refused('approver_not_in_group', 'a signer')
+  if (rule.emergency !== undefined) return signersOfEmergencyProblem(agent, rule, people)
   const ownerMay = rule.owner_may_approve || trust.single_operator
   if (!ownerMay && people.some(({ id }) => id === agent.owner))
     return refused('approver_is_owner', 'the rule requires approvers other than the owner')

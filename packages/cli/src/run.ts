@@ -10,6 +10,7 @@ import { auditCommand } from './commands/audit.ts'
 import { backupCommand, restoreCommand } from './commands/backup.ts'
 import { benchCommand } from './commands/bench.ts'
 import { devCommand } from './commands/dev.ts'
+import { emergencyCommand } from './commands/emergency.ts'
 import { eraseCommand } from './commands/erase.ts'
 import { eventsCommand } from './commands/events.ts'
 import { gatewayCommand } from './commands/gateway.ts'
@@ -42,6 +43,7 @@ const commands = [
   requestCommand,
   requestsCommand,
   agentCommand,
+  emergencyCommand,
   registryCommand,
   policyCommand,
   recoverCommand,

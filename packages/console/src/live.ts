@@ -4,7 +4,7 @@ import { query, tellSignedOut } from './api.ts'
 
 const depends: Record<string, string[]> = {
   requests: ['requests', 'request', 'me', 'agents'],
-  grants: ['grants', 'request', 'agents'],
+  grants: ['grants', 'request', 'agents', 'me'],
   registry: ['me', 'agents', 'registry', 'rules', 'people', 'requests', 'request'],
 }
 

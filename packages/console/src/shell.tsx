@@ -1,6 +1,7 @@
 import { Suspense, useEffect, useRef, useState } from 'react'
 import { api } from './api.ts'
 import { useLive } from './live.ts'
+import { EmergencyBanner } from './pages/emergency-banner.tsx'
 import { InboxPage } from './pages/inbox.tsx'
 import { later, loadLater } from './pages/later.ts'
 import { backTo, Link, useRoute } from './router.tsx'
@@ -18,6 +19,7 @@ import { Visible } from './ui/visible.tsx'
 const {
   AgentPage,
   AgentsPage,
+  EmergencyPage,
   EvidencePage,
   GrantsPage,
   PeoplePage,
@@ -130,6 +132,7 @@ function PageOf({ page, id, more, me }: { page: string; id: string | undefined; 
   if (page === 'registry')
     return <Workbench type={id} id={more[0] === undefined ? undefined : decodeURIComponent(more[0])} me={me} />
   if (page === 'rules') return <RulesPage me={me} />
+  if (page === 'emergency') return <EmergencyPage me={me} />
   if (page === 'people') return <PeoplePage me={me} />
   if (page === 'evidence')
     return id === undefined ? <EvidencePage /> : <TracePage key={id} id={decodeURIComponent(id)} />
@@ -180,6 +183,9 @@ function Banners({ me, stale }: { me: Me; stale: boolean }) {
           denying and withdrawing work.
         </p>
       )}
+      {me.emergencies.map((emergency) => (
+        <EmergencyBanner key={emergency.request_id} emergency={emergency} />
+      ))}
       {me.recoveries.map((recovery) => (
         <RecoveryBanner key={recovery.id} recovery={recovery} />
       ))}

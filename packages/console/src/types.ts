@@ -17,6 +17,7 @@ export type {
   CreationOptions,
   Denied as DeniedThings,
   DraftQuestionAnswer,
+  EmergencyView as Emergency,
   EntityDiff,
   EntityVersion,
   EventView as EventRow,

@@ -100,6 +100,11 @@ export const attestorSchema = z
     }),
     /** A token that the operator made, for one use within minutes; for development. */
     z.strictObject({ kind: z.literal('join_token') }),
+    /**
+     * The identity of a person, `owner`, in an emergency. An instance is named by the thumbprint of a key that was made for it, and counts
+     * because two people sign a statement that names that key. No workload can show that it is one.
+     */
+    z.strictObject({ kind: z.literal('emergency') }),
   ])
   .meta({ id: 'attestor' })
 export type Attestor = z.infer<typeof attestorSchema>
@@ -176,6 +181,17 @@ export const ruleSchema = z
     closed_permissions: z.boolean().optional(),
     /** Anything that may be delegated must list its delegates. Absent: delegation to any agent is possible. */
     listed_delegates: z.boolean().optional(),
+    /**
+     * Makes this a rule for emergencies, and for nothing else: the most that may be granted to the emergency identity of a person, in the
+     * language of authorities. Two people sign, one of them that person, for at most 15 minutes. Without such a rule there are no
+     * emergencies.
+     */
+    emergency: z
+      .strictObject({
+        permissions: z.array(z.looseObject({})).min(1).max(64),
+        budget: z.looseObject({}),
+      })
+      .optional(),
   })
   .meta({ id: 'rule' })
 

@@ -134,6 +134,7 @@ export const eventTable: Readonly<Record<LeafEventType, EventRow>> = {
     tone: 'bad',
     gist: [by('/by')],
   },
+  'request.reviewed': { ...answer, words: 'Emergency reviewed', tone: 'plain', gist: [by('/by')] },
   'enrolment.offered': { kind: 'registry', words: 'Enrolment offered', tone: 'plain' },
   'revocation.requested': {
     kind: 'revocation',

@@ -43,7 +43,7 @@ export const accessRequestSubmitted = z.object({
 /** How the workload proved which instance it is. The token itself is never in an event. */
 export const attestationSchema = z
   .strictObject({
-    kind: z.enum(['registered_key', 'jwt_svid', 'oidc', 'join_token']),
+    kind: z.enum(['registered_key', 'jwt_svid', 'oidc', 'join_token', 'emergency']),
     /** SHA-256 of the token; absent with a registered key. */
     token_hash: sha256Schema.optional(),
     /** The instance's key, if the registry does not hold it. */
@@ -177,6 +177,9 @@ export const requestWithdrawn = z.strictObject({
   grant_id: grantIdSchema.optional(),
   reason: saltedHashSchema.optional(),
 })
+
+/** A person who did not act in an emergency says to have read its report. The grant is over by then. */
+export const requestReviewed = z.strictObject({ request_id: requestIdSchema, by: nameSchema })
 
 /** A passkey that was registered with an invitation; the issuer, not the approval service, makes it an approver's. */
 export const enrolmentOffered = z.strictObject({

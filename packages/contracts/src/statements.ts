@@ -38,6 +38,8 @@ export const approvalStatementSchema = z
     action_digest: sha256Schema.optional(),
     arguments: argumentsShownSchema,
     continuous: continuousSchema.optional(),
+    /** A grant in an emergency: the rule for emergencies was followed instead of the rules for agents. Absent in every other statement. */
+    emergency: z.literal(true).optional(),
     not_before: timestampSchema,
     not_after: timestampSchema,
     rule: z.strictObject({

@@ -24,6 +24,7 @@ import {
   requestEndorsed,
   requestExpired,
   requestReceived,
+  requestReviewed,
   requestWithdrawn,
   revocationRequested,
 } from './requests.ts'
@@ -97,6 +98,7 @@ export const approvalsV1 = defineTopic({
     'request.expired': requestExpired,
     'request.cancelled': requestCancelled,
     'request.withdrawn': requestWithdrawn,
+    'request.reviewed': requestReviewed,
     'enrolment.offered': enrolmentOffered,
     'revocation.requested': revocationRequested,
   },

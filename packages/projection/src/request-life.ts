@@ -5,7 +5,7 @@ export type RequestEvent = Exclude<EventTypeOf<'approvals.v1'>, 'enrolment.offer
 
 /**
  * A request's life. A refused transition is void, even with the right version. If an approval was void before it had a grant, the request
- * is received again (`reopened`) and waits for an answer again.
+ * is received again (`reopened`) and waits for an answer again. An emergency is reviewed once, after it was approved.
  */
 export const requestTransitions: Record<RequestStateName, Record<RequestEvent, RequestStateName | 'refused'>> = {
   absent: {
@@ -16,6 +16,7 @@ export const requestTransitions: Record<RequestStateName, Record<RequestEvent, R
     'request.expired': 'refused',
     'request.cancelled': 'refused',
     'request.withdrawn': 'refused',
+    'request.reviewed': 'refused',
   },
   pending: {
     'request.received': 'refused',
@@ -25,6 +26,7 @@ export const requestTransitions: Record<RequestStateName, Record<RequestEvent, R
     'request.expired': 'expired',
     'request.cancelled': 'cancelled',
     'request.withdrawn': 'withdrawn',
+    'request.reviewed': 'refused',
   },
   approved: {
     'request.received': 'pending',
@@ -34,11 +36,12 @@ export const requestTransitions: Record<RequestStateName, Record<RequestEvent, R
     'request.expired': 'refused',
     'request.cancelled': 'cancelled',
     'request.withdrawn': 'withdrawn',
+    'request.reviewed': 'approved',
   },
   denied: closed(),
   expired: closed(),
-  cancelled: closed(),
-  withdrawn: closed(),
+  cancelled: { ...closed(), 'request.reviewed': 'cancelled' },
+  withdrawn: { ...closed(), 'request.reviewed': 'withdrawn' },
 }
 
 function closed(): Record<RequestEvent, 'refused'> {
@@ -50,6 +53,7 @@ function closed(): Record<RequestEvent, 'refused'> {
     'request.expired': 'refused',
     'request.cancelled': 'refused',
     'request.withdrawn': 'refused',
+    'request.reviewed': 'refused',
   }
 }
 
@@ -70,4 +74,6 @@ export interface RequestRecord {
   endorsements: EventData<'approvals.v1', 'request.endorsed'>[]
   approved?: EventData<'approvals.v1', 'request.approved'>
   closedBy?: string
+  /** The person who read the report of an emergency. */
+  reviewedBy?: string
 }

@@ -48,11 +48,12 @@ export class RequestState {
     const state = known ? requestTransitions[known.state][event.type] : firstState(event)
     if (state === 'refused') return 'void'
     if (event.type === 'request.received' && event.version !== 1 && !isReopened(event.data)) return 'void'
+    if (event.type === 'request.reviewed' && !(known && mayBeReviewed(known))) return 'void'
     this.#cut.before(id)
     const record = known ?? { id, version: 0, state, changedAt: 0, endorsements: [] }
     record.version = event.version as number
     record.state = state
-    record.changedAt = Date.parse(event.time)
+    if (event.type !== 'request.reviewed') record.changedAt = Date.parse(event.time)
     if (event.type === 'request.received') {
       record.received = event.data
       record.receivedAt = record.changedAt
@@ -65,7 +66,8 @@ export class RequestState {
       // A thief of approval's key chooses the event's time, and so whose passkeys counted.
       record.approvedAt = Math.max(record.changedAt, takenAt)
       this.#addStepUp(record, event.data.statement)
-    } else if (event.type !== 'request.expired') record.closedBy = event.data.by
+    } else if (event.type === 'request.reviewed') record.reviewedBy = event.data.by
+    else if (event.type !== 'request.expired') record.closedBy = event.data.by
     this.requests.set(id, record)
     if (event.type === 'request.received') this.#addItem(record)
     return 'counts'
@@ -151,6 +153,8 @@ export class RequestState {
   forgetClosedBefore(ms: number): void {
     for (const [id, record] of this.requests) {
       const { state, changedAt, approved } = record
+      // The console says so until a person has read the report.
+      if (mayBeReviewed(record)) continue
       if (state === 'pending' || changedAt >= ms || (state === 'approved' && actsUntil(approved) >= ms)) continue
       this.requests.delete(id)
       this.#forgetItem(record)
@@ -166,6 +170,14 @@ export function itemOf({ received }: Pick<RequestRecord, 'received'>) {
 
 const isReopened = (data: EventData<'approvals.v1', 'request.received'>) =>
   data.kind === 'access' && data.reopened !== undefined
+
+/** Whether a person asked in an emergency: the request names a key, and no workload showed it. */
+export const isOfEmergency = ({ received }: Pick<RequestRecord, 'received'>): boolean =>
+  received?.kind === 'access' && received.attestation?.kind === 'emergency'
+
+/** An emergency that people approved is reviewed once. */
+const mayBeReviewed = (record: RequestRecord) =>
+  isOfEmergency(record) && record.approved !== undefined && record.reviewedBy === undefined
 
 /**
  * While its grant lives, an approval must be remembered: a reader that forgot it would take the next event as a new beginning. A step-up

@@ -12,6 +12,7 @@ import type { ApprovalConfig } from './config.ts'
 import { evidenceAuthorization } from './console/evidence-authorization.ts'
 import { evidenceReader } from './console/evidence-reader.ts'
 import type { Approval } from './context.ts'
+import { emergencyRoutes } from './emergency/routes.ts'
 import { accessRequestRoutes } from './http/access-requests.ts'
 import { AgentProofs } from './http/agent-proofs.ts'
 import { answerRoutes } from './http/answers.ts'
@@ -127,6 +128,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   const evidence = evidenceReader(adapters.data, config.evidenceUrl, auditor)
   evidenceRoutes(http, approval, { evidence, sessions })
   workbenchRoutes(http, approval, { evidence, sessions })
+  emergencyRoutes(http, approval, sessions)
   operatorRoutes(operator, approval)
   pageRoutes(http)
   const { countFromTopic } = observeRequestsOf(approval, metrics)

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { reportEmergencyCommand } from './report-emergency.ts'
 
 interface ReportCommand extends DataOption, JsonOption {
   from?: string
@@ -32,6 +33,7 @@ export function reportCommand(program: Command, io: Io, done: (code: ExitCode) =
     .option('--log <dir or url>', "the log's folder or address (default: the data directory's)")
     .option('--html', 'one self-contained page on standard output')
   withJson(withData(command, io)).action(async (options: ReportCommand) => done(await report(options, io)))
+  reportEmergencyCommand(command, io, done)
 }
 
 async function report(options: ReportCommand, io: Io): Promise<ExitCode> {

@@ -48,6 +48,7 @@ const known: Record<Statement['kind'], readonly string[]> = {
       'action_digest',
       'arguments',
       'continuous',
+      'emergency',
       'not_before',
       'not_after',
       'rule',
@@ -286,6 +287,7 @@ interface ApprovalStatement {
   rebind: string
   rule: { id: string; quorum: number; group: string }
   continuous?: Continuous
+  emergency?: true
 }
 
 /** The rest of what an approval statement says, from the statement itself. */
@@ -304,10 +306,16 @@ function StatementFacts({ statement }: { statement: Statement }) {
         />
       </>
     )
-  const { agent, mode, not_before, not_after, rebind, rule, continuous } = statement as unknown as ApprovalStatement
+  const { agent, mode, not_before, not_after, rebind, rule, continuous, emergency } =
+    statement as unknown as ApprovalStatement
   return (
     <>
       {continuous === undefined ? null : <p className="note">{freshWords(continuous)}</p>}
+      {emergency === undefined ? null : (
+        <p className="note bad">
+          <strong>An emergency.</strong> You let a person act where the rules for approval would say no.
+        </p>
+      )}
       <Facts
         rows={[
           ['Agent', <Visible key="a" text={agent} />],

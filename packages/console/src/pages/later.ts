@@ -4,6 +4,7 @@ import { type ComponentType, lazy } from 'react'
 const loads = {
   AgentPage: () => import('../agent/agent-page.tsx').then(({ AgentPage }) => AgentPage),
   AgentsPage: () => import('./agents.tsx').then(({ AgentsPage }) => AgentsPage),
+  EmergencyPage: () => import('./emergency.tsx').then(({ EmergencyPage }) => EmergencyPage),
   EvidencePage: () => import('./evidence-search.tsx').then(({ EvidencePage }) => EvidencePage),
   GrantsPage: () => import('./grants.tsx').then(({ GrantsPage }) => GrantsPage),
   PeoplePage: () => import('./people.tsx').then(({ PeoplePage }) => PeoplePage),
@@ -21,6 +22,7 @@ function lazily<P extends object>(load: () => Promise<ComponentType<P>>) {
 export const later = {
   AgentPage: lazily(loads.AgentPage),
   AgentsPage: lazily(loads.AgentsPage),
+  EmergencyPage: lazily(loads.EmergencyPage),
   EvidencePage: lazily(loads.EvidencePage),
   GrantsPage: lazily(loads.GrantsPage),
   PeoplePage: lazily(loads.PeoplePage),

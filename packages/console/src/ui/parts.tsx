@@ -166,6 +166,7 @@ export const attestorWords: Record<string, string> = {
   jwt_svid: 'SPIFFE JWT-SVID',
   oidc: 'OIDC workload token',
   join_token: 'Join token (development)',
+  emergency: 'A person, in an emergency',
 }
 
 export const whyNotWords: Record<string, string> = {

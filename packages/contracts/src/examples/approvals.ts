@@ -169,6 +169,7 @@ export const approvals: ExamplesOf<'approvals.v1'> = {
   },
   'request.expired': { 'nobody answered': { request_id: requestId } },
   'request.cancelled': { 'by the agent itself': { request_id: requestId, by: instance } },
+  'request.reviewed': { 'by an approver': { request_id: requestId, by: 'finance-fiona' } },
   'request.withdrawn': {
     'with the grant that it became': {
       request_id: requestId,

@@ -44,6 +44,8 @@ export const ocsfExtensionSchema = z
       .strictObject({ request_id: textSchema, approvers: z.array(textSchema), problem: textSchema.optional() })
       .optional(),
     rule: textSchema.optional(),
+    /** Two people opened an emergency, which went round the rules for approval. Absent otherwise. */
+    emergency: z.literal(true).optional(),
     /** From the grant's agent to the acting agent. */
     lineage: z.array(lineageStepSchema).optional(),
     credential_id: textSchema.optional(),

@@ -1,4 +1,5 @@
 import type { Agent, Attestation } from '@bailiwick/contracts'
+import type { PublicJwk } from '../jwk.ts'
 import type { Refused } from '../verified.ts'
 
 /** The evidence that a workload presents together with its token, and the service that receives it. */
@@ -13,6 +14,8 @@ export interface Presented {
   readonly now: number
   /** Thumbprint of the key whose possession the workload proves separately. */
   readonly key: string
+  /** The key that people who opened an emergency named for this instance. Only that attestor reads it. */
+  readonly openedFor?: PublicJwk | undefined
 }
 
 /** The identity of a workload. Everything bound to the workload is bound to this instance and this key. */

@@ -37,7 +37,7 @@ export class Attestors implements Attestor {
   }
 
   #of({ id, attestor }: Agent): Attestor {
-    if (attestor.kind === 'registered_key') return this.#registeredKeys
+    if (attestor.kind === 'registered_key' || attestor.kind === 'emergency') return this.#registeredKeys
     if (attestor.kind === 'join_token') return this.joinTokens
     const name = jcs([id, attestor])
     const known = this.#made.get(name)

@@ -17,6 +17,6 @@ export function audiencesOf(
 ): readonly string[] {
   const base = attestor.kind === 'oidc' ? attestor.audience : publicUrl
   if (taker === 'access-requests') return [`${base.replace(/\/$/, '')}/access/v1/requests`]
-  if (attestor.kind !== 'registered_key') return [base]
+  if (attestor.kind !== 'registered_key' && attestor.kind !== 'emergency') return [base]
   return [base, `${base.replace(/\/$/, '')}/oauth/token`, ...(endpointUrl === undefined ? [] : [endpointUrl])]
 }

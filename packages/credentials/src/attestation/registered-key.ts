@@ -16,13 +16,17 @@ export function registeredKey(agent: Agent, instance: string): PublicJwk | undef
   return agent.attestor.keys.find((key) => key.instance === name)?.jwk
 }
 
-/** For keys in the registry: the token is a `private_key_jwt` (RFC 7523 §2.2) by the presented key, and counts once. */
+/**
+ * For keys that are known beforehand, from the registry or because an emergency was opened for them: the token is a `private_key_jwt` (RFC
+ * 7523 §2.2) by the presented key, and counts once.
+ */
 export function registeredKeyAttestor(): Attestor {
   return {
-    async attest(token, { agent, audiences, now, key }) {
+    async attest(token, { agent, audiences, now, key, openedFor }) {
       const claimed = claimedIssuer(token)
       const instance = claimed === undefined ? undefined : instanceOf(agent.id, nameIn(agent.id, claimed))
-      const jwk = instance === undefined ? undefined : registeredKey(agent, instance)
+      const { kind } = agent.attestor
+      const jwk = instance === undefined ? undefined : kind === 'emergency' ? openedFor : registeredKey(agent, instance)
       const registered = jwk && verifyingKey('agent', jwk)
       if (instance === undefined || jwk === undefined || registered === undefined)
         return refused('key_unknown', 'registered key: no such instance')
@@ -41,7 +45,7 @@ export function registeredKeyAttestor(): Attestor {
         ok: true,
         agent: agent.id,
         instance,
-        kind: 'registered_key',
+        kind,
         tokenHash: undefined,
         expiresAt: exp * 1000 + leewayMs,
         once: { jti, exp, iat },

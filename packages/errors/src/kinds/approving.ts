@@ -58,6 +58,21 @@ export const approvingErrors = {
     cause: 'A person joined or left the group between the first look and the signature.',
     fix: 'Open the request again, and sign what is shown then.',
   },
+  emergency_at_console: {
+    status: 403,
+    retryable: false,
+    title: 'An emergency is opened by a person who is signed in to the console',
+    cause: 'A program asked for it, or a person other than the owner of the emergency identity.',
+    fix: 'Run `bailiwick emergency`, and open the address that it prints.',
+  },
+  emergency_refused: {
+    status: 403,
+    retryable: false,
+    title: 'The emergency is not one that its rule allows',
+    cause:
+      'It exceeds the ceiling of the rule for emergencies, or is not of the one kind that there is. `detail` says how.',
+    fix: 'Ask for less. Two people can change the ceiling, as any rule.',
+  },
   request_not_inspectable: {
     status: 422,
     retryable: false,

@@ -15,6 +15,7 @@ export const requestRow = (record: RequestRecord): Row => [
   [...record.endorsements],
   record.approved ?? null,
   record.closedBy ?? null,
+  record.reviewedBy ?? null,
 ]
 
 export function readRequest(columns: Columns): RequestRecord {
@@ -27,6 +28,7 @@ export function readRequest(columns: Columns): RequestRecord {
   const endorsements = columns.list() as RequestRecord['endorsements']
   const approved = columns.maybe((column) => column.object<NonNullable<RequestRecord['approved']>>())
   const closedBy = columns.maybe((column) => column.text())
+  const reviewedBy = columns.maybe((column) => column.text())
   return {
     ...{ id, version, state: state as RequestStateName, changedAt, endorsements },
     ...(receivedAt === undefined ? {} : { receivedAt }),
@@ -35,5 +37,6 @@ export function readRequest(columns: Columns): RequestRecord {
     ...(received === undefined ? {} : { received }),
     ...(approved === undefined ? {} : { approved }),
     ...(closedBy === undefined ? {} : { closedBy }),
+    ...(reviewedBy === undefined ? {} : { reviewedBy }),
   }
 }

@@ -130,6 +130,9 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
   return facts
 }
 
+const isOfEmergency = ({ received: { data } }: Request) =>
+  data.kind === 'access' && data.attestation?.kind === 'emergency'
+
 function applyApproval({ requests }: Facts, { event, index, at }: Leaf<'approvals.v1'>): boolean {
   if (event.type === 'enrolment.offered' || event.type === 'revocation.requested') return true
   const { subject } = event
@@ -146,6 +149,7 @@ function applyApproval({ requests }: Facts, { event, index, at }: Leaf<'approval
     requests.set(subject, { state: 'pending', received: { index, at, data: event.data } })
     return true
   }
+  if (event.type === 'request.reviewed') return request?.approved !== undefined && isOfEmergency(request)
   if (request === undefined || request.state === 'closed') return false
   switch (event.type) {
     case 'request.endorsed':

@@ -45,6 +45,7 @@ const sentences: { readonly [T in Told]: Sentence<T> | typeof byName } = {
   'request.expired': byName,
   'request.cancelled': byName,
   'request.withdrawn': ({ by }) => `${by} took the approval back`,
+  'request.reviewed': ({ by }) => `${by} read the report of the emergency`,
   'enrolment.offered': byName,
   'revocation.requested': byName,
   'grant.created': ({ grant }) => `the grant was recorded, valid from ${grant.not_before} to ${grant.not_after}`,

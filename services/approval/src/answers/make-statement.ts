@@ -136,6 +136,7 @@ function approvalStatement(approval: Approval, ask: AccessAsk, narrowed: Narrowe
     ...(ask.action_digest === undefined ? {} : { action_digest: ask.action_digest }),
     ...(argumentsToShow(approval, ask) === undefined ? {} : { arguments: 'shown' as const }),
     ...freshnessFor(ask, rule, narrowed),
+    ...(rule.emergency === undefined ? {} : { emergency: true as const }),
     not_before: ask.not_before,
     not_after: notAfter,
     rule,

@@ -33,7 +33,9 @@ export function whyNotApprove(
   if (blind !== undefined) return blind
   if (!me.groups.includes(rule.approvers.group)) return 'approver_not_in_group'
   const owner = projection.ledger.registry.get('agent', agentIdOf(agent))?.owner
-  return me.id === owner && !rule.owner_may_approve && !trust.single_operator ? 'approver_is_owner' : undefined
+  return me.id === owner && !rule.owner_may_approve && rule.emergency === undefined && !trust.single_operator
+    ? 'approver_is_owner'
+    : undefined
 }
 
 /** People who may say yes may also say no, and so may the agent's owner. */

@@ -1,6 +1,6 @@
 import type { Item } from '@bailiwick/approval-statement'
 import type { Authority } from '@bailiwick/authority'
-import type { Agent, Attestation } from '@bailiwick/contracts'
+import type { Agent, Approver, Attestation, PublicJwk } from '@bailiwick/contracts'
 import type { AccessRequest, SaltedText } from '@bailiwick/credentials'
 import type { PresentedItem } from './binding.ts'
 import type { ShownAttestation } from './workloads.ts'
@@ -12,6 +12,8 @@ export interface Submission {
   purpose?: SaltedText | undefined
   arguments?: SaltedText | undefined
   receivedBy: 'topic' | 'http'
+  /** An emergency that this person, who is signed in, opens for this key. Absent for every ask of a program. */
+  emergency?: { by: Approver; jwk: PublicJwk } | undefined
   /** The extra proof of a workload without a registered key. Over HTTP only: it must never be written to a topic. */
   attestation?: ShownAttestation | undefined
   /** The items that the submission names, with the denials that they answer. Over HTTP only. */

@@ -1,4 +1,4 @@
-import { type Item, itemIdOf, requestIdOf, splitByRule } from '@bailiwick/approval-statement'
+import { type Item, isEmergency, itemIdOf, requestIdOf, splitByRule } from '@bailiwick/approval-statement'
 import { type Authority, misleadingPrefix, parseAuthority, unseenIn } from '@bailiwick/authority'
 import { parseStrictJson, type Rule } from '@bailiwick/contracts'
 import {
@@ -14,6 +14,7 @@ import {
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
+import { attestedByPerson, openersKey, refuseOutsideEmergency } from '../emergency/open.ts'
 import { refuseCallback } from '../notify/callback-target.ts'
 import { type AccessAsk, type StepUpAsk, taskIdOf } from '../requests.ts'
 import { refuseBlind, refuseOtherArguments, standsFor } from './arguments.ts'
@@ -55,7 +56,8 @@ export async function receiveRequest(approval: Approval, submission: Submission)
         submission.once?.keep(ask.agent.id, taskIdOf(duplicate))
         return fold(approval, duplicate, { task, agentId: ask.agent.id })
       }
-      refuseCoolingDown(approval, ask)
+      // A denial must not lock a door that exists for when the rules say no.
+      if (submission.emergency === undefined) refuseCoolingDown(approval, ask)
       refuseTooMany(approval, ask.agent.id)
     }
     const asks = asReceived(approval, ask, { ...submission, task }, denial)
@@ -122,18 +124,22 @@ async function verifiedAsk(approval: Approval, submission: Submission): Promise<
   const misleading = misleadingPrefix(parsed.authority)
   if (misleading !== undefined) throw new ServiceError('prefix_not_a_path', misleading)
   const { authority } = parsed
-  const attestation = await workloads.attest(agent, subject, jwk, shown)
+  const attestation = submission.emergency
+    ? attestedByPerson(jwk, approval.clock.now())
+    : await workloads.attest(agent, subject, jwk, shown)
   // Taken from the proved agent's share: before the proof, anybody could use up what belongs to this agent.
   const rated = approval.asks.take(agent.id)
   if (!rated.ok)
     throw new ServiceError('rate_limited', 'this agent asks too often', { retryAfterSeconds: rated.retryAfterSeconds })
   refuseCallback(agent, asked.callback)
   const items = asked.grant_id === undefined ? itemsByRule(approval, asked, authority) : []
-  return { agent, instanceKey: thumbprint(jwk), attestation, asked, authority, items }
+  const ask = { agent, instanceKey: thumbprint(jwk), attestation, asked, authority, items }
+  if (submission.emergency) refuseOutsideEmergency(approval, submission.emergency.by, ask)
+  return ask
 }
 
 /** The signer, the key and the signed claims. The signature is verified when this returns. */
-function verifiedSignature(approval: Approval, { request, attestation: shown }: Submission) {
+function verifiedSignature(approval: Approval, { request, attestation: shown, emergency }: Submission) {
   const { projection, trust, clock, workloads } = approval
   const { registry } = projection.ledger
   const subject = claimedSubject(request)
@@ -141,7 +147,11 @@ function verifiedSignature(approval: Approval, { request, attestation: shown }: 
   const instance = registry.instance(subject)
   if (instance === undefined) throw new ServiceError('agent_unknown')
   const { agent } = instance
-  const jwk = workloads.keyFor(instance, subject, claimedKeyId(request), shown)
+  const jwk = isEmergency(agent)
+    ? openersKey(agent, subject, emergency)
+    : workloads.keyFor(instance, subject, claimedKeyId(request), shown)
+  if (emergency !== undefined && !isEmergency(agent))
+    throw new ServiceError('emergency_refused', 'agent: not of a person')
   const key = verifyingKey('agent', jwk)
   if (!key) throw new ServiceError('agent_unknown')
   const { installation } = trust

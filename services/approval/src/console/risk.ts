@@ -27,6 +27,7 @@ export function riskOf(registry: RegistryState, ask: AccessAsk | RegistryAsk | S
   if (ask.kind === 'step_up') return rated([{ level: 'high', text: 'The task waits for a person’s word' }])
   const govern = ask.entities.some(({ type }) => governing.includes(type))
   return rated([
+    ...when(opensEmergencies(ask), 'high', 'Says who can go round the rules in an emergency, and how far'),
     ...when(govern, 'high', 'Changes who may approve, or by which rules'),
     ...when(losesWarning(registry, ask), 'high', 'Takes a warning off a tool'),
     ...when(movesCost(registry, ask), 'high', 'Says anew what a tool costs'),
@@ -47,12 +48,19 @@ function accessReasons(registry: RegistryState, ask: AccessAsk): Reason[] {
   const { authority } = parsed
   const labels = new Set(authority.permissions.flatMap((permission) => labelsOf(registry, permission) ?? []))
   return [
+    ...when(ask.attestation?.kind === 'emergency', 'high', 'An emergency: it goes round the rules for approval'),
     ...labelReasons(labels),
     ...strangers(registry, authority),
     ...ownPrices(registry, authority),
     ...limitReasons(authority, ask),
   ]
 }
+
+const opensEmergencies = ({ entities }: RegistryAsk): boolean =>
+  entities.some((entity) => {
+    if (entity.type === 'rule') return entity.value?.emergency !== undefined
+    return entity.type === 'agent' && entity.value?.attestor.kind === 'emergency'
+  })
 
 /** Rules and policies see a tool by its labels: removing a label makes the tool look harmless. */
 function losesWarning(registry: RegistryState, { entities }: RegistryAsk): boolean {

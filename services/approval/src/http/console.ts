@@ -9,6 +9,7 @@ import { requestDetail } from '../console/request-detail.ts'
 import { RequestIndex } from '../console/request-index.ts'
 import { listRequests } from '../console/request-list.ts'
 import type { Approval } from '../context.ts'
+import { emergencies } from '../emergency/emergencies.ts'
 import { pendingRecoveries } from '../people/people.ts'
 import { type Sessions, sessionSeconds } from '../people/sessions.ts'
 import { notFromElsewhere, sessionCookie } from './browser.ts'
@@ -43,6 +44,7 @@ export function consoleRoutes(http: HttpServer, approval: Approval, sessions: Se
       pending: mine,
       pending_in_all: all,
       recoveries: pendingRecoveries(approval),
+      emergencies: emergencies(approval, person),
     }
   })
   http.get(requestList.path, { schema: { querystring: requestList.query } }, async (request) =>

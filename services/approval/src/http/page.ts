@@ -18,6 +18,7 @@ const places = [
   'registry/:type/:id',
   'rules',
   'people',
+  'emergency',
   'evidence',
   'evidence/:id',
 ]

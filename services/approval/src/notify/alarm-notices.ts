@@ -1,4 +1,5 @@
-import type { Approver, DecodedEvent, EventData, Recovery } from '@bailiwick/contracts'
+import type { Approver, DecodedEvent, EventData, Recovery, Rule } from '@bailiwick/contracts'
+import { isOfEmergency } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
 import { allApprovers } from './addressees.ts'
 import { type Notice, plainLine, plainLines } from './notice.ts'
@@ -6,15 +7,16 @@ import { noticeId } from './request-notices.ts'
 
 /**
  * Alarms to all approvers, including the one who acted: a stop, a recovery, or a single approver who let a person in or into the
- * registry's group. Not counted as prompts.
+ * registry's group, or an emergency. Not counted as prompts.
  */
 export function alarmNotice(approval: Approval, topic: string, event: DecodedEvent): Notice | undefined {
   const words =
-    event.type === 'revocation.declared'
+    emergency(approval, event) ??
+    (event.type === 'revocation.declared'
       ? stopped(event.data)
       : topic === 'registry.v1'
         ? governance(approval, event as DecodedEvent<'registry.v1'>)
-        : undefined
+        : undefined)
   if (words === undefined) return undefined
   return {
     kind: words.kind,
@@ -26,6 +28,46 @@ export function alarmNotice(approval: Approval, topic: string, event: DecodedEve
     url: `${approval.publicUrl}/console`,
   }
 }
+
+/** An emergency from its opening to its end, told to all approvers. A person who did not act then reads its report. */
+function emergency({ projection }: Approval, event: DecodedEvent): Words | undefined {
+  const { requests } = projection.ledger.requests
+  switch (event.type) {
+    case 'request.received':
+      if (!isOfEmergency({ received: event.data }) || event.data.kind !== 'access') return undefined
+      return {
+        kind: 'emergency_opened',
+        subject: `EMERGENCY opened as ${event.data.agent}`,
+        lines: ['It goes round the rules for approval once two people have signed it', `Until ${event.data.not_after}`],
+      }
+    case 'grant.created': {
+      const { statement, assertions } = event.data.grant
+      if (statement.emergency !== true) return undefined
+      const people = assertions.map(({ credential_id: id }) => projection.ledger.registry.passkey(id)?.approver.id)
+      return {
+        kind: 'emergency_granted',
+        subject: `EMERGENCY is live as ${statement.agent}`,
+        lines: [`Signed by ${[...new Set(people)].sort().join(' and ')}`, `Until ${statement.not_after}`],
+      }
+    }
+    case 'grant.completed':
+    case 'grant.expired':
+      return event.data.grant.statement.emergency === true ? over(event.data.grant.request_id) : undefined
+    case 'request.withdrawn':
+      return isOfEmergency(requests.get(event.subject) ?? {}) ? over(event.subject) : undefined
+    default:
+      return undefined
+  }
+}
+
+const over = (requestId: string): Words => ({
+  kind: 'emergency_over',
+  subject: 'EMERGENCY is over',
+  lines: [
+    `Read what was done: bailiwick report emergency ${requestId}`,
+    'Then say so in the console, which shows a banner until then',
+  ],
+})
 
 type Words = Pick<Notice, 'kind' | 'subject' | 'lines'>
 
@@ -49,6 +91,16 @@ function governance(approval: Approval, { type, data }: DecodedEvent<'registry.v
       lines: [
         `In 24 hours a new passkey may be enrolled for ${approver_id} (${name}) without any approver's yes`,
         'If none of you began this: retire the recovery in the console before then, and find out who has the root key',
+      ],
+    }
+  }
+  if ((type === 'rule.registered' || type === 'rule.changed') && (data.value as Rule).emergency !== undefined) {
+    const { id, approvers } = data.value as Rule
+    return {
+      kind: 'emergency_rule_changed',
+      subject: `Emergencies: the rule ${id} is another one`,
+      lines: [
+        `From now on ${approvers.quorum} of the group ${approvers.group} can go round the other rules, up to its ceiling`,
       ],
     }
   }

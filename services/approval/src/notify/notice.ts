@@ -7,6 +7,10 @@ export type NoticeKind =
   | 'recovery_announced'
   | 'recovery_used'
   | 'approver_enrolled_alone'
+  | 'emergency_opened'
+  | 'emergency_granted'
+  | 'emergency_over'
+  | 'emergency_rule_changed'
   | 'digest'
 
 /**

@@ -92,7 +92,7 @@ export class Notifier implements AsyncDisposable {
     if (verdict !== 'counts') return
     const fresh = Date.parse(event.time) >= this.#since
     if (topic === 'approvals.v1') this.#hearRequest(event as DecodedEvent<'approvals.v1'>, fresh)
-    else this.#tell(fresh ? alarmNotice(this.#approval, topic, event) : undefined)
+    this.#tell(fresh ? alarmNotice(this.#approval, topic, event) : undefined)
   }
 
   #hearRequest(event: DecodedEvent<'approvals.v1'>, fresh: boolean): void {

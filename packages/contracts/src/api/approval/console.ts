@@ -1,14 +1,17 @@
 import { z } from 'zod'
 import { policySetSchema, ruleSchema } from '../../entities.ts'
 import {
+  compactJwsSchema,
   continuousSchema,
   lineSchema,
   modeSchema,
   nameSchema,
+  publicJwkSchema,
   requestIdSchema,
   sha256Schema,
   timestampSchema,
 } from '../../primitives.ts'
+import { saltedTextSchema } from '../../requests.ts'
 import { evidenceRoutes } from '../evidence.ts'
 import type { Routes } from '../route.ts'
 import { eventIdParamsSchema } from '../search.ts'
@@ -50,6 +53,24 @@ const helloSchema = z
   })
   .meta({ id: 'hello' })
 
+const emergencyViewSchema = z
+  .object({
+    request_id: z.string(),
+    /** `waiting`: for signatures. `live`: a person may act. `over`: it ended, and nobody has reviewed it. */
+    state: z.enum(['waiting', 'live', 'over']),
+    /** The person who acts. */
+    by: z.string(),
+    by_name: z.string().nullable(),
+    signed_by: z.array(z.string()),
+    grant_id: z.string().nullable(),
+    opened_at: z.string(),
+    /** The end of the grant, or of the time to sign. */
+    until: z.string(),
+    /** Whether the signed-in person may say to have read the report: not the person who acted. */
+    may_review: z.boolean(),
+  })
+  .meta({ id: 'emergency-view' })
+
 const meSchema = z
   .object({
     me: z.object({ id: z.string(), name: z.string(), groups: z.array(z.string()) }),
@@ -65,6 +86,8 @@ const meSchema = z
     /** How many requests wait for anyone. */
     pending_in_all: z.int(),
     recoveries: z.array(recoveryViewSchema),
+    /** Those that wait for signatures, are live, or were not reviewed yet; newest first. */
+    emergencies: z.array(emergencyViewSchema),
   })
   .meta({ id: 'me' })
 
@@ -160,6 +183,13 @@ const withdrawnGrantSchema = z
   .meta({ id: 'withdrawn-grant' })
 
 export const stoppable = ['delegation', 'agent', 'approver', 'tool-server', 'all'] as const
+
+/** What `bailiwick emergency` prints in its address: the ask, signed by the key that it made, and the words for why. */
+const openedEmergencySchema = z.strictObject({
+  request: compactJwsSchema,
+  jwk: publicJwkSchema,
+  purpose: saltedTextSchema,
+})
 
 /** For signed-in people: `/console/api/…`. */
 export const consoleRoutes = {
@@ -313,6 +343,22 @@ export const consoleRoutes = {
       // A step-up has no grant that could be revoked.
       z.object({ status: z.literal('withdrawn'), acknowledged_at: z.string() }),
     ]),
+  },
+  openEmergency: {
+    method: 'POST',
+    path: '/console/api/emergencies',
+    summary: 'Opens an emergency for the signed-in person: two people must still sign it',
+    on: 'http',
+    body: openedEmergencySchema,
+    answer: z.object({ request_id: z.string() }),
+  },
+  reviewEmergency: {
+    method: 'POST',
+    path: '/console/api/emergencies/:id/review',
+    summary: 'Records that a person who did not act read the report of an emergency',
+    on: 'http',
+    params: requestParams,
+    answer: z.object({ status: z.literal('reviewed') }),
   },
   stop: {
     method: 'POST',

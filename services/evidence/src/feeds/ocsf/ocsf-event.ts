@@ -8,6 +8,7 @@ import {
 } from '@bailiwick/contracts'
 import { encodeBase64url } from '@bailiwick/credentials'
 import type { Published } from '../../log/log.ts'
+import { inEmergency } from './emergency.ts'
 import type { Story, YesFacts } from './story.ts'
 import { tellAcknowledged, tellEnrolment, tellRequest, tellRevocation } from './tell-approvals.ts'
 import { tellCandidate, tellDecision, tellDenials, tellOutcome } from './tell-decisions.ts'
@@ -49,7 +50,7 @@ export const ocsfId = (hash: string): string => `evt_${hash}`
 /** The leaf in OCSF 1.9. Pure: the same leaf, story and checkpoint give the same event. */
 export function ocsfEvent(leaf: OcsfLeaf, story: Story, log: OcsfLog, checkpoint: Published): OcsfEvent {
   const { event, index, hash } = leaf
-  const read = isUnread(event) ? tellUnread(event) : tell(event, story)
+  const read = isUnread(event) ? tellUnread(event) : inEmergency(tell(event, story), event, story)
   const told = stated(leaf.isVoid ? withoutEffect(read) : read)
   const { uid, name, category } = ocsfClasses[told.class]
   const caption: string = (ocsfActivities[told.class] as Record<number, string>)[told.activity] ?? 'Other'
@@ -176,6 +177,7 @@ function tell(event: LeafEvent, story: Story): Told {
     case 'request.expired':
     case 'request.cancelled':
     case 'request.withdrawn':
+    case 'request.reviewed':
       return tellRequest(event, story)
     case 'enrolment.offered':
       return tellEnrolment(event)

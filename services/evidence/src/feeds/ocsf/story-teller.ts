@@ -130,6 +130,7 @@ export class StoryTeller {
       task: grant.authority.task,
       mode: grant.mode,
       rule: grant.statement.rule.id,
+      ...(grant.statement.emergency === undefined ? {} : { emergency: true as const }),
       authority: grant.authority,
       notBefore: grant.not_before,
       notAfter: grant.not_after,

@@ -12,6 +12,8 @@ export interface GrantFacts {
   task: string
   mode: string
   rule: string
+  /** Two people opened an emergency. */
+  emergency?: true
   authority: object
   notBefore: string
   notAfter: string

@@ -21,6 +21,7 @@ const words = {
   'request.expired': ['Expired', 'No approver answered in time'],
   'request.cancelled': ['Cancelled', 'The agent took back what it asked'],
   'request.withdrawn': ['Withdrawn', 'A person withdrew what was approved'],
+  'request.reviewed': ['Reviewed', 'A person read the report of the emergency'],
 } as const
 
 /** Requests to humans, and their answers. A change of the registry is about entities, every other request about an agent. */
@@ -75,7 +76,8 @@ const activityOf = (type: RequestEvent['type']) =>
 
 function statusOf(type: RequestEvent['type']) {
   if (type === 'request.received' || type === 'request.endorsed') return undefined
-  return type === 'request.approved' || type === 'request.withdrawn' ? success : failure(type.slice('request.'.length))
+  const isDone = type === 'request.approved' || type === 'request.withdrawn' || type === 'request.reviewed'
+  return isDone ? success : failure(type.slice('request.'.length))
 }
 
 /** The authority to which the approvers narrowed the request. */

@@ -1,0 +1,66 @@
+import { describe, parseAuthority } from '@bailiwick/authority'
+import { ServiceError } from '@bailiwick/errors'
+import { paths, readInstallation } from '@bailiwick/installation'
+import { type EmergencyReport, emergencyReports, logSource } from '@bailiwick/verify'
+import type { Command } from 'commander'
+import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { lenienceLines } from '../lenience.ts'
+import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+
+interface Options extends DataOption, JsonOption {
+  log?: string
+}
+
+/** `report emergency` */
+export function reportEmergencyCommand(report: Command, io: Io, done: (code: ExitCode) => void): void {
+  const command = report
+    .command('emergency')
+    .summary('what was done in an emergency: who signed, every action, how it ended')
+    .description(
+      'Tells of one emergency, by the id of its request or grant, or of all of them, from the log alone. Every entry and ' +
+        'every signature is verified first. 1 when the people who signed cannot be verified, or when nobody has reviewed it.',
+    )
+    .argument('[id]')
+    .option('--log <dir or url>', "the log's folder or address (default: the data directory's)")
+  withJson(withData(command, io)).action(async (id: string | undefined, options: Options) =>
+    done(await reportEmergency(id, options, io)),
+  )
+}
+
+async function reportEmergency(id: string | undefined, options: Options, io: Io): Promise<ExitCode> {
+  const { trust } = readInstallation(options.data)
+  const source = logSource(options.log ?? paths(options.data).log)
+  const told = await emergencyReports({ source, trust, id })
+  if (!told.ok) {
+    io.err(`${source.name}: NOT what its key commits to (${told.path}: ${told.reason}): bailiwick verify tells more`)
+    return exitCodes.fault
+  }
+  const { reports } = told
+  if (id !== undefined && reports.length === 0)
+    throw new ServiceError('access_request_unknown', `the log has no emergency ${id}`)
+  if (options.json) io.out(JSON.stringify(reports))
+  else for (const each of reports) for (const line of linesOf(each)) io.out(line)
+  if (!options.json && reports.length === 0) io.out('There was no emergency.')
+  for (const line of lenienceLines(trust)) io.err(line)
+  return reports.every(isInOrder) ? exitCodes.ok : exitCodes.fault
+}
+
+const isInOrder = ({ grant_id, problem, reviewed_by }: EmergencyReport) =>
+  problem === undefined && (grant_id === undefined || reviewed_by !== undefined)
+
+function* linesOf(report: EmergencyReport): Generator<string> {
+  const { request_id, grant_id, by, agent, opened_at, until, state, ended, signed_by, problem, reviewed_by } = report
+  yield `Emergency ${request_id}${grant_id === undefined ? '' : `, ${grant_id}`}`
+  yield `  opened ${opened_at} by ${by}, as ${agent}`
+  yield problem === undefined
+    ? `  signed by ${signed_by.join(' and ') || 'nobody'}`
+    : `  SIGNATURES NOT VERIFIED (${problem})`
+  if (until === undefined) yield `  never granted: ${state}`
+  else yield `  until ${until}${ended === undefined ? ', not ended yet' : `; ${ended.how} at ${ended.at}`}`
+  const parsed = parseAuthority(report.authority)
+  if (parsed.ok) for (const line of describe(parsed.authority)) yield `  ${line}`
+  yield `  ${report.credentials} credentials, ${report.actions.length} actions decided`
+  for (const { at, name, resource, decision, outcome } of report.actions)
+    yield `    ${at}  ${name} on ${resource}: ${decision}${outcome === undefined ? '' : `, ${outcome}`}`
+  if (grant_id !== undefined) yield `  ${reviewed_by === undefined ? 'NOT REVIEWED' : `reviewed by ${reviewed_by}`}`
+}

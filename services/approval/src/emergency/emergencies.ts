@@ -1,0 +1,78 @@
+import { grantIdOf } from '@bailiwick/approval-statement'
+import { type Approver, agentIdOf } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import { isOfEmergency, type RequestRecord } from '@bailiwick/projection'
+import { statusOf } from '../asks/task.ts'
+import { signersOf } from '../console/words.ts'
+import type { Approval } from '../context.ts'
+import { type AccessAsk, inTurn, requestNamed } from '../requests.ts'
+
+/** What every signed-in person is told of emergencies: those that wait, live, or were not reviewed yet. Newest first. */
+export function emergencies(approval: Approval, me: Approver) {
+  const { registry } = approval.projection.ledger
+  return allEmergencies(approval)
+    .map(({ record, ask, state }) => {
+      const by = operatorOf(approval, ask)
+      const statement = record.approved?.statement
+      return {
+        request_id: record.id,
+        state,
+        by,
+        by_name: registry.get('approver', by)?.name ?? null,
+        signed_by: signersOf(approval, record),
+        grant_id: record.approved === undefined ? null : grantIdOf(record.approved.statement_hash),
+        opened_at: ask.not_before,
+        until: statement?.kind === 'approval' ? statement.not_after : ask.expires_at,
+        may_review: state === 'over' && by !== me.id,
+      }
+    })
+    .sort((a, b) => (a.opened_at < b.opened_at ? 1 : -1))
+}
+
+export function allEmergencies(approval: Approval) {
+  const { requests } = approval.projection.ledger.requests
+  return [...requests.values()].flatMap((record) => {
+    if (!isOfEmergency(record)) return []
+    const state = stateOf(approval, record)
+    return state === undefined ? [] : [{ record, ask: record.received as AccessAsk, state }]
+  })
+}
+
+/** The person who acts. */
+const operatorOf = ({ projection }: Approval, { agent }: AccessAsk): string =>
+  projection.ledger.registry.get('agent', agentIdOf(agent))?.owner ?? agent
+
+/** undefined: there is nothing that people must know, because it was never approved, or because a person has reviewed it. */
+function stateOf(approval: Approval, record: RequestRecord): 'waiting' | 'live' | 'over' | undefined {
+  if (record.approved === undefined) return statusOf(approval, record) === 'pending' ? 'waiting' : undefined
+  if (record.reviewedBy !== undefined) return undefined
+  return isLive(approval, record) ? 'live' : 'over'
+}
+
+function isLive({ projection, clock }: Approval, { approved, state }: RequestRecord): boolean {
+  const { statement, statement_hash: hash = '' } = approved ?? {}
+  if (state !== 'approved' || statement?.kind !== 'approval') return false
+  if (!(clock.now() < Date.parse(statement.not_after))) return false
+  const { grants, revocations } = projection.ledger
+  const tree = grants.trees.get(grantIdOf(hash))
+  const isOver = tree?.state === 'completed' || revocations.find('grant', grantIdOf(hash)) !== undefined
+  return !isOver && !grants.refused.has(grantIdOf(hash))
+}
+
+/** Records that this person read the report. Resolves when that is durable and counts; again, it changes nothing. */
+export function reviewEmergency(approval: Approval, me: Approver, requestId: string): Promise<void> {
+  return inTurn(approval, requestId, async () => {
+    const record = requestNamed(approval, requestId)
+    if (!isOfEmergency(record) || record.approved === undefined) throw new ServiceError('access_request_unknown')
+    if (record.reviewedBy !== undefined) return
+    if (isLive(approval, record)) throw new ServiceError('emergency_refused', 'it is not over yet')
+    if (operatorOf(approval, record.received as AccessAsk) === me.id)
+      throw new ServiceError('emergency_refused', 'the person who acted does not review it')
+    await approval.producer.publishOne('approvals.v1', {
+      type: 'request.reviewed',
+      subject: requestId,
+      version: record.version + 1,
+      data: { request_id: requestId, by: me.id },
+    })
+  })
+}
