@@ -1,8 +1,8 @@
 import { type Agent, createAgent, type SignedRequest } from '@bailiwick/agent'
 import type { EntityType } from '@bailiwick/contracts'
 import { generateKey, type SigningKey } from '@bailiwick/credentials'
-import type { Clock } from '@bailiwick/kit'
 import { sample } from '@bailiwick/standalone/sample'
+import type { SystemOptions } from '@bailiwick/testkit'
 import { Person, type Shown } from './person.ts'
 import { Scene } from './scene.ts'
 
@@ -47,11 +47,11 @@ export const emergencyRule = (over: object = {}): Change => ({
   },
 })
 
-export const emergencyIdentity = (owner: string): Change => ({
+export const emergencyIdentity = (owner: string, name = owner): Change => ({
   type: 'agent',
-  id: emergencyId(owner),
+  id: emergencyId(name),
   value: {
-    id: emergencyId(owner),
+    id: emergencyId(name),
     name: `Emergency of ${owner}`,
     owner,
     attestor: { kind: 'emergency' },
@@ -80,7 +80,7 @@ export class Emergency implements AsyncDisposable {
     this.carl = people.carl
   }
 
-  static async open(options: { clock?: Clock } = {}): Promise<Emergency> {
+  static async open(options: Pick<SystemOptions, 'clock' | 'onFatal'> = {}): Promise<Emergency> {
     const scene = await Scene.bare({ singleOperator: false, ...options })
     const [owner, anna, carl] = [new Person(scene.system), new Person(scene.system), new Person(scene.system)]
     const made = new Emergency(scene, { owner, anna, carl })

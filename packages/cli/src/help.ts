@@ -15,6 +15,7 @@ export const roles: readonly (readonly [heading: string, commands: readonly stri
       'agents',
       'keys',
       'revoke',
+      'emergency',
       'erase',
       'recover',
       'backup',
@@ -88,6 +89,9 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   'keys revoke': ['Xk3'],
   backup: ['/backup/bailiwick-2026-11-29'],
   restore: ['/backup/bailiwick-2026-11-29 --data /srv/bailiwick'],
+  emergency: [
+    '--identity spiffe://acme.example/emergency/olga --authority repair.json --reason "The ledger is wrong" --key emergency.json',
+  ],
   revoke: [
     'grant grt_OeurkGxFPAd --reason incident',
     'agent spiffe://bailiwick.local/agent/reconciler --reason incident --dry-run',
@@ -95,7 +99,7 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   'agents join-token': ['spiffe://bailiwick.local/agent/reconciler --instance i2'],
   trace: ['dec_01M8JA9JJDSGVD6K2M0G3HAY14'],
   events: ['--type decision.denied', '--agent spiffe://bailiwick.local/agent/reconciler'],
-  report: ['--from 2026-10-01 --to 2026-10-31 --html'],
+  report: ['--from 2026-10-01 --to 2026-10-31 --html', 'emergency'],
   prove: ['dec_01M8JA9JJDSGVD6K2M0G3HAY14'],
   erase: ['req_nVGS96kafLfxIKyvmc6pzCDwCaD8Zf0Qb6Y7E9Tlnms --reason personal_data'],
   audit: ['', '--log evidence/log --trust trust.json'],

@@ -25,7 +25,10 @@ const mayHappen: Partial<Record<RequestStateName, Partial<Record<Type, RequestSt
     'request.endorsed': 'approved',
     'request.cancelled': 'cancelled',
     'request.withdrawn': 'withdrawn',
+    'request.reviewed': 'approved',
   },
+  cancelled: { 'request.reviewed': 'cancelled' },
+  withdrawn: { 'request.reviewed': 'withdrawn' },
 }
 const pathTo: Record<RequestStateName, Type[]> = {
   absent: [],
@@ -33,9 +36,12 @@ const pathTo: Record<RequestStateName, Type[]> = {
   approved: ['request.received', 'request.approved'],
   denied: ['request.received', 'request.denied'],
   expired: ['request.received', 'request.expired'],
-  cancelled: ['request.received', 'request.cancelled'],
-  withdrawn: ['request.received', 'request.withdrawn'],
+  cancelled: ['request.received', 'request.approved', 'request.cancelled'],
+  withdrawn: ['request.received', 'request.approved', 'request.withdrawn'],
 }
+
+/** Only an emergency can be reviewed, so all of these are. */
+const emergency = { attestation: { kind: 'emergency' as const, attested_at: at(0) } }
 
 const event = (type: Type, version: number, more: Parameters<typeof anEvent<'approvals.v1', Type>>[2] = {}) =>
   anEvent('approvals.v1', type, {
@@ -44,6 +50,7 @@ const event = (type: Type, version: number, more: Parameters<typeof anEvent<'app
     ...more,
     data: {
       request_id: id,
+      ...(type === 'request.received' ? emergency : {}),
       ...(type === 'request.received' && version > 1 ? { reopened: 'policy_changed' } : {}),
       ...more.data,
     },
@@ -57,6 +64,23 @@ function inState(name: RequestStateName, base = false): RequestState {
   return state
 }
 const stateOf = (requests: RequestState) => requests.requests.get(id)?.state ?? 'absent'
+
+it('reviews an emergency that was approved, once, and nothing else', () => {
+  const ordinary = new RequestState({ base: false })
+  ordinary.apply(event('request.received', 1, { data: { attestation: { kind: 'join_token', attested_at: at(0) } } }))
+  ordinary.apply(event('request.approved', 2))
+  expect(ordinary.apply(event('request.reviewed', 3))).toBe('void')
+  const unapproved = inState('pending')
+  unapproved.apply(event('request.withdrawn', 2))
+  expect(unapproved.apply(event('request.reviewed', 3))).toBe('void')
+  const approved = inState('approved')
+  approved.forgetClosedBefore(Number.POSITIVE_INFINITY)
+  expect(approved.apply(event('request.reviewed', 3, { data: { by: 'carl' } }))).toBe('counts')
+  expect(approved.requests.get(id)?.reviewedBy).toBe('carl')
+  expect(approved.apply(event('request.reviewed', 4))).toBe('void')
+  approved.forgetClosedBefore(Number.POSITIVE_INFINITY)
+  expect(approved.requests.size).toBe(0)
+})
 
 describe.each([[false], [true]])('with base %s', (base) => {
   it.each(states.flatMap((from) => types.map((type) => [from, type] as const)))('%s × %s', (from, type) => {

@@ -103,6 +103,8 @@ ERRORS: dict[str, ErrorKind] = {
     "approval_quorum_missing": ErrorKind(403, False, "Fewer people approved than the rule asks for"),
     "approver_is_owner": ErrorKind(403, False, "The owner of the agent may not approve it here"),
     "approver_group_changed": ErrorKind(409, False, "The group of approvers changed since the statement was shown"),
+    "emergency_at_console": ErrorKind(403, False, "An emergency is opened by a person who is signed in to the console"),
+    "emergency_refused": ErrorKind(403, False, "The emergency is not one that its rule allows"),
     "request_not_inspectable": ErrorKind(422, False, "The request says something that the console cannot explain, so it cannot be signed"),
     "approval_not_narrower": ErrorKind(422, False, "The approval asks for more than the request"),
     "assertion_invalid": ErrorKind(403, False, "The passkey assertion does not verify over the statement"),

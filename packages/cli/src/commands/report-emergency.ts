@@ -2,32 +2,16 @@ import { describe, parseAuthority } from '@bailiwick/authority'
 import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
 import { type EmergencyReport, emergencyReports, logSource } from '@bailiwick/verify'
-import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
-import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import type { DataOption, JsonOption } from '../options.ts'
 
 interface Options extends DataOption, JsonOption {
   log?: string
 }
 
-/** `report emergency` */
-export function reportEmergencyCommand(report: Command, io: Io, done: (code: ExitCode) => void): void {
-  const command = report
-    .command('emergency')
-    .summary('what was done in an emergency: who signed, every action, how it ended')
-    .description(
-      'Tells of one emergency, by the id of its request or grant, or of all of them, from the log alone. Every entry and ' +
-        'every signature is verified first. 1 when the people who signed cannot be verified, or when nobody has reviewed it.',
-    )
-    .argument('[id]')
-    .option('--log <dir or url>', "the log's folder or address (default: the data directory's)")
-  withJson(withData(command, io)).action(async (id: string | undefined, options: Options) =>
-    done(await reportEmergency(id, options, io)),
-  )
-}
-
-async function reportEmergency(id: string | undefined, options: Options, io: Io): Promise<ExitCode> {
+/** `report emergency`: from the log alone, whose entries and signatures are verified first. */
+export async function reportEmergency(id: string | undefined, options: Options, io: Io): Promise<ExitCode> {
   const { trust } = readInstallation(options.data)
   const source = logSource(options.log ?? paths(options.data).log)
   const told = await emergencyReports({ source, trust, id })

@@ -2,12 +2,12 @@ import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
 import { printable } from '@bailiwick/kit'
 import { htmlReport, logSource, type Measure, type ReportHead, reportOf, type Spent } from '@bailiwick/verify'
-import type { Command } from 'commander'
+import { Argument, type Command } from 'commander'
 import { z } from 'zod'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
-import { reportEmergencyCommand } from './report-emergency.ts'
+import { reportEmergency } from './report-emergency.ts'
 
 interface ReportCommand extends DataOption, JsonOption {
   from?: string
@@ -28,12 +28,21 @@ export function reportCommand(program: Command, io: Io, done: (code: ExitCode) =
         'standing access, lives of credentials, revocations, outcomes that are missing, gaps; each beside the items of ' +
         'docs/audit/controls.md that it serves. The log is verified first. 1 when a number is not as it should be.',
     )
+    .addArgument(
+      new Argument(
+        '[what]',
+        '`emergency`: instead, who signed an emergency, what was done, and how it ended; 1 until it is reviewed',
+      ).choices(['emergency']),
+    )
+    .argument('[id]', 'the request or grant of one emergency (default: all of them)')
     .option('--from <time>', 'begin of the period: RFC 3339, or a date in UTC (default: 30 days before its end)')
     .option('--to <time>', 'end of the period, or its last day (default: now)')
     .option('--log <dir or url>', "the log's folder or address (default: the data directory's)")
     .option('--html', 'one self-contained page on standard output')
-  withJson(withData(command, io)).action(async (options: ReportCommand) => done(await report(options, io)))
-  reportEmergencyCommand(command, io, done)
+  withJson(withData(command, io)).action(
+    async (what: string | undefined, id: string | undefined, options: ReportCommand) =>
+      done(await (what === undefined ? report(options, io) : reportEmergency(id, options, io))),
+  )
 }
 
 async function report(options: ReportCommand, io: Io): Promise<ExitCode> {

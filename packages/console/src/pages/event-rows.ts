@@ -58,6 +58,18 @@ export const eventRows: Readonly<Record<string, EventRow>> = {
       }
     ]
   },
+  "request.reviewed": {
+    "words": "Emergency reviewed",
+    "tone": "plain",
+    "gist": [
+      {
+        "of": [
+          "/by"
+        ],
+        "after": "by"
+      }
+    ]
+  },
   "enrolment.offered": {
     "words": "Enrolment offered",
     "tone": "plain"

@@ -1,6 +1,6 @@
 import { countsCost, toolServerOf } from '@bailiwick/approval-statement'
 import { type Authority, type Permission, parseAuthority, secondsUnit } from '@bailiwick/authority'
-import type { ToolServer } from '@bailiwick/contracts'
+import type { Agent, Rule, ToolServer } from '@bailiwick/contracts'
 import type { RegistryState } from '@bailiwick/projection'
 import { unexplained } from '../answers/inspect.ts'
 import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
@@ -58,8 +58,8 @@ function accessReasons(registry: RegistryState, ask: AccessAsk): Reason[] {
 
 const opensEmergencies = ({ entities }: RegistryAsk): boolean =>
   entities.some((entity) => {
-    if (entity.type === 'rule') return entity.value?.emergency !== undefined
-    return entity.type === 'agent' && entity.value?.attestor.kind === 'emergency'
+    if (entity.type === 'rule') return (entity.value as Rule | undefined)?.emergency !== undefined
+    return entity.type === 'agent' && (entity.value as Agent | undefined)?.attestor.kind === 'emergency'
   })
 
 /** Rules and policies see a tool by its labels: removing a label makes the tool look harmless. */

@@ -19,7 +19,7 @@ export function emergencies(approval: Approval, me: Approver) {
         state,
         by,
         by_name: registry.get('approver', by)?.name ?? null,
-        signed_by: signersOf(approval, record),
+        signed_by: signedBy(approval, record),
         grant_id: record.approved === undefined ? null : grantIdOf(record.approved.statement_hash),
         opened_at: ask.not_before,
         until: statement?.kind === 'approval' ? statement.not_after : ask.expires_at,
@@ -36,6 +36,16 @@ export function allEmergencies(approval: Approval) {
     const state = stateOf(approval, record)
     return state === undefined ? [] : [{ record, ask: record.received as AccessAsk, state }]
   })
+}
+
+/** The people who signed so far, or those who approved it, sorted. */
+function signedBy(approval: Approval, record: RequestRecord): string[] {
+  if (record.approved === undefined) return signersOf(approval, record)
+  const { registry } = approval.projection.ledger
+  const people = record.approved.assertions.map(
+    ({ credential_id: id }) => registry.passkey(id)?.approver.id ?? 'unknown',
+  )
+  return [...new Set(people)].sort()
 }
 
 /** The person who acts. */

@@ -1,4 +1,4 @@
-import { beyondEmergency, emergencyInstance, type Item } from '@bailiwick/approval-statement'
+import { beyondEmergency, emergencyInstance } from '@bailiwick/approval-statement'
 import type { Agent, Approver, Attestation, PublicJwk } from '@bailiwick/contracts'
 import { thumbprint } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
