@@ -104,7 +104,7 @@ it('two people stop an agent and repair its work while no rule lets them approve
   expect(await called(operator, grantId)).not.toBe('ok')
 })
 
-it('everybody is told while it lives, and until a person who did not act has reviewed it (V3)', async () => {
+it('the console shows it to every person while it lives, and until a person who did not act has reviewed it (V3)', async () => {
   const { scene, anna, owner, carl } = world
   const listed = async (person: Person) =>
     ((await person.send('GET', '/console/api/me')).body as unknown as { emergencies: Record<string, unknown>[] })
@@ -126,7 +126,7 @@ it('everybody is told while it lives, and until a person who did not act has rev
   expect((await carl.post(`emergencies/${requestId}/review`)).body).toEqual({ status: 'reviewed' })
   expect((await carl.post(`emergencies/${requestId}/review`)).body).toEqual({ status: 'reviewed' })
   expect(await named(anna)).toBeUndefined()
-  // A request that was no emergency cannot be reviewed away, whoever says so.
+  // A request that was no emergency cannot be reviewed.
   const [other] = [...scene.ledger.requests.requests.values()].filter(({ received }) => received?.kind === 'registry')
   const data = { request_id: other?.id, by: 'carl' }
   const version = (other?.version ?? 0) + 1
@@ -222,7 +222,7 @@ it('a stolen issuer cannot grant an emergency that one person signed: decision p
   expect(await called(operator, grant.id)).not.toBe('ok')
 })
 
-it('no program opens one: an agent, a stranger and a colleague are refused, and disturb nobody (V11)', async () => {
+it('no program opens one: an agent, a stranger and a colleague are refused, and no request waits (V11)', async () => {
   const { scene, anna, carl } = world
   const waiting = async () =>
     [...scene.ledger.requests.requests.values()].filter(({ state }) => state === 'pending').length
@@ -251,7 +251,7 @@ it('no program opens one: an agent, a stranger and a colleague are refused, and 
   expect((await anna.post('emergencies', wrong, { origin: 'https://evil.example' })).status).toBe(403)
   await scene.readToEnds()
   expect(await waiting()).toBe(before)
-  // A key for which nobody opened anything is no client at the token endpoint.
+  // A key for which no emergency was opened is no client at the token endpoint.
   await expect(operator.agent.credential({ requestId: `req_${'A'.repeat(43)}` })).rejects.toMatchObject({
     code: 'caller_unauthenticated',
   })

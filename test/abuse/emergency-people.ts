@@ -60,7 +60,7 @@ export const emergencyIdentity = (owner: string, name = owner): Change => ({
   },
 })
 
-/** Somebody at a keyboard with a key that was made a moment ago. */
+/** A person at a keyboard with a key that was made a moment ago. */
 export interface Operator extends Pick<Agent, 'signRequest'> {
   agent: Agent
   key: SigningKey<'agent'>

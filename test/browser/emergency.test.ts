@@ -56,7 +56,7 @@ describe.skipIf(noBrowser)('an emergency, in Chromium', () => {
     await page.waitForURL(/\/console\/requests\/req_/)
     const id = page.url().split('/').at(-1) ?? ''
     const banner = ({ page: at }: Person, state: string) => at.locator(`[data-emergency="${state}"]`)
-    await banner(bob, 'waiting').waitFor() // nobody pressed anything at his desk
+    await banner(bob, 'waiting').waitFor() // without a reload
     await desk.olivia.press('Approve as asked…')
     await page.getByText('You let a person act where the rules for approval would say no.').waitFor()
     expect(await seriousFindings(desk.olivia)).toEqual([])

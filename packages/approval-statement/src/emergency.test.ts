@@ -80,7 +80,7 @@ const refusal = async (over: Over) => {
   return told.ok ? 'granted' : told.code
 }
 
-it('takes two people of the group, one of them the person who acts, whatever the rule says (V3, V10)', async () => {
+it('takes two people of the group, one of them the person who acts, even if the rule asks for fewer (V3, V10)', async () => {
   expect(await verify()).toEqual({ ok: true, approverIds: ['anna', 'ben'] })
   const one = glass({ approvers: { group: 'break_glass', quorum: 1 } })
   for (const [by, code] of [
@@ -94,7 +94,7 @@ it('takes two people of the group, one of them the person who acts, whatever the
   expect(await refusal({ singleOperator: true })).toBe('emergency_refused')
 })
 
-it('lasts 15 minutes from its rendering, whatever the rule says (V3)', async () => {
+it('lasts 15 minutes from its rendering, even if the rule allows more (V3)', async () => {
   const day = glass({ max_window_seconds: 8 * 3600 })
   const until = (ms: number) => ({ not_after: iso(now + ms) })
   expect(await refusal({ rules: [day], facts: until(longestEmergencyMs) })).toBe('granted')

@@ -10,7 +10,7 @@ import type { ApprovalTrust } from './verify-signers.ts'
  */
 export const longestEmergencyMs = 15 * 60 * 1000
 
-/** An emergency takes two people, whatever its rule says. */
+/** An emergency takes two people. A rule can ask for more. */
 const fewestPeople = 2
 
 /** Whether this is the emergency identity of a person. The registry alone says so: neither a request nor a statement can. */
@@ -63,7 +63,7 @@ export function beyondEmergency(
   return narrowing.narrower ? undefined : no(`${narrowing.path}: beyond the ceiling of rule ${rule.id}`)
 }
 
-/** At least two people of the group, and the person who acts is one of them: nobody opens an emergency in the name of another. */
+/** At least two people of the group, and the person who acts is one of them: two others cannot open an emergency in that person's name. */
 export function signersOfEmergencyProblem(
   { owner }: Pick<Agent, 'owner'>,
   { approvers: { quorum } }: Rule,

@@ -37,7 +37,7 @@ function* linesOf(report: EmergencyReport): Generator<string> {
   yield `Emergency ${request_id}${grant_id === undefined ? '' : `, ${grant_id}`}`
   yield `  opened ${opened_at} by ${by}, as ${agent}`
   yield problem === undefined
-    ? `  signed by ${signed_by.join(' and ') || 'nobody'}`
+    ? `  signed by ${signed_by.join(' and ') || 'no person'}`
     : `  SIGNATURES NOT VERIFIED (${problem})`
   if (until === undefined) yield `  never granted: ${state}`
   else yield `  until ${until}${ended === undefined ? ', not ended yet' : `; ${ended.how} at ${ended.at}`}`

@@ -57,8 +57,8 @@ export function EmergencyPage({ me }: { me: Me }) {
     <section className="card">
       <Ceremony title="Open an emergency" action="Open it, and tell everyone" onSubmit={open}>
         <p>
-          An emergency goes round the rules for approval. All approvers are told now. On the next page you sign what it
-          allows, and then a second person signs the same.
+          An emergency goes round the rules for approval. Bailiwick notifies all approvers now. On the next page you
+          sign what it allows, and then a second person signs the same.
         </p>
         <Facts
           rows={[

@@ -150,7 +150,7 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
     ],
     'request.cancelled': [['somebody who is no agent', '/data/by', 'finance-fiona']],
     'request.withdrawn': [['a name with a blank', '/data/by', 'Fiona Finance']],
-    'request.reviewed': [['nobody who read it', '/data/by']],
+    'request.reviewed': [['no reader', '/data/by']],
     'revocation.requested': [
       ['a grant, which is withdrawn', '/data/kind', 'grant'],
       ['nobody who asked', '/data/by'],

@@ -44,7 +44,7 @@ const basis = ['registry.v1', 'approvals.v1', 'grants.v1', 'revocations.v1'] as 
 
 /**
  * What was done in emergencies, from the log alone: every entry is verified, every event's signature leads to the trust anchor, and only
- * events that count are told. `id`: one of them, by its request or its grant; absent: all, the oldest first. Throws as `verifyLog` does.
+ * events that count are reported. `id`: one of them, by its request or its grant; absent: all, the oldest first. Throws as `verifyLog` does.
  */
 export async function emergencyReports({
   source,

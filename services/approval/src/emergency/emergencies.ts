@@ -7,7 +7,7 @@ import { signersOf } from '../console/words.ts'
 import type { Approval } from '../context.ts'
 import { type AccessAsk, inTurn, requestNamed } from '../requests.ts'
 
-/** What every signed-in person is told of emergencies: those that wait, live, or were not reviewed yet. Newest first. */
+/** The emergencies that every signed-in person sees: those that wait, live, or were not reviewed yet. Newest first. */
 export function emergencies(approval: Approval, me: Approver) {
   const { registry } = approval.projection.ledger
   return allEmergencies(approval)

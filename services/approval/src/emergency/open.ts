@@ -7,7 +7,7 @@ import type { Approval } from '../context.ts'
 
 /**
  * The key that an emergency is opened for. Only the person whose identity it is can open one, signed in with a passkey: an agent, and a
- * stranger who knows the identity's name, get `emergency_at_console` and disturb nobody.
+ * stranger who knows the identity's name, get `emergency_at_console` and no approver is notified.
  */
 export function openersKey(agent: Agent, instance: string, emergency: Submission['emergency']): PublicJwk {
   if (emergency === undefined || emergency.by.id !== agent.owner) throw new ServiceError('emergency_at_console')

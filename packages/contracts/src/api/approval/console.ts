@@ -56,7 +56,7 @@ const helloSchema = z
 const emergencyViewSchema = z
   .object({
     request_id: z.string(),
-    /** `waiting`: for signatures. `live`: a person may act. `over`: it ended, and nobody has reviewed it. */
+    /** `waiting`: for signatures. `live`: a person may act. `over`: it ended and was not reviewed. */
     state: z.enum(['waiting', 'live', 'over']),
     /** The person who acts. */
     by: z.string(),

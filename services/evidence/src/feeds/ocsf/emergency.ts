@@ -4,7 +4,7 @@ import type { LeafEvent, Severity, Told } from './told.ts'
 
 const high: Severity = 4
 
-/** Whatever is asked, granted or done in an emergency is of high severity, and so is a change of who may open one. */
+/** Each event of an emergency is of high severity, and so is a change of the people who may open one. */
 export function inEmergency(told: Told, event: LeafEvent, story: Story): Told {
   if (opensEmergencies(event)) return { ...told, severity: high }
   if (!isOfEmergency(event, story)) return told
