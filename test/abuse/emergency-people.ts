@@ -100,7 +100,7 @@ export class Emergency implements AsyncDisposable {
       await person('owner', owner, [sample.group, 'break_glass']),
       await person('anna', anna, [sample.group, 'break_glass']),
     )
-    await made.change(both, emergencyRule(), ...['owner', 'anna', 'carl'].map(emergencyIdentity))
+    await made.change(both, emergencyRule(), ...['owner', 'anna', 'carl'].map((name) => emergencyIdentity(name)))
     // The people who would approve what agents ask are on holiday.
     const tasks = scene.ledger.registry.get('rule', 'tasks')
     const approvers = { group: 'on_holiday', quorum: 1 }

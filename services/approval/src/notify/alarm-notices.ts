@@ -31,7 +31,6 @@ export function alarmNotice(approval: Approval, topic: string, event: DecodedEve
 
 /** An emergency from its opening to its end, told to all approvers. A person who did not act then reads its report. */
 function emergency({ projection }: Approval, event: DecodedEvent): Words | undefined {
-  const { requests } = projection.ledger.requests
   switch (event.type) {
     case 'request.received':
       if (!isOfEmergency({ received: event.data }) || event.data.kind !== 'access') return undefined
@@ -54,7 +53,9 @@ function emergency({ projection }: Approval, event: DecodedEvent): Words | undef
     case 'grant.expired':
       return event.data.grant.statement.emergency === true ? over(event.data.grant.request_id) : undefined
     case 'request.withdrawn':
-      return isOfEmergency(requests.get(event.subject) ?? {}) ? over(event.subject) : undefined
+      return isOfEmergency(projection.ledger.requests.requests.get(event.subject) ?? {})
+        ? over(event.subject)
+        : undefined
     default:
       return undefined
   }
