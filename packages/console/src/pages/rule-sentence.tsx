@@ -4,10 +4,11 @@ import { Visible } from '../ui/visible.tsx'
 export const isOfRegistry = ({ id }: Pick<Rule, 'id'>): boolean => id === 'registry'
 
 /** A rule in words, without its limits. */
-export function RuleSentence({ rule }: { rule: Pick<Rule, 'id' | 'match' | 'approvers'> }) {
+export function RuleSentence({ rule }: { rule: Pick<Rule, 'id' | 'match' | 'approvers' | 'emergency'> }) {
   const { approvers, match } = rule
   return (
     <p className="sentence">
+      {rule.emergency === undefined ? null : 'In an emergency: '}
       {isOfRegistry(rule) ? 'Changes of the registry' : <Matches match={match} />}{' '}
       {approvers.quorum === 1 ? 'take one approver' : `take ${approvers.quorum} different approvers`} of{' '}
       <strong>

@@ -118,6 +118,12 @@ function RuleCard({ rule }: { rule: Rule }) {
           {modeWords.continuous}: {freshWords(rule.continuous)}
         </p>
       )}
+      {rule.emergency === undefined ? null : (
+        <p className="note bad">
+          <strong>For emergencies alone.</strong> Two people can go round every other rule with it, up to its ceiling of{' '}
+          {rule.emergency.permissions.length} {rule.emergency.permissions.length === 1 ? 'permission' : 'permissions'}.
+        </p>
+      )}
       {members.length < approvers.quorum ? (
         <p className="note warn">
           It takes {approvers.quorum} and there {members.length === 1 ? 'is' : 'are'} {members.length}: no request that
