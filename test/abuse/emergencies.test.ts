@@ -156,6 +156,7 @@ it('the command makes a key and an address, and its report says who signed, what
   await world.signs(anna, requestId)
   const { grantId = '' } = await world.signs(owner, requestId)
   const operator = world.operator('anna', readKeyFile(folder, 'emergency', 'agent'))
+  expect(await operator.agent.grantState({ grantId })).toBe('live') // as `agent run` asks
   expect(await called(operator, grantId)).toBe('ok')
   expect(await called(operator, grantId, 'delete')).toBe('action_not_granted')
   await operator.agent.complete({ grantId })

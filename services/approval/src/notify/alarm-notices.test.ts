@@ -40,3 +40,34 @@ it.each(['approver.registered', 'approver.changed'] as const)('says nothing of w
   expect(alarmNotice(approvalOf(true), 'registry.v1', changed(type, ['olga']))).toBeUndefined()
   expect(alarmNotice(approvalOf(), 'registry.v1', changed(type, [], 'invitation'))).toBeUndefined()
 })
+
+const ofEmergency = (type: string, data: object) =>
+  ({ id: 'evt_1', type, time: '2026-11-25T10:00:00.000Z', subject: 'req_1', data }) as unknown as DecodedEvent
+
+it('tells all approvers of an emergency: that it was opened, is live, and is over (V3)', () => {
+  const approval = approvalOf()
+  const asked = { kind: 'access', agent: 'spiffe://a/emergency/anna/key', not_after: '2026-11-25T10:15:00.000Z' }
+  const opened = (kind: string) => ofEmergency('request.received', { ...asked, attestation: { kind } })
+  const grant = (emergency: boolean) => ({
+    request_id: 'req_1',
+    statement: { agent: asked.agent, not_after: asked.not_after, ...(emergency ? { emergency } : {}) },
+    assertions: [{ credential_id: 'paul' }, { credential_id: 'anna' }],
+  })
+  const to = ['anna', 'olga', 'paul']
+  expect(alarmNotice(approval, 'approvals.v1', opened('emergency'))).toMatchObject({ kind: 'emergency_opened', to })
+  expect(alarmNotice(approval, 'approvals.v1', opened('join_token'))).toBeUndefined()
+  const told = (type: string, is = true) => alarmNotice(approval, 'grants.v1', ofEmergency(type, { grant: grant(is) }))
+  expect(told('grant.created')).toMatchObject({ kind: 'emergency_granted', to })
+  expect(told('grant.created')?.lines).toContain('Signed by anna and paul')
+  for (const type of ['grant.completed', 'grant.expired'])
+    expect(told(type)).toMatchObject({ kind: 'emergency_over', to })
+  for (const type of ['grant.created', 'grant.completed']) expect(told(type, false)).toBeUndefined()
+})
+
+it('tells all approvers that a rule for emergencies changed (V3)', () => {
+  const value = { id: 'break-glass', approvers: { group: 'break_glass', quorum: 2 } }
+  const rule = (more: object) => ofEmergency('rule.registered', { value: { ...value, ...more } })
+  const told = alarmNotice(approvalOf(), 'registry.v1', rule({ emergency: { permissions: [], budget: {} } }))
+  expect(told).toMatchObject({ kind: 'emergency_rule_changed', to: ['anna', 'olga', 'paul'] })
+  expect(alarmNotice(approvalOf(), 'registry.v1', rule({}))).toBeUndefined()
+})

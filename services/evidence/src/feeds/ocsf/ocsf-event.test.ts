@@ -189,6 +189,27 @@ it('tells the code of a revocation, and of what an operator wrote not even the h
   expect(reasonIn({ salted_sha256: 'A'.repeat(43) })).not.toHaveProperty('reason')
 })
 
+it('tells each event of an emergency, and each change of who may open one, with severity High', () => {
+  const inEmergency = { ...whole, grant: { ...grant, emergency: true as const } }
+  for (const type of ['decision.allowed', 'decision.denied', 'outcome.reported'] as const) {
+    const event = exampleEvent('decisions.v1', type)
+    const told = tellExample('decisions.v1', event, inEmergency)
+    expect(told).toMatchObject({ severity: 'High', bailiwick: { emergency: true } })
+    expect(told.message).toMatch(/^EMERGENCY: /)
+    expect(tellExample('decisions.v1', event, whole).bailiwick).not.toHaveProperty('emergency')
+    expect(tellExample('decisions.v1', event, inEmergency, true).severity).toBe('Informational') // it lost its place
+  }
+  const asked = exampleEvent('approvals.v1', 'request.received')
+  const attestation = { kind: 'emergency', attested_at: '2026-07-01T09:00:00.000Z' }
+  const opened = { ...asked, data: { ...(asked.data as object), attestation } }
+  expect(tellExample('approvals.v1', opened)).toMatchObject({ severity: 'High', bailiwick: { emergency: true } })
+  const rule = exampleEvent('registry.v1', 'rule.changed')
+  const data = rule.data as { value: object }
+  const opening = { ...rule, data: { ...data, value: { ...data.value, emergency: { permissions: [], budget: {} } } } }
+  expect(tellExample('registry.v1', opening).severity).toBe('High')
+  expect(tellExample('registry.v1', rule).severity).not.toBe('High')
+})
+
 it('names no approver whose signature did not hold (V3)', () => {
   const story = { ...whole, grant: { ...grant, approvers: [], problem: 'assertion_invalid' } }
   const told = tellExample('decisions.v1', exampleEvent('decisions.v1', 'decision.allowed'), story)
