@@ -1,4 +1,3 @@
-import { describe, parseAuthority } from '@bailiwick/authority'
 import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
 import { type EmergencyReport, emergencyReports, logSource } from '@bailiwick/verify'
@@ -41,8 +40,7 @@ function* linesOf(report: EmergencyReport): Generator<string> {
     : `  SIGNATURES NOT VERIFIED (${problem})`
   if (until === undefined) yield `  never granted: ${state}`
   else yield `  until ${until}${ended === undefined ? ', not ended yet' : `; ${ended.how} at ${ended.at}`}`
-  const parsed = parseAuthority(report.authority)
-  if (parsed.ok) for (const line of describe(parsed.authority)) yield `  ${line}`
+  for (const line of report.allows) yield `  ${line}`
   yield `  ${report.credentials} credentials, ${report.actions.length} actions decided`
   for (const { at, name, resource, decision, outcome } of report.actions)
     yield `    ${at}  ${name} on ${resource}: ${decision}${outcome === undefined ? '' : `, ${outcome}`}`

@@ -1,4 +1,5 @@
 import { verifyApproval, verifyGrantContent } from '@bailiwick/approval-statement'
+import { describe, parseAuthority } from '@bailiwick/authority'
 import { agentIdOf, type DecodedEvent, type EventData, type Grant, type TopicName } from '@bailiwick/contracts'
 import { KeyRing, type Trust } from '@bailiwick/credentials'
 import { isOfEmergency, judgeByAnchor, Ledger, type RequestRecord } from '@bailiwick/projection'
@@ -35,6 +36,8 @@ export interface EmergencyReport {
   signed_by: readonly string[]
   problem?: string
   authority?: Grant['authority']
+  /** The authority in words. */
+  allows: readonly string[]
   credentials: number
   actions: readonly EmergencyAction[]
   reviewed_by?: string
@@ -94,12 +97,18 @@ export async function emergencyReports({
       state: record.state === 'pending' ? 'waiting' : record.state,
       ...(ended === undefined ? {} : { ended }),
       ...(grant === undefined ? { signed_by: [] } : await signersOf(grant, tree?.createdAt ?? 0, registry, trust)),
+      allows: grant === undefined ? [] : wordsOf(grant),
       credentials: tree?.credentials.size ?? 0,
       actions: grant === undefined ? [] : actions.of(grant.id),
       ...(record.reviewedBy === undefined ? {} : { reviewed_by: record.reviewedBy }),
     }
   })
   return { ok: true, reports: await Promise.all(reports) }
+}
+
+function wordsOf({ authority }: Grant): string[] {
+  const parsed = parseAuthority(authority)
+  return parsed.ok ? describe(parsed.authority) : []
 }
 
 async function signersOf(
