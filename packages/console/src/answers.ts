@@ -40,6 +40,8 @@ export type DenyAnswer = { "status": "denied" }
 
 export type DraftQuestionAnswer = { "request": string }
 
+export type EmergencyView = { "request_id": string; "state": "waiting" | "live" | "over"; "by": string; "by_name": string | null; "signed_by": (string)[]; "grant_id": string | null; "opened_at": string; "until": string; "may_review": boolean }
+
 export type EnrolAnswer = { "me": { "id": string; "name": string; "groups": (string)[] } } | { "request_id": string | null; "diff": (ChangedEntity)[]; "by": string }
 
 export type EntityDiff = { "type": string; "id": string; "verb": "register" | "change" | "retire"; "before": unknown; "after": unknown; "effect"?: string; "text"?: PolicyChange; "manifest"?: ManifestChange }
@@ -78,9 +80,11 @@ export type ManifestChange = { "before": string | null; "after": string; "look_a
 
 export type MatchedRule = { "rule": string | null; "group": string | null; "quorum": number | null; "members": ({ "id": string; "name": string })[]; "why": string | null; "tried": (string)[] }
 
-export type Me = { "me": { "id": string; "name": string; "groups": (string)[] }; "now": string; "installation": string; "single_operator": boolean; "software_approver": boolean; "people": number; "fresh": boolean; "pending": number; "pending_in_all": number; "recoveries": (RecoveryView)[] }
+export type Me = { "me": { "id": string; "name": string; "groups": (string)[] }; "now": string; "installation": string; "single_operator": boolean; "software_approver": boolean; "people": number; "fresh": boolean; "pending": number; "pending_in_all": number; "recoveries": (RecoveryView)[]; "emergencies": (EmergencyView)[] }
 
 export type Narrowed = { "authority"?: Record<string, unknown>; "not_after"?: string; "continuous"?: Continuous; "effect"?: "action" }
+
+export type OpenEmergencyAnswer = { "request_id": string }
 
 export type Part = { "number": number; "of": number }
 
@@ -101,6 +105,8 @@ export type ProposeRegistryChangeAnswer = { "request_id": string | null; "diff":
 export type Prose = { "text": string; "cut": boolean } | { "gone": "erased" | "not_kept" }
 
 export type ProveActionAnswer = { "v": 1; "kind": "bailiwick-bundle"; "about": string; "trust": Record<string, unknown>; "checkpoint": string; "leaves": ({ "index": number; "proof": (string)[]; "event": string })[]; "values"?: ({ "salt": string; "text": string })[] }
+
+export type PublicJwk = { "kty": "EC"; "crv": "P-256"; "x": string; "y": string; "kid"?: string; "alg"?: "ES256"; "use"?: "sig" } | { "kty": "OKP"; "crv": "Ed25519"; "x": string; "kid"?: string; "alg"?: "EdDSA" | "Ed25519"; "use"?: "sig" }
 
 export type ReadAgentAnswer = { "id": string; "agent": AgentRow | null; "may_stop": boolean; "stop": Stop | null }
 
@@ -138,13 +144,15 @@ export type RetirePasskeyAnswer = { "request_id": string | null; "diff": (Change
 
 export type RetireRecoveryAnswer = { "request_id": string | null; "diff": (ChangedEntity)[] }
 
+export type ReviewEmergencyAnswer = { "status": "reviewed" }
+
 export type Risk = { "level": RiskLevel; "score": number; "reasons": ({ "level": RiskLevel; "text": string })[] }
 
 export type RiskLevel = "high" | "medium" | "low"
 
 export type RowLimits = { "permissions": number; "budget": ShownBudget; "max_depth": number; "max_children": number; "not_before": string; "not_after": string }
 
-export type RuleRow = { "id": string; "order": number; "match": { "agents"?: (string)[]; "actions"?: (string)[]; "resources"?: (ResourceScope)[]; "labels"?: (string)[]; "agent_labels"?: (string)[]; "cost_above"?: Record<string, string> }; "approvers": { "group": string; "quorum": number }; "owner_may_approve": boolean; "modes": ("per_action" | "window" | "continuous")[]; "max_window_seconds": number; "narrowing": boolean; "continuous"?: Continuous; "arguments"?: "required" | "digest_only"; "closed_permissions"?: boolean; "listed_delegates"?: boolean; "members": ({ "id": string; "name": string })[] }
+export type RuleRow = { "id": string; "order": number; "match": { "agents"?: (string)[]; "actions"?: (string)[]; "resources"?: (ResourceScope)[]; "labels"?: (string)[]; "agent_labels"?: (string)[]; "cost_above"?: Record<string, string> }; "approvers": { "group": string; "quorum": number }; "owner_may_approve": boolean; "modes": ("per_action" | "window" | "continuous")[]; "max_window_seconds": number; "narrowing": boolean; "continuous"?: Continuous; "arguments"?: "required" | "digest_only"; "closed_permissions"?: boolean; "listed_delegates"?: boolean; "emergency"?: { "permissions": (Record<string, unknown>)[]; "budget": Record<string, unknown> }; "members": ({ "id": string; "name": string })[] }
 
 export type RuleView = { "id": string | null; "group": string | null; "quorum": number; "narrowing": boolean; "continuous": Continuous | null }
 

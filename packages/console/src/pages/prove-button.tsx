@@ -1,6 +1,6 @@
 import { useState } from 'react'
 import { api } from '../api.ts'
-import { problemText } from '../ui/dialog.tsx'
+import { problemText } from '../ui/problem-text.ts'
 import { saveFile } from '../ui/save-file.ts'
 import { useSay } from '../ui/say.tsx'
 
