@@ -232,6 +232,14 @@ describe('the fastify plug-in', () => {
     expect(api.effects).toHaveLength(0)
   })
 
+  it('takes a request without a body for an action without arguments', async () => {
+    await using pdp = await FakePdp.start()
+    await using api = await anApi(pdp)
+    const headers = { authorization: 'DPoP a.b.c', dpop: 'd.e.f' }
+    expect((await fetch(`${api.address}/adjust`, { method: 'POST', headers })).status).toBe(200)
+    expect(api.effects).toEqual([{}])
+  })
+
   it('refuses other media types, which it cannot read', async () => {
     await using pdp = await FakePdp.start()
     await using api = await anApi(pdp)

@@ -16,8 +16,9 @@ export interface BailiwickPepOptions {
   baseUrl: string
   /**
    * Returns the action that a request stands for. It must include everything that the handler will act on, including query and path
-   * parameters. `properties` may be the body as it was parsed: if that is not an object, the request is refused with `request_malformed`.
-   * Throw the same for any other request that is not a valid action. Called twice, before the decision and before the execution.
+   * parameters. `properties` may be the body as it was parsed: if that is not an object, the request is refused with `request_malformed`;
+   * if there is none, the action has no arguments. Throw the same for any other request that is not a valid action. Called twice, before the
+   * decision and before the execution.
    */
   toAction: (request: FastifyRequest) => Omit<Action, 'properties'> & { properties: unknown }
   /** The longest answer, in bytes. If the task limits the bytes of answers, this much is asked for from its budget. */
@@ -80,8 +81,8 @@ export function bailiwickPep(
   }
 }
 
-/** Arguments are an object. A body may also be a list, a text or nothing. */
-function withArguments({ properties, ...action }: ReturnType<BailiwickPepOptions['toAction']>): Action {
+/** Arguments are an object, and a request without a body has none. A body may also be a list, a text or null. */
+function withArguments({ properties = {}, ...action }: ReturnType<BailiwickPepOptions['toAction']>): Action {
   if (typeof properties !== 'object' || properties === null || Array.isArray(properties))
     throw withStatus(new ServiceError('request_malformed', 'the arguments are not an object'))
   return { ...action, properties: properties as Action['properties'] }
