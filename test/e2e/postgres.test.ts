@@ -125,6 +125,30 @@ it('leaves evidence that an auditor finds in order, with the hash of its stateme
   expect(report.findings).toEqual([])
 })
 
+it('states its seconds in the outcome if a budget counts them, and an auditor agrees (V9)', async () => {
+  const { host, data } = at.world.system
+  const [permission] = postgresAuthority().permissions
+  const { grantId } = await at.world.granted(
+    postgresAuthority({
+      permissions: [{ ...permission, cost: { amount: '/cost/amount', currency: '/cost/currency' } }],
+      budget: { calls: 10, cost: { SEC: '3600' } },
+    }),
+  )
+  const counted = await at.listener(grantId)
+  const { out } = await at.psql(counted.url, '-c', 'SELECT session_user')
+  const outcome = await eventually(async () => {
+    const { entries } = await readLog(paths(data).log, host.trust.log.vkey)
+    return outcomesIn(entries).find((each) => each.decision_id === out.replace('bailiwick_', ''))
+  })
+  expect(outcome).toMatchObject({ status: 'succeeded', cost: { currency: 'SEC' } })
+  expect(Number(outcome.cost.amount)).toBeLessThan(60)
+  await expect
+    .poll(async () => (await audit({ logDir: paths(data).log, trustPath: paths(data).trust })).findings, {
+      timeout: 60_000,
+    })
+    .toEqual([])
+})
+
 const sleeping = async () =>
   Number(
     await at.server.query(

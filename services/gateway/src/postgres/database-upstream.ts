@@ -16,8 +16,9 @@ export interface DatabaseUpstreamOptions {
   /** The tool server's name in the registry. */
   server: string
   entry: DatabaseEntry
-  /** How long a connection may last. */
+  /** How long a connection may last, and whether a budget counts it: an outcome states no cost that was not reserved. */
   seconds: number
+  isCounted: boolean
   address: ServerAddress
   keeper: Pick<Keeper, 'lend' | 'closeDoor' | 'cancel' | 'reclaim'>
   clock: Pick<Clock, 'monotonic'>
@@ -42,7 +43,7 @@ export class DatabaseUpstream implements Upstream {
   }
 
   async execute({ action, decisionId, signal, owed }: Permitted): Promise<Executed> {
-    const { entry, seconds, address, keeper, clock, random, logger } = this.#options
+    const { entry, seconds, isCounted, address, keeper, clock, random, logger } = this.#options
     // Before there is a role.
     if (owed.redact.length > 0)
       throw new ServiceError('answer_withheld', 'fields must be hidden, and a database has none')
@@ -93,7 +94,8 @@ export class DatabaseUpstream implements Upstream {
     })
     return {
       ...{ status: 101, headers: [], detailHash: () => messages.hash },
-      used: () => ({ cost: { amount: String(lasted(clock.monotonic() - begun, seconds)), currency: ofSeconds } }),
+      used: () =>
+        isCounted ? { cost: { amount: String(lasted(clock.monotonic() - begun, seconds)), currency: ofSeconds } } : {},
       // A session that its client did not end may have lost its last statements.
       failed: () => (messages.isTerminated ? false : undefined),
       ...flowing(session, messages, over, end),

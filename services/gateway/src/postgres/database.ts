@@ -7,7 +7,7 @@ import { type Called, DecidedEntry, type EntryOptions } from '../decided-entry.t
 import { Shares } from '../mcp/shares.ts'
 import { connectAction, ofSeconds } from './database-action.ts'
 import { type DatabaseEntry, databaseManifest } from './database-entry.ts'
-import { DatabaseUpstream } from './database-upstream.ts'
+import { DatabaseUpstream, type DatabaseUpstreamOptions } from './database-upstream.ts'
 import { Keeper } from './keeper.ts'
 import type { LogIn, ServerAddress } from './log-in.ts'
 
@@ -51,9 +51,9 @@ export class Database extends DecidedEntry<DatabaseEntry, DatabaseOptions> {
     const { clock, random, logger } = this.options
     return this.admit(caller, async ({ relayTo }) => {
       this.#together.checkStreams(all)
-      const seconds = await this.#secondsFor(request, caller)
+      const { seconds, isCounted } = await this.#secondsFor(request, caller)
       const upstream = new DatabaseUpstream({
-        ...{ server, entry, seconds, clock, random, logger },
+        ...{ server, entry, seconds, isCounted, clock, random, logger },
         ...{ address: this.#address, keeper: this.#keeper },
       })
       const over = AbortSignal.any([gone, this.#closing.signal])
@@ -63,14 +63,17 @@ export class Database extends DecidedEntry<DatabaseEntry, DatabaseOptions> {
   }
 
   /** The entry's minutes, or what the caller's budget has left of them. The decision reserves them, or denies. */
-  async #secondsFor(request: RelayRequest, caller: Caller): Promise<number> {
+  async #secondsFor(
+    request: RelayRequest,
+    caller: Caller,
+  ): Promise<Pick<DatabaseUpstreamOptions, 'seconds' | 'isCounted'>> {
     const most = this.entry.minutes * 60
     const action = connectAction(this.server, this.entry, request, most)
-    if ('refused' in action) return most
+    if ('refused' in action) return { seconds: most, isCounted: false }
     const left = await this.left(action, caller, request.method)
-    if ('allowed' in left || !left.isCounted) return most
+    if ('allowed' in left || !left.isCounted) return { seconds: most, isCounted: false }
     const seconds = Math.floor(Number(left.amountOf(ofSeconds)))
-    return seconds >= 1 && seconds < most ? seconds : most
+    return { seconds: seconds >= 1 && seconds < most ? seconds : most, isCounted: true }
   }
 
   protected async end(idle: Promise<void>): Promise<void> {
