@@ -111,6 +111,7 @@ export default defineConfig({
             'callbacks-ssrf',
             'console',
             'csrf-clickjacking',
+            'emergencies',
             'erasure',
             'event-id-taken',
             'first-come',

@@ -170,6 +170,8 @@ it('the command makes a key and an address, and its report says who signed, what
     'NOT REVIEWED',
   ])
     expect(open.out).toContain(words)
+  const traced = await operate('trace', grantId)
+  expect([traced.code, /All \d+ steps verified/.test(traced.out)]).toEqual([0, true])
   await carl.post(`emergencies/${requestId}/review`)
   await scene.audited()
   const closed = await operate('report', 'emergency', requestId)

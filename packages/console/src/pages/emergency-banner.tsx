@@ -45,6 +45,12 @@ export function EmergencyBanner({ emergency }: { emergency: Emergency }) {
           </>
         )}{' '}
         <Link to={`/console/requests/${request_id}`}>Open it</Link>
+        {state === 'waiting' ? null : (
+          <>
+            {' · '}
+            <Link to={`/console/evidence/${request_id}`}>What was done</Link>
+          </>
+        )}
       </p>
       {may_review ? (
         <button type="button" onClick={review}>
