@@ -28,8 +28,11 @@ export async function reportEmergency(id: string | undefined, options: Options, 
   return reports.every(isInOrder) ? exitCodes.ok : exitCodes.fault
 }
 
-const isInOrder = ({ grant_id, problem, reviewed_by }: EmergencyReport) =>
-  problem === undefined && (grant_id === undefined || reviewed_by !== undefined)
+/** A stolen approval service could write that the person who acted reviewed it. */
+const isReviewed = ({ reviewed_by, by }: EmergencyReport) => reviewed_by !== undefined && reviewed_by !== by
+
+const isInOrder = (report: EmergencyReport) =>
+  report.problem === undefined && (report.grant_id === undefined || isReviewed(report))
 
 function* linesOf(report: EmergencyReport): Generator<string> {
   const { request_id, grant_id, by, agent, opened_at, until, state, ended, signed_by, problem, reviewed_by } = report
@@ -44,5 +47,5 @@ function* linesOf(report: EmergencyReport): Generator<string> {
   yield `  ${report.credentials} credentials, ${report.actions.length} actions decided`
   for (const { at, name, resource, decision, outcome } of report.actions)
     yield `    ${at}  ${name} on ${resource}: ${decision}${outcome === undefined ? '' : `, ${outcome}`}`
-  if (grant_id !== undefined) yield `  ${reviewed_by === undefined ? 'NOT REVIEWED' : `reviewed by ${reviewed_by}`}`
+  if (grant_id !== undefined) yield isReviewed(report) ? `  reviewed by ${reviewed_by}` : '  NOT REVIEWED'
 }
