@@ -17,6 +17,7 @@ describe.skipIf(noBrowser)('a busy installation, in Chromium', () => {
   const desk = atADesk({ entities: (all) => subAgents.entities(all) })
   let requestId = ''
   let grantId = ''
+  let deniedId = ''
   beforeAll(act)
 
   /** A second approver, a task that is passed on to helpers who are denied in part, and an inbox of requests. */
@@ -48,9 +49,10 @@ describe.skipIf(noBrowser)('a busy installation, in Chromium', () => {
     await desk.invoices.delivered()
     for (const task of ['close-q3', 'refund-duplicates', 'match-payments']) await desk.ask(task)
     for (const task of ['forecast-november', 'export-ledger']) await desk.ask(task, 'forecaster')
-    const denied = await desk.ask('move-funds', 'forecaster')
-    await desk.goTo(`requests/${denied}`)
+    deniedId = await desk.ask('move-funds', 'forecaster')
+    await desk.goTo(`requests/${deniedId}`)
     await desk.olivia.press('Deny…')
+    await desk.olivia.page.getByLabel('Reason').fill('Not before the audit')
     await desk.olivia.press('Deny it')
     await desk.olivia.page.getByText('Denied.', { exact: true }).waitFor()
   }
@@ -93,6 +95,20 @@ describe.skipIf(noBrowser)('a busy installation, in Chromium', () => {
       .click()
     await page.locator('.event').first().waitFor()
     await expect.poll(() => page.locator('.event').count()).toBe(4)
+  })
+
+  it('narrows a search of the evidence to a value of a row, and to recent hours', async () => {
+    const { page } = desk.olivia
+    await desk.goTo('evidence?type=decision.denied')
+    const rows = page.locator('.event')
+    await rows.filter({ hasText: 'helper-2' }).first().getByRole('link', { name: 'action_not_granted' }).click()
+    await expect.poll(() => new URL(page.url()).searchParams.get('reason')).toBe('action_not_granted')
+    await rows.filter({ hasText: 'helper-2' }).first().getByRole('link', { name: 'helper-2/i1' }).click()
+    await expect.poll(() => rows.count()).toBe(2)
+    await desk.olivia.press('Last hour')
+    await expect.poll(() => new URL(page.url()).searchParams.has('from')).toBe(true)
+    await expect.poll(() => rows.count()).toBe(2)
+    expect(new URL(page.url()).searchParams.get('type')).toBe('decision.denied')
   })
 
   it('draws who may approve what', async () => {
@@ -146,6 +162,23 @@ describe.skipIf(noBrowser)('a busy installation, in Chromium', () => {
     await grant.getByRole('link', { name: 'Timeline of this task' }).click()
     await page.getByRole('heading', { name: `Timeline of ${passedOn.task}` }).waitFor()
     await expect.poll(() => page.locator('.call').count()).toBeGreaterThanOrEqual(17)
+  })
+
+  it('tells who denied a request and why, and folds what followed from a step', async () => {
+    const { page } = desk.olivia
+    await desk.goTo(`evidence/${deniedId}`)
+    const denial = page.locator('.step', { hasText: 'Request denied' })
+    await denial.getByText('Not before the audit').waitFor()
+    await denial.getByText('owner').first().waitFor()
+    await desk.goTo(`evidence/${requestId}`)
+    const outcomes = page.locator('.step', { hasText: 'Outcome' })
+    await expect.poll(() => outcomes.count()).toBeGreaterThan(10)
+    const granted = page.locator('.step', { hasText: 'Granted' })
+    const fold = granted.getByRole('button', { name: /^Fold \d+ steps$/ })
+    await fold.click()
+    await expect.poll(() => outcomes.count()).toBe(0)
+    await granted.getByRole('button', { name: /^Show \d+ steps$/ }).click()
+    await expect.poll(() => outcomes.count()).toBeGreaterThan(10)
   })
 
   it('says what to do about an error', async () => {

@@ -1,7 +1,7 @@
 import type { EventRow } from '../types.ts'
 
 /** The first try of a call, without the decision point's nonce. The SDK repeats it at once, so it is not counted as a denial. */
-const firstTry = 'proof_nonce_required'
+export const firstTry = 'proof_nonce_required'
 
 /** Whether a caller got this decision, and it is not the denial of a first try. */
 export const isCall = ({ type, void: isVoid, reason }: EventRow): boolean =>

@@ -111,7 +111,11 @@ function AgentRow({
         ) : (
           <>
             {number(day.allowed)} allowed
-            {day.denied > 0 ? <span className="bad">, {number(day.denied)} denied</span> : null}
+            {day.denied > 0 ? (
+              <>
+                , <span className="bad">{number(day.denied)} denied</span>
+              </>
+            ) : null}
             <small>in 24 hours</small>
           </>
         )}

@@ -65,10 +65,7 @@ function Grid({ denied, words }: { denied: DeniedThings; words: string }) {
           </tbody>
         </table>
       </section>
-      <p className="hint">
-        Without the first tries of calls, which agents repeat with the decision point’s nonce.
-        {isCut ? ' There are more denials: only the most denied agents and tools are shown.' : ''}
-      </p>
+      {isCut ? <p className="hint">There are more denials: only the most denied agents and tools are shown.</p> : null}
     </>
   )
 }

@@ -1,6 +1,6 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { type FormEvent, useState } from 'react'
-import { api, query } from '../api.ts'
+import { type FormEvent, type ReactNode, useState } from 'react'
+import { api, query, serverNow } from '../api.ts'
 import { go, Link, useSearch } from '../router.tsx'
 import type { EventRow, Events } from '../types.ts'
 import { More } from '../ui/lists.tsx'
@@ -35,6 +35,15 @@ const kinds = [
 
 type Filters = Record<string, string>
 
+const againMs = 10_000
+const hourMs = 3_600_000
+/** How far back one press leads, in hours. */
+const recent = [
+  [1, 'Last hour'],
+  [24, 'Last day'],
+  [7 * 24, 'Last week'],
+] as const
+
 /** What happened: a chart of it, and a search over every event of the log. */
 export function EvidencePage() {
   useTitle('Evidence')
@@ -46,6 +55,9 @@ export function EvidencePage() {
     initialPageParam: '',
     queryFn: ({ pageParam }) => api<Events>(`/evidence/events${query({ ...filters, cursor: pageParam })}`),
     getNextPageParam: ({ next }) => next,
+    // Who reads further back, or up to a time, does not look at what comes in.
+    refetchInterval: ({ state }) =>
+      filters.to === undefined && (state.data?.pages.length ?? 0) <= 1 ? againMs : false,
   })
   const rows = list.data?.pages.flatMap(({ events }) => events) ?? []
   return (
@@ -69,7 +81,7 @@ export function EvidencePage() {
       ) : null}
       <ol className="events" aria-label="Events, newest first">
         {rows.map((row) => (
-          <EventLine key={row.leaf_index} row={row} />
+          <EventLine key={row.leaf_index} row={row} filters={filters} />
         ))}
       </ol>
       <More list={list} />
@@ -84,7 +96,7 @@ function SearchForm({ filters }: { filters: Filters }) {
     const text = (name: string) => String(data.get(name) ?? '').trim()
     const moment = (name: string) => (text(name) === '' ? '' : new Date(text(name)).toISOString())
     const wanted = Object.fromEntries([...fields.map(([name]) => name), 'type'].map((name) => [name, text(name)]))
-    go(`/console/evidence${query({ ...wanted, from: moment('from'), to: moment('to') })}`)
+    go(searchAt({ ...wanted, from: moment('from'), to: moment('to') }))
   }
   return (
     <Card>
@@ -119,10 +131,43 @@ function SearchForm({ filters }: { filters: Filters }) {
               Search
             </button>
             <Link to="/console/evidence">Clear</Link>
+            {recent.map(([hours, words]) => (
+              <button
+                key={words}
+                type="button"
+                className="quiet"
+                onClick={() =>
+                  go(searchAt({ ...filters, from: new Date(serverNow() - hours * hourMs).toISOString(), to: '' }))
+                }
+              >
+                {words}
+              </button>
+            ))}
           </div>
         </form>
       </search>
     </Card>
+  )
+}
+
+const searchAt = (filters: Filters): string => `/console/evidence${query(filters)}`
+
+/** A value of a row, which narrows the search to it. */
+function Facet({
+  filters,
+  name,
+  value,
+  children,
+}: {
+  filters: Filters
+  name: string
+  value: string
+  children: ReactNode
+}) {
+  return (
+    <Link className="facet" title="Only these" to={searchAt({ ...filters, [name]: value })}>
+      {children}
+    </Link>
   )
 }
 
@@ -133,7 +178,7 @@ function localTime(iso: string | undefined): string | undefined {
   return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
 }
 
-function EventLine({ row }: { row: EventRow }) {
+function EventLine({ row, filters }: { row: EventRow; filters: Filters }) {
   const { type, time, agent, task, approvers, resource, reason, status, void: isVoid } = row
   return (
     <li className={`event ${toneOf(isVoid ? '' : type)}`}>
@@ -142,15 +187,33 @@ function EventLine({ row }: { row: EventRow }) {
         {wordsOf(type)}
       </Link>
       <span className="event-about">
-        {resource !== undefined ? <Visible text={resource} /> : null}
+        {resource !== undefined ? (
+          <Facet filters={filters} name="resource" value={resource}>
+            <Visible text={resource} />
+          </Facet>
+        ) : null}
         {isVoid ? <NoEffect /> : null}
-        {reason !== undefined ? <Code text={reason} /> : null}
+        {reason !== undefined ? (
+          <Facet filters={filters} name="reason" value={reason}>
+            <Code text={reason} />
+          </Facet>
+        ) : null}
         {status !== undefined ? <Code text={status} /> : null}
-        {task !== undefined ? <Visible text={taskWords(task)} /> : null}
+        {task !== undefined ? (
+          <Facet filters={filters} name="task" value={task}>
+            <Visible text={taskWords(task)} />
+          </Facet>
+        ) : null}
         {resource === undefined && task === undefined ? <Visible text={row.subject} /> : null}
         {approvers !== undefined ? <Visible text={`by ${approvers.join(', ')}`} /> : null}
       </span>
-      <span className="event-agent id">{agent !== undefined ? <Visible text={shortAgent(agent)} /> : null}</span>
+      <span className="event-agent id">
+        {agent !== undefined ? (
+          <Facet filters={filters} name="agent" value={agent}>
+            <Visible text={shortAgent(agent)} />
+          </Facet>
+        ) : null}
+      </span>
     </li>
   )
 }

@@ -1,5 +1,6 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { type ReactNode, useState } from 'react'
+import { firstTry } from '../agent/calls.ts'
 import { api, query } from '../api.ts'
 import { Link } from '../router.tsx'
 import type { Trace, TraceStep } from '../types.ts'
@@ -275,9 +276,12 @@ function handsIn(step: TraceStep, of: Hand | undefined): Hand[] {
     return of === undefined ? [hand] : []
   }
   if (of !== undefined && step.type === 'decision.allowed' && !step.void) of.allowed++
-  if (of !== undefined && step.type === 'decision.denied') of.denied++
+  if (of !== undefined && step.type === 'decision.denied' && reasonOf(step.data) !== firstTry) of.denied++
   return step.steps.flatMap((below) => handsIn(below, of))
 }
+
+const reasonOf = (data: unknown): unknown =>
+  typeof data === 'object' && data !== null && 'reason' in data ? data.reason : undefined
 
 /** Several pages may have the same grant, and an agent may have several grants. */
 function mergeHands(hands: Hand[]): Hand[] {

@@ -357,7 +357,7 @@ export const evidenceRoutes = {
     answer: z.object({
       from: z.string(),
       hours: z.int(),
-      /** Busiest first. One number for each hour from `from` on. */
+      /** Busiest first. One number for each hour from `from` on. Denials of first tries (`proof_nonce_required`) are not counted. */
       agents: z.array(agentActivitySchema),
     }),
   },

@@ -43,7 +43,7 @@ export type Key =
 /** The version of the index's format. An index of another format is rebuilt. */
 export const format = 10
 
-/** How many calls of one agent, all its instances together, were allowed and denied in one hour. */
+/** How many calls of one agent, all its instances together, were allowed and denied in one hour. First tries without a nonce are not among them. */
 export interface ActivityHour {
   agent: string
   /** Hours since the epoch. */

@@ -66,11 +66,16 @@ export function leafFacts(bytes: Uint8Array): LeafFacts {
   }
 }
 
+/** A call without the decision point's nonce is only a first try: the agent repeats it with the nonce that it was given. */
+const firstTry = 'proof_nonce_required'
+
 function answersIn(type: string, data: unknown): Answer[] {
   if (!isObject(data)) return []
   if (type === 'denials.summarised' && Array.isArray(data.denials))
-    return data.denials.flatMap(({ subject, count }) => answer(subject, 'denied', Number(count)))
-  if (type !== 'decision.allowed' && type !== 'decision.denied') return []
+    return data.denials.flatMap(({ subject, reason, count }) =>
+      reason === firstTry ? [] : answer(subject, 'denied', Number(count)),
+    )
+  if ((type !== 'decision.allowed' && type !== 'decision.denied') || data.reason === firstTry) return []
   const { actor } = data
   if (!isObject(actor)) return []
   return answer(actor.sub_agent ?? actor.agent, type === 'decision.allowed' ? 'allowed' : 'denied', 1)

@@ -171,14 +171,17 @@ it('counts what agents were told by the hour, each leaf once', async () => {
     denials: [
       { subject: `${agent}/one`, reason: 'budget_exhausted', count: 40 },
       { subject: 'an address', reason: 'credential_missing', count: 7 },
+      { subject: `${agent}/one`, reason: 'proof_nonce_required', count: 7 },
     ],
   }
+  const firstTry = { actor: { agent: `${agent}/i9` }, reason: 'proof_nonce_required' }
   const added = [
     told(0, 'decision.allowed', '2026-11-24T18:00:00.000Z'),
     told(1, 'decision.allowed', '2026-11-24T18:59:59.999Z'),
     told(2, 'decision.denied', '2026-11-24T18:10:00.000Z'),
     told(3, 'decision.denied', '2026-11-24T19:00:00.000Z'),
     event(4, many, undefined, 'denials.summarised', '2026-11-24T19:30:00.000Z'),
+    event(5, firstTry, undefined, 'decision.denied', '2026-11-24T18:30:00.000Z'),
   ]
   const hour = Date.parse('2026-11-24T18:00:00.000Z') / 3_600_000
   const counts = [
