@@ -73,7 +73,7 @@ describe.skipIf(noBrowser)('the page of an agent, and an incident, in Chromium',
   }
 
   const rowOf = (name: string, person = desk.olivia) =>
-    person.page.locator('table.touched tbody tr').filter({ has: person.page.getByRole('link', { name, exact: true }) })
+    person.page.locator('table.touched tbody tr').filter({ has: person.page.getByText(name, { exact: true }) })
 
   it('shows what an agent did, line by line, what it spent, and through whom it acted', async () => {
     const { page: shown } = desk.olivia

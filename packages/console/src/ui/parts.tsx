@@ -1,5 +1,4 @@
-import { useQuery } from '@tanstack/react-query'
-import type { ReactNode } from 'react'
+import { type ReactNode, useEffect, useState } from 'react'
 import { Problem } from '../api.ts'
 import type { AgentView, Risk, RiskLevel } from '../types.ts'
 import { problemText } from './problem-text.ts'
@@ -89,16 +88,18 @@ export function Loading() {
   )
 }
 
-/** Says what went wrong, and what to do about it. */
+/** Says what went wrong, and what to do about it. It is also drawn where everything else failed. */
 export function Failed({ error }: { error: unknown }) {
   const code = error instanceof Problem ? error.code : undefined
-  const { data: fix } = useQuery({
-    queryKey: ['fix', code],
-    enabled: code !== undefined,
-    queryFn: async () => (await import('../fixes.ts')).fixes[code ?? ''] ?? null,
-    staleTime: Number.POSITIVE_INFINITY,
-    retry: false,
-  })
+  const [fix, setFix] = useState<string>()
+  useEffect(() => {
+    setFix(undefined)
+    if (code === undefined) return
+    void import('../fixes.ts').then(
+      ({ fixes }) => setFix(fixes[code]),
+      () => undefined, // the server that refused may refuse this too
+    )
+  }, [code])
   return (
     <div className="note bad" role="alert">
       <p>
