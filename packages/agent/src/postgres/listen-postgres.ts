@@ -8,7 +8,7 @@ import { errorCode } from '@bailiwick/errors'
 import { TypedMessages } from '@bailiwick/kit'
 import type { Agent } from '../agent.ts'
 import { wholeOf } from '../sidecar/answers.ts'
-import { onlyOfUser } from '../sidecar/loopback.ts'
+import { acceptAt, onlyOfUser } from '../sidecar/loopback.ts'
 import { relayPlace } from '../sidecar/relay-place.ts'
 import { Cancelling } from './cancelling.ts'
 import { StartupReader, StartupRefused } from './startup.ts'
@@ -32,6 +32,10 @@ export interface PostgresListener extends AsyncDisposable {
   readonly port: number
   /** A program with this password acts as the agent. */
   readonly password: string
+  /** For clients that need no other address: a connection string with the password. */
+  readonly url: string
+  /** Takes a connection that came another way. The caller has seen to whose it is. */
+  accept(socket: Socket): void
 }
 
 const mostClients = 64
@@ -57,9 +61,10 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
   server.maxConnections = mostClients
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
+  const { port: bound } = server.address() as AddressInfo
   return {
-    port: (server.address() as AddressInfo).port,
-    password,
+    ...{ port: bound, password, url: `postgresql://agent:${password}@127.0.0.1:${bound}?sslmode=disable` },
+    accept: (socket) => acceptAt(server, socket),
     async [Symbol.asyncDispose]() {
       for (const client of clients) client.destroy()
       await new Promise<void>((resolve) => server.close(() => resolve()))

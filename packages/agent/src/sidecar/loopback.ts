@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { encodeBase64url, sha256 } from '@bailiwick/credentials'
@@ -87,7 +87,7 @@ export async function listenPlaces(
 const vouched = new WeakSet<Socket>()
 
 /** Hands a connection that came another way to a server. The caller has seen to whose it is. */
-export function acceptAt(server: Server, socket: Socket): void {
+export function acceptAt(server: NetServer, socket: Socket): void {
   vouched.add(socket)
   server.emit('connection', socket)
 }

@@ -104,6 +104,22 @@ describe('a place of the gateway, for a client that knows nothing of Bailiwick',
     expect(fake.at('/http/')).toEqual([])
   })
 
+  it.each([
+    ['/http/erp/a/b/c?d=/e', '/http/erp/a/x?y=z', '/a/x?y=z'],
+    ['/http/erp/a', '/http/erp/', '/'],
+    ['/http/erp/a', '/http/erp/a:b', '/a:b'],
+  ])('leads on from %s to %s at the address that its client knows', async (target, location, there) => {
+    fake.api = () => ({ status: 302, headers: { location } })
+    const shown = String((await send(target)).headers.location)
+    expect(new URL(shown, `${loopback.url}${target}`).href).toBe(`${loopback.url}/http/erp${there}`)
+    expect(shown).not.toContain(new URL(loopback.url).pathname)
+  })
+
+  it.each(['/http/crm/x', 'https://erp.example/http/erp/x'])('does not change where %s leads', async (location) => {
+    fake.api = () => ({ status: 302, headers: { location } })
+    expect((await send('/http/erp/a')).headers.location).toBe(location)
+  })
+
   it('shows no challenge, and no 401, which clients take for a wrong key', async () => {
     fake.api = () => ({
       status: 401,

@@ -80,7 +80,8 @@ export function relayPlace({ agent, address, grants, patienceMs, mostBytes }: Re
         })
         // To most clients 401 says that their own key is wrong. They have none.
         const status = response.status === 401 ? 403 : response.status
-        return { status, headers: returnedFields(response.headers), body: response.body ?? Buffer.alloc(0) }
+        const headers = headersHere(response.headers, new URL(address).pathname, rest)
+        return { status, headers: returnedFields(headers), body: response.body ?? Buffer.alloc(0) }
       } catch (error) {
         signal.throwIfAborted()
         const detail = error instanceof ServiceError ? error.detail : undefined
@@ -88,4 +89,18 @@ export function relayPlace({ agent, address, grants, patienceMs, mostBytes }: Re
       }
     },
   }
+}
+
+/**
+ * The fields of an answer as they hold here. A `location` at this place of the gateway becomes relative to the request, because the client
+ * knows the place by another address. `rest`: the target of the request, after the name of the place.
+ */
+function headersHere(from: Headers, path: string, rest: string): Headers {
+  const location = from.get('location')
+  if (location === null || !location.startsWith(`${path}/`) || !rest.startsWith('/')) return from
+  const headers = new Headers(from)
+  const [asked = ''] = rest.split('?')
+  const up = '../'.repeat(asked.split('/').length - 2)
+  headers.set('location', `./${up}${location.slice(path.length + 1)}`)
+  return headers
 }

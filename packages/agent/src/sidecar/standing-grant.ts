@@ -29,7 +29,7 @@ export async function standingGrant(agent: Pick<Agent, 'credential'>, grantId: s
 /** Whether a grant has a permission for something of an entry of the gateway. An API without operations has no name in a permission. */
 export function isForEntry(
   { authority }: StandingGrant,
-  kind: 'http' | 'git' | 'ssh' | 'models',
+  kind: 'http' | 'git' | 'ssh' | 'postgres' | 'session' | 'models',
   name: string,
 ): boolean {
   return authority.permissions.some(({ resource: { type, id = '' } }) =>

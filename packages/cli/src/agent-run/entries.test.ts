@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { entriesOf } from './entries.ts'
 
-const none = { mcp: [], http: [], git: [], ssh: [] }
+const none = { mcp: [], http: [], git: [], ssh: [], postgres: [], session: [] }
 
 describe('what a program may reach', () => {
   it('has a name at the gateway, a variable, and the address that the proxy has it for', () => {
@@ -18,6 +18,17 @@ describe('what a program may reach', () => {
       },
       { kind: 'models', name: 'acme', path: 'models/acme', variable: 'BAILIWICK_MODELS_ACME', api: 'openai' },
     ])
+  })
+
+  it('is also a database, which no address of the proxy stands for, and a web application', () => {
+    expect(entriesOf({ ...none, postgres: ['orders'], session: ['office=https://office.example'] })).toEqual([
+      { kind: 'postgres', name: 'orders', path: 'postgres/orders', variable: 'BAILIWICK_POSTGRES_ORDERS' },
+      {
+        ...{ kind: 'session', name: 'office', path: 'session/office', variable: 'BAILIWICK_SESSION_OFFICE' },
+        site: { origin: 'https://office.example', path: '' },
+      },
+    ])
+    expect(() => entriesOf({ ...none, postgres: ['orders=https://db.example'] })).toThrow('no name of an entry')
   })
 
   it.each([

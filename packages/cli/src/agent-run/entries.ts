@@ -8,13 +8,15 @@ export interface EntryNames {
   http: readonly string[]
   git: readonly string[]
   ssh: readonly string[]
+  postgres: readonly string[]
+  session: readonly string[]
   openai?: string
   anthropic?: string
 }
 
 /** An entry of `gateway.yaml` that the program may reach. */
 export interface Entry {
-  readonly kind: 'mcp' | 'http' | 'git' | 'ssh' | 'models'
+  readonly kind: 'mcp' | 'http' | 'git' | 'ssh' | 'postgres' | 'session' | 'models'
   readonly name: string
   /** Its path at the gateway, and here. */
   readonly path: string
@@ -25,22 +27,27 @@ export interface Entry {
   readonly api?: 'openai' | 'anthropic'
 }
 
+/** Those that the program calls by an address of the proxy, if it knows one already. */
+const haveSites: ReadonlySet<Entry['kind']> = new Set(['http', 'git', 'session', 'models'])
+
 const nameForm = /^[a-z0-9][a-z0-9_-]{0,62}$/
 
 /** Throws `config_invalid` for a name that no entry can have, for two with one variable, and for two that stand for one address. */
-export function entriesOf({ mcp, http, git, ssh, openai, anthropic }: EntryNames): Entry[] {
+export function entriesOf({ mcp, http, git, ssh, postgres, session, openai, anthropic }: EntryNames): Entry[] {
   const entries = [
     ...mcp.map((name) => entryOf('mcp', '--mcp', name)),
     ...http.map((name) => entryOf('http', '--http', name)),
     ...git.map((name) => entryOf('git', '--git', name)),
     ...ssh.map((name) => entryOf('ssh', '--ssh', name)),
+    ...postgres.map((name) => entryOf('postgres', '--postgres', name)),
+    ...session.map((name) => entryOf('session', '--session', name)),
     ...(openai === undefined ? [] : [{ ...entryOf('models', '--openai', openai), api: 'openai' as const }]),
     ...(anthropic === undefined ? [] : [{ ...entryOf('models', '--anthropic', anthropic), api: 'anthropic' as const }]),
   ]
   if (entries.length === 0)
     throw new ServiceError(
       'config_invalid',
-      'name what the program may reach: --mcp, --http, --git, --ssh, --openai, --anthropic',
+      'name what the program may reach: --mcp, --http, --git, --ssh, --postgres, --session, --openai, --anthropic',
     )
   const paths = new Map<string, string>()
   const variables = new Map<string, string>()
@@ -58,7 +65,7 @@ export function entriesOf({ mcp, http, git, ssh, openai, anthropic }: EntryNames
 }
 
 function entryOf(kind: Entry['kind'], option: string, given: string): Entry {
-  const [name = '', url] = kind === 'mcp' || kind === 'ssh' ? [given] : given.split(/=(.*)/s)
+  const [name = '', url] = haveSites.has(kind) ? given.split(/=(.*)/s) : [given]
   if (!nameForm.test(name)) throw new ServiceError('config_invalid', `${name} is no name of an entry of gateway.yaml`)
   return {
     ...{ kind, name, path: `${kind}/${name}`, variable: variableOf(kind.toUpperCase(), name) },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { childEnvironment, variableOf } from './environment.ts'
+import { childEnvironment, databaseEnvironment, variableOf } from './environment.ts'
 
 const kept = {
   PATH: '/bin',
@@ -54,6 +54,19 @@ describe('the environment of a program under agent run', () => {
     const from = { ...kept, https_proxy: 'http://corp:3128', npm_config_https_proxy: 'http://corp:3128', NO_PROXY: '*' }
     const given = { HTTP_PROXY: 'http://here', NO_PROXY: '127.0.0.1', no_proxy: '127.0.0.1' }
     expect(childEnvironment(from, { given }).env).toEqual({ ...kept, ...given })
+  })
+
+  it('leads libpq to the database of the run and to no other, also by a variable that comes first', () => {
+    const from = { ...kept, PGHOST: 'db.intern', PGHOSTADDR: '10.0.0.9', PGSERVICE: 'shop', PGOPTIONS: '-c role=boss' }
+    const one = { port: 41873, password: 'of-the-run' }
+    expect(childEnvironment(from, { given: databaseEnvironment([one]) }).env).toEqual({
+      ...kept,
+      ...{ PGHOST: '127.0.0.1', PGPORT: '41873', PGUSER: 'agent', PGPASSWORD: 'of-the-run', PGSSLMODE: 'disable' },
+    })
+    expect(childEnvironment(from, { given: databaseEnvironment([one, one]) }).env).toEqual({
+      ...{ ...kept, PGSSLMODE: 'disable' },
+    })
+    expect(childEnvironment(from, { given: databaseEnvironment([]) }).env).toEqual(from)
   })
 
   it('names an entry of the gateway', () => {

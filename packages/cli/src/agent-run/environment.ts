@@ -46,8 +46,10 @@ export function childEnvironment(
   const isCredential = ([name, value]: [string, string]) =>
     !harmless.test(name) && (names.some((form) => form.test(name)) || values.some((form) => form.test(value)))
   const stripped = entries.filter((entry) => !kept.has(entry[0]) && isCredential(entry))
-  // Where a proxy is given, another one would lead past it.
-  const isOther = (name: string) => given.HTTP_PROXY !== undefined && /(^|_)proxy$/i.test(name)
+  // Where a proxy is given, another one would lead past it. Where a database is given, libpq would take the rest from its other variables.
+  const isOther = (name: string) =>
+    (given.HTTP_PROXY !== undefined && /(^|_)proxy$/i.test(name)) ||
+    (given.PGSSLMODE !== undefined && /^PG[A-Z]+$/.test(name))
   const left = entries.filter((entry) => !stripped.includes(entry) && !isOther(entry[0]))
   const env = { ...Object.fromEntries(left), ...given }
   // What is served here is on this machine: a proxy could not reach it, and would learn the address.
@@ -62,3 +64,17 @@ export const variableOf = (prefix: string, name: string): string =>
 
 /** What stands where a client wants a key of its provider. The gateway has the key. */
 export const placeholderKey = 'bailiwick-placeholder-no-key'
+
+/** What libpq, and with it psql and most drivers, reads by itself: the database, if there is only one. */
+export function databaseEnvironment(
+  databases: readonly { readonly port: number; readonly password: string }[],
+): Record<string, string> {
+  const [only, ...others] = databases
+  if (only === undefined) return {}
+  if (others.length > 0) return { PGSSLMODE: 'disable' }
+  const { port, password } = only
+  return {
+    ...{ PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: 'agent', PGPASSWORD: password },
+    PGSSLMODE: 'disable',
+  }
+}

@@ -1,8 +1,16 @@
 import type { Agent } from '@bailiwick/agent'
-import { type LocalPlace, listenPlaces, mcpPlace, openSidecar, relayPlace } from '@bailiwick/agent/sidecar'
+import {
+  type LocalPlace,
+  listenPlaces,
+  listenPostgres,
+  mcpPlace,
+  openSidecar,
+  type PostgresListener,
+  relayPlace,
+} from '@bailiwick/agent/sidecar'
 import type { Io } from '../io.ts'
 import type { Entry } from './entries.ts'
-import { placeholderKey } from './environment.ts'
+import { databaseEnvironment, placeholderKey } from './environment.ts'
 import type { OwnNetwork } from './own-network.ts'
 import { openProxy } from './proxy/open-proxy.ts'
 import type { Site } from './proxy/sites.ts'
@@ -22,7 +30,10 @@ export interface PlacesOptions {
 }
 
 /** What of a request is read, at most: what the gateway reads, and for git what one push may have here. */
-const most = { http: 1024 * 1024, models: 16 * 1024 * 1024, git: 64 * 1024 * 1024, ssh: 8 * 1024 }
+const most = {
+  ...{ http: 1024 * 1024, session: 1024 * 1024, models: 16 * 1024 * 1024, git: 64 * 1024 * 1024 },
+  ...{ ssh: 8 * 1024, postgres: 0 },
+}
 
 /** Serves the entries of the gateway on this machine, under the grants of a run. `env`: what a program needs to find them. */
 export async function openPlaces(
@@ -43,10 +54,21 @@ export async function openPlaces(
     const address = `${gateway}/${path}`
     return relayPlace({ agent, address, grants: () => grants.for(entry), mostBytes: most[kind], ...patience })
   }
-  const places = new Map(entries.map((entry) => [entry.path, placeOf(entry)]))
+  /** Clients of PostgreSQL speak no HTTP, so each database has a port of its own. */
+  const databaseOf = async (entry: Entry): Promise<[Entry, PostgresListener]> => {
+    const address = `${gateway}/${entry.path}`
+    const listener = await listenPostgres({ agent, address, grants: () => grants.for(entry), random: io.random, user })
+    opening.use(listener)
+    await network?.serve(listener.port, listener.accept)
+    return [entry, listener]
+  }
+  const isDatabase = ({ kind }: Entry) => kind === 'postgres'
+  const overHttp = entries.filter((entry) => !isDatabase(entry))
+  const places = new Map(overHttp.map((entry) => [entry.path, placeOf(entry)]))
   const { url, accept } = opening.use(await listenPlaces(places, { random: io.random, user }))
   await network?.serve(Number(new URL(url).port), accept)
-  const sites = entries.flatMap(({ site, path }): Site[] => {
+  const databases = await Promise.all(entries.filter(isDatabase).map(databaseOf))
+  const sites = overHttp.flatMap(({ site, path }): Site[] => {
     const place = places.get(path)
     return site === undefined || place === undefined ? [] : [{ ...site, place }]
   })
@@ -54,7 +76,9 @@ export async function openPlaces(
   const owned = opening.move()
   return {
     env: {
-      ...Object.fromEntries(entries.map(({ variable, path }) => [variable, `${url}/${path}`])),
+      ...Object.fromEntries(overHttp.map(({ variable, path }) => [variable, `${url}/${path}`])),
+      ...Object.fromEntries(databases.map(([{ variable }, listener]) => [variable, listener.url])),
+      ...databaseEnvironment(databases.map(([, listener]) => listener)),
       ...Object.assign({}, ...entries.map((entry) => modelEnvironment(url, entry))),
       ...proxy?.env,
     },

@@ -15,7 +15,7 @@ it('finds an entry that the gateway has not, before a human is asked, and waits 
   const gateway = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const lines: string[] = []
   const look = (http: string[]) =>
-    mustBeServed(entriesOf({ mcp: [], http, git: [], ssh: [], openai: 'acme' }), gateway, {
+    mustBeServed(entriesOf({ mcp: [], http, git: [], ssh: [], postgres: [], session: [], openai: 'acme' }), gateway, {
       err: (line) => lines.push(line),
     })
   await look(['erp'])

@@ -37,7 +37,7 @@ async function servePostgres(options: PostgresOptions, io: Io): Promise<ExitCode
     grants: () => options.grant,
     user: isTold ? process.getuid?.() : undefined,
   })
-  io.out(`postgresql://agent:${listener.password}@127.0.0.1:${listener.port}?sslmode=disable`)
+  io.out(listener.url)
   io.err(
     `bailiwick: a program that has this address acts as ${options.agent}. Programs of user ${userInfo().username} can also read ` +
       `${options.key}; programs of other users cannot.`,

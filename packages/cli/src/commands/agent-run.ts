@@ -37,12 +37,13 @@ interface RunOptions extends AgentOptions, TaskOptions, EntryNames {
 export function agentRunCommand(agent: Command, io: Io, done: (code: ExitCode) => void): void {
   const run = agent
     .command('run')
-    .summary('run a program as an agent: tools, APIs and models behind the gateway, under one task')
+    .summary(
+      'run a program as an agent: tools, APIs, databases, applications and models behind the gateway, under one task',
+    )
     .description(
       'Asks a human for a task, and runs a program under it, without a change to the program. When the task ends, the command ends the ' +
-        'program and all that it started. The program reaches servers of tools, HTTP APIs and providers of models at addresses of this ' +
-        'machine, which its ' +
-        'environment names. It gets no key and no credential, and none of the credentials in the environment of this command.',
+        'program and all that it started. The program reaches servers of tools, HTTP APIs, databases, web applications and providers of ' +
+        'models at addresses of this machine, which its environment names. It gets no key and no credential, and none of the credentials in the environment of this command.',
     )
     .argument('[command...]', 'the program and its arguments, after --')
   withAgent(run)
@@ -59,6 +60,13 @@ export function agentRunCommand(agent: Command, io: Io, done: (code: ExitCode) =
     )
     .option('--git <name[=url]>', 'a git server, in the same way; may be repeated', collect, [])
     .option('--ssh <name>', 'hosts that are logged in to, as gateway.yaml names them; may be repeated', collect, [])
+    .option('--postgres <name>', 'a database, as gateway.yaml names it; may be repeated', collect, [])
+    .option(
+      '--session <name[=url]>',
+      'a web application in which the gateway holds the session, and the address that the program calls it by; may be repeated',
+      collect,
+      [],
+    )
     .option('--openai <name[=url]>', 'a provider of models with the API of OpenAI: OPENAI_BASE_URL')
     .option('--anthropic <name[=url]>', 'a provider of models with the API of Anthropic: ANTHROPIC_BASE_URL')
     .option('--hold-seconds <n>', 'how long a call stays open while a human decides', wholeNumber(0, 55), 0)
