@@ -12,13 +12,17 @@ import { hasCodex } from './mcp-model.ts'
 import { tellMcp } from './mcp-story.ts'
 import { tellModels } from './models-story.ts'
 import { type Step, tell } from './story.ts'
+import { missingForSurfaces } from './surfaces-parts.ts'
+import { tellSurfaces } from './surfaces-story.ts'
 
-const usage = `npm run demo [-- --kafka | --mcp | --models] [-- --json] [-- --data DIR]
+const usage = `npm run demo [-- --kafka | --mcp | --models | --surfaces] [-- --json] [-- --data DIR]
 
 Tells the whole story unattended, on the embedded default. Exit code 0 only if every step held.
   --mcp       tells another story: MCP servers behind the gateway, and a model in Codex CLI. Without Codex
               (npm ci --ignore-scripts in test/judges), or with --plain, a plain MCP client makes the same calls
   --models    tells another story: models behind the gateway, whose provider follows a script. Five sub-agents race for one dollar
+  --surfaces  tells another story: one approval for an MCP server, an HTTP API, PostgreSQL and an application in which people log in.
+              It needs PostgreSQL, and Python with venv; the first time it installs Django from PyPI
   --kafka     with each service as a process of its own, policy-decision twice, on a real Kafka and a real Redis, which are
               started for it
   --json      prints only [{step, ok, ms, detail}]
@@ -30,8 +34,8 @@ if (values.help) {
   process.exit(0)
 }
 
-if ([values.mcp, values.models, values.kafka].filter((chosen) => chosen).length > 1) {
-  console.error('Choose one of --mcp, --models and --kafka: each is a story of its own.')
+if ([values.mcp, values.models, values.surfaces, values.kafka].filter((chosen) => chosen).length > 1) {
+  console.error('Choose one of --mcp, --models, --surfaces and --kafka: each is a story of its own.')
   process.exit(1)
 }
 
@@ -42,11 +46,9 @@ if (values.data !== undefined && isInitialised(values.data)) {
   process.exit(1)
 }
 
-if (values.kafka) {
-  const missing = await missingParts('kafka', 'redis')
-  for (const part of missing) console.error(part)
-  if (missing.length > 0) process.exit(1)
-}
+const missing = values.kafka ? await missingParts('kafka', 'redis') : values.surfaces ? await missingForSurfaces() : []
+for (const part of missing) console.error(part)
+if (missing.length > 0) process.exit(1)
 
 const steps: Step[] = []
 const say = (line: string) => {
@@ -73,13 +75,14 @@ try {
   say(`Bailiwick demo: installation ${system.trust.installation} at ${system.url}, one operator, software passkey`)
   if (values.kafka)
     say('Processes: issuer, approval, evidence, 2 × policy-decision; Kafka with TLS, SCRAM and ACLs; Redis')
-  if (values.mcp || values.models)
+  if (values.mcp || values.models || values.surfaces)
     say(
       'A program plays the person. The commands also name a temporary folder and a free port, which are left out here.',
     )
   say('')
   if (values.mcp) await tellMcp(system, step, { codex: hasCodex() && !values.plain })
   else if (values.models) await tellModels(system, step)
+  else if (values.surfaces) await tellSurfaces(system, step)
   else await tell(system, step, values.kafka ? { withinMs: 2000 } : {})
   say('')
   say(`All ${steps.length} steps held.${values.data === undefined ? '' : ` The state is in ${values.data}.`}`)
@@ -105,6 +108,7 @@ function readArguments() {
         kafka: { type: 'boolean', default: false },
         mcp: { type: 'boolean', default: false },
         models: { type: 'boolean', default: false },
+        surfaces: { type: 'boolean', default: false },
         plain: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         data: { type: 'string' },

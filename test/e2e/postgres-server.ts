@@ -8,8 +8,8 @@ import { freePort } from '@bailiwick/testkit'
 
 const run = promisify(execFile)
 
-/** The folder of PostgreSQL's programs: that of `BAILIWICK_POSTGRES_BIN`, or Debian's newest. */
-function binaries(): string {
+/** The folder of PostgreSQL's programs: that of `BAILIWICK_POSTGRES_BIN`, or Debian's newest. Throws if there is none. */
+export function binaries(): string {
   const given = process.env.BAILIWICK_POSTGRES_BIN
   if (given !== undefined) return given
   const root = '/usr/lib/postgresql'

@@ -1,21 +1,16 @@
-import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { errorCode } from '@bailiwick/errors'
-import { endWithThis } from '@bailiwick/native'
-import { freePort } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { missingPrograms, pythonWithPackages, run } from '../consumers/programs.ts'
+import { missingPrograms } from '../consumers/programs.ts'
 import { GatewayWorld, passing } from '../e2e/gateway-world.ts'
+import { type DjangoSite, djangoAccount, startDjango } from './django-site.ts'
+import { cli } from './installation.ts'
+import { runScript } from './programs.ts'
 
-const folder = join(import.meta.dirname, 'django')
 const lacksPython =
   process.env.CI !== 'true' &&
   (process.env.BAILIWICK_PYTHON_JUDGES === undefined || missingPrograms().some((each) => each.startsWith('python3')))
 
-const password = 'canary-of-django-0123456789'
 const operations = {
   list_groups: { request: 'GET /admin/auth/group/', query: ['q'] },
   read_group: { request: 'GET /admin/auth/group/{group}/change/' },
@@ -47,45 +42,17 @@ const authority = {
   max_children: 0,
 }
 
-/** The admin of Django as it is, with two groups and one account. */
-async function startDjango(
-  python: string,
-): Promise<{ url: string; sql: (text: string) => Promise<string> } & Disposable> {
-  const data = mkdtempSync(join(tmpdir(), 'judges-django-'))
-  const port = await freePort()
-  const env = { ...process.env, ACCOUNT_PASSWORD: password, PYTHONDONTWRITEBYTECODE: '1' }
-  const server = spawn(python, [join(folder, 'admin_site.py'), data, String(port)], { env, stdio: 'ignore' })
-  endWithThis(server)
-  const url = `http://127.0.0.1:${port}`
-  for (let tries = 0; ; tries++) {
-    const answered = await fetch(`${url}/admin/login/`).catch(() => undefined)
-    if (answered?.status === 200) break
-    if (tries === 300) throw new Error('Django did not start')
-    await pause(200)
-  }
-  const script =
-    'import sqlite3,sys; at=sqlite3.connect(sys.argv[1]); print(at.execute(sys.argv[2]).fetchall()); at.commit()'
-  return {
-    url,
-    sql: async (text) => (await run(python, ['-c', script, join(data, 'db.sqlite3'), text])).out.trim(),
-    [Symbol.dispose]() {
-      server.kill()
-      rmSync(data, { recursive: true, force: true })
-    },
-  }
-}
-
 describe.skipIf(lacksPython)('the admin of Django behind a session', { timeout: 600_000 }, () => {
-  let django: Awaited<ReturnType<typeof startDjango>>
+  let django: DjangoSite
   let world: GatewayWorld
   const opened = new AsyncDisposableStack()
   beforeAll(async () => {
-    django = opened.use(await startDjango(await pythonWithPackages(folder)))
+    django = opened.use(await startDjango())
     const entry = {
       url: django.url,
       login: {
         page: '/admin/login/',
-        fields: { username: 'svc-bailiwick', password: `\${secret:env:DJANGO_PASSWORD}` },
+        fields: { username: djangoAccount.user, password: `\${secret:env:DJANGO_PASSWORD}` },
         success: { cookie: 'sessionid', page: '/admin/', shows: 'Log out' },
       },
       logout: 'POST /admin/logout/',
@@ -93,7 +60,9 @@ describe.skipIf(lacksPython)('the admin of Django behind a session', { timeout: 
       closed: ['/admin/password_change'],
       operations,
     }
-    world = opened.use(await GatewayWorld.open({ sessions: { django: { entry } }, env: { DJANGO_PASSWORD: password } }))
+    world = opened.use(
+      await GatewayWorld.open({ sessions: { django: { entry } }, env: { DJANGO_PASSWORD: djangoAccount.password } }),
+    )
   }, 300_000)
   afterAll(() => opened.disposeAsync())
 
@@ -176,4 +145,50 @@ describe.skipIf(lacksPython)('the admin of Django behind a session', { timeout: 
     expect(renamed.status).toBe(302)
     expect(await django.sql('select name from auth_group where id = 1')).toBe("[('team-white',)]")
   })
+
+  it.each(['chromium', 'no browser'])(
+    '`gateway record-login` drafts a recipe that the gateway takes, with %s',
+    async (which) => {
+      const words = [
+        'gateway',
+        'record-login',
+        `${django.url}/admin/`,
+        '--name',
+        'django',
+        '--user',
+        djangoAccount.user,
+      ]
+      const more = ['--password', 'env:DJANGO_PASSWORD', ...(which === 'no browser' ? ['--browser', 'none'] : [])]
+      const env = { DJANGO_PASSWORD: djangoAccount.password }
+      const { code, out, err } = await runScript(cli, [...words, ...more], { env })
+      expect(code, err).toBe(0)
+      expect(out).toBe(`session:
+  django:
+    url: ${django.url}
+    login:
+      page: /admin/login/
+      fields:
+        username: svc-bailiwick
+        password: \${secret:env:DJANGO_PASSWORD}
+      success:
+        cookie: sessionid
+        page: /admin/
+        shows: Log out
+    logout: POST /admin/logout/
+    token:
+      input: csrfmiddlewaretoken
+      page: /admin/
+      field: csrfmiddlewaretoken
+    closed:
+      - /admin/password_change # guessed: its name says that it changes how one logs in
+    operations:
+      start:
+        request: GET /admin/ # guessed: an example. Name the pages that agents may use
+`)
+      expect(err).toContain('The gateway logged in by this recipe, and out')
+      expect(err.includes('No browser was used')).toBe(which === 'no browser')
+      expect(out + err).not.toContain(djangoAccount.password)
+      expect(await django.sql('select count(*) from django_session')).toBe('[(0,)]')
+    },
+  )
 })

@@ -1,6 +1,6 @@
 """Django's own admin with its own tables of users and groups, on SQLite: nothing here is an application of ours.
 
-python admin_site.py FOLDER PORT, with the password of the service account in ACCOUNT_PASSWORD.
+python admin_site.py FOLDER PORT GROUP..., with the password of the service account in ACCOUNT_PASSWORD.
 """
 
 import os
@@ -64,6 +64,6 @@ if __name__ == "__main__":
 
     call_command("migrate", verbosity=0)
     User.objects.create_superuser("svc-bailiwick", password=os.environ["ACCOUNT_PASSWORD"])
-    for name in ["team-red", "team-blue"]:
+    for name in sys.argv[3:]:
         Group.objects.create(name=name)
     call_command("runserver", f"127.0.0.1:{port}", use_reloader=False)
