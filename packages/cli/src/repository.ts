@@ -28,6 +28,9 @@ export const gatewayPin = join(repository, 'services/gateway/src/pin', main)
 /** `bailiwick gateway operations` */
 export const gatewayOperations = join(repository, 'services/gateway/src/openapi', main)
 
+/** `bailiwick gateway record-login` */
+export const gatewayRecord = join(repository, 'services/gateway/src/record', main)
+
 /** `bailiwick gateway add` and `diff`: reads a server of tools, as the gateway would. */
 export const gatewayPlan = join(repository, 'services/gateway/src/add', main)
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { runChild } from '../gateway/child.ts'
 import type { ExitCode, Io } from '../io.ts'
-import { gatewayOperations, gatewayPin } from '../repository.ts'
+import { gatewayOperations, gatewayPin, gatewayRecord } from '../repository.ts'
 import { gatewayAddCommand } from './gateway-add.ts'
 import { gatewayDiffCommand } from './gateway-diff.ts'
 import { gatewayInventoryCommand } from './gateway-inventory.ts'
@@ -9,6 +9,13 @@ import { gatewayInventoryCommand } from './gateway-inventory.ts'
 interface PinOptions {
   config: string
   out?: string
+}
+
+interface RecordOptions {
+  name: string
+  user: string
+  password: string
+  browser?: string
 }
 
 /** `gateway`: the operator's work on a gateway, except running it (`serve gateway`). */
@@ -47,6 +54,25 @@ export function gatewayCommand(program: Command, io: Io, done: (code: ExitCode) 
     )
     .argument('<file>', 'the description')
     .action(async (file: string) => done(await shown(gatewayOperations, [file], io)))
+  gateway
+    .command('record-login')
+    .summary('draft the recipe by which the gateway logs in to a web application')
+    .description(
+      'Logs in to an application at its form, with a service account, looks at what it shows, and prints an entry for `session` in ' +
+        'gateway.yaml: form, fields, signs of success, token, log-out. A comment marks each guess. It uses the account two or three times, ' +
+        'and logs out. If Chromium is there, it also watches what a browser sends, and says what the gateway could not do.',
+    )
+    .argument('<url>', 'the login page, or a page that leads to it')
+    .requiredOption('--user <name>', 'the name of the account')
+    .requiredOption(
+      '--password <reference>',
+      'where its password is: file:PATH, env:NAME, exec:COMMAND. The password itself is never printed',
+    )
+    .option('--name <name>', 'the name of the entry', 'application')
+    .option('--browser <program>', 'Chromium, or `none`; default: the one that is on the path')
+    .action(async (url: string, { name, user, password, browser }: RecordOptions) =>
+      done(await shown(gatewayRecord, [url, name, user, password, ...(browser === undefined ? [] : [browser])], io)),
+    )
 }
 
 async function shown(main: string, args: readonly string[], io: Io): Promise<ExitCode> {

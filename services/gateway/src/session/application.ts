@@ -93,8 +93,23 @@ export class Application {
   }
 
   async #logInWith(typed: readonly Typed[], signal: AbortSignal, begun: (at: LoggedIn) => void): Promise<LoggedIn> {
-    const { login } = this.entry
     const at: LoggedIn = { jar: new Jar(), secrets: new Set(), tokens: [] }
+    await this.#checkLogin(at, await this.#submit(at, typed, signal, begun), signal)
+    return at
+  }
+
+  /** Fills in the form of the login page and sends it. Does not look whether that worked. */
+  async submitLogin(at: LoggedIn, signal: AbortSignal, begun: (at: LoggedIn) => void): Promise<Seen> {
+    return this.#submit(at, await this.#typed(), signal, begun)
+  }
+
+  async #submit(
+    at: LoggedIn,
+    typed: readonly Typed[],
+    signal: AbortSignal,
+    begun: (at: LoggedIn) => void,
+  ): Promise<Seen> {
+    const { login } = this.entry
     const shown = await this.#page(at, login.page, signal, 'the login page')
     const found = loginFormOf(shown.text, login.form)
     if (found === undefined) throw failed('the login page does not have the form')
@@ -109,13 +124,7 @@ export class Application {
       ]).toString(),
     )
     begun(at)
-    const answered = await this.send(
-      at,
-      { method: 'POST', target: action, headers: this.#ofForm(login.page), body },
-      signal,
-    )
-    await this.#checkLogin(at, answered, signal)
-    return at
+    return this.send(at, { method: 'POST', target: action, headers: this.#ofForm(login.page), body }, signal)
   }
 
   async #checkLogin(at: LoggedIn, answered: Seen, signal: AbortSignal): Promise<void> {

@@ -31,6 +31,11 @@ export class Jar {
     return this.#all.some(({ key }) => key === name)
   }
 
+  /** The names of all cookies. */
+  get names(): string[] {
+    return [...new Set(this.#all.map(({ key }) => key ?? ''))]
+  }
+
   /** Values of cookies that an answer must not show. A short one that scripts may read is a setting, such as a language. */
   get secrets(): readonly string[] {
     const meant = this.#all.filter(({ value = '', httpOnly }) => value.length >= (httpOnly === true ? 8 : 16))

@@ -80,7 +80,7 @@ export interface LoginForm {
   readonly hidden: readonly (readonly [string, string])[]
 }
 
-type Element = DefaultTreeAdapterTypes.Element
+export type Element = DefaultTreeAdapterTypes.Element
 
 /** The form with this `id` or `name`; without one, the only form with a password field. Undefined if there is none, or several. */
 export function loginFormOf(text: string, called: string | undefined): LoginForm | undefined {
@@ -102,7 +102,8 @@ export function loginFormOf(text: string, called: string | undefined): LoginForm
 
 const inputsOf = (form: Element): Element[] => elementsIn(form).filter(({ tagName }) => tagName === 'input')
 
-function elementsIn(root: DefaultTreeAdapterTypes.ParentNode): Element[] {
+/** All elements below a node, in the order of the page. */
+export function elementsIn(root: DefaultTreeAdapterTypes.ParentNode): Element[] {
   const found: Element[] = []
   const waiting: DefaultTreeAdapterTypes.ChildNode[] = [...root.childNodes].reverse()
   for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
@@ -113,7 +114,7 @@ function elementsIn(root: DefaultTreeAdapterTypes.ParentNode): Element[] {
   return found
 }
 
-const attribute = ({ attrs }: Element, name: string): string | undefined =>
+export const attribute = ({ attrs }: Element, name: string): string | undefined =>
   attrs.find((each) => each.name === name)?.value
 
 const typeOf = ({ attributes }: Tag): string => (attributes.type ?? '').trim().toLowerCase()
