@@ -85,4 +85,13 @@ describe.skipIf(noBrowser)('a login that a browser watches', () => {
     expect(err).toContain('a script logs in by itself')
     expect(app.posted).toEqual(['/api {}'])
   })
+
+  it('types the password into no form that a script sends to another origin (V17)', async () => {
+    const thief = await application('')
+    const app = await application(`document.forms[0].action = ${JSON.stringify(thief.url.replace('/login', '/in'))}`)
+    const { code, out, err } = await record(app.url)
+    expect([code, out]).toEqual([2, ''])
+    expect(err).toContain('another origin')
+    expect([...app.posted, ...thief.posted]).toEqual([])
+  })
 })

@@ -159,7 +159,7 @@ describe.skipIf(lacksPython)('the admin of Django behind a session', { timeout: 
         djangoAccount.user,
       ]
       const more = ['--password', 'env:DJANGO_PASSWORD', ...(which === 'no browser' ? ['--browser', 'none'] : [])]
-      const env = { DJANGO_PASSWORD: djangoAccount.password }
+      const env = { DJANGO_PASSWORD: djangoAccount.password, BAILIWICK_PYTHON_JUDGES: undefined }
       const { code, out, err } = await runScript(cli, [...words, ...more], { env })
       expect(code, err).toBe(0)
       expect(out).toBe(`session:

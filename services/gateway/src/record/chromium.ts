@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { withResolvers } from '@bailiwick/kit'
 
-/** A page of a browser that nobody sees. Method and event names are those of the Chrome DevTools Protocol. */
+/** A page of a browser without a window. Method and event names are those of the Chrome DevTools Protocol. */
 export interface BrowserPage extends AsyncDisposable {
   send(method: string, params?: object): Promise<Record<string, never>>
   on(event: string, heard: (params: never) => void): void

@@ -24,8 +24,8 @@ export interface Guess {
 }
 
 /** The draft as gateway.yaml has it, with a comment at each guess. */
-export function draftText(name: string, draft: Draft, guesses: readonly Guess[]): string {
-  const document = new Document({ session: { [name]: draft } })
+export function draftText(name: string, { operations, ...recipe }: Draft, guesses: readonly Guess[]): string {
+  const document = new Document({ session: { [name]: { ...recipe, operations } } })
   for (const { path, why } of guesses) {
     const at = path.map((each) => (/^\d+$/.test(each) ? Number(each) : each))
     const node = document.getIn(['session', name, ...at], true)

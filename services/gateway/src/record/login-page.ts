@@ -11,7 +11,7 @@ export interface FoundForm {
   readonly password: string
   /** What a browser also sends, except hidden fields: the button, and what is chosen already. */
   readonly further: readonly (readonly [name: string, value: string])[]
-  /** Fields that a person would fill in or tick, and that a browser leaves out if nobody does. */
+  /** Fields that a person would fill in or tick, and that a browser leaves out otherwise. */
   readonly left: readonly string[]
 }
 

@@ -227,7 +227,7 @@ class Recorder {
       const seen = await application.send(alone, { method: 'GET', target }, this.#options.signal)
       const page = await application.read(seen)
       if (seen.status === 200 && !application.isLogin(page)) {
-        // A page that everybody sees tells nothing of a cookie.
+        // A page that strangers see too tells nothing of a cookie.
         const none = await application.send(newSession(), { method: 'GET', target }, this.#options.signal)
         const open = await application.read(none)
         if (none.status !== 200 || application.isLogin(open)) return name

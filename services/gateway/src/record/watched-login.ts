@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { ServiceError } from '@bailiwick/errors'
 import { systemClock } from '@bailiwick/kit'
 import { openBrowserPage } from './chromium.ts'
 import { innerPage } from './inner-page.ts'
@@ -13,11 +14,13 @@ export interface Watched {
 }
 
 interface Sent {
+  requestId: string
+  type?: string
   request: { method: string; url: string; postData?: string; hasPostData?: boolean; headers: Record<string, string> }
 }
 
-const settleMs = 400
-const mostMs = 30_000
+/** How long a page may take until it asks for something, how long it must be silent to count as loaded, and the most that this may take. */
+const [beginMs, settleMs, mostMs] = [5000, 400, 30_000]
 
 /**
  * Logs in with a browser, at the form that the page shows once its scripts have run. Undefined: there is no such form then either. The browser
@@ -35,25 +38,49 @@ export async function watchLogin(
     return result?.value
   }
   const posted: Sent['request'][] = []
+  const waiting = new Set<string>()
+  let begun = 0
   let lastAt = systemClock.monotonic()
-  page.on('Network.requestWillBeSent', ({ request }: Sent) => {
+  const noted = () => {
     lastAt = systemClock.monotonic()
+  }
+  page.on('Network.requestWillBeSent', ({ requestId, type, request }: Sent) => {
+    begun++
+    if (type !== 'EventSource') waiting.add(requestId)
     if (request.method === 'POST') posted.push(request)
+    noted()
   })
-  page.on('Network.loadingFinished', () => (lastAt = systemClock.monotonic()))
-  const quiet = async () => {
-    const end = systemClock.monotonic() + mostMs
-    lastAt = systemClock.monotonic()
-    while (systemClock.monotonic() < end && systemClock.monotonic() - lastAt < settleMs) await pause(50)
+  const over = ({ requestId }: Sent) => {
+    waiting.delete(requestId)
+    noted()
+  }
+  page.on('Network.loadingFinished', over)
+  page.on('Network.loadingFailed', over)
+  const until = async (ms: number, isDone: () => boolean) => {
+    for (const end = systemClock.monotonic() + ms; systemClock.monotonic() < end && !isDone(); ) await pause(50)
+  }
+  /** Does this, and waits for the requests that it leads to. A busy machine takes its time until the first of them. */
+  const settled = async (act: () => Promise<unknown>) => {
+    const before = begun
+    await act()
+    await until(beginMs, () => begun > before)
+    await until(mostMs, () => waiting.size === 0 && systemClock.monotonic() - lastAt > settleMs)
   }
   await page.send('Network.enable')
   await page.send('Page.enable')
-  await page.send('Page.navigate', { url })
-  await quiet()
+  await settled(() => page.send('Page.navigate', { url }))
   const form = loginFormIn(String(await evaluate('document.documentElement.outerHTML')))
   if ('fault' in form) return undefined
+  // A script may have changed where the form goes, and a redirect where the browser is.
+  const { origin } = new URL(url)
+  const places = await evaluate(
+    `[...document.querySelectorAll('form input[type=password]')].flatMap((input) => [location.href, input.form.action])`,
+  )
+  if ((places as string[]).some((place) => new URL(place).origin !== origin))
+    throw new ServiceError('session_login_failed', 'a browser would send the login form to another origin')
   posted.length = 0
-  await evaluate(`(() => {
+  await settled(() =>
+    evaluate(`(() => {
     const password = [...document.querySelectorAll('form input[type=password]')].find((input) => input.name === ${JSON.stringify(form.password)})
     const type = (input, text) => {
       input.focus()
@@ -64,21 +91,22 @@ export async function watchLogin(
     type(password, ${JSON.stringify(password)})
     const button = password.form.querySelector('input[type=submit], button:not([type]), button[type=submit]')
     password.form.requestSubmit(button ?? undefined)
-  })()`)
-  await quiet()
+  })()`),
+  )
   const landing = String(await evaluate('location.href'))
   const { logout } = innerPage(String(await evaluate('document.documentElement.outerHTML')))
   const [first] = posted
   const isForm = /^application\/x-www-form-urlencoded/i.test(first?.headers['Content-Type'] ?? '')
   const sent = isForm ? [...new URLSearchParams(first?.postData ?? '').keys()] : undefined
   if (logout !== undefined) {
-    await evaluate(`(() => {
+    await settled(() =>
+      evaluate(`(() => {
       const is = (name) => (element) => element.getAttribute(name) === ${JSON.stringify(logout.address)}
       const form = [...document.forms].find(is('action'))
       if (form !== undefined) form.requestSubmit()
       else [...document.links].find(is('href'))?.click()
-    })()`)
-    await quiet()
+    })()`),
+    )
   }
   return { sent, landing }
 }
