@@ -40,9 +40,9 @@ export interface EntityKind {
   /** How an id looks. */
   example: string
   fields: readonly Field[]
-  /** The value of a new one. Absent: none is made on this page. */
+  /** The value of a new one. Absent: this page makes no such entity. */
   fresh?: () => Record<string, unknown>
-  /** Why none is made or edited here. */
+  /** Why this page makes and edits no such entity. */
   elsewhere?: string
 }
 

@@ -5,8 +5,8 @@ import { refresh } from '../live.ts'
 import { RegistryDiff } from '../pages/registry-diff.tsx'
 import { backTo, go, Link } from '../router.tsx'
 import type { Me, PreviewChangeAnswer, Proposed } from '../types.ts'
-import { problemText } from '../ui/problem-text.ts'
 import { Card, Empty, Failed, Loading } from '../ui/parts.tsx'
+import { problemText } from '../ui/problem-text.ts'
 import { useSay } from '../ui/say.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
@@ -179,7 +179,7 @@ function Propose({ plan, wanted }: { plan: PreviewChangeAnswer; wanted: object }
   return (
     <Card title="Who must sign">
       {people === null ? (
-        <p className="hint">Nobody: nothing would change.</p>
+        <p className="hint">No one: nothing would change.</p>
       ) : (
         <p>
           <strong>{people.quorum === 1 ? 'One person' : `${people.quorum} different people`}</strong>

@@ -116,7 +116,7 @@ function Matched({
       <h3>{title}</h3>
       {rule === null ? (
         <p>
-          No rule holds, so nobody could approve it: <Visible text={why ?? ''} />.
+          No rule holds, so no one could approve it: <Visible text={why ?? ''} />.
         </p>
       ) : (
         <p>
