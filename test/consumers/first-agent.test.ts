@@ -29,7 +29,7 @@ function asHere(port: number, install?: string) {
 function say(what: string, reader: Reader, call: string): void {
   const { all, installing } = reader.took(call)
   console.log(
-    `first-agent: ${what}: ${all} s until the governed call, of which installing ${installing} s (target 300 s)`,
+    `first-agent: ${what}: ${all} s until the governed call of the reader’s own agent, of which installing ${installing} s (target 300 s)`,
   )
 }
 

@@ -88,9 +88,9 @@ export class Reader implements AsyncDisposable {
     this.env.PATH = [this.at('programs'), ...paths].join(':')
   }
 
-  /** What the commands took until those that hold this text had ended, in s: all, and those that install. */
+  /** What the commands took until the last that hold this text had ended, in s: all, and those that install. */
   took(until: string): { all: number; installing: number } {
-    const last = this.times.findIndex(({ commands }) => commands.includes(until))
+    const last = this.times.findLastIndex(({ commands }) => commands.includes(until))
     if (last === -1) throw new Error(`no commands hold ${until}`)
     const sum = (times: readonly { ms: number }[]) => Math.round(times.reduce((all, { ms }) => all + ms, 0) / 1000)
     const all = this.times.slice(0, last + 1)

@@ -59,7 +59,7 @@ describe.skipIf(lacksJudges)('a reader with a clone, and with Codex CLI', () => 
     if (fresh) {
       const { all, installing } = reader.took('codex exec')
       console.log(
-        `first-agent: Codex: ${all} s until the governed call, of which installing ${installing} s (target 300 s); its model answers at once`,
+        `first-agent: Codex: ${all} s until the governed call of the reader’s own agent, of which installing ${installing} s (target 300 s); its model answers at once`,
       )
     }
     expect(seen.slice(0, 4)).toEqual([
