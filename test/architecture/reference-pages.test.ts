@@ -47,7 +47,7 @@ it('no page names a setting that no process reads', () => {
     .flatMap(({ path, text }) => [...text.matchAll(/\bBAILIWICK_[A-Z_]*[A-Z]\b/g)].map(([name]) => ({ path, name })))
   expect(named.length).toBeGreaterThan(100)
   /** `agent run` gives these to its program. */
-  const isOfRun = (name: string) => /^BAILIWICK_(MCP|HTTP|GIT|SSH|MODELS)(_|$)/.test(name)
+  const isOfRun = (name: string) => /^BAILIWICK_(MCP|HTTP|GIT|SSH|POSTGRES|SESSION|MODELS)(_|$)/.test(name)
   expect(named.filter(({ name }) => !knownSettings.includes(name) && !isOfRun(name))).toEqual([])
 })
 
