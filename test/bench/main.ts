@@ -20,6 +20,7 @@ import { measureKafkaStartup } from './kafka/startup.ts'
 import { type KafkaBench, Worlds } from './kafka/worlds.ts'
 import { machineOf } from './machine.ts'
 import type { Measure } from './measure.ts'
+import { measureMemory } from './memory.ts'
 import { measureOutcomes } from './outcomes.ts'
 import { measurePdp } from './pdp.ts'
 import { measurePolicies } from './policies.ts'
@@ -53,6 +54,7 @@ const embedded: Measures = {
   issuance: { measure: measureIssuance },
   checks: { measure: measureChecks },
   start: { measure: measureStart, isNamed: true, inAll: { count: 50_000 } },
+  memory: { measure: measureMemory, isNamed: true, inAll: { count: 10_000 } },
 }
 /** In the order in which they can share a system: the later ones stop instances. */
 const kafka: Measures = {
@@ -80,7 +82,7 @@ leaves it to be checked (\`bailiwick bench log --help\`).
   --kind KIND     what is revoked; any number of them: ${kinds.join(', ')}.
                   All unless given; of others the page keeps what it has
   --seconds N     of outcomes: for how long calls fall due (60). Begins no revocation of a kind after so many, however few there were; the page says how many
-  --count N       revocations of each kind (2,000); of outcomes: calls a second (500); of pdp: decisions that its memory is watched over (20,000); of start: decisions before it (100,000); of gateway: agents with ten open streams (1,000, or as many as the descriptors allow)
+  --count N       revocations of each kind (2,000); of outcomes: calls a second (500); of pdp: decisions that its memory is watched over (20,000); of start and memory: decisions before it (100,000); of gateway: agents with ten open streams (1,000, or as many as the descriptors allow)
   --json          the report in JSON
   --write         writes what it measured into docs/explain/benchmarks.md; other sections stay
   --dir DIR       a folder on the disk to measure (default: ${tmpdir()})

@@ -139,7 +139,7 @@ enforcement_points:
     '2: agents.0.id: expected a SPIFFE ID, such as spiffe://bailiwick.local/agent/reconciler (is "reconciler")',
     '3: agents.0.name: expected at least 1 character (is "")',
     '4: agents.0.owner: expected a name without white space: letters, digits and . _ : / @ - (is "Alice Smith")',
-    '5: agents.0.attestor.kind: expected one of "registered_key", "jwt_svid", "oidc", "join_token" (is "jwt")',
+    '5: agents.0.attestor.kind: expected one of "registered_key", "jwt_svid", "oidc", "join_token", "emergency" (is "jwt")',
     '6: agents.0.labels.0: expected a label: lower case letters, digits and _, a letter first (is "Finance")',
     '7: agents.0.proactive_requests: expected true or false, not a text',
     '10: rules.0.order: expected a whole number, not a fraction',

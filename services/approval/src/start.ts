@@ -4,7 +4,7 @@ import type { Adapters, Host } from '@bailiwick/host/process'
 import { paths, policySetOf, storePolicyFiles } from '@bailiwick/installation'
 import { openSuccessor } from '@bailiwick/instance'
 import { inBackground, newId, RateLimiter, SerialQueue } from '@bailiwick/kit'
-import { expireRequests, rememberMs } from './asks/expire-requests.ts'
+import { expireRequests, forgetRequests, rememberMs } from './asks/expire-requests.ts'
 import { receiveFromTopic } from './asks/receive-from-topic.ts'
 import { reopenRequests } from './asks/reopen-requests.ts'
 import { Workloads } from './asks/workloads.ts'
@@ -59,6 +59,7 @@ export const approvalKeys = ({ key }: Pick<Host, 'key'>): ApprovalAdapters['keys
 })
 
 const sweepEveryMs = 1000
+const forgetEveryMs = 60_000
 /** Asks of one agent. People could never answer as many. */
 const asksOfAnAgent = { perSecond: 10, burst: 100, maxKeys: 100_000 }
 
@@ -172,9 +173,11 @@ function sweep(approval: Approval): AsyncDisposable {
       busy = false
     })
   }, sweepEveryMs)
+  const forgetting = setInterval(() => forgetRequests(approval), forgetEveryMs)
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
+      clearInterval(forgetting)
       await running
     },
   }

@@ -8,22 +8,25 @@ export const rememberMs = 9 * 3600 * 1000
 
 /** Publishes that each unanswered ask is over once its time is up. Answers do not wait for this; they judge by the clock. */
 export async function expireRequests(approval: Approval): Promise<void> {
-  const { projection, clock, prose, logger } = approval
-  const { ledger } = projection
-  for (const record of ledger.requests.requests.values()) {
+  const { projection, logger } = approval
+  for (const record of projection.ledger.requests.requests.values()) {
     if (!isOver(approval, record)) continue
     await inTurn(approval, record.id, () => expire(approval, record)).catch((error) =>
       logger.warn({ error_code: errorCode(error), request_id: record.id }, 'could not expire a request'),
     )
   }
+}
+
+/** Forgets requests that ended long ago, with their words. It looks at each request that is remembered, so call it rarely. */
+export function forgetRequests({ projection, clock, own, prose }: Approval): void {
+  const { ledger } = projection
   ledger.forgetEndedBefore(clock.now() - rememberMs)
-  approval.own.forget()
-  const needed = [...ledger.requests.requests.values()].flatMap(({ received }) =>
-    received === undefined || received.kind === 'registry'
-      ? []
-      : [received.purpose, received.arguments].flatMap((each) => each?.salted_sha256 ?? []),
-  )
-  prose.forgetAllBut(new Set(needed))
+  own.forget()
+  const needed = new Set<string>()
+  for (const { received } of ledger.requests.requests.values())
+    if (received !== undefined && received.kind !== 'registry')
+      for (const words of [received.purpose, received.arguments]) if (words) needed.add(words.salted_sha256)
+  prose.forgetAllBut(needed)
 }
 
 async function expire(approval: Approval, record: RequestRecord): Promise<void> {
@@ -36,6 +39,8 @@ async function expire(approval: Approval, record: RequestRecord): Promise<void> 
   })
 }
 
-function isOver({ clock }: Approval, { state, received }: RequestRecord): boolean {
-  return state === 'pending' && received !== undefined && Date.parse(received.expires_at) <= clock.now()
+function isOver({ clock }: Approval, record: RequestRecord): boolean {
+  if (record.state !== 'pending') return false
+  const { received } = record
+  return received !== undefined && Date.parse(received.expires_at) <= clock.now()
 }

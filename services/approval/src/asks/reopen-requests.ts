@@ -1,3 +1,4 @@
+import { agentIdOf, type DecodedEvent } from '@bailiwick/contracts'
 import { errorCode, errorKinds } from '@bailiwick/errors'
 import { type Fact, type RequestRecord, voidedBy } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
@@ -18,7 +19,7 @@ export function reopenRequests(approval: Approval): AsyncDisposable {
   let stopping = false
   const look = (record: RequestRecord): void => {
     if (voidedBy(record, grants, approval.clock.now()) === undefined) return
-    const work = inTurn(approval, record.id, () => reopen(approval, record))
+    const work = inTurn(approval, record.id, () => reopen(approval, record.id))
       .catch((error) => {
         const code = errorCode(error)
         logger.warn({ error_code: code, request_id: record.id }, 'could not ask again')
@@ -32,13 +33,16 @@ export function reopenRequests(approval: Approval): AsyncDisposable {
       .finally(() => running.delete(work))
     running.add(work)
   }
-  const all = () => {
-    for (const record of requests.requests.values()) look(record)
-  }
   const unsubscribe = projection.onFact(({ topic, verdict, event }: Fact) => {
-    if (topic === 'grants.v1' && verdict === 'counts' && event.type === 'credential.refused') all()
+    if (topic !== 'grants.v1' || verdict !== 'counts' || event.type !== 'credential.refused') return
+    const { data } = event as DecodedEvent<'grants.v1'> & { type: 'credential.refused' }
+    // The newest first: an issuer answers an approval at once.
+    const refused = approval.own
+      .of(agentIdOf(data.agent))
+      .findLast(({ approved }) => approved !== undefined && `grt_${approved.statement_hash}` === data.grant_id)
+    if (refused) look(refused)
   })
-  all()
+  for (const record of requests.requests.values()) look(record)
   return {
     async [Symbol.asyncDispose]() {
       stopping = true
@@ -49,9 +53,12 @@ export function reopenRequests(approval: Approval): AsyncDisposable {
   }
 }
 
-async function reopen({ projection, producer, clock, requestLifeMs }: Approval, record: RequestRecord): Promise<void> {
+async function reopen({ projection, producer, clock, requestLifeMs }: Approval, id: string): Promise<void> {
   const now = clock.now()
-  const reopened = voidedBy(record, projection.ledger.grants, now)
+  const { grants, requests } = projection.ledger
+  const record = requests.requests.get(id)
+  if (record === undefined) return
+  const reopened = voidedBy(record, grants, now)
   const { received } = record
   if (reopened === undefined || received?.kind !== 'access') return // it was asked again while this waited for its turn
   const expires_at = new Date(Math.min(now + requestLifeMs, Date.parse(received.not_after))).toISOString()

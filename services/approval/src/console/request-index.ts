@@ -40,6 +40,8 @@ export class RequestIndex implements Disposable {
   readonly #entries = new Map<string, RequestEntry>()
   /** Oldest first, by when they were asked: the order in which this instance read them means nothing. */
   readonly #alike = new Map<string, Asked[]>()
+  /** The keys of `#alike`, each as the text that entries hold. */
+  readonly #keys = new Map<string, string>()
   #view: RuleView | undefined
   readonly #stop: () => void
 
@@ -88,6 +90,8 @@ export class RequestIndex implements Disposable {
   #take(record: RequestRecord): void {
     const { registry, requests } = this.#approval.projection.ledger
     const known = this.#entries.get(record.id)
+    // It changed in nothing that orders it: what its list shows is read when it is shown.
+    if (known && !known.open && record.state !== 'pending' && known.at === record.changedAt) return
     if (known) this.#listOf(known).remove(known)
     const { received, state, id } = record
     if (received === undefined) return // this reader started after it, and knows nothing about it
@@ -101,7 +105,7 @@ export class RequestIndex implements Disposable {
       answerers: open ? answerersOf(this.#approval, received, () => this.#rules()) : undefined,
       rank: risk?.score ?? 0,
       at: open ? (record.receivedAt ?? 0) : record.changedAt,
-      alike: known?.alike ?? (received.kind === 'access' ? alikeKeys(received) : []),
+      alike: known?.alike ?? (received.kind === 'access' ? this.#shared(alikeKeys(received)) : []),
     }
     this.#entries.set(id, entry)
     this.#listOf(entry).add(entry)
@@ -109,6 +113,15 @@ export class RequestIndex implements Disposable {
     // The ledger forgets what ended long ago, and so does this index.
     for (let { last } = this.answered; last && !requests.requests.has(last.id); last = this.answered.last)
       this.#forget(last)
+  }
+
+  /** One text for all requests that have this key: most agents ask for the same again. */
+  #shared(keys: readonly string[]): string[] {
+    return keys.map((key) => {
+      const known = this.#keys.get(key)
+      if (known === undefined) this.#keys.set(key, key)
+      return known ?? key
+    })
   }
 
   #listOf({ open }: RequestEntry): Ordered<RequestEntry> {
@@ -127,8 +140,10 @@ export class RequestIndex implements Disposable {
     this.#entries.delete(entry.id)
     for (const key of entry.alike) {
       const left = this.#alike.get(key)?.filter(({ id }) => id !== entry.id) ?? []
-      if (left.length === 0) this.#alike.delete(key)
-      else this.#alike.set(key, left)
+      if (left.length === 0) {
+        this.#alike.delete(key)
+        this.#keys.delete(key)
+      } else this.#alike.set(key, left)
     }
   }
 
