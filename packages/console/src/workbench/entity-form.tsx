@@ -83,7 +83,7 @@ const nameOf = ({ path }: Field) => path.join('.')
 function Whole({ value, onChange }: { value: unknown; onChange(value: unknown, problem?: string): void }) {
   const [text, setText] = useState(() => textKinds.json.spell(value))
   return (
-    <label className="field">
+    <label className="field whole">
       <span>The whole entry</span>
       <textarea
         className="code"

@@ -103,14 +103,14 @@ function TextField({
     'aria-invalid': problem !== undefined,
   }
   return (
-    <div className="field">
+    <div className={['json', 'jwk', 'attestor'].includes(kind) ? 'field whole' : 'field'}>
       <label htmlFor={id}>
         <Visible text={label} />
       </label>
       {isOneLine ? (
         <input
           {...common}
-          inputMode={kind === 'whole' || kind === 'seconds' ? 'numeric' : undefined}
+          inputMode={kind === 'whole' ? 'numeric' : undefined}
           onChange={({ currentTarget }) => type(currentTarget.value)}
         />
       ) : (

@@ -12,6 +12,9 @@ it.each([
   ['labels', ['writes', 'external_send'], 'writes, external_send'],
   ['lines', ['tools/call', 'a b'], 'tools/call\na b'],
   ['whole', 3, '3'],
+  ['seconds', 28_800, '8 h'],
+  ['seconds', 5400, '90 min'],
+  ['seconds', 45, '45 s'],
   ['json', { a: [1] }, '{\n  "a": [\n    1\n  ]\n}'],
 ] as const)('spells %s, and reads its own spelling back', (kind, value, text) => {
   expect(textKinds[kind].spell(value)).toBe(text)

@@ -10,6 +10,13 @@ const lines = (text: string) =>
     .map((line) => line.trim())
     .filter((line) => line !== '')
 
+const units = { h: 3600, min: 60, s: 1 } as const
+
+function spelledSeconds(seconds: number): string {
+  const unit = seconds > 0 && seconds % 3600 === 0 ? 'h' : seconds > 0 && seconds % 60 === 0 ? 'min' : 's'
+  return `${seconds / units[unit]} ${unit}`
+}
+
 type Scope = { type: string; id?: string; id_prefix?: string }
 
 const json = {
@@ -32,8 +39,12 @@ export const textKinds = {
     read: (text: string) => (/^\d{1,9}$/.test(text.trim()) ? good(Number(text)) : bad('A whole number')),
   },
   seconds: {
-    spell: (value: unknown) => String(value ?? ''),
-    read: (text: string) => (/^\d{1,9}$/.test(text.trim()) ? good(Number(text)) : bad('A whole number of seconds')),
+    spell: (value: unknown) => (value === undefined ? '' : spelledSeconds(Number(value))),
+    read: (text: string): Read => {
+      const [, count, unit = 's'] = /^(\d{1,6})\s*(s|min|h)?$/.exec(text.trim()) ?? []
+      if (count === undefined) return bad('A time such as 45 s, 30 min or 8 h')
+      return good(Number(count) * (units[unit as keyof typeof units] ?? 1))
+    },
   },
   lines: { spell: (value: unknown) => list(value).join('\n'), read: (text: string) => good(lines(text)) },
   labels: {

@@ -76,7 +76,7 @@ export function RuleFinder({ me }: { me: Me }) {
             placeholder="tool invoices/adjust"
             onChange={({ currentTarget }) => setResources(currentTarget.value)}
           />
-          <small>One a line. `tool invoices/*`: all below.</small>
+          <small>One a line; tool invoices/* means all below.</small>
         </div>
         <div className="field">
           <label htmlFor={`${id}-cost`}>for at most</label>
