@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -25,6 +26,10 @@ describe.skipIf(noBrowser)('policies and rules in the page, in Chromium', () => 
     })
     await desk.grant(requestId)
     ;({ grantId = '' } = await agent().waitForDecision(requestId))
+    // Nothing is told of calls within 10 s of a change of their agent: decision points may not have known it yet.
+    const { registry } = await desk.ledger()
+    const settled = Math.max(...registry.records().map(({ changedAt }) => changedAt)) + 11_000
+    await pause(Math.max(0, settled - Date.now()))
     for (let n = 1; n < 4; n++) await call('adjust', n, 200)
     await call('read', 1, 200)
     await desk.invoices.delivered()
@@ -75,7 +80,7 @@ describe.skipIf(noBrowser)('policies and rules in the page, in Chromium', () => 
     await page.getByText('Denied. It is forbidden by').waitFor()
     await page.locator('.explain').getByText('no-adjusting', { exact: true }).waitFor()
     await press('Keep it as a test')
-    await page.getByText('1 tests, 0 failed.').waitFor()
+    await page.getByText('1 test, 0 failed.').waitFor()
     await press('Ask and explain')
     await page.getByLabel('On', { exact: true }).fill('tool invoices/read')
     await press('Ask')
@@ -120,7 +125,7 @@ describe.skipIf(noBrowser)('policies and rules in the page, in Chromium', () => 
     await desk.goTo('registry/rule')
     await page.getByLabel('Id', { exact: true }).fill('two-for-invoices')
     await page.getByLabel('Order').fill('1')
-    await page.getByLabel('On', { exact: true }).fill('tool invoices/*')
+    await page.getByLabel('On', { exact: true }).fill('tool invoices/adjust')
     await page.getByLabel('Answered by the group').fill(sample.group)
     await page.getByLabel('People who must sign').fill('2')
     await press('Review the change')
@@ -178,7 +183,7 @@ describe.skipIf(noBrowser)('policies and rules in the page, in Chromium', () => 
     await press('Tests')
     findings.push(...(await findingsOf(olivia)))
     await desk.goTo('rules?show=finder')
-    await page.getByLabel('on', { exact: true }).fill('tool invoices/*')
+    await page.getByLabel('on', { exact: true }).fill('tool invoices/adjust')
     await press('Find the rule')
     await page.getByRole('heading', { name: 'Now' }).waitFor()
     findings.push(...(await findingsOf(olivia)))

@@ -139,3 +139,16 @@ it('says so where it cannot know what policies say', () => {
   )
   expect(effect('policy-set', set, null)).toBe('After this, there are no policies: every action is denied.')
 })
+
+it.each([
+  'rule',
+  'agent',
+  'approver',
+  'tool-server',
+  'enforcement-point',
+  'auditor',
+  'recovery',
+  'policy-set',
+] as const)('says of a %s that is retired already that there is none', (type) => {
+  expect(effect(type, null, null)).toBe(`There is no ${type} "x" any more.`)
+})

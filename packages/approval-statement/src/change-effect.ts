@@ -30,6 +30,8 @@ export interface EntityEffect {
  * people chose them.
  */
 export function changeEffect({ type, id, before, after, text }: EntityEffect): string {
+  // A change that retires an entity is still read after the entity is gone.
+  if (before === null && after === null) return `There is no ${type} ${quote(id)} any more.`
   if (type === 'policy-set') return policiesEffect(before as PolicySet | null, after as PolicySet | null, text)
   const { is, gone, members } = (wordings[type] ?? other(type)) as unknown as AnyWordings
   if (after === null) return `After this, ${gone(id, before as Entity)}.`

@@ -7,6 +7,7 @@ export type FieldKind =
   | 'lines'
   | 'labels'
   | 'scopes'
+  | 'asked'
   | 'amounts'
   | 'tools'
   | 'group'
@@ -127,9 +128,9 @@ export const entityKinds: Readonly<Record<string, EntityKind>> = {
       {
         path: ['match', 'resources'],
         label: 'On',
-        kind: 'scopes',
+        kind: 'asked',
         optional: true,
-        hint: 'One a line: tool invoices/adjust, tool invoices/* for all below, or tool for every one. None: everything.',
+        hint: 'One a line: tool invoices/adjust, api https://host/path/*, or tool for every tool. None: everything.',
       },
       { path: ['match', 'labels'], label: 'With tools labelled', kind: 'labels', optional: true },
       {

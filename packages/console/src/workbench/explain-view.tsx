@@ -74,7 +74,7 @@ export function ExplainView({ files, onTest }: { files: Files; onTest(test: stri
             onChange={({ currentTarget }) => setResource(currentTarget.value)}
           />
         </div>
-        <button type="submit" className="primary" disabled={draft.isPending || explain.isPending}>
+        <button type="submit" className="primary" disabled={draft.isPending || explain.isPending || chosen === ''}>
           Ask
         </button>
       </form>

@@ -8,6 +8,14 @@ it.each([
     [{ type: 'tool', id: 'a/b' }, { type: 'tool', id_prefix: 'a/' }, { type: 'tool' }],
     'tool a/b\ntool a/*\ntool',
   ],
+  [
+    'asked',
+    [
+      { type: 'api', id_prefix: 'https://h/p/' },
+      { type: 'tool', id: 'a/b' },
+    ],
+    'api https://h/p/*\ntool a/b',
+  ],
   ['amounts', { EUR: '500.00', USD: '1' }, '500.00 EUR\n1 USD'],
   ['labels', ['writes', 'external_send'], 'writes, external_send'],
   ['lines', ['tools/call', 'a b'], 'tools/call\na b'],
@@ -26,6 +34,8 @@ it.each([
   ['whole', ''],
   ['seconds', '-1'],
   ['labels', 'Writes'],
+  ['asked', 'tool invoices/*'],
+  ['asked', 'api https://host*'],
   ['amounts', '500'],
   ['amounts', 'EUR 500'],
   ['json', '{'],

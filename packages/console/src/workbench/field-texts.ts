@@ -31,6 +31,24 @@ const json = {
   },
 }
 
+const scopes = {
+  spell: (value: unknown) =>
+    (Array.isArray(value) ? (value as Scope[]) : [])
+      .map(({ type, id, id_prefix: prefix }) =>
+        [type, id ?? (prefix === undefined ? '' : `${prefix}*`)].join(' ').trim(),
+      )
+      .join('\n'),
+  read: (text: string) =>
+    good(
+      lines(text).map((line): Scope => {
+        const [type = '', ...rest] = line.split(/\s+/)
+        const id = rest.join(' ')
+        if (id === '') return { type }
+        return id.endsWith('*') ? { type, id_prefix: id.slice(0, -1) } : { type, id }
+      }),
+    ),
+}
+
 /** Each kind of member that is edited as text: how it is spelled, and how it is read. */
 export const textKinds = {
   line: { spell: (value: unknown) => String(value ?? ''), read: (text: string) => good(text.trim()) },
@@ -55,22 +73,19 @@ export const textKinds = {
       return wrong === undefined ? good(labels) : bad(`“${wrong}” is not a label: small letters, digits and _`)
     },
   },
-  scopes: {
-    spell: (value: unknown) =>
-      (Array.isArray(value) ? (value as Scope[]) : [])
-        .map(({ type, id, id_prefix: prefix }) =>
-          [type, id ?? (prefix === undefined ? '' : `${prefix}*`)].join(' ').trim(),
-        )
-        .join('\n'),
-    read: (text: string) =>
-      good(
-        lines(text).map((line): Scope => {
-          const [type = '', ...rest] = line.split(/\s+/)
-          const id = rest.join(' ')
-          if (id === '') return { type }
-          return id.endsWith('*') ? { type, id_prefix: id.slice(0, -1) } : { type, id }
-        }),
-      ),
+  scopes,
+  /** As asks name resources. */
+  asked: {
+    spell: scopes.spell,
+    read: (text: string): Read => {
+      const read = scopes.read(text)
+      const odd = (read.value as Scope[]).find(
+        ({ id_prefix: prefix }) => prefix !== undefined && !/^https?:\/\/.+\/$/.test(prefix),
+      )
+      return odd === undefined
+        ? read
+        : bad(`Only addresses have a prefix, as api https://host/path/*. Name ${odd.type} one by one, or by its labels`)
+    },
   },
   amounts: {
     spell: (value: unknown) =>

@@ -40,6 +40,7 @@ export function FieldView({ field: { path, kind, words }, value }: { field: Fiel
       )
     case 'lines':
     case 'scopes':
+    case 'asked':
     case 'amounts':
       return (
         <ul className="member-lines">

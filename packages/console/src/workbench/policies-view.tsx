@@ -267,7 +267,9 @@ function Tests({
         <p className="note bad">They cannot run: the set does not load.</p>
       ) : (
         <p role="status" className={failed.length > 0 ? 'note bad' : 'note'}>
-          {isBehind ? 'Running …' : `${data.tests.length} tests, ${failed.length} failed.`}
+          {isBehind
+            ? 'Running …'
+            : `${data.tests.length === 1 ? '1 test' : `${data.tests.length} tests`}, ${failed.length} failed.`}
         </p>
       )}
       <ul className="findings">

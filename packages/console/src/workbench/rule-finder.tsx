@@ -22,9 +22,10 @@ export function RuleFinder({ me }: { me: Me }) {
   const chosen = agent === '' ? (agents.data?.items[0]?.id ?? '') : agent
   const find = useMutation({
     mutationFn: () => {
-      const scopes = textKinds.scopes.read(resources)
+      const scopes = textKinds.asked.read(resources)
       const amounts = textKinds.amounts.read(cost)
-      if (!scopes.ok || !amounts.ok) throw new Error(amounts.ok ? 'What on?' : amounts.problem)
+      if (!scopes.ok) throw new Error(scopes.problem)
+      if (!amounts.ok) throw new Error(amounts.problem)
       const limit = cost.trim() === '' ? {} : { cost: amounts.value }
       const permissions = (scopes.value as object[]).map((resource) => ({
         actions: actions.split(/[\s,]+/).filter((each) => each !== ''),
@@ -76,7 +77,7 @@ export function RuleFinder({ me }: { me: Me }) {
             placeholder="tool invoices/adjust"
             onChange={({ currentTarget }) => setResources(currentTarget.value)}
           />
-          <small>One a line; tool invoices/* means all below.</small>
+          <small>One a line: a type and an id.</small>
         </div>
         <div className="field">
           <label htmlFor={`${id}-cost`}>for at most</label>
@@ -87,7 +88,7 @@ export function RuleFinder({ me }: { me: Me }) {
             onChange={({ currentTarget }) => setCost(currentTarget.value)}
           />
         </div>
-        <button type="submit" className="primary" disabled={find.isPending}>
+        <button type="submit" className="primary" disabled={find.isPending || chosen === ''}>
           Find the rule
         </button>
       </form>
