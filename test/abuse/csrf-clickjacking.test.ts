@@ -40,11 +40,12 @@ function consoleRoutes(): Route[] {
     })
     .filter(({ path }) => path.startsWith('/console'))
 }
-// Fastify prints `agents/*` below `agents` without its slash.
+// Fastify prints `agents/*` below `agents` without its slash, and `registry/:type/*` without its type.
 const filled = (path: string) =>
   path
     .replace(/:[a-z_]+(\([^)]*\))?/gi, `req_${'0'.repeat(43)}`)
     .replace(/agents\*$/, 'agents/spiffe://acme.example/x')
+    .replace(/registry\*$/, 'registry/rule/tasks')
     .replace(/\*$/, 'x')
 
 const foreign: Record<string, string | undefined>[] = [
