@@ -257,7 +257,7 @@ it('stores and proposes no policies that no decision point could load, and none 
   const before = stored()
   const fine = { ...files, 'more.cedar': '@id("more") forbid (principal, action, resource) when { false };' }
   const hostile: Record<string, string>[] = [
-    { ...files, 'b.cedar': 'permit (principal, action, resource) when { principal.missing };' },
+    { ...files, 'b.cedar': 'permit (principal, action, resource) when { principal.absent };' },
     { ...files, 'b.cedar': 'permit (' },
     { ...files, 'b.cedar': '@id("t") permit (principal == ?principal, action, resource);' },
     {

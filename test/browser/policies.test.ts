@@ -26,7 +26,7 @@ describe.skipIf(noBrowser)('policies and rules in the page, in Chromium', () => 
     })
     await desk.grant(requestId)
     ;({ grantId = '' } = await agent().waitForDecision(requestId))
-    // Nothing is told of calls within 10 s of a change of their agent: decision points may not have known it yet.
+    // A replay cannot judge calls within 10 s of a change of their agent: decision points may not have known the change yet.
     const { registry } = await desk.ledger()
     const settled = Math.max(...registry.records().map(({ changedAt }) => changedAt)) + 11_000
     await pause(Math.max(0, settled - Date.now()))

@@ -195,13 +195,15 @@ describe('outcomes', () => {
     reporter.report(said)
     await setTimeout(5)
     expect(lists).toEqual([1])
-    for (let n = 0; n < 8; n++) {
+    for (let n = 0; n < 16; n++) {
       reporter.report(said)
       await setTimeout(2)
     }
     await reporter.delivered()
-    expect(lists).toEqual([1, 8])
-    expect(saves).toBeLessThan(5)
+    // One list each 50 ms: a busy machine takes longer for the sixteen.
+    expect(lists.reduce((sum, each) => sum + each)).toBe(17)
+    expect(lists.length).toBeLessThan(10)
+    expect(saves).toBeLessThan(20)
     await reporter[Symbol.asyncDispose]()
   })
 

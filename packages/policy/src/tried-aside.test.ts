@@ -22,7 +22,7 @@ it('checks a set and runs its tests, as the command does, away from this thread'
   expect(good.tests?.filter(({ failure }) => failure)).toEqual([])
   const broken = await tryAside({
     do: 'check',
-    files: withFile('b.cedar', 'permit (principal, action, resource) when { principal.missing };'),
+    files: withFile('b.cedar', 'permit (principal, action, resource) when { principal.absent };'),
     permitsNothing: false,
     tests,
   })

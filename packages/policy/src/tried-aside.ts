@@ -8,7 +8,7 @@ import type { Explanation } from './explain-policies.ts'
 
 export type { Explanation, PolicyFinding }
 
-/** What to do with a set that a person wrote. Its text is hostile until people have signed it. */
+/** What to do with a set. Its text is hostile until people have signed it. */
 export type PolicyTask =
   /** `tests`: files of tests, by name. They are run if the set loads. */
   | { do: 'check'; files: PolicyFiles; permitsNothing: boolean; tests: Readonly<Record<string, string>> }

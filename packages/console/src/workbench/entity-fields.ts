@@ -41,9 +41,9 @@ export interface EntityKind {
   /** How an id looks. */
   example: string
   fields: readonly Field[]
-  /** The value of a new one. Absent: this page makes no such entity. */
+  /** The value of a new one. Absent: this page makes no new ones. */
   fresh?: () => Record<string, unknown>
-  /** Why this page makes and edits no such entity. */
+  /** Where people make and edit it instead. */
   elsewhere?: string
 }
 

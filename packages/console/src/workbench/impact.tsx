@@ -110,7 +110,9 @@ function Asks({ asks: { looked_at, moved, moved_count, stranded } }: { asks: Non
               ? `Of ${some(looked_at, 'ask')}, each would have gone by the same rule.`
               : `${some(moved_count, 'ask')} of ${number(looked_at)} would have gone by another rule, or by other terms of it.`}
         </strong>
-        {stranded > 0 ? ` ${some(stranded, 'ask')} could not have been approved: no rule would hold.` : ''}
+        {stranded > 0
+          ? ` No rule would hold for ${some(stranded, 'ask')}, so no person could have approved ${stranded === 1 ? 'it' : 'them'}.`
+          : ''}
       </p>
       {moved.length === 0 ? null : (
         <details>

@@ -117,7 +117,7 @@ function Matched({
       <h3>{title}</h3>
       {rule === null ? (
         <p>
-          No rule holds, so no one could approve it: <Visible text={why ?? ''} />.
+          No rule holds, so no person could approve it: <Visible text={why ?? ''} />.
         </p>
       ) : (
         <p>

@@ -43,7 +43,7 @@ const views = { rules: 'Rules', policies: 'Policies', finder: 'Which rule holds'
 
 const hints: Record<keyof typeof views, string> = {
   rules: 'The first rule that matches applies. A request that no rule matches cannot be approved.',
-  policies: 'Cedar decides on every single action, even one that people approved.',
+  policies: 'Cedar decides on every single action, beside what people approved.',
   finder: 'Before an agent asks: who would have to sign?',
 }
 

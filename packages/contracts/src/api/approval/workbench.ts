@@ -113,7 +113,7 @@ const conflictSchema = z.object({ type: z.string(), id: z.string(), base: z.int(
 
 const matchedRuleSchema = z
   .object({
-    /** null: no rule holds, so no one could approve it. */
+    /** null: no rule holds, so no person could approve it. */
     rule: z.string().nullable(),
     group: z.string().nullable(),
     quorum: z.int().nullable(),
