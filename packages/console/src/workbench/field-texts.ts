@@ -31,6 +31,15 @@ const json = {
   },
 }
 
+function scopesIn(text: string): Scope[] {
+  return lines(text).map((line) => {
+    const [type = '', ...rest] = line.split(/\s+/)
+    const id = rest.join(' ')
+    if (id === '') return { type }
+    return id.endsWith('*') ? { type, id_prefix: id.slice(0, -1) } : { type, id }
+  })
+}
+
 const scopes = {
   spell: (value: unknown) =>
     (Array.isArray(value) ? (value as Scope[]) : [])
@@ -38,15 +47,7 @@ const scopes = {
         [type, id ?? (prefix === undefined ? '' : `${prefix}*`)].join(' ').trim(),
       )
       .join('\n'),
-  read: (text: string) =>
-    good(
-      lines(text).map((line): Scope => {
-        const [type = '', ...rest] = line.split(/\s+/)
-        const id = rest.join(' ')
-        if (id === '') return { type }
-        return id.endsWith('*') ? { type, id_prefix: id.slice(0, -1) } : { type, id }
-      }),
-    ),
+  read: (text: string) => good(scopesIn(text)),
 }
 
 /** Each kind of member that is edited as text: how it is spelled, and how it is read. */
@@ -78,12 +79,10 @@ export const textKinds = {
   asked: {
     spell: scopes.spell,
     read: (text: string): Read => {
-      const read = scopes.read(text)
-      const odd = (read.value as Scope[]).find(
-        ({ id_prefix: prefix }) => prefix !== undefined && !/^https?:\/\/.+\/$/.test(prefix),
-      )
+      const read = scopesIn(text)
+      const odd = read.find(({ id_prefix: prefix }) => prefix !== undefined && !/^https?:\/\/.+\/$/.test(prefix))
       return odd === undefined
-        ? read
+        ? good(read)
         : bad(`Only addresses have a prefix, as api https://host/path/*. Name ${odd.type} one by one, or by its labels`)
     },
   },
