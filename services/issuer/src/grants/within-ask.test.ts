@@ -38,7 +38,11 @@ interface Situation {
 
 function outside({ given = whole, granted = [], narrowing = true, ...over }: Situation = {}) {
   const rule = { id: 'r', order: 1, match: {}, narrowing } as Rule
-  const view = { rules: new Map([['r', rule]]), agents: new Map([[agent, { labels: [], attestor: { kind: 'join_token' } }]]), toolServers: new Map() }
+  const view = {
+    rules: new Map([['r', rule]]),
+    agents: new Map([[agent, { labels: [], attestor: { kind: 'join_token' } }]]),
+    toolServers: new Map(),
+  }
   const trees = granted.map(([authority, hash = 'this'], n) => [
     n,
     { grant: { authority, statement: { request_hash: hash } } },
