@@ -43,11 +43,13 @@ describe.skipIf(noBrowser || lacksPython)('the research crew, in Chromium', () =
   /** The crew with enough for minutes, approved in the console, at work. */
   async function atWork(): Promise<Program> {
     const before = Number(await crew.served())
-    const running = crew.run('long', env)
+    await using started = new AsyncDisposableStack()
+    const running = started.use(crew.run('long', env))
     await desk.goTo('inbox')
     const line = desk.olivia.page.locator('[data-request]', { hasText: 'survey-energy' })
     await desk.grant((await line.getAttribute('data-request')) ?? '')
     await expect.poll(() => crew.served(), { message: running.output }).toBeGreaterThan(before + 10)
+    started.move()
     return running
   }
 
