@@ -1,7 +1,8 @@
 import { startEarly } from './api.ts'
+import './style/index.css'
 import { type Filters, filterNames, rowsAt, viewOf } from './pages/inbox-asks.ts'
 
-// What every page asks first is on its way before the page's code has run. The server tells its time before it is asked for rows: it
+// The first file of the page is small: what every page asks first is on its way while the page's code is still loading. The server tells its time before it is asked for rows: it
 // announces what changes after that time.
 startEarly('/hello')
 const me = startEarly('/me')
@@ -13,3 +14,5 @@ if (/^\/(console\/?|console\/inbox)?$/.test(location.pathname)) {
   const rows = rowsAt(viewOf(given.get('show') ?? undefined), given.get('q') ?? '', filters)
   void me.then(({ ok }) => (ok ? startEarly(rows) : undefined)).catch(() => undefined)
 }
+
+void import('./main.tsx')

@@ -1,4 +1,3 @@
-import './head-start.ts'
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
@@ -7,7 +6,6 @@ import { App } from './app.tsx'
 import { type Invitation, takeInvitation, wordInAddress } from './ceremonies.ts'
 import { Boundary } from './ui/boundary.tsx'
 import { Messages } from './ui/say.tsx'
-import './style/index.css'
 
 const client = new QueryClient({
   defaultOptions: {
