@@ -138,7 +138,7 @@ describe.skipIf(noBrowser)('a busy installation, in Chromium', () => {
     const apart = page.locator('.differences tbody tr')
     await apart.filter({ hasText: 'invoices/delete' }).getByText('0 %').waitFor()
     await page.getByLabel('Find in these calls').fill('ADJUST denied')
-    await expect.poll(() => lines.filter({ hasNotText: /adjust[^]*Denied/ }).count()).toBe(0)
+    await expect.poll(() => lines.filter({ hasNotText: /adjust.*Denied/s }).count()).toBe(0)
     expect(await lines.count()).toBeGreaterThanOrEqual(3)
     expect(new URL(page.url()).searchParams.get('find')).toBe('ADJUST denied')
     await page.getByLabel('Find in these calls').fill('')
