@@ -120,6 +120,7 @@ it('the machine’s operator is served on the socket only, and can deny and read
     '/operator/values',
     '/operator/values/erase',
     '/operator/calls/erase',
+    '/v1/replay',
   ]
   for (const path of [...writes, '/operator/registry', '/operator/requests'])
     for (const method of ['GET', 'POST'] as const) {
@@ -128,8 +129,8 @@ it('the machine’s operator is served on the socket only, and can deny and read
     }
   // Proposals are answered by people. A revocation is final. A recovery needs the root key and a day. A service's key
   // needs its certificate. A join token serves an agent only if its registration, which people approved, says so. An
-  // erasure removes words and arguments, removes no decision, and stands in the log. Consider each route that is added
-  // here.
+  // erasure removes words and arguments, removes no decision, and stands in the log. A replay asks policies about the log, and
+  // changes nothing. Consider each route that is added here.
   const posts = operator
     .printRoutes({ commonPrefix: false })
     .split('\n')
