@@ -39,7 +39,7 @@ export {
 } from './registry-state.ts'
 export { type VoidedBy, voidedBy } from './reopening.ts'
 export { type RequestRecord, type RequestStateName, requestTransitions } from './request-life.ts'
-export { isOfEmergency, itemOf, RequestState } from './request-state.ts'
+export { isOfEmergency, itemOf, mayBeReviewed, RequestState } from './request-state.ts'
 export { type Lineage, lineageOf, type Revocation, RevocationState } from './revocation-state.ts'
 export { type SignedEvent, signedEvent } from './signed-event.ts'
 export { type Touch, type Touched, without } from './touched.ts'

@@ -176,7 +176,7 @@ export const isOfEmergency = ({ received }: Pick<RequestRecord, 'received'>): bo
   received?.kind === 'access' && received.attestation?.kind === 'emergency'
 
 /** An emergency that people approved is reviewed once. */
-const mayBeReviewed = (record: RequestRecord) =>
+export const mayBeReviewed = (record: RequestRecord) =>
   isOfEmergency(record) && record.approved !== undefined && record.reviewedBy === undefined
 
 /**

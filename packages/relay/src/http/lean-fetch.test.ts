@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createNetServer } from 'node:net'
 import { expect, it } from 'vitest'
 import { leanFetch } from './lean-fetch.ts'
 
@@ -69,4 +69,15 @@ it('ends with the reason of its signal, before and in the answer', async () => {
   const reading = textOf(body)
   within.abort(reason)
   await expect(reading).rejects.toBe(reason)
+})
+
+it('ends in time also while there is no connection yet, whose dispatcher is Node’s own', async () => {
+  await fetch('http://127.0.0.1:1/').catch(() => undefined) // makes Node set its dispatcher
+  const silent = createNetServer().listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const begun = performance.now()
+  const { port } = silent.address() as AddressInfo
+  await expect(asked(`https://127.0.0.1:${port}/`, AbortSignal.timeout(100))).rejects.toThrow('aborted due to timeout')
+  expect(performance.now() - begun).toBeLessThan(5000) // else Node ends the handshake after ten seconds
+  silent.close()
 })

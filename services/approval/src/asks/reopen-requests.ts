@@ -34,7 +34,13 @@ export function reopenRequests(approval: Approval): AsyncDisposable {
     running.add(work)
   }
   const unsubscribe = projection.onFact(({ topic, verdict, event }: Fact) => {
-    if (topic !== 'grants.v1' || verdict !== 'counts' || event.type !== 'credential.refused') return
+    if (verdict !== 'counts') return
+    if (topic === 'approvals.v1' && event.type === 'request.approved') {
+      // Topics are read in parallel: the refusal may have come before the approval.
+      const approved = requests.requests.get(event.subject)
+      if (approved) look(approved)
+    }
+    if (topic !== 'grants.v1' || event.type !== 'credential.refused') return
     const { data } = event as DecodedEvent<'grants.v1'> & { type: 'credential.refused' }
     // The newest first: an issuer answers an approval at once.
     const refused = approval.own

@@ -23,9 +23,10 @@ export class GrantIndex implements Disposable {
     if (!tree || this.#known.has(id)) return
     this.#known.add(id)
     this.list.add({ rank: 0, at: tree.createdAt, id })
-    for (let { last } = this.list; last && !trees.has(last.id); last = this.list.last) {
-      this.list.remove(last)
-      this.#known.delete(last.id)
+    for (const oldest of this.list.oldestFirst()) {
+      if (trees.has(oldest.id)) break
+      this.list.remove(oldest)
+      this.#known.delete(oldest.id)
     }
   }
 

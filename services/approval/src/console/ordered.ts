@@ -14,10 +14,6 @@ export class Ordered<T extends Place> {
     return this.#items.length
   }
 
-  get last(): T | undefined {
-    return this.#items.at(-1)
-  }
-
   add(item: T): void {
     this.#items.splice(this.#firstNotBefore(item), 0, item)
   }
@@ -32,6 +28,11 @@ export class Ordered<T extends Place> {
     let at = place === undefined ? 0 : this.#firstNotBefore(place)
     if (place !== undefined && this.#items[at]?.id === place.id) at++
     for (; at < this.#items.length; at++) yield this.#items[at] as T
+  }
+
+  /** From the last one. The caller may remove each. */
+  *oldestFirst(): Generator<T> {
+    for (let at = this.#items.length - 1; at >= 0; at--) yield this.#items[at] as T
   }
 
   #firstNotBefore(place: Place): number {

@@ -20,3 +20,29 @@ it('has what was asked last before it, in any order in which a restart reads the
   expect(others('c')).toEqual(['a', 'd', 'b'])
   expect(others('b')).toEqual(['c', 'a', 'd'])
 })
+
+it('forgets what the ledger forgets, also behind an emergency that waits for its review', () => {
+  const waiting = asked('emergency', 1)
+  const received = { ...waiting.received, attestation: { kind: 'emergency' } }
+  const unreviewed = { ...waiting, state: 'approved', received, approved: {} } as unknown as RequestRecord
+  const requests = new Map([
+    ['emergency', unreviewed],
+    ['old', asked('old', 2)],
+  ])
+  const listeners: ((fact: object) => void)[] = []
+  const ledger = { requests: { requests }, registry: {} }
+  const projection = {
+    ledger,
+    onFact: (listener: (fact: object) => void) => (listeners.push(listener), () => undefined),
+  }
+  using index = new RequestIndex({ projection } as unknown as Approval)
+  requests.delete('old')
+  requests.set('new', asked('new', 3))
+  for (const listener of listeners)
+    listener({
+      topic: 'approvals.v1',
+      verdict: 'counts',
+      event: { type: 'request.denied', data: { request_id: 'new' } },
+    })
+  expect([...index.answered.after(undefined)].map(({ id }) => id)).toEqual(['new', 'emergency'])
+})

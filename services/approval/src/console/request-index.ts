@@ -1,7 +1,7 @@
 import type { RuleView } from '@bailiwick/approval-statement'
 import { type Authority, parseAuthority } from '@bailiwick/authority'
 import { type Approver, agentIdOf } from '@bailiwick/contracts'
-import type { RequestRecord } from '@bailiwick/projection'
+import { mayBeReviewed, type RequestRecord } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
 import type { AccessAsk } from '../requests.ts'
 import { Ordered, type Place } from './ordered.ts'
@@ -111,8 +111,11 @@ export class RequestIndex implements Disposable {
     this.#listOf(entry).add(entry)
     if (!known) for (const key of entry.alike) this.#relate(key, { id, at: record.receivedAt ?? 0 })
     // The ledger forgets what ended long ago, and so does this index.
-    for (let { last } = this.answered; last && !requests.requests.has(last.id); last = this.answered.last)
-      this.#forget(last)
+    for (const entry of this.answered.oldestFirst()) {
+      const kept = requests.requests.get(entry.id)
+      if (kept === undefined) this.#forget(entry)
+      else if (!mayBeReviewed(kept)) break // else the ledger keeps it longer than those after it
+    }
   }
 
   /** One text for all requests that have this key: most agents ask for the same again. */

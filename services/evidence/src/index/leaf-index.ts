@@ -41,8 +41,16 @@ export class LeafIndex implements AsyncDisposable {
   readonly #changed = new Map<string, readonly [key: Key, value: Value]>()
   readonly #values: Values = {
     get: (key) => this.#changed.get(key.join(' '))?.[1] ?? this.#db.get(key),
-    put: (key, value) => void this.#changed.set(key.join(' '), [key, value]),
+    put: (key, value) => {
+      const text = key.join(' ')
+      this.#changed.set(text, [key, value])
+      if (key[0] !== 'term') return
+      const named = this.#named.get(key[1]) ?? new Map()
+      this.#named.set(key[1], named.set(text, { key, value }))
+    },
   }
+  /** The terms among them, by the hash of the term: a request's life asks for its leaves again and again. */
+  readonly #named = new Map<string, Map<string, { key: Key; value: Value }>>()
   /** The chains of outcomes that lack something, by name. */
   readonly #unwhole = new Map<string, OutcomeChain>()
   readonly #doubled = new Map<string, DoubledOutcome>()
@@ -165,10 +173,7 @@ export class LeafIndex implements AsyncDisposable {
   #leavesNaming(id: string): { key: Key; value: Value }[] {
     const hash = keyOf(termOf('id', id))
     const end: Key = ['term', hash, Number.MAX_SAFE_INTEGER, 0]
-    const known = [...this.#db.getRange({ start: ['term', hash, 0, 0], end })]
-    for (const [key, value] of this.#changed.values())
-      if (key[0] === 'term' && key[1] === hash) known.push({ key, value })
-    return known
+    return [...this.#db.getRange({ start: ['term', hash, 0, 0], end }), ...(this.#named.get(hash)?.values() ?? [])]
   }
 
   /** The chain of the events that the log has from this producer (`source`). */
@@ -215,6 +220,7 @@ export class LeafIndex implements AsyncDisposable {
       if (!(await committed)) throw new Error('the commit was refused')
     } finally {
       this.#changed.clear()
+      this.#named.clear()
     }
     this.#size += leaves.length
   }
