@@ -33,7 +33,10 @@ it('forgets what the ledger forgets, also behind an emergency that waits for its
   const ledger = { requests: { requests }, registry: {} }
   const projection = {
     ledger,
-    onFact: (listener: (fact: object) => void) => (listeners.push(listener), () => undefined),
+    onFact(listener: (fact: object) => void) {
+      listeners.push(listener)
+      return () => undefined
+    },
   }
   using index = new RequestIndex({ projection } as unknown as Approval)
   requests.delete('old')
