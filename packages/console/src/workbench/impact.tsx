@@ -29,7 +29,12 @@ export function Impact({ wanted }: { wanted: object }) {
 
 function Weighed({ weighed: { asks, calls, calls_problem } }: { weighed: WeighChangeAnswer }) {
   if (asks === null && calls === null && calls_problem === null)
-    return <p>It moves no rule, no agent and no tool, so it would have changed no answer.</p>
+    return (
+      <p className="note warn">
+        Not known: only changes of policies, agents, tool servers and rules for agents are compared with the last 24
+        hours.
+      </p>
+    )
   return (
     <>
       {calls === null ? null : <Calls calls={calls} />}
@@ -52,7 +57,9 @@ export function callsText({ by_policies, denied, allowed, untold }: Replayed): s
     allowed > 0 ? `allows ${some(allowed, 'call')} that ${allowed === 1 ? 'was' : 'were'} denied` : '',
   ].filter((part) => part !== '')
   const rest =
-    untold > 0 ? ` Of ${some(untold, 'call')} it cannot be told: the log does not hold all that they depend on.` : ''
+    untold > 0
+      ? ` For ${some(untold, 'call')} the result is not known: the log does not hold everything that it depends on.`
+      : ''
   return `${parts.length === 0 ? 'It says the same' : `It ${parts.join(', and ')},`} of ${some(by_policies, 'call')}.${rest}`
 }
 
@@ -105,10 +112,10 @@ function Asks({ asks: { looked_at, moved, moved_count, stranded } }: { asks: Non
       <p className={moved_count > 0 ? 'note warn' : 'note good'}>
         <strong>
           {looked_at === 0
-            ? 'No agent asked for anything in this time.'
+            ? 'Approval remembers no ask. It forgets an answered ask after nine hours.'
             : moved_count === 0
-              ? `Of ${some(looked_at, 'ask')}, each would have gone by the same rule.`
-              : `${some(moved_count, 'ask')} of ${number(looked_at)} would have gone by another rule, or by other terms of it.`}
+              ? `Of the newest ${some(looked_at, 'ask')} that approval remembers, each would have gone by the same rule.`
+              : `Of the newest ${some(looked_at, 'ask')} that approval remembers, ${number(moved_count)} would have gone by another rule, or by other terms of it.`}
         </strong>
         {stranded > 0
           ? ` No rule would hold for ${some(stranded, 'ask')}, so no person could have approved ${stranded === 1 ? 'it' : 'them'}.`

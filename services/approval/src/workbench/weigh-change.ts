@@ -18,8 +18,8 @@ const mostAsks = 500
 const mostShown = 50
 
 /**
- * What a change would have done to the last 24 hours: asks to which another rule would apply, and calls of which policies would say another
- * thing, as evidence recorded them. `paid`: called before evidence reads its log again.
+ * What a change would have done to the last 24 hours: the asks that approval remembers to which another rule would apply, and the calls of
+ * which policies would say another thing, as evidence recorded them. `paid`: called before evidence reads its log again.
  */
 export async function weighChange(
   approval: Approval,

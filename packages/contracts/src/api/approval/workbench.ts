@@ -194,12 +194,12 @@ export const workbenchRoutes = {
   weighChange: {
     method: 'POST',
     path: '/console/api/registry/impact',
-    summary: 'What a change would have done to the asks and calls of the last 24 hours; nothing is kept',
+    summary: 'What a change would have done to remembered asks, and to the calls of the last 24 hours; nothing is kept',
     on: 'http',
     body: wantedChangeSchema,
     answer: z.object({
       from: z.string(),
-      /** null: the change moves no rule, agent or tool. */
+      /** null: the change moves no rule for agents, no agent and no tool server. */
       asks: z
         .object({
           looked_at: z.int(),
@@ -220,7 +220,7 @@ export const workbenchRoutes = {
           stranded: z.int(),
         })
         .nullable(),
-      /** null: policies would say the same of every call, or `calls_problem` says why it is not known. */
+      /** null: not compared, or `calls_problem` says why it is not known. */
       calls: replayedSchema.nullable(),
       calls_problem: z.string().nullable(),
     }),
