@@ -43,7 +43,7 @@ export function agentRunCommand(agent: Command, io: Io, done: (code: ExitCode) =
     .description(
       'Asks a human for a task, and runs a program under it, without a change to the program. When the task ends, the command ends the ' +
         'program and all that it started. The program reaches servers of tools, HTTP APIs, databases, web applications and providers of ' +
-        'models at addresses of this machine, which its environment names. It gets no key and no credential, and none of the credentials in the environment of this command.',
+        'models at addresses of this machine, which its environment names. It gets no key and no credential of Bailiwick, and none of the credentials in the environment of this command.',
     )
     .argument('[command...]', 'the program and its arguments, after --')
   withAgent(run)

@@ -32,8 +32,9 @@ export function emergencyCommand(program: Command, io: Io, done: (code: ExitCode
     .command('emergency')
     .summary('act where the rules for approval say no: two people sign, for at most 15 minutes')
     .description(
-      'Makes a key for one emergency, and prints the address at which you open it, signed in with your passkey. Everyone is ' +
-        'told. It grants nothing until you and a second person have signed the same statement in the console. Then act with ' +
+      'Makes a key for one emergency, and prints the address at which you open it, signed in with your passkey. ' +
+        'When you open it, all approvers are notified. ' +
+        'It grants nothing until you and a second person have signed the same statement in the console. Then act with ' +
         'the key, for example by `bailiwick agent run --grant`.',
     )
     .requiredOption(

@@ -60,13 +60,13 @@ interface InventoryOptions extends DataOption, JsonOption {
   connect: boolean
 }
 
-/** `gateway inventory`: by what the servers behind a gateway can be used without it. */
+/** `gateway inventory`: the ways to use the servers behind a gateway without it. */
 export function gatewayInventoryCommand(gateway: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = gateway
     .command('inventory')
     .summary('what still works without Bailiwick, and which secrets to rotate')
     .description(
-      'Reads gateway.yaml, the registry and the secrets, and lists by what each server can be used without the gateway: copies of its ' +
+      'Reads gateway.yaml, the registry and the secrets, and lists the ways to use each server without the gateway: copies of its ' +
         "secrets in this user's variables, in files of variables, and in the configurations of Codex, Claude, Cursor, VS Code and others, " +
         'secret files that others may read or that are old, servers without a secret, and configurations that name the server itself. ' +
         'Prints no secret and changes nothing. Ends with 0 if it finds nothing, 1 if it finds something, 2 if it cannot tell.',

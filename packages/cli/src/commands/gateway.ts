@@ -22,23 +22,23 @@ interface RecordOptions {
 export function gatewayCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const gateway = program
     .command('gateway')
-    .summary('put MCP servers, HTTP APIs and model providers behind the gateway')
+    .summary('put MCP servers, APIs, git servers, databases, web applications and model providers behind the gateway')
     .description(
-      'Prepares what the gateway serves, and compares it with what people approved: MCP servers, HTTP APIs and model providers. `bailiwick serve gateway` runs the gateway.',
+      'Prepares what the gateway serves, and compares it with what people approved. `bailiwick serve gateway` runs the gateway.',
     )
   gatewayAddCommand(gateway, io, done)
   gatewayDiffCommand(gateway, io, done)
   gatewayInventoryCommand(gateway, io, done)
   gateway
     .command('pin')
-    .summary('print the registry entry of an MCP server, an API or a model provider')
+    .summary('print the registry entry of a server, an API, a database, a web application or a model provider')
     .description(
       'Reads everything that an MCP server says of itself to a model: its tools, prompts, resource templates and instructions. Writes that ' +
         'to the pin file, says what differs from the last one, and prints the entry for the registry, with its hash (`manifest`). ' +
         'For an HTTP API it reads the operations in the configuration, for a model provider the prices; both have no pin file. ' +
         'Write into the entry what each tool does, then propose it with `bailiwick registry apply`.',
     )
-    .argument('<name>', 'the server, API or provider, as gateway.yaml names it')
+    .argument('<name>', 'the entry, as gateway.yaml names it')
     .requiredOption('--config <file>', 'the configuration of the gateway')
     .option('--out <file>', "the pin file; default: the entry's `pin`, or NAME.pin.json beside the configuration")
     .action(async (name: string, { config, out }: PinOptions) => {

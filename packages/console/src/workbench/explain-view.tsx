@@ -155,7 +155,7 @@ function Explained({
       ))}
       {would_change.length === 0 ? null : (
         <>
-          <p>Each of these, being otherwise, could alone change that:</p>
+          <p>Any one of these, if it were different, could change the answer:</p>
           <ul className="member-lines">
             {would_change.map(({ attribute, value, policies }) => (
               <li key={attribute}>

@@ -23,7 +23,9 @@ export function RegistryPage({ me }: { me: Me }) {
     <>
       <div className="page-head">
         <h1>Registry</h1>
-        <p className="hint">Who and what exists. Every change is signed with a passkey, and every reader checks it.</p>
+        <p className="hint">
+          Who and what exists. People sign every change of these entries with passkeys, and every reader checks it.
+        </p>
       </div>
       <DraftBar drafts={useDrafts(me.me.id)} />
       <Changes />
