@@ -2,6 +2,7 @@ import type { Approver, RegistryStatement, Rule } from '@bailiwick/contracts'
 import { jcsHash, type Refused } from '@bailiwick/credentials'
 import type { AuthorizationCheck } from './authorization-check.ts'
 import { ceilingProblem } from './emergency.ts'
+import { registryRuleId } from './match-rule.ts'
 import { refused } from './refused.ts'
 import { holdersOf } from './verify-signers.ts'
 
@@ -32,8 +33,15 @@ export function contentProblem({
   if (hashOf(value) !== after) return no('after: not the hash of the value')
   // If a recovery could be changed, or could come back, its delay would be over before it began.
   if (entity.type === 'recovery' && version !== 1) return no('value: a recovery is registered once')
-  if (entity.type === 'rule') return ceilingProblem(value as Rule)
+  if (entity.type === 'rule') return ruleProblem(value as Rule)
   return entity.type === 'approver' ? passkeysProblem(value as Approver, registry.approvers) : undefined
+}
+
+/** `matchRule` never uses the rule `registry`: with a ceiling it would read as harmless, and its group would change the registry. */
+function ruleProblem(rule: Rule): Refused | undefined {
+  return rule.id === registryRuleId && rule.emergency !== undefined
+    ? no('value: the rule of the registry is not for emergencies')
+    : ceilingProblem(rule)
 }
 
 /** The last approver must not be retired: no approver could then let anyone in. */

@@ -100,7 +100,8 @@ const rule: Wordings<Rule> = {
     emergency: ({ emergency }, before) =>
       emergency === undefined
         ? 'it is no longer for emergencies'
-        : was(before?.emergency && ceilingOf(before.emergency)).trim() || 'it was not for emergencies before',
+        : was(before?.emergency && ceilingOf(before.emergency)).trim() ||
+          `it was not for emergencies before${before === null ? '' : `, but held for ${requestsOf(before.match)}: THESE go by the next rule that matches, or cannot be approved`}`,
     continuous: ({ continuous }, before) =>
       `must stay fresh: ${freshOf(continuous)}${was(before === null ? undefined : freshOf(before.continuous))}`,
   },
@@ -173,10 +174,12 @@ const agent: Wordings<Agent> = {
   gone: (id, { name }) => `the agent ${quote(name)} (${id}) can do nothing`,
   members: {
     name: (_, before) => (before === null ? undefined : `its name was ${quote(before.name)}`),
-    owner: (_, before) =>
+    owner: ({ attestor }, before) =>
       before === null
         ? undefined
-        : `before, ${quote(before.owner)} owned it, whom rules may keep from approving what it asks`,
+        : attestor.kind === 'emergency'
+          ? `BEFORE, ${quote(before.owner)} OWNED IT, WHO ACTED BY IT IN AN EMERGENCY`
+          : `before, ${quote(before.owner)} owned it, whom rules may keep from approving what it asks`,
     labels: ({ labels }, before) =>
       `its labels are ${list(labels)}${was(before === null ? undefined : list(before.labels))}`,
     attestor: ({ attestor }, before) =>

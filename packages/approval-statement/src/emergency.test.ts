@@ -1,6 +1,7 @@
 import type { Agent, Approver, Rule, ToolServer } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
+import { contentProblem } from './change-content.ts'
 import { changeEffect } from './change-effect.ts'
 import { ceilingProblem, longestEmergencyMs } from './emergency.ts'
 import {
@@ -146,4 +147,26 @@ it('refuses a rule that asks for less than the code does, and says in capitals w
   expect(effect).toContain('IN AN EMERGENCY 2 people of "break_glass"')
   expect(effect).toContain('invoices.read')
   expect(changeEffect({ type: 'agent', id: identity.id, before: null, after: identity })).toContain('EMERGENCY')
+  const given = changeEffect({ type: 'agent', id: identity.id, before: identity, after: { ...identity, owner: 'ben' } })
+  expect(given).toContain('BEFORE, "anna" OWNED IT, WHO ACTED BY IT IN AN EMERGENCY')
+})
+
+it('says which requests an ordinary rule no longer holds for when it becomes one for emergencies (V3)', () => {
+  const ordinary = aRule({ id: 'payments', match: { actions: ['payments/send'] } })
+  const after = glass({ id: 'payments', match: ordinary.match })
+  expect(changeEffect({ type: 'rule', id: 'payments', before: ordinary, after })).toContain(
+    'requests to do "payments/send": THESE go by the next rule that matches, or cannot be approved',
+  )
+})
+
+it('refuses a ceiling for the rule of the registry: its group would change the registry by it (V3)', () => {
+  const problem = (value: Rule) =>
+    contentProblem({
+      ...{ entity: { type: 'rule' as const, id: value.id }, version: 1, before: undefined },
+      ...{ value, after: jcsHash(value), registry: { approvers: byId(...people) } },
+    })
+  expect(problem(glass())).toBeUndefined()
+  expect(problem(glass({ id: 'registry' }))?.code).toBe('registry_change_refused')
+  const { emergency: _, ...ordinary } = glass({ id: 'registry' })
+  expect(problem(ordinary)).toBeUndefined()
 })
