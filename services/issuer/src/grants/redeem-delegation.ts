@@ -58,6 +58,9 @@ export async function redeemDelegation(issuer: Issuer, redemption: Redemption): 
 }
 
 function judge(issuer: Issuer, { tree, delegation, client, judge: judgeAsk }: Redemption) {
+  // One person opens an emergency, and its key authenticates from then on. Nothing but what two people sign may be granted to it.
+  if (client.kind === 'emergency')
+    throw new ServiceError('caller_forbidden', 'an emergency identity holds no delegation')
   const id = delegationId(delegation)
   const place = claimedPlace(delegation)
   if (id === undefined || place?.grant !== tree.id) throw new ServiceError('delegation_invalid', 'signature')
