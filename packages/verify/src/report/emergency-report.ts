@@ -88,11 +88,13 @@ export async function emergencyReports({
     const registry = ledger.registry.view(tree?.createdAt ?? record.changedAt)
     const grant = tree?.grant
     const ended = grant === undefined ? undefined : ends.get(grant.id)
+    // Approval can receive a request again under another name. People signed the statement.
+    const agent = grant?.statement.agent ?? received.agent
     return {
       request_id: record.id,
       ...(grant === undefined ? {} : { grant_id: grant.id, until: grant.not_after, authority: grant.authority }),
-      agent: received.agent,
-      by: registry.agents.get(agentIdOf(received.agent))?.owner ?? received.agent,
+      agent,
+      by: registry.agents.get(agentIdOf(agent))?.owner ?? agent,
       opened_at: new Date(record.askedAt ?? 0).toISOString(),
       state: record.state === 'pending' ? 'waiting' : record.state,
       ...(ended === undefined ? {} : { ended }),
@@ -123,12 +125,10 @@ async function signersOf(
   return verified.ok ? { signed_by: verified.approverIds } : { signed_by: [], problem: verified.code }
 }
 
-/** What ended a grant, if the event did. */
+/** What ended a grant, if the event did. A withdrawal ends nothing until the issuer revokes the grant, which names the person too. */
 function endOf({ type, data }: DecodedEvent): { grantId: string; how: string } | undefined {
   if (type === 'grant.completed') return { grantId: data.grant.id, how: 'completed' }
   if (type === 'grant.expired') return { grantId: data.grant.id, how: 'expired' }
-  if (type === 'request.withdrawn' && data.grant_id !== undefined)
-    return { grantId: data.grant_id, how: `withdrawn by ${data.by}` }
   if (type === 'revocation.declared' && data.kind === 'grant')
     return { grantId: data.target, how: `revoked by ${data.by.kind} ${data.by.id}` }
   return undefined
