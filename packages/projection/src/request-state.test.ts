@@ -80,6 +80,11 @@ it('reviews an emergency that was approved, once, and nothing else', () => {
   expect(approved.apply(event('request.reviewed', 3, { data: { by: 'carl' } as object }))).toBe('counts')
   expect(approved.requests.get(id)?.reviewedBy).toBe('carl')
   expect(approved.apply(event('request.reviewed', 4))).toBe('void')
+  // Opened again, it is another emergency: the review was of the one before.
+  approved.apply(event('request.received', 4))
+  approved.apply(event('request.approved', 5))
+  expect(approved.requests.get(id)?.reviewedBy).toBeUndefined()
+  expect(approved.apply(event('request.reviewed', 6))).toBe('counts')
   approved.forgetClosedBefore(Number.POSITIVE_INFINITY)
   expect(approved.requests.size).toBe(0)
 })

@@ -60,6 +60,7 @@ export class RequestState {
       record.askedAt ??= record.changedAt
       record.endorsements = [] // earlier signatures were for a state that is gone
       delete record.approved
+      delete record.reviewedBy
     } else if (event.type === 'request.endorsed') record.endorsements.push(event.data)
     else if (event.type === 'request.approved') {
       record.approved = event.data

@@ -12,7 +12,7 @@ export function emergencies(approval: Approval, me: Approver) {
   const { registry } = approval.projection.ledger
   return allEmergencies(approval)
     .map(({ record, ask, state }) => {
-      const by = operatorOf(approval, ask)
+      const by = operatorOf(approval, ask, record)
       const statement = record.approved?.statement
       return {
         request_id: record.id,
@@ -48,9 +48,9 @@ function signedBy(approval: Approval, record: RequestRecord): string[] {
   return [...new Set(people)].sort()
 }
 
-/** The person who acts. */
-const operatorOf = ({ projection }: Approval, { agent }: AccessAsk): string =>
-  projection.ledger.registry.get('agent', agentIdOf(agent))?.owner ?? agent
+/** The person who acts: the owner when people approved it, even if the identity was retired or given to another person since. */
+const operatorOf = ({ projection }: Approval, { agent }: AccessAsk, { approvedAt }: RequestRecord): string =>
+  projection.ledger.registry.view(approvedAt).agents.get(agentIdOf(agent))?.owner ?? agent
 
 /** undefined: there is nothing that people must know, because it was never approved, or because a person has reviewed it. */
 function stateOf(approval: Approval, record: RequestRecord): 'waiting' | 'live' | 'over' | undefined {
@@ -66,7 +66,8 @@ function isLive({ projection, clock }: Approval, { approved, state }: RequestRec
   const { grants, revocations } = projection.ledger
   const tree = grants.trees.get(grantIdOf(hash))
   const isOver = tree?.state === 'completed' || revocations.find('grant', grantIdOf(hash)) !== undefined
-  return !isOver && !grants.refused.has(grantIdOf(hash))
+  // A thief of the issuer's key can refuse a grant and create it all the same.
+  return !isOver && (tree !== undefined || !grants.refused.has(grantIdOf(hash)))
 }
 
 /** Records that this person read the report. Resolves when that is durable and counts; again, it changes nothing. */
@@ -76,7 +77,7 @@ export function reviewEmergency(approval: Approval, me: Approver, requestId: str
     if (!isOfEmergency(record) || record.approved === undefined) throw new ServiceError('access_request_unknown')
     if (record.reviewedBy !== undefined) return
     if (isLive(approval, record)) throw new ServiceError('emergency_refused', 'it is not over yet')
-    if (operatorOf(approval, record.received as AccessAsk) === me.id)
+    if (operatorOf(approval, record.received as AccessAsk, record) === me.id)
       throw new ServiceError('emergency_refused', 'the person who acted does not review it')
     await approval.producer.publishOne('approvals.v1', {
       type: 'request.reviewed',
