@@ -5,9 +5,10 @@ import { alarmNotice } from './alarm-notices.ts'
 
 const people = ['anna', 'olga', 'paul'].map((id) => ({ id, name: id, groups: [], credentials: [] }))
 
-function approvalOf(single_operator = false) {
+function approvalOf(single_operator = false, rules: readonly object[] = [], groups: readonly string[] = []) {
   const passkey = (id: string) => ({ approver: people.find((each) => each.id === id) })
-  const ledger = { registry: { approvers: people, passkey } }
+  const view = () => ({ approvers: new Map([['paul', { groups }]]) })
+  const ledger = { registry: { approvers: people, passkey, all: () => rules, view } }
   return {
     projection: { ledger },
     trust: { single_operator },
@@ -70,4 +71,29 @@ it('tells all approvers that a rule for emergencies changed (V3)', () => {
   const told = alarmNotice(approvalOf(), 'registry.v1', rule({ emergency: { permissions: [], budget: {} } }))
   expect(told).toMatchObject({ kind: 'emergency_rule_changed', to: ['anna', 'olga', 'paul'] })
   expect(alarmNotice(approvalOf(), 'registry.v1', rule({}))).toBeUndefined()
+})
+
+it('tells all approvers who may open an emergency from now on (V3)', () => {
+  const value = { id: 'spiffe://a/emergency/mallory', owner: 'mallory' }
+  for (const type of ['agent.registered', 'agent.changed']) {
+    const told = (kind: string) =>
+      alarmNotice(approvalOf(), 'registry.v1', ofEmergency(type, { value: { ...value, attestor: { kind } } }))
+    expect(told('emergency')).toMatchObject({
+      kind: 'emergency_rule_changed',
+      subject: expect.stringContaining('Emergencies: mallory may act as'),
+      to: ['anna', 'olga', 'paul'],
+    })
+    expect(told('join_token')).toBeUndefined()
+  }
+  const rule = { approvers: { group: 'break_glass' }, emergency: {} }
+  const event = changed('approver.changed', ['anna', 'olga'])
+  const joining = {
+    ...event,
+    data: { ...event.data, value: { ...people[2], groups: ['break_glass'] } },
+  } as DecodedEvent
+  const told = (rules: readonly object[], before: readonly string[]) =>
+    alarmNotice(approvalOf(false, rules, before), 'registry.v1', joining)
+  expect(told([rule], [])?.subject).toBe('Emergencies: paul is of the group break_glass')
+  expect(told([rule], ['break_glass'])).toBeUndefined()
+  expect(told([{ ...rule, emergency: undefined }], [])).toBeUndefined()
 })

@@ -1,4 +1,5 @@
-import type { Approver, DecodedEvent, EventData, Recovery, Rule } from '@bailiwick/contracts'
+import { isEmergency } from '@bailiwick/approval-statement'
+import type { Agent, Approver, DecodedEvent, EventData, Recovery, Rule } from '@bailiwick/contracts'
 import { isOfEmergency } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
 import { allApprovers } from './addressees.ts'
@@ -83,7 +84,7 @@ function stopped({ kind, target, by }: EventData<'revocations.v1', 'revocation.d
   }
 }
 
-function governance(approval: Approval, { type, data }: DecodedEvent<'registry.v1'>): Words | undefined {
+function governance(approval: Approval, { type, data, time }: DecodedEvent<'registry.v1'>): Words | undefined {
   if (type === 'recovery.registered') {
     const { approver_id, name } = data.value as Recovery
     return {
@@ -105,6 +106,14 @@ function governance(approval: Approval, { type, data }: DecodedEvent<'registry.v
       ],
     }
   }
+  if ((type === 'agent.registered' || type === 'agent.changed') && isEmergency(data.value as Agent)) {
+    const { id, owner } = data.value as Agent
+    return {
+      kind: 'emergency_rule_changed',
+      subject: `Emergencies: ${owner} may act as ${id}`,
+      lines: ['From now on, once enough people of the group of a rule for emergencies have signed'],
+    }
+  }
   if (type !== 'approver.registered' && type !== 'approver.changed') return undefined
   const { id, name } = data.value as Approver
   const { authorization } = data
@@ -118,7 +127,9 @@ function governance(approval: Approval, { type, data }: DecodedEvent<'registry.v
   const { registry } = approval.projection.ledger
   const signers = authorization.assertions.map(({ credential_id }) => registry.passkey(credential_id)?.approver.id)
   const [signer = 'One person', ...others] = new Set(signers)
-  if (others.length > 0 || approval.trust.single_operator) return undefined
+  if (approval.trust.single_operator) return undefined
+  if (others.length > 0)
+    return joined(approval, data.value as Approver, type === 'approver.changed' ? Date.parse(time) - 1 : undefined)
   const isNew = type === 'approver.registered'
   return {
     kind: 'approver_enrolled_alone',
@@ -128,5 +139,27 @@ function governance(approval: Approval, { type, data }: DecodedEvent<'registry.v
     lines: [
       `${id} (${name}) may ${isNew ? 'approve' : 'change the registry'} from now on; only ${signer} approved that`,
     ],
+  }
+}
+
+/** A person who joins the group of a rule for emergencies can open one, and can sign those of others. */
+function joined(
+  { projection }: Approval,
+  { id, name, groups }: Approver,
+  knownAt: number | undefined,
+): Words | undefined {
+  const { registry } = projection.ledger
+  const before = knownAt === undefined ? [] : registry.view(knownAt).approvers.get(id)?.groups
+  const opens = registry
+    .all('rule')
+    .filter(({ emergency, approvers: { group } }) => {
+      return emergency !== undefined && groups.includes(group) && !before?.includes(group)
+    })
+    .map(({ approvers: { group } }) => group)
+  if (opens.length === 0) return undefined
+  return {
+    kind: 'emergency_rule_changed',
+    subject: `Emergencies: ${id} is of the group ${[...new Set(opens)].sort().join(' and ')}`,
+    lines: [`${id} (${name}) may sign emergencies from now on`],
   }
 }
