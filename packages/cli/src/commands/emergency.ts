@@ -81,6 +81,7 @@ async function emergency(options: Options, io: Io): Promise<ExitCode> {
   if (!json) {
     io.out('Open this address within 10 minutes, signed in as the owner of the identity:')
     io.out(`  ${url}`)
+    io.out(`The page shows the key of this emergency. It must be this one: ${key.kid}`)
   }
   if (!options.wait) {
     if (json) io.out(JSON.stringify({ url, request_id: requestId, agent: agent.id, key: options.key }))

@@ -313,7 +313,8 @@ function StatementFacts({ statement }: { statement: Statement }) {
       {continuous === undefined ? null : <p className="note">{freshWords(continuous)}</p>}
       {emergency === undefined ? null : (
         <p className="note bad">
-          <strong>An emergency.</strong> You let a person act where the rules for approval would say no.
+          <strong>An emergency.</strong> You let the holder of the key at the end of the agent's name act where the
+          rules for approval would say no.
         </p>
       )}
       <Facts

@@ -60,11 +60,16 @@ export function EmergencyPage({ me }: { me: Me }) {
           An emergency goes round the rules for approval. Bailiwick notifies all approvers now. On the next page you
           sign what it allows, and then a second person signs the same.
         </p>
+        <p className="note warn">
+          Compare the key with the one that <code>bailiwick emergency</code> printed for you. If you received this
+          address from another person, close it: the sender has the key, and would act in your name.
+        </p>
         <Facts
           rows={[
             ['Why', <Visible key="w" text={ask.purpose.text} />],
             ['Task', <Visible key="t" text={authority.task} />],
             ['You act as', <Visible key="a" text={sub} />],
+            ['Key', <Visible key="k" text={sub.slice(sub.lastIndexOf('/') + 1)} />],
             ['Signed in as', <Visible key="m" text={`${me.me.name} (${me.me.id})`} />],
             ['For', seconds === undefined ? 'no time' : duration(seconds)],
           ]}
