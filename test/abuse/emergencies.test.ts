@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { grantOf, statementChallenge, statementHash } from '@bailiwick/approval-statement'
 import type { ApprovalStatement } from '@bailiwick/contracts'
 import { generateKey, readKeyFile } from '@bailiwick/credentials'
-import { sample, sampleKey } from '@bailiwick/standalone/sample'
+import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ceiling, Emergency, emergencyId, emergencyIdentity, emergencyRule, repair } from './emergency-people.ts'
 import { operatorAt } from './operator.ts'
@@ -304,6 +304,69 @@ it('an ordinary grant does not become an emergency by a mark in its statement (V
   await world.change([owner, anna], { type: 'rule', id: 'tasks', value: before as object })
 })
 
+it("the key of an emergency without signatures takes no part of an agent's grant (V3, V6)", async () => {
+  const { scene, anna, owner } = world
+  const before = scene.ledger.registry.get('rule', 'tasks')
+  const open = { ...before, approvers: { group: sample.group, quorum: 1 } }
+  await world.change([owner, anna], { type: 'rule', id: 'tasks', value: open })
+  const agent = scene.agent()
+  const wide = { ...sampleAuthority, delegates: undefined, max_depth: 1, max_children: 1, task: 'passed-on' }
+  const requestId = await scene.asked(agent, JSON.parse(JSON.stringify(wide)))
+  const { grantId = '' } = await world.signs(owner, requestId)
+  const operator = world.operator('anna')
+  const hers = await world.opened(anna, operator)
+  expect((await world.carl.post(`requests/${hers}/deny`)).status).toBe(200)
+  await scene.readToEnds()
+  const { delegation } = await agent.delegate({
+    of: { grantId },
+    to: operator.agent.id,
+    key: operator.key.publicJwk,
+    authority: { ...JSON.parse(JSON.stringify(wide)), max_depth: 0, max_children: 0 },
+    expiresAt: Date.now() + 600_000,
+  })
+  await expect(operator.agent.credential({ delegation })).rejects.toMatchObject({ code: 'access_request_refused' })
+  await world.change([owner, anna], { type: 'rule', id: 'tasks', value: before as object })
+})
+
+it('the person who acted does not review it once the identity is retired (V3)', async () => {
+  const { scene, anna, owner, carl } = world
+  const operator = world.operator('carl')
+  const requestId = await world.opened(carl, operator)
+  await world.signs(carl, requestId)
+  const { grantId = '' } = await world.signs(owner, requestId)
+  await operator.agent.complete({ grantId })
+  await scene.readToEnds()
+  await world.change([owner, anna], { type: 'agent', id: emergencyId('carl'), value: null })
+  expect((await carl.post(`emergencies/${requestId}/review`)).code).toBe('emergency_refused')
+  expect((await owner.post(`emergencies/${requestId}/review`)).body).toEqual({ status: 'reviewed' })
+})
+
+it('the report takes from a stolen approval service neither another person who acted nor another end (V3)', async () => {
+  await using other = await Emergency.open()
+  const { scene } = other
+  const { requestId, grantId } = await other.granted()
+  const { requests } = scene.ledger.requests
+  const waiting = await other.opened(other.anna, other.operator('anna'))
+  const versionOf = (id: string) => (requests.get(id)?.version ?? 0) + 1
+  const forge = (type: 'request.received' | 'request.withdrawn', subject: string, data: object) =>
+    scene.forge(
+      'approvals.v1',
+      { type, subject, version: versionOf(subject), data } as never,
+      scene.stolenKey('approval'),
+    )
+  await forge('request.withdrawn', waiting, { request_id: waiting, by: 'carl', grant_id: grantId })
+  await forge('request.received', requestId, {
+    ...requests.get(requestId)?.received,
+    agent: `${emergencyId('carl')}/${generateKey('agent').kid}`,
+    reopened: 'policy_changed',
+  })
+  expect(requests.get(requestId)?.received).toMatchObject({ reopened: 'policy_changed' })
+  await scene.audited()
+  const { out } = await operatorAt(scene.system.data)('report', 'emergency', requestId)
+  expect(out).toContain('anna')
+  expect(out).not.toContain('carl')
+})
+
 it('a statement opens one emergency, and not another under the name of another request (V10)', async () => {
   const { scene, anna, owner } = world
   const { requestId, shown } = await world.granted()
@@ -350,6 +413,9 @@ it('no change of the registry opens the door quietly (V3)', async () => {
     const { code, request_id } = await world.propose(emergencyRule(weak))
     expect([weak, code, request_id]).toEqual([weak, 'registry_change_refused', undefined])
   }
+  // The rule of the registry with a harmless ceiling: its group would change the registry.
+  const registry = { type: 'rule' as const, id: 'registry', value: { ...emergencyRule().value, id: 'registry' } }
+  expect((await world.propose(registry)).code).toBe('registry_change_refused')
   // People read what it does, in capitals, and one of them alone does not do it.
   const wider = { ...ceiling, budget: { calls: 1000 } }
   for (const change of [emergencyRule({ emergency: wider }), emergencyIdentity('carl', 'mallory')]) {
