@@ -76,7 +76,7 @@ it('explain says who decided, and what would have to differ', async () => {
     [
       'Denied. It is forbidden by:',
       '  not-ok (a.cedar)',
-      'Each of these, being otherwise, could alone allow it:',
+      'If one of these were different, that alone could allow it:',
       '  context.ok, now false: not-ok',
     ],
   ])

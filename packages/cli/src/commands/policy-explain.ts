@@ -55,7 +55,7 @@ function inWords(
     ...(obligations.length === 0 ? [] : [`It comes with obligations: ${obligations.join(', ')}.`]),
     wouldChange.length === 0
       ? `No attribute of the request could alone ${change} it.`
-      : `Each of these, being otherwise, could alone ${change} it:`,
+      : `If one of these were different, that alone could ${change} it:`,
     ...wouldChange.map(
       ({ attribute, value, policies: looking }) =>
         `  ${attribute}, now ${JSON.stringify(value)}: ${looking.join(', ') || 'an error'}`,
