@@ -86,6 +86,20 @@ describe('an entry', () => {
       expect(ask(body), body).toMatchObject({ refused: 'session_route_reserved' })
   })
 
+  it('asks for the values of a parameter in the path that chooses a page', () => {
+    const closed = ['/index.php?title=Special:ChangeCredentials']
+    const withValues = (values: object) =>
+      entry({ closed, operations: { read: { request: 'GET /index.php/{title}', values } } })
+    const read = (values: object) => sessionEntry.safeParse(withValues(values))
+    expect(JSON.stringify(read({}).error?.issues)).toContain('title chooses a page here, so its values must be named')
+    expect(read({ title: ['Special:ChangeCredentials'] }).success).toBe(false)
+    const toAction = sessionActionOf('w', sessionEntry.parse(withValues({ title: ['Main'] })))
+    const ask = (title: string) =>
+      toAction({ method: 'GET', target: `/index.php/${title}`, headers: [], body: Buffer.alloc(0) })
+    expect(ask('Main')).toHaveProperty('resource')
+    expect(ask('Special%3AChangeCredentials')).toMatchObject({ refused: 'session_route_reserved' })
+  })
+
   it('lets no list through in place of a value', () => {
     const json = { request: 'POST /api', body: { json: ['do'] }, values: { do: ['save', '1'] } }
     const read = sessionEntry.parse(

@@ -76,17 +76,21 @@ const sessionOperation = operation
     /** The only values of a parameter, by its name. Required for each by which the application chooses a page that agents may not use. */
     values: z.record(formField, z.array(z.string().max(1024)).min(1).max(64)).default({}),
   })
-  .superRefine(({ websocket, query, body, values }, context) => {
+  .superRefine(({ request, websocket, query, body, values }, context) => {
     if (websocket) context.addIssue('an application with a session has no WebSockets here')
     if (body !== undefined && 'opaque' in body) context.addIssue('expected form or json: files are not passed on')
     const names = body === undefined ? [] : Object.values(body).flat()
     if (names.includes('any')) context.addIssue('expected the names of the fields, not any')
-    const unknown = Object.keys(values).find((name) => ![...query, ...names].includes(name))
+    const unknown = Object.keys(values).find((name) => ![...query, ...names, ...inPath(request)].includes(name))
     if (unknown !== undefined) context.addIssue(`values: the operation does not take ${unknown}`)
     const password = [...query, ...names].find(looksLikePassword)
     if (password !== undefined) context.addIssue(`${password} looks like a password, which no agent sets`)
   })
 export type SessionOperation = z.output<typeof sessionOperation>
+
+/** The names of the parameters in the path. */
+const inPath = ({ segments }: SessionOperation['request']): string[] =>
+  segments.flatMap((each) => ('value' in each ? [each.value] : []))
 
 const logout = z.string().transform((text, context) => {
   const [, method = '', target = ''] = /^(GET|POST) (\/\S*)$/.exec(text) ?? []
@@ -136,7 +140,9 @@ export const sessionEntry = z
       if (typed !== undefined) context.addIssue(`${name}: the gateway itself types in ${typed}`)
       if (sent?.field !== undefined && body !== undefined && 'json' in body)
         context.addIssue(`${name}: a token in a field needs a form`)
-      const open = fields.find((each) => choosing.has(fold(each)) && !Object.hasOwn(values, each))
+      // An application may take a parameter of its query in the path too.
+      const taken = [...fields, ...inPath(request)]
+      const open = taken.find((each) => choosing.has(fold(each)) && !Object.hasOwn(values, each))
       if (open !== undefined) context.addIssue(`${name}: ${open} chooses a page here, so its values must be named`)
       const given = new Map(Object.entries(values).map(([field, texts]) => [fold(field), texts.map(fold)]))
       const chooses = reserved.some(({ query: kept }) => {
