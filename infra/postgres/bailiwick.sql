@@ -178,6 +178,9 @@ $$;
 CREATE FUNCTION bailiwick.reclaim(lent name) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  -- Before the lock: dropping another role may hold it for long, and a withdrawn session must not run on meanwhile.
+  PERFORM pg_terminate_backend(a.pid) FROM bailiwick.loans l JOIN pg_stat_activity a ON a.usename = l.role
+    WHERE l.role = lent AND l.broker = session_user AND a.backend_type = 'client backend';
   LOCK TABLE bailiwick.loans IN SHARE ROW EXCLUSIVE MODE;
   PERFORM FROM bailiwick.loans l WHERE l.role = lent AND l.broker = session_user;
   IF FOUND THEN PERFORM bailiwick.drop_lent(lent); END IF;

@@ -47,6 +47,24 @@ describe.each<[string, string]>([
   })
 })
 
+it('a withdrawn statement ends also while the database drops another role (V7)', async () => {
+  const { attacker, requestId } = await granted()
+  const client = await attacker.connect()
+  client.send(query('SELECT pg_sleep(3600)'))
+  await eventually('it runs', async () => (await sessions()) === 1)
+  // The lock that is held while a role that owns very much is dropped.
+  let isDropping = true
+  const lock = 'BEGIN; LOCK TABLE bailiwick.loans IN SHARE ROW EXCLUSIVE MODE; SELECT pg_sleep(20); COMMIT'
+  const dropping = at.server.query('shop', lock).finally(() => {
+    isDropping = false
+  })
+  await at.world.approver.withdraw(requestId)
+  await expect.poll(sessions, { timeout: 10_000 }).toBe(0)
+  expect(isDropping).toBe(true)
+  await dropping
+  await roleless()
+})
+
 it('a client that leaves in the middle of a statement leaves nothing that runs (V7)', async () => {
   const { attacker } = await granted()
   const client = await attacker.connect()
