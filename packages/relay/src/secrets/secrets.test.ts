@@ -154,6 +154,28 @@ describe('a secret that is rotated', () => {
   })
 })
 
+describe('a secret that is doubted and was the same', () => {
+  it('is read no sooner than without a doubt', async () => {
+    const clock = testClock()
+    let reads = 0
+    await using server = await kvServer(() => {
+      reads++
+      return { body: kv({ key: value }) }
+    })
+    const token = `file:${await secretFile('hvs.token')}`
+    const secrets = openSecrets({ clock, vault: { address: server.address, token } })
+    for (let second = 0; second < 30; second++) {
+      await secrets.read('vault:kv/a#key')
+      secrets.doubt('vault:kv/a#key')
+      clock.advance(1000)
+    }
+    expect(reads).toBe(2)
+    clock.advance(1000)
+    await secrets.read('vault:kv/a#key')
+    expect(reads).toBe(3)
+  })
+})
+
 describe('a server of KV version 2', () => {
   it('gives a field of the newest version, for its token', async () => {
     await using server = await kvServer(() => ({ body: kv({ key: value }) }))

@@ -23,6 +23,8 @@ interface Kept {
   secret: Secret
   readAt: number
   isDoubted: boolean
+  /** The last doubt led to the same value, so another one counts only from this time on. */
+  sureUntil: number
 }
 
 /** A file is read again after this time. So is any other value, if an upstream refused it. */
@@ -64,7 +66,9 @@ export function openSecrets(options: SecretsOptions = {}): SecretPort {
       const value = await read(place)
       if (!usable.test(value)) throw new Error('not visible ASCII in one line')
       const secret = was?.secret.reveal() === value ? was.secret : new Secret(value)
-      kept.set(reference, { secret, readAt: clock.monotonic(), isDoubted: false })
+      const readAt = clock.monotonic()
+      const sureUntil = was?.isDoubted && secret === was.secret ? readAt + freshMs : readAt
+      kept.set(reference, { secret, readAt, isDoubted: false, sureUntil })
       return secret
     } catch {
       if (was && clock.monotonic() - was.readAt < staleMs) return was.secret
@@ -84,7 +88,8 @@ export function openSecrets(options: SecretsOptions = {}): SecretPort {
     check: (reference) => void split(reference),
     doubt(reference) {
       const known = kept.get(reference)
-      if (known) known.isDoubted = true
+      // An agent can cause a refusal at will. It must not have a slow source read with each call.
+      if (known && (reference.startsWith('file:') || clock.monotonic() >= known.sureUntil)) known.isDoubted = true
     },
     async read(reference) {
       const known = kept.get(reference)
