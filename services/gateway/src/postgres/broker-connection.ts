@@ -69,6 +69,10 @@ export class BrokerConnection {
     if (this.#session !== undefined) return this.#session
     if (this.#isClosed) throw new ServiceError('upstream_unreachable', 'the database')
     const session = await this.#logIn()
+    if (this.#isClosed) {
+      session.socket.destroy()
+      throw new ServiceError('upstream_unreachable', 'the database')
+    }
     this.#session = session
     session.socket.once('close', () => {
       this.#session = undefined

@@ -116,6 +116,8 @@ export class Keeper implements AsyncDisposable {
     // Loans that are being made are finished by then.
     await this.#lending.idle()
     for (const role of [...this.#lent.keys(), ...this.#owed]) await this.#takeBack(role)
+    // A sweep may still be logging in.
+    await this.#taking.idle().catch(() => undefined)
     for (const each of [this.#lending, this.#taking]) each.close()
   }
 }
