@@ -36,12 +36,14 @@ async function formApp(): Promise<FormApp> {
 interface Quirks {
   /** In place of the form. */
   login?: string
+  /** The link to leave, in place of the usual one. */
+  leave?: string
   /** The answer to a good login. */
   after?: (response: ServerResponse, key: string) => void
 }
 
 /** An application of another age: no token in forms, a button that must be pressed, two cookies, a link to leave, and a page for strangers. */
-async function oldApp({ login, after }: Quirks = {}) {
+async function oldApp({ login, leave = '<a href="ende.php">Abmelden</a>', after }: Quirks = {}) {
   const keys = new Set<string>()
   const posted: URLSearchParams[] = []
   const html = { 'content-type': 'text/html; charset=utf-8' }
@@ -80,9 +82,7 @@ async function oldApp({ login, after }: Quirks = {}) {
     }
     response
       .writeHead(200, html)
-      .end(
-        '<html><a href="kennwort/aendern.php">Neues Kennwort</a><a href="ende.php">Abmelden</a>Tagesübersicht</html>',
-      )
+      .end(`<html><a href="kennwort/aendern.php">Neues Kennwort</a>${leave}Tagesübersicht</html>`)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -140,6 +140,13 @@ describe('a recipe that is recorded', () => {
     expect(notes.join()).toContain('no token against forged requests')
     expect(app.keys.size).toBe(0)
     for (const typed of app.posted) expect(typed.get('mandant')).toBe('7')
+  })
+
+  it('has no token of the session in its log-out, and none in what a page shows', async () => {
+    const app = await oldApp({ leave: '<a href="ende.php?sesskey=Zm9v#logout"></a>' })
+    const { draft, text } = await record(app.url)
+    expect(draft.logout).toBe('GET /ende.php')
+    expect(text).not.toContain('Zm9v')
   })
 })
 

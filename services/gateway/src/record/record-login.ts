@@ -2,6 +2,7 @@ import { errorCode, ServiceError } from '@bailiwick/errors'
 import { type SecretPort, splitTarget } from '@bailiwick/relay'
 import { HttpSender } from '../servers/http-sender.ts'
 import { Application, type LoggedIn, type Page, type Seen } from '../session/application.ts'
+import { looksLikeToken } from '../session/field-names.ts'
 import { Jar } from '../session/jar.ts'
 import { loginFormOf } from '../session/page.ts'
 import { sessionEntry } from '../session/session-entry.ts'
@@ -168,7 +169,10 @@ class Recorder {
     const told = innerPage(text)
     const below = (address: string) => {
       const there = URL.parse(address, `${this.#origin}${target}`)
-      return there?.origin === this.#origin ? `${there.pathname}${there.search}` : undefined
+      if (there?.origin !== this.#origin) return undefined
+      // A token of this session must not be in the recipe: the gateway sends the one of its own.
+      for (const name of tokensIn(there)) there.searchParams.delete(name)
+      return `${there.pathname}${there.search}`
     }
     const stranger = newSession()
     const outside = await application.send(stranger, { method: 'GET', target }, signal)
@@ -181,7 +185,12 @@ class Recorder {
       this.#guess(['logout'], `${target} shows no log-out. Look how a person leaves, and write it here`)
     const shown = [told.logout?.shows, told.logout?.address].find(
       (each) =>
-        each !== undefined && each !== '' && each.length <= 200 && text.includes(each) && !utf8(outer).includes(each),
+        each !== undefined &&
+        each !== '' &&
+        each.length <= 200 &&
+        !hasToken(each) &&
+        text.includes(each) &&
+        !utf8(outer).includes(each),
     )
     if (shown === undefined && !isClosed)
       this.#guess(['login', 'success', 'page'], 'people who are not logged in see this page too')
@@ -289,6 +298,11 @@ interface Shown {
 
 const newSession = (): LoggedIn => ({ jar: new Jar(), secrets: new Set(), tokens: [] })
 const failed = (detail: string) => new ServiceError('session_login_failed', detail)
+/** Whether an address, or another text, names a parameter of its query that holds a token of this session. */
+const hasToken = (text: string): boolean =>
+  tokensIn({ searchParams: new URLSearchParams(text.split('?')[1]) }).length > 0
+const tokensIn = ({ searchParams }: Pick<URL, 'searchParams'>): string[] =>
+  [...searchParams.keys()].filter(looksLikeToken)
 /** Pages are read as Latin-1, for their bytes. */
 const utf8 = ({ text }: Page): string => Buffer.from(text, 'latin1').toString()
 
