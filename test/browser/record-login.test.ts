@@ -94,4 +94,14 @@ describe.skipIf(noBrowser)('a login that a browser watches', () => {
     expect(err).toContain('another origin')
     expect([...app.posted, ...thief.posted]).toEqual([])
   })
+
+  it('presses no button that sends the form to another origin (V17)', async () => {
+    const thief = await application('')
+    const to = thief.url.replace('/login', '/in')
+    const app = await application('', form('').replace('<button>', `<button formaction="${to}">`))
+    const { code, out, err } = await record(app.url)
+    expect([code, out]).toEqual([2, ''])
+    expect(err).toContain('another origin')
+    expect([...app.posted, ...thief.posted]).toEqual([])
+  })
 })

@@ -19,6 +19,9 @@ interface Sent {
   request: { method: string; url: string; postData?: string; hasPostData?: boolean; headers: Record<string, string> }
 }
 
+const toElsewhere = () =>
+  new ServiceError('session_login_failed', 'a browser would send the login form to another origin')
+
 /** How long a page may take until it asks for something, how long it must be silent to count as loaded, and the most that this may take. */
 const [beginMs, settleMs, mostMs] = [5000, 400, 30_000]
 
@@ -76,23 +79,27 @@ export async function watchLogin(
   const places = await evaluate(
     `[...document.querySelectorAll('form input[type=password]')].flatMap((input) => [location.href, input.form.action])`,
   )
-  if ((places as string[]).some((place) => new URL(place).origin !== origin))
-    throw new ServiceError('session_login_failed', 'a browser would send the login form to another origin')
+  if ((places as string[]).some((place) => new URL(place).origin !== origin)) throw toElsewhere()
   posted.length = 0
-  await settled(() =>
-    evaluate(`(() => {
+  let typed: unknown
+  await settled(async () => {
+    // A script may lead elsewhere at any moment, so the expression that types looks once more.
+    typed = await evaluate(`(() => {
     const password = [...document.querySelectorAll('form input[type=password]')].find((input) => input.name === ${JSON.stringify(form.password)})
     const type = (input, text) => {
       input.focus()
       input.value = text
       for (const name of ['input', 'change']) input.dispatchEvent(new Event(name, { bubbles: true }))
     }
+    const button = password.form.querySelector('input[type=submit], button:not([type]), button[type=submit]')
+    const to = button?.hasAttribute('formaction') ? button.formAction : password.form.action
+    if (location.origin !== ${JSON.stringify(origin)} || new URL(to).origin !== location.origin) return 'elsewhere'
     type(password.form.elements.namedItem(${JSON.stringify(form.user.name)}), ${JSON.stringify(user)})
     type(password, ${JSON.stringify(password)})
-    const button = password.form.querySelector('input[type=submit], button:not([type]), button[type=submit]')
     password.form.requestSubmit(button ?? undefined)
-  })()`),
-  )
+  })()`)
+  })
+  if (typed === 'elsewhere') throw toElsewhere()
   const landing = String(await evaluate('location.href'))
   const { logout } = innerPage(String(await evaluate('document.documentElement.outerHTML')))
   const [first] = posted
