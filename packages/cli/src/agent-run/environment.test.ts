@@ -57,14 +57,17 @@ describe('the environment of a program under agent run', () => {
   })
 
   it('leads libpq to the database of the run and to no other, also by a variable that comes first', () => {
-    const from = { ...kept, PGHOST: 'db.intern', PGHOSTADDR: '10.0.0.9', PGSERVICE: 'shop', PGOPTIONS: '-c role=boss' }
+    const tls = { PGSSLMODE: 'verify-full' }
+    const from = { ...kept, ...tls, PGHOST: 'db.intern', PGHOSTADDR: '10.0.0.9', PGSERVICE: 'a', PGOPTIONS: '-c x=y' }
     const one = { port: 41873, password: 'of-the-run' }
-    expect(childEnvironment(from, { given: databaseEnvironment([one]) }).env).toEqual({
-      ...kept,
+    const orders = { BAILIWICK_POSTGRES_ORDERS: 'postgresql://127.0.0.1:41873?sslmode=disable' }
+    expect(childEnvironment(from, { given: { ...orders, ...databaseEnvironment([one]) } }).env).toEqual({
+      ...{ ...kept, ...orders },
       ...{ PGHOST: '127.0.0.1', PGPORT: '41873', PGUSER: 'agent', PGPASSWORD: 'of-the-run', PGSSLMODE: 'disable' },
     })
-    expect(childEnvironment(from, { given: databaseEnvironment([one, one]) }).env).toEqual({
-      ...{ ...kept, PGSSLMODE: 'disable' },
+    // Each address says by itself that it has no TLS, and the program's other databases keep theirs.
+    expect(childEnvironment(from, { given: { ...orders, ...databaseEnvironment([one, one]) } }).env).toEqual({
+      ...{ ...kept, ...tls, ...orders },
     })
     expect(childEnvironment(from, { given: databaseEnvironment([]) }).env).toEqual(from)
   })

@@ -47,9 +47,11 @@ export function childEnvironment(
     !harmless.test(name) && (names.some((form) => form.test(name)) || values.some((form) => form.test(value)))
   const stripped = entries.filter((entry) => !kept.has(entry[0]) && isCredential(entry))
   // Where a proxy is given, another one would lead past it. Where a database is given, libpq would take the rest from its other variables.
+  // How a program's other databases are reached stays, unless there is one database, which has no TLS here.
+  const hasDatabases = Object.keys(given).some((name) => name.startsWith(variableOf('POSTGRES', '')))
   const isOther = (name: string) =>
     (given.HTTP_PROXY !== undefined && /(^|_)proxy$/i.test(name)) ||
-    (given.PGSSLMODE !== undefined && /^PG[A-Z]+$/.test(name))
+    (hasDatabases && /^PG[A-Z]+$/.test(name) && name !== 'PGSSLMODE')
   const left = entries.filter((entry) => !stripped.includes(entry) && !isOther(entry[0]))
   const env = { ...Object.fromEntries(left), ...given }
   // What is served here is on this machine: a proxy could not reach it, and would learn the address.
@@ -70,8 +72,7 @@ export function databaseEnvironment(
   databases: readonly { readonly port: number; readonly password: string }[],
 ): Record<string, string> {
   const [only, ...others] = databases
-  if (only === undefined) return {}
-  if (others.length > 0) return { PGSSLMODE: 'disable' }
+  if (only === undefined || others.length > 0) return {}
   const { port, password } = only
   return {
     ...{ PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: 'agent', PGPASSWORD: password },
