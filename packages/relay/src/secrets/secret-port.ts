@@ -38,7 +38,10 @@ export interface SecretPort {
    * be read again, its last value is used for a bounded time, and then no longer.
    */
   read(reference: string): Promise<Secret>
-  /** The upstream refused the value. It may have been rotated, so the next `read` looks again: in a file always, elsewhere once a second at most. */
+  /**
+   * The upstream refused the value. It may have been rotated, so the next `read` looks again: in a file always, elsewhere once a second at
+   * most. Where the value was the same, no doubt counts for half a minute.
+   */
   doubt(reference: string): void
   /** Throws `config_invalid` for a reference that can never be read: an unknown scheme, or a scheme that is not set up here. */
   check(reference: string): void

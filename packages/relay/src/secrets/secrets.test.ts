@@ -176,6 +176,22 @@ describe('a secret that is doubted and was the same', () => {
   })
 })
 
+it('a source that is down is asked once a second, not for each call', async () => {
+  const clock = testClock()
+  let reads = 0
+  await using server = await kvServer(() => (reads++ === 0 ? { body: kv({ key: value }) } : { status: 503 }))
+  const token = `file:${await secretFile('hvs.token')}`
+  const secrets = openSecrets({ clock, vault: { address: server.address, token } })
+  const read = async () => (await secrets.read('vault:kv/a#key')).reveal()
+  await read()
+  clock.advance(30_000)
+  expect([await read(), await read(), await read()]).toEqual([value, value, value])
+  expect(reads).toBe(2)
+  clock.advance(1000)
+  await read()
+  expect(reads).toBe(3)
+})
+
 describe('a server of KV version 2', () => {
   it('gives a field of the newest version, for its token', async () => {
     await using server = await kvServer(() => ({ body: kv({ key: value }) }))

@@ -25,6 +25,8 @@ interface Kept {
   isDoubted: boolean
   /** The last doubt led to the same value, so another one counts only from this time on. */
   sureUntil: number
+  /** When it could last not be read. */
+  failedAt: number
 }
 
 /** A file is read again after this time. So is any other value, if an upstream refused it. */
@@ -68,19 +70,26 @@ export function openSecrets(options: SecretsOptions = {}): SecretPort {
       const secret = was?.secret.reveal() === value ? was.secret : new Secret(value)
       const readAt = clock.monotonic()
       const sureUntil = was?.isDoubted && secret === was.secret ? readAt + freshMs : readAt
-      kept.set(reference, { secret, readAt, isDoubted: false, sureUntil })
+      kept.set(reference, { secret, readAt, isDoubted: false, sureUntil, failedAt: -Infinity })
       return secret
     } catch {
-      if (was && clock.monotonic() - was.readAt < staleMs) return was.secret
+      const failedAt = clock.monotonic()
+      if (was && failedAt - was.readAt < staleMs) {
+        kept.set(reference, { ...was, failedAt })
+        return was.secret
+      }
       kept.delete(reference)
       // Without the cause: a message of another program may quote the secret.
       throw new ServiceError('secret_unavailable', `${reference} cannot be read`)
     }
   }
 
-  function isFresh(reference: string, { readAt, isDoubted }: Kept): boolean {
-    const age = clock.monotonic() - readAt
+  function isFresh(reference: string, { readAt, isDoubted, failedAt }: Kept): boolean {
+    const now = clock.monotonic()
+    const age = now - readAt
     if (reference.startsWith('file:')) return !isDoubted && age < Math.min(leastMs, freshMs)
+    // Not each call waits for a source that is down.
+    if (now - failedAt < leastMs && age < staleMs) return true
     return age < (isDoubted ? Math.min(leastMs, freshMs) : freshMs)
   }
 
