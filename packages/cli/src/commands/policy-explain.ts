@@ -12,8 +12,8 @@ export function policyExplainCommand(policy: Command, io: Io, done: (code: ExitC
     .command('explain')
     .summary('why policies answer a request as they do')
     .description(
-      'Says which policies of a directory decide an AuthZEN evaluation, and which of its attributes, being otherwise, could ' +
-        'alone change that: 0 when it is allowed, 1 when not.',
+      'Says which policies of a directory decide an AuthZEN evaluation, and which of its attributes could change ' +
+        'that alone, if they were different: 0 when it is allowed, 1 when not.',
     )
     .argument('<dir>', 'the policy directory')
     .argument('<request>', 'a file with {subject, action, resource, context}')

@@ -104,7 +104,7 @@ const explanationSchema = z
     policies: z.array(z.object({ id: z.string(), file: z.string() })),
     obligations: z.array(z.string()),
     messages: z.array(z.string()),
-    /** Each of these attributes, being otherwise, could alone change the answer. */
+    /** If one of these attributes were different, that alone could change the answer. */
     would_change: z.array(z.object({ attribute: z.string(), value: z.unknown(), policies: z.array(z.string()) })),
   })
   .meta({ id: 'policy-explanation' })
