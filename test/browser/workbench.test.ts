@@ -136,6 +136,14 @@ describe.skipIf(noBrowser)('the workbench of the registry, in Chromium', () => {
     await desk.goTo('registry/draft')
     await page.getByText('is version 2 by now; you began with version 1').waitFor()
     expect(await page.getByRole('button', { name: 'Propose this change' }).isDisabled()).toBe(true)
+    // More edits of an old draft do not make it one of the newest version.
+    await page
+      .getByRole('link', { name: sampleAgentId('forecaster') })
+      .first()
+      .click()
+    await press('Go on editing')
+    await press('Review the change')
+    await page.getByText('is version 2 by now; you began with version 1').waitFor()
     await press('Drop my change of it, and look at the newest')
     await page.getByRole('heading', { name: 'Of a colleague' }).waitFor()
     expect(desk.olivia.complaints.filter((text) => !/status of (401|404|409)/.test(text))).toEqual([])

@@ -9,7 +9,7 @@ import { Ago } from '../ui/time.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 import { DraftBar } from './draft-bar.tsx'
-import { keepDraft, useDrafts } from './drafts.ts'
+import { type EntityDraft, keepDraft, useDrafts } from './drafts.ts'
 import { type EntityKind, entityKinds, wordsOfType } from './entity-fields.ts'
 import { EntityForm } from './entity-form.tsx'
 import { textKinds } from './field-texts.ts'
@@ -53,14 +53,15 @@ function OneEntity({ found, kind, me }: { found: ReadEntityAnswer; kind: EntityK
   const { type, id, name, version, value, changed_at, open_changes } = found
   const drafts = useDrafts(me.me.id)
   const draft = drafts.find((each) => each.type === type && each.id === id)
-  const [editing, setEditing] = useState(false)
+  /** The version and the value with which the form began. The registry may get a newer version while it is open. */
+  const [editing, setEditing] = useState<Pick<EntityDraft, 'base' | 'value'>>()
   const [stopping, setStopping] = useState<Stop>()
   const isRetired = value === null
   const mayEdit = kind.fields.some(({ fixed }) => fixed === undefined) && !isRetired
   const mayRetire = !isRetired && !['service-key', 'policy-set'].includes(type)
-  const keep = (wanted: unknown) => {
-    keepDraft({ type, id, base: version, value: wanted })
-    setEditing(false)
+  const keep = (wanted: unknown, base: number) => {
+    keepDraft({ type, id, base, value: wanted })
+    setEditing(undefined)
     go(reviewPath)
   }
   return (
@@ -96,14 +97,19 @@ function OneEntity({ found, kind, me }: { found: ReadEntityAnswer; kind: EntityK
           title={editing ? 'Edit it' : 'What it is'}
           aside={
             editing || !mayEdit ? undefined : (
-              <button type="button" className="primary" onClick={() => setEditing(true)}>
+              <button type="button" className="primary" onClick={() => setEditing(draft ?? { base: version, value })}>
                 {draft === undefined ? 'Edit' : 'Go on editing'}
               </button>
             )
           }
         >
           {editing ? (
-            <Editor type={type} value={draft?.value ?? value} onDone={keep} onCancel={() => setEditing(false)} />
+            <Editor
+              type={type}
+              value={editing.value ?? value}
+              onDone={(wanted) => keep(wanted, editing.base)}
+              onCancel={() => setEditing(undefined)}
+            />
           ) : (
             <Now kind={kind} found={found} />
           )}
@@ -130,7 +136,7 @@ function OneEntity({ found, kind, me }: { found: ReadEntityAnswer; kind: EntityK
                 </button>
               ) : null}
               {mayRetire ? (
-                <button type="button" className="danger-quiet" onClick={() => keep(null)}>
+                <button type="button" className="danger-quiet" onClick={() => keep(null, version)}>
                   {type === 'approver' ? 'Remove this person…' : 'Retire it…'}
                 </button>
               ) : null}
