@@ -40,3 +40,11 @@ it('counts further tools together, and says what it does not have', () => {
   const summed = { agent: 'a', denied: 7, complete: true, things: [{ denied: 7, reasons: { rate_limited: 7 } }] }
   expect(denialsGrid(denied(summed)).columns).toEqual(['summed up'])
 })
+
+it('keeps the row of an agent whose calls were not all read', () => {
+  const busy = { agent: 'a', denied: 40, complete: false, things: [] }
+  const { rows, isCut } = denialsGrid(denied(busy))
+  expect([rows.map(({ agent, denied }) => [agent, denied]), isCut]).toEqual([[['a', 40]], true])
+  const partly = { ...agent('a', { read: 3 }), denied: 40, complete: false }
+  expect(denialsGrid(denied(partly)).rows[0]).toMatchObject({ denied: 40, cells: [{ denied: 3 }] })
+})

@@ -16,6 +16,7 @@ export interface DenialCell {
 export interface DenialsGrid {
   /** Names of tools or resources, the most denied first. */
   columns: string[]
+  /** `denied` is more than the cells have, if evidence did not read all that the agent was denied. */
   rows: { agent: string; denied: number; cells: DenialCell[] }[]
   /** Whether there are denials that the grid does not have. */
   isCut: boolean
@@ -35,13 +36,15 @@ export function denialsGrid({ agents, more_agents }: DeniedThings): DenialsGrid 
   const named = sorted.slice(0, sorted.length > mostColumns ? mostColumns - 1 : mostColumns).map(([name]) => name)
   const columns = sorted.length > named.length ? [...named, others] : named
   const rows = agents
-    .map(({ agent, things }) => {
+    .map(({ agent, denied, things }) => {
       const cells = columns.map((column) =>
         total(
           things.filter((thing) => (column === others ? !named.includes(nameOf(thing)) : nameOf(thing) === column)),
         ),
       )
-      return { agent, denied: cells.reduce((sum, { denied }) => sum + denied, 0), cells }
+      const shown = cells.reduce((sum, cell) => sum + cell.denied, 0)
+      // An agent chooses how much it does, and so whether all of it is read: evidence's total still counts its denials.
+      return { agent, denied: Math.max(denied, shown), cells }
     })
     .filter(({ denied }) => denied > 0)
     .sort((a, b) => b.denied - a.denied)

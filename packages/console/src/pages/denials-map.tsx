@@ -28,7 +28,7 @@ export function DenialsMap({ span }: { span: SpanName }) {
 
 function Grid({ denied, words }: { denied: DeniedThings; words: string }) {
   const { columns, rows, isCut } = denialsGrid(denied)
-  if (rows.length === 0) return <p className="hint">Nothing was denied in the last {words}.</p>
+  if (rows.length === 0 && !isCut) return <p className="hint">Nothing was denied in the last {words}.</p>
   return (
     <>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard must reach what scrolls */}

@@ -405,3 +405,22 @@ it('shows the denials of every agent, however many things one of them asks for (
     expect(index.denied(at + 3_600_000, at + 3_600_000)).toEqual({ agents: [], moreAgents: 0 })
   })
 })
+
+it('shows what an agent was denied, however many things it was allowed afterwards', async () => {
+  using folder = new LogFolder()
+  const [hour, agent] = [Date.parse('2026-11-24T18:00:00.000Z'), 'spiffe://acme.example/agent/busy']
+  const decided = (n: number, type: string, file: string) => {
+    const action = { name: 'read', resource: { type: 'file', id: file } }
+    const data = { decision_id: `dec_${n}`, actor: { agent: `${agent}/one` }, action }
+    const isDenied = type === 'decision.denied'
+    const time = new Date(hour + (isDenied ? 0 : 3_600_000)).toISOString()
+    return event(n, { ...data, ...(isDenied ? { reason: 'no' } : {}) }, undefined, type, time)
+  }
+  const allowed = Array.from({ length: 600 }, (_, n) => decided(n, 'decision.allowed', `file-${n}`))
+  await withIndex(folder, [decided(1000, 'decision.denied', 'secret'), ...allowed], (index) => {
+    const span = { from: hour, to: hour + 3_600_000 }
+    expect(deniedOf(index.denied(span.from, span.to), span).agents).toMatchObject([
+      { agent, denied: 1, complete: true, things: [{ resource: 'secret', denied: 1 }] },
+    ])
+  })
+})
