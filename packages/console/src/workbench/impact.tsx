@@ -50,7 +50,7 @@ function Weighed({ weighed: { asks, calls, calls_problem } }: { weighed: WeighCh
 
 const some = (n: number, one: string, many = `${one}s`) => `${number(n)} ${n === 1 ? one : many}`
 
-export function callsText({ by_policies, denied, allowed, untold }: Replayed): string {
+export function callsText({ by_policies, same, denied, allowed, untold }: Replayed): string {
   if (by_policies === 0) return 'No call was decided by policies in this time.'
   const parts = [
     denied > 0 ? `denies ${some(denied, 'call')} that ${denied === 1 ? 'was' : 'were'} allowed` : '',
@@ -60,14 +60,15 @@ export function callsText({ by_policies, denied, allowed, untold }: Replayed): s
     untold > 0
       ? ` For ${some(untold, 'call')} the result is not known: the log does not hold everything that it depends on.`
       : ''
-  return `${parts.length === 0 ? 'It says the same' : `It ${parts.join(', and ')},`} of ${some(by_policies, 'call')}.${rest}`
+  const unchanged = `says the same of ${untold > 0 ? `${number(same)} of ` : ''}`
+  return `It ${parts.length === 0 ? unchanged : `${parts.join(', and ')}, of `}${some(by_policies, 'call')}.${rest}`
 }
 
 export function Calls({ calls }: { calls: Replayed }) {
-  const { denied, allowed, differences, more, refused } = calls
+  const { denied, allowed, untold, differences, more, refused } = calls
   return (
     <>
-      <p className={denied + allowed > 0 ? 'note warn' : 'note good'}>
+      <p className={denied + allowed + untold > 0 ? 'note warn' : 'note good'}>
         <strong>{callsText(calls)}</strong>
       </p>
       {refused > 0 ? (
