@@ -33,7 +33,8 @@ export async function weighChange(
   const from = now - dayMs
   const asks = movesAsks(changes) ? weighAsks(approval, changes, from) : null
   const others = changes
-    .filter(({ type, before }) => (type === 'agent' || type === 'tool-server') && before !== undefined)
+    // The tools of a server that is not registered were called too, as unlabelled ones.
+    .filter(({ type, before }) => type === 'tool-server' || (type === 'agent' && before !== undefined))
     .map(({ type, id, value }) => ({ type, id, value: value ?? null }))
   const isUpToPolicies = changes.some(({ type }) => type === 'policy-set') || others.length > 0
   const none = { from: spelled(from), asks, calls: null, calls_problem: null }

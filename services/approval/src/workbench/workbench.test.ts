@@ -1,3 +1,4 @@
+import { jcsHash } from '@bailiwick/credentials'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { agentId, aRule, aWorld, type World } from '../approval.fixture.ts'
 import { aPerson, type Person } from '../browser.fixture.ts'
@@ -49,4 +50,13 @@ it('finds the rule for an ask, now and after the change that is prepared', async
     now: { rule: null, why: 'no rule holds for what is asked' },
     after: { rule: 'payments', group: 'treasury', quorum: 2, members: [], tried: [] },
   })
+})
+
+it('asks evidence about the calls of a tool server that is new: its tools were called without labels', async () => {
+  const tools = { pay: { labels: ['writes'] } }
+  const value = { id: 'bank', url: 'http://localhost:8431/', manifest: jcsHash(tools), tools }
+  const { body } = await olga.post('/registry/impact', {
+    entities: [{ type: 'tool-server', id: 'bank', base: 0, value }],
+  })
+  expect(body).toMatchObject({ calls: null, calls_problem: expect.stringContaining('evidence is not on this machine') })
 })
