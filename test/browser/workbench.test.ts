@@ -149,6 +149,21 @@ describe.skipIf(noBrowser)('the workbench of the registry, in Chromium', () => {
     expect(desk.olivia.complaints.filter((text) => !/status of (401|404|409)/.test(text))).toEqual([])
   })
 
+  it('puts nothing of a form that was open meanwhile on the newest version', async () => {
+    const id = sampleAgentId('reconciler')
+    const before = (await desk.ledger()).registry.record('agent', id)?.version ?? 0
+    const tab = await desk.olivia.context.newPage()
+    await tab.goto(`${desk.system.url}/console/${agentPage}`)
+    await tab.getByRole('button', { name: 'Edit', exact: true }).click()
+    await tab.getByLabel('Labels').fill('sample, mine')
+    const known = (await desk.ledger()).registry.get('agent', id)
+    await desk.grant(await desk.propose('agent', id, { ...known, name: 'Of a colleague too' }))
+    await tab.getByRole('heading', { name: 'Of a colleague too' }).waitFor()
+    await tab.getByRole('button', { name: 'Review the change' }).click()
+    await tab.getByText(`is version ${before + 1} by now; you began with version ${before}`).waitFor()
+    await tab.close()
+  })
+
   it.each(allLooks)('axe finds nothing serious, %s, %i px wide, and nothing scrolls sideways', async (...look) => {
     const { olivia } = desk
     const { page } = olivia
