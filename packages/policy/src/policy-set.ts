@@ -6,6 +6,7 @@ import { parseExactJson } from './exact-json.ts'
 import { invalid, invalidText, requireParsed } from './invalid-policies.ts'
 import { canBeAsked, mostLevels } from './nesting.ts'
 import { type Obliges, obligesOf, requireRoom } from './policy-obligations.ts'
+import { requireSmallTypes } from './schema-size.ts'
 
 export const schemaFile = 'schema.cedarschema'
 const entitiesFile = 'entities.json'
@@ -60,6 +61,8 @@ export function loadPolicySet(files: PolicyFiles): PolicySet {
 export function parsePolicySet(files: PolicyFiles): PolicySet {
   const schema = textOf(files, schemaFile)
   if (schema !== undefined) {
+    // First, because Cedar already writes types out to parse them.
+    inWords(schemaFile, () => requireSmallTypes(schema))
     const parsed = inWords(schemaFile, () => checkParseSchema(schema))
     if (parsed.type === 'failure') throw invalidText(schemaFile, schema, parsed.errors)
   }

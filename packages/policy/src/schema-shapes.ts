@@ -40,7 +40,7 @@ const constructors: Readonly<Record<string, string>> = {
 }
 
 /** A type in Cedar's JSON form, of any kind: Cedar itself made it from the text, in this process. */
-interface TypeJson {
+export interface TypeJson {
   type: string
   name?: string
   required?: boolean

@@ -1,10 +1,10 @@
-import { parentPort, workerData } from 'node:worker_threads'
 import { ServiceError } from '@bailiwick/errors'
 import type { PolicyFiles } from '@bailiwick/installation'
-import { checkPolicyFiles } from './check-policies.ts'
+import { checkPolicyFiles, type PolicyFinding } from './check-policies.ts'
 import { decisionSet } from './decision-set.ts'
 import { explainPolicies } from './explain-policies.ts'
 import { invalid } from './invalid-policies.ts'
+import { mostOfAMessage, workForParent } from './own-process.ts'
 import { placeholder } from './placeholder.ts'
 import { loadPolicySet } from './policy-set.ts'
 import { policyTestsIn, testPolicies } from './policy-tests.ts'
@@ -13,27 +13,33 @@ import { shapesOf } from './schema-shapes.ts'
 import { readRequest } from './trial-request.ts'
 import type { PolicyTask, PolicyTaskDone, TriedCall, TriedTest } from './tried-aside.ts'
 
-// A thread that tries one policy set for `tryAside`, which ends it.
+// A process that tries one policy set for `tryAside`, which ends it.
 
-if (!parentPort) throw new Error('a thread of its own')
-const port = parentPort
+const mostCharacters = 4 * 1024 * 1024
+const mostFindings = 200
+const mostOfAQuestion = 65_536
 
-try {
-  port.postMessage({ done: doIt(workerData as PolicyTask) })
-} catch (error) {
-  if (!(error instanceof ServiceError) || error.detail === undefined) throw error
-  port.postMessage({ refused: error.detail })
-}
+workForParent(mostCharacters, doIt)
 
 function doIt(task: PolicyTask): PolicyTaskDone[PolicyTask['do']] {
   switch (task.do) {
     case 'check':
-      return check(task)
+      return bounded(check(task))
     case 'explain':
       return explain(task.files, task.request)
     case 'question':
       return { request: questionOf(task.files, task.about) }
   }
+}
+
+/** A message of Cedar spells whole types. */
+function bounded({ findings, ...done }: PolicyTaskDone['check']): PolicyTaskDone['check'] {
+  const cut = (finding: PolicyFinding) => ({ ...finding, message: finding.message.slice(0, mostOfAMessage) })
+  // Errors first: a set with one does not load.
+  const [errors, others] = [true, false].map((isError) =>
+    findings.filter(({ level }) => (level === 'error') === isError),
+  )
+  return { ...done, findings: [...(errors ?? []), ...(others ?? [])].slice(0, mostFindings).map(cut) }
 }
 
 function check({ files, permitsNothing, tests }: Extract<PolicyTask, { do: 'check' }>): PolicyTaskDone['check'] {
@@ -106,5 +112,7 @@ function questionOf(files: PolicyFiles, { agent, action, resource }: TriedCall):
     resource: { type, id: resourceId, properties: { labels, server } },
     context: { ...context, ...known },
   }
-  return JSON.stringify(request, undefined, 2)
+  const question = JSON.stringify(request, undefined, 2)
+  if (question.length > mostOfAQuestion) throw invalid('schema.cedarschema', 'the context is too large for a question')
+  return question
 }

@@ -59,3 +59,42 @@ it('gives up on a set that takes too long, or too much memory (V18)', async () =
   const said = await tryAside({ do: 'check', files: deep, permitsNothing: false, tests: {} }).catch((error) => error)
   expect(said.loads ?? said.code).toSatisfy((each) => each === false || each === 'config_invalid')
 }, 60_000)
+
+it('refuses a few lines of types that are gigabytes written out, and goes on (V18)', async () => {
+  const types = Array.from({ length: 24 }, (_, n) => `type T${n} = {a: T${n + 1}, b: T${n + 1}};`)
+  const schema = `${types.join('\n')}
+type T24 = {a: Long};
+entity User {a: T0}; entity File;
+action read appliesTo {principal: User, resource: File, context: T0};`
+  const bomb = new Map([
+    ['a.cedar', Buffer.from('permit (principal, action, resource) when { principal.a + 1 > 0 };')],
+    ['schema.cedarschema', Buffer.from(schema)],
+  ])
+  const said = await tryAside({ do: 'check', files: bomb, permitsNothing: false, tests: {} })
+  expect(said).toMatchObject({
+    loads: false,
+    findings: [{ file: 'schema.cedarschema', message: expect.stringContaining('too large') }],
+  })
+  for (const task of [
+    { do: 'question', files: bomb, about },
+    { do: 'explain', files: bomb, request: '{}' },
+  ] as const)
+    await expect(tryAside(task)).rejects.toMatchObject({ code: 'config_invalid' })
+}, 60_000)
+
+it('cuts what Cedar says of large types, and the question that it drafts', async () => {
+  const members = Array.from({ length: 400 }, (_, n) => `${'m'.repeat(200)}${n}: Long`).join(', ')
+  const schema = `entity User = {${members}}; entity tool;
+action "tools/call" appliesTo {principal: User, resource: tool, context: {${members}}};`
+  const large = new Map([
+    ['a.cedar', Buffer.from('permit (principal, action, resource) when { principal + 1 > 0 && context + 1 > 0 };')],
+    ['schema.cedarschema', Buffer.from(schema)],
+  ])
+  const { findings } = await tryAside({ do: 'check', files: large, permitsNothing: false, tests: {} })
+  expect(findings.map(({ message }) => message.length)).toEqual(expect.arrayContaining([2000]))
+  expect(Math.max(...findings.map(({ message }) => message.length))).toBe(2000)
+  const loads = new Map([...large, ['a.cedar', Buffer.from('permit (principal, action, resource);')]])
+  await expect(tryAside({ do: 'question', files: loads, about })).rejects.toMatchObject({
+    detail: expect.stringContaining('too large for a question'),
+  })
+}, 60_000)

@@ -1,12 +1,13 @@
-import { Worker } from 'node:worker_threads'
 import { ServiceError } from '@bailiwick/errors'
 import type { PolicyFiles } from '@bailiwick/installation'
 import type { PolicyFinding } from './check-policies.ts'
 import type { Explanation } from './explain-policies.ts'
+import { inOwnProcess, mostOfAMessage, type ProcessLimits, workForParent } from './own-process.ts'
 
 // For a service that shows policies to people and decides by none: it loads no Cedar itself.
 
 export type { Explanation, PolicyFinding }
+export { inOwnProcess, mostOfAMessage, type ProcessLimits, workForParent }
 
 /** What to do with a set. Its text is hostile until people have signed it. */
 export type PolicyTask =
@@ -47,46 +48,22 @@ export interface PolicyTaskDone {
   question: { request: string }
 }
 
-export interface AsideLimits {
-  /** ms, from the start of the thread. */
-  longestMs: number
-  mostMegabytes: number
-}
-
-const usual: AsideLimits = { longestMs: 15_000, mostMegabytes: 256 }
+const usual: ProcessLimits = { longestMs: 15_000, mostMegabytes: 256 }
 
 /**
- * Does this in a thread of its own, which ends with the answer. Throws `config_invalid` for a set that does not load, and for one that takes
+ * Does this in a process of its own, which ends with the answer. Throws `config_invalid` for a set that does not load, and for one that takes
  * too long or too much memory: no decision point could use it.
  */
 export async function tryAside<T extends PolicyTask>(
   task: T,
-  { longestMs, mostMegabytes }: AsideLimits = usual,
+  limits: ProcessLimits = usual,
 ): Promise<PolicyTaskDone[T['do']]> {
-  const { promise, resolve, reject } = Promise.withResolvers<PolicyTaskDone[T['do']]>()
-  const worker = new Worker(new URL('./tried-aside-worker.ts', import.meta.url), {
-    workerData: task,
-    env: {},
-    resourceLimits: { maxOldGenerationSizeMb: mostMegabytes, maxYoungGenerationSizeMb: 32 },
-    stderr: true,
-    stdout: true,
-  })
-  worker.unref()
-  // Its output is discarded, because it may quote policies.
-  worker.stdout.resume()
-  worker.stderr.resume()
-  worker.on('message', (told: { done: PolicyTaskDone[T['do']] } | { refused: string }) => {
-    if ('refused' in told) reject(new ServiceError('config_invalid', told.refused))
-    else resolve(told.done)
-  })
-  const failed = (why: string) => reject(new ServiceError('config_invalid', `policies: ${why}`))
-  worker.on('error', () => failed('they cannot be read'))
-  worker.on('exit', () => failed('reading them took too much memory'))
-  const late = setTimeout(() => failed(`not done within ${longestMs / 1000} s`), longestMs).unref()
-  try {
-    return await promise
-  } finally {
-    clearTimeout(late)
-    await worker.terminate()
-  }
+  const file = new URL('./tried-aside-worker.ts', import.meta.url)
+  const worked = await inOwnProcess<PolicyTaskDone[T['do']]>(file, task, limits)
+  if ('done' in worked) return worked.done
+  if ('refused' in worked) throw new ServiceError('config_invalid', worked.refused)
+  if ('failed' in worked) throw new ServiceError('config_invalid', 'policies: they cannot be read')
+  const why =
+    worked.ended === 'too late' ? `not done within ${limits.longestMs / 1000} s` : 'reading them took too much memory'
+  throw new ServiceError('config_invalid', `policies: ${why}`)
 }

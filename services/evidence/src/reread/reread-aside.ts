@@ -1,6 +1,6 @@
-import { Worker } from 'node:worker_threads'
 import { ServiceError } from '@bailiwick/errors'
 import { Semaphore } from '@bailiwick/kit'
+import { inOwnProcess } from '@bailiwick/policy/aside'
 import type { OtherEntity } from '@bailiwick/policy/replay'
 
 /** What is read again from the whole log, entry by entry, for people who wait for it. */
@@ -48,9 +48,10 @@ export interface RereadDone {
   report: { html: string; ok: boolean }
 }
 
-const usual = { longestMs: 60_000, mostMegabytes: 512 }
+/** With WebAssembly's memory and the service's own, less than a pod has. */
+const usual = { longestMs: 60_000, mostMegabytes: 384 }
 
-/** Reads the log again, once at a time, in a thread of its own: the thread that writes it waits for nothing of this. */
+/** Reads the log again, once at a time, in a process of its own: the process that writes it waits for nothing of this. */
 export class Rereads {
   readonly #limits: typeof usual
   /** A person who waits behind three others should try again. */
@@ -66,36 +67,18 @@ export class Rereads {
   }
 
   async #run<T extends RereadTask>(task: T): Promise<RereadDone[T['do']]> {
-    const { longestMs, mostMegabytes } = this.#limits
-    const { promise, resolve, reject } = Promise.withResolvers<RereadDone[T['do']]>()
-    const worker = new Worker(new URL('./reread-worker.ts', import.meta.url), {
-      workerData: task,
-      env: {},
-      resourceLimits: { maxOldGenerationSizeMb: mostMegabytes, maxYoungGenerationSizeMb: 64 },
-      stderr: true,
-      stdout: true,
-    })
-    worker.unref()
-    // Its output is discarded, because it may quote policies and events.
-    worker.stdout.resume()
-    worker.stderr.resume()
-    worker.on('message', (told: { done: RereadDone[T['do']] } | { refused: string }) => {
-      if ('refused' in told) reject(new ServiceError('request_malformed', told.refused))
-      else resolve(told.done)
-    })
-    const tooMuch = (why: string) =>
-      reject(new ServiceError('deadline_exceeded', `${why}: on this machine \`bailiwick policy replay\` has no limit`))
-    worker.on('error', (cause) => {
-      if (Object(cause).code === 'ERR_WORKER_OUT_OF_MEMORY') tooMuch('it took too much memory')
-      else reject(cause)
-    })
-    worker.on('exit', () => tooMuch('it ended by itself'))
-    const late = setTimeout(() => tooMuch(`the log was not read within ${longestMs / 1000} s`), longestMs).unref()
-    try {
-      return await promise
-    } finally {
-      clearTimeout(late)
-      await worker.terminate()
+    const file = new URL('./reread-worker.ts', import.meta.url)
+    const worked = await inOwnProcess<RereadDone[T['do']]>(file, task, this.#limits)
+    if ('done' in worked) return worked.done
+    if ('failed' in worked) throw new Error(worked.failed)
+    if ('refused' in worked) {
+      if (worked.code === 'config_invalid') throw new ServiceError('request_malformed', worked.refused)
+      throw new Error(`${worked.code}: ${worked.refused}`)
     }
+    const why =
+      worked.ended === 'too late'
+        ? `the log was not read within ${this.#limits.longestMs / 1000} s`
+        : 'it took too much memory'
+    throw new ServiceError('deadline_exceeded', `${why}: on this machine \`bailiwick policy replay\` has no limit`)
   }
 }

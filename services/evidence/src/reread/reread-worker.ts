@@ -1,16 +1,15 @@
-import { parentPort, workerData } from 'node:worker_threads'
 import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
 import { loadPolicySet, RecordedTrial } from '@bailiwick/policy'
+import { mostOfAMessage, workForParent } from '@bailiwick/policy/aside'
 import { countsOf, type Difference, replayDecisions, storedSets } from '@bailiwick/policy/replay'
 import { htmlReport, logSource, parseVkey, RecordedLog, reportOf, type VerifierKey } from '@bailiwick/verify'
 import type { ReplayAnswer, RereadDone, RereadTask } from './reread-aside.ts'
 
-// A thread that reads the log again for `Rereads`, which ends it.
+// A process that reads the log again for `Rereads`, which ends it.
 
-if (!parentPort) throw new Error('a thread of its own')
-const port = parentPort
-
+/** As much as approval takes. */
+const mostCharacters = 16 * 1024 * 1024
 const mostShown = 100
 
 async function replay(task: Extract<RereadTask, { do: 'replay' }>): Promise<RereadDone['replay']> {
@@ -51,7 +50,7 @@ const shown = ({ kind, decision, policies, why }: Difference): ReplayAnswer['dif
   action: decision.action,
   resource: decision.resource,
   policies: [...policies],
-  why,
+  why: why.slice(0, mostOfAMessage),
 })
 
 async function report({ data, from, to }: Extract<RereadTask, { do: 'report' }>): Promise<RereadDone['report']> {
@@ -62,10 +61,4 @@ async function report({ data, from, to }: Extract<RereadTask, { do: 'report' }>)
   return { html: htmlReport(head, measures, events), ok: measures.every(({ ok = true }) => ok) }
 }
 
-try {
-  const task = workerData as RereadTask
-  port.postMessage({ done: task.do === 'replay' ? await replay(task) : await report(task) })
-} catch (error) {
-  if (!(error instanceof ServiceError) || error.code !== 'config_invalid' || error.detail === undefined) throw error
-  port.postMessage({ refused: error.detail })
-}
+workForParent(mostCharacters, (task: RereadTask) => (task.do === 'replay' ? replay(task) : report(task)))
