@@ -45,18 +45,23 @@ function policiesIn(files: PolicyFiles): Map<string, FoundPolicy> {
       const id = annotations[annotations.indexOf('id') + 2]
       const isNamed = annotations[annotations.indexOf('id') - 1] === '@' && id?.startsWith('"') === true
       const obliges = annotations.filter((word) => word === '@').length > (isNamed ? 1 : 0)
-      let name = isNamed ? id : JSON.stringify(`${file}, policy ${n + 1}`)
-      while (found.has(name)) name = `${name} again`
+      const place = JSON.stringify(`${file}, policy ${n + 1}`)
+      let name = isNamed ? id : place
+      // The place is unique, so this ends at once, however many have one `@id`.
+      for (let again = 2; found.has(name); again++) name = `${place} (${again})`
       found.set(name, { effect, text: words.join(' '), obliges })
     }
   }
   return found
 }
 
-/** Each policy as its tokens, without comments and white space. Quoted text is one token, including white space and comment marks. */
+/**
+ * Each policy as its tokens, without comments and white space. Quoted text is one token, including white space and comment marks. Text without
+ * its closing quote goes to the end: an expression that failed there would be tried again at each of its quotes.
+ */
 function statementsOf(text: string): string[][] {
   const statements: string[][] = [[]]
-  for (const [word] of text.matchAll(/\/\/[^\n]*|"(?:[^"\\]|\\[\s\S])*"|[A-Za-z0-9_]+|[^\s]/g)) {
+  for (const [word] of text.matchAll(/\/\/[^\n]*|"(?:[^"\\]|\\[\s\S])*(?:"|\\?$)|[A-Za-z0-9_]+|[^\s]/g)) {
     if (word.startsWith('//')) continue
     if (word === ';') statements.push([])
     else statements.at(-1)?.push(word)

@@ -23,20 +23,19 @@ interface Planned {
 export async function previewChange(approval: Approval, trials: PolicyTrials, me: Approver, change: WantedChange) {
   const { wanted, policies } = planned(change)
   const entities = changesOf(approval, wanted)
+  // Before anything here reads its text: it is hostile until it loads.
+  const unread = policies && (await setProblem(trials, me.id, policies))
   const diff = entities.map((entity) => {
     const each = diffOf(approval, entity)
     const { text } = policyTextOf(approval.policyText, each)
     // The set of a draft is stored nowhere yet.
     const shown = text && { text: { before: text.before, after: policies ? textOf(policies.files) : text.after } }
-    return { ...each, ...shown, effect: changeEffect({ ...each, ...shown }) }
+    const read = unread === undefined ? shown : {}
+    return { ...each, ...shown, effect: changeEffect({ ...each, ...read }) }
   })
   const conflicts = conflictsOf(approval, change)
   if (entities.length === 0) return { diff, conflicts, problem: null, people: null, starved: [] }
-  const problem =
-    notFromHere(approval, entities, policies) ??
-    changeProblem(approval, entities) ??
-    (policies && (await setProblem(trials, me.id, policies))) ??
-    null
+  const problem = notFromHere(approval, entities, policies) ?? changeProblem(approval, entities) ?? unread ?? null
   const { quorum, group, why } = changeRule(approval, { entities })
   const people = { quorum, group: group ?? null, why }
   return { diff, conflicts, problem, people, starved: starvedRules(approval, { entities }) }
@@ -52,8 +51,12 @@ export async function proposeFromPage(approval: Approval, trials: PolicyTrials, 
   if (problem !== undefined) throw new ServiceError('registry_change_refused', problem)
   // Checking policies takes a moment, in which people may have signed another change.
   mustBeNewest(approval, change)
-  // Before anyone is asked: a set that is approved but not stored would deny everything.
-  if (policies !== undefined) approval.storePolicies(policies.files)
+  const entities = changesOf(approval, wanted)
+  const refused = changeProblem(approval, entities)
+  if (refused !== undefined) throw new ServiceError('registry_change_refused', refused)
+  // Before anyone is asked: a set that is approved but not stored would deny everything. Stored sets stay, so only what is proposed is stored.
+  if (policies !== undefined && entities.some(({ type }) => type === 'policy-set'))
+    approval.storePolicies(policies.files)
   const { request_id, diff } = await proposeChange(approval, me.id, wanted)
   if (request_id !== null)
     for (const { type, id } of diff) if (type === 'tool-server') await replaceByHand(approval, id, request_id)
