@@ -178,3 +178,20 @@ it('puts its own copy of the log’s key beside a receipt, not the key that come
   const { body } = await olga.get('/evidence/events/evt_0123456789')
   expect(body).toEqual({ entry: '{}', receipt: 'r', vkey: world.trust.log.vkey })
 })
+
+it('has the log read for one person only so often (V18)', async () => {
+  const report = '/evidence/report?from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z'
+  for (const [path, most] of [
+    [report, 2],
+    ['/evidence/bundle/dec_1', 9],
+  ] as const) {
+    await using other = await aWorld()
+    await using there = await evidence(() => ({ body: {} }), 'evidence-8424.sock', other.data)
+    const person = aPerson(other)
+    await person.enrol()
+    const many = await Promise.all(Array.from({ length: 12 }, () => person.get(path)))
+    expect(many.filter(({ status }) => status === 429).length).toBeGreaterThanOrEqual(12 - most)
+    expect(there.paths.length).toBeGreaterThan(0)
+    expect(there.paths.length).toBeLessThanOrEqual(most)
+  }
+})

@@ -1,6 +1,7 @@
 import { consoleRoutes } from '@bailiwick/contracts/api'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/host'
+import { RateLimiter } from '@bailiwick/kit'
 import type { RegistryState } from '@bailiwick/projection'
 import type { FastifyRequest } from 'fastify'
 import { type EvidenceReader, rereadMs } from '../console/evidence-reader.ts'
@@ -12,18 +13,30 @@ const { searchEvidence, countActivity, countTouched, countDenied, traceEvidence,
   consoleRoutes
 const { proveAction, makeReport } = consoleRoutes
 
+/** What one person may have evidence read again. It proves hundreds of entries, and reads the whole log for one person at a time. */
+const usual = { perSecond: 10, burst: 200, maxKeys: 10_000 }
+const ofAProof = 25
+const ofAReport = 100
+
 /**
  * `GET /console/api/evidence/…`: evidence's data, for signed-in people. Evidence does not know these people: it answers this
  * service, and only on these paths.
  */
 export function evidenceRoutes(
   http: HttpServer,
-  { trust, projection, logger }: Approval,
+  { trust, projection, logger, clock }: Approval,
   { evidence, sessions }: { evidence: EvidenceReader; sessions: Sessions },
 ): void {
   const { registry } = projection.ledger
   const signedIn = async (request: FastifyRequest) => void sessions.find(sessionCookie(request))
   const onRequest = [notFromElsewhere(trust.origins), signedIn]
+  const rate = new RateLimiter({ ...usual, clock })
+  const paying = (request: FastifyRequest, cost: number): string => {
+    const { id } = sessions.find(sessionCookie(request)).me
+    const rated = rate.take(id, cost)
+    if (rated.ok) return id
+    throw new ServiceError('rate_limited', 'too much at once', { retryAfterSeconds: rated.retryAfterSeconds })
+  }
   const json = 'application/json; charset=utf-8'
   for (const { name, path, query: querystring } of [
     { name: 'events', ...searchEvidence },
@@ -40,14 +53,15 @@ export function evidenceRoutes(
     async ({ params, query }, reply) =>
       reply.type(json).send(await evidence.get(`/v1/trace/${encodeURIComponent(params['*'])}${asked(query)}`)),
   )
-  http.get(proveAction.path, { onRequest, schema: { params: proveAction.params } }, async ({ params }, reply) =>
-    reply.type(json).send(await evidence.get(`/v1/bundle/${encodeURIComponent(params['*'])}`)),
-  )
+  http.get(proveAction.path, { onRequest, schema: { params: proveAction.params } }, async (request, reply) => {
+    paying(request, ofAProof)
+    return reply.type(json).send(await evidence.get(`/v1/bundle/${encodeURIComponent(request.params['*'])}`))
+  })
   http.get(
     makeReport.path,
     { onRequest, config: { handlerMs: rereadMs }, schema: { querystring: makeReport.query } },
     async (request, reply) => {
-      const person = sessions.find(sessionCookie(request)).me.id
+      const person = paying(request, ofAReport)
       const report = await evidence.reread(`/v1/report${asked(request.query)}`)
       logger.info({ person }, 'a person made a report of the log')
       return reply.type(json).send(report)

@@ -91,7 +91,7 @@ export function workbenchRoutes(
     weighing.path,
     { ...writes, config: { handlerMs: rereadMs }, schema: { body: weighing.body } },
     async (request): Promise<AnswerOf<typeof weighing>> => {
-      paying(asked, request, 1)
+      paying(asked, request, ofASet)
       return weighChange(approval, evidence, request.body, () => paying(asked, request, ofALog))
     },
   )

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { matchRule, type RuleView, registryRuleId } from '@bailiwick/approval-statement'
 import { type Approver, agentIdOf, type EntityChange } from '@bailiwick/contracts'
 import { type AnswerOf, evidenceRoutes, type WantedChange } from '@bailiwick/contracts/api'
@@ -13,8 +14,10 @@ import { ruleView } from './find-rule.ts'
 import { planned } from './plan-change.ts'
 
 const dayMs = 24 * 3_600_000
-/** So that no call blocks the process: each ask is matched twice against every rule. */
+/** Each ask is matched twice against every rule. */
 const mostAsks = 500
+/** Between so many asks, this process does other work. */
+const asksAtOnce = 20
 const mostShown = 50
 
 /**
@@ -31,7 +34,7 @@ export async function weighChange(
   const changes = changesOf(approval, wanted)
   const now = approval.clock.now()
   const from = now - dayMs
-  const asks = movesAsks(changes) ? weighAsks(approval, changes, from) : null
+  const asks = movesAsks(changes) ? await weighAsks(approval, changes, from) : null
   const others = changes
     // The tools of a server that is not registered were called too, as unlabelled ones.
     .filter(({ type, before }) => type === 'tool-server' || (type === 'agent' && before !== undefined))
@@ -64,28 +67,28 @@ const textsOf = (files: ReadonlyMap<string, Uint8Array>) =>
 const movesAsks = (changes: readonly EntityChange[]): boolean =>
   changes.some(({ type, id }) => ['agent', 'tool-server'].includes(type) || (type === 'rule' && id !== registryRuleId))
 
-function weighAsks(approval: Approval, changes: readonly EntityChange[], from: number) {
+async function weighAsks(approval: Approval, changes: readonly EntityChange[], from: number) {
   const recent = [...approval.projection.ledger.requests.requests.values()]
     .filter(({ received, receivedAt = 0 }) => received?.kind === 'access' && receivedAt >= from)
     .sort((a, b) => (b.receivedAt ?? 0) - (a.receivedAt ?? 0))
     .slice(0, mostAsks)
   const [now, after] = [ruleView(approval), ruleView(approval, changes)]
-  const moved = recent.flatMap(({ id, state, receivedAt, received }) => {
+  const moved = []
+  for (const [n, { id, state, receivedAt, received }] of recent.entries()) {
+    if (n % asksAtOnce === 0) await setImmediate()
     const ask = received as AccessAsk
     const [is, would] = [now, after].map((view) => termsIn(view, ask))
-    if (is?.terms === would?.terms) return []
-    return [
-      {
-        request_id: id,
-        subject: subjectOf(ask),
-        agent: agentIdOf(ask.agent),
-        received_at: spelled(receivedAt),
-        state,
-        now: is?.words ?? null,
-        after: would?.words ?? null,
-      },
-    ]
-  })
+    if (is?.terms === would?.terms) continue
+    moved.push({
+      request_id: id,
+      subject: subjectOf(ask),
+      agent: agentIdOf(ask.agent),
+      received_at: spelled(receivedAt),
+      state,
+      now: is?.words ?? null,
+      after: would?.words ?? null,
+    })
+  }
   return {
     looked_at: recent.length,
     moved: moved.slice(0, mostShown),
