@@ -15,8 +15,8 @@ const crowded =
 
 const introduction = `# Benchmarks
 
-Written by \`npm run bench -- --write\`, which measures everything within half an hour, and by \`bailiwick bench MEASURE --write\` for
-one section; do not edit. What one section says was measured in one run on one machine, so the **ratios** are what to read: the
+Written by \`npm run bench -- --write\`, which measures everything, with counts that should end within half an hour, and by
+\`bailiwick bench MEASURE --write\` for one section; do not edit. What one section says was measured in one run on one machine, so the **ratios** are what to read: the
 times are that machine’s. Nothing here is asserted; CI runs \`--quick\`, which only shows that the bench works.`
 
 /** The rows that the first table shows, in the words of a reader who knows no other page. */

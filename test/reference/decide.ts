@@ -234,7 +234,8 @@ export class World {
       bytes,
       acting: holders.at(-1)?.agent ?? '',
       link: call.credential.link,
-      asked: spelled(withoutAnswers(call)),
+      // A first round is named by all that it asked, so none with answers goes on.
+      asked: from?.asked ?? spelled(call),
       isContinued: false,
       round: (from?.round ?? 0) + 1,
       first: from && (from.first ?? from),

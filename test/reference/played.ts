@@ -374,7 +374,8 @@ export class Played {
     const name = real.decision ? real.decisionId : `call ${++this.#ids}`
     const expected = this.world.decide(call, name)
     if (real.decision) {
-      const first = from?.first ?? { action: real.digest, salt: real.salt }
+      // To a decision point, a round of a point that may not release is a call of its own.
+      const first = (call.point.mayRelease ? from?.first : undefined) ?? { action: real.digest, salt: real.salt }
       this.#allowed.push({ id: name, real, call, minted, first })
     } else this.world.refuse(call, real.reason)
     const yes = from ? 'goes on with' : 'allow'
