@@ -25,7 +25,9 @@ it('refuses when its disk is full, loses nothing, and goes on when there is spac
     { encoding: 'utf8', timeout: 170_000 },
   )
   rmSync(folder, { recursive: true })
-  expect(ran.stderr, 'no small file system, or it fell over').toBe('')
+  // lmdb itself prints why a commit of the index failed, besides telling it to us.
+  const byLmdb = /^Error: [^\n]+\n[^\n]*lmdb\/write\.js[^\n]*\{\n {2}code: \d+\n\}\n/gm
+  expect(ran.stderr.replace(byLmdb, ''), 'no small file system, or it fell over').toBe('')
   const { until, stillFull, freeBytes, resumed, leaves, acknowledged, lost, findings } = JSON.parse(ran.stdout)
   console.log(`disk full: ${ran.stdout.trim()}`)
   tally('disk full', 'of the log')
