@@ -137,6 +137,7 @@ describe.skipIf(noBrowser)('requests other than a plain window, in Chromium', ()
       if (words === undefined) await desk.olivia.press('Sign with passkey')
       if (words === undefined) await dialog.getByText('it was not signed').waitFor()
       await desk.olivia.press('Back')
+      await dialog.waitFor({ state: 'hidden' })
       await page.unroute('**/statement')
     }
     // By its key, a request of high risk waits for Enter before it asks for the passkey.

@@ -160,6 +160,8 @@ describe.skipIf(lacksPython)('the admin of Django behind a session', { timeout: 
       ]
       const more = ['--password', 'env:DJANGO_PASSWORD', ...(which === 'no browser' ? ['--browser', 'none'] : [])]
       const env = { DJANGO_PASSWORD: djangoAccount.password, BAILIWICK_PYTHON_JUDGES: undefined }
+      const sessions = () => django.sql('select count(*) from django_session')
+      const before = await sessions() // a grant of the tests before may still have its own
       const { code, out, err } = await runScript(cli, [...words, ...more], { env })
       expect(code, err).toBe(0)
       expect(out).toBe(`session:
@@ -188,7 +190,7 @@ describe.skipIf(lacksPython)('the admin of Django behind a session', { timeout: 
       expect(err).toContain('The gateway logged in by this recipe, and out')
       expect(err.includes('No browser was used')).toBe(which === 'no browser')
       expect(out + err).not.toContain(djangoAccount.password)
-      expect(await django.sql('select count(*) from django_session')).toBe('[(0,)]')
+      expect(await sessions()).toBe(before)
     },
   )
 })
