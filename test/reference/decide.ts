@@ -234,8 +234,7 @@ export class World {
       bytes,
       acting: holders.at(-1)?.agent ?? '',
       link: call.credential.link,
-      // A first round is named by all that it asked, so none with answers goes on.
-      asked: from?.asked ?? spelled(call),
+      asked: from?.asked ?? spelled(call), // with its answers, if it is the first round: then none goes on with it
       isContinued: false,
       round: (from?.round ?? 0) + 1,
       first: from && (from.first ?? from),
