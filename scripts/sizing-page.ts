@@ -52,10 +52,11 @@ On Kafka, in cores of each process:
 ${table(['Calls a second', ...services.map(capital)], cores(kafka, services))}
 
 Each process answers on one thread. If it needs more than ${busyShare} of a core, calls begin to wait: add an instance.
+A call costs less when many come at once, because their work is done together. So these figures are on the safe side: [at saturation](../explain/benchmarks.md#the-mcp-gateway), one process for all services carried several times as many calls, and each waited longer.
 
-- \`npm start\` has one thread for all services. It carries about ${shown(most(embedded, 'services'))} calls a second.
+- \`npm start\` has one thread for all services. It is this busy at about ${shown(most(embedded, 'services'))} calls a second.
 - ${shown(computed)} calls a second need about ${points} instances of policy-decision and ${gateways} gateways. Add one of each: every decision point also reads what the others decided.
-- One instance of evidence is active at a time. It carries about ${shown(most(kafka, 'evidence'))} calls a second. For more, divide your agents between installations: each has its own log, its own root key and its own approvers.
+- One instance of evidence is active at a time. It is this busy at about ${shown(most(kafka, 'evidence'))} calls a second. For many more, divide your agents between installations: each has its own log, its own root key and its own approvers.
 - Approval and issuer work when people approve and credentials are issued. Here each of 8 agents renewed its credential every 5 minutes.
 
 ## Memory
@@ -90,9 +91,9 @@ ${table(
 ## What limits growth
 
 - **Kafka**: a tree of grants stays in one partition, in order. A topic has 3 partitions. More partitions spread the writing; every decision point reads all of them.
-- **Redis**: a call takes about four commands, and one primary serves all decision points.
+- **Redis**: a call takes three or four commands, and one primary serves all decision points.
 - **The log**: one instance writes it, in order. This is the first limit that one installation meets.
-- **Where agents are**: a decision takes a round trip to Redis and three to Kafka. Keep decision points near both.
+- **Where agents are**: a decision waits for two round trips to Redis and four to Kafka. Keep decision points near both.
 `
 }
 
