@@ -105,7 +105,7 @@ describe('npm run pack', () => {
     ])
       expect(sourceFrom(same)).toBe('https://git.example/team/app')
     for (const none of [
-      '/work/app',
+      '/srv/app',
       '../app',
       'http://git.example/app',
       'https://git.example',
