@@ -30,7 +30,8 @@ for (const each of published) {
   const found = await faultsOf(each, { folder, tarball, packed })
   faults += found.length
   const sizes = `${kB(packed.size)} packed, ${kB(packed.unpackedSize)} unpacked, ${packed.files.length} files`
-  console.log(`${each.name} ${packed.version}: ${sizes}; ${found.length === 0 ? 'publint and attw clean' : 'FAULTS'}`)
+  const asked = each.form === 'library' ? 'publint and attw' : 'publint'
+  console.log(`${each.name} ${packed.version}: ${sizes}; ${found.length === 0 ? `${asked} clean` : 'FAULTS'}`)
   for (const fault of found) console.log(`  ${fault}`)
   if (found.length > 0) rmSync(tarball)
   rmSync(folder, { recursive: true })
