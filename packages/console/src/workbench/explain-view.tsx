@@ -1,20 +1,19 @@
-import { useMutation, useQuery } from '@tanstack/react-query'
-import { useId, useState } from 'react'
+import { useMutation } from '@tanstack/react-query'
+import { useState } from 'react'
 import { api } from '../api.ts'
-import type { DraftQuestionAnswer, ListAgentsAnswer, PolicyExplanation } from '../types.ts'
+import type { DraftQuestionAnswer, PolicyExplanation } from '../types.ts'
 import { Failed } from '../ui/parts.tsx'
 import { Visible } from '../ui/visible.tsx'
 import type { Files } from './policy-files.ts'
+import { AgentField, LineField, useAgentChoice } from './question-fields.tsx'
 
 /** Asks the policies about one call, and says why they answer so. */
 export function ExplainView({ files, onTest }: { files: Files; onTest(test: string): void }) {
-  const agents = useQuery({ queryKey: ['agents', ''], queryFn: () => api<ListAgentsAnswer>('/agents') })
-  const [agent, setAgent] = useState('')
+  const choice = useAgentChoice()
+  const { chosen } = choice
   const [action, setAction] = useState('tools/call')
   const [resource, setResource] = useState('tool ')
   const [request, setRequest] = useState('')
-  const id = useId()
-  const chosen = agent === '' ? (agents.data?.items[0]?.id ?? '') : agent
   const draft = useMutation({
     mutationFn: () => {
       const [type = '', ...rest] = resource.trim().split(/\s+/)
@@ -43,37 +42,17 @@ export function ExplainView({ files, onTest }: { files: Files; onTest(test: stri
           draft.mutate()
         }}
       >
-        <div className="field">
-          <label htmlFor={`${id}-agent`}>Agent</label>
-          <select id={`${id}-agent`} value={chosen} onChange={({ currentTarget }) => setAgent(currentTarget.value)}>
-            {agents.data?.items.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </div>
-        <div className="field">
-          <label htmlFor={`${id}-action`}>Wants to</label>
-          <input
-            id={`${id}-action`}
-            value={action}
-            required
-            onChange={({ currentTarget }) => setAction(currentTarget.value)}
-          />
-        </div>
-        <div className="field">
-          <label htmlFor={`${id}-resource`}>On</label>
-          <input
-            id={`${id}-resource`}
-            value={resource}
-            placeholder="tool invoices/adjust"
-            required
-            pattern="\S+\s+\S.*"
-            title="A type and an id, as tool invoices/adjust"
-            onChange={({ currentTarget }) => setResource(currentTarget.value)}
-          />
-        </div>
+        <AgentField label="Agent" choice={choice} />
+        <LineField label="Wants to" value={action} required onChange={setAction} />
+        <LineField
+          label="On"
+          value={resource}
+          placeholder="tool invoices/adjust"
+          required
+          pattern="\S+\s+\S.*"
+          title="A type and an id, as tool invoices/adjust"
+          onChange={setResource}
+        />
         <button type="submit" className="primary" disabled={draft.isPending || explain.isPending || chosen === ''}>
           Ask
         </button>

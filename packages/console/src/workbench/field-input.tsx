@@ -1,11 +1,12 @@
 import { useId, useState } from 'react'
 import { modeWords } from '../ui/parts.tsx'
 import { Visible } from '../ui/visible.tsx'
+import { AddByName } from './add-by-name.tsx'
 import { type Field, memberOf, withMember } from './entity-fields.ts'
 import { isEmpty, isText, type TextKind, textKinds } from './field-texts.ts'
 import type { Tools } from './field-view.tsx'
 
-/** What a form offers for members that name other things. */
+/** The groups and people that a form offers where a member names one. */
 export interface Choices {
   groups: readonly string[]
   people: readonly { id: string; name: string }[]
@@ -163,19 +164,7 @@ function Boxes({
           <Visible text={words} />
         </label>
       ))}
-      {more === undefined ? null : (
-        <div className="beside">
-          <input
-            aria-label={more}
-            placeholder={more}
-            value={other}
-            onChange={({ currentTarget }) => setOther(currentTarget.value)}
-          />
-          <button type="button" onClick={add}>
-            Add
-          </button>
-        </div>
-      )}
+      {more === undefined ? null : <AddByName label={more} name={other} onName={setOther} onAdd={add} />}
     </fieldset>
   )
 }
@@ -276,17 +265,7 @@ function ToolsField({
           </button>
         </div>
       ))}
-      <div className="beside">
-        <input
-          aria-label="Name of another tool"
-          placeholder="Name of another tool"
-          value={name}
-          onChange={({ currentTarget }) => setName(currentTarget.value)}
-        />
-        <button type="button" onClick={add}>
-          Add
-        </button>
-      </div>
+      <AddByName label="Name of another tool" name={name} onName={setName} onAdd={add} />
     </fieldset>
   )
 }

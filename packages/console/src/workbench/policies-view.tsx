@@ -6,6 +6,7 @@ import type { CheckPoliciesAnswer, Me, ReadPoliciesAnswer } from '../types.ts'
 import { Tabs } from '../ui/lists.tsx'
 import { Card, Empty, Failed, Loading } from '../ui/parts.tsx'
 import { Visible } from '../ui/visible.tsx'
+import { AddByName } from './add-by-name.tsx'
 import { CodeEditor } from './code-editor.tsx'
 import { dropDraft, keepDraft, useDrafts } from './drafts.ts'
 import { reviewPath } from './entity-page.tsx'
@@ -298,17 +299,7 @@ function NewFile({ files, onAdd }: { files: Files; onAdd(name: string): void }) 
   }
   return (
     <div className="field">
-      <div className="beside">
-        <input
-          aria-label="Name of a new file"
-          placeholder="payments.cedar"
-          value={name}
-          onChange={({ currentTarget }) => setName(currentTarget.value)}
-        />
-        <button type="button" onClick={add}>
-          Add
-        </button>
-      </div>
+      <AddByName label="Name of a new file" placeholder="payments.cedar" name={name} onName={setName} onAdd={add} />
       {problem === undefined ? null : <small role="alert">{problem}</small>}
     </div>
   )

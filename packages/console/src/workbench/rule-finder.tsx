@@ -1,25 +1,25 @@
-import { useMutation, useQuery } from '@tanstack/react-query'
+import { useMutation } from '@tanstack/react-query'
 import { useId, useState } from 'react'
 import { api } from '../api.ts'
 import { Link } from '../router.tsx'
-import type { FindRuleAnswer, ListAgentsAnswer, MatchedRule, Me } from '../types.ts'
+import type { FindRuleAnswer, MatchedRule, Me } from '../types.ts'
 import { Card, Failed } from '../ui/parts.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { useDrafts } from './drafts.ts'
 import { entityPath } from './entity-page.tsx'
 import { textKinds } from './field-texts.ts'
 import { isPolicies } from './policy-files.ts'
+import { AgentField, LineField, useAgentChoice } from './question-fields.tsx'
 
 /** Which rule would hold for an ask that no agent has made. */
 export function RuleFinder({ me }: { me: Me }) {
-  const agents = useQuery({ queryKey: ['agents', ''], queryFn: () => api<ListAgentsAnswer>('/agents') })
+  const choice = useAgentChoice()
+  const { chosen } = choice
   const drafts = useDrafts(me.me.id).filter((draft) => !isPolicies(draft))
-  const [agent, setAgent] = useState('')
   const [actions, setActions] = useState('tools/call')
   const [resources, setResources] = useState('')
   const [cost, setCost] = useState('')
   const id = useId()
-  const chosen = agent === '' ? (agents.data?.items[0]?.id ?? '') : agent
   const find = useMutation({
     mutationFn: () => {
       const scopes = textKinds.asked.read(resources)
@@ -48,29 +48,12 @@ export function RuleFinder({ me }: { me: Me }) {
           find.mutate()
         }}
       >
+        <AgentField label="If the agent" choice={choice} />
+        <LineField label="asks to" value={actions} required onChange={setActions} />
         <div className="field">
-          <label htmlFor={`${id}-agent`}>If the agent</label>
-          <select id={`${id}-agent`} value={chosen} onChange={({ currentTarget }) => setAgent(currentTarget.value)}>
-            {agents.data?.items.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </div>
-        <div className="field">
-          <label htmlFor={`${id}-actions`}>asks to</label>
-          <input
-            id={`${id}-actions`}
-            value={actions}
-            required
-            onChange={({ currentTarget }) => setActions(currentTarget.value)}
-          />
-        </div>
-        <div className="field">
-          <label htmlFor={`${id}-resources`}>on</label>
+          <label htmlFor={id}>on</label>
           <textarea
-            id={`${id}-resources`}
+            id={id}
             rows={2}
             required
             value={resources}
@@ -79,15 +62,7 @@ export function RuleFinder({ me }: { me: Me }) {
           />
           <small>One a line: a type and an id.</small>
         </div>
-        <div className="field">
-          <label htmlFor={`${id}-cost`}>for at most</label>
-          <input
-            id={`${id}-cost`}
-            value={cost}
-            placeholder="500.00 EUR"
-            onChange={({ currentTarget }) => setCost(currentTarget.value)}
-          />
-        </div>
+        <LineField label="for at most" value={cost} placeholder="500.00 EUR" onChange={setCost} />
         <button type="submit" className="primary" disabled={find.isPending || chosen === ''}>
           Find the rule
         </button>
