@@ -61,7 +61,7 @@ A call costs less when many come at once, because their work is done together. S
 
 ## Memory
 
-What each process held at the end of the measure (RssAnon), in MiB:
+The memory of each process at the end of the measurement (RssAnon), in MiB:
 
 ${table(
   ['', ...services.map(capital)],

@@ -77,7 +77,7 @@ function errorsOutsideTests(module: TestModule) {
   return [module, ...module.children.allSuites()].flatMap((suite) => suite.errors())
 }
 
-/** What went wrong at the first try: a line for each test, and what differed. */
+/** Describes the failures of the first try: a line for each test, and its difference. */
 function told(module: TestModule): string[] {
   const outside = errorsOutsideTests(module).map(({ message }) => `AGAIN ${nameOf(module)}: ${message.split('\n')[0]}`)
   const failed = testsOf(module).filter((test) => test.result().state === 'failed')

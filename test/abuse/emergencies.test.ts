@@ -49,7 +49,7 @@ async function called(
 
 const adjusted = (amount: string) => ({ invoice: 'INV-1', amount, currency: 'EUR' })
 
-/** What a stolen approval service hands over: a statement of its choice with signatures over it, as people would give them. */
+/** Forges the approval of a stolen approval service: a statement of its choice, with signatures over it as people would give them. */
 async function forged(
   { scene }: Emergency,
   requestId: string,

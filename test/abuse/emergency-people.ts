@@ -9,7 +9,7 @@ import { Scene } from './scene.ts'
 export const emergencyId = (person: string) => `spiffe://bailiwick.local/emergency/${person}`
 const tool = (name: string) => ({ type: 'tool', id: `${sample.toolServer}/${name}` })
 
-/** What the rule for emergencies allows at most. */
+/** The most that the rule for emergencies allows. */
 export const ceiling = {
   permissions: [
     { actions: ['tools/call'], resource: tool('read') },

@@ -96,7 +96,7 @@ if (values.help) {
 }
 
 const measures = values.kafka ? kafka : embedded
-/** What to measure now, by its name. */
+/** The measures of this run, by name. */
 const chosen: [string, Entry][] = values.all
   ? [
       ...Object.entries(embedded),

@@ -16,7 +16,7 @@ const trees = 50
 const restMs = 20_000
 const mib = 2 ** 20
 
-/** What a service holds that finds a long history at its start: a decision point with decisions, approval with finished requests, evidence with both. */
+/** Measures the memory of a service that finds a long history at its start: a decision point with decisions, approval with finished requests, evidence with both. */
 export async function measureMemory(bench: Bench): Promise<Measure> {
   const count = bench.count ?? (bench.quick ? 200 : 100_000)
   const rows: Row[] = []

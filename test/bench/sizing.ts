@@ -13,7 +13,7 @@ export const rates = [10, 50, 100] as const
 /** The log and its index are behind the calls by some seconds. */
 const settledMs = 10_000
 
-/** What an installation of one process takes, with a gateway beside it. */
+/** Measures the CPU time, memory and disk of an installation of one process, with a gateway beside it. */
 export async function measureSizing(bench: Bench): Promise<Measure> {
   await using before = await Before.prepare(bench, 0, 0)
   await using running = await runStandalone(bench.dir, before)
@@ -76,7 +76,7 @@ export async function sizingRows(bench: Bench, calls: Calling, { processes, fold
   ]
 }
 
-/** What the disk holds for the files, which may have holes. */
+/** Counts blocks, because the files may have holes. */
 function bytesIn(dir: string): number {
   return (
     readdirSync(dir, { recursive: true, encoding: 'utf8' })

@@ -10,7 +10,7 @@ const allLooks = [...looks, ['light', 390] as const, ['dark', 390] as const]
 
 describe.skipIf(noBrowser)('the workbench of the registry, in Chromium', () => {
   const desk = atADesk()
-  // What an earlier test did not propose is not part of the next one.
+  // A draft that an earlier test did not propose must not be part of the next one.
   beforeEach(() => desk.olivia.page.evaluate('sessionStorage.clear()'))
   const press = (name: string) => desk.olivia.press(name)
   const entries = () => desk.olivia.page.locator('.entries > li')

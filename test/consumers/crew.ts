@@ -10,7 +10,6 @@ const page = readFileSync(join(root, 'examples/research-crew/README.md'), 'utf8'
 
 export const price = 0.2
 
-/** What the page says of this ending of a scout. */
 export const isNamedOnThePage = (ended: string): boolean => page.includes(`\`${ended}\``)
 
 /** The commands of the page's block of this name. */
@@ -20,7 +19,7 @@ function commandOf(name: string): string {
   return found
 }
 
-/** What a crew says in the end: how often each scout searched, why it stopped, and the sum. */
+/** Reads the last lines of a crew: how often each scout searched, why it stopped, and the sum. */
 export function told(output: string) {
   const reports = [...output.matchAll(/^(scout-\d) searched (\d+) times, then: (\w+)$/gm)]
   return {
@@ -92,7 +91,7 @@ export class Crew implements Disposable {
     )
   }
 
-  /** What its registry names, for an installation that a test starts. */
+  /** The entities of its registry, for an installation that a test starts. */
   entities(): InitialEntities {
     const { agents, enforcement_points, tool_servers, rules } = readYaml<Record<string, unknown[]>>(
       this.at('registry.yaml').slice(root.length + 1),

@@ -88,7 +88,7 @@ export class Reader implements AsyncDisposable {
     this.env.PATH = [this.at('programs'), ...paths].join(':')
   }
 
-  /** What the commands took until the last that hold this text had ended, in s: all, and those that install. */
+  /** How long the commands took, in s, up to the last ones that hold this text: all of them, and those that install. */
   took(until: string): { all: number; installing: number } {
     const last = this.times.findLastIndex(({ commands }) => commands.includes(until))
     if (last === -1) throw new Error(`no commands hold ${until}`)

@@ -1,4 +1,4 @@
-// What the programs in the documentation take from the program around them: packages.test.ts compiles each block beside these names.
+// Names that programs in the documentation take from the program around them. packages.test.ts compiles each block beside these names.
 import type { Agent, AgentOptions, PublicJwk } from '@bailiwick/agent'
 import type { EnforcementPointOptions } from '@bailiwick/pep'
 

@@ -12,7 +12,6 @@ export interface Refund {
 export interface RefundsApi extends AsyncDisposable {
   readonly url: string
   readonly key: string
-  /** What it paid back. */
   readonly refunds: readonly Refund[]
   /** How many clients follow its refunds now. */
   readonly followers: number

@@ -4,7 +4,7 @@ import { missingPrograms, run } from '../consumers/programs.ts'
 import { binaries } from '../e2e/postgres-server.ts'
 import { djangoPython } from '../judges/django-site.ts'
 
-/** What this machine lacks for the story of four surfaces, each with how to get it. Installs Django if it is not there yet. */
+/** Lists the programs that the story of four surfaces needs and this machine lacks, each with how to get it. Installs Django if it is not there yet. */
 export async function missingForSurfaces(): Promise<string[]> {
   const missing = missingPrograms().filter((each) => each.startsWith('python3'))
   if (!hasPostgres())

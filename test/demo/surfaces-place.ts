@@ -26,7 +26,7 @@ const orders = `
   INSERT INTO bailiwick.templates (role, broker) VALUES ('orders_clerk', 'broker');
 `
 
-/** What a person says of each tool. `gateway pin` drafts all of them as unlabelled. */
+/** The labels that a person gives each tool. `gateway pin` drafts all tools as unlabelled. */
 const labels: Record<string, readonly string[]> = {
   read_note: ['reads_private'],
   write_note: ['writes'],

@@ -43,7 +43,7 @@ interface Answered {
   headers: Headers
 }
 
-/** What the console shows of a grant. */
+/** A grant as the console shows it. */
 interface Shown {
   id: string
   taken: { calls: number; cost: { EUR?: string } }

@@ -52,7 +52,7 @@ describe.skipIf(lacksPython)('the story of `npm run demo -- --surfaces`', () => 
     expect(told.get('Who did it, and who allowed it? The evidence answers for all four')).toMatch(
       /notes\/write_note +dec_.*refunds\/refund +dec_.*orders\/connect +dec_.*office\/rename_case +dec_.*30 EUR.*found nothing wrong/s,
     )
-    // What the gateway holds for the agent is in no sentence.
+    // No sentence shows a secret that the gateway holds for the agent.
     expect(all).not.toMatch(/canary-of-django|key-of-the-refunds|password-of-the-broker/)
   })
 })

@@ -109,7 +109,8 @@ const rule: Wordings<Rule> = {
 
 const peopleOf = ({ quorum, group }: Rule['approvers']) =>
   quorum === 1 ? `one person of ${quote(group)}` : `${quorum} people of ${quote(group)}`
-/** What a rule for emergencies lets people do, as a request for it would say. */
+
+/** Describes what an emergency under a rule may do, in the words of a request for it. */
 function ceilingOf(emergency: NonNullable<Rule['emergency']>): string {
   const parsed = parseAuthority({ type: 'bailiwick_task', task: 'emergency', ...emergency })
   return parsed.ok ? describe(parsed.authority).join(', ') : 'nothing, because it cannot be read'

@@ -31,15 +31,15 @@ export function emergencyProblem(
 }
 
 interface EmergencyGrounds {
-  /** What would be granted, parsed. */
+  /** The authority that the grant would have, parsed. */
   authority: Authority
   agent: Pick<Agent, 'id'>
   rule: Rule
 }
 
 /**
- * What is asked, or granted, beyond what an emergency may be. An emergency goes round no revocation, no budget and no proof of the key: these
- * are checked as for any grant.
+ * Refuses a request or a statement that exceeds an emergency. An emergency bypasses no revocation, no budget and no proof of the key: each is
+ * checked as for any grant.
  */
 export function beyondEmergency(
   {

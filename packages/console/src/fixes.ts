@@ -55,7 +55,7 @@ export const fixes: Readonly<Record<string, string>> = {
   approver_is_owner: "Have another member of the group answer.",
   approver_group_changed: "Open the request again, and sign what is shown then.",
   emergency_at_console: "Run `bailiwick emergency`, and open the address that it prints.",
-  emergency_refused: "Ask for less. Two people can change the ceiling, as any rule.",
+  emergency_refused: "Ask for less. Two people can change the ceiling, as they can change any rule.",
   request_not_inspectable: "Update approval, or have the agent ask without that member.",
   approval_not_narrower: "Approve at most what was asked.",
   assertion_invalid: "Open the request again, and sign with the passkey that you enrolled here.",

@@ -9,7 +9,7 @@ import { inOwnProcess, mostOfAMessage, type ProcessLimits, workForParent } from 
 export type { Explanation, PolicyFinding }
 export { inOwnProcess, mostOfAMessage, type ProcessLimits, workForParent }
 
-/** What to do with a set. Its text is hostile until people have signed it. */
+/** A task about one policy set. The text of the set is hostile until people have signed it. */
 export type PolicyTask =
   /** `tests`: files of tests, by name. They are run if the set loads. */
   | { do: 'check'; files: PolicyFiles; permitsNothing: boolean; tests: Readonly<Record<string, string>> }

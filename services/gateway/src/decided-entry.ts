@@ -22,7 +22,7 @@ export interface EntryOptions<Entry> {
   entry: Entry
   point: EnforcementPoint
   secrets: SecretPort
-  /** What each agent has at all entries. */
+  /** Counts what each agent has at all entries together. */
   shares: Shares
   /** Its address as agents know it, without a slash at its end: the audience of credentials for it alone. */
   address: string
@@ -40,7 +40,7 @@ export interface Admitted {
 /** What became of a request. */
 export type Called = Relayed | Refusal | Refused
 
-/** What serves one entry of the file, and has each request decided. */
+/** Serves one entry of the file, and has each request decided. */
 export abstract class DecidedEntry<
   Entry extends { server?: string | undefined },
   Options extends EntryOptions<Entry> = EntryOptions<Entry>,

@@ -5,7 +5,7 @@ import { howOf, sizingRows } from '../sizing.ts'
 import { ProcessWorld } from './processes.ts'
 import type { KafkaBench } from './worlds.ts'
 
-/** What each process of an installation on Kafka takes. */
+/** Measures the CPU time, memory and disk of each process of an installation on Kafka. */
 export async function measureKafkaSizing(bench: KafkaBench): Promise<Measure> {
   await using before = await Before.prepare(bench, 0, 0)
   const { entities } = before

@@ -67,7 +67,7 @@ export const variableOf = (prefix: string, name: string): string =>
 /** What stands where a client wants a key of its provider. The gateway has the key. */
 export const placeholderKey = 'bailiwick-placeholder-no-key'
 
-/** What libpq, and with it psql and most drivers, reads by itself: the database, if there is only one. */
+/** The variables of libpq, which psql and most drivers read by themselves. They name the database if there is only one. */
 export function databaseEnvironment(
   databases: readonly { readonly port: number; readonly password: string }[],
 ): Record<string, string> {

@@ -270,7 +270,7 @@ it('groups calls, finds them by every word, and says what sets denied and failed
     ['invoices/delete', 1, 0],
     ['invoices/pay', 0, 1],
   ])
-  // What all of them have says nothing.
+  // All calls have the same task, so the task sets none of them apart.
   expect(apart?.all.map(({ name }) => name)).not.toContain('Task')
   expect(differencesOf(calls.slice(0, 4))).toBeUndefined()
 })

@@ -2,7 +2,7 @@ import { shortAgent } from '../pages/evidence-search.tsx'
 import type { EventRow } from '../types.ts'
 import { argumentsText, resultOf } from './calls.ts'
 
-/** What calls can be grouped by. */
+/** The ways to group calls, each with its label. */
 export const groupings = {
   '': 'One list',
   tool: 'By tool',
@@ -35,7 +35,7 @@ export function groupsOf(calls: readonly EventRow[], by: Exclude<Grouping, ''>):
     .sort((a, b) => b.calls.length - a.calls.length)
 }
 
-/** Whether every word of a search stands in what a call's line says. */
+/** Whether the line of a call has every word of a search. */
 export function isFound(call: EventRow, search: string): boolean {
   const { resource, action, task, agent, reason } = call
   const text = [resource, action, task, agent, reason, argumentsText(call.arguments), resultOf(call)[0]]

@@ -22,7 +22,7 @@ type Kind = keyof typeof kinds
 /** In less time than this, calls come in the same second. */
 const shortMs = 120_000
 
-/** What the address says of the list. */
+/** The parts of the page's address that choose and order the calls of the list. */
 export interface CallView {
   calls?: string | undefined
   task?: string | undefined

@@ -15,7 +15,7 @@ export interface Reported {
   calls: readonly EventRow[]
   /** Whether there are older decisions. */
   isCut: boolean
-  /** What evidence has since the stop; null if it does not answer. Absent: the agent was not stopped, or something was approved since. */
+  /** Decisions since the stop. Null: evidence does not answer. Absent: the agent was not stopped, or people approved something since. */
   since?: Since | null | undefined
   grants: readonly Grant[]
   /** Whether there are more of them. */

@@ -1,7 +1,7 @@
 import type { Events } from '../types.ts'
 import { isCall } from './calls.ts'
 
-/** What evidence has since an agent was stopped. */
+/** The decisions that evidence has since an agent was stopped. */
 export interface Since {
   allowed: number
   /** Whether there are more of them. */

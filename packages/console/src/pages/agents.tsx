@@ -66,7 +66,7 @@ interface Day {
   denied: number
 }
 
-/** What each agent did, by its id. Of many agents, evidence names the busiest. */
+/** The allowed and denied decisions of each agent, by its id. If there are many agents, evidence names only the busiest. */
 const daysOf = (activity: Activity | undefined): Map<string, Day> =>
   new Map(
     activity?.agents.flatMap(({ agent, allowed, denied }) =>

@@ -9,7 +9,7 @@ import { duration } from '../ui/time.tsx'
 import { useTitle } from '../ui/title.ts'
 import { Visible } from '../ui/visible.tsx'
 
-/** What `bailiwick emergency` puts into the address: the ask, as its key signed it. A fragment is never sent to a server. */
+/** The ask that `bailiwick emergency` signs and puts into the address, as a fragment. A browser sends no fragment to a server. */
 interface Ask {
   request: string
   jwk: object

@@ -1,6 +1,6 @@
 import { query } from '../api.ts'
 
-/** What the inbox can show. `asks`: as the server is asked for it. */
+/** The views of the inbox. `asks`: the query that the page sends to the server. */
 export const views = {
   mine: { title: 'For you', asks: { state: 'pending', mine: 'true' }, empty: 'No agent waits for you.' },
   all: { title: 'All waiting', asks: { state: 'pending' }, empty: 'No agent waits.' },

@@ -36,7 +36,7 @@ export interface EntityKind {
   /** For headings: `a rule`. */
   one: string
   many: string
-  /** What it is for, in one sentence. */
+  /** Its purpose, in one sentence. */
   about: string
   /** How an id looks. */
   example: string

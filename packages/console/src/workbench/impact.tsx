@@ -7,7 +7,7 @@ import { Card, Failed } from '../ui/parts.tsx'
 import { When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 
-/** What a change would have done in the last 24 hours, from what was recorded. */
+/** Shows what a change would have done to the recorded asks and calls of the last 24 hours. */
 export function Impact({ wanted }: { wanted: object }) {
   const weighed = useQuery({
     queryKey: ['weighed', wanted],

@@ -2,7 +2,7 @@ import type { EntityDraft } from './drafts.ts'
 
 export type Files = Readonly<Record<string, string>>
 
-/** What a draft of the policy set holds in place of an entity. */
+/** The value of a draft of the policy set. Other drafts have an entity there. */
 export interface WantedPolicies {
   files: Files
   permits_nothing?: true
@@ -36,7 +36,7 @@ export function lineIn(message: string): number | undefined {
   return found === null ? undefined : Number(found[1])
 }
 
-/** What a draft sends: its entities, and its policies beside them. */
+/** The change as the page sends it to the server: the entities, and the policies beside them. */
 export function asWanted(drafts: readonly EntityDraft[]) {
   const policies = drafts.find(isPolicies)?.value as WantedPolicies | undefined
   const entities = drafts.map((draft) => {

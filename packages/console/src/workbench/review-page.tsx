@@ -17,7 +17,7 @@ import { Impact } from './impact.tsx'
 import { asWanted, isPolicies } from './policy-files.ts'
 import './workbench.css'
 
-/** What a person's change would do, in plain words, before it is proposed. */
+/** Tells a person in plain words what the change would do, before they propose it. */
 export function ReviewPage({ me }: { me: Me }) {
   useTitle('Review a change')
   const drafts = useDrafts(me.me.id)

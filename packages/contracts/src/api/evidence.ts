@@ -219,7 +219,7 @@ const bundleSchema = z.object({
 
 const moment = z.iso.datetime({ offset: true })
 
-/** What a policy set, or another registry, would have said of recorded decisions. */
+/** How recorded decisions would differ under another policy set, or with another registry. */
 export const replayedSchema = z
   .object({
     /** Recorded in that time. */

@@ -70,8 +70,8 @@ export const approvingErrors = {
     retryable: false,
     title: 'The emergency is not one that its rule allows',
     cause:
-      'It exceeds the ceiling of the rule for emergencies, or is not of the one kind that there is. `detail` says how.',
-    fix: 'Ask for less. Two people can change the ceiling, as any rule.',
+      'It exceeds the ceiling of the rule for emergencies, or asks for something that no emergency allows. `detail` says how.',
+    fix: 'Ask for less. Two people can change the ceiling, as they can change any rule.',
   },
   request_not_inspectable: {
     status: 422,

@@ -16,7 +16,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-/** What a keeper did: how many cuts were made, and how many of them ended. */
+/** A keeper, with counts of the cuts that it made and of those that ended. */
 function keeper(rows: () => Iterable<Row>, more: Partial<ConstructorParameters<typeof SnapshotKeeper>[0]> = {}) {
   const seen = { cuts: 0, ended: 0, errors: [] as unknown[] }
   const marks: Marks = {}

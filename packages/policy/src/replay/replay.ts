@@ -91,7 +91,7 @@ function differenceIn(
     if ('passes' in before && !before.passes) return undefined
     return { kind: 'would be denied', decision, policies: [], why: 'its agent would be retired' }
   }
-  // What the record says that policies did is about the agents and tools of that time.
+  // The record has what policies did for the agents and tools of that time, and these have changed.
   const after =
     changed === undefined || lacks.length > 0
       ? ask(afterTrial)

@@ -13,7 +13,7 @@ const { searchEvidence, countActivity, countTouched, countDenied, traceEvidence,
   consoleRoutes
 const { proveAction, makeReport } = consoleRoutes
 
-/** What one person may have evidence read again. It proves hundreds of entries, and reads the whole log for one person at a time. */
+/** Limits what one person makes evidence read again. Evidence proves hundreds of entries, and reads the whole log for one person at a time. */
 const usual = { perSecond: 10, burst: 200, maxKeys: 10_000 }
 const ofAProof = 25
 const ofAReport = 100

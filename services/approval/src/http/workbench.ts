@@ -26,7 +26,7 @@ const {
 /** 64 entities, each of which fits in an event, or a policy set in JSON. */
 const changeBytes = 2 * 1024 * 1024
 
-/** What one person may ask of this process, by the cost of each. */
+/** Limits what one person asks of this process. A costly question counts as several. */
 const usual = { perSecond: 10, burst: 200, maxKeys: 10_000 }
 const ofASet = 10
 const ofALog = 20

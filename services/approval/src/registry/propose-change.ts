@@ -56,7 +56,7 @@ export async function proposeChange(
   return { request_id: requestId, diff }
 }
 
-/** What differs from the registry, as it would be signed. Throws `request_malformed`, and `entity_unknown` for what cannot be retired. */
+/** The changes to the registry, as people would sign them. Throws `request_malformed`; `entity_unknown` for an entity that cannot be retired. */
 export function changesOf(approval: Approval, wanted: readonly Wanted[]): EntityChange[] {
   const names = wanted.map(({ type, id }) => `${type} ${id}`)
   if (new Set(names).size < names.length) throw new ServiceError('request_malformed', 'entities: one of them twice')

@@ -25,7 +25,7 @@ const gists: { [T in EntityType]?: (value: never) => string } = {
   'service-key': ({ service, purpose }: { service: string; purpose: string }) => `${purpose} of ${service}`,
 }
 
-/** What an entity is, in a few words that its own value has. */
+/** Describes an entity in a few words, from its own value alone. */
 export function gistOf({ type, value }: Pick<EntityRecord, 'type' | 'value'>): string {
   return value === undefined ? '' : (gists[type]?.(value as never) ?? '')
 }

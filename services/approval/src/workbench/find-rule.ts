@@ -5,7 +5,7 @@ import { authorityOf } from '../answers/who-may-answer.ts'
 import type { Approval } from '../context.ts'
 import { changesOf, type Wanted } from '../registry/propose-change.ts'
 
-/** What rules match by, as the registry has it, or as it would have it after these changes. */
+/** The entities by which rules match, as they would be in the registry after these changes. */
 export function ruleView({ projection }: Approval, changes: readonly EntityChange[] = []): RuleView {
   const { rules, agents, toolServers } = projection.ledger.registry.view()
   const after = { rules: new Map(rules), agents: new Map(agents), toolServers: new Map(toolServers) }

@@ -18,7 +18,7 @@ interface Planned {
 }
 
 /**
- * What a change would do, as its signers will read it. Proposes nothing. Throws `request_malformed` for a value that is none.
+ * Says what a change would do, in the words that its signers will read. Proposes nothing. Throws `request_malformed` for an invalid value.
  */
 export async function previewChange(approval: Approval, trials: PolicyTrials, me: Approver, change: WantedChange) {
   const { wanted, policies } = planned(change)

@@ -21,8 +21,8 @@ const asksAtOnce = 20
 const mostShown = 50
 
 /**
- * What a change would have done to the last 24 hours: the asks that approval remembers to which another rule would apply, and the calls of
- * which policies would say another thing, as evidence recorded them. `paid`: called before evidence reads its log again.
+ * Says what a change would have done to the last 24 hours. Another rule would apply to some asks that approval remembers, and policies would
+ * answer differently to some calls that evidence recorded. `paid`: called before evidence reads its log again.
  */
 export async function weighChange(
   approval: Approval,

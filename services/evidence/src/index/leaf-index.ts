@@ -37,7 +37,7 @@ const [mostTurns, fewestAtOnce] = [16, 16]
 export class LeafIndex implements AsyncDisposable {
   readonly #db: RootDatabase<Value, Key>
   readonly #facts: TreeFacts
-  /** What the leaves of one transaction change, by the key's text, until it is committed. */
+  /** The rows that the leaves of one transaction change, by the key's text, until it is committed. */
   readonly #changed = new Map<string, readonly [key: Key, value: Value]>()
   readonly #values: Values = {
     get: (key) => this.#changed.get(key.join(' '))?.[1] ?? this.#db.get(key),
@@ -150,7 +150,7 @@ export class LeafIndex implements AsyncDisposable {
     return touchedBetween(this.#db, agent, { from, to })
   }
 
-  /** What agents were denied between two times, the most denied agents only. */
+  /** The denials of the most denied agents between two times. */
   denied(from: number, to: number): DeniedRows {
     return deniedBetween(this.#db, { from, to })
   }

@@ -3,7 +3,7 @@ import { Semaphore } from '@bailiwick/kit'
 import { inOwnProcess } from '@bailiwick/policy/aside'
 import type { OtherEntity } from '@bailiwick/policy/replay'
 
-/** What is read again from the whole log, entry by entry, for people who wait for it. */
+/** A task that reads the whole log again, entry by entry, while a person waits for it. */
 export type RereadTask =
   | {
       do: 'replay'

@@ -15,7 +15,7 @@ export interface DeniedRows {
   moreAgents: number
 }
 
-/** What agents were denied between two times, ms since the epoch. One agent that asks for many things takes no other agent's place. */
+/** The denials of agents between two times, ms since the epoch. An agent that asks for many things takes no other agent's place. */
 export function deniedBetween(db: RootDatabase<Value, Key>, { from, to }: { from: number; to: number }): DeniedRows {
   const totals = new Map<string, number>()
   for (const { agent, denied } of hoursBetween(db, from, to))

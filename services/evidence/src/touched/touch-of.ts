@@ -28,7 +28,7 @@ export type Touch =
 
 type Members = Record<string, unknown>
 
-/** What agents touched according to an event. This version or a newer one checked its schema before it became a leaf. */
+/** Reads from an event what agents touched. This version or a newer one checked its schema before it became a leaf. */
 export function touchOf(type: string, data: unknown): Touch[] {
   if (!isRecord(data)) return []
   const decisionId = text(data.decision_id)

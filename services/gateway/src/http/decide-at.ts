@@ -24,7 +24,7 @@ export interface RouteOptions {
   origins: () => readonly string[]
 }
 
-/** What serves a request, and what is below its address. */
+/** A request: the entry that serves it, and the target below the entry's address. */
 export interface Asked {
   /** Undefined: nothing is there. */
   entry: Pick<DecidedEntry<object>, 'address' | 'call'> | undefined

@@ -12,7 +12,7 @@ export function metadataUrlOf(resource: string): string {
   return `${origin}${metadataPath}${pathname === '/' ? '' : pathname}`
 }
 
-/** What its metadata says of a resource, besides its name. */
+/** A resource as its metadata describes it, without its name. */
 export interface Described {
   readonly address: string
   /** The tool server that it is in the registry; undefined if it is none. */

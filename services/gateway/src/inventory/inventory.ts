@@ -7,7 +7,7 @@ import { type ListedUpstream, listedUpstreams } from './listed-upstreams.ts'
 import { filesBelow, readPlace, realPathOf, type WhyNot } from './read-place.ts'
 import { type UsualPlace, usualPlaces } from './usual-places.ts'
 
-/** What the command line asks for. */
+/** The arguments of an inventory, as the command line sends them. */
 export const inventorySchema = z.strictObject({
   /** Path of `gateway.yaml`. */
   config: z.string().min(1),
@@ -51,7 +51,7 @@ export interface Inventory {
   rotate: { reference: string; upstreams: string[]; because: Finding['kind'][] }[]
   /** Tool servers of the registry that this file does not name. */
   elsewhere: string[]
-  /** What was not searched, or not whole. */
+  /** Places that were not searched, or only in part. */
   unchecked: { place: string; why: WhyNot }[]
   searched: { files: number; variables: number }
 }

@@ -2,7 +2,7 @@ import { secretsIn, type Template } from '@bailiwick/relay'
 import type { GatewayFile } from '../gateway-file.ts'
 import { secretInField } from '../plain-secret.ts'
 
-/** What stands behind the gateway, as far as an inventory of its secrets needs it. */
+/** An upstream of the gateway, as far as an inventory of secrets needs to know it. */
 export interface ListedUpstream {
   kind: 'mcp' | 'http' | 'git' | 'session' | 'ssh' | 'models' | 'postgres' | 'authorize'
   name: string

@@ -27,7 +27,7 @@ export class Api extends DecidedEntry<ApiEntry> {
   /** Throws `config_invalid`. */
   constructor({ publicUrl, streamSeconds, headMs, ...options }: ApiOptions) {
     const { name, entry, secrets } = options
-    // What each agent has of its connections.
+    // Each agent's share of the connections to this API.
     const here = new Shares(() => ({ streams: mostOfOneAgent, processes: 0, sessions: 0 }))
     super({ ...options, address: addressOf(name, entry, publicUrl) }, apiManifest(entry), [here])
     this.#streamSeconds = streamSeconds

@@ -2,7 +2,7 @@ import { type DefaultTreeAdapterTypes, defaultTreeAdapter, parse } from 'parse5'
 import { looksLikePassword, looksLikeToken } from '../session/field-names.ts'
 import { attribute, type Element, elementsIn } from '../session/page.ts'
 
-/** What a page that is shown after the login says of the application. */
+/** Facts about an application, read from a page that it shows after the login. */
 export interface InnerPage {
   /** How the session ends: addresses as the page writes them. The first one is the likeliest. */
   readonly logout: { readonly method: 'GET' | 'POST'; readonly address: string; readonly shows: string } | undefined

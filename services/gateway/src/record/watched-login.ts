@@ -5,7 +5,7 @@ import { openBrowserPage } from './chromium.ts'
 import { innerPage } from './inner-page.ts'
 import { loginFormIn } from './login-page.ts'
 
-/** What a browser did at a login. */
+/** The form that a browser sent at a login, and the page where it arrived. */
 export interface Watched {
   /** The names of the fields that it sent; undefined if it sent no form. */
   readonly sent: readonly string[] | undefined

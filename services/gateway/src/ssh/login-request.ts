@@ -23,7 +23,7 @@ const bodySchema = z.strictObject({
   signature: z.string().max(4096),
 })
 
-/** What a certificate says. */
+/** The key that a certificate is for, and the login that it allows. */
 export type Login = Omit<z.output<typeof bodySchema>, 'signature'>
 
 /** The text that the key signs. No part of it has a line end. */

@@ -184,7 +184,7 @@ const withdrawnGrantSchema = z
 
 export const stoppable = ['delegation', 'agent', 'approver', 'tool-server', 'all'] as const
 
-/** What `bailiwick emergency` prints in its address: the ask, signed by the key that it made, and the words for why. */
+/** The ask in the address that `bailiwick emergency` prints. The command's new key signs it. `purpose`: the reason in words. */
 const openedEmergencySchema = z.strictObject({
   request: compactJwsSchema,
   jwk: publicJwkSchema,

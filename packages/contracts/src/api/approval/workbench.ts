@@ -23,7 +23,7 @@ const registryEntrySchema = z
     /** The names of the people who signed the newest version. */
     signed_by: z.array(z.string()),
     name: z.string().nullable(),
-    /** What it is, in a few words. */
+    /** A few words that describe the entity. */
     gist: z.string(),
     retired: z.boolean(),
     /** An open change names it. */
@@ -78,7 +78,7 @@ const wantedPoliciesSchema = z
   })
   .meta({ id: 'wanted-policies' })
 
-/** What a person wants the registry to say. */
+/** A change to the registry, as a person wants it. */
 export const wantedChangeSchema = z
   .strictObject({
     entities: z.array(changedEntrySchema).min(1).max(64),
