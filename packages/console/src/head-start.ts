@@ -2,8 +2,8 @@ import { startEarly } from './api.ts'
 import './style/index.css'
 import { type Filters, filterNames, rowsAt, viewOf } from './pages/inbox-asks.ts'
 
-// The first file of the page is small: what every page asks first is on its way while the page's code is still loading. The server tells its time before it is asked for rows: it
-// announces what changes after that time.
+// The first file of the page is small: it sends the requests that every page begins with, while the page's code is still loading. The server
+// tells its time before the page asks for rows, because it announces what changes after that time.
 startEarly('/hello')
 const me = startEarly('/me')
 if (/^\/(console\/?|console\/inbox)?$/.test(location.pathname)) {

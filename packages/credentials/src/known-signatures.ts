@@ -3,8 +3,8 @@ import { hash } from 'node:crypto'
 const mostKnown = 4096
 
 /**
- * The newest signatures that this process made, or found to be valid: to compute one again costs thirty times as much as to look here. What
- * is not valid is never here.
+ * The newest signatures that this process made, or found to be valid. Checking one again costs thirty times as much as a look-up here. An
+ * invalid signature is never kept.
  */
 export class KnownSignatures {
   readonly #names = new Set<string>()

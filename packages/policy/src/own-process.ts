@@ -76,5 +76,5 @@ export function workForParent<Task>(mostCharacters: number, work: (task: Task) =
   })
 }
 
-/** Characters. */
+/** In characters. */
 export const mostOfAMessage = 2000

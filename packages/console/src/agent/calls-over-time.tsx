@@ -5,10 +5,10 @@ import { timeText, When } from '../ui/time.tsx'
 import { type Bucket, bucketsOf } from './buckets.ts'
 
 const iso = (ms: number) => new Date(ms).toISOString()
-/** There is nothing to zoom into: the lines of the calls show it. */
+/** A shorter time has no bars, because the lines of the calls show it. */
 const shortestMs = 2 * 3_600_000
 
-/** Calls and denials over the time of the page. Each bar opens its own time, and everything on the page is then of that time. */
+/** Calls and denials over the time of the page. Each bar limits the whole page to its own time. */
 export function CallsOverTime({
   touched,
   isZoomed,

@@ -2,11 +2,11 @@ import { shortAgent } from '../pages/evidence-search.tsx'
 import type { EventRow } from '../types.ts'
 import { resultOf } from './calls.ts'
 
-/** Something that calls have more often, or less often, if they were denied or went wrong. */
+/** A property that denied and failed calls have more often, or less often, than the others. */
 export interface Difference {
   name: string
   value: string
-  /** Parts of the calls that were denied or went wrong, and of the others: from 0 to 1. */
+  /** The part of the denied and failed calls that have it, and of the others: from 0 to 1. */
   inBad: number
   inGood: number
 }

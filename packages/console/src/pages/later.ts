@@ -1,6 +1,6 @@
 import { type ComponentType, lazy } from 'react'
 
-// Everything that is not in the first view: the rows of the inbox. It is loaded once those are there, so that no later page waits for it.
+// The code of everything except the first view, the rows of the inbox. It is loaded once the rows are there, so that no later page waits for it.
 const loads = {
   AgentPage: () => import('../agent/agent-page.tsx').then(({ AgentPage }) => AgentPage),
   AgentsPage: () => import('./agents.tsx').then(({ AgentsPage }) => AgentsPage),

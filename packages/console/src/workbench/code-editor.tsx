@@ -1,7 +1,7 @@
 import { useId, useMemo } from 'react'
 import { cedarTokens, unseenIn } from './cedar-tokens.ts'
 
-/** A text with colours under what is typed. The colours are a picture: the field below the finger is a plain one. */
+/** A plain text field above a coloured copy of its text. People type into the field; the copy is only a picture. */
 export function CodeEditor({
   label,
   text,

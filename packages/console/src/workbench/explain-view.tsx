@@ -109,11 +109,11 @@ function Explained({
 }: {
   answer: PolicyExplanation
 }) {
-  const isNobody = outcome === 'deny' && policies.length === 0
+  const noPolicyPermits = outcome === 'deny' && policies.length === 0
   return (
     <div className={outcome === 'allow' ? 'note good' : 'note bad'} role="status">
       <p>
-        <strong>{isNobody ? 'Denied. No policy permits it.' : outcomes[outcome]}</strong>
+        <strong>{noPolicyPermits ? 'Denied. No policy permits it.' : outcomes[outcome]}</strong>
         {policies.map(({ id, file }, n) => (
           <span key={id}>
             {n > 0 ? ', ' : ' '}

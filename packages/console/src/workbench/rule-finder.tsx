@@ -11,7 +11,7 @@ import { textKinds } from './field-texts.ts'
 import { isPolicies } from './policy-files.ts'
 import { AgentField, LineField, useAgentChoice } from './question-fields.tsx'
 
-/** Which rule would hold for an ask that no agent has made. */
+/** Finds the rule that would hold for an ask that no agent has made. */
 export function RuleFinder({ me }: { me: Me }) {
   const choice = useAgentChoice()
   const { chosen } = choice

@@ -303,7 +303,7 @@ const hasToken = (text: string): boolean =>
   tokensIn({ searchParams: new URLSearchParams(text.split('?')[1]) }).length > 0
 const tokensIn = ({ searchParams }: Pick<URL, 'searchParams'>): string[] =>
   [...searchParams.keys()].filter(looksLikeToken)
-/** Pages are read as Latin-1, for their bytes. */
+/** The gateway reads pages as Latin-1, which keeps every byte. */
 const utf8 = ({ text }: Page): string => Buffer.from(text, 'latin1').toString()
 
 /** How the application shows a stranger that a page is not for them, if it is not by the login page or by 401. */

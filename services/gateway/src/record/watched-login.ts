@@ -62,7 +62,7 @@ export async function watchLogin(
   const until = async (ms: number, isDone: () => boolean) => {
     for (const end = systemClock.monotonic() + ms; systemClock.monotonic() < end && !isDone(); ) await pause(50)
   }
-  /** Does this, and waits for the requests that it leads to. A busy machine takes its time until the first of them. */
+  /** Acts, and waits for the requests that follow. On a busy machine, the first of them may come late. */
   const settled = async (act: () => Promise<unknown>) => {
     const before = begun
     await act()
