@@ -5,9 +5,14 @@ import { closingLines, missingIn } from './closing-line.ts'
 
 // `npm test`: takes the arguments of `vitest run`, and ends with the line that CI reads.
 
-/** Their tests run on real brokers, browsers and processes that are killed, which a busy machine may hold up (decision 37). */
-const realParts = new Set([
+/**
+ * Their tests run whole services with their timers, real brokers, browsers, and processes that are killed. A busy machine may hold these up
+ * (decision 37).
+ */
+const timed = new Set([
   'int',
+  'e2e',
+  'abuse',
   'e2e-kafka',
   'consumers',
   'parity',
@@ -53,7 +58,7 @@ async function run(filters: string[], chosen: CliOptions): Promise<{ modules: Te
 /** The failed files, if all may have failed by chance. */
 function worthATry({ modules, unhandled }: Awaited<ReturnType<typeof run>>): TestModule[] {
   const failed = modules.filter((module) => !module.ok())
-  const mayBeChance = failed.length <= mostFiles && failed.every(({ project }) => realParts.has(project.name))
+  const mayBeChance = failed.length <= mostFiles && failed.every(({ project }) => timed.has(project.name))
   return mayBeChance && unhandled === 0 ? failed : []
 }
 
