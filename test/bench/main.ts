@@ -137,7 +137,14 @@ try {
     const started = performance.now()
     const own = mkdtempSync(join(dir, `${name.replace(' ', '-')}-`))
     const most = values.all && !quick ? inAll : {}
-    keep(await measure({ dir: own, quick, count, seconds, ...most, litellm, kinds, progress, stage, keep, open }))
+    const bench = { dir: own, quick, count, seconds, ...most, litellm, kinds, progress, stage, keep, open }
+    try {
+      keep(await measure(bench))
+    } catch (error) {
+      if (!values.all) throw error
+      console.error(error) // the others are still worth their minutes
+      process.exitCode = 1
+    }
     stage(`  after ${Math.round((performance.now() - started) / 1000)} s`)
   }
   progress('')

@@ -3,7 +3,7 @@ import { type Action, actionDigest, makeDpopProof, type SigningKey, signCallerAs
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import type { Place } from '../place.ts'
-import { type Load, postOf } from './load.ts'
+import { Load, postOf } from './load.ts'
 import { folderRequest } from './policy-files.ts'
 
 export const boxcar = 50
@@ -14,6 +14,8 @@ export interface Caller {
   singles(count: number): Promise<Buffer[]>
   /** `count` requests of `boxcar` evaluations. */
   boxcars(count: number): Promise<Buffer[]>
+  /** Proofs from the seconds around a start need a nonce: a call without one fetches it. */
+  learnNonce?(url: string): Promise<void>
 }
 
 const singlePath = '/access/v1/evaluation'
@@ -70,8 +72,9 @@ export class GrantCaller implements Caller {
     })
   }
 
-  /** Proofs from the seconds around a start need a nonce: a call without one fetches it. */
-  async learnNonce(load: Load): Promise<void> {
+  async learnNonce(url: string): Promise<void> {
+    using load = await Load.open(url, 1)
+    this.#nonce = undefined
     const [request] = await this.singles(1)
     const { body } = await load.ask(request as Buffer)
     this.#nonce = (JSON.parse(body) as { context?: { dpop_nonce?: string } }).context?.dpop_nonce

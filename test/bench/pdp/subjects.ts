@@ -4,7 +4,6 @@ import type { Bench } from '../measure.ts'
 import { granted, type Place } from '../place.ts'
 import { type Caller, GrantCaller, PlainCaller } from './callers.ts'
 import type { TwoCores } from './cores.ts'
-import { Load } from './load.ts'
 import { nativeCedar } from './native-cedar.ts'
 import { grantPolicies, writeFolderPolicies } from './policy-files.ts'
 import { sameAnswers } from './same-answers.ts'
@@ -55,8 +54,7 @@ export class Subjects implements AsyncDisposable {
         const place = await granted(dir, trees, { policies: (starter) => grantPolicies(starter, policies) })
         const server = started.use(await startFull(place, mode === 'full' ? 'evidence' : 'none', cores))
         const caller = new GrantCaller(place)
-        using load = await Load.open(server.url, 1)
-        await caller.learnNonce(load)
+        await caller.learnNonce(server.url)
         all.push({ mode, policies, server, caller })
       }
     }
