@@ -100,7 +100,9 @@ async function atHalfOfThePeak({ quick, progress }: Bench, { all }: Subjects, ra
       progress(`pdp: half of the peak, round ${round + 1}, ${nameOf(one.subject)}`)
       const half = Math.max(1, rates.of(one.subject, 'single').rate / 2) // if every call was late, no slower than one a second
       await server.release()
-      await caller.learnNonce?.(server.url) // it may have lost its memory of proofs while it was held
+      // It may have lost its memory of proofs while it was held, and it catches up with what others did meanwhile.
+      await caller.learnNonce?.(server.url)
+      if (!quick) await open(server, await caller.singles(Math.ceil(2 * half)), half)
       const requests = await caller.singles(quick ? 50 : Math.min(2 * lot, Math.ceil(half * pacedSeconds)))
       const { each, late } = await open(server, requests, half)
       server.hold()
