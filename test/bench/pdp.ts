@@ -47,7 +47,7 @@ export async function measurePdp(bench: Bench): Promise<Measure> {
       'the other. A boxcar saves what a request costs beside its decisions, and nothing of these: with many in flight, 4 × needs requests that cost three times as ' +
       'much as decisions do. By CPU profiles, what an item of a boxcar cannot share: of a full decision 50 µs ' +
       'to verify its proof, and 20 µs each to sign its event and its permit. No outcome is reported, so each ALLOW is followed by an `outcome.missing` a minute later, which ' +
-      `is other work of the same core. At half of the peak one process runs and all others stand still, ${quick ? 'once' : `${rounds} times`}; none of those outcomes falls due meanwhile. Rates are ALLOWs a second; of a core: by the CPU time (user and system) of the server. Memory: what is in RAM and the process’s own (RssAnon); ` +
+      `is other work of the same core. At half of the peak one process runs and all others stand still, ${quick ? 'once' : `${rounds} times, after two seconds at that rate that do not count`}; none of those outcomes falls due meanwhile. Rates are ALLOWs a second; of a core: by the CPU time (user and system) of the server. Memory: what is in RAM and the process’s own (RssAnon); ` +
       `the embedded bus maps its file besides, which grows with the log, and of which the kernel keeps in RAM what it has room for. ${subjects.hasNative ? native : ''}${mixture}`,
     rows: [...rates.rows(), ...paced, ...memory],
   }
